@@ -1,0 +1,61 @@
+/** The shapes of the gateway's API (DESIGN 7), shared by the plugin that posts and the gateway that answers. */
+
+import type { Attachment } from './attachment.ts'
+
+export type Protocol = 'tcp' | 'udp' | 'sctp'
+
+export interface PortMapping {
+  readonly protocol: Protocol
+  /** Canonical address; `''` stands for any address of the host. */
+  readonly hostIP: string
+  readonly hostPort: number
+  readonly containerPort: number
+}
+
+/** A lease plus what people call the container. */
+export interface Assignment extends Attachment {
+  readonly hostId: number
+  /** CIDR strings, e.g. `["10.100.1.10/24"]`. */
+  readonly ips: readonly string[]
+  readonly mac: string
+  readonly name?: string
+  readonly aliases: readonly string[]
+  readonly ports: readonly PortMapping[]
+  /** What ingress talks to when the request names no port. */
+  readonly httpPort: number
+  /** ISO 8601, UTC. */
+  readonly createdAt: string
+}
+
+export type PathState =
+  | 'LOCAL'
+  | 'CONNECTING'
+  | 'GATEWAY_ONLY'
+  | 'P2P_ATTEMPTING'
+  | 'P2P_ACTIVE'
+  | 'GATEWAY_FALLBACK'
+  | 'ISOLATED'
+  | 'QUARANTINED'
+
+/** The decision for one remote host. */
+export interface PathInfo {
+  readonly hostId: number
+  readonly state: PathState
+  /** `local`, `gateway`, `relay:<hostId>` or `p2p`. */
+  readonly via: string
+  readonly reason: string
+  /** ISO 8601, UTC. */
+  readonly since: string
+}
+
+/** Body of 200 and 201 on `POST /v1/assignments`. */
+export interface AssignmentReply extends Assignment {
+  readonly paths: readonly PathInfo[]
+}
+
+/** Body of every 4xx and 5xx of the API; `problems` lists all of them, each with its key and value. */
+export interface ApiError {
+  readonly code: string
+  readonly message: string
+  readonly problems?: readonly string[]
+}

@@ -1,0 +1,57 @@
+/** The attachment (network, containerId, ifname): the unit of CNI, the key of all state, and its names in the kernel. */
+
+export interface Attachment {
+  readonly network: string
+  readonly containerId: string
+  readonly ifname: string
+}
+
+/** CNI SPEC: network names and container ids; `/` and blanks cannot occur, so both are safe in paths and aliases. */
+export const NAME_RE = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/
+
+/** An ifalias holds 255 bytes (IFALIASZ): with these bounds all three names and the address fit in it. */
+export const MAX_NETWORK_BYTES = 63
+export const MAX_CONTAINER_ID_BYTES = 128
+
+export const attachmentKey = (a: Attachment): string => `${a.network}/${a.containerId}/${a.ifname}`
+
+export const sameAttachment = (a: Attachment, b: Attachment): boolean =>
+  a.network === b.network && a.containerId === b.containerId && a.ifname === b.ifname
+
+/** Kernel: IFNAMSIZ 16 with the NUL; no `/`, `:`, blanks; not `.` or `..` (dev_valid_name, CNI skel). */
+export function isIfname(name: string): boolean {
+  return (
+    name.length > 0 && Buffer.byteLength(name) <= 15 && name !== '.' && name !== '..' && !/[/:\s]/.test(name)
+  )
+}
+
+/** FNV-1a, 64 bit. Not cryptographic: a collision is found by the ifalias and refused, never acted on. */
+function fnv1a64(text: string): bigint {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of Buffer.from(text)) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn
+  return hash
+}
+
+/** 40 bits of a hash of the attachment as 10 hex digits; the key of index entries and host interfaces. */
+export function attachmentHash(a: Attachment): string {
+  const h = fnv1a64(attachmentKey(a))
+  return ((h >> 40n) ^ (h & 0xffffffffffn)).toString(16).padStart(10, '0').slice(-10)
+}
+
+/** Name of the host end of the veth: DEL finds the link by it without any state. 12 bytes, e.g. `fn0c4be9a1f2`. */
+export const hostIfname = (a: Attachment): string => `fn${attachmentHash(a)}`
+
+const ALIAS_TAG = 'flatnet'
+
+/** What `ip link` shows for the host end: `flatnet <network> <containerId> <ifname> <ip/len>`. */
+export function formatAlias(a: Attachment, cidr: string): string {
+  return [ALIAS_TAG, a.network, a.containerId, a.ifname, cidr].join(' ')
+}
+
+/** The attachment and address in an alias of ours; undefined for anybody else's. */
+export function parseAlias(alias: string): { attachment: Attachment; cidr: string } | undefined {
+  const [tag, network, containerId, ifname, cidr, ...rest] = alias.split(' ')
+  if (tag !== ALIAS_TAG || rest.length > 0) return undefined
+  if (!network || !containerId || !ifname || !cidr) return undefined
+  return { attachment: { network, containerId, ifname }, cidr }
+}
