@@ -1,0 +1,129 @@
+/** `npm run build`: bundles the sources and packs dist/flatnet, one executable that needs no Node and no files beside it. */
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
+import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { CLI_ASSET } from './cli-packed.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const WORK = join(ROOT, '.build')
+
+/** Puts the text of a file in the place of each `embedText('./file')`, so that what ships is inside the bundle. */
+const embedText: Plugin = {
+  name: 'embed-text',
+  setup(pluginBuild) {
+    pluginBuild.onLoad({ filter: /\/(conf\/templates|bin\/version)\.ts$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8')
+      const contents = source.replaceAll(/\bembedText\('(\.[^']+)'\)/g, (_call, file: string) =>
+        JSON.stringify(readFileSync(resolve(dirname(path), file), 'utf8')),
+      )
+      return { contents, loader: 'ts' }
+    })
+  },
+}
+
+/** In the main bundle, cli.ts becomes the loader of the second bundle: the CNI path carries only its own code. */
+const cliAsAsset: Plugin = {
+  name: 'cli-as-asset',
+  setup(pluginBuild) {
+    pluginBuild.onResolve({ filter: /^\.\/cli\.ts$/ }, ({ importer }) =>
+      importer.endsWith('/bin/flatnet.ts') ? { path: join(ROOT, 'bin/cli-packed.ts') } : undefined,
+    )
+  },
+}
+
+const common: BuildOptions = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  platform: 'node',
+  target: 'node26',
+  format: 'cjs',
+  keepNames: true,
+  legalComments: 'none',
+  // The embedder of a packed executable imports built-in modules only, and slower than `require` gets them.
+  supported: { 'dynamic-import': false },
+  // yargs asks import.meta.url for its locale files; without them it speaks English, as everything else here.
+  define: { 'import.meta.url': 'bundleUrl' },
+  banner: { js: "const bundleUrl = 'file:///flatnet/bundle.cjs'" },
+  logLevel: 'warning',
+}
+
+/** One line per step, with what it cost. */
+async function step<T>(what: string, work: () => Promise<T>, size: () => number): Promise<T> {
+  const start = performance.now()
+  const result = await work()
+  const kb = size() / 1024
+  const text = kb > 4096 ? `${(kb / 1024).toFixed(1)} MB` : `${kb.toFixed(0)} KB`
+  console.log(
+    `build: ${what.padEnd(44)} ${text.padStart(9)} ${(performance.now() - start).toFixed(0).padStart(6)} ms`,
+  )
+  return result
+}
+
+async function bundle(entry: string, outfile: string, plugins: readonly Plugin[]): Promise<void> {
+  const options = { ...common, entryPoints: [entry], outfile, plugins: [...plugins] }
+  await step(
+    `${entry} -> ${outfile}`,
+    () => build(options),
+    () => statSync(join(ROOT, outfile)).size,
+  )
+}
+
+/** Packs a CommonJS file with the Node that came by npm; nothing is downloaded. */
+async function pack(entry: string, output: string, assets: Record<string, string>): Promise<void> {
+  const arch = process.arch
+  if (arch !== 'x64' && arch !== 'arm64') throw new Error(`no Node to pack for ${arch}: only x64 and arm64`)
+  const require = createRequire(import.meta.url)
+  const nodePath = join(dirname(require.resolve(`node-linux-${arch}/package.json`)), 'bin/node')
+  // pkg reports each of its steps with console.log; ours are enough.
+  require('@yao-pkg/pkg/lib-es5/log.js').log.info = () => {}
+  const seaConfig = {
+    disableExperimentalSEAWarning: true,
+    useSnapshot: false,
+    useCodeCache: values['code-cache'] === true,
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    assets,
+  }
+  await seaPacker.default(entry, {
+    seaConfig,
+    nodePath,
+    targets: [{ platform: 'linux', arch, nodeRange: 'node26', output }],
+  })
+}
+
+const { values } = parseArgs({
+  options: {
+    out: { type: 'string', default: join(ROOT, 'dist/flatnet') },
+    'code-cache': { type: 'boolean', default: false },
+  },
+})
+
+async function main(): Promise<void> {
+  if (!process.version.startsWith('v26.')) {
+    throw new Error(
+      `this is Node ${process.version}: start it as \`npm run build\`, which takes the Node 26 of node_modules`,
+    )
+  }
+  const out = resolve(values.out)
+  mkdirSync(dirname(out), { recursive: true })
+  mkdirSync(WORK, { recursive: true })
+  await bundle('bin/flatnet.ts', '.build/flatnet.cjs', [embedText, cliAsAsset])
+  await bundle('bin/cli.ts', '.build/cli.cjs', [embedText])
+  // A running gateway or plugin holds the old file: only a rename may put the new one in its place.
+  const fresh = `${out}.${process.pid}.new`
+  try {
+    const assets = { [CLI_ASSET]: join(WORK, 'cli.cjs') }
+    await step(
+      `packed ${out}`,
+      () => pack(join(WORK, 'flatnet.cjs'), fresh, assets),
+      () => statSync(fresh).size,
+    )
+    renameSync(fresh, out)
+  } finally {
+    rmSync(fresh, { force: true })
+  }
+}
+
+await main()

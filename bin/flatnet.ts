@@ -1,0 +1,22 @@
+/** The executable's entry: a CNI verb when CNI_COMMAND is set, the command line otherwise. Imports nothing at the top (STYLE 3.5). */
+
+async function run(): Promise<number> {
+  if (process.env['CNI_COMMAND'] !== undefined) {
+    const { main } = await import('../plugin/skel.ts')
+    return main(process)
+  }
+  // In the packed executable bin/build.ts puts cli-packed.ts in the place of cli.ts.
+  const { cli } = await import('./cli.ts')
+  return cli(process.argv.slice(2), process)
+}
+
+// No top-level await: the packed bundle is CommonJS.
+run().then(
+  (code) => {
+    process.exitCode = code
+  },
+  (err: unknown) => {
+    process.stderr.write(`flatnet: ${err instanceof Error ? err.stack : String(err)}\n`)
+    process.exitCode = 1
+  },
+)
