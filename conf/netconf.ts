@@ -1,0 +1,219 @@
+/** The network configuration that a runtime writes to the plugin's stdin, read once, with every problem at once (DESIGN 4). */
+
+import { type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
+import { isIfname, MAX_NETWORK_BYTES, NAME_RE } from '../core/attachment.ts'
+import { ConfigError, FlatnetError } from '../core/errors.ts'
+import { isObject, type JsonObject, Reader, show } from './reader.ts'
+
+export interface RouteConf {
+  readonly dst: Prefix4
+  /** Next hop; absent: the bridge address. */
+  readonly gw?: number
+  readonly mtu?: number
+  readonly advmss?: number
+  readonly priority?: number
+  readonly table?: number
+  readonly scope?: number
+}
+
+export interface IpamConf {
+  readonly hostId: number
+  readonly supernet: Prefix4
+  readonly hostPrefix: number
+  readonly firstOffset: number
+  readonly routes: readonly RouteConf[]
+}
+
+export interface NetConf {
+  readonly cniVersion: string
+  readonly name: string
+  /** `plugin`: we wire and address. `ipam`: another plugin delegates the address to us. */
+  readonly role: 'plugin' | 'ipam'
+  readonly bridge: string
+  /** 0: from the uplink. */
+  readonly mtu: number
+  readonly isDefaultGateway: boolean
+  readonly ipMasq: boolean
+  readonly hairpinMode: boolean
+  readonly httpPort: number
+  readonly ipam: IpamConf
+  readonly dataDir: string
+  readonly registrar: { readonly socketPath: string; readonly timeoutMs: number }
+  /** As written; plugin/wanted.ts reads them together with CNI_ARGS. */
+  readonly runtimeConfig: JsonObject
+  readonly cniArgs: JsonObject
+  readonly prevResult: unknown
+  readonly dns: unknown
+  /** GC: the attachments to keep; undefined when the key is absent. */
+  readonly validAttachments: unknown
+}
+
+export const DEFAULT_DATA_DIR = '/var/lib/flatnet'
+export const DEFAULT_ENDPOINT = 'unix:///run/flatnet/gateway.sock'
+
+const IPAM_KEYS = ['type', 'hostId', 'supernet', 'hostPrefix', 'firstOffset', 'routes', 'dataDir']
+const ROUTE_KEYS = ['dst', 'gw', 'mtu', 'advmss', 'priority', 'table', 'scope']
+/** sun_path holds 108 bytes with its NUL (unix(7)). */
+const MAX_SOCKET_PATH = 107
+
+/** The JSON object on stdin. A BOM or trailing garbage is refused, as Go's decoder does. */
+export function parseNetConfJson(text: string): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new FlatnetError('ERR_FLATNET_DECODE', 'stdin is not a JSON network configuration', { cause })
+  }
+  if (!isObject(value)) {
+    throw new FlatnetError(
+      'ERR_FLATNET_DECODE',
+      `stdin holds ${show(value)}, not a network configuration object`,
+    )
+  }
+  return value
+}
+
+/** The name, checked before all else as the reference skeleton does. */
+export function networkName(json: JsonObject): string {
+  const name = json['name']
+  if (name === undefined || name === '') throw new FlatnetError('ERR_FLATNET_CONFIG', 'missing network name')
+  if (typeof name !== 'string' || !NAME_RE.test(name)) {
+    throw new FlatnetError('ERR_FLATNET_CONFIG', 'invalid characters found in network name', {
+      details: typeof name === 'string' ? name : show(name),
+    })
+  }
+  if (name.length > MAX_NETWORK_BYTES) {
+    throw new FlatnetError(
+      'ERR_FLATNET_CONFIG',
+      `network name ${show(name)} is too long: at most ${MAX_NETWORK_BYTES} characters`,
+    )
+  }
+  return name
+}
+
+/**
+ * @throws {ConfigError} code 7 with every problem, or code 2 when all of them are unknown keys
+ */
+export function readNetConf(json: JsonObject, cniVersion: string): NetConf {
+  const { conf, problems } = readLeniently(json, cniVersion)
+  if (problems.length > 0) {
+    const unsupported = problems.every((p) => / no such key; | write [a-zA-Z]+$/.test(p))
+    throw new ConfigError(problems, unsupported ? 'ERR_FLATNET_UNSUPPORTED' : 'ERR_FLATNET_CONFIG')
+  }
+  return conf
+}
+
+/** For DEL and GC, which work with a configuration that is no longer right: defaults stand in for what is wrong. */
+export function readLeniently(json: JsonObject, cniVersion: string): { conf: NetConf; problems: string[] } {
+  const top = new Reader(json)
+  const name = networkName(json)
+  const role = json['type'] === 'flatnet' ? 'plugin' : 'ipam'
+  const ipam = top.object('ipam')
+  if (role === 'plugin') top.string('type', 'flatnet')
+  if (ipam.get('type') !== undefined && ipam.get('type') !== 'flatnet') {
+    ipam.problem('type', 'must be "flatnet": the slice belongs to this plugin')
+  }
+  const dataDir = role === 'ipam' && ipam.has('dataDir') ? absolute(ipam) : absolute(top)
+  const ipamConf = readIpam(ipam)
+  const conf: NetConf = {
+    cniVersion,
+    name,
+    role,
+    // Another plugin's keys of the same name are none of ours when only the address is asked for.
+    ...readWiring(role === 'plugin' ? top : new Reader({})),
+    ipam: ipamConf,
+    dataDir,
+    registrar: readRegistrar(top),
+    runtimeConfig: objectOr(top, 'runtimeConfig'),
+    cniArgs: objectOr(top.object('args'), 'cni'),
+    prevResult: json['prevResult'],
+    dns: json['dns'],
+    validAttachments: json['cni.dev/valid-attachments'] ?? json['cni.dev/attachments'],
+  }
+  return { conf, problems: top.problems }
+}
+
+type Wiring = Pick<NetConf, 'bridge' | 'mtu' | 'isDefaultGateway' | 'ipMasq' | 'hairpinMode' | 'httpPort'>
+
+function readWiring(top: Reader): Wiring {
+  const bridge = top.string('bridge', 'flatnet0')
+  if (!isIfname(bridge))
+    top.problem('bridge', 'must be an interface name of 1 to 15 bytes without / : or blanks')
+  // 0 or 576..65535: RFC 791 asks every host to take 576 bytes; veth takes 68 to 65535.
+  const mtu = top.integer('mtu', 0, 0, 65_535)
+  if (mtu > 0 && mtu < 576) top.problem('mtu', 'must be 0 (from the uplink) or 576 to 65535')
+  return {
+    bridge,
+    mtu,
+    isDefaultGateway: top.boolean('isDefaultGateway', true),
+    ipMasq: top.boolean('ipMasq', true),
+    hairpinMode: top.boolean('hairpinMode', true),
+    httpPort: top.integer('httpPort', 80, 1, 65_535),
+  }
+}
+
+function readIpam(ipam: Reader): IpamConf {
+  ipam.refuseUnknown(IPAM_KEYS)
+  const supernet = ipam.parsed(
+    'supernet',
+    '10.100.0.0/16',
+    'must be an IPv4 network without host bits, e.g. "10.100.0.0/16"',
+    parsePrefix4,
+  ) ?? { base: 0x0a640000, prefixLen: 16 }
+  return {
+    supernet,
+    hostPrefix: ipam.integer('hostPrefix', 24, 1, 30),
+    hostId: ipam.integer('hostId', undefined, 0, 65_535),
+    firstOffset: ipam.integer('firstOffset', 10, 2, 65_534),
+    routes: ipam.array('routes').flatMap((route, i) => readRoute(route, `ipam.routes[${i}].`, ipam.problems)),
+  }
+}
+
+function readRoute(route: unknown, prefix: string, problems: string[]): RouteConf[] {
+  const reader = new Reader(isObject(route) ? route : {}, prefix, problems)
+  const dst = reader.parsed('dst', undefined, 'must be an IPv4 network, e.g. "192.168.7.0/24"', parsePrefix4)
+  const gw = reader.has('gw')
+    ? reader.parsed('gw', undefined, 'must be an IPv4 address', parseIpv4)
+    : undefined
+  reader.refuseUnknown(ROUTE_KEYS)
+  const optional = (key: string, max: number): Record<string, number> =>
+    reader.has(key) ? { [key]: reader.integer(key, 0, 0, max) } : {}
+  if (dst === undefined) return []
+  return [
+    {
+      dst,
+      ...(gw !== undefined && { gw }),
+      ...optional('mtu', 65_535),
+      ...optional('advmss', 65_535),
+      ...optional('priority', 0xffff_ffff),
+      ...optional('table', 0xffff_ffff),
+      ...optional('scope', 255),
+    },
+  ]
+}
+
+function readRegistrar(top: Reader): NetConf['registrar'] {
+  const registrar = top.object('registrar')
+  registrar.refuseUnknown(['endpoint', 'timeoutMs'])
+  const socketPath =
+    registrar.parsed('endpoint', DEFAULT_ENDPOINT, 'must be unix:// and an absolute path', (text) => {
+      const path = text.startsWith('unix:///') ? text.slice('unix://'.length) : undefined
+      return path !== undefined && Buffer.byteLength(path) <= MAX_SOCKET_PATH ? path : undefined
+    }) ?? DEFAULT_ENDPOINT.slice('unix://'.length)
+  return { socketPath, timeoutMs: registrar.integer('timeoutMs', 300, 1, 10_000) }
+}
+
+function absolute(reader: Reader): string {
+  const path = reader.string('dataDir', DEFAULT_DATA_DIR)
+  if (path.startsWith('/') && !path.includes('\0')) return path.replace(/(?<=.)\/+$/, '')
+  reader.problem('dataDir', 'must be an absolute path')
+  return DEFAULT_DATA_DIR
+}
+
+function objectOr(reader: Reader, key: string): JsonObject {
+  const value = reader.get(key)
+  if (value === undefined || value === null) return {}
+  if (isObject(value)) return value
+  reader.problem(key, 'must be an object')
+  return {}
+}

@@ -1,0 +1,39 @@
+/** Sysctls by /proc/sys, written only when different: a read-only /proc/sys with the right value is no error. */
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { FlatnetError } from '../core/errors.ts'
+
+const ROOT = '/proc/sys'
+
+/**
+ * Reads a value in the network namespace of this thread.
+ * @param path below /proc/sys, e.g. `net/ipv4/ip_forward`; an interface name in it may hold dots
+ * @returns undefined when the kernel has no such key
+ */
+export function sysctlGet(path: string): string | undefined {
+  try {
+    return readFileSync(`${ROOT}/${path}`, 'latin1').trim()
+  } catch (err) {
+    if (err instanceof Error && 'code' in err && err.code === 'ENOENT') return undefined
+    throw err
+  }
+}
+
+/**
+ * Sets a value in the network namespace of this thread unless it is set.
+ * @throws {FlatnetError} ERR_FLATNET_KERNEL naming the key, its value and the one wanted (EROFS, EACCES, no such key)
+ */
+export function sysctlEnsure(path: string, value: string): void {
+  const current = sysctlGet(path)
+  if (current === value) return
+  try {
+    writeFileSync(`${ROOT}/${path}`, value)
+  } catch (cause) {
+    const key = path.replaceAll('/', '.')
+    throw new FlatnetError(
+      'ERR_FLATNET_KERNEL',
+      `sysctl ${key} is ${current ?? 'absent'} and cannot be set to ${value}`,
+      { cause },
+    )
+  }
+}

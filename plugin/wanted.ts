@@ -1,0 +1,138 @@
+/** What the runtime wants for this attachment: CNI_ARGS < args.cni < runtimeConfig (CNI CONVENTIONS; DESIGN 4). */
+
+import type { NetConf } from '../conf/netconf.ts'
+import { isObject, Reader, show } from '../conf/reader.ts'
+import { formatIpv4, isUnicastMac, parseCidr4, parseIpv4, parseMac } from '../core/addr.ts'
+import type { PortMapping, Protocol } from '../core/api.ts'
+import { ConfigError } from '../core/errors.ts'
+
+export interface Wanted {
+  /** Canonical IPv4 without prefix length. */
+  readonly ip?: string
+  readonly mac?: string
+  readonly name?: string
+  readonly aliases: readonly string[]
+  readonly ports: readonly PortMapping[]
+  readonly httpPort: number
+}
+
+/** More names or ports than any real container has; bounds what one attachment may put into maps and tables. */
+const MAX_ALIASES = 256
+const MAX_PORTS = 65_536
+
+/** @throws {ConfigError} every problem at once */
+export function readWanted(conf: NetConf, args: ReadonlyMap<string, string>): Wanted {
+  const problems: string[] = []
+  const run = new Reader(conf.runtimeConfig, 'runtimeConfig.', problems)
+  const cni = new Reader(conf.cniArgs, 'args.cni.', problems)
+  const ip = wantedIp(run, cni, args, problems)
+  const mac = wantedMac(run, cni, args, problems)
+  const name = args.get('K8S_POD_NAME')
+  const wanted: Wanted = {
+    ...(ip !== undefined && { ip }),
+    ...(mac !== undefined && { mac }),
+    ...(name && { name }),
+    aliases: conf.role === 'plugin' ? readAliases(run, conf.name) : [],
+    ports: conf.role === 'plugin' ? readPorts(run) : [],
+    httpPort: wantedHttpPort(args, problems) ?? conf.httpPort,
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return wanted
+}
+
+/** Podman repeats an address on `network reload` (configured + current): equal ones count once. */
+function wantedIp(
+  run: Reader,
+  cni: Reader,
+  args: ReadonlyMap<string, string>,
+  problems: string[],
+): string | undefined {
+  const [source, values] = run.has('ips')
+    ? (['runtimeConfig.ips', run.array('ips')] as const)
+    : cni.has('ips')
+      ? (['args.cni.ips', cni.array('ips')] as const)
+      : (['CNI_ARGS IP', args.has('IP') ? [args.get('IP')] : []] as const)
+  const ips = new Set<string>()
+  for (const value of values) {
+    const ip = typeof value === 'string' ? (parseIpv4(value) ?? parseCidr4(value)?.ip) : undefined
+    if (ip === undefined)
+      problems.push(`${source} has ${show(value)}: must be an IPv4 address of this host's slice`)
+    else ips.add(formatIpv4(ip))
+  }
+  if (ips.size > 1)
+    problems.push(`${source} is ${show([...ips])}: one attachment holds one address; ask for one`)
+  return [...ips][0]
+}
+
+function wantedMac(
+  run: Reader,
+  cni: Reader,
+  args: ReadonlyMap<string, string>,
+  problems: string[],
+): string | undefined {
+  const [source, value] = run.has('mac')
+    ? (['runtimeConfig.mac', run.get('mac')] as const)
+    : cni.has('mac')
+      ? (['args.cni.mac', cni.get('mac')] as const)
+      : (['CNI_ARGS MAC', args.get('MAC')] as const)
+  if (value === undefined || value === '') return undefined
+  const mac = typeof value === 'string' ? parseMac(value) : undefined
+  if (mac !== undefined && isUnicastMac(mac)) return mac
+  problems.push(`${source} is ${show(value)}: must be a unicast MAC address, e.g. "02:00:5e:10:00:01"`)
+  return undefined
+}
+
+function wantedHttpPort(args: ReadonlyMap<string, string>, problems: string[]): number | undefined {
+  const text = args.get('FLATNET_PORT')
+  if (text === undefined || text === '') return undefined
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port >= 1 && port <= 65_535) return port
+  problems.push(`CNI_ARGS FLATNET_PORT is ${show(text)}: must be a port from 1 to 65535`)
+  return undefined
+}
+
+/** The convention says a list of strings; Podman sends `{"<network>": ["alias", …]}`. */
+function readAliases(run: Reader, network: string): string[] {
+  const value = run.get('aliases')
+  const list = isObject(value) ? (value[network] ?? []) : (value ?? [])
+  if (!Array.isArray(list) || !list.every((a) => typeof a === 'string') || list.length > MAX_ALIASES) {
+    run.problem('aliases', `must be a list of at most ${MAX_ALIASES} strings`)
+    return []
+  }
+  return [...new Set(list.filter((a) => a !== ''))]
+}
+
+function readPorts(run: Reader): PortMapping[] {
+  const list = run.array('portMappings')
+  if (list.length > MAX_PORTS) run.problem('portMappings', `at most ${MAX_PORTS} entries`)
+  const seen = new Map<string, PortMapping>()
+  for (const [i, entry] of list.entries()) {
+    const reader = new Reader(isObject(entry) ? entry : {}, `runtimeConfig.portMappings[${i}].`, run.problems)
+    const port = readPort(reader)
+    if (port !== undefined) seen.set(JSON.stringify(port), port)
+  }
+  return [...seen.values()]
+}
+
+function readPort(reader: Reader): PortMapping | undefined {
+  const protocol = reader.parsed('protocol', 'tcp', 'must be tcp, udp or sctp', readProtocol)
+  const hostPort = reader.integer('hostPort', undefined, 1, 65_535)
+  const containerPort = reader.integer('containerPort', undefined, 1, 65_535)
+  const hostIP = reader.parsed('hostIP', '', 'must be an IP address of this host, or absent', readHostIp)
+  if (protocol === undefined || hostIP === undefined || !hostPort || !containerPort) return undefined
+  // Our addresses are IPv4: a mapping for an IPv6 host address is not for this plugin (portmap does the same).
+  return hostIP === 'ipv6' ? undefined : { protocol, hostIP, hostPort, containerPort }
+}
+
+function readProtocol(text: string): Protocol | undefined {
+  const lower = text.toLowerCase()
+  return lower === 'tcp' || lower === 'udp' || lower === 'sctp' ? lower : undefined
+}
+
+/** `''`, `0.0.0.0` and `::` stand for any address; another IPv6 address gives `ipv6`. */
+function readHostIp(text: string): string | undefined {
+  if (text === '' || text === '0.0.0.0' || text === '::') return ''
+  const ip = parseIpv4(text)
+  if (ip !== undefined) return formatIpv4(ip)
+  return /^[0-9a-fA-F:.%]+$/.test(text) && text.includes(':') ? 'ipv6' : undefined
+}
