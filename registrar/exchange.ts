@@ -61,9 +61,10 @@ export function exchange(endpoint: Endpoint, method: string, path: string, body?
     const take = (ended: boolean): void => {
       try {
         const answer = parseAnswer(Buffer.concat(chunks), ended)
-        if (answer === undefined) return ended ? fail('closed the connection without an answer') : undefined
-        finish()
-        resolve(answer)
+        if (answer !== undefined) {
+          finish()
+          resolve(answer)
+        } else if (ended) fail('closed the connection without an answer')
       } catch (err) {
         fail('sent something else', err)
       }
