@@ -1,0 +1,226 @@
+/** Debian's Podman with the CNI backend on a machine of its own: own storage, networks, leases and gateway. */
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { Lease } from '../../ipam/lease.ts'
+import type { Executable } from './executable.ts'
+import { IMAGE, imageTar } from './image.ts'
+import { type Machine, machine, type Ran } from './machine.ts'
+
+/** Why Podman tests cannot run here, or false. `bin/test` installs what is missing, so under CI=true a reason fails. */
+export function podmanMissing(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root (network namespaces)'
+  const needed = ['/usr/bin/podman', '/usr/sbin/runc', '/bin/busybox', '/usr/sbin/nft']
+  const missing = needed.filter((path) => !existsSync(path))
+  return missing.length > 0 && `not installed: ${missing.join(', ')}`
+}
+
+/** Debian's reference plugins (containernetworking-plugins). */
+export const DEBIAN_CNI = '/usr/lib/cni'
+
+type Json = Readonly<Record<string, unknown>>
+
+export interface NetworkOptions {
+  /** Default `flatnet`. */
+  readonly name?: string
+  /** Laid over the plugin's entry of the conflist. */
+  readonly plugin?: Json
+  /** Laid over `ipam`. */
+  readonly ipam?: Json
+  /** Chained behind. */
+  readonly behind?: readonly Json[]
+}
+
+export interface PodmanOptions {
+  /** Default: every test host is host 1 of 10.100.0.0/16. */
+  readonly networks?: readonly NetworkOptions[]
+}
+
+/** What `podman inspect` says of a container, as far as tests look. */
+export interface Inspected {
+  readonly Id: string
+  readonly State: { readonly Pid: number; readonly Running: boolean; readonly Status: string }
+  readonly NetworkSettings: {
+    readonly SandboxKey: string
+    readonly Networks: Readonly<
+      Record<
+        string,
+        { IPAddress: string; MacAddress: string; Gateway: string; IPPrefixLen: number; Aliases?: string[] }
+      >
+    >
+  }
+}
+
+/** runc, cgroupfs and low limits: crun refuses hybrid cgroups, and a sandbox may forbid raising limits. */
+const containersConf = (pluginDir: string, networkDir: string) => `[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+events_logger = "file"
+[network]
+network_backend = "cni"
+cni_plugin_dirs = ["${pluginDir}", "${DEBIAN_CNI}"]
+network_config_dir = "${networkDir}"
+`
+
+export class PodmanHost {
+  readonly m: Machine
+  readonly dataDir: string
+  readonly networkDir: string
+  readonly pluginDir: string
+  /** On the machine's tmpfs, as /run is on a real one. */
+  readonly socket = '/run/ft/gateway.sock'
+  readonly #executable: Executable
+
+  constructor(m: Machine, executable: Executable) {
+    this.m = m
+    this.#executable = executable
+    this.dataDir = join(m.dir, 'flatnet')
+    this.networkDir = join(m.dir, 'net.d')
+    this.pluginDir = join(m.dir, 'cni-bin')
+  }
+
+  async prepare(options: PodmanOptions): Promise<void> {
+    mkdirSync(this.networkDir)
+    mkdirSync(this.pluginDir)
+    copyFileSync(this.#executable.path, join(this.pluginDir, 'flatnet'))
+    // Where a person has it: Podman's cleanup process, a child of conmon, does not get every variable.
+    const conf = containersConf(this.pluginDir, this.networkDir)
+    await this.m.run(['sh', '-c', 'mkdir -p /etc/containers && cat >/etc/containers/containers.conf'], {
+      input: conf,
+    })
+    for (const network of options.networks ?? [{}]) this.writeNetwork(network)
+    await this.pod('import', '-q', '-c', 'CMD ["/bin/httpd","-f","-h","/www"]', imageTar(), IMAGE)
+  }
+
+  networkConfig(options: NetworkOptions = {}): Json {
+    const flatnet = {
+      type: 'flatnet',
+      bridge: 'flatnet0',
+      ipam: { type: 'flatnet', hostId: 1, supernet: '10.100.0.0/16', ...options.ipam },
+      dataDir: this.dataDir,
+      registrar: { endpoint: `unix://${this.socket}`, timeoutMs: 300 },
+      capabilities: { portMappings: true, ips: true, mac: true, aliases: true },
+      ...options.plugin,
+    }
+    return {
+      cniVersion: '1.0.0',
+      name: options.name ?? 'flatnet',
+      plugins: [flatnet, ...(options.behind ?? [])],
+    }
+  }
+
+  writeNetwork(options: NetworkOptions = {}): string {
+    const path = join(this.networkDir, `${options.name ?? 'flatnet'}.conflist`)
+    writeFileSync(path, JSON.stringify(this.networkConfig(options), null, 2))
+    return path
+  }
+
+  /** Runs podman, whatever its exit code. */
+  podman(...args: string[]): Promise<Ran> {
+    const roots = [
+      '--root',
+      join(this.m.dir, 'storage'),
+      '--runroot',
+      '/run/ft-podman',
+      '--tmpdir',
+      '/run/ft-libpod',
+    ]
+    return this.m.run(['podman', ...roots, ...args])
+  }
+
+  /** As `podman`; throws with stderr unless it exits with 0, returns trimmed stdout. */
+  async pod(...args: string[]): Promise<string> {
+    const ran = await this.podman(...args)
+    if (ran.rc !== 0) throw new Error(`podman ${args.join(' ')}: exit ${ran.rc}: ${ran.stderr.trim()}`)
+    return ran.stdout.trim()
+  }
+
+  /** Starts a web server in a container; returns the container's id. */
+  web(name: string, ...args: string[]): Promise<string> {
+    const network = args.some((arg) => arg.startsWith('--network') || arg.startsWith('--pod'))
+    return this.pod('run', '-d', '--name', name, ...(network ? [] : ['--network', 'flatnet']), ...args, IMAGE)
+  }
+
+  async inspect(container: string): Promise<Inspected> {
+    const [found] = JSON.parse(await this.pod('container', 'inspect', container))
+    return found
+  }
+
+  /** '' when it has none. */
+  async address(container: string, network = 'flatnet'): Promise<string> {
+    return (await this.inspect(container)).NetworkSettings.Networks[network]?.IPAddress ?? ''
+  }
+
+  /** Runs a command in a running container. */
+  within(container: string, ...argv: string[]): Promise<Ran> {
+    return this.podman('exec', container, ...argv)
+  }
+
+  /** Runs a program of the machine, not of the image, in the container's network namespace. */
+  async netnsArgv(container: string, ...argv: string[]): Promise<string[]> {
+    return ['nsenter', `--net=${(await this.inspect(container)).NetworkSettings.SandboxKey}`, '--', ...argv]
+  }
+
+  leases(network = 'flatnet'): Lease[] {
+    const dir = join(this.dataDir, 'ipam', network)
+    if (!existsSync(dir)) return []
+    return readdirSync(dir)
+      .filter((file) => file.endsWith('.json'))
+      .flatMap((file) => leasesIn(JSON.parse(readFileSync(join(dir, file), 'utf8'))))
+  }
+
+  /** Removes every container and pod, then names what is left of Flatnet beyond its bridge and ruleset. */
+  async removeAll(): Promise<string[]> {
+    await this.pod('pod', 'rm', '-f', '-a', '-t', '0')
+    await this.pod('rm', '-f', '-a', '-t', '0')
+    return this.remains()
+  }
+
+  /** One line per finding; empty when nothing is left. */
+  async remains(): Promise<string[]> {
+    const links: { ifname: string }[] = await this.m.json('ip', '-j', 'link')
+    const netns: { name: string }[] = await this.m.json('ip', '-j', 'netns')
+    const processes = await this.m.exec('ps', '-eo', 'args=')
+    return [
+      ...links.filter(({ ifname }) => ifname.startsWith('fn')).map(({ ifname }) => `link ${ifname}`),
+      ...netns.filter(({ name }) => name.startsWith('netns-')).map(({ name }) => `namespace ${name}`),
+      ...(await this.publishedPorts()).map((element) => `nft element ${element}`),
+      ...(existsSync(join(this.dataDir, 'ipam')) ? readdirSync(join(this.dataDir, 'ipam')) : []).flatMap(
+        (network) =>
+          this.leases(network).map((lease) => `lease ${network} ${lease.ip} of ${lease.containerId}`),
+      ),
+      ...processes
+        .split('\n')
+        .filter((args) => /conmon|httpd/.test(args))
+        .map((args) => `process ${args}`),
+    ]
+  }
+
+  /** Elements of the maps that publish ports, as JSON texts. */
+  async publishedPorts(): Promise<string[]> {
+    const ran = await this.m.run(['nft', '-j', 'list', 'table', 'inet', 'flatnet'])
+    if (ran.rc !== 0) return []
+    const items: { map?: { name: string; elem?: unknown[] } }[] = JSON.parse(ran.stdout).nftables
+    return items.flatMap(({ map }) => (map?.elem ?? []).map((elem) => `${map?.name} ${JSON.stringify(elem)}`))
+  }
+}
+
+/** Released addresses rest in the same file; only what holds an attachment is a lease. */
+function leasesIn(value: unknown): Lease[] {
+  if (typeof value !== 'object' || value === null) return []
+  if ('containerId' in value && 'ip' in value) return [value as Lease]
+  return Object.values(value).flatMap(leasesIn)
+}
+
+/** A machine with Podman, the image and the networks; everything is gone with the test. */
+export async function podmanHost(
+  t: Pick<Test, 'teardown'>,
+  executable: Executable,
+  options: PodmanOptions = {},
+): Promise<PodmanHost> {
+  const host = new PodmanHost(await machine(t), executable)
+  await host.prepare(options)
+  return host
+}

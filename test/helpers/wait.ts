@@ -1,0 +1,27 @@
+/** Waiting for a condition, bounded, with the reason in the error: tests never sleep to be in step. */
+import { setTimeout as pause } from 'node:timers/promises'
+
+/**
+ * Asks `probe` until it answers something true, and returns that.
+ * An error of `probe` counts as "not yet"; the last one is in the message when the time is over.
+ */
+export async function waitFor<T>(
+  what: string,
+  timeoutMs: number,
+  probe: () => T | Promise<T>,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + timeoutMs
+  let last: unknown
+  for (;;) {
+    try {
+      const seen = await probe()
+      if (seen) return seen
+      last = undefined
+    } catch (error) {
+      last = error
+    }
+    if (performance.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last })
+    await pause(15)
+  }
+}
