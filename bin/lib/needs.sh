@@ -1,0 +1,65 @@
+# Installs what is missing: Debian packages, npm packages, the executable. Each is a no-op when it is there already.
+# shellcheck shell=bash
+
+as_root() { [ "$(id -u)" -eq 0 ]; }
+
+# Prints the packages among the arguments that are not installed.
+missing_packages() {
+  local package
+  for package in "$@"; do
+    case "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" in
+      'install ok installed') ;;
+      *) printf '%s ' "$package" ;;
+    esac
+  done
+}
+
+# need_packages "what they are for" package...
+need_packages() {
+  local why=$1 missing
+  shift
+  command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+    die 'this is no Debian system: apt-get is not here.' "Install the counterparts of: $*"
+  missing=$(missing_packages "$@")
+  [ -n "$missing" ] || return 0
+  as_root || die "these Debian packages are missing: $missing" "They are for $why. Run as root: apt-get install $missing"
+  say "Debian packages to install, for $why: $missing"
+  export DEBIAN_FRONTEND=noninteractive
+  step 'Reading the lists of Debian packages' apt-get update || note 'going on with the lists that are here'
+  # shellcheck disable=SC2086 # a list of names
+  step "Installing $missing" apt-get install -y --no-install-recommends $missing ||
+    die 'the Debian packages could not be installed.' "Try by hand: apt-get install $missing"
+}
+
+need_node() {
+  command -v npm >/dev/null && command -v node >/dev/null ||
+    die 'Node and npm are not here.' 'Install Node 20 or newer with npm, then run this again.'
+  local major
+  major=$(node -p 'process.versions.node.split(".")[0]')
+  [ "$major" -ge 20 ] || die "Node $major is too old." 'Install Node 20 or newer, then run this again.'
+}
+
+# The Node 26 that runs everything comes as an npm package; it needs libatomic1, which need_packages brings.
+need_npm_packages() {
+  local lock=node_modules/.package-lock.json
+  if [ ! -x node_modules/.bin/node ] || [ ! -e "$lock" ] || [ package-lock.json -nt "$lock" ]; then
+    need_node
+    step 'Installing the npm packages (npm ci)' npm ci || die 'npm ci failed.' "Its log: $LOGS"
+    touch "$lock"
+  fi
+  PATH="$ROOT/node_modules/.bin:$PATH"
+  node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 26 ? 0 : 1)' ||
+    die "this machine's processor has no Node 26 among the npm packages ($(uname -m))." 'Known: x86_64 and aarch64.'
+}
+
+# The sources that go into the executable; tests do not.
+SOURCES='bin plugin ipam registrar gateway netlink-ts kernel core conf package.json package-lock.json'
+
+need_executable() {
+  # shellcheck disable=SC2086 # a list of folders
+  if [ -x dist/flatnet ] && [ -z "$(find $SOURCES -newer dist/flatnet -type f ! -path 'bin/lib/*' ! -name test ! -name up -print -quit)" ]; then
+    note 'dist/flatnet is up to date'
+    return 0
+  fi
+  step 'Building dist/flatnet (npm run build)' npm run build || die 'the build failed.' "Its log: $LOGS"
+}

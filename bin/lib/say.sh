@@ -1,0 +1,47 @@
+# Speaks to the person: what is being done, for how long already, and what to do when it went wrong.
+# shellcheck shell=bash
+
+say() { printf '%s\n' "$*"; }
+note() { printf '  %s\n' "$*"; }
+die() {
+  printf '\n%s: %s\n' "${0##*/}" "$1" >&2
+  shift
+  for line in "$@"; do printf '  %s\n' "$line" >&2; done
+  exit 1
+}
+
+# Directory of the logs of long steps; set by the caller.
+: "${LOGS:=${ROOT:?}/.build/logs}"
+
+# step "what it does" command...: the command's output goes to a log; here one line says that it runs, for how long,
+# and how it ended. On a terminal the line counts the seconds and shows what the command says; elsewhere it speaks
+# up every 15 s. A failure shows the end of the log.
+step() {
+  local what=$1 log pid began=$SECONDS rc=0 spoke=$SECONDS
+  shift
+  mkdir -p "$LOGS"
+  log="$LOGS/$(printf '%s' "$what" | tr -cs 'a-zA-Z0-9' '-' | cut -c1-40 | sed 's/-$//').log"
+  [ -t 1 ] || say "- $what ..."
+  "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    if [ -t 1 ]; then
+      printf '\r\033[K- %s (%ss) %s' "$what" "$((SECONDS - began))" \
+        "$(tail -n 1 "$log" | tr -d '\r' | cut -c1-$((${COLUMNS:-100} > 70 ? ${COLUMNS:-100} - 60 : 20)))"
+    elif [ $((SECONDS - spoke)) -ge 15 ]; then
+      spoke=$SECONDS
+      note "still at it after $((SECONDS - began)) s: $(tail -n 1 "$log" | cut -c1-90)"
+    fi
+    # Returns when the command ends, at the latest after half a second.
+    timeout 0.5 tail --pid="$pid" -f /dev/null 2>/dev/null || true
+  done
+  wait "$pid" || rc=$?
+  [ -t 1 ] && printf '\r\033[K'
+  if [ "$rc" -eq 0 ]; then
+    say "- $what: done in $((SECONDS - began)) s"
+  else
+    say "- $what: FAILED (exit $rc) after $((SECONDS - began)) s. The end of $log:"
+    tail -n 20 "$log" | sed 's/^/    /'
+  fi
+  return "$rc"
+}
