@@ -1,0 +1,136 @@
+/** Runs the suites named as arguments, one after another, and closes with `N passed, N failed, N skipped`. Started by bin/test. */
+import { spawn } from 'node:child_process'
+import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { ROOT } from './executable.ts'
+import { type Tally, TapReader } from './tap-reader.ts'
+
+const LOGS = join(ROOT, '.build/test-logs')
+const BIN = join(ROOT, 'node_modules/.bin')
+/** Podman and hosts tests load both cores by themselves. */
+const JOBS: Readonly<Record<string, number>> = { podman: 1, hosts: 1 }
+/** What this processor's kernel cannot do cannot be installed either; every other skip is a failure in CI. */
+const EXCUSED = /^kernel: /
+
+interface Outcome extends Tally {
+  readonly suite: string
+  readonly seconds: number
+  readonly log: string
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+
+/** The steps of `npm run check`, each counted as one test. */
+function checks(): string[] {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  return Object.keys(scripts).filter((name) => name.startsWith('check:'))
+}
+
+/** Runs a command; each line goes to the log and to `each`. Returns the exit code, 128 for a signal. */
+async function follow(argv: readonly string[], log: string, each: (line: string) => void): Promise<number> {
+  const [command = '', ...args] = argv
+  const child = spawn(command, args, {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, PATH: `${BIN}:${process.env['PATH']}`, NO_COLOR: '1' },
+  })
+  const file = createWriteStream(log, { flags: 'a' })
+  child.stderr.pipe(file, { end: false })
+  const lines = createInterface({ input: child.stdout })
+  lines.on('line', (line) => {
+    file.write(`${line}\n`)
+    each(line)
+  })
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (status) => resolve(status ?? 128))
+  })
+  file.end()
+  return code
+}
+
+async function runChecks(log: string): Promise<Tally> {
+  const tally = { passed: 0, failed: 0, skips: [] as string[], failures: [] as string[] }
+  for (const name of checks()) {
+    const said: string[] = []
+    const began = performance.now()
+    const code = await follow(['sh', '-c', `npm run -s ${name} 2>&1`], log, (line) => said.push(line))
+    say(`  ${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds(began).toFixed(1)} s)`)
+    if (code === 0) tally.passed++
+    else {
+      tally.failed++
+      tally.failures.push([name, ...said.slice(-30)].join('\n    '))
+    }
+  }
+  return tally
+}
+
+async function runTap(suite: string, log: string): Promise<Tally> {
+  const reader = new TapReader((file, ok, took) => say(`  ${ok ? 'ok    ' : 'FAILED'} ${file}${took}`))
+  const argv = ['tap', '--reporter=tap', `--jobs=${JOBS[suite] ?? 2}`, join('test', suite)]
+  const code = await follow(argv, log, (line) => reader.line(line))
+  return reader.end(code)
+}
+
+const seconds = (began: number) => (performance.now() - began) / 1000
+
+function hasTests(suite: string): boolean {
+  const dir = join(ROOT, 'test', suite)
+  return (
+    existsSync(dir) && readdirSync(dir, { recursive: true }).some((file) => String(file).endsWith('.test.ts'))
+  )
+}
+
+async function runSuite(suite: string): Promise<Outcome> {
+  const log = join(LOGS, `${suite}.log`)
+  createWriteStream(log).end()
+  const began = performance.now()
+  say(`\n${suite}`)
+  const tally = suite === 'check' ? await runChecks(log) : await runTap(suite, log)
+  return { ...tally, suite, seconds: seconds(began), log }
+}
+
+const add = (outcomes: readonly Outcome[], count: (o: Outcome) => number) =>
+  outcomes.reduce((sum, outcome) => sum + count(outcome), 0)
+
+function table(outcomes: readonly Outcome[]): string {
+  const row = (...cells: (string | number)[]) =>
+    cells.map((cell, i) => (i === 0 ? String(cell).padEnd(14) : String(cell).padStart(9))).join('')
+  const rows = outcomes.map((o) => row(o.suite, o.passed, o.failed, o.skips.length, o.seconds.toFixed(1)))
+  return [row('suite', 'passed', 'failed', 'skipped', 'seconds'), ...rows].join('\n')
+}
+
+/** A skip that nobody sees is how coverage is lost: in CI it fails the run. */
+function unexcused(outcomes: readonly Outcome[]): string[] {
+  if (process.env['CI'] !== 'true') return []
+  return outcomes.flatMap((o) => o.skips.filter((reason) => !EXCUSED.test(reason)))
+}
+
+function report(outcomes: readonly Outcome[]): number {
+  for (const { suite, failures, log } of outcomes)
+    for (const failure of failures) say(`\n${suite}: ${failure}\n    (all of it: ${log})`)
+  say(`\n${table(outcomes)}\n`)
+  const skips = outcomes.flatMap(({ suite, skips }) => skips.map((reason) => `${suite}: ${reason}`))
+  for (const [reason, times] of countBy(skips)) say(`skipped${times > 1 ? ` ${times} times` : ''}: ${reason}`)
+  const notAllowed = unexcused(outcomes).length
+  if (notAllowed > 0) say('CI=true: what was skipped counts as failed')
+  const failed = add(outcomes, (o) => o.failed) + notAllowed
+  const skipped = skips.length - notAllowed
+  say(`${add(outcomes, (o) => o.passed)} passed, ${failed} failed, ${skipped} skipped`)
+  return failed > 0 ? 1 : 0
+}
+
+function countBy(texts: readonly string[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1)
+  return counts
+}
+
+mkdirSync(LOGS, { recursive: true })
+const outcomes: Outcome[] = []
+for (const suite of process.argv.slice(2)) {
+  if (suite === 'check' || hasTests(suite)) outcomes.push(await runSuite(suite))
+  else say(`\n${suite}: no tests yet`)
+}
+process.exitCode = report(outcomes)

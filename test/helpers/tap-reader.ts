@@ -1,0 +1,87 @@
+/** Reads the TAP of a whole run: how many assertions, which failed with what, which were skipped and why. */
+
+export interface Tally {
+  readonly passed: number
+  readonly failed: number
+  /** One per skipped or to-do test: `reason` or, without one, the name. */
+  readonly skips: readonly string[]
+  /** Each failed assertion with its place and diagnostics, several lines. */
+  readonly failures: readonly string[]
+}
+
+const POINT = /^( *)(not )?ok \d+(?: - (.*?))?(?: # (SKIP|TODO)\b ?(.*?))?(?: # time=([\d.]+)ms)?(?: \{)?$/i
+const SUBTEST = /^( *)# Subtest: (.*)$/
+const SUMMARY = /^# \{ (.*) \}$/
+const MAX_DIAGNOSTIC_LINES = 25
+const MAX_FAILURES = 40
+
+/** Feed it every line of stdout, then ask `end`. Reports each test file as it ends. */
+export class TapReader {
+  readonly #fileEnded: (file: string, ok: boolean, took: string) => void
+  #summary: Map<string, number> | undefined
+  readonly #skips: string[] = []
+  readonly #failures: string[][] = []
+  /** Names of the open subtests by depth. */
+  readonly #open: string[] = []
+  /** Lines of diagnostics still wanted for the last failure. */
+  #wanted = 0
+
+  constructor(fileEnded: (file: string, ok: boolean, took: string) => void) {
+    this.#fileEnded = fileEnded
+  }
+
+  line(line: string): void {
+    const summary = SUMMARY.exec(line)
+    if (summary?.[1] !== undefined) {
+      this.#summary = new Map(
+        summary[1].split(', ').map((pair): [string, number] => {
+          const [key = '', value = '0'] = pair.split(': ')
+          return [key, Number(value)]
+        }),
+      )
+      return
+    }
+    const subtest = SUBTEST.exec(line)
+    if (subtest) this.#open[depthOf(subtest[1])] = subtest[2] ?? ''
+    const point = POINT.exec(line)
+    if (point) this.#point(point)
+    else if (this.#wanted > 0) {
+      this.#wanted = line.trim() === '...' ? 0 : this.#wanted - 1
+      this.#failures.at(-1)?.push(line)
+    }
+  }
+
+  #point(point: RegExpExecArray): void {
+    const [, indent = '', not, name = '', directive, reason, time] = point
+    const depth = depthOf(indent)
+    this.#wanted = 0
+    if (directive) this.#skips.push(reason || `${name} (no reason given)`)
+    else if (not && depth > 0) this.#failed(depth, name)
+    if (depth === 0) this.#fileEnded(name, !not, time ? ` (${(Number(time) / 1000).toFixed(1)} s)` : '')
+  }
+
+  /** A subtest fails with its assertions; only the innermost is worth telling. */
+  #failed(depth: number, name: string): void {
+    const parents = this.#open.slice(0, depth)
+    const known = this.#failures.some(([head]) => head?.startsWith([...parents, name].join(' > ')))
+    if (known || this.#failures.length >= MAX_FAILURES) return
+    this.#failures.push([[...parents, name].join(' > ')])
+    this.#wanted = MAX_DIAGNOSTIC_LINES
+  }
+
+  end(exitCode: number): Tally {
+    const count = (key: string) => this.#summary?.get(key) ?? 0
+    const failures = this.#failures.map((lines) => lines.join('\n    '))
+    let failed = count('fail')
+    if (!this.#summary || (exitCode !== 0 && failed === 0)) {
+      failed++
+      failures.push(`tap ended with ${exitCode} and ${this.#summary ? 'no failed assertion' : 'no summary'}`)
+    } else if (count('total') === 0) {
+      failed++
+      failures.push('no test ran')
+    }
+    return { passed: count('pass'), failed, skips: this.#skips, failures }
+  }
+}
+
+const depthOf = (indent = ''): number => Math.floor(indent.length / 4)
