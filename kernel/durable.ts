@@ -1,0 +1,115 @@
+/** Files replaced as a whole: a reader, or the next boot, sees the old content or the new, never a part. */
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+
+export interface ReplaceOptions {
+  /**
+   * `true`: on disk before the call returns, name included. `false`: survives the death of this process but not
+   * the loss of power, after which the file may hold the old content, the new, or nothing.
+   */
+  readonly fsync: boolean
+  /** Of the new file, before the umask. */
+  readonly mode?: number
+}
+
+/** `.<name>.<pid>.<n>.tmp`: hidden, so that no reader takes it for a file of its folder. */
+const TEMP_RE = /^\..+\.(\d+)\.\d+\.tmp$/
+
+let made = 0
+
+const tempNameFor = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${process.pid}.${made++}.tmp`)
+
+/**
+ * Temp file in the same folder, write, fsync, rename, fsync of the folder.
+ * When it throws before the rename, nothing is left behind and the old content stands.
+ * @throws ErrnoException ENOSPC, EROFS, EACCES, EIO ... with `path`
+ */
+export function replaceFile(path: string, text: string, { fsync, mode = 0o644 }: ReplaceOptions): void {
+  const temp = tempNameFor(path)
+  replaceBy(temp, path, () => {
+    const fd = openSync(temp, 'wx', mode)
+    try {
+      writeFileSync(fd, text)
+      if (fsync) fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  })
+  if (fsync) syncFolder(dirname(path))
+}
+
+/** A symlink put in the place of whatever has the name. Not durable: after power loss it may be missing. */
+export function replaceSymlink(path: string, target: string): void {
+  const temp = tempNameFor(path)
+  replaceBy(temp, path, () => symlinkSync(target, temp))
+}
+
+function replaceBy(temp: string, path: string, make: () => void): void {
+  try {
+    make()
+    renameSync(temp, path)
+  } catch (err) {
+    unlinkIfThere(temp)
+    throw err
+  }
+}
+
+/** Makes renames and unlinks in a folder durable. */
+export function syncFolder(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } catch (err) {
+    // Some FUSE file systems have no fsync for folders; there is nothing better to do there.
+    if (!hasCode(err, 'EINVAL', 'ENOTSUP')) throw err
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** @returns whether it was there. Never throws: for clean-up after another error. */
+function unlinkIfThere(path: string): boolean {
+  try {
+    unlinkSync(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Removes the temp files that writers left when they died. Call it under the lock of the folder, where every
+ * temp file of another process is a left-over; without a lock pass `isAlive` to spare those of living writers.
+ * @returns the names removed
+ */
+export function sweepTemps(folder: string, isAlive: (pid: number) => boolean = () => false): string[] {
+  return readdirSync(folder).filter((name) => {
+    const pid = Number(TEMP_RE.exec(name)?.[1] ?? Number.NaN)
+    return !Number.isNaN(pid) && !isAlive(pid) && unlinkIfThere(join(folder, name))
+  })
+}
+
+/** Whether a process of our PID namespace exists; EPERM means that it does. */
+export function processIsAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (err) {
+    return hasCode(err, 'EPERM')
+  }
+}
+
+/** Whether `err` is one of node:fs with one of these codes, e.g. `ENOENT`. */
+export function hasCode(err: unknown, ...codes: readonly string[]): boolean {
+  return err instanceof Error && 'code' in err && typeof err.code === 'string' && codes.includes(err.code)
+}
