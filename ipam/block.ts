@@ -1,0 +1,128 @@
+/** One block file: the leases of 256 addresses, read by lowdb through an adapter that trusts nothing and writes durably. */
+import { readFileSync } from 'node:fs'
+import { LowSync, type SyncAdapter } from 'lowdb'
+import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
+import type { Millis } from '../core/clock.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { hasCode, replaceFile } from '../kernel/durable.ts'
+import type { Lease } from './lease.ts'
+import { leaseProblem } from './lease-check.ts'
+
+export const BLOCK_SIZE = 256
+
+export interface Block {
+  readonly version: 1
+  /** By address. */
+  readonly leases: Record<string, Lease>
+  /** When each address that was ever held and is free now was given back. */
+  readonly released: Record<string, Millis>
+  /** The address that was chosen last without being asked for. */
+  cursor?: string
+  /** Boot id under which this block was rebuilt without its keys: a free address may have a holder nobody knows. */
+  unsure?: string
+}
+
+export const emptyBlock = (): Block => ({ version: 1, leases: {}, released: {} })
+
+export const blockBaseOf = (ip: Ipv4): Ipv4 => ip - (ip % BLOCK_SIZE)
+
+/** `10.100.1.0.json`: blocks are aligned, so that one that was written for another slice keeps its meaning. */
+export const blockFileName = (base: Ipv4): string => `${formatIpv4(base)}.json`
+
+/** undefined for every other file of the folder: index, lock, temp files, blocks set aside. */
+export function baseOfFileName(name: string): Ipv4 | undefined {
+  const base = name.endsWith('.json') ? parseIpv4(name.slice(0, -'.json'.length)) : undefined
+  return base !== undefined && base % BLOCK_SIZE === 0 ? base : undefined
+}
+
+/** A block whose content cannot be used as it is; `salvage` are the leases in it that are whole. */
+export class BrokenBlock extends Error {
+  override readonly name = 'BrokenBlock'
+  readonly salvage: readonly Lease[]
+  constructor(problem: string, salvage: readonly Lease[] = [], options?: ErrorOptions) {
+    super(problem, options)
+    this.salvage = salvage
+  }
+}
+
+export type BlockDb = LowSync<Block>
+
+/** @param fsync of its writes; see `activate` for the one place that does without */
+export function openBlock(path: string, base: Ipv4, network: string, fsync = true): BlockDb {
+  return new LowSync<Block>(new BlockFile(path, base, network, fsync), emptyBlock())
+}
+
+/** lowdb's own file adapter has a fixed temp name and no fsync, and trusts what it reads. */
+class BlockFile implements SyncAdapter<Block> {
+  readonly #path: string
+  readonly #base: Ipv4
+  readonly #network: string
+  readonly #fsync: boolean
+  constructor(path: string, base: Ipv4, network: string, fsync: boolean) {
+    this.#path = path
+    this.#base = base
+    this.#network = network
+    this.#fsync = fsync
+  }
+
+  /** @throws {BrokenBlock} */
+  read(): Block | null {
+    let text: string
+    try {
+      text = readFileSync(this.#path, 'utf8')
+    } catch (err) {
+      if (hasCode(err, 'ENOENT')) return null
+      if (hasCode(err, 'EIO', 'EISDIR')) throw new BrokenBlock('it cannot be read', [], { cause: err })
+      throw err
+    }
+    return parseBlock(text, this.#base, this.#network, this.#path)
+  }
+
+  write(block: Block): void {
+    replaceFile(this.#path, `${JSON.stringify(block)}\n`, { fsync: this.#fsync })
+  }
+}
+
+function parseBlock(text: string, base: Ipv4, network: string, path: string): Block {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    throw new BrokenBlock(text === '' ? 'it is empty' : 'it is not JSON', [], { cause })
+  }
+  if (!isRecord(json)) throw new BrokenBlock('it is not a block of leases')
+  const { version, leases, released, cursor, unsure } = json
+  if (typeof version === 'number' && version > 1) {
+    throw new FlatnetError(
+      'ERR_FLATNET_STORE',
+      `${path} was written by a newer Flatnet (version ${version}); install that one, or move the file away when no container of the network runs`,
+    )
+  }
+  const problems: string[] = []
+  const good: Lease[] = []
+  for (const [ip, lease] of Object.entries(isRecord(leases) ? leases : {})) {
+    const problem = leaseProblem(lease, ip, base, network)
+    if (problem === undefined) good.push(lease as unknown as Lease)
+    else problems.push(`lease ${ip}: ${problem}`)
+  }
+  if (version !== 1) problems.push('it has no version')
+  if (!isRecord(leases)) problems.push('it has no leases')
+  if (!isReleased(released, base)) problems.push('its release times are not times of its addresses')
+  if (cursor !== undefined && !isIpIn(cursor, base)) problems.push('its cursor is not one of its addresses')
+  if (unsure !== undefined && typeof unsure !== 'string') problems.push('its boot id is not a string')
+  if (problems.length > 0) throw new BrokenBlock(problems.slice(0, 3).join('; '), good)
+  return json as unknown as Block
+}
+
+function isReleased(value: unknown, base: Ipv4): boolean {
+  return isRecord(value) && Object.entries(value).every(([ip, at]) => isIpIn(ip, base) && Number.isFinite(at))
+}
+
+export function isIpIn(value: unknown, base: Ipv4): boolean {
+  const ip = typeof value === 'string' ? parseIpv4(value) : undefined
+  return ip !== undefined && blockBaseOf(ip) === base
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

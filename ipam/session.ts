@@ -1,0 +1,227 @@
+/** The store while its lock is held: blocks, keys and index kept in step, in an order that any kill -9 leaves sound. */
+import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
+import { type Attachment, sameAttachment } from '../core/attachment.ts'
+import type { Millis } from '../core/clock.ts'
+import { sweepTemps } from '../kernel/durable.ts'
+import { BLOCK_SIZE, type Block, type BlockDb, BrokenBlock, blockBaseOf, openBlock } from './block.ts'
+import { type BlockIndex, emptyIndex, readIndex, removeIndex, summarise, writeIndex } from './block-index.ts'
+import type { Lease } from './lease.ts'
+import { leaseProblem } from './lease-check.ts'
+import { type Cause, recoverBlock } from './recover.ts'
+import { blockBases, blockPath, indexPath, locked, type Store } from './store.ts'
+
+/** Opens a session under the lock. What `fn` changed in memory is on disk when it changed it, or `fn` threw. */
+export function inSession<T>(store: Store, fn: (session: Session) => T): T {
+  return locked(store, () => {
+    const session = new Session(store)
+    session.ready()
+    return fn(session)
+  })
+}
+
+export class Session {
+  readonly store: Store
+  readonly #blocks = new Map<Ipv4, BlockDb>()
+  constructor(store: Store) {
+    this.store = store
+  }
+
+  /** Once per boot, and after the keys were lost: makes keys for all leases, and drops what has none. */
+  ready(): void {
+    const { store } = this
+    const boot = store.keys.boot()
+    if (boot === store.bootId) return
+    sweepTemps(store.folder)
+    if (boot === undefined) {
+      store.keys.begin()
+      this.#adopt()
+    }
+    // Read, and if need be recovered with the help of the old keys, before the keys are touched.
+    const leases = this.all().sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt))
+    store.keys.begin()
+    const wanted = new Map(leases.map((lease) => [`${lease.containerId}:${lease.ifname}`, lease]))
+    for (const key of store.keys.all()) {
+      const lease = wanted.get(`${key.containerId}:${key.ifname}`)
+      if (lease === undefined) store.keys.drop(key)
+      else if (lease.ip === formatIpv4(key.ip)) wanted.delete(`${key.containerId}:${key.ifname}`)
+    }
+    for (const lease of wanted.values()) store.keys.set(lease, ipv4(lease.ip))
+    this.dropIndex()
+    store.keys.sign(store.bootId)
+  }
+
+  /** A store without keys is new or was lost: what lives in the kernel and has no lease gets its lease back. */
+  #adopt(): void {
+    const known = this.all()
+    for (const lease of this.store.rebuild()) {
+      if (known.some((other) => other.ip === lease.ip || sameAttachment(other, lease))) continue
+      const ip = parseIpv4(lease.ip)
+      if (ip === undefined || leaseProblem(lease, lease.ip, blockBaseOf(ip), this.store.network)) continue
+      this.#db(blockBaseOf(ip)).update((block) => {
+        block.leases[lease.ip] = lease
+        delete block.released[lease.ip]
+      })
+      known.push(lease)
+    }
+  }
+
+  /** The block as it is on disk, made whole first when it is not. */
+  block(base: Ipv4): Block {
+    return this.#db(base).data
+  }
+
+  #db(base: Ipv4): BlockDb {
+    const known = this.#blocks.get(base)
+    if (known !== undefined) return known
+    const { store } = this
+    const db = openBlock(blockPath(store, base), base, store.network)
+    const empty = db.data
+    try {
+      db.read()
+      if (db.data === empty && this.#isHinted(base)) db.data = this.#recover(base, undefined)
+    } catch (err) {
+      if (!(err instanceof BrokenBlock)) throw err
+      db.data = this.#recover(base, err)
+    }
+    this.#blocks.set(base, db)
+    return db
+  }
+
+  #recover(base: Ipv4, cause: Cause): Block {
+    this.dropIndex()
+    return recoverBlock(this.store, base, cause)
+  }
+
+  /** Whether a block that has no file should have one. Without an index all keys are read: slices of one block. */
+  #isHinted(base: Ipv4): boolean {
+    const index = readIndex(indexPath(this.store))
+    if (index !== undefined) return formatIpv4(base) in index.blocks
+    return this.store.keys.all().some((key) => blockBaseOf(key.ip) === base)
+  }
+
+  leaseAt(ip: Ipv4): Lease | undefined {
+    return this.block(blockBaseOf(ip)).leases[formatIpv4(ip)]
+  }
+
+  leaseOf(attachment: Attachment): Lease | undefined {
+    const ip = this.store.keys.ipOf(attachment)
+    if (ip === undefined) return undefined
+    const lease = this.leaseAt(ip)
+    if (lease !== undefined && sameAttachment(lease, attachment)) return lease
+    // Left by a kill between key and block.
+    this.store.keys.drop(attachment)
+    return undefined
+  }
+
+  /** Reads every block. */
+  blocks(): Block[] {
+    return blockBases(this.store).map((base) => this.block(base))
+  }
+
+  /** Reads every block. */
+  all(): Lease[] {
+    return this.blocks().flatMap((block) => Object.values(block.leases))
+  }
+
+  /** Whether a free address may have a holder that nobody knows: never released since its block was rebuilt blindly. */
+  mayBeHeld(ip: Ipv4): boolean {
+    const block = this.block(blockBaseOf(ip))
+    return block.unsure === this.store.bootId && block.released[formatIpv4(ip)] === undefined
+  }
+
+  /** Key first, then the block: a lease on disk always has its key. */
+  put(lease: Lease, isChosen: boolean): void {
+    const ip = ipv4(lease.ip)
+    const base = blockBaseOf(ip)
+    const db = this.#db(base)
+    const isNew = this.store.keys.ipOf(lease) !== ip
+    if (isNew) this.store.keys.set(lease, ip)
+    try {
+      db.update((block) => {
+        block.leases[lease.ip] = lease
+        delete block.released[lease.ip]
+        if (isChosen) block.cursor = lease.ip
+      })
+    } catch (err) {
+      this.#blocks.delete(base)
+      if (isNew) this.#tidy(lease)
+      throw err
+    }
+    this.#reindex([base], isChosen ? base : undefined)
+  }
+
+  /** The error of the write is what the caller has to see. */
+  #tidy(lease: Lease): void {
+    try {
+      this.store.keys.drop(lease)
+    } catch {
+      // A key without a lease is removed when met.
+    }
+  }
+
+  /** Same attachment, same address, other facts. Not synced: see `activate`. */
+  rewrite(lease: Lease): void {
+    const base = blockBaseOf(ipv4(lease.ip))
+    const db = openBlock(blockPath(this.store, base), base, this.store.network, false)
+    db.data = this.block(base)
+    db.update((block) => {
+      block.leases[lease.ip] = lease
+    })
+  }
+
+  /** Blocks first, each written once, then the keys. */
+  remove(leases: readonly Lease[], releasedAt: Millis): void {
+    for (const [base, gone] of Map.groupBy(leases, (lease) => blockBaseOf(ipv4(lease.ip)))) {
+      this.#db(base).update((block) => {
+        for (const { ip } of gone) {
+          delete block.leases[ip]
+          block.released[ip] = releasedAt
+        }
+      })
+      for (const lease of gone) {
+        if (this.store.keys.ipOf(lease) === ipv4(lease.ip)) this.store.keys.drop(lease)
+      }
+      this.#reindex([base])
+    }
+  }
+
+  /** The index for a range; made anew from all blocks when there is none, or one for another range. */
+  index(first: Ipv4, last: Ipv4): BlockIndex {
+    const index = readIndex(indexPath(this.store))
+    return index?.first === first && index.last === last ? index : this.makeIndex(first, last, index?.cursor)
+  }
+
+  makeIndex(first: Ipv4, last: Ipv4, cursor?: Ipv4): BlockIndex {
+    this.dropIndex()
+    const index = emptyIndex(first, last)
+    if (cursor !== undefined && cursor >= index.cursor && cursor <= last) index.cursor = cursor
+    const hinted = this.store.keys.all().map((key) => blockBaseOf(key.ip))
+    for (const base of new Set([...blockBases(this.store), ...hinted])) {
+      if (base <= last && base + BLOCK_SIZE > first)
+        index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
+    }
+    writeIndex(indexPath(this.store), index)
+    return index
+  }
+
+  dropIndex(): void {
+    removeIndex(indexPath(this.store))
+  }
+
+  /** Only when there is one: slices of one block have none. */
+  #reindex(bases: readonly Ipv4[], cursor?: Ipv4): void {
+    const path = indexPath(this.store)
+    const index = readIndex(path)
+    if (index === undefined) return
+    for (const base of bases) index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
+    if (cursor !== undefined) index.cursor = cursor
+    writeIndex(path, index)
+  }
+}
+
+/** Addresses inside the store were checked when they were read. */
+function ipv4(text: string): Ipv4 {
+  const ip = parseIpv4(text)
+  if (ip === undefined) throw new TypeError(`not an IPv4 address: ${text}`)
+  return ip
+}
