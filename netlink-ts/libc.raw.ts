@@ -1,0 +1,36 @@
+/** The seam between libc and a runtime's FFI: every libc function that this package calls, in numbers, strings and bytes. */
+
+/**
+ * One object per runtime implements it (`libc.node.ts`). No policy here: a failed call returns -1, and `errno`
+ * must be asked before any other call. Lengths are bytes. `Uint8Array` arguments are read or written in place.
+ */
+export interface RawLibc {
+  errno(): number
+  getpid(): number
+  _exit(status: number): void
+  open(path: string, flags: number, mode: number): number
+  close(fd: number): number
+  read(fd: number, buf: Uint8Array, len: number): number
+  write(fd: number, buf: Uint8Array, len: number): number
+  ioctl(fd: number, request: number, arg: Uint8Array): number
+  flock(fd: number, operation: number): number
+  poll(fds: Uint8Array, count: number, timeoutMs: number): number
+  socket(domain: number, type: number, protocol: number): number
+  bind(fd: number, address: Uint8Array, len: number): number
+  connect(fd: number, address: Uint8Array, len: number): number
+  /** @param len `socklen_t` in and out, 4 bytes in host order */
+  getsockname(fd: number, address: Uint8Array, len: Uint8Array): number
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, len: number): number
+  send(fd: number, buf: Uint8Array, len: number, flags: number): number
+  sendto(
+    fd: number,
+    buf: Uint8Array,
+    len: number,
+    flags: number,
+    address: Uint8Array,
+    addrLen: number,
+  ): number
+  recv(fd: number, buf: Uint8Array, len: number, flags: number): number
+  setns(fd: number, nstype: number): number
+  unshare(flags: number): number
+}
