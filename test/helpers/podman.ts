@@ -1,11 +1,12 @@
 /** Debian's Podman with the CNI backend on a machine of its own: own storage, networks, leases and gateway. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Lease } from '../../ipam/lease.ts'
 import type { Executable } from './executable.ts'
 import { IMAGE, imageTar } from './image.ts'
 import { type Machine, machine, type Ran } from './machine.ts'
+import { leasesOf, remains } from './remains.ts'
 
 /** Why Podman tests cannot run here, or false. `bin/test` installs what is missing, so under CI=true a reason fails. */
 export function podmanMissing(): string | false {
@@ -164,11 +165,7 @@ export class PodmanHost {
   }
 
   leases(network = 'flatnet'): Lease[] {
-    const dir = join(this.dataDir, 'ipam', network)
-    if (!existsSync(dir)) return []
-    return readdirSync(dir)
-      .filter((file) => file.endsWith('.json'))
-      .flatMap((file) => leasesIn(JSON.parse(readFileSync(join(dir, file), 'utf8'))))
+    return leasesOf(this.dataDir, network)
   }
 
   /** Removes every container and pod, then names what is left of Flatnet beyond its bridge and ruleset. */
@@ -180,38 +177,14 @@ export class PodmanHost {
 
   /** One line per finding; empty when nothing is left. */
   async remains(): Promise<string[]> {
-    const links: { ifname: string }[] = await this.m.json('ip', '-j', 'link')
     const netns: { name: string }[] = await this.m.json('ip', '-j', 'netns')
-    const processes = await this.m.exec('ps', '-eo', 'args=')
+    const processes = (await this.m.exec('ps', '-eo', 'args=')).split('\n')
     return [
-      ...links.filter(({ ifname }) => ifname.startsWith('fn')).map(({ ifname }) => `link ${ifname}`),
+      ...(await remains(this.m, this.dataDir)),
       ...netns.filter(({ name }) => name.startsWith('netns-')).map(({ name }) => `namespace ${name}`),
-      ...(await this.publishedPorts()).map((element) => `nft element ${element}`),
-      ...(existsSync(join(this.dataDir, 'ipam')) ? readdirSync(join(this.dataDir, 'ipam')) : []).flatMap(
-        (network) =>
-          this.leases(network).map((lease) => `lease ${network} ${lease.ip} of ${lease.containerId}`),
-      ),
-      ...processes
-        .split('\n')
-        .filter((args) => /conmon|httpd/.test(args))
-        .map((args) => `process ${args}`),
+      ...processes.filter((args) => /conmon|httpd/.test(args)).map((args) => `process ${args}`),
     ]
   }
-
-  /** Elements of the maps that publish ports, as JSON texts. */
-  async publishedPorts(): Promise<string[]> {
-    const ran = await this.m.run(['nft', '-j', 'list', 'table', 'inet', 'flatnet'])
-    if (ran.rc !== 0) return []
-    const items: { map?: { name: string; elem?: unknown[] } }[] = JSON.parse(ran.stdout).nftables
-    return items.flatMap(({ map }) => (map?.elem ?? []).map((elem) => `${map?.name} ${JSON.stringify(elem)}`))
-  }
-}
-
-/** Released addresses rest in the same file; only what holds an attachment is a lease. */
-function leasesIn(value: unknown): Lease[] {
-  if (typeof value !== 'object' || value === null) return []
-  if ('containerId' in value && 'ip' in value) return [value as Lease]
-  return Object.values(value).flatMap(leasesIn)
 }
 
 /** A machine with Podman, the image and the networks; everything is gone with the test. */
