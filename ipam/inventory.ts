@@ -10,7 +10,7 @@ import type { AttachmentId } from './keys.ts'
 import type { Lease } from './lease.ts'
 import { inSession } from './session.ts'
 import type { Slice } from './slice.ts'
-import { isReclaimable, type LiveFacts, staleReason } from './stale.ts'
+import { isReclaimable, type LiveFacts, type StaleFacts, staleReason } from './stale.ts'
 import { blockBases, blockPath, guarded, isPresent, type Store } from './store.ts'
 
 /** The lease of an attachment. Lock-free; reads one block. */
@@ -45,13 +45,8 @@ export function listNetworks(dataDir: string): string[] {
 }
 
 /** Lock-free. Stats the namespace file of every lease. */
-export function counts(
-  store: Store,
-  slice: Slice,
-  clock: Clock,
-  inodeOf?: (path: string) => string | undefined,
-): Counts {
-  const isStale = (lease: Lease): boolean => staleReason(lease, store.bootId, inodeOf) !== undefined
+export function counts(store: Store, slice: Slice, facts: StaleFacts, clock: Clock): Counts {
+  const isStale = (lease: Lease): boolean => staleReason(lease, facts) !== undefined
   return countBlocks(readBlocks(store), slice, clock.now(), isStale)
 }
 
@@ -81,7 +76,7 @@ export function collectStale(store: Store, facts: LiveFacts, clock: Clock): Leas
   if (!isPresent(store)) return []
   return inSession(store, (session) => {
     guarded(store, () => sweepTemps(store.folder))
-    const stale = session.all().filter((lease) => isReclaimable(lease, store.bootId, facts))
+    const stale = session.all().filter((lease) => isReclaimable(lease, facts))
     session.remove(stale, clock.now())
     return stale
   })

@@ -19,8 +19,8 @@ export interface LeaseRequest extends LiveFacts {
   /** Canonical. Absent: any. The static zone, between bridge and first address, is given out only when asked for. */
   readonly requestedIp?: string
   readonly netns: string
-  /** `netnsInode(netns)` of ipam/stale.ts. */
-  readonly netnsInode: string
+  /** `<dev>:<ino>` of `netns`. */
+  readonly inode: string
   /** Absent: derived from the address. `''` for delegated IPAM, where another plugin makes the interface. */
   readonly mac?: string
   /** `''` for delegated IPAM. */
@@ -57,7 +57,7 @@ export function acquire(store: Store, request: LeaseRequest, clock: Clock): Acqu
   const requested = request.requestedIp === undefined ? undefined : requestedOf(request, request.requestedIp)
   return inSession(store, (session) => {
     const old = session.leaseOf(attachment)
-    if (old !== undefined && isProvablyLive(store, old, request)) throw attachmentLive(old)
+    if (old !== undefined && isProvablyLive(old, request)) throw attachmentLive(old)
     const kept = requested ?? keptOf(slice, old)
     const { ip, reclaimed } =
       kept === undefined ? anyAddress(session, request, clock) : claim(session, request, kept, clock)
@@ -82,11 +82,11 @@ function keptOf(slice: Slice, old: Lease | undefined): Ipv4 | undefined {
 }
 
 /** The same attachment in another namespace or boot is a restart whose DEL was lost, and no reason to refuse. */
-function isProvablyLive(store: Store, lease: Lease, request: LeaseRequest): boolean {
+function isProvablyLive(lease: Lease, request: LeaseRequest): boolean {
   return (
     lease.state === 'active' &&
-    lease.netnsInode === request.netnsInode &&
-    staleReason(lease, store.bootId, request.inodeOf) === undefined &&
+    lease.netnsInode === request.inode &&
+    staleReason(lease, request) === undefined &&
     request.isLive(lease)
   )
 }
@@ -106,7 +106,7 @@ function claim(session: Session, request: LeaseRequest, ip: Ipv4, clock: Clock):
     return { ip, reclaimed: [] }
   }
   if (sameAttachment(holder, request.attachment)) return { ip, reclaimed: [] }
-  if (!isReclaimable(holder, session.store.bootId, request)) throw addressHeld(holder)
+  if (!isReclaimable(holder, request)) throw addressHeld(holder)
   session.remove([holder], clock.now())
   return { ip, reclaimed: [holder] }
 }
@@ -115,18 +115,17 @@ function anyAddress(session: Session, request: LeaseRequest, clock: Clock): Chos
   const isHeld = (ip: Ipv4): boolean => session.mayBeHeld(ip) && request.inUse?.(formatIpv4(ip)) !== false
   const ip = nextAddress(session, request.slice, isHeld)
   if (ip !== undefined) return { ip, reclaimed: [] }
-  const reclaimed = session.all().filter((lease) => isReclaimable(lease, session.store.bootId, request))
+  const reclaimed = session.all().filter((lease) => isReclaimable(lease, request))
   session.remove(reclaimed, clock.now())
   const freed = nextAddress(session, request.slice, isHeld)
   if (freed !== undefined) return { ip: freed, reclaimed }
-  const isStale = (lease: Lease): boolean =>
-    staleReason(lease, session.store.bootId, request.inodeOf) !== undefined
+  const isStale = (lease: Lease): boolean => staleReason(lease, request) !== undefined
   const counts = countBlocks(session.blocks(), request.slice, clock.now(), isStale)
   throw noAddress(request.slice, counts, topHolders(session.all()))
 }
 
 function leaseFrom(store: Store, request: LeaseRequest, ip: Ipv4): Lease {
-  const { attachment, netns, netnsInode, hostIfname, createdAt } = request
+  const { attachment, netns, inode, hostIfname, createdAt } = request
   const { name, aliases, ports, httpPort } = request
   return {
     ip: formatIpv4(ip),
@@ -136,7 +135,7 @@ function leaseFrom(store: Store, request: LeaseRequest, ip: Ipv4): Lease {
     mac: request.mac ?? macOf(ip),
     hostIfname,
     netns,
-    netnsInode,
+    netnsInode: inode,
     bootId: store.bootId,
     ...(name !== undefined && { name }),
     ...(aliases !== undefined && { aliases }),

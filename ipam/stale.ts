@@ -4,29 +4,29 @@ import type { Lease } from './lease.ts'
 
 export type StaleReason = 'another boot' | 'no namespace' | 'another namespace'
 
-/** How the callers' knowledge of the kernel comes in. */
-export interface LiveFacts {
+export interface StaleFacts {
+  /** Of the running kernel. */
+  readonly bootId: string
+  /** `<dev>:<ino>` of a namespace file; undefined when there is none. Throws when that cannot be told. */
+  netnsInode(path: string): string | undefined
+}
+
+export interface LiveFacts extends StaleFacts {
   /**
    * Whether the kernel still has what the lease stands for: the host end of the veth with the attachment in its alias.
    * True when that cannot be told, as for delegated IPAM: what is not provably gone stays.
    */
   isLive(lease: Lease): boolean
-  /** `<dev>:<ino>` of a namespace file, undefined when there is none; throws when that cannot be told. Default: stat(2). */
-  inodeOf?(path: string): string | undefined
 }
 
 /** undefined: not provably stale, so the lease stays. */
-export function staleReason(
-  lease: Lease,
-  bootId: string,
-  inodeOf: (path: string) => string | undefined = netnsInode,
-): StaleReason | undefined {
-  if (lease.bootId !== bootId) return 'another boot'
-  // Made from its key only (recover.ts): the namespace is not known.
+export function staleReason(lease: Lease, facts: StaleFacts): StaleReason | undefined {
+  if (lease.bootId !== facts.bootId) return 'another boot'
+  // Made from its key or its link only (recover.ts): the namespace is not known.
   if (lease.netns === '') return undefined
   let inode: string | undefined
   try {
-    inode = inodeOf(lease.netns)
+    inode = facts.netnsInode(lease.netns)
   } catch {
     return undefined
   }
@@ -38,11 +38,11 @@ export function staleReason(
  * Whether another attachment may have the address. Stale alone is not enough in this boot: a namespace can outlive its
  * file (logind unmounts /run/user/0 below rootless containers), and then its veth still stands.
  */
-export function isReclaimable(lease: Lease, bootId: string, facts: LiveFacts): boolean {
-  const reason = staleReason(lease, bootId, facts.inodeOf)
+export function isReclaimable(lease: Lease, facts: LiveFacts): boolean {
+  const reason = staleReason(lease, facts)
   if (reason === 'another boot') return true
   if (reason === undefined && lease.netns !== '') return false
-  return lease.hostIfname === '' || !facts.isLive(lease)
+  return (lease.hostIfname === '' && reason !== undefined) || !facts.isLive(lease)
 }
 
 /** `<dev>:<ino>` of what CNI_NETNS names, as kept in a lease; undefined when there is no such file. */
