@@ -4,14 +4,17 @@ import type { PortMapping } from '../core/api.ts'
 import { type Attachment, sameAttachment } from '../core/attachment.ts'
 import type { Clock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
+import { blockBaseOf } from './block.ts'
 import { countBlocks, topHolders } from './counts.ts'
+import { list } from './inventory.ts'
 import type { Lease } from './lease.ts'
 import { nextAddress } from './next.ts'
+import { readBlock } from './read.ts'
 import { addressHeld, addressRefused, attachmentLive, noAddress } from './refusals.ts'
 import { inSession, type Session } from './session.ts'
 import { refusalOf, type Slice } from './slice.ts'
 import { isReclaimable, type LiveFacts, staleReason } from './stale.ts'
-import { isPresent, type Store } from './store.ts'
+import { guarded, isPresent, type Store } from './store.ts'
 
 export interface LeaseRequest extends LiveFacts {
   readonly slice: Slice
@@ -86,7 +89,7 @@ function isProvablyLive(lease: Lease, request: LeaseRequest): boolean {
   return (
     lease.state === 'active' &&
     lease.netnsInode === request.inode &&
-    staleReason(lease, request) === undefined &&
+    staleReason(lease, request.bootId, request.netnsInode) === undefined &&
     request.isLive(lease)
   )
 }
@@ -119,7 +122,8 @@ function anyAddress(session: Session, request: LeaseRequest, clock: Clock): Chos
   session.remove(reclaimed, clock.now())
   const freed = nextAddress(session, request.slice, isHeld)
   if (freed !== undefined) return { ip: freed, reclaimed }
-  const isStale = (lease: Lease): boolean => staleReason(lease, request) !== undefined
+  const isStale = (lease: Lease): boolean =>
+    staleReason(lease, request.bootId, request.netnsInode) !== undefined
   const counts = countBlocks(session.blocks(), request.slice, clock.now(), isStale)
   throw noAddress(request.slice, counts, topHolders(session.all()))
 }
@@ -179,5 +183,18 @@ export function release(store: Store, attachment: Attachment, clock: Clock): Lea
     const lease = session.leaseOf(attachment)
     if (lease !== undefined) session.remove([lease], clock.now())
     return lease
+  })
+}
+
+/** The lease of an attachment. Lock-free; reads one block. */
+export function find(store: Store, attachment: Attachment): Lease | undefined {
+  return guarded(store, () => {
+    // Keys of another boot may be missing.
+    if (store.keys.boot() !== store.bootId) {
+      return list(store).find((lease) => sameAttachment(lease, attachment))
+    }
+    const ip = store.keys.ipOf(attachment)
+    const block = ip === undefined ? undefined : readBlock(store, blockBaseOf(ip))
+    return Object.values(block?.leases ?? {}).find((lease) => sameAttachment(lease, attachment))
   })
 }

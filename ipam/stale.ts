@@ -4,14 +4,13 @@ import type { Lease } from './lease.ts'
 
 export type StaleReason = 'another boot' | 'no namespace' | 'another namespace'
 
-export interface StaleFacts {
+/** `<dev>:<ino>` of a namespace file; undefined when there is none. Throws when that cannot be told. */
+export type InodeOf = (path: string) => string | undefined
+
+export interface LiveFacts {
   /** Of the running kernel. */
   readonly bootId: string
-  /** `<dev>:<ino>` of a namespace file; undefined when there is none. Throws when that cannot be told. */
-  netnsInode(path: string): string | undefined
-}
-
-export interface LiveFacts extends StaleFacts {
+  readonly netnsInode: InodeOf
   /**
    * Whether the kernel still has what the lease stands for: the host end of the veth with the attachment in its alias.
    * True when that cannot be told, as for delegated IPAM: what is not provably gone stays.
@@ -20,13 +19,13 @@ export interface LiveFacts extends StaleFacts {
 }
 
 /** undefined: not provably stale, so the lease stays. */
-export function staleReason(lease: Lease, facts: StaleFacts): StaleReason | undefined {
-  if (lease.bootId !== facts.bootId) return 'another boot'
+export function staleReason(lease: Lease, bootId: string, inodeOf: InodeOf): StaleReason | undefined {
+  if (lease.bootId !== bootId) return 'another boot'
   // Made from its key or its link only (recover.ts): the namespace is not known.
   if (lease.netns === '') return undefined
   let inode: string | undefined
   try {
-    inode = facts.netnsInode(lease.netns)
+    inode = inodeOf(lease.netns)
   } catch {
     return undefined
   }
@@ -39,7 +38,7 @@ export function staleReason(lease: Lease, facts: StaleFacts): StaleReason | unde
  * file (logind unmounts /run/user/0 below rootless containers), and then its veth still stands.
  */
 export function isReclaimable(lease: Lease, facts: LiveFacts): boolean {
-  const reason = staleReason(lease, facts)
+  const reason = staleReason(lease, facts.bootId, facts.netnsInode)
   if (reason === 'another boot') return true
   if (reason === undefined && lease.netns !== '') return false
   return (lease.hostIfname === '' && reason !== undefined) || !facts.isLive(lease)
