@@ -124,7 +124,7 @@ export const nested = <T>(codec: Codec<T>): Codec<T> => ({ ...codec, typeFlags: 
 /** In a table: an attribute that may occur several times. The value is an array. */
 export const many = <T>(codec: Codec<T>): Codec<T[]> => ({ ...codec, many: true }) as unknown as Codec<T[]>
 
-/** A payload of attributes that all have one type, e.g. NFTA_LIST_ELEM. Attributes of other types are dropped. */
+/** A payload of attributes that are all alike, e.g. NFTA_LIST_ELEM. Some senders count in the type, so it is not looked at. */
 export const list = <T>(name: string, type: number, codec: Codec<T>): Codec<T[]> => ({
   name,
   size: undefined,

@@ -1,5 +1,5 @@
 /** A netlink socket: requests in, replies out. Sequence numbers, multi-part answers, errors and repetition are decided here. */
-import { DecodeError, Errno, NetlinkError } from './errors.ts'
+import { DecodeError, Errno, NetlinkError, SyscallError } from './errors.ts'
 import {
   buildMessages,
   NLM_F_ACK,
@@ -103,8 +103,19 @@ export class NetlinkSocket implements Disposable {
     const first = this.#send(all, NLM_F_REQUEST)
     const replies: Reply[] = []
     let failure: NetlinkError | undefined
+    let lost: SyscallError | undefined
     for (;;) {
-      for (const reply of this.#receive(first, all.length)) {
+      let datagram: Uint8Array | undefined
+      try {
+        datagram = lost === undefined ? this.#transport.receive() : this.#transport.receiveNow()
+      } catch (err) {
+        if (!(err instanceof SyscallError && err.errno === Errno.ENOBUFS)) throw err
+        // Hundreds of requests failed. The first refusals came before the loss and are the ones to tell.
+        lost = err
+        continue
+      }
+      if (datagram === undefined) throw failure ?? lost
+      for (const reply of this.#own(datagram, first, all.length)) {
         const index = reply.header.seq - first
         if (reply.header.type !== NLMSG_ERROR) {
           replies.push(reply)
@@ -155,10 +166,14 @@ export class NetlinkSocket implements Disposable {
     return first
   }
 
-  /** One datagram: the messages in it that answer the requests `first … first + count - 1`. */
   #receive(first: number, count: number): Reply[] {
+    return this.#own(this.#transport.receive(), first, count)
+  }
+
+  /** The messages of a datagram that answer the requests `first … first + count - 1`. */
+  #own(datagram: Uint8Array, first: number, count: number): Reply[] {
     const own: Reply[] = []
-    for (const reply of splitMessages(this.#transport.receive())) {
+    for (const reply of splitMessages(datagram)) {
       const { seq, pid, type } = reply.header
       // Answers to a request that was given up (time limit, failed batch) may still arrive.
       if (type === NLMSG_NOOP || (seq > 0 && seq < first)) continue

@@ -1,0 +1,139 @@
+/** Connection tracking: forget connections, so that their next packet meets the rules of now. include/uapi/linux/netfilter/nfnetlink_conntrack.h. */
+import { attrs, nested } from '../attrs.ts'
+import { bytes, decode, encode, headed, type Infer, u8, u16be, u32 } from '../codec.ts'
+import { Errno, NetlinkError } from '../errors.ts'
+import { NLM_F_DUMP, type Request } from '../message.ts'
+import type { NetlinkSocket } from '../socket.ts'
+import { NFPROTO_IPV4, nfgenmsg } from './nfnetlink.ts'
+
+const NFNL_SUBSYS_CTNETLINK = 1
+const IPCTNL_MSG_CT_GET = 1
+const IPCTNL_MSG_CT_DELETE = 2
+
+/** CTA_FILTER_F_*: which parts of a tuple count. include/net/netfilter/nf_conntrack_tuple.h, uapi of the kernel by practice. */
+const CTA_FILTER_F_CTA_IP_SRC = 1 << 0
+const CTA_FILTER_F_CTA_IP_DST = 1 << 1
+const CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3
+const CTA_FILTER_F_CTA_PROTO_DST_PORT = 1 << 5
+
+/** CTA_IP_*. */
+const tupleIp = attrs('CTA_IP', { src4: [1, bytes], dst4: [2, bytes], src6: [3, bytes], dst6: [4, bytes] })
+/** CTA_PROTO_*; for ICMP there are others, kept unread. */
+const tupleProto = attrs('CTA_PROTO', { number: [1, u8], srcPort: [2, u16be], dstPort: [3, u16be] })
+/** CTA_TUPLE_*. */
+const tuple = attrs('CTA_TUPLE', {
+  ip: [1, nested(tupleIp)],
+  proto: [2, nested(tupleProto)],
+  zone: [3, u16be],
+})
+export type Tuple = Infer<typeof tuple>
+
+/** CTA_*. */
+export const conntrackAttrs = attrs('CTA', {
+  orig: [1, nested(tuple)],
+  reply: [2, nested(tuple)],
+  status: [3, bytes],
+  timeout: [7, bytes],
+  mark: [8, bytes],
+  id: [12, bytes],
+  use: [11, bytes],
+  zone: [18, u16be],
+  /** Host order, against the habit of nfnetlink. */
+  filter: [25, nested(attrs('CTA_FILTER', { origFlags: [1, u32], replyFlags: [2, u32] }))],
+})
+export const conntrackmsg = headed(nfgenmsg, conntrackAttrs)
+
+export interface ConntrackFilter {
+  /** NFPROTO_IPV4 when absent. */
+  readonly family?: number | undefined
+  /** IPPROTO_*: 6 TCP, 17 UDP. */
+  readonly protocol: number
+  /** Where the first packet went, before any rule changed it: for a published port, the port of the host. */
+  readonly origDstPort?: number | undefined
+  readonly origDstAddr?: Uint8Array | undefined
+  /** Who answers: for a published port, the container. */
+  readonly replySrcAddr?: Uint8Array | undefined
+}
+
+const ctType = (message: number): number => (NFNL_SUBSYS_CTNETLINK << 8) | message
+const ip = (family: number, src?: Uint8Array, dst?: Uint8Array) =>
+  family === NFPROTO_IPV4 ? { src4: src, dst4: dst } : { src6: src, dst6: dst }
+
+/**
+ * Deletes the connections that match all that is given. None at all is fine.
+ * One message on kernels that filter (6.8); on others the table is read and each is deleted for itself.
+ * @throws {NetlinkError} EPERM without CAP_NET_ADMIN; EINVAL when connection tracking is not there
+ */
+export function conntrackFlush(socket: NetlinkSocket, filter: ConntrackFilter): void {
+  try {
+    socket.execute(conntrackFlushRequest(filter))
+  } catch (err) {
+    // EOPNOTSUPP: the filter is for dumps only (5.8); EINVAL: no filter at all, a whole tuple is wanted. In neither case
+    // has anything been deleted, since CTA_TUPLE_ORIG alone never means "all".
+    const tooOld: readonly number[] = [Errno.EOPNOTSUPP, Errno.EINVAL]
+    if (!(err instanceof NetlinkError && tooOld.includes(err.errno))) throw err
+    conntrackFlushByDump(socket, filter)
+  }
+}
+
+export function conntrackFlushRequest(filter: ConntrackFilter): Request {
+  const { family = NFPROTO_IPV4, protocol, origDstPort, origDstAddr, replySrcAddr } = filter
+  const origFlags =
+    CTA_FILTER_F_CTA_PROTO_NUM |
+    (origDstPort === undefined ? 0 : CTA_FILTER_F_CTA_PROTO_DST_PORT) |
+    (origDstAddr === undefined ? 0 : CTA_FILTER_F_CTA_IP_DST)
+  return {
+    op: `IPCTNL_MSG_CT_DELETE protocol ${protocol}${origDstPort === undefined ? '' : ` port ${origDstPort}`}`,
+    type: ctType(IPCTNL_MSG_CT_DELETE),
+    flags: 0,
+    payload: encode(conntrackmsg, {
+      // The kernel looks at the family only when the version is not 0.
+      header: { family, version: 1, resId: 0 },
+      attrs: {
+        orig: {
+          ip: ip(family, undefined, origDstAddr),
+          proto: { number: protocol, dstPort: origDstPort },
+        },
+        reply: replySrcAddr && { ip: ip(family, replySrcAddr) },
+        filter: { origFlags, replyFlags: replySrcAddr === undefined ? 0 : CTA_FILTER_F_CTA_IP_SRC },
+      },
+    }),
+  }
+}
+
+/** The way of older kernels. Connections that end meanwhile are no error. */
+export function conntrackFlushByDump(socket: NetlinkSocket, filter: ConntrackFilter): void {
+  const { family = NFPROTO_IPV4 } = filter
+  const header = { family, version: 0, resId: 0 }
+  const replies = socket.execute({
+    op: 'IPCTNL_MSG_CT_GET',
+    type: ctType(IPCTNL_MSG_CT_GET),
+    flags: NLM_F_DUMP,
+    payload: encode(conntrackmsg, { header, attrs: {} }),
+  })
+  const requests = replies
+    .map((reply) => decode(conntrackmsg, reply.payload).attrs)
+    .filter(({ orig, reply }) => matches(filter, orig, reply))
+    .map(({ orig, id, zone }) => ({
+      op: 'IPCTNL_MSG_CT_DELETE',
+      type: ctType(IPCTNL_MSG_CT_DELETE),
+      flags: 0,
+      // With the id, a new connection with the same tuple is spared.
+      payload: encode(conntrackmsg, { header, attrs: { orig, id, zone } }),
+    }))
+  for (const outcome of socket.executeAll(requests))
+    if (outcome instanceof NetlinkError && outcome.errno !== Errno.ENOENT) throw outcome
+}
+
+function matches(filter: ConntrackFilter, orig: Tuple = {}, reply: Tuple = {}): boolean {
+  const { protocol, origDstPort, origDstAddr, replySrcAddr } = filter
+  return (
+    orig.proto?.number === protocol &&
+    (origDstPort === undefined || orig.proto.dstPort === origDstPort) &&
+    (origDstAddr === undefined || same(origDstAddr, orig.ip?.dst4 ?? orig.ip?.dst6)) &&
+    (replySrcAddr === undefined || same(replySrcAddr, reply.ip?.src4 ?? reply.ip?.src6))
+  )
+}
+
+const same = (a: Uint8Array, b: Uint8Array | undefined): boolean =>
+  b !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i])

@@ -1,0 +1,64 @@
+/** nftables tables: look up and delete. include/uapi/linux/netfilter/nf_tables.h. */
+import { attrs } from '../attrs.ts'
+import { bytes, cstring, decode, encode, headed, type Infer, u32be, u64be } from '../codec.ts'
+import { Errno, NetlinkError } from '../errors.ts'
+import type { Request } from '../message.ts'
+import type { NetlinkSocket } from '../socket.ts'
+import { familyName, nfgenmsg, nfHeader, nftType } from './nfnetlink.ts'
+import { commentFrom, NFTNL_UDATA_TABLE_COMMENT } from './userdata.ts'
+
+const NFT_MSG_GETTABLE = 1
+const NFT_MSG_DELTABLE = 2
+
+/** NFTA_TABLE_*. */
+export const tableAttrs = attrs('NFTA_TABLE', {
+  name: [1, cstring],
+  flags: [2, u32be],
+  /** Chains, sets and the like in it. */
+  use: [3, u32be],
+  handle: [4, u64be],
+  userdata: [6, bytes],
+})
+export type TableAttrs = Infer<typeof tableAttrs>
+export const tablemsg = headed(nfgenmsg, tableAttrs)
+
+export interface Table {
+  readonly family: number
+  readonly name: string
+  readonly flags: number
+  readonly use: number
+  readonly handle: bigint
+  /** As nft wrote it; undefined without one. */
+  readonly comment: string | undefined
+}
+
+const request = (verb: string, message: number, family: number, name: string): Request => ({
+  op: `${verb} ${familyName(family)} ${name}`,
+  type: nftType(message),
+  flags: 0,
+  payload: encode(tablemsg, { header: nfHeader(family), attrs: { name } }),
+})
+
+/** @returns undefined when there is no such table */
+export function tableGet(socket: NetlinkSocket, family: number, name: string): Table | undefined {
+  try {
+    const [reply] = socket.execute(request('NFT_MSG_GETTABLE', NFT_MSG_GETTABLE, family, name))
+    if (reply === undefined) return undefined
+    const { header, attrs: found } = decode(tablemsg, reply.payload)
+    return {
+      family: header.family,
+      name: found.name ?? name,
+      flags: found.flags ?? 0,
+      use: found.use ?? 0,
+      handle: found.handle ?? 0n,
+      comment: commentFrom(NFTNL_UDATA_TABLE_COMMENT, found.userdata),
+    }
+  } catch (err) {
+    if (err instanceof NetlinkError && err.errno === Errno.ENOENT) return undefined
+    throw err
+  }
+}
+
+/** With everything in it; for `nftTransaction`. ENOENT: there is none. */
+export const tableDelRequest = (family: number, name: string): Request =>
+  request('NFT_MSG_DELTABLE', NFT_MSG_DELTABLE, family, name)
