@@ -1,0 +1,130 @@
+/**
+ * The table `inet flatnet`: loaded whole when it is absent or of another version, otherwise only looked at.
+ * Its text is conf/flatnet.nft and comes as an argument.
+ */
+
+import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
+import { prefixElements } from 'netlink-ts/netfilter/keys.ts'
+import { NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
+import {
+  type SetElement,
+  setElemAddRequest,
+  setElemDelRequest,
+  setElemList,
+  setGet,
+} from 'netlink-ts/netfilter/set.ts'
+import { tableGet } from 'netlink-ts/netfilter/table.ts'
+import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { formatPrefix, ipv4Bytes, type Prefix4 } from '../core/addr.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { withFlock } from './flock.ts'
+import { nftLoad } from './nft.ts'
+
+export const TABLE = 'flatnet'
+/** Of conf/flatnet.nft: its set `version_<N>`. */
+const VERSION = 1
+const VERSION_SET = `version_${VERSION}`
+/** Sets whose content outlives a change of version. */
+const KEPT = ['supernets', 'masq', 'bridges', 'refused_ports', 'ports', 'ports_any'] as const
+/** struct nft_set ifname keys: IFNAMSIZ, padded with NUL. */
+const IFNAMSIZ = 16
+
+export interface NetworkRules {
+  readonly bridge: string
+  readonly supernet: Prefix4
+  readonly masquerade: boolean
+  /** Of the lock that one loader holds; below dataDir. */
+  readonly lockPath: string
+}
+
+/** `ready`: nothing to do. `partial`: the table stands, this network is not in it. `absent`: no table, or an old one. */
+export type RulesState = 'ready' | 'partial' | 'absent'
+
+const mark = (rules: NetworkRules): string =>
+  `v${VERSION} ${formatPrefix(rules.supernet)} ${rules.masquerade ? 'masq' : 'plain'}`
+
+function bridgeKey(name: string): Uint8Array {
+  const key = new Uint8Array(IFNAMSIZ)
+  new TextEncoder().encodeInto(name, key)
+  return key
+}
+
+/** One look-up when all is well, however many containers there are. */
+export function rulesState(rules: NetworkRules): RulesState {
+  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  return stateOf(socket, rules)
+}
+
+function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
+  const [element] = setElemGet(socket, NFPROTO_INET, TABLE, 'bridges', [bridgeKey(rules.bridge)])
+  if (element?.comment === mark(rules)) return 'ready'
+  return setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined ? 'absent' : 'partial'
+}
+
+/**
+ * Makes the table stand and hold this network. Several at once are safe: one loads, under a lock.
+ * @param text of the ruleset
+ * @returns what it found
+ * @throws {FlatnetError} ERR_FLATNET_NFTABLES: no nft, or the kernel refuses
+ */
+export function ensureRules(rules: NetworkRules, text: () => string): RulesState {
+  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  const state = stateOf(socket, rules)
+  if (state === 'ready') return state
+  withFlock(rules.lockPath, {}, () => {
+    if (stateOf(socket, rules) === 'absent') load(socket, text())
+    addNetwork(socket, rules)
+  })
+  return state
+}
+
+/** A table of another version is replaced in the transaction that makes the new one; its elements are put back. */
+function load(socket: NetlinkSocket, text: string): void {
+  const present = tableGet(socket, NFPROTO_INET, TABLE) !== undefined
+  const kept = present ? KEPT.map((set) => ({ set, elements: elementsOf(socket, set) })) : []
+  // `create` refuses a table that appeared meanwhile; rules must never be in it twice.
+  nftLoad(`${present ? `delete table inet ${TABLE}\n` : ''}create table inet ${TABLE}\n${text}`)
+  for (const { set, elements } of kept) addElements(socket, set, elements)
+}
+
+function elementsOf(socket: NetlinkSocket, set: string): SetElement[] {
+  if (setGet(socket, NFPROTO_INET, TABLE, set) === undefined) return []
+  return setElemList(socket, NFPROTO_INET, TABLE, set)
+}
+
+function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
+  const key = bridgeKey(rules.bridge)
+  const prefix = prefixElements(ipv4Bytes(rules.supernet.base), rules.supernet.prefixLen)
+  const [old] = setElemGet(socket, NFPROTO_INET, TABLE, 'bridges', [key])
+  try {
+    if (old !== undefined) {
+      // Another mark: the configuration changed. What it said before may be shared with another network, so it stays.
+      nftTransaction(socket, [setElemDelRequest(at('bridges', [old]))])
+    }
+    addElements(socket, 'supernets', prefix)
+    if (rules.masquerade) addElements(socket, 'masq', prefix)
+    addElements(socket, 'bridges', [{ key, comment: mark(rules) }])
+  } catch (cause) {
+    throw new FlatnetError(
+      'ERR_FLATNET_NFTABLES',
+      `the network of bridge ${rules.bridge}, ${formatPrefix(rules.supernet)}, cannot be put into table inet ${TABLE}`,
+      { cause },
+    )
+  }
+}
+
+const at = (set: string, elements: readonly SetElement[]) => ({
+  family: NFPROTO_INET,
+  table: TABLE,
+  set,
+  elements,
+})
+
+/** 64 KiB hold about 800 elements; half of that leaves room for comments. */
+const CHUNK = 400
+
+function addElements(socket: NetlinkSocket, set: string, elements: readonly SetElement[]): void {
+  for (let i = 0; i < elements.length; i += CHUNK) {
+    nftTransaction(socket, [setElemAddRequest(at(set, elements.slice(i, i + CHUNK)))])
+  }
+}

@@ -1,0 +1,50 @@
+/** NFT_MSG_GETSETELEM without a dump: single elements by their keys, cheap however large the set is. */
+import { decode, encode } from '../codec.ts'
+import { Errno, NetlinkError } from '../errors.ts'
+import type { Request } from '../message.ts'
+import type { NetlinkSocket } from '../socket.ts'
+import { familyName, nfHeader, nftType } from './nfnetlink.ts'
+import { type SetElement, setelemmsg } from './set.ts'
+import { commentFrom, NFTNL_UDATA_SET_ELEM_COMMENT } from './userdata.ts'
+
+const NFT_MSG_GETSETELEM = 13
+
+const request = (family: number, table: string, set: string, key: Uint8Array): Request => ({
+  op: `NFT_MSG_GETSETELEM ${familyName(family)} ${table} ${set}`,
+  type: nftType(NFT_MSG_GETSETELEM),
+  flags: 0,
+  payload: encode(setelemmsg, {
+    header: nfHeader(family),
+    attrs: { table, set, elements: [{ key: { value: key } }] },
+  }),
+})
+
+/**
+ * The elements with these keys, in their order; for sets without intervals. One send for all.
+ * @returns undefined for each that is absent, and for all when there is no such table or set
+ */
+export function setElemGet(
+  socket: NetlinkSocket,
+  family: number,
+  table: string,
+  set: string,
+  keys: readonly Uint8Array[],
+): (SetElement | undefined)[] {
+  return socket.executeAll(keys.map((key) => request(family, table, set, key))).map((outcome) => {
+    if (outcome instanceof NetlinkError) {
+      if (outcome.errno === Errno.ENOENT) return undefined
+      throw outcome
+    }
+    const [reply] = outcome
+    const found = reply && decode(setelemmsg, reply.payload).attrs.elements?.[0]
+    return (
+      found && {
+        key: found.key?.value ?? new Uint8Array(0),
+        keyEnd: found.keyEnd?.value,
+        data: found.data?.value,
+        comment: commentFrom(NFTNL_UDATA_SET_ELEM_COMMENT, found.userdata),
+        flags: found.flags ?? 0,
+      }
+    )
+  })
+}

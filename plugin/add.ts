@@ -1,0 +1,186 @@
+/** ADD: validate all, then act, each step with its undo; the first error is what the caller sees (DESIGN 6). */
+
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { isObject } from '../conf/reader.ts'
+import { nftTemplate } from '../conf/templates.ts'
+import { hostIfname } from '../core/attachment.ts'
+import { systemClock } from '../core/clock.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { assignmentOf } from '../ipam/assignment.ts'
+import { type Acquired, acquire, activate, find, type LeaseRequest, release } from '../ipam/ipam.ts'
+import type { Lease } from '../ipam/lease.ts'
+import type { Slice } from '../ipam/slice.ts'
+import type { Store } from '../ipam/store.ts'
+import { publishPorts, unpublishPorts } from '../kernel/ports.ts'
+import { ensureRules } from '../kernel/rules.ts'
+import { announce } from '../registrar/assignments.ts'
+import { ensureBridge } from './bridge.ts'
+import type { Context } from './context.ts'
+import { readCniArgs } from './env.ts'
+import { type ContainerNetns, enterable } from './netns.ts'
+import { ipamResultOf, type Plan, planOf, resultOf } from './plan.ts'
+import { type CniResult, formatResult, mergeResults, readPrevResult } from './result.ts'
+import { rulesOf } from './ruleset.ts'
+import type { Output } from './skel.ts'
+import { liveFacts, storeOf } from './state.ts'
+import { Undo } from './undo.ts'
+import { uplinkMtu } from './uplink.ts'
+import {
+  configureContainer,
+  createVeth,
+  openPort,
+  refuseExisting,
+  removeLeftover,
+  type Sockets,
+} from './veth.ts'
+import { readWanted, type Wanted } from './wanted.ts'
+
+export async function add(context: Context): Promise<Output> {
+  const { conf, env, slice } = context
+  const wanted = readWanted(conf, readCniArgs(env.args))
+  const prev = readPrevResult(conf.prevResult)
+  if (slice === undefined) throw new FlatnetError('ERR_FLATNET_INTERNAL', 'ADD ran without a slice')
+  using netns = enterable(env.netns)
+  return conf.role === 'ipam'
+    ? addAddress(context, slice, wanted, netns)
+    : attach(context, slice, wanted, netns, prev)
+}
+
+/** As another plugin's IPAM: an address and nothing else; no kernel objects, no registration. */
+function addAddress(context: Context, slice: Slice, wanted: Wanted, netns: ContainerNetns): Output {
+  const { attachment, conf, version } = context
+  const store = storeOf(context, undefined)
+  const request = { ...requestOf(context, slice, wanted, netns), mac: '', hostIfname: '' }
+  const { lease } = acquire(store, { ...request, ...liveFacts(store, undefined) }, systemClock)
+  activate(store, attachment)
+  return { text: formatResult(ipamResultOf(conf, slice, lease.ip), version), after: async () => {} }
+}
+
+function attach(
+  context: Context,
+  slice: Slice,
+  wanted: Wanted,
+  netns: ContainerNetns,
+  prev: CniResult | undefined,
+): Output {
+  using host = NetlinkSocket.open(NETLINK_ROUTE)
+  using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
+  const store = storeOf(context, host)
+  if (find(store, context.attachment) === undefined) {
+    // Also for a lease of ours, but there the lease's own check has the better words.
+    refuseExisting(container, context.attachment.ifname, netnsPath(context))
+  }
+  const undo = new Undo()
+  try {
+    const acquired = lease(context, store, host, requestOf(context, slice, wanted, netns), undo)
+    const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
+    wire(context, { host, container }, netns, plan, acquired, undo)
+    activate(store, context.attachment)
+    return outputOf(context, slice, plan, acquired.lease, prev)
+  } catch (err) {
+    const failed = undo.rollback(context.log)
+    context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
+    throw failed.length === 0 ? err : withUndoFailures(err, failed)
+  }
+}
+
+const netnsPath = (context: Context): string => context.env.netns
+
+function requestOf(
+  { attachment, env }: Context,
+  slice: Slice,
+  wanted: Wanted,
+  netns: ContainerNetns,
+): Omit<LeaseRequest, 'isLive' | 'netnsInode' | 'bootId'> {
+  const { ip, mac, name, aliases, ports, httpPort } = wanted
+  return {
+    slice,
+    attachment,
+    ...(ip !== undefined && { requestedIp: ip }),
+    netns: env.netns,
+    inode: netns.inode,
+    ...(mac !== undefined && { mac }),
+    hostIfname: hostIfname(attachment),
+    ...(name !== undefined && { name }),
+    aliases,
+    ports,
+    httpPort,
+    createdAt: new Date().toISOString(),
+  }
+}
+
+/** The address, with what stale holders of it left in the kernel taken away. */
+function lease(
+  context: Context,
+  store: Store,
+  host: NetlinkSocket,
+  request: ReturnType<typeof requestOf>,
+  undo: Undo,
+): Acquired {
+  const acquired = acquire(store, { ...request, ...liveFacts(store, host) }, systemClock)
+  undo.push(`lease ${acquired.lease.ip}`, () => {
+    release(store, context.attachment, systemClock)
+  })
+  for (const gone of acquired.reclaimed) {
+    context.log.info({ lease: gone.ip, stale: gone.containerId }, 'stale lease reclaimed')
+    unpublishPorts(gone.ports ?? [], gone.hostIfname)
+  }
+  if (acquired.tookOver !== undefined) {
+    context.log.info({ lease: acquired.tookOver.ip }, 'own earlier lease taken over')
+    unpublishPorts(acquired.tookOver.ports ?? [], acquired.tookOver.hostIfname)
+  }
+  removeLeftover(host, context.attachment, acquired.lease.hostIfname)
+  return acquired
+}
+
+function wire(
+  context: Context,
+  { host, container }: Sockets,
+  netns: ContainerNetns,
+  plan: Plan,
+  acquired: Acquired,
+  undo: Undo,
+): void {
+  refuseExisting(container, plan.ifname, netnsPath(context))
+  const bridge = ensureBridge(host, plan, undo)
+  ensureRules(rulesOf(context), nftTemplate)
+  createVeth(host, netns.fd, bridge, plan, undo)
+  configureContainer(container, netns.fd, plan)
+  openPort(host, plan)
+  const ports = acquired.lease.ports ?? []
+  if (ports.length === 0) return
+  undo.push('published ports', () => unpublishPorts(ports, plan.hostIfname))
+  publishPorts(host, ports, plan.ip, plan.hostIfname)
+}
+
+function outputOf(
+  context: Context,
+  slice: Slice,
+  plan: Plan,
+  lease: Lease,
+  prev: CniResult | undefined,
+): Output {
+  const { attachment, conf, env, log, version } = context
+  const dns = isObject(conf.dns) ? conf.dns : {}
+  const result = mergeResults(prev, resultOf(plan, attachment, env.netns, dns))
+  const after = async (): Promise<void> => {
+    try {
+      await announce(conf.registrar, assignmentOf(lease, slice.hostId, plan.prefixLen))
+      log.info({ lease: lease.ip }, 'attachment added')
+    } catch (err) {
+      // Leases on disk are the truth: the gateway finds this one when it reconciles.
+      log.warn({ err, lease: lease.ip }, 'attachment added, gateway not told')
+    }
+  }
+  return { text: formatResult(result, version), after }
+}
+
+/** The first error stays what it is; what could not be undone is in its details. */
+function withUndoFailures(err: unknown, failed: readonly Error[]): unknown {
+  if (!(err instanceof FlatnetError)) return err
+  const left = failed
+    .map((f) => `${f.message}: ${f.cause instanceof Error ? f.cause.message : f.cause}`)
+    .join('; ')
+  const details = err.details === undefined ? left : `${err.details}; ${left}`
+  return new FlatnetError(err.code, err.message, { cause: err.cause, details, facts: err.facts })
+}

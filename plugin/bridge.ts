@@ -1,0 +1,97 @@
+/** The bridge of a network: created when absent, its address and sysctls ensured, never taken from somebody else. */
+
+import { AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
+import {
+  bridgeAddRequest,
+  type Link,
+  linkByName,
+  linkDelRequest,
+  linkList,
+  linkSetRequest,
+} from 'netlink-ts/route/link.ts'
+import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { formatIpv4, ipv4Bytes, ipv4FromBytes } from '../core/addr.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { sysctlEnsure } from '../kernel/sysctl.ts'
+import type { Plan } from './plan.ts'
+import type { Undo } from './undo.ts'
+
+const EEXIST = 17
+
+type BridgePlan = Pick<Plan, 'bridge' | 'bridgeIp' | 'bridgeMac' | 'prefixLen' | 'mtu'>
+
+/**
+ * Safe when several plugins do it at once: whoever loses a race finds what the winner made.
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG: the name is taken by something else, or by a bridge of another network
+ */
+export function ensureBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
+  const found = linkByName(host, plan.bridge)
+  const link = found ?? createBridge(host, plan, undo)
+  if (link.kind !== 'bridge') {
+    throw new FlatnetError(
+      'ERR_FLATNET_CONFIG',
+      `bridge is ${JSON.stringify(plan.bridge)}: an interface of that name exists and is ${link.kind ?? 'no bridge'}; choose another name`,
+    )
+  }
+  ensureAddress(host, link, plan)
+  if (!link.isUp) host.execute(linkSetRequest({ index: link.index, up: true }))
+  sysctlEnsure('net/ipv4/ip_forward', '1')
+  // Containers answer on the bridge what came by another path (a published port, later P2P): loose mode.
+  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/rp_filter`, '2')
+  // 127.0.0.1:port of the host is sent to the container; conf/flatnet.nft shuts the way back in.
+  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/route_localnet`, '1')
+  return link
+}
+
+function createBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
+  // The MAC is fixed here: a bridge without one follows its lowest port and cuts everybody off (cni #285).
+  const [outcome] = host.executeAll([
+    bridgeAddRequest({ name: plan.bridge, address: plan.bridgeMac, mtu: plan.mtu }),
+  ])
+  if (outcome instanceof Error) {
+    if (outcome.errno !== EEXIST) throw outcome
+  } else {
+    undo.push(`bridge ${plan.bridge}`, () => removeIfEmpty(host, plan.bridge))
+  }
+  const link = linkByName(host, plan.bridge)
+  if (link === undefined) {
+    throw new FlatnetError(
+      'ERR_FLATNET_KERNEL',
+      `bridge ${plan.bridge} vanished while it was set up; try again`,
+    )
+  }
+  return link
+}
+
+/** Another container may have been wired to a bridge that a failing ADD created: then it stays. */
+function removeIfEmpty(host: NetlinkSocket, name: string): void {
+  const link = linkByName(host, name)
+  if (link === undefined || linkList(host, { master: link.index }).length > 0) return
+  host.execute(linkDelRequest({ index: link.index }))
+}
+
+function ensureAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void {
+  const present = addrList(host, { index: link.index, family: AF_INET })
+  const wanted = present.find(
+    (a) => ipv4FromBytes(a.address) === plan.bridgeIp && a.prefixLen === plan.prefixLen,
+  )
+  if (wanted !== undefined) return
+  const other = present[0]
+  if (other !== undefined) {
+    throw new FlatnetError(
+      'ERR_FLATNET_CONFIG',
+      `bridge ${plan.bridge} has the address ${formatIpv4(ipv4FromBytes(other.address))}/${other.prefixLen}, not ` +
+        `${formatIpv4(plan.bridgeIp)}/${plan.prefixLen}: choose another bridge name, or remove the old bridge with ` +
+        `"ip link del ${plan.bridge}" once no container uses it`,
+    )
+  }
+  const [outcome] = host.executeAll([
+    addrAddRequest({
+      index: link.index,
+      family: AF_INET,
+      address: ipv4Bytes(plan.bridgeIp),
+      prefixLen: plan.prefixLen,
+    }),
+  ])
+  if (outcome instanceof Error && outcome.errno !== EEXIST) throw outcome
+}

@@ -1,0 +1,122 @@
+/** CHECK: is what ADD made still there? Only our own objects; what later plugins changed is theirs (facts: CNI K1-K6). */
+
+import { AF_INET, addrList } from 'netlink-ts/route/addr.ts'
+import { type Link, linkByName } from 'netlink-ts/route/link.ts'
+import { type Route, routeList } from 'netlink-ts/route/route.ts'
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { formatIpv4, formatPrefix, ipv4FromBytes, parseCidr4 } from '../core/addr.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { find } from '../ipam/ipam.ts'
+import type { Lease } from '../ipam/lease.ts'
+import { missingPorts } from '../kernel/ports.ts'
+import { rulesState } from '../kernel/rules.ts'
+import type { Context } from './context.ts'
+import { enterable } from './netns.ts'
+import { type CniResult, readPrevResult } from './result.ts'
+import { rulesOf } from './ruleset.ts'
+import { storeOf } from './state.ts'
+
+/** @throws {FlatnetError} with everything that is missing or different, each named */
+export function check(context: Context): void {
+  const { attachment, conf, env } = context
+  const prev = readPrevResult(conf.prevResult)
+  if (prev === undefined) throw new FlatnetError('ERR_FLATNET_CONFIG', 'required prevResult missing')
+  using netns = enterable(env.netns)
+  using host = NetlinkSocket.open(NETLINK_ROUTE)
+  const lease = find(storeOf(context, conf.role === 'plugin' ? host : undefined), attachment)
+  if (lease === undefined) {
+    throw new FlatnetError(
+      'ERR_FLATNET_CONTAINER_UNKNOWN',
+      `no lease of container ${attachment.containerId} for ${attachment.ifname}`,
+    )
+  }
+  const problems = listed(prev, lease.ip) ? [] : [`prevResult does not list the leased address ${lease.ip}`]
+  if (conf.role === 'plugin') {
+    using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
+    problems.push(...checkHost(context, host, lease), ...checkContainer(context, container, prev, lease))
+    problems.push(...checkPorts(lease))
+  }
+  const [first, ...rest] = problems
+  if (first === undefined) return
+  throw new FlatnetError('ERR_FLATNET_KERNEL', first, rest.length > 0 ? { details: rest.join('; ') } : {})
+}
+
+const listed = (result: CniResult, ip: string): boolean =>
+  result.ips.some(({ address }) => address.split('/')[0] === ip)
+
+function checkHost(context: Context, host: NetlinkSocket, lease: Lease): string[] {
+  const { conf, slice } = context
+  const problems: string[] = []
+  const bridge = linkByName(host, conf.bridge)
+  if (bridge === undefined || bridge.kind !== 'bridge') problems.push(`bridge ${conf.bridge} is missing`)
+  else if (!bridge.isUp) problems.push(`bridge ${conf.bridge} is down`)
+  else if (!addresses(host, bridge).some((cidr) => parseCidr4(cidr)?.ip === slice?.bridge)) {
+    problems.push(`bridge ${conf.bridge} has lost its address ${formatIpv4(slice?.bridge ?? 0)}`)
+  }
+  const port = linkByName(host, lease.hostIfname)
+  // Not its MAC: udev may have changed it (plugins #805).
+  if (port === undefined) problems.push(`host interface ${lease.hostIfname} is missing`)
+  else if (port.master !== bridge?.index)
+    problems.push(`host interface ${port.name} is no port of ${conf.bridge}`)
+  else if (!port.isUp) problems.push(`host interface ${port.name} is down`)
+  if (rulesState(rulesOf(context)) !== 'ready')
+    problems.push('the nftables rules are missing; any ADD or the gateway restores them')
+  return problems
+}
+
+const addresses = (socket: NetlinkSocket, link: Link): string[] =>
+  addrList(socket, { index: link.index, family: AF_INET }).map(
+    (a) => `${formatIpv4(ipv4FromBytes(a.address))}/${a.prefixLen}`,
+  )
+
+function checkContainer(context: Context, container: NetlinkSocket, prev: CniResult, lease: Lease): string[] {
+  const { env } = context
+  const link = linkByName(container, env.ifname)
+  if (link === undefined) return [`interface ${env.ifname} is missing in ${env.netns}`]
+  const problems: string[] = []
+  if (link.kind !== 'veth') problems.push(`interface ${env.ifname} is ${link.kind ?? 'no veth'}`)
+  if (!link.isUp) problems.push(`interface ${env.ifname} is down`)
+  const own = prev.interfaces.find(
+    (i) => i.name === env.ifname && i.sandbox !== undefined && i.sandbox !== '',
+  )
+  if (own === undefined) problems.push(`prevResult lists no interface ${env.ifname} with a sandbox`)
+  else if (own.sandbox !== env.netns)
+    problems.push(`prevResult has ${env.ifname} in ${own.sandbox}, not in ${env.netns}`)
+  // prevResult's MAC, not the lease's: a later plugin (tuning) may have changed both the MAC and the result.
+  else if (own.mac !== undefined && own.mac.toLowerCase() !== link.address) {
+    problems.push(`interface ${env.ifname} has the MAC ${link.address}, not ${own.mac}`)
+  }
+  const present = addresses(container, link)
+  if (!present.some((cidr) => cidr.split('/')[0] === lease.ip)) {
+    problems.push(
+      `interface ${env.ifname} has lost its address ${lease.ip}; it has ${present.join(', ') || 'none'}`,
+    )
+  }
+  return [...problems, ...checkRoutes(context, routeList(container, { family: AF_INET, oif: link.index }))]
+}
+
+/** The routes of our configuration, by any next hop: a later plugin may override those of the result. */
+function checkRoutes({ conf, slice }: Context, routes: readonly Route[]): string[] {
+  if (slice === undefined) return []
+  const wanted = [
+    conf.isDefaultGateway ? { base: 0, prefixLen: 0 } : slice.supernet,
+    ...conf.ipam.routes.map((r) => r.dst),
+  ]
+  const has = (base: number, prefixLen: number): boolean =>
+    routes.some(({ dst }) =>
+      dst === undefined
+        ? prefixLen === 0
+        : dst.prefixLen === prefixLen && ipv4FromBytes(dst.address) === base,
+    )
+  return wanted
+    .filter((p) => !has(p.base, p.prefixLen))
+    .map((p) => `the route to ${formatPrefix(p)} is missing`)
+}
+
+function checkPorts(lease: Lease): string[] {
+  const ports = lease.ports ?? []
+  if (ports.length === 0) return []
+  return missingPorts(ports).map(
+    (p) => `published port ${p.protocol} ${p.hostIP || '*'}:${p.hostPort} is missing`,
+  )
+}

@@ -1,0 +1,59 @@
+/** DEL: always finishes. Needs no prevResult, no namespace and no configuration that is still right (facts: CNI D1-D7). */
+
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { Attachment } from '../core/attachment.ts'
+import { systemClock } from '../core/clock.ts'
+import { FlatnetError } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
+import { release } from '../ipam/ipam.ts'
+import { withdraw } from '../registrar/assignments.ts'
+import type { Endpoint } from '../registrar/exchange.ts'
+import type { Context } from './context.ts'
+import { refuseOwn } from './netns.ts'
+import { storeOf } from './state.ts'
+import { teardown } from './teardown.ts'
+
+/** @throws {FlatnetError} after everything was tried, when something is left that a later DEL could take away */
+export async function del(context: Context): Promise<void> {
+  ignoreSignals()
+  const { attachment, conf, env, log } = context
+  if (conf.role === 'ipam') {
+    release(storeOf(context, undefined), attachment, systemClock)
+    return
+  }
+  await withdrawQuietly(conf.registrar, attachment, log)
+  using host = NetlinkSocket.open(NETLINK_ROUTE)
+  const errors = teardown(host, storeOf(context, host), attachment)
+  throwAll(errors, log)
+  log.info({}, 'attachment deleted')
+  // As the reference skeleton: the complaint comes last, what the key names is gone by then.
+  if (env.netns !== '') refuseOwn(env.netns)
+}
+
+/** Podman's cleanup process is killed with its unit (netavark #1223): a half-done DEL is never repeated by Podman. */
+function ignoreSignals(): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
+}
+
+/** The gateway sees the lease go when it reconciles; its absence is no reason to keep a container's network. */
+export async function withdrawQuietly(endpoint: Endpoint, attachment: Attachment, log: Log): Promise<void> {
+  try {
+    await withdraw(endpoint, attachment)
+  } catch (err) {
+    log.info({ err }, 'gateway not told of the deletion')
+  }
+}
+
+/** One error with all of them in its details; its code is that of the first. */
+export function throwAll(errors: readonly Error[], log: Log): void {
+  const [first] = errors
+  if (first === undefined) return
+  for (const err of errors) log.error({ err }, 'deletion step failed')
+  const details = errors
+    .map((e) => `${e.message}: ${e.cause instanceof Error ? e.cause.message : e.cause}`)
+    .join('; ')
+  const code = first.cause instanceof FlatnetError ? first.cause.code : 'ERR_FLATNET_KERNEL'
+  throw new FlatnetError(code, 'not everything could be taken away; delete again, or run "flatnet gc"', {
+    details,
+  })
+}

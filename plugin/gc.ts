@@ -1,0 +1,66 @@
+/** GC: everything of this network that is not in the runtime's list goes; other networks are not looked at (facts: CNI G1-G7). */
+
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { isObject } from '../conf/reader.ts'
+import { type Attachment, attachmentKey } from '../core/attachment.ts'
+import { systemClock } from '../core/clock.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { list } from '../ipam/inventory.ts'
+import { release } from '../ipam/ipam.ts'
+import { attachedLinks } from '../kernel/links.ts'
+import type { Context } from './context.ts'
+import { throwAll, withdrawQuietly } from './del.ts'
+import { storeOf } from './state.ts'
+import { teardown } from './teardown.ts'
+
+export async function gc(context: Context): Promise<void> {
+  const { conf, log } = context
+  // libcni leaves the key out when it knows no attachments at all: that is not "keep nothing".
+  if (conf.validAttachments === undefined) return
+  const keep = readKeep(conf.validAttachments, conf.name)
+  const errors: Error[] = []
+  if (conf.role === 'ipam') {
+    const store = storeOf(context, undefined)
+    for (const lease of list(store)) if (!keep.has(attachmentKey(lease))) release(store, lease, systemClock)
+    return
+  }
+  using host = NetlinkSocket.open(NETLINK_ROUTE)
+  const store = storeOf(context, host)
+  for (const attachment of attachmentsOf(host, store, conf.name)) {
+    if (keep.has(attachmentKey(attachment))) continue
+    await withdrawQuietly(conf.registrar, attachment, log)
+    errors.push(...teardown(host, store, attachment))
+    log.info({ attachment }, 'attachment collected')
+  }
+  throwAll(errors, log)
+}
+
+/** Leases and links: either may have survived without the other. */
+function attachmentsOf(
+  host: NetlinkSocket,
+  store: Parameters<typeof list>[0],
+  network: string,
+): Attachment[] {
+  const links = attachedLinks(host)
+    .map((link) => link.attachment)
+    .filter((a) => a.network === network)
+  const all = [...list(store), ...links].map(({ containerId, ifname }) => ({ network, containerId, ifname }))
+  return [...new Map(all.map((a) => [attachmentKey(a), a])).values()]
+}
+
+function readKeep(value: unknown, network: string): Set<string> {
+  const valid = Array.isArray(value) ? value : undefined
+  const keep = new Set<string>()
+  for (const entry of valid ?? [undefined]) {
+    const { containerID: containerId, ifname } = isObject(entry) ? entry : {}
+    // Half-read lists must not decide what lives: one entry that makes no sense stops the collection.
+    if (typeof containerId !== 'string' || typeof ifname !== 'string') {
+      throw new FlatnetError(
+        'ERR_FLATNET_CONFIG',
+        'cni.dev/valid-attachments must be a list of {"containerID": string, "ifname": string}',
+      )
+    }
+    keep.add(attachmentKey({ network, containerId, ifname }))
+  }
+  return keep
+}

@@ -1,0 +1,53 @@
+/** The lease store as the verbs open it, with the kernel as its witness. */
+
+import { linkByName } from 'netlink-ts/route/link.ts'
+import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { parseAlias, sameAttachment } from '../core/attachment.ts'
+import { systemClock } from '../core/clock.ts'
+import type { Lease } from '../ipam/lease.ts'
+import { type LiveFacts, netnsInode } from '../ipam/stale.ts'
+import { openStore, type Store } from '../ipam/store.ts'
+import { bootId } from '../kernel/boot.ts'
+import { attachedLinks } from '../kernel/links.ts'
+import type { Context } from './context.ts'
+
+/** @param host for a lost store; undefined for delegated IPAM, whose links are another plugin's */
+export function storeOf({ conf, log }: Context, host: NetlinkSocket | undefined): Store {
+  return openStore({
+    dataDir: conf.dataDir,
+    network: conf.name,
+    log,
+    ...(host !== undefined && { rebuild: () => leasesInKernel(host, conf.name) }),
+  })
+}
+
+/** What can be known of a lease from the host end's alias alone; the namespace cannot, so it counts as live this boot. */
+function leasesInKernel(host: NetlinkSocket, network: string): Lease[] {
+  return attachedLinks(host)
+    .filter((link) => link.attachment.network === network)
+    .map(({ attachment, cidr, ifname }) => ({
+      ...attachment,
+      ip: cidr.split('/')[0] ?? '',
+      mac: '',
+      hostIfname: ifname,
+      netns: '',
+      netnsInode: '',
+      bootId: bootId(),
+      createdAt: new Date(systemClock.now()).toISOString(),
+      state: 'active' as const,
+    }))
+}
+
+/** Without a socket (delegated IPAM) a lease is live as long as its namespace is. */
+export function liveFacts(store: Store, host: NetlinkSocket | undefined): LiveFacts {
+  return {
+    bootId: store.bootId,
+    netnsInode,
+    isLive: (lease) => host === undefined || lease.hostIfname === '' || hasLink(host, lease),
+  }
+}
+
+function hasLink(host: NetlinkSocket, lease: Lease): boolean {
+  const owner = parseAlias(linkByName(host, lease.hostIfname)?.alias ?? '')?.attachment
+  return owner !== undefined && sameAttachment(owner, lease)
+}

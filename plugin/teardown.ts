@@ -1,0 +1,58 @@
+/** Takes one attachment out of the host: rules, then the link, then the lease. Never stops at an error; absent is done. */
+
+import { linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
+import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { type Attachment, hostIfname, parseAlias, sameAttachment } from '../core/attachment.ts'
+import { systemClock } from '../core/clock.ts'
+import { find, release } from '../ipam/ipam.ts'
+import type { Lease } from '../ipam/lease.ts'
+import type { Store } from '../ipam/store.ts'
+import { unpublishOwner, unpublishPorts } from '../kernel/ports.ts'
+
+const ENODEV = 19
+
+/** @returns what went wrong, in order; empty when nothing of the attachment is left */
+export function teardown(host: NetlinkSocket, store: Store, attachment: Attachment): Error[] {
+  const errors: Error[] = []
+  const step = <T>(what: string, run: () => T): T | undefined => {
+    try {
+      return run()
+    } catch (cause) {
+      errors.push(new Error(`${what} of ${attachment.containerId}`, { cause }))
+      return undefined
+    }
+  }
+  const lease = step('looking up the lease', () => find(store, attachment))
+  const ifname = hostIfname(attachment)
+  // Rules before the link: the other way round, packets for a published port would leave by the default route.
+  step('removing published ports', () => removePorts(host, attachment, ifname, lease))
+  step('deleting the link', () => removeLink(host, attachment, ifname))
+  step('releasing the lease', () => release(store, attachment, systemClock))
+  return errors
+}
+
+/** Without a lease the ports are not known: then every element that names this owner goes, if the owner is there at all. */
+function removePorts(
+  host: NetlinkSocket,
+  attachment: Attachment,
+  ifname: string,
+  lease: Lease | undefined,
+): void {
+  if (lease !== undefined) unpublishPorts(lease.ports ?? [], ifname)
+  else if (ownLink(host, attachment, ifname) !== undefined) unpublishOwner(ifname)
+}
+
+/** A link of that name with another owner stays: the name is a hash, and hashes collide. */
+function ownLink(host: NetlinkSocket, attachment: Attachment, ifname: string) {
+  const link = linkByName(host, ifname)
+  const owner = parseAlias(link?.alias ?? '')?.attachment
+  return owner !== undefined && sameAttachment(owner, attachment) ? link : undefined
+}
+
+function removeLink(host: NetlinkSocket, attachment: Attachment, ifname: string): void {
+  const link = ownLink(host, attachment, ifname)
+  if (link === undefined) return
+  const [outcome] = host.executeAll([linkDelRequest({ index: link.index })])
+  // The namespace may die at the same moment and take the pair with it.
+  if (outcome instanceof Error && outcome.errno !== ENODEV) throw outcome
+}

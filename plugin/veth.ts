@@ -1,0 +1,137 @@
+/** The veth pair: made in one message, its container end addressed and routed, its host end a port of the bridge. */
+
+import { inNetns } from 'netlink-ts/netns.ts'
+import { AF_INET, addrAddRequest } from 'netlink-ts/route/addr.ts'
+import {
+  bridgePortSetRequest,
+  type Link,
+  linkByName,
+  linkDelRequest,
+  linkSetRequest,
+  vethAddRequest,
+} from 'netlink-ts/route/link.ts'
+import { routeAddRequest } from 'netlink-ts/route/route.ts'
+import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { formatPrefix, ipv4Bytes } from '../core/addr.ts'
+import { type Attachment, parseAlias, sameAttachment } from '../core/attachment.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { sysctlEnsure } from '../kernel/sysctl.ts'
+import type { Plan } from './plan.ts'
+import type { Undo } from './undo.ts'
+
+const LOOPBACK_INDEX = 1
+/** include/uapi/linux/if.h. */
+const IF_OPER_UP = 6
+/** Linkwatch reports a carrier within a second at the worst (LW_DELAY); the reference bridge waits 2.5 s in all. */
+const PORT_UP_TIMEOUT_MS = 2_500
+
+/** Both ends of one attachment's namespaces. */
+export interface Sockets {
+  readonly host: NetlinkSocket
+  readonly container: NetlinkSocket
+}
+
+/** @throws {FlatnetError} CNI A1: the interface is there already, whoever made it */
+export function refuseExisting(container: NetlinkSocket, ifname: string, netns: string): void {
+  if (linkByName(container, ifname) === undefined) return
+  throw new FlatnetError(
+    'ERR_FLATNET_KERNEL',
+    `an interface named ${JSON.stringify(ifname)} exists in ${netns}: choose another CNI_IFNAME or delete it`,
+  )
+}
+
+/**
+ * A host end that an ADD left behind when it was killed: its container end is gone or half made, so it goes too.
+ * @throws {FlatnetError} the name belongs to another attachment (a collision of the 40-bit hash) or to somebody else
+ */
+export function removeLeftover(host: NetlinkSocket, attachment: Attachment, hostIfname: string): void {
+  const link = linkByName(host, hostIfname)
+  if (link === undefined) return
+  const owner = parseAlias(link.alias ?? '')?.attachment
+  if (owner === undefined || !sameAttachment(owner, attachment)) {
+    throw new FlatnetError(
+      'ERR_FLATNET_KERNEL',
+      `the host interface ${hostIfname} belongs to ${owner === undefined ? 'something else' : `container ${owner.containerId}`}: ` +
+        'start the container under another id',
+    )
+  }
+  host.execute(linkDelRequest({ index: link.index }))
+}
+
+/** Makes the pair, with everything that the kernel takes in one message; the peer cannot be created up (ENOTCONN). */
+export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, plan: Plan, undo: Undo): void {
+  const [made, named] = host.executeAll([
+    vethAddRequest({
+      name: plan.hostIfname,
+      address: plan.hostMac,
+      mtu: plan.mtu,
+      master: bridge.index,
+      up: true,
+      peer: { name: plan.ifname, address: plan.mac, mtu: plan.mtu, netns: netnsFd },
+    }),
+    // The kernel ignores an alias at creation. One send: no signal ends us between the two.
+    linkSetRequest({ name: plan.hostIfname, alias: plan.alias }),
+  ])
+  if (made instanceof Error) throw made
+  undo.push(`veth ${plan.hostIfname}`, () => {
+    const link = linkByName(host, plan.hostIfname)
+    if (link !== undefined) host.execute(linkDelRequest({ index: link.index }))
+  })
+  if (named instanceof Error) throw named
+}
+
+/** Address, `lo`, interface and routes, in one send: the kernel takes them in order. */
+export function configureContainer(container: NetlinkSocket, netnsFd: number, plan: Plan): void {
+  const index = linkByName(container, plan.ifname)?.index
+  if (index === undefined) throw gone(plan.ifname)
+  inNetns(netnsFd, () => {
+    sysctlEnsure(`net/ipv4/conf/${plan.ifname}/rp_filter`, '2')
+    // Announces the address when the interface comes up: for a MAC that was asked for, neighbours may hold another.
+    sysctlEnsure(`net/ipv4/conf/${plan.ifname}/arp_notify`, '1')
+  })
+  const { prefixLen } = plan
+  const outcomes = container.executeAll([
+    linkSetRequest({ index: LOOPBACK_INDEX, up: true }),
+    addrAddRequest({ index, family: AF_INET, address: ipv4Bytes(plan.ip), prefixLen }),
+    linkSetRequest({ index, up: true }),
+    ...plan.routes.map((route) => routeRequest(index, route)),
+  ])
+  for (const outcome of outcomes) if (outcome instanceof Error) throw outcome
+}
+
+const gone = (ifname: string): FlatnetError =>
+  new FlatnetError('ERR_FLATNET_KERNEL', `interface ${ifname} vanished while it was set up; try again`)
+
+function routeRequest(oif: number, { dst, gw, priority, ...rest }: Plan['routes'][number]) {
+  return routeAddRequest({
+    family: AF_INET,
+    ...(dst.prefixLen > 0 && { dst: { address: ipv4Bytes(dst.base), prefixLen: dst.prefixLen } }),
+    gateway: ipv4Bytes(gw),
+    oif,
+    ...(priority !== undefined && { metric: priority }),
+    ...rest,
+  })
+}
+
+/**
+ * Hairpin, then the wait for the port: a container must not start while its bridge port does not forward.
+ * @throws {FlatnetError} ERR_FLATNET_KERNEL when the port does not come up in time
+ */
+export function openPort(host: NetlinkSocket, plan: Plan): void {
+  const deadline = performance.now() + PORT_UP_TIMEOUT_MS
+  const port = linkByName(host, plan.hostIfname)
+  if (port === undefined) throw gone(plan.hostIfname)
+  if (plan.hairpin) host.execute(bridgePortSetRequest({ index: port.index, hairpin: true }))
+  for (let link: Link | undefined = port; link?.operstate !== IF_OPER_UP; ) {
+    if (link === undefined) throw gone(plan.hostIfname)
+    if (performance.now() > deadline) {
+      throw new FlatnetError(
+        'ERR_FLATNET_KERNEL',
+        `bridge port ${plan.hostIfname} of ${formatPrefix({ base: plan.ip, prefixLen: 32 })} did not come up within ` +
+          `${PORT_UP_TIMEOUT_MS} ms; look at "bridge link" and the kernel log`,
+      )
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    link = linkByName(host, plan.hostIfname)
+  }
+}
