@@ -41,14 +41,22 @@ export const LOCK_UN = 8
 export const POLLIN = 1
 export const POLLOUT = 4
 
-/** Calls until it is not interrupted. The result is never -1. */
-function call(syscall: string, run: () => number, detail?: string): number {
+/** Calls until it is not interrupted; -1 only for EAGAIN, which is also EWOULDBLOCK. */
+function attempt(syscall: string, run: () => number, detail?: string): number {
   for (;;) {
     const result = run()
     if (result !== -1) return result
     const errno = libc.errno()
+    if (errno === Errno.EAGAIN) return -1
     if (errno !== Errno.EINTR) throw new SyscallError(syscall, errno, detail)
   }
+}
+
+/** As `attempt`; EAGAIN is an error like others. */
+function call(syscall: string, run: () => number, detail?: string): number {
+  const result = attempt(syscall, run, detail)
+  if (result === -1) throw new SyscallError(syscall, Errno.EAGAIN, detail)
+  return result
 }
 
 export const getpid = (): number => libc.getpid()
@@ -74,6 +82,15 @@ export function close(fd: number): void {
 export const read = (fd: number, buf: Uint8Array): number =>
   call('read', () => libc.read(fd, buf, buf.byteLength))
 
+/** As `read`, for loops that empty a descriptor: -1 instead of an EAGAIN error, whose stack trace costs more than the call. */
+export const tryRead = (fd: number, buf: Uint8Array): number =>
+  attempt('read', () => libc.read(fd, buf, buf.byteLength))
+
+/** As `write`; -1 when it would block. */
+export function tryWrite(fd: number, buf: Uint8Array, len = buf.byteLength): number {
+  return attempt('write', () => libc.write(fd, buf, within(buf, len)))
+}
+
 /** @returns bytes written, possibly fewer than `len` */
 export function write(fd: number, buf: Uint8Array, len = buf.byteLength): number {
   return call('write', () => libc.write(fd, buf, within(buf, len)))
@@ -84,15 +101,8 @@ export const ioctl = (fd: number, request: number, arg: Uint8Array): number =>
   call('ioctl', () => libc.ioctl(fd, request, arg), `0x${request.toString(16)}`)
 
 /** @returns false when LOCK_NB is in `operation` and someone else holds the lock */
-export function flock(fd: number, operation: number): boolean {
-  try {
-    call('flock', () => libc.flock(fd, operation))
-    return true
-  } catch (err) {
-    if (err instanceof SyscallError && err.errno === Errno.EAGAIN) return false
-    throw err
-  }
-}
+export const flock = (fd: number, operation: number): boolean =>
+  attempt('flock', () => libc.flock(fd, operation)) !== -1
 
 /** Waits for one descriptor. @returns `revents`, 0 after `timeoutMs`; -1 waits for ever. After EINTR the time starts again. */
 export function poll(fd: number, events: number, timeoutMs: number): number {
@@ -140,6 +150,10 @@ export function send(fd: number, buf: Uint8Array, len = buf.byteLength, flags = 
 export function sendto(fd: number, buf: Uint8Array, len: number, flags: number, address: Uint8Array): number {
   return call('sendto', () => libc.sendto(fd, buf, within(buf, len), flags, address, address.byteLength))
 }
+
+/** As `recv`; -1 when there is nothing, or nothing came within SO_RCVTIMEO. */
+export const tryRecv = (fd: number, buf: Uint8Array, flags = 0): number =>
+  attempt('recv', () => libc.recv(fd, buf, buf.byteLength, flags))
 
 /** @returns bytes received; with MSG_TRUNC the length of the datagram, which may be more than `buf` holds */
 export const recv = (fd: number, buf: Uint8Array, flags = 0): number =>

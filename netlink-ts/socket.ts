@@ -101,20 +101,16 @@ export class NetlinkSocket implements Disposable {
     if (last === undefined) return []
     const all = [begin, ...requests.slice(0, -1), { ...last, flags: last.flags | NLM_F_ACK }, end]
     const first = this.#send(all, NLM_F_REQUEST)
+    const next = this.#readerPastLoss()
     const replies: Reply[] = []
     let failure: NetlinkError | undefined
-    let lost: SyscallError | undefined
     for (;;) {
-      let datagram: Uint8Array | undefined
+      let datagram: Uint8Array
       try {
-        datagram = lost === undefined ? this.#transport.receive() : this.#transport.receiveNow()
+        datagram = next()
       } catch (err) {
-        if (!(err instanceof SyscallError && err.errno === Errno.ENOBUFS)) throw err
-        // Hundreds of requests failed. The first refusals came before the loss and are the ones to tell.
-        lost = err
-        continue
+        throw failure ?? err
       }
-      if (datagram === undefined) throw failure ?? lost
       for (const reply of this.#own(datagram, first, all.length)) {
         const index = reply.header.seq - first
         if (reply.header.type !== NLMSG_ERROR) {
@@ -156,6 +152,26 @@ export class NetlinkSocket implements Disposable {
   #kernel(): KernelTransport {
     if (this.#transport instanceof KernelTransport) return this.#transport
     throw new TypeError('not a socket of the kernel')
+  }
+
+  /**
+   * When hundreds of requests of a batch fail, not all refusals fit and receive() throws ENOBUFS; the first ones, which
+   * tell the cause, are still to be read. Throws that ENOBUFS again when nothing is left.
+   */
+  #readerPastLoss(): () => Uint8Array {
+    let lost: SyscallError | undefined
+    return () => {
+      if (lost === undefined)
+        try {
+          return this.#transport.receive()
+        } catch (err) {
+          if (!(err instanceof SyscallError && err.errno === Errno.ENOBUFS)) throw err
+          lost = err
+        }
+      const datagram = this.#transport.receiveNow()
+      if (datagram === undefined) throw lost
+      return datagram
+    }
   }
 
   /** @returns the sequence number of the first request */

@@ -8,7 +8,6 @@ import {
   getsockname,
   MSG_DONTWAIT,
   MSG_TRUNC,
-  recv,
   SO_RCVTIMEO,
   SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
@@ -18,6 +17,7 @@ import {
   setsockopt,
   setsockoptInt,
   socket,
+  tryRecv,
 } from './libc.ts'
 import { inNetns } from './netns.ts'
 
@@ -116,15 +116,9 @@ export class KernelTransport implements Transport {
     close(this.fd)
   }
 
-  /** @returns undefined for EAGAIN */
   #recv(flags: number): Uint8Array | undefined {
-    let length: number
-    try {
-      length = recv(this.fd, this.#buffer, MSG_TRUNC | flags)
-    } catch (err) {
-      if (err instanceof SyscallError && err.errno === Errno.EAGAIN) return undefined
-      throw err
-    }
+    const length = tryRecv(this.fd, this.#buffer, MSG_TRUNC | flags)
+    if (length === -1) return undefined
     if (length > this.#buffer.byteLength)
       throw new DecodeError(
         'datagram',
