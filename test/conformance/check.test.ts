@@ -29,7 +29,7 @@ const HARMLESS: readonly Omit<Break, 'says'>[] = [
   { name: 'udev gave the host end another MAC', script: 'ip link set $HOSTIF address 02:00:00:00:00:99' },
   { name: 'a route was added', script: 'ip -n c1 route add 192.168.77.0/24 via 10.100.1.1' },
   { name: 'an address was added', script: 'ip -n c1 addr add 192.168.78.1/24 dev eth0' },
-  { name: 'another interface came', script: 'ip -n c1 link add extra type dummy' },
+  { name: 'another interface came', script: 'ip -n c1 link add extra type veth' },
 ]
 
 const RUNTIME = { runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] } }
@@ -44,6 +44,7 @@ for (const executable of executables()) {
     const host = await cniHost(t, executable)
 
     async function attach(): Promise<Record<string, unknown>> {
+      await host.m.run(['ip', 'netns', 'del', 'c1']) // of a case that failed half-way
       await host.container('c1')
       return { ...RUNTIME, prevResult: await host.ok('ADD', { conf: RUNTIME }) }
     }

@@ -9,7 +9,7 @@ const MAINS = [
   {
     type: 'macvlan',
     conf: { master: 'uplink0' },
-    before: 'ip link add uplink0 type dummy; ip link set uplink0 up',
+    before: 'ip link add uplink0 type veth; ip link set uplink0 up',
   },
   { type: 'ptp', conf: {}, before: ':' },
 ]

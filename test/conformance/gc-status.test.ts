@@ -129,7 +129,7 @@ for (const executable of executables()) {
       )
     })
     t.test('the bridge name belongs to something else: code 50', async (t) => {
-      await host.m.sh('ip link add flatnet9 type dummy')
+      await host.m.sh('ip link add flatnet9 type veth')
       const reply = await status({ bridge: 'flatnet9', name: 'elsewhere' })
       t.equal(reply.rc, 1)
       t.strictSame(errorProblems(reply.json, 50), [])

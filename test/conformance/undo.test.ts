@@ -19,13 +19,13 @@ const PORTS = { runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort:
 const TROUBLES: readonly Trouble[] = [
   {
     name: 'the container has an interface of that name (SPEC ADD)',
-    before: 'ip -n c1 link add eth0 type dummy',
+    before: 'ip -n c1 link add eth0 type veth',
     after: 'ip -n c1 link del eth0',
     says: /eth0.*exist|exist.*eth0/,
   },
   {
     name: 'the bridge name belongs to another kind of link',
-    before: 'ip link add flatnet7 type dummy',
+    before: 'ip link add flatnet7 type veth',
     call: { conf: { bridge: 'flatnet7' } },
     after: 'ip link del flatnet7',
     says: /flatnet7/,
