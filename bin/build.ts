@@ -16,7 +16,7 @@ const embedText: Plugin = {
   setup(pluginBuild) {
     pluginBuild.onLoad({ filter: /\/(conf\/templates|bin\/version)\.ts$/ }, ({ path }) => {
       const source = readFileSync(path, 'utf8')
-      const contents = source.replaceAll(/\bembedText\('(\.[^']+)'\)/g, (_call, file: string) =>
+      const contents = source.replaceAll(/\bembedText\('(\.\.?\/[^']+)'\)/g, (_call, file: string) =>
         JSON.stringify(readFileSync(resolve(dirname(path), file), 'utf8')),
       )
       return { contents, loader: 'ts' }
@@ -45,7 +45,7 @@ const common: BuildOptions = {
   // The embedder of a packed executable imports built-in modules only, and slower than `require` gets them.
   supported: { 'dynamic-import': false },
   // yargs asks import.meta.url for its locale files; without them it speaks English, as everything else here.
-  define: { 'import.meta.url': 'bundleUrl' },
+  define: { 'import.meta.url': 'bundleUrl', 'import.meta.dirname': '"/"' },
   banner: { js: "const bundleUrl = 'file:///flatnet/bundle.cjs'" },
   logLevel: 'warning',
 }

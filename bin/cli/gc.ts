@@ -1,0 +1,126 @@
+/** `flatnet gc`: gives back what containers left behind that went without a DEL: leases, links and published ports. */
+import { linkByName } from 'netlink-ts/route/link.ts'
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { parseAlias } from '../../core/attachment.ts'
+import { systemClock } from '../../core/clock.ts'
+import { silentLog } from '../../core/log.ts'
+import { collectStale, list, listNetworks } from '../../ipam/inventory.ts'
+import type { Lease } from '../../ipam/lease.ts'
+import { isReclaimable, type LiveFacts, staleReason } from '../../ipam/stale.ts'
+import { openStore } from '../../ipam/store.ts'
+import { unpublishWhere } from '../../kernel/ports.ts'
+import { withdrawQuietly } from '../../plugin/del.ts'
+import { liveFacts } from '../../plugin/state.ts'
+import { teardown } from '../../plugin/teardown.ts'
+import { command, jsonOption } from './command.ts'
+import { CliError, type Column, printJson, printLine, table } from './output.ts'
+import { findPlaces, type Places, placeOptions } from './places.ts'
+
+/** The gateway learns of it by its reconcile too, so it is not waited for long. */
+const WITHDRAW_TIMEOUT_MS = 1000
+
+export interface Collected {
+  readonly network: string
+  readonly ip: string
+  readonly containerId: string
+  readonly ifname: string
+  readonly name?: string
+  readonly reason: string
+}
+
+const COLUMNS: readonly Column<Collected>[] = [
+  { title: 'NETWORK', value: (c) => c.network, min: 8 },
+  { title: 'ADDRESS', value: (c) => c.ip },
+  { title: 'CONTAINER', value: (c) => c.containerId.slice(0, 12) },
+  { title: 'IF', value: (c) => c.ifname },
+  { title: 'NAME', value: (c) => c.name ?? '-', min: 12 },
+  { title: 'REASON', value: (c) => c.reason, min: 10 },
+]
+
+const collected = (lease: Lease, { bootId, netnsInode }: LiveFacts): Collected => ({
+  network: lease.network,
+  ip: lease.ip,
+  containerId: lease.containerId,
+  ifname: lease.ifname,
+  ...(lease.name !== undefined && { name: lease.name }),
+  reason: staleReason(lease, bootId, netnsInode) ?? 'no link',
+})
+
+async function collectNetwork(
+  host: NetlinkSocket,
+  dataDir: string,
+  network: string,
+  { places, isDryRun }: { places: Places; isDryRun: boolean },
+): Promise<{ collected: Collected[]; errors: Error[] }> {
+  const known = places.networks.find((n) => n.name === network)
+  const store = openStore({ dataDir, network })
+  const facts = liveFacts(store, host)
+  const stale = list(store).filter((lease) => isReclaimable(lease, facts))
+  const result = { collected: stale.map((lease) => collected(lease, facts)), errors: [] as Error[] }
+  if (isDryRun) return result
+  const endpoint = {
+    socketPath: known?.conf.registrar.socketPath ?? places.socket,
+    timeoutMs: WITHDRAW_TIMEOUT_MS,
+  }
+  for (const lease of stale) {
+    await withdrawQuietly(endpoint, lease, silentLog)
+    result.errors.push(...teardown(host, store, lease))
+  }
+  // What became stale meanwhile, and the temp files of killed writers.
+  collectStale(store, facts, systemClock)
+  return result
+}
+
+/** Elements of published ports whose owner's interface is gone or somebody else's. */
+function collectPorts(host: NetlinkSocket, isDryRun: boolean): number {
+  let gone = 0
+  const isGone = (owner: string): boolean => {
+    const isOrphan = parseAlias(linkByName(host, owner)?.alias ?? '') === undefined
+    if (isOrphan) gone++
+    return isOrphan && !isDryRun
+  }
+  unpublishWhere(isGone)
+  return gone
+}
+
+export const gcCommand = command({
+  name: 'gc',
+  describe: 'Give back addresses and ports of containers that are gone; live ones are never touched',
+  options: {
+    ...placeOptions,
+    ...jsonOption,
+    'dry-run': { type: 'boolean', default: false, describe: 'Only list what would be given back' },
+  },
+  async run({ config, cniConfDir, json, dryRun }, { io, host }) {
+    if (host.uid() !== 0) throw new CliError('this needs root', 'run it with sudo')
+    const places = findPlaces(host, { config, cniConfDir })
+    using netlink = NetlinkSocket.open(NETLINK_ROUTE)
+    const leases: Collected[] = []
+    const errors: Error[] = []
+    for (const dataDir of places.dataDirs) {
+      for (const network of listNetworks(dataDir)) {
+        const result = await collectNetwork(netlink, dataDir, network, { places, isDryRun: dryRun })
+        leases.push(...result.collected)
+        errors.push(...result.errors)
+      }
+    }
+    const ports = collectPorts(netlink, dryRun)
+    if (json) printJson(io, { dryRun, leases, ports })
+    else {
+      if (leases.length > 0) printLine(io, `${table(COLUMNS, leases)}\n`)
+      printLine(
+        io,
+        `${leases.length} leases and ${ports} published ports ${dryRun ? 'would be' : 'were'} given back`,
+      )
+    }
+    if (errors.length === 0) return 0
+    const problems = errors.map(
+      (e) => `${e.message}${e.cause instanceof Error ? `: ${e.cause.message}` : ''}`,
+    )
+    const error = new CliError(
+      'not everything could be taken away',
+      'run flatnet gc again; flatnet doctor if it stays so',
+    )
+    throw Object.assign(error, { problems })
+  },
+})

@@ -1,0 +1,164 @@
+/** `flatnet install`: puts plugin, conflist, gateway configuration and unit in place. Run again, it changes what differs. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { DEFAULT_DAEMON_CONF } from '../../conf/daemon.ts'
+import { version } from '../version.ts'
+import { type Context, command } from './command.ts'
+import type { Host } from './host.ts'
+import { Changes } from './install/changes.ts'
+import { type Executables, findExecutables, sameFile } from './install/executable.ts'
+import { type Made, type MadeKind, manifestPath, readManifest, sha256 } from './install/manifest.ts'
+import { type FilePlan, type InstallOptions, planInstall } from './install/plan.ts'
+import { CliError, printLine } from './output.ts'
+import { DEFAULT_CNI_CONF_DIR } from './places.ts'
+import { CONTAINERS_DIR, cniPluginDirs, configuredBackend, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
+
+const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
+const path = (describe: string, value: string) => ({ ...text(describe), default: value }) as const
+const number = (describe: string) => ({ type: 'number', requiresArg: true, describe }) as const
+const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const
+
+/** Where install puts things and uninstall looks for them when there is no record. */
+export const targetOptions = {
+  config: path("The gateway's configuration", DEFAULT_DAEMON_CONF),
+  'cni-conf-dir': path('Where the conflist goes', DEFAULT_CNI_CONF_DIR),
+  'cni-bin-dir': text("Where the plugin goes; default: the first of Podman's plugin directories that exists"),
+  'bin-dir': path('Where the command and gateway go', '/usr/local/bin'),
+  'systemd-dir': path('Where the unit goes', '/etc/systemd/system'),
+  'containers-dir': path("Podman's configuration", CONTAINERS_DIR),
+} as const
+
+const options = {
+  network: { ...text('Name of the network'), default: 'flatnet' },
+  'host-id': number("This host's number, unique among the hosts [default: as it is, else 1]"),
+  supernet: text('The whole flat network, the same on every host [default: as it is, else 10.100.0.0/16]'),
+  'host-prefix': number("Size of one host's slice [default: as it is, else 24]"),
+  bridge: text('Name of the bridge [default: as it is, else flatnet0]'),
+  'http-port': number('Port that ingress talks to when a container names none [default: as it is, else 80]'),
+  listen: text('Address and port for browsers [default: as it is, else 0.0.0.0:8080]'),
+  'data-dir': text('Leases, logs and state [default: as it is, else /var/lib/flatnet]'),
+  socket: text("The gateway's API [default: as it is, else /run/flatnet/gateway.sock]"),
+  ...targetOptions,
+  service: { type: 'boolean', describe: 'Install the systemd unit [default: where systemd runs]' },
+  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf'),
+  'dry-run': flag('Only say what would be done'),
+  force: flag('Change a conflist that was changed by hand (keeps a backup)'),
+} as const
+
+const isSystemd = (): boolean => existsSync('/run/systemd/system')
+
+/** Podman's own choice where it exists; /opt/cni/bin, which Podman searches too, where there is none yet. */
+export function defaultPluginDir(host: Host, containersDir: string): string {
+  return cniPluginDirs(host, containersDir).find((dir) => existsSync(dir)) ?? '/opt/cni/bin'
+}
+
+function machineProblems(host: Host): string[] {
+  const problems: string[] = []
+  if (host.uid() !== 0) problems.push('this needs root: run it with sudo (rootless Podman is not supported)')
+  if (host.run('nft', ['--version']) === undefined) problems.push('nft is missing: apt-get install nftables')
+  return problems
+}
+
+function apply(changes: Changes, file: FilePlan): void {
+  if (file.action === 'keep') {
+    changes.tell('keep', file.path, file.note)
+    return
+  }
+  if (file.needsBackup) changes.backUp(file.path)
+  changes.write(file.path, file.text, file.note)
+}
+
+function putExecutables(changes: Changes, { main, plugin }: Executables, o: InstallOptions): Made[] {
+  const command = join(o.binDir, 'flatnet')
+  const target = join(o.cniBinDir, 'flatnet')
+  if (sameFile(main, command)) changes.tell('keep', command, 'is this executable')
+  else changes.executable(main, command)
+  if (sameFile(command, target)) changes.tell('keep', target, 'is the same file')
+  else changes.executable(plugin, target, plugin === main ? command : undefined)
+  return [
+    { path: command, kind: 'executable' },
+    { path: target, kind: 'plugin' },
+  ]
+}
+
+function startService(changes: Changes): void {
+  if (!isSystemd()) {
+    changes.tell('skip', 'systemctl', 'systemd does not run here')
+    return
+  }
+  changes.run('systemctl daemon-reload', 'systemctl', 'daemon-reload')
+  changes.run('systemctl enable flatnet-gateway', 'systemctl', 'enable', '--quiet', 'flatnet-gateway.service')
+  changes.run('systemctl restart flatnet-gateway', 'systemctl', 'restart', 'flatnet-gateway.service')
+}
+
+function nextSteps(context: Context, o: InstallOptions, containersDir: string, slice: string): void {
+  const { io, host } = context
+  printLine(io, `\nThis host hands out ${slice}. Other hosts need another --host-id.`)
+  const backend = configuredBackend(host, containersDir)
+  const podman = host.run('podman', ['info', '--format', '{{.Host.NetworkBackend}}'])?.stdout.trim()
+  if (podman !== undefined && podman !== 'cni' && backend !== 'cni') {
+    printLine(
+      io,
+      `Podman uses ${podman || 'no backend it names'}, and Flatnet needs CNI. Put this into ${containersDir}/containers.conf:`,
+    )
+    printLine(io, '\n  [network]\n  network_backend = "cni"\n')
+    printLine(io, 'or let this do it: flatnet install --configure-podman')
+    printLine(io, 'Containers that exist keep their old backend until they are made anew.')
+  }
+  if (!o.hasService)
+    printLine(io, `Start the gateway:    ${join(o.binDir, 'flatnet')} gateway --config ${o.config}`)
+  printLine(io, `Start a container:    podman run -d --name web --network ${o.network} IMAGE`)
+  printLine(io, 'See what runs:        flatnet ps')
+  printLine(io, 'When something fails: flatnet doctor')
+}
+
+export const installCommand = command({
+  name: 'install',
+  describe: 'Install the plugin, its network and the gateway on this host, or change them',
+  options,
+  async run(args, context) {
+    const { io, host } = context
+    const o: InstallOptions = {
+      ...args,
+      cniBinDir: args.cniBinDir ?? defaultPluginDir(host, args.containersDir),
+      hasService: args.service ?? isSystemd(),
+      isForced: args.force,
+    }
+    const manifest = readManifest(host, o.config)
+    const plan = planInstall(host, manifest, o)
+    const problems = [...(args.dryRun ? [] : machineProblems(host)), ...plan.problems]
+    if (problems.length > 0) {
+      const error = new CliError('nothing was installed', 'put these right and run the same command again')
+      throw Object.assign(error, { problems })
+    }
+    const changes = new Changes(io, host, args.dryRun)
+    const made = putExecutables(changes, findExecutables(), o)
+    const record = (kind: MadeKind, file: FilePlan): void => {
+      apply(changes, file)
+      const before = manifest?.made.find((m) => m.path === file.path)
+      // What was there before us and needed no change is not ours to take away.
+      if (file.action === 'write') made.push({ path: file.path, kind, sha256: sha256(file.text) })
+      else if (before !== undefined) made.push(before)
+    }
+    record('config', plan.config)
+    record('conflist', plan.conflist)
+    if (plan.unit !== undefined) record('unit', plan.unit)
+    if (args.configurePodman) {
+      const dropIn = join(args.containersDir, DROP_IN)
+      const action = host.read(dropIn) === DROP_IN_TEXT ? 'keep' : 'write'
+      record('podman', {
+        path: dropIn,
+        text: DROP_IN_TEXT,
+        action,
+        needsBackup: false,
+        note: 'network_backend = "cni"',
+      })
+    }
+    const others = (manifest?.made ?? []).filter((m) => !made.some((n) => n.path === m.path))
+    const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
+    changes.write(manifestPath(o.config), text, 'what uninstall takes away')
+    if (plan.unit !== undefined) startService(changes)
+    nextSteps(context, o, args.containersDir, plan.slice)
+    return 0
+  },
+})

@@ -1,0 +1,59 @@
+/** The few keys of containers.conf that concern CNI, read the way Podman reads them: file, then drop-ins, later wins. */
+import { join } from 'node:path'
+import type { Host } from './host.ts'
+
+export const CONTAINERS_DIR = '/etc/containers'
+export const DROP_IN = 'containers.conf.d/50-flatnet.conf'
+
+/** What `flatnet install --configure-podman` writes; Podman 4.0 and later read drop-ins (seen with 4.3.1). */
+export const DROP_IN_TEXT = `# Written by \`flatnet install --configure-podman\`; taken away by \`flatnet uninstall\`.
+[network]
+network_backend = "cni"
+`
+
+/** Podman's own default (containers/common, config/default.go), in its order. */
+const DEFAULT_PLUGIN_DIRS = [
+  '/usr/local/libexec/cni',
+  '/usr/libexec/cni',
+  '/usr/local/lib/cni',
+  '/usr/lib/cni',
+  '/opt/cni/bin',
+]
+
+function confTexts(host: Host, containersDir: string): string[] {
+  const dropIns = join(containersDir, 'containers.conf.d')
+  return [
+    '/usr/share/containers/containers.conf',
+    join(containersDir, 'containers.conf'),
+    ...host
+      .list(dropIns)
+      .filter((name) => name.endsWith('.conf'))
+      .map((name) => join(dropIns, name)),
+  ].flatMap((path) => host.read(path) ?? [])
+}
+
+/** The text of `[network]` without comments; the last value of a key counts. */
+function networkKey(text: string, key: string): string | undefined {
+  const bare = text.replaceAll(/^\s*#.*$/gm, '')
+  const section = bare.match(/^\s*\[network\]\s*$([\s\S]*?)(?=^\s*\[|(?![\s\S]))/m)?.[1] ?? ''
+  return section.match(new RegExp(`^\\s*${key}\\s*=\\s*("[^"\\n]*"|'[^'\\n]*'|\\[[\\s\\S]*?\\])`, 'm'))?.[1]
+}
+
+/** Directories in which Podman looks for CNI plugins, in order. */
+export function cniPluginDirs(host: Host, containersDir = CONTAINERS_DIR): string[] {
+  let dirs = DEFAULT_PLUGIN_DIRS
+  for (const text of confTexts(host, containersDir)) {
+    const value = networkKey(text, 'cni_plugin_dirs')
+    if (value !== undefined) dirs = [...value.matchAll(/["']([^"']+)["']/g)].map((m) => m[1] ?? '')
+  }
+  return dirs
+}
+
+/** What containers.conf and its drop-ins say; undefined: nothing, so Podman decides (netavark, where it is installed). */
+export function configuredBackend(host: Host, containersDir = CONTAINERS_DIR): string | undefined {
+  let backend: string | undefined
+  for (const text of confTexts(host, containersDir)) {
+    backend = networkKey(text, 'network_backend')?.slice(1, -1) ?? backend
+  }
+  return backend
+}

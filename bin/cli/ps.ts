@@ -1,0 +1,63 @@
+/** `flatnet ps`: what runs on the network, from the gateway, or from the leases on disk when it is down. */
+import type { Assignment, PortMapping } from '../../core/api.ts'
+import { apiGet, GatewayDownError } from './client.ts'
+import { command, jsonOption } from './command.ts'
+import { assignmentsOnDisk } from './leases.ts'
+import { type Column, printJson, printLine, table } from './output.ts'
+import { findPlaces, placeOptions } from './places.ts'
+
+function portText({ hostIP, hostPort, containerPort, protocol }: PortMapping): string {
+  const host = hostIP === '' ? '' : `${hostIP}:`
+  return `${host}${hostPort}->${containerPort}${protocol === 'tcp' ? '' : `/${protocol}`}`
+}
+
+const COLUMNS: readonly Column<Assignment>[] = [
+  { title: 'NAME', value: (a) => a.name ?? '-', min: 12 },
+  { title: 'ADDRESS', value: (a) => a.ips.map((cidr) => cidr.split('/')[0]).join(','), min: 15 },
+  { title: 'HOST', value: (a) => String(a.hostId) },
+  { title: 'NETWORK', value: (a) => a.network, min: 8 },
+  { title: 'CONTAINER', value: (a) => a.containerId.slice(0, 12) },
+  { title: 'IF', value: (a) => a.ifname },
+  { title: 'HTTP', value: (a) => String(a.httpPort) },
+  { title: 'PORTS', value: (a) => a.ports.map(portText).join(',') || '-', min: 5 },
+]
+
+const byAddress = (a: Assignment, b: Assignment): number =>
+  (a.ips[0] ?? '').localeCompare(b.ips[0] ?? '', 'en', { numeric: true })
+
+export const psCommand = command({
+  name: 'ps',
+  describe: 'List the containers on the network, of all hosts that the gateway knows',
+  options: {
+    ...placeOptions,
+    ...jsonOption,
+    name: { type: 'string', requiresArg: true, describe: 'Only those with this name or alias' },
+    host: { type: 'number', requiresArg: true, describe: 'Only those on the host with this hostId' },
+  },
+  async run({ config, cniConfDir, json, name, host: hostId }, { io, host }) {
+    const places = findPlaces(host, { config, cniConfDir })
+    const query = new URLSearchParams({
+      ...(name !== undefined && { name }),
+      ...(hostId !== undefined && { host: String(hostId) }),
+    })
+    let found: Assignment[]
+    try {
+      found = await apiGet<Assignment[]>(places.socket, `/v1/assignments?${query}`)
+    } catch (err) {
+      if (!(err instanceof GatewayDownError)) throw err
+      io.stderr.write(
+        `flatnet: ${err.message}\n  these are the leases on disk of this host; next: ${err.next}\n`,
+      )
+      found = (await assignmentsOnDisk(places)).filter(
+        (a) =>
+          (hostId === undefined || a.hostId === hostId) &&
+          (name === undefined || a.name === name || a.aliases.includes(name)),
+      )
+    }
+    found.sort(byAddress)
+    if (json) printJson(io, found)
+    else if (found.length > 0) printLine(io, table(COLUMNS, found))
+    else printLine(io, 'no containers; start one: podman run --network flatnet ...')
+    return 0
+  },
+})

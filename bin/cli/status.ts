@@ -1,0 +1,76 @@
+/** `flatnet status`: whether the gateway of this host is well, what it holds, and its paths to the other hosts. */
+import type { PathInfo } from '../../core/api.ts'
+import type { Status } from '../../gateway/status.ts'
+import { apiGet } from './client.ts'
+import { command } from './command.ts'
+import { type Column, type Io, printJson, printLine, table } from './output.ts'
+import { findPlaces, placeOptions } from './places.ts'
+
+const PATH_COLUMNS: readonly Column<PathInfo>[] = [
+  { title: 'HOST', value: (p) => String(p.hostId) },
+  { title: 'PATH', value: (p) => p.state },
+  { title: 'VIA', value: (p) => p.via, min: 8 },
+  { title: 'SINCE', value: (p) => p.since, min: 16 },
+  { title: 'REASON', value: (p) => p.reason, min: 10 },
+]
+
+const UNITS = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+] as const
+
+/** The two largest units, e.g. `3 d 4 h`. */
+export function duration(ms: number): string {
+  const parts: string[] = []
+  let rest = ms
+  for (const [size, unit] of UNITS) {
+    const n = Math.floor(rest / size)
+    rest %= size
+    if (n > 0) parts.push(`${n} ${unit}`)
+  }
+  return parts.slice(0, 2).join(' ') || 'less than 1 s'
+}
+
+function reconcileText({ reconcile }: Status): string {
+  if (reconcile === null) return 'not yet'
+  const { at, live, stale, runs, failures, problem } = reconcile
+  const bad = problem === undefined ? '' : `; last problem: ${problem}`
+  return `${at}, ${live} live, ${stale} stale leases, ${runs} runs, ${failures} failed${bad}`
+}
+
+function print(io: Io, status: Status): void {
+  const { ingress } = status
+  const rows: (readonly [string, string])[] = [
+    ['host', `${status.hostId}, owns ${status.slice} of ${status.supernet}`],
+    ['gateway', `${status.version ?? 'unknown version'}, pid ${status.pid}, up ${duration(status.uptimeMs)}`],
+    ['containers', String(status.assignments)],
+    [
+      'ingress',
+      ingress === null
+        ? 'off'
+        : `http://${ingress.address}:${ingress.port}/, ${ingress.connections} connections`,
+    ],
+    ['reconciled', reconcileText(status)],
+    ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
+  ]
+  for (const [key, value] of rows) printLine(io, `${key.padEnd(12)}${value}`)
+  if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths)}`)
+}
+
+export const statusCommand = command({
+  name: 'status',
+  describe: "Show the state of this host's gateway and its paths to other hosts",
+  options: {
+    ...placeOptions,
+    json: { type: 'boolean', default: false, describe: 'JSON, as GET /v1/status gives it' },
+  },
+  async run({ config, cniConfDir, json }, { io, host }) {
+    const places = findPlaces(host, { config, cniConfDir })
+    const status = await apiGet<Status>(places.socket, '/v1/status')
+    if (json) printJson(io, status)
+    else print(io, status)
+    return 0
+  },
+})

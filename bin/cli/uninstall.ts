@@ -1,0 +1,143 @@
+/** `flatnet uninstall`: takes away what install and running made, and nothing else. */
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type Context, command } from './command.ts'
+import type { Host } from './host.ts'
+import { runJson } from './host.ts'
+import { Changes } from './install/changes.ts'
+import { type Made, manifestPath, readManifest, stateOf } from './install/manifest.ts'
+import { defaultPluginDir, targetOptions } from './install.ts'
+import { readLeases } from './leases.ts'
+import { CliError, printLine } from './output.ts'
+import { findPlaces, type Places } from './places.ts'
+import { DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
+
+interface Targets {
+  readonly config: string
+  readonly cniConfDir: string
+  readonly cniBinDir?: string | undefined
+  readonly binDir: string
+  readonly systemdDir: string
+  readonly containersDir: string
+}
+
+/** What an installation without a record would have made, as far as it is there: somebody copied the files by hand. */
+function guess(host: Host, places: Places, t: Targets): Made[] {
+  const candidates: readonly Made[] = [
+    { path: join(t.systemdDir, 'flatnet-gateway.service'), kind: 'unit' },
+    ...places.networks
+      .filter((n) => n.conf.role === 'plugin')
+      .map(({ file }): Made => ({ path: file, kind: 'conflist' })),
+    { path: join(t.cniBinDir ?? defaultPluginDir(host, t.containersDir), 'flatnet'), kind: 'plugin' },
+    { path: join(t.binDir, 'flatnet'), kind: 'executable' },
+  ]
+  return candidates.filter(({ path }) => existsSync(path))
+}
+
+async function refuseLive(places: Places): Promise<void> {
+  const { live, pending } = await readLeases(places.dataDirs)
+  const held = [...live, ...pending]
+  if (held.length === 0) return
+  const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
+  const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
+  throw new CliError(
+    `${held.length} containers are on the network: ${named.join(', ')}${more}`,
+    'stop them first, or take their network away with --force',
+  )
+}
+
+function stopService(host: Host, changes: Changes, made: readonly Made[]): void {
+  const unit = made.find((m) => m.kind === 'unit')
+  if (unit === undefined || !existsSync(unit.path) || !existsSync('/run/systemd/system')) return
+  const ran = host.run('systemctl', ['is-active', '--quiet', 'flatnet-gateway.service'])
+  const verb = ran?.code === 0 ? ['disable', '--now', '--quiet'] : ['disable', '--quiet']
+  changes.run('systemctl disable --now flatnet-gateway', 'systemctl', ...verb, 'flatnet-gateway.service')
+}
+
+/** The table, and the bridges that no container is on. The containers' own links go with their namespaces. */
+function removeKernelObjects(host: Host, changes: Changes, bridges: readonly string[]): void {
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of nft
+  const tables = runJson<{ nftables: any[] }>(host, 'nft', '-j', 'list', 'tables')?.nftables ?? []
+  if (tables.some((o) => o.table?.family === 'inet' && o.table.name === 'flatnet')) {
+    changes.run('nft delete table inet flatnet', 'nft', 'delete', 'table', 'inet', 'flatnet')
+  }
+  for (const bridge of bridges) {
+    const [link] = runJson(host, 'ip', '-j', '-d', 'link', 'show', 'dev', bridge) ?? []
+    if (link?.linkinfo?.info_kind !== 'bridge') continue
+    const ports = runJson<unknown[]>(host, 'ip', '-j', 'link', 'show', 'master', bridge) ?? []
+    if (ports.length > 0) changes.tell('keep', `bridge ${bridge}`, `${ports.length} containers are on it`)
+    else changes.run(`ip link del ${bridge}`, 'ip', 'link', 'del', bridge)
+  }
+}
+
+function removeMade(
+  host: Host,
+  changes: Changes,
+  config: string,
+  made: readonly Made[],
+  isPurge: boolean,
+): void {
+  const manifest = readManifest(host, config)
+  for (const { path, kind } of made) {
+    const isText = kind === 'conflist' || kind === 'config' || kind === 'podman'
+    const isChanged = isText && manifest !== undefined && stateOf(host, manifest, path) === 'changed'
+    if (isChanged && kind === 'config' && !isPurge)
+      changes.tell('keep', path, 'changed since; --purge removes it')
+    else if (isChanged && kind === 'podman') changes.tell('keep', path, 'changed since')
+    else {
+      // A network whose plugin is gone would only make Podman complain, so the conflist goes, but not what was put into it.
+      if (isChanged && kind === 'conflist' && !isPurge) changes.backUp(path)
+      changes.remove(path)
+    }
+  }
+}
+
+async function uninstall(
+  args: Targets & { purge: boolean; force: boolean; dryRun: boolean },
+  context: Context,
+) {
+  const { io, host } = context
+  if (host.uid() !== 0 && !args.dryRun) throw new CliError('this needs root', 'run it with sudo')
+  const places = findPlaces(host, args)
+  if (!args.force) await refuseLive(places)
+  const manifest = readManifest(host, args.config)
+  const made = manifest?.made ?? guess(host, places, args)
+  const changes = new Changes(io, host, args.dryRun)
+  if (manifest === undefined)
+    changes.tell('note', `no ${manifestPath(args.config)}`, 'looking in the usual places')
+  stopService(host, changes, made)
+  const bridges = places.networks.filter((n) => n.conf.role === 'plugin').map((n) => n.conf.bridge)
+  removeKernelObjects(host, changes, [...new Set(bridges)])
+  removeMade(host, changes, args.config, made, args.purge)
+  const dropIn = join(args.containersDir, DROP_IN)
+  if (manifest === undefined && host.read(dropIn) === DROP_IN_TEXT) changes.remove(dropIn)
+  changes.remove(manifestPath(args.config))
+  changes.remove(places.socket)
+  changes.removeEmpty(dirname(places.socket))
+  for (const dir of places.dataDirs) {
+    if (args.purge) changes.remove(dir)
+    else if (existsSync(dir)) changes.tell('keep', dir, 'leases and logs; --purge removes it')
+  }
+  changes.removeEmpty(dirname(args.config))
+  if (existsSync('/run/systemd/system') && made.some((m) => m.kind === 'unit')) {
+    changes.run('systemctl daemon-reload', 'systemctl', 'daemon-reload')
+  }
+  if (made.length === 0) printLine(io, 'Flatnet was not installed here.')
+  return 0
+}
+
+export const uninstallCommand = command({
+  name: 'uninstall',
+  describe: 'Take away what install and running made',
+  options: {
+    ...targetOptions,
+    purge: {
+      type: 'boolean',
+      default: false,
+      describe: 'Also leases, logs and a configuration that was changed by hand',
+    },
+    force: { type: 'boolean', default: false, describe: 'Also while containers are on the network' },
+    'dry-run': { type: 'boolean', default: false, describe: 'Only say what would be done' },
+  },
+  run: uninstall,
+})
