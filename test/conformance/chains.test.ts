@@ -45,7 +45,11 @@ for (const executable of executables()) {
     t.test("our CHECK lives with tuning's MAC", async (t) => {
       const [eth0] = await host.m.json('ip', '-n', 'c1', '-j', 'link', 'show', 'eth0')
       t.equal(eth0.address, '02:00:00:00:00:aa')
-      const checked = await host.call('CHECK', { conf: { name: 'chain', prevResult: json } })
+      const [lease] = host.leases('chain')
+      const checked = await host.call('CHECK', {
+        ...(lease && { containerId: lease.containerId, netns: '/run/netns/c1' }),
+        conf: { name: 'chain', prevResult: json },
+      })
       t.equal(checked.rc, 0, checked.stdout)
     })
     t.test('the whole chain is taken down', async (t) => {
@@ -76,7 +80,11 @@ for (const executable of executables()) {
       )
     })
     t.test('check and del', { skip: !checks }, async (t) => {
-      const checked = await host.call('CHECK', { conf: { name: 'chain', prevResult: json } })
+      const [lease] = host.leases('chain')
+      const checked = await host.call('CHECK', {
+        ...(lease && { containerId: lease.containerId, netns: '/run/netns/c1' }),
+        conf: { name: 'chain', prevResult: json },
+      })
       t.equal(checked.rc, 0, checked.stdout)
       t.equal((await runTool(host, 'del', 'chain')).rc, 0)
       t.strictSame(await host.remains(), [])

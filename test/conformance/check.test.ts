@@ -14,13 +14,13 @@ interface Break {
 const BREAKS: readonly Break[] = [
   { name: 'the interface is gone', script: 'ip -n c1 link del eth0', says: /eth0/ },
   { name: 'the interface is down', script: 'ip -n c1 link set eth0 down', says: /eth0/ },
-  { name: 'the address is gone', script: 'ip -n c1 addr flush dev eth0', says: /10\.100\.1\.10/ },
+  { name: 'the address is gone', script: 'ip -n c1 addr flush dev eth0', says: /10\.100\.1\.\d+/ },
   { name: 'the default route is gone', script: 'ip -n c1 route del default', says: /0\.0\.0\.0\/0|default/ },
   { name: 'the host end left the bridge', script: 'ip link set $HOSTIF nomaster', says: /flatnet0/ },
   { name: 'the bridge is gone', script: 'ip link del flatnet0', says: /flatnet0/ },
   { name: 'the bridge lost its address', script: 'ip addr flush dev flatnet0', says: /10\.100\.1\.1/ },
   { name: 'the published port is gone', script: 'nft flush map inet flatnet ports_any', says: /8080/ },
-  { name: 'the whole table is gone', script: 'nft delete table inet flatnet', says: /flatnet/ },
+  { name: 'the whole table is gone', script: 'nft delete table inet flatnet', says: /nftables/ },
   { name: 'the lease is gone', script: 'rm -r $DATA/ipam', says: /lease/ },
 ]
 

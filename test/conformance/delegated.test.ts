@@ -9,7 +9,7 @@ const MAINS = [
   {
     type: 'macvlan',
     conf: { master: 'uplink0' },
-    before: 'ip link add uplink0 type veth; ip link set uplink0 up',
+    before: 'ip link add uplink0 type veth peer name uplink1; ip link set uplink0 up; ip link set uplink1 up',
   },
   { type: 'ptp', conf: {}, before: ':' },
 ]

@@ -176,13 +176,13 @@ for (const executable of executables()) {
     t.test('a namespace that does not exist', async (t) => {
       const reply = await host.call('ADD', { netns: '/run/netns/nobody' })
       t.equal(reply.rc, 1)
-      t.strictSame(errorProblems(reply.json, 8), [])
+      t.strictSame(errorProblems(reply.json, 4), [])
       t.match(`${reply.json.msg} ${reply.json.details}`, '/run/netns/nobody')
     })
 
     t.test('a file that is no namespace', async (t) => {
       const reply = await host.call('ADD', { netns: '/etc/passwd' })
-      t.strictSame(errorProblems(reply.json, 8), [])
+      t.strictSame(errorProblems(reply.json, 4), [])
     })
 
     t.test('nothing of all this left a trace', async (t) => {

@@ -83,17 +83,17 @@ for (const executable of executables()) {
       for (const args of ['IP', 'IP=1=2', ';;', 'IP=10.100.1.20;broken']) await refused(t, 4, args, {})
     })
     t.test('addresses that cannot be had', async (t) => {
-      t.match(await refused(t, 4, 'IP=300.1.1.1', {}), '300.1.1.1')
+      t.match(await refused(t, 7, 'IP=300.1.1.1', {}), '300.1.1.1')
       t.match(await refused(t, 101, 'IP=10.100.2.10', {}), '10.100.2.10', 'in the slice of another host')
       t.match(await refused(t, 101, 'IP=192.168.1.1', {}), '192.168.1.1', 'outside the supernet')
       for (const ip of ['10.100.1.0', '10.100.1.1', '10.100.1.255']) await refused(t, 101, `IP=${ip}`, {})
     })
     t.test('two addresses for one interface', async (t) => {
-      await refused(t, 2, undefined, { runtimeConfig: { ips: ['10.100.1.20', '10.100.1.21'] } })
+      await refused(t, 7, undefined, { runtimeConfig: { ips: ['10.100.1.20', '10.100.1.21'] } })
     })
     t.test('MACs that cannot be', async (t) => {
       for (const mac of ['nonsense', '00:00:00:00:00:00', 'ff:ff:ff:ff:ff:ff', '01:00:5e:00:00:01'])
-        await refused(t, 4, `MAC=${mac}`, {})
+        await refused(t, 7, `MAC=${mac}`, {})
     })
     t.test('port mappings that cannot be', async (t) => {
       const ports = (mapping: Record<string, unknown>) => ({ runtimeConfig: { portMappings: [mapping] } })

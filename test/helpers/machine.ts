@@ -57,7 +57,7 @@ export interface Machine {
     argv: readonly string[],
     options?: { name?: string; env?: Record<string, string> },
   ): Promise<Background>
-  /** `index` n gives the network 192.0.2.(4n)/30. */
+  /** `index` n gives the network 198.51.100.(4n)/30. */
   neighbour(name?: string, index?: number): Promise<Neighbour>
   /** Power loss and boot: every process, namespace, link, nftables table and /run are gone, the disk stays. */
   reboot(): Promise<void>
@@ -244,8 +244,8 @@ class PrivateMachine implements Machine {
   }
 
   async neighbour(name = 'lan', index = 0): Promise<Neighbour> {
-    const machineIp = `192.0.2.${4 * index + 1}`
-    const ip = `192.0.2.${4 * index + 2}`
+    const machineIp = `198.51.100.${4 * index + 1}`
+    const ip = `198.51.100.${4 * index + 2}`
     await this.sh(`ip netns add ${name}
       ip link add ${name}0 type veth peer name eth0 netns ${name}
       ip addr add ${machineIp}/30 dev ${name}0
