@@ -5,10 +5,11 @@
  * that it led to; otherwise it is made anew from all blocks.
  */
 import { readFileSync, unlinkSync } from 'node:fs'
-import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
+import { formatIpv4, type Ipv4 } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { replaceFile } from '../kernel/durable.ts'
 import { BLOCK_SIZE, type Block, isRecord } from './block.ts'
+import { octetIn } from './octet.ts'
 
 /** Leases, never-used addresses, and the earliest release time of a free address or 0, all within the range. */
 export type Summary = readonly [used: number, fresh: number, oldest: Millis]
@@ -39,17 +40,21 @@ export function rangeIn(base: Ipv4, first: Ipv4, last: Ipv4): { first: Ipv4; las
 
 export function summarise(block: Block, base: Ipv4, index: BlockIndex): Summary {
   const range = rangeIn(base, index.first, index.last)
-  let used = 0
-  let fresh = 0
-  let oldest = 0
-  for (let ip = range.first; ip <= range.last; ip++) {
-    const text = formatIpv4(ip)
-    const at = block.released[text]
-    if (block.leases[text] !== undefined) used++
-    else if (at === undefined) fresh++
-    else if (oldest === 0 || at < oldest) oldest = at
+  const isInRange = (text: string): boolean => {
+    const ip = base + (octetIn(base, text) ?? Number.NaN)
+    return ip >= range.first && ip <= range.last
   }
-  return [used, fresh, oldest]
+  let used = 0
+  for (const text in block.leases) if (isInRange(text)) used++
+  let free = 0
+  let oldest = 0
+  for (const text in block.released) {
+    if (!isInRange(text)) continue
+    free++
+    const at = block.released[text] ?? 0
+    if (oldest === 0 || at < oldest) oldest = at
+  }
+  return [used, range.last - range.first + 1 - used - free, oldest]
 }
 
 export function agrees(index: BlockIndex, base: Ipv4, summary: Summary): boolean {
@@ -116,12 +121,9 @@ function isIndex(json: unknown): json is BlockIndex {
     [json['first'], json['last'], json['cursor']].every(Number.isInteger) &&
     (json['cursor'] as number) % BLOCK_SIZE === 0 &&
     isRecord(json['blocks']) &&
-    Object.entries(json['blocks']).every(
-      ([base, summary]) =>
-        parseIpv4(base) !== undefined &&
-        Array.isArray(summary) &&
-        summary.length === 3 &&
-        summary.every(Number.isFinite),
+    // A key that is no block is never looked up, so only the numbers have to be numbers.
+    Object.values(json['blocks']).every(
+      (summary) => Array.isArray(summary) && summary.length === 3 && summary.every(Number.isFinite),
     )
   )
 }

@@ -7,6 +7,7 @@ import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceFile } from '../kernel/durable.ts'
 import type { Lease } from './lease.ts'
 import { leaseProblem } from './lease-check.ts'
+import { octetIn } from './octet.ts'
 
 export const BLOCK_SIZE = 256
 
@@ -118,10 +119,8 @@ function isReleased(value: unknown, base: Ipv4): boolean {
   return isRecord(value) && Object.entries(value).every(([ip, at]) => isIpIn(ip, base) && Number.isFinite(at))
 }
 
-export function isIpIn(value: unknown, base: Ipv4): boolean {
-  const ip = typeof value === 'string' ? parseIpv4(value) : undefined
-  return ip !== undefined && blockBaseOf(ip) === base
-}
+const isIpIn = (value: unknown, base: Ipv4): boolean =>
+  typeof value === 'string' && octetIn(base, value) !== undefined
 
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

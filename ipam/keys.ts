@@ -5,7 +5,7 @@
  * of the leases: no key, no lease. The block is the truth; a key that leads nowhere is removed when met.
  * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew.
  */
-import { mkdirSync, readdirSync, readlinkSync, unlinkSync } from 'node:fs'
+import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
 import { type Attachment, isIfname, NAME_RE } from '../core/attachment.ts'
@@ -50,7 +50,13 @@ export class Keys {
 
   /** A key of an earlier address of the attachment is replaced: its lease must be gone by now. */
   set(id: AttachmentId, ip: Ipv4): void {
-    replaceSymlink(join(this.#folder, nameOf(id)), formatIpv4(ip))
+    const path = join(this.#folder, nameOf(id))
+    try {
+      symlinkSync(formatIpv4(ip), path)
+    } catch (err) {
+      if (!hasCode(err, 'EEXIST')) throw err
+      replaceSymlink(path, formatIpv4(ip))
+    }
   }
 
   drop(id: AttachmentId): void {

@@ -22,6 +22,8 @@ export function inSession<T>(store: Store, fn: (session: Session) => T): T {
 export class Session {
   readonly store: Store
   readonly #blocks = new Map<Ipv4, BlockDb>()
+  /** As on disk; `undefined` when there is none, `null` before it was read. */
+  #index: BlockIndex | undefined | null = null
   constructor(store: Store) {
     this.store = store
   }
@@ -94,7 +96,7 @@ export class Session {
 
   /** Whether a block that has no file should have one. Without an index all keys are read: slices of one block. */
   #isHinted(base: Ipv4): boolean {
-    const index = readIndex(indexPath(this.store))
+    const index = this.#knownIndex()
     if (index !== undefined) return formatIpv4(base) in index.blocks
     return this.store.keys.all().some((key) => blockBaseOf(key.ip) === base)
   }
@@ -134,6 +136,7 @@ export class Session {
     const ip = ipv4(lease.ip)
     const base = blockBaseOf(ip)
     const db = this.#db(base)
+    this.#announce(base)
     const isNew = this.store.keys.ipOf(lease) !== ip
     if (isNew) this.store.keys.set(lease, ip)
     try {
@@ -147,7 +150,15 @@ export class Session {
       if (isNew) this.#tidy(lease)
       throw err
     }
-    this.#reindex([base], isChosen ? base : undefined)
+    this.#reindex(base, isChosen ? base : undefined)
+  }
+
+  /** Before a block is first written the index knows of it: a block that is missing later was lost, and is not new. */
+  #announce(base: Ipv4): void {
+    const index = this.#knownIndex()
+    if (index === undefined || formatIpv4(base) in index.blocks) return
+    index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
+    this.#saveIndex(index)
   }
 
   /** The error of the write is what the caller has to see. */
@@ -181,13 +192,13 @@ export class Session {
       for (const lease of gone) {
         if (this.store.keys.ipOf(lease) === ipv4(lease.ip)) this.store.keys.drop(lease)
       }
-      this.#reindex([base])
+      this.#reindex(base)
     }
   }
 
   /** The index for a range; made anew from all blocks when there is none, or one for another range. */
   index(first: Ipv4, last: Ipv4): BlockIndex {
-    const index = readIndex(indexPath(this.store))
+    const index = this.#knownIndex()
     return index?.first === first && index.last === last ? index : this.makeIndex(first, last, index?.cursor)
   }
 
@@ -200,22 +211,33 @@ export class Session {
       if (base <= last && base + BLOCK_SIZE > first)
         index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
     }
-    writeIndex(indexPath(this.store), index)
+    this.#saveIndex(index)
     return index
   }
 
   dropIndex(): void {
+    this.#index = undefined
     removeIndex(indexPath(this.store))
   }
 
   /** Only when there is one: slices of one block have none. */
-  #reindex(bases: readonly Ipv4[], cursor?: Ipv4): void {
-    const path = indexPath(this.store)
-    const index = readIndex(path)
+  #reindex(base: Ipv4, cursor?: Ipv4): void {
+    const index = this.#knownIndex()
     if (index === undefined) return
-    for (const base of bases) index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
+    index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
     if (cursor !== undefined) index.cursor = cursor
-    writeIndex(path, index)
+    this.#saveIndex(index)
+  }
+
+  /** Nobody else writes it while the lock is held. */
+  #knownIndex(): BlockIndex | undefined {
+    if (this.#index === null) this.#index = readIndex(indexPath(this.store))
+    return this.#index
+  }
+
+  #saveIndex(index: BlockIndex): void {
+    this.#index = index
+    writeIndex(indexPath(this.store), index)
   }
 }
 

@@ -1,0 +1,110 @@
+/**
+ * What each network of this host is, in `<dataDir>/networks/<name>.json`: written when a network is first used or changed.
+ * Two networks must never own the same slice; the gateway learns from it which bridges and rules to look after.
+ */
+import { mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { formatPrefix, overlaps, type Prefix4, parsePrefix4 } from '../core/addr.ts'
+import { NAME_RE } from '../core/attachment.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { hasCode, replaceFile } from '../kernel/durable.ts'
+import { withFlock } from '../kernel/flock.ts'
+import { list } from './inventory.ts'
+import { openStore } from './store.ts'
+
+export interface NetworkRecord {
+  readonly network: string
+  /** Absent for delegated IPAM, where another plugin owns bridge and rules. */
+  readonly bridge?: string
+  /** CIDR. */
+  readonly supernet: string
+  readonly slice: string
+  readonly masquerade: boolean
+}
+
+const folderOf = (dataDir: string): string => join(dataDir, 'networks')
+const textOf = (record: NetworkRecord): string => `${JSON.stringify(record, null, 2)}\n`
+
+/**
+ * One small read when nothing changed.
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG: another network of this host that holds leases owns (part of) the slice
+ */
+export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
+  const path = join(folderOf(dataDir), `${record.network}.json`)
+  if (readText(path) === textOf(record)) return
+  try {
+    mkdirSync(folderOf(dataDir), { recursive: true, mode: 0o755 })
+    withFlock(join(dataDir, 'networks.lock'), {}, () => {
+      refuseOverlap(dataDir, record)
+      replaceFile(path, textOf(record), { fsync: true })
+    })
+  } catch (err) {
+    if (err instanceof FlatnetError) throw err
+    throw new FlatnetError('ERR_FLATNET_STORE', `the network's record ${path} cannot be written`, {
+      cause: err,
+    })
+  }
+}
+
+/** Unreadable ones are left out: the next ADD of their network writes them anew. */
+export function listRecords(dataDir: string): NetworkRecord[] {
+  let names: string[]
+  try {
+    names = readdirSync(folderOf(dataDir))
+  } catch (err) {
+    if (hasCode(err, 'ENOENT')) return []
+    throw err
+  }
+  return names.filter((name) => name.endsWith('.json')).flatMap((name) => read(join(folderOf(dataDir), name)))
+}
+
+function refuseOverlap(dataDir: string, record: NetworkRecord): void {
+  const own = parsePrefix4(record.slice)
+  for (const other of listRecords(dataDir)) {
+    const slice = parsePrefix4(other.slice)
+    if (other.network === record.network || !own || !slice || !overlaps(own, slice)) continue
+    if (list(openStore({ dataDir, network: other.network })).length > 0)
+      throw doubled(record, other.network, slice)
+    // A network that was renamed or removed, and has nobody left.
+    unlinkSync(join(folderOf(dataDir), `${other.network}.json`))
+  }
+}
+
+const doubled = (record: NetworkRecord, other: string, slice: Prefix4): FlatnetError =>
+  new FlatnetError(
+    'ERR_FLATNET_CONFIG',
+    `network ${record.network} has the slice ${record.slice}, and network ${other} of this host owns ${formatPrefix(slice)}: ` +
+      'give one of them another ipam.hostId or ipam.supernet',
+  )
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (err) {
+    if (hasCode(err, 'ENOENT')) return undefined
+    throw new FlatnetError('ERR_FLATNET_STORE', `the network's record ${path} cannot be read`, { cause: err })
+  }
+}
+
+function read(path: string): NetworkRecord[] {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    return isRecord(value) ? [value] : []
+  } catch {
+    return []
+  }
+}
+
+function isRecord(value: unknown): value is NetworkRecord {
+  if (typeof value !== 'object' || value === null) return false
+  const { network, bridge, supernet, slice, masquerade } = value as Partial<
+    Record<keyof NetworkRecord, unknown>
+  >
+  return (
+    typeof network === 'string' &&
+    NAME_RE.test(network) &&
+    (bridge === undefined || typeof bridge === 'string') &&
+    [supernet, slice].every((p) => typeof p === 'string' && parsePrefix4(p) !== undefined) &&
+    typeof masquerade === 'boolean'
+  )
+}

@@ -1,0 +1,24 @@
+/** Addresses of one block as texts: they differ in the last octet only, which is cheaper to read than an address. */
+import { formatIpv4, type Ipv4 } from '../core/addr.ts'
+
+const OCTET_RE = /^(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])$/
+
+let lastBase: Ipv4 | undefined
+let lastStem = ''
+
+/** `10.100.1.0` → `10.100.1.`. The last answer is kept: it is asked for a block at a time. */
+export function stemOf(base: Ipv4): string {
+  if (base !== lastBase) {
+    lastStem = formatIpv4(base).slice(0, -1)
+    lastBase = base
+  }
+  return lastStem
+}
+
+/** The last octet of a canonical address of the block at `base`; undefined for anything else. */
+export function octetIn(base: Ipv4, text: string): number | undefined {
+  const stem = stemOf(base)
+  if (!text.startsWith(stem)) return undefined
+  const octet = text.slice(stem.length)
+  return OCTET_RE.test(octet) ? Number(octet) : undefined
+}
