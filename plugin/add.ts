@@ -9,6 +9,7 @@ import { FlatnetError } from '../core/errors.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
 import { type Acquired, acquire, activate, find, type LeaseRequest, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
+import { ensureNetwork } from '../ipam/networks.ts'
 import type { Slice } from '../ipam/slice.ts'
 import type { Store } from '../ipam/store.ts'
 import { publishPorts, unpublishPorts } from '../kernel/ports.ts'
@@ -20,7 +21,7 @@ import { readCniArgs } from './env.ts'
 import { type ContainerNetns, enterable } from './netns.ts'
 import { ipamResultOf, type Plan, planOf, resultOf } from './plan.ts'
 import { type CniResult, formatResult, mergeResults, readPrevResult } from './result.ts'
-import { rulesOf } from './ruleset.ts'
+import { recordOf, rulesOf } from './ruleset.ts'
 import type { Output } from './skel.ts'
 import { liveFacts, storeOf } from './state.ts'
 import { Undo } from './undo.ts'
@@ -41,6 +42,7 @@ export async function add(context: Context): Promise<Output> {
   const prev = readPrevResult(conf.prevResult)
   if (slice === undefined) throw new FlatnetError('ERR_FLATNET_INTERNAL', 'ADD ran without a slice')
   using netns = enterable(env.netns)
+  ensureNetwork(conf.dataDir, recordOf(conf, slice))
   return conf.role === 'ipam'
     ? addAddress(context, slice, wanted, netns)
     : attach(context, slice, wanted, netns, prev)

@@ -1,5 +1,9 @@
-/** The nftables side of a network, as configuration says it. */
+/** What the configuration says of a network's rules, and of what stays on disk about it. */
 
+import type { NetConf } from '../conf/netconf.ts'
+import { formatPrefix } from '../core/addr.ts'
+import type { NetworkRecord } from '../ipam/networks.ts'
+import type { Slice } from '../ipam/slice.ts'
 import type { NetworkRules } from '../kernel/rules.ts'
 import type { Context } from './context.ts'
 
@@ -8,4 +12,12 @@ export const rulesOf = ({ conf }: Context): NetworkRules => ({
   supernet: conf.ipam.supernet,
   masquerade: conf.ipMasq,
   lockPath: `${conf.dataDir}/rules.lock`,
+})
+
+export const recordOf = (conf: NetConf, slice: Slice): NetworkRecord => ({
+  network: conf.name,
+  ...(conf.role === 'plugin' && { bridge: conf.bridge }),
+  supernet: formatPrefix(slice.supernet),
+  slice: formatPrefix(slice.prefix),
+  masquerade: conf.role === 'plugin' && conf.ipMasq,
 })

@@ -1,0 +1,69 @@
+/** Puts back what others flushed: the table, its networks and the published ports, as the leases on disk say. */
+
+import { linkList } from 'netlink-ts/route/link.ts'
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { parseIpv4 } from '../core/addr.ts'
+import type { PortMapping } from '../core/api.ts'
+import { missingPorts, publishPorts, unpublishWhere } from './ports.ts'
+import { ensureRules, type NetworkRules } from './rules.ts'
+
+/** The part of a lease that rules follow from. */
+export interface Publisher {
+  readonly ip: string
+  readonly hostIfname: string
+  readonly ports?: readonly PortMapping[]
+}
+
+export interface Repaired {
+  /** Networks whose rules had to be put back. */
+  readonly networks: number
+  /** Ports that were missing. */
+  readonly published: number
+  /** Elements without a living owner. */
+  readonly removed: number
+  readonly errors: readonly Error[]
+}
+
+/**
+ * Idempotent; with nothing to do it only reads. Never throws: what cannot be repaired is reported, the rest goes on.
+ * @param text of the ruleset
+ */
+export function repairRules(
+  networks: readonly NetworkRules[],
+  publishers: readonly Publisher[],
+  text: () => string,
+): Repaired {
+  const errors: Error[] = []
+  const attempt = <T>(what: string, fallback: T, run: () => T): T => {
+    try {
+      return run()
+    } catch (cause) {
+      errors.push(new Error(what, { cause }))
+      return fallback
+    }
+  }
+  const states = networks.map((n) => attempt(`rules of ${n.bridge}`, 'ready', () => ensureRules(n, text)))
+  using host = NetlinkSocket.open(NETLINK_ROUTE)
+  // Before publishing: a stale owner's element may stand where a live one's belongs.
+  const removed = attempt('stale ports', 0, () => removeStale(host))
+  const published = publishers.map((p) => attempt(`ports of ${p.ip}`, 0, () => publish(host, p)))
+  return {
+    networks: states.filter((state) => state !== 'ready').length,
+    published: published.reduce((sum, n) => sum + n, 0),
+    removed,
+    errors,
+  }
+}
+
+/** Elements whose owner, a host interface, is gone. */
+export function removeStale(host: NetlinkSocket): number {
+  const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
+  return unpublishWhere((owner) => !names.has(owner))
+}
+
+function publish(host: NetlinkSocket, { ip, hostIfname, ports = [] }: Publisher): number {
+  const address = parseIpv4(ip)
+  const missing = ports.length === 0 || address === undefined ? [] : missingPorts(ports)
+  if (missing.length > 0 && address !== undefined) publishPorts(host, missing, address, hostIfname)
+  return missing.length
+}
