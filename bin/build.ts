@@ -82,7 +82,8 @@ async function pack(entry: string, output: string, assets: Record<string, string
   const seaConfig = {
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
-    useCodeCache: values['code-cache'] === true,
+    // VERSION, medians of 60: 28.0 ms with it and 32.7 without, an empty executable 27.4.
+    useCodeCache: values['code-cache'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
     assets,
   }
@@ -96,8 +97,9 @@ async function pack(entry: string, output: string, assets: Record<string, string
 const { values } = parseArgs({
   options: {
     out: { type: 'string', default: join(ROOT, 'dist/flatnet') },
-    'code-cache': { type: 'boolean', default: false },
+    'code-cache': { type: 'boolean', default: true },
   },
+  allowNegative: true,
 })
 
 async function main(): Promise<void> {
@@ -126,4 +128,9 @@ async function main(): Promise<void> {
   }
 }
 
-await main()
+try {
+  await main()
+} catch (err) {
+  console.error(`build: ${err instanceof Error ? err.message : String(err)}`)
+  process.exitCode = 1
+}
