@@ -46,6 +46,18 @@ export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
   }
 }
 
+/**
+ * To be called once the lease is on disk: see `refuseOverlap`.
+ * @throws {FlatnetError} ERR_FLATNET_TRY_AGAIN: another network took the slice over meanwhile
+ */
+export function confirmNetwork(dataDir: string, record: NetworkRecord): void {
+  if (readText(join(folderOf(dataDir), `${record.network}.json`)) === textOf(record)) return
+  throw new FlatnetError(
+    'ERR_FLATNET_TRY_AGAIN',
+    `network ${record.network} was changed meanwhile; try again`,
+  )
+}
+
 /** Unreadable ones are left out: the next ADD of their network writes them anew. */
 export function listRecords(dataDir: string): NetworkRecord[] {
   let names: string[]
@@ -63,10 +75,13 @@ function refuseOverlap(dataDir: string, record: NetworkRecord): void {
   for (const other of listRecords(dataDir)) {
     const slice = parsePrefix4(other.slice)
     if (other.network === record.network || !own || !slice || !overlaps(own, slice)) continue
-    if (list(openStore({ dataDir, network: other.network })).length > 0)
-      throw doubled(record, other.network, slice)
-    // A network that was renamed or removed, and has nobody left.
-    unlinkSync(join(folderOf(dataDir), `${other.network}.json`))
+    // A network that was renamed or removed has nobody left: its record goes. First the record, then the look at its
+    // leases: an ADD of that network writes its lease and then looks at the record, so one of the two sees the other.
+    const path = join(folderOf(dataDir), `${other.network}.json`)
+    unlinkSync(path)
+    if (list(openStore({ dataDir, network: other.network })).length === 0) continue
+    replaceFile(path, textOf(other), { fsync: true })
+    throw doubled(record, other.network, slice)
   }
 }
 

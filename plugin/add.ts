@@ -9,7 +9,7 @@ import { FlatnetError } from '../core/errors.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
 import { type Acquired, acquire, activate, find, type LeaseRequest, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
-import { ensureNetwork } from '../ipam/networks.ts'
+import { confirmNetwork, ensureNetwork } from '../ipam/networks.ts'
 import type { Slice } from '../ipam/slice.ts'
 import type { Store } from '../ipam/store.ts'
 import { publishPorts, unpublishPorts } from '../kernel/ports.ts'
@@ -54,7 +54,13 @@ function addAddress(context: Context, slice: Slice, wanted: Wanted, netns: Conta
   const store = storeOf(context, undefined)
   const request = { ...requestOf(context, slice, wanted, netns), mac: '', hostIfname: '' }
   const { lease } = acquire(store, { ...request, ...liveFacts(store, undefined) }, systemClock)
-  activate(store, attachment)
+  try {
+    confirmNetwork(conf.dataDir, recordOf(conf, slice))
+    activate(store, attachment)
+  } catch (err) {
+    release(store, attachment, systemClock)
+    throw err
+  }
   return { text: formatResult(ipamResultOf(conf, slice, lease.ip), version), after: async () => {} }
 }
 
@@ -123,6 +129,7 @@ function lease(
   undo.push(`lease ${acquired.lease.ip}`, () => {
     release(store, context.attachment, systemClock)
   })
+  confirmNetwork(context.conf.dataDir, recordOf(context.conf, request.slice))
   for (const gone of acquired.reclaimed) {
     context.log.info({ lease: gone.ip, stale: gone.containerId }, 'stale lease reclaimed')
     unpublishPorts(gone.ports ?? [], gone.hostIfname)

@@ -108,6 +108,8 @@ function routeRequest(oif: number, { dst, gw, priority, ...rest }: Plan['routes'
     ...(dst.prefixLen > 0 && { dst: { address: ipv4Bytes(dst.base), prefixLen: dst.prefixLen } }),
     gateway: ipv4Bytes(gw),
     oif,
+    // A second attachment of one container: the first one's default route stays the way out.
+    append: true,
     ...(priority !== undefined && { metric: priority }),
     ...rest,
   })

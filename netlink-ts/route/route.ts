@@ -2,7 +2,15 @@
 import { attrs } from '../attrs.ts'
 import { bytes, decode, encode, headed, type Infer, struct, u8, u32 } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
-import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from '../message.ts'
+import {
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  type Reply,
+  type Request,
+} from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
 import { dumpOrNone } from './dump.ts'
 
@@ -98,6 +106,8 @@ export interface RouteOptions {
   readonly onlink?: boolean | undefined
   /** Replaces the route of equal destination, metric and tos instead of EEXIST. */
   readonly replace?: boolean | undefined
+  /** Goes behind routes of equal destination, metric and tos instead of EEXIST: those keep being used. IPv4. */
+  readonly append?: boolean | undefined
 }
 
 export interface Route {
@@ -167,7 +177,8 @@ export function routeAddRequest(options: RouteOptions): Request {
   const direct = options.gateway === undefined && (options.type ?? 'unicast') === 'unicast'
   const scope = direct ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE
   const header = headerOf(options, { protocol: RTPROT_BOOT, scope, type: TYPES.unicast })
-  const flags = NLM_F_CREATE | (options.replace ? NLM_F_REPLACE : NLM_F_EXCL)
+  const exists = options.append ? NLM_F_APPEND : NLM_F_EXCL
+  const flags = NLM_F_CREATE | (options.replace ? NLM_F_REPLACE : exists)
   return request('RTM_NEWROUTE', RTM_NEWROUTE, flags, header, options)
 }
 
