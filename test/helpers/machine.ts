@@ -57,6 +57,8 @@ export interface Machine {
     argv: readonly string[],
     options?: { name?: string; env?: Record<string, string> },
   ): Promise<Background>
+  /** A path of the machine as the test's own process reaches it: its /run is no other's. */
+  path(inside: string): string
   /** `index` n gives the network 198.51.100.(4n)/30. */
   neighbour(name?: string, index?: number): Promise<Neighbour>
   /** Power loss and boot: every process, namespace, link, nftables table and /run are gone, the disk stays. */
@@ -241,6 +243,10 @@ class PrivateMachine implements Machine {
           await waitFor(`process ${pid} ends`, 10_000, async () => !(await alive()))
       },
     }
+  }
+
+  path(inside: string): string {
+    return `/proc/${this.#booted.pid}/root${inside}`
   }
 
   async neighbour(name = 'lan', index = 0): Promise<Neighbour> {

@@ -1,12 +1,16 @@
 /** Debian's Podman with the CNI backend on a machine of its own: own storage, networks, leases and gateway. */
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import type { Assignment } from '../../core/api.ts'
 import type { Lease } from '../../ipam/lease.ts'
-import type { Executable } from './executable.ts'
+import { cliExecutable, type Executable } from './executable.ts'
 import { IMAGE, imageTar } from './image.ts'
-import { type Machine, machine, type Ran } from './machine.ts'
+import { inside } from './inside.ts'
+import { type Background, type Machine, machine, type Ran } from './machine.ts'
 import { leasesOf, remains } from './remains.ts'
+import { waitFor } from './wait.ts'
 
 /** Why Podman tests cannot run here, or false. `bin/test` installs what is missing, so under CI=true a reason fails. */
 export function podmanMissing(): string | false {
@@ -50,6 +54,30 @@ export interface Inspected {
       >
     >
   }
+}
+
+export interface Answer {
+  /** 0 when nobody answered; `error` says why. */
+  readonly status: number
+  readonly body: string
+  readonly error?: string
+}
+
+/** Whoever can run a command: the machine, or a neighbour on its cable. */
+export interface Place {
+  run(argv: readonly string[]): Promise<Ran>
+}
+
+/** One GET from there. */
+export async function get(from: Place, url: string, headers: Json = {}): Promise<Answer> {
+  const { stdout, stderr } = await from.run(inside('http', url, JSON.stringify(headers)))
+  if (stdout === '') throw new Error(`GET ${url}: ${stderr}`)
+  return JSON.parse(stdout)
+}
+
+/** The answer of a `udp-echo`, '' when there is none. */
+export async function askUdp(from: Place, address: string, port: number, sourcePort = 0): Promise<string> {
+  return (await from.run(inside('udp-ask', address, String(port), String(sourcePort)))).stdout.trim()
 }
 
 /** runc, cgroupfs and low limits: crun refuses hybrid cgroups, and a sandbox may forbid raising limits. */
@@ -159,13 +187,71 @@ export class PodmanHost {
     return this.podman('exec', container, ...argv)
   }
 
-  /** Runs a program of the machine, not of the image, in the container's network namespace. */
-  async netnsArgv(container: string, ...argv: string[]): Promise<string[]> {
-    return ['nsenter', `--net=${(await this.inspect(container)).NetworkSettings.SandboxKey}`, '--', ...argv]
-  }
-
   leases(network = 'flatnet'): Lease[] {
     return leasesOf(this.dataDir, network)
+  }
+
+  /** A container's network namespace as a place to ask from. */
+  async inNetns(container: string): Promise<Place> {
+    const netns = (await this.inspect(container)).NetworkSettings.SandboxKey
+    return { run: (argv) => this.m.run(['nsenter', `--net=${netns}`, '--', ...argv]) }
+  }
+
+  /** Runs one of our small servers in a container's network namespace, and waits until it listens. */
+  async serveIn(container: string, ...argv: Parameters<typeof inside>): Promise<Background> {
+    const netns = (await this.inspect(container)).NetworkSettings.SandboxKey
+    const server = await this.m.start(['nsenter', `--net=${netns}`, '--', ...inside(...argv)], {
+      name: argv[0],
+    })
+    await waitFor(`${argv.join(' ')} listens in ${container}`, 10_000, () =>
+      server.log().includes('listening'),
+    )
+    return server
+  }
+
+  /** Writes the gateway's configuration, starts it and waits until it answers. */
+  async startGateway(over: Json = {}): Promise<Background> {
+    const config = join(this.m.dir, 'flatnet.yaml')
+    const conf = {
+      hostId: 1,
+      supernet: '10.100.0.0/16',
+      dataDir: this.dataDir,
+      api: { socket: this.socket },
+      ...over,
+    }
+    writeFileSync(config, JSON.stringify(conf)) // JSON is YAML
+    const gateway = await this.m.start([cliExecutable().path, 'gateway', '--config', config], {
+      name: 'gateway',
+    })
+    await waitFor('the gateway answers', 10_000, async () => {
+      if (!(await gateway.alive())) throw new Error(`the gateway has ended: ${gateway.log()}`)
+      return (await this.api('GET', '/healthz')).status === 200
+    })
+    return gateway
+  }
+
+  /** One request to the gateway's API over its socket; 2 s. */
+  api(method: string, path: string, body?: unknown): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+    const sent = request({ socketPath: this.m.path(this.socket), method, path, timeout: 2_000 }, (answer) => {
+      let text = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (chunk: string) => {
+        text += chunk
+      })
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: text }))
+    })
+    sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer`)))
+    sent.on('error', reject)
+    sent.end(body === undefined ? undefined : JSON.stringify(body))
+    return promise
+  }
+
+  async assignments(): Promise<Assignment[]> {
+    const { status, body } = await this.api('GET', '/v1/assignments')
+    if (status !== 200) throw new Error(`GET /v1/assignments: ${status} ${body}`)
+    const parsed = JSON.parse(body)
+    return Array.isArray(parsed) ? parsed : parsed.assignments
   }
 
   /** Removes every container and pod, then names what is left of Flatnet beyond its bridge and ruleset. */
