@@ -2,23 +2,46 @@
 import yargs, { type Argv } from 'yargs'
 import { SUPPORTED_VERSIONS } from '../plugin/versions.ts'
 import type { Command, Context } from './cli/command.ts'
-import { doctorCommand } from './cli/doctor.ts'
-import { gcCommand } from './cli/gc.ts'
 import { systemHost } from './cli/host.ts'
-import { installCommand } from './cli/install.ts'
 import { explain, type Io, MAX_COLUMNS, UsageError } from './cli/output.ts'
-import { psCommand } from './cli/ps.ts'
-import { statusCommand } from './cli/status.ts'
-import { uninstallCommand } from './cli/uninstall.ts'
 import { version } from './version.ts'
 
-const COMMANDS: readonly Command[] = [
-  installCommand,
-  uninstallCommand,
-  statusCommand,
-  psCommand,
-  gcCommand,
-  doctorCommand,
+/** A command's code is loaded when it is the one: all of them together take 80 ms. */
+const COMMANDS: readonly {
+  readonly name: string
+  readonly describe: string
+  load(): Promise<Command>
+}[] = [
+  {
+    name: 'install',
+    describe: 'Install the plugin, its network and the gateway on this host, or change them',
+    load: async () => (await import('./cli/install.ts')).installCommand,
+  },
+  {
+    name: 'uninstall',
+    describe: 'Take away what install and running made',
+    load: async () => (await import('./cli/uninstall.ts')).uninstallCommand,
+  },
+  {
+    name: 'status',
+    describe: "Show the state of this host's gateway and its paths to other hosts",
+    load: async () => (await import('./cli/status.ts')).statusCommand,
+  },
+  {
+    name: 'ps',
+    describe: 'List the containers on the network, of all hosts that the gateway knows',
+    load: async () => (await import('./cli/ps.ts')).psCommand,
+  },
+  {
+    name: 'gc',
+    describe: 'Give back addresses and ports of containers that went without saying so',
+    load: async () => (await import('./cli/gc.ts')).gcCommand,
+  },
+  {
+    name: 'doctor',
+    describe: 'Find what is wrong on this host and say how to put it right',
+    load: async () => (await import('./cli/doctor.ts')).doctorCommand,
+  },
 ]
 
 /** Commands the shell shows besides ours. */
@@ -49,12 +72,12 @@ function parser(choose: (chosen: Chosen) => void): Argv {
     .fail((message: string | undefined, err: Error | undefined) => {
       throw err ?? new UsageError(message ?? 'not understood', 'flatnet --help, or flatnet <command> --help')
     })
-  for (const command of COMMANDS) {
+  for (const { name, describe, load } of COMMANDS) {
     line = line.command(
-      command.name,
-      command.describe,
-      (builder) => builder.options(command.options),
-      (args) => choose({ command, args }),
+      name,
+      describe,
+      async (builder) => builder.options((await load()).options),
+      async (args) => choose({ command: await load(), args }),
     )
   }
   return line

@@ -12,16 +12,12 @@ export interface Context {
 type OptionTable = Readonly<Record<string, Options>>
 
 export interface Command {
-  readonly name: string
-  readonly describe: string
   readonly options: OptionTable
   // biome-ignore lint/suspicious/noExplicitAny: `command` checks it against the options
   run(args: any, context: Context): Promise<number>
 }
 
 export function command<const O extends OptionTable>(definition: {
-  readonly name: string
-  readonly describe: string
   readonly options: O
   run(args: ArgumentsCamelCase<InferredOptionTypes<O>>, context: Context): Promise<number>
 }): Command {

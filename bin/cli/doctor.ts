@@ -65,8 +65,6 @@ export function printChecks(io: Io, checks: readonly Check[]): void {
 }
 
 export const doctorCommand = command({
-  name: 'doctor',
-  describe: 'Find what is wrong on this host and say how to put it right',
   options: {
     ...placeOptions,
     'cni-bin-dir': {

@@ -7,8 +7,6 @@ import { version } from '../version.ts'
 import { command } from './command.ts'
 
 export const gatewayCommand = command({
-  name: 'gateway',
-  describe: 'Run the gateway of this host (the systemd unit does)',
   options: {
     config: {
       type: 'string',

@@ -84,8 +84,6 @@ function collectPorts(host: NetlinkSocket, isDryRun: boolean): number {
 }
 
 export const gcCommand = command({
-  name: 'gc',
-  describe: 'Give back addresses and ports of containers that are gone; live ones are never touched',
   options: {
     ...placeOptions,
     ...jsonOption,

@@ -113,8 +113,6 @@ function nextSteps(context: Context, o: InstallOptions, containersDir: string, s
 }
 
 export const installCommand = command({
-  name: 'install',
-  describe: 'Install the plugin, its network and the gateway on this host, or change them',
   options,
   async run(args, context) {
     const { io, host } = context

@@ -26,8 +26,6 @@ const byAddress = (a: Assignment, b: Assignment): number =>
   (a.ips[0] ?? '').localeCompare(b.ips[0] ?? '', 'en', { numeric: true })
 
 export const psCommand = command({
-  name: 'ps',
-  describe: 'List the containers on the network, of all hosts that the gateway knows',
   options: {
     ...placeOptions,
     ...jsonOption,

@@ -60,8 +60,6 @@ function print(io: Io, status: Status): void {
 }
 
 export const statusCommand = command({
-  name: 'status',
-  describe: "Show the state of this host's gateway and its paths to other hosts",
   options: {
     ...placeOptions,
     json: { type: 'boolean', default: false, describe: 'JSON, as GET /v1/status gives it' },

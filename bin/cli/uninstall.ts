@@ -127,8 +127,6 @@ async function uninstall(
 }
 
 export const uninstallCommand = command({
-  name: 'uninstall',
-  describe: 'Take away what install and running made',
   options: {
     ...targetOptions,
     purge: {
