@@ -25,17 +25,24 @@ export function isIfname(name: string): boolean {
   )
 }
 
-/** FNV-1a, 64 bit. Not cryptographic: a collision is found by the ifalias and refused, never acted on. */
-function fnv1a64(text: string): bigint {
+const MASK64 = 0xffffffffffffffffn
+
+/**
+ * FNV-1a, 64 bit, then the finaliser of MurmurHash3: FNV alone leaves the high bits alike when only the last byte differs.
+ * Not cryptographic: a collision is found by the ifalias and refused, never acted on.
+ */
+function hash64(text: string): bigint {
   let hash = 0xcbf29ce484222325n
-  for (const byte of Buffer.from(text)) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & 0xffffffffffffffffn
-  return hash
+  for (const byte of Buffer.from(text)) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & MASK64
+  for (const factor of [0xff51afd7ed558ccdn, 0xc4ceb9fe1a85ec53n]) {
+    hash = ((hash ^ (hash >> 33n)) * factor) & MASK64
+  }
+  return hash ^ (hash >> 33n)
 }
 
 /** 40 bits of a hash of the attachment as 10 hex digits; the key of index entries and host interfaces. */
 export function attachmentHash(a: Attachment): string {
-  const h = fnv1a64(attachmentKey(a))
-  return ((h >> 40n) ^ (h & 0xffffffffffn)).toString(16).padStart(10, '0').slice(-10)
+  return (hash64(attachmentKey(a)) >> 24n).toString(16).padStart(10, '0')
 }
 
 /** Name of the host end of the veth: DEL finds the link by it without any state. 12 bytes, e.g. `fn0c4be9a1f2`. */

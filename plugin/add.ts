@@ -1,5 +1,6 @@
 /** ADD: validate all, then act, each step with its undo; the first error is what the caller sees (DESIGN 6). */
 
+import type { Link } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { isObject } from '../conf/reader.ts'
 import { nftTemplate } from '../conf/templates.ts'
@@ -82,9 +83,9 @@ function attach(
   try {
     const acquired = lease(context, store, host, requestOf(context, slice, wanted, netns), undo)
     const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
-    wire(context, { host, container }, netns, plan, acquired, undo)
+    const bridge = wire(context, { host, container }, netns, plan, acquired, undo)
     activate(store, context.attachment)
-    return outputOf(context, slice, plan, acquired.lease, prev)
+    return outputOf(context, plan, bridge, acquired.lease, prev)
   } catch (err) {
     const failed = undo.rollback(context.log)
     context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
@@ -149,7 +150,7 @@ function wire(
   plan: Plan,
   acquired: Acquired,
   undo: Undo,
-): void {
+): Link {
   refuseExisting(container, plan.ifname, netnsPath(context))
   const bridge = ensureBridge(host, plan, undo)
   ensureRules(rulesOf(context), nftTemplate)
@@ -157,24 +158,24 @@ function wire(
   configureContainer(container, netns.fd, plan)
   openPort(host, plan)
   const ports = acquired.lease.ports ?? []
-  if (ports.length === 0) return
   undo.push('published ports', () => unpublishPorts(ports, plan.hostIfname))
   publishPorts(host, ports, plan.ip, plan.hostIfname)
+  return bridge
 }
 
 function outputOf(
   context: Context,
-  slice: Slice,
   plan: Plan,
+  bridge: Link,
   lease: Lease,
   prev: CniResult | undefined,
 ): Output {
   const { attachment, conf, env, log, version } = context
   const dns = isObject(conf.dns) ? conf.dns : {}
-  const result = mergeResults(prev, resultOf(plan, attachment, env.netns, dns))
+  const result = mergeResults(prev, resultOf(plan, bridge, attachment, env.netns, dns))
   const after = async (): Promise<void> => {
     try {
-      await announce(conf.registrar, assignmentOf(lease, slice.hostId, plan.prefixLen))
+      await announce(conf.registrar, assignmentOf(lease, conf.ipam.hostId, plan.prefixLen))
       log.info({ lease: lease.ip }, 'attachment added')
     } catch (err) {
       // Leases on disk are the truth: the gateway finds this one when it reconciles.

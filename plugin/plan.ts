@@ -72,11 +72,17 @@ const resultRoute = ({ dst, gw, ...rest }: Plan['routes'][number]): ResultRoute 
   ...rest,
 })
 
-/** The result of the plan: bridge, host end, container end, in this order. */
-export function resultOf(plan: Plan, a: Attachment, netns: string, dns: CniResult['dns']): CniResult {
+/** The result of the plan, with the bridge as it is (an older one keeps its MTU): bridge, host end, container end, in this order. */
+export function resultOf(
+  plan: Plan,
+  bridge: { readonly address: string; readonly mtu: number },
+  a: Attachment,
+  netns: string,
+  dns: CniResult['dns'],
+): CniResult {
   return {
     interfaces: [
-      { name: plan.bridge, mac: plan.bridgeMac, mtu: plan.mtu },
+      { name: plan.bridge, mac: bridge.address, mtu: bridge.mtu },
       { name: plan.hostIfname, mac: plan.hostMac, mtu: plan.mtu },
       { name: a.ifname, mac: plan.mac, mtu: plan.mtu, sandbox: netns },
     ],
