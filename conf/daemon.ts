@@ -1,0 +1,214 @@
+/** The gateway's configuration, flatnet.yaml: read once at start, with defaults, and with every problem at once. */
+
+import { readFile } from 'node:fs/promises'
+import { type Document, parseDocument } from 'yaml'
+import { contains, type Prefix4, parseIpv4, parsePrefix4, prefixBase, sizeOf } from '../core/addr.ts'
+import type { Millis } from '../core/clock.ts'
+import { ConfigError, FlatnetError } from '../core/errors.ts'
+import { nearest } from './nearest.ts'
+import { isObject, type JsonObject, Reader, show } from './reader.ts'
+
+export const DEFAULT_DAEMON_CONF = '/etc/flatnet/flatnet.yaml'
+
+export interface IngressConf {
+  readonly enabled: boolean
+  readonly host: string
+  readonly port: number
+  /** One try; three tries fit in 5 s. */
+  readonly connectTimeoutMs: Millis
+  /** From the last byte sent to the container until its response headers. */
+  readonly responseHeaderTimeoutMs: Millis
+  /** A client has this long to send its request headers. */
+  readonly headersTimeoutMs: Millis
+  /** An idle client connection is closed after it. */
+  readonly keepAliveMs: Millis
+  readonly maxConnections: number
+  /** Per client address; 0: no bound. */
+  readonly maxConnectionsPerClient: number
+  readonly maxHeaderBytes: number
+  /** How long requests in flight may take to end when the gateway stops. */
+  readonly drainMs: Millis
+}
+
+export interface LogConf {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  /** `-`: stdout. */
+  readonly file: string
+}
+
+export interface DaemonConf {
+  readonly hostId: number
+  readonly supernet: Prefix4
+  readonly hostPrefix: number
+  /** Follows from the three above: what this host owns. */
+  readonly slice: Prefix4
+  readonly dataDir: string
+  readonly api: { readonly socket: string; readonly group?: string }
+  readonly ingress: IngressConf
+  readonly reconcileMs: Millis
+  readonly log: LogConf
+}
+
+const TOP_KEYS = ['hostId', 'supernet', 'hostPrefix', 'dataDir', 'api', 'ingress', 'reconcileMs', 'log']
+const INGRESS_KEYS = [
+  'enabled',
+  'listen',
+  'connectTimeoutMs',
+  'responseHeaderTimeoutMs',
+  'headersTimeoutMs',
+  'keepAliveMs',
+  'maxConnections',
+  'maxConnectionsPerClient',
+  'maxHeaderBytes',
+  'drainMs',
+]
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+/** sun_path holds 107 bytes; the socket is made under a longer name first, see gateway/socket.ts. */
+const MAX_SOCKET_BYTES = 90
+
+/** @throws {ConfigError} the file cannot be read, is no YAML, or has problems */
+export async function readDaemonConf(path: string = DEFAULT_DAEMON_CONF): Promise<DaemonConf> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new FlatnetError('ERR_FLATNET_CONFIG', `cannot read ${path}: give another file with --config`, {
+      cause,
+    })
+  }
+  return parseDaemonConf(text)
+}
+
+/** @throws {ConfigError} with every problem: key, value, what is allowed */
+export function parseDaemonConf(text: string): DaemonConf {
+  const document = parseDocument(text)
+  if (document.errors.length > 0) {
+    throw new ConfigError(document.errors.map((e) => `not YAML: ${e.message.split('\n')[0]}`))
+  }
+  const value = plain(document)
+  if (!isObject(value)) throw new ConfigError([`the file holds ${show(value)}: must be keys with values`])
+  return daemonConf(value)
+}
+
+/** A file with nothing but comments is an object without keys; aliases are bounded against "billion laughs". */
+function plain(document: Document): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 20 }) ?? {}
+  } catch (cause) {
+    throw new ConfigError([
+      `not YAML that we take: ${cause instanceof Error ? cause.message : String(cause)}`,
+    ])
+  }
+}
+
+export function daemonConf(value: JsonObject): DaemonConf {
+  const top = new Reader(value)
+  refuseUnknown(top, value, TOP_KEYS)
+  const conf: DaemonConf = {
+    ...readSlice(top),
+    dataDir: absolute(top, 'dataDir', '/var/lib/flatnet'),
+    api: readApi(top),
+    ingress: readIngress(top),
+    reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
+    log: readLog(top),
+  }
+  if (top.problems.length > 0) throw new ConfigError(top.problems)
+  return conf
+}
+
+function readSlice(top: Reader): Pick<DaemonConf, 'hostId' | 'supernet' | 'hostPrefix' | 'slice'> {
+  const allowed = 'must be an IPv4 network without host bits, e.g. "10.100.0.0/16"'
+  const fallback: Prefix4 = { base: 0x0a640000, prefixLen: 16 }
+  const supernet = top.parsed('supernet', '10.100.0.0/16', allowed, parsePrefix4) ?? fallback
+  const hostPrefix = top.integer('hostPrefix', 24, Math.min(supernet.prefixLen + 1, 30), 30)
+  // The first slice has the network's own address in it and the last one its broadcast address: with /16 and /24, 1 to 254.
+  const max = Math.max(1, 2 ** (hostPrefix - supernet.prefixLen) - 2)
+  const hostId = top.integer('hostId', undefined, 1, max)
+  const slice = { base: supernet.base + hostId * sizeOf(hostPrefix), prefixLen: hostPrefix }
+  return { supernet, hostPrefix, hostId, slice }
+}
+
+function readApi(top: Reader): DaemonConf['api'] {
+  const api = top.object('api')
+  refuseUnknown(api, top.get('api'), ['socket', 'group'])
+  const socket = absolute(api, 'socket', '/run/flatnet/gateway.sock')
+  if (Buffer.byteLength(socket) > MAX_SOCKET_BYTES) {
+    api.problem('socket', `must be at most ${MAX_SOCKET_BYTES} bytes long`)
+  }
+  if (!api.has('group')) return { socket }
+  const group = api.get('group')
+  if (typeof group === 'string' && /^[\w.-]{1,64}$/.test(group)) return { socket, group }
+  api.problem('group', 'must be the name of a group')
+  return { socket }
+}
+
+function readIngress(top: Reader): IngressConf {
+  const ingress = top.object('ingress')
+  refuseUnknown(ingress, top.get('ingress'), INGRESS_KEYS)
+  const allowed = 'must be an address and a port, e.g. "0.0.0.0:8080", "127.0.0.1:80" or "[::]:8080"'
+  const listen = ingress.parsed('listen', '0.0.0.0:8080', allowed, parseListen)
+  return {
+    enabled: ingress.boolean('enabled', true),
+    host: listen?.host ?? '0.0.0.0',
+    port: listen?.port ?? 8080,
+    connectTimeoutMs: ingress.integer('connectTimeoutMs', 1000, 10, 5000),
+    responseHeaderTimeoutMs: ingress.integer('responseHeaderTimeoutMs', 60_000, 10, 3_600_000),
+    headersTimeoutMs: ingress.integer('headersTimeoutMs', 15_000, 100, 300_000),
+    keepAliveMs: ingress.integer('keepAliveMs', 30_000, 100, 600_000),
+    maxConnections: ingress.integer('maxConnections', 4096, 1, 1_000_000),
+    maxConnectionsPerClient: ingress.integer('maxConnectionsPerClient', 512, 0, 1_000_000),
+    maxHeaderBytes: ingress.integer('maxHeaderBytes', 32_768, 1024, 1_048_576),
+    drainMs: ingress.integer('drainMs', 5000, 0, 300_000),
+  }
+}
+
+/** Port 0 is allowed: the kernel picks one, and `GET /v1/status` names it. */
+function parseListen(text: string): { host: string; port: number } | undefined {
+  const [, v6, v4, portText] = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = v6 ?? v4
+  if (host === undefined || Number(portText) > 65_535) return undefined
+  if (v4 !== undefined && parseIpv4(v4) === undefined) return undefined
+  return { host, port: Number(portText) }
+}
+
+function readLog(top: Reader): LogConf {
+  const log = top.object('log')
+  refuseUnknown(log, top.get('log'), ['level', 'file'])
+  const level = log.parsed('level', 'info', `must be one of ${LEVELS.join(', ')}`, (text) =>
+    LEVELS.find((l) => l === text),
+  )
+  const file = log.get('file') === '-' ? '-' : log.has('file') ? absolute(log, 'file', '-') : '-'
+  return { level: level ?? 'info', file }
+}
+
+function absolute(reader: Reader, key: string, fallback: string): string {
+  const path = reader.string(key, fallback)
+  if (path === fallback || (path.startsWith('/') && !path.includes('\0'))) {
+    return path.replace(/(?<=.)\/+$/, '')
+  }
+  if (typeof path === 'string') reader.problem(key, 'must be an absolute path')
+  return fallback
+}
+
+function refuseUnknown(reader: Reader, value: unknown, known: readonly string[]): void {
+  if (!isObject(value)) return
+  for (const key of Object.keys(value)) {
+    if (known.includes(key)) continue
+    const [near] = nearest(key, known)
+    reader.problem(
+      key,
+      near === undefined
+        ? `no such key; known are ${known.join(', ')}`
+        : `no such key; did you mean ${near}?`,
+    )
+  }
+}
+
+/** True for an address in the slice that this host may give out: neither its network nor its broadcast address. */
+export function isInSlice(slice: Prefix4, ip: number): boolean {
+  return (
+    contains(slice, ip) &&
+    ip !== prefixBase(ip, slice.prefixLen) &&
+    ip !== slice.base + sizeOf(slice.prefixLen) - 1
+  )
+}

@@ -1,0 +1,108 @@
+/** The API over its Unix socket (DESIGN 7): routes, status and errors. */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { attachmentKey } from '../../core/attachment.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Status } from '../status.ts'
+import { ApiProblem, sendJson, sendProblem } from './answer.ts'
+import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
+import type { EventStreams } from './events.ts'
+import { matchRoute, type Route } from './routes.ts'
+
+export interface ApiParts extends AssignmentParts {
+  readonly streams: EventStreams
+  readonly metrics: Metrics
+  status(): Promise<Status>
+}
+
+interface Call {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly params: readonly string[]
+  readonly query: URLSearchParams
+}
+
+type Handler = (parts: ApiParts, call: Call) => void | Promise<void>
+
+const ROUTES: readonly Route<Handler>[] = [
+  { method: 'POST', pattern: '/v1/assignments', handler: (p, c) => postAssignment(p, c.req, c.res) },
+  { method: 'GET', pattern: '/v1/assignments', handler: (p, c) => listAssignments(p, c.query, c.res) },
+  {
+    method: 'DELETE',
+    pattern: '/v1/assignments/*/*/*',
+    handler(p, { params: [network = '', containerId = '', ifname = ''], res }) {
+      deleteAssignment(p, attachmentKey({ network, containerId, ifname }), res)
+    },
+  },
+  { method: 'GET', pattern: '/v1/hosts', handler: (p, c) => sendJson(c.res, 200, hosts(p)) },
+  { method: 'GET', pattern: '/v1/paths', handler: (p, c) => sendJson(c.res, 200, p.paths.all()) },
+  { method: 'GET', pattern: '/v1/paths/*', handler: (p, c) => sendPath(p, c) },
+  { method: 'GET', pattern: '/v1/events', handler: (p, c) => p.streams.open(c.req, c.res) },
+  { method: 'GET', pattern: '/v1/status', handler: async (p, c) => sendJson(c.res, 200, await p.status()) },
+  { method: 'GET', pattern: '/healthz', handler: (_, c) => sendText(c.res, 'ok\n') },
+  { method: 'GET', pattern: '/metrics', handler: (p, c) => sendText(c.res, p.metrics.text()) },
+]
+
+/** Callers are local and few; a call is small and quick. Events are the exception, and they have sent their request. */
+export function createApi(parts: ApiParts): Server {
+  const server = createServer({
+    headersTimeout: 5000,
+    requestTimeout: 10_000,
+    keepAliveTimeout: 5000,
+    connectionsCheckingInterval: 1000,
+    maxHeaderSize: 16_384,
+  })
+  server.maxConnections = 256
+  server.on('request', (req, res) => void handle(parts, req, res))
+  return server
+}
+
+async function handle(parts: ApiParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  res.on('finish', () => {
+    const labels = { method: req.method ?? '', status: String(res.statusCode) }
+    parts.metrics.count('flatnet_api_requests_total', 'Answered calls of the API', labels)
+  })
+  res.on('error', () => {})
+  try {
+    const [path = '', ...rest] = (req.url ?? '').split('?')
+    const { handler, params } = matchRoute(ROUTES, req.method ?? '', path)
+    await handler(parts, { req, res, params, query: new URLSearchParams(rest.join('?')) })
+  } catch (err) {
+    answerError(parts, res, err)
+  }
+}
+
+function answerError(parts: ApiParts, res: ServerResponse, err: unknown): void {
+  if (res.headersSent) {
+    res.destroy()
+    return
+  }
+  if (err instanceof ApiProblem) sendProblem(res, err)
+  else {
+    parts.log.error({ err }, 'api call failed')
+    sendProblem(
+      res,
+      new ApiProblem('ERR_FLATNET_API_INTERNAL', 'the gateway made a mistake; its log says more'),
+    )
+  }
+}
+
+function hosts({ registry, paths }: ApiParts): unknown {
+  return registry.hosts().map((h) => ({ ...h, path: paths.get(h.hostId) ?? null }))
+}
+
+function sendPath({ paths }: ApiParts, { params: [hostId = ''], res }: Call): void {
+  const path = /^\d{1,5}$/.test(hostId) ? paths.get(Number(hostId)) : undefined
+  if (path === undefined) throw new ApiProblem('ERR_FLATNET_API_NOT_FOUND', 'no such host is known')
+  sendJson(res, 200, path)
+}
+
+function sendText(res: ServerResponse, text: string): void {
+  const type = 'text/plain; version=0.0.4; charset=utf-8'
+  res.writeHead(200, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+  })
+  res.end(text)
+}

@@ -1,0 +1,106 @@
+/** Makes the gateway's parts and hands each what it needs; nothing listens or reads yet. */
+
+import type { DaemonConf } from '../conf/daemon.ts'
+import { attachmentKey } from '../core/attachment.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Log } from '../core/log.ts'
+import { EventStreams } from './api/events.ts'
+import type { ApiParts } from './api/server.ts'
+import { Events } from './events.ts'
+import { RETRIES_HELP } from './ingress/exchange.ts'
+import type { IngressParts } from './ingress/parts.ts'
+import { Pool } from './ingress/pool.ts'
+import type { LeaseSource } from './leases.ts'
+import { Metrics, processGauges } from './metrics.ts'
+import { PathTable } from './paths/table.ts'
+import { Reconciler, type Repair } from './reconciler.ts'
+import { addressesOf, Registry } from './registry.ts'
+import { type ListeningIngress, statusOf } from './status.ts'
+
+export interface Materials {
+  readonly conf: DaemonConf
+  readonly log: Log
+  readonly clock: Clock
+  readonly leases: LeaseSource
+  readonly epoch: number
+  readonly repair?: Repair
+  readonly version?: string
+}
+
+export interface Assembly extends ApiParts, IngressParts {
+  setIngress(ingress: ListeningIngress): void
+  close(): void
+}
+
+export function assemble(materials: Materials): Assembly {
+  const { conf, log, clock, leases, epoch } = materials
+  const events = new Events()
+  const registry = new Registry(conf.hostId, epoch, events)
+  const paths = new PathTable(conf.hostId, clock, events)
+  const metrics = new Metrics()
+  const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair: materials.repair })
+  const pool = poolFor(conf, registry, events, metrics)
+  const streams = new EventStreams(events, epoch, () =>
+    metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
+  )
+  const startedAt = clock.now()
+  let ingress: ListeningIngress | undefined
+  gauges(metrics, registry, reconciler, streams)
+  const stopGauges = processGauges(metrics)
+  return {
+    conf,
+    log,
+    leases,
+    registry,
+    paths,
+    metrics,
+    reconciler,
+    pool,
+    streams,
+    endless: new Set(),
+    status: () => statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress }),
+    setIngress(listening) {
+      ingress = listening
+    },
+    close() {
+      stopGauges()
+      pool.close()
+    },
+  }
+}
+
+/** The pool follows the registry: a container that is gone, or has another address, keeps no connection. */
+function poolFor(conf: DaemonConf, registry: Registry, events: Events, metrics: Metrics): Pool {
+  const pool = new Pool({
+    connectTimeoutMs: conf.ingress.connectTimeoutMs,
+    isRegistered: (key, ip) => {
+      const holder = registry.byIp(ip)
+      return holder !== undefined && attachmentKey(holder) === key
+    },
+    onRetry: () => metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'connect' }),
+  })
+  events.listen(({ event }) => {
+    if (event.type === 'assignmentRemoved') pool.drop(attachmentKey(event.assignment))
+    if (event.type !== 'assignmentChanged') return
+    const now = addressesOf(event.assignment)
+    if (addressesOf(event.before).some((ip) => !now.includes(ip))) pool.drop(attachmentKey(event.assignment))
+  })
+  return pool
+}
+
+function gauges(metrics: Metrics, registry: Registry, reconciler: Reconciler, streams: EventStreams): void {
+  metrics.gauge('flatnet_assignments', 'Registered assignments', () => registry.size)
+  metrics.gauge('flatnet_api_event_readers', 'Open event streams', () => streams.readers)
+  metrics.gauge(
+    'flatnet_reconcile_runs',
+    'Comparisons with the leases since start',
+    () => reconciler.report?.runs ?? 0,
+  )
+  metrics.gauge('flatnet_reconcile_failures', 'Of them failed', () => reconciler.report?.failures ?? 0)
+  metrics.gauge(
+    'flatnet_reconcile_seconds',
+    'How long the last one took',
+    () => (reconciler.report?.durationMs ?? 0) / 1000,
+  )
+  metrics.gauge('flatnet_leases_stale', 'Leases whose container is gone', () => reconciler.report?.stale ?? 0)
+}

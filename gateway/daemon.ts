@@ -1,0 +1,121 @@
+/** The gateway's life: claim, read the leases, open the doors, and on the signal close them in order. */
+
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { DaemonConf } from '../conf/daemon.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
+import { FlatnetError } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
+import { hasCode } from '../kernel/durable.ts'
+import { createApi } from './api/server.ts'
+import { type Assembly, assemble } from './assemble.ts'
+import { nextEpoch } from './epoch.ts'
+import { drain } from './ingress/drain.ts'
+import { createIngress } from './ingress/server.ts'
+import { diskLeases, type LeaseSource } from './leases.ts'
+import { openLog } from './log.ts'
+import type { Repair } from './reconciler.ts'
+import { ApiSocket, refuseSecondGateway } from './socket.ts'
+import { StoreWatch } from './watch.ts'
+
+export interface Ready {
+  /** undefined when ingress is switched off. The port is the kernel's choice when 0 was configured. */
+  readonly ingress: { readonly address: string; readonly port: number } | undefined
+}
+
+export interface GatewayOptions {
+  /** Its abort is the order to stop; the promise then resolves when all is closed. */
+  readonly signal: AbortSignal
+  /** Default: pino, as `config.log` says. */
+  readonly log?: Log
+  readonly clock?: Clock
+  /** Called with the live leases after each comparison: the place to put nftables and routes right again. */
+  readonly repair?: Repair
+  /** Called once when everything listens. */
+  onReady?(ready: Ready): void
+  /** Default: the store under `config.dataDir`. */
+  readonly leases?: LeaseSource
+  /** Shown by `GET /v1/status`. */
+  readonly version?: string
+}
+
+/**
+ * @throws {FlatnetError} ERR_FLATNET_IO: another gateway is there, or the ingress port is taken; the message has the way out
+ */
+export async function runGateway(config: DaemonConf, options: GatewayOptions): Promise<void> {
+  if (options.log !== undefined) return live(config, options, options.log)
+  const { log, close } = openLog(config.log)
+  try {
+    return await live(config, options, log)
+  } catch (err) {
+    log.error({ err }, 'gateway failed')
+    throw err
+  } finally {
+    close()
+  }
+}
+
+/** What is opened is closed in reverse order, also when a later step fails. */
+async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promise<void> {
+  const { signal, clock = systemClock, leases = diskLeases(conf.dataDir) } = options
+  await refuseSecondGateway(conf.api.socket)
+  await using opened = new AsyncDisposableStack()
+  const parts = assemble({ ...options, conf, log, clock, leases, epoch: nextEpoch(conf.dataDir, clock) })
+  opened.defer(() => parts.close())
+  const watch = new StoreWatch(conf.dataDir, () => void parts.reconciler.run())
+  opened.defer(() => watch.close())
+  // Watched before they are read, so that no change falls between.
+  await watch.refresh()
+  await parts.reconciler.run()
+  if (signal.aborted) return
+  const ingress = conf.ingress.enabled ? await openIngress(parts, opened) : undefined
+  const socket = new ApiSocket(conf.api, () => createApi(parts), log)
+  await socket.open()
+  opened.defer(() => socket.close())
+  opened.defer(() => parts.streams.close())
+  const round = setInterval(() => {
+    void watch.refresh().catch((err: unknown) => log.warn({ err }, 'store could not be watched'))
+    void parts.reconciler.run()
+    void socket.ensure()
+  }, conf.reconcileMs)
+  opened.defer(() => clearInterval(round))
+  log.info(
+    { endpoint: ingress === undefined ? undefined : `${ingress.address}:${ingress.port}` },
+    'gateway started',
+  )
+  options.onReady?.({ ingress })
+  if (!signal.aborted) await once(signal, 'abort')
+  log.info({}, 'gateway stopping')
+}
+
+async function openIngress(
+  parts: Assembly,
+  opened: AsyncDisposableStack,
+): Promise<{ address: string; port: number }> {
+  const { ingress } = parts.conf
+  const server = createIngress(parts)
+  await listen(server, ingress.host, ingress.port)
+  server.on('error', (err) => parts.log.error({ err }, 'ingress listener failed'))
+  opened.defer(() => drain(server, parts.endless, ingress.drainMs))
+  const { address, port } = server.address() as AddressInfo
+  parts.setIngress({ address, port, server })
+  return { address, port }
+}
+
+const WAYS_OUT: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'something else listens there: stop it, or set ingress.listen to another port',
+  EACCES: 'ports below 1024 need root or CAP_NET_BIND_SERVICE: set ingress.listen to a higher port',
+  EADDRNOTAVAIL: 'this host has no such address: set ingress.listen to one that it has, or to 0.0.0.0',
+}
+
+async function listen(server: Server, host: string, port: number): Promise<void> {
+  server.listen({ host, port })
+  try {
+    await once(server, 'listening')
+  } catch (cause) {
+    const [, wayOut = 'see the cause'] = Object.entries(WAYS_OUT).find(([code]) => hasCode(cause, code)) ?? []
+    const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${where}: ${wayOut}`, { cause })
+  }
+}

@@ -1,0 +1,36 @@
+/** The epoch of this run: higher than that of every run before, on disk before it is used (facts/paths.md 3.3). */
+
+import { mkdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import { hasCode, replaceFile } from '../kernel/durable.ts'
+
+/**
+ * Runs once, before anything is served, hence synchronous. The wall clock only helps when the file is lost; a clock
+ * that was set back does not matter as long as the file is there.
+ */
+export function nextEpoch(dataDir: string, clock: Clock): number {
+  const path = join(dataDir, 'gateway', 'epoch.json')
+  const epoch = Math.max(persisted(path), Math.floor(clock.now() / 1000)) + 1
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  replaceFile(path, `${JSON.stringify({ epoch })}\n`, { fsync: true })
+  return epoch
+}
+
+/** 0 when there is none or it is torn: the clock then has to do. */
+function persisted(path: string): number {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (err) {
+    if (hasCode(err, 'ENOENT')) return 0
+    throw err
+  }
+  try {
+    const value: unknown = JSON.parse(text)
+    const epoch = typeof value === 'object' && value !== null && 'epoch' in value ? value.epoch : 0
+    return typeof epoch === 'number' && Number.isSafeInteger(epoch) && epoch >= 0 ? epoch : 0
+  } catch {
+    return 0
+  }
+}

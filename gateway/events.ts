@@ -1,0 +1,50 @@
+/** What happened, numbered: the bus between the registry and whoever follows it, with a bounded memory for late readers. */
+
+import type { Assignment, PathInfo } from '../core/api.ts'
+
+export type GatewayEvent =
+  | { readonly type: 'assignmentAdded'; readonly assignment: Assignment }
+  | { readonly type: 'assignmentChanged'; readonly assignment: Assignment; readonly before: Assignment }
+  | { readonly type: 'assignmentRemoved'; readonly assignment: Assignment }
+  | { readonly type: 'pathChanged'; readonly path: PathInfo }
+
+export interface Numbered {
+  /** Rises by one with every event of this run of the gateway. */
+  readonly id: number
+  readonly event: GatewayEvent
+}
+
+export type Listener = (numbered: Numbered) => void
+
+/** A reader that was away for a moment gets what it missed; one that was away for longer reads the tables again. */
+const REMEMBERED = 512
+
+export class Events {
+  #lastId = 0
+  readonly #memory: Numbered[] = []
+  readonly #listeners = new Set<Listener>()
+
+  get lastId(): number {
+    return this.#lastId
+  }
+
+  /** Listeners run at once, in the order they came; they must not throw and must not wait. */
+  emit(event: GatewayEvent): void {
+    const numbered = { id: ++this.#lastId, event }
+    this.#memory.push(numbered)
+    if (this.#memory.length > REMEMBERED) this.#memory.shift()
+    for (const listener of this.#listeners) listener(numbered)
+  }
+
+  /** @returns how to stop listening */
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Everything after `id`; undefined when some of it is forgotten, or `id` is from another run. */
+  since(id: number): readonly Numbered[] | undefined {
+    if (id > this.#lastId || id < this.#lastId - this.#memory.length) return undefined
+    return this.#memory.filter((n) => n.id > id)
+  }
+}

@@ -1,0 +1,22 @@
+/** Which form of our own pages a client wants, by its Accept header (RFC 9110 12.5.1, as far as two forms need it). */
+
+export type Form = 'html' | 'json' | 'text'
+
+/** @param fallback for clients that take anything, such as curl */
+export function formOf(accept: string | undefined, fallback: Form): Form {
+  let best: { form: Form; q: number } | undefined
+  for (const part of (accept ?? '').slice(0, 1000).split(',')) {
+    const [type = '', ...params] = part.split(';').map((p) => p.trim().toLowerCase())
+    const form = FORMS[type]
+    const q = Number(params.find((p) => p.startsWith('q='))?.slice(2) ?? 1)
+    if (form !== undefined && q > (best?.q ?? 0)) best = { form, q }
+  }
+  return best?.form ?? fallback
+}
+
+const FORMS: Readonly<Record<string, Form>> = {
+  'text/html': 'html',
+  'application/xhtml+xml': 'html',
+  'application/json': 'json',
+  'text/plain': 'text',
+}

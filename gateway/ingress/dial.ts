@@ -1,0 +1,86 @@
+/** Connects to a container: three tries within five seconds, before anything is sent, so safe for every request. */
+
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Millis } from '../../core/clock.ts'
+import { hasCode } from '../../kernel/durable.ts'
+
+export interface DialTarget {
+  readonly ip: string
+  readonly port: number
+  /** Of one try. */
+  readonly timeoutMs: Millis
+  /** False once the container is gone or the client is: the address may be somebody else's by now. */
+  isWanted(): boolean
+  /** For upgraded connections, where each direction ends by itself. */
+  readonly allowHalfOpen: boolean
+  onRetry(): void
+}
+
+export type DialReason = 'refused' | 'timeout' | 'unreachable' | 'gone'
+
+export class DialError extends Error {
+  override readonly name = 'DialError'
+  readonly reason: DialReason
+  constructor(reason: DialReason, options?: ErrorOptions) {
+    super(`connect: ${reason}`, options)
+    this.reason = reason
+  }
+}
+
+/** Before the second and the third try: long enough for a server that is just restarting, short enough for a person. */
+const WAITS_MS: readonly Millis[] = [200, 800]
+/** Of all tries and waits. */
+const DEADLINE_MS: Millis = 5000
+
+/** @throws {DialError} after the last try, with its reason */
+export async function dial(target: DialTarget): Promise<Socket> {
+  const endAt = performance.now() + DEADLINE_MS
+  for (let tried = 0; ; tried++) {
+    if (!target.isWanted()) throw new DialError('gone')
+    try {
+      const socket = await connectOnce(target, Math.min(target.timeoutMs, endAt - performance.now()))
+      if (target.isWanted()) return socket
+      socket.destroy()
+      throw new DialError('gone')
+    } catch (err) {
+      const wait = WAITS_MS[tried]
+      const isOver = wait === undefined || performance.now() + wait >= endAt
+      if (isOver || (err instanceof DialError && err.reason === 'gone')) throw err
+      await sleep(wait)
+      target.onRetry()
+    }
+  }
+}
+
+function connectOnce({ ip, port, allowHalfOpen }: DialTarget, timeoutMs: Millis): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: ip,
+      port,
+      allowHalfOpen,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    })
+    const timer = setTimeout(() => fail(new DialError('timeout')), Math.max(1, timeoutMs))
+    const fail = (err: DialError): void => {
+      clearTimeout(timer)
+      socket.destroy()
+      reject(err)
+    }
+    const onError = (cause: Error): void => fail(new DialError(reasonOf(cause), { cause }))
+    socket.once('error', onError)
+    socket.once('connect', () => {
+      clearTimeout(timer)
+      socket.off('error', onError)
+      resolve(socket)
+    })
+  })
+}
+
+function reasonOf(err: unknown): DialReason {
+  if (hasCode(err, 'ETIMEDOUT')) return 'timeout'
+  // EADDRNOTAVAIL, EMFILE and the like are our own trouble; to the caller the container is out of reach all the same.
+  return hasCode(err, 'ECONNREFUSED', 'ECONNRESET') ? 'refused' : 'unreachable'
+}

@@ -1,0 +1,266 @@
+/** One request to a container and its answer, streamed both ways; sent again only when that cannot do harm. */
+
+import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { attachmentKey } from '../../core/attachment.ts'
+import { DialError } from './dial.ts'
+import { hasBody, requestHeaders, trailers } from './headers.ts'
+import type { IngressParts } from './parts.ts'
+import type { ConnectionKind, DialOptions } from './pool.ts'
+import type { Reason } from './problem.ts'
+import { sendProblem } from './reply.ts'
+import { passEarly, passResponse } from './response.ts'
+import type { Target } from './route.ts'
+
+export interface ExchangeOptions {
+  /** The client waits for 100 before it sends the body. */
+  readonly expectsContinue: boolean
+  /** Present for requests to change the protocol: `value` of Upgrade, and who takes over after a 101. */
+  readonly upgrade?: {
+    readonly value: string
+    join(response: IncomingMessage, container: Socket, head: Buffer): void
+  }
+}
+
+/** RFC 9110 9.2.1, without TRACE, which nobody needs. */
+const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/** After this an upstream that knows nothing of 100-continue is assumed, and the client told to go on (RFC 9110 10.1.1). */
+const CONTINUE_MS = 1000
+
+export class Exchange {
+  readonly #parts: IngressParts
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+  readonly #target: Target
+  readonly #options: ExchangeOptions
+  readonly #isRepeatable: boolean
+  readonly #ip: string
+  readonly #startedAt = performance.now()
+  #upstream: ClientRequest | undefined
+  #timer: NodeJS.Timeout | undefined
+  #tries = 0
+  #isAnswered = false
+
+  constructor(
+    parts: IngressParts,
+    req: IncomingMessage,
+    res: ServerResponse,
+    target: Target,
+    options: ExchangeOptions,
+  ) {
+    this.#parts = parts
+    this.#req = req
+    this.#res = res
+    this.#target = target
+    this.#options = options
+    this.#isRepeatable =
+      REPEATABLE.has(req.method ?? '') && !hasBody(req.rawHeaders) && options.upgrade === undefined
+    this.#ip = target.ip
+  }
+
+  start(): void {
+    // A client that goes away takes the request to the container with it.
+    this.#res.on('close', () => {
+      clearTimeout(this.#timer)
+      if (!this.#res.writableFinished) this.#upstream?.destroy()
+    })
+    this.#attempt()
+  }
+
+  get #endpoint(): string {
+    return `${this.#ip}:${this.#target.port}`
+  }
+
+  #attempt(): void {
+    const { pool, registry } = this.#parts
+    const { assignment } = this.#target
+    if (registry.byIp(this.#ip) === undefined || registry.get(attachmentKey(assignment)) === undefined) {
+      this.#fail('gone')
+      return
+    }
+    this.#tries++
+    const kind: ConnectionKind =
+      this.#options.upgrade !== undefined
+        ? 'upgrade'
+        : this.#isRepeatable && this.#tries === 1
+          ? 'reuse'
+          : 'fresh'
+    const dialOptions: DialOptions = { isWanted: () => !this.#res.destroyed }
+    try {
+      const upstream = request({
+        ...dialOptions,
+        agent: pool.agent(assignment, kind),
+        host: this.#ip,
+        port: this.#target.port,
+        method: this.#req.method ?? 'GET',
+        path: this.#target.path,
+        headers: this.#headers(),
+        setHost: false,
+        insecureHTTPParser: false,
+        maxHeaderSize: this.#parts.conf.ingress.maxHeaderBytes * 2,
+      })
+      this.#upstream = upstream
+      this.#follow(upstream)
+    } catch (err) {
+      // What the parser let through and Node's client does not: a raw byte in the path or a header.
+      this.#fail('bad-request', err)
+    }
+  }
+
+  #headers(): string[] {
+    const { req, host } = { req: this.#req, host: this.#req.headers.host }
+    const headers = requestHeaders({
+      rawHeaders: req.rawHeaders,
+      method: req.method ?? 'GET',
+      host,
+      clientAddress: req.socket.remoteAddress ?? 'unknown',
+      localPort: req.socket.localPort ?? 0,
+      hostId: this.#parts.conf.hostId,
+      prefix: this.#target.prefix,
+      endpoint: this.#endpoint,
+      upgrade: this.#options.upgrade?.value,
+    })
+    if (!this.#options.expectsContinue)
+      return headers.filter((_, i, all) => all[i - (i % 2)]!.toLowerCase() !== 'expect')
+    return headers
+  }
+
+  #follow(upstream: ClientRequest): void {
+    let before = 0
+    let socket: Socket | undefined
+    upstream.on('socket', (s) => {
+      socket = s
+      before = s.bytesRead
+      this.#armTimer()
+      this.#sendBody(upstream)
+    })
+    upstream.on('information', (info) => passEarly(this.#req, this.#res, info))
+    upstream.on('response', (response) => this.#answer(response))
+    const { upgrade } = this.#options
+    if (upgrade !== undefined) {
+      upstream.on('upgrade', (response, container, head) => {
+        this.#isAnswered = true
+        clearTimeout(this.#timer)
+        this.#parts.pool.adopt(this.#target.assignment, container)
+        upgrade.join(response, container, head)
+      })
+    }
+    upstream.on('error', (err) => {
+      if (this.#isAnswered || this.#res.destroyed || upstream !== this.#upstream) return
+      if (err instanceof DialError) return this.#fail(err.reason, err)
+      const hadBytes = socket !== undefined && socket.bytesRead > before
+      if (this.#isRepeatable && this.#tries === 1 && !hadBytes) {
+        this.#parts.metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
+        return this.#attempt()
+      }
+      this.#fail(hasParserCode(err) ? 'bad-response' : 'reset', err)
+    })
+  }
+
+  /** From now on the container, or with a body the client, has to make progress. */
+  #armTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      if (this.#isAnswered) return
+      const isClient = !this.#req.complete && hasBody(this.#req.rawHeaders)
+      this.#fail(isClient ? 'client-stalled' : 'response-timeout')
+      this.#upstream?.destroy()
+    }, this.#parts.conf.ingress.responseHeaderTimeoutMs)
+  }
+
+  #sendBody(upstream: ClientRequest): void {
+    const req = this.#req
+    if (!hasBody(req.rawHeaders)) {
+      upstream.end()
+      return
+    }
+    upstream.flushHeaders()
+    if (this.#options.expectsContinue) this.#awaitContinue(upstream)
+    else this.#pipeBody(upstream)
+  }
+
+  /** The container's own word decides; `100` is passed on by whoever speaks first, it or the clock. */
+  #awaitContinue(upstream: ClientRequest): void {
+    const go = (): void => {
+      clearTimeout(timer)
+      upstream.off('continue', go)
+      if (this.#isAnswered || this.#res.destroyed) return
+      this.#res.writeContinue()
+      this.#pipeBody(upstream)
+    }
+    const timer = setTimeout(go, CONTINUE_MS)
+    upstream.on('continue', go)
+    upstream.on('close', () => clearTimeout(timer))
+  }
+
+  #pipeBody(upstream: ClientRequest): void {
+    const req = this.#req
+    req.on('data', () => this.#timer?.refresh())
+    req.on('end', () => {
+      if (upstream.destroyed || upstream.writableEnded) return
+      passRequestTrailers(req, upstream)
+      upstream.end()
+    })
+    req.pipe(upstream, { end: false })
+  }
+
+  #answer(response: IncomingMessage): void {
+    this.#isAnswered = true
+    clearTimeout(this.#timer)
+    passResponse({
+      parts: this.#parts,
+      req: this.#req,
+      res: this.#res,
+      response,
+      target: this.#target,
+      endpoint: this.#endpoint,
+      onBroken: (err) => this.#log('container broke off its answer', err),
+      onUnusable: (err) => this.#fail('bad-response', err),
+    })
+  }
+
+  #fail(reason: Reason, err?: unknown): void {
+    if (this.#res.destroyed) return
+    this.#isAnswered = true
+    clearTimeout(this.#timer)
+    const { metrics, conf, paths } = this.#parts
+    const { assignment, port } = this.#target
+    metrics.count('flatnet_ingress_failures_total', 'Requests that the gateway had to answer itself', {
+      reason,
+    })
+    this.#log('request failed', err ?? new Error(reason))
+    sendProblem(this.#req, this.#res, {
+      reason,
+      hostId: conf.hostId,
+      container: {
+        name: assignment.name ?? this.#ip,
+        hostId: assignment.hostId,
+        ip: this.#ip,
+        port,
+        path: paths.get(assignment.hostId),
+      },
+      detail: err instanceof Error && err.cause instanceof Error ? err.cause.message : undefined,
+    })
+    this.#upstream?.destroy()
+  }
+
+  #log(event: string, err: unknown): void {
+    const { assignment } = this.#target
+    const path = this.#parts.paths.get(assignment.hostId)?.state
+    const durationMs = Math.round(performance.now() - this.#startedAt)
+    this.#parts.log.warn(
+      { attachment: attachmentKey(assignment), endpoint: this.#endpoint, path, durationMs, err },
+      event,
+    )
+  }
+}
+
+export const RETRIES_HELP = 'Second and third tries, by whether anything had been sent'
+
+const hasParserCode = (err: Error): boolean =>
+  'code' in err && typeof err.code === 'string' && err.code.startsWith('HPE_')
+
+function passRequestTrailers(req: IncomingMessage, upstream: ClientRequest): void {
+  if (req.rawTrailers.length > 0) upstream.addTrailers(trailers(req.rawTrailers))
+}

@@ -1,0 +1,109 @@
+/** The page that lists what runs, and the one for a name that nobody has. */
+
+import { nearest } from '../../conf/nearest.ts'
+import type { Assignment } from '../../core/api.ts'
+import { attachmentKey } from '../../core/attachment.ts'
+import { addressesOf, type Registry } from '../registry.ts'
+import type { Form } from './accept.ts'
+import { escapeHtml, page } from './html.ts'
+
+export interface Entry {
+  readonly name: string
+  readonly hostId: number
+  readonly network: string
+  readonly containerId: string
+  readonly address: string
+  readonly httpPort: number
+  readonly aliases: readonly string[]
+  readonly createdAt: string
+  /** Relative to the gateway's root, works without DNS. */
+  readonly path: string
+  /** Another container answers to this name, as it is newer; this one is reached by its address. */
+  readonly shadowed: boolean
+}
+
+export interface ListPage {
+  readonly hostId: number
+  readonly entries: readonly Entry[]
+  /** What somebody asked for; undefined on the plain list. Empty: a path of the gateway itself. */
+  readonly unknown?: { readonly name: string; readonly near: readonly string[] }
+}
+
+/** Enough for a /24; more would be a page that nobody reads. */
+const MAX_ENTRIES = 1000
+
+export function listOf(registry: Registry): Entry[] {
+  return registry
+    .all()
+    .map((assignment) => entryOf(assignment, registry))
+    .sort((a, b) => a.name.localeCompare(b.name) || a.address.localeCompare(b.address))
+}
+
+function entryOf(assignment: Assignment, registry: Registry): Entry {
+  const [address = ''] = addressesOf(assignment)
+  const name = assignment.name ?? assignment.aliases[0] ?? address
+  const [first] = registry.byName(name)
+  const isFirst = first !== undefined && attachmentKey(first) === attachmentKey(assignment)
+  return {
+    name,
+    hostId: assignment.hostId,
+    network: assignment.network,
+    containerId: assignment.containerId,
+    address,
+    httpPort: assignment.httpPort,
+    aliases: assignment.aliases,
+    createdAt: assignment.createdAt,
+    path: `/~${encodeURIComponent(isFirst ? name : address.replaceAll('.', '-'))}/`,
+    shadowed: first !== undefined && !isFirst,
+  }
+}
+
+export const nearNames = (name: string, registry: Registry): string[] => nearest(name, registry.names(), 5)
+
+export function renderList(list: ListPage, form: Form): string {
+  if (form === 'json') return `${JSON.stringify(asJson(list))}\n`
+  return form === 'html' ? asHtml(list) : asText(list)
+}
+
+const titleOf = ({ hostId, unknown }: ListPage): string => {
+  if (unknown === undefined) return `Flatnet, host ${hostId}`
+  return unknown.name === '' ? 'There is nothing at this path' : `No container is called ${unknown.name}`
+}
+
+function asJson({ hostId, entries, unknown }: ListPage): unknown {
+  if (unknown === undefined) return { hostId, containers: entries }
+  const title = titleOf({ hostId, entries, unknown })
+  return { code: 'unknown-name', message: title, hostId, near: unknown.near, containers: entries }
+}
+
+function asText(list: ListPage): string {
+  const lines = [titleOf(list)]
+  if (list.unknown !== undefined && list.unknown.near.length > 0)
+    lines.push(`Did you mean ${list.unknown.near.join(', ')}?`)
+  lines.push(list.entries.length === 0 ? 'No container runs.' : 'These run:')
+  for (const e of list.entries.slice(0, MAX_ENTRIES)) lines.push(`  ${e.path}  ${e.address}:${e.httpPort}`)
+  return `${lines.join('\n')}\n`
+}
+
+function asHtml(list: ListPage): string {
+  const { entries, unknown } = list
+  const near = (unknown?.near ?? []).map(
+    (n) => `<a href="/~${escapeHtml(encodeURIComponent(n))}/">${escapeHtml(n)}</a>`,
+  )
+  const hint = near.length === 0 ? '' : `<p>Did you mean ${near.join(', ')}?</p>\n`
+  const count = entries.length === 0 ? 'No container runs.' : `${entries.length} running.`
+  const items = entries.slice(0, MAX_ENTRIES).map(item).join('\n')
+  return page(titleOf(list), `${hint}<p>${count}</p>\n<ul>${items}</ul>\n`)
+}
+
+function item(e: Entry): string {
+  const aliases = e.aliases.filter((a) => a !== e.name)
+  const facts = [
+    `<code>${escapeHtml(`${e.address}:${e.httpPort}`)}</code>`,
+    `host ${e.hostId}`,
+    escapeHtml(e.network),
+    ...(aliases.length === 0 ? [] : [`also ${escapeHtml(aliases.slice(0, 8).join(', '))}`]),
+    ...(e.shadowed ? ['a newer container has this name, so this link goes by address'] : []),
+  ]
+  return `<li><a href="${escapeHtml(e.path)}">${escapeHtml(e.name)}</a><small>${facts.join(' · ')}</small></li>`
+}

@@ -1,0 +1,19 @@
+/** What the parts of ingress share. */
+
+import type { DaemonConf } from '../../conf/daemon.ts'
+import type { Log } from '../../core/log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { PathTable } from '../paths/table.ts'
+import type { Registry } from '../registry.ts'
+import type { Pool } from './pool.ts'
+
+export interface IngressParts {
+  readonly conf: DaemonConf
+  readonly registry: Registry
+  readonly paths: PathTable
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly pool: Pool
+  /** What has no end of its own, such as event streams and WebSockets: cut off when the gateway stops. */
+  readonly endless: Set<{ destroy(): unknown }>
+}

@@ -1,0 +1,134 @@
+/** Connections to containers: kept for the next request within bounds, and gone the moment their container is. */
+
+import { Agent, type ClientRequestArgs } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Assignment } from '../../core/api.ts'
+import { attachmentKey } from '../../core/attachment.ts'
+import type { Millis } from '../../core/clock.ts'
+import { type DialTarget, dial } from './dial.ts'
+
+/**
+ * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
+ * `fresh`: one connection, one request: a server may close an idle connection just as a POST is sent on it, and
+ * nobody can tell whether the POST was acted on (facts/paths.md 2.4).
+ * `upgrade`: as fresh, and each direction ends by itself.
+ */
+export type ConnectionKind = 'reuse' | 'fresh' | 'upgrade'
+
+/** Below the 5 s after which a Node server, the most impatient of the usual ones, closes idle connections. */
+const IDLE_MS: Millis = 4000
+const MAX_IDLE_PER_CONTAINER = 8
+
+export interface PoolOptions {
+  readonly connectTimeoutMs: Millis
+  /** Whether this attachment still has this address, asked before and after each connect. */
+  isRegistered(key: string, ip: string): boolean
+  onRetry(): void
+}
+
+/** What a request adds to the options that Node passes through to createConnection. */
+export interface DialOptions {
+  /** False once the client has gone. */
+  isWanted(): boolean
+}
+
+type Dial = (ip: string, port: number, isWanted: () => boolean) => Promise<Socket>
+
+class ContainerAgent extends Agent {
+  readonly #dial: Dial
+
+  constructor(kind: ConnectionKind, dialContainer: Dial) {
+    super(
+      kind === 'reuse'
+        ? { keepAlive: true, maxFreeSockets: MAX_IDLE_PER_CONTAINER, timeout: IDLE_MS, scheduling: 'lifo' }
+        : { keepAlive: false },
+    )
+    this.#dial = dialContainer
+  }
+
+  override createConnection(
+    options: ClientRequestArgs & Partial<DialOptions>,
+    created: (err: Error | null, stream: Duplex) => void = () => {},
+  ): undefined {
+    this.#dial(String(options.host), Number(options.port), options.isWanted ?? (() => true)).then(
+      (socket) => created(null, socket),
+      // Node's callback takes the error alone; its type has no room for that.
+      (err: Error) => (created as (err: Error) => void)(err),
+    )
+  }
+}
+
+interface Connections {
+  readonly agents: Map<ConnectionKind, ContainerAgent>
+  readonly upgraded: Set<Socket>
+}
+
+export class Pool {
+  readonly #options: PoolOptions
+  readonly #byKey = new Map<string, Connections>()
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+  }
+
+  /** Only for an attachment that is registered now: what is made for it goes when it is withdrawn. */
+  agent(assignment: Assignment, kind: ConnectionKind): Agent {
+    const key = attachmentKey(assignment)
+    const { agents } = this.#of(key)
+    let agent = agents.get(kind)
+    if (agent === undefined) {
+      agent = new ContainerAgent(kind, (ip, port, isWanted) => this.#dial(key, kind, { ip, port, isWanted }))
+      agents.set(kind, agent)
+    }
+    return agent
+  }
+
+  /** An upgraded connection has left its agent, and must go with its container all the same. */
+  adopt(assignment: Assignment, socket: Socket): void {
+    const upgraded = this.#byKey.get(attachmentKey(assignment))?.upgraded
+    if (upgraded === undefined) {
+      socket.destroy()
+      return
+    }
+    upgraded.add(socket)
+    socket.on('close', () => upgraded.delete(socket))
+  }
+
+  /** Its address may be given to another container; what is still under way could not be answered any more. */
+  drop(key: string): void {
+    const connections = this.#byKey.get(key)
+    if (connections === undefined) return
+    this.#byKey.delete(key)
+    for (const agent of connections.agents.values()) agent.destroy()
+    for (const socket of connections.upgraded) socket.destroy()
+  }
+
+  close(): void {
+    for (const key of [...this.#byKey.keys()]) this.drop(key)
+  }
+
+  #of(key: string): Connections {
+    let connections = this.#byKey.get(key)
+    if (connections === undefined) {
+      connections = { agents: new Map(), upgraded: new Set() }
+      this.#byKey.set(key, connections)
+    }
+    return connections
+  }
+
+  #dial(
+    key: string,
+    kind: ConnectionKind,
+    to: Pick<DialTarget, 'ip' | 'port' | 'isWanted'>,
+  ): Promise<Socket> {
+    const { connectTimeoutMs, isRegistered, onRetry } = this.#options
+    return dial({
+      ...to,
+      timeoutMs: connectTimeoutMs,
+      isWanted: () => to.isWanted() && isRegistered(key, to.ip),
+      allowHalfOpen: kind === 'upgrade',
+      onRetry,
+    })
+  }
+}

@@ -1,0 +1,134 @@
+/** What a client is told when a container could not be asked or did not answer: host, path state, reason and a way out. */
+
+import type { PathInfo } from '../../core/api.ts'
+import type { Form } from './accept.ts'
+import { escapeHtml, page } from './html.ts'
+
+export type Reason =
+  | 'refused'
+  | 'timeout'
+  | 'unreachable'
+  | 'gone'
+  | 'reset'
+  | 'bad-response'
+  | 'response-timeout'
+  | 'client-stalled'
+  | 'bad-request'
+  | 'method'
+  | 'busy'
+  | 'loop'
+  | 'internal'
+
+export const STATUS_OF: Readonly<Record<Reason, number>> = {
+  refused: 502,
+  timeout: 504,
+  unreachable: 503,
+  gone: 503,
+  reset: 502,
+  'bad-response': 502,
+  'response-timeout': 504,
+  'client-stalled': 408,
+  'bad-request': 400,
+  method: 405,
+  busy: 503,
+  loop: 508,
+  internal: 500,
+}
+
+const TITLES: Readonly<Record<Reason, string>> = {
+  refused: 'The container refuses the connection',
+  timeout: 'The container does not take the connection',
+  unreachable: 'The container is out of reach',
+  gone: 'The container has just gone',
+  reset: 'The container closed the connection without an answer',
+  'bad-response': 'The container did not answer in HTTP',
+  'response-timeout': 'The container took too long to answer',
+  'client-stalled': 'The request stopped coming',
+  'bad-request': 'The request cannot be understood',
+  method: 'The gateway itself only answers GET and HEAD',
+  busy: 'The gateway is busy',
+  loop: 'The request goes round in circles',
+  internal: 'The gateway made a mistake',
+}
+
+export interface Problem {
+  readonly reason: Reason
+  /** Of this gateway. */
+  readonly hostId: number
+  /** Of the container; absent when the request reached none. */
+  readonly container?: {
+    readonly name: string
+    readonly hostId: number
+    readonly ip: string
+    readonly port: number
+    readonly path: PathInfo | undefined
+  }
+  /** One more sentence, plain text. */
+  readonly detail?: string | undefined
+}
+
+function hintOf({ reason, container }: Problem): string | undefined {
+  switch (reason) {
+    case 'refused':
+      return `Nothing listens on port ${container?.port} in the container. If it listens on another one, start it with FLATNET_PORT, or ask for ${container?.name}-<port>. instead.`
+    case 'timeout':
+      return 'A firewall in the container may drop packets, or the container is paused or overloaded.'
+    case 'unreachable':
+      return 'Run "flatnet doctor" on its host.'
+    case 'gone':
+    case 'busy':
+      return 'Try again.'
+    case 'reset':
+      return 'Its own log says why. It may have acted on the request; only GET, HEAD and OPTIONS are sent again.'
+    case 'bad-response':
+      return 'It may speak another protocol on this port, such as HTTPS.'
+    case 'response-timeout':
+      return 'It may still be at work. ingress.responseHeaderTimeoutMs says how long the gateway waits.'
+    case 'loop':
+      return 'A container sends what it gets from the gateway back to the gateway. Let it use the address of the other container, or drop X-Flatnet-Via.'
+    case 'client-stalled':
+    case 'bad-request':
+    case 'method':
+    case 'internal':
+      return undefined
+  }
+}
+
+function factsOf({ hostId, container, reason }: Problem): [string, string][] {
+  const by: [string, string] = ['gateway', `host ${hostId}`]
+  if (container === undefined) return [by]
+  const { name, ip, port, path } = container
+  const state = path === undefined ? 'unknown' : `${path.state} (${path.reason})`
+  return [
+    by,
+    ['container', `${name} at ${ip}:${port}, host ${container.hostId}`],
+    ['path', state],
+    ['reason', reason],
+  ]
+}
+
+export function renderProblem(problem: Problem, form: Form): string {
+  const title = TITLES[problem.reason]
+  const hint = hintOf(problem)
+  const facts = factsOf(problem)
+  if (form === 'json') return `${JSON.stringify(asJson(problem, title, hint))}\n`
+  const sentences = [problem.detail, hint].filter((s) => s !== undefined)
+  if (form === 'text') return `${[title, ...sentences, ...facts.map(([k, v]) => `${k}: ${v}`)].join('\n')}\n`
+  const items = facts.map(([k, v]) => `<li>${k}: <code>${escapeHtml(v)}</code></li>`).join('')
+  return page(title, `${sentences.map((s) => `<p>${escapeHtml(s)}</p>`).join('\n')}\n<ul>${items}</ul>\n`)
+}
+
+function asJson(
+  { reason, hostId, container, detail }: Problem,
+  message: string,
+  hint: string | undefined,
+): unknown {
+  return {
+    code: reason,
+    message,
+    ...(detail !== undefined && { detail }),
+    ...(hint !== undefined && { hint }),
+    hostId,
+    ...(container !== undefined && { container: { ...container, path: container.path ?? null } }),
+  }
+}

@@ -1,0 +1,102 @@
+/** A container's answer on its way to the client: headers, body as it comes, trailers, and an honest end when it breaks off. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { responseHeaders, trailers, valuesOf } from './headers.ts'
+import type { IngressParts } from './parts.ts'
+import { isBodyOpen, lingerFor } from './reply.ts'
+import { rewriteHeader } from './rewrite.ts'
+import type { Target } from './route.ts'
+
+export interface PassFacts {
+  readonly parts: IngressParts
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly response: IncomingMessage
+  readonly target: Target
+  /** `10.100.1.10:80` */
+  readonly endpoint: string
+  /** The container stopped in the middle; the client sees a broken connection, never a short answer that looks whole. */
+  onBroken(err: Error): void
+  /** Nothing was sent yet and nothing can be. */
+  onUnusable(err: unknown): void
+}
+
+export function passResponse(facts: PassFacts): void {
+  const { parts, req, res, response } = facts
+  response.on('error', (err) => {
+    if (!res.headersSent) facts.onUnusable(err)
+    else {
+      if (!res.destroyed) facts.onBroken(err)
+      res.destroy()
+    }
+  })
+  try {
+    writeHead(facts)
+  } catch (err) {
+    response.destroy()
+    facts.onUnusable(err)
+    return
+  }
+  if (/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
+    parts.endless.add(res)
+    res.on('close', () => parts.endless.delete(res))
+  }
+  // Headers usually leave together with the first bytes. An event stream may have none for a while.
+  setImmediate(() => {
+    if (!res.destroyed && !res.writableEnded) res.flushHeaders()
+  })
+  response.on('end', () => {
+    if (response.rawTrailers.length > 0 && res.chunkedEncoding)
+      res.addTrailers(trailers(response.rawTrailers))
+    res.end()
+    lingerFor(req)
+  })
+  response.pipe(res, { end: false })
+}
+
+function writeHead({ parts, req, res, response, target, endpoint }: PassFacts): void {
+  const status = response.statusCode ?? 502
+  const { prefix } = target
+  const headers = responseHeaders({
+    rawHeaders: response.rawHeaders,
+    hostId: parts.conf.hostId,
+    trailersFit: mayHaveTrailers(req, response, status),
+    rewrite:
+      prefix === ''
+        ? undefined
+        : (name, value) => rewriteHeader({ prefix, host: req.headers.host ?? '', endpoint }, name, value),
+  })
+  // Answered before the body was read: what is left of it must not be taken for the next request.
+  if (isBodyOpen(req)) headers.push('Connection', 'close')
+  const message = response.statusMessage ?? ''
+  // A reason phrase may hold bytes that Node refuses to send; it means nothing to anybody.
+  if (/^[\t\x20-\x7e]*$/.test(message)) res.writeHead(status, message, headers)
+  else res.writeHead(status, headers)
+}
+
+function mayHaveTrailers(req: IncomingMessage, response: IncomingMessage, status: number): boolean {
+  return (
+    req.method !== 'HEAD' &&
+    status !== 204 &&
+    status !== 304 &&
+    req.httpVersionMinor >= 1 &&
+    valuesOf(response.rawHeaders, 'transfer-encoding').length > 0
+  )
+}
+
+/** 103 and 102; 100 has its own handling, and HTTP/1.0 knows none of them. */
+export function passEarly(
+  req: IncomingMessage,
+  res: ServerResponse,
+  info: { readonly statusCode: number; readonly rawHeaders: readonly string[] },
+): void {
+  if (req.httpVersionMinor < 1 || res.headersSent || res.destroyed) return
+  if (info.statusCode === 102) res.writeProcessing()
+  if (info.statusCode !== 103) return
+  const link = valuesOf(info.rawHeaders, 'link')
+  try {
+    if (link.length > 0) res.writeEarlyHints({ link })
+  } catch {
+    // A hint that Node finds malformed; the answer itself is still to come.
+  }
+}

@@ -1,0 +1,218 @@
+/** The listener for people: one HTTP server, its limits, and the way of each request to a page or a container. */
+
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { hostname } from 'node:os'
+import type { Duplex } from 'node:stream'
+import { formOf } from './accept.ts'
+import { Exchange, type ExchangeOptions } from './exchange.ts'
+import { hasBody, hasLooped, valuesOf } from './headers.ts'
+import { listOf, nearNames, renderList } from './list.ts'
+import type { IngressParts } from './parts.ts'
+import type { Reason } from './problem.ts'
+import { sendPage, sendProblem } from './reply.ts'
+import { route } from './route.ts'
+import { join } from './upgrade.ts'
+
+/** Requests that one connection may have under way; browsers have one, and pipelining is what is bounded here. */
+const MAX_PIPELINED = 32
+
+export function createIngress(parts: IngressParts): Server {
+  const { ingress } = parts.conf
+  const server = createServer({
+    // Never the lenient parser, whatever NODE_OPTIONS says: request smuggling lives in its leniency.
+    insecureHTTPParser: false,
+    maxHeaderSize: ingress.maxHeaderBytes,
+    headersTimeout: ingress.headersTimeoutMs,
+    // 0: it counts the body as well, and uploads may take hours. Stalled ones are ended by the exchange.
+    requestTimeout: 0,
+    keepAliveTimeout: ingress.keepAliveMs,
+    connectionsCheckingInterval: Math.min(1000, ingress.headersTimeoutMs),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 30_000,
+    shouldUpgradeCallback: isUpgrade,
+  })
+  server.maxConnections = ingress.maxConnections
+  limitPerClient(server, ingress.maxConnectionsPerClient, parts)
+  const handler = new Handler(parts, new Set([hostname().toLowerCase(), 'localhost']))
+  server.on('request', (req, res) => handler.request(req, res, { expectsContinue: false }))
+  server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
+  server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
+  server.on('connect', (_req, socket) => refuse(socket, '405 Method Not Allowed'))
+  server.on('clientError', (err, socket) => refuse(socket, statusOf(err)))
+  server.on('drop', () =>
+    parts.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'total' }),
+  )
+  return server
+}
+
+const REFUSED = 'Connections closed at once because there were too many'
+
+/**
+ * h2c is not passed on: behind it a client could speak to the container unseen. With a body the upgrade is ignored,
+ * as RFC 9110 7.8 allows, and the request goes its ordinary way.
+ */
+function isUpgrade(req: IncomingMessage): boolean {
+  const [protocol = ''] = valuesOf(req.rawHeaders, 'upgrade')
+  return req.method === 'GET' && !/\bh2c?\b/i.test(protocol) && !hasBody(req.rawHeaders)
+}
+
+function limitPerClient(server: Server, max: number, parts: IngressParts): void {
+  if (max === 0) return
+  const open = new Map<string, number>()
+  server.on('connection', (socket: Socket) => {
+    const client = socket.remoteAddress ?? ''
+    const count = (open.get(client) ?? 0) + 1
+    if (count > max) {
+      parts.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'client' })
+      socket.destroy()
+      return
+    }
+    open.set(client, count)
+    socket.on('close', () => {
+      const left = (open.get(client) ?? 1) - 1
+      if (left === 0) open.delete(client)
+      else open.set(client, left)
+    })
+  })
+}
+
+function statusOf(err: Error & { code?: string }): string {
+  if (err.code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large'
+  return err.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
+}
+
+/** For connections on which no request stands that could be answered. */
+function refuse(socket: Duplex, status: string): void {
+  socket.on('error', () => {})
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const allow = status.startsWith('405') ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : ''
+  socket.end(`HTTP/1.1 ${status}\r\n${allow}Connection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+    socket.destroy(),
+  )
+}
+
+class Handler {
+  readonly #parts: IngressParts
+  readonly #ownNames: ReadonlySet<string>
+  readonly #underWay = new WeakMap<Duplex, number>()
+
+  constructor(parts: IngressParts, ownNames: ReadonlySet<string>) {
+    this.#parts = parts
+    this.#ownNames = ownNames
+  }
+
+  request(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
+    this.#count(res)
+    req.on('error', () => {})
+    res.on('error', () => {})
+    try {
+      const refusal = this.#refusal(req, res)
+      if (refusal === undefined) this.#dispatch(req, res, options)
+      else this.#problem(req, res, ...refusal)
+    } catch (err) {
+      this.#parts.log.error({ err }, 'request could not be handled')
+      if (res.headersSent) res.destroy()
+      else this.#problem(req, res, 'internal')
+    }
+  }
+
+  /** Answered through a response of our own on the bare socket until the container says 101. */
+  upgrade(req: IncomingMessage, client: Duplex, clientHead: Buffer): void {
+    client.on('error', () => client.destroy())
+    const res = new ServerResponse(req)
+    res.shouldKeepAlive = false
+    res.assignSocket(client as Socket)
+    res.on('finish', () => {
+      res.detachSocket(client as Socket)
+      client.end(() => client.destroy())
+    })
+    this.request(req, res, {
+      expectsContinue: false,
+      upgrade: {
+        value: valuesOf(req.rawHeaders, 'upgrade')[0] ?? '',
+        join: (response, container, containerHead) => {
+          res.detachSocket(client as Socket)
+          this.#parts.metrics.count(RESPONSES, RESPONSES_HELP, { class: '1xx' })
+          this.#parts.endless.add(client)
+          client.on('close', () => this.#parts.endless.delete(client))
+          join({ hostId: this.#parts.conf.hostId, client, clientHead, response, container, containerHead })
+        },
+      },
+    })
+  }
+
+  /** Why a request is not even looked at. */
+  #refusal(req: IncomingMessage, res: ServerResponse): readonly [Reason, string?] | undefined {
+    if (!this.#mayStart(req, res)) return ['busy']
+    // RFC 9112 3.2: two hosts are two readings of one request.
+    if (valuesOf(req.rawHeaders, 'host').length > 1)
+      return ['bad-request', 'There is more than one Host header.']
+    return hasLooped(req.rawHeaders, this.#parts.conf.hostId) ? ['loop'] : undefined
+  }
+
+  #dispatch(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
+    const decision = route({
+      url: req.url ?? '',
+      host: req.headers.host,
+      ownNames: this.#ownNames,
+      lookup: this.#parts.registry,
+    })
+    switch (decision.kind) {
+      case 'container':
+        new Exchange(this.#parts, req, res, decision, options).start()
+        break
+      case 'bad':
+        this.#problem(req, res, 'bad-request', `${decision.problem}.`)
+        break
+      case 'redirect':
+        sendPage(req, res, 307, 'text', `${decision.location}\n`, { location: decision.location })
+        break
+      case 'list':
+        if (req.method === 'GET' || req.method === 'HEAD') this.#list(req, res)
+        else this.#problem(req, res, 'method')
+        break
+      case 'unknown':
+        this.#list(req, res, decision.name)
+    }
+  }
+
+  /** @param unknown what somebody asked for and nobody has */
+  #list(req: IncomingMessage, res: ServerResponse, unknown?: string): void {
+    const { conf, registry } = this.#parts
+    const list = { hostId: conf.hostId, entries: listOf(registry) }
+    if (unknown === undefined) {
+      const form = formOf(req.headers.accept, 'html')
+      sendPage(req, res, 200, form, renderList(list, form))
+      return
+    }
+    const form = formOf(req.headers.accept, 'text')
+    const near = nearNames(unknown, registry)
+    sendPage(req, res, 404, form, renderList({ ...list, unknown: { name: unknown, near } }, form))
+  }
+
+  #problem(req: IncomingMessage, res: ServerResponse, reason: Reason, detail?: string): void {
+    sendProblem(req, res, { reason, hostId: this.#parts.conf.hostId, detail })
+  }
+
+  #mayStart(req: IncomingMessage, res: ServerResponse): boolean {
+    const { socket } = req
+    const count = (this.#underWay.get(socket) ?? 0) + 1
+    this.#underWay.set(socket, count)
+    res.on('close', () => this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1))
+    return count <= MAX_PIPELINED
+  }
+
+  #count(res: ServerResponse): void {
+    res.on('finish', () => {
+      this.#parts.metrics.count(RESPONSES, RESPONSES_HELP, { class: `${Math.floor(res.statusCode / 100)}xx` })
+    })
+  }
+}
+
+const RESPONSES = 'flatnet_ingress_responses_total'
+const RESPONSES_HELP = 'Answers to clients of ingress, by class of status'

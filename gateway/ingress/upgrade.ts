@@ -1,0 +1,44 @@
+/** After a 101: the two connections joined, each direction with its own end, until the last byte is through. */
+
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { responseHeaders, valuesOf } from './headers.ts'
+
+export interface JoinFacts {
+  readonly hostId: number
+  readonly client: Duplex
+  /** What the client has sent after its request. */
+  readonly clientHead: Buffer
+  readonly response: IncomingMessage
+  readonly container: Socket
+  /** What the container has sent after its 101. */
+  readonly containerHead: Buffer
+}
+
+/** Backpressure is pipe's; an error or an early close on one side ends the other at once. */
+export function join({ hostId, client, clientHead, response, container, containerHead }: JoinFacts): void {
+  client.write(head(response, hostId), 'latin1')
+  if (containerHead.length > 0) client.write(containerHead)
+  if (clientHead.length > 0) container.write(clientHead)
+  for (const [from, to] of [
+    [client, container],
+    [container, client],
+  ] as const) {
+    from.on('error', () => to.destroy())
+    from.on('close', () => {
+      // A proper end was passed on by pipe and may still be on its way out.
+      if (!from.readableEnded) to.destroy()
+    })
+    from.pipe(to)
+  }
+}
+
+function head(response: IncomingMessage, hostId: number): string {
+  const [protocol = ''] = valuesOf(response.rawHeaders, 'upgrade')
+  const headers = ['Connection', 'Upgrade', 'Upgrade', protocol]
+  headers.push(...responseHeaders({ rawHeaders: response.rawHeaders, hostId, trailersFit: false }))
+  let text = 'HTTP/1.1 101 Switching Protocols\r\n'
+  for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
+  return `${text}\r\n`
+}

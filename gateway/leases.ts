@@ -1,0 +1,130 @@
+/** The leases on disk as the gateway sees them: which are live, and what each attachment's assignment is. */
+
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isObject } from '../conf/reader.ts'
+import { type Ipv4, parseIpv4 } from '../core/addr.ts'
+import type { Assignment } from '../core/api.ts'
+import { attachmentKey } from '../core/attachment.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { assignmentOf } from '../ipam/assignment.ts'
+import type { Lease } from '../ipam/lease.ts'
+import { leaseProblem } from '../ipam/lease-check.ts'
+import { staleReason } from '../ipam/stale.ts'
+import { bootId } from '../kernel/boot.ts'
+import { hasCode } from '../kernel/durable.ts'
+
+export interface LeaseSnapshot {
+  /** Active, and their namespace is there. */
+  readonly live: readonly Lease[]
+  /** Being made: not shown, but the address is taken. */
+  readonly pending: readonly Lease[]
+  /** Their container is gone without a DEL; never shown. */
+  readonly stale: readonly Lease[]
+  /** Files that could not be read; what they hold is unknown, so nothing of their network is dropped. */
+  readonly unreadable: readonly { readonly network: string; readonly cause: unknown }[]
+}
+
+export interface LeaseSource {
+  /** One consistent reading; never throws for a missing folder. */
+  read(): Promise<LeaseSnapshot>
+}
+
+/** Reads `<dataDir>/ipam/<network>/<block>.json`. Files are replaced by rename, so each is whole. */
+export function diskLeases(dataDir: string): LeaseSource {
+  const root = join(dataDir, 'ipam')
+  return {
+    async read() {
+      const leases: Lease[] = []
+      const unreadable: { network: string; cause: unknown }[] = []
+      for (const network of await folders(root)) {
+        try {
+          leases.push(...(await readNetwork(join(root, network), network)))
+        } catch (cause) {
+          unreadable.push({ network, cause })
+        }
+      }
+      return { ...(await sorted(leases)), unreadable }
+    },
+  }
+}
+
+async function folders(root: string): Promise<string[]> {
+  try {
+    const entries = await readdir(root, { withFileTypes: true })
+    return entries.filter((e) => e.isDirectory()).map((e) => e.name)
+  } catch (err) {
+    if (hasCode(err, 'ENOENT')) return []
+    throw err
+  }
+}
+
+/** A block is `<first address>.json`; index, lock, temp files and blocks set aside are none. */
+const BLOCK_RE = /^(\d+\.\d+\.\d+\.\d+)\.json$/
+
+async function readNetwork(folder: string, network: string): Promise<Lease[]> {
+  const leases: Lease[] = []
+  for (const file of await readdir(folder)) {
+    const base = parseIpv4(BLOCK_RE.exec(file)?.[1] ?? '')
+    if (base === undefined) continue
+    try {
+      leases.push(...leasesIn(JSON.parse(await readFile(join(folder, file), 'utf8')), base, network, file))
+    } catch (err) {
+      if (!hasCode(err, 'ENOENT')) throw err
+    }
+  }
+  return leases
+}
+
+/** @throws {FlatnetError} STORE: what is broken is mended by the next container start, not by this reader */
+function leasesIn(block: unknown, base: Ipv4, network: string, file: string): Lease[] {
+  const leases = isObject(block) ? block['leases'] : undefined
+  if (!isObject(leases)) throw new FlatnetError('ERR_FLATNET_STORE', `${file} is not a block of leases`)
+  return Object.entries(leases).map(([ip, lease]) => {
+    const problem = leaseProblem(lease, ip, base, network)
+    if (problem !== undefined) throw new FlatnetError('ERR_FLATNET_STORE', `${file}: lease ${ip}: ${problem}`)
+    return lease as Lease
+  })
+}
+
+async function sorted(leases: readonly Lease[]): Promise<Omit<LeaseSnapshot, 'unreadable'>> {
+  const inodeOf = await inodesOf(leases)
+  const live: Lease[] = []
+  const pending: Lease[] = []
+  const stale: Lease[] = []
+  for (const lease of leases) {
+    if (staleReason(lease, bootId(), inodeOf) !== undefined) stale.push(lease)
+    else (lease.state === 'active' ? live : pending).push(lease)
+  }
+  return { live, pending, stale }
+}
+
+/** What staleReason asks, gathered beforehand: it is synchronous, and the daemon must not wait for a file system. */
+async function inodesOf(leases: readonly Lease[]): Promise<(path: string) => string | undefined> {
+  const inodes = new Map<string, string | undefined | Error>()
+  for (const { netns } of leases) {
+    if (netns === '' || inodes.has(netns)) continue
+    try {
+      const { dev, ino } = await stat(netns, { bigint: true })
+      inodes.set(netns, `${dev}:${ino}`)
+    } catch (err) {
+      inodes.set(netns, hasCode(err, 'ENOENT', 'ENOTDIR') ? undefined : (err as Error))
+    }
+  }
+  return (path) => {
+    const inode = inodes.get(path)
+    if (inode instanceof Error) throw inode
+    return inode
+  }
+}
+
+/** The leases of one attachment as one assignment; `ips` in the order of the blocks. */
+export function assignmentsOf(leases: readonly Lease[], hostId: number, prefixLen: number): Assignment[] {
+  const byKey = new Map<string, Assignment>()
+  for (const lease of leases) {
+    const one = assignmentOf(lease, hostId, prefixLen)
+    const other = byKey.get(attachmentKey(lease))
+    byKey.set(attachmentKey(lease), other === undefined ? one : { ...other, ips: [...other.ips, ...one.ips] })
+  }
+  return [...byKey.values()]
+}

@@ -1,0 +1,163 @@
+/** Keeps the registry equal to the leases on disk: at start, on change, every now and then, one run at a time. */
+
+import { type DaemonConf, isInSlice } from '../conf/daemon.ts'
+import { parseIpv4 } from '../core/addr.ts'
+import { attachmentKey, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES } from '../core/attachment.ts'
+import type { Clock, Millis } from '../core/clock.ts'
+import type { Log } from '../core/log.ts'
+import type { Lease } from '../ipam/lease.ts'
+import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './leases.ts'
+import { DELETE_GRACE_MS, difference } from './reconcile.ts'
+import type { Registry } from './registry.ts'
+
+/** Called with the live leases after each run; nftables and routes are put right here. Must be bounded in time. */
+export type Repair = (leases: readonly Lease[]) => Promise<void>
+
+export interface ReconcilerParts {
+  readonly conf: DaemonConf
+  readonly registry: Registry
+  readonly leases: LeaseSource
+  readonly clock: Clock
+  readonly log: Log
+  readonly repair?: Repair | undefined
+}
+
+export interface ReconcileReport {
+  /** ISO 8601, UTC. */
+  readonly at: string
+  readonly durationMs: Millis
+  readonly live: number
+  readonly stale: number
+  readonly put: number
+  readonly removed: number
+  /** Runs since start, and how many of them failed. */
+  readonly runs: number
+  readonly failures: number
+  /** Of the last run; absent when it went well. */
+  readonly problem?: string
+}
+
+/** Calls remembered for the order of things; older ones than the grace are dropped first. */
+const MAX_CALLS = 4096
+const MAX_KEY_LENGTH = MAX_NETWORK_BYTES + MAX_CONTAINER_ID_BYTES + 20
+
+export class Reconciler {
+  readonly #parts: ReconcilerParts
+  readonly #posted = new Map<string, Millis>()
+  readonly #deleted = new Map<string, Millis>()
+  #running: Promise<void> | undefined
+  #again = false
+  #report: ReconcileReport | undefined
+
+  constructor(parts: ReconcilerParts) {
+    this.#parts = parts
+  }
+
+  /** Undefined before the first run. */
+  get report(): ReconcileReport | undefined {
+    return this.#report
+  }
+
+  /** To be called before the registry is written by a call. */
+  notePosted(key: string): void {
+    this.#deleted.delete(key)
+    this.#note(this.#posted, key)
+  }
+
+  noteDeleted(key: string): void {
+    // Longer than any key of ours: it names nothing, and strangers' texts are not kept.
+    if (key.length > MAX_KEY_LENGTH) return
+    this.#posted.delete(key)
+    this.#note(this.#deleted, key)
+  }
+
+  /** Runs once more after a run in progress, however often it is asked: that run may have read the files too early. */
+  run(): Promise<void> {
+    if (this.#running !== undefined) {
+      this.#again = true
+      return this.#running
+    }
+    this.#running = this.#runs().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #runs(): Promise<void> {
+    do {
+      this.#again = false
+      await this.#once()
+    } while (this.#again)
+  }
+
+  async #once(): Promise<void> {
+    const { clock, leases, log, repair } = this.#parts
+    const readAt = clock.monotonic()
+    const last = this.#report
+    let counts = { live: last?.live ?? 0, stale: last?.stale ?? 0, put: 0, removed: 0 }
+    let problem: string | undefined
+    try {
+      const snapshot = await leases.read()
+      counts = this.#apply(snapshot, readAt)
+      if (snapshot.unreadable.length > 0) {
+        problem = `unreadable leases of network ${snapshot.unreadable.map((u) => u.network).join(', ')}`
+        log.error({ err: snapshot.unreadable[0]!.cause }, 'leases of a network were unreadable')
+      }
+      await repair?.(snapshot.live)
+    } catch (err) {
+      problem = err instanceof Error ? err.message : String(err)
+      log.error({ err }, 'reconcile failed')
+    }
+    this.#report = {
+      at: new Date(clock.now()).toISOString(),
+      durationMs: Math.round((clock.monotonic() - readAt) * 100) / 100,
+      ...counts,
+      runs: (last?.runs ?? 0) + 1,
+      failures: (last?.failures ?? 0) + (problem === undefined ? 0 : 1),
+      ...(problem !== undefined && { problem }),
+    }
+  }
+
+  #apply(
+    snapshot: LeaseSnapshot,
+    readAt: Millis,
+  ): { live: number; stale: number; put: number; removed: number } {
+    const { conf, registry, log } = this.#parts
+    const own = snapshot.live.filter((l) => isInSlice(conf.slice, parseIpv4(l.ip) ?? -1))
+    const { put, remove } = difference({
+      wanted: assignmentsOf(own, conf.hostId, conf.hostPrefix),
+      registered: registry.all(conf.hostId),
+      unreadable: new Set(snapshot.unreadable.map((u) => u.network)),
+      readAt,
+      postedAt: (key) => this.#posted.get(key),
+      deletedAt: (key) => this.#deleted.get(key),
+    })
+    // Removals first: an address may have gone from one to another.
+    for (const key of remove) {
+      registry.remove(key)
+      log.info({ attachment: key }, 'assignment without lease dropped')
+    }
+    for (const assignment of put) {
+      registry.put(assignment)
+      log.info(
+        { attachment: attachmentKey(assignment), lease: assignment.ips[0] },
+        'assignment taken from lease',
+      )
+    }
+    this.#forget(readAt)
+    return { live: own.length, stale: snapshot.stale.length, put: put.length, removed: remove.length }
+  }
+
+  #note(calls: Map<string, Millis>, key: string): void {
+    calls.delete(key)
+    calls.set(key, this.#parts.clock.monotonic())
+    const oldest = calls.keys().next().value
+    if (calls.size > MAX_CALLS && oldest !== undefined) calls.delete(oldest)
+  }
+
+  #forget(readAt: Millis): void {
+    for (const calls of [this.#posted, this.#deleted]) {
+      for (const [key, at] of calls) if (at + DELETE_GRACE_MS <= readAt) calls.delete(key)
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/** The gateway's Unix socket: claimed without a gap, one gateway at a time, unlinked only while it is still ours. */
+
+import { once } from 'node:events'
+import { chmod, chown, mkdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import type { Server } from 'node:http'
+import { connect } from 'node:net'
+import { dirname } from 'node:path'
+import type { DaemonConf } from '../conf/daemon.ts'
+import { FlatnetError } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
+import { hasCode } from '../kernel/durable.ts'
+
+/** A gateway that is there answers a connect at once; one whose queue is full for this long is there as well. */
+const PROBE_MS = 1000
+/** For API calls under way when the gateway stops; the plugin waits for 300 ms at most. */
+const CLOSE_MS = 1000
+
+/** @throws {FlatnetError} ERR_FLATNET_IO when another gateway listens there */
+export async function refuseSecondGateway(path: string): Promise<void> {
+  if (await answers(path)) {
+    throw new FlatnetError(
+      'ERR_FLATNET_IO',
+      `another gateway listens on ${path}: stop it first, or set api.socket to another path`,
+    )
+  }
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ path })
+    const timer = setTimeout(() => settle(() => resolve(true)), PROBE_MS)
+    const settle = (then: () => void): void => {
+      clearTimeout(timer)
+      socket.destroy()
+      then()
+    }
+    socket.on('connect', () => settle(() => resolve(true)))
+    socket.on('error', (err) => {
+      // ENOTSOCK: a plain file is in the way, which a rename would silently destroy.
+      if (hasCode(err, 'ENOENT', 'ECONNREFUSED')) settle(() => resolve(false))
+      else if (hasCode(err, 'EAGAIN')) settle(() => resolve(true))
+      else settle(() => reject(notOurs(path, err)))
+    })
+  })
+}
+
+const notOurs = (path: string, cause: unknown): FlatnetError =>
+  new FlatnetError(
+    'ERR_FLATNET_IO',
+    `cannot use ${path} as the gateway's socket: remove it, or set api.socket`,
+    { cause },
+  )
+
+/**
+ * Listens under a temporary name, sets owner and mode, and renames over a left-over of a killed gateway: no moment
+ * without a socket or with wrong permissions. libuv unlinks the name it was bound to, so never a successor's socket.
+ */
+export class ApiSocket {
+  readonly #conf: DaemonConf['api']
+  readonly #make: () => Server
+  readonly #log: Log
+  #server: Server | undefined
+  /** `<dev>:<ino>` of what we put there. */
+  #inode: string | undefined
+
+  constructor(conf: DaemonConf['api'], make: () => Server, log: Log) {
+    this.#conf = conf
+    this.#make = make
+    this.#log = log
+  }
+
+  /** @throws {FlatnetError} ERR_FLATNET_IO */
+  async open(): Promise<void> {
+    const { socket: path, group } = this.#conf
+    const gid = group === undefined ? undefined : await groupId(group)
+    await makeFolder(dirname(path), gid)
+    await refuseSecondGateway(path)
+    await refusePlainFile(path)
+    const temp = `${path}.${process.pid}`
+    await unlink(temp).catch(() => {})
+    const server = this.#make()
+    server.listen({ path: temp })
+    await once(server, 'listening')
+    server.on('error', (err) => this.#log.error({ err }, 'api listener failed'))
+    this.#server = server
+    await chmod(temp, 0o660)
+    if (gid !== undefined) await chown(temp, -1, gid)
+    this.#inode = await inodeOf(temp)
+    await rename(temp, path)
+  }
+
+  /** Puts the socket back when somebody has deleted it, for example a cleaner of /run. Never takes another gateway's. */
+  async ensure(): Promise<void> {
+    const { socket: path } = this.#conf
+    if (this.#server === undefined || (await inodeOf(path)) === this.#inode) return
+    const before = this.#server
+    try {
+      await this.open()
+      before.close()
+      this.#log.warn({ endpoint: path }, 'api socket was gone and made again')
+    } catch (err) {
+      this.#log.error({ err, endpoint: path }, 'api socket was lost')
+    }
+  }
+
+  /** Unlinks it when it is still ours. Calls under way are small and end by themselves; events were ended before. */
+  async close(): Promise<void> {
+    const server = this.#server
+    if (server === undefined) return
+    this.#server = undefined
+    if ((await inodeOf(this.#conf.socket)) === this.#inode) await unlink(this.#conf.socket).catch(() => {})
+    const closed = once(server, 'close')
+    server.close()
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
+    await closed
+    clearTimeout(timer)
+  }
+}
+
+async function inodeOf(path: string): Promise<string | undefined> {
+  const there = await stat(path, { bigint: true }).catch(() => undefined)
+  return there === undefined ? undefined : `${there.dev}:${there.ino}`
+}
+
+async function makeFolder(path: string, gid: number | undefined): Promise<void> {
+  const made = await mkdir(path, { recursive: true, mode: 0o750 })
+  if (made !== undefined && gid !== undefined) await chown(path, -1, gid)
+}
+
+async function refusePlainFile(path: string): Promise<void> {
+  const there = await stat(path).catch(() => undefined)
+  if (there !== undefined && !there.isSocket()) throw notOurs(path, new Error('it is not a socket'))
+}
+
+/** From /etc/group; getgrnam(3) has no counterpart in Node. */
+async function groupId(name: string): Promise<number> {
+  const line = (await readFile('/etc/group', 'utf8')).split('\n').find((l) => l.startsWith(`${name}:`))
+  const gid = Number(line?.split(':')[2] ?? Number.NaN)
+  if (Number.isInteger(gid)) return gid
+  throw new FlatnetError(
+    'ERR_FLATNET_CONFIG',
+    `api.group is ${name}: no such group, make it with groupadd ${name}`,
+  )
+}

@@ -1,0 +1,88 @@
+/** `GET /v1/status`: what somebody who asks "is it well?" wants to know. */
+
+import type { Server } from 'node:http'
+import type { DaemonConf } from '../conf/daemon.ts'
+import { formatPrefix } from '../core/addr.ts'
+import type { PathInfo } from '../core/api.ts'
+import type { Clock, Millis } from '../core/clock.ts'
+import type { PathTable } from './paths/table.ts'
+import type { ReconcileReport, Reconciler } from './reconciler.ts'
+import type { Registry } from './registry.ts'
+
+export interface Status {
+  readonly hostId: number
+  /** Of Flatnet; absent when the caller of the daemon gave none. */
+  readonly version?: string
+  readonly pid: number
+  /** `10.100.0.0/16` */
+  readonly supernet: string
+  /** `10.100.1.0/24` */
+  readonly slice: string
+  readonly epoch: number
+  readonly seq: number
+  /** ISO 8601, UTC. */
+  readonly startedAt: string
+  readonly uptimeMs: Millis
+  readonly assignments: number
+  /** null: switched off. */
+  readonly ingress: { readonly address: string; readonly port: number; readonly connections: number } | null
+  /** null: not yet. */
+  readonly reconcile: ReconcileReport | null
+  readonly paths: readonly PathInfo[]
+  readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
+}
+
+export interface ListeningIngress {
+  readonly address: string
+  readonly port: number
+  readonly server: Server
+}
+
+export interface StatusFacts {
+  readonly conf: DaemonConf
+  readonly clock: Clock
+  readonly epoch: number
+  readonly version?: string
+  readonly startedAt: number
+  readonly registry: Registry
+  readonly reconciler: Reconciler
+  readonly paths: PathTable
+  readonly ingress: ListeningIngress | undefined
+}
+
+export async function statusOf({
+  conf,
+  clock,
+  epoch,
+  version,
+  startedAt,
+  registry,
+  reconciler,
+  paths,
+  ingress,
+}: StatusFacts): Promise<Status> {
+  const { rss, heapUsed } = process.memoryUsage()
+  return {
+    hostId: conf.hostId,
+    ...(version !== undefined && { version }),
+    pid: process.pid,
+    supernet: formatPrefix(conf.supernet),
+    slice: formatPrefix(conf.slice),
+    epoch,
+    seq: registry.version(conf.hostId)?.seq ?? 0,
+    startedAt: new Date(startedAt).toISOString(),
+    uptimeMs: Math.max(0, Math.round(clock.now() - startedAt)),
+    assignments: registry.size,
+    ingress:
+      ingress === undefined
+        ? null
+        : { address: ingress.address, port: ingress.port, connections: await connectionsOf(ingress.server) },
+    reconcile: reconciler.report ?? null,
+    paths: paths.all(),
+    memory: { rssBytes: rss, heapUsedBytes: heapUsed },
+  }
+}
+
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_err, count) => resolve(count ?? 0)))
+}
