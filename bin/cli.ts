@@ -23,6 +23,11 @@ const COMMANDS: readonly {
     load: async () => (await import('./cli/uninstall.ts')).uninstallCommand,
   },
   {
+    name: 'gateway',
+    describe: 'Run the gateway of this host; the systemd unit does',
+    load: async () => (await import('./cli/gateway.ts')).gatewayCommand,
+  },
+  {
     name: 'status',
     describe: "Show the state of this host's gateway and its paths to other hosts",
     load: async () => (await import('./cli/status.ts')).statusCommand,

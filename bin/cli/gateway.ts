@@ -1,10 +1,36 @@
 /** `flatnet gateway`: runs the daemon of this host until SIGTERM or SIGINT. */
 import { DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
-import { systemClock } from '../../core/clock.ts'
+import { nftTemplate } from '../../conf/templates.ts'
+import { parsePrefix4 } from '../../core/addr.ts'
+import type { Log } from '../../core/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { openLog } from '../../gateway/log.ts'
+import type { Repair } from '../../gateway/reconciler.ts'
+import { listRecords } from '../../ipam/networks.ts'
+import { repairRules } from '../../kernel/repair.ts'
+import type { NetworkRules } from '../../kernel/rules.ts'
 import { version } from '../version.ts'
 import { command } from './command.ts'
+
+/** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
+function rulesOf(dataDir: string): NetworkRules[] {
+  return listRecords(dataDir).flatMap(({ bridge, supernet, masquerade }) => {
+    const prefix = parsePrefix4(supernet)
+    if (bridge === undefined || prefix === undefined) return []
+    return [{ bridge, supernet: prefix, masquerade, lockPath: `${dataDir}/rules.lock` }]
+  })
+}
+
+/** After each reconcile: what a firewall reload flushed is put back. Before the first container there is nothing to do. */
+function repairOf(dataDir: string, log: Log): Repair {
+  return async (leases) => {
+    const networks = rulesOf(dataDir)
+    if (networks.length === 0) return
+    const { errors, networks: repaired, published, removed } = repairRules(networks, leases, nftTemplate)
+    for (const err of errors) log.error({ err }, 'rules could not be repaired')
+    if (repaired + published + removed > 0) log.warn({}, 'rules were missing or stale and were repaired')
+  }
+}
 
 export const gatewayCommand = command({
   options: {
@@ -21,7 +47,12 @@ export const gatewayCommand = command({
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
     const { log, close } = openLog(conf.log)
     try {
-      await runGateway(conf, { signal: stop.signal, log, clock: systemClock, version: version() })
+      await runGateway(conf, {
+        signal: stop.signal,
+        log,
+        version: version(),
+        repair: repairOf(conf.dataDir, log),
+      })
       return 0
     } finally {
       close()

@@ -1,7 +1,6 @@
 /** `flatnet gc`: gives back what containers left behind that went without a DEL: leases, links and published ports. */
-import { linkByName } from 'netlink-ts/route/link.ts'
+import { linkList } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { parseAlias } from '../../core/attachment.ts'
 import { systemClock } from '../../core/clock.ts'
 import { silentLog } from '../../core/log.ts'
 import { collectStale, list, listNetworks } from '../../ipam/inventory.ts'
@@ -9,6 +8,7 @@ import type { Lease } from '../../ipam/lease.ts'
 import { isReclaimable, type LiveFacts, staleReason } from '../../ipam/stale.ts'
 import { openStore } from '../../ipam/store.ts'
 import { unpublishWhere } from '../../kernel/ports.ts'
+import { removeStale } from '../../kernel/repair.ts'
 import { withdrawQuietly } from '../../plugin/del.ts'
 import { liveFacts } from '../../plugin/state.ts'
 import { teardown } from '../../plugin/teardown.ts'
@@ -71,15 +71,15 @@ async function collectNetwork(
   return result
 }
 
-/** Elements of published ports whose owner's interface is gone or somebody else's. */
+/** Elements of published ports whose owner, a host interface, is gone. */
 function collectPorts(host: NetlinkSocket, isDryRun: boolean): number {
+  if (!isDryRun) return removeStale(host)
+  const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
   let gone = 0
-  const isGone = (owner: string): boolean => {
-    const isOrphan = parseAlias(linkByName(host, owner)?.alias ?? '') === undefined
-    if (isOrphan) gone++
-    return isOrphan && !isDryRun
-  }
-  unpublishWhere(isGone)
+  unpublishWhere((owner) => {
+    if (!names.has(owner)) gone++
+    return false
+  })
   return gone
 }
 

@@ -1,6 +1,7 @@
 /** `flatnet uninstall`: takes away what install and running made, and nothing else. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { listRecords } from '../../ipam/networks.ts'
 import { type Context, command } from './command.ts'
 import type { Host } from './host.ts'
 import { runJson } from './host.ts'
@@ -52,6 +53,13 @@ function stopService(host: Host, changes: Changes, made: readonly Made[]): void 
   const ran = host.run('systemctl', ['is-active', '--quiet', 'flatnet-gateway.service'])
   const verb = ran?.code === 0 ? ['disable', '--now', '--quiet'] : ['disable', '--quiet']
   changes.run('systemctl disable --now flatnet-gateway', 'systemctl', ...verb, 'flatnet-gateway.service')
+}
+
+/** Of the conflists, and of networks that were used here and whose conflist is gone. */
+function bridgesOf({ networks, dataDirs }: Places): string[] {
+  const configured = networks.flatMap((n) => (n.conf.role === 'plugin' ? [n.conf.bridge] : []))
+  const recorded = dataDirs.flatMap((dir) => listRecords(dir).flatMap((r) => r.bridge ?? []))
+  return [...new Set([...configured, ...recorded])]
 }
 
 /** The table, and the bridges that no container is on. The containers' own links go with their namespaces. */
@@ -106,8 +114,7 @@ async function uninstall(
   if (manifest === undefined)
     changes.tell('note', `no ${manifestPath(args.config)}`, 'looking in the usual places')
   stopService(host, changes, made)
-  const bridges = places.networks.filter((n) => n.conf.role === 'plugin').map((n) => n.conf.bridge)
-  removeKernelObjects(host, changes, [...new Set(bridges)])
+  removeKernelObjects(host, changes, bridgesOf(places))
   removeMade(host, changes, args.config, made, args.purge)
   const dropIn = join(args.containersDir, DROP_IN)
   if (manifest === undefined && host.read(dropIn) === DROP_IN_TEXT) changes.remove(dropIn)

@@ -1,9 +1,9 @@
 /** Doctor, the CNI side: conflists that are valid and still there, and the plugin that they name. */
 import { join } from 'node:path'
 import { formatPrefix } from '../../../core/addr.ts'
+import { overlapping } from '../../../ipam/overlaps.ts'
 import type { Host } from '../host.ts'
 import type { BrokenConflist, FlatnetNetwork } from '../networks.ts'
-import { cidrsOverlap } from '../ranges.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 export interface ConflistFacts {
@@ -125,7 +125,7 @@ function judgePairs(f: ConflistFacts): Check[] {
       } else if (
         a.slice &&
         b.slice &&
-        cidrsOverlap(formatPrefix(a.slice.prefix), formatPrefix(b.slice.prefix))
+        overlapping(a.slice.prefix, [{ name: b.name, prefix: b.slice.prefix }]).length > 0
       ) {
         checks.push(
           fail(

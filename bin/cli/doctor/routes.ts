@@ -1,8 +1,8 @@
 /** Doctor, addresses: routes and VPNs that overlap the supernet, the bridge's own address, and MTUs. */
-import { formatPrefix } from '../../../core/addr.ts'
+import { formatPrefix, type Prefix4, parseCidr4, prefixBase } from '../../../core/addr.ts'
+import { overlapping } from '../../../ipam/overlaps.ts'
 import { type Host, runJson } from '../host.ts'
 import { bridgeCidr, type FlatnetNetwork } from '../networks.ts'
-import { cidrsOverlap } from '../ranges.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 export interface Route {
@@ -57,41 +57,47 @@ function vpnOf(dev: string): string {
   return ''
 }
 
+/** `10.0.0.0/8` or one address; undefined for `default` and for IPv6. */
+function prefixOf(dst: string): Prefix4 | undefined {
+  const cidr = parseCidr4(dst.includes('/') ? dst : `${dst}/32`)
+  return cidr && { base: prefixBase(cidr.ip, cidr.prefixLen), prefixLen: cidr.prefixLen }
+}
+
+const describe = ({ dst, dev, type }: Route): string =>
+  dev === undefined ? `${dst} (${type ?? 'route'})` : `${dst} dev ${dev}${vpnOf(dev)}`
+
+/** Routes of others. A VPN that takes everything routes the two halves of the Internet: no claim on any one network. */
+function foreignRoutes(f: RouteFacts, bridge: string): { name: string; prefix: Prefix4 }[] {
+  return (f.routes ?? []).flatMap((r) => {
+    const prefix = prefixOf(r.dst)
+    if (prefix === undefined || prefix.prefixLen < 2 || r.type === 'broadcast') return []
+    if (r.dev !== undefined && [bridge, ...OUR_DEVICES].includes(r.dev)) return []
+    return [{ name: describe(r), prefix }]
+  })
+}
+
 function judgeOverlap(f: RouteFacts, n: FlatnetNetwork): Check {
   const supernet = formatPrefix(n.conf.ipam.supernet)
-  const ours = [n.conf.bridge, ...OUR_DEVICES]
-  const clash = (f.routes ?? []).filter(
-    (r) =>
-      r.dst !== 'default' &&
-      r.dst !== '0.0.0.0/0' &&
-      r.type !== 'broadcast' &&
-      !(r.dev !== undefined && ours.includes(r.dev)) &&
-      cidrsOverlap(r.dst, supernet),
-  )
-  // A VPN that takes everything says so with the two halves of the Internet, which is no claim on our network.
-  const claims = clash.filter((r) => r.dst !== '0.0.0.0/1' && r.dst !== '128.0.0.0/1')
-  if (claims.length === 0) return ok('route-overlap', `no other route leads into ${supernet}`)
-  const named = claims
-    .slice(0, 4)
-    .map((r) => `${r.dst} ${r.dev === undefined ? (r.type ?? '') : `dev ${r.dev}${vpnOf(r.dev)}`}`)
-  const more = claims.length > 4 ? ` and ${claims.length - 4} more` : ''
+  const foreign = foreignRoutes(f, n.conf.bridge)
+  const clash = [...new Set(overlapping(n.conf.ipam.supernet, foreign).map((r) => r.name))]
+  if (clash.length === 0) return ok('route-overlap', `no other route leads into ${supernet}`)
+  const more = clash.length > 4 ? ` and ${clash.length - 4} more` : ''
   return fail(
     'route-overlap',
-    `${supernet} of ${n.name} overlaps ${named.join(', ')}${more}`,
+    `${supernet} of ${n.name} overlaps ${clash.slice(0, 4).join(', ')}${more}`,
     'the longer prefix wins: either containers or what that route leads to cannot be reached',
-    `choose a supernet that is free on every host and VPN: flatnet install --supernet 10.${pickFree(f)}.0.0/16 ` +
+    `choose a supernet that is free on every host and VPN: flatnet install --supernet ${freeSupernet(foreign)} ` +
       '(before the first container runs; every host of a cluster has the same)',
   )
 }
 
-/** A second octet of 10/8 that no route of this host uses. */
-function pickFree(f: RouteFacts): number {
-  const used = (octet: number): boolean =>
-    (f.routes ?? []).some(
-      (r) => /\./.test(r.dst) && !r.dst.endsWith('/1') && cidrsOverlap(r.dst, `10.${octet}.0.0/16`),
-    )
-  for (let octet = 100; octet < 255; octet++) if (!used(octet)) return octet
-  return 99
+/** The first 10.x.0.0/16 that no route of this host uses. */
+function freeSupernet(foreign: readonly { name: string; prefix: Prefix4 }[]): string {
+  for (let octet = 100; octet < 255; octet++) {
+    const prefix = { base: 0x0a000000 + octet * 0x10000, prefixLen: 16 }
+    if (overlapping(prefix, foreign).length === 0) return formatPrefix(prefix)
+  }
+  return '172.30.0.0/16'
 }
 
 function judgeBridge(f: RouteFacts, n: FlatnetNetwork): Check[] {

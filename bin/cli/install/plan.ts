@@ -7,10 +7,10 @@ import { isObject, type JsonObject } from '../../../conf/reader.ts'
 import { daemonTemplate, unitTemplate } from '../../../conf/templates.ts'
 import { formatPrefix } from '../../../core/addr.ts'
 import { NAME_RE } from '../../../core/attachment.ts'
+import { overlapping } from '../../../ipam/overlaps.ts'
 import { sliceOf } from '../../../ipam/slice.ts'
 import type { Host } from '../host.ts'
 import { findNetworks } from '../networks.ts'
-import { cidrsOverlap } from '../ranges.ts'
 import { type Conflist, desiredConflist, differences, type NetworkOptions } from './conflist.ts'
 import { type Manifest, stateOf } from './manifest.ts'
 
@@ -172,7 +172,9 @@ function neighbours(host: Host, o: InstallOptions, desired: Conflist): string[] 
       if (n.name === o.network)
         return [`${n.file} has a network ${n.name} already: delete it, or choose --network`]
       const isShared =
-        slice.ok && n.slice && cidrsOverlap(formatPrefix(slice.slice.prefix), formatPrefix(n.slice.prefix))
+        slice.ok &&
+        n.slice &&
+        overlapping(slice.slice.prefix, [{ name: n.name, prefix: n.slice.prefix }]).length > 0
       const clash = isShared
         ? [
             `network ${n.name} in ${n.file} gives out ${formatPrefix(n.slice.prefix)} too: choose --host-id or --supernet`,
