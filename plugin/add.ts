@@ -7,6 +7,7 @@ import { nftTemplate } from '../conf/templates.ts'
 import { hostIfname } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
+import { mark } from '../core/trace.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
 import { type Acquired, acquire, activate, find, type LeaseRequest, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
@@ -39,11 +40,13 @@ import { readWanted, type Wanted } from './wanted.ts'
 
 export async function add(context: Context): Promise<Output> {
   const { conf, env, slice } = context
+  mark('load ADD')
   const wanted = readWanted(conf, readCniArgs(env.args))
   const prev = readPrevResult(conf.prevResult)
   if (slice === undefined) throw new FlatnetError('ERR_FLATNET_INTERNAL', 'ADD ran without a slice')
   using netns = enterable(env.netns)
   ensureNetwork(conf.dataDir, recordOf(conf, slice))
+  mark('namespace and network record')
   return conf.role === 'ipam'
     ? addAddress(context, slice, wanted, netns)
     : attach(context, slice, wanted, netns, prev)
@@ -75,6 +78,7 @@ function attach(
   using host = NetlinkSocket.open(NETLINK_ROUTE)
   using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
   const store = storeOf(context, host)
+  mark('netlink sockets')
   if (find(store, context.attachment) === undefined) {
     // Also for a lease of ours, but there the lease's own check has the better words.
     refuseExisting(container, context.attachment.ifname, netnsPath(context))
@@ -82,9 +86,12 @@ function attach(
   const undo = new Undo()
   try {
     const acquired = lease(context, store, host, requestOf(context, slice, wanted, netns), undo)
+    mark('lease')
     const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
     const bridge = wire(context, { host, container }, netns, plan, acquired, undo)
+    mark('ports')
     activate(store, context.attachment)
+    mark('lease active')
     return outputOf(context, plan, bridge, acquired.lease, prev)
   } catch (err) {
     const failed = undo.rollback(context.log)
@@ -152,11 +159,17 @@ function wire(
   undo: Undo,
 ): Link {
   refuseExisting(container, plan.ifname, netnsPath(context))
+  mark('plan')
   const bridge = ensureBridge(host, plan, undo)
+  mark('bridge')
   ensureRules(rulesOf(context), nftTemplate)
+  mark('rules')
   createVeth(host, netns.fd, bridge, plan, undo)
+  mark('veth')
   configureContainer(container, netns.fd, plan)
+  mark('container')
   openPort(host, plan)
+  mark('bridge port')
   const ports = acquired.lease.ports ?? []
   undo.push('published ports', () => unpublishPorts(ports, plan.hostIfname))
   publishPorts(host, ports, plan.ip, plan.hostIfname)

@@ -5,6 +5,7 @@ import type { Attachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import { mark } from '../core/trace.ts'
 import { release } from '../ipam/ipam.ts'
 import { withdraw } from '../registrar/assignments.ts'
 import type { Endpoint } from '../registrar/exchange.ts'
@@ -21,8 +22,11 @@ export async function del(context: Context): Promise<void> {
     release(storeOf(context, undefined), attachment, systemClock)
     return
   }
+  mark('load DEL')
   await withdrawQuietly(conf.registrar, attachment, log)
+  mark('registration')
   using host = NetlinkSocket.open(NETLINK_ROUTE)
+  mark('netlink socket')
   const errors = teardown(host, storeOf(context, host), attachment)
   throwAll(errors, log)
   log.info({}, 'attachment deleted')

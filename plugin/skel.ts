@@ -2,6 +2,7 @@
 
 import { readSync, writeSync } from 'node:fs'
 import { toCniError } from '../core/errors.ts'
+import { mark } from '../core/trace.ts'
 import type { Context } from './context.ts'
 import { type Env, readEnv } from './env.ts'
 import { CURRENT_VERSION, SUPPORTED_VERSIONS, versionForError } from './versions.ts'
@@ -20,9 +21,11 @@ const MAX_STDIN_BYTES = 16 * 1024 * 1024
 export async function main(io: Io): Promise<number> {
   let version: unknown
   try {
+    mark('runtime and entry')
     const env = readEnv(io.env)
     if (env.verb === 'VERSION') return printVersion()
     const stdin = readStdin()
+    mark('stdin')
     version = guessVersion(stdin)
     await run(env, stdin)
     return 0
@@ -35,9 +38,12 @@ export async function main(io: Io): Promise<number> {
 async function run(env: Env, stdin: string): Promise<void> {
   const { readContext } = await import('./context.ts')
   const context = readContext(env, stdin, process.stderr.isTTY === true)
+  mark('configuration')
   const output = await dispatch(context)
   if (output !== undefined) print(output.text)
+  mark('result')
   await output?.after()
+  mark('after')
 }
 
 /** ADD's result, and what is done once the runtime has it. */

@@ -4,6 +4,7 @@ import { linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Attachment, hostIfname, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
+import { mark } from '../core/trace.ts'
 import { find, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import type { Store } from '../ipam/store.ts'
@@ -16,7 +17,9 @@ export function teardown(host: NetlinkSocket, store: Store, attachment: Attachme
   const errors: Error[] = []
   const step = <T>(what: string, run: () => T): T | undefined => {
     try {
-      return run()
+      const result = run()
+      mark(what)
+      return result
     } catch (cause) {
       errors.push(new Error(`${what} of ${attachment.containerId}`, { cause }))
       return undefined
