@@ -1,5 +1,5 @@
 /** Puts a block together again when its file is unreadable or gone: from what is whole in it, the kernel and the keys. */
-import { copyFileSync, linkSync, renameSync } from 'node:fs'
+import { copyFileSync, existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import { formatIpv4, type Ipv4, macOf, parseIpv4 } from '../core/addr.ts'
 import { hostIfname, sameAttachment } from '../core/attachment.ts'
 import { hasCode } from '../kernel/durable.ts'
@@ -29,15 +29,24 @@ export function recoverBlock(store: Store, base: Ipv4, cause: Cause): Block {
   }
   for (const lease of cause?.salvage ?? []) add(lease)
   for (const lease of fromKernel(store, base)) add(lease)
-  if (keysBoot !== undefined) {
-    for (const key of store.keys.all()) if (blockBaseOf(key.ip) === base) add(fromKey(store, key, keysBoot))
+  for (const key of store.keys.all()) {
+    if (blockBaseOf(key.ip) === base) add(fromKey(store, key, keysBoot ?? store.bootId))
   }
   const db = openBlock(path, base, store.network)
   Object.assign(db.data.leases, Object.fromEntries(leases))
   if (keysBoot === undefined) db.data.unsure = store.bootId
   const setAside = cause === undefined ? undefined : putAside(path)
-  for (const lease of leases.values()) store.keys.set(lease, parseIpv4(lease.ip) ?? base)
-  db.write()
+  for (const lease of leases.values()) {
+    // A key that leads elsewhere is of a newer lease of the attachment.
+    if (store.keys.ipOf(lease) === undefined) store.keys.set(lease, parseIpv4(lease.ip) ?? base)
+  }
+  try {
+    db.write()
+  } catch (err) {
+    // The file still has its own name: without this every attempt on a full disk would leave another.
+    if (setAside !== undefined && existsSync(path)) unlinkSync(setAside)
+    throw err
+  }
   report(store, path, setAside, cause, leases.size)
   return db.data
 }

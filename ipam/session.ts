@@ -1,6 +1,6 @@
 /** The store while its lock is held: blocks, keys and index kept in step, in an order that any kill -9 leaves sound. */
 import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
-import { type Attachment, sameAttachment } from '../core/attachment.ts'
+import { type Attachment, attachmentKey, sameAttachment } from '../core/attachment.ts'
 import type { Millis } from '../core/clock.ts'
 import { sweepTemps } from '../kernel/durable.ts'
 import { BLOCK_SIZE, type Block, type BlockDb, BrokenBlock, blockBaseOf, openBlock } from './block.ts'
@@ -34,6 +34,7 @@ export class Session {
     const boot = store.keys.boot()
     if (boot === store.bootId) return
     sweepTemps(store.folder)
+    this.dropIndex()
     if (boot === undefined) {
       store.keys.begin()
       this.#adopt()
@@ -41,30 +42,36 @@ export class Session {
     // Read, and if need be recovered with the help of the old keys, before the keys are touched.
     const leases = this.all().sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt))
     store.keys.begin()
-    const wanted = new Map(leases.map((lease) => [`${lease.containerId}:${lease.ifname}`, lease]))
+    const wanted = new Map(leases.map((lease) => [attachmentKey(lease), lease]))
     for (const key of store.keys.all()) {
-      const lease = wanted.get(`${key.containerId}:${key.ifname}`)
+      const name = attachmentKey({ ...key, network: store.network })
+      const lease = wanted.get(name)
       if (lease === undefined) store.keys.drop(key)
-      else if (lease.ip === formatIpv4(key.ip)) wanted.delete(`${key.containerId}:${key.ifname}`)
+      else if (lease.ip === formatIpv4(key.ip)) wanted.delete(name)
     }
     for (const lease of wanted.values()) store.keys.set(lease, ipv4(lease.ip))
-    this.dropIndex()
     store.keys.sign(store.bootId)
   }
 
-  /** A store without keys is new or was lost: what lives in the kernel and has no lease gets its lease back. */
+  /**
+   * A store whose keys are not signed is new, or was lost in part or whole. Keys that are left show which blocks should
+   * be there; what lives in the kernel and has no lease gets its lease back. A crash here starts over: nothing is signed.
+   */
   #adopt(): void {
-    const known = this.all()
+    for (const key of this.store.keys.all()) this.block(blockBaseOf(key.ip))
+    const taken = new Set(this.all().flatMap((lease) => [lease.ip, attachmentKey(lease)]))
+    const changed = new Set<BlockDb>()
     for (const lease of this.store.rebuild()) {
-      if (known.some((other) => other.ip === lease.ip || sameAttachment(other, lease))) continue
-      const ip = parseIpv4(lease.ip)
-      if (ip === undefined || leaseProblem(lease, lease.ip, blockBaseOf(ip), this.store.network)) continue
-      this.#db(blockBaseOf(ip)).update((block) => {
-        block.leases[lease.ip] = lease
-        delete block.released[lease.ip]
-      })
-      known.push(lease)
+      const base = blockBaseOf(parseIpv4(lease.ip) ?? 0)
+      if (taken.has(lease.ip) || taken.has(attachmentKey(lease))) continue
+      if (leaseProblem(lease, lease.ip, base, this.store.network) !== undefined) continue
+      taken.add(lease.ip).add(attachmentKey(lease))
+      const db = this.#db(base)
+      db.data.leases[lease.ip] = lease
+      delete db.data.released[lease.ip]
+      changed.add(db)
     }
+    for (const db of changed) db.write()
   }
 
   /** The block as it is on disk, made whole first when it is not. */

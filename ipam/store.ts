@@ -102,7 +102,7 @@ const WAY_OUT: Readonly<Record<string, string>> = {
   EDQUOT: 'disk quota exceeded; free some space, the leases on disk are whole',
   EROFS: 'the file system is read-only; remount it writable or set dataDir to a writable folder',
   EACCES: 'permission denied; Flatnet runs as root, so look at security modules and at the owner of dataDir',
-  EPERM: 'not permitted; look at immutable flags (lsattr) and at security modules',
+  EPERM: 'not permitted; look at immutable flags (lsattr) and security modules; dataDir needs symbolic links',
   EIO: 'the device has an I/O error; see the kernel log',
   ENOTDIR: 'a part of the path is not a folder; move that file away',
 }
@@ -113,7 +113,7 @@ export function guarded<T>(store: Store, fn: () => T): T {
     return fn()
   } catch (err) {
     if (!(err instanceof Error) || err instanceof FlatnetError || !('syscall' in err)) throw err
-    const code = 'code' in err && typeof err.code === 'string' ? err.code : 'unknown error'
+    const code = errnoOf(err)
     const path = 'path' in err && typeof err.path === 'string' ? err.path : store.folder
     throw new FlatnetError(
       'ERR_FLATNET_STORE',
@@ -121,4 +121,10 @@ export function guarded<T>(store: Store, fn: () => T): T {
       { cause: err, facts: { path, errno: code } },
     )
   }
+}
+
+/** `ENOSPC`: node:fs has it as `code`, netlink-ts/libc as `errnoName`. */
+function errnoOf(err: Error): string {
+  if ('errnoName' in err && typeof err.errnoName === 'string') return err.errnoName
+  return 'code' in err && typeof err.code === 'string' ? err.code : 'unknown error'
 }
