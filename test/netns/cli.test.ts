@@ -1,0 +1,168 @@
+/** The command line on a machine of its own: install, run, look, collect, uninstall; nothing may be left. */
+import { join } from 'node:path'
+import t from 'tap'
+import { cliExecutable } from '../helpers/executable.ts'
+import { type Background, type Machine, machine } from '../helpers/machine.ts'
+import { needsRoot } from '../helpers/netns.ts'
+import { waitFor } from '../helpers/wait.ts'
+
+const { path: flatnet } = cliExecutable()
+const INSTALL = ['install', '--no-service', '--cni-bin-dir', '/opt/cni/bin', '--listen', '127.0.0.1:8080']
+
+const CONFIG = '/etc/flatnet/flatnet.yaml'
+const CONFLIST = '/etc/cni/net.d/flatnet.conflist'
+const ID = 'c'.repeat(64)
+
+/** What the runtime would pipe into the plugin: the entry with the list's name and version. */
+async function cni(m: Machine, verb: string, extra: Record<string, string> = {}) {
+  const list = JSON.parse(await m.exec('cat', CONFLIST))
+  const input = JSON.stringify({ ...list.plugins[0], name: list.name, cniVersion: list.cniVersion })
+  const env = {
+    CNI_COMMAND: verb,
+    CNI_CONTAINERID: ID,
+    CNI_IFNAME: 'eth0',
+    CNI_NETNS: '/run/netns/web',
+    CNI_PATH: '/opt/cni/bin',
+    CNI_ARGS: 'IgnoreUnknown=1;K8S_POD_NAME=web',
+    ...extra,
+  }
+  const ran = await m.run(['/opt/cni/bin/flatnet'], { input, env })
+  if (ran.rc !== 0) throw new Error(`${verb}: ${ran.stdout}`)
+  return ran
+}
+
+async function startGateway(m: Machine): Promise<Background> {
+  const gateway = await m.start([flatnet, 'gateway', '--config', CONFIG])
+  await waitFor('the gateway answers', 10_000, async () => (await m.run([flatnet, 'status'])).rc === 0)
+  return gateway
+}
+
+t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
+  const m = await machine(t)
+
+  const dry = await m.run([flatnet, ...INSTALL, '--dry-run'])
+  t.equal(dry.rc, 0, dry.stderr)
+  t.match(dry.stdout, /would write \/opt\/cni\/bin\/flatnet/)
+  t.equal((await m.run(['ls', '/etc/flatnet'])).rc !== 0, true, 'a dry run changes nothing')
+
+  const first = await m.run([flatnet, ...INSTALL, '--host-id', '7'])
+  t.equal(first.rc, 0, first.stderr)
+  t.match(first.stdout, /hands out 10\.100\.7\.0\/24/)
+  t.match(await m.exec('cat', CONFIG), /^hostId: 7$/m)
+  t.equal(JSON.parse(await m.exec('cat', CONFLIST)).plugins[0].ipam.hostId, 7)
+
+  const again = await m.run([flatnet, ...INSTALL])
+  t.match(again.stdout, /keep +\/etc\/cni\/net\.d\/flatnet\.conflist/, 'a second install keeps hostId 7')
+  t.match(again.stdout, /keep +\/etc\/flatnet\/flatnet\.yaml/)
+
+  const down = await m.run([flatnet, 'ps'])
+  t.equal(down.rc, 0)
+  t.match(down.stderr, /leases on disk/)
+
+  const gateway = await startGateway(m)
+  await m.sh('ip netns add web')
+  await cni(m, 'ADD')
+  const listed = JSON.parse(await m.exec(flatnet, 'ps', '--json'))
+  t.match(listed, [{ name: 'web', ips: ['10.100.7.10/24'], hostId: 7, containerId: ID }])
+  t.match(await m.exec(flatnet, 'ps'), /web +10\.100\.7\.10 +7 +flatnet/)
+  t.match(await m.exec(flatnet, 'status'), /host +7, owns 10\.100\.7\.0\/24 of 10\.100\.0\.0\/16/)
+
+  const refused = await m.run([flatnet, 'uninstall'])
+  t.equal(refused.rc, 1)
+  t.match(refused.stderr, /1 containers are on the network: web \(10\.100\.7\.10\)/)
+
+  const checks = JSON.parse(
+    (await m.run([flatnet, 'doctor', '--json', '--cni-bin-dir', '/opt/cni/bin'])).stdout,
+  )
+  const failed = checks.filter(
+    (c: { state: string; id: string }) => c.state === 'fail' && c.id !== 'podman-backend',
+  )
+  t.same(failed, [], 'doctor finds nothing wrong but the backend of Podman')
+
+  // The namespace goes without a DEL, as after `kill -9` of conmon.
+  await gateway.kill()
+  await m.sh('ip netns del web')
+  await waitFor(
+    'the kernel takes the link away',
+    5000,
+    async () => !/fn[0-9a-f]{10}/.test(await m.exec('ip', 'link')),
+  )
+  t.same(JSON.parse(await m.exec(flatnet, 'gc', '--json', '--dry-run')).leases.length, 1)
+  t.match(JSON.parse(await m.exec(flatnet, 'gc', '--json')).leases, [
+    { ip: '10.100.7.10', name: 'web', reason: 'no namespace' },
+  ])
+  t.same(JSON.parse(await m.exec(flatnet, 'gc', '--json')), { dryRun: false, leases: [], ports: 0 })
+
+  const gone = await m.run([flatnet, 'uninstall', '--purge'])
+  t.equal(gone.rc, 0, gone.stderr)
+  for (const path of [
+    '/etc/flatnet',
+    CONFLIST,
+    '/opt/cni/bin/flatnet',
+    '/usr/local/bin/flatnet',
+    '/var/lib/flatnet',
+    '/run/flatnet',
+  ]) {
+    t.not((await m.run(['ls', path])).rc, 0, `${path} is gone`)
+  }
+  t.notMatch(await m.exec('nft', 'list', 'tables'), /flatnet/)
+  t.notMatch(await m.exec('ip', 'link'), /flatnet0/)
+})
+
+t.test(
+  'install refuses what it must not overwrite, and says all of it at once',
+  { skip: needsRoot },
+  async (t) => {
+    const m = await machine(t)
+    await m.exec(flatnet, ...INSTALL)
+    await m.sh(`sed -i 's/"mtu": 0/"mtu": 1400/' ${CONFLIST}`)
+
+    const kept = await m.run([flatnet, ...INSTALL])
+    t.equal(kept.rc, 0, 'what was changed by hand and needs no change is kept')
+    t.match(await m.exec('cat', CONFLIST), /"mtu": 1400/)
+
+    const refused = await m.run([flatnet, ...INSTALL, '--host-id', '9'])
+    t.equal(refused.rc, 1)
+    t.match(refused.stderr, /changed since \(plugins\[0\]\.ipam\.hostId: 1 -> 9\): --force/)
+
+    const forced = await m.run([flatnet, ...INSTALL, '--host-id', '9', '--force'])
+    t.equal(forced.rc, 0, forced.stderr)
+    t.match(await m.exec('cat', `${CONFLIST}.bak`), /"hostId": 1/)
+    t.match(await m.exec('cat', CONFLIST), /"mtu": 1400[\s\S]*"hostId": 9/)
+
+    const wrong = await m.run([
+      flatnet,
+      ...INSTALL,
+      '--host-id',
+      '300',
+      '--supernet',
+      '10.100.0.1/16',
+      '--http-port',
+      '0',
+      '--force',
+    ])
+    t.equal(wrong.rc, 1)
+    t.match(wrong.stderr, /supernet is "10\.100\.0\.1\/16"/)
+    t.match(wrong.stderr, /httpPort is 0/)
+
+    const second = await m.run([flatnet, ...INSTALL, '--network', 'other', '--host-id', '9'])
+    t.match(second.stderr, /gives out 10\.100\.9\.0\/24 too/)
+    t.match(second.stderr, /has bridge flatnet0 already/)
+
+    await m.exec('rm', CONFLIST)
+    const doctor = await m.run([flatnet, 'doctor', '--cni-bin-dir', '/opt/cni/bin'])
+    t.equal(doctor.rc, 1)
+    t.match(doctor.stdout, /flatnet\.conflist was installed and is gone/)
+  },
+)
+
+t.test('Podman is told to use CNI by a drop-in', { skip: needsRoot }, async (t) => {
+  const m = await machine(t)
+  await m.exec(flatnet, ...INSTALL, '--configure-podman')
+  const root = ['--root', join(m.dir, 'storage'), '--runroot', '/run/containers-test']
+  const info = await m.run(['podman', ...root, 'info', '--format', '{{.Host.NetworkBackend}}'])
+  t.equal(info.stdout.trim(), 'cni', info.stderr)
+  t.match(await m.exec('podman', ...root, 'network', 'ls', '--format', '{{.Name}}'), /^flatnet$/m)
+  const out = await m.exec(flatnet, 'uninstall', '--purge')
+  t.match(out, /50-flatnet\.conf/)
+})
