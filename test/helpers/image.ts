@@ -1,6 +1,7 @@
 /** The container image of the tests, made from busybox-static: no registry is asked. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from './executable.ts'
@@ -9,9 +10,9 @@ export const IMAGE = 'localhost/flatnet-test:1'
 
 const BUSYBOX = '/bin/busybox'
 /** Prints who asks, so a test sees the address that a server sees. */
-const WHO = '#!/bin/sh\necho "Content-Type: text/plain"; echo; echo "$REMOTE_ADDR"\n'
+const WHO = '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"; echo "$REMOTE_ADDR"\n'
 /** Prints the server's own name, so a test sees which container answered. */
-const NAME = '#!/bin/sh\necho "Content-Type: text/plain"; echo; hostname\n'
+const NAME = '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"; hostname\n'
 
 function must(command: string, ...args: string[]): string {
   const done = spawnSync(command, args, { encoding: 'utf8' })
@@ -23,7 +24,12 @@ function must(command: string, ...args: string[]): string {
 /** A root file system for `podman import`: busybox with its applets, and a web root with two CGI programs. */
 export function imageTar(): string {
   const cache = join(ROOT, '.build/test-image')
-  const tar = join(cache, `busybox-${statSync(BUSYBOX).mtimeMs}.tar`)
+  const key = createHash('sha256')
+    .update(readFileSync(BUSYBOX))
+    .update(WHO + NAME)
+    .digest('hex')
+    .slice(0, 12)
+  const tar = join(cache, `${key}.tar`)
   if (existsSync(tar)) return tar
   mkdirSync(cache, { recursive: true })
   const root = mkdtempSync(join(tmpdir(), 'ft-image-'))
