@@ -168,7 +168,7 @@ export class PodmanHost {
 
   /** Starts a web server in a container; returns the container's id. */
   web(name: string, ...args: string[]): Promise<string> {
-    const network = args.some((arg) => arg.startsWith('--network') || arg.startsWith('--pod'))
+    const network = args.some((arg) => arg === '--network' || arg === '--pod')
     return this.pod('run', '-d', '--name', name, ...(network ? [] : ['--network', 'flatnet']), ...args, IMAGE)
   }
 
