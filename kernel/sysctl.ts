@@ -21,14 +21,16 @@ export function sysctlGet(path: string): string | undefined {
 
 /**
  * Sets a value in the network namespace of this thread unless it is set.
+ * @param tolerated values to live with where /proc/sys cannot be written (containers as hosts, hardened systems)
  * @throws {FlatnetError} ERR_FLATNET_KERNEL naming the key, its value and the one wanted (EROFS, EACCES, no such key)
  */
-export function sysctlEnsure(path: string, value: string): void {
+export function sysctlEnsure(path: string, value: string, tolerated: readonly string[] = []): void {
   const current = sysctlGet(path)
   if (current === value) return
   try {
     writeFileSync(`${ROOT}/${path}`, value)
   } catch (cause) {
+    if (current !== undefined && tolerated.includes(current)) return
     const key = path.replaceAll('/', '.')
     throw new FlatnetError(
       'ERR_FLATNET_KERNEL',

@@ -4,13 +4,15 @@ import { AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
 import {
   bridgeAddRequest,
   type Link,
+  linkByIndex,
   linkByName,
   linkDelRequest,
   linkList,
   linkSetRequest,
 } from 'netlink-ts/route/link.ts'
+import { RT_TABLE_MAIN, routeList } from 'netlink-ts/route/route.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
-import { formatIpv4, ipv4Bytes, ipv4FromBytes } from '../core/addr.ts'
+import { contains, formatIpv4, formatPrefix, ipv4Bytes, ipv4FromBytes, prefixBase } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Plan } from './plan.ts'
@@ -37,9 +39,9 @@ export function ensureBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo):
   if (!link.isUp) host.execute(linkSetRequest({ index: link.index, up: true }))
   sysctlEnsure('net/ipv4/ip_forward', '1')
   // Containers answer on the bridge what came by another path (a published port, later P2P): loose mode.
-  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/rp_filter`, '2')
+  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/rp_filter`, '2', ['0'])
   // 127.0.0.1:port of the host is sent to the container; conf/flatnet.nft shuts the way back in.
-  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/route_localnet`, '1')
+  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/route_localnet`, '1', ['0'])
   return link
 }
 
@@ -77,7 +79,8 @@ function ensureAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void 
   )
   if (wanted !== undefined) return
   const other = present[0]
-  if (other !== undefined) {
+  if (other === undefined) refuseForeignRoutes(host, plan)
+  else {
     throw new FlatnetError(
       'ERR_FLATNET_CONFIG',
       `bridge ${plan.bridge} has the address ${formatIpv4(ipv4FromBytes(other.address))}/${other.prefixLen}, not ` +
@@ -94,4 +97,28 @@ function ensureAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void 
     }),
   ])
   if (outcome instanceof Error && outcome.errno !== EEXIST) throw outcome
+}
+
+/**
+ * A route of somebody else into our slice (a VPN, another bridge) would take our containers' packets. Wider ones do not:
+ * the slice's own route is more specific.
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG naming the route
+ */
+export function refuseForeignRoutes(
+  host: NetlinkSocket,
+  plan: Pick<Plan, 'bridge' | 'bridgeIp' | 'prefixLen'>,
+): void {
+  const slice = { base: prefixBase(plan.bridgeIp, plan.prefixLen), prefixLen: plan.prefixLen }
+  const own = linkByName(host, plan.bridge)?.index
+  for (const { dst, oif } of routeList(host, { family: AF_INET, table: RT_TABLE_MAIN })) {
+    if (dst === undefined || oif === own || dst.prefixLen < plan.prefixLen) continue
+    const prefix = { base: ipv4FromBytes(dst.address), prefixLen: dst.prefixLen }
+    if (!contains(slice, prefix.base)) continue
+    const dev = oif === undefined ? undefined : linkByIndex(host, oif)?.name
+    throw new FlatnetError(
+      'ERR_FLATNET_CONFIG',
+      `the route ${formatPrefix(prefix)}${dev === undefined ? '' : ` dev ${dev}`} lies in this host's slice ${formatPrefix(slice)}: ` +
+        'choose another ipam.hostId or ipam.supernet, or remove that route',
+    )
+  }
 }

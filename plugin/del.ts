@@ -39,12 +39,21 @@ function ignoreSignals(): void {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {})
 }
 
-/** The gateway sees the lease go when it reconciles; its absence is no reason to keep a container's network. */
-export async function withdrawQuietly(endpoint: Endpoint, attachment: Attachment, log: Log): Promise<void> {
+/**
+ * The gateway sees the lease go when it reconciles; its absence is no reason to keep a container's network.
+ * @returns whether it was told
+ */
+export async function withdrawQuietly(
+  endpoint: Endpoint,
+  attachment: Attachment,
+  log: Log,
+): Promise<boolean> {
   try {
     await withdraw(endpoint, attachment)
+    return true
   } catch (err) {
     log.info({ err }, 'gateway not told of the deletion')
+    return false
   }
 }
 

@@ -26,9 +26,11 @@ export async function gc(context: Context): Promise<void> {
   }
   using host = NetlinkSocket.open(NETLINK_ROUTE)
   const store = storeOf(context, host)
+  let gatewayAnswers = true
   for (const attachment of attachmentsOf(host, store, conf.name)) {
     if (keep.has(attachmentKey(attachment))) continue
-    await withdrawQuietly(conf.registrar, attachment, log)
+    // A gateway that does not answer is asked once, not for every attachment: the whole wait is bounded by timeoutMs.
+    gatewayAnswers &&= await withdrawQuietly(conf.registrar, attachment, log)
     errors.push(...teardown(host, store, attachment))
     log.info({ attachment }, 'attachment collected')
   }

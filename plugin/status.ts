@@ -6,8 +6,10 @@ import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { counts } from '../ipam/inventory.ts'
+import type { Slice } from '../ipam/slice.ts'
 import { nftPath } from '../kernel/nft.ts'
 import { rulesState } from '../kernel/rules.ts'
+import { refuseForeignRoutes } from './bridge.ts'
 import type { Context } from './context.ts'
 import { rulesOf } from './ruleset.ts'
 import { liveFacts, storeOf } from './state.ts'
@@ -18,7 +20,7 @@ export function status(context: Context): void {
   writable(conf.dataDir)
   using host = NetlinkSocket.open(NETLINK_ROUTE)
   if (conf.role === 'plugin') {
-    checkBridge(host, conf.bridge)
+    checkBridge(host, conf.bridge, slice)
     checkRules(context)
   }
   const store = storeOf(context, conf.role === 'plugin' ? host : undefined)
@@ -39,14 +41,26 @@ function writable(dataDir: string): void {
 }
 
 /** Absent is fine, ADD makes it; down means that those attached to it are cut off now. */
-function checkBridge(host: NetlinkSocket, name: string): void {
+function checkBridge(host: NetlinkSocket, name: string, slice: Slice): void {
   const link = linkByName(host, name)
-  if (link === undefined) return
+  if (link === undefined) {
+    checkRoutes(host, name, slice)
+    return
+  }
   if (link.kind !== 'bridge') {
     throw new FlatnetError('ERR_FLATNET_NOT_READY', `an interface named ${name} exists and is no bridge`)
   }
   if (!link.isUp)
     throw new FlatnetError('ERR_FLATNET_LIMITED', `bridge ${name} is down; "ip link set ${name} up"`)
+}
+
+function checkRoutes(host: NetlinkSocket, bridge: string, slice: Slice): void {
+  try {
+    refuseForeignRoutes(host, { bridge, bridgeIp: slice.bridge, prefixLen: slice.prefix.prefixLen })
+  } catch (err) {
+    if (!(err instanceof FlatnetError)) throw err
+    throw new FlatnetError('ERR_FLATNET_NOT_READY', err.message)
+  }
 }
 
 function checkRules(context: Context): void {

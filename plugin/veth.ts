@@ -85,9 +85,9 @@ export function configureContainer(container: NetlinkSocket, netnsFd: number, pl
   const index = linkByName(container, plan.ifname)?.index
   if (index === undefined) throw gone(plan.ifname)
   inNetns(netnsFd, () => {
-    sysctlEnsure(`net/ipv4/conf/${plan.ifname}/rp_filter`, '2')
+    sysctlEnsure(`net/ipv4/conf/${plan.ifname}/rp_filter`, '2', ['0'])
     // Announces the address when the interface comes up: for a MAC that was asked for, neighbours may hold another.
-    sysctlEnsure(`net/ipv4/conf/${plan.ifname}/arp_notify`, '1')
+    sysctlEnsure(`net/ipv4/conf/${plan.ifname}/arp_notify`, '1', ['0'])
   })
   const { prefixLen } = plan
   const outcomes = container.executeAll([
