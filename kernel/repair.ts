@@ -1,6 +1,6 @@
 /** Puts back what others flushed: the table, its networks and the published ports, as the leases on disk say. */
 
-import { linkList } from 'netlink-ts/route/link.ts'
+import { linkByName, linkList } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { parseIpv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
@@ -63,6 +63,8 @@ export function removeStale(host: NetlinkSocket): number {
 
 function publish(host: NetlinkSocket, { ip, hostIfname, ports = [] }: Publisher): number {
   const address = parseIpv4(ip)
+  // A DEL may have been here since the leases were read: no port for an owner that is gone.
+  if (linkByName(host, hostIfname) === undefined) return 0
   const missing = ports.length === 0 || address === undefined ? [] : missingPorts(ports)
   if (missing.length > 0 && address !== undefined) publishPorts(host, missing, address, hostIfname)
   return missing.length

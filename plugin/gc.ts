@@ -30,7 +30,7 @@ export async function gc(context: Context): Promise<void> {
   for (const attachment of attachmentsOf(host, store, conf.name)) {
     if (keep.has(attachmentKey(attachment))) continue
     // A gateway that does not answer is asked once, not for every attachment: the whole wait is bounded by timeoutMs.
-    gatewayAnswers &&= await withdrawQuietly(conf.registrar, attachment, log)
+    if (gatewayAnswers) gatewayAnswers = await withdrawQuietly(conf.registrar, attachment, log)
     errors.push(...teardown(host, store, attachment))
     log.info({ attachment }, 'attachment collected')
   }
