@@ -75,7 +75,7 @@ function parser(choose: (chosen: Chosen) => void): Argv {
     .help()
     .alias('help', 'h')
     .fail((message: string | undefined, err: Error | undefined) => {
-      throw err ?? new UsageError(message ?? 'not understood', 'flatnet --help, or flatnet <command> --help')
+      throw new UsageError(message ?? err?.message ?? 'not understood', NEXT)
     })
   for (const { name, describe, load } of COMMANDS) {
     line = line.command(
@@ -95,6 +95,26 @@ function about(io: Io, help: string): number {
   return 0
 }
 
+const NEXT = 'flatnet --help, or flatnet <command> --help'
+
+/** @throws {UsageError} whatever is wrong here is wrong with the line: commands run after the parser */
+async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefined> {
+  let chosen: Chosen | undefined
+  const line = parser((found) => {
+    chosen = found
+  })
+  try {
+    await line.parseAsync([...argv], {}, (err: Error | undefined | null, _args: unknown, output: string) => {
+      if (err) throw err
+      if (output !== '') io.stdout.write(`${output}\n`)
+    })
+  } catch (err) {
+    if (err instanceof UsageError) throw err
+    throw new UsageError(err instanceof Error ? err.message : String(err), NEXT)
+  }
+  return chosen
+}
+
 /** @returns the exit code */
 export async function cli(
   argv: readonly string[],
@@ -102,15 +122,8 @@ export async function cli(
   host: Context['host'] = systemHost,
 ): Promise<number> {
   try {
-    let chosen: Chosen | undefined
-    const line = parser((found) => {
-      chosen = found
-    })
-    if (argv.length === 0) return about(io, await line.getHelp())
-    await line.parseAsync([...argv], {}, (err: Error | undefined | null, _args: unknown, output: string) => {
-      if (err) throw err
-      if (output !== '') io.stdout.write(`${output}\n`)
-    })
+    if (argv.length === 0) return about(io, await parser(() => {}).getHelp())
+    const chosen = await parse(argv, io)
     return chosen === undefined ? 0 : await chosen.command.run(chosen.args, { io, host })
   } catch (err) {
     io.stderr.write(explain(err))

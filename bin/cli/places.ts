@@ -3,6 +3,7 @@ import { type DaemonConf, DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../con
 import { DEFAULT_DATA_DIR, DEFAULT_ENDPOINT } from '../../conf/netconf.ts'
 import type { Host } from './host.ts'
 import { findNetworks, type Networks } from './networks.ts'
+import { CliError } from './output.ts'
 
 export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
 export const DEFAULT_SOCKET = DEFAULT_ENDPOINT.slice('unix://'.length)
@@ -63,4 +64,13 @@ export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Pl
     socket: conf?.api.socket ?? found.networks[0]?.conf.registrar.socketPath ?? DEFAULT_SOCKET,
     dataDirs: dataDirs.length > 0 ? [...new Set(dataDirs)] : [DEFAULT_DATA_DIR],
   }
+}
+
+/** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong door. */
+export function findGateway(host: Host, options: PlaceOptions): Places {
+  const places = findPlaces(host, options)
+  if (places.confError === undefined) return places
+  const error = new CliError(`${places.config} is wrong`, 'correct it; README.md has the table of all keys')
+  const problems = 'problems' in places.confError ? places.confError.problems : [places.confError.message]
+  throw Object.assign(error, { problems })
 }

@@ -4,7 +4,7 @@ import { apiGet, GatewayDownError } from './client.ts'
 import { command, jsonOption } from './command.ts'
 import { assignmentsOnDisk } from './leases.ts'
 import { type Column, printJson, printLine, table } from './output.ts'
-import { findPlaces, placeOptions } from './places.ts'
+import { findGateway, placeOptions } from './places.ts'
 
 function portText({ hostIP, hostPort, containerPort, protocol }: PortMapping): string {
   const host = hostIP === '' ? '' : `${hostIP}:`
@@ -33,7 +33,7 @@ export const psCommand = command({
     host: { type: 'number', requiresArg: true, describe: 'Only those on the host with this hostId' },
   },
   async run({ config, cniConfDir, json, name, host: hostId }, { io, host }) {
-    const places = findPlaces(host, { config, cniConfDir })
+    const places = findGateway(host, { config, cniConfDir })
     const query = new URLSearchParams({
       ...(name !== undefined && { name }),
       ...(hostId !== undefined && { host: String(hostId) }),

@@ -4,7 +4,7 @@ import type { Status } from '../../gateway/status.ts'
 import { apiGet } from './client.ts'
 import { command } from './command.ts'
 import { type Column, type Io, printJson, printLine, table } from './output.ts'
-import { findPlaces, placeOptions } from './places.ts'
+import { findGateway, placeOptions } from './places.ts'
 
 const PATH_COLUMNS: readonly Column<PathInfo>[] = [
   { title: 'HOST', value: (p) => String(p.hostId) },
@@ -65,7 +65,7 @@ export const statusCommand = command({
     json: { type: 'boolean', default: false, describe: 'JSON, as GET /v1/status gives it' },
   },
   async run({ config, cniConfDir, json }, { io, host }) {
-    const places = findPlaces(host, { config, cniConfDir })
+    const places = findGateway(host, { config, cniConfDir })
     const status = await apiGet<Status>(places.socket, '/v1/status')
     if (json) printJson(io, status)
     else print(io, status)

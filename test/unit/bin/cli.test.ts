@@ -1,0 +1,191 @@
+/** What the command line understands, its exit codes, and the two commands that ask the gateway. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { apiGet } from '../../../bin/cli/client.ts'
+import type { Host } from '../../../bin/cli/host.ts'
+import { cli } from '../../../bin/cli.ts'
+import { version } from '../../../bin/version.ts'
+import { daemonTemplate } from '../../../conf/templates.ts'
+import { fakeHost } from '../../helpers/fake-host.ts'
+
+async function run(argv: readonly string[], host: Host = fakeHost({})) {
+  let stdout = ''
+  let stderr = ''
+  const io = {
+    stdout: {
+      write: (text: string) => {
+        stdout += text
+      },
+    },
+    stderr: {
+      write: (text: string) => {
+        stderr += text
+      },
+    },
+  }
+  const code = await cli(argv, io, host)
+  return { code, stdout, stderr }
+}
+
+t.test('without arguments it says what it is, on stderr (CNI C5)', async (t) => {
+  const ran = await run([])
+  t.equal(ran.code, 0)
+  t.equal(ran.stdout, '')
+  t.match(
+    ran.stderr,
+    /^CNI flatnet plugin \d+\.\d+\.\d+\nCNI protocol versions supported: 0\.3\.0, .*1\.1\.0\n/,
+  )
+})
+
+t.test('help and version go to stdout', async (t) => {
+  t.same(await run(['--version']), { code: 0, stdout: `${version()}\n`, stderr: '' })
+  for (const argv of [['--help'], ['install', '--help'], ['doctor', '--help'], ['gateway', '-h']]) {
+    const help = await run(argv)
+    t.equal(help.code, 0, argv.join(' '))
+    for (const line of help.stdout.split('\n')) t.ok(line.length <= 100, line)
+  }
+})
+
+const misunderstood: readonly (readonly [argv: readonly string[], text: RegExp])[] = [
+  [['isntall'], /Did you mean install\?/],
+  [['--bogus'], /Name a command/],
+  [['ps', '--bogus'], /Unknown argument: bogus/],
+  [['ps', '--config'], /Not enough arguments following: config/],
+]
+for (const [argv, text] of misunderstood) {
+  t.test(`not understood: flatnet ${argv.join(' ')}`, async (t) => {
+    const ran = await run(argv)
+    t.equal(ran.code, 2)
+    t.match(ran.stderr, text)
+    t.match(ran.stderr, /next: flatnet --help/)
+    t.equal(ran.stdout, '')
+  })
+}
+
+t.test('completion names the commands', async (t) => {
+  t.match((await run(['completion'])).stdout, /flatnet/)
+})
+
+/** A gateway whose answers are a table. */
+async function gateway(t: Test, answers: Record<string, readonly [status: number, body: string]>) {
+  // Not t.testdir: its names are longer than the path of a socket may be.
+  const dir = mkdtempSync(join(tmpdir(), 'ft-cli-'))
+  t.teardown(() => rmSync(dir, { recursive: true }))
+  const socket = join(dir, 'g.sock')
+  const server = createServer((req, res) => {
+    const answer = answers[req.url ?? '']
+    if (answer === undefined) return
+    res.writeHead(answer[0]).end(answer[1])
+  })
+  await new Promise<void>((done) => server.listen(socket, done))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const conf = daemonTemplate().replace('/run/flatnet/gateway.sock', socket)
+  return { socket, host: fakeHost({ files: { '/f.yaml': conf } }) }
+}
+
+const web = {
+  network: 'flatnet',
+  containerId: 'c'.repeat(64),
+  ifname: 'eth0',
+  hostId: 1,
+  ips: ['10.100.1.10/24'],
+  mac: '0a:64:0a:64:01:0a',
+  name: 'web',
+  aliases: [],
+  ports: [{ protocol: 'udp', hostIP: '127.0.0.1', hostPort: 53, containerPort: 5353 }],
+  httpPort: 80,
+  createdAt: '2026-11-20T12:00:00.000Z',
+}
+
+t.test('ps asks the gateway', async (t) => {
+  const long = { ...web, name: 'n'.repeat(200), ips: ['10.100.1.9/24'], ports: Array(50).fill(web.ports[0]) }
+  const { host } = await gateway(t, {
+    '/v1/assignments?': [200, JSON.stringify([web, long])],
+    '/v1/assignments?name=web&host=1': [200, JSON.stringify([web])],
+  })
+  const table = await run(['ps', '--config', '/f.yaml'], host)
+  t.equal(table.code, 0, table.stderr)
+  const lines = table.stdout.trimEnd().split('\n')
+  for (const line of lines) t.ok(line.length <= 100, `${line.length} columns`)
+  t.match(lines[1], /^nnn.* 10\.100\.1\.9 /, 'sorted by address as a number')
+  t.match(lines[2], /^web +10\.100\.1\.10 +1 +flatnet +cccccccccccc +eth0 +80 +127\.0\.0\.1:53->/)
+  const json = await run(['ps', '--json', '--name', 'web', '--host', '1', '--config', '/f.yaml'], host)
+  t.same(JSON.parse(json.stdout), [web])
+})
+
+t.test('ps without a gateway says so and shows the disk', async (t) => {
+  const dataDir = t.testdir({})
+  const conf = daemonTemplate()
+    .replace('/run/flatnet/gateway.sock', '/nowhere.sock')
+    .replace('/var/lib/flatnet', dataDir)
+  const ran = await run(['ps', '--json', '--config', '/f.yaml'], fakeHost({ files: { '/f.yaml': conf } }))
+  t.equal(ran.code, 0)
+  t.same(JSON.parse(ran.stdout), [])
+  t.match(ran.stderr, /does not answer on \/nowhere\.sock: no such socket/)
+  t.match(ran.stderr, /leases on disk/)
+})
+
+t.test('status shows the gateway, or fails with the way out', async (t) => {
+  const status = {
+    hostId: 1,
+    version: '0.1.0',
+    pid: 1,
+    supernet: '10.100.0.0/16',
+    slice: '10.100.1.0/24',
+    uptimeMs: 61_000,
+    assignments: 3,
+    ingress: { address: '0.0.0.0', port: 8080, connections: 2 },
+    reconcile: { at: 'T', live: 3, stale: 0, runs: 4, failures: 1, problem: 'EIO' },
+    paths: [
+      {
+        hostId: 2,
+        state: 'GATEWAY_ONLY',
+        via: 'gateway',
+        reason: 'r'.repeat(200),
+        since: '2026-11-20T12:00:00Z',
+      },
+    ],
+    memory: { rssBytes: 70 * 1_048_576, heapUsedBytes: 0 },
+  }
+  const { host } = await gateway(t, { '/v1/status': [200, JSON.stringify(status)] })
+  const ran = await run(['status', '--config', '/f.yaml'], host)
+  t.match(ran.stdout, /ingress +http:\/\/0\.0\.0\.0:8080\/, 2 connections/)
+  t.match(ran.stdout, /last problem: EIO/)
+  for (const line of ran.stdout.split('\n')) t.ok(line.length <= 100, line)
+  t.same(JSON.parse((await run(['status', '--json', '--config', '/f.yaml'], host)).stdout), status)
+
+  const down = await run(['status', '--config', '/none.yaml', '--cni-conf-dir', '/none'])
+  t.equal(down.code, 1)
+  t.match(down.stderr, /next: systemctl status flatnet-gateway/)
+})
+
+t.test('a wrong flatnet.yaml is no reason to ask at another door', async (t) => {
+  const host = fakeHost({ files: { '/f.yaml': 'hostId: 0\nhostid: 1\n' } })
+  for (const verb of ['ps', 'status']) {
+    const ran = await run([verb, '--config', '/f.yaml'], host)
+    t.equal(ran.code, 1)
+    t.match(ran.stderr, /\/f\.yaml is wrong\n {2}- hostid[\s\S]*- hostId is 0/)
+  }
+})
+
+t.test('the client is bounded in time and names what is wrong', async (t) => {
+  const { socket } = await gateway(t, { '/bad': [200, '{'], '/refused': [400, '{"code":"ERR"}'] })
+  await t.rejects(apiGet(socket, '/hangs', 50), { message: /no answer within 50 ms/ })
+  await t.rejects(apiGet(socket, '/bad'), { message: /is not JSON/ })
+  await t.rejects(apiGet(socket, '/refused'), { message: /answered 400 to GET \/refused: \{"code":"ERR"\}/ })
+  await t.rejects(apiGet('/nowhere.sock', '/'), { message: /no such socket/ })
+})
+
+t.test('commands that change the host need root', async (t) => {
+  for (const argv of [['install', '--no-service'], ['uninstall'], ['gc']]) {
+    const ran = await run(argv, fakeHost({ uid: 1000 }))
+    t.equal(ran.code, 1, argv.join(' '))
+    t.match(ran.stderr, /needs root/)
+  }
+})
