@@ -1,6 +1,7 @@
 /** Looking at leases without the lock, which blocks are replaced whole for; and collecting those nobody holds any more. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseIpv4 } from '../core/addr.ts'
 import type { Clock } from '../core/clock.ts'
 import { hasCode, sweepTemps } from '../kernel/durable.ts'
 import { type Counts, countBlocks } from './counts.ts'
@@ -13,7 +14,10 @@ import { isPresent, type Store } from './store.ts'
 
 /** All leases of the network, by address. Lock-free; blocks that cannot be read are logged and left out. */
 export function list(store: Store): Lease[] {
-  return readBlocks(store).flatMap((block) => Object.values(block.leases))
+  const number = (lease: Lease): number => parseIpv4(lease.ip) ?? 0
+  return readBlocks(store)
+    .flatMap((block) => Object.values(block.leases))
+    .sort((a, b) => number(a) - number(b))
 }
 
 /** Names of the networks that have a store, sorted. */

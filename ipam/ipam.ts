@@ -62,6 +62,7 @@ export function acquire(store: Store, request: LeaseRequest, clock: Clock): Acqu
     const old = session.leaseOf(attachment)
     if (old !== undefined && isProvablyLive(old, request)) throw attachmentLive(old)
     const kept = requested ?? keptOf(slice, old)
+    if (old !== undefined && kept !== parseIpv4(old.ip) && !isGone(old, request)) throw attachmentLive(old)
     const { ip, reclaimed } =
       kept === undefined ? anyAddress(session, request, clock) : claim(session, request, kept, clock)
     if (old !== undefined && old.ip !== formatIpv4(ip)) session.remove([old], clock.now())
@@ -93,6 +94,10 @@ function isProvablyLive(lease: Lease, request: LeaseRequest): boolean {
     request.isLive(lease)
   )
 }
+
+/** Moving frees the old address, on which a link that still stands would answer. DEL, or the end of its namespace, takes it away. */
+const isGone = (lease: Lease, request: LeaseRequest): boolean =>
+  !request.isLive(lease) || isReclaimable(lease, request)
 
 interface Chosen {
   readonly ip: Ipv4

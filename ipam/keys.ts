@@ -19,6 +19,7 @@ export interface Key extends AttachmentId {
 }
 
 const BOOT = '.boot'
+const BLIND = '?'
 
 export class Keys {
   readonly #folder: string
@@ -28,12 +29,17 @@ export class Keys {
 
   /** The boot in which the keys are complete; undefined when they are not, or were lost. */
   boot(): string | undefined {
-    return this.#read(BOOT)
+    return this.#read(BOOT)?.replace(BLIND, '')
   }
 
-  /** From here on the keys count as complete. */
-  sign(bootId: string): void {
-    replaceSymlink(join(this.#folder, BOOT), bootId)
+  /** Whether leases may have been lost in this boot that no key leads to: together with their keys. */
+  isBlind(): boolean {
+    return this.#read(BOOT)?.endsWith(BLIND) ?? true
+  }
+
+  /** From here on the keys count as complete, as far as can be known when `isBlind`. */
+  sign(bootId: string, isBlind: boolean): void {
+    replaceSymlink(join(this.#folder, BOOT), isBlind ? bootId + BLIND : bootId)
   }
 
   /** The keys are about to change as a whole: until `sign` nothing may rely on them. */

@@ -34,7 +34,7 @@ export function recoverBlock(store: Store, base: Ipv4, cause: Cause): Block {
   }
   const db = openBlock(path, base, store.network)
   Object.assign(db.data.leases, Object.fromEntries(leases))
-  if (keysBoot === undefined) db.data.unsure = store.bootId
+  if (store.keys.isBlind()) db.data.unsure = store.bootId
   const setAside = cause === undefined ? undefined : putAside(path)
   for (const lease of leases.values()) {
     // A key that leads elsewhere is of a newer lease of the attachment.

@@ -50,15 +50,17 @@ export class Session {
       else if (lease.ip === formatIpv4(key.ip)) wanted.delete(name)
     }
     for (const lease of wanted.values()) store.keys.set(lease, ipv4(lease.ip))
-    store.keys.sign(store.bootId)
+    store.keys.sign(
+      store.bootId,
+      this.blocks().some((block) => block.unsure === store.bootId),
+    )
   }
 
   /**
-   * A store whose keys are not signed is new, or was lost in part or whole. Keys that are left show which blocks should
-   * be there; what lives in the kernel and has no lease gets its lease back. A crash here starts over: nothing is signed.
+   * A store whose keys are not signed is new, or was lost in part or whole: what lives in the kernel and has no lease
+   * gets its lease back. A crash here starts over, as nothing is signed.
    */
   #adopt(): void {
-    for (const key of this.store.keys.all()) this.block(blockBaseOf(key.ip))
     const taken = new Set(this.all().flatMap((lease) => [lease.ip, attachmentKey(lease)]))
     const changed = new Set<BlockDb>()
     for (const lease of this.store.rebuild()) {
@@ -122,9 +124,14 @@ export class Session {
     return undefined
   }
 
-  /** Reads every block. */
+  /** Reads every block, those too that should be there and are not. */
   blocks(): Block[] {
-    return blockBases(this.store).map((base) => this.block(base))
+    return this.#bases().map((base) => this.block(base))
+  }
+
+  #bases(): Ipv4[] {
+    const hinted = this.store.keys.all().map((key) => blockBaseOf(key.ip))
+    return [...new Set([...blockBases(this.store), ...hinted])]
   }
 
   /** Reads every block. */
@@ -213,8 +220,7 @@ export class Session {
     this.dropIndex()
     const index = emptyIndex(first, last)
     if (cursor !== undefined && cursor >= index.cursor && cursor <= last) index.cursor = cursor
-    const hinted = this.store.keys.all().map((key) => blockBaseOf(key.ip))
-    for (const base of new Set([...blockBases(this.store), ...hinted])) {
+    for (const base of this.#bases()) {
       if (base <= last && base + BLOCK_SIZE > first)
         index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
     }

@@ -71,7 +71,7 @@ export class FakeHost {
   store(options: Partial<StoreOptions> = {}): Store {
     const { dataDir, bootId } = this
     const rebuild = (): Lease[] =>
-      [...this.links.values()].map((lease) => ({ ...lease, netns: '', netnsInode: '' }))
+      [...this.links.values()].map((lease) => ({ ...lease, netns: '', netnsInode: '', state: 'active' }))
     return openStore({ dataDir, network: NETWORK, bootId, rebuild, ...this.options, ...options })
   }
 

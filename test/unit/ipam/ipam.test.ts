@@ -203,6 +203,12 @@ for (const [size, of] of [
     t.equal(host.list().length, 2)
     t.equal(counts(host.store(), other, host.facts(), host.clock).outside, 1)
     t.same(find(host.store(), old), old)
+    t.equal(
+      refusal(() => host.acquire('old', { slice: other })).code,
+      'ERR_FLATNET_ATTACHMENT_LIVE',
+      'nor does it move while its link stands',
+    )
+    host.kill('old')
     t.equal(host.acquire('old', { slice: other }).lease.ip, '10.200.7.11', 'a restart moves it')
     t.same(host.ips(), ['10.200.7.10', '10.200.7.11'])
   })
