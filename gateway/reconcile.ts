@@ -3,7 +3,7 @@
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import type { Millis } from '../core/clock.ts'
-import { sameAssignment } from './registry.ts'
+import { addressesOf, sameAssignment } from './registry.ts'
 
 export interface Facts {
   /** Of the live leases. */
@@ -34,7 +34,7 @@ export const DELETE_GRACE_MS: Millis = 10_000
 /** What came by a call after the files were read is newer than they are and left alone. */
 export function difference(facts: Facts): Difference {
   const registered = new Map(facts.registered.map((a) => [attachmentKey(a), a]))
-  const wanted = new Map(facts.wanted.map((a) => [attachmentKey(a), a]))
+  const wanted = new Map(withoutRivals(facts.wanted, registered).map((a) => [attachmentKey(a), a]))
   const isNewer = (at: Millis | undefined): boolean => at !== undefined && at >= facts.readAt
   const put = [...wanted].flatMap(([key, lease]) => {
     const known = registered.get(key)
@@ -48,6 +48,25 @@ export function difference(facts: Facts): Difference {
     wanted.has(key) || isNewer(facts.postedAt(key)) || facts.unreadable.has(known.network) ? [] : [key],
   )
   return { put, remove }
+}
+
+/**
+ * Two networks over one slice can lease one address twice. Whoever is registered keeps it, else the newest has it:
+ * any steady rule will do, as long as two rounds over the same leases end the same way.
+ */
+function withoutRivals(
+  wanted: readonly Assignment[],
+  registered: ReadonlyMap<string, Assignment>,
+): Assignment[] {
+  const taken = new Set<string>()
+  const rank = (a: Assignment): number => (registered.has(attachmentKey(a)) ? 0 : 1)
+  const inOrder = [...wanted].sort((a, b) => rank(a) - rank(b) || b.createdAt.localeCompare(a.createdAt))
+  return inOrder.filter((a) => {
+    const ips = addressesOf(a)
+    if (ips.some((ip) => taken.has(ip))) return false
+    for (const ip of ips) taken.add(ip)
+    return true
+  })
 }
 
 /** The lease says who and where; of what people call it, a lease without any leaves what a call has told. */

@@ -40,7 +40,7 @@ export function createIngress(parts: IngressParts): Server {
   server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
   server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
   server.on('connect', (_req, socket) => refuse(socket, '405 Method Not Allowed'))
-  server.on('clientError', (err, socket) => refuse(socket, statusOf(err)))
+  server.on('clientError', (err, socket) => handler.broken(err, socket))
   server.on('drop', () =>
     parts.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'total' }),
   )
@@ -99,7 +99,7 @@ function refuse(socket: Duplex, status: string): void {
 class Handler {
   readonly #parts: IngressParts
   readonly #ownNames: ReadonlySet<string>
-  readonly #underWay = new WeakMap<Duplex, number>()
+  readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
   constructor(parts: IngressParts, ownNames: ReadonlySet<string>) {
     this.#parts = parts
@@ -119,6 +119,13 @@ class Handler {
       if (res.headersSent) res.destroy()
       else this.#problem(req, res, 'internal')
     }
+  }
+
+  /** What the parser refuses. In the middle of an answer a second status line would be read as part of it. */
+  broken(err: Error & { code?: string }, socket: Duplex): void {
+    const isAnswering = [...(this.#underWay.get(socket) ?? [])].some((res) => res.headersSent)
+    if (isAnswering) socket.destroy()
+    else refuse(socket, statusOf(err))
   }
 
   /** Answered through a response of our own on the bare socket until the container says 101. */
@@ -201,10 +208,10 @@ class Handler {
 
   #mayStart(req: IncomingMessage, res: ServerResponse): boolean {
     const { socket } = req
-    const count = (this.#underWay.get(socket) ?? 0) + 1
-    this.#underWay.set(socket, count)
-    res.on('close', () => this.#underWay.set(socket, (this.#underWay.get(socket) ?? 1) - 1))
-    return count <= MAX_PIPELINED
+    const underWay = this.#underWay.get(socket) ?? new Set()
+    this.#underWay.set(socket, underWay.add(res))
+    res.on('close', () => underWay.delete(res))
+    return underWay.size <= MAX_PIPELINED
   }
 
   #count(res: ServerResponse): void {

@@ -1,0 +1,46 @@
+/** Large bodies through a gateway of its own process: whole, and never held in memory. */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import t from 'tap'
+import { assignmentOf, jsonBody, scratch } from '../../../helpers/gateway-fixture.ts'
+import { spawnGateway } from '../../../helpers/gateway-process.ts'
+import { httpContainer } from '../../../helpers/gateway-upstream.ts'
+
+t.test('100 MB up and 100 MB down', async (t) => {
+  const block = randomBytes(1024 * 1024)
+  const BLOCKS = 100
+  const gw = await spawnGateway(t, await scratch(t))
+  const web = await httpContainer(t, async (req, res) => {
+    const hash = createHash('sha256')
+    for await (const chunk of req) hash.update(chunk)
+    res.writeHead(200, { 'x-hash': hash.digest('hex') })
+    for (let i = 0; i < BLOCKS; i++) if (!res.write(block)) await once(res, 'drain')
+    res.end()
+  })
+  const assignment = assignmentOf({ name: 'web', ...web.at })
+  t.equal((await gw.api('/v1/assignments', { method: 'POST', ...jsonBody(assignment) })).status, 201)
+  const wanted = createHash('sha256')
+  for (let i = 0; i < BLOCKS; i++) wanted.update(block)
+  const digest = wanted.digest('hex')
+
+  const before = await gw.memoryKib('VmHWM')
+  const length = BLOCKS * block.length
+  const req = request({
+    port: gw.port,
+    method: 'PUT',
+    headers: { host: 'web.x', 'content-length': length },
+    signal: AbortSignal.timeout(60_000),
+  })
+  const response = once(req, 'response') as Promise<[IncomingMessage]>
+  for (let i = 0; i < BLOCKS; i++) if (!req.write(block)) await once(req, 'drain')
+  req.end()
+  const [res] = await response
+  t.equal(res.headers['x-hash'], digest, 'upload')
+  const hash = createHash('sha256')
+  for await (const chunk of res) hash.update(chunk)
+  t.equal(hash.digest('hex'), digest, 'download')
+  const grown = ((await gw.memoryKib('VmHWM')) - before) / 1024
+  t.ok(grown < 80, `peak memory grew by ${Math.round(grown)} MB for 200 MB`)
+})
