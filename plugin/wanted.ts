@@ -1,7 +1,7 @@
 /** What the runtime wants for this attachment: CNI_ARGS < args.cni < runtimeConfig (CNI CONVENTIONS; DESIGN 4). */
 
 import type { NetConf } from '../conf/netconf.ts'
-import { isObject, Reader, show } from '../conf/reader.ts'
+import { isObject, type JsonObject, Reader, show } from '../conf/reader.ts'
 import { formatIpv4, isUnicastMac, parseCidr4, parseIpv4, parseMac } from '../core/addr.ts'
 import type { PortMapping, Protocol } from '../core/api.ts'
 import { ConfigError } from '../core/errors.ts'
@@ -94,13 +94,17 @@ function wantedHttpPort(args: ReadonlyMap<string, string>, problems: string[]): 
 /** The convention says a list of strings; Podman sends `{"<network>": ["alias", …]}`. */
 function readAliases(run: Reader, network: string): string[] {
   const value = run.get('aliases')
-  const list = isObject(value) ? (value[network] ?? []) : (value ?? [])
+  const list = isObject(value) ? (ownOf(value, network) ?? []) : (value ?? [])
   if (!Array.isArray(list) || !list.every((a) => typeof a === 'string') || list.length > MAX_ALIASES) {
     run.problem('aliases', `must be a list of at most ${MAX_ALIASES} strings`)
     return []
   }
   return [...new Set(list.filter((a) => a !== ''))]
 }
+
+/** A network may be called `constructor`. */
+const ownOf = (object: JsonObject, key: string): unknown =>
+  Object.hasOwn(object, key) ? object[key] : undefined
 
 function readPorts(run: Reader): PortMapping[] {
   const list = run.array('portMappings')
@@ -109,7 +113,16 @@ function readPorts(run: Reader): PortMapping[] {
   for (const [i, entry] of list.entries()) {
     const reader = new Reader(isObject(entry) ? entry : {}, `runtimeConfig.portMappings[${i}].`, run.problems)
     const port = readPort(reader)
-    if (port !== undefined) seen.set(JSON.stringify(port), port)
+    if (port === undefined) continue
+    const place = `${port.protocol} ${port.hostIP}:${port.hostPort}`
+    const first = seen.get(place)
+    if (first !== undefined && first.containerPort !== port.containerPort) {
+      reader.problem(
+        'hostPort',
+        `leads to container port ${first.containerPort} already; use another host port`,
+      )
+    }
+    seen.set(place, port)
   }
   return [...seen.values()]
 }
@@ -134,5 +147,5 @@ function readHostIp(text: string): string | undefined {
   if (text === '' || text === '0.0.0.0' || text === '::') return ''
   const ip = parseIpv4(text)
   if (ip !== undefined) return formatIpv4(ip)
-  return /^[0-9a-fA-F:.%]+$/.test(text) && text.includes(':') ? 'ipv6' : undefined
+  return /^[0-9a-fA-F:.]+(%\S+)?$/.test(text) && text.includes(':') ? 'ipv6' : undefined
 }
