@@ -1,0 +1,66 @@
+/** What the CNI path may load. Its list of modules is an API: growing it needs a reason in the commit (STYLE 3.5). */
+import { spawnSync } from 'node:child_process'
+import { build } from 'esbuild'
+import t from 'tap'
+import { inRepo } from '../../helpers/sources.ts'
+
+/** node:child_process: `nft -f`, once per boot. Everything that starts slowly (http, crypto, url, util) stays out. */
+const BUILT_IN = ['node:child_process', 'node:ffi', 'node:fs', 'node:net', 'node:path']
+/** lowdb's core is 3 KB without imports of its own; its file adapters (lowdb/node) are not loaded. */
+const PACKAGES = ['lowdb']
+
+const packageOf = (file: string): string =>
+  file.replace(/^.*node_modules\//, '').match(/^(?:@[^/]+\/)?[^/]+/)?.[0] ?? file
+
+t.test('all verbs together, whatever their input', async (t) => {
+  const { metafile } = await build({
+    absWorkingDir: inRepo('.'),
+    entryPoints: ['plugin/skel.ts'],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    write: false,
+    metafile: true,
+    logLevel: 'silent',
+  })
+  const files = Object.keys(metafile.inputs)
+  const builtIn = Object.values(metafile.inputs).flatMap((i) =>
+    i.imports.filter((m) => m.external).map((m) => m.path),
+  )
+  t.strictSame([...new Set(builtIn)].sort(), BUILT_IN)
+  t.strictSame([...new Set(files.filter((f) => f.includes('node_modules/')).map(packageOf))], PACKAGES)
+  t.same(
+    files.filter((f) => /^(bin|gateway)\//.test(f)),
+    [],
+    'nothing of the command line or the gateway',
+  )
+})
+
+/** Modules that a run really loads, ours as paths from the root. */
+function loads(verb: string): string[] {
+  const ran = spawnSync(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      '--import',
+      inRepo('test/helpers/record-loads.ts'),
+      inRepo('bin/flatnet.ts'),
+    ],
+    { env: { CNI_COMMAND: verb }, stdio: ['ignore', 'ignore', 'inherit', 'pipe'], encoding: 'utf8' },
+  )
+  const urls = String(ran.output[3]).trim().split('\n')
+  return [...new Set(urls.map((url) => url.replace(`file://${inRepo('')}/`, '')))]
+}
+
+t.test('VERSION, which Podman asks at every start, loads what it answers with and no more', async (t) => {
+  const own = loads('VERSION').filter((m) => !m.startsWith('node:'))
+  t.strictSame(own.sort(), [
+    'bin/flatnet.ts',
+    'core/attachment.ts',
+    'core/errors.ts',
+    'core/trace.ts',
+    'plugin/env.ts',
+    'plugin/skel.ts',
+    'plugin/versions.ts',
+  ])
+})
