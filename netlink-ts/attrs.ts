@@ -133,9 +133,8 @@ export const list = <T>(name: string, type: number, codec: Codec<T>): Codec<T[]>
   },
   decode(buffer, start, end) {
     const items: T[] = []
-    walk(name, buffer, start, end, (found, from, to) => {
-      if ((found & NLA_TYPE_MASK) === type)
-        items.push(read(name, `[${items.length}]`, codec, buffer, from, to))
+    walk(name, buffer, start, end, (_type, from, to) => {
+      items.push(read(name, `[${items.length}]`, codec, buffer, from, to))
     })
     return items
   },

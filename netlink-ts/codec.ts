@@ -113,14 +113,24 @@ export const cstring: Codec<string> = {
   name: 'cstring',
   size: undefined,
   encode(value, out) {
-    if (value.includes('\0')) throw new RangeError(`cstring: NUL in ${JSON.stringify(value)}`)
-    out.append(utf8Encoder.encode(value))
+    chars.encode(value, out)
     out.reserve(1)
   },
   decode(buffer, start, end) {
     const nul = buffer.indexOf(0, start)
     return utf8Decoder.decode(buffer.subarray(start, nul >= 0 && nul < end ? nul : end))
   },
+}
+
+/** A string without NUL, where an empty one has a meaning or iproute2 sends it so. A NUL ends it on decode, as the kernel adds one. */
+export const chars: Codec<string> = {
+  name: 'chars',
+  size: undefined,
+  encode(value, out) {
+    if (value.includes('\0')) throw new RangeError(`NUL in ${JSON.stringify(value)}`)
+    out.append(utf8Encoder.encode(value))
+  },
+  decode: cstring.decode,
 }
 
 /** An attribute without payload: `true` when it is there. */

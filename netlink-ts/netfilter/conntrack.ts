@@ -26,18 +26,18 @@ const tuple = attrs('CTA_TUPLE', {
   proto: [2, nested(tupleProto)],
   zone: [3, u16be],
 })
-export type Tuple = Infer<typeof tuple>
+type Tuple = Infer<typeof tuple>
 
 /** CTA_*. */
-export const conntrackAttrs = attrs('CTA', {
+const conntrackAttrs = attrs('CTA', {
   orig: [1, nested(tuple)],
   reply: [2, nested(tuple)],
+  zone: [18, u16be],
   status: [3, bytes],
-  timeout: [7, bytes],
   mark: [8, bytes],
   id: [12, bytes],
   use: [11, bytes],
-  zone: [18, u16be],
+  timeout: [7, bytes],
   /** Host order, against the habit of nfnetlink. */
   filter: [25, nested(attrs('CTA_FILTER', { origFlags: [1, u32], replyFlags: [2, u32] }))],
 })

@@ -1,6 +1,6 @@
 /** nftables sets and maps: look up; their elements: add, delete, list. include/uapi/linux/netfilter/nf_tables.h. */
 import { attrs, list, nested } from '../attrs.ts'
-import { bytes, cstring, decode, encode, headed, type Infer, u32be, u64be } from '../codec.ts'
+import { bytes, cstring, decode, encode, headed, u32be, u64be } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
@@ -29,7 +29,7 @@ export const NFT_SET_ELEM_INTERVAL_END = 0x1
 const NFTA_LIST_ELEM = 1
 
 /** NFTA_SET_*. */
-export const setAttrs = attrs('NFTA_SET', {
+const setAttrs = attrs('NFTA_SET', {
   table: [1, cstring],
   name: [2, cstring],
   handle: [16, u64be],
@@ -45,14 +45,13 @@ export const setAttrs = attrs('NFTA_SET', {
   userdata: [13, bytes],
   desc: [9, bytes],
 })
-export type SetAttrs = Infer<typeof setAttrs>
 export const setmsg = headed(nfgenmsg, setAttrs)
 
 /** NFTA_DATA_*; `verdict` is kept as bytes. */
 const data = nested(attrs('NFTA_DATA', { value: [1, bytes], verdict: [2, bytes] }))
 
 /** NFTA_SET_ELEM_*. */
-export const setElemAttrs = attrs('NFTA_SET_ELEM', {
+const setElemAttrs = attrs('NFTA_SET_ELEM', {
   key: [1, data],
   keyEnd: [10, data],
   data: [2, data],
@@ -63,9 +62,11 @@ export const setElemAttrs = attrs('NFTA_SET_ELEM', {
 })
 
 /** NFTA_SET_ELEM_LIST_*. */
-export const setElemListAttrs = attrs('NFTA_SET_ELEM_LIST', {
+const setElemListAttrs = attrs('NFTA_SET_ELEM_LIST', {
   table: [1, cstring],
   set: [2, cstring],
+  /** Of a set made in the same transaction. */
+  setId: [4, u32be],
   elements: [3, nested(list('NFTA_LIST', NFTA_LIST_ELEM, nested(setElemAttrs)))],
 })
 export const setelemmsg = headed(nfgenmsg, setElemListAttrs)

@@ -1,6 +1,6 @@
 /** nftables tables: look up and delete. include/uapi/linux/netfilter/nf_tables.h. */
 import { attrs } from '../attrs.ts'
-import { bytes, cstring, decode, encode, headed, type Infer, u32be, u64be } from '../codec.ts'
+import { bytes, cstring, decode, encode, headed, u32be, u64be } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
 import type { Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
@@ -11,15 +11,14 @@ const NFT_MSG_GETTABLE = 1
 const NFT_MSG_DELTABLE = 2
 
 /** NFTA_TABLE_*. */
-export const tableAttrs = attrs('NFTA_TABLE', {
+const tableAttrs = attrs('NFTA_TABLE', {
   name: [1, cstring],
-  flags: [2, u32be],
   /** Chains, sets and the like in it. */
   use: [3, u32be],
   handle: [4, u64be],
+  flags: [2, u32be],
   userdata: [6, bytes],
 })
-export type TableAttrs = Infer<typeof tableAttrs>
 export const tablemsg = headed(nfgenmsg, tableAttrs)
 
 export interface Table {

@@ -1,6 +1,6 @@
 /** RTM_*ADDR: addresses of links. include/uapi/linux/if_addr.h; rtnetlink(7). */
 import { attrs } from '../attrs.ts'
-import { bytes, cstring, decode, encode, headed, type Infer, struct, u8, u32 } from '../codec.ts'
+import { bytes, cstring, decode, encode, headed, struct, u8, u32 } from '../codec.ts'
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
 import { dumpOrNone } from './dump.ts'
@@ -19,10 +19,10 @@ export const IFA_F_TENTATIVE = 0x40
 export const IFA_F_PERMANENT = 0x80
 export const IFA_F_NOPREFIXROUTE = 0x200
 
-export const ifaddrmsg = struct('ifaddrmsg', { family: u8, prefixLen: u8, flags: u8, scope: u8, index: u32 })
+const ifaddrmsg = struct('ifaddrmsg', { family: u8, prefixLen: u8, flags: u8, scope: u8, index: u32 })
 
 /** IFA_*. `local` is the address of the link; `address` that of the other end of a point-to-point link, else the same. */
-export const addrAttrs = attrs('IFA', {
+const addrAttrs = attrs('IFA', {
   address: [1, bytes],
   local: [2, bytes],
   broadcast: [4, bytes],
@@ -33,7 +33,6 @@ export const addrAttrs = attrs('IFA', {
   protocol: [11, u8],
   cacheInfo: [6, bytes],
 })
-export type AddrAttrs = Infer<typeof addrAttrs>
 
 export const addrmsg = headed(ifaddrmsg, addrAttrs)
 

@@ -3,6 +3,7 @@ import { type AttrSpecs, type AttrValues, attrs, keyed, many, nested } from '../
 import {
   bytes,
   type Codec,
+  chars,
   cstring,
   decode,
   headed,
@@ -22,7 +23,7 @@ import { formatMac } from './mac.ts'
 export const IFF_UP = 0x1
 
 /** @see rtnetlink(7); `index` 0 lets the kernel choose or means "by name", `change` says which bits of `flags` count. */
-export const ifinfomsg = struct('ifinfomsg', {
+const ifinfomsg = struct('ifinfomsg', {
   family: u8,
   pad: pad(1),
   type: u16,
@@ -33,7 +34,7 @@ export const ifinfomsg = struct('ifinfomsg', {
 export type LinkHeader = Infer<typeof ifinfomsg>
 
 /** IFLA_BRPORT_*: what a bridge knows of its port. */
-export const bridgePort = attrs('IFLA_BRPORT', {
+const bridgePort = attrs('IFLA_BRPORT', {
   /** BR_STATE_*: 0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking. */
   state: [1, u8],
   priority: [2, u16],
@@ -50,26 +51,23 @@ export const bridgePort = attrs('IFLA_BRPORT', {
   neighSuppress: [32, u8],
   isolated: [33, u8],
 })
-export type BridgePort = Infer<typeof bridgePort>
 
 const BASE = {
-  ifname: [3, cstring],
   txQueueLen: [13, u32],
   operstate: [16, u8],
   linkMode: [17, u8],
   mtu: [4, u32],
   group: [27, u32],
   promiscuity: [30, u32],
-  /** Index of the other end of a pair, of the parent of a stacked link; in the namespace `linkNetnsid`. */
-  link: [5, u32],
   master: [10, u32],
   carrier: [33, u8],
-  ifalias: [20, cstring],
+  /** Without NUL: the kernel would keep it, and an empty alias removes the one there is. */
+  ifalias: [20, chars],
   address: [1, bytes],
   broadcast: [2, bytes],
   netNsPid: [19, u32],
   netNsFd: [28, u32],
-  linkNetnsid: [37, i32],
+  ifname: [3, cstring],
   afSpec: [26, bytes],
   propList: [52, nested(attrs('IFLA_PROP', { altNames: [53, many(cstring)] }))],
   altIfname: [53, cstring],
@@ -86,16 +84,21 @@ interface PeerMessage {
 const peer: () => Codec<PeerMessage> = () => linkmsg
 
 /** IFLA_INFO_*. */
-export const linkInfo = attrs('IFLA_INFO', {
-  kind: [1, cstring],
+const linkInfo = attrs('IFLA_INFO', {
+  kind: [1, chars],
   data: [2, keyed('kind', linkKinds(peer))],
-  slaveKind: [4, cstring],
+  slaveKind: [4, chars],
   slaveData: [5, keyed('slaveKind', { bridge: bridgePort })],
 })
-export type LinkInfo = Infer<typeof linkInfo>
 
-/** IFLA_*. */
-export const linkAttrs = attrs('IFLA', { ...BASE, linkInfo: [18, linkInfo] })
+/** IFLA_*, in the order of iproute2's requests. */
+const linkAttrs = attrs('IFLA', {
+  ...BASE,
+  linkInfo: [18, linkInfo],
+  linkNetnsid: [37, i32],
+  /** Index of the other end of a pair, of the parent of a stacked link; in the namespace `linkNetnsid`. */
+  link: [5, u32],
+})
 export type LinkAttrs = Infer<typeof linkAttrs>
 
 export const linkmsg = headed(ifinfomsg, linkAttrs)

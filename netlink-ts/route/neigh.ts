@@ -1,6 +1,6 @@
 /** RTM_*NEIGH: entries of the neighbour tables (ARP, NDP). include/uapi/linux/neighbour.h; rtnetlink(7). */
 import { attrs } from '../attrs.ts'
-import { bytes, decode, encode, headed, type Infer, pad, struct, u8, u16, u32 } from '../codec.ts'
+import { bytes, decode, encode, headed, pad, struct, u8, u16, u32 } from '../codec.ts'
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, type Reply, type Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
 import { dumpOrNone } from './dump.ts'
@@ -16,7 +16,7 @@ export const NUD_STALE = 0x04
 export const NUD_FAILED = 0x20
 export const NUD_PERMANENT = 0x80
 
-export const ndmsg = struct('ndmsg', {
+const ndmsg = struct('ndmsg', {
   family: u8,
   pad: pad(3),
   index: u32,
@@ -26,7 +26,7 @@ export const ndmsg = struct('ndmsg', {
 })
 
 /** NDA_*. */
-export const neighAttrs = attrs('NDA', {
+const neighAttrs = attrs('NDA', {
   dst: [1, bytes],
   lladdr: [2, bytes],
   probes: [4, u32],
@@ -34,7 +34,6 @@ export const neighAttrs = attrs('NDA', {
   /** Only in requests for a list: the link, which the header has otherwise. */
   ifindex: [8, u32],
 })
-export type NeighAttrs = Infer<typeof neighAttrs>
 export const neighmsg = headed(ndmsg, neighAttrs)
 
 export interface NeighOptions {

@@ -43,7 +43,7 @@ const TYPES = {
 } as const
 export type RouteType = keyof typeof TYPES
 
-export const rtmsg = struct('rtmsg', {
+const rtmsg = struct('rtmsg', {
   family: u8,
   dstLen: u8,
   srcLen: u8,
@@ -56,16 +56,16 @@ export const rtmsg = struct('rtmsg', {
 })
 
 /** RTAX_*, in bytes. */
-export const routeMetrics = attrs('RTAX', { mtu: [2, u32], window: [3, u32], advmss: [8, u32] })
+const routeMetrics = attrs('RTAX', { mtu: [2, u32], window: [3, u32], advmss: [8, u32] })
 
 /** RTA_*. */
-export const routeAttrs = attrs('RTA', {
+const routeAttrs = attrs('RTA', {
   table: [15, u32],
   dst: [1, bytes],
   src: [2, bytes],
   priority: [6, u32],
-  prefSrc: [7, bytes],
   metrics: [8, routeMetrics],
+  prefSrc: [7, bytes],
   gateway: [5, bytes],
   oif: [4, u32],
   iif: [3, u32],
@@ -75,7 +75,6 @@ export const routeAttrs = attrs('RTA', {
   pref: [20, u8],
   cacheInfo: [12, bytes],
 })
-export type RouteAttrs = Infer<typeof routeAttrs>
 
 export const routemsg = headed(rtmsg, routeAttrs)
 
