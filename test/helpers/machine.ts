@@ -86,6 +86,9 @@ for d in etc var/lib opt usr/local; do
   mkdir -p "$DISK/over/$d/up" "$DISK/over/$d/work"
   mount -t overlay -o "lowerdir=/$d,upperdir=$DISK/over/$d/up,workdir=$DISK/over/$d/work" over "/$d"
 done
+# Podman's storage is an overlay too, and an overlay is no upper layer of another.
+mkdir -p "$DISK/containers" /var/lib/containers
+mount --bind "$DISK/containers" /var/lib/containers
 mount --bind "$DISK/boot_id" /proc/sys/kernel/random/boot_id
 ip link set lo up
 echo ready
