@@ -137,15 +137,7 @@ export class Exchange {
     })
     upstream.on('information', (info) => passEarly(this.#req, this.#res, info))
     upstream.on('response', (response) => this.#answer(response))
-    const { upgrade } = this.#options
-    if (upgrade !== undefined) {
-      upstream.on('upgrade', (response, container, head) => {
-        this.#isAnswered = true
-        clearTimeout(this.#timer)
-        this.#parts.pool.adopt(this.#target.assignment, container)
-        upgrade.join(response, container, head)
-      })
-    }
+    upstream.on('upgrade', (response, container, head) => this.#switch(response, container, head))
     upstream.on('error', (err) => {
       if (this.#isAnswered || this.#res.destroyed || upstream !== this.#upstream) return
       if (err instanceof DialError) return this.#fail(err.reason, err)
@@ -156,6 +148,20 @@ export class Exchange {
       }
       this.#fail(hasParserCode(err) ? 'bad-response' : 'reset', err)
     })
+  }
+
+  /** Without a listener Node would drop a 101 that nobody asked for, and the request with it, in silence. */
+  #switch(response: IncomingMessage, container: Socket, head: Buffer): void {
+    const { upgrade } = this.#options
+    if (upgrade === undefined) {
+      container.destroy()
+      this.#fail('bad-response')
+      return
+    }
+    this.#isAnswered = true
+    clearTimeout(this.#timer)
+    this.#parts.pool.adopt(this.#target.assignment, container)
+    upgrade.join(response, container, head)
   }
 
   /** From now on the container, or with a body the client, has to make progress. */

@@ -67,7 +67,7 @@ function parseTarget(url: string, host: string): { host: string; path: string } 
   if (url.includes('#')) return undefined
   if (url.startsWith('/')) return { host, path: url }
   if (url === '*') return { host, path: url }
-  const [, authority, rest] = /^http:\/\/([^/?@]*)(.*)$/i.exec(url) ?? []
+  const [, authority, rest] = /^http:\/\/([^/?@]*)((?:[/?].*)?)$/i.exec(url) ?? []
   if (authority === undefined || rest === undefined || authority === '') return undefined
   return { host: authority, path: rest.startsWith('/') ? rest : `/${rest}` }
 }

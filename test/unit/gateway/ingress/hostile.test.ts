@@ -1,0 +1,223 @@
+/** What hostile clients send: smuggling probes, slow requests, too many of everything, and noise. The gateway stays. */
+
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import fc from 'fast-check'
+import t from 'tap'
+import { startGateway } from '../../../helpers/gateway-fixture.ts'
+import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
+
+const probes: readonly [name: string, head: string][] = [
+  [
+    'Content-Length with Transfer-Encoding',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  ],
+  [
+    'two different Content-Lengths',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+  ],
+  [
+    'two equal Content-Lengths',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na',
+  ],
+  ['signed Content-Length', 'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: +1\r\n\r\na'],
+  ['obs-fold', 'GET / HTTP/1.1\r\nHost: web.x\r\nX: a\r\n b\r\n\r\n'],
+  [
+    'blank before the colon',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n',
+  ],
+  [
+    'unknown transfer coding',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n',
+  ],
+  [
+    'chunked not last',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n',
+  ],
+  [
+    'bad chunk size',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n',
+  ],
+  ['bare CR in a header', 'GET / HTTP/1.1\r\nHost: web.x\r\nX: a\rGET /evil HTTP/1.1\r\n\r\n'],
+  ['NUL in a header', 'GET / HTTP/1.1\r\nHost: web.x\r\nX: a\0b\r\n\r\n'],
+  ['no Host', 'GET / HTTP/1.1\r\n\r\n'],
+  ['two Hosts', 'GET / HTTP/1.1\r\nHost: web.x\r\nHost: other.x\r\nConnection: close\r\n\r\n'],
+  ['Host with a path', 'GET / HTTP/1.1\r\nHost: web.x/evil\r\nConnection: close\r\n\r\n'],
+  ['Host with a user', 'GET / HTTP/1.1\r\nHost: a@web.x\r\nConnection: close\r\n\r\n'],
+  [
+    'absolute target of another scheme',
+    'GET ftp://web.x/ HTTP/1.1\r\nHost: web.x\r\nConnection: close\r\n\r\n',
+  ],
+  ['HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+  ['TLS hello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
+]
+
+t.test('smuggling probes are answered 400 and never answered twice', async (t) => {
+  const gw = await startGateway(t)
+  let last = ''
+  const web = await httpContainer(t, (req, res) => {
+    last = req.url ?? ''
+    req.resume()
+    req.on('end', () => res.end('reached'))
+  })
+  await gw.register({ name: 'web', ...web.at })
+  for (const [name, bytes] of probes) {
+    const text = await raw(gw.port, bytes)
+    t.match(text, /^HTTP\/1\.1 (?:400|408|505) /, name)
+    t.notMatch(text, /reached/, `${name}: nothing got through`)
+    t.equal(text.match(/HTTP\/1\.1 /g)?.length, 1, `${name}: one answer`)
+  }
+  t.notMatch(last, 'evil')
+  t.equal((await gw.get('web.x')).body, 'reached', 'still there')
+})
+
+t.test('absolute-form: the target beats the Host header', async (t) => {
+  const gw = await startGateway(t)
+  const web = await httpContainer(t, (req, res) => res.end(`${req.url}`))
+  await gw.register({ name: 'web', ...web.at })
+  const text = await raw(
+    gw.port,
+    'GET http://web.x:8080?q HTTP/1.1\r\nHost: other.x\r\nConnection: close\r\n\r\n',
+  )
+  t.match(text, /200 OK[\s\S]*\/\?q$/)
+})
+
+t.test('pipelined requests are answered in order, and not without bound', async (t) => {
+  const gw = await startGateway(t)
+  const web = await httpContainer(t, (req, res) => res.end(`<${req.url}>`))
+  await gw.register({ name: 'web', ...web.at })
+  const one = (n: number, close = false) =>
+    `GET /${n} HTTP/1.1\r\nHost: web.x\r\n${close ? 'Connection: close\r\n' : ''}\r\n`
+  const few = await raw(gw.port, one(1) + one(2) + one(3, true))
+  t.same(few.match(/<\/\d+>/g), ['</1>', '</2>', '</3>'])
+  let burst = ''
+  for (let i = 0; i < 200; i++) burst += one(i)
+  const many = await raw(gw.port, burst + one(200, true))
+  t.match(many, /503 Service Unavailable/, 'what is too much is refused')
+  t.match(many, /<\/0>/)
+})
+
+t.test('a request that never ends is ended; a long upload and a slow answer are not', async (t) => {
+  const gw = await startGateway(t, { ingress: { headersTimeoutMs: 200 } })
+  t.match(await raw(gw.port, 'GET / HTTP/1.1\r\nHost: web.x\r\nX: '), /^HTTP\/1\.1 408 /)
+  const silent = connect(gw.port, '127.0.0.1').resume()
+  await once(silent, 'close')
+  t.pass('and a connection without a byte')
+  const web = await scriptedContainer(t, [(s) => s.on('data', () => {})])
+  await gw.register({ name: 'web', ...web.at })
+  const slow = connect(gw.port, '127.0.0.1')
+  let isClosed = false
+  slow.on('close', () => {
+    isClosed = true
+  })
+  slow.write('POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: 3\r\n\r\na')
+  // The check runs once a second: a second connection that is ended proves that it has run over the first.
+  const other = connect(gw.port, '127.0.0.1').resume()
+  await once(other, 'close')
+  t.notOk(isClosed, 'the upload is still allowed to go on')
+  slow.destroy()
+})
+
+t.test('limits: header size, connections in all, connections of one client', async (t) => {
+  const gw = await startGateway(t, {
+    ingress: { maxHeaderBytes: 1024, maxConnectionsPerClient: 2, maxConnections: 10 },
+  })
+  t.match(
+    await raw(gw.port, `GET / HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(2000)}\r\n\r\n`),
+    /^HTTP\/1\.1 431 /,
+  )
+  const held = [connect(gw.port, '127.0.0.1'), connect(gw.port, '127.0.0.1')]
+  await Promise.all(held.map((s) => once(s, 'connect')))
+  await until(async () => (await gw.api('/v1/status')).json().ingress.connections === 2)
+  t.equal(await raw(gw.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'), '', 'the third is closed at once')
+  for (const s of held) s.destroy()
+  await until(async () => (await gw.api('/v1/status')).json().ingress.connections === 0)
+  t.equal((await gw.get('localhost')).status, 200, 'and places are given back')
+  t.match((await gw.api('/metrics')).body, /flatnet_ingress_connections_refused_total\{by="client"\} 1/)
+})
+
+t.test('whatever bytes come, the gateway answers or closes, and lives', async (t) => {
+  const gw = await startGateway(t, { ingress: { headersTimeoutMs: 100 } })
+  const web = await httpContainer(t, (req, res) => {
+    req.resume()
+    res.end('ok')
+  })
+  await gw.register({ name: 'web', ...web.at })
+  const host = fc.oneof(
+    fc.string({ unit: 'binary-ascii', maxLength: 60 }),
+    fc.string({ unit: 'grapheme', maxLength: 20 }),
+    fc.constantFrom(
+      'web.x',
+      'web-80.x',
+      'web-99999.x',
+      '127-1-1-1.x',
+      '[::1]',
+      '[::',
+      'web.',
+      '..',
+      'xn--a.x',
+      '%00.x',
+      'a'.repeat(300),
+    ),
+  )
+  const path = fc.oneof(
+    fc.webPath(),
+    fc.constantFrom(
+      '/~',
+      '/~web',
+      '/~web//x',
+      '/~%',
+      '/~%ff/',
+      '/~..%2f/',
+      '//web',
+      '*',
+      '/#x',
+      '/~web#x',
+      '/~a~b/',
+    ),
+    fc.string({ unit: 'binary-ascii', maxLength: 40 }),
+  )
+  const property = fc.asyncProperty(
+    fc.constantFrom('GET', 'POST', 'OPTIONS', 'BREW', ''),
+    path,
+    host,
+    async (method, p, h) => {
+      const text = await raw(
+        gw.port,
+        Buffer.from(`${method} ${p} HTTP/1.1\r\nHost: ${h}\r\nConnection: close\r\n\r\n`),
+        { end: true },
+      )
+      t.notMatch(text, /^HTTP\/1\.1 500/)
+      return /^(?:HTTP\/1\.1 \d{3} |$)/.test(text)
+    },
+  )
+  await fc.assert(property, { numRuns: 400 })
+  t.equal((await gw.get('web.x')).body, 'ok')
+  t.notOk(gw.logged.some((l) => l.event === 'request could not be handled'))
+})
+
+t.test('what the container sends cannot break the gateway either', async (t) => {
+  const gw = await startGateway(t)
+  const answers = [
+    'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
+    'HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n',
+    'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+    'HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n',
+    'HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n',
+    'HTTP/1.1 103 Early Hints\r\nLink: \x7f\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+    `HTTP/1.1 200 OK\r\nX: ${'a'.repeat(200_000)}\r\n\r\n`,
+    'HTTP/1.1 200 OK\r\nTrailer: x\r\nContent-Length: 0\r\n\r\n',
+    'HTTP/1.1 200 \xe4\xf6\r\nX: \xe4\r\nContent-Length: 0\r\n\r\n',
+  ]
+  const web = await scriptedContainer(
+    t,
+    answers.map((text) => (s) => s.once('data', () => s.end(text, 'latin1'))),
+  )
+  await gw.register({ name: 'web', ...web.at })
+  for (const text of answers) {
+    // POST: each goes out once, so answers and requests stay in step.
+    const got = await gw.get('web.x', '/', { method: 'POST' })
+    t.ok(got.status >= 200, `${got.status} for ${JSON.stringify(text.slice(0, 60))}`)
+  }
+})

@@ -1,0 +1,85 @@
+/** The gateway's own pages: what they list, in which form, and that nothing in a name or Host becomes markup. */
+
+import t from 'tap'
+import { formOf } from '../../../../gateway/ingress/accept.ts'
+import { startGateway } from '../../../helpers/gateway-fixture.ts'
+
+const EVIL = `<script>alert("1")</script>'&`.replace('/', '')
+
+t.test('the list: HTML for people, JSON for programs, links that work without DNS', async (t) => {
+  const gw = await startGateway(t)
+  await gw.register({ name: 'web', ips: ['127.1.0.10/16'], aliases: ['www'] })
+  await gw.register({ name: 'old', ips: ['127.1.0.11/16'], createdAt: '2026-01-01T00:00:00.000Z' })
+  await gw.register({ name: 'old', ips: ['127.1.0.12/16'], createdAt: '2026-02-01T00:00:00.000Z' })
+  for (const host of ['192.0.2.7:8080', '[::1]:8080', 'localhost', 'gateway']) {
+    const got = await gw.get(host)
+    t.equal(got.status, 200, host)
+    t.match(got.headers['content-type'], 'text/html; charset=utf-8')
+    t.match(got.body, '<a href="/~web/">web</a>')
+  }
+  const list = await gw.get('localhost', '/', { headers: { accept: 'application/json' } })
+  const entries: { name: string; path: string; shadowed: boolean }[] = list.json().containers
+  t.same(
+    entries.map((e) => [e.name, e.path, e.shadowed]),
+    [
+      ['old', '/~127-1-0-11/', true],
+      ['old', '/~old/', false],
+      ['web', '/~web/', false],
+    ],
+    'the newest has the name, the other is reached by address',
+  )
+  t.match((await gw.get('localhost', '/', { method: 'HEAD' })).body, '')
+  t.equal((await gw.get('localhost', '/', { method: 'POST' })).status, 405)
+  t.equal((await gw.get('localhost', '/favicon.ico')).status, 404)
+})
+
+t.test('an unknown name: 404 with near ones', async (t) => {
+  const gw = await startGateway(t)
+  await gw.register({ name: 'database' })
+  const html = await gw.get('databse.flatnet', '/x', { headers: { accept: 'text/html' } })
+  t.equal(html.status, 404)
+  t.match(html.body, 'No container is called databse')
+  t.match(html.body, 'Did you mean <a href="/~database/">database</a>?')
+  t.match(
+    (await gw.get('databse.flatnet')).body,
+    /^No container is called databse\nDid you mean database\?\n/,
+    'text for curl',
+  )
+  const json = await gw.get('databse.flatnet', '/', { headers: { accept: 'application/json' } })
+  t.match(json.json(), { code: 'unknown-name', near: ['database'] })
+  t.match((await gw.get('192.0.2.1', '/~databse/')).status, 404)
+})
+
+t.test('nothing becomes markup', async (t) => {
+  const gw = await startGateway(t)
+  await gw.register({ name: EVIL, aliases: [`${EVIL}2`], network: 'n' })
+  const list = await gw.get('localhost')
+  t.notMatch(list.body, '<script')
+  t.match(list.body, '&lt;script&gt;alert(&quot;1&quot;)')
+  t.match(list.body, '<a href="/~%3Cscript%3Ealert(%221%22)%3Cscript%3E&#39;%26/">')
+  t.match(list.headers['content-security-policy'], /default-src 'none'; style-src 'sha256-/)
+  t.match(list.headers, { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
+  const accept = { headers: { accept: 'text/html' } }
+  const byHost = await gw.get(`<img src=x>.flatnet`.replaceAll(' ', '+'), '/', accept)
+  t.notMatch(byHost.body, '<img')
+  const byPath = await gw.get('192.0.2.1', '/~%3Cimg%20src=x%20onerror=alert(1)%3E/', accept)
+  t.equal(byPath.status, 404)
+  t.notMatch(byPath.body, '<img')
+  t.match(byPath.body, '&lt;img')
+})
+
+t.test('forms', (t) => {
+  const cases: [string | undefined, string][] = [
+    [undefined, 'text'],
+    ['*/*', 'text'],
+    ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', 'html'],
+    ['application/json', 'json'],
+    ['application/json, text/html;q=0.5', 'json'],
+    ['text/html;q=0.2, application/json;q=0.3', 'json'],
+    ['text/html;q=0', 'text'],
+    ['text/html;q=x', 'text'],
+    ['image/png', 'text'],
+  ]
+  for (const [accept, form] of cases) t.equal(formOf(accept, 'text'), form, String(accept))
+  t.end()
+})
