@@ -6,7 +6,7 @@ import { findNetworks, type Networks } from './networks.ts'
 import { CliError } from './output.ts'
 
 export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
-export const DEFAULT_SOCKET = DEFAULT_ENDPOINT.slice('unix://'.length)
+const DEFAULT_SOCKET = DEFAULT_ENDPOINT.slice('unix://'.length)
 
 export interface PlaceOptions {
   readonly config: string

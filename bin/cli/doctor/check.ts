@@ -1,6 +1,6 @@
 /** The result of one examination of the machine, as `flatnet doctor` prints it. */
 
-export type CheckState = 'ok' | 'warn' | 'fail'
+type CheckState = 'ok' | 'warn' | 'fail'
 
 export interface Check {
   /** Stable, for scripts; e.g. `podman-backend`. */

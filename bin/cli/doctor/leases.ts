@@ -12,7 +12,7 @@ export interface LeaseFacts {
   readonly networks: readonly LeaseCount[]
 }
 
-export interface LeaseCount {
+interface LeaseCount {
   readonly network: string
   /** Live and being made. */
   readonly used: number

@@ -5,13 +5,13 @@ import { type Host, runJson } from '../host.ts'
 import { bridgeCidr, type FlatnetNetwork } from '../networks.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
-export interface Route {
+interface Route {
   readonly dst: string
   readonly dev?: string
   readonly type?: string
 }
 
-export interface Link {
+interface Link {
   readonly ifname: string
   readonly mtu: number
   readonly kind?: string

@@ -3,7 +3,7 @@ import { release } from 'node:os'
 import type { Host } from '../host.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
-export type ModuleState = 'present' | 'loadable' | 'missing' | 'unknown'
+type ModuleState = 'present' | 'loadable' | 'missing' | 'unknown'
 
 export interface SystemFacts {
   readonly uid: number

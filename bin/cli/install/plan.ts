@@ -43,8 +43,8 @@ export interface InstallPlan {
   readonly slice: string
 }
 
-export const conflistPath = (o: InstallOptions): string => join(o.cniConfDir, `${o.network}.conflist`)
-export const unitPath = (o: InstallOptions): string => join(o.systemdDir, 'flatnet-gateway.service')
+const conflistPath = (o: InstallOptions): string => join(o.cniConfDir, `${o.network}.conflist`)
+const unitPath = (o: InstallOptions): string => join(o.systemdDir, 'flatnet-gateway.service')
 
 function planConflist(host: Host, manifest: Manifest | undefined, o: InstallOptions, problems: string[]) {
   const path = conflistPath(o)

@@ -14,24 +14,28 @@ function leaves(value: unknown, path = ''): [key: string, value: unknown][] {
   return Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`))
 }
 
-/** Rows of tables: the keys in backquotes of the first cell, and those of the second as their defaults, in order. */
-const rows = new Map(
-  text('README.md')
-    .split('\n')
-    .flatMap((line) => {
+/** Rows of one table: the keys in backquotes of the first cell, with those of the second as their defaults, in order. */
+function tableAfter(marker: string): Map<string, string | undefined> {
+  const [, rest = ''] = text('README.md').split(marker)
+  const [table = ''] = rest.match(/(?:^\|.*\n)+/m) ?? []
+  const quoted = (cell: string) => [...cell.matchAll(/`([^`]*)`/g)].map((m) => m[1] ?? '')
+  return new Map(
+    table.split('\n').flatMap((line) => {
       const [, keys = '', values = ''] = line.split('|')
-      const quoted = (cell: string) => [...cell.matchAll(/`([^`]*)`/g)].map((m) => m[1] ?? '')
       return quoted(keys).map((key, i): [string, string | undefined] => [key, quoted(values)[i]])
     }),
-)
+  )
+}
 
 t.test('keys of the conflist', async (t) => {
+  const rows = tableAfter('Network, `/etc/cni')
   const [plugin] = JSON.parse(conflistTemplate()).plugins
   const { type: _type, capabilities: _capabilities, ...keys } = plugin
   for (const [key, value] of leaves(keys)) t.equal(rows.get(key), JSON.stringify(value), key)
 })
 
 t.test('keys of flatnet.yaml', async (t) => {
+  const rows = tableAfter('Gateway, `/etc/flatnet')
   for (const [key] of leaves(parse(daemonTemplate()))) t.ok(rows.has(key), key)
   for (const key of [
     'reconcileMs',
