@@ -6,6 +6,12 @@ import { ApiProblem } from './answer.ts'
 /** A usual assignment has 500 bytes, one with 600 published ports fits. A larger one reaches the registry through its lease. */
 export const MAX_BODY_BYTES = 65_536
 
+/** So much of a body that is too large is read and dropped, so that its sender reads the answer and no reset. */
+const MAX_DROPPED_BYTES = 1_048_576
+
+const tooLarge = (headers: Record<string, string> = {}): ApiProblem =>
+  new ApiProblem('ERR_FLATNET_API_TOO_LARGE', `the body is larger than ${MAX_BODY_BYTES} bytes`, { headers })
+
 /** @throws {ApiProblem} 411, 413, 415, or 400 when it is not JSON in UTF-8 */
 export async function readJson(req: IncomingMessage): Promise<unknown> {
   const type = req.headers['content-type']
@@ -25,27 +31,16 @@ export async function readJson(req: IncomingMessage): Promise<unknown> {
 }
 
 async function readText(req: IncomingMessage): Promise<string> {
-  const tooLarge = new ApiProblem(
-    'ERR_FLATNET_API_TOO_LARGE',
-    `the body is larger than ${MAX_BODY_BYTES} bytes`,
-    {
-      headers: { connection: 'close' },
-    },
-  )
-  if (Number(req.headers['content-length'] ?? 0) > MAX_BODY_BYTES) throw tooLarge
   const chunks: Buffer[] = []
   let size = 0
   // Not `for await`: leaving its loop early destroys the socket before the answer is out.
   await new Promise<void>((resolve, reject) => {
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > MAX_BODY_BYTES) {
-        req.removeAllListeners('data')
-        req.resume()
-        reject(tooLarge)
-      } else chunks.push(chunk)
+      if (size <= MAX_BODY_BYTES) chunks.push(chunk)
+      else if (size > MAX_DROPPED_BYTES) reject(tooLarge({ connection: 'close' }))
     })
-    req.on('end', resolve)
+    req.on('end', () => (size > MAX_BODY_BYTES ? reject(tooLarge()) : resolve()))
     req.on('error', reject)
     req.on('close', () => reject(new ApiProblem('ERR_FLATNET_API_SYNTAX', 'the body ended too early')))
   })

@@ -1,0 +1,106 @@
+/** One control connection: messages both ways, a heartbeat every second, and silence for three taken as death. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Clock, Millis } from '../../core/clock.ts'
+import { decodeMessage, encodeFrame, encodeMessage, FrameReader, FrameType, ProtocolError } from './frames.ts'
+import type { ControlMessage } from './types.ts'
+
+/** DESIGN 9. */
+const HEARTBEAT_MS: Millis = 1_000
+const DEAD_MS: Millis = 3_000
+/** A peer that does not read while tables change: it gets the whole table when it is back. */
+const MAX_BACKLOG = 64 * 1024 * 1024
+/** Weight of a new measurement (RFC 6298's 1/8 is for many more of them). */
+const RTT_WEIGHT = 0.25
+
+export interface ControlHandlers {
+  message(message: ControlMessage): void
+  /** Once; the socket is destroyed by then. */
+  closed(reason: string): void
+}
+
+export class ControlConnection {
+  readonly #socket: TLSSocket
+  readonly #clock: Clock
+  readonly #handlers: ControlHandlers
+  readonly #reader = new FrameReader()
+  readonly #timer: NodeJS.Timeout
+  #heardAt: Millis
+  #rttMs: Millis | undefined
+  #isClosed = false
+
+  /** @param socket its handshake done and its certificate judged */
+  constructor(socket: TLSSocket, clock: Clock, handlers: ControlHandlers) {
+    this.#socket = socket
+    this.#clock = clock
+    this.#handlers = handlers
+    this.#heardAt = clock.monotonic()
+    socket.setNoDelay(true)
+    socket.on('data', (chunk: Buffer) => this.#read(chunk))
+    socket.on('error', (err) => this.close(err.message))
+    socket.on('close', () => this.close('connection closed'))
+    this.#timer = setInterval(() => this.#beat(), HEARTBEAT_MS)
+    this.#ping()
+  }
+
+  get rttMs(): Millis | undefined {
+    return this.#rttMs
+  }
+
+  /** @returns false when the connection is gone, or goes because the peer does not read */
+  send(message: ControlMessage): boolean {
+    if (this.#isClosed) return false
+    if (this.#socket.writableLength > MAX_BACKLOG) {
+      this.close('peer does not read')
+      return false
+    }
+    this.#socket.write(encodeMessage(message))
+    return true
+  }
+
+  close(reason: string): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    clearInterval(this.#timer)
+    this.#socket.destroy()
+    this.#handlers.closed(reason)
+  }
+
+  #beat(): void {
+    const silentMs = this.#clock.monotonic() - this.#heardAt
+    if (silentMs >= DEAD_MS) this.close(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`)
+    else this.#ping()
+  }
+
+  /** The clock reading travels with the ping, so no table of open pings is kept. */
+  #ping(): void {
+    const body = Buffer.allocUnsafe(8)
+    body.writeDoubleBE(this.#clock.monotonic(), 0)
+    this.#socket.write(encodeFrame(FrameType.ping, body))
+  }
+
+  #read(chunk: Buffer): void {
+    this.#heardAt = this.#clock.monotonic()
+    try {
+      for (const { type, body } of this.#reader.push(chunk)) {
+        if (this.#isClosed) return
+        this.#take(type, body)
+      }
+    } catch (err) {
+      if (!(err instanceof ProtocolError)) throw err
+      this.close(`protocol error: ${err.message}`)
+    }
+  }
+
+  #take(type: number, body: Buffer): void {
+    if (type === FrameType.message) this.#handlers.message(decodeMessage(body))
+    else if (type === FrameType.ping) this.#socket.write(encodeFrame(FrameType.pong, body))
+    else if (type === FrameType.pong && body.length === 8) {
+      const sample = this.#clock.monotonic() - body.readDoubleBE(0)
+      // A pong that we never asked for says nothing.
+      if (sample >= 0 && sample < DEAD_MS) {
+        this.#rttMs = this.#rttMs === undefined ? sample : this.#rttMs + RTT_WEIGHT * (sample - this.#rttMs)
+      }
+    } else throw new ProtocolError(`frame of type ${type}`)
+  }
+}

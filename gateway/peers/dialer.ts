@@ -1,0 +1,100 @@
+/** Keeps trying to reach one peer for one purpose, one endpoint after the other, until there is a connection. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Millis } from '../../core/clock.ts'
+import { backoffMs } from './backoff.ts'
+import { type Alpn, dialPeer } from './tls.ts'
+import type { Identity } from './types.ts'
+
+/** TCP and TLS handshake together. Also the bound that a listener gives a dialler. */
+export const HANDSHAKE_MS: Millis = 5_000
+
+export interface DialerParts {
+  readonly identity: () => Identity
+  readonly hostId: number
+  readonly alpn: Alpn
+  readonly endpoints: () => readonly string[]
+  /** The handshake is done and the certificate is the right host's. */
+  connected(socket: TLSSocket): void
+  /** One try failed; shown as the reason while there is no connection. */
+  failed(reason: string): void
+}
+
+export class Dialer {
+  readonly #parts: DialerParts
+  #timer: NodeJS.Timeout | undefined
+  #socket: TLSSocket | undefined
+  #failures = 0
+  #next = 0
+
+  constructor(parts: DialerParts) {
+    this.#parts = parts
+  }
+
+  /** Tries at once, then with growing waits. Does nothing while it is at it. */
+  start(): void {
+    if (this.#timer === undefined && this.#socket === undefined) this.#try()
+  }
+
+  /** Forgets earlier failures: the network changed, the machine woke up, the peer was heard of. */
+  hurry(): void {
+    this.#failures = 0
+    if (this.#timer === undefined) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#try()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const socket = this.#socket
+    this.#socket = undefined
+    socket?.destroy()
+    this.#failures = 0
+  }
+
+  #try(): void {
+    const endpoints = this.#parts.endpoints()
+    const endpoint = endpoints[this.#next++ % Math.max(1, endpoints.length)]
+    if (endpoint === undefined)
+      return this.#later('no address of this host is known; it has to connect to us')
+    let socket: TLSSocket
+    try {
+      socket = dialPeer(this.#parts.identity(), this.#parts.hostId, endpoint, this.#parts.alpn)
+    } catch (err) {
+      return this.#later(err instanceof Error ? err.message : String(err))
+    }
+    this.#socket = socket
+    socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${endpoint} did not answer in time`)))
+    socket.once('secureConnect', () => this.#done(socket))
+    socket.once('error', (err) => this.#lost(socket, err.message))
+    socket.once('close', () => this.#lost(socket, `${endpoint} closed the connection`))
+  }
+
+  #done(socket: TLSSocket): void {
+    if (this.#socket !== socket) return void socket.destroy()
+    this.#socket = undefined
+    this.#failures = 0
+    socket.setTimeout(0)
+    this.#parts.connected(socket)
+  }
+
+  #lost(socket: TLSSocket, reason: string): void {
+    if (this.#socket !== socket) return
+    this.#socket = undefined
+    socket.destroy()
+    this.#later(reason)
+  }
+
+  #later(reason: string): void {
+    this.#parts.failed(reason)
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        this.#try()
+      },
+      backoffMs(this.#failures++, Math.random()),
+    )
+  }
+}

@@ -1,0 +1,33 @@
+/** Kernel timers that end a TCP connection whose other side is silent: for the data connection, which has no heartbeat of its own. */
+
+import type { TLSSocket } from 'node:tls'
+import { setsockoptInt } from 'netlink-ts/libc.ts'
+
+/** include/uapi/linux/tcp.h, in.h. */
+const IPPROTO_TCP = 6
+const TCP_KEEPIDLE = 4
+const TCP_KEEPINTVL = 5
+const TCP_KEEPCNT = 6
+const TCP_USER_TIMEOUT = 18
+
+/** DESIGN 9: dead after 3 s. */
+const DEAD_MS = 3_000
+
+/** The descriptor below a TLS socket; Node has no public way to it. undefined when the socket is gone. */
+function fdOf(socket: TLSSocket): number | undefined {
+  const handle: unknown = '_handle' in socket ? socket._handle : undefined
+  const fd = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined
+}
+
+/** Data that is not acknowledged for 3 s, or 3 s of idle without an answer to keepalive: the kernel closes with ETIMEDOUT. */
+export function boundSilence(socket: TLSSocket): void {
+  socket.setNoDelay(true)
+  socket.setKeepAlive(true, 1_000)
+  const fd = fdOf(socket)
+  if (fd === undefined) return
+  setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, 1)
+  setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1)
+  setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPCNT, 2)
+  setsockoptInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, DEAD_MS)
+}

@@ -1,0 +1,191 @@
+/** All peers of this host: the listener that others reach, the diallers that reach others, and who may be here at all. */
+
+import { createServer, type Server, type TLSSocket } from 'node:tls'
+import type { Clock, Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import { HANDSHAKE_MS } from './dialer.ts'
+import { Peer } from './peer.ts'
+import { Alpn, peerIdOfSocket, tlsOptions } from './tls.ts'
+import type { ControlMessage, Identity, Membership, PeerEvents, PeerView } from './types.ts'
+
+export interface PeersParts {
+  /** Asked anew for each connection: certificates renew themselves. */
+  readonly identity: () => Identity
+  readonly membership: Membership
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly events: PeerEvents
+  readonly clock: Clock
+  readonly log: Log
+  /** A newcomer without a certificate; the cluster part answers it. Absent: refused. */
+  join?(socket: TLSSocket): void
+}
+
+/** Handshakes under way at once; more are refused before they cost a signature. */
+const MAX_HANDSHAKES = 64
+/** How often the clock is compared with itself. */
+const TICK_MS: Millis = 1_000
+/** A tick this late means that the machine slept: all timers are wrong, all connections may be dead. */
+const SLEPT_MS: Millis = 10_000
+
+export class Peers {
+  readonly #parts: PeersParts
+  readonly #peers = new Map<number, Peer>()
+  readonly #server: Server
+  readonly #unjudged = new Set<TLSSocket>()
+  #tick: NodeJS.Timeout | undefined
+
+  constructor(parts: PeersParts) {
+    this.#parts = parts
+    this.#server = createServer({
+      ...tlsOptions(parts.identity()),
+      ALPNProtocols: [Alpn.control, Alpn.data, Alpn.join],
+      requestCert: true,
+      // A newcomer has none yet; everybody else is judged in #judge.
+      rejectUnauthorized: false,
+      handshakeTimeout: HANDSHAKE_MS,
+    })
+    this.#server.on('secureConnection', (socket) => this.#judge(socket))
+    this.#server.on('tlsClientError', (err, socket) => {
+      parts.log.info({ err, endpoint: socket.remoteAddress }, 'handshake failed')
+      socket.destroy()
+    })
+  }
+
+  /** @throws the listener's error, e.g. EADDRINUSE */
+  async start(): Promise<void> {
+    const { host, port } = this.#parts.listen
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', (err) => this.#parts.log.error({ err }, 'peer listener failed'))
+        resolve()
+      })
+    })
+    this.refresh()
+    let last = this.#parts.clock.monotonic()
+    this.#tick = setInterval(() => {
+      const now = this.#parts.clock.monotonic()
+      if (now - last > SLEPT_MS) this.hurry()
+      last = now
+    }, TICK_MS)
+  }
+
+  /** The port that the kernel chose when 0 was asked for. */
+  get port(): number {
+    const address = this.#server.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  }
+
+  /** After a change of membership: new members are dialled, those that left or were revoked are cut off. */
+  refresh(): void {
+    const { membership } = this.#parts
+    const members = new Map(membership.members().map((m) => [m.hostId, m]))
+    for (const [hostId, peer] of this.#peers) {
+      const member = members.get(hostId)
+      const why = member === undefined ? 'no member any more' : membership.refusal(hostId, member.keyId)
+      if (why === undefined) continue
+      this.#peers.delete(hostId)
+      peer.stop(why)
+    }
+    for (const [hostId, member] of members) {
+      if (membership.refusal(hostId, member.keyId) === undefined) this.#peerOf(hostId).start()
+    }
+  }
+
+  /** After a certificate was renewed: new handshakes use it. */
+  renewed(): void {
+    this.#server.setSecureContext(tlsOptions(this.#parts.identity()))
+  }
+
+  /** Tries again now whatever was waiting. */
+  hurry(): void {
+    for (const peer of this.#peers.values()) peer.hurry()
+  }
+
+  views(): PeerView[] {
+    return [...this.#peers.values()].map((p) => p.view()).sort((a, b) => a.hostId - b.hostId)
+  }
+
+  view(hostId: number): PeerView | undefined {
+    return this.#peers.get(hostId)?.view()
+  }
+
+  send(hostId: number, message: ControlMessage): boolean {
+    return this.#peers.get(hostId)?.send(message) ?? false
+  }
+
+  /** To all that are connected. @returns to how many */
+  broadcast(message: ControlMessage): number {
+    let sent = 0
+    for (const peer of this.#peers.values()) if (peer.send(message)) sent++
+    return sent
+  }
+
+  draining(hostId: number): void {
+    this.#peers.get(hostId)?.draining()
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#tick)
+    for (const peer of this.#peers.values()) peer.stop('this gateway stops')
+    this.#peers.clear()
+    for (const socket of this.#unjudged) socket.destroy()
+    if (!this.#server.listening) return
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve())
+    })
+  }
+
+  #judge(socket: TLSSocket): void {
+    // Until somebody takes it over: an error without a listener would end the process.
+    socket.on('error', () => socket.destroy())
+    if (this.#unjudged.size >= MAX_HANDSHAKES) return void socket.destroy()
+    this.#unjudged.add(socket)
+    socket.once('close', () => this.#unjudged.delete(socket))
+    if (socket.alpnProtocol === Alpn.join) return this.#join(socket)
+    const refusal = this.#admit(socket)
+    this.#unjudged.delete(socket)
+    if (refusal === undefined) return
+    this.#parts.log.warn({ endpoint: socket.remoteAddress, reason: refusal }, 'peer refused')
+    socket.destroy()
+  }
+
+  #join(socket: TLSSocket): void {
+    if (this.#parts.join === undefined) socket.destroy()
+    else this.#parts.join(socket)
+  }
+
+  /** @returns why not */
+  #admit(socket: TLSSocket): string | undefined {
+    const { identity, membership } = this.#parts
+    const own = identity()
+    const id = peerIdOfSocket(socket, own.cluster)
+    if (id === undefined)
+      return `no certificate of this cluster (${socket.authorizationError ?? 'no host name in it'})`
+    if (id.hostId === own.hostId) return `host ${id.hostId} is this host: a clone of it, or a loop`
+    const refusal = membership.refusal(id.hostId, id.keyId)
+    if (refusal !== undefined) return refusal
+    const peer = this.#peerOf(id.hostId)
+    if (socket.alpnProtocol === Alpn.control) peer.adoptControl(socket, id.hostId)
+    else if (socket.alpnProtocol === Alpn.data) peer.adoptData(socket, id.hostId)
+    else return 'no protocol of ours'
+    return undefined
+  }
+
+  #peerOf(hostId: number): Peer {
+    const known = this.#peers.get(hostId)
+    if (known !== undefined) return known
+    const { clock, events, identity, log, membership } = this.#parts
+    const peer = new Peer({
+      identity,
+      hostId,
+      endpoints: () => membership.members().find((m) => m.hostId === hostId)?.endpoints ?? [],
+      events,
+      clock,
+      log,
+    })
+    this.#peers.set(hostId, peer)
+    return peer
+  }
+}

@@ -1,0 +1,85 @@
+/** TLS between gateways: version 1.3, both sides with certificates of the cluster's CA, the hostId from the certificate. */
+
+import { createHash, X509Certificate } from 'node:crypto'
+import { type ConnectionOptions, connect, type PeerCertificate, type TLSSocket } from 'node:tls'
+import type { Identity } from './types.ts'
+
+/** What a connection is for; by ALPN, so that one port serves all. */
+export const Alpn = { control: 'flatnet-control/1', data: 'flatnet-data/1', join: 'flatnet-join/1' } as const
+export type Alpn = (typeof Alpn)[keyof typeof Alpn]
+
+export interface PeerId {
+  readonly hostId: number
+  readonly keyId: string
+}
+
+const URI_RE = /^flatnet:\/\/([a-z0-9-]{1,63})\/host\/([1-9]\d{0,4})$/
+
+export const hostUri = (cluster: string, hostId: number): string => `flatnet://${cluster}/host/${hostId}`
+
+/** SHA-256 of the public key (SPKI), hex. */
+export const keyIdOf = (cert: X509Certificate): string =>
+  createHash('sha256')
+    .update(cert.publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex')
+
+/**
+ * Who a certificate says its holder is. The chain has been checked by TLS; this reads the one URI that counts.
+ * @returns undefined for a certificate of another cluster, or one that is no host's
+ */
+export function peerIdOf(cert: X509Certificate, cluster: string): PeerId | undefined {
+  const uris = (cert.subjectAltName ?? '')
+    .split(', ')
+    .filter((name) => name.startsWith('URI:'))
+    .map((name) => name.slice('URI:'.length))
+  const [, found, hostId] = (uris.length === 1 && URI_RE.exec(uris[0] ?? '')) || []
+  if (found !== cluster || hostId === undefined) return undefined
+  return { hostId: Number(hostId), keyId: keyIdOf(cert) }
+}
+
+/** Of the other side of a socket whose handshake is done and whose chain was verified. */
+export function peerIdOfSocket(socket: TLSSocket, cluster: string): PeerId | undefined {
+  if (!socket.authorized) return undefined
+  const cert = socket.getPeerX509Certificate()
+  return cert === undefined ? undefined : peerIdOf(cert, cluster)
+}
+
+/** Both sides' part of every connection. */
+export const tlsOptions = (identity: Identity) => ({
+  ca: identity.caPem,
+  cert: identity.certPem,
+  key: identity.keyPem,
+  minVersion: 'TLSv1.3' as const,
+})
+
+/** `10.0.0.7:7443`, `[fd00::7]:7443` or `name:7443`. */
+export function parseEndpoint(text: string): { host: string; port: number } | undefined {
+  const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:.%a-z]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = bracketed ?? plain
+  const number = Number(port)
+  return host === undefined || number < 1 || number > 65_535 ? undefined : { host, port: number }
+}
+
+/**
+ * Dials a peer. The certificate has to be that of `hostId`: a reused address leads to nobody else.
+ * The caller bounds the handshake and listens to `error`.
+ */
+export function dialPeer(identity: Identity, hostId: number, endpoint: string, alpn: Alpn): TLSSocket {
+  const place = parseEndpoint(endpoint)
+  if (place === undefined) throw new Error(`endpoint ${JSON.stringify(endpoint)}: must be host:port`)
+  const options: ConnectionOptions = {
+    ...tlsOptions(identity),
+    ...place,
+    ALPNProtocols: [alpn],
+    servername: '',
+    checkServerIdentity: (_host: string, cert: PeerCertificate) => {
+      const found = peerIdOf(new X509Certificate(cert.raw), identity.cluster)
+      return found?.hostId === hostId
+        ? undefined
+        : new Error(
+            `${endpoint} is ${found === undefined ? 'no host of this cluster' : `host ${found.hostId}`}, not host ${hostId}`,
+          )
+    },
+  }
+  return connect(options)
+}

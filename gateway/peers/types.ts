@@ -1,0 +1,62 @@
+/** What peer links are made of: who this host is, who the others are, and what a link tells its user. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Millis } from '../../core/clock.ts'
+
+/** This host's place in a cluster; PEM texts. */
+export interface Identity {
+  /** Lower-case letters and digits, e.g. `k3v9q2`; part of every certificate's URI. */
+  readonly cluster: string
+  readonly hostId: number
+  readonly caPem: string
+  readonly certPem: string
+  readonly keyPem: string
+}
+
+/** A host that may be talked to. */
+export interface Member {
+  readonly hostId: number
+  /** SHA-256 of its certificate's public key (SPKI), lower-case hex: renewal keeps it, a clone's key differs. */
+  readonly keyId: string
+  /** `host:port`, the best first; empty when only it can reach us. */
+  readonly endpoints: readonly string[]
+}
+
+/** Kept by the cluster part; asked at every handshake, so that a revocation counts at once. */
+export interface Membership {
+  /** Others than this host. */
+  members(): readonly Member[]
+  /** Undefined: welcome. Otherwise why not, e.g. `revoked`, `another key holds host 7`. */
+  refusal(hostId: number, keyId: string): string | undefined
+}
+
+/** A JSON object with a type; everything on the control connection but heartbeats. */
+export interface ControlMessage {
+  readonly type: string
+  readonly [key: string]: unknown
+}
+
+export type LinkState = 'connecting' | 'up' | 'draining' | 'down'
+
+export interface PeerView {
+  readonly hostId: number
+  readonly state: LinkState
+  /** Why it is not up, in words for a person. */
+  readonly reason: string
+  /** Smoothed round trip of the control connection; undefined before the first. */
+  readonly rttMs: Millis | undefined
+  /** Whether the data connection stands. */
+  readonly hasData: boolean
+  /** Wall clock, ms, of the last change of state. */
+  readonly since: Millis
+}
+
+/** Called by the links, synchronously; must not throw. */
+export interface PeerEvents {
+  up(hostId: number): void
+  down(hostId: number, reason: string): void
+  control(hostId: number, message: ControlMessage): void
+  /** The data connection stands; it is the caller's to read and write until `dataDown`. */
+  dataUp(hostId: number, socket: TLSSocket): void
+  dataDown(hostId: number): void
+}
