@@ -7,6 +7,10 @@ async function run(): Promise<number> {
   }
   // In the packed executable bin/build.ts puts cli-packed.ts in the place of cli.ts.
   const { cli } = await import('./cli.ts')
+  // `flatnet ps | head`: who reads has seen enough.
+  process.stdout.on('error', (err: NodeJS.ErrnoException) => {
+    if (err.code !== 'EPIPE') throw err
+  })
   return cli(process.argv.slice(2), process)
 }
 

@@ -85,6 +85,8 @@ export function wrap(text: string, indent = ''): string {
 /** An error as text for stderr: what happened, its cause, every problem of a configuration, and what to do next. */
 export function explain(err: unknown): string {
   if (!(err instanceof Error)) return `flatnet: ${String(err)}\n`
+  // Not raised on purpose: whoever reports it needs to say where it was.
+  if (err instanceof TypeError || err instanceof ReferenceError) return `flatnet: ${err.stack}\n`
   const lines = [`flatnet: ${err.message}`]
   if ('problems' in err && Array.isArray(err.problems)) lines.push(...err.problems.map((p) => `  - ${p}`))
   for (let e = err.cause; e instanceof Error; e = e.cause) lines.push(`  because: ${e.message}`)

@@ -1,7 +1,9 @@
 /** `flatnet uninstall`: takes away what install and running made, and nothing else. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Status } from '../../gateway/status.ts'
 import { listRecords } from '../../ipam/networks.ts'
+import { apiGet } from './client.ts'
 import { type Context, command } from './command.ts'
 import type { Host } from './host.ts'
 import { runJson } from './host.ts'
@@ -119,6 +121,14 @@ async function uninstall(
   const dropIn = join(args.containersDir, DROP_IN)
   if (manifest === undefined && host.read(dropIn) === DROP_IN_TEXT) changes.remove(dropIn)
   changes.remove(manifestPath(args.config))
+  const running = await apiGet<Status>(places.socket, '/v1/status').catch(() => undefined)
+  if (running !== undefined && !args.dryRun) {
+    changes.tell(
+      'note',
+      `a gateway still runs (process ${running.pid})`,
+      'it was not started by the unit; end it by hand',
+    )
+  }
   changes.remove(places.socket)
   changes.removeEmpty(dirname(places.socket))
   for (const dir of places.dataDirs) {

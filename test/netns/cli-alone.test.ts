@@ -31,6 +31,8 @@ for (const { name, path, hasCli } of packed) {
     t.match(about.stderr, /CNI protocol versions supported: 0\.3\.0/)
 
     if (!hasCli) return
+    const cutOff = spawnSync('sh', ['-c', `"${exe}" --help | true`], { encoding: 'utf8' })
+    t.equal(cutOff.stderr, '', 'a reader that has seen enough is no error')
     const german = run(['--help'], { LANG: 'de_DE.UTF-8', LC_ALL: 'de_DE.UTF-8' })
     t.match(german.stdout, /Commands:/, 'English everywhere')
     const status = run(['status', '--config', '/none', '--cni-conf-dir', '/none'])

@@ -36,6 +36,11 @@ t.test('an error', async (t) => {
     4,
     'shows every problem of a configuration',
   )
+  t.match(
+    explain(new TypeError('x is undefined')),
+    /x is undefined\n {4}at /,
+    'a fault of ours has its stack',
+  )
   t.equal(explain('thrown text'), 'flatnet: thrown text\n')
 })
 
