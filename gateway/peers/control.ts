@@ -14,6 +14,8 @@ const MAX_BACKLOG = 64 * 1024 * 1024
 const RTT_WEIGHT = 0.25
 
 export interface ControlHandlers {
+  /** Once: the other side has spoken, so it has accepted us too (in TLS 1.3 the dialler's handshake ends before that). */
+  ready(): void
   message(message: ControlMessage): void
   /** Once; the socket is destroyed by then. */
   closed(reason: string): void
@@ -28,6 +30,7 @@ export class ControlConnection {
   #heardAt: Millis
   #rttMs: Millis | undefined
   #isClosed = false
+  #isReady = false
 
   /** @param socket its handshake done and its certificate judged */
   constructor(socket: TLSSocket, clock: Clock, handlers: ControlHandlers) {
@@ -84,12 +87,19 @@ export class ControlConnection {
     try {
       for (const { type, body } of this.#reader.push(chunk)) {
         if (this.#isClosed) return
-        this.#take(type, body)
+        this.#becomeReady()
+        if (!this.#isClosed) this.#take(type, body)
       }
     } catch (err) {
       if (!(err instanceof ProtocolError)) throw err
       this.close(`protocol error: ${err.message}`)
     }
+  }
+
+  #becomeReady(): void {
+    if (this.#isReady) return
+    this.#isReady = true
+    this.#handlers.ready()
   }
 
   #take(type: number, body: Buffer): void {

@@ -14,6 +14,8 @@ export interface DialerParts {
   readonly hostId: number
   readonly alpn: Alpn
   readonly endpoints: () => readonly string[]
+  /** Before the first try: the side with the lower hostId goes first, so that the two seldom meet. */
+  readonly headStartMs: Millis
   /** The handshake is done and the certificate is the right host's. */
   connected(socket: TLSSocket): void
   /** One try failed; shown as the reason while there is no connection. */
@@ -31,9 +33,11 @@ export class Dialer {
     this.#parts = parts
   }
 
-  /** Tries at once, then with growing waits. Does nothing while it is at it. */
+  /** Tries, then again with growing waits. Does nothing while it is at it. */
   start(): void {
-    if (this.#timer === undefined && this.#socket === undefined) this.#try()
+    if (this.#timer !== undefined || this.#socket !== undefined) return
+    if (this.#parts.headStartMs === 0) this.#try()
+    else this.#tryIn(this.#parts.headStartMs)
   }
 
   /** Forgets earlier failures: the network changed, the machine woke up, the peer was heard of. */
@@ -73,7 +77,10 @@ export class Dialer {
   }
 
   #done(socket: TLSSocket): void {
-    if (this.#socket !== socket) return void socket.destroy()
+    if (this.#socket !== socket) {
+      socket.destroy()
+      return
+    }
     this.#socket = undefined
     this.#failures = 0
     socket.setTimeout(0)

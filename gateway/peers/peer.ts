@@ -18,6 +18,9 @@ export interface PeerParts {
   readonly log: Log
 }
 
+/** A round trip and a handshake on a LAN take a tenth of it. */
+const HEAD_START_MS: Millis = 250
+
 /** Who opened a connection decides which of two survives: both sides must choose the same one. */
 interface Held<T> {
   readonly dialledBy: number
@@ -31,6 +34,8 @@ export class Peer {
   readonly #dataDialer: Dialer
   #control: Held<ControlConnection> | undefined
   #data: Held<TLSSocket> | undefined
+  /** Their handshake is done, and nothing has been heard on them yet. */
+  readonly #pending = new Set<ControlConnection>()
   #state: LinkState = 'connecting'
   #reason = 'first connection not yet made'
   #since: Millis
@@ -41,10 +46,12 @@ export class Peer {
     this.hostId = parts.hostId
     this.#since = parts.clock.now()
     const { identity, hostId, endpoints } = parts
+    const headStartMs = identity().hostId < hostId ? 0 : HEAD_START_MS
     this.#controlDialer = new Dialer({
       identity,
       hostId,
       endpoints,
+      headStartMs,
       alpn: Alpn.control,
       connected: (socket) => this.adoptControl(socket, this.#ownId),
       failed: (reason) => {
@@ -55,6 +62,7 @@ export class Peer {
       identity,
       hostId,
       endpoints,
+      headStartMs,
       alpn: Alpn.data,
       connected: (socket) => this.adoptData(socket, this.#ownId),
       failed: (err) => parts.log.debug({ peer: hostId, err }, 'data connection failed'),
@@ -91,6 +99,7 @@ export class Peer {
     this.#controlDialer.stop()
     this.#dataDialer.stop()
     this.#dropData()
+    for (const connection of [...this.#pending]) connection.close(reason)
     this.#control?.connection.close(reason)
   }
 
@@ -101,30 +110,42 @@ export class Peer {
 
   /** @param dialledBy hostId of the side that opened it */
   adoptControl(socket: TLSSocket, dialledBy: number): void {
-    if (this.#isStopped || !this.#wins(this.#control, dialledBy)) return void socket.destroy()
-    const old = this.#control
-    let held: Held<ControlConnection>
-    const connection = new ControlConnection(socket, this.#parts.clock, {
-      message: (message) => {
-        if (this.#control === held) this.#parts.events.control(this.hostId, message)
-      },
-      closed: (reason) => this.#controlClosed(held, reason),
-    })
-    held = { dialledBy, connection }
-    this.#control = held
-    this.#controlDialer.stop()
-    if (old === undefined) this.#wentUp()
-    else {
-      old.connection.close('replaced')
-      // What was on its way over the old one may be lost: the user of the link starts over.
-      this.#parts.events.down(this.hostId, 'replaced by another connection')
-      this.#wentUp()
+    if (this.#isStopped) {
+      socket.destroy()
+      return
     }
+    const connection: ControlConnection = new ControlConnection(socket, this.#parts.clock, {
+      ready: () => this.#contest({ dialledBy, connection }),
+      message: (message) => {
+        if (this.#control?.connection === connection) this.#parts.events.control(this.hostId, message)
+      },
+      closed: (reason) => this.#controlClosed(connection, reason),
+    })
+    this.#pending.add(connection)
+  }
+
+  /** A connection that works meets the one that is there: both sides keep the same of the two. */
+  #contest(held: Held<ControlConnection>): void {
+    this.#pending.delete(held.connection)
+    if (this.#isStopped || !this.#wins(this.#control, held.dialledBy)) {
+      held.connection.close('another connection stands')
+      return
+    }
+    const old = this.#control
+    this.#control = held
+    old?.connection.close('replaced by another connection')
+    this.#controlDialer.stop()
+    this.#become('up', 'connected')
+    // Also when one replaced another: what was on its way over the old one may be lost, so its user starts over.
+    this.#parts.events.up(this.hostId)
+    this.#dataDialer.start()
   }
 
   adoptData(socket: TLSSocket, dialledBy: number): void {
-    const unwanted = this.#isStopped || this.#control === undefined || !this.#wins(this.#data, dialledBy)
-    if (unwanted) return void socket.destroy()
+    if (this.#isStopped || !this.#wins(this.#data, dialledBy)) {
+      socket.destroy()
+      return
+    }
     this.#dropData()
     const held = { dialledBy, connection: socket }
     this.#data = held
@@ -149,20 +170,16 @@ export class Peer {
     return held === undefined || held.dialledBy === dialledBy || dialledBy < held.dialledBy
   }
 
-  #wentUp(): void {
-    this.#become('up', 'connected')
-    this.#parts.events.up(this.hostId)
-    this.#dataDialer.start()
-  }
-
-  #controlClosed(held: Held<ControlConnection>, reason: string): void {
-    if (this.#control !== held) return
-    this.#control = undefined
-    this.#dataDialer.stop()
-    this.#dropData()
-    this.#become('down', reason)
-    this.#parts.events.down(this.hostId, reason)
-    if (!this.#isStopped) this.#controlDialer.start()
+  #controlClosed(connection: ControlConnection, reason: string): void {
+    this.#pending.delete(connection)
+    if (this.#control?.connection === connection) {
+      this.#control = undefined
+      this.#dataDialer.stop()
+      this.#dropData()
+      this.#become('down', reason)
+      this.#parts.events.down(this.hostId, reason)
+    }
+    if (!this.#isStopped && this.#control === undefined) this.#controlDialer.start()
   }
 
   #dropData(): void {

@@ -20,8 +20,8 @@ export interface PeersParts {
   join?(socket: TLSSocket): void
 }
 
-/** Handshakes under way at once; more are refused before they cost a signature. */
-const MAX_HANDSHAKES = 64
+/** Newcomers at once; members are never refused for their number. */
+const MAX_NEWCOMERS = 64
 /** How often the clock is compared with itself. */
 const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept: all timers are wrong, all connections may be dead. */
@@ -31,7 +31,7 @@ export class Peers {
   readonly #parts: PeersParts
   readonly #peers = new Map<number, Peer>()
   readonly #server: Server
-  readonly #unjudged = new Set<TLSSocket>()
+  readonly #newcomers = new Set<TLSSocket>()
   #tick: NodeJS.Timeout | undefined
 
   constructor(parts: PeersParts) {
@@ -130,7 +130,7 @@ export class Peers {
     clearInterval(this.#tick)
     for (const peer of this.#peers.values()) peer.stop('this gateway stops')
     this.#peers.clear()
-    for (const socket of this.#unjudged) socket.destroy()
+    for (const socket of this.#newcomers) socket.destroy()
     if (!this.#server.listening) return
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
@@ -140,20 +140,22 @@ export class Peers {
   #judge(socket: TLSSocket): void {
     // Until somebody takes it over: an error without a listener would end the process.
     socket.on('error', () => socket.destroy())
-    if (this.#unjudged.size >= MAX_HANDSHAKES) return void socket.destroy()
-    this.#unjudged.add(socket)
-    socket.once('close', () => this.#unjudged.delete(socket))
-    if (socket.alpnProtocol === Alpn.join) return this.#join(socket)
-    const refusal = this.#admit(socket)
-    this.#unjudged.delete(socket)
-    if (refusal === undefined) return
-    this.#parts.log.warn({ endpoint: socket.remoteAddress, reason: refusal }, 'peer refused')
-    socket.destroy()
+    if (socket.alpnProtocol === Alpn.join) this.#join(socket)
+    else this.#refuse(socket, this.#admit(socket))
   }
 
+  /** A newcomer is bounded in number and, by the cluster part, in time. */
   #join(socket: TLSSocket): void {
-    if (this.#parts.join === undefined) socket.destroy()
+    this.#newcomers.add(socket)
+    socket.once('close', () => this.#newcomers.delete(socket))
+    if (this.#parts.join === undefined || this.#newcomers.size > MAX_NEWCOMERS) socket.destroy()
     else this.#parts.join(socket)
+  }
+
+  #refuse(socket: TLSSocket, reason: string | undefined): void {
+    if (reason === undefined) return
+    this.#parts.log.warn({ endpoint: socket.remoteAddress, reason }, 'peer refused')
+    socket.destroy()
   }
 
   /** @returns why not */

@@ -1,0 +1,134 @@
+/** flatnet.yaml: defaults, every problem at once, and the template that ships. */
+
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { isInSlice, parseDaemonConf, readDaemonConf } from '../../../conf/daemon.ts'
+import { nearest } from '../../../conf/nearest.ts'
+import { formatPrefix, parseIpv4 } from '../../../core/addr.ts'
+
+const problems = (text: string): readonly string[] => {
+  try {
+    parseDaemonConf(text)
+  } catch (err) {
+    return (err as { problems: string[] }).problems
+  }
+  return []
+}
+
+t.test('the shipped template holds every default', async (t) => {
+  const text = await readFile(new URL('../../../conf/flatnet.yaml', import.meta.url), 'utf8')
+  const conf = parseDaemonConf(text)
+  t.same(conf, parseDaemonConf('hostId: 1'))
+  t.equal(formatPrefix(conf.slice), '10.100.1.0/24')
+  t.match(conf, {
+    dataDir: '/var/lib/flatnet',
+    api: { socket: '/run/flatnet/gateway.sock' },
+    ingress: { host: '0.0.0.0', port: 8080, connectTimeoutMs: 1000, enabled: true },
+    reconcileMs: 30_000,
+    log: { level: 'info', file: '-' },
+  })
+})
+
+t.test('every problem at once, with key, value and what is allowed', (t) => {
+  const found = problems(`
+hostID: 3
+supernet: 10.100.0.1/16
+dataDir: relative
+api: { socket: /run/${'x'.repeat(100)}, group: "a b", mode: 0660 }
+ingress: { listen: ":8080", connectTimeoutMs: 0, max_connections: 5 }
+reconcileMs: soon
+log: { level: loud, file: x.log }
+peers: []
+`)
+  const expected = [
+    'hostID is 3: no such key; did you mean hostId?',
+    'hostId is missing: must be a whole number from 1 to 254',
+    'supernet is "10.100.0.1/16": must be an IPv4 network without host bits, e.g. "10.100.0.0/16"',
+    'dataDir is "relative": must be an absolute path',
+    'api.mode is 660: no such key; known are socket, group',
+    'api.group is "a b": must be the name of a group',
+    'ingress.max_connections is 5: no such key; did you mean maxConnections?',
+    'ingress.listen is ":8080": must be an address and a port, e.g. "0.0.0.0:8080", "127.0.0.1:80" or "[::]:8080"',
+    'ingress.connectTimeoutMs is 0: must be a whole number from 10 to 5000',
+    'reconcileMs is "soon": must be a whole number from 100 to 3600000',
+    'log.level is "loud": must be one of trace, debug, info, warn, error, silent',
+    'log.file is "x.log": must be an absolute path',
+    'peers is []: no such key; known are hostId, supernet, hostPrefix, dataDir, api, ingress, reconcileMs, log',
+  ]
+  for (const line of expected) t.ok(found.includes(line), line)
+  t.ok(found.some((p) => /^api\.socket is .*must be at most 90 bytes/.test(p)))
+  t.equal(found.length, expected.length + 1)
+  t.end()
+})
+
+t.test('what is not a mapping', (t) => {
+  for (const text of ['- 1', 'x', '7', 'true'])
+    t.match(problems(text), [/^the file holds .*must be keys with values/], text)
+  for (const text of ['a: [', 'a: 1\na: 2', '\t- x: y', '{'])
+    t.match(problems(text), [/^not YAML: /], JSON.stringify(text))
+  t.match(problems('# nothing'), [/^hostId is missing/])
+  t.match(problems(''), [/^hostId is missing/])
+  t.match(problems('hostId: 1\napi: 7'), ['api is 7: an object'])
+  const bomb = `a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b,*b,*b]`
+  t.match(problems(bomb), [/^not YAML that we take/])
+  t.end()
+})
+
+t.test('slices', (t) => {
+  const slice = (text: string): string => formatPrefix(parseDaemonConf(text).slice)
+  t.equal(slice('hostId: 254'), '10.100.254.0/24')
+  t.equal(slice('{hostId: 3, supernet: 10.0.0.0/8, hostPrefix: 16}'), '10.3.0.0/16')
+  t.equal(slice('{hostId: 1, supernet: 10.0.0.0/29, hostPrefix: 30}'), '10.0.0.4/30')
+  for (const bad of [
+    'hostId: 0',
+    'hostId: 255',
+    '{hostId: 1, hostPrefix: 16}',
+    '{hostId: 1, hostPrefix: 31}',
+    '{hostId: 1, hostPrefix: 11}',
+  ]) {
+    t.not(problems(bad).length, 0, bad)
+  }
+  const { slice: own } = parseDaemonConf('hostId: 1')
+  const inside = (text: string): boolean => isInSlice(own, parseIpv4(text)!)
+  t.same(['10.100.1.1', '10.100.1.254', '10.100.1.0', '10.100.1.255', '10.100.2.1'].map(inside), [
+    true,
+    true,
+    false,
+    false,
+    false,
+  ])
+  t.end()
+})
+
+t.test('listening', (t) => {
+  const listen = (text: string) => {
+    const { host, port } = parseDaemonConf(`{hostId: 1, ingress: {listen: "${text}"}}`).ingress
+    return `${host} ${port}`
+  }
+  t.equal(listen('127.0.0.1:80'), '127.0.0.1 80')
+  t.equal(listen('[::]:8080'), ':: 8080')
+  t.equal(listen('0.0.0.0:0'), '0.0.0.0 0')
+  for (const bad of ['8080', 'localhost:80', '1.2.3:80', '0.0.0.0:65536', '0.0.0.0:', '[::1', '::1:80']) {
+    t.throws(() => listen(bad), { code: 'ERR_FLATNET_CONFIG' }, bad)
+  }
+  t.end()
+})
+
+t.test('a file that cannot be read names --config', async (t) => {
+  const path = join(t.testdir({}), 'no.yaml')
+  await t.rejects(readDaemonConf(path), {
+    code: 'ERR_FLATNET_CONFIG',
+    message: `cannot read ${path}: give another file with --config`,
+  })
+})
+
+t.test('nearest', (t) => {
+  t.same(nearest('databse', ['database', 'web', 'data'], 5), ['database', 'data'])
+  t.same(nearest('wbe', ['web', 'db']), ['web'])
+  t.same(nearest('WEB', ['web']), ['web'])
+  t.same(nearest('x', ['alpha', 'beta']), [])
+  t.same(nearest('', ['a']), [])
+  t.same(nearest('a'.repeat(1000), ['a'.repeat(1000)]), [], 'long words are not compared')
+  t.end()
+})
