@@ -33,8 +33,8 @@ const firewalls: readonly [name: string, setUp: string, chain: RegExp][] = [
   ],
   [
     'a table of the administrator',
-    "nft 'add table inet fw; add chain inet fw fwd { type filter hook forward priority 0; policy drop; }'",
-    /inet fw fwd/,
+    "nft 'add table inet fw; add chain inet fw pass { type filter hook forward priority 0; policy drop; }'",
+    /inet fw pass/,
   ],
 ]
 for (const [name, setUp, chain] of firewalls) {
@@ -51,7 +51,7 @@ for (const [name, setUp, chain] of firewalls) {
 
 t.test('a VPN over our network, and a bridge of another slice', { skip: needsRoot }, async (t) => {
   const m = await prepared(t)
-  await m.sh('ip link add wg0 type dummy; ip link set wg0 up; ip route add 10.0.0.0/8 dev wg0 table 51820')
+  await m.sh('ip link add wg0 type bridge; ip link set wg0 up; ip route add 10.0.0.0/8 dev wg0 table 51820')
   t.match(await doctor(m, 'route-overlap'), [{ state: 'fail', what: /10\.0\.0\.0\/8 dev wg0 \(WireGuard\)/ }])
   await m.sh('ip link add flatnet0 type bridge; ip addr add 10.100.9.1/24 dev flatnet0')
   t.match(await doctor(m, 'bridge'), [
