@@ -1,10 +1,14 @@
-/** `npm run build`: bundles the sources and packs dist/flatnet, one executable that needs no Node and no files beside it. */
+/**
+ * `npm run build`: bundles the sources and packs dist/flatnet, one executable that needs no Node and no files beside it,
+ * and dist/flatnet-cni, the plugin role alone on Bun.
+ */
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { bunExecutable, compileWithBun } from './build-bun.ts'
 import { CLI_ASSET } from './cli-packed.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -34,13 +38,11 @@ const cliAsAsset: Plugin = {
   },
 }
 
-const common: BuildOptions = {
+const shared: BuildOptions = {
   absWorkingDir: ROOT,
   bundle: true,
   platform: 'node',
-  target: 'node26',
   format: 'cjs',
-  keepNames: true,
   legalComments: 'none',
   // The embedder of a packed executable imports built-in modules only, and slower than `require` gets them.
   supported: { 'dynamic-import': false },
@@ -49,6 +51,10 @@ const common: BuildOptions = {
   banner: { js: "const bundleUrl = 'file:///flatnet/bundle.cjs'" },
   logLevel: 'warning',
 }
+
+const forNode: BuildOptions = { ...shared, target: 'node26', keepNames: true }
+/** Bun compiles names as they are; the wrappers that keep them through minifying would only cost time. */
+const forBun: BuildOptions = { ...shared, target: 'esnext', conditions: ['bun'], external: ['bun:*'] }
 
 /** One line per step, with what it cost. */
 async function step<T>(what: string, work: () => Promise<T>, size: () => number): Promise<T> {
@@ -62,7 +68,12 @@ async function step<T>(what: string, work: () => Promise<T>, size: () => number)
   return result
 }
 
-async function bundle(entry: string, outfile: string, plugins: readonly Plugin[]): Promise<void> {
+async function bundle(
+  common: BuildOptions,
+  entry: string,
+  outfile: string,
+  plugins: readonly Plugin[],
+): Promise<void> {
   const options = { ...common, entryPoints: [entry], outfile, plugins: [...plugins] }
   await step(
     `${entry} -> ${outfile}`,
@@ -85,6 +96,8 @@ async function pack(entry: string, output: string, assets: Record<string, string
     // VERSION, medians of 60: 28.0 ms with it and 32.7 without, an empty executable 27.4.
     useCodeCache: values['code-cache'],
     execArgv: ['--disable-warning=ExperimentalWarning'],
+    // NODE_OPTIONS of whoever starts Podman is not for us: an unknown flag in it would end the plugin.
+    execArgvExtension: 'none',
     assets,
   }
   await seaPacker.default(entry, {
@@ -98,6 +111,7 @@ const { values } = parseArgs({
   options: {
     out: { type: 'string', default: join(ROOT, 'dist/flatnet') },
     'code-cache': { type: 'boolean', default: true },
+    cni: { type: 'boolean', default: true },
   },
   allowNegative: true,
 })
@@ -111,15 +125,35 @@ async function main(): Promise<void> {
   const out = resolve(values.out)
   mkdirSync(dirname(out), { recursive: true })
   mkdirSync(WORK, { recursive: true })
-  await bundle('bin/flatnet.ts', '.build/flatnet.cjs', [embedText, cliAsAsset])
-  await bundle('bin/cli.ts', '.build/cli.cjs', [embedText])
-  // A running gateway or plugin holds the old file: only a rename may put the new one in its place.
+  await bundle(forNode, 'bin/flatnet.ts', '.build/flatnet.cjs', [embedText, cliAsAsset])
+  await bundle(forNode, 'bin/cli.ts', '.build/cli.cjs', [embedText])
+  const assets = { [CLI_ASSET]: join(WORK, 'cli.cjs') }
+  await replaced('packed', out, (fresh) => pack(join(WORK, 'flatnet.cjs'), fresh, assets))
+  if (values.cni) await buildCni(`${out}-cni`)
+}
+
+/** Without Bun dist/flatnet is complete in itself: it has the plugin role too. */
+async function buildCni(out: string): Promise<void> {
+  const bun = bunExecutable()
+  if (bun === undefined) {
+    // One of an earlier build would be installed in the place of the new code.
+    rmSync(out, { force: true })
+    console.log(
+      `build: @oven/bun-linux-* is not installed, so there is no ${out}; everything works without it`,
+    )
+    return
+  }
+  await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText])
+  await replaced('compiled', out, (fresh) => compileWithBun(bun, join(WORK, 'flatnet-cni.cjs'), fresh))
+}
+
+/** A running gateway or plugin holds the old file: only a rename may put the new one in its place. */
+async function replaced(how: string, out: string, make: (fresh: string) => Promise<void>): Promise<void> {
   const fresh = `${out}.${process.pid}.new`
   try {
-    const assets = { [CLI_ASSET]: join(WORK, 'cli.cjs') }
     await step(
-      `packed ${out}`,
-      () => pack(join(WORK, 'flatnet.cjs'), fresh, assets),
+      `${how} ${out}`,
+      () => make(fresh),
       () => statSync(fresh).size,
     )
     renameSync(fresh, out)

@@ -1,0 +1,27 @@
+/** The entry of dist/flatnet-cni: the CNI plugin role alone. Imports nothing at the top (STYLE 3.5). */
+
+async function run(): Promise<number> {
+  if (process.env['CNI_COMMAND'] !== undefined) {
+    const { main } = await import('../plugin/skel.ts')
+    return main(process)
+  }
+  // As the reference plugins: what this is, on stderr.
+  const { version } = await import('./version.ts')
+  const { SUPPORTED_VERSIONS } = await import('../plugin/versions.ts')
+  process.stderr.write(
+    `CNI flatnet plugin v${version()}; the command line is in "flatnet"\n` +
+      `CNI protocol versions supported: ${SUPPORTED_VERSIONS.join(', ')}\n`,
+  )
+  return 0
+}
+
+// No top-level await: Bun compiles bytecode of CommonJS.
+run().then(
+  (code) => {
+    process.exitCode = code
+  },
+  (err: unknown) => {
+    process.stderr.write(`flatnet-cni: ${err instanceof Error ? err.stack : String(err)}\n`)
+    process.exitCode = 1
+  },
+)
