@@ -1,6 +1,7 @@
 /** nftables elements and connection tracking against the kernel: what we write, `nft` and `conntrack` show; what they write, we read. */
 import { Errno } from 'netlink-ts/errors.ts'
 import { conntrackFlush, conntrackFlushByDump } from 'netlink-ts/netfilter/conntrack.ts'
+import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
 import { concat, intervalsFrom, port, prefixElements } from 'netlink-ts/netfilter/keys.ts'
 import { NFPROTO_INET as INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
 import {
@@ -98,6 +99,13 @@ t.test('map elements that we add, nft shows, and the other way round', { skip: n
   t.strictSame(setElemList(ns.netfilter, INET, 'flatnet', 'published'), [
     { ...published.elements[0], keyEnd: undefined, flags: 0 },
   ])
+  const { key } = published.elements[0]!
+  const absent = concat(TCP, ip('0.0.0.0'), port(8081))
+  t.match(setElemGet(ns.netfilter, INET, 'flatnet', 'published', [absent, key]), [
+    undefined,
+    published.elements[0],
+  ])
+  t.same(setElemGet(ns.netfilter, INET, 'flatnet', 'nope', [key]), [undefined])
   nftTransaction(ns.netfilter, [setElemDelRequest(published)])
   t.same(shown(ns, 'map', 'published'), [])
 

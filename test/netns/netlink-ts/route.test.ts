@@ -174,6 +174,9 @@ t.test(
       errno: Errno.EEXIST,
     })
     ns.route.execute(routeAddRequest({ ...slice, metric: 100, mtu: 1300, replace: true }))
+    ns.route.execute(routeAddRequest({ ...slice, metric: 100, gateway: ip('10.1.0.3'), append: true }))
+    t.same(metrics(), [100, 100, 200])
+    ns.route.execute(routeDelRequest({ ...slice, metric: 100, gateway: ip('10.1.0.3') }))
     t.equal(routeGet(ns.route, ip('10.100.2.9'))?.oif, ns.index)
     ns.route.execute(routeDelRequest({ ...slice, metric: 100 }))
     t.same(metrics(), [200])
