@@ -8,6 +8,8 @@ import type { ControlMessage } from './types.ts'
 /** DESIGN 9. */
 const HEARTBEAT_MS: Millis = 1_000
 const DEAD_MS: Millis = 3_000
+/** How finely silence is measured: a dead peer is known to be so after 3.25 s at the latest. */
+const CHECK_MS: Millis = 250
 /** A peer that does not read while tables change: it gets the whole table when it is back. */
 const MAX_BACKLOG = 64 * 1024 * 1024
 /** Weight of a new measurement (RFC 6298's 1/8 is for many more of them). */
@@ -28,6 +30,7 @@ export class ControlConnection {
   readonly #reader = new FrameReader()
   readonly #timer: NodeJS.Timeout
   #heardAt: Millis
+  #pingedAt: Millis = 0
   #rttMs: Millis | undefined
   #isClosed = false
   #isReady = false
@@ -42,7 +45,7 @@ export class ControlConnection {
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('error', (err) => this.close(err.message))
     socket.on('close', () => this.close('connection closed'))
-    this.#timer = setInterval(() => this.#beat(), HEARTBEAT_MS)
+    this.#timer = setInterval(() => this.#check(), CHECK_MS)
     this.#ping()
   }
 
@@ -69,16 +72,18 @@ export class ControlConnection {
     this.#handlers.closed(reason)
   }
 
-  #beat(): void {
-    const silentMs = this.#clock.monotonic() - this.#heardAt
+  #check(): void {
+    const now = this.#clock.monotonic()
+    const silentMs = now - this.#heardAt
     if (silentMs >= DEAD_MS) this.close(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`)
-    else this.#ping()
+    else if (now - this.#pingedAt >= HEARTBEAT_MS) this.#ping()
   }
 
   /** The clock reading travels with the ping, so no table of open pings is kept. */
   #ping(): void {
+    this.#pingedAt = this.#clock.monotonic()
     const body = Buffer.allocUnsafe(8)
-    body.writeDoubleBE(this.#clock.monotonic(), 0)
+    body.writeDoubleBE(this.#pingedAt, 0)
     this.#socket.write(encodeFrame(FrameType.ping, body))
   }
 

@@ -26,6 +26,7 @@ export class Dialer {
   readonly #parts: DialerParts
   #timer: NodeJS.Timeout | undefined
   #socket: TLSSocket | undefined
+  /** In a row, until `settled`: a peer that takes connections and drops them is not asked in a tight loop. */
   #failures = 0
   #next = 0
 
@@ -36,8 +37,8 @@ export class Dialer {
   /** Tries, then again with growing waits. Does nothing while it is at it. */
   start(): void {
     if (this.#timer !== undefined || this.#socket !== undefined) return
-    if (this.#parts.headStartMs === 0) this.#try()
-    else this.#tryIn(this.#parts.headStartMs)
+    const backoff = this.#failures === 0 ? 0 : backoffMs(this.#failures, Math.random())
+    this.#tryIn(this.#parts.headStartMs + backoff)
   }
 
   /** Forgets earlier failures: the network changed, the machine woke up, the peer was heard of. */
@@ -45,8 +46,12 @@ export class Dialer {
     this.#failures = 0
     if (this.#timer === undefined) return
     clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#try()
+    this.#tryIn(0)
+  }
+
+  /** The connection has proven itself. */
+  settled(): void {
+    this.#failures = 0
   }
 
   stop(): void {
@@ -55,24 +60,27 @@ export class Dialer {
     const socket = this.#socket
     this.#socket = undefined
     socket?.destroy()
-    this.#failures = 0
+  }
+
+  #tryIn(waitMs: Millis): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#try()
+    }, waitMs)
   }
 
   #try(): void {
     const endpoints = this.#parts.endpoints()
     const endpoint = endpoints[this.#next++ % Math.max(1, endpoints.length)]
-    if (endpoint === undefined)
-      return this.#later('no address of this host is known; it has to connect to us')
-    let socket: TLSSocket
-    try {
-      socket = dialPeer(this.#parts.identity(), this.#parts.hostId, endpoint, this.#parts.alpn)
-    } catch (err) {
-      return this.#later(err instanceof Error ? err.message : String(err))
+    if (endpoint === undefined) {
+      this.#later('no address of this host is known; it has to connect to us')
+      return
     }
+    const socket = dialPeer(this.#parts.identity(), this.#parts.hostId, endpoint, this.#parts.alpn)
     this.#socket = socket
     socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${endpoint} did not answer in time`)))
     socket.once('secureConnect', () => this.#done(socket))
-    socket.once('error', (err) => this.#lost(socket, err.message))
+    socket.on('error', (err) => this.#lost(socket, err.message))
     socket.once('close', () => this.#lost(socket, `${endpoint} closed the connection`))
   }
 
@@ -82,7 +90,7 @@ export class Dialer {
       return
     }
     this.#socket = undefined
-    this.#failures = 0
+    this.#failures++
     socket.setTimeout(0)
     this.#parts.connected(socket)
   }
@@ -96,12 +104,6 @@ export class Dialer {
 
   #later(reason: string): void {
     this.#parts.failed(reason)
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined
-        this.#try()
-      },
-      backoffMs(this.#failures++, Math.random()),
-    )
+    this.#tryIn(backoffMs(this.#failures++, Math.random()))
   }
 }

@@ -21,6 +21,9 @@ export interface PeerParts {
 /** A round trip and a handshake on a LAN take a tenth of it. */
 const HEAD_START_MS: Millis = 250
 
+/** A data connection that lived this long was not just taken and dropped. */
+const SETTLED_MS: Millis = 5_000
+
 /** Who opened a connection decides which of two survives: both sides must choose the same one. */
 interface Held<T> {
   readonly dialledBy: number
@@ -135,6 +138,7 @@ export class Peer {
     this.#control = held
     old?.connection.close('replaced by another connection')
     this.#controlDialer.stop()
+    this.#controlDialer.settled()
     this.#become('up', 'connected')
     // Also when one replaced another: what was on its way over the old one may be lost, so its user starts over.
     this.#parts.events.up(this.hostId)
@@ -151,7 +155,9 @@ export class Peer {
     this.#data = held
     this.#dataDialer.stop()
     boundSilence(socket)
+    const settled = setTimeout(() => this.#dataDialer.settled(), SETTLED_MS)
     const lost = (): void => {
+      clearTimeout(settled)
       if (this.#data !== held) return
       this.#dropData()
       if (this.#control !== undefined) this.#dataDialer.start()

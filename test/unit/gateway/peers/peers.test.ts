@@ -1,0 +1,203 @@
+/** gateway/peers: links between gateways on loopback, with real TLS and certificates of a real CA. */
+import { createServer, type Socket, connect as tcp } from 'node:net'
+import { connect, type TLSSocket } from 'node:tls'
+import t, { type Test } from 'tap'
+import { systemClock } from '../../../../core/clock.ts'
+import { silentLog } from '../../../../core/log.ts'
+import { Peers } from '../../../../gateway/peers/peers.ts'
+import { Alpn, tlsOptions } from '../../../../gateway/peers/tls.ts'
+import type { ControlMessage, Identity, Member, Membership } from '../../../../gateway/peers/types.ts'
+import { memberOf, type TestCluster, testCluster } from '../../../helpers/cluster.ts'
+import { waitFor } from '../../../helpers/wait.ts'
+
+interface Host {
+  readonly identity: Identity
+  readonly peers: Peers
+  readonly members: Map<number, Member>
+  readonly refused: Map<number, string>
+  readonly log: string[]
+  readonly messages: ControlMessage[]
+  readonly data: Map<number, TLSSocket>
+}
+
+const WAIT = 10_000
+
+async function host(t: Test, identity: Identity, port = 0): Promise<Host> {
+  const members = new Map<number, Member>()
+  const refused = new Map<number, string>()
+  const log: string[] = []
+  const messages: ControlMessage[] = []
+  const data = new Map<number, TLSSocket>()
+  const membership: Membership = {
+    members: () => [...members.values()],
+    refusal: (hostId, keyId) => {
+      const known = members.get(hostId)
+      if (refused.has(hostId)) return refused.get(hostId)
+      if (known === undefined) return 'no member'
+      return known.keyId === keyId ? undefined : `another key holds host ${hostId}`
+    },
+  }
+  const peers = new Peers({
+    identity: () => identity,
+    membership,
+    listen: { host: '127.0.0.1', port },
+    clock: systemClock,
+    log: silentLog,
+    events: {
+      up: (id) => void log.push(`up ${id}`),
+      down: (id, reason) => void log.push(`down ${id}: ${reason}`),
+      control: (_, message) => void messages.push(message),
+      dataUp: (id, socket) => void data.set(id, socket),
+      dataDown: (id) => void data.delete(id),
+    },
+  })
+  await peers.start()
+  t.teardown(() => peers.stop())
+  return { identity, peers, members, refused, log, messages, data }
+}
+
+const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
+
+function introduce(a: Host, b: Host, how: 'both' | 'a dials' = 'both'): void {
+  a.members.set(b.identity.hostId, memberOf(b.identity, endpoint(b)))
+  b.members.set(a.identity.hostId, memberOf(a.identity, ...(how === 'both' ? [endpoint(a)] : [])))
+  a.peers.refresh()
+  b.peers.refresh()
+}
+
+const isUp = (h: Host, id: number): boolean => h.peers.view(id)?.state === 'up' && h.data.has(id)
+
+async function pair(t: Test, cluster: TestCluster, how: 'both' | 'a dials' = 'both'): Promise<[Host, Host]> {
+  const a = await host(t, await cluster.identity(1))
+  const b = await host(t, await cluster.identity(2))
+  introduce(a, b, how)
+  await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
+  return [a, b]
+}
+
+t.test('two gateways find each other, talk, and measure the way', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  t.ok(a.peers.send(2, { type: 'hello', n: 1 }))
+  t.equal(b.peers.broadcast({ type: 'answer', text: 'x'.repeat(1_000_000) }), 1)
+  await waitFor('both have heard', WAIT, () => a.messages.length === 1 && b.messages.length === 1)
+  t.same(b.messages, [{ type: 'hello', n: 1 }])
+  t.equal(String(a.messages[0]?.['text']).length, 1_000_000)
+  await waitFor('a round trip was measured', WAIT, () => a.peers.view(2)?.rttMs !== undefined)
+  t.match(a.peers.views(), [{ hostId: 2, state: 'up', hasData: true }])
+  const got = new Promise<string>((resolve) => {
+    b.data.get(1)?.once('data', (chunk: Buffer) => resolve(chunk.toString()))
+  })
+  a.data.get(2)?.write('bulk')
+  t.equal(await got, 'bulk', 'the data connection is separate and theirs')
+})
+
+t.test('one that nobody can reach connects by itself', async (t) => {
+  const cluster = await testCluster()
+  const [a, b] = await pair(t, cluster, 'a dials')
+  t.equal(a.peers.view(2)?.state, 'up')
+  t.equal(b.peers.view(1)?.state, 'up')
+})
+
+t.test('a gateway that stops is noticed, and found again', async (t) => {
+  const cluster = await testCluster()
+  const [a, b] = await pair(t, cluster)
+  const port = b.peers.port
+  await b.peers.stop()
+  await waitFor('a sees it go', WAIT, () => a.peers.view(2)?.state === 'down')
+  t.notOk(a.data.has(2), 'its data connection went with it')
+  t.notOk(a.peers.send(2, { type: 'lost' }), 'nothing can be sent')
+  const again = await host(t, b.identity, port)
+  again.members.set(1, memberOf(a.identity, endpoint(a)))
+  again.peers.refresh()
+  await waitFor('both are up again', WAIT, () => isUp(a, 2) && isUp(again, 1))
+  t.match(a.log, ['up 2', /^down 2: /, 'up 2'])
+})
+
+t.test('a silent peer is dead after three seconds', async (t) => {
+  const cluster = await testCluster()
+  const a = await host(t, await cluster.identity(1))
+  const b = await host(t, await cluster.identity(2))
+  const held: Socket[] = []
+  let isFrozen = false
+  // A wire between them that can be cut without anybody being told.
+  const wire = createServer((client) => {
+    const server = tcp({ host: '127.0.0.1', port: b.peers.port })
+    held.push(client, server)
+    client.on('data', (chunk) => isFrozen || server.write(chunk))
+    server.on('data', (chunk) => isFrozen || client.write(chunk))
+    for (const socket of [client, server]) socket.on('error', () => {})
+  })
+  await new Promise<void>((resolve) => {
+    wire.listen(0, '127.0.0.1', resolve)
+  })
+  t.teardown(() => {
+    for (const socket of held) socket.destroy()
+    wire.close()
+  })
+  const address = wire.address()
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+  a.members.set(2, memberOf(b.identity, `127.0.0.1:${port}`))
+  b.members.set(1, memberOf(a.identity))
+  a.peers.refresh()
+  await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
+  isFrozen = true
+  const start = performance.now()
+  await waitFor('both have noticed', WAIT, () => !isUp(a, 2) && !isUp(b, 1))
+  t.ok(performance.now() - start < 6_000, 'within the heartbeat bound and a beat')
+  t.match(b.peers.view(1)?.reason, /no sign of life/)
+})
+
+t.test('who is not welcome stays out', async (t) => {
+  const cluster = await testCluster()
+  const a = await host(t, await cluster.identity(1))
+  const alien = await (await testCluster('testing')).identity(2)
+  const wrongName = await (await testCluster('another')).identity(2)
+  const clone = await cluster.identity(2)
+  const real = await cluster.identity(2)
+  a.members.set(2, memberOf(real))
+  const knock = (identity: Identity | undefined, alpn: string): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = connect({
+        host: '127.0.0.1',
+        port: a.peers.port,
+        ALPNProtocols: [alpn],
+        ...(identity && tlsOptions(identity)),
+        rejectUnauthorized: false,
+      })
+      socket.setTimeout(WAIT, () => socket.destroy())
+      socket.on('error', () => {})
+      socket.on('data', () => resolve('heard'))
+      socket.on('close', () => resolve('closed'))
+    })
+  t.equal(await knock(alien, Alpn.control), 'closed', 'a certificate of another CA')
+  t.equal(await knock(wrongName, Alpn.control), 'closed', 'another cluster')
+  t.equal(await knock(clone, Alpn.control), 'closed', 'another key for a hostId that is held')
+  t.equal(await knock(await cluster.identity(9), Alpn.control), 'closed', 'a host that is no member')
+  t.equal(await knock(await cluster.identity(1), Alpn.control), 'closed', 'one that says it is us')
+  t.equal(await knock(undefined, Alpn.control), 'closed', 'nobody at all')
+  t.equal(await knock(undefined, Alpn.join), 'closed', 'a newcomer where nobody may join')
+  t.equal(await knock(real, Alpn.control), 'heard', 'the real one comes in')
+})
+
+t.test('a revoked peer is cut off at once and stays out', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  a.refused.set(2, 'revoked')
+  a.peers.refresh()
+  await waitFor('b is out', WAIT, () => b.peers.view(1)?.state !== 'up')
+  t.equal(a.peers.view(2), undefined)
+  t.match(a.log, ['up 2', 'down 2: revoked'])
+  const seen = a.log.length
+  b.peers.hurry()
+  await waitFor('b has tried again', WAIT, () => b.log.filter((line) => line.startsWith('down')).length > 0)
+  t.equal(a.log.length, seen, 'a never let it in')
+})
+
+t.test('an address that belongs to another host now leads nowhere', async (t) => {
+  const cluster = await testCluster()
+  const a = await host(t, await cluster.identity(1))
+  const c = await host(t, await cluster.identity(3))
+  a.members.set(2, memberOf(await cluster.identity(2), endpoint(c)))
+  a.peers.refresh()
+  await waitFor('the reason is told', WAIT, () => /is host 3, not host 2/.test(a.peers.view(2)?.reason ?? ''))
+  t.equal(a.peers.view(2)?.state, 'connecting')
+})
