@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { formatPrefix, overlaps, type Prefix4, parsePrefix4 } from '../core/addr.ts'
 import { NAME_RE } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { hasCode, replaceFile } from '../kernel/durable.ts'
+import { hasCode, replaceFile, sweepTemps } from '../kernel/durable.ts'
 import { withFlock } from '../kernel/flock.ts'
 import { list } from './inventory.ts'
 import { openStore } from './store.ts'
@@ -35,6 +35,7 @@ export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
   try {
     mkdirSync(folderOf(dataDir), { recursive: true, mode: 0o755 })
     withFlock(join(dataDir, 'networks.lock'), {}, () => {
+      sweepTemps(folderOf(dataDir))
       refuseOverlap(dataDir, record)
       replaceFile(path, textOf(record), { fsync: true })
     })
