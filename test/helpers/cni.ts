@@ -30,6 +30,8 @@ export interface Call {
   readonly stdin?: string
   /** Laid over the CNI_ variables; undefined takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** A command that runs the plugin as its own argument, e.g. `['strace', '-o', file]`. */
+  readonly wrapper?: readonly string[]
 }
 
 export interface Reply extends Ran {
@@ -97,7 +99,7 @@ export class CniHost {
     const settings = Object.entries(env).flatMap(([key, value]) =>
       value === undefined ? [] : [`${key}=${value}`],
     )
-    return this.m.run(['env', ...settings, join(this.binDir, 'flatnet')], {
+    return this.m.run(['env', ...settings, ...(call.wrapper ?? []), join(this.binDir, 'flatnet')], {
       input: call.stdin ?? JSON.stringify(this.conf(call.conf)),
     })
   }

@@ -20,9 +20,9 @@ t.test('a supported version is itself, any other is code 1 with both sides named
       },
       JSON.stringify(value),
     )
+  const details = 'config is "0.1.0", plugin supports ["0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]'
   for (const absent of [undefined, ''])
-    t.throws(() => checkVersion(absent), { code: 'ERR_FLATNET_VERSION', details: /^config is "0\.1\.0"/ })
-  t.throws(() => checkVersion(absent), { details: /^config is "0\.1\.0"/ })
+    t.throws(() => checkVersion(absent), { code: 'ERR_FLATNET_VERSION', details })
 })
 
 t.test('CHECK needs 0.4.0, GC and STATUS need 1.1.0', async (t) => {
