@@ -138,7 +138,10 @@ export class FrameDecoder {
 
   #keep(chunk: Uint8Array, start: number, end: number): void {
     this.#partial ??= new Uint8Array(MAX_FRAME)
-    this.#partial.set(start === 0 && end === chunk.byteLength ? chunk : chunk.subarray(start, end), this.#have)
+    this.#partial.set(
+      start === 0 && end === chunk.byteLength ? chunk : chunk.subarray(start, end),
+      this.#have,
+    )
     this.#have += end - start
   }
 

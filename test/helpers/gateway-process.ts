@@ -23,8 +23,19 @@ export interface GatewayProcess {
 
 const RUNNER = fileURLToPath(new URL('./gateway-run.ts', import.meta.url))
 
+export interface SpawnOptions {
+  /** Keys of flatnet.yaml to replace. */
+  readonly conf?: Readonly<Record<string, unknown>>
+  /** Name of a namespace of `ip netns` to run it in. */
+  readonly netns?: string
+}
+
 /** @param folder its dataDir is `data` in it, its socket `gateway.sock` */
-export async function spawnGateway(t: Pick<Test, 'teardown'>, folder: string): Promise<GatewayProcess> {
+export async function spawnGateway(
+  t: Pick<Test, 'teardown'>,
+  folder: string,
+  options: SpawnOptions = {},
+): Promise<GatewayProcess> {
   const socket = join(folder, 'gateway.sock')
   const conf = join(folder, 'flatnet.yaml')
   const values = {
@@ -34,9 +45,12 @@ export async function spawnGateway(t: Pick<Test, 'teardown'>, folder: string): P
     dataDir: join(folder, 'data'),
     api: { socket },
     ingress: { listen: '127.0.0.1:0', drainMs: 2000 },
+    ...options.conf,
   }
   await writeFile(conf, JSON.stringify(values))
-  const child = spawn(process.execPath, [RUNNER, conf], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const enter = options.netns === undefined ? [] : ['ip', 'netns', 'exec', options.netns]
+  const [command = '', ...args] = [...enter, process.execPath, RUNNER, conf]
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   let output = ''
   const started = Promise.withResolvers<void>()

@@ -1,0 +1,92 @@
+/** Ingress to containers in namespaces of their own: the way that packets really take, and what is said when they cannot. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import t from 'tap'
+import { assignmentOf, jsonBody, scratch } from '../helpers/gateway-fixture.ts'
+import { type GatewayProcess, spawnGateway } from '../helpers/gateway-process.ts'
+import { until } from '../helpers/gateway-upstream.ts'
+import { type Netns, needsRoot, netns } from '../helpers/netns.ts'
+
+const SERVER = `require('http').createServer((q, s) => s.end(JSON.stringify(q.headers))).listen(80, '0.0.0.0', () => console.log('up'))`
+
+/** `host` with bridge 10.100.1.1 and a container 10.100.1.10 behind it. */
+async function wire(t: Parameters<typeof netns>[0]): Promise<{ host: Netns; container: Netns }> {
+  const host = await netns(t)
+  const container = await netns(t)
+  host.exec('ip', 'link', 'set', 'lo', 'up')
+  host.exec('ip', 'link', 'add', 'flatnet0', 'type', 'bridge')
+  host.exec('ip', 'addr', 'add', '10.100.1.1/24', 'dev', 'flatnet0')
+  host.exec('ip', 'link', 'add', 'fn0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', container.name)
+  host.exec('ip', 'link', 'set', 'fn0', 'master', 'flatnet0', 'up')
+  host.exec('ip', 'link', 'set', 'flatnet0', 'up')
+  container.exec('ip', 'addr', 'add', '10.100.1.10/24', 'dev', 'eth0')
+  container.exec('ip', 'link', 'set', 'eth0', 'up')
+  container.exec('ip', 'route', 'add', 'default', 'via', '10.100.1.1')
+  return { host, container }
+}
+
+async function serve(t: Parameters<typeof netns>[0], ns: Netns): Promise<void> {
+  const child: ChildProcess = spawn('ip', ['netns', 'exec', ns.name, process.execPath, '-e', SERVER], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  await once(child.stdout!, 'data')
+}
+
+const register = async (gw: GatewayProcess, name: string, ip: string): Promise<void> => {
+  const body = jsonBody(assignmentOf({ name, ips: [`${ip}/24`] }))
+  const { status } = await gw.api('/v1/assignments', { method: 'POST', ...body })
+  if (status !== 201) throw new Error(`POST: ${status}`)
+}
+
+const CONF = {
+  supernet: '10.100.0.0/16',
+  hostPrefix: 24,
+  ingress: { listen: '[::]:8080', connectTimeoutMs: 300 },
+}
+
+t.test('through a bridge', { skip: needsRoot }, async (t) => {
+  const { host, container } = await wire(t)
+  await serve(t, container)
+  const gw = await spawnGateway(t, await scratch(t), { netns: host.name, conf: CONF })
+  await register(gw, 'web', '10.100.1.10')
+  await register(gw, 'nobody', '10.100.1.99')
+  const curl = (...args: string[]): string => host.exec('curl', '-s', '--max-time', '10', ...args)
+
+  const headers = JSON.parse(curl('-H', 'Host: web.flatnet', 'http://127.0.0.1:8080/'))
+  t.match(headers, { host: 'web.flatnet', 'x-forwarded-for': '127.0.0.1', 'x-flatnet-via': '1' })
+  t.equal(JSON.parse(curl('http://[::1]:8080/~web/'))['x-forwarded-for'], '::1')
+
+  const dead = curl('-w', '\n%{http_code}', '-H', 'Host: nobody.flatnet', 'http://127.0.0.1:8080/')
+  t.match(
+    dead,
+    /path: LOCAL \(own host\)\nreason: (?:timeout|unreachable)\n\n50[34]$/,
+    'an address where nobody is',
+  )
+
+  container.exec('ip', 'link', 'set', 'eth0', 'down')
+  const down = curl('-w', '\n%{http_code}', '-X', 'POST', '-H', 'Host: web.flatnet', 'http://127.0.0.1:8080/')
+  t.match(down, /reason: (?:timeout|unreachable)\n\n50[34]$/, 'a link that is down')
+  container.exec('ip', 'link', 'set', 'eth0', 'up')
+  await until(
+    () =>
+      curl('-o', '/dev/null', '-w', '%{http_code}', '-H', 'Host: web.flatnet', 'http://127.0.0.1:8080/') ===
+      '200',
+  )
+  t.pass('and back without any help')
+
+  host.exec('ip', 'addr', 'del', '10.100.1.1/24', 'dev', 'flatnet0')
+  // POST: a GET would wait on its idle connection for the route to come back, as TCP does.
+  const noRoute = curl(
+    '-w',
+    '\n%{http_code}',
+    '-X',
+    'POST',
+    '-H',
+    'Host: web.flatnet',
+    'http://127.0.0.1:8080/',
+  )
+  t.match(noRoute, /reason: unreachable\n\n503$/, 'no route at all')
+  t.equal(await gw.end('SIGTERM'), 0)
+})
