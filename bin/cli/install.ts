@@ -68,15 +68,18 @@ function apply(changes: Changes, file: FilePlan): void {
   changes.write(file.path, file.text, file.note)
 }
 
+/** `flatnet-cni` goes beside the command, so that an install by the installed command finds it again. */
 function putExecutables(changes: Changes, { main, plugin }: Executables, o: InstallOptions): Made[] {
-  const command = join(o.binDir, 'flatnet')
-  const target = join(o.cniBinDir, 'flatnet')
-  if (sameFile(main, command)) changes.tell('keep', command, 'is this executable')
-  else changes.executable(main, command)
-  if (sameFile(command, target)) changes.tell('keep', target, 'is the same file')
-  else changes.executable(plugin, target, plugin === main ? command : undefined)
+  const put = (from: string, to: string, linkFrom?: string): string => {
+    if (sameFile(from, to)) changes.tell('keep', to, 'is the same')
+    else changes.executable(from, to, linkFrom)
+    return to
+  }
+  const command = put(main, join(o.binDir, 'flatnet'))
+  const source = plugin === main ? command : put(plugin, join(o.binDir, 'flatnet-cni'))
+  const target = put(source, join(o.cniBinDir, 'flatnet'), source)
   return [
-    { path: command, kind: 'executable' },
+    ...[...new Set([command, source])].map((path): Made => ({ path, kind: 'executable' })),
     { path: target, kind: 'plugin' },
   ]
 }

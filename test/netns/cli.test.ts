@@ -55,6 +55,16 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
   t.match(again.stdout, /keep +\/etc\/cni\/net\.d\/flatnet\.conflist/, 'a second install keeps hostId 7')
   t.match(again.stdout, /keep +\/etc\/flatnet\/flatnet\.yaml/)
 
+  const inode = (path: string) => m.exec('stat', '-c', '%i', path)
+  const plugin = await inode('/opt/cni/bin/flatnet')
+  const byItself = await m.run(['/usr/local/bin/flatnet', ...INSTALL])
+  t.equal(byItself.rc, 0, byItself.stderr)
+  t.equal(
+    await inode('/opt/cni/bin/flatnet'),
+    plugin,
+    'the installed command keeps the plugin that it came with',
+  )
+
   const down = await m.run([flatnet, 'ps'])
   t.equal(down.rc, 0)
   t.match(down.stderr, /leases on disk/)
@@ -100,6 +110,7 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
     CONFLIST,
     '/opt/cni/bin/flatnet',
     '/usr/local/bin/flatnet',
+    '/usr/local/bin/flatnet-cni',
     '/var/lib/flatnet',
     '/run/flatnet',
   ]) {

@@ -9,11 +9,13 @@ import {
   rmdirSync,
   rmSync,
   statSync,
+  utimesSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { replaceFile, syncFolder } from '../../../kernel/durable.ts'
 import type { Host } from '../host.ts'
 import { CliError, type Io, printLine } from '../output.ts'
+import { changedAt } from './executable.ts'
 
 export class Changes {
   readonly #io: Io
@@ -61,6 +63,8 @@ export class Changes {
       if (linkFrom === undefined || !linked(linkFrom, temp)) {
         copyFileSync(source, temp, constants.COPYFILE_FICLONE)
         chmodSync(temp, 0o755)
+        const seconds = changedAt(statSync(source)) / 1000
+        utimesSync(temp, seconds, seconds)
       }
       renameSync(temp, path)
       syncFolder(dirname(path))

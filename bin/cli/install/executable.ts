@@ -1,5 +1,5 @@
 /** Which files become the commands: the packed executable, and the plugin beside it where it was built. */
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isSea } from 'node:sea'
 import { CliError } from '../output.ts'
@@ -21,5 +21,12 @@ export function findExecutables(): Executables {
   return { main, plugin: existsSync(plugin) ? plugin : main }
 }
 
-export const sameFile = (a: string, b: string): boolean =>
-  existsSync(a) && existsSync(b) && realpathSync(a) === realpathSync(b)
+/** The same inode, or a copy of it as `Changes.executable` makes them: with its size and its time. */
+export function sameFile(a: string, b: string): boolean {
+  const [x, y] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }))
+  if (x === undefined || y === undefined) return false
+  return (x.dev === y.dev && x.ino === y.ino) || (x.size === y.size && changedAt(x) === changedAt(y))
+}
+
+/** Whole ms: what can be set as exactly as it is read. */
+export const changedAt = ({ mtimeMs }: Pick<Stats, 'mtimeMs'>): number => Math.round(mtimeMs)
