@@ -1,5 +1,7 @@
 /** The gateway's log: pino to a file or stdout, JSON lines, fields from docs/logging.md. */
 
+import { mkdirSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { destination, pino, stdSerializers, stdTimeFunctions } from 'pino'
 import type { LogConf } from '../conf/daemon.ts'
 import type { Log } from '../core/log.ts'
@@ -10,9 +12,18 @@ export interface OpenLog {
   close(): void
 }
 
+/**
+ * Synchronously, as nothing is served yet: pino would open it in the background, and a start that fails at once
+ * would end before its reason is written. Appending, so that a rotation may copy and truncate.
+ */
+function openFile(path: string): number {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
+  return openSync(path, 'a', 0o640)
+}
+
 /** No transports: their worker threads do not survive bundling and cost 10 MB each. */
 export function openLog({ level, file }: LogConf): OpenLog {
-  const to = destination({ dest: file === '-' ? 1 : file, sync: false, mkdir: true })
+  const to = destination({ fd: file === '-' ? 1 : openFile(file), sync: false })
   const log = pino(
     {
       level,
@@ -30,7 +41,7 @@ export function openLog({ level, file }: LogConf): OpenLog {
       try {
         to.flushSync()
       } catch {
-        // Not opened yet, or the reader of stdout is gone: nobody is left to tell.
+        // The disk is full or the reader of stdout is gone: nobody is left to tell.
       }
     },
   }
