@@ -30,7 +30,8 @@ export function teardown(host: NetlinkSocket, store: Store, attachment: Attachme
   // Rules before the link: the other way round, packets for a published port would leave by the default route.
   step('removing published ports', () => removePorts(host, attachment, ifname, lease))
   step('deleting the link', () => removeLink(host, attachment, ifname))
-  step('releasing the lease', () => release(store, attachment, systemClock))
+  // While its rules or its link stand nobody else may get the address; the next DEL, `gc` or a stale look finishes.
+  if (errors.length === 0) step('releasing the lease', () => release(store, attachment, systemClock))
   return errors
 }
 
