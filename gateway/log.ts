@@ -8,7 +8,7 @@ import type { Log } from '../core/log.ts'
 
 export interface OpenLog {
   readonly log: Log
-  /** Writes what is still in memory; call before the process ends. */
+  /** What is still in memory is written before the process ends, if it ends by itself and not by process.exit(). */
   close(): void
 }
 
@@ -38,11 +38,9 @@ export function openLog({ level, file }: LogConf): OpenLog {
   return {
     log,
     close() {
-      try {
-        to.flushSync()
-      } catch {
-        // The disk is full or the reader of stdout is gone: nobody is left to tell.
-      }
+      // A reader of stdout that is gone, or a full disk: nobody is left to tell.
+      to.on('error', () => {})
+      to.end()
     },
   }
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { openLog } from '../../../gateway/log.ts'
 import { scratch } from '../../helpers/gateway-fixture.ts'
+import { until } from '../../helpers/gateway-upstream.ts'
 import { inRepo, sources } from '../../helpers/sources.ts'
 
 const documented = new Set(
@@ -41,6 +42,7 @@ t.test('a log file has one JSON object per line, complete after close', async (t
   log.info({ lease: '10.100.1.10/24' }, 'assignment registered')
   log.error({ err: new Error('outer', { cause }) }, 'reconcile failed')
   close()
+  await until(() => readFileSync(file, 'utf8').split('\n').length === 3, 'both lines are written')
   const lines = readFileSync(file, 'utf8')
     .trim()
     .split('\n')
