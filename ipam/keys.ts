@@ -2,7 +2,7 @@
  * From attachment to address without reading blocks: `keys/<containerId>:<ifname>` is a symlink to the address.
  *
  * A key is made before its lease and removed after it, so whatever the instant of a kill -9, the keys are a superset
- * of the leases: no key, no lease. The block is the truth; a key that leads nowhere is removed when met.
+ * of the leases: no key, no lease. The block is the truth; the journal names the key that a kill may have left over.
  * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew.
  */
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
@@ -20,6 +20,8 @@ export interface Key extends AttachmentId {
 
 const BOOT = '.boot'
 const BLIND = '?'
+const JOURNAL = '.journal'
+const ALL = '*'
 
 export class Keys {
   readonly #folder: string
@@ -39,7 +41,28 @@ export class Keys {
 
   /** From here on the keys count as complete, as far as can be known when `isBlind`. */
   sign(bootId: string, isBlind: boolean): void {
-    replaceSymlink(join(this.#folder, BOOT), isBlind ? bootId + BLIND : bootId)
+    this.#link(BOOT, isBlind ? bootId + BLIND : bootId)
+  }
+
+  /**
+   * Before keys and blocks change: whose key the change is about, or everybody's. Who finds it under the lock knows that
+   * its writer was killed amid the change, and that this key may lead nowhere.
+   */
+  openJournal(id: AttachmentId | 'all'): void {
+    this.#link(JOURNAL, id === 'all' ? ALL : nameOf(id))
+  }
+
+  closeJournal(): void {
+    this.#unlink(JOURNAL)
+  }
+
+  /** Whose keys a killed writer was changing; undefined when none was. Also removes its temp files. */
+  leftOver(): AttachmentId[] | undefined {
+    const name = this.#read(JOURNAL)
+    if (name === undefined) return undefined
+    sweepTemps(this.#folder)
+    const id = idOf(name)
+    return id === undefined ? this.all() : [id]
   }
 
   /** The keys are about to change as a whole: until `sign` nothing may rely on them. */
@@ -47,6 +70,7 @@ export class Keys {
     mkdirSync(this.#folder, { recursive: true, mode: 0o755 })
     sweepTemps(this.#folder)
     this.#unlink(BOOT)
+    this.#unlink(JOURNAL)
   }
 
   ipOf(id: AttachmentId): Ipv4 | undefined {
@@ -56,13 +80,7 @@ export class Keys {
 
   /** A key of an earlier address of the attachment is replaced: its lease must be gone by now. */
   set(id: AttachmentId, ip: Ipv4): void {
-    const path = join(this.#folder, nameOf(id))
-    try {
-      symlinkSync(formatIpv4(ip), path)
-    } catch (err) {
-      if (!hasCode(err, 'EEXIST')) throw err
-      replaceSymlink(path, formatIpv4(ip))
-    }
+    this.#link(nameOf(id), formatIpv4(ip))
   }
 
   drop(id: AttachmentId): void {
@@ -94,6 +112,17 @@ export class Keys {
       // EINVAL: a file of another kind has the name; it says nothing.
       if (hasCode(err, 'ENOENT', 'ENOTDIR', 'EINVAL')) return undefined
       throw err
+    }
+  }
+
+  /** At once when the name is free, which leaves no temp file to a kill. */
+  #link(name: string, target: string): void {
+    const path = join(this.#folder, name)
+    try {
+      symlinkSync(target, path)
+    } catch (err) {
+      if (!hasCode(err, 'EEXIST')) throw err
+      replaceSymlink(path, target)
     }
   }
 

@@ -73,7 +73,7 @@ function fromKey(store: Store, { containerId, ifname, ip }: Key, keysBoot: strin
 
 /** A second name for the content, so that at no instant the block has no file; then the new one replaces it by rename. */
 function putAside(path: string): string {
-  const aside = `${path}.broken-${new Date().toISOString().replaceAll(':', '')}-${process.pid}`
+  const aside = freeName(`${path}.broken-${new Date().toISOString().replaceAll(':', '')}`)
   try {
     linkSync(path, aside)
   } catch (err) {
@@ -82,6 +82,14 @@ function putAside(path: string): string {
     else renameSync(path, aside)
   }
   return aside
+}
+
+/** Nobody else makes such names while the lock is held. */
+function freeName(path: string): string {
+  for (let n = 0; ; n++) {
+    const name = n === 0 ? path : `${path}-${n}`
+    if (!existsSync(name)) return name
+  }
 }
 
 function report(

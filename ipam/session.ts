@@ -5,16 +5,18 @@ import type { Millis } from '../core/clock.ts'
 import { sweepTemps } from '../kernel/durable.ts'
 import { BLOCK_SIZE, type Block, type BlockDb, BrokenBlock, blockBaseOf, openBlock } from './block.ts'
 import { type BlockIndex, emptyIndex, readIndex, removeIndex, summarise, writeIndex } from './block-index.ts'
+import type { AttachmentId } from './keys.ts'
 import type { Lease } from './lease.ts'
 import { leaseProblem } from './lease-check.ts'
 import { type Cause, recoverBlock } from './recover.ts'
-import { blockBases, blockPath, indexPath, locked, type Store } from './store.ts'
+import { asideBases, blockPath, indexPath, locked, type Store } from './store.ts'
 
 /** Opens a session under the lock. What `fn` changed in memory is on disk when it changed it, or `fn` threw. */
 export function inSession<T>(store: Store, fn: (session: Session) => T): T {
   return locked(store, () => {
     const session = new Session(store)
     session.ready()
+    session.settle()
     return fn(session)
   })
 }
@@ -76,6 +78,26 @@ export class Session {
     for (const db of changed) db.write()
   }
 
+  /** Clears up after a writer that was killed, so that no two keys ever lead to one address. */
+  settle(): void {
+    const { keys, folder } = this.store
+    const ids = keys.leftOver()
+    if (ids === undefined) return
+    sweepTemps(folder)
+    for (const id of ids) this.leaseOf({ ...id, network: this.store.network })
+    keys.closeJournal()
+  }
+
+  /** A change that, when it is cut short, `settle` finds. */
+  #journaled(id: AttachmentId | 'all', change: () => void): void {
+    this.store.keys.openJournal(id)
+    try {
+      change()
+    } finally {
+      this.store.keys.closeJournal()
+    }
+  }
+
   /** The block as it is on disk, made whole first when it is not. */
   block(base: Ipv4): Block {
     return this.#db(base).data
@@ -107,7 +129,7 @@ export class Session {
   #isHinted(base: Ipv4): boolean {
     const index = this.#knownIndex()
     if (index !== undefined) return formatIpv4(base) in index.blocks
-    return this.store.keys.all().some((key) => blockBaseOf(key.ip) === base)
+    return this.#bases().includes(base)
   }
 
   leaseAt(ip: Ipv4): Lease | undefined {
@@ -119,7 +141,7 @@ export class Session {
     if (ip === undefined) return undefined
     const lease = this.leaseAt(ip)
     if (lease !== undefined && sameAttachment(lease, attachment)) return lease
-    // Left by a kill between key and block.
+    // Left by a kill between key and block, or by damage.
     this.store.keys.drop(attachment)
     return undefined
   }
@@ -131,7 +153,7 @@ export class Session {
 
   #bases(): Ipv4[] {
     const hinted = this.store.keys.all().map((key) => blockBaseOf(key.ip))
-    return [...new Set([...blockBases(this.store), ...hinted])]
+    return [...new Set([...asideBases(this.store), ...hinted])]
   }
 
   /** Reads every block. */
@@ -151,19 +173,20 @@ export class Session {
     const base = blockBaseOf(ip)
     const db = this.#db(base)
     this.#announce(base)
-    const isNew = this.store.keys.ipOf(lease) !== ip
-    if (isNew) this.store.keys.set(lease, ip)
-    try {
-      db.update((block) => {
-        block.leases[lease.ip] = lease
-        delete block.released[lease.ip]
-        if (isChosen) block.cursor = lease.ip
-      })
-    } catch (err) {
-      this.#blocks.delete(base)
-      if (isNew) this.#tidy(lease)
-      throw err
-    }
+    this.#journaled(lease, () => {
+      const isNew = this.store.keys.ipOf(lease) !== ip
+      if (isNew) this.store.keys.set(lease, ip)
+      try {
+        db.update((block) => {
+          block.leases[lease.ip] = lease
+          delete block.released[lease.ip]
+          if (isChosen) block.cursor = lease.ip
+        })
+      } catch (err) {
+        if (isNew) this.#tidy(lease)
+        throw err
+      }
+    })
     this.#reindex(base, isChosen ? base : undefined)
   }
 
@@ -189,25 +212,35 @@ export class Session {
     const base = blockBaseOf(ipv4(lease.ip))
     const db = openBlock(blockPath(this.store, base), base, this.store.network, false)
     db.data = this.block(base)
-    db.update((block) => {
-      block.leases[lease.ip] = lease
-    })
+    this.#journaled(lease, () =>
+      db.update((block) => {
+        block.leases[lease.ip] = lease
+      }),
+    )
   }
 
   /** Blocks first, each written once, then the keys. */
   remove(leases: readonly Lease[], releasedAt: Millis): void {
-    for (const [base, gone] of Map.groupBy(leases, (lease) => blockBaseOf(ipv4(lease.ip)))) {
-      this.#db(base).update((block) => {
-        for (const { ip } of gone) {
-          delete block.leases[ip]
-          block.released[ip] = releasedAt
-        }
-      })
-      for (const lease of gone) {
-        if (this.store.keys.ipOf(lease) === ipv4(lease.ip)) this.store.keys.drop(lease)
+    const [first, ...others] = leases
+    if (first === undefined) return
+    this.#journaled(others.length === 0 ? first : 'all', () => {
+      for (const [base, gone] of Map.groupBy(leases, (lease) => blockBaseOf(ipv4(lease.ip)))) {
+        this.#removeFrom(base, gone, releasedAt)
       }
-      this.#reindex(base)
+    })
+  }
+
+  #removeFrom(base: Ipv4, gone: readonly Lease[], releasedAt: Millis): void {
+    this.#db(base).update((block) => {
+      for (const { ip } of gone) {
+        delete block.leases[ip]
+        block.released[ip] = releasedAt
+      }
+    })
+    for (const lease of gone) {
+      if (this.store.keys.ipOf(lease) === ipv4(lease.ip)) this.store.keys.drop(lease)
     }
+    this.#reindex(base)
   }
 
   /** The index for a range; made anew from all blocks when there is none, or one for another range. */

@@ -74,18 +74,25 @@ export const indexPath = (store: Store): string => join(store.folder, 'index.jso
 export const isPresent = (store: Store): boolean => existsSync(store.folder)
 
 /** Bases of the blocks on disk, ascending; those of earlier slices are among them. None when there is no folder. */
-export function blockBases(store: Store): Ipv4[] {
-  let names: string[]
+export const blockBases = (store: Store): Ipv4[] => basesOf(namesIn(store))
+
+/** As `blockBases`, and of blocks that were set aside: a crash may have left nothing else of them. */
+export const asideBases = (store: Store): Ipv4[] =>
+  basesOf(namesIn(store).map((name) => name.replace(/\.broken-.*$/, '')))
+
+const basesOf = (names: readonly string[]): Ipv4[] =>
+  names
+    .map(baseOfFileName)
+    .filter((base) => base !== undefined)
+    .sort((a, b) => a - b)
+
+function namesIn(store: Store): string[] {
   try {
-    names = readdirSync(store.folder)
+    return readdirSync(store.folder)
   } catch (err) {
     if (hasCode(err, 'ENOENT')) return []
     throw err
   }
-  return names
-    .map(baseOfFileName)
-    .filter((base) => base !== undefined)
-    .sort((a, b) => a - b)
 }
 
 /**

@@ -10,6 +10,7 @@ import { FlatnetError } from '../../../core/errors.ts'
 import { collectStale } from '../../../ipam/inventory.ts'
 import { activate, find } from '../../../ipam/ipam.ts'
 import { refusalOf, type Slice } from '../../../ipam/slice.ts'
+import type { LiveFacts } from '../../../ipam/stale.ts'
 import { BLOCK_DAMAGE, blockFiles } from '../../helpers/damage.ts'
 import { killAt } from '../../helpers/kill-at.ts'
 import { FakeHost, slice, slice29 } from '../../helpers/lease-host.ts'
@@ -115,7 +116,7 @@ class Run {
         host.kill(step.id)
         return
       case 'collect':
-        collectStale(host.store(), host.facts(), host.clock)
+        collectStale(host.store(), this.#facts(), host.clock)
         return
       case 'damage':
         for (const path of blockFiles(host.folder)) {
@@ -132,6 +133,11 @@ class Run {
         host.reboot()
         return
     }
+  }
+
+  /** Of a delegated attachment the links are another plugin's: nobody can say that it is gone. */
+  #facts(): LiveFacts {
+    return this.hasKernel ? this.host.facts() : { ...this.host.facts(), isLive: () => true }
   }
 
   #lose(what: 'keys' | 'index' | 'index-torn' | 'blocks' | 'all'): void {
@@ -154,7 +160,8 @@ class Run {
     const { lease } = host.acquire(id, {
       ...(isPossible && { requestedIp: text }),
       ...(netns !== undefined && { netns }),
-      ...(!this.hasKernel && { inUse: () => true, isLive: () => true }),
+      ...(!this.hasKernel && { inUse: () => true }),
+      ...this.#facts(),
     })
     const holder = [...host.links.values()].find((live) => live.ip === lease.ip && live.containerId !== id)
     if (holder !== undefined) throw new Error(`${id} got ${lease.ip}, which ${holder.containerId} has`)
@@ -164,7 +171,7 @@ class Run {
 
   /** Every live container can still be found, so that its DEL gives its address back. */
   finish(): void {
-    collectStale(this.host.store(), this.host.facts(), this.host.clock)
+    collectStale(this.host.store(), this.#facts(), this.host.clock)
     for (const live of this.host.links.values()) {
       const lease = find(this.host.store(), live)
       // Without a kernel a lease whose block and keys were both lost is known to nobody; its address is kept back.

@@ -82,7 +82,8 @@ t.test('a holder that hangs is named, after a bound', async (t) => {
     t.equal(err.code, 'ERR_FLATNET_TRY_AGAIN')
     t.equal(err.cniCode, 11)
     t.match(err.message, path)
-    t.match(err.message, `process ${child.pid}`)
+    t.match(err.message, `process ${child.pid} (`)
+    t.match(err.message, 'waited 200 ms')
     t.same(err.facts, { path, pid: child.pid })
   }
   const waited = performance.now() - start
