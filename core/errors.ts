@@ -97,7 +97,7 @@ export interface CniErrorResult {
 function codeOf(err: unknown): CniCode {
   if (err instanceof FlatnetError) return err.cniCode
   const code = err instanceof Error && 'code' in err ? err.code : undefined
-  return code === 'ERR_NETLINK' || code === 'ERR_SYSCALL' || code === 'ERR_DECODE'
+  return code === 'ERR_NETLINK' || code === 'ERR_SYSCALL' || code === 'ERR_DECODE' || code === 'ERR_NETNS'
     ? CniCode.Kernel
     : CniCode.Internal
 }
