@@ -26,7 +26,7 @@ const isLenient = (env: Env): boolean => env.verb === 'DEL' || env.verb === 'GC'
  * In the order of the reference skeleton: JSON, name, version, then our own keys.
  * @throws {FlatnetError} 6 not JSON, 7 name or configuration, 1 version, 2 unknown keys
  */
-export function readContext(env: Env, stdin: string, stderrIsTty: boolean): Context {
+export function readContext(env: Env, stdin: string): Context {
   const json = parseNetConfJson(stdin)
   const name = networkName(json)
   const version = checkVersion(json['cniVersion'])
@@ -34,7 +34,7 @@ export function readContext(env: Env, stdin: string, stderrIsTty: boolean): Cont
   const { conf, slice } = isLenient(env) ? lenient(json, version) : strict(json, version)
   const attachment = { network: name, containerId: env.containerId, ifname: env.ifname }
   const fields = env.containerId === '' ? { network: name } : { ...attachment, netns: env.netns }
-  const log = fileLog(conf.dataDir, { verb: env.verb, ...fields }, stderrIsTty)
+  const log = fileLog(conf.dataDir, { verb: env.verb, ...fields })
   return { env, version, conf, attachment, slice, log }
 }
 

@@ -1,8 +1,12 @@
 /** The plugin's log: JSON lines in `<dataDir>/log/cni.log`, and on stderr only when that is a terminal (DESIGN 11). */
 
-import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { appendFileSync, fstatSync, mkdirSync, renameSync, statSync, writeSync } from 'node:fs'
+import { ioctl } from 'netlink-ts/libc.ts'
 import type { Log, LogFields } from '../core/log.ts'
 
+const STDERR = 2
+/** include/uapi/asm-generic/ioctls.h; it fills a struct termios of 36 bytes. */
+const TCGETS = 0x5401
 /** One old file is kept, so the log never takes more than twice this. */
 const MAX_BYTES = 4 * 1024 * 1024
 
@@ -14,21 +18,32 @@ function plain(value: unknown): unknown {
 }
 
 /** Never throws: a log that cannot be written (full or read-only disk) must not stop a container. */
-export function fileLog(dataDir: string, base: LogFields, stderrIsTty: boolean): Log {
+export function fileLog(dataDir: string, base: LogFields): Log {
   const dir = `${dataDir}/log`
   const path = `${dir}/cni.log`
   const write = (level: string) => (fields: LogFields, event: string) => {
     const entry: Record<string, unknown> = { time: new Date().toISOString(), level, event, pid: process.pid }
     for (const [key, value] of Object.entries({ ...base, ...fields })) entry[key] = plain(value)
     const line = `${JSON.stringify(entry)}\n`
-    if (stderrIsTty) process.stderr.write(line)
     try {
+      if (stderrIsTerminal()) writeSync(STDERR, line)
       append(dir, path, line)
     } catch {
       // See above; the terminal and the result already said what matters.
     }
   }
   return { debug: () => {}, info: write('info'), warn: write('warn'), error: write('error') }
+}
+
+/** `process.stderr.isTTY` would load the runtime's streams: 2.7 ms of an ADD on Bun, as much on Node. */
+function stderrIsTerminal(): boolean {
+  try {
+    if (!fstatSync(STDERR).isCharacterDevice()) return false
+    ioctl(STDERR, TCGETS, new Uint8Array(64))
+    return true
+  } catch {
+    return false
+  }
 }
 
 function append(dir: string, path: string, line: string): void {

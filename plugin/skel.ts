@@ -37,7 +37,7 @@ export async function main(io: Io): Promise<number> {
 
 async function run(env: Env, stdin: string): Promise<void> {
   const { readContext } = await import('./context.ts')
-  const context = readContext(env, stdin, process.stderr.isTTY === true)
+  const context = readContext(env, stdin)
   mark('configuration')
   const output = await dispatch(context)
   if (output !== undefined) print(output.text)

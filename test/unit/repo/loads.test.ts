@@ -5,7 +5,7 @@ import t from 'tap'
 import { inRepo } from '../../helpers/sources.ts'
 
 /** node:child_process: `nft -f`, once per boot. Everything that starts slowly (http, crypto, url, util) stays out. */
-const BUILT_IN = ['node:child_process', 'node:ffi', 'node:fs', 'node:net', 'node:path']
+const BUILT_IN = ['node:child_process', 'node:ffi', 'node:fs', 'node:path']
 /** lowdb's core is 3 KB without imports of its own; its file adapters (lowdb/node) are not loaded. */
 const PACKAGES = ['lowdb']
 
