@@ -7,7 +7,7 @@ let lastBase: Ipv4 | undefined
 let lastStem = ''
 
 /** `10.100.1.0` → `10.100.1.`. The last answer is kept: it is asked for a block at a time. */
-export function stemOf(base: Ipv4): string {
+function stemOf(base: Ipv4): string {
   if (base !== lastBase) {
     lastStem = formatIpv4(base).slice(0, -1)
     lastBase = base

@@ -52,7 +52,7 @@ export function recoverBlock(store: Store, base: Ipv4, cause: Cause): Block {
 }
 
 /** What the kernel knows of one block; entries that are no leases of it are left out. */
-export function fromKernel(store: Store, base: Ipv4): Lease[] {
+function fromKernel(store: Store, base: Ipv4): Lease[] {
   return store.rebuild().filter((lease) => leaseProblem(lease, lease.ip, base, store.network) === undefined)
 }
 

@@ -52,10 +52,8 @@ export class Session {
       else if (lease.ip === formatIpv4(key.ip)) wanted.delete(name)
     }
     for (const lease of wanted.values()) store.keys.set(lease, ipv4(lease.ip))
-    store.keys.sign(
-      store.bootId,
-      this.blocks().some((block) => block.unsure === store.bootId),
-    )
+    const isBlind = [...this.#blocks.values()].some(({ data }) => data.unsure === store.bootId)
+    store.keys.sign(store.bootId, isBlind)
   }
 
   /**

@@ -69,7 +69,7 @@ export function sliceOf(config: SliceConfig): SliceResult {
  * 0 is refused so that a forgotten hostId is never valid, the last part because its broadcast address is also the
  * supernet's; with two parts only the second is left, and it is allowed.
  */
-export const maxHostIdOf = (parts: number): number => (parts > 2 ? parts - 2 : 1)
+const maxHostIdOf = (parts: number): number => (parts > 2 ? parts - 2 : 1)
 
 function hostPrefixProblem({ supernet, hostPrefix }: SliceConfig, lowest: number): string {
   const problem = `ipam.hostPrefix is ${hostPrefix}: `

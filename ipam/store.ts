@@ -29,7 +29,7 @@ export interface StoreOptions {
 }
 
 /** A block that could not be used and what became of it; also logged. */
-export interface Incident {
+interface Incident {
   readonly path: string
   /** Where the content is now, for people to look at; undefined when the block was missing. */
   readonly setAside?: string
