@@ -258,6 +258,9 @@ export class PodmanHost {
   async removeAll(): Promise<string[]> {
     await this.pod('pod', 'rm', '-f', '-a', '-t', '0')
     await this.pod('rm', '-f', '-a', '-t', '0')
+    // conmon ends by itself, a moment after Podman has what it wants.
+    const quiet = async () => !(await this.m.exec('ps', '-eo', 'comm=')).split('\n').includes('conmon')
+    await waitFor('conmon ends', 10_000, quiet).catch(() => {}) // if not, `remains` names it
     return this.remains()
   }
 
