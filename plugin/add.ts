@@ -25,7 +25,7 @@ import { ipamResultOf, type Plan, planOf, resultOf } from './plan.ts'
 import { type CniResult, formatResult, mergeResults, readPrevResult } from './result.ts'
 import { recordOf, rulesOf } from './ruleset.ts'
 import type { Output } from './skel.ts'
-import { liveFacts, storeOf } from './state.ts'
+import { inUseBy, liveFacts, storeOf } from './state.ts'
 import { Undo } from './undo.ts'
 import { uplinkMtu } from './uplink.ts'
 import {
@@ -133,7 +133,8 @@ function lease(
   request: ReturnType<typeof requestOf>,
   undo: Undo,
 ): Acquired {
-  const acquired = acquire(store, { ...request, ...liveFacts(store, host) }, systemClock)
+  const facts = { ...liveFacts(store, host), inUse: inUseBy(host) }
+  const acquired = acquire(store, { ...request, ...facts }, systemClock)
   undo.push(`lease ${acquired.lease.ip}`, () => {
     release(store, context.attachment, systemClock)
   })

@@ -38,6 +38,15 @@ function leasesInKernel(host: NetlinkSocket, network: string): Lease[] {
     }))
 }
 
+/** Whether a link of ours in the kernel has an address; they are listed once, when first asked. */
+export function inUseBy(host: NetlinkSocket): (ip: string) => boolean {
+  let known: ReadonlySet<string> | undefined
+  return (ip) => {
+    known ??= new Set(attachedLinks(host).map(({ cidr }) => cidr.split('/')[0] ?? ''))
+    return known.has(ip)
+  }
+}
+
 /** Without a socket (delegated IPAM) a lease is live as long as its namespace is. */
 export function liveFacts(store: Store, host: NetlinkSocket | undefined): LiveFacts {
   return {
