@@ -83,7 +83,12 @@ function load(socket: NetlinkSocket, text: string): void {
   const present = tableGet(socket, NFPROTO_INET, TABLE) !== undefined
   const kept = present ? KEPT.map((set) => ({ set, elements: elementsOf(socket, set) })) : []
   // `create` refuses a table that appeared meanwhile; rules must never be in it twice.
-  nftLoad(`${present ? `delete table inet ${TABLE}\n` : ''}create table inet ${TABLE}\n${text}`)
+  try {
+    nftLoad(`${present ? `delete table inet ${TABLE}\n` : ''}create table inet ${TABLE}\n${text}`)
+  } catch (err) {
+    // A plugin that was killed leaves its nft running without the lock: what it made is as good as ours.
+    if (setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined) throw err
+  }
   for (const { set, elements } of kept) addElements(socket, set, elements)
 }
 
