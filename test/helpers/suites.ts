@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { stripVTControlCharacters } from 'node:util'
 import { ROOT } from './executable.ts'
 import { type Tally, TapReader } from './tap-reader.ts'
 
@@ -55,7 +56,9 @@ async function runChecks(log: string): Promise<Tally> {
   for (const name of checks()) {
     const said: string[] = []
     const began = performance.now()
-    const code = await follow(['sh', '-c', `npm run -s ${name} 2>&1`], log, (line) => said.push(line))
+    const code = await follow(['sh', '-c', `npm run -s ${name} 2>&1`], log, (line) =>
+      said.push(stripVTControlCharacters(line)),
+    )
     say(`  ${code === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds(began).toFixed(1)} s)`)
     if (code === 0) tally.passed++
     else {
