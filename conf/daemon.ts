@@ -10,7 +10,7 @@ import { isObject, type JsonObject, Reader, show } from './reader.ts'
 
 export const DEFAULT_DAEMON_CONF = '/etc/flatnet/flatnet.yaml'
 
-export interface IngressConf {
+interface IngressConf {
   readonly enabled: boolean
   readonly host: string
   readonly port: number

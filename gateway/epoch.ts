@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
+import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceFile } from '../kernel/durable.ts'
 
 /**
@@ -12,8 +13,14 @@ import { hasCode, replaceFile } from '../kernel/durable.ts'
 export function nextEpoch(dataDir: string, clock: Clock): number {
   const path = join(dataDir, 'gateway', 'epoch.json')
   const epoch = Math.max(persisted(path), Math.floor(clock.now() / 1000)) + 1
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-  replaceFile(path, `${JSON.stringify({ epoch })}\n`, { fsync: true })
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    replaceFile(path, `${JSON.stringify({ epoch })}\n`, { fsync: true })
+  } catch (cause) {
+    throw new FlatnetError('ERR_FLATNET_IO', `cannot write ${path}: run as root, make room, or set dataDir`, {
+      cause,
+    })
+  }
   return epoch
 }
 

@@ -37,6 +37,9 @@ export interface ReconcileReport {
   readonly problem?: string
 }
 
+/** A disk or a kernel that does not answer must not end all later runs; what comes too late is dropped. */
+const DEADLINE_MS: Millis = 20_000
+
 /** Calls remembered for the order of things; older ones than the grace are dropped first. */
 const MAX_CALLS = 4096
 const MAX_KEY_LENGTH = MAX_NETWORK_BYTES + MAX_CONTAINER_ID_BYTES + 20
@@ -97,13 +100,13 @@ export class Reconciler {
     let counts = { live: last?.live ?? 0, stale: last?.stale ?? 0, put: 0, removed: 0 }
     let problem: string | undefined
     try {
-      const snapshot = await leases.read()
+      const snapshot = await within(leases.read(), 'reading the leases')
       counts = this.#apply(snapshot, readAt)
       if (snapshot.unreadable.length > 0) {
         problem = `unreadable leases of network ${snapshot.unreadable.map((u) => u.network).join(', ')}`
         log.error({ err: snapshot.unreadable[0]!.cause }, 'leases of a network were unreadable')
       }
-      await repair?.(snapshot.live)
+      if (repair !== undefined) await within(repair(snapshot.live), 'repairing')
     } catch (err) {
       problem = err instanceof Error ? err.message : String(err)
       log.error({ err }, 'reconcile failed')
@@ -159,5 +162,18 @@ export class Reconciler {
     for (const calls of [this.#posted, this.#deleted]) {
       for (const [key, at] of calls) if (at + DELETE_GRACE_MS <= readAt) calls.delete(key)
     }
+  }
+}
+
+async function within<T>(work: Promise<T>, what: string): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => late.reject(new Error(`${what} took more than ${DEADLINE_MS} ms`)),
+    DEADLINE_MS,
+  )
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }

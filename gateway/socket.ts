@@ -44,12 +44,14 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
-const notOurs = (path: string, cause: unknown): FlatnetError =>
-  new FlatnetError(
+function notOurs(path: string, cause: unknown): FlatnetError {
+  const wayOut = hasCode(cause, 'EACCES', 'EPERM', 'EROFS') ? 'run as root' : 'remove what is in the way'
+  return new FlatnetError(
     'ERR_FLATNET_IO',
-    `cannot use ${path} as the gateway's socket: remove it, or set api.socket`,
+    `cannot use ${path} as the gateway's socket: ${wayOut}, or set api.socket to another path`,
     { cause },
   )
+}
 
 /**
  * Listens under a temporary name, sets owner and mode, and renames over a left-over of a killed gateway: no moment
@@ -62,6 +64,8 @@ export class ApiSocket {
   #server: Server | undefined
   /** `<dev>:<ino>` of what we put there. */
   #inode: string | undefined
+  #isEnsuring = false
+  #isClosed = false
 
   constructor(conf: DaemonConf['api'], make: () => Server, log: Log) {
     this.#conf = conf
@@ -73,41 +77,59 @@ export class ApiSocket {
   async open(): Promise<void> {
     const { socket: path, group } = this.#conf
     const gid = group === undefined ? undefined : await groupId(group)
-    await makeFolder(dirname(path), gid)
     await refuseSecondGateway(path)
     await refusePlainFile(path)
+    try {
+      await this.#put(path, gid)
+    } catch (cause) {
+      throw notOurs(path, cause)
+    }
+  }
+
+  async #put(path: string, gid: number | undefined): Promise<void> {
+    await makeFolder(dirname(path), gid)
     const temp = `${path}.${process.pid}`
     await unlink(temp).catch(() => {})
     const server = this.#make()
     server.listen({ path: temp })
     await once(server, 'listening')
     server.on('error', (err) => this.#log.error({ err }, 'api listener failed'))
-    this.#server = server
-    await chmod(temp, 0o660)
-    if (gid !== undefined) await chown(temp, -1, gid)
-    this.#inode = await inodeOf(temp)
-    await rename(temp, path)
+    try {
+      await chmod(temp, 0o660)
+      if (gid !== undefined) await chown(temp, -1, gid)
+      const inode = await inodeOf(temp)
+      if (this.#isClosed) throw new Error('the gateway is stopping')
+      await rename(temp, path)
+      this.#inode = inode
+      this.#server = server
+    } catch (err) {
+      server.close()
+      throw err
+    }
   }
 
   /** Puts the socket back when somebody has deleted it, for example a cleaner of /run. Never takes another gateway's. */
   async ensure(): Promise<void> {
     const { socket: path } = this.#conf
-    if (this.#server === undefined || (await inodeOf(path)) === this.#inode) return
+    if (this.#isEnsuring || this.#isClosed || (await inodeOf(path)) === this.#inode) return
+    this.#isEnsuring = true
     const before = this.#server
     try {
       await this.open()
-      before.close()
+      before?.close()
       this.#log.warn({ endpoint: path }, 'api socket was gone and made again')
     } catch (err) {
       this.#log.error({ err, endpoint: path }, 'api socket was lost')
+    } finally {
+      this.#isEnsuring = false
     }
   }
 
   /** Unlinks it when it is still ours. Calls under way are small and end by themselves; events were ended before. */
   async close(): Promise<void> {
     const server = this.#server
+    this.#isClosed = true
     if (server === undefined) return
-    this.#server = undefined
     if ((await inodeOf(this.#conf.socket)) === this.#inode) await unlink(this.#conf.socket).catch(() => {})
     const closed = once(server, 'close')
     server.close()

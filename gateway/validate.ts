@@ -77,17 +77,12 @@ function matched(reader: Reader, key: string, pattern: RegExp, max: number): str
   return ''
 }
 
-/** Names are shown to people and matched against Host headers: anything printable, as Podman allows more than DNS does. */
+/** Anything printable: the plugin passes on what it was given, and Podman allows more than DNS does. */
 function nameOf(reader: Reader, key: string, value: unknown): string {
-  if (
-    typeof value === 'string' &&
-    value.length > 0 &&
-    value.length <= MAX_NAME &&
-    /^[^\s\p{C}/]+$/u.test(value)
-  ) {
+  if (typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME && /^\P{C}+$/u.test(value)) {
     return value
   }
-  reader.problem(key, `must be 1 to ${MAX_NAME} characters without blanks, controls and /`, value)
+  reader.problem(key, `must be 1 to ${MAX_NAME} characters without controls`, value)
   return ''
 }
 

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import { ApiProblem } from './answer.ts'
 
 /** A usual assignment has 500 bytes, one with 600 published ports fits. A larger one reaches the registry through its lease. */
-export const MAX_BODY_BYTES = 65_536
+const MAX_BODY_BYTES = 65_536
 
 /** So much of a body that is too large is read and dropped, so that its sender reads the answer and no reset. */
 const MAX_DROPPED_BYTES = 1_048_576

@@ -4,9 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Events, Numbered } from '../events.ts'
 import { ApiProblem } from './answer.ts'
 
-export const MAX_READERS = 64
+const MAX_READERS = 64
 /** What a slow reader may leave unread, beyond the kernel's buffers, before it is disconnected. */
-export const MAX_UNREAD_BYTES = 262_144
+const MAX_UNREAD_BYTES = 262_144
 /** Proxies and NAT forget idle connections after 30 s and more. */
 const HEARTBEAT_MS = 15_000
 

@@ -109,11 +109,11 @@ export class Exchange {
   }
 
   #headers(): string[] {
-    const { req, host } = { req: this.#req, host: this.#req.headers.host }
+    const req = this.#req
     const headers = requestHeaders({
       rawHeaders: req.rawHeaders,
       method: req.method ?? 'GET',
-      host,
+      host: this.#target.host === '' ? undefined : this.#target.host,
       clientAddress: req.socket.remoteAddress ?? 'unknown',
       localPort: req.socket.localPort ?? 0,
       hostId: this.#parts.conf.hostId,

@@ -58,7 +58,8 @@ function entryOf(assignment: Assignment, registry: Registry): Entry {
   }
 }
 
-export const nearNames = (name: string, registry: Registry): string[] => nearest(name, registry.names(), 5)
+export const nearNames = (name: string, registry: Registry): string[] =>
+  nearest(name, Iterator.from(registry.names()).take(MAX_ENTRIES), 5)
 
 export function renderList(list: ListPage, form: Form): string {
   if (form === 'json') return `${JSON.stringify(asJson(list))}\n`

@@ -64,7 +64,7 @@ function writeHead({ parts, req, res, response, target, endpoint }: PassFacts): 
     rewrite:
       prefix === ''
         ? undefined
-        : (name, value) => rewriteHeader({ prefix, host: req.headers.host ?? '', endpoint }, name, value),
+        : (name, value) => rewriteHeader({ prefix, host: target.host, endpoint }, name, value),
   })
   // Answered before the body was read: what is left of it must not be taken for the next request.
   if (isBodyOpen(req)) headers.push('Connection', 'close')

@@ -4,7 +4,7 @@ import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import { addressesOf } from '../registry.ts'
 
-export interface Lookup {
+interface Lookup {
   /** Of a registered address; undefined for every other. */
   byIp(ip: string): Assignment | undefined
   /** The one to use first. */
@@ -20,6 +20,8 @@ export interface Target {
   readonly path: string
   /** `/~web` when the container was named by path, else empty. */
   readonly prefix: string
+  /** Of the request, raw: from an absolute target if there is one, else the header. Empty with HTTP/1.0. */
+  readonly host: string
 }
 
 export type Decision =
@@ -55,8 +57,8 @@ export function route(facts: RouteFacts): Decision {
   const host = parseHost(target.host)
   if (host === undefined) return { kind: 'bad', problem: 'the Host header is not a host name' }
   const named = isAddressLike(host) ? undefined : byHost(host, facts.lookup)
-  if (named !== undefined) return { kind: 'container', ...named, path: target.path, prefix: '' }
-  const byPath = routeByPath(target.path, facts.lookup)
+  if (named !== undefined) return { kind: 'container', ...named, ...target, prefix: '' }
+  const byPath = routeByPath(target, facts.lookup)
   if (byPath !== undefined) return byPath
   if (!isOwn(host, facts.ownNames)) return { kind: 'unknown', name: host.split('.')[0]! }
   return /^\/(?:\?|$)/.test(target.path) ? { kind: 'list' } : { kind: 'unknown', name: '' }
@@ -73,7 +75,7 @@ function parseTarget(url: string, host: string): { host: string; path: string } 
 }
 
 /** Lower case, without port and trailing dot; empty when the client gave none; undefined when it is no host. */
-export function parseHost(text: string): string | undefined {
+function parseHost(text: string): string | undefined {
   const [, host] = /^(\[[0-9a-fA-F:.]+\]|[^\s[\]@/\\?#:,"<>]*)(?::\d{0,5})?$/.exec(text) ?? []
   return host?.toLowerCase().replace(/\.$/, '')
 }
@@ -101,7 +103,7 @@ function byHost(host: string, lookup: Lookup): Named | undefined {
  * `web`, `web-8080`, `10-100-1-10`, `10-100-1-10-8080`. A registered address comes first, as nobody may take the
  * address of another by calling himself like it; then the exact name, as names end in `-<digits>` too; then name and port.
  */
-export function resolveName(name: string, lookup: Lookup): Named | undefined {
+function resolveName(name: string, lookup: Lookup): Named | undefined {
   const address = byAddress(name, lookup)
   if (address !== undefined) return address
   const [exact] = lookup.byName(name)
@@ -129,7 +131,7 @@ function portOf(digits: string | undefined): number | undefined {
   return port >= 1 && port <= 65_535 ? port : undefined
 }
 
-function routeByPath(path: string, lookup: Lookup): Decision | undefined {
+function routeByPath({ host, path }: Pick<Target, 'host' | 'path'>, lookup: Lookup): Decision | undefined {
   const [, raw, rest = ''] = /^\/~([^/?]+)(.*)$/.exec(path) ?? []
   if (raw === undefined) return undefined
   const name = decoded(raw)
@@ -138,7 +140,7 @@ function routeByPath(path: string, lookup: Lookup): Decision | undefined {
   if (found === undefined) return { kind: 'unknown', name }
   // Relative links in the container's pages need the slash to stay below the prefix.
   if (!rest.startsWith('/')) return { kind: 'redirect', location: `/~${raw}/${rest}` }
-  return { kind: 'container', ...found, path: rest, prefix: `/~${raw}` }
+  return { kind: 'container', ...found, host, path: rest, prefix: `/~${raw}` }
 }
 
 function decoded(text: string): string | undefined {

@@ -27,7 +27,8 @@ async function wire(t: Parameters<typeof netns>[0]): Promise<{ host: Netns; cont
 }
 
 async function serve(t: Parameters<typeof netns>[0], ns: Netns): Promise<void> {
-  const child: ChildProcess = spawn('ip', ['netns', 'exec', ns.name, process.execPath, '-e', SERVER], {
+  const [command = '', ...args] = ['ip', 'netns', 'exec', ns.name, process.execPath, '-e', SERVER]
+  const child: ChildProcess = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))

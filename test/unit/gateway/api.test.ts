@@ -67,7 +67,7 @@ t.test('400 lists every problem, with key and value', async (t) => {
     ips: ['10.1', '127.1.0.1/16', '127.1.0.1/16'],
     mac: 'zz',
     name: '',
-    aliases: ['a b'],
+    aliases: ['a\u0000b'],
     ports: [{ protocol: 'icmp', hostPort: 0 }],
     httpPort: 0,
     createdAt: 'now',

@@ -2,7 +2,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
+import { type IncomingMessage, request, type ServerResponse } from 'node:http'
 import t from 'tap'
 import { assignmentOf, jsonBody, scratch } from '../../../helpers/gateway-fixture.ts'
 import { spawnGateway } from '../../../helpers/gateway-process.ts'
@@ -12,13 +12,14 @@ t.test('100 MB up and 100 MB down', async (t) => {
   const block = randomBytes(1024 * 1024)
   const BLOCKS = 100
   const gw = await spawnGateway(t, await scratch(t))
-  const web = await httpContainer(t, async (req, res) => {
+  const answer = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const hash = createHash('sha256')
     for await (const chunk of req) hash.update(chunk)
     res.writeHead(200, { 'x-hash': hash.digest('hex') })
     for (let i = 0; i < BLOCKS; i++) if (!res.write(block)) await once(res, 'drain')
     res.end()
-  })
+  }
+  const web = await httpContainer(t, (req, res) => void answer(req, res))
   const assignment = assignmentOf({ name: 'web', ...web.at })
   t.equal((await gw.api('/v1/assignments', { method: 'POST', ...jsonBody(assignment) })).status, 201)
   const wanted = createHash('sha256')
