@@ -202,7 +202,19 @@ class PrivateMachine implements Machine {
   }
 
   run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    const enter = ['nsenter', '-t', String(this.#booted.pid), '-n', '-m', '-p', '-u', '-i', '--', ...argv]
+    const enter = [
+      'nsenter',
+      '-t',
+      String(this.#booted.pid),
+      '-n',
+      '-m',
+      '-p',
+      '-u',
+      '-i',
+      '-r',
+      '--',
+      ...argv,
+    ]
     return collect(enter, options, { ...process.env, ...this.env })
   }
 
