@@ -20,6 +20,8 @@ export interface ReconcilerParts {
   readonly clock: Clock
   readonly log: Log
   readonly repair?: Repair | undefined
+  /** Of reading, and of repairing. */
+  readonly deadlineMs?: Millis
 }
 
 export interface ReconcileReport {
@@ -94,19 +96,19 @@ export class Reconciler {
   }
 
   async #once(): Promise<void> {
-    const { clock, leases, log, repair } = this.#parts
+    const { clock, leases, log, repair, deadlineMs = DEADLINE_MS } = this.#parts
     const readAt = clock.monotonic()
     const last = this.#report
     let counts = { live: last?.live ?? 0, stale: last?.stale ?? 0, put: 0, removed: 0 }
     let problem: string | undefined
     try {
-      const snapshot = await within(leases.read(), 'reading the leases')
+      const snapshot = await within(leases.read(), deadlineMs, 'reading the leases')
       counts = this.#apply(snapshot, readAt)
       if (snapshot.unreadable.length > 0) {
         problem = `unreadable leases of network ${snapshot.unreadable.map((u) => u.network).join(', ')}`
         log.error({ err: snapshot.unreadable[0]!.cause }, 'leases of a network were unreadable')
       }
-      if (repair !== undefined) await within(repair(snapshot.live), 'repairing')
+      if (repair !== undefined) await within(repair(snapshot.live), deadlineMs, 'repairing')
     } catch (err) {
       problem = err instanceof Error ? err.message : String(err)
       log.error({ err }, 'reconcile failed')
@@ -165,12 +167,9 @@ export class Reconciler {
   }
 }
 
-async function within<T>(work: Promise<T>, what: string): Promise<T> {
+async function within<T>(work: Promise<T>, ms: Millis, what: string): Promise<T> {
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(
-    () => late.reject(new Error(`${what} took more than ${DEADLINE_MS} ms`)),
-    DEADLINE_MS,
-  )
+  const timer = setTimeout(() => late.reject(new Error(`${what} took more than ${ms} ms`)), ms)
   try {
     return await Promise.race([work, late.promise])
   } finally {

@@ -104,7 +104,15 @@ function reconcilerOver(read: () => Promise<LeaseSnapshot>, repair?: (l: readonl
   const conf = testConf('/tmp/unused')
   const registry = new Registry(1, 1, new Events())
   const clock = { now: () => now, monotonic: () => now }
-  const reconciler = new Reconciler({ conf, registry, leases: { read }, clock, log: silentLog, repair })
+  const reconciler = new Reconciler({
+    conf,
+    registry,
+    leases: { read },
+    clock,
+    log: silentLog,
+    repair,
+    deadlineMs: 50,
+  })
   return {
     reconciler,
     registry,
@@ -181,3 +189,23 @@ t.test(
     t.equal(registry.size, 0)
   },
 )
+
+t.test('a disk that does not answer ends one run, not all; what it says later is dropped', async (t) => {
+  const gates: PromiseWithResolvers<LeaseSnapshot>[] = []
+  const { reconciler, registry } = reconcilerOver(() => {
+    const gate = Promise.withResolvers<LeaseSnapshot>()
+    gates.push(gate)
+    return gate.promise
+  })
+  await reconciler.run()
+  t.match(reconciler.report, { failures: 1, problem: 'reading the leases took more than 50 ms' })
+  const next = reconciler.run()
+  gates[1]!.resolve({ ...noLeases, live: [lease(5)] })
+  await next
+  gates[0]!.resolve({ ...noLeases, live: [lease(6)] })
+  await new Promise(setImmediate)
+  t.same(
+    registry.all().map((a) => a.containerId),
+    ['l5'],
+  )
+})
