@@ -44,9 +44,7 @@ need_npm_packages() {
   local lock=node_modules/.package-lock.json
   if [ ! -x node_modules/.bin/node ] || [ ! -e "$lock" ] || [ package-lock.json -nt "$lock" ]; then
     need_node
-    # Not `npm ci`: it wants a lock entry for every platform of every optional package, and a registry that lacks
-    # some of those packages leaves them out of the lock. This installs the same versions and keeps the lock as it is.
-    step 'Installing the npm packages of package-lock.json' npm install --no-save ||
+    step 'Installing the npm packages of package-lock.json' npm ci --loglevel=error ||
       die 'the npm packages could not be installed.' "Its log: $LOGS"
     touch "$lock"
   fi
