@@ -17,7 +17,8 @@ export function readBlock(store: Store, base: Ipv4): Block {
   } catch (err) {
     if (!(err instanceof BrokenBlock)) throw err
     // Rebuilt by the next writer, who has the lock.
-    store.log.warn({ path, err }, 'read an unusable lease block')
+    const unusable = new Error(path, { cause: err })
+    store.log.warn({ network: store.network, err: unusable }, 'read an unusable lease block')
     return { ...emptyBlock(), leases: Object.fromEntries(err.salvage.map((lease) => [lease.ip, lease])) }
   }
 }

@@ -101,5 +101,7 @@ function report(
 ): void {
   const problem = cause?.message ?? 'it is missing although attachments have addresses of it'
   store.incidents.push({ path, ...(setAside !== undefined && { setAside }), problem, leases })
-  store.log.error({ path, setAside, problem, leases, err: cause }, 'rebuilt an unusable lease block')
+  const kept = setAside === undefined ? '' : `; its content is in ${setAside}`
+  const err = new Error(`${path}: ${problem}${kept}`, { cause })
+  store.log.error({ network: store.network, err }, 'rebuilt an unusable lease block')
 }

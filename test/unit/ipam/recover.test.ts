@@ -82,7 +82,9 @@ t.test('what is set aside has the content, and the incident says so', async (t) 
   release(store, lease, host.clock)
   t.match(store.incidents, [{ path, problem: 'it is not JSON', leases: 1 }])
   t.equal(readFileSync(store.incidents[0]?.setAside ?? '', 'utf8'), before)
-  t.match(errors, [{ path, problem: 'it is not JSON' }])
+  t.match(errors, [
+    { network: 'flatnet', err: { message: `${path}: it is not JSON; its content is in ${path}.broken-` } },
+  ])
 })
 
 t.test('whole leases in a broken block are kept as they are', async (t) => {

@@ -2,12 +2,12 @@
 import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { collectStale } from '../../../ipam/inventory.ts'
-import { activate, release } from '../../../ipam/ipam.ts'
-import type { Slice } from '../../../ipam/slice.ts'
-import { killAt } from '../../helpers/kill-at.ts'
-import { attachmentOf, type FakeHost, fakeHost, slice16, slice24 } from '../../helpers/lease-host.ts'
-import { checkStore } from '../../helpers/store-invariants.ts'
+import { collectStale } from '../../ipam/inventory.ts'
+import { activate, release } from '../../ipam/ipam.ts'
+import type { Slice } from '../../ipam/slice.ts'
+import { killAt } from '../helpers/kill-at.ts'
+import { attachmentOf, type FakeHost, fakeHost, slice16, slice24 } from '../helpers/lease-host.ts'
+import { checkStore } from '../helpers/store-invariants.ts'
 
 interface Scene {
   readonly name: string
