@@ -1,0 +1,147 @@
+/** The gateway path: packets of the TUN device to the peers whose addresses they bear, and the peers' packets to the device. */
+import { contains, type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
+import { checkIncoming, Verdict, verdictName } from './check.ts'
+import { type DropReason, Drops } from './drops.ts'
+import { type FrameHead, FrameType } from './frame.ts'
+import { Outbound, type PacketSink } from './outbound.ts'
+import { type PeerStats, TunnelPeer } from './peer.ts'
+import type { DataPort } from './sender.ts'
+import { SlabPool } from './slab.ts'
+
+/** What the tunnel needs of `kernel/tun.ts`. */
+export interface PacketDevice {
+  read(buf: Uint8Array): number
+  write(buf: Uint8Array): number
+  start(sink: PacketSink): void
+  wantUso(want: boolean): void
+}
+
+export interface TunnelOptions {
+  readonly hostId: number
+  readonly supernet: Prefix4
+  /** Length of a host's slice, e.g. 24. */
+  readonly hostPrefix: number
+  readonly device: PacketDevice
+  /** The device is gone, and with it the tunnel. */
+  readonly failed: (error: Error) => void
+  /** Frames of other types than DATA, of which the tunnel knows nothing. `payload` holds until it returns. Default: counted and dropped. */
+  readonly other?: (hostId: number, head: FrameHead, payload: Uint8Array) => void
+  /** Limit of what waits for one peer. Default 256 KiB. */
+  readonly queueBytes?: number
+}
+
+export interface TunnelStats {
+  readonly peers: readonly PeerStats[]
+  /** Packets of our own kernel that are for no peer. */
+  readonly drops: Readonly<Partial<Record<DropReason, number>>>
+}
+
+const EINVAL = 22
+const EIO = 5
+
+export class Tunnel {
+  readonly #options: TunnelOptions
+  readonly #own: Prefix4
+  readonly #peers = new Map<number, TunnelPeer>()
+  readonly #pool = new SlabPool()
+  readonly #drops = new Drops()
+
+  /** Starts reading the device at once. */
+  constructor(options: TunnelOptions) {
+    this.#options = options
+    this.#own = this.#sliceOf(options.hostId)
+    const { device, hostId, failed } = options
+    device.start(
+      new Outbound({
+        hostId,
+        own: this.#own,
+        pool: this.#pool,
+        drops: this.#drops,
+        read: (buf) => device.read(buf),
+        peerOf: (ip) => this.#peerOf(ip),
+        failed,
+      }),
+    )
+  }
+
+  /**
+   * A data connection to a peer stands. Takes the place of an earlier one.
+   * @param hostId from its certificate
+   * @param takesUso whether its kernel takes packets of UDP segmentation offload (Tun.takesUso there). While one does not,
+   *   our kernel cuts them for all: a device has one setting
+   */
+  attachPeer(hostId: number, port: DataPort, takesUso = true): void {
+    const peer = this.#peers.get(hostId) ?? new TunnelPeer(hostId, this.#sliceOf(hostId))
+    this.#peers.set(hostId, peer)
+    peer.takesUso = takesUso
+    peer.attach(
+      port,
+      (head, bytes, start, end) => this.#frame(peer, head, bytes, start, end),
+      this.#pool,
+      this.#options.queueBytes,
+    )
+    this.#agreeOnUso()
+  }
+
+  /** The connection is gone: packets for the peer are dropped until there is another. Idempotent. */
+  detachPeer(hostId: number): void {
+    this.#peers.get(hostId)?.detach()
+    this.#agreeOnUso()
+  }
+
+  /** The host has left the cluster: as `detachPeer`, and its counters go too. */
+  forgetPeer(hostId: number): void {
+    this.detachPeer(hostId)
+    this.#peers.delete(hostId)
+  }
+
+  /**
+   * Bytes of the peer's connection, in any pieces; they are not kept.
+   * @throws {FrameError} not a stream of frames: close the connection
+   */
+  receive(hostId: number, chunk: Uint8Array): void {
+    this.#peers.get(hostId)?.push(chunk)
+  }
+
+  stats(): TunnelStats {
+    return { peers: [...this.#peers.values()].map((peer) => peer.stats()), drops: this.#drops.counts() }
+  }
+
+  #frame(peer: TunnelPeer, head: FrameHead, bytes: Uint8Array, start: number, end: number): void {
+    if (head.type !== FrameType.DATA) {
+      if (this.#options.other === undefined) peer.drops.add('frameType')
+      else this.#options.other(peer.hostId, head, bytes.subarray(start, end))
+      return
+    }
+    // A relay carries the two hosts' own TLS connection, so that here too the other end is the source.
+    if (head.srcHost !== peer.hostId || head.dstHost !== this.#options.hostId)
+      return peer.drops.add('frameHost')
+    const verdict = checkIncoming(bytes, start, end, peer.slice, this.#own)
+    if (verdict !== Verdict.ok) return peer.drops.add(verdictName(verdict) as DropReason)
+    const written = this.#options.device.write(bytes.subarray(start, end))
+    if (written < 0) return peer.drops.add(refusal(-written))
+    peer.receivedPackets++
+    peer.receivedBytes += end - start
+  }
+
+  #sliceOf(hostId: number): Prefix4 {
+    const { supernet, hostPrefix } = this.#options
+    return { base: supernet.base + hostId * sizeOf(hostPrefix), prefixLen: hostPrefix }
+  }
+
+  #peerOf(ip: Ipv4): TunnelPeer | undefined {
+    const { supernet, hostPrefix } = this.#options
+    if (!contains(supernet, ip)) return undefined
+    return this.#peers.get(Math.floor((ip - supernet.base) / sizeOf(hostPrefix)))
+  }
+
+  #agreeOnUso(): void {
+    let all = true
+    for (const peer of this.#peers.values()) if (peer.isAttached && !peer.takesUso) all = false
+    this.#options.device.wantUso(all)
+  }
+}
+
+/** The rest is want of memory; writing never waits, and TCP sends again. */
+const refusal = (errno: number): DropReason =>
+  errno === EINVAL || errno === EIO ? 'deviceRefused' : 'deviceBusy'

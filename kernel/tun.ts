@@ -1,0 +1,269 @@
+/**
+ * The TUN device of the gateway path: opened with virtio headers and segmentation offload, so that the kernel hands over
+ * and takes packets of up to 64 KiB that nobody here cuts or checksums. Driven by the event loop, without a thread.
+ */
+import { closeSync, constants, openSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { SyscallError } from 'netlink-ts/errors.ts'
+import { ioctl } from 'netlink-ts/libc.ts'
+import { dupOnto, ioctlValue, pipeNow, readNow, writeNow } from 'netlink-ts/libc-tun.node.ts'
+import { linkByName, linkDelRequest, linkSetRequest } from 'netlink-ts/route/link.ts'
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { FlatnetError } from '../core/errors.ts'
+import { hasCode } from './durable.ts'
+import { sysctlEnsure, sysctlGet } from './sysctl.ts'
+
+/** include/uapi/linux/if_tun.h; `_IOW` and `_IOR` as on x64, arm64, riscv64 and s390x. */
+const TUNSETIFF = 0x400454ca
+const TUNSETPERSIST = 0x400454cb
+const TUNSETOFFLOAD = 0x400454d0
+const TUNSETVNETHDRSZ = 0x400454d8
+const TUNSETVNETLE = 0x400454dc
+const IFF_TUN = 0x0001
+const IFF_NO_PI = 0x1000
+const IFF_VNET_HDR = 0x4000
+const TUN_F_CSUM = 0x01
+const TUN_F_TSO4 = 0x02
+const TUN_F_TSO6 = 0x04
+const TUN_F_TSO_ECN = 0x08
+const TUN_F_USO4 = 0x20
+const TUN_F_USO6 = 0x40
+const USO = TUN_F_USO4 | TUN_F_USO6
+/** struct ifreq: the name, then a union whose first two bytes are the flags. include/uapi/linux/if.h. */
+const IFREQ_BYTES = 40
+const IFNAMSIZ = 16
+
+const EINVAL = 22
+
+const TCP = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
+
+/** From the best that a kernel may have to none. The two of USO came together in 6.2, and the kernel wants both or neither. */
+const OFFLOADS = [
+  { name: 'tcp+ecn+udp', flags: TCP | TUN_F_TSO_ECN | USO },
+  { name: 'tcp+ecn', flags: TCP | TUN_F_TSO_ECN },
+  { name: 'tcp', flags: TCP },
+  { name: 'checksum', flags: TUN_F_CSUM },
+  { name: 'none', flags: 0 },
+] as const
+export type Offloads = (typeof OFFLOADS)[number]['name']
+
+export interface TunOptions {
+  /** At most 15 bytes; `flatnet-gw` (DESIGN 10). */
+  readonly ifname: string
+  /** 68 to 65535. Segmentation makes it matter to all but TCP: that of the containers, so that nothing is cut on the way. */
+  readonly mtu: number
+  /** Packets the kernel keeps while this process is busy; of up to 64 KiB each. Default 500, as the kernel's. */
+  readonly txQueueLen?: number
+  /** The most to ask for; the way around a kernel whose offloads are broken. Default all. */
+  readonly offloads?: Offloads
+}
+
+/** Who gets the packets. */
+export interface TunSink {
+  /** Where the next packet is to go; asked once before the first, and then after each call of `packet`. */
+  buffer(): Uint8Array
+  /** The room asked for last holds a packet of `length` bytes. */
+  packet(length: number): void
+  /** The device is gone; nothing follows. */
+  failed(error: Error): void
+}
+
+/** One open TUN device. Reading and writing never block. */
+export interface Tun {
+  readonly ifname: string
+  readonly ifindex: number
+  /** What the kernel agreed to. */
+  readonly offloads: Offloads
+  /** Whether packets of UDP segmentation offload may be written here, which is a matter of the kernel's version (6.2). */
+  readonly takesUso: boolean
+  /**
+   * Reads one packet: a virtio header of 10 bytes, then the IP packet. A packet that is longer than `buf` is cut.
+   * @returns its bytes, or the negative errno: -11 (EAGAIN) when there is none
+   */
+  read(buf: Uint8Array): number
+  /** Hands the kernel one packet in the same form. @returns bytes taken, or the negative errno */
+  write(buf: Uint8Array): number
+  /**
+   * Reads a packet whenever one is there, from now on, one per turn of the event loop: `sink` reads on with `read` as far
+   * as it likes, and what it leaves is announced again.
+   */
+  start(sink: TunSink): void
+  /** Asks for packets of UDP segmentation offload or refuses them: off while a peer's kernel cannot take them. */
+  wantUso(want: boolean): void
+  /** Lets go of the device, which stays with its routes for the next process. Idempotent. */
+  close(): void
+}
+
+/**
+ * Opens the device, making it when absent. It is persistent: routes over it outlive a restart of the gateway, so that
+ * packets of that moment are lost and sent again instead of being answered with "unreachable" or led to another door.
+ * @throws {FlatnetError} ERR_FLATNET_NOT_READY with `facts.reason` `absent` (no /dev/net/tun, no driver), `refused` (no
+ *   CAP_NET_ADMIN) or `busy` (another process has it): the gateway can do without and use its peers' ingress
+ */
+export function openTun(options: TunOptions): Tun {
+  const fd = openDevice()
+  try {
+    attach(fd, options.ifname)
+    ioctl(fd, TUNSETVNETHDRSZ, int(10))
+    ioctl(fd, TUNSETVNETLE, int(1))
+    ioctlValue(fd, TUNSETPERSIST, 1)
+    const got = agree(fd, options.offloads ?? 'tcp+ecn+udp')
+    return new TunDevice(fd, options.ifname, configure(options), got)
+  } catch (err) {
+    closeSync(fd)
+    throw err
+  }
+}
+
+/** Deletes the device and with it all routes over it. @returns whether there was one */
+export function deleteTun(ifname: string): boolean {
+  using route = NetlinkSocket.open(NETLINK_ROUTE)
+  const link = linkByName(route, ifname)
+  if (link?.kind !== 'tun') return false
+  route.execute(linkDelRequest({ index: link.index }))
+  return true
+}
+
+const int = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
+
+function openDevice(): number {
+  try {
+    return openSync('/dev/net/tun', constants.O_RDWR | constants.O_NONBLOCK)
+  } catch (cause) {
+    if (hasCode(cause, 'EACCES') || hasCode(cause, 'EPERM'))
+      throw unavailable('refused', '/dev/net/tun may not be opened: run the gateway as root', cause)
+    throw unavailable(
+      'absent',
+      'there is no TUN device here: load the kernel module tun, or give this container --device /dev/net/tun',
+      cause,
+    )
+  }
+}
+
+const unavailable = (reason: 'absent' | 'refused' | 'busy', message: string, cause: unknown): FlatnetError =>
+  new FlatnetError('ERR_FLATNET_NOT_READY', message, { cause, facts: { reason } })
+
+/** Makes the device or takes it over; one that was made with other flags is made anew. */
+function attach(fd: number, ifname: string): void {
+  try {
+    setInterface(fd, ifname)
+  } catch (err) {
+    if (!(err instanceof SyscallError) || err.errno !== EINVAL || !deleteTun(ifname)) throw explained(err, ifname)
+    setInterface(fd, ifname)
+  }
+}
+
+function setInterface(fd: number, ifname: string): void {
+  const name = Buffer.from(ifname, 'latin1')
+  if (name.byteLength === 0 || name.byteLength >= IFNAMSIZ) throw new RangeError(`interface name ${ifname}`)
+  const ifreq = Buffer.alloc(IFREQ_BYTES)
+  name.copy(ifreq)
+  new Uint16Array(ifreq.buffer, ifreq.byteOffset + IFNAMSIZ, 1)[0] = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR
+  ioctl(fd, TUNSETIFF, ifreq)
+}
+
+function explained(err: unknown, ifname: string): unknown {
+  const name = err instanceof SyscallError ? err.errnoName : ''
+  if (name === 'EPERM') return unavailable('refused', 'making a TUN device needs CAP_NET_ADMIN', err)
+  if (name === 'EBUSY') return unavailable('busy', `${ifname} is in use: another gateway runs here`, err)
+  if (name === 'ENODEV' || name === 'ENXIO') return unavailable('absent', 'the kernel has no TUN driver', err)
+  return err
+}
+
+/** Asks for less and less until the kernel agrees. */
+function agree(fd: number, most: Offloads): (typeof OFFLOADS)[number] {
+  for (const step of OFFLOADS.slice(OFFLOADS.findIndex(({ name }) => name === most))) {
+    try {
+      ioctlValue(fd, TUNSETOFFLOAD, step.flags)
+      return step
+    } catch (err) {
+      if (!(err instanceof SyscallError) || err.errno !== EINVAL) throw err
+    }
+  }
+  throw new FlatnetError('ERR_FLATNET_KERNEL', 'TUNSETOFFLOAD refuses even to switch everything off')
+}
+
+/** @returns the index */
+function configure({ ifname, mtu, txQueueLen = 500 }: TunOptions): number {
+  // Before it goes up: the kernel would send router solicitations of its own into the tunnel.
+  const noIpv6 = `net/ipv6/conf/${ifname}/disable_ipv6`
+  if (sysctlGet(noIpv6) !== undefined) sysctlEnsure(noIpv6, '1', ['0'])
+  // Loose: while the paths of the two directions differ, strict filtering loses every packet (facts 2.2.3).
+  sysctlEnsure(`net/ipv4/conf/${ifname}/rp_filter`, '2', ['0'])
+  using route = NetlinkSocket.open(NETLINK_ROUTE)
+  route.execute(linkSetRequest({ name: ifname, mtu, txQueueLen, up: true }))
+  const link = linkByName(route, ifname)
+  if (link === undefined) throw new FlatnetError('ERR_FLATNET_KERNEL', `${ifname} is gone again`)
+  return link.index
+}
+
+class TunDevice implements Tun {
+  readonly ifname: string
+  readonly ifindex: number
+  readonly offloads: Offloads
+  readonly takesUso: boolean
+  readonly #flags: number
+  #fd: number
+  #watcher: Socket | undefined
+  #hasUso: boolean
+
+  constructor(fd: number, ifname: string, ifindex: number, got: (typeof OFFLOADS)[number]) {
+    this.ifname = ifname
+    this.ifindex = ifindex
+    this.offloads = got.name
+    this.takesUso = (got.flags & USO) !== 0
+    this.#hasUso = this.takesUso
+    this.#flags = got.flags
+    this.#fd = fd
+  }
+
+  read(buf: Uint8Array): number {
+    return readNow(this.#fd, buf)
+  }
+
+  write(buf: Uint8Array): number {
+    return writeNow(this.#fd, buf)
+  }
+
+  start(sink: TunSink): void {
+    if (this.#watcher !== undefined) throw new Error(`${this.ifname} has been started`)
+    const callback = (length: number): boolean => {
+      sink.packet(length)
+      return true
+    }
+    // Node watches pipes and sockets, and takes a TUN device, which is a character device, for a file. So it is given
+    // the end of a pipe, and the device takes that descriptor's place before the event loop has looked at it: from then
+    // on epoll and read(2) of libuv work on the device, without a thread (docs/decisions.md has the measurements).
+    const { readFd, writeFd } = pipeNow()
+    const onread = { buffer: () => sink.buffer(), callback }
+    this.#watcher = new Socket({ fd: readFd, readable: true, writable: false, onread })
+    this.#watcher.once('error', (cause) => this.#lost(sink, cause))
+    this.#watcher.once('close', () => this.#lost(sink))
+    dupOnto(this.#fd, readFd)
+    closeSync(writeFd)
+    closeSync(this.#fd)
+    this.#fd = readFd
+  }
+
+  /** The socket has closed the descriptor: the number may soon be somebody else's. */
+  #lost(sink: TunSink, cause?: Error): void {
+    if (this.#fd < 0) return
+    this.#fd = -1
+    sink.failed(new FlatnetError('ERR_FLATNET_KERNEL', `${this.ifname} is gone`, { cause }))
+  }
+
+  wantUso(want: boolean): void {
+    if (!this.takesUso || want === this.#hasUso) return
+    ioctlValue(this.#fd, TUNSETOFFLOAD, want ? this.#flags : this.#flags & ~USO)
+    this.#hasUso = want
+  }
+
+  close(): void {
+    if (this.#fd < 0) return
+    const fd = this.#fd
+    this.#fd = -1
+    // The socket closes the descriptor that has become its own.
+    if (this.#watcher === undefined) closeSync(fd)
+    else this.#watcher.destroy()
+  }
+}
