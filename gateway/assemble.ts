@@ -15,6 +15,7 @@ import { Metrics, processGauges } from './metrics.ts'
 import { PathTable } from './paths/table.ts'
 import { Reconciler, type Repair } from './reconciler.ts'
 import { addressesOf, Registry } from './registry.ts'
+import { Slices } from './slices.ts'
 import { type ListeningIngress, statusOf } from './status.ts'
 
 export interface Materials {
@@ -35,7 +36,7 @@ export interface Assembly extends ApiParts, IngressParts {
 export function assemble(materials: Materials): Assembly {
   const { conf, log, clock, leases, epoch } = materials
   const events = new Events()
-  const registry = new Registry(conf.hostId, epoch, events)
+  const registry = new Registry(conf.hostId, epoch, events, new Slices(conf.supernet, conf.hostPrefix), clock)
   const paths = new PathTable(conf.hostId, clock, events)
   const metrics = new Metrics()
   const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair: materials.repair })

@@ -11,8 +11,17 @@ import { hasCode, replaceFile } from '../kernel/durable.ts'
  * that was set back does not matter as long as the file is there.
  */
 export function nextEpoch(dataDir: string, clock: Clock): number {
-  const path = join(dataDir, 'gateway', 'epoch.json')
-  const epoch = Math.max(persisted(path), Math.floor(clock.now() / 1000)) + 1
+  const epoch = Math.max(persisted(pathIn(dataDir)), Math.floor(clock.now() / 1000)) + 1
+  saveEpoch(dataDir, epoch)
+  return epoch
+}
+
+/**
+ * Synchronously, before the epoch is used: at start, or when a peer has proven that an earlier run of this host used a
+ * higher one than the disk knew (an old snapshot, a lost disk), which is so rare that the wait does not matter.
+ */
+export function saveEpoch(dataDir: string, epoch: number): void {
+  const path = pathIn(dataDir)
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
     replaceFile(path, `${JSON.stringify({ epoch })}\n`, { fsync: true })
@@ -21,8 +30,9 @@ export function nextEpoch(dataDir: string, clock: Clock): number {
       cause,
     })
   }
-  return epoch
 }
+
+const pathIn = (dataDir: string): string => join(dataDir, 'gateway', 'epoch.json')
 
 /** 0 when there is none or it is torn: the clock then has to do. */
 function persisted(path: string): number {

@@ -1,36 +1,43 @@
 /** Who has which address and name: one table per host, each written by its owner alone and versioned by (epoch, seq). */
 
+import { type Ipv4, parseIpv4 } from '../core/addr.ts'
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
+import { type Clock, systemClock } from '../core/clock.ts'
 import type { Events } from './events.ts'
-
-/** Highest first; a table is only replaced by a newer one. Epoch rises with each start of its owner, seq with each change. */
-export interface Version {
-  readonly epoch: number
-  readonly seq: number
-}
-
-interface HostTable {
-  readonly hostId: number
-  version: Version
-  readonly byKey: Map<string, Assignment>
-}
+import { NameIndex } from './names.ts'
+import { type Freshness, HostTable, ipsOf, type Version } from './registry-table.ts'
+import type { Slices } from './slices.ts'
 
 export type Put = 'created' | 'equal' | 'changed'
 
+export interface HostSummary {
+  readonly hostId: number
+  readonly version: Version
+  readonly freshness: Freshness
+  /** ISO 8601, UTC. */
+  readonly since: string
+  readonly assignments: number
+}
+
+/** What became of the own table after some seq: the state now of every address that changed. */
+export interface Changes {
+  readonly put: readonly Assignment[]
+  /** Nobody's any more. */
+  readonly del: readonly Ipv4[]
+}
+
 /** A /24 holds 254; this is a bound for wide slices, so that no caller can fill the memory. */
-const MAX_ASSIGNMENTS = 65_536
+export const MAX_ASSIGNMENTS = 65_536
+/** A peer that missed more gets the whole table. */
+const REMEMBERED_CHANGES = 4096
 
 /** Without the prefix length. */
 export const addressesOf = (a: Assignment): string[] => a.ips.map((cidr) => cidr.split('/')[0]!)
 
-/** Lower case: names come back in the Host header, which browsers write in lower case. */
-const namesOf = (a: Assignment): string[] => [
-  ...new Set([...(a.name === undefined ? [] : [a.name]), ...a.aliases].map((n) => n.toLowerCase())),
-]
-
 /** Equal in everything, whatever the order of keys. */
-export const sameAssignment = (a: Assignment, b: Assignment): boolean => canonical(a) === canonical(b)
+export const sameAssignment = (a: Assignment, b: Assignment): boolean =>
+  a === b || canonical(a) === canonical(b)
 
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_key, v: unknown) =>
@@ -43,19 +50,28 @@ function canonical(value: unknown): string {
 export class Registry {
   readonly hostId: number
   readonly #events: Events
+  readonly #slices: Slices
+  readonly #clock: Clock
   readonly #tables = new Map<number, HostTable>()
-  readonly #byIp = new Map<string, Assignment>()
-  readonly #byName = new Map<string, Set<Assignment>>()
+  readonly #own: HostTable
+  readonly #ownByKey = new Map<string, Assignment>()
+  readonly #names = new NameIndex()
+  /** Of the own table: which addresses each of the last changes touched. */
+  readonly #changes: { readonly seq: number; readonly ips: readonly Ipv4[] }[] = []
 
-  constructor(hostId: number, epoch: number, events: Events) {
+  constructor(hostId: number, epoch: number, events: Events, slices: Slices, clock: Clock = systemClock) {
     this.hostId = hostId
     this.#events = events
-    this.#tables.set(hostId, { hostId, version: { epoch, seq: 0 }, byKey: new Map() })
+    this.#slices = slices
+    this.#clock = clock
+    this.#own = new HostTable(hostId, { epoch, seq: 0 }, 'live', clock.now())
+    this.#tables.set(hostId, this.#own)
   }
 
+  /** Over all hosts. */
   get size(): number {
     let size = 0
-    for (const table of this.#tables.values()) size += table.byKey.size
+    for (const table of this.#tables.values()) size += table.size
     return size
   }
 
@@ -64,50 +80,71 @@ export class Registry {
     return this.#tables.get(hostId)?.version
   }
 
-  hosts(): readonly { hostId: number; version: Version; assignments: number }[] {
-    return [...this.#tables.values()].map((t) => ({
-      hostId: t.hostId,
-      version: t.version,
-      assignments: t.byKey.size,
-    }))
+  /** In order of hostId. */
+  hosts(): readonly HostSummary[] {
+    return [...this.#tables.values()]
+      .sort((a, b) => a.hostId - b.hostId)
+      .map((t) => ({
+        hostId: t.hostId,
+        version: t.version,
+        freshness: t.freshness,
+        since: new Date(t.freshSince).toISOString(),
+        assignments: t.size,
+      }))
   }
 
+  freshness(hostId: number): Freshness | undefined {
+    return this.#tables.get(hostId)?.freshness
+  }
+
+  /** Of the own host. */
   get(key: string): Assignment | undefined {
-    return this.#own.byKey.get(key)
+    return this.#ownByKey.get(key)
   }
 
   byIp(ip: string): Assignment | undefined {
-    return this.#byIp.get(ip)
+    const number = parseIpv4(ip)
+    return number === undefined ? undefined : this.#holder(number)
+  }
+
+  /** Whether this very attachment holds the address. */
+  holds(assignment: Assignment, ip: string): boolean {
+    const holder = this.byIp(ip)
+    return holder !== undefined && attachmentKey(holder) === attachmentKey(assignment)
   }
 
   /**
-   * All that answer to a name or alias, the one to use first: a name beats an alias, then the newest wins.
-   * The newest is what somebody who has just started a second `web` means; an old one may be a leftover.
+   * All that answer to a name or alias, the one to use first: on a host that is reached, then a name before an alias,
+   * then the newest. The newest is what somebody who has just started a second `web` means; an old one may be a leftover.
    */
   byName(name: string): readonly Assignment[] {
+    const found = this.#names.get(name)
+    if (found.length < 2) return found
     const lower = name.toLowerCase()
-    const rank = (a: Assignment): number => (a.name?.toLowerCase() === lower ? 0 : 1)
-    return [...(this.#byName.get(lower) ?? [])].sort(
+    const away = (a: Assignment): number => (this.freshness(a.hostId) === 'live' ? 0 : 1)
+    const alias = (a: Assignment): number => (a.name?.toLowerCase() === lower ? 0 : 1)
+    return [...found].sort(
       (a, b) =>
-        rank(a) - rank(b) ||
+        away(a) - away(b) ||
+        alias(a) - alias(b) ||
         b.createdAt.localeCompare(a.createdAt) ||
         attachmentKey(b).localeCompare(attachmentKey(a)),
     )
   }
 
   names(): Iterable<string> {
-    return this.#byName.keys()
+    return this.#names.names()
   }
 
   all(hostId?: number): Assignment[] {
     const tables = hostId === undefined ? [...this.#tables.values()] : [this.#tables.get(hostId)]
-    return tables.flatMap((t) => (t === undefined ? [] : [...t.byKey.values()]))
+    return tables.flatMap((t) => (t === undefined ? [] : [...t.all()]))
   }
 
   /** The registered assignments, other than this one itself, that hold one of its addresses. */
   rivals(assignment: Assignment): Assignment[] {
     const key = attachmentKey(assignment)
-    const holders = addressesOf(assignment).map((ip) => this.#byIp.get(ip))
+    const holders = ipsOf(assignment).map((ip) => this.#own.byIp.get(ip))
     return [...new Set(holders)].filter((a) => a !== undefined && attachmentKey(a) !== key) as Assignment[]
   }
 
@@ -117,14 +154,14 @@ export class Registry {
    */
   put(assignment: Assignment): Put {
     const key = attachmentKey(assignment)
-    const before = this.#own.byKey.get(key)
+    const before = this.#ownByKey.get(key)
     if (before !== undefined && sameAssignment(before, assignment)) return 'equal'
-    if (before === undefined && this.#own.byKey.size >= MAX_ASSIGNMENTS) throw new RangeError('registry full')
+    if (before === undefined && this.#own.size >= MAX_ASSIGNMENTS) throw new RangeError('registry full')
     for (const rival of this.rivals(assignment)) this.remove(attachmentKey(rival))
-    if (before !== undefined) this.#unindex(before)
-    this.#own.byKey.set(key, assignment)
-    this.#index(assignment)
-    this.#bump()
+    if (before !== undefined) this.#drop(this.#own, before)
+    this.#ownByKey.set(key, assignment)
+    this.#add(this.#own, assignment)
+    this.#bump([...ipsOf(assignment), ...(before === undefined ? [] : ipsOf(before))])
     if (before === undefined) this.#events.emit({ type: 'assignmentAdded', assignment })
     else this.#events.emit({ type: 'assignmentChanged', assignment, before })
     return before === undefined ? 'created' : 'changed'
@@ -132,39 +169,132 @@ export class Registry {
 
   /** From the own table; unknown is fine. */
   remove(key: string): Assignment | undefined {
-    const assignment = this.#own.byKey.get(key)
+    const assignment = this.#ownByKey.get(key)
     if (assignment === undefined) return undefined
-    this.#own.byKey.delete(key)
-    this.#unindex(assignment)
-    this.#bump()
+    this.#ownByKey.delete(key)
+    this.#drop(this.#own, assignment)
+    this.#bump(ipsOf(assignment))
     this.#events.emit({ type: 'assignmentRemoved', assignment })
     return assignment
   }
 
-  get #own(): HostTable {
-    return this.#tables.get(this.hostId)!
-  }
-
-  #bump(): void {
-    const own = this.#own
-    own.version = { epoch: own.version.epoch, seq: own.version.seq + 1 }
-  }
-
-  #index(assignment: Assignment): void {
-    for (const ip of addressesOf(assignment)) this.#byIp.set(ip, assignment)
-    for (const name of namesOf(assignment)) {
-      const holders = this.#byName.get(name)
-      if (holders === undefined) this.#byName.set(name, new Set([assignment]))
-      else holders.add(assignment)
+  /** Of the own table after `seq` of this epoch; undefined when that is too long ago. */
+  changesSince(seq: number): Changes | undefined {
+    const missing = this.#own.version.seq - seq
+    if (missing < 0 || missing > this.#changes.length) return undefined
+    const touched = new Set(this.#changes.slice(this.#changes.length - missing).flatMap((c) => c.ips))
+    const put = new Set<Assignment>()
+    const del: Ipv4[] = []
+    for (const ip of touched) {
+      const holder = this.#own.byIp.get(ip)
+      if (holder === undefined) del.push(ip)
+      else put.add(holder)
     }
+    return { put: [...put], del }
   }
 
-  #unindex(assignment: Assignment): void {
-    for (const ip of addressesOf(assignment)) this.#byIp.delete(ip)
-    for (const name of namesOf(assignment)) {
-      const holders = this.#byName.get(name)
-      holders?.delete(assignment)
-      if (holders?.size === 0) this.#byName.delete(name)
+  /** After it was put on disk; the table stays as it is, under a version above all others. */
+  raiseEpoch(epoch: number): void {
+    this.#own.version = { epoch, seq: this.#own.version.seq }
+  }
+
+  /** Another host's whole table. The caller has judged version and slice. */
+  replace(hostId: number, version: Version, assignments: readonly Assignment[]): void {
+    const table = this.#tableOf(hostId, version)
+    const leaving = new Map([...table.all()].map((a) => [ipsOf(a)[0], a]))
+    const coming: Assignment[] = []
+    for (const assignment of assignments) {
+      const [first] = ipsOf(assignment)
+      const known = leaving.get(first)
+      // What did not change keeps its identity, and makes no event.
+      if (known !== undefined && sameAssignment(known, assignment)) leaving.delete(first)
+      else coming.push(assignment)
     }
+    this.#exchange(table, [...leaving.values()], coming)
+    table.version = version
+  }
+
+  /** What changed in another host's table. The caller has judged version and slice. */
+  patch(hostId: number, version: Version, { put, del }: Changes): void {
+    const table = this.#tableOf(hostId, version)
+    const ips = [...del, ...put.flatMap(ipsOf)]
+    const leaving = new Set(ips.map((ip) => table.byIp.get(ip)).filter((a) => a !== undefined))
+    this.#exchange(table, [...leaving], put)
+    table.version = version
+  }
+
+  /** The version stays, so that nobody can teach us the old table again. */
+  empty(hostId: number): void {
+    const table = this.#tables.get(hostId)
+    if (table !== undefined && table !== this.#own) this.#exchange(table, [...table.all()], [])
+  }
+
+  /** The host is no member any more, or another machine has taken its place. */
+  forget(hostId: number): void {
+    if (hostId === this.hostId) return
+    this.empty(hostId)
+    this.#tables.delete(hostId)
+  }
+
+  /** @returns whether it changed */
+  setFreshness(hostId: number, freshness: Freshness): boolean {
+    const table = this.#tables.get(hostId)
+    if (table === undefined || table.freshness === freshness) return false
+    const wasGone = table.freshness === 'gone'
+    table.freshness = freshness
+    table.freshSince = this.#clock.now()
+    if (freshness === 'gone') for (const a of table.all()) this.#names.remove(a)
+    else if (wasGone) for (const a of table.all()) this.#names.add(a)
+    return true
+  }
+
+  /** Who holds an address of that host; for the hash of its table. */
+  holder(hostId: number, ip: Ipv4): Assignment | undefined {
+    return this.#tables.get(hostId)?.byIp.get(ip)
+  }
+
+  #holder(ip: Ipv4): Assignment | undefined {
+    return this.#own.byIp.get(ip) ?? this.#tables.get(this.#slices.hostOf(ip) ?? 0)?.byIp.get(ip)
+  }
+
+  #tableOf(hostId: number, version: Version): HostTable {
+    const known = this.#tables.get(hostId)
+    if (known !== undefined) return known
+    const table = new HostTable(hostId, version, 'unreachable', this.#clock.now())
+    this.#tables.set(hostId, table)
+    return table
+  }
+
+  /** Same attachment on both lists: it changed. */
+  #exchange(table: HostTable, leaving: readonly Assignment[], coming: readonly Assignment[]): void {
+    const before = new Map(leaving.map((a) => [attachmentKey(a), a]))
+    for (const a of leaving) this.#drop(table, a)
+    for (const a of coming) this.#add(table, a)
+    for (const assignment of coming) {
+      const key = attachmentKey(assignment)
+      const old = before.get(key)
+      before.delete(key)
+      if (old === undefined) this.#events.emit({ type: 'assignmentAdded', assignment })
+      else if (!sameAssignment(old, assignment))
+        this.#events.emit({ type: 'assignmentChanged', assignment, before: old })
+    }
+    for (const assignment of before.values()) this.#events.emit({ type: 'assignmentRemoved', assignment })
+  }
+
+  #add(table: HostTable, assignment: Assignment): void {
+    table.add(assignment)
+    if (table.freshness !== 'gone') this.#names.add(assignment)
+  }
+
+  #drop(table: HostTable, assignment: Assignment): void {
+    table.remove(assignment)
+    this.#names.remove(assignment)
+  }
+
+  #bump(ips: readonly Ipv4[]): void {
+    const { epoch, seq } = this.#own.version
+    this.#own.version = { epoch, seq: seq + 1 }
+    this.#changes.push({ seq: seq + 1, ips })
+    if (this.#changes.length > REMEMBERED_CHANGES) this.#changes.shift()
   }
 }

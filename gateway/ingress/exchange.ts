@@ -75,7 +75,7 @@ export class Exchange {
   #attempt(): void {
     const { pool, registry } = this.#parts
     const { assignment } = this.#target
-    if (registry.byIp(this.#ip) === undefined || registry.get(attachmentKey(assignment)) === undefined) {
+    if (!registry.holds(assignment, this.#ip)) {
       this.#fail('gone')
       return
     }

@@ -9,6 +9,7 @@ import type { LeaseSnapshot } from '../../../gateway/leases.ts'
 import { DELETE_GRACE_MS, difference, type Facts } from '../../../gateway/reconcile.ts'
 import { Reconciler } from '../../../gateway/reconciler.ts'
 import { Registry } from '../../../gateway/registry.ts'
+import { Slices } from '../../../gateway/slices.ts'
 import type { Lease } from '../../../ipam/lease.ts'
 import { assignmentOf, noLeases, testConf } from '../../helpers/gateway-fixture.ts'
 
@@ -102,7 +103,7 @@ const lease = (n: number): Lease => ({
 function reconcilerOver(read: () => Promise<LeaseSnapshot>, repair?: (l: readonly Lease[]) => Promise<void>) {
   let now = 0
   const conf = testConf('/tmp/unused')
-  const registry = new Registry(1, 1, new Events())
+  const registry = new Registry(1, 1, new Events(), new Slices({ base: 0x0a640000, prefixLen: 16 }, 24))
   const clock = { now: () => now, monotonic: () => now }
   const reconciler = new Reconciler({
     conf,

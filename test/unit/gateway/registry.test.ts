@@ -4,13 +4,14 @@ import t from 'tap'
 import { attachmentKey } from '../../../core/attachment.ts'
 import { Events, type GatewayEvent } from '../../../gateway/events.ts'
 import { Registry } from '../../../gateway/registry.ts'
+import { Slices } from '../../../gateway/slices.ts'
 import { assignmentOf } from '../../helpers/gateway-fixture.ts'
 
 function fresh() {
   const events = new Events()
   const seen: GatewayEvent['type'][] = []
   events.listen(({ event }) => seen.push(event.type))
-  return { registry: new Registry(1, 7, events), seen }
+  return { registry: new Registry(1, 7, events, new Slices({ base: 0x0a640000, prefixLen: 16 }, 24)), seen }
 }
 
 t.test('put, change, remove keep all indexes and raise the version', (t) => {

@@ -7,9 +7,10 @@ import { requestHeaders, responseHeaders, trailers } from '../../../../gateway/i
 import { rewriteHeader } from '../../../../gateway/ingress/rewrite.ts'
 import { type Decision, route } from '../../../../gateway/ingress/route.ts'
 import { Registry } from '../../../../gateway/registry.ts'
+import { Slices } from '../../../../gateway/slices.ts'
 import { assignmentOf } from '../../../helpers/gateway-fixture.ts'
 
-const registry = new Registry(1, 1, new Events())
+const registry = new Registry(1, 1, new Events(), new Slices({ base: 0x0a640000, prefixLen: 16 }, 24))
 const put = (name: string, last: number, more: Partial<Assignment> = {}): void => {
   registry.put(assignmentOf({ name, ips: [`10.100.1.${last}/24`], ...more }))
 }
