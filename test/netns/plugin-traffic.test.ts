@@ -50,7 +50,8 @@ for (const executable of executables()) {
     t.equal(await ask(m, 'a', '10.100.1.1:8081'), 'host 10.100.1.10', 'and reached by the bridge address')
     // route_localnet is on for the bridge: only the guard chain stands between.
     await m.sh(`ip netns exec a sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet'
-      ip -n a route flush table local; ip -n a route add 127.0.0.0/8 via 10.100.1.1 dev eth0 onlink`)
+      ip -n a route del table local 127.0.0.0/8; ip -n a route del table local 127.0.0.1
+      ip -n a route del table local 127.255.255.255; ip -n a route add 127.0.0.0/8 via 10.100.1.1 dev eth0 onlink`)
     t.equal(await ask(m, 'a', '127.0.0.1:8081'), 'nobody')
     await m.sh('nft flush chain inet flatnet guard')
     t.equal(await ask(m, 'a', '127.0.0.1:8081'), 'host 10.100.1.10', 'nothing else would have stopped it')
