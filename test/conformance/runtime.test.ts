@@ -59,7 +59,9 @@ for (const executable of executables()) {
       t.equal(stderr, '')
       t.match(JSON.parse(stdout), { code: 6 })
     })
-    t.test('without CNI_COMMAND the plugin role says what it is', { skip: executable.hasCli }, async (t) => {
+    // With the command line it speaks for the whole program.
+    if (executable.hasCli) return
+    t.test('without CNI_COMMAND the plugin role says what it is', async (t) => {
       const { status, stdout, stderr } = run({})
       t.equal(status, 0)
       t.equal(stdout, '')

@@ -70,7 +70,8 @@ export interface Machine {
 /**
  * Mounts first: overlays so that nothing reaches the real /etc or /var/lib, a tmpfs over /run and /dev/shm.
  * sysfs is mounted anew because it shows the network namespace of the process that mounts it.
- * `read` keeps process 1 there until the test's end of the pipe closes, which the death of the test does too.
+ * `read` keeps process 1 there until the test's end of the pipe closes: the test has died without a teardown, and
+ * process 1 clears up in its place.
  */
 const INIT = `set -e
 mount --make-rprivate /
@@ -93,6 +94,9 @@ mount --bind "$DISK/boot_id" /proc/sys/kernel/random/boot_id
 ip link set lo up
 echo ready
 read -r _ || true
+kill -9 -1
+umount -l /var/lib/containers $(grep -o " $DISK/[^ ]*" /proc/mounts | sort -r) 2>/dev/null || true
+rm -rf "$DISK"
 `
 
 /** Wide enough for a slow machine that builds at the same time. */

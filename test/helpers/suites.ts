@@ -10,7 +10,7 @@ import { type Tally, TapReader } from './tap-reader.ts'
 const LOGS = join(ROOT, '.build/test-logs')
 const BIN = join(ROOT, 'node_modules/.bin')
 /** Podman and hosts tests load both cores by themselves. */
-const JOBS: Readonly<Record<string, number>> = { podman: 1, hosts: 1 }
+const JOBS: Readonly<Record<string, number>> = { podman: 2, hosts: 1 }
 /** What this processor's kernel cannot do cannot be installed either; every other skip is a failure in CI. */
 const EXCUSED = /^kernel: /
 
@@ -52,7 +52,7 @@ async function follow(argv: readonly string[], log: string, each: (line: string)
 }
 
 async function runChecks(log: string): Promise<Tally> {
-  const tally = { passed: 0, failed: 0, skips: [] as string[], failures: [] as string[] }
+  const tally = { passed: 0, failed: 0, skips: [] as string[], notes: [], failures: [] as string[] }
   for (const name of checks()) {
     const said: string[] = []
     const began = performance.now()
@@ -116,6 +116,7 @@ function report(outcomes: readonly Outcome[]): number {
   say(`\n${table(outcomes)}\n`)
   const skips = outcomes.flatMap(({ suite, skips }) => skips.map((reason) => `${suite}: ${reason}`))
   for (const [reason, times] of countBy(skips)) say(`skipped${times > 1 ? ` ${times} times` : ''}: ${reason}`)
+  for (const { suite, notes } of outcomes) for (const note of notes) say(`note: ${suite}: ${note}`)
   const notAllowed = unexcused(outcomes).length
   if (notAllowed > 0) say('CI=true: what was skipped counts as failed')
   const failed = add(outcomes, (o) => o.failed) + notAllowed

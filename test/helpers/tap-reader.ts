@@ -5,12 +5,15 @@ export interface Tally {
   readonly failed: number
   /** One per skipped or to-do test: `reason` or, without one, the name. */
   readonly skips: readonly string[]
+  /** Lines that a test wants said at the end: comments that begin with `note: `. */
+  readonly notes: readonly string[]
   /** Each failed assertion with its place and diagnostics, several lines. */
   readonly failures: readonly string[]
 }
 
 const POINT = /^( *)(not )?ok \d+(?: - (.*?))?(?: # (SKIP|TODO)\b ?(.*?))?(?: # time=([\d.]+)ms)?(?: \{)?$/i
 const SUBTEST = /^( *)# Subtest: (.*)$/
+const NOTE = /^ *# note: (.*)$/
 const SUMMARY = /^# \{ (.*) \}$/
 const MAX_DIAGNOSTIC_LINES = 25
 const MAX_FAILURES = 40
@@ -20,6 +23,7 @@ export class TapReader {
   readonly #fileEnded: (file: string, ok: boolean, took: string) => void
   #summary: Map<string, number> | undefined
   readonly #skips: string[] = []
+  readonly #notes = new Set<string>()
   readonly #failures: string[][] = []
   /** Names of the open subtests by depth. */
   readonly #open: string[] = []
@@ -41,6 +45,8 @@ export class TapReader {
       )
       return
     }
+    const note = NOTE.exec(line)?.[1]
+    if (note !== undefined) this.#notes.add(note)
     const subtest = SUBTEST.exec(line)
     if (subtest) this.#open[depthOf(subtest[1])] = subtest[2] ?? ''
     const point = POINT.exec(line)
@@ -80,7 +86,7 @@ export class TapReader {
       failed++
       failures.push('no test ran')
     }
-    return { passed: count('pass'), failed, skips: this.#skips, failures }
+    return { passed: count('pass'), failed, skips: this.#skips, notes: [...this.#notes], failures }
   }
 }
 
