@@ -27,6 +27,9 @@ const FLAGS = [
   '--bytecode',
   '--format=cjs',
   '--target=bun',
+  // A process of 15 ms gains nothing by compiled code: ADD takes 18 ms of CPU with it and 25 without. A loop that
+  // runs for a second is still compiled.
+  '--compile-jit-policy=1000',
   // The runtime's working directory is anybody's.
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',

@@ -2,6 +2,7 @@
  * `npm run build`: bundles the sources and packs dist/flatnet, one executable that needs no Node and no files beside it,
  * and dist/flatnet-cni, the plugin role alone on Bun.
  */
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
@@ -9,7 +10,7 @@ import { parseArgs } from 'node:util'
 import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { bunExecutable, compileWithBun } from './build-bun.ts'
-import { CLI_ASSET } from './cli-packed.ts'
+import { CACHE_SUFFIX, CLI_ASSET, PLUGIN_ASSET } from './packed.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const WORK = join(ROOT, '.build')
@@ -28,12 +29,14 @@ const embedText: Plugin = {
   },
 }
 
-/** In the main bundle, cli.ts becomes the loader of the second bundle: the CNI path carries only its own code. */
-const cliAsAsset: Plugin = {
-  name: 'cli-as-asset',
+/** In the main bundle, the command line and the verbs become the loaders of their own bundles: VERSION carries neither. */
+const packedParts: Plugin = {
+  name: 'packed-parts',
   setup(pluginBuild) {
-    pluginBuild.onResolve({ filter: /^\.\/cli\.ts$/ }, ({ importer }) =>
-      importer.endsWith('/bin/flatnet.ts') ? { path: join(ROOT, 'bin/cli-packed.ts') } : undefined,
+    const loader = join(ROOT, 'bin/packed.ts')
+    const places = [join(ROOT, 'bin/flatnet.ts'), join(ROOT, 'plugin/skel.ts')]
+    pluginBuild.onResolve({ filter: /^\.\/(cli|run)\.ts$/ }, ({ importer }) =>
+      places.includes(importer) ? { path: loader } : undefined,
     )
   },
 }
@@ -82,12 +85,35 @@ async function bundle(
   )
 }
 
-/** Packs a CommonJS file with the Node that came by npm; nothing is downloaded. */
-async function pack(entry: string, output: string, assets: Record<string, string>): Promise<void> {
+/** The Node that came by npm; nothing is downloaded. */
+function nodeToPack(): string {
   const arch = process.arch
   if (arch !== 'x64' && arch !== 'arm64') throw new Error(`no Node to pack for ${arch}: only x64 and arm64`)
+  return join(dirname(createRequire(import.meta.url).resolve(`node-linux-${arch}/package.json`)), 'bin/node')
+}
+
+/** @returns the assets that `bundle` becomes: its text and its code cache */
+async function compiledAssets(bundle: string, key: string): Promise<Record<string, string>> {
+  const [source, cache] = [join(WORK, key), join(WORK, key + CACHE_SUFFIX)]
+  await step(
+    `code cache of ${bundle}`,
+    async () => {
+      const args = [
+        '--disable-warning=ExperimentalWarning',
+        join(ROOT, 'bin/code-cache.ts'),
+        bundle,
+        source,
+        cache,
+      ]
+      execFileSync(nodeToPack(), args, { cwd: ROOT, env: {} })
+    },
+    () => statSync(cache).size,
+  )
+  return { [key]: source, [key + CACHE_SUFFIX]: cache }
+}
+
+async function pack(entry: string, output: string, assets: Record<string, string>): Promise<void> {
   const require = createRequire(import.meta.url)
-  const nodePath = join(dirname(require.resolve(`node-linux-${arch}/package.json`)), 'bin/node')
   // pkg reports each of its steps with console.log; ours are enough.
   require('@yao-pkg/pkg/lib-es5/log.js').log.info = () => {}
   const seaConfig = {
@@ -102,8 +128,8 @@ async function pack(entry: string, output: string, assets: Record<string, string
   }
   await seaPacker.default(entry, {
     seaConfig,
-    nodePath,
-    targets: [{ platform: 'linux', arch, nodeRange: 'node26', output }],
+    nodePath: nodeToPack(),
+    targets: [{ platform: 'linux', arch: process.arch, nodeRange: 'node26', output }],
   })
 }
 
@@ -125,9 +151,16 @@ async function main(): Promise<void> {
   const out = resolve(values.out)
   mkdirSync(dirname(out), { recursive: true })
   mkdirSync(WORK, { recursive: true })
-  await bundle(forNode, 'bin/flatnet.ts', '.build/flatnet.cjs', [embedText, cliAsAsset])
-  await bundle(forNode, 'bin/cli.ts', '.build/cli.cjs', [embedText])
-  const assets = { [CLI_ASSET]: join(WORK, 'cli.cjs') }
+  await bundle(forNode, 'bin/flatnet.ts', '.build/flatnet.cjs', [embedText, packedParts])
+  // Without its comments it is ASCII.
+  await bundle({ ...forNode, minifyWhitespace: true, keepNames: false }, 'plugin/run.ts', '.build/run.cjs', [
+    embedText,
+  ])
+  await bundle(forNode, 'bin/cli.ts', '.build/cli-asset.cjs', [embedText])
+  const assets = {
+    [CLI_ASSET]: join(WORK, 'cli-asset.cjs'),
+    ...(await compiledAssets('.build/run.cjs', PLUGIN_ASSET)),
+  }
   await replaced('packed', out, (fresh) => pack(join(WORK, 'flatnet.cjs'), fresh, assets))
   if (values.cni) await buildCni(`${out}-cni`)
 }

@@ -5,7 +5,7 @@ async function run(): Promise<number> {
     const { main } = await import('../plugin/skel.ts')
     return main(process)
   }
-  // In the packed executable bin/build.ts puts cli-packed.ts in the place of cli.ts.
+  // In the packed executable bin/build.ts puts packed.ts in the place of cli.ts.
   const { cli } = await import('./cli.ts')
   // `flatnet ps | head`: who reads has seen enough.
   process.stdout.on('error', (err: NodeJS.ErrnoException) => {

@@ -1,6 +1,5 @@
 /** The program nft: used once per host, to load the ruleset; elements go by netlink. */
 
-import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { FlatnetError } from '../core/errors.ts'
 
@@ -20,6 +19,8 @@ export function nftLoad(text: string): void {
   if (path === undefined) {
     throw new FlatnetError('ERR_FLATNET_NFTABLES', 'the program nft is missing; install the package nftables')
   }
+  // Loaded here, once per boot, and not with every container: 2.3 ms on Node.
+  const { spawnSync } = process.getBuiltinModule('node:child_process')
   const done = spawnSync(path, ['-f', '-'], { input: text, encoding: 'utf8', timeout: TIMEOUT_MS })
   if (done.status === 0) return
   throw new FlatnetError('ERR_FLATNET_NFTABLES', 'nft refused the ruleset', {

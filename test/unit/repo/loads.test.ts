@@ -4,8 +4,8 @@ import { build } from 'esbuild'
 import t from 'tap'
 import { inRepo } from '../../helpers/sources.ts'
 
-/** node:child_process: `nft -f`, once per boot. Everything that starts slowly (http, crypto, url, util) stays out. */
-const BUILT_IN = ['node:child_process', 'node:ffi', 'node:fs', 'node:path']
+/** Everything that starts slowly (child_process, http, crypto, url, util) stays out; kernel/nft.ts gets what it needs when it runs. */
+const BUILT_IN = ['node:ffi', 'node:fs', 'node:path']
 /** lowdb's core is 3 KB without imports of its own; its file adapters (lowdb/node) are not loaded. */
 const PACKAGES = ['lowdb']
 
@@ -61,6 +61,7 @@ t.test('VERSION, which Podman asks at every start, loads what it answers with an
     'core/trace.ts',
     'plugin/env.ts',
     'plugin/skel.ts',
+    'plugin/stdio.ts',
     'plugin/versions.ts',
   ])
 })

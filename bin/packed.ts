@@ -1,0 +1,40 @@
+/** The bundles that lie as assets in the packed executable; they take the place of what bin/build.ts made them of. */
+import { getAsset, getRawAsset } from 'node:sea'
+import { Script } from 'node:vm'
+
+/** Keys of the assets of the executable; bin/build.ts writes them. */
+export const CLI_ASSET = 'cli.cjs'
+export const PLUGIN_ASSET = 'plugin.cjs'
+/** Behind the name of a bundle: the asset with V8's compiled form of all its functions. */
+export const CACHE_SUFFIX = '.cache'
+
+type Factory = (exports: object, require: (id: string) => unknown, module: { exports: object }) => void
+
+/** What makes a function of a bundle; the code cache is made of the same text. */
+export const wrapped = (bundle: string): string => `(function (exports, require, module) {${bundle}\n})`
+
+/** An asset's exports. @param compiled the code cache; V8 compiles the source when it is of another V8 */
+function load(name: string, source: string, compiled?: Buffer): object {
+  const script = new Script(source, { filename: name, ...(compiled && { cachedData: compiled }) })
+  const factory: Factory = script.runInThisContext()
+  const module = { exports: {} }
+  // Bundles import built-in modules and nothing else.
+  factory(module.exports, process.getBuiltinModule, module)
+  return module.exports
+}
+
+type Run = typeof import('../plugin/run.ts')
+type Cli = typeof import('./cli.ts')
+
+/** In the place of plugin/run.ts. */
+export function runVerb(...args: Parameters<Run['runVerb']>): ReturnType<Run['runVerb']> {
+  // The build checks that it is ASCII: one byte is one character, and V8 need not decode.
+  const source = Buffer.from(getRawAsset(PLUGIN_ASSET)).toString('latin1')
+  const compiled = Buffer.from(getRawAsset(PLUGIN_ASSET + CACHE_SUFFIX))
+  return (load(PLUGIN_ASSET, source, compiled) as Run).runVerb(...args)
+}
+
+/** In the place of cli.ts. A CNI verb never gets here, so it does not pay for yargs, pino and node:http. */
+export function cli(...args: Parameters<Cli['cli']>): ReturnType<Cli['cli']> {
+  return (load(CLI_ASSET, wrapped(getAsset(CLI_ASSET, 'utf8'))) as Cli).cli(...args)
+}
