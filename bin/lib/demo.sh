@@ -26,6 +26,7 @@ choose_podman() {
   containers=$(podman ps -aq 2>/dev/null | wc -l)
   if [ "$containers" -eq 0 ]; then
     say "This Podman uses ${backend:-netavark} and has no containers: it is set to CNI (bin/up --down sets it back)."
+    # shellcheck disable=SC2034 # bin/up reads it
     INSTALL_FLAGS=(--configure-podman)
     return 0
   fi
@@ -102,14 +103,16 @@ lan_addresses() {
 }
 
 show() {
-  local address addresses
-  addresses=$(lan_addresses)
+  local address
+  local -a addresses
+  mapfile -t addresses < <(lan_addresses)
+  [ ${#addresses[@]} -gt 0 ] || addresses=(127.0.0.1)
   printf '\nThe page of the container, through the gateway:\n  %s\n' "$(fetch "http://127.0.0.1:$PORT/~$DEMO/" | head -n 1)"
   printf '\nOpen next, in a browser on this machine or on the LAN:\n'
-  for address in ${addresses:-127.0.0.1}; do
+  for address in "${addresses[@]}"; do
     printf '  http://%s:%s/~%s/\n' "$address" "$PORT" "$DEMO"
   done
-  printf '  http://%s:%s/   (all that runs)\n' "$(printf '%s\n' ${addresses:-127.0.0.1} | head -n 1)" "$PORT"
+  printf '  http://%s:%s/   (all that runs)\n' "${addresses[0]}" "$PORT"
   printf '\nStart your own:  %s run -d --name web --network flatnet %s IMAGE\n' "${PODMAN[*]}" "${RUN_FLAGS[*]}"
   printf 'See what runs:   flatnet ps        What is wrong: flatnet doctor\n'
   printf 'Take it away:    bin/up --down\n'

@@ -18,7 +18,7 @@ missing_packages() {
 need_packages() {
   local why=$1 missing
   shift
-  command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+  { command -v dpkg-query && command -v apt-get; } >/dev/null ||
     die 'this is no Debian system: apt-get is not here.' "Install the counterparts of: $*"
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
@@ -32,7 +32,7 @@ need_packages() {
 }
 
 need_node() {
-  command -v npm >/dev/null && command -v node >/dev/null ||
+  { command -v npm && command -v node; } >/dev/null ||
     die 'Node and npm are not here.' 'Install Node 20 or newer with npm, then run this again.'
   local major
   major=$(node -p 'process.versions.node.split(".")[0]')
