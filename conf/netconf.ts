@@ -53,6 +53,8 @@ export const DEFAULT_ENDPOINT = 'unix:///run/flatnet/gateway.sock'
 
 const IPAM_KEYS = ['type', 'hostId', 'supernet', 'hostPrefix', 'firstOffset', 'routes', 'dataDir']
 const ROUTE_KEYS = ['dst', 'gw', 'mtu', 'advmss', 'priority', 'table', 'scope']
+/** mkdir answers ENOENT in /proc, which node:fs takes for a missing parent: a recursive one never ends there. */
+const NO_DISK = /^[/.]*\/(proc|sys)(\/|$)|\/\.\.(\/|$)/
 /** sun_path holds 108 bytes with its NUL (unix(7)). */
 const MAX_SOCKET_PATH = 107
 
@@ -205,8 +207,9 @@ function readRegistrar(top: Reader): NetConf['registrar'] {
 
 function absolute(reader: Reader): string {
   const path = reader.string('dataDir', DEFAULT_DATA_DIR)
-  if (path.startsWith('/') && !path.includes('\0')) return path.replace(/(?<=.)\/+$/, '')
-  reader.problem('dataDir', 'must be an absolute path')
+  if (path.startsWith('/') && !path.includes('\0') && !NO_DISK.test(path))
+    return path.replace(/(?<=.)\/+$/, '')
+  reader.problem('dataDir', 'must be an absolute path without .., and not below /proc or /sys')
   return DEFAULT_DATA_DIR
 }
 
