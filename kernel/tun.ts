@@ -148,7 +148,8 @@ function attach(fd: number, ifname: string): void {
   try {
     setInterface(fd, ifname)
   } catch (err) {
-    if (!(err instanceof SyscallError) || err.errno !== EINVAL || !deleteTun(ifname)) throw explained(err, ifname)
+    if (!(err instanceof SyscallError) || err.errno !== EINVAL || !deleteTun(ifname))
+      throw explained(err, ifname)
     setInterface(fd, ifname)
   }
 }

@@ -6,7 +6,7 @@
 import { contains, type Ipv4, type Prefix4 } from '../../core/addr.ts'
 import { VIRTIO_HEADER } from './frame.ts'
 
-/** Why a packet is refused; `ok` is 0. Numbers, since one is made per packet; `verdictName` has the word for metrics. */
+/** Why a packet is refused; `ok` is 0. Numbers, since one is made per packet; `dropReason` has the word for metrics. */
 export const Verdict = {
   ok: 0,
   /** Too few bytes for a virtio and an IP header, or for the header that these announce. */
@@ -36,10 +36,6 @@ export const Verdict = {
   foreignDestination: 14,
 } as const
 export type Verdict = (typeof Verdict)[keyof typeof Verdict]
-
-const NAMES = Object.keys(Verdict) as (keyof typeof Verdict)[]
-export const verdictName = (verdict: Verdict): keyof typeof Verdict => NAMES[verdict] ?? 'ok'
-export const VERDICTS = NAMES.length
 
 /** include/uapi/linux/virtio_net.h. Little-endian, since TUNSETVNETLE is set. */
 const FLAGS = 0

@@ -1,5 +1,5 @@
 /** Dropped packets, counted by reason. */
-import type { Verdict } from './check.ts'
+import { Verdict } from './check.ts'
 
 export type DropReason =
   | Exclude<keyof typeof Verdict, 'ok'>
@@ -17,6 +17,11 @@ export type DropReason =
   | 'frameHost'
   /** A frame of a type that nobody here knows. */
   | 'frameType'
+
+const NAMES = Object.keys(Verdict) as DropReason[]
+
+/** The word for a verdict that is not ok. */
+export const dropReason = (verdict: Verdict): DropReason => NAMES[verdict] ?? 'version'
 
 export class Drops {
   readonly #counts = new Map<DropReason, number>()

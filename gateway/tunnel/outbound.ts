@@ -1,7 +1,7 @@
 /** From the device to the peers: packets are read into a slab behind each other, judged, given a header and sent in runs. */
 import type { Ipv4, Prefix4 } from '../../core/addr.ts'
-import { checkOutgoing, destinationOf, Verdict, verdictName } from './check.ts'
-import type { DropReason, Drops } from './drops.ts'
+import { checkOutgoing, destinationOf, Verdict } from './check.ts'
+import { type Drops, dropReason } from './drops.ts'
 import { FRAME_HEADER, type FrameHead, FrameType, MAX_FRAME, MAX_PAYLOAD, writeFrameHead } from './frame.ts'
 import type { Sender } from './sender.ts'
 import type { Slab, SlabPool } from './slab.ts'
@@ -88,11 +88,8 @@ export class Outbound implements PacketSink {
   #accept(length: number): void {
     const start = this.#at + FRAME_HEADER
     const { bytes } = this.#slab
-    const verdict = checkOutgoing(bytes, start, start + length, this.#options.own)
-    if (verdict !== Verdict.ok) return this.#options.drops.add(verdictName(verdict) as DropReason)
-    const peer = this.#options.peerOf(destinationOf(bytes, start))
-    if (peer === undefined) return this.#options.drops.add('unknownHost')
-    if (peer.sender === undefined) return peer.drops.add('detached')
+    const peer = this.#judge(bytes, start, length)
+    if (peer === undefined) return
     if (peer !== this.#runTo) {
       this.#flush()
       this.#runTo = peer
@@ -102,6 +99,18 @@ export class Outbound implements PacketSink {
     this.#at = start + length
     this.#runPackets++
     if (this.#at - this.#runStart >= RUN_BYTES) this.#flush()
+  }
+
+  /** @returns whose packet it is; undefined when it is dropped, which has been counted */
+  #judge(bytes: Uint8Array, start: number, length: number): Destination | undefined {
+    const { own, drops, peerOf } = this.#options
+    const verdict = checkOutgoing(bytes, start, start + length, own)
+    const peer = verdict === Verdict.ok ? peerOf(destinationOf(bytes, start)) : undefined
+    if (peer?.sender !== undefined) return peer
+    if (verdict !== Verdict.ok) drops.add(dropReason(verdict))
+    else if (peer === undefined) drops.add('unknownHost')
+    else peer.drops.add('detached')
+    return undefined
   }
 
   #flush(): void {

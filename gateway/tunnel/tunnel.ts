@@ -1,7 +1,7 @@
 /** The gateway path: packets of the TUN device to the peers whose addresses they bear, and the peers' packets to the device. */
 import { contains, type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
-import { checkIncoming, Verdict, verdictName } from './check.ts'
-import { type DropReason, Drops } from './drops.ts'
+import { checkIncoming, Verdict } from './check.ts'
+import { type DropReason, Drops, dropReason } from './drops.ts'
 import { type FrameHead, FrameType } from './frame.ts'
 import { Outbound, type PacketSink } from './outbound.ts'
 import { type PeerStats, TunnelPeer } from './peer.ts'
@@ -108,20 +108,30 @@ export class Tunnel {
   }
 
   #frame(peer: TunnelPeer, head: FrameHead, bytes: Uint8Array, start: number, end: number): void {
-    if (head.type !== FrameType.DATA) {
-      if (this.#options.other === undefined) peer.drops.add('frameType')
-      else this.#options.other(peer.hostId, head, bytes.subarray(start, end))
-      return
-    }
+    if (head.type === FrameType.DATA) {
+      const reason = this.#deliver(peer, head, bytes, start, end)
+      if (reason !== undefined) peer.drops.add(reason)
+    } else if (this.#options.other === undefined) peer.drops.add('frameType')
+    else this.#options.other(peer.hostId, head, bytes.subarray(start, end))
+  }
+
+  /** @returns why the packet was dropped */
+  #deliver(
+    peer: TunnelPeer,
+    head: FrameHead,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): DropReason | undefined {
     // A relay carries the two hosts' own TLS connection, so that here too the other end is the source.
-    if (head.srcHost !== peer.hostId || head.dstHost !== this.#options.hostId)
-      return peer.drops.add('frameHost')
+    if (head.srcHost !== peer.hostId || head.dstHost !== this.#options.hostId) return 'frameHost'
     const verdict = checkIncoming(bytes, start, end, peer.slice, this.#own)
-    if (verdict !== Verdict.ok) return peer.drops.add(verdictName(verdict) as DropReason)
+    if (verdict !== Verdict.ok) return dropReason(verdict)
     const written = this.#options.device.write(bytes.subarray(start, end))
-    if (written < 0) return peer.drops.add(refusal(-written))
+    if (written < 0) return refusal(-written)
     peer.receivedPackets++
     peer.receivedBytes += end - start
+    return undefined
   }
 
   #sliceOf(hostId: number): Prefix4 {

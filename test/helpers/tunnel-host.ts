@@ -101,10 +101,14 @@ class TunnelHost {
 
   #up(kind: 'control' | 'data', hostId: number, socket: TLSSocket): void {
     socket.on('error', () => {})
-    if (kind === 'control') return this.#controlUp(hostId, socket)
+    if (kind === 'control') this.#controlUp(hostId, socket)
+    else this.#dataUp(hostId, socket)
+  }
+
+  #dataUp(hostId: number, socket: TLSSocket): void {
     this.#data.set(hostId, socket)
     this.#tunnel.attachPeer(hostId, socketPort(socket))
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       try {
         this.#tunnel.receive(hostId, chunk)
       } catch (error) {
@@ -145,29 +149,36 @@ class TunnelHost {
   async order(order: TunnelHostOrder): Promise<void> {
     switch (order.do) {
       case 'stats':
-        return print({
+        print({
           event: 'stats',
           ...this.#tunnel.stats(),
           rss: process.memoryUsage.rss(),
           cpu: process.cpuUsage(),
         })
+        break
       case 'quit':
-        return process.exit(0)
+        process.exit(0)
+        break
       case 'detach':
         this.#detached.add(order.hostId)
         this.#data.get(order.hostId)?.destroy()
-        return
+        break
       case 'attach':
         this.#detached.delete(order.hostId)
-        return this.#dialOne('data', order.hostId)
+        this.#dialOne('data', order.hostId)
+        break
       case 'pause':
-        return void this.#data.get(order.hostId)?.pause()
+        this.#data.get(order.hostId)?.pause()
+        break
       case 'resume':
-        return void this.#data.get(order.hostId)?.resume()
+        this.#data.get(order.hostId)?.resume()
+        break
       case 'raw':
-        return void this.#data.get(order.hostId)?.write(Buffer.from(order.hex, 'hex'))
+        this.#data.get(order.hostId)?.write(Buffer.from(order.hex, 'hex'))
+        break
       case 'control':
-        return print({ event: 'control', times: await this.#roundTrips(order.hostId, order.count) })
+        print({ event: 'control', times: await this.#roundTrips(order.hostId, order.count) })
+        break
     }
   }
 }

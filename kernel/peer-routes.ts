@@ -1,0 +1,118 @@
+/**
+ * The routes of the gateway path: one to each remote host's slice over the TUN device, with the metric that a direct path
+ * undercuts, and one below them all that answers for hosts that do not exist. Other routes are never touched.
+ */
+import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
+import type { Request } from 'netlink-ts/message.ts'
+import { AF_INET } from 'netlink-ts/route/addr.ts'
+import {
+  type Route,
+  RT_TABLE_MAIN,
+  routeAddRequest,
+  routeDelRequest,
+  routeList,
+} from 'netlink-ts/route/route.ts'
+import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { type Ipv4, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../core/addr.ts'
+
+/** DESIGN 10: P2P has 100. */
+export const GATEWAY_METRIC = 200
+/** The worst there is, so that a route of anybody to the same prefix goes first. */
+const GUARD_METRIC = 0xffff_ffff
+/** Ours, so that nobody's route is taken for it: a number that /etc/iproute2/rt_protos leaves free. */
+const RTPROT_FLATNET = 0xf7
+
+export interface PeerRoute {
+  readonly slice: Prefix4
+  /** Preferred source of this host's own packets: its bridge address. */
+  readonly src: Ipv4
+  /** Of the path; that of the device when absent. */
+  readonly mtu?: number | undefined
+}
+
+const prefixOf = ({ base, prefixLen }: Prefix4) => ({ address: ipv4Bytes(base), prefixLen })
+
+const options = (ifindex: number, { slice, src, mtu }: PeerRoute) => ({
+  family: AF_INET,
+  dst: prefixOf(slice),
+  oif: ifindex,
+  src: ipv4Bytes(src),
+  metric: GATEWAY_METRIC,
+  protocol: RTPROT_FLATNET,
+  mtu,
+})
+
+/** The routes over the device that this file made. */
+export function peerRouteList(route: NetlinkSocket, ifindex: number): PeerRoute[] {
+  return ours(route, ifindex).flatMap(({ dst, src, mtu }) =>
+    dst === undefined || src === undefined
+      ? []
+      : [
+          {
+            slice: { base: ipv4FromBytes(dst.address), prefixLen: dst.prefixLen },
+            src: ipv4FromBytes(src),
+            mtu,
+          },
+        ],
+  )
+}
+
+const ours = (route: NetlinkSocket, ifindex: number): Route[] =>
+  routeList(route, { family: AF_INET, table: RT_TABLE_MAIN, oif: ifindex }).filter(
+    (r) => r.protocol === RTPROT_FLATNET && r.metric === GATEWAY_METRIC,
+  )
+
+/**
+ * Makes the routes over the device exactly these: adds, changes and deletes. Idempotent.
+ * @throws {NetlinkError} ENETDOWN: the device is down; EINVAL: `src` is no address of this host;
+ *   EEXIST: somebody else has a route to the slice with metric 200
+ */
+export function peerRoutesEnsure(route: NetlinkSocket, ifindex: number, wanted: readonly PeerRoute[]): void {
+  const have = peerRouteList(route, ifindex)
+  const gone = have.filter((h) => !wanted.some((w) => isSameSlice(h, w)))
+  const todo = wanted.filter(
+    (w) => !have.some((h) => isSameSlice(h, w) && h.src === w.src && h.mtu === w.mtu),
+  )
+  // A changed one is deleted first: replacing would take anybody's route of that slice and metric.
+  const changed = todo.filter((w) => have.some((h) => isSameSlice(h, w)))
+  send(
+    route,
+    [...gone, ...changed].map((r) => routeDelRequest(options(ifindex, r))),
+    Errno.ESRCH,
+  )
+  send(
+    route,
+    todo.map((r) => routeAddRequest(options(ifindex, r))),
+    undefined,
+  )
+}
+
+const isSameSlice = (a: PeerRoute, b: PeerRoute): boolean =>
+  a.slice.base === b.slice.base && a.slice.prefixLen === b.slice.prefixLen
+
+/**
+ * Answers "unreachable" for addresses of the supernet that no other route knows. Without it they would follow the default
+ * route and leave this host, unmasked, for a network where somebody may have them. Idempotent.
+ */
+export function supernetGuardEnsure(route: NetlinkSocket, supernet: Prefix4): void {
+  send(route, [routeAddRequest(guard(supernet))], Errno.EEXIST)
+}
+
+/** Idempotent. */
+export function supernetGuardDel(route: NetlinkSocket, supernet: Prefix4): void {
+  send(route, [routeDelRequest(guard(supernet))], Errno.ESRCH)
+}
+
+const guard = (supernet: Prefix4) => ({
+  family: AF_INET,
+  dst: prefixOf(supernet),
+  type: 'unreachable' as const,
+  metric: GUARD_METRIC,
+  protocol: RTPROT_FLATNET,
+})
+
+/** All are tried; then the first refusal is thrown that is not `tolerated`. */
+function send(route: NetlinkSocket, requests: readonly Request[], tolerated: number | undefined): void {
+  for (const outcome of route.executeAll(requests))
+    if (outcome instanceof NetlinkError && outcome.errno !== tolerated) throw outcome
+}
