@@ -56,7 +56,9 @@ need_npm_packages() {
 # The sources that go into the executable; tests do not.
 SOURCES='bin plugin ipam registrar gateway netlink-ts kernel core conf package.json package-lock.json'
 
+# FLATNET_KEEP_BUILD=1: what is in dist/ is used as it is.
 need_executable() {
+  [ "${FLATNET_KEEP_BUILD:-}" = 1 ] && [ -x dist/flatnet ] && return 0
   # shellcheck disable=SC2086 # a list of folders
   if [ -x dist/flatnet ] && [ -z "$(find $SOURCES -newer dist/flatnet -type f ! -path 'bin/lib/*' ! -name test ! -name up -print -quit)" ]; then
     note 'dist/flatnet is up to date'

@@ -2,10 +2,16 @@
 import { createSocket } from 'node:dgram'
 import { createServer, request } from 'node:http'
 
-/** `http <url> [headers as JSON]`: prints `{status, headers, body}`; an error in the place of status when nobody answers. */
-function http(url = '', headers = '{}'): void {
+/** `http <url> [headers as JSON] [timeout in ms]`: prints `{status, headers, body}`; an error in the place of status when nobody answers. */
+function http(url = '', headers = '{}', timeoutMs = '10000'): void {
   const { hostname, port, pathname, search } = new URL(url)
-  const options = { hostname, port, path: pathname + search, headers: JSON.parse(headers), timeout: 10_000 }
+  const options = {
+    hostname,
+    port,
+    path: pathname + search,
+    headers: JSON.parse(headers),
+    timeout: Number(timeoutMs),
+  }
   const sent = request(options, (answer) => {
     let body = ''
     answer.setEncoding('utf8')
@@ -14,7 +20,7 @@ function http(url = '', headers = '{}'): void {
     })
     answer.on('end', () => print({ status: answer.statusCode, headers: answer.headers, body }))
   })
-  sent.on('timeout', () => sent.destroy(new Error('no answer within 10 s')))
+  sent.on('timeout', () => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)))
   sent.on('error', (error) => print({ status: 0, error: error.message, body: '' }))
   sent.end()
 }

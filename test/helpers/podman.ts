@@ -68,11 +68,16 @@ export interface Place {
   run(argv: readonly string[]): Promise<Ran>
 }
 
-/** One GET from there. */
-export async function get(from: Place, url: string, headers: Json = {}): Promise<Answer> {
-  const { stdout, stderr } = await from.run(inside('http', url, JSON.stringify(headers)))
+/** One GET from there. Give a short timeout where no answer is expected. */
+export async function get(from: Place, url: string, headers: Json = {}, timeoutMs = 10_000): Promise<Answer> {
+  const { stdout, stderr } = await from.run(inside('http', url, JSON.stringify(headers), String(timeoutMs)))
   if (stdout === '') throw new Error(`GET ${url}: ${stderr}`)
   return JSON.parse(stdout)
+}
+
+/** Whether nobody answers there with success; a refusal and silence for a second are both a no. */
+export async function unanswered(from: Place, url: string): Promise<boolean> {
+  return (await get(from, url, {}, 1_000)).status !== 200
 }
 
 /** The answer of a `udp-echo`, '' when there is none. */
@@ -258,7 +263,11 @@ export class PodmanHost {
   async removeAll(): Promise<string[]> {
     await this.pod('pod', 'rm', '-f', '-a', '-t', '0')
     await this.pod('rm', '-f', '-a', '-t', '0')
-    // conmon ends by itself, a moment after Podman has what it wants.
+    return this.gone()
+  }
+
+  /** As `remains`, when no container is left. conmon ends by itself, a moment after Podman has what it wants. */
+  async gone(): Promise<string[]> {
     const quiet = async () => !(await this.m.exec('ps', '-eo', 'comm=')).split('\n').includes('conmon')
     await waitFor('conmon ends', 10_000, quiet).catch(() => {}) // if not, `remains` names it
     return this.remains()

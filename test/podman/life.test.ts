@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { executables } from '../helpers/executable.ts'
-import { get, podmanHost, podmanMissing } from '../helpers/podman.ts'
+import { get, podmanHost, podmanMissing, unanswered } from '../helpers/podman.ts'
 import { waitFor } from '../helpers/wait.ts'
 
 for (const executable of executables()) {
@@ -25,7 +25,7 @@ for (const executable of executables()) {
 
     t.test('stop leaves nothing, start brings it back', async (t) => {
       await host.pod('stop', '-t', '0', 'web')
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.gone(), [])
       await host.pod('start', 'web')
       t.ok(await answers('web'))
     })
@@ -46,6 +46,21 @@ for (const executable of executables()) {
       await host.pod('rm', '-f', '-t', '0', 'web')
     })
 
+    t.test('--restart always: killed, it comes back by itself', async (t) => {
+      await host.web('always', '--restart', 'always', '-p', '8080:80')
+      const before = (await host.inspect('always')).State.Pid
+      await host.m.exec('kill', '-9', String(before))
+      await waitFor('Podman starts it again', 10_000, async () => {
+        const { State: state } = await host.inspect('always')
+        return state.Running && state.Pid !== before && state.Pid !== 0
+      })
+      await waitFor('it answers', 10_000, () => answers('always'))
+      t.equal((await get(host.m, 'http://127.0.0.1:8080/')).status, 200)
+      t.equal(host.leases().length, 1)
+      await host.pod('rm', '-f', '-t', '0', 'always')
+      t.strictSame(await host.gone(), [])
+    })
+
     t.test('network connect and disconnect', async (t) => {
       await host.web('web')
       await host.pod('network', 'connect', 'second', 'web')
@@ -62,7 +77,7 @@ for (const executable of executables()) {
       t.not(again?.IPAddress, first?.IPAddress, 'the address just released is not handed out again')
       t.not(again?.MacAddress, first?.MacAddress)
       await host.pod('rm', '-f', '-t', '0', 'web')
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.gone(), [])
     })
 
     t.test('network reload: same address, same MAC, ports restored', async (t) => {
@@ -71,7 +86,7 @@ for (const executable of executables()) {
       const look = async (name: string) => (await host.inspect(name)).NetworkSettings.Networks['flatnet']
       const before = [await look('web'), await look('fixed')]
       await host.m.exec('nft', 'flush', 'ruleset')
-      t.not((await get(host.m, 'http://127.0.0.1:8080/')).status, 200, 'somebody flushed the firewall')
+      t.ok(await unanswered(host.m, 'http://127.0.0.1:8080/'), 'somebody flushed the firewall')
       await host.pod('network', 'reload', '--all')
       const after = [await look('web'), await look('fixed')]
       for (const [i, network] of before.entries()) {
@@ -81,7 +96,7 @@ for (const executable of executables()) {
       t.equal((await get(host.m, 'http://127.0.0.1:8080/')).status, 200)
       t.ok(await answers('fixed'))
       await host.pod('rm', '-f', '-t', '0', 'web', 'fixed')
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.gone(), [])
     })
 
     t.test('network prune deletes the conflist of an unused network', async (t) => {

@@ -1,7 +1,7 @@
 /** Published ports, tcp and udp: from the host, the LAN, another container and the container itself, and gone with it. */
 import t from 'tap'
 import { executables } from '../helpers/executable.ts'
-import { askUdp, get, podmanHost, podmanMissing } from '../helpers/podman.ts'
+import { askUdp, get, podmanHost, podmanMissing, unanswered } from '../helpers/podman.ts'
 
 for (const executable of executables()) {
   t.test(executable.name, { skip: podmanMissing() }, async (t) => {
@@ -58,27 +58,19 @@ for (const executable of executables()) {
 
     t.test('on the loopback only', async (t) => {
       t.equal(await status(host.m, 'http://127.0.0.1:8081/'), 200)
-      t.not(await status(lan, `http://${lan.machineIp}:8081/`), 200, 'the LAN stays out')
-      t.not(await status(client, 'http://10.100.1.1:8081/'), 200, 'containers too')
+      t.ok(await unanswered(lan, `http://${lan.machineIp}:8081/`), 'the LAN stays out')
+      t.ok(await unanswered(client, 'http://10.100.1.1:8081/'), 'containers too')
     })
 
     t.test('on one address only', async (t) => {
       t.equal(await status(lan, `http://${lan.machineIp}:8082/`), 200)
-      t.not(await status(lan2, `http://${lan2.machineIp}:8082/`), 200, 'not on the other')
-      t.not(await status(host.m, 'http://127.0.0.1:8082/'), 200, 'nor on the loopback')
+      t.ok(await unanswered(lan2, `http://${lan2.machineIp}:8082/`), 'not on the other')
+      t.ok(await unanswered(host.m, 'http://127.0.0.1:8082/'), 'nor on the loopback')
     })
 
     t.test('a range, each port to its own', async (t) => {
       t.equal((await get(lan, `http://${lan.machineIp}:8090/`)).body, 'flatnet test page\n')
       t.match((await get(lan, `http://${lan.machineIp}:8092/x`)).body, '"url":"/x"')
-    })
-
-    t.test('containers cannot speak as the loopback, nor to it', async (t) => {
-      await host.m.sh('ip -n lan route add 127.0.0.2/32 via 198.51.100.1 2>/dev/null || true')
-      const script =
-        'ip addr add 127.0.0.9/8 dev eth0 2>/dev/null; ip route add 127.0.0.77/32 via 10.100.1.1 2>/dev/null; true'
-      await client.run(['sh', '-c', script])
-      t.not(await status(client, 'http://127.0.0.77:8081/'), 200)
     })
 
     t.test('a port of a live container cannot be had twice', async (t) => {
@@ -100,7 +92,7 @@ for (const executable of executables()) {
       t.match(await askUdp(lan, lan.machineIp, 8053, 5353), /^server /)
       await host.pod('rm', '-f', '-t', '0', 'server')
       t.equal(await askUdp(lan, lan.machineIp, 8053, 5353), '', 'nobody there')
-      t.not(await status(lan, `http://${lan.machineIp}:8080/`), 200)
+      t.ok(await unanswered(lan, `http://${lan.machineIp}:8080/`))
       await host.web('heir', '-p', '8053:53/udp', '-p', '8080:80')
       await host.serveIn('heir', 'udp-echo', '53', 'heir')
       t.match(await askUdp(lan, lan.machineIp, 8053, 5353), /^heir /, 'from the same source port (conntrack)')

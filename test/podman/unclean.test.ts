@@ -2,6 +2,7 @@
 import t from 'tap'
 import { cliExecutable, executables } from '../helpers/executable.ts'
 import { get, type PodmanHost, podmanHost, podmanMissing } from '../helpers/podman.ts'
+import { waitFor } from '../helpers/wait.ts'
 
 /** As after a crash of conmon: neither it nor the container ends in a way that runs the cleanup. */
 async function killWithoutCleanup(host: PodmanHost, container: string): Promise<void> {
@@ -94,6 +95,14 @@ for (const executable of executables()) {
       )
       t.equal(next.rc, 0, next.stderr)
       t.equal((await get(host.m, `http://${stale}/`)).status, 200)
+    })
+    t.test('the gateway shows what lives, not what the leases of the last boot say', async (t) => {
+      await host.startGateway({ ingress: { listen: '127.0.0.1:8099' } })
+      await waitFor('the gateway knows what runs', 3_000, async () => {
+        const names = (await host.assignments()).map(({ name }) => name ?? '')
+        return names.sort().join() === 'a,b,fixed,next'
+      })
+      t.pass('known')
     })
     t.test('flatnet gc gives back what is stale and nothing else', async (t) => {
       await host.m.reboot()

@@ -3,11 +3,15 @@ import { join } from 'node:path'
 import t from 'tap'
 import { ROOT } from '../helpers/executable.ts'
 import { imageTar } from '../helpers/image.ts'
+import { inside } from '../helpers/inside.ts'
 import { machine } from '../helpers/machine.ts'
 import { get, podmanMissing } from '../helpers/podman.ts'
 import { remains } from '../helpers/remains.ts'
+import { waitFor } from '../helpers/wait.ts'
 
 const UP = join(ROOT, 'bin/up')
+// What the other suites test is what this one installs, also while somebody edits the sources.
+process.env['FLATNET_KEEP_BUILD'] = '1'
 const options = { skip: podmanMissing(), timeout: 300_000 }
 
 t.test('a Podman without containers', options, async (t) => {
@@ -61,10 +65,35 @@ t.test('a Podman without containers', options, async (t) => {
       t.equal(await m.exec('podman', 'images', '-q'), '')
     }
   })
+  t.test(
+    'killed half-way, then up: nothing stands in its way; and another port where 8080 is taken',
+    async (t) => {
+      const taken = await m.start(inside('serve', '8080'))
+      await waitFor('8080 is taken', 10_000, () => taken.log().includes('listening'))
+      for (const seconds of ['1', '2', '3']) await m.run(['timeout', '-s', 'KILL', seconds, 'bash', UP])
+      const ran = await up()
+      t.equal(ran.rc, 0, ran.stdout + ran.stderr)
+      t.equal((await get(lan, `http://${lan.machineIp}:8081/~flatnet-demo/`)).status, 200)
+      await taken.kill('SIGKILL')
+      t.equal((await up('--down')).rc, 0)
+    },
+  )
   t.test('down, then up', async (t) => {
     t.equal((await up()).rc, 0)
     t.equal((await up('--down')).rc, 0)
   })
+})
+
+t.test('what bin/up does not do', options, async (t) => {
+  const m = await machine(t)
+  const unknown = await m.run(['bash', UP, '--sideways'])
+  t.equal(unknown.rc, 1)
+  t.match(unknown.stderr, '--sideways')
+  const someone = await m.run(['setpriv', '--reuid=65534', '--clear-groups', 'bash', UP])
+  t.equal(someone.rc, 1)
+  t.match(someone.stderr, /root/)
+  const nothing = await m.run(['bash', UP, '--down'])
+  t.equal(nothing.rc, 0, nothing.stderr)
 })
 
 t.test('a Podman that has containers on another backend is left alone', options, async (t) => {
