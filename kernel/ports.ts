@@ -19,6 +19,7 @@ import { type Ipv4, ipv4Bytes, parseIpv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
 import { parseAlias } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
+import { Netfilter } from './netfilter.ts'
 import { TABLE } from './rules.ts'
 
 /** IANA protocol numbers. */
@@ -100,9 +101,11 @@ export function publishPorts(
   mappings: readonly PortMapping[],
   ip: Ipv4,
   owner: string,
+  shared?: Netfilter,
 ): void {
   if (mappings.length === 0) return
-  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  using single = new Netfilter()
+  const { socket } = shared ?? single
   const containers = new Map<string, string | undefined>()
   const containerOf = (ifname: string): string | undefined => {
     if (!containers.has(ifname)) {
@@ -175,9 +178,10 @@ function change(
 }
 
 /** Takes an owner's elements away; those of others at the same places stay, and so does a missing table. */
-export function unpublishPorts(mappings: readonly PortMapping[], owner: string): void {
+export function unpublishPorts(mappings: readonly PortMapping[], owner: string, shared?: Netfilter): void {
   if (mappings.length === 0) return
-  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  using single = new Netfilter()
+  const { socket } = shared ?? single
   const slots = mappings.map(slotOf)
   const standing = present(socket, slots)
   const own = slots.filter((_, i) => standing[i] !== undefined && standing[i]?.comment === owner)

@@ -3,8 +3,9 @@
  * Its text is conf/flatnet.nft and comes as an argument.
  */
 
+import type { Request } from 'netlink-ts/message.ts'
 import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
-import { prefixElements } from 'netlink-ts/netfilter/keys.ts'
+import { port as portBytes, prefixElements } from 'netlink-ts/netfilter/keys.ts'
 import { NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
 import {
   type SetElement,
@@ -15,9 +16,10 @@ import {
 } from 'netlink-ts/netfilter/set.ts'
 import { tableGet } from 'netlink-ts/netfilter/table.ts'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { formatPrefix, ipv4Bytes, type Prefix4 } from '../core/addr.ts'
+import { contains, formatPrefix, ipv4Bytes, type Prefix4, parsePrefix4 } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { withFlock } from './flock.ts'
+import { Netfilter } from './netfilter.ts'
 import { nftLoad } from './nft.ts'
 
 export const TABLE = 'flatnet'
@@ -32,6 +34,8 @@ const IFNAMSIZ = 16
 export interface NetworkRules {
   readonly bridge: string
   readonly supernet: Prefix4
+  /** This host's part: what is masqueraded. */
+  readonly slice: Prefix4
   readonly masquerade: boolean
   /** Of the lock that one loader holds; below dataDir. */
   readonly lockPath: string
@@ -41,7 +45,7 @@ export interface NetworkRules {
 export type RulesState = 'ready' | 'partial' | 'absent'
 
 const mark = (rules: NetworkRules): string =>
-  `v${VERSION} ${formatPrefix(rules.supernet)} ${rules.masquerade ? 'masq' : 'plain'}`
+  `v${VERSION} ${formatPrefix(rules.supernet)} ${formatPrefix(rules.slice)} ${rules.masquerade ? 'masq' : 'plain'}`
 
 function bridgeKey(name: string): Uint8Array {
   const key = new Uint8Array(IFNAMSIZ)
@@ -67,8 +71,9 @@ function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
  * @returns what it found
  * @throws {FlatnetError} ERR_FLATNET_NFTABLES: no nft, or the kernel refuses
  */
-export function ensureRules(rules: NetworkRules, text: () => string): RulesState {
-  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+export function ensureRules(rules: NetworkRules, text: () => string, shared?: Netfilter): RulesState {
+  using single = new Netfilter()
+  const { socket } = shared ?? single
   const state = stateOf(socket, rules)
   if (state === 'ready') return state
   withFlock(rules.lockPath, {}, () => {
@@ -97,18 +102,44 @@ function elementsOf(socket: NetlinkSocket, set: string): SetElement[] {
   return setElemList(socket, NFPROTO_INET, TABLE, set)
 }
 
+/** What a mark says; undefined for one of another version. */
+function readMark(
+  text: string | undefined,
+): { supernet: Prefix4; slice: Prefix4; masquerade: boolean } | undefined {
+  const [version, supernet = '', slice = '', how] = (text ?? '').split(' ')
+  const parsed = { supernet: parsePrefix4(supernet), slice: parsePrefix4(slice), masquerade: how === 'masq' }
+  if (version !== `v${VERSION}` || parsed.supernet === undefined || parsed.slice === undefined)
+    return undefined
+  return { ...parsed, supernet: parsed.supernet, slice: parsed.slice }
+}
+
+/**
+ * Puts the network's mark in, and makes the two sets of prefixes what all marks together say: a configuration that was
+ * changed leaves nothing of the old one behind. One transaction.
+ */
 function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
   const key = bridgeKey(rules.bridge)
-  const prefix = prefixElements(ipv4Bytes(rules.supernet.base), rules.supernet.prefixLen)
-  const [old] = setElemGet(socket, NFPROTO_INET, TABLE, 'bridges', [key])
+  const bridges = elementsOf(socket, 'bridges')
+  const old = bridges.filter((element) => Buffer.compare(element.key, key) === 0)
+  const others = bridges
+    .filter((element) => !old.includes(element))
+    .map((element) => readMark(element.comment))
+  const all = [rules, ...others.filter((mark) => mark !== undefined)]
   try {
-    if (old !== undefined) {
-      // Another mark: the configuration changed. What it said before may be shared with another network, so it stays.
-      nftTransaction(socket, [setElemDelRequest(at('bridges', [old]))])
-    }
-    addElements(socket, 'supernets', prefix)
-    if (rules.masquerade) addElements(socket, 'masq', prefix)
-    addElements(socket, 'bridges', [{ key, comment: mark(rules) }])
+    nftTransaction(socket, [
+      ...(old.length > 0 ? [setElemDelRequest(at('bridges', old))] : []),
+      setElemAddRequest(at('bridges', [{ key, comment: mark(rules) }])),
+      ...replaceRequests(
+        socket,
+        'supernets',
+        all.map((n) => n.supernet),
+      ),
+      ...replaceRequests(
+        socket,
+        'masq',
+        all.filter((n) => n.masquerade).map((n) => n.slice),
+      ),
+    ])
   } catch (cause) {
     throw new FlatnetError(
       'ERR_FLATNET_NFTABLES',
@@ -116,6 +147,25 @@ function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
       { cause },
     )
   }
+}
+
+/** An interval set takes no prefix twice, and none inside another. */
+function replaceRequests(socket: NetlinkSocket, set: string, prefixes: readonly Prefix4[]): Request[] {
+  const widest = prefixes.filter(
+    (p, i) =>
+      !prefixes.some(
+        (q, j) =>
+          i !== j &&
+          contains(q, p.base) &&
+          (q.prefixLen < p.prefixLen || (q.prefixLen === p.prefixLen && j < i)),
+      ),
+  )
+  const old = elementsOf(socket, set)
+  const wanted = widest.flatMap((p) => prefixElements(ipv4Bytes(p.base), p.prefixLen))
+  return [
+    ...(old.length > 0 ? [setElemDelRequest(at(set, old))] : []),
+    ...(wanted.length > 0 ? [setElemAddRequest(at(set, wanted))] : []),
+  ]
 }
 
 const at = (set: string, elements: readonly SetElement[]) => ({
@@ -132,4 +182,15 @@ function addElements(socket: NetlinkSocket, set: string, elements: readonly SetE
   for (let i = 0; i < elements.length; i += CHUNK) {
     nftTransaction(socket, [setElemAddRequest(at(set, elements.slice(i, i + CHUNK)))])
   }
+}
+
+/**
+ * Keeps containers from a TCP port of this host: the gateway's own. Idempotent.
+ * @returns false when there is no table yet; the first container brings it
+ */
+export function refusePort(port: number): boolean {
+  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  if (setGet(socket, NFPROTO_INET, TABLE, 'refused_ports') === undefined) return false
+  addElements(socket, 'refused_ports', [{ key: portBytes(port) }])
+  return true
 }

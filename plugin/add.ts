@@ -14,6 +14,7 @@ import type { Lease } from '../ipam/lease.ts'
 import { confirmNetwork, ensureNetwork } from '../ipam/networks.ts'
 import type { Slice } from '../ipam/slice.ts'
 import type { Store } from '../ipam/store.ts'
+import { Netfilter } from '../kernel/netfilter.ts'
 import { publishPorts, unpublishPorts } from '../kernel/ports.ts'
 import { ensureRules } from '../kernel/rules.ts'
 import { announce } from '../registrar/assignments.ts'
@@ -161,9 +162,10 @@ function wire(
 ): Link {
   refuseExisting(container, plan.ifname, netnsPath(context))
   mark('plan')
+  using netfilter = new Netfilter()
   const bridge = ensureBridge(host, plan, undo)
   mark('bridge')
-  ensureRules(rulesOf(context), nftTemplate)
+  ensureRules(rulesOf(context), nftTemplate, netfilter)
   mark('rules')
   createVeth(host, netns.fd, bridge, plan, undo)
   mark('veth')
@@ -173,7 +175,7 @@ function wire(
   mark('bridge port')
   const ports = acquired.lease.ports ?? []
   undo.push('published ports', () => unpublishPorts(ports, plan.hostIfname))
-  publishPorts(host, ports, plan.ip, plan.hostIfname)
+  publishPorts(host, ports, plan.ip, plan.hostIfname, netfilter)
   return bridge
 }
 

@@ -2,17 +2,24 @@
 
 import type { NetConf } from '../conf/netconf.ts'
 import { formatPrefix } from '../core/addr.ts'
+import { FlatnetError } from '../core/errors.ts'
 import type { NetworkRecord } from '../ipam/networks.ts'
 import type { Slice } from '../ipam/slice.ts'
 import type { NetworkRules } from '../kernel/rules.ts'
 import type { Context } from './context.ts'
 
-export const rulesOf = ({ conf }: Context): NetworkRules => ({
-  bridge: conf.bridge,
-  supernet: conf.ipam.supernet,
-  masquerade: conf.ipMasq,
-  lockPath: `${conf.dataDir}/rules.lock`,
-})
+/** Only where a configuration is read strictly: without a slice there are no rules. */
+export function rulesOf({ conf, slice }: Context): NetworkRules {
+  if (slice === undefined)
+    throw new FlatnetError('ERR_FLATNET_INTERNAL', 'rules were asked for without a slice')
+  return {
+    bridge: conf.bridge,
+    supernet: slice.supernet,
+    slice: slice.prefix,
+    masquerade: conf.ipMasq,
+    lockPath: `${conf.dataDir}/rules.lock`,
+  }
+}
 
 export const recordOf = (conf: NetConf, slice: Slice): NetworkRecord => ({
   network: conf.name,

@@ -8,6 +8,7 @@ import { mark } from '../core/trace.ts'
 import { find, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import type { Store } from '../ipam/store.ts'
+import { Netfilter } from '../kernel/netfilter.ts'
 import { unpublishOwner, unpublishPorts } from '../kernel/ports.ts'
 
 const ENODEV = 19
@@ -15,6 +16,8 @@ const ENODEV = 19
 /** @returns what went wrong, in order; empty when nothing of the attachment is left */
 export function teardown(host: NetlinkSocket, store: Store, attachment: Attachment): Error[] {
   const errors: Error[] = []
+  // Open until the link is gone: see Netfilter.
+  using netfilter = new Netfilter()
   const step = <T>(what: string, run: () => T): T | undefined => {
     try {
       const result = run()
@@ -28,7 +31,7 @@ export function teardown(host: NetlinkSocket, store: Store, attachment: Attachme
   const lease = step('looking up the lease', () => find(store, attachment))
   const ifname = hostIfname(attachment)
   // Rules before the link: the other way round, packets for a published port would leave by the default route.
-  step('removing published ports', () => removePorts(host, attachment, ifname, lease))
+  step('removing published ports', () => removePorts(host, netfilter, attachment, ifname, lease))
   step('deleting the link', () => removeLink(host, attachment, ifname))
   // While its rules or its link stand nobody else may get the address; the next DEL, `gc` or a stale look finishes.
   if (errors.length === 0) step('releasing the lease', () => release(store, attachment, systemClock))
@@ -38,11 +41,12 @@ export function teardown(host: NetlinkSocket, store: Store, attachment: Attachme
 /** Without a lease the ports are not known: then every element that names this owner goes, if the owner is there at all. */
 function removePorts(
   host: NetlinkSocket,
+  netfilter: Netfilter,
   attachment: Attachment,
   ifname: string,
   lease: Lease | undefined,
 ): void {
-  if (lease !== undefined) unpublishPorts(lease.ports ?? [], ifname)
+  if (lease !== undefined) unpublishPorts(lease.ports ?? [], ifname, netfilter)
   else if (ownLink(host, attachment, ifname) !== undefined) unpublishOwner(ifname)
 }
 

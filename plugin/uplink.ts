@@ -1,6 +1,6 @@
 /** The MTU of the way out of this host: what containers get when the configuration says 0. */
 
-import { linkByIndex } from 'netlink-ts/route/link.ts'
+import { linkMtu } from 'netlink-ts/route/ifreq.ts'
 import { routeGet } from 'netlink-ts/route/route.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 
@@ -15,7 +15,7 @@ const FAR_AWAY = Uint8Array.of(192, 0, 2, 1)
 
 export function uplinkMtu(host: NetlinkSocket): number {
   const route = routeGet(host, FAR_AWAY)
-  const link = route?.type === 'unicast' && route.oif !== undefined ? linkByIndex(host, route.oif) : undefined
+  const link = route?.type === 'unicast' && route.oif !== undefined ? linkMtu(host, route.oif) : undefined
   // Loopback (65536) is no way out, whatever the routes say.
   return link === undefined || (link.flags & IFF_LOOPBACK) !== 0 ? FALLBACK_MTU : Math.min(link.mtu, MAX_MTU)
 }

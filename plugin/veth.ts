@@ -2,6 +2,7 @@
 
 import { inNetns } from 'netlink-ts/netns.ts'
 import { AF_INET, addrAddRequest } from 'netlink-ts/route/addr.ts'
+import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgePortSetRequest,
   type Link,
@@ -24,6 +25,8 @@ const LOOPBACK_INDEX = 1
 const IF_OPER_UP = 6
 /** Linkwatch reports a carrier within a second at the worst (LW_DELAY); the reference bridge waits 2.5 s in all. */
 const PORT_UP_TIMEOUT_MS = 2_500
+/** Most often it is up at the first look, or a moment later on a busy machine. */
+const PORT_UP_POLL_MS = 0.2
 
 /** Both ends of one attachment's namespaces. */
 export interface Sockets {
@@ -33,7 +36,7 @@ export interface Sockets {
 
 /** @throws {FlatnetError} CNI A1: the interface is there already, whoever made it */
 export function refuseExisting(container: NetlinkSocket, ifname: string, netns: string): void {
-  if (linkByName(container, ifname) === undefined) return
+  if (linkIndex(container, ifname) === undefined) return
   throw new FlatnetError(
     'ERR_FLATNET_KERNEL',
     `an interface named ${JSON.stringify(ifname)} exists in ${netns}: choose another CNI_IFNAME or delete it`,
@@ -45,6 +48,7 @@ export function refuseExisting(container: NetlinkSocket, ifname: string, netns: 
  * @throws {FlatnetError} the name belongs to another attachment (a collision of the 40-bit hash) or to somebody else
  */
 export function removeLeftover(host: NetlinkSocket, attachment: Attachment, hostIfname: string): void {
+  if (linkIndex(host, hostIfname) === undefined) return
   const link = linkByName(host, hostIfname)
   if (link === undefined) return
   const owner = parseAlias(link.alias ?? '')?.attachment
@@ -60,7 +64,7 @@ export function removeLeftover(host: NetlinkSocket, attachment: Attachment, host
 
 /** Makes the pair, with everything that the kernel takes in one message; the peer cannot be created up (ENOTCONN). */
 export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, plan: Plan, undo: Undo): void {
-  const [made, named] = host.executeAll([
+  const [made, ...changed] = host.executeAll([
     vethAddRequest({
       name: plan.hostIfname,
       address: plan.hostMac,
@@ -71,18 +75,19 @@ export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, p
     }),
     // The kernel ignores an alias at creation. One send: no signal ends us between the two.
     linkSetRequest({ name: plan.hostIfname, alias: plan.alias }),
+    ...(plan.hairpin ? [bridgePortSetRequest({ name: plan.hostIfname, hairpin: true })] : []),
   ])
   if (made instanceof Error) throw made
   undo.push(`veth ${plan.hostIfname}`, () => {
     const link = linkByName(host, plan.hostIfname)
     if (link !== undefined) host.execute(linkDelRequest({ index: link.index }))
   })
-  if (named instanceof Error) throw named
+  for (const outcome of changed) if (outcome instanceof Error) throw outcome
 }
 
 /** Address, `lo`, interface and routes, in one send: the kernel takes them in order. */
 export function configureContainer(container: NetlinkSocket, netnsFd: number, plan: Plan): void {
-  const index = linkByName(container, plan.ifname)?.index
+  const index = linkIndex(container, plan.ifname)
   if (index === undefined) throw gone(plan.ifname)
   inNetns(netnsFd, () => {
     sysctlEnsure(`net/ipv4/conf/${plan.ifname}/rp_filter`, '2', ['0'])
@@ -116,16 +121,15 @@ function routeRequest(oif: number, { dst, gw, priority, ...rest }: Plan['routes'
 }
 
 /**
- * Hairpin, then the wait for the port: a container must not start while its bridge port does not forward.
+ * Waits for the port: a container must not start while its bridge port does not forward.
  * @throws {FlatnetError} ERR_FLATNET_KERNEL when the port does not come up in time
  */
 export function openPort(host: NetlinkSocket, plan: Plan): void {
   const deadline = performance.now() + PORT_UP_TIMEOUT_MS
-  const port = linkByName(host, plan.hostIfname)
-  if (port === undefined) throw gone(plan.hostIfname)
-  if (plan.hairpin) host.execute(bridgePortSetRequest({ index: port.index, hairpin: true }))
-  for (let link: Link | undefined = port; link?.operstate !== IF_OPER_UP; ) {
+  for (;;) {
+    const link = linkByName(host, plan.hostIfname)
     if (link === undefined) throw gone(plan.hostIfname)
+    if (link.operstate === IF_OPER_UP) return
     if (performance.now() > deadline) {
       throw new FlatnetError(
         'ERR_FLATNET_KERNEL',
@@ -133,7 +137,6 @@ export function openPort(host: NetlinkSocket, plan: Plan): void {
           `${PORT_UP_TIMEOUT_MS} ms; look at "bridge link" and the kernel log`,
       )
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
-    link = linkByName(host, plan.hostIfname)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PORT_UP_POLL_MS)
   }
 }

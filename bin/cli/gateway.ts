@@ -1,12 +1,14 @@
-/** `flatnet gateway`: runs the daemon of this host until SIGTERM or SIGINT. */
-import { DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
+/** `flatnet gateway`: runs the daemon of this host until SIGTERM or SIGINT; SIGHUP and `POST /v1/reload` start it over. */
+import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
 import { nftTemplate } from '../../conf/templates.ts'
 import { parsePrefix4 } from '../../core/addr.ts'
 import type { Log } from '../../core/log.ts'
+import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { openLog } from '../../gateway/log.ts'
 import type { Repair } from '../../gateway/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
+import { refusePort } from '../../kernel/refused.ts'
 import { repairRules } from '../../kernel/repair.ts'
 import type { NetworkRules } from '../../kernel/rules.ts'
 import { version } from '../version.ts'
@@ -14,21 +16,69 @@ import { command } from './command.ts'
 
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
 function rulesOf(dataDir: string): NetworkRules[] {
-  return listRecords(dataDir).flatMap(({ bridge, supernet, masquerade }) => {
-    const prefix = parsePrefix4(supernet)
-    if (bridge === undefined || prefix === undefined) return []
-    return [{ bridge, supernet: prefix, masquerade, lockPath: `${dataDir}/rules.lock` }]
+  return listRecords(dataDir).flatMap(({ bridge, masquerade, ...record }) => {
+    const supernet = parsePrefix4(record.supernet)
+    const slice = parsePrefix4(record.slice)
+    if (bridge === undefined || supernet === undefined || slice === undefined) return []
+    return [{ bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock` }]
   })
 }
 
 /** After each reconcile: what a firewall reload flushed is put back. Before the first container there is nothing to do. */
-function repairOf(dataDir: string, log: Log): Repair {
+function repairOf({ dataDir, peers }: DaemonConf, log: Log): Repair {
   return async (leases) => {
     const networks = rulesOf(dataDir)
     if (networks.length === 0) return
     const { errors, networks: repaired, published, removed } = repairRules(networks, leases, nftTemplate)
     for (const err of errors) log.error({ err }, 'rules could not be repaired')
+    if (new ClusterFiles(dataDir).isComplete) refuse(peers.listen.port, log)
     if (repaired + published + removed > 0) log.warn({}, 'rules were missing or stale and were repaired')
+  }
+}
+
+/** Members speak TLS with certificates there; containers have no business with it at all. */
+function refuse(port: number, log: Log): void {
+  try {
+    refusePort(port)
+  } catch (err) {
+    log.error({ err }, 'rules could not be repaired')
+  }
+}
+
+/** The next run's configuration; one that is wrong keeps the present run going. */
+async function reread(config: string, log: Log): Promise<DaemonConf | undefined> {
+  try {
+    return await readDaemonConf(config)
+  } catch (err) {
+    log.error({ err }, 'configuration is wrong, the old one stays')
+    return undefined
+  }
+}
+
+/** Runs until told to stop; told to start over, it ends the run in order and begins another with what the file says now. */
+async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, log: Log): Promise<void> {
+  for (let conf: DaemonConf | undefined = first; conf !== undefined; ) {
+    const over = new AbortController()
+    let next: DaemonConf | undefined
+    const reload = (): void => {
+      void reread(config, log).then((read) => {
+        next = read
+        if (read !== undefined) over.abort()
+      })
+    }
+    process.on('SIGHUP', reload)
+    try {
+      await runGateway(conf, {
+        signal: AbortSignal.any([stop, over.signal]),
+        log,
+        version: version(),
+        repair: repairOf(conf, log),
+        reload,
+      })
+    } finally {
+      process.off('SIGHUP', reload)
+    }
+    conf = stop.aborted ? undefined : next
   }
 }
 
@@ -47,12 +97,7 @@ export const gatewayCommand = command({
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
     const { log, close } = openLog(conf.log)
     try {
-      await runGateway(conf, {
-        signal: stop.signal,
-        log,
-        version: version(),
-        repair: repairOf(conf.dataDir, log),
-      })
+      await runAgain(conf, config, stop.signal, log)
       return 0
     } finally {
       close()

@@ -1,0 +1,20 @@
+/** TCP ports of this host that its containers may not reach: the gateway's own, in set `refused_ports` of table `inet flatnet`. */
+
+import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
+import { NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
+import { setElemAddRequest, setGet } from 'netlink-ts/netfilter/set.ts'
+import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { TABLE } from './rules.ts'
+
+const SET = 'refused_ports'
+
+/** Idempotent. Without the table there are no containers either; a later call does it then. */
+export function refusePort(port: number): void {
+  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  if (setGet(socket, NFPROTO_INET, TABLE, SET) === undefined) return
+  const key = Uint8Array.of(port >> 8, port & 0xff)
+  if (setElemGet(socket, NFPROTO_INET, TABLE, SET, [key]).length > 0) return
+  nftTransaction(socket, [
+    setElemAddRequest({ family: NFPROTO_INET, table: TABLE, set: SET, elements: [{ key }] }),
+  ])
+}
