@@ -31,6 +31,7 @@ async function repair(host: CniHost): Promise<unknown> {
       bridge: 'flatnet0',
       supernet: { base: 0x0a640000, prefixLen: 16 },
       slice: { base: 0x0a640100, prefixLen: 24 },
+      masquerade: true,
       lockPath: join(host.dataDir, 'rules.lock'),
     },
   ]
