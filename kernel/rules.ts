@@ -102,13 +102,13 @@ function elementsOf(socket: NetlinkSocket, set: string): SetElement[] {
   return setElemList(socket, NFPROTO_INET, TABLE, set)
 }
 
-/** What a mark says; undefined for one of another version. */
+/** What a mark of any version says: after a change of version the other networks' marks are still the old ones. */
 function readMark(
   text: string | undefined,
 ): { supernet: Prefix4; slice: Prefix4; masquerade: boolean } | undefined {
   const [version, supernet = '', slice = '', how] = (text ?? '').split(' ')
   const parsed = { supernet: parsePrefix4(supernet), slice: parsePrefix4(slice), masquerade: how === 'masq' }
-  if (version !== `v${VERSION}` || parsed.supernet === undefined || parsed.slice === undefined)
+  if (!/^v\d+$/.test(version ?? '') || parsed.supernet === undefined || parsed.slice === undefined)
     return undefined
   return { ...parsed, supernet: parsed.supernet, slice: parsed.slice }
 }
