@@ -54,9 +54,20 @@ function uint(name: string, size: 1 | 2 | 4, little: boolean): Codec<number> {
     },
     decode(bytes, start, end) {
       expectSize(name, size, start, end)
-      let value = 0
-      for (let i = 0; i < size; i++) value = value * 256 + (bytes[little ? end - 1 - i : start + i] ?? 0)
-      return value
+      // Without a loop: a link is 60 of these, and short programs read them before anything is compiled.
+      const last = end - 1
+      if (size === 1) return bytes[start] as number
+      if (size === 2)
+        return little
+          ? (bytes[start] as number) + (bytes[last] as number) * 256
+          : (bytes[start] as number) * 256 + (bytes[last] as number)
+      const middle =
+        ((bytes[little ? last - 1 : start + 1] as number) << 16) |
+        ((bytes[little ? start + 1 : last - 1] as number) << 8)
+      return (
+        (bytes[little ? last : start] as number) * 0x1000000 +
+        (middle | (bytes[little ? start : last] as number))
+      )
     },
   }
 }

@@ -41,13 +41,18 @@ export const LOCK_UN = 8
 export const POLLIN = 1
 export const POLLOUT = 4
 
-/** Calls until it is not interrupted; -1 only for EAGAIN, which is also EWOULDBLOCK. */
-function attempt(syscall: string, run: () => number, detail?: string): number {
+/** Calls until it is not interrupted; -1 only for `expected`. EAGAIN is also EWOULDBLOCK. */
+function attempt(
+  syscall: string,
+  run: () => number,
+  detail?: string,
+  expected: number = Errno.EAGAIN,
+): number {
   for (;;) {
     const result = run()
     if (result !== -1) return result
     const errno = libc.errno()
-    if (errno === Errno.EAGAIN) return -1
+    if (errno === expected) return -1
     if (errno !== Errno.EINTR) throw new SyscallError(syscall, errno, detail)
   }
 }
@@ -99,6 +104,10 @@ export function write(fd: number, buf: Uint8Array, len = buf.byteLength): number
 /** @param arg read or written by the kernel; must be as large as `request` needs, the kernel cannot check it */
 export const ioctl = (fd: number, request: number, arg: Uint8Array): number =>
   call('ioctl', () => libc.ioctl(fd, request, arg), `0x${request.toString(16)}`)
+
+/** As `ioctl`, where one errno is an answer, e.g. ENODEV: false then. */
+export const ioctlUnless = (fd: number, request: number, arg: Uint8Array, errno: number): boolean =>
+  attempt('ioctl', () => libc.ioctl(fd, request, arg), `0x${request.toString(16)}`, errno) !== -1
 
 /** @returns false when LOCK_NB is in `operation` and someone else holds the lock */
 export const flock = (fd: number, operation: number): boolean =>

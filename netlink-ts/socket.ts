@@ -50,7 +50,7 @@ export class NetlinkSocket implements Disposable {
     return new NetlinkSocket(transport)
   }
 
-  /** For poll() on a socket that has joined groups. @throws {TypeError} not a socket of the kernel */
+  /** For poll() on a socket that has joined groups, and for ioctl(). @throws {TypeError} not a socket of the kernel */
   get fd(): number {
     return this.#kernel().fd
   }
