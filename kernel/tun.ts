@@ -167,7 +167,9 @@ function explained(err: unknown, ifname: string): unknown {
   const name = err instanceof SyscallError ? err.errnoName : ''
   if (name === 'EPERM') return unavailable('refused', 'making a TUN device needs CAP_NET_ADMIN', err)
   if (name === 'EBUSY') return unavailable('busy', `${ifname} is in use: another gateway runs here`, err)
-  if (name === 'ENODEV' || name === 'ENXIO') return unavailable('absent', 'the kernel has no TUN driver', err)
+  // ENOTTY: something else lies at /dev/net/tun.
+  if (name === 'ENODEV' || name === 'ENXIO' || name === 'ENOTTY')
+    return unavailable('absent', 'the kernel has no TUN driver', err)
   return err
 }
 
