@@ -37,6 +37,17 @@ export type PathState =
   | 'ISOLATED'
   | 'QUARANTINED'
 
+/**
+ * `live`: reached, directly or over a relay. `unreachable`: not reached; its containers may well run. `gone`: for ten
+ * minutes, so that its names are nobody's. `quarantined`: two machines use its identity.
+ */
+export type HostState = 'live' | 'unreachable' | 'gone' | 'quarantined'
+
+/** An element of `GET /v1/assignments`. */
+export interface ListedAssignment extends Assignment {
+  readonly hostState: HostState
+}
+
 /** The decision for one remote host. */
 export interface PathInfo {
   readonly hostId: number
@@ -44,6 +55,8 @@ export interface PathInfo {
   /** `local`, `gateway`, `relay:<hostId>` or `p2p`. */
   readonly via: string
   readonly reason: string
+  /** Round trip over this path, ms; absent when it was not measured yet, or there is no path. */
+  readonly rttMs?: number
   /** ISO 8601, UTC. */
   readonly since: string
 }

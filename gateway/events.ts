@@ -1,12 +1,20 @@
 /** What happened, numbered: the bus between the registry and whoever follows it, with a bounded memory for late readers. */
 
-import type { Assignment, PathInfo } from '../core/api.ts'
+import type { Assignment, HostState, PathInfo } from '../core/api.ts'
 
 export type GatewayEvent =
   | { readonly type: 'assignmentAdded'; readonly assignment: Assignment }
   | { readonly type: 'assignmentChanged'; readonly assignment: Assignment; readonly before: Assignment }
   | { readonly type: 'assignmentRemoved'; readonly assignment: Assignment }
   | { readonly type: 'pathChanged'; readonly path: PathInfo }
+  | { readonly type: 'hostChanged'; readonly hostId: number; readonly state: HostState }
+  /** Somebody has to act; `next` says how. */
+  | { readonly type: 'alarm'; readonly hostId: number; readonly reason: string; readonly next: string }
+  | {
+      /** `hostJoined` also for a new machine in the place of another. */
+      readonly type: 'hostJoined' | 'hostLeft' | 'hostRevoked'
+      readonly host: { readonly hostId: number; readonly name: string }
+    }
 
 export interface Numbered {
   /** Rises by one with every event of this run of the gateway. */

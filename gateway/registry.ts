@@ -75,6 +75,10 @@ export class Registry {
     return size
   }
 
+  sizeOf(hostId: number): number {
+    return this.#tables.get(hostId)?.size ?? 0
+  }
+
   /** Undefined for a host that was never heard of. */
   version(hostId: number): Version | undefined {
     return this.#tables.get(hostId)?.version

@@ -1,0 +1,296 @@
+/** What each message of a peer does: who may say what, what follows on what, what is answered. */
+
+import { parseIpv4 } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
+import { ipsOf, isNewer, type Version } from '../registry-table.ts'
+import { follow, type Judgement, judge } from './fence.ts'
+import type { Guard } from './guard.ts'
+import { hashOf } from './hash.ts'
+import type { Keeper } from './keeper.ts'
+import type { Links } from './links.ts'
+import {
+  claimIn,
+  type Delta,
+  type Digest,
+  type Hello,
+  type KnownVersion,
+  PROTOCOL,
+  type RegistryMessage,
+  type Signed,
+  type Stale,
+  type TablePage,
+  versionIn,
+  type Want,
+} from './messages.ts'
+import { pagesOf } from './pages.ts'
+import type { DropReason, SyncParts } from './parts.ts'
+import type { Publisher } from './publisher.ts'
+import type { RecordDecoder } from './record.ts'
+import type { Replica, Replicas } from './replicas.ts'
+import { keyIdOfKey } from './sign.ts'
+
+export interface InboxParts extends SyncParts {
+  readonly links: Links
+  readonly guard: Guard
+  readonly replicas: Replicas
+  readonly publisher: Publisher
+  readonly keeper: Keeper
+  readonly decoder: RecordDecoder
+  /** The own epoch was raised. */
+  republish(): void
+}
+
+const NOTHING: Version = { epoch: 0, seq: 0 }
+
+export class Inbox {
+  readonly #parts: InboxParts
+
+  constructor(parts: InboxParts) {
+    this.#parts = parts
+  }
+
+  take(from: number, message: RegistryMessage): void {
+    const reason = this.#take(from, message)
+    if (reason !== undefined) this.#parts.guard.drop(from, reason)
+  }
+
+  /** Each handler answers why it did not follow the message; undefined when it did. */
+  #take(from: number, message: RegistryMessage): DropReason | undefined {
+    switch (message.type) {
+      case 'registry.hello':
+        return this.#hello(from, message)
+      case 'registry.delta':
+        return this.#delta(from, message)
+      case 'registry.table':
+        return this.#page(from, message)
+      case 'registry.digest':
+        return this.#digest(from, message)
+      case 'registry.want':
+        return this.#want(from, message)
+      case 'registry.stale':
+        return this.#stale(from, message)
+      case 'registry.clone':
+        this.#parts.keeper.ownClone(from)
+        return undefined
+    }
+  }
+
+  sendHello(to: number): void {
+    const { publisher, replicas, send } = this.#parts
+    send(to, publisher.hello(replicas.know(publisher.version)))
+  }
+
+  sendPairDigest(to: number): void {
+    const { registry, publisher, send } = this.#parts
+    const own = publisher.version
+    const theirs = registry.version(to) ?? NOTHING
+    const know: KnownVersion[] = [
+      [publisher.hostId, own.epoch, own.seq],
+      [to, theirs.epoch, theirs.seq],
+    ]
+    send(to, { type: 'registry.digest', scope: 'pair', know })
+  }
+
+  sendFullDigest(to: number): void {
+    const { replicas, publisher, send } = this.#parts
+    send(to, { type: 'registry.digest', scope: 'all', know: replicas.know(publisher.version) })
+  }
+
+  /** Compares one table that was never compared with what its owner signed; a difference is a fault of ours, and mended. */
+  audit(random: number): void {
+    const { replicas, links, registry } = this.#parts
+    const unchecked = [...replicas.all()].filter((r) => r.signed !== undefined && !r.isChecked)
+    const one = unchecked[Math.floor(random * unchecked.length)]
+    if (one === undefined || this.#isGenuine(one) || !links.isUp(one.hostId)) return
+    this.#parts.log.error({ peer: one.hostId }, 'registry table differed from its hash')
+    if (registry.version(one.hostId) !== undefined) this.#ask(one.hostId, one.hostId, NOTHING)
+  }
+
+  #hello(from: number, m: Hello): DropReason | undefined {
+    const { links, publisher } = this.#parts
+    if (m.v !== PROTOCOL) return 'malformed'
+    const reason = this.#admit(from, m, true)
+    if (reason !== undefined && reason !== 'stale-epoch') return reason
+    // A second one on the same link: the other side started over, and waits for ours.
+    if (links.isGreeted(from)) this.sendHello(from)
+    links.greet(from)
+    const mine = m.know.find(([hostId]) => hostId === publisher.hostId)
+    this.#push(from, mine === undefined ? undefined : { epoch: mine[1], seq: mine[2] })
+    // Its own table it sends by itself, as it learns from our hello what we have of it.
+    const others = m.know.filter(([hostId]) => hostId !== from)
+    for (const [hostId, epoch, seq] of others) this.#hearOf(from, hostId, { epoch, seq })
+    return reason
+  }
+
+  #delta(from: number, m: Delta): DropReason | undefined {
+    const { decoder, registry, replicas, slices } = this.#parts
+    const reason = this.#admit(from, m, false)
+    if (reason !== undefined) return reason
+    const have = registry.version(from)
+    if (!isNewer(m, have)) return 'old'
+    if (have === undefined || have.epoch !== m.epoch || have.seq < m.from) {
+      replicas.noteBehind(from, versionIn(m))
+      this.#ask(from, from, have ?? NOTHING)
+      return 'gap'
+    }
+    const put: Assignment[] = []
+    for (const record of m.put) {
+      const assignment = decoder.decode(record, from)
+      if (typeof assignment === 'string') return assignment
+      put.push(assignment)
+    }
+    const ips = put.flatMap(ipsOf)
+    if (new Set(ips).size !== ips.length) return 'malformed'
+    const del = m.del.map((ip) => parseIpv4(ip))
+    if (del.some((ip) => ip === undefined || !slices.owns(from, ip))) return 'out-of-slice'
+    registry.patch(from, versionIn(m), { put, del: del.filter((ip) => ip !== undefined) })
+    this.#parts.keeper.tookOver(from, claimIn(m), false, 0)
+    if (registry.sizeOf(from) !== m.size) this.#ask(from, from, NOTHING)
+    return undefined
+  }
+
+  #page(from: number, m: TablePage): DropReason | undefined {
+    const { links, registry, publisher, slices } = this.#parts
+    const isDirect = m.hostId === from
+    if (m.hostId === publisher.hostId) return 'not-owner'
+    const reason = isDirect ? this.#admit(from, m, false) : this.#doubt(m)
+    if (reason !== undefined) return reason
+    if (!isNewer(m, registry.version(m.hostId)) && !(isDirect && this.#isRepair(m))) return 'old'
+    const arrival = links.arrivals(from)?.add(m)
+    if (arrival === undefined || arrival.kind === 'more') return undefined
+    if (arrival.kind === 'bad') return arrival.reason
+    if (!isDirect && hashOf(slices.sliceOf(m.hostId), arrival.assignments) !== m.hash) return 'forged'
+    links.arrived(m.hostId)
+    registry.replace(m.hostId, versionIn(m), arrival.assignments)
+    this.#parts.keeper.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
+    return undefined
+  }
+
+  /** The table of the version that we have: asked for, because ours is not what its owner signed, or was let go of. */
+  #isRepair(m: TablePage): boolean {
+    const version = this.#parts.registry.version(m.hostId)
+    const replica = this.#parts.replicas.get(m.hostId)
+    const isSame = version?.epoch === m.epoch && version.seq === m.seq
+    return isSame && replica !== undefined && !this.#isGenuine(replica)
+  }
+
+  #digest(from: number, m: Digest): DropReason | undefined {
+    const { guard, publisher, registry, replicas, send } = this.#parts
+    if (m.scope === 'all' && !guard.affords(from)) return 'flood'
+    for (const [hostId, epoch, seq] of m.know) {
+      if (hostId === publisher.hostId) this.#push(from, { epoch, seq })
+      else this.#hearOf(from, hostId, { epoch, seq })
+    }
+    if (m.scope !== 'all') return undefined
+    const theirs = new Map(m.know.map(([hostId, epoch, seq]) => [hostId, { epoch, seq }]))
+    const know = replicas
+      .know(publisher.version)
+      .filter(([hostId]) => hostId !== from && isNewer(registry.version(hostId)!, theirs.get(hostId)))
+    if (know.length > 0) send(from, { type: 'registry.digest', scope: 'answer', know })
+    return undefined
+  }
+
+  #want(from: number, m: Want): DropReason | undefined {
+    const { guard, links, publisher, registry, replicas, scheduler, send } = this.#parts
+    if (!guard.affords(from)) return 'flood'
+    if (m.hostId === publisher.hostId) {
+      this.#push(from, versionIn(m))
+      return undefined
+    }
+    const replica = replicas.get(m.hostId)
+    const isNews = replica?.signed !== undefined && isNewer(replica.signed, m)
+    if (!isNews || replica.quarantine !== undefined || !this.#isGenuine(replica)) return undefined
+    const ageMs = links.isUp(m.hostId) ? 0 : Math.max(0, Math.round(scheduler.monotonic() - replica.heardAt))
+    for (const page of pagesOf(replica.signed!, registry.all(m.hostId), ageMs)) send(from, page)
+    return undefined
+  }
+
+  #stale(from: number, m: Stale): DropReason | undefined {
+    const { log, publisher, verifier } = this.#parts
+    const keyId = keyIdOfKey(publisher.signed().key)
+    if (m.hostId !== publisher.hostId || !verifier.verify(m, m, keyId)) return 'forged'
+    if (!publisher.raise(m)) return 'old'
+    log.warn({ peer: from }, 'own epoch was behind and raised')
+    this.#parts.republish()
+    return undefined
+  }
+
+  /** Why a message in which a peer speaks for itself is not followed. @param isFirst its first on this link */
+  #admit(from: number, m: Signed, isFirst: boolean): DropReason | undefined {
+    const { keeper, replicas, keyIdOf } = this.#parts
+    if (m.hostId !== from) return 'not-owner'
+    const replica = replicas.get(from)
+    if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
+    const judgement = this.#judge(replica, m)
+    if (judgement === 'clone') {
+      keeper.clone(replica!, m)
+      return 'quarantined'
+    }
+    const have = this.#parts.registry.version(from)
+    // Of the run that we know, but before what it has told already: its memory is an old one, if it is not the message.
+    const isOld = isFirst && judgement === 'same' && have?.epoch === m.epoch && m.seq < have.seq
+    if ((judgement === 'stale' || isOld) && replica?.proof !== undefined) {
+      this.#parts.send(from, { type: 'registry.stale', ...replica.proof })
+    }
+    if (judgement === 'stale') return 'stale-epoch'
+    const known = follow(replica?.known, m)
+    const target = replica ?? replicas.ensure(from, keyIdOf(from)!, known)
+    target.known = known
+    if (isNewer(m, target.proof)) target.proof = claimIn(m)
+    return undefined
+  }
+
+  /** One run cannot have two tables of one version: then its memory was copied. */
+  #judge(replica: Replica | undefined, m: Signed): Judgement {
+    const judgement = judge(replica?.known, m)
+    const { signed } = replica ?? {}
+    const isOther = signed?.epoch === m.epoch && signed.seq === m.seq && signed.hash !== m.hash
+    return judgement === 'same' && isOther ? 'clone' : judgement
+  }
+
+  /** Why a table that a peer passes on is not its owner's. Called for each page; the signature is looked at once. */
+  #doubt(m: TablePage): DropReason | undefined {
+    const { keeper, keyIdOf, registry, replicas, verifier } = this.#parts
+    const keyId = keyIdOf(m.hostId)
+    const replica = replicas.get(m.hostId)
+    if (keyId === undefined) return 'stranger'
+    if (!isNewer(m, registry.version(m.hostId))) return 'old'
+    if (m.page === 0 && !verifier.verify(m, m, keyId)) return 'forged'
+    if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
+    const judgement = judge(replica?.known, m)
+    // An old run's table that goes round is none of its life: only one above all we know is.
+    const isAlive = judgement === 'clone' && m.page === 0 && m.epoch > replica!.known.epoch
+    if (isAlive) keeper.clone(replica!, m)
+    return judgement === 'clone' || judgement === 'stale' ? 'old' : undefined
+  }
+
+  /** Asks for a table that somebody has newer, unless its owner will tell us himself. */
+  #hearOf(from: number, hostId: number, version: Version): void {
+    const { keyIdOf, links, publisher, registry, replicas } = this.#parts
+    if (hostId === publisher.hostId || keyIdOf(hostId) === undefined) return
+    const have = registry.version(hostId)
+    if (!isNewer(version, have)) return
+    replicas.noteBehind(hostId, version)
+    if (hostId === from || !links.isUp(hostId)) this.#ask(from, hostId, have ?? NOTHING)
+  }
+
+  #ask(peer: number, hostId: number, { epoch, seq }: Version): void {
+    if (this.#parts.links.mayWant(hostId))
+      this.#parts.send(peer, { type: 'registry.want', hostId, epoch, seq })
+  }
+
+  #push(to: number, have: Version | undefined): void {
+    for (const message of this.#parts.publisher.since(have)) this.#parts.send(to, message)
+  }
+
+  /** Whether our copy is what its owner signed; only then it is passed on. */
+  #isGenuine(replica: Replica): boolean {
+    const { registry, slices, verifier } = this.#parts
+    const { signed, hostId, keyId } = replica
+    if (signed === undefined) return false
+    replica.isChecked ||=
+      verifier.verify(signed, signed, keyId) &&
+      hashOf(slices.sliceOf(hostId), registry.all(hostId)) === signed.hash
+    return replica.isChecked
+  }
+}

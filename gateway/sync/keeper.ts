@@ -1,0 +1,181 @@
+/** Keeps what is known of other hosts: how fresh it is, who is kept out, and a copy on disk for a cold start. */
+
+import type { Assignment } from '../../core/api.ts'
+import type { Millis } from '../../core/clock.ts'
+import { type Freshness, isNewer } from '../registry-table.ts'
+import { follow, type Incarnation, restoreFirst } from './fence.ts'
+import type { Guard } from './guard.ts'
+import type { Links } from './links.ts'
+import type { Signed } from './messages.ts'
+import type { StoredTable, SyncParts } from './parts.ts'
+import type { RecordDecoder } from './record.ts'
+import type { Replica, Replicas } from './replicas.ts'
+
+/** Its names are nobody's then: a person has moved what ran there. facts/paths.md 3.3. */
+export const GONE_MS: Millis = 600_000
+/** Shown so long for whoever looks for what was there. */
+export const FORGET_MS: Millis = 86_400_000
+/** What a cold start may lack; each table that changed is written once in this time. */
+const SAVE_MS: Millis = 10_000
+const MAX_ALARMED = 256
+
+const NEXT = (hostId: number): string =>
+  `stop the machine that should not be host ${hostId}, then: flatnet hosts release ${hostId}`
+
+interface KeeperParts extends SyncParts {
+  readonly links: Links
+  readonly guard: Guard
+  readonly replicas: Replicas
+  readonly decoder: RecordDecoder
+}
+
+export class Keeper {
+  readonly #parts: KeeperParts
+  readonly #dirty = new Set<number>()
+  readonly #alarmed = new Set<string>()
+  #cancelSave: (() => void) | undefined
+  #saving: Promise<void> = Promise.resolve()
+
+  constructor(parts: KeeperParts) {
+    this.#parts = parts
+  }
+
+  restore({ hostId, keyId, known, signed, ageMs, quarantine, records }: StoredTable): void {
+    const { decoder, keyIdOf, registry, replicas, scheduler, slices } = this.#parts
+    if (!slices.isHostId(hostId) || hostId === registry.hostId || keyIdOf(hostId) !== keyId) return
+    const assignments = records.map((r) => decoder.decode(r, hostId))
+    if (assignments.some((a) => typeof a === 'string')) return
+    const replica = replicas.ensure(hostId, keyId, known)
+    replica.signed = signed
+    replica.proof = signed
+    replica.quarantine = quarantine
+    replica.heardAt = scheduler.monotonic() - ageMs
+    const version = signed === undefined ? { epoch: known.epoch, seq: 0 } : signed
+    registry.replace(hostId, { epoch: version.epoch, seq: version.seq }, assignments as Assignment[])
+    this.evaluate(hostId)
+  }
+
+  /** A table, or changes of it, are in the registry now. */
+  tookOver(hostId: number, signed: Signed, isChecked: boolean, ageMs: Millis): void {
+    const { keyIdOf, replicas, scheduler } = this.#parts
+    const heardAt = scheduler.monotonic() - ageMs
+    const known = { epoch: signed.epoch, nonce: signed.nonce, superseded: [] }
+    const isNew = replicas.get(hostId) === undefined
+    const replica = replicas.ensure(hostId, keyIdOf(hostId)!, known)
+    replica.heardAt = isNew ? heardAt : Math.max(replica.heardAt, heardAt)
+    replica.known = follow(replica.known, signed)
+    replica.signed = signed
+    if (isNewer(signed, replica.proof)) replica.proof = signed
+    replica.isChecked = isChecked
+    replicas.noteCaughtUp(replica)
+    this.#save(hostId)
+    this.evaluate(hostId)
+  }
+
+  tick(): void {
+    const { registry, replicas, scheduler } = this.#parts
+    for (const hostId of replicas.dropStrangers()) this.#save(hostId)
+    for (const replica of replicas.all()) {
+      this.evaluate(replica.hostId)
+      const isOld = scheduler.monotonic() - replica.heardAt > FORGET_MS
+      if (!isOld || this.#freshness(replica) === 'live' || replica.signed === undefined) continue
+      // The version stays, so that nobody who still has the table can bring it back.
+      registry.empty(replica.hostId)
+      replica.signed = undefined
+      this.#save(replica.hostId)
+    }
+  }
+
+  evaluate(hostId: number): void {
+    const { events, log, registry, replicas } = this.#parts
+    const replica = replicas.get(hostId)
+    if (replica === undefined) return
+    const freshness = this.#freshness(replica)
+    if (!registry.setFreshness(hostId, freshness)) return
+    events.emit({ type: 'hostChanged', hostId, state: freshness })
+    log.info({ peer: hostId, reason: freshness }, 'host changed')
+  }
+
+  #freshness(replica: Replica): Freshness {
+    const { links, isReached, scheduler } = this.#parts
+    if (links.isUp(replica.hostId) || isReached(replica.hostId)) return 'live'
+    return scheduler.monotonic() - replica.heardAt >= GONE_MS ? 'gone' : 'unreachable'
+  }
+
+  /** Two machines use one identity. Which one packets would reach is anybody's guess, so the hostId is kept out as a whole. */
+  clone(replica: Replica, seen: Incarnation): void {
+    const { hostId } = replica
+    const since = new Date(this.#parts.scheduler.now()).toISOString()
+    replica.known = restoreFirst(replica.known, seen)
+    this.#parts.send(hostId, { type: 'registry.clone' })
+    if (replica.quarantine !== undefined) return
+    const reason = `two machines use the identity of host ${hostId}`
+    replica.quarantine = { reason, since }
+    this.#save(hostId)
+    this.#alarm(hostId, reason)
+    this.#parts.events.emit({ type: 'hostChanged', hostId, state: 'quarantined' })
+  }
+
+  /** A machine with another key than the pinned one wants to be this host; the links refuse it. */
+  duplicate(hostId: number, keyId: string): void {
+    const key = `${hostId} ${keyId}`
+    if (this.#alarmed.has(key) || this.#alarmed.size >= MAX_ALARMED) return
+    this.#alarmed.add(key)
+    this.#alarm(hostId, `a machine with another key calls itself host ${hostId} and is refused`)
+  }
+
+  /** A peer says that another machine uses the identity of this host. */
+  ownClone(from: number): void {
+    const { guard, registry } = this.#parts
+    if (guard.isDue('clone')) {
+      this.#alarm(registry.hostId, `host ${from} sees a second machine with the identity of this host`)
+    }
+  }
+
+  release(hostId: number): boolean {
+    const replica = this.#parts.replicas.get(hostId)
+    if (replica?.quarantine === undefined) return false
+    replica.quarantine = undefined
+    // Whichever machine is left is the one, as long as its epoch is not below what was used.
+    replica.known = { epoch: replica.known.epoch - 1, nonce: '', superseded: [] }
+    this.#save(hostId)
+    const state = this.#freshness(replica)
+    this.#parts.events.emit({ type: 'hostChanged', hostId, state })
+    this.#parts.log.info({ peer: hostId }, 'host released')
+    return true
+  }
+
+  /** Writes what has changed since the last time; one after the other, so that a slow disk holds one table in memory. */
+  flush(): Promise<void> {
+    this.#cancelSave?.()
+    this.#cancelSave = undefined
+    const hosts = [...this.#dirty]
+    this.#dirty.clear()
+    this.#saving = this.#saving.then(() => this.#write(hosts))
+    return this.#saving
+  }
+
+  async #write(hosts: readonly number[]): Promise<void> {
+    const { links, log, replicas, store } = this.#parts
+    for (const hostId of hosts) {
+      const replica = replicas.get(hostId)
+      try {
+        if (replica === undefined) await store?.remove(hostId)
+        else await store?.save(replicas.stored(replica, links.isUp(hostId)))
+      } catch (err) {
+        log.warn({ peer: hostId, err }, 'table of a host could not be kept')
+      }
+    }
+  }
+
+  #save(hostId: number): void {
+    if (this.#parts.store === undefined) return
+    this.#dirty.add(hostId)
+    this.#cancelSave ??= this.#parts.scheduler.after(SAVE_MS, () => void this.flush())
+  }
+
+  #alarm(hostId: number, reason: string): void {
+    this.#parts.events.emit({ type: 'alarm', hostId, reason, next: NEXT(hostId) })
+    this.#parts.log.error({ peer: hostId, reason: `${reason}; ${NEXT(hostId)}` }, 'host alarm raised')
+  }
+}

@@ -1,0 +1,120 @@
+/** The own table as others see it: signed claims, deltas, pages, and the epoch that is raised when a later one is proven. */
+
+import { formatIpv4 } from '../../core/addr.ts'
+import { isNewer, type Version } from '../registry-table.ts'
+import { TableHash } from './hash.ts'
+import {
+  claimIn,
+  type Delta,
+  type Hello,
+  type KnownVersion,
+  PROTOCOL,
+  type Signed,
+  type TablePage,
+} from './messages.ts'
+import { fitsOnePage, pagesOf } from './pages.ts'
+import type { SyncParts } from './parts.ts'
+import { wireRecord } from './record.ts'
+
+type PublisherParts = Pick<SyncParts, 'registry' | 'slices' | 'signer' | 'newNonce' | 'saveEpoch'>
+
+export class Publisher {
+  readonly #parts: PublisherParts
+  readonly #hash: TableHash
+  #nonce: string
+  /** What the hash has taken in. */
+  #hashed: Version
+  #signed: Signed | undefined
+  #pages: { readonly signed: Signed; readonly pages: readonly TablePage[] } | undefined
+
+  constructor(parts: PublisherParts) {
+    const { registry, slices } = parts
+    this.#parts = parts
+    this.#nonce = parts.newNonce()
+    this.#hashed = this.version
+    this.#hash = new TableHash(slices.sliceOf(registry.hostId), (ip) => registry.holder(registry.hostId, ip))
+  }
+
+  get hostId(): number {
+    return this.#parts.registry.hostId
+  }
+
+  get version(): Version {
+    return this.#parts.registry.version(this.hostId)!
+  }
+
+  get nonce(): string {
+    return this.#nonce
+  }
+
+  /** About the table as it is now; made once for each version. */
+  signed(): Signed {
+    const { epoch, seq } = this.version
+    const last = this.#signed
+    if (last !== undefined && last.epoch === epoch && last.seq === seq) return last
+    this.#pages = undefined
+    this.#rehash()
+    const claim = { hostId: this.hostId, epoch, seq, nonce: this.#nonce, hash: this.#hash.value() }
+    this.#signed = { ...claim, ...this.#parts.signer.sign(claim) }
+    return this.#signed
+  }
+
+  hello(know: readonly KnownVersion[]): Hello {
+    return { type: 'registry.hello', v: PROTOCOL, ...this.signed(), know }
+  }
+
+  /** What leads from `have` to now: a delta where that is known and small, else the table; nothing when `have` is now. */
+  since(have: Version | undefined): readonly (Delta | TablePage)[] {
+    if (have !== undefined && !isNewer(this.version, have)) return []
+    const { registry } = this.#parts
+    const changes = have?.epoch === this.version.epoch ? registry.changesSince(have.seq) : undefined
+    if (have === undefined || changes === undefined || !fitsOnePage(changes.put)) {
+      return this.#wholeTable()
+    }
+    return [
+      {
+        type: 'registry.delta',
+        ...claimIn(this.signed()),
+        from: have.seq,
+        size: registry.sizeOf(this.hostId),
+        put: changes.put.map(wireRecord),
+        del: changes.del.map(formatIpv4),
+      },
+    ]
+  }
+
+  /**
+   * Takes a version above one that an earlier run signed, or that this very run never did: then memory was restored
+   * or copied, and a new nonce tells this run apart from the other.
+   * @returns false when the proof is below what is used already
+   */
+  raise(proof: Signed): boolean {
+    const isOtherRun = proof.epoch === this.version.epoch && proof.nonce !== this.#nonce
+    if (!isOtherRun && !isNewer(proof, this.version)) return false
+    const epoch = proof.epoch + 1
+    this.#parts.saveEpoch(epoch)
+    this.#parts.registry.raiseEpoch(epoch)
+    if (proof.nonce === this.#nonce) this.#nonce = this.#parts.newNonce()
+    return true
+  }
+
+  /** Made once for each version: after a start every peer asks for it. */
+  #wholeTable(): readonly TablePage[] {
+    const signed = this.signed()
+    if (this.#pages?.signed !== signed) {
+      this.#pages = { signed, pages: pagesOf(signed, this.#parts.registry.all(this.hostId), 0) }
+    }
+    return this.#pages.pages
+  }
+
+  #rehash(): void {
+    const now = this.version
+    const changes = this.#parts.registry.changesSince(this.#hashed.seq)
+    if (changes === undefined) this.#hash.touchAll()
+    else {
+      for (const ip of changes.del) this.#hash.touch(ip)
+      for (const assignment of changes.put) this.#hash.touchRecord(assignment)
+    }
+    this.#hashed = now
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Shares the registry with the other gateways (DESIGN 9, facts/paths.md 3.3). Knows no sockets: the daemon tells it of
+ * links and messages, and it sends through a function. Nothing a peer sends makes it throw.
+ */
+
+import type { Millis } from '../../core/clock.ts'
+import type { ControlMessage } from '../peers/types.ts'
+import { isNewer } from '../registry-table.ts'
+import { jittered } from '../scheduler.ts'
+import { Guard } from './guard.ts'
+import { Inbox } from './inbox.ts'
+import { Keeper } from './keeper.ts'
+import { Links } from './links.ts'
+import { PREFIX, readMessage } from './messages.ts'
+import type { Quarantine, StoredTable, SyncParts } from './parts.ts'
+import { Publisher } from './publisher.ts'
+import { WireDecoder } from './record.ts'
+import { Replicas } from './replicas.ts'
+
+/** From one publication to the next; the first change after a pause goes out at once. facts/paths.md 3.3. */
+const DEBOUNCE_MS: Millis = 20
+const PAIR_DIGEST_MS: Millis = 10_000
+const FULL_DIGEST_MS: Millis = 5_000
+const TICK_MS: Millis = 1_000
+
+export class Sync {
+  readonly #parts: SyncParts
+  readonly #links: Links
+  readonly #guard: Guard
+  readonly #replicas: Replicas
+  readonly #publisher: Publisher
+  readonly #keeper: Keeper
+  readonly #inbox: Inbox
+  #published: { epoch: number; seq: number }
+  #publishedAt: Millis = Number.NEGATIVE_INFINITY
+  #cancelPublish: (() => void) | undefined
+  readonly #cancelTimers = new Map<string, () => void>()
+  #isStopped = false
+
+  constructor(parts: SyncParts) {
+    const decoder = parts.decoder ?? new WireDecoder(parts.slices)
+    this.#parts = parts
+    this.#links = new Links(parts.scheduler, decoder)
+    this.#guard = new Guard(parts)
+    this.#replicas = new Replicas(parts)
+    this.#publisher = new Publisher(parts)
+    this.#published = this.#publisher.version
+    const shared = { ...parts, links: this.#links, guard: this.#guard, replicas: this.#replicas, decoder }
+    this.#keeper = new Keeper(shared)
+    this.#inbox = new Inbox({
+      ...shared,
+      publisher: this.#publisher,
+      keeper: this.#keeper,
+      republish: () => this.#publishIn(0),
+    })
+  }
+
+  /** Tables of earlier runs, before `start`; what is wrong with one of them makes it absent. */
+  restore(stored: readonly StoredTable[]): void {
+    for (const table of stored) this.#keeper.restore(table)
+  }
+
+  start(): void {
+    this.#repeat('pair', PAIR_DIGEST_MS, () => {
+      for (const hostId of this.#links.ready()) this.#inbox.sendPairDigest(hostId)
+      this.#inbox.audit(this.#parts.random())
+    })
+    this.#repeat('full', FULL_DIGEST_MS, () => {
+      const hostId = this.#links.someReady(this.#parts.random())
+      if (hostId !== undefined) this.#inbox.sendFullDigest(hostId)
+    })
+    this.#repeat('tick', TICK_MS, () => this.#keeper.tick())
+  }
+
+  /** Tables are on disk when the promise resolves. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#cancelPublish?.()
+    for (const cancel of this.#cancelTimers.values()) cancel()
+    await this.#keeper.flush()
+  }
+
+  /** There is a link, or another one in the place of the last: both sides start over. */
+  peerUp(hostId: number): void {
+    this.#links.up(hostId)
+    this.#keeper.evaluate(hostId)
+    this.#inbox.sendHello(hostId)
+  }
+
+  peerDown(hostId: number, _reason: string): void {
+    if (!this.#links.isUp(hostId)) return
+    this.#links.down(hostId)
+    const replica = this.#replicas.get(hostId)
+    if (replica !== undefined) replica.heardAt = this.#parts.scheduler.monotonic()
+    this.#keeper.evaluate(hostId)
+  }
+
+  /** @returns whether the message was for the registry, followed or not */
+  receive(hostId: number, message: ControlMessage): boolean {
+    if (!message.type.startsWith(PREFIX)) return false
+    try {
+      const read = readMessage(message)
+      if (read === undefined) this.#guard.drop(hostId, 'malformed')
+      else if (this.#parts.keyIdOf(hostId) === undefined) this.#guard.drop(hostId, 'stranger')
+      else this.#inbox.take(hostId, read)
+    } catch (err) {
+      this.#guard.drop(hostId, 'fault')
+      this.#parts.log.error({ peer: hostId, err }, 'registry message failed')
+    }
+    return true
+  }
+
+  /** To be called after every change of the own table, cheap. */
+  localChanged(): void {
+    const elapsed = this.#parts.scheduler.monotonic() - this.#publishedAt
+    this.#publishIn(Math.max(0, DEBOUNCE_MS - elapsed))
+  }
+
+  /** A relay path to a host came or went, or the membership changed. */
+  refresh(): void {
+    this.#keeper.tick()
+  }
+
+  /** Why a host is kept out; undefined when it is not. */
+  quarantineOf(hostId: number): Quarantine | undefined {
+    return this.#replicas.get(hostId)?.quarantine
+  }
+
+  /** A machine with another key calls itself this host. The pinned one stays as it is; the newcomer has no link to cut. */
+  duplicate(hostId: number, keyId: string): void {
+    this.#keeper.duplicate(hostId, keyId)
+  }
+
+  /** An operator has removed the cause. @returns whether the host was quarantined */
+  release(hostId: number): boolean {
+    if (!this.#keeper.release(hostId)) return false
+    // Start over on a link that stands: its hello was not followed.
+    if (this.#links.isUp(hostId)) this.peerUp(hostId)
+    return true
+  }
+
+  /** The longest that any table has been known to be out of date; 0: none is. */
+  lagMs(): Millis {
+    return this.#replicas.lagMs()
+  }
+
+  #publishIn(delayMs: Millis): void {
+    if (this.#cancelPublish !== undefined || this.#isStopped) return
+    this.#cancelPublish = this.#parts.scheduler.after(delayMs, () => {
+      this.#cancelPublish = undefined
+      this.#publish()
+    })
+  }
+
+  #publish(): void {
+    const { version } = this.#publisher
+    if (!isNewer(version, this.#published)) return
+    this.#publishedAt = this.#parts.scheduler.monotonic()
+    const ready = [...this.#links.ready()].filter((id) => this.quarantineOf(id) === undefined)
+    const messages = ready.length === 0 ? [] : this.#publisher.since(this.#published)
+    this.#published = version
+    for (const message of messages) for (const hostId of ready) this.#parts.send(hostId, message)
+  }
+
+  #repeat(name: string, everyMs: Millis, task: () => void): void {
+    const { random, scheduler } = this.#parts
+    const next = (): void => {
+      this.#cancelTimers.set(
+        name,
+        scheduler.after(jittered(everyMs, random()), () => {
+          if (this.#isStopped) return
+          task()
+          next()
+        }),
+      )
+    }
+    next()
+  }
+}
