@@ -9,6 +9,8 @@ import { version } from './version.ts'
 /** A command's code is loaded when it is the one: all of them together take 80 ms. */
 const COMMANDS: readonly {
   readonly name: string
+  /** What follows the name, e.g. `<token>`. */
+  readonly places?: string
   readonly describe: string
   load(): Promise<Command>
 }[] = [
@@ -26,6 +28,38 @@ const COMMANDS: readonly {
     name: 'gateway',
     describe: 'Run the gateway of this host; the systemd unit does',
     load: async () => (await import('./cli/gateway.ts')).gatewayCommand,
+  },
+  {
+    name: 'init',
+    describe: 'Make a cluster with this host as its first',
+    load: async () => (await import('./cli/init.ts')).initCommand,
+  },
+  {
+    name: 'token',
+    describe: 'Print the line that brings another host into the cluster, once',
+    load: async () => (await import('./cli/token.ts')).tokenCommand,
+  },
+  {
+    name: 'join',
+    places: '<token>',
+    describe: 'Bring this host into a cluster and install what it needs',
+    load: async () => (await import('./cli/join.ts')).joinCommand,
+  },
+  {
+    name: 'leave',
+    describe: 'Take this host out of its cluster',
+    load: async () => (await import('./cli/leave.ts')).leaveCommand,
+  },
+  {
+    name: 'hosts',
+    describe: 'List the hosts of the cluster',
+    load: async () => (await import('./cli/hosts.ts')).hostsCommand,
+  },
+  {
+    name: 'revoke',
+    places: '<host>',
+    describe: 'Take another host out of the cluster, for good',
+    load: async () => (await import('./cli/hosts.ts')).revokeCommand,
   },
   {
     name: 'status',
@@ -77,11 +111,15 @@ function parser(choose: (chosen: Chosen) => void): Argv {
     .fail((message: string | undefined, err: Error | undefined) => {
       throw new UsageError(message ?? err?.message ?? 'not understood', NEXT)
     })
-  for (const { name, describe, load } of COMMANDS) {
+  for (const { name, places, describe, load } of COMMANDS) {
     line = line.command(
-      name,
+      places === undefined ? name : `${name} ${places}`,
       describe,
-      async (builder) => builder.options((await load()).options),
+      async (builder) => {
+        const { options, positionals = {} } = await load()
+        for (const [key, positional] of Object.entries(positionals)) builder.positional(key, positional)
+        return builder.options(options)
+      },
       async (args) => choose({ command: await load(), args }),
     )
   }

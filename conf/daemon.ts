@@ -36,6 +36,13 @@ export interface LogConf {
   readonly file: string
 }
 
+/** Where the gateways of other hosts reach this one; used once this host is in a cluster. */
+interface PeersConf {
+  readonly listen: { readonly host: string; readonly port: number }
+  /** `host:port`, the best first; empty: the addresses of this host's interfaces. */
+  readonly advertise: readonly string[]
+}
+
 export interface DaemonConf {
   readonly hostId: number
   readonly supernet: Prefix4
@@ -45,11 +52,22 @@ export interface DaemonConf {
   readonly dataDir: string
   readonly api: { readonly socket: string; readonly group?: string }
   readonly ingress: IngressConf
+  readonly peers: PeersConf
   readonly reconcileMs: Millis
   readonly log: LogConf
 }
 
-const TOP_KEYS = ['hostId', 'supernet', 'hostPrefix', 'dataDir', 'api', 'ingress', 'reconcileMs', 'log']
+const TOP_KEYS = [
+  'hostId',
+  'supernet',
+  'hostPrefix',
+  'dataDir',
+  'api',
+  'ingress',
+  'peers',
+  'reconcileMs',
+  'log',
+]
 const INGRESS_KEYS = [
   'enabled',
   'listen',
@@ -109,6 +127,7 @@ export function daemonConf(value: JsonObject): DaemonConf {
     dataDir: absolute(top, 'dataDir', '/var/lib/flatnet'),
     api: readApi(top),
     ingress: readIngress(top),
+    peers: readPeers(top),
     reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
     log: readLog(top),
   }
@@ -160,6 +179,20 @@ function readIngress(top: Reader): IngressConf {
     maxHeaderBytes: ingress.integer('maxHeaderBytes', 32_768, 1024, 1_048_576),
     drainMs: ingress.integer('drainMs', 5000, 0, 300_000),
   }
+}
+
+const ADVERTISED_RE = /^(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):(?!0\d|0$)\d{1,5}$/
+
+function readPeers(top: Reader): PeersConf {
+  const peers = top.object('peers')
+  refuseUnknown(peers, top.get('peers'), ['listen', 'advertise'])
+  const allowed = 'must be an address and a port, e.g. "0.0.0.0:7443" or "192.0.2.7:7443"'
+  const listen = peers.parsed('listen', '0.0.0.0:7443', allowed, parseListen)
+  const advertise = peers.array('advertise').filter((e) => typeof e === 'string' && ADVERTISED_RE.test(e))
+  if (advertise.length < peers.array('advertise').length || advertise.length > 8) {
+    peers.problem('advertise', 'must be at most 8 addresses with ports, e.g. ["192.0.2.7:7443"]')
+  }
+  return { listen: listen ?? { host: '0.0.0.0', port: 7443 }, advertise: advertise as string[] }
 }
 
 /** Port 0 is allowed: the kernel picks one, and `GET /v1/status` names it. */

@@ -6,6 +6,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { EventStreams } from './api/events.ts'
 import type { ApiParts } from './api/server.ts'
+import type { Cluster } from './cluster/cluster.ts'
 import { Events } from './events.ts'
 import { RETRIES_HELP } from './ingress/exchange.ts'
 import type { IngressParts } from './ingress/parts.ts'
@@ -26,9 +27,12 @@ export interface Materials {
   readonly epoch: number
   readonly repair?: Repair
   readonly version?: string
+  readonly reload?: (() => void) | undefined
 }
 
 export interface Assembly extends ApiParts, IngressParts {
+  readonly events: Events
+  setCluster(cluster: Cluster): void
   setIngress(ingress: ListeningIngress): void
   close(): void
 }
@@ -46,6 +50,7 @@ export function assemble(materials: Materials): Assembly {
   )
   const startedAt = clock.now()
   let ingress: ListeningIngress | undefined
+  let cluster: Cluster | undefined
   gauges(metrics, registry, reconciler, streams)
   const stopGauges = processGauges(metrics)
   return {
@@ -58,8 +63,14 @@ export function assemble(materials: Materials): Assembly {
     reconciler,
     pool,
     streams,
+    events,
+    reload: materials.reload,
+    cluster: () => cluster,
     endless: new Set(),
-    status: () => statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress }),
+    status: () => statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress, cluster }),
+    setCluster(opened) {
+      cluster = opened
+    },
     setIngress(listening) {
       ingress = listening
     },

@@ -10,6 +10,7 @@ import type { Log } from '../core/log.ts'
 import { hasCode } from '../kernel/durable.ts'
 import { createApi } from './api/server.ts'
 import { type Assembly, assemble } from './assemble.ts'
+import { openCluster } from './cluster/open.ts'
 import { nextEpoch } from './epoch.ts'
 import { drain } from './ingress/drain.ts'
 import { createIngress } from './ingress/server.ts'
@@ -38,6 +39,8 @@ export interface GatewayOptions {
   readonly leases?: LeaseSource
   /** Shown by `GET /v1/status`. */
   readonly version?: string
+  /** What `POST /v1/reload` does; whoever runs the gateway ends it and runs it again with what flatnet.yaml says now. */
+  readonly reload?: () => void
 }
 
 /**
@@ -69,6 +72,11 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   await watch.refresh()
   await parts.reconciler.run()
   if (signal.aborted) return
+  const cluster = await openCluster({ ...parts, clock, version: options.version ?? '' })
+  if (cluster !== undefined) {
+    opened.defer(() => cluster.stop())
+    parts.setCluster(cluster)
+  }
   const ingress = conf.ingress.enabled ? await openIngress(parts, opened) : undefined
   const socket = new ApiSocket(conf.api, () => createApi(parts), log)
   await socket.open()

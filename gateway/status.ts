@@ -5,6 +5,8 @@ import type { DaemonConf } from '../conf/daemon.ts'
 import { formatPrefix } from '../core/addr.ts'
 import type { PathInfo } from '../core/api.ts'
 import type { Clock, Millis } from '../core/clock.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import type { CertificateStatus } from './cluster/life.ts'
 import type { PathTable } from './paths/table.ts'
 import type { ReconcileReport, Reconciler } from './reconciler.ts'
 import type { Registry } from './registry.ts'
@@ -28,8 +30,24 @@ export interface Status {
   readonly ingress: { readonly address: string; readonly port: number; readonly connections: number } | null
   /** null: not yet. */
   readonly reconcile: ReconcileReport | null
+  /** null: this host is in no cluster, or cannot use it and the log says why. */
+  readonly cluster: ClusterStatus | null
   readonly paths: readonly PathInfo[]
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
+}
+
+export interface ClusterStatus {
+  readonly name: string
+  /** Of the list of members. */
+  readonly version: number
+  /** Active ones, this host included. */
+  readonly members: number
+  readonly linksUp: number
+  /** Where peers connect to. */
+  readonly port: number
+  /** Why this host is no member any more; null while it is one. */
+  readonly expelled: string | null
+  readonly certificate: CertificateStatus
 }
 
 export interface ListeningIngress {
@@ -48,6 +66,7 @@ export interface StatusFacts {
   readonly reconciler: Reconciler
   readonly paths: PathTable
   readonly ingress: ListeningIngress | undefined
+  readonly cluster: Cluster | undefined
 }
 
 export async function statusOf({
@@ -60,6 +79,7 @@ export async function statusOf({
   reconciler,
   paths,
   ingress,
+  cluster,
 }: StatusFacts): Promise<Status> {
   const { rss, heapUsed } = process.memoryUsage()
   return {
@@ -78,8 +98,22 @@ export async function statusOf({
         ? null
         : { address: ingress.address, port: ingress.port, connections: await connectionsOf(ingress.server) },
     reconcile: reconciler.report ?? null,
+    cluster: cluster === undefined ? null : clusterStatus(cluster),
     paths: paths.all(),
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
+  }
+}
+
+function clusterStatus(cluster: Cluster): ClusterStatus {
+  const { state, peers } = cluster
+  return {
+    name: state.document.cluster,
+    version: state.document.version,
+    members: state.document.members.filter((m) => m.state === 'active').length,
+    linksUp: peers.views().filter((v) => v.state === 'up').length,
+    port: peers.port,
+    expelled: state.expelled ?? null,
+    certificate: cluster.certificateStatus(),
   }
 }
 

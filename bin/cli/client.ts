@@ -23,39 +23,50 @@ function reasonOf(err: NodeJS.ErrnoException): string {
   return err.message
 }
 
-function exchange(
-  socketPath: string,
-  path: string,
-  timeoutMs: number,
-): Promise<{ status: number; body: string }> {
+interface Asked {
+  readonly socketPath: string
+  readonly path: string
+  readonly timeoutMs: number
+  /** Sent by POST; undefined: GET. */
+  readonly json?: unknown
+}
+
+function exchange({ socketPath, path, timeoutMs, json }: Asked): Promise<{ status: number; body: string }> {
+  const body = json === undefined ? undefined : JSON.stringify(json)
+  const method = body === undefined ? 'GET' : 'POST'
+  const headers = {
+    host: 'flatnet',
+    connection: 'close',
+    ...(body !== undefined && {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+    }),
+  }
   return new Promise((done, fail) => {
     const signal = AbortSignal.timeout(timeoutMs)
     const down = (err: Error): void =>
       fail(
         new GatewayDownError(socketPath, signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(err)),
       )
-    const req = request(
-      { socketPath, path, signal, headers: { host: 'flatnet', connection: 'close' } },
-      (res) => {
-        let body = ''
-        res.setEncoding('utf8')
-        res.on('data', (chunk: string) => {
-          body += chunk
-          if (body.length > MAX_BODY_BYTES) req.destroy(new Error('the answer is too long'))
-        })
-        res.on('error', down)
-        res.on('end', () => done({ status: res.statusCode ?? 0, body }))
-      },
-    )
+    const req = request({ socketPath, path, method, signal, headers }, (res) => {
+      let text = ''
+      res.setEncoding('utf8')
+      res.on('data', (chunk: string) => {
+        text += chunk
+        if (text.length > MAX_BODY_BYTES) req.destroy(new Error('the answer is too long'))
+      })
+      res.on('error', down)
+      res.on('end', () => done({ status: res.statusCode ?? 0, body: text }))
+    })
     req.on('error', down)
-    req.end()
+    req.end(body)
   })
 }
 
 /** The JSON of `GET path`. @throws {GatewayDownError} @throws {CliError} when the gateway refuses */
 // biome-ignore lint/suspicious/noExplicitAny: what the API answers is typed where it is used
 export async function apiGet<T = any>(socketPath: string, path: string, timeoutMs = TIMEOUT_MS): Promise<T> {
-  const { status, body } = await exchange(socketPath, path, timeoutMs)
+  const { status, body } = await exchange({ socketPath, path, timeoutMs })
   if (status !== 200) {
     throw new CliError(
       `the gateway answered ${status} to GET ${path}: ${body.slice(0, 200)}`,
@@ -67,4 +78,32 @@ export async function apiGet<T = any>(socketPath: string, path: string, timeoutM
   } catch (cause) {
     throw new CliError(`the gateway's answer to GET ${path} is not JSON`, 'restart the gateway', { cause })
   }
+}
+
+/** What the gateway said no to, in its own words; they name the way out. */
+export class RefusedError extends CliError {
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(message, 'do what it says, then run the same command again')
+    this.code = code
+  }
+}
+
+/** The JSON that answers `POST path`. @throws {GatewayDownError} @throws {RefusedError} */
+// biome-ignore lint/suspicious/noExplicitAny: what the API answers is typed where it is used
+export async function apiPost<T = any>(
+  socketPath: string,
+  path: string,
+  json: unknown,
+  timeoutMs = 10_000,
+): Promise<T> {
+  const { status, body } = await exchange({ socketPath, path, timeoutMs, json })
+  let answer: { code?: unknown; message?: unknown }
+  try {
+    answer = JSON.parse(body)
+  } catch (cause) {
+    throw new CliError(`the gateway's answer to POST ${path} is not JSON`, 'restart the gateway', { cause })
+  }
+  if (status >= 200 && status < 300) return answer as T
+  throw new RefusedError(String(answer.code), String(answer.message))
 }

@@ -1,5 +1,5 @@
 /** The shape of a command: its options as data, and a function that gets them typed and returns the exit code. */
-import type { ArgumentsCamelCase, InferredOptionTypes, Options } from 'yargs'
+import type { ArgumentsCamelCase, InferredOptionTypes, Options, PositionalOptions } from 'yargs'
 import type { Host } from './host.ts'
 import type { Io } from './output.ts'
 
@@ -10,16 +10,21 @@ export interface Context {
 }
 
 type OptionTable = Readonly<Record<string, Options>>
+type PositionalTable = Readonly<Record<string, PositionalOptions>>
 
 export interface Command {
   readonly options: OptionTable
+  /** Arguments by place, in the order of the usage line. */
+  readonly positionals?: PositionalTable
   // biome-ignore lint/suspicious/noExplicitAny: `command` checks it against the options
   run(args: any, context: Context): Promise<number>
 }
 
-export function command<const O extends OptionTable>(definition: {
+// biome-ignore lint/complexity/noBannedTypes: no positionals is an empty table
+export function command<const O extends OptionTable, const P extends PositionalTable = {}>(definition: {
   readonly options: O
-  run(args: ArgumentsCamelCase<InferredOptionTypes<O>>, context: Context): Promise<number>
+  readonly positionals?: P
+  run(args: ArgumentsCamelCase<InferredOptionTypes<O & P>>, context: Context): Promise<number>
 }): Command {
   return definition
 }

@@ -6,9 +6,17 @@ import { version } from '../version.ts'
 import { type Context, command } from './command.ts'
 import type { Host } from './host.ts'
 import { Changes } from './install/changes.ts'
+import type { NetworkOptions } from './install/conflist.ts'
 import { type Executables, findExecutables, sameFile } from './install/executable.ts'
-import { type Made, type MadeKind, manifestPath, readManifest, sha256 } from './install/manifest.ts'
-import { type FilePlan, type InstallOptions, planInstall } from './install/plan.ts'
+import {
+  type Made,
+  type MadeKind,
+  type Manifest,
+  manifestPath,
+  readManifest,
+  sha256,
+} from './install/manifest.ts'
+import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from './install/plan.ts'
 import { CliError, printLine } from './output.ts'
 import { DEFAULT_CNI_CONF_DIR } from './places.ts'
 import { CONTAINERS_DIR, cniPluginDirs, configuredBackend, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
@@ -28,21 +36,31 @@ export const targetOptions = {
   'containers-dir': path("Podman's configuration", CONTAINERS_DIR),
 } as const
 
-const options = {
+/** Of every command that puts a host in place: install, and those that bring it into a cluster. */
+export const placingOptions = {
   network: { ...text('Name of the network'), default: 'flatnet' },
+  'data-dir': text('Leases, logs and state [default: as it is, else /var/lib/flatnet]'),
+  socket: text("The gateway's API [default: as it is, else /run/flatnet/gateway.sock]"),
+  ...targetOptions,
+  executables: {
+    type: 'boolean',
+    default: true,
+    describe: 'Copy the command and the plugin; --no-executables when a package has done it',
+  },
+  service: { type: 'boolean', describe: 'Install the systemd unit [default: where systemd runs]' },
+  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf'),
+  force: flag('Change a conflist that was changed by hand (keeps a backup)'),
+} as const
+
+const options = {
   'host-id': number("This host's number, unique among the hosts [default: as it is, else 1]"),
   supernet: text('The whole flat network, the same on every host [default: as it is, else 10.100.0.0/16]'),
   'host-prefix': number("Size of one host's slice [default: as it is, else 24]"),
   bridge: text('Name of the bridge [default: as it is, else flatnet0]'),
   'http-port': number('Port that ingress talks to when a container names none [default: as it is, else 80]'),
   listen: text('Address and port for browsers [default: as it is, else 0.0.0.0:8080]'),
-  'data-dir': text('Leases, logs and state [default: as it is, else /var/lib/flatnet]'),
-  socket: text("The gateway's API [default: as it is, else /run/flatnet/gateway.sock]"),
-  ...targetOptions,
-  service: { type: 'boolean', describe: 'Install the systemd unit [default: where systemd runs]' },
-  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf'),
+  ...placingOptions,
   'dry-run': flag('Only say what would be done'),
-  force: flag('Change a conflist that was changed by hand (keeps a backup)'),
 } as const
 
 const isSystemd = (): boolean => existsSync('/run/systemd/system')
@@ -115,50 +133,83 @@ function nextSteps(context: Context, o: InstallOptions, containersDir: string, s
   printLine(io, 'When something fails: flatnet doctor')
 }
 
+/** What install is asked for, by its own options or by the commands that bring a host into a cluster. */
+export interface InstallWishes extends NetworkOptions, Targets {
+  readonly listen?: string | undefined
+  readonly peersListen?: string | undefined
+  readonly advertise?: readonly string[] | undefined
+  readonly executables: boolean
+  readonly service?: boolean | undefined
+  readonly configurePodman: boolean
+  readonly dryRun: boolean
+  readonly force: boolean
+}
+
+export interface Targets {
+  readonly config: string
+  readonly cniConfDir: string
+  readonly cniBinDir?: string | undefined
+  readonly binDir: string
+  readonly systemdDir: string
+  readonly containersDir: string
+}
+
+interface Prepared {
+  readonly o: InstallOptions
+  readonly manifest: Manifest | undefined
+  readonly plan: InstallPlan
+}
+
+/** Changes nothing. @throws {CliError} with every reason why it cannot be installed */
+export function prepareInstall(wishes: InstallWishes, host: Host): Prepared {
+  const o: InstallOptions = {
+    ...wishes,
+    cniBinDir: wishes.cniBinDir ?? defaultPluginDir(host, wishes.containersDir),
+    hasService: wishes.service ?? isSystemd(),
+    isForced: wishes.force,
+  }
+  const manifest = readManifest(host, o.config)
+  const plan = planInstall(host, manifest, o)
+  const problems = [...(wishes.dryRun ? [] : machineProblems(host)), ...plan.problems]
+  if (problems.length === 0) return { o, manifest, plan }
+  const error = new CliError('nothing was installed', 'put these right and run the same command again')
+  throw Object.assign(error, { problems })
+}
+
+/** @throws {CliError} */
+export function install(wishes: InstallWishes, context: Context): Prepared {
+  const { io, host } = context
+  const prepared = prepareInstall(wishes, host)
+  const { o, manifest, plan } = prepared
+  const changes = new Changes(io, host, wishes.dryRun)
+  const made = wishes.executables ? putExecutables(changes, findExecutables(), o) : []
+  const record = (kind: MadeKind, file: FilePlan): void => {
+    apply(changes, file)
+    const before = manifest?.made.find((m) => m.path === file.path)
+    // What was there before us and needed no change is not ours to take away.
+    if (file.action === 'write') made.push({ path: file.path, kind, sha256: sha256(file.text) })
+    else if (before !== undefined) made.push(before)
+  }
+  record('config', plan.config)
+  record('conflist', plan.conflist)
+  if (plan.unit !== undefined) record('unit', plan.unit)
+  if (wishes.configurePodman) {
+    const dropIn = join(wishes.containersDir, DROP_IN)
+    const action = host.read(dropIn) === DROP_IN_TEXT ? 'keep' : 'write'
+    const note = 'network_backend = "cni"'
+    record('podman', { path: dropIn, text: DROP_IN_TEXT, action, needsBackup: false, note })
+  }
+  const others = (manifest?.made ?? []).filter((m) => !made.some((n) => n.path === m.path))
+  const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
+  changes.write(manifestPath(o.config), text, 'what uninstall takes away')
+  if (plan.unit !== undefined) startService(changes)
+  return prepared
+}
+
 export const installCommand = command({
   options,
   async run(args, context) {
-    const { io, host } = context
-    const o: InstallOptions = {
-      ...args,
-      cniBinDir: args.cniBinDir ?? defaultPluginDir(host, args.containersDir),
-      hasService: args.service ?? isSystemd(),
-      isForced: args.force,
-    }
-    const manifest = readManifest(host, o.config)
-    const plan = planInstall(host, manifest, o)
-    const problems = [...(args.dryRun ? [] : machineProblems(host)), ...plan.problems]
-    if (problems.length > 0) {
-      const error = new CliError('nothing was installed', 'put these right and run the same command again')
-      throw Object.assign(error, { problems })
-    }
-    const changes = new Changes(io, host, args.dryRun)
-    const made = putExecutables(changes, findExecutables(), o)
-    const record = (kind: MadeKind, file: FilePlan): void => {
-      apply(changes, file)
-      const before = manifest?.made.find((m) => m.path === file.path)
-      // What was there before us and needed no change is not ours to take away.
-      if (file.action === 'write') made.push({ path: file.path, kind, sha256: sha256(file.text) })
-      else if (before !== undefined) made.push(before)
-    }
-    record('config', plan.config)
-    record('conflist', plan.conflist)
-    if (plan.unit !== undefined) record('unit', plan.unit)
-    if (args.configurePodman) {
-      const dropIn = join(args.containersDir, DROP_IN)
-      const action = host.read(dropIn) === DROP_IN_TEXT ? 'keep' : 'write'
-      record('podman', {
-        path: dropIn,
-        text: DROP_IN_TEXT,
-        action,
-        needsBackup: false,
-        note: 'network_backend = "cni"',
-      })
-    }
-    const others = (manifest?.made ?? []).filter((m) => !made.some((n) => n.path === m.path))
-    const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
-    changes.write(manifestPath(o.config), text, 'what uninstall takes away')
-    if (plan.unit !== undefined) startService(changes)
+    const { o, plan } = install(args, context)
     nextSteps(context, o, args.containersDir, plan.slice)
     return 0
   },

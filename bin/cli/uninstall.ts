@@ -9,20 +9,11 @@ import type { Host } from './host.ts'
 import { runJson } from './host.ts'
 import { Changes } from './install/changes.ts'
 import { type Made, manifestPath, readManifest, stateOf } from './install/manifest.ts'
-import { defaultPluginDir, targetOptions } from './install.ts'
+import { defaultPluginDir, type Targets, targetOptions } from './install.ts'
 import { readLeases } from './leases.ts'
 import { CliError, printLine } from './output.ts'
 import { findPlaces, type Places } from './places.ts'
 import { DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
-
-interface Targets {
-  readonly config: string
-  readonly cniConfDir: string
-  readonly cniBinDir?: string | undefined
-  readonly binDir: string
-  readonly systemdDir: string
-  readonly containersDir: string
-}
 
 /** What an installation without a record would have made, as far as it is there: somebody copied the files by hand. */
 function guess(host: Host, places: Places, t: Targets): Made[] {

@@ -2,14 +2,16 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { attachmentKey } from '../../core/attachment.ts'
+import { hostViews } from '../cluster/view.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Status } from '../status.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
+import { type ClusterCallParts, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
 import type { EventStreams } from './events.ts'
 import { matchRoute, type Route } from './routes.ts'
 
-export interface ApiParts extends AssignmentParts {
+export interface ApiParts extends AssignmentParts, ClusterCallParts {
   readonly streams: EventStreams
   readonly metrics: Metrics
   status(): Promise<Status>
@@ -35,6 +37,10 @@ const ROUTES: readonly Route<Handler>[] = [
     },
   },
   { method: 'GET', pattern: '/v1/hosts', handler: (p, c) => sendJson(c.res, 200, hosts(p)) },
+  { method: 'POST', pattern: '/v1/cluster/tokens', handler: (p, c) => postToken(p, c.req, c.res) },
+  { method: 'POST', pattern: '/v1/cluster/revoke', handler: (p, c) => postRevoke(p, c.req, c.res) },
+  { method: 'POST', pattern: '/v1/cluster/leave', handler: (p, c) => postLeave(p, c.req, c.res) },
+  { method: 'POST', pattern: '/v1/reload', handler: (p, c) => postReload(p, c.req, c.res) },
   { method: 'GET', pattern: '/v1/paths', handler: (p, c) => sendJson(c.res, 200, p.paths.all()) },
   { method: 'GET', pattern: '/v1/paths/*', handler: (p, c) => sendPath(p, c) },
   { method: 'GET', pattern: '/v1/events', handler: (p, c) => p.streams.open(c.req, c.res) },
@@ -87,9 +93,7 @@ function answerError(parts: ApiParts, res: ServerResponse, err: unknown): void {
   }
 }
 
-function hosts({ registry, paths }: ApiParts): unknown {
-  return registry.hosts().map((h) => ({ ...h, path: paths.get(h.hostId) ?? null }))
-}
+const hosts = ({ cluster, registry, paths }: ApiParts): unknown => hostViews(cluster(), registry, paths)
 
 function sendPath({ paths }: ApiParts, { params: [hostId = ''], res }: Call): void {
   const path = /^\d{1,5}$/.test(hostId) ? paths.get(Number(hostId)) : undefined

@@ -22,14 +22,13 @@ import {
 } from '@peculiar/x509'
 import type { Millis } from '../../core/clock.ts'
 import { hostUri } from '../peers/tls.ts'
+import { SKEW } from './life.ts'
 
 const DAY: Millis = 86_400_000
 /** Renewing a CA means joining every host anew, so it outlives the cluster. */
 const CA_DAYS = 3_650
 /** Hosts renew theirs at two thirds (gateway/cluster/renewal.ts). facts/paths.md 5. */
 export const HOST_DAYS = 90
-/** Hosts of a cluster may disagree about the time by this much before a fresh certificate is "not yet valid". */
-const SKEW: Millis = 2 * 3_600_000
 const ED25519 = { name: 'Ed25519' }
 
 export interface KeyedPem {
@@ -139,8 +138,12 @@ export async function issue(
   return cert.toString('pem')
 }
 
-/** SHA-256 of the certificate (DER), hex: what a token pins. */
-export const fingerprintOf = (certPem: string): string =>
-  createHash('sha256')
-    .update(Buffer.from(PemConverter.decodeFirst(certPem)))
-    .digest('hex')
+/**
+ * SHA-256 of the key (SPKI) that a request is for, hex: its future keyId.
+ * @throws {Error} the text is no request, or its signature does not prove possession of the key
+ */
+export async function keyIdOfRequest(requestPem: string): Promise<string> {
+  const request = new Pkcs10CertificateRequest(requestPem)
+  if (!(await request.verify())) throw new Error('the request is not signed by its own key')
+  return createHash('sha256').update(Buffer.from(request.publicKey.rawData)).digest('hex')
+}

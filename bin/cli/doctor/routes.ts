@@ -67,11 +67,11 @@ const describe = ({ dst, dev, type }: Route): string =>
   dev === undefined ? `${dst} (${type ?? 'route'})` : `${dst} dev ${dev}${vpnOf(dev)}`
 
 /** Routes of others. A VPN that takes everything routes the two halves of the Internet: no claim on any one network. */
-function foreignRoutes(f: RouteFacts, bridge: string): { name: string; prefix: Prefix4 }[] {
+export function foreignRoutes(f: RouteFacts, ...bridges: string[]): { name: string; prefix: Prefix4 }[] {
   return (f.routes ?? []).flatMap((r) => {
     const prefix = prefixOf(r.dst)
     if (prefix === undefined || prefix.prefixLen < 2 || r.type === 'broadcast') return []
-    if (r.dev !== undefined && [bridge, ...OUR_DEVICES].includes(r.dev)) return []
+    if (r.dev !== undefined && [...bridges, ...OUR_DEVICES].includes(r.dev)) return []
     return [{ name: describe(r), prefix }]
   })
 }

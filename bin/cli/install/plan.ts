@@ -1,6 +1,7 @@
 /** What install is going to do: the texts to write and every reason not to. Reads the machine, changes nothing. */
 import { join } from 'node:path'
-import { parseDocument } from 'yaml'
+import { isDeepStrictEqual } from 'node:util'
+import { isCollection, parseDocument } from 'yaml'
 import { parseDaemonConf } from '../../../conf/daemon.ts'
 import { readLeniently } from '../../../conf/netconf.ts'
 import { isObject, type JsonObject } from '../../../conf/reader.ts'
@@ -21,6 +22,8 @@ export interface InstallOptions extends NetworkOptions {
   readonly binDir: string
   readonly systemdDir: string
   readonly listen?: string | undefined
+  readonly peersListen?: string | undefined
+  readonly advertise?: readonly string[] | undefined
   readonly hasService: boolean
   readonly isForced: boolean
 }
@@ -103,13 +106,15 @@ function planConfig(
     [['dataDir'], conf.dataDir],
     [['api', 'socket'], conf.registrar.socketPath],
     [['ingress', 'listen'], o.listen],
+    [['peers', 'listen'], o.peersListen],
+    [['peers', 'advertise'], o.advertise],
   ]
   const changed: string[] = []
   // A key that is absent has its default, as the reader of the file knows it.
   const defaults = parseDocument(daemonTemplate())
   for (const [key, value] of values) {
-    const now = document.getIn(key) ?? defaults.getIn(key)
-    if (value === undefined || now === value) continue
+    const now = plain(document.getIn(key) ?? defaults.getIn(key))
+    if (value === undefined || isDeepStrictEqual(now, value)) continue
     document.setIn(key, value)
     changed.push(`${key.join('.')}: ${now} -> ${value}`)
   }
@@ -122,6 +127,8 @@ function planConfig(
     note: isEqual ? 'is so already' : changed.join('; '),
   }
 }
+
+const plain = (node: unknown): unknown => (isCollection(node) ? node.toJSON() : node)
 
 /** The other network that flatnet.yaml is for: a gateway has one slice, and this one is taken. */
 function ownerOf(host: Host, o: InstallOptions, present: string): string | undefined {

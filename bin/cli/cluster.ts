@@ -1,0 +1,104 @@
+/** What the commands of the cluster share: where its files are, what stands against a change of slice, and the gateway's part. */
+import { hostname } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { DaemonConf } from '../../conf/daemon.ts'
+import { formatPrefix, type Prefix4 } from '../../core/addr.ts'
+import { ownEndpoints } from '../../gateway/cluster/endpoints.ts'
+import { ClusterFiles } from '../../gateway/cluster/files.ts'
+import type { Status } from '../../gateway/status.ts'
+import { overlapping } from '../../ipam/overlaps.ts'
+import { apiGet, apiPost, GatewayDownError } from './client.ts'
+import { foreignRoutes, gatherRoutes } from './doctor/routes.ts'
+import type { Host } from './host.ts'
+import { placingOptions } from './install.ts'
+import { readLeases } from './leases.ts'
+import { CliError, type Io, printLine } from './output.ts'
+import type { Places } from './places.ts'
+
+const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
+
+/** Of `init` and `join`. */
+export const enteringOptions = {
+  ...placingOptions,
+  listen: text('Address and port for peers [default: as it is, else 0.0.0.0:7443]'),
+  advertise: {
+    type: 'string',
+    array: true,
+    requiresArg: true,
+    describe: "What others are told to dial, e.g. 192.0.2.7:7443 [default: this host's addresses]",
+  },
+  name: { ...text('What people call this host'), default: hostname().split('.')[0] ?? '' },
+} as const
+
+export const filesOf = (places: Places, dataDir?: string): ClusterFiles =>
+  new ClusterFiles(dataDir ?? places.conf?.dataDir ?? places.dataDirs[0] ?? '')
+
+export function demandRoot(host: Host): void {
+  if (host.uid() !== 0) throw new CliError('this needs root', 'run it with sudo')
+}
+
+/** After an install, so it is there and in order. */
+export function demandConf({ conf, config, confError }: Places): DaemonConf {
+  if (conf !== undefined) return conf
+  throw new CliError(`${config} cannot be used`, 'flatnet install', { cause: confError })
+}
+
+export const endpointsOf = ({ peers, supernet }: DaemonConf): string[] => ownEndpoints({ ...peers, supernet })
+
+/** @throws {CliError} containers have addresses that would be another host's */
+export async function refuseLive(places: Places, why: string): Promise<void> {
+  const { live, pending } = await readLeases(places.dataDirs)
+  const held = [...live, ...pending]
+  if (held.length === 0) return
+  const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
+  const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
+  throw new CliError(
+    `${why}, and ${held.length} containers have addresses of the present slice: ${named.join(', ')}${more}`,
+    'stop them, run this again, then start them: they get addresses of the new slice',
+  )
+}
+
+/** @throws {CliError} something else here leads to addresses of the cluster */
+export function refuseOverlap(host: Host, supernet: Prefix4, places: Places): void {
+  const bridges = places.networks.flatMap((n) => (n.conf.role === 'plugin' ? [n.conf.bridge] : []))
+  const foreign = foreignRoutes(gatherRoutes(host, places.networks), ...bridges)
+  const clash = [...new Set(overlapping(supernet, foreign).map((r) => r.name))]
+  if (clash.length === 0) return
+  throw new CliError(
+    `this host has routes into ${formatPrefix(supernet)}, the network of the cluster: ${clash.slice(0, 4).join(', ')}`,
+    'take them away, or make the cluster with another network: flatnet init --supernet',
+  )
+}
+
+const RELOAD_MS = 30_000
+
+/**
+ * Makes a gateway that runs read its files again, and waits until it has.
+ * @param isThere what its status says when it has
+ * @returns false when none runs
+ */
+export async function reloadGateway(socket: string, isThere: (status: Status) => boolean): Promise<boolean> {
+  try {
+    if (isThere(await apiGet<Status>(socket, '/v1/status'))) return true
+    await apiPost(socket, '/v1/reload', {})
+  } catch (err) {
+    if (err instanceof GatewayDownError) return false
+    throw err
+  }
+  const deadline = performance.now() + RELOAD_MS
+  for (;;) {
+    const status = await apiGet<Status>(socket, '/v1/status').catch(() => undefined)
+    if (status !== undefined && isThere(status)) return true
+    if (performance.now() > deadline) {
+      throw new CliError(
+        'the gateway did not come back with the new configuration within 30 s',
+        'its log says why: journalctl -u flatnet-gateway, then systemctl restart flatnet-gateway',
+      )
+    }
+    await pause(100)
+  }
+}
+
+export function tellStart(io: Io, isRunning: boolean, config: string): void {
+  if (!isRunning) printLine(io, `Start the gateway:    flatnet gateway --config ${config}`)
+}

@@ -1,0 +1,82 @@
+/** `flatnet init`: makes a cluster, with this host as its first and the one that admits others. */
+import { formatPrefix } from '../../core/addr.ts'
+import { createCluster } from '../../gateway/cluster/create.ts'
+import { ClusterState } from '../../gateway/cluster/state.ts'
+import {
+  demandConf,
+  demandRoot,
+  endpointsOf,
+  enteringOptions,
+  filesOf,
+  refuseLive,
+  reloadGateway,
+  tellStart,
+} from './cluster.ts'
+import { command } from './command.ts'
+import { install, prepareInstall } from './install.ts'
+import { CliError, printLine } from './output.ts'
+import { findPlaces } from './places.ts'
+
+export const initCommand = command({
+  options: {
+    ...enteringOptions,
+    'host-id': {
+      type: 'number',
+      requiresArg: true,
+      describe: "This host's number [default: as it is, else 1]",
+    },
+    supernet: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The whole flat network [default: as it is, else 10.100.0.0/16]',
+    },
+    'host-prefix': {
+      type: 'number',
+      requiresArg: true,
+      describe: "Size of one host's slice [default: as it is, else 24]",
+    },
+    cluster: { type: 'string', requiresArg: true, describe: "The cluster's name [default: a random one]" },
+  },
+  async run(args, { io, host }) {
+    demandRoot(host)
+    if (args.cluster !== undefined && !/^[a-z0-9-]{1,63}$/.test(args.cluster)) {
+      throw new CliError(
+        `--cluster is "${args.cluster}"`,
+        'use lower-case letters, digits and "-", at most 63 of them',
+      )
+    }
+    const before = findPlaces(host, args)
+    const files = filesOf(before, args.dataDir)
+    if (files.isComplete) {
+      const { identity } = new ClusterState(files)
+      throw new CliError(
+        `this host is in a cluster already: it is host ${identity.hostId} of ${identity.cluster}`,
+        'add another host with flatnet token, or take this one out with flatnet leave',
+      )
+    }
+    const wishes = { ...args, listen: undefined, peersListen: args.listen, dryRun: false }
+    const { plan } = prepareInstall(wishes, host)
+    const now = before.conf && formatPrefix(before.conf.slice)
+    if (now !== undefined && now !== plan.slice) {
+      await refuseLive(before, `the slice would change from ${now} to ${plan.slice}`)
+    }
+    install(wishes, { io, host })
+    const conf = demandConf(findPlaces(host, args))
+    const cluster = await createCluster(filesOf(findPlaces(host, args)), {
+      ...conf,
+      cluster: args.cluster,
+      name: args.name,
+      endpoints: endpointsOf(conf),
+      now: Date.now(),
+    })
+    printLine(io, `\nThis is host ${conf.hostId} of cluster ${cluster}; it hands out ${plan.slice}.`)
+    printLine(
+      io,
+      `${files.path('caKeyPem')} admits hosts and revokes them: keep a copy of it in a safe place.`,
+    )
+    const isRunning = await reloadGateway(conf.api.socket, (status) => status.cluster?.name === cluster)
+    tellStart(io, isRunning, args.config)
+    printLine(io, 'Add a host:           flatnet token')
+    return 0
+  },
+})

@@ -1,0 +1,93 @@
+/** The calls that change the cluster: tokens, revoking, leaving; and the one that makes the gateway read its files again. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isObject, type JsonObject } from '../../conf/reader.ts'
+import { FlatnetError } from '../../core/errors.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import type { Grant } from '../cluster/tokens.ts'
+import { ApiProblem, sendJson } from './answer.ts'
+import { readJson } from './body.ts'
+
+export interface ClusterCallParts {
+  /** undefined: this host is in no cluster. */
+  readonly cluster: () => Cluster | undefined
+  /** Reads flatnet.yaml and the cluster's files again; undefined when whoever runs the gateway cannot. */
+  readonly reload: (() => void) | undefined
+}
+
+type Call = (parts: ClusterCallParts, req: IncomingMessage, res: ServerResponse) => Promise<void>
+
+const MAX_TTL_MS = 7 * 86_400_000
+
+function demandCluster({ cluster }: ClusterCallParts): Cluster {
+  const found = cluster()
+  if (found !== undefined) return found
+  throw new ApiProblem(
+    'ERR_FLATNET_API_CLUSTER',
+    'this host is in no cluster: flatnet init makes one, flatnet join enters one; if it should be in one, the log says why it is not',
+  )
+}
+
+/** What the cluster refuses is the caller's to read; anything else is a fault of ours. */
+async function asked<T>(run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (err) {
+    if (err instanceof FlatnetError) throw new ApiProblem('ERR_FLATNET_API_CLUSTER', err.message)
+    throw err
+  }
+}
+
+async function bodyOf(req: IncomingMessage): Promise<JsonObject> {
+  const body = await readJson(req)
+  if (isObject(body)) return body
+  throw new ApiProblem('ERR_FLATNET_API_INVALID', 'the body must be an object')
+}
+
+function number(body: JsonObject, key: string, max: number): number | undefined {
+  const value = body[key]
+  if (value === undefined) return undefined
+  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max) return value as number
+  throw new ApiProblem('ERR_FLATNET_API_INVALID', `${key} must be a whole number from 1 to ${max}`)
+}
+
+/** `{ ttlMs, hostId?, replaces? }` → 201 `{ token, expiresAt }`; the token is nowhere else. */
+export const postToken: Call = async (parts, req, res) => {
+  const cluster = demandCluster(parts)
+  const body = await bodyOf(req)
+  const ttlMs = number(body, 'ttlMs', MAX_TTL_MS) ?? 600_000
+  const hostId = number(body, 'hostId', 65_534)
+  const replaces = number(body, 'replaces', 65_534)
+  if (hostId !== undefined && replaces !== undefined) {
+    throw new ApiProblem('ERR_FLATNET_API_INVALID', 'hostId and replaces exclude each other')
+  }
+  const grant: Grant = {
+    ...(hostId !== undefined && { hostId }),
+    ...(replaces !== undefined && { replaces }),
+  }
+  sendJson(res, 201, await asked(() => cluster.makeToken(ttlMs, grant)))
+}
+
+/** `{ hostId }` → 200 with the member. */
+export const postRevoke: Call = async (parts, req, res) => {
+  const cluster = demandCluster(parts)
+  const hostId = number(await bodyOf(req), 'hostId', 65_534)
+  if (hostId === undefined) throw new ApiProblem('ERR_FLATNET_API_INVALID', 'hostId is missing')
+  sendJson(res, 200, await asked(() => cluster.revoke(hostId)))
+}
+
+/** → 200 when the list of members says that this host has left. */
+export const postLeave: Call = async (parts, req, res) => {
+  const cluster = demandCluster(parts)
+  await bodyOf(req)
+  await asked(() => cluster.leave())
+  sendJson(res, 200, { left: true })
+}
+
+/** → 202; the gateway is back within a second or two. */
+export const postReload: Call = async ({ reload }, req, res) => {
+  await bodyOf(req)
+  if (reload === undefined) throw new ApiProblem('ERR_FLATNET_API_BUSY', 'this gateway has to be restarted')
+  sendJson(res, 202, { reloading: true })
+  reload()
+}

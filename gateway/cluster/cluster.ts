@@ -1,0 +1,279 @@
+/** This host's part in its cluster while the gateway runs: links to the peers, the list of members, joining and renewal. */
+
+import type { DaemonConf } from '../../conf/daemon.ts'
+import type { Clock, Millis } from '../../core/clock.ts'
+import { FlatnetError } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
+import { hasCode } from '../../kernel/durable.ts'
+import type { Events } from '../events.ts'
+import type { Metrics } from '../metrics.ts'
+import { Peers } from '../peers/peers.ts'
+import type { ControlMessage, PeerEvents } from '../peers/types.ts'
+import { Admission } from './admission.ts'
+import { changedKeys, changesOf } from './changes.ts'
+import { type MemberRecord, type MembersDocument, memberOf } from './document.ts'
+import { ownEndpoints, signEndpoints } from './endpoints.ts'
+import type { ClusterFiles } from './files.ts'
+import { judgeConf } from './fit.ts'
+import { Gossip } from './gossip.ts'
+import { fingerprintOfCa } from './joining.ts'
+import { type CertificateStatus, certificateStatus } from './life.ts'
+import { Renewal } from './renewal.ts'
+import { ClusterState } from './state.ts'
+import { encodeToken, type Grant, TokenBook } from './tokens.ts'
+
+export interface ClusterParts {
+  readonly conf: DaemonConf
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: Events
+  readonly metrics: Metrics
+  readonly version: string
+}
+
+/** How often this host's addresses are looked at. */
+const LOOK_AT_ADDRESSES_MS: Millis = 10_000
+/** A host that leaves waits so long for the list that says so. */
+const LEAVE_MS: Millis = 5_000
+
+export class Cluster {
+  readonly state: ClusterState
+  readonly peers: Peers
+  readonly #parts: ClusterParts
+  readonly #tokens: TokenBook
+  readonly #admission: Admission
+  readonly #gossip: Gossip
+  readonly #renewal: Renewal
+  readonly #listeners = new Set<Partial<PeerEvents>>()
+  #looking: NodeJS.Timeout | undefined
+
+  /** @throws {FlatnetError} ERR_FLATNET_STORE; ERR_FLATNET_CONFIG: flatnet.yaml is for another host or network */
+  constructor(parts: ClusterParts, files: ClusterFiles) {
+    const { conf, clock, log } = parts
+    this.#parts = parts
+    this.state = new ClusterState(files)
+    judgeConf(conf, this.state)
+    this.#tokens = new TokenBook(files)
+    this.#admission = new Admission({
+      state: this.state,
+      tokens: this.#tokens,
+      clock,
+      log,
+      version: parts.version,
+      count: (outcome) =>
+        parts.metrics.count('flatnet_cluster_admissions_total', 'Newcomers and renewals', { outcome }),
+    })
+    this.peers = new Peers({
+      identity: () => this.state.identity,
+      membership: this.state,
+      listen: conf.peers.listen,
+      events: this.#peerEvents(),
+      clock,
+      log,
+      join: (socket) => this.#admission.answer(socket),
+    })
+    this.#gossip = new Gossip({
+      state: this.state,
+      log,
+      send: (hostId, message) => this.peers.send(hostId, message),
+      broadcast: (message) => void this.peers.broadcast(message),
+      endpointsChanged: () => this.peers.hurry(),
+    })
+    this.#renewal = new Renewal({
+      state: this.state,
+      clock,
+      log,
+      renewHere: async (requestPem) =>
+        String((await this.#admission.renew(this.state.keyId, requestPem))['certPem']),
+      adopt: (sealed) => void this.state.adopt(sealed),
+      renewed: () => this.peers.renewed(),
+    })
+    this.state.onChange((before, now) => this.#membersChanged(before, now))
+    this.#gauges()
+  }
+
+  /** Told of every link besides the cluster's own parts; a handler that was never given is not called. */
+  listen(listener: Partial<PeerEvents>): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** @throws {FlatnetError} ERR_FLATNET_IO: the port is taken */
+  async start(): Promise<void> {
+    const { conf, log } = this.#parts
+    const { host, port } = conf.peers.listen
+    try {
+      await this.peers.start()
+    } catch (cause) {
+      const way = hasCode(cause, 'EADDRINUSE')
+        ? 'something else listens there: stop it, or set peers.listen to another port'
+        : 'set peers.listen to an address of this host'
+      throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${host}:${port} for peers: ${way}`, {
+        cause,
+      })
+    }
+    const { expelled } = this.state
+    if (expelled !== undefined) log.error({ reason: expelled }, 'this host is no member any more')
+    this.#announce()
+    this.#looking = setInterval(() => this.#announce(), LOOK_AT_ADDRESSES_MS)
+    this.#renewal.start()
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#looking)
+    this.#renewal.stop()
+    await this.peers.stop()
+  }
+
+  certificateStatus(): CertificateStatus {
+    return certificateStatus(this.state.identity.certPem, this.#parts.clock.now())
+  }
+
+  /** @throws {FlatnetError} this host cannot admit, or not what is asked for */
+  makeToken(ttlMs: Millis, grant: Grant): { token: string; expiresAt: Millis } {
+    const { state } = this
+    state.demandCaKey()
+    const refusal = this.#admission.refusalOfGrant(grant)
+    if (refusal !== undefined) throw new FlatnetError('ERR_FLATNET_CONFIG', refusal)
+    const own = memberOf(state.document, state.identity.hostId)
+    const { conf, clock } = this.#parts
+    const { secret, expiresAt } = this.#tokens.make(clock.now(), ttlMs, grant)
+    const token = encodeToken({
+      caFingerprint: fingerprintOfCa(state.identity.caPem),
+      secret,
+      hostId: state.identity.hostId,
+      supernet: conf.supernet,
+      hostPrefix: conf.hostPrefix,
+      expiresAt,
+      addresses: own === undefined ? [] : state.endpointsOf(own),
+    })
+    return { token, expiresAt }
+  }
+
+  /** @throws {FlatnetError} no such member, or this host cannot */
+  revoke(hostId: number): MemberRecord {
+    const { state } = this
+    state.demandCaKey()
+    const member = memberOf(state.document, hostId)
+    if (member === undefined) throw new FlatnetError('ERR_FLATNET_CONFIG', `there is no host ${hostId}`)
+    if (hostId === state.identity.hostId) {
+      throw new FlatnetError(
+        'ERR_FLATNET_CONFIG',
+        `host ${hostId} is this one, which admits others: it cannot revoke itself`,
+      )
+    }
+    return this.#mark(member, 'revoked')
+  }
+
+  /**
+   * Asks the admitting host to list this one as gone; resolves when the list says so.
+   * @throws {FlatnetError} nobody who could was reached in time
+   */
+  async leave(): Promise<void> {
+    const { state, peers } = this
+    const own = memberOf(state.document, state.identity.hostId)
+    if (own === undefined || own.state !== 'active') return
+    if (own.admits) {
+      throw new FlatnetError(
+        'ERR_FLATNET_CONFIG',
+        'this host admits the others; without it none can join or be revoked. If that is meant: flatnet leave --force',
+      )
+    }
+    const asked = state.document.members.filter(
+      (m) => m.admits && m.state === 'active' && peers.send(m.hostId, { type: 'cluster.leave' }),
+    )
+    const admitting = state.document.members.filter((m) => m.admits).map((m) => m.hostId)
+    if (asked.length === 0) throw unheard(admitting)
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(unheard(admitting)), LEAVE_MS)
+      state.onChange(() => {
+        if (state.expelled === undefined) return
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+
+  #mark(member: MemberRecord, to: 'left' | 'revoked'): MemberRecord {
+    const { clock, log } = this.#parts
+    if (member.state === to || member.state === 'revoked') return member
+    const record = { ...member, state: to, changedAt: new Date(clock.now()).toISOString() }
+    this.state.change(record)
+    log.warn({ peer: member.hostId, reason: to }, 'host is no member any more')
+    return record
+  }
+
+  #peerEvents(): PeerEvents {
+    const each = (call: (l: Partial<PeerEvents>) => void): void => {
+      for (const listener of this.#listeners) call(listener)
+    }
+    return {
+      up: (hostId) => {
+        this.#gossip.greet(hostId)
+        each((l) => l.up?.(hostId))
+      },
+      down: (hostId, reason) => each((l) => l.down?.(hostId, reason)),
+      control: (hostId, message) => {
+        if (!this.#take(hostId, message)) each((l) => l.control?.(hostId, message))
+      },
+      dataUp: (hostId, socket) => each((l) => l.dataUp?.(hostId, socket)),
+      dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
+    }
+  }
+
+  #take(hostId: number, message: ControlMessage): boolean {
+    if (this.#gossip.take(hostId, message)) return true
+    if (message.type !== 'cluster.leave') return false
+    const member = memberOf(this.state.document, hostId)
+    if (member !== undefined && this.state.caKeyPem !== undefined) this.#mark(member, 'left')
+    return true
+  }
+
+  /** Everybody is told before those that are out are cut off: they should know why. */
+  #membersChanged(before: MembersDocument, now: MembersDocument): void {
+    const { events } = this.#parts
+    if (this.state.caKeyPem !== undefined) this.#gossip.spread()
+    const changed = changedKeys(before, now)
+    if (changed.length > 0) this.state.withoutHosts(changed, () => this.peers.refresh())
+    this.peers.refresh()
+    for (const event of changesOf(before, now)) events.emit(event)
+    const { expelled } = this.state
+    if (expelled !== undefined) this.#parts.log.error({ reason: expelled }, 'this host is no member any more')
+  }
+
+  /** Says where this host is, when that is news. */
+  #announce(): void {
+    const { conf, clock } = this.#parts
+    const { state, peers } = this
+    const { host } = conf.peers.listen
+    const listen = { host, port: peers.port }
+    const endpoints = ownEndpoints({ listen, advertise: conf.peers.advertise, supernet: conf.supernet })
+    const before = state.endpoints.get(state.identity.hostId)
+    if (JSON.stringify(before?.endpoints) === JSON.stringify(endpoints)) return
+    const seq = Math.max((before?.seq ?? 0) + 1, Math.floor(clock.now() / 1000))
+    const record = signEndpoints(state.identity, seq, endpoints)
+    if (state.putEndpoints(record)) peers.broadcast({ type: 'cluster.endpoints', records: [record] })
+  }
+
+  #gauges(): void {
+    const { metrics, clock } = this.#parts
+    const { state, peers } = this
+    const active = (): number => state.document.members.filter((m) => m.state === 'active').length
+    metrics.gauge('flatnet_cluster_members', 'Members of the cluster, this host included', active)
+    metrics.gauge('flatnet_cluster_version', 'Of the list of members', () => state.document.version)
+    metrics.gauge(
+      'flatnet_cluster_links_up',
+      'Peers with a control connection',
+      () => peers.views().filter((v) => v.state === 'up').length,
+    )
+    metrics.gauge('flatnet_certificate_seconds', 'Until the certificate of this host ends', () =>
+      Math.round(state.remainingMs(clock.now()) / 1000),
+    )
+  }
+}
+
+const unheard = (admitting: readonly number[]): FlatnetError =>
+  new FlatnetError(
+    'ERR_FLATNET_IO',
+    `host ${admitting.join(' or ')}, which keeps the list of members, was not reached: try again later, or leave with --force and revoke this host there`,
+  )

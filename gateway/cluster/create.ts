@@ -1,0 +1,71 @@
+/** Makes a cluster with this host as its first, or puts this host into one; both end with the file that makes it count. */
+
+import { randomBytes } from 'node:crypto'
+import { formatPrefix, type Prefix4 } from '../../core/addr.ts'
+import type { Millis } from '../../core/clock.ts'
+import { issue, keyIdOfRequest, makeCa, makeRequest } from './certificates.ts'
+import { seal } from './document.ts'
+import type { ClusterFiles } from './files.ts'
+import { type JoinWishes, requestJoin, type Welcome } from './joining.ts'
+import type { Token } from './tokens.ts'
+
+export interface CreateWishes {
+  /** Lower-case letters, digits and `-`; part of every certificate. */
+  readonly cluster?: string | undefined
+  readonly hostId: number
+  /** Of this machine. */
+  readonly name: string
+  readonly endpoints: readonly string[]
+  readonly supernet: Prefix4
+  readonly hostPrefix: number
+  readonly now: Millis
+}
+
+/** `k3v9q2`: two clusters of one person are told apart in logs. */
+const randomName = (): string => randomBytes(4).readUInt32BE().toString(36).padStart(7, '0')
+
+/** Nothing counts until the list of members is there; a run that was cut short leaves nothing that the next one minds. */
+export async function createCluster(files: ClusterFiles, wishes: CreateWishes): Promise<string> {
+  const { cluster = randomName(), hostId, name, endpoints, supernet, hostPrefix, now } = wishes
+  const ca = await makeCa(cluster, now)
+  const { keyPem, requestPem } = await makeRequest()
+  const certPem = await issue(ca, requestPem, { cluster, hostId, now })
+  const at = new Date(now).toISOString()
+  const member = {
+    hostId,
+    keyId: await keyIdOfRequest(requestPem),
+    formerKeys: [],
+    name,
+    endpoints,
+    admits: true,
+    state: 'active' as const,
+    joinedAt: at,
+    changedAt: at,
+  }
+  const document = { cluster, version: 1, supernet: formatPrefix(supernet), hostPrefix, members: [member] }
+  files.write('caKeyPem', ca.keyPem)
+  files.write('caPem', ca.certPem)
+  files.write('keyPem', keyPem)
+  files.write('certPem', certPem)
+  files.write('members', `${JSON.stringify(seal(document, ca.keyPem))}\n`)
+  return cluster
+}
+
+/**
+ * The key is on disk before anybody hears of it: a run that was cut short comes back with the same key, which the
+ * admitting host knows, so that it gets the same number and a spent token is no obstacle.
+ * @throws {JoinError}
+ */
+export async function enterCluster(
+  files: ClusterFiles,
+  token: Token,
+  wishes: Omit<JoinWishes, 'requestPem'>,
+): Promise<Welcome> {
+  const { keyPem, requestPem } = await makeRequest(files.read('keyPem'))
+  files.write('keyPem', keyPem)
+  const welcome = await requestJoin(token, { ...wishes, requestPem })
+  files.write('caPem', welcome.caPem)
+  files.write('certPem', welcome.certPem)
+  files.write('members', `${JSON.stringify(welcome.sealed)}\n`)
+  return welcome
+}

@@ -1,0 +1,83 @@
+/** `<dataDir>/cluster`: who this host is in its cluster, and the cluster's documents; each replaced whole and durable. */
+
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { LowSync, type SyncAdapter } from 'lowdb'
+import { hasCode, replaceFile, syncFolder } from '../../kernel/durable.ts'
+
+/** `ca.key` is only where hosts may be admitted; `members.json` is written last, so its presence means: all of it is there. */
+const NAMES = {
+  caPem: 'ca.crt',
+  caKeyPem: 'ca.key',
+  certPem: 'host.crt',
+  keyPem: 'host.key',
+  members: 'members.json',
+  tokens: 'tokens.json',
+  endpoints: 'endpoints.json',
+} as const
+export type ClusterFile = keyof typeof NAMES
+
+const SECRET: ReadonlySet<ClusterFile> = new Set(['caKeyPem', 'keyPem', 'tokens'])
+
+export class ClusterFiles {
+  readonly folder: string
+
+  constructor(dataDir: string) {
+    this.folder = join(dataDir, 'cluster')
+  }
+
+  path(file: ClusterFile): string {
+    return join(this.folder, NAMES[file])
+  }
+
+  /** Whether this host is in a cluster; what was begun and not ended does not count. */
+  get isComplete(): boolean {
+    return existsSync(this.path('members'))
+  }
+
+  read(file: ClusterFile): string | undefined {
+    try {
+      return readFileSync(this.path(file), 'utf8')
+    } catch (err) {
+      if (hasCode(err, 'ENOENT')) return undefined
+      throw err
+    }
+  }
+
+  write(file: ClusterFile, text: string): void {
+    mkdirSync(this.folder, { recursive: true, mode: 0o700 })
+    replaceFile(this.path(file), text, { fsync: true, mode: SECRET.has(file) ? 0o600 : 0o644 })
+  }
+
+  remove(file: ClusterFile): void {
+    rmSync(this.path(file), { force: true })
+  }
+
+  /**
+   * Out of the way, so that this host is in no cluster, in one step. Never deleted: a CA's key cannot be made again.
+   * @returns where it is now
+   */
+  setAside(now: Date): string {
+    const stamp = now.toISOString().replaceAll(/[-:]|\.\d+/g, '')
+    let to = `${this.folder}.left-${stamp}`
+    for (let n = 2; existsSync(to); n++) to = `${this.folder}.left-${stamp}-${n}`
+    renameSync(this.folder, to)
+    syncFolder(dirname(this.folder))
+    return to
+  }
+
+  /**
+   * One of the JSON files, by lowdb.
+   * @param parse throws when the text is not what it should be
+   */
+  database<T>(file: ClusterFile, parse: (text: string) => T, fallback: T): LowSync<T> {
+    const adapter: SyncAdapter<T> = {
+      read: () => {
+        const text = this.read(file)
+        return text === undefined ? null : parse(text)
+      },
+      write: (data) => this.write(file, `${JSON.stringify(data)}\n`),
+    }
+    return new LowSync<T>(adapter, fallback)
+  }
+}

@@ -1,0 +1,101 @@
+/** How the list of members and everybody's endpoints reach all: versions on connecting, changes at once, the rest on demand. */
+
+import type { Log } from '../../core/log.ts'
+import type { ControlMessage } from '../peers/types.ts'
+import { DocumentError, memberOf } from './document.ts'
+import { isEndpointRecord } from './endpoints.ts'
+import type { ClusterState } from './state.ts'
+
+export interface GossipParts {
+  readonly state: ClusterState
+  readonly log: Log
+  send(hostId: number, message: ControlMessage): boolean
+  broadcast(message: ControlMessage): void
+  /** Somebody's endpoints are news: whoever waits to try again may try now. */
+  endpointsChanged(): void
+}
+
+export class Gossip {
+  readonly #parts: GossipParts
+
+  constructor(parts: GossipParts) {
+    this.#parts = parts
+  }
+
+  /** A link stands: each side says what it has, and sends what the other lacks. */
+  greet(hostId: number): void {
+    this.#parts.send(hostId, this.#digest())
+  }
+
+  /** The list changed here. The whole of it, since a host that is revoked by it must be known within seconds. */
+  spread(): void {
+    this.#parts.broadcast(this.#members())
+  }
+
+  /** @returns whether the message was of this part */
+  take(from: number, message: ControlMessage): boolean {
+    if (message.type === 'cluster.digest') this.#takeDigest(from, message)
+    else if (message.type === 'cluster.members') this.#takeMembers(from, message['sealed'])
+    else if (message.type === 'cluster.endpoints') this.#takeEndpoints(from, message['records'])
+    else return false
+    return true
+  }
+
+  #digest(): ControlMessage {
+    const { state } = this.#parts
+    const endpoints = Object.fromEntries(state.endpoints.all().map((r) => [r.hostId, r.seq]))
+    return {
+      type: 'cluster.digest',
+      version: state.document.version,
+      signature: state.sealed.signature,
+      endpoints,
+    }
+  }
+
+  #members(): ControlMessage {
+    return { type: 'cluster.members', sealed: this.#parts.state.sealed }
+  }
+
+  #takeDigest(from: number, message: ControlMessage): void {
+    const { state, send } = this.#parts
+    const theirs = Number(message['version'])
+    const { version } = state.document
+    const isOther = theirs === version && message['signature'] !== state.sealed.signature
+    if (theirs < version || isOther) send(from, this.#members())
+    else if (theirs > version) send(from, this.#digest())
+    const seqs = message['endpoints']
+    if (typeof seqs !== 'object' || seqs === null) return
+    const known = seqs as Readonly<Record<string, unknown>>
+    const news = state.endpoints.all().filter((r) => r.seq > Number(known[r.hostId] ?? -1))
+    if (news.length > 0) send(from, { type: 'cluster.endpoints', records: news })
+  }
+
+  #takeMembers(from: number, sealed: unknown): void {
+    const { state, log, broadcast, send } = this.#parts
+    try {
+      const adopted = state.adopt(sealed)
+      if (adopted.kind === 'newer') broadcast(this.#digest())
+      else if (adopted.kind === 'merged') {
+        log.error({ peer: from }, 'lists of members had parted and were merged')
+        this.spread()
+      } else if (adopted.kind === 'conflict') {
+        log.error({ peer: from, reason: adopted.reason }, 'list of members refused')
+        // Who admits can make one of the two; between others it would go back and forth.
+        if (memberOf(state.document, from)?.admits === true) send(from, this.#members())
+      }
+    } catch (err) {
+      if (!(err instanceof DocumentError)) throw err
+      log.warn({ peer: from, err }, 'list of members refused')
+    }
+  }
+
+  #takeEndpoints(from: number, records: unknown): void {
+    const { state, broadcast, endpointsChanged } = this.#parts
+    if (!Array.isArray(records)) return
+    const news = records.filter((r) => isEndpointRecord(r) && state.putEndpoints(r))
+    if (news.length === 0) return
+    // A host's own word goes on to the others, who may have no link with it; theirs to them is no news then.
+    if (news.some((r) => r.hostId === from)) broadcast({ type: 'cluster.endpoints', records: news })
+    endpointsChanged()
+  }
+}

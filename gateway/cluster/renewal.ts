@@ -1,0 +1,96 @@
+/** Renews this host's certificate when it is due: here where the CA's key is, else by a host that has it. */
+
+import type { Clock, Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import { fingerprintOfCa, requestRenewal } from './joining.ts'
+import { lifeOf, renewsAt } from './life.ts'
+import type { ClusterState } from './state.ts'
+
+/** setTimeout holds 24 days, and a clock that is set meanwhile is noticed within the hour. */
+const LOOK_AGAIN_MS: Millis = 3_600_000
+const FIRST_RETRY_MS: Millis = 5_000
+const MAX_RETRY_MS: Millis = 3_600_000
+
+export interface RenewalParts {
+  readonly state: ClusterState
+  readonly clock: Clock
+  readonly log: Log
+  /** When this host holds the CA's key. @returns the certificate */
+  renewHere(requestPem: string): Promise<string>
+  /** What came with the certificate. */
+  adopt(sealed: unknown): void
+  renewed(): void
+}
+
+export class Renewal {
+  readonly #parts: RenewalParts
+  readonly #random = Math.random()
+  #timer: NodeJS.Timeout | undefined
+  #failures = 0
+  #isStopped = false
+
+  constructor(parts: RenewalParts) {
+    this.#parts = parts
+  }
+
+  start(): void {
+    const { state, clock } = this.#parts
+    const dueMs = renewsAt(lifeOf(state.identity.certPem), this.#random) - clock.now()
+    this.#in(Math.min(Math.max(0, dueMs), LOOK_AGAIN_MS))
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    clearTimeout(this.#timer)
+  }
+
+  #in(ms: Millis): void {
+    if (this.#isStopped) return
+    this.#timer = setTimeout(() => void this.#look(), ms)
+  }
+
+  async #look(): Promise<void> {
+    const { state, clock, log } = this.#parts
+    if (renewsAt(lifeOf(state.identity.certPem), this.#random) > clock.now()) return this.start()
+    try {
+      await this.#renew()
+      this.#failures = 0
+      log.info({}, 'certificate renewed')
+      this.start()
+    } catch (err) {
+      log.warn({ err }, 'certificate could not be renewed')
+      const base = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures++)
+      this.#in(base * (0.8 + 0.4 * Math.random()))
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { state, renewHere, adopt, renewed } = this.#parts
+    const { makeRequest } = await import('./certificates.ts')
+    const { requestPem } = await makeRequest(state.identity.keyPem)
+    if (state.caKeyPem !== undefined) state.renewed(await renewHere(requestPem))
+    else {
+      const { certPem, sealed } = await this.#ask(requestPem)
+      state.renewed(certPem)
+      adopt(sealed)
+    }
+    if (!this.#isStopped) renewed()
+  }
+
+  /** Any that admits; the last error counts. */
+  async #ask(requestPem: string): Promise<{ certPem: string; sealed: unknown }> {
+    const { state } = this.#parts
+    const caFingerprint = fingerprintOfCa(state.identity.caPem)
+    let last: unknown = new Error('no host of this cluster admits')
+    for (const member of state.document.members) {
+      if (!member.admits || member.state !== 'active') continue
+      const admitting = { caFingerprint, hostId: member.hostId, addresses: state.endpointsOf(member) }
+      try {
+        return await requestRenewal(state.identity, admitting, requestPem)
+      } catch (err) {
+        last = err
+      }
+    }
+    throw last
+  }
+}

@@ -1,0 +1,57 @@
+/** `GET /v1/hosts`: every host that is or was in the cluster, with what is known of it here. */
+
+import { formatIpv4, parsePrefix4, sizeOf } from '../../core/addr.ts'
+import type { PathInfo } from '../../core/api.ts'
+import type { PathTable } from '../paths/table.ts'
+import type { PeerView } from '../peers/types.ts'
+import type { Registry } from '../registry.ts'
+import type { Version } from '../registry-table.ts'
+import type { Cluster } from './cluster.ts'
+import type { MemberRecord, MembersDocument } from './document.ts'
+
+export interface HostView {
+  readonly hostId: number
+  /** null: never heard of its table. */
+  readonly version: Version | null
+  readonly assignments: number
+  readonly path: PathInfo | null
+  /** null: this host is in no cluster. */
+  readonly member: MemberView | null
+  /** null for this host, and for those that are no members. */
+  readonly link: PeerView | null
+}
+
+export interface MemberView extends Omit<MemberRecord, 'hostId'> {
+  /** `10.100.2.0/24` */
+  readonly slice: string
+}
+
+export const sliceText = (
+  { supernet, hostPrefix }: Pick<MembersDocument, 'supernet' | 'hostPrefix'>,
+  hostId: number,
+): string => `${formatIpv4((parsePrefix4(supernet)?.base ?? 0) + hostId * sizeOf(hostPrefix))}/${hostPrefix}`
+
+/** In order of hostId. */
+export function hostViews(
+  cluster: Cluster | undefined,
+  registry: Registry,
+  paths: PathTable,
+): readonly HostView[] {
+  const tables = new Map(registry.hosts().map((h) => [h.hostId, h]))
+  const members = new Map(cluster?.state.document.members.map((m) => [m.hostId, m]))
+  const ids = [...new Set([...tables.keys(), ...members.keys()])].sort((a, b) => a - b)
+  return ids.map((hostId) => ({
+    hostId,
+    version: tables.get(hostId)?.version ?? null,
+    assignments: tables.get(hostId)?.assignments ?? 0,
+    path: paths.get(hostId) ?? null,
+    member: cluster === undefined ? null : memberView(cluster, members.get(hostId)),
+    link: cluster?.peers.view(hostId) ?? null,
+  }))
+}
+
+function memberView({ state }: Cluster, member: MemberRecord | undefined): MemberView | null {
+  if (member === undefined) return null
+  const { hostId, ...rest } = member
+  return { ...rest, endpoints: state.endpointsOf(member), slice: sliceText(state.document, hostId) }
+}
