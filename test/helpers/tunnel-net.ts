@@ -21,6 +21,14 @@ interface HostEvent {
 
 export type HostStats = TunnelStats & { readonly rss: number; readonly cpu: NodeJS.CpuUsage }
 
+/** A command under way. */
+export interface Spawned {
+  readonly child: ChildProcess
+  readonly done: Promise<{ status: number | null; stdout: string }>
+  /** What it has printed by now. */
+  output(): string
+}
+
 const PROGRAM = join(import.meta.dirname, 'tunnel-host.ts')
 const PORT = 7443
 
@@ -46,13 +54,17 @@ export class TunnelNetHost {
     return run('ip', ['netns', 'exec', this.netns, command, ...args])
   }
 
+  /** As `exec`, for commands that print JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of foreign tools
+  json<T = any>(command: string, ...args: string[]): T {
+    return JSON.parse(this.exec(command, ...args).trim() || '[]')
+  }
+
   /** Starts a command inside, its output collected. */
-  spawn(
-    command: string,
-    ...args: string[]
-  ): { child: ChildProcess; done: Promise<{ status: number | null; stdout: string }> } {
+  spawn(command: string, ...args: string[]): Spawned {
     const child = spawn('ip', ['netns', 'exec', this.netns, command, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NODE_OPTIONS: '' },
     })
     let stdout = ''
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
@@ -61,7 +73,7 @@ export class TunnelNetHost {
     const done = new Promise<{ status: number | null; stdout: string }>((resolve) =>
       child.on('close', (status) => resolve({ status, stdout })),
     )
-    return { child, done }
+    return { child, done, output: () => stdout }
   }
 
   start(conf: TunnelHostConf, nodeFlags: readonly string[] = []): void {

@@ -1,0 +1,114 @@
+/** Small clients and servers that tests of the tunnel run inside its hosts; one JSON line each as the result. */
+import { createHash, randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+const print = (what: unknown): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
+
+/** `serve <port>`: TCP connections get the SHA-256 of what they sent; UDP datagrams come back as they are. */
+function serve(port = '0'): void {
+  const tcp = createServer({ allowHalfOpen: true }, (socket) => {
+    const hash = createHash('sha256')
+    socket.on('error', () => {})
+    socket.on('data', (chunk) => hash.update(chunk))
+    socket.on('end', () => socket.end(hash.digest('hex')))
+  })
+  const udp = createSocket('udp4')
+  udp.on('message', (message, from) => udp.send(message, from.port, from.address))
+  udp.bind(Number(port), '0.0.0.0', () =>
+    tcp.listen({ port: Number(port), backlog: 2_000 }, () => print('listening')),
+  )
+}
+
+/** Sends `bytes` bytes and compares sums. @returns whether they are equal */
+async function transfer(
+  address: string,
+  port: number,
+  bytes: number,
+  progress?: (sent: number) => void,
+): Promise<boolean> {
+  const socket: Socket = connect(port, address)
+  const hash = createHash('sha256')
+  const block = randomBytes(Math.min(bytes, 1 << 18))
+  let answer = ''
+  socket.setEncoding('latin1').on('data', (text: string) => {
+    answer += text
+  })
+  for (let sent = 0; sent < bytes; sent += block.byteLength) {
+    const part = block.subarray(0, bytes - sent)
+    hash.update(part)
+    if (!socket.write(Buffer.from(part))) await once(socket, 'drain')
+    progress?.(sent)
+  }
+  socket.end()
+  await once(socket, 'close')
+  return answer === hash.digest('hex')
+}
+
+/** `send <address> <port> <MiB>`: one connection; prints how far it is every MiB. */
+async function send(address = '', port = '0', mebibytes = '1'): Promise<void> {
+  let told = 0
+  const equal = await transfer(address, Number(port), Number(mebibytes) << 20, (sent) => {
+    if (sent >> 20 === told) return
+    told = sent >> 20
+    print({ sent: told })
+  })
+  print({ equal })
+}
+
+/** `many <address> <port> <connections> <bytes>`: all at once. */
+async function many(address = '', port = '0', connections = '1', bytes = '1'): Promise<void> {
+  const all = await Promise.allSettled(
+    Array.from({ length: Number(connections) }, () => transfer(address, Number(port), Number(bytes))),
+  )
+  print({ equal: all.filter((one) => one.status === 'fulfilled' && one.value).length })
+}
+
+/** `udp <address> <port> <size …>`: each sent up to five times until it comes back; prints the sizes that came back equal. */
+async function udp(address = '', port = '0', ...sizes: string[]): Promise<void> {
+  const socket = createSocket('udp4')
+  const back: number[] = []
+  for (const size of sizes.map(Number)) {
+    const message = randomBytes(size)
+    for (let attempt = 0; attempt < 5 && back.at(-1) !== size; attempt++) {
+      const answer = new Promise<Buffer | undefined>((resolve) => {
+        const timer = setTimeout(() => resolve(undefined), 1_000)
+        socket.once('message', (got) => {
+          clearTimeout(timer)
+          resolve(got)
+        })
+      })
+      socket.send(message, Number(port), address)
+      if ((await answer)?.equals(message)) back.push(size)
+      socket.removeAllListeners('message')
+    }
+  }
+  socket.close()
+  print({ back })
+}
+
+/** `blast <address> <port>`: datagrams of 60 KB without an end, as fast as the event loop goes round. */
+function blast(address = '', port = '0'): void {
+  const socket = createSocket('udp4')
+  const message = randomBytes(60_000)
+  const next = (): void => void socket.send(message, Number(port), address, () => setImmediate(next))
+  next()
+}
+
+const PROGRAMS = { serve, send, many, udp, blast } as const
+type Program = keyof typeof PROGRAMS
+
+/** The command line of one of the programs above. */
+export const traffic = (program: Program, ...args: (string | number)[]): [string, ...string[]] => [
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  import.meta.filename,
+  program,
+  ...args.map(String),
+]
+
+if (process.argv[1] === import.meta.filename) {
+  const [, , program = '', ...args] = process.argv
+  await PROGRAMS[program as Program]?.(...args)
+}
