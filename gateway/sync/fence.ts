@@ -46,6 +46,16 @@ export function follow(known: Known | undefined, claimed: Incarnation): Known {
   return { ...claimed, superseded: [...known.superseded, known.nonce].slice(-MAX_SUPERSEDED) }
 }
 
+/**
+ * What is known after a table was passed on that is newer than ours. A signature proves no life: a run that we have
+ * talked to is not replaced by it, or a host that lost its disk would be taken for its own clone.
+ */
+export const hearsay = (known: Known, claimed: Incarnation): Known => ({
+  epoch: claimed.epoch,
+  nonce: claimed.nonce,
+  superseded: known.superseded.filter((n) => n !== claimed.nonce),
+})
+
 /** After a clone was seen: the run that was there first is believed again, the other one is the newcomer. */
 export function restoreFirst(known: Known, returned: Incarnation): Known {
   return {

@@ -248,20 +248,19 @@ export class Inbox {
     return judgement === 'same' && isOther ? 'clone' : judgement
   }
 
-  /** Why a table that a peer passes on is not its owner's. Called for each page; the signature is looked at once. */
+  /** Why a table that a peer passes on is not followed. Called for each page; the signature is looked at once. */
   #doubt(m: TablePage): DropReason | undefined {
-    const { keeper, keyIdOf, registry, replicas, verifier } = this.#parts
+    const { keyIdOf, links, registry, replicas, send, verifier } = this.#parts
     const keyId = keyIdOf(m.hostId)
     const replica = replicas.get(m.hostId)
     if (keyId === undefined) return 'stranger'
     if (!isNewer(m, registry.version(m.hostId))) return 'old'
     if (m.page === 0 && !verifier.verify(m, m, keyId)) return 'forged'
     if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
-    const judgement = judge(replica?.known, m)
-    // An old run's table that goes round is none of its life: only one above all we know is.
-    const isAlive = judgement === 'clone' && m.page === 0 && m.epoch > replica!.known.epoch
-    if (isAlive) keeper.clone(replica!, m)
-    return judgement === 'clone' || judgement === 'stale' ? 'old' : undefined
+    if (!links.isGreeted(m.hostId) || replica?.known.nonce === m.nonce) return undefined
+    // Another run of it is there and lags behind: it is shown what it does not know of.
+    if (m.page === 0) send(m.hostId, { type: 'registry.stale', ...claimIn(m) })
+    return 'old'
   }
 
   /** Asks for a table that somebody has newer, unless its owner will tell us himself. */

@@ -3,7 +3,7 @@
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { type Freshness, isNewer } from '../registry-table.ts'
-import { follow, type Incarnation, restoreFirst } from './fence.ts'
+import { hearsay, type Incarnation, restoreFirst } from './fence.ts'
 import type { Guard } from './guard.ts'
 import type { Links } from './links.ts'
 import type { Signed } from './messages.ts'
@@ -55,18 +55,18 @@ export class Keeper {
     this.evaluate(hostId)
   }
 
-  /** A table, or changes of it, are in the registry now. */
-  tookOver(hostId: number, signed: Signed, isChecked: boolean, ageMs: Millis): void {
+  /** A table, or changes of it, are in the registry now. @param isHearsay passed on, so signature and hash were checked */
+  tookOver(hostId: number, signed: Signed, isHearsay: boolean, ageMs: Millis): void {
     const { keyIdOf, replicas, scheduler } = this.#parts
     const heardAt = scheduler.monotonic() - ageMs
     const known = { epoch: signed.epoch, nonce: signed.nonce, superseded: [] }
     const isNew = replicas.get(hostId) === undefined
     const replica = replicas.ensure(hostId, keyIdOf(hostId)!, known)
     replica.heardAt = isNew ? heardAt : Math.max(replica.heardAt, heardAt)
-    replica.known = follow(replica.known, signed)
+    if (isHearsay) replica.known = hearsay(replica.known, signed)
     replica.signed = signed
     if (isNewer(signed, replica.proof)) replica.proof = signed
-    replica.isChecked = isChecked
+    replica.isChecked = isHearsay
     replicas.noteCaughtUp(replica)
     this.#save(hostId)
     this.evaluate(hostId)
