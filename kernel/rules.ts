@@ -12,6 +12,7 @@ import {
   setElemAddRequest,
   setElemDelRequest,
   setElemList,
+  setFlushRequest,
   setGet,
 } from 'netlink-ts/netfilter/set.ts'
 import { tableGet } from 'netlink-ts/netfilter/table.ts'
@@ -130,12 +131,10 @@ function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
       ...(old.length > 0 ? [setElemDelRequest(at('bridges', old))] : []),
       setElemAddRequest(at('bridges', [{ key, comment: mark(rules) }])),
       ...replaceRequests(
-        socket,
         'supernets',
         all.map((n) => n.supernet),
       ),
       ...replaceRequests(
-        socket,
         'masq',
         all.filter((n) => n.masquerade).map((n) => n.slice),
       ),
@@ -150,7 +149,7 @@ function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
 }
 
 /** An interval set takes no prefix twice, and none inside another. */
-function replaceRequests(socket: NetlinkSocket, set: string, prefixes: readonly Prefix4[]): Request[] {
+function replaceRequests(set: string, prefixes: readonly Prefix4[]): Request[] {
   const widest = prefixes.filter(
     (p, i) =>
       !prefixes.some(
@@ -160,10 +159,10 @@ function replaceRequests(socket: NetlinkSocket, set: string, prefixes: readonly 
           (q.prefixLen < p.prefixLen || (q.prefixLen === p.prefixLen && j < i)),
       ),
   )
-  const old = elementsOf(socket, set)
   const wanted = widest.flatMap((p) => prefixElements(ipv4Bytes(p.base), p.prefixLen))
   return [
-    ...(old.length > 0 ? [setElemDelRequest(at(set, old))] : []),
+    // Not one by one: where one interval ends and the next begins, the kernel's own list is refused (ENOENT).
+    setFlushRequest(NFPROTO_INET, TABLE, set),
     ...(wanted.length > 0 ? [setElemAddRequest(at(set, wanted))] : []),
   ]
 }

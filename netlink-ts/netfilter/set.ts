@@ -184,6 +184,14 @@ export const setElemDelRequest = (options: SetElements): Request =>
     elements: options.elements.map(({ key, keyEnd, flags }) => ({ key, keyEnd, flags })),
   })
 
+/** For `nftTransaction`: takes all elements away, as `nft flush set`. An empty set is no error. */
+export const setFlushRequest = (family: number, table: string, set: string): Request => ({
+  op: `NFT_MSG_DELSETELEM ${familyName(family)} ${table} ${set}`,
+  type: nftType(NFT_MSG_DELSETELEM),
+  flags: 0,
+  payload: encode(setelemmsg, { header: nfHeader(family), attrs: { table, set } }),
+})
+
 /** In the kernel's order, which means nothing. @throws {NetlinkError} ENOENT: no such table or set */
 export function setElemList(socket: NetlinkSocket, family: number, table: string, set: string): SetElement[] {
   const replies = socket.execute({
