@@ -3,7 +3,7 @@
  * and dist/flatnet-cni, the plugin role alone on Bun.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -138,6 +138,8 @@ const { values } = parseArgs({
     out: { type: 'string', default: join(ROOT, 'dist/flatnet') },
     'code-cache': { type: 'boolean', default: true },
     cni: { type: 'boolean', default: true },
+    // For bench/: a packed Node that does nothing, and nothing else is built.
+    empty: { type: 'string' },
   },
   allowNegative: true,
 })
@@ -148,6 +150,7 @@ async function main(): Promise<void> {
       `this is Node ${process.version}: start it as \`npm run build\`, which takes the Node 26 of node_modules`,
     )
   }
+  if (values.empty !== undefined) return buildEmpty(resolve(values.empty))
   const out = resolve(values.out)
   mkdirSync(dirname(out), { recursive: true })
   mkdirSync(WORK, { recursive: true })
@@ -163,6 +166,13 @@ async function main(): Promise<void> {
   }
   await replaced('packed', out, (fresh) => pack(join(WORK, 'flatnet.cjs'), fresh, assets))
   if (values.cni) await buildCni(`${out}-cni`)
+}
+
+async function buildEmpty(out: string): Promise<void> {
+  mkdirSync(WORK, { recursive: true })
+  const entry = join(WORK, 'empty.cjs')
+  writeFileSync(entry, '')
+  await replaced('packed', out, (fresh) => pack(entry, fresh, {}))
 }
 
 /** Without Bun dist/flatnet is complete in itself: it has the plugin role too. */

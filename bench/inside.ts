@@ -1,0 +1,47 @@
+/** The part of the bench that runs inside a private machine: one claim, its result as JSON on stdout. Started by run.ts. */
+import { mkdirSync } from 'node:fs'
+import { benchLeases } from './leases.ts'
+import { benchParallel } from './parallel.ts'
+import { benchPodman } from './podman.ts'
+import { benchVerbs } from './verbs.ts'
+import { benchVersion } from './version.ts'
+
+/** Paths. */
+export interface Executables {
+  readonly flatnet: string
+  readonly flatnetCni: string
+  /** A packed Node that does nothing. */
+  readonly empty: string
+}
+
+export interface Order {
+  readonly claim: 'version' | 'verbs' | 'leases' | 'parallel' | 'podman'
+  readonly executables: Executables
+  /** On the machine's disk. */
+  readonly dir: string
+  readonly isQuick: boolean
+  /** For `podman`: the program with its options, and what the image is called. */
+  readonly podman?: {
+    readonly argv: readonly string[]
+    readonly image: string
+    readonly env: Record<string, string>
+  }
+}
+
+function run({ claim, executables, dir, isQuick, podman }: Order) {
+  mkdirSync(dir, { recursive: true })
+  switch (claim) {
+    case 'version':
+      return benchVersion(executables, isQuick ? 15 : 60)
+    case 'verbs':
+      return benchVerbs(executables, dir, isQuick ? 7 : 31)
+    case 'leases':
+      return benchLeases(executables, dir, isQuick ? 5 : 21)
+    case 'parallel':
+      return benchParallel(executables, dir, isQuick ? 1 : 5, isQuick ? 20 : 100)
+    case 'podman':
+      return benchPodman(podman!, isQuick ? 3 : 15)
+  }
+}
+
+if (import.meta.main) process.stdout.write(JSON.stringify(run(JSON.parse(process.argv[2] ?? '{}'))))

@@ -1,0 +1,98 @@
+/** Claim: the cost of an ADD does not grow with the number of leases: 0, 1,000, 10,000 and 60,000 in a slice of 65,536. */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { formatIpv4 } from '../core/addr.ts'
+import type { Lease } from '../ipam/lease.ts'
+import { flatnet } from './contestants.ts'
+import type { Executables } from './inside.ts'
+import { type Claim, figure, ratio, rotated } from './stats.ts'
+
+const SIZES = [0, 1_000, 10_000, 60_000] as const
+const BLOCK = 256
+
+function lease(ip: string, network: string, n: number, bootId: string): Lease {
+  return {
+    ip,
+    network,
+    containerId: `${n.toString(16).padStart(8, '0')}${'f'.repeat(56)}`,
+    ifname: 'eth0',
+    mac: '0a:64:0a:00:00:01',
+    hostIfname: `fn${n.toString(16).padStart(10, '0')}`,
+    netns: `/run/netns/bench-${n}`,
+    netnsInode: '4:1',
+    bootId,
+    name: `container-${n}`,
+    aliases: [],
+    ports: [],
+    httpPort: 80,
+    createdAt: '2026-01-01T00:00:00.000Z',
+    state: 'active',
+  }
+}
+
+/** Blocks as the store writes them; its first ADD makes the keys. The newest block is full like the others. */
+function fill(folder: string, network: string, base: number, count: number): void {
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  mkdirSync(folder, { recursive: true })
+  for (let n = 0; n < count; n += BLOCK) {
+    const leases = Array.from({ length: Math.min(BLOCK, count - n) }, (_, i) => {
+      // 10 addresses of the slice are kept for infrastructure.
+      return lease(formatIpv4(base + 10 + n + i), network, n + i, bootId)
+    })
+    const blocks = Map.groupBy(leases, ({ ip }) => ip.replace(/\d+$/, '0'))
+    for (const [block, members] of blocks) {
+      const path = join(folder, `${block}.json`)
+      const old = readOr(path)
+      const all = { ...old, ...Object.fromEntries(members.map((m) => [m.ip, m])) }
+      writeFileSync(path, `${JSON.stringify({ version: 1, leases: all, released: {} })}\n`)
+    }
+  }
+}
+
+function readOr(path: string): Record<string, Lease> {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')).leases
+  } catch {
+    return {}
+  }
+}
+
+export function benchLeases({ flatnet: pkg, flatnetCni }: Executables, dir: string, rounds: number): Claim[] {
+  const programs = { 'flatnet-cni': flatnetCni, flatnet: pkg }
+  return Object.entries(programs).map(([program, path]) => claim(program, path, join(dir, program), rounds))
+}
+
+function claim(program: string, path: string, dir: string, rounds: number): Claim {
+  mkdirSync(dir)
+  const shift = program === 'flatnet' ? SIZES.length : 0
+  const contestants = SIZES.map((size, i) => {
+    const hostId = 101 + shift + i
+    const network = `leases-${size}`
+    const dataDir = join(dir, `data-${size}`)
+    if (size > 0) fill(join(dataDir, 'ipam', network), network, ((10 << 24) | (hostId << 16)) >>> 0, size)
+    const options = { hostId, supernet: '10.0.0.0/8', hostPrefix: 16, dataDir, network }
+    return { name: `${size.toLocaleString('en')} leases`, plugin: flatnet(network, path, dir, options) }
+  })
+  const samples = new Map<string, number[]>(contestants.map(({ name }) => [name, []]))
+  for (let round = -2; round < rounds; round++) {
+    for (const { name, plugin } of rotated(contestants, round + 2)) {
+      const container = `l${round + 2}`
+      execFileSync('ip', ['netns', 'add', container])
+      const { ms } = plugin.add(container)
+      plugin.del(container)
+      execFileSync('ip', ['netns', 'del', container])
+      if (round >= 0) samples.get(name)?.push(ms)
+    }
+  }
+  const figures = [...samples].map(([name, values]) => figure(name, values))
+  const [none, , ten, sixty] = figures
+  return {
+    title: `ADD by ${program}, by number of leases in the slice`,
+    figures,
+    rows: [
+      ratio(`ADD ${program} at 10,000 leases / at none`, ten!, none!, 1.2, 1.05),
+      ratio(`ADD ${program} at 60,000 leases / at none`, sixty!, none!, 1.2, 1.05),
+    ],
+  }
+}

@@ -1,0 +1,34 @@
+/** Claim: `podman run --rm` of a container that does nothing, on Flatnet, on Podman's own network and on none. */
+import { readFileSync } from 'node:fs'
+import type { Order } from './inside.ts'
+import { timed } from './spawn.ts'
+import { type Claim, figure, ratio, rotated } from './stats.ts'
+
+const NETWORKS = ['flatnet', 'podman', 'none'] as const
+
+export function benchPodman({ argv, image, env }: NonNullable<Order['podman']>, rounds: number): Claim[] {
+  const samples = new Map<string, number[]>(NETWORKS.map((network) => [network, []]))
+  const stderr = '/run/bench-podman'
+  for (let round = -1; round < rounds; round++) {
+    for (const network of rotated(NETWORKS, round + 1)) {
+      const command = [...argv, 'run', '--rm', '--network', network, image, '/bin/busybox', 'true']
+      const { ms, code } = timed(command, env, { stderr })
+      if (code !== 0) throw new Error(`podman run --network ${network}: ${readFileSync(stderr, 'utf8')}`)
+      if (round >= 0) samples.get(network)?.push(ms)
+    }
+  }
+  const figures = [...samples].map(([network, values]) => figure(`--network ${network}`, values))
+  const [flatnet, podman, none] = figures
+  const extra = { ...podman!, value: podman!.value - none!.value }
+  const own = { ...flatnet!, value: flatnet!.value - none!.value }
+  return [
+    {
+      title: 'podman run --rm, a container that ends at once',
+      figures,
+      rows: [
+        ratio('podman run --rm, flatnet / podman network', flatnet!, podman!, 0.75, 0.6),
+        ratio('the network’s part of it, flatnet / podman', own, extra, 0.5),
+      ],
+    },
+  ]
+}

@@ -1,0 +1,169 @@
+/**
+ * `npm run bench`: every claim about speed, measured against the others in the same run, in turns, on a private machine.
+ * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman gateway ingress.
+ * Writes bench/results/<time>.json, docs/speed.json and docs/speed.svg (not with --quick or picked claims). Needs root.
+ */
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { IMAGE } from '../test/helpers/image.ts'
+import { type Machine, machine } from '../test/helpers/machine.ts'
+import { type PodmanHost, podmanHost } from '../test/helpers/podman.ts'
+import { drawChart } from './chart.ts'
+import { benchGateway, machineFacts } from './gateway.ts'
+import { benchIngress, renderIngress } from './ingress.ts'
+import type { Executables, Order } from './inside.ts'
+import { type Claim, isWithin, renderClaim } from './stats.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const INSIDE = join(import.meta.dirname, 'inside.ts')
+const ALL = ['version', 'verbs', 'leases', 'parallel', 'podman', 'gateway', 'ingress'] as const
+type Name = (typeof ALL)[number]
+
+export interface Report {
+  readonly at: string
+  readonly machine: Readonly<Record<string, string>>
+  readonly claims: readonly Claim[]
+}
+
+function executables(): Executables {
+  const empty = join(ROOT, '.build/empty')
+  const found = { flatnet: join(ROOT, 'dist/flatnet'), flatnetCni: join(ROOT, 'dist/flatnet-cni'), empty }
+  for (const path of [found.flatnet, found.flatnetCni])
+    if (!existsSync(path)) throw new Error(`no ${path}: npm run build`)
+  if (!existsSync(empty)) execFileSync(process.execPath, ['bin/build.ts', `--empty=${empty}`], { cwd: ROOT })
+  return found
+}
+
+/** Runs a claim inside, before all other work of the machine where that may be said: others would be measured too. */
+async function inside(m: Machine, order: Order): Promise<Claim[]> {
+  const node = [process.execPath, '--disable-warning=ExperimentalWarning', INSIDE, JSON.stringify(order)]
+  const argv = order.claim === 'podman' || order.claim === 'parallel' ? node : ['chrt', '-f', '10', ...node]
+  const { rc, stdout, stderr } = await m.run(argv, { timeoutMs: 300_000 })
+  if (rc !== 0) throw new Error(`${order.claim}: ${stderr}`)
+  return JSON.parse(stdout)
+}
+
+/** A way out, so that plugins which look for one find it. */
+async function uplink(m: Machine): Promise<void> {
+  await m.neighbour('up')
+}
+
+class Bench {
+  readonly #teardowns: (() => unknown)[] = []
+  readonly #executables = executables()
+  readonly isQuick: boolean
+  constructor(isQuick: boolean) {
+    this.isQuick = isQuick
+  }
+
+  readonly #t = { teardown: (fn: () => unknown) => void this.#teardowns.push(fn) }
+  #podman: PodmanHost | undefined
+
+  async #podmanHost(): Promise<PodmanHost> {
+    const cni = { name: 'flatnet-cni', path: this.#executables.flatnetCni, hasCli: false }
+    this.#podman ??= await podmanHost(this.#t as never, cni)
+    return this.#podman
+  }
+
+  async run(name: Name): Promise<Claim[]> {
+    if (name === 'gateway') return [await benchGateway(await this.#podmanHost(), this.isQuick)]
+    if (name === 'ingress') return [await this.#ingress()]
+    if (name === 'podman') return this.#podmanRun()
+    const m = await machine(this.#t as never)
+    await uplink(m)
+    const dir = join(m.dir, 'bench')
+    const order = { claim: name, executables: this.#executables, dir, isQuick: this.isQuick }
+    return inside(m, order)
+  }
+
+  async #podmanRun(): Promise<Claim[]> {
+    const { m } = await this.#podmanHost()
+    const roots = [
+      '--root',
+      join(m.dir, 'storage'),
+      '--runroot',
+      '/run/ft-podman',
+      '--tmpdir',
+      '/run/ft-libpod',
+    ]
+    const podman = {
+      argv: ['/usr/bin/podman', ...roots],
+      image: IMAGE,
+      env: { ...m.env, PATH: process.env['PATH'] ?? '' },
+    }
+    const dir = join(m.dir, 'bench')
+    return inside(m, { claim: 'podman', executables: this.#executables, dir, isQuick: this.isQuick, podman })
+  }
+
+  async #ingress(): Promise<Claim> {
+    const result = await benchIngress({
+      gateways: { gateway: [this.#executables.flatnet] },
+      connections: 64,
+      rounds: this.isQuick ? 1 : 3,
+      seconds: this.isQuick ? 1 : 2,
+    })
+    process.stderr.write(`${renderIngress(result)}\n`)
+    const figures = result.rows.map(({ case: what, proxy, figures: { rps } }) => {
+      return { name: `${what}, ${proxy}`, unit: 'rps', value: rps, p10: rps, p90: rps }
+    })
+    const rows = result.rows.flatMap(({ case: what, proxy, ratio, bound, aim }) =>
+      proxy !== 'gateway' || bound === undefined
+        ? []
+        : [
+            {
+              what: `ingress ${what}: nginx / gateway`,
+              value: 1 / ratio,
+              unit: 'ratio' as const,
+              bound: 1 / bound,
+              ...(aim !== undefined && { aim: 1 / aim }),
+            },
+          ],
+    )
+    return { title: 'Ingress against nginx, requests per second', figures, rows }
+  }
+
+  async close(): Promise<void> {
+    for (const teardown of this.#teardowns.reverse()) await teardown()
+  }
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { quick: { type: 'boolean', default: false } },
+  })
+  const picked = ALL.filter((name) => positionals.length === 0 || positionals.includes(name))
+  const bench = new Bench(values.quick)
+  const claims: Claim[] = []
+  try {
+    for (const name of picked) {
+      const began = performance.now()
+      const found = await bench.run(name)
+      claims.push(...found)
+      for (const claim of found) console.log(`${renderClaim(claim)}\n`)
+      console.log(`(${name}: ${((performance.now() - began) / 1000).toFixed(0)} s)\n`)
+    }
+  } finally {
+    await bench.close()
+  }
+  const report: Report = { at: new Date().toISOString(), machine: machineFacts(), claims }
+  write(report, picked.length === ALL.length && !values.quick)
+  const missed = claims.flatMap(({ rows }) => rows).filter((row) => !isWithin(row))
+  console.log(
+    missed.length === 0 ? 'every row within its bound' : `${missed.length} rows outside their bound`,
+  )
+}
+
+function write(report: Report, isWhole: boolean): void {
+  const results = join(ROOT, 'bench/results')
+  mkdirSync(results, { recursive: true })
+  const text = `${JSON.stringify(report, null, 2)}\n`
+  writeFileSync(join(results, `${report.at.replaceAll(':', '-')}.json`), text)
+  if (!isWhole) return
+  writeFileSync(join(ROOT, 'docs/speed.json'), text)
+  writeFileSync(join(ROOT, 'docs/speed.svg'), drawChart(report.claims))
+}
+
+await main()
