@@ -1,20 +1,137 @@
 /** Decides the path to a host. Pure: facts in, decision out; probes, timers and routes live elsewhere. */
 
 import type { PathState } from '../../core/api.ts'
+import type { Millis } from '../../core/clock.ts'
+import type { LinkState } from '../peers/types.ts'
+import { chooseRelay, type RelayCandidate, relayRtt } from './relay.ts'
+
+/** The link to a peer's gateway as the decider sees it. */
+export interface LinkFacts {
+  readonly state: LinkState
+  /** Why it is not up, in words. */
+  readonly reason: string
+  /** How long it has been in this state. */
+  readonly forMs: Millis
+  readonly rttMs: Millis | undefined
+  /** Whether the connection that carries packets stands. */
+  readonly hasData: boolean
+}
 
 export interface PathFacts {
   readonly ownHostId: number
   readonly hostId: number
+  /** Why the host is kept out; undefined: it is not. */
+  readonly quarantine?: string | undefined
+  /** Undefined: no such member, or links are not made yet. */
+  readonly link?: LinkFacts | undefined
+  /** Why this host cannot carry packets to others, e.g. no TUN device; undefined: it can. */
+  readonly noTunnel?: string | undefined
+  readonly relays?: readonly RelayCandidate[] | undefined
+  /** The decision that holds. */
+  readonly current?: PathDecision | undefined
 }
+
+/** The way that packets go; `none`: there is no route. */
+export type Via =
+  | { readonly kind: 'local' }
+  | { readonly kind: 'gateway' }
+  | { readonly kind: 'relay'; readonly hostId: number }
+  | { readonly kind: 'none' }
 
 export interface PathDecision {
   readonly state: PathState
-  readonly via: string
+  readonly via: Via
   readonly reason: string
+  /** Undefined: not known, or no path. */
+  readonly rttMs?: Millis | undefined
 }
 
-/** Today a gateway knows no peers: its own host is local, any other is out of reach. */
-export function decidePath({ ownHostId, hostId }: PathFacts): PathDecision {
-  if (hostId === ownHostId) return { state: 'LOCAL', via: 'local', reason: 'own host' }
-  return { state: 'ISOLATED', via: 'none', reason: 'no link to this host' }
+/** A first connection takes a handshake; after this a person should know that something is in the way. */
+const PATIENCE_MS: Millis = 5_000
+/** A link that comes back is believed after this when a relay carries the traffic, and at once when nothing does. */
+const SETTLED_MS: Millis = 2_000
+
+const NONE: Via = { kind: 'none' }
+
+/** As the API and the command line name it: `local`, `gateway`, `relay:3`, `none`. */
+export const viaText = (via: Via): string => (via.kind === 'relay' ? `relay:${via.hostId}` : via.kind)
+
+export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)
+
+/**
+ * Rules in order; the first that answers decides. P2P will be a rule of its own before `direct`, with a `p2p` member in
+ * the facts: it needs the same link for its promises, and falls back on the rules that follow it.
+ */
+const RULES: readonly ((facts: PathFacts) => PathDecision | undefined)[] = [
+  own,
+  quarantined,
+  direct,
+  relayed,
+  connecting,
+  isolated,
+]
+
+export function decidePath(facts: PathFacts): PathDecision {
+  for (const rule of RULES) {
+    const decision = rule(facts)
+    if (decision !== undefined) return decision
+  }
+  return { state: 'ISOLATED', via: NONE, reason: 'no path is known' }
+}
+
+function own({ ownHostId, hostId }: PathFacts): PathDecision | undefined {
+  if (hostId !== ownHostId) return undefined
+  return { state: 'LOCAL', via: { kind: 'local' }, reason: 'own host' }
+}
+
+function quarantined({ quarantine, hostId }: PathFacts): PathDecision | undefined {
+  if (quarantine === undefined) return undefined
+  const reason = `${quarantine}; flatnet hosts release ${hostId} ends it`
+  return { state: 'QUARANTINED', via: NONE, reason }
+}
+
+/** Straight to the peer, while both connections stand. A relay in use is left when the link has settled. */
+function direct(facts: PathFacts): PathDecision | undefined {
+  const { link, current, noTunnel } = facts
+  if (link === undefined || !isUp(link) || !link.hasData) return undefined
+  const isRelayed = current?.via.kind === 'relay' && relayed(facts) !== undefined
+  if (isRelayed && link.forMs < SETTLED_MS) return undefined
+  const reason =
+    noTunnel === undefined
+      ? link.state === 'draining'
+        ? 'connected; the peer is stopping'
+        : 'connected'
+      : `only web pages, by the peer's gateway: ${noTunnel}`
+  return { state: 'GATEWAY_ONLY', via: { kind: 'gateway' }, reason, rttMs: link.rttMs }
+}
+
+/** A draining link still carries what is on its way. */
+const isUp = ({ state }: LinkFacts): boolean => state === 'up' || state === 'draining'
+
+/** Over one other gateway. Needs a tunnel of our own; the relay reads nothing of what it passes on. */
+function relayed({ relays = [], current, noTunnel, link }: PathFacts): PathDecision | undefined {
+  if (noTunnel !== undefined) return undefined
+  const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
+  const relay = chooseRelay(relays, inUse)
+  if (relay === undefined) return undefined
+  const why = link === undefined || isUp(link) ? 'no direct connection yet' : link.reason
+  return {
+    state: 'GATEWAY_ONLY',
+    via: { kind: 'relay', hostId: relay.hostId },
+    reason: `through host ${relay.hostId}: ${why}`,
+    rttMs: relayRtt(relay),
+  }
+}
+
+function connecting({ link }: PathFacts): PathDecision | undefined {
+  if (link === undefined || link.state === 'down') return undefined
+  if (link.forMs >= PATIENCE_MS) return undefined
+  const reason = isUp(link) ? 'the connection for packets is being made' : link.reason
+  return { state: 'CONNECTING', via: NONE, reason }
+}
+
+function isolated({ link }: PathFacts): PathDecision {
+  if (link === undefined) return { state: 'ISOLATED', via: NONE, reason: 'no link to this host' }
+  const reason = isUp(link) ? 'the peer takes no connection for packets' : link.reason
+  return { state: 'ISOLATED', via: NONE, reason }
 }

@@ -1,15 +1,15 @@
-/** The decision for each host, and since when it stands. */
+/** The paths to all known hosts, as the API shows them: decisions with the instant since when they hold. */
 
 import type { PathInfo } from '../../core/api.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Events } from '../events.ts'
-import { decidePath, type PathFacts } from './decide.ts'
+import { decidePath, type PathDecision, type PathFacts, viaText } from './decide.ts'
 
 export class PathTable {
   readonly #ownHostId: number
   readonly #clock: Clock
   readonly #events: Events
-  readonly #paths = new Map<number, PathInfo>()
+  readonly #paths = new Map<number, { readonly decision: PathDecision; readonly info: PathInfo }>()
 
   constructor(ownHostId: number, clock: Clock, events: Events) {
     this.#ownHostId = ownHostId
@@ -18,31 +18,45 @@ export class PathTable {
     this.update({ ownHostId, hostId: ownHostId })
   }
 
-  /** Decides again from fresh facts; an unchanged decision keeps its `since`. */
-  update(facts: PathFacts): PathInfo {
-    const decision = decidePath(facts)
+  /**
+   * Decides again from fresh facts. The round trip is kept up without an event; `since` is that of state and way, so
+   * that a reason that is put in other words does not hide how long a host has been out of reach.
+   */
+  update(facts: PathFacts): PathDecision {
     const before = this.#paths.get(facts.hostId)
-    if (
-      before?.state === decision.state &&
-      before.via === decision.via &&
-      before.reason === decision.reason
-    ) {
-      return before
+    const decision = decidePath({ ...facts, current: before?.decision })
+    const { state, reason, rttMs } = decision
+    const via = viaText(decision.via)
+    const isSame = before?.info.state === state && before.info.via === via
+    const info: PathInfo = {
+      hostId: facts.hostId,
+      state,
+      via,
+      reason,
+      ...(rttMs !== undefined && { rttMs: Math.round(rttMs * 100) / 100 }),
+      since: isSame ? before.info.since : new Date(this.#clock.now()).toISOString(),
     }
-    const since = new Date(this.#clock.now()).toISOString()
-    const path: PathInfo = { hostId: facts.hostId, ...decision, since }
-    this.#paths.set(facts.hostId, path)
-    this.#events.emit({ type: 'pathChanged', path })
-    return path
+    this.#paths.set(facts.hostId, { decision, info })
+    if (!isSame || before.info.reason !== reason) this.#events.emit({ type: 'pathChanged', path: info })
+    return decision
+  }
+
+  /** The host left the cluster. */
+  forget(hostId: number): void {
+    if (hostId !== this.#ownHostId) this.#paths.delete(hostId)
   }
 
   get(hostId: number): PathInfo | undefined {
-    return this.#paths.get(hostId)
+    return this.#paths.get(hostId)?.info
+  }
+
+  decision(hostId: number): PathDecision | undefined {
+    return this.#paths.get(hostId)?.decision
   }
 
   /** The own host included, in order of hostId. */
   all(): PathInfo[] {
-    return [...this.#paths.values()].sort((a, b) => a.hostId - b.hostId)
+    return [...this.#paths.values()].map((p) => p.info).sort((a, b) => a.hostId - b.hostId)
   }
 
   /** What a plugin is told with its assignment: the decision for every peer. */

@@ -1,0 +1,192 @@
+/** Gathers the facts about every host, has the path decided, and puts the decision into effect. */
+
+import type { Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import type { ControlMessage, LinkState, PeerView } from '../peers/types.ts'
+import { jittered, type Scheduler } from '../scheduler.ts'
+import { type PathDecision, sameVia, type Via, viaText } from './decide.ts'
+import { type LinkReport, Reports } from './reports.ts'
+import type { PathTable } from './table.ts'
+
+/** What a decision does to the kernel and the tunnel; implemented by the glue over them. Must not throw. */
+export interface PathEffects {
+  /** Packets for the host go this way from now on. Called again with another way; the old one may stay until then. */
+  setRoute(hostId: number, via: Extract<Via, { kind: 'gateway' | 'relay' }>): void
+  /** There is no way for packets. */
+  clearRoute(hostId: number): void
+}
+
+export interface PathParts {
+  readonly hostId: number
+  readonly scheduler: Scheduler
+  readonly random: () => number
+  readonly log: Log
+  readonly table: PathTable
+  readonly effects: PathEffects
+  /** All links, one for each member. */
+  links(): readonly PeerView[]
+  /** Why a host is kept out. */
+  quarantineOf(hostId: number): string | undefined
+  /** Why packets cannot be carried on this host; undefined when they can. */
+  noTunnel(): string | undefined
+  /** Pairs for which this gateway would still be a relay. */
+  freePairs(): number
+  send(hostId: number, message: ControlMessage): boolean
+  /** A path was decided anew, e.g. a relay to a host came or went. */
+  changed?(hostId: number): void
+}
+
+/** Ages of links and reports count in the decision, so it is made again without any event. */
+const TICK_MS: Millis = 1_000
+const REPORT_MS: Millis = 5_000
+/** Links come up by the hundred after a start; peers hear of them once. */
+const REPORT_SOON_MS: Millis = 100
+/** Whoever has not been measured yet is used all the same, behind all others. */
+const UNMEASURED_MS: Millis = 1_000
+
+export const PREFIX = 'paths.'
+
+export class PathController {
+  readonly #parts: PathParts
+  readonly #reports = new Reports()
+  readonly #routed = new Map<number, Via>()
+  /** Monotonic, unlike `since` of a link: a wall clock that is put right must not make a link new. */
+  readonly #states = new Map<number, { readonly state: LinkState; readonly at: Millis }>()
+  readonly #startedAt: Millis
+  readonly #cancels = new Map<string, () => void>()
+  #isStopped = false
+
+  constructor(parts: PathParts) {
+    this.#parts = parts
+    this.#startedAt = parts.scheduler.monotonic()
+  }
+
+  start(): void {
+    this.#repeat('tick', TICK_MS, () => this.evaluateAll())
+    this.#repeat('report', REPORT_MS, () => this.#report())
+    this.evaluateAll()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    for (const cancel of this.#cancels.values()) cancel()
+  }
+
+  /** A link, its data connection or a quarantine changed. */
+  linkChanged(hostId: number): void {
+    const link = this.#parts.links().find((l) => l.hostId === hostId)
+    if (link === undefined || link.state === 'down') this.#reports.forget(hostId)
+    this.evaluateAll()
+    if (this.#isStopped || this.#cancels.has('soon')) return
+    const cancel = this.#parts.scheduler.after(REPORT_SOON_MS, () => {
+      this.#cancels.delete('soon')
+      this.#report()
+    })
+    this.#cancels.set('soon', cancel)
+  }
+
+  /** @returns whether the message was for the paths, followed or not */
+  receive(hostId: number, message: ControlMessage): boolean {
+    if (!message.type.startsWith(PREFIX)) return false
+    if (
+      message.type === 'paths.links' &&
+      this.#reports.take(hostId, message, this.#parts.scheduler.monotonic())
+    ) {
+      this.evaluateAll()
+    } else this.#parts.log.debug({ peer: hostId }, 'report of links was not understood')
+    return true
+  }
+
+  /** Whether packets get to the host, directly or over a relay. */
+  isReached(hostId: number): boolean {
+    return this.#parts.table.decision(hostId)?.state === 'GATEWAY_ONLY'
+  }
+
+  evaluateAll(): void {
+    const { links, table, hostId: own } = this.#parts
+    const views = new Map(links().map((l) => [l.hostId, l]))
+    for (const view of views.values()) this.#evaluate(view, views)
+    for (const { hostId } of table.all()) {
+      if (hostId === own || views.has(hostId)) continue
+      table.forget(hostId)
+      this.#states.delete(hostId)
+      this.#apply(hostId, undefined)
+    }
+  }
+
+  #evaluate(view: PeerView, views: ReadonlyMap<number, PeerView>): void {
+    const { hostId, scheduler, noTunnel, quarantineOf, table, changed, log } = this.#parts
+    const before = table.decision(view.hostId)
+    const isDirect = before?.via.kind === 'gateway' && carries(view)
+    const decision = table.update({
+      ownHostId: hostId,
+      hostId: view.hostId,
+      quarantine: quarantineOf(view.hostId),
+      link: { ...view, forMs: this.#ageOf(view) },
+      noTunnel: noTunnel(),
+      // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
+      relays: isDirect
+        ? []
+        : this.#reports.candidates(view.hostId, scheduler.monotonic(), (relay) => rttOf(views.get(relay))),
+    })
+    this.#apply(view.hostId, decision)
+    if (before !== undefined && before.state === decision.state && sameVia(before.via, decision.via)) return
+    const { state, reason, via } = decision
+    log.info({ peer: view.hostId, path: `${state} ${viaText(via)}`, reason }, 'path changed')
+    changed?.(view.hostId)
+  }
+
+  #ageOf({ hostId, state }: PeerView): Millis {
+    const now = this.#parts.scheduler.monotonic()
+    const known = this.#states.get(hostId)
+    if (known?.state === state) return now - known.at
+    this.#states.set(hostId, { state, at: now })
+    return 0
+  }
+
+  #apply(hostId: number, decision: PathDecision | undefined): void {
+    const { effects, noTunnel } = this.#parts
+    const before = this.#routed.get(hostId)
+    const via = decision?.via
+    if (via !== undefined && (via.kind === 'gateway' || via.kind === 'relay') && noTunnel() === undefined) {
+      if (before !== undefined && sameVia(before, via)) return
+      this.#routed.set(hostId, via)
+      effects.setRoute(hostId, via)
+    } else if (before !== undefined) {
+      this.#routed.delete(hostId)
+      effects.clearRoute(hostId)
+    }
+  }
+
+  #report(): void {
+    const { freePairs, links, noTunnel, scheduler, send } = this.#parts
+    const up = links().filter((l) => l.state === 'up')
+    const canRelay = noTunnel() === undefined
+    const report: LinkReport = {
+      type: 'paths.links',
+      links: canRelay ? up.filter(carries).map((l) => [l.hostId, rttOf(l) ?? UNMEASURED_MS]) : [],
+      freePairs: canRelay ? freePairs() : 0,
+      uptimeMs: Math.round(scheduler.monotonic() - this.#startedAt),
+    }
+    for (const { hostId } of up) send(hostId, report)
+  }
+
+  #repeat(name: string, everyMs: Millis, task: () => void): void {
+    const { random, scheduler } = this.#parts
+    const next = (): void => {
+      const cancel = scheduler.after(jittered(everyMs, random()), () => {
+        if (this.#isStopped) return
+        task()
+        next()
+      })
+      this.#cancels.set(name, cancel)
+    }
+    next()
+  }
+}
+
+/** A draining peer is about to stop: it is no relay for anybody. */
+const carries = (view: PeerView): boolean => view.state === 'up' && view.hasData
+
+const rttOf = (view: PeerView | undefined): Millis | undefined =>
+  view !== undefined && carries(view) ? (view.rttMs ?? UNMEASURED_MS) : undefined

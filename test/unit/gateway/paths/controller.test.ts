@@ -1,0 +1,189 @@
+/** gateway/paths: facts of links and peers become routes, and the peers are told what a relay is chosen by. */
+import t from 'tap'
+import { silentLog } from '../../../../core/log.ts'
+import { Events, type GatewayEvent } from '../../../../gateway/events.ts'
+import { PathController } from '../../../../gateway/paths/controller.ts'
+import { viaText } from '../../../../gateway/paths/decide.ts'
+import { PathTable } from '../../../../gateway/paths/table.ts'
+import type { ControlMessage, PeerView } from '../../../../gateway/peers/types.ts'
+import { SimTime, seeded } from '../../../helpers/network.ts'
+
+function world() {
+  const time = new SimTime()
+  // Jumps, as wall clocks do; nothing here may depend on it.
+  let wall = 1_795_000_000_000
+  const scheduler = { ...time.scheduler(() => 0), now: () => wall }
+  const links = new Map<number, PeerView>()
+  const routes: string[] = []
+  const sent: [number, ControlMessage][] = []
+  const events = new Events()
+  const seen: GatewayEvent[] = []
+  events.listen(({ event }) => seen.push(event))
+  const state = { quarantine: new Set<number>(), noTunnel: undefined as string | undefined }
+  const table = new PathTable(1, scheduler, events)
+  const controller = new PathController({
+    hostId: 1,
+    scheduler,
+    random: seeded(1),
+    log: silentLog,
+    table,
+    effects: {
+      setRoute: (hostId, via) => routes.push(`${hostId} ${viaText(via)}`),
+      clearRoute: (hostId) => routes.push(`${hostId} none`),
+    },
+    links: () => [...links.values()],
+    quarantineOf: (hostId) => (state.quarantine.has(hostId) ? 'two machines' : undefined),
+    noTunnel: () => state.noTunnel,
+    freePairs: () => 5,
+    send: (hostId, message) => {
+      sent.push([hostId, message])
+      return true
+    },
+  })
+  controller.start()
+  const set = (hostId: number, part: Partial<PeerView>): void => {
+    const fresh: PeerView = {
+      hostId,
+      state: 'connecting',
+      reason: '',
+      rttMs: undefined,
+      hasData: false,
+      since: wall,
+    }
+    links.set(hostId, { ...(links.get(hostId) ?? fresh), ...part })
+    controller.linkChanged(hostId)
+  }
+  const jump = (ms: number): void => {
+    wall += ms
+  }
+  return { time, links, routes, sent, seen, state, table, controller, set, jump }
+}
+
+const up = { state: 'up', hasData: true, rttMs: 4 } as const
+
+t.test('direct, relayed, direct again; a route is set once for each change', (t) => {
+  const w = world()
+  w.set(2, { state: 'connecting' })
+  t.equal(w.table.get(2)?.state, 'CONNECTING')
+  w.set(2, up)
+  w.set(3, up)
+  w.time.run(3000)
+  t.same(w.routes, ['2 gateway', '3 gateway'])
+  t.match(w.table.get(2), { via: 'gateway', rttMs: 4 })
+  w.controller.receive(3, {
+    type: 'paths.links',
+    links: [
+      [2, 6],
+      [1, 4],
+    ],
+    freePairs: 5,
+    uptimeMs: 1,
+  })
+  w.set(2, { state: 'down', reason: 'silent', hasData: false })
+  t.match(w.table.get(2), { state: 'GATEWAY_ONLY', via: 'relay:3', rttMs: 10, reason: /host 3: silent/ })
+  t.ok(w.controller.isReached(2))
+  w.jump(-3_600_000)
+  w.set(2, up)
+  w.time.run(1000)
+  t.equal(w.table.get(2)?.via, 'relay:3')
+  w.time.run(3000)
+  t.equal(w.table.get(2)?.via, 'gateway')
+  w.set(3, { state: 'down', hasData: false })
+  w.set(2, { state: 'down', reason: 'silent', hasData: false })
+  t.match(w.table.get(2), { state: 'ISOLATED', via: 'none', reason: 'silent' })
+  t.notOk(w.controller.isReached(2))
+  t.same(w.routes, ['2 gateway', '3 gateway', '2 relay:3', '2 gateway', '3 none', '2 none'])
+  w.links.delete(2)
+  w.controller.evaluateAll()
+  t.equal(w.table.get(2), undefined, 'left the cluster')
+  w.controller.stop()
+  t.end()
+})
+
+t.test('a relay that says nothing any more is none', (t) => {
+  const w = world()
+  w.set(2, { state: 'down', reason: 'silent' })
+  w.set(3, up)
+  w.controller.receive(3, { type: 'paths.links', links: [[2, 6]], freePairs: 5, uptimeMs: 1 })
+  t.equal(w.table.get(2)?.via, 'relay:3')
+  w.time.run(18_000)
+  t.equal(w.table.get(2)?.state, 'ISOLATED')
+  t.end()
+})
+
+t.test('quarantine and a lost tunnel take routes away', (t) => {
+  const w = world()
+  w.set(2, up)
+  w.state.quarantine.add(2)
+  w.controller.evaluateAll()
+  t.equal(w.table.get(2)?.state, 'QUARANTINED')
+  w.state.quarantine.clear()
+  w.controller.evaluateAll()
+  w.state.noTunnel = 'the TUN device is gone'
+  w.controller.evaluateAll()
+  t.match(w.table.get(2), { state: 'GATEWAY_ONLY', reason: /web pages.*TUN/ })
+  t.same(w.routes, ['2 gateway', '2 none', '2 gateway', '2 none'])
+  t.end()
+})
+
+t.test('peers hear of our links soon after a change and every 5 s', (t) => {
+  const w = world()
+  w.set(2, up)
+  w.set(3, { ...up, rttMs: undefined })
+  w.time.run(150)
+  t.same(w.sent[0], [
+    2,
+    {
+      type: 'paths.links',
+      links: [
+        [2, 4],
+        [3, 1000],
+      ],
+      freePairs: 5,
+      uptimeMs: 100,
+    },
+  ])
+  t.equal(w.sent.length, 2)
+  w.set(2, { state: 'draining' })
+  w.time.run(150)
+  t.same(w.sent[2], [3, { type: 'paths.links', links: [[3, 1000]], freePairs: 5, uptimeMs: 250 }])
+  w.state.noTunnel = 'none'
+  w.time.run(6000)
+  t.match(w.sent.at(-1)?.[1], { links: [], freePairs: 0 })
+  t.end()
+})
+
+t.test('what is no report is dropped; other messages are not ours', (t) => {
+  const w = world()
+  w.set(2, { state: 'down', reason: 'silent' })
+  w.set(3, up)
+  const good = { type: 'paths.links', links: [[2, 6]], freePairs: 5, uptimeMs: 1 }
+  for (const bad of [
+    { type: 'paths.links' },
+    { ...good, links: [[2, -1]] },
+    { ...good, links: [[2]] },
+    { ...good, links: 'x' },
+    { ...good, freePairs: '5' },
+    { type: 'paths.more' },
+  ]) {
+    t.ok(w.controller.receive(3, bad))
+    t.equal(w.table.get(2)?.state, 'ISOLATED', JSON.stringify(bad))
+  }
+  t.notOk(w.controller.receive(3, { type: 'registry.want' }))
+  t.end()
+})
+
+t.test('since is that of state and way, not of the words', (t) => {
+  const w = world()
+  w.set(2, { state: 'down', reason: 'one' })
+  const since = w.table.get(2)?.since
+  w.jump(5000)
+  w.set(2, { reason: 'two' })
+  t.match(w.table.get(2), { since, reason: 'two' })
+  const events = w.seen.length
+  w.set(2, { rttMs: 9 })
+  t.equal(w.seen.length, events)
+  w.set(2, up)
+  t.not(w.table.get(2)?.since, since)
+  t.end()
+})

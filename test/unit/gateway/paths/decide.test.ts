@@ -1,0 +1,220 @@
+/** gateway/paths/decide: one row for each case; the rule stands above its rows. */
+import t from 'tap'
+import {
+  decidePath,
+  type LinkFacts,
+  type PathDecision,
+  type PathFacts,
+  viaText,
+} from '../../../../gateway/paths/decide.ts'
+import type { RelayCandidate } from '../../../../gateway/paths/relay.ts'
+
+const link = (part: Partial<LinkFacts> = {}): LinkFacts => ({
+  state: 'up',
+  reason: 'connected',
+  forMs: 60_000,
+  rttMs: 5,
+  hasData: true,
+  ...part,
+})
+const down = link({ state: 'down', reason: 'no sign of life for 3.1 s', hasData: false, rttMs: undefined })
+const relay = (hostId: number, ms: number, part: Partial<RelayCandidate> = {}): RelayCandidate => ({
+  hostId,
+  toRelayMs: ms / 2,
+  fromRelayMs: ms / 2,
+  freePairs: 10,
+  uptimeMs: 1000,
+  ...part,
+})
+const over = (hostId: number): PathDecision => ({
+  state: 'GATEWAY_ONLY',
+  via: { kind: 'relay', hostId },
+  reason: '',
+})
+const viaGateway: PathDecision = { state: 'GATEWAY_ONLY', via: { kind: 'gateway' }, reason: '' }
+
+type Row = readonly [name: string, facts: Partial<PathFacts>, state: string, via: string, reason: RegExp]
+
+const groups: Readonly<Record<string, readonly Row[]>> = {
+  'the own host is local, whatever else is said of it': [
+    ['alone', { hostId: 1 }, 'LOCAL', 'local', /^own host$/],
+    ['even in quarantine', { hostId: 1, quarantine: 'x' }, 'LOCAL', 'local', /own/],
+  ],
+  'a host in quarantine has no way, however well it is linked; the reason says how it ends': [
+    [
+      'linked',
+      { quarantine: 'two machines', link: link() },
+      'QUARANTINED',
+      'none',
+      /two machines.*release 2/,
+    ],
+    ['with relays', { quarantine: 'two', link: down, relays: [relay(3, 9)] }, 'QUARANTINED', 'none', /two/],
+  ],
+  'a link with its data connection is the way, relays or not': [
+    ['up', { link: link() }, 'GATEWAY_ONLY', 'gateway', /^connected$/],
+    [
+      'a faster relay',
+      { link: link({ rttMs: 90 }), relays: [relay(3, 1)] },
+      'GATEWAY_ONLY',
+      'gateway',
+      /^conn/,
+    ],
+    ['the peer is stopping', { link: link({ state: 'draining' }) }, 'GATEWAY_ONLY', 'gateway', /stopping/],
+    ['no tunnel here', { link: link(), noTunnel: 'no TUN' }, 'GATEWAY_ONLY', 'gateway', /web pages.*no TUN/],
+  ],
+  'without a data connection the peer is reached through whoever reaches both, at once': [
+    [
+      'down',
+      { link: down, relays: [relay(3, 9)] },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /through host 3: no sign of life/,
+    ],
+    [
+      'never met',
+      { link: link({ state: 'connecting', hasData: false, forMs: 0 }), relays: [relay(3, 9)] },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /through/,
+    ],
+    [
+      'control alone',
+      { link: link({ hasData: false }), relays: [relay(3, 9)] },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /no direct/,
+    ],
+    ['not a member', { relays: [relay(3, 9)] }, 'GATEWAY_ONLY', 'relay:3', /no direct/],
+    ['no tunnel here', { link: down, relays: [relay(3, 9)], noTunnel: 'no TUN' }, 'ISOLATED', 'none', /life/],
+  ],
+  'of relays the lowest round trip; of equal ones the longest uptime, then the lowest hostId; never a full one':
+    [
+      [
+        'lowest',
+        { link: down, relays: [relay(3, 30), relay(4, 20), relay(5, 25)] },
+        'GATEWAY_ONLY',
+        'relay:4',
+        /4/,
+      ],
+      [
+        'equal',
+        { link: down, relays: [relay(3, 20), relay(4, 20.4, { uptimeMs: 9999 })] },
+        'GATEWAY_ONLY',
+        'relay:4',
+        /4/,
+      ],
+      ['all equal', { link: down, relays: [relay(4, 20), relay(3, 20)] }, 'GATEWAY_ONLY', 'relay:3', /3/],
+      [
+        'full',
+        { link: down, relays: [relay(3, 5, { freePairs: 0 }), relay(4, 20)] },
+        'GATEWAY_ONLY',
+        'relay:4',
+        /4/,
+      ],
+      ['all full', { link: down, relays: [relay(3, 5, { freePairs: 0 })] }, 'ISOLATED', 'none', /life/],
+    ],
+  'a relay in use stays until another is 10 ms and a third better, or it is gone; full it keeps who it has': [
+    [
+      'a bit better',
+      { link: down, relays: [relay(3, 30), relay(4, 25)], current: over(3) },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /3/,
+    ],
+    [
+      'a third, not 10 ms',
+      { link: down, relays: [relay(3, 12), relay(4, 4)], current: over(3) },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /3/,
+    ],
+    [
+      '10 ms, not a third',
+      { link: down, relays: [relay(3, 100), relay(4, 80)], current: over(3) },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /3/,
+    ],
+    [
+      'both',
+      { link: down, relays: [relay(3, 30), relay(4, 20)], current: over(3) },
+      'GATEWAY_ONLY',
+      'relay:4',
+      /4/,
+    ],
+    ['gone', { link: down, relays: [relay(4, 90)], current: over(3) }, 'GATEWAY_ONLY', 'relay:4', /4/],
+    [
+      'full',
+      { link: down, relays: [relay(3, 30, { freePairs: 0 }), relay(4, 29)], current: over(3) },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /3/,
+    ],
+  ],
+  'a link that comes back takes over from a relay after 2 s, and at once from nothing': [
+    [
+      'fresh',
+      { link: link({ forMs: 1999 }), relays: [relay(3, 9)], current: over(3) },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /3/,
+    ],
+    [
+      'settled',
+      { link: link({ forMs: 2000 }), relays: [relay(3, 9)], current: over(3) },
+      'GATEWAY_ONLY',
+      'gateway',
+      /connected/,
+    ],
+    [
+      'the relay is gone',
+      { link: link({ forMs: 10 }), relays: [], current: over(3) },
+      'GATEWAY_ONLY',
+      'gateway',
+      /connected/,
+    ],
+    [
+      'from nothing',
+      { link: link({ forMs: 10 }), relays: [relay(3, 9)] },
+      'GATEWAY_ONLY',
+      'gateway',
+      /connected/,
+    ],
+  ],
+  'a first connection has 5 s before it counts as out of reach; a lost one has none': [
+    [
+      'dialling',
+      { link: link({ state: 'connecting', hasData: false, forMs: 4999, reason: 'refused' }) },
+      'CONNECTING',
+      'none',
+      /^refused$/,
+    ],
+    [
+      'for too long',
+      { link: link({ state: 'connecting', hasData: false, forMs: 5000, reason: 'refused' }) },
+      'ISOLATED',
+      'none',
+      /^refused$/,
+    ],
+    ['control alone', { link: link({ hasData: false, forMs: 10 }) }, 'CONNECTING', 'none', /being made/],
+    ['control alone for long', { link: link({ hasData: false }) }, 'ISOLATED', 'none', /takes no connection/],
+    ['lost', { link: { ...down, forMs: 0 }, current: viaGateway }, 'ISOLATED', 'none', /no sign of life/],
+    ['no link', {}, 'ISOLATED', 'none', /no link/],
+  ],
+}
+
+for (const [rule, rows] of Object.entries(groups)) {
+  t.test(rule, (t) => {
+    for (const [name, facts, state, via, reason] of rows) {
+      const decision = decidePath({ ownHostId: 1, hostId: 2, ...facts })
+      t.match({ ...decision, via: viaText(decision.via) }, { state, via, reason }, name)
+    }
+    t.end()
+  })
+}
+
+t.test('round trips: of the link, or of both ways of the relay', (t) => {
+  t.equal(decidePath({ ownHostId: 1, hostId: 2, link: link({ rttMs: 7 }) }).rttMs, 7)
+  t.equal(decidePath({ ownHostId: 1, hostId: 2, link: down, relays: [relay(3, 9)] }).rttMs, 9)
+  t.end()
+})
