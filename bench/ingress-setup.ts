@@ -70,9 +70,8 @@ export async function setUp(gateways: Readonly<Record<string, readonly string[]>
   }
   const close = async (): Promise<void> => {
     for (const child of children) child.kill('SIGTERM')
-    await Promise.all(
-      children.map((c) => (c.exitCode === null && c.signalCode === null ? once(c, 'exit') : 0)),
-    )
+    const running = children.filter((c) => c.exitCode === null && c.signalCode === null)
+    await Promise.all(running.map((c) => once(c, 'exit')))
     execFileSync('ip', ['netns', 'del', netns])
     rmSync(folder, { recursive: true, force: true })
   }

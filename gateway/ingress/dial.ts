@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millis } from '../../core/clock.ts'
 import { hasCode } from '../../kernel/durable.ts'
+import { boundUnacknowledged } from '../peers/liveness.ts'
 
 export interface DialTarget {
   readonly ip: string
@@ -14,6 +15,11 @@ export interface DialTarget {
   isWanted(): boolean
   /** For upgraded connections, where each direction ends by itself. */
   readonly allowHalfOpen: boolean
+  /**
+   * For requests without a body, which the kernel of the other side acknowledges at once: without an acknowledgement in
+   * time the connection ends with ETIMEDOUT. Not for bodies, whose reader may pause as long as it likes.
+   */
+  readonly isBodiless?: boolean
   onRetry(): void
 }
 
@@ -30,6 +36,12 @@ export class DialError extends Error {
 
 /** Before the second and the third try: long enough for a server that is just restarting, short enough for a person. */
 const WAITS_MS: readonly Millis[] = [200, 800]
+/**
+ * After a path has gone, TCP sends again at 0.2, 0.6, 1.4, 3 and 6.2 s: the last of these still finds the other path,
+ * which DESIGN 7 has in place after 3 s. The system's own bound is 15 minutes.
+ */
+const UNACKNOWLEDGED_MS: Millis = 8000
+
 /** Of all tries and waits. */
 const DEADLINE_MS: Millis = 5000
 
@@ -53,7 +65,10 @@ export async function dial(target: DialTarget): Promise<Socket> {
   }
 }
 
-function connectOnce({ ip, port, allowHalfOpen }: DialTarget, timeoutMs: Millis): Promise<Socket> {
+function connectOnce(
+  { ip, port, allowHalfOpen, isBodiless }: DialTarget,
+  timeoutMs: Millis,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host: ip,
@@ -74,6 +89,7 @@ function connectOnce({ ip, port, allowHalfOpen }: DialTarget, timeoutMs: Millis)
     socket.once('connect', () => {
       clearTimeout(timer)
       socket.off('error', onError)
+      if (isBodiless === true) boundUnacknowledged(socket, UNACKNOWLEDGED_MS)
       resolve(socket)
     })
   })

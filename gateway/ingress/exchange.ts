@@ -2,8 +2,8 @@
 
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { attachmentKey } from '../../core/attachment.ts'
 import { DialError } from './dial.ts'
+import { type FailedRequest, failed, logFailure, reasonOfLoss } from './failure.ts'
 import { hasBody, requestHeaders, trailers } from './headers.ts'
 import type { IngressParts } from './parts.ts'
 import type { ConnectionKind, DialOptions } from './pool.ts'
@@ -23,7 +23,7 @@ export interface ExchangeOptions {
 }
 
 /** RFC 9110 9.2.1, without TRACE, which nobody needs. */
-const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
+export const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /** After this an upstream that knows nothing of 100-continue is assumed, and the client told to go on (RFC 9110 10.1.1). */
 const CONTINUE_MS = 1000
@@ -66,6 +66,10 @@ export class Exchange {
       if (!this.#res.writableFinished) this.#upstream?.destroy()
     })
     this.#attempt()
+  }
+
+  get #facts(): FailedRequest {
+    return { parts: this.#parts, target: this.#target, startedAt: this.#startedAt }
   }
 
   get #endpoint(): string {
@@ -146,7 +150,7 @@ export class Exchange {
         this.#parts.metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
         return this.#attempt()
       }
-      this.#fail(hasParserCode(err) ? 'bad-response' : 'reset', err)
+      this.#fail(hasParserCode(err) ? 'bad-response' : reasonOfLoss(err), err)
     })
   }
 
@@ -221,7 +225,7 @@ export class Exchange {
       response,
       target: this.#target,
       endpoint: this.#endpoint,
-      onBroken: (err) => this.#log('container broke off its answer', err),
+      onBroken: (err) => logFailure(this.#facts, 'container broke off its answer', err),
       onUnusable: (err) => this.#fail('bad-response', err),
     })
   }
@@ -230,35 +234,8 @@ export class Exchange {
     if (this.#res.destroyed) return
     this.#isAnswered = true
     clearTimeout(this.#timer)
-    const { metrics, conf, paths } = this.#parts
-    const { assignment, port } = this.#target
-    metrics.count('flatnet_ingress_failures_total', 'Requests that the gateway had to answer itself', {
-      reason,
-    })
-    this.#log('request failed', err ?? new Error(reason))
-    sendProblem(this.#req, this.#res, {
-      reason,
-      hostId: conf.hostId,
-      container: {
-        name: assignment.name ?? this.#ip,
-        hostId: assignment.hostId,
-        ip: this.#ip,
-        port,
-        path: paths.get(assignment.hostId),
-      },
-      detail: err instanceof Error && err.cause instanceof Error ? err.cause.message : undefined,
-    })
+    sendProblem(this.#req, this.#res, failed(this.#facts, reason, err))
     this.#upstream?.destroy()
-  }
-
-  #log(event: string, err: unknown): void {
-    const { assignment } = this.#target
-    const path = this.#parts.paths.get(assignment.hostId)?.state
-    const durationMs = Math.round(performance.now() - this.#startedAt)
-    this.#parts.log.warn(
-      { attachment: attachmentKey(assignment), endpoint: this.#endpoint, path, durationMs, err },
-      event,
-    )
   }
 }
 

@@ -42,10 +42,27 @@ export interface RequestFacts {
   readonly upgrade?: string | undefined
 }
 
-/** Names that a Connection header makes hop-by-hop, lower case. */
-function namedByConnection(raw: RawHeaders): Set<string> {
-  return new Set(valuesOf(raw, 'connection').flatMap((v) => v.split(',').map((t) => t.trim().toLowerCase())))
+const isOurs = (lower: string): boolean => lower.startsWith('x') && OURS.test(lower)
+
+/** Names that a Connection header makes hop-by-hop, lower case; undefined for none beyond the usual. */
+function namedByConnection(raw: RawHeaders): Set<string> | undefined {
+  let named: Set<string> | undefined
+  for (let i = 0; i < raw.length; i += 2) {
+    // Longer or shorter names need no look.
+    if (raw[i]!.length !== 10 || raw[i]!.toLowerCase() !== 'connection') continue
+    const value = raw[i + 1]!.toLowerCase()
+    if (value === 'close' || value === 'keep-alive') continue
+    named ??= new Set()
+    for (const name of splitList(value)) named.add(name)
+  }
+  return named
 }
+
+const splitList = (value: string): string[] =>
+  value
+    .split(',')
+    .map((t) => t.trim())
+    .filter((t) => t !== '')
 
 export function valuesOf(raw: RawHeaders, name: string): string[] {
   const values: string[] = []
@@ -56,60 +73,106 @@ export function valuesOf(raw: RawHeaders, name: string): string[] {
 /** A gateway that finds itself in the list has sent this request before. */
 export const hasLooped = (raw: RawHeaders, hostId: number): boolean => viaList(raw).includes(String(hostId))
 
-const viaList = (raw: RawHeaders): string[] =>
-  valuesOf(raw, 'x-flatnet-via').flatMap((v) =>
-    v
-      .split(',')
-      .map((t) => t.trim())
-      .filter((t) => t !== ''),
-  )
+const viaList = (raw: RawHeaders): string[] => valuesOf(raw, 'x-flatnet-via').flatMap(splitList)
 
 /** True when a body follows; otherwise the message ends with its headers (RFC 9112 6.3). */
 export function hasBody(raw: RawHeaders): boolean {
   return valuesOf(raw, 'transfer-encoding').length > 0 || Number(valuesOf(raw, 'content-length')[0] ?? 0) > 0
 }
 
+/** One pass: each request to a container comes through here. */
 export function requestHeaders(facts: RequestFacts): string[] {
   const { rawHeaders, method, host, upgrade } = facts
   const named = namedByConnection(rawHeaders)
-  const isChunked = valuesOf(rawHeaders, 'transfer-encoding').length > 0
   const out = ['Host', host ?? facts.endpoint]
+  const seen: Seen = { via: '', forwardedFor: '', flatnetVia: '', isChunked: false, length: undefined }
+  const late: string[] = []
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()
-    if (name === 'host' || name === 'content-length' || name === 'via' || OURS.test(name)) continue
-    if (HOP_BY_HOP.has(name) || named.has(name)) continue
-    out.push(rawHeaders[i]!, rawHeaders[i + 1]!)
+    const value = rawHeaders[i + 1]!
+    if (PASSED_ANEW.has(name)) note(seen, late, name, value)
+    else if (!HOP_BY_HOP.has(name) && !isOurs(name) && named?.has(name) !== true)
+      out.push(rawHeaders[i]!, value)
   }
-  out.push(...framing(rawHeaders, method, isChunked), ...forwarded(facts))
-  // TE is hop-by-hop, and we do pass trailers on (gRPC asks for it).
-  if (valuesOf(rawHeaders, 'te').some((v) => /\btrailers\b/i.test(v))) out.push('TE', 'trailers')
-  if (isChunked) for (const v of valuesOf(rawHeaders, 'trailer')) out.push('Trailer', v)
+  framing(out, method, seen)
+  forwarded(out, facts, seen)
+  for (let i = 0; i < late.length; i += 2)
+    if (late[i] === 'TE' || seen.isChunked) out.push(late[i]!, late[i + 1]!)
   if (upgrade !== undefined) out.push('Connection', 'Upgrade', 'Upgrade', upgrade)
   return out
 }
 
-/** Always explicit: left alone, Node would chunk a POST without a body and send a DELETE's body without framing. */
-function framing(raw: RawHeaders, method: string, isChunked: boolean): string[] {
-  if (isChunked) return ['Transfer-Encoding', 'chunked']
-  const [length] = valuesOf(raw, 'content-length')
-  if (length !== undefined) return ['Content-Length', length]
-  return method === 'POST' || method === 'PUT' || method === 'PATCH' ? ['Content-Length', '0'] : []
+/** What is taken off a request and put on again, changed or not. */
+interface Seen {
+  /** Lists, each entry with `, ` behind it. */
+  via: string
+  forwardedFor: string
+  flatnetVia: string
+  isChunked: boolean
+  /** The first Content-Length. */
+  length: string | undefined
 }
 
-function forwarded(facts: RequestFacts): string[] {
-  const { rawHeaders, host, hostId } = facts
-  const client = facts.clientAddress.replace(/^::ffff:(?=\d+\.)/, '')
-  const [, port] = /:(\d{1,5})$/.exec(host ?? '') ?? []
-  const publicPort = port ?? (host === undefined ? String(facts.localPort) : '80')
-  return [
-    ...['X-Forwarded-For', [...valuesOf(rawHeaders, 'x-forwarded-for'), client].join(', ')],
-    ...(host === undefined ? [] : ['X-Forwarded-Host', host]),
-    ...['X-Forwarded-Proto', 'http', 'X-Forwarded-Port', publicPort],
-    ...(facts.prefix === '' ? [] : ['X-Forwarded-Prefix', facts.prefix]),
-    ...['X-Flatnet-Via', [...viaList(rawHeaders), String(hostId)].join(', ')],
-    ...['Via', [...valuesOf(rawHeaders, 'via'), `1.1 flatnet-${hostId}`].join(', ')],
-  ]
+const PASSED_ANEW = new Set([
+  'host',
+  'content-length',
+  'via',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'x-forwarded-for',
+  'x-flatnet-via',
+])
+
+function note(seen: Seen, late: string[], name: string, value: string): void {
+  switch (name) {
+    case 'content-length':
+      seen.length ??= value
+      break
+    case 'via':
+      seen.via += `${value}, `
+      break
+    case 'transfer-encoding':
+      seen.isChunked = true
+      break
+    case 'te':
+      // TE is hop-by-hop, and we do pass trailers on (gRPC asks for it).
+      if (!late.includes('TE') && /\btrailers\b/i.test(value)) late.unshift('TE', 'trailers')
+      break
+    case 'trailer':
+      late.push('Trailer', value)
+      break
+    case 'x-forwarded-for':
+      seen.forwardedFor += `${value}, `
+      break
+    case 'x-flatnet-via':
+      for (const id of splitList(value)) seen.flatnetVia += `${id}, `
+  }
 }
+
+/** Always explicit: left alone, Node would chunk a POST without a body and send a DELETE's body without framing. */
+function framing(out: string[], method: string, { isChunked, length }: Seen): void {
+  if (isChunked) out.push('Transfer-Encoding', 'chunked')
+  else if (length !== undefined) out.push('Content-Length', length)
+  else if (method === 'POST' || method === 'PUT' || method === 'PATCH') out.push('Content-Length', '0')
+}
+
+function forwarded(
+  out: string[],
+  { clientAddress, host, hostId, localPort, prefix }: RequestFacts,
+  seen: Seen,
+): void {
+  const isMapped = clientAddress.startsWith('::ffff:') && clientAddress.includes('.')
+  out.push('X-Forwarded-For', seen.forwardedFor + (isMapped ? clientAddress.slice(7) : clientAddress))
+  if (host !== undefined) out.push('X-Forwarded-Host', host)
+  const publicPort = host === undefined ? String(localPort) : (portIn(host) ?? '80')
+  out.push('X-Forwarded-Proto', 'http', 'X-Forwarded-Port', publicPort)
+  if (prefix !== '') out.push('X-Forwarded-Prefix', prefix)
+  out.push('X-Flatnet-Via', `${seen.flatnetVia}${hostId}`, 'Via', `${seen.via}1.1 flatnet-${hostId}`)
+}
+
+const portIn = (host: string): string | undefined =>
+  host.includes(':') ? /:(\d{1,5})$/.exec(host)?.[1] : undefined
 
 export interface ResponseFacts {
   readonly rawHeaders: RawHeaders
@@ -129,7 +192,7 @@ export function responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }: Re
     const name = rawHeaders[i]!.toLowerCase()
     const value = rawHeaders[i + 1]!
     if (name === 'trailer' && trailersFit) out.push(rawHeaders[i]!, value)
-    if (HOP_BY_HOP.has(name) || named.has(name)) continue
+    if (HOP_BY_HOP.has(name) || named?.has(name) === true) continue
     const isRewritten = name === 'location' || name === 'content-location' || name === 'set-cookie'
     out.push(rawHeaders[i]!, isRewritten && rewrite !== undefined ? rewrite(name, value) : value)
   }
@@ -137,12 +200,19 @@ export function responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }: Re
   return out
 }
 
+/** As they stand in a message, each with its line end. */
+export function headerLines(headers: RawHeaders): string {
+  let lines = ''
+  for (let i = 0; i < headers.length; i += 2) lines += `${headers[i]}: ${headers[i + 1]}\r\n`
+  return lines
+}
+
 /** As pairs, for addTrailers; fields that do not belong there are dropped. */
 export function trailers(raw: RawHeaders): [string, string][] {
   const pairs: [string, string][] = []
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
-    if (!HOP_BY_HOP.has(name) && !NOT_IN_TRAILERS.test(name) && !OURS.test(name))
+    if (!HOP_BY_HOP.has(name) && !NOT_IN_TRAILERS.test(name) && !isOurs(name))
       pairs.push([raw[i]!, raw[i + 1]!])
   }
   return pairs

@@ -7,6 +7,7 @@ import type { Assignment } from '../../core/api.ts'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
 import { type DialTarget, dial } from './dial.ts'
+import { Wire } from './wire.ts'
 
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
@@ -63,7 +64,12 @@ class ContainerAgent extends Agent {
 interface Connections {
   readonly agents: Map<ConnectionKind, ContainerAgent>
   readonly upgraded: Set<Socket>
+  readonly wires: Set<Wire>
+  /** Of wires; by endpoint, the last used last. */
+  readonly idle: Map<string, Wire[]>
 }
+
+type Destination = Pick<DialTarget, 'ip' | 'port' | 'isWanted'>
 
 export class Pool {
   readonly #options: PoolOptions
@@ -103,6 +109,61 @@ export class Pool {
     this.#byKey.delete(key)
     for (const agent of connections.agents.values()) agent.destroy()
     for (const socket of connections.upgraded) socket.destroy()
+    // Their users hear of it, and find the container gone.
+    for (const wire of connections.wires) wire.socket.destroy()
+  }
+
+  /** A connection that served before, for a request that may be sent twice; undefined when none is idle. */
+  idleWire(key: string, endpoint: string): Wire | undefined {
+    const idle = this.#byKey.get(key)?.idle.get(endpoint)
+    for (let wire = idle?.pop(); wire !== undefined; wire = idle?.pop()) {
+      if (wire.socket.readyState === 'open' && performance.now() - wire.idleSince < IDLE_MS) return wire
+      wire.destroy()
+    }
+    return undefined
+  }
+
+  /** @throws {DialError} */
+  async dialWire(key: string, kind: 'reuse' | 'fresh', to: Destination): Promise<Wire> {
+    const socket = await this.#dial(key, kind, to)
+    const wire = new Wire(socket, `${to.ip}:${to.port}`)
+    const { wires } = this.#of(key)
+    wires.add(wire)
+    socket.on('close', () => wires.delete(wire))
+    return wire
+  }
+
+  /** Idle from now on. */
+  keepWire(key: string, wire: Wire): void {
+    const connections = this.#byKey.get(key)
+    wire.release()
+    if (connections?.wires.has(wire) !== true) {
+      wire.destroy()
+      return
+    }
+    let idle = connections.idle.get(wire.endpoint)
+    if (idle === undefined) {
+      idle = []
+      connections.idle.set(wire.endpoint, idle)
+    }
+    if (idle.length >= MAX_IDLE_PER_CONTAINER) wire.destroy()
+    else {
+      wire.idleSince = performance.now()
+      idle.push(wire)
+    }
+  }
+
+  /** Closes what has been idle for too long; to be called every second or so. */
+  sweep(): void {
+    const before = performance.now() - IDLE_MS
+    for (const { idle } of this.#byKey.values()) {
+      for (const [endpoint, wires] of idle) {
+        // Last used last: what is to go stands in front.
+        const keep = wires.findIndex((w) => w.idleSince > before && !w.socket.destroyed)
+        for (const wire of wires.splice(0, keep < 0 ? wires.length : keep)) wire.destroy()
+        if (wires.length === 0) idle.delete(endpoint)
+      }
+    }
   }
 
   close(): void {
@@ -112,23 +173,20 @@ export class Pool {
   #of(key: string): Connections {
     let connections = this.#byKey.get(key)
     if (connections === undefined) {
-      connections = { agents: new Map(), upgraded: new Set() }
+      connections = { agents: new Map(), upgraded: new Set(), wires: new Set(), idle: new Map() }
       this.#byKey.set(key, connections)
     }
     return connections
   }
 
-  #dial(
-    key: string,
-    kind: ConnectionKind,
-    to: Pick<DialTarget, 'ip' | 'port' | 'isWanted'>,
-  ): Promise<Socket> {
+  #dial(key: string, kind: ConnectionKind, to: Destination): Promise<Socket> {
     const { connectTimeoutMs, isRegistered, onRetry } = this.#options
     return dial({
       ...to,
       timeoutMs: connectTimeoutMs,
       isWanted: () => to.isWanted() && isRegistered(key, to.ip),
       allowHalfOpen: kind === 'upgrade',
+      isBodiless: kind === 'reuse',
       onRetry,
     })
   }

@@ -12,6 +12,7 @@ export type Reason =
   | 'reset'
   | 'bad-response'
   | 'response-timeout'
+  | 'silent'
   | 'client-stalled'
   | 'bad-request'
   | 'method'
@@ -27,6 +28,7 @@ export const STATUS_OF: Readonly<Record<Reason, number>> = {
   reset: 502,
   'bad-response': 502,
   'response-timeout': 504,
+  silent: 504,
   'client-stalled': 408,
   'bad-request': 400,
   method: 405,
@@ -43,6 +45,7 @@ const TITLES: Readonly<Record<Reason, string>> = {
   reset: 'The container closed the connection without an answer',
   'bad-response': 'The container did not answer in HTTP',
   'response-timeout': 'The container took too long to answer',
+  silent: 'The container went silent',
   'client-stalled': 'The request stopped coming',
   'bad-request': 'The request cannot be understood',
   method: 'The gateway itself only answers GET and HEAD',
@@ -84,6 +87,8 @@ function hintOf({ reason, container }: Problem): string | undefined {
       return 'It may speak another protocol on this port, such as HTTPS.'
     case 'response-timeout':
       return 'It may still be at work. ingress.responseHeaderTimeoutMs says how long the gateway waits.'
+    case 'silent':
+      return 'Its machine acknowledged nothing of the request: the way there may have broken, or the container been paused.'
     case 'loop':
       return 'A container sends what it gets from the gateway back to the gateway. Let it use the address of the other container, or drop X-Flatnet-Via.'
     case 'client-stalled':

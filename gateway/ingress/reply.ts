@@ -1,8 +1,8 @@
 /** Sends a page of the gateway's own, whatever became of the request's body. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { type Form, formOf } from './accept.ts'
-import { hasBody } from './headers.ts'
+import { hasBody, headerLines } from './headers.ts'
 import { PAGE_HEADERS } from './html.ts'
 import { type Problem, renderProblem, STATUS_OF } from './problem.ts'
 
@@ -35,14 +35,45 @@ export function sendPage(
   lingerFor(req)
 }
 
-/** Programs that take anything, such as curl, get plain text. */
 export function sendProblem(req: IncomingMessage, res: ServerResponse, problem: Problem): void {
-  const form = formOf(req.headers.accept, 'text')
+  const { status, form, text, headers } = problemPage(req.headers.accept, problem)
+  sendPage(req, res, status, form, text, headers)
+}
+
+interface ProblemPage {
+  readonly status: number
+  readonly form: Form
+  readonly text: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Programs that take anything, such as curl, get plain text. */
+function problemPage(accept: string | undefined, problem: Problem): ProblemPage {
+  const { reason } = problem
+  const form = formOf(accept, 'text')
   const headers = {
-    ...((problem.reason === 'gone' || problem.reason === 'busy') && { 'retry-after': '1' }),
-    ...(problem.reason === 'method' && { allow: 'GET, HEAD' }),
+    ...((reason === 'gone' || reason === 'busy') && { 'retry-after': '1' }),
+    ...(reason === 'method' && { allow: 'GET, HEAD' }),
   }
-  sendPage(req, res, STATUS_OF[problem.reason], form, renderProblem(problem, form), headers)
+  return { status: STATUS_OF[reason], form, text: renderProblem(problem, form), headers }
+}
+
+/** The same page as a whole message, for connections that are not Node's. */
+export function problemMessage(
+  { accept, isHead, close }: { accept: string | undefined; isHead: boolean; close: boolean },
+  problem: Problem,
+): { readonly status: number; readonly message: Buffer } {
+  const { status, form, text, headers } = problemPage(accept, problem)
+  const fields = {
+    ...PAGE_HEADERS,
+    'content-type': TYPES[form],
+    'content-length': String(Buffer.byteLength(text)),
+    ...headers,
+    date: new Date().toUTCString(),
+    ...(close && { connection: 'close' }),
+  }
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headerLines(Object.entries(fields).flat())}\r\n`
+  return { status, message: Buffer.from(isHead ? head : head + text) }
 }
 
 /** `complete` alone will not do: while the request is being announced it is false for requests without a body too. */

@@ -1,12 +1,13 @@
 /** The listener for people: one HTTP server, its limits, and the way of each request to a page or a container. */
 
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import { type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { formOf } from './accept.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { hasBody, hasLooped, valuesOf } from './headers.ts'
+import { IngressServer } from './lanes.ts'
 import { listOf, nearNames, renderList } from './list.ts'
 import type { IngressParts } from './parts.ts'
 import type { Reason } from './problem.ts'
@@ -19,7 +20,10 @@ const MAX_PIPELINED = 32
 
 export function createIngress(parts: IngressParts): Server {
   const { ingress } = parts.conf
-  const server = createServer({
+  const ownNames = new Set([hostname().toLowerCase(), 'localhost'])
+  const count = (status: number): void =>
+    parts.metrics.count(RESPONSES, RESPONSES_HELP, { class: `${Math.floor(status / 100)}xx` })
+  const options: ServerOptions = {
     // Never the lenient parser, whatever NODE_OPTIONS says: request smuggling lives in its leniency.
     insecureHTTPParser: false,
     maxHeaderSize: ingress.maxHeaderBytes,
@@ -32,10 +36,12 @@ export function createIngress(parts: IngressParts): Server {
     keepAlive: true,
     keepAliveInitialDelay: 30_000,
     shouldUpgradeCallback: isUpgrade,
-  })
+  }
+  const server = new IngressServer(options, parts, ownNames, count)
   server.maxConnections = ingress.maxConnections
   limitPerClient(server, ingress.maxConnectionsPerClient, parts)
-  const handler = new Handler(parts, new Set([hostname().toLowerCase(), 'localhost']))
+  server.on('connection', (socket) => server.enter(socket))
+  const handler = new Handler(parts, ownNames, count)
   server.on('request', (req, res) => handler.request(req, res, { expectsContinue: false }))
   server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
   server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
@@ -101,8 +107,11 @@ class Handler {
   readonly #ownNames: ReadonlySet<string>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
-  constructor(parts: IngressParts, ownNames: ReadonlySet<string>) {
+  readonly #countAnswer: (status: number) => void
+
+  constructor(parts: IngressParts, ownNames: ReadonlySet<string>, countAnswer: (status: number) => void) {
     this.#parts = parts
+    this.#countAnswer = countAnswer
     this.#ownNames = ownNames
   }
 
@@ -215,9 +224,7 @@ class Handler {
   }
 
   #count(res: ServerResponse): void {
-    res.on('finish', () => {
-      this.#parts.metrics.count(RESPONSES, RESPONSES_HELP, { class: `${Math.floor(res.statusCode / 100)}xx` })
-    })
+    res.on('finish', () => this.#countAnswer(res.statusCode))
   }
 }
 

@@ -1,7 +1,9 @@
 /** Kernel timers that end a TCP connection whose other side is silent: for the data connection, which has no heartbeat of its own. */
 
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { setsockoptInt } from 'netlink-ts/libc.ts'
+import type { Millis } from '../../core/clock.ts'
 
 /** include/uapi/linux/tcp.h, in.h. */
 const IPPROTO_TCP = 6
@@ -13,8 +15,8 @@ const TCP_USER_TIMEOUT = 18
 /** DESIGN 9: dead after 3 s. */
 const DEAD_MS = 3_000
 
-/** The descriptor below a TLS socket; Node has no public way to it. undefined when the socket is gone. */
-function fdOf(socket: TLSSocket): number | undefined {
+/** The descriptor below a socket, TLS or not; Node has no public way to it. undefined when the socket is gone. */
+function fdOf(socket: Socket): number | undefined {
   const handle: unknown = '_handle' in socket ? socket._handle : undefined
   const fd = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined
   return typeof fd === 'number' && fd >= 0 ? fd : undefined
@@ -30,4 +32,10 @@ export function boundSilence(socket: TLSSocket): void {
   setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1)
   setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPCNT, 2)
   setsockoptInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, DEAD_MS)
+}
+
+/** What is sent and not acknowledged in this time ends the connection with ETIMEDOUT, also when nobody reads at the other end. */
+export function boundUnacknowledged(socket: Socket, ms: Millis): void {
+  const fd = fdOf(socket)
+  if (fd !== undefined) setsockoptInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms)
 }

@@ -1,0 +1,125 @@
+/** Reads a container's answer from the bytes of its connection and hands it on as the bytes that a client gets. */
+
+import { type ChunkSink, Chunks } from './chunks.ts'
+import { type ResponseHead, readResponse } from './heads.ts'
+
+export interface AnswerSink extends ChunkSink {
+  /** 1xx: the answer itself is still to come. */
+  early(head: ResponseHead): void
+  head(head: ResponseHead): void
+  /** The next bytes of the body; chunked where the end of the connection was the container's framing. */
+  body(part: Buffer | string): void
+}
+
+/** The bytes are no HTTP/1.1 that could be passed on. */
+export class AnswerError extends Error {
+  override readonly name = 'AnswerError'
+}
+
+const HEAD_END = Buffer.from('\r\n\r\n')
+const PROTOCOL = Buffer.from('HTTP/1.')
+
+export class AnswerReader {
+  readonly #sink: AnswerSink
+  readonly #isHead: boolean
+  readonly #maxHeadBytes: number
+  #state: 'head' | 'length' | 'chunks' | 'close' | 'done' = 'head'
+  /** The beginning of a head that is not all there. */
+  #held: Buffer | undefined
+  /** Bytes of the body to come, where its length is known. */
+  #left = 0
+  #chunks: Chunks | undefined
+
+  /** @param isHead the request was HEAD: whatever the answer says about its body, there is none */
+  constructor(sink: AnswerSink, isHead: boolean, maxHeadBytes: number) {
+    this.#sink = sink
+    this.#isHead = isHead
+    this.#maxHeadBytes = maxHeadBytes
+  }
+
+  get isDone(): boolean {
+    return this.#state === 'done'
+  }
+
+  /**
+   * @returns how many bytes were the answer's; what is left was sent behind its end
+   * @throws {AnswerError | ChunkError}
+   */
+  read(bytes: Buffer): number {
+    let at = 0
+    while (at < bytes.length && this.#state !== 'done') at = this.#step(bytes, at)
+    return at
+  }
+
+  /** The container has ended the connection. @returns whether that was the proper end of the answer */
+  finish(): boolean {
+    if (this.#state !== 'close') return false
+    this.#sink.body('0\r\n\r\n')
+    this.#state = 'done'
+    return true
+  }
+
+  #step(bytes: Buffer, at: number): number {
+    switch (this.#state) {
+      case 'head':
+        return this.#readHead(bytes, at)
+      case 'length':
+        return this.#readLength(bytes, at)
+      case 'chunks': {
+        const end = this.#chunks!.read(bytes, at)
+        if (this.#chunks!.isDone) this.#state = 'done'
+        return end
+      }
+      case 'close':
+        this.#sink.body(`${(bytes.length - at).toString(16)}\r\n`)
+        this.#sink.body(bytes.subarray(at))
+        this.#sink.body('\r\n')
+        return bytes.length
+      case 'done':
+        return at
+    }
+  }
+
+  #readHead(bytes: Buffer, at: number): number {
+    const held = this.#held?.length ?? 0
+    const all =
+      this.#held === undefined ? bytes.subarray(at) : Buffer.concat([this.#held, bytes.subarray(at)])
+    const end = all.indexOf(HEAD_END, Math.max(0, held - 3))
+    if ((end < 0 ? all.length : end) > this.#maxHeadBytes) throw new AnswerError('head too long')
+    if (end < 0) {
+      // What is no HTTP at all may never have an end.
+      if (!PROTOCOL.subarray(0, all.length).equals(all.subarray(0, PROTOCOL.length)))
+        throw new AnswerError('no HTTP/1.1')
+      this.#held = Buffer.from(all)
+      return bytes.length
+    }
+    this.#held = undefined
+    const head = readResponse(all.toString('latin1', 0, end + 2))
+    if (head === undefined || head.status === 101) throw new AnswerError('unusable head')
+    if (head.status < 200) this.#sink.early(head)
+    else this.#start(head)
+    return at + end + HEAD_END.length - held
+  }
+
+  #start(head: ResponseHead): void {
+    this.#sink.head(head)
+    if (this.#isHead || head.status === 204 || head.status === 304) this.#state = 'done'
+    else if (head.framing === 'chunked') {
+      this.#chunks = new Chunks(this.#sink)
+      this.#state = 'chunks'
+    } else if (head.framing === 'close') this.#state = 'close'
+    else if (head.length === 0) this.#state = 'done'
+    else {
+      this.#left = head.length
+      this.#state = 'length'
+    }
+  }
+
+  #readLength(bytes: Buffer, at: number): number {
+    const end = Math.min(bytes.length, at + this.#left)
+    this.#left -= end - at
+    this.#sink.body(bytes.subarray(at, end))
+    if (this.#left === 0) this.#state = 'done'
+    return end
+  }
+}

@@ -1,0 +1,48 @@
+/** What is counted, logged and told when a request to a container comes to nothing. */
+
+import { attachmentKey } from '../../core/attachment.ts'
+import type { Millis } from '../../core/clock.ts'
+import { hasCode } from '../../kernel/durable.ts'
+import type { IngressParts } from './parts.ts'
+import type { Problem, Reason } from './problem.ts'
+import type { Target } from './route.ts'
+
+export interface FailedRequest {
+  readonly parts: IngressParts
+  readonly target: Target
+  /** Monotonic. */
+  readonly startedAt: Millis
+}
+
+export function failed(request: FailedRequest, reason: Reason, err?: unknown): Problem {
+  const { metrics, conf, paths } = request.parts
+  const { assignment, ip, port } = request.target
+  const help = 'Requests that the gateway had to answer itself'
+  metrics.count('flatnet_ingress_failures_total', help, { reason })
+  logFailure(request, 'request failed', err ?? new Error(reason))
+  return {
+    reason,
+    hostId: conf.hostId,
+    container: {
+      name: assignment.name ?? ip,
+      hostId: assignment.hostId,
+      ip,
+      port,
+      path: paths.get(assignment.hostId),
+    },
+    detail: err instanceof Error && err.cause instanceof Error ? err.cause.message : undefined,
+  }
+}
+
+export function logFailure({ parts, target, startedAt }: FailedRequest, event: string, err: unknown): void {
+  const { assignment, ip, port } = target
+  const path = parts.paths.get(assignment.hostId)?.state
+  const durationMs = Math.round(performance.now() - startedAt)
+  parts.log.warn(
+    { attachment: attachmentKey(assignment), endpoint: `${ip}:${port}`, path, durationMs, err },
+    event,
+  )
+}
+
+/** Of a connection that broke before the answer began. ETIMEDOUT: see `dial`, what was sent was never acknowledged. */
+export const reasonOfLoss = (err: unknown): Reason => (hasCode(err, 'ETIMEDOUT') ? 'silent' : 'reset')

@@ -1,0 +1,151 @@
+/**
+ * The short way of a client's connection: whole, plain requests to containers are read and answered here, on bytes.
+ * With the first request that is anything else the connection goes to Node's server, unread, and stays there.
+ */
+
+import type { Socket } from 'node:net'
+import type { Millis } from '../../core/clock.ts'
+import { readRequest } from './heads.ts'
+import { type ExchangeClient, LaneExchange } from './lane-exchange.ts'
+import type { IngressParts } from './parts.ts'
+import { route } from './route.ts'
+
+export interface LaneHost {
+  readonly parts: IngressParts
+  readonly ownNames: ReadonlySet<string>
+  /** No more requests after the ones under way. */
+  readonly isDraining: boolean
+  /** Takes the socket over; `bytes` were read from it and go first. */
+  leave(lane: Lane, socket: Socket, bytes: Buffer): void
+  closed(lane: Lane): void
+  answered(status: number): void
+}
+
+export class Lane implements ExchangeClient {
+  readonly #host: LaneHost
+  readonly socket: Socket
+  readonly clientAddress: string
+  readonly localPort: number
+  #exchange: LaneExchange | undefined
+  #isClosing = false
+  /** Read while an answer was under way. */
+  #pending: Buffer | undefined
+  #idleSince: Millis = performance.now()
+  #hasServed = false
+
+  constructor(host: LaneHost, socket: Socket) {
+    this.#host = host
+    this.socket = socket
+    this.clientAddress = socket.remoteAddress ?? 'unknown'
+    this.localPort = socket.localPort ?? 0
+    socket.on('data', this.#onData)
+    socket.on('drain', this.#onDrain)
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onClose)
+    socket.on('error', onError)
+  }
+
+  get parts(): IngressParts {
+    return this.#host.parts
+  }
+
+  get isIdle(): boolean {
+    return this.#exchange === undefined
+  }
+
+  get isLast(): boolean {
+    return this.#isClosing || this.#host.isDraining
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+
+  /** @returns how long it has had nothing to do; undefined while it has */
+  checkTime(now: Millis, responseHeaderTimeoutMs: Millis): { since: Millis; hasServed: boolean } | undefined {
+    if (this.#exchange === undefined) return { since: this.#idleSince, hasServed: this.#hasServed }
+    this.#exchange.checkTime(now, responseHeaderTimeoutMs)
+    return undefined
+  }
+
+  answered(status: number | undefined): void {
+    this.#exchange = undefined
+    this.#hasServed = true
+    this.#idleSince = performance.now()
+    if (status !== undefined) this.#host.answered(status)
+    if (this.isLast) {
+      this.#isClosing = true
+      this.socket.end(() => this.socket.destroy())
+      return
+    }
+    // A client that asks and does not read would fill the memory.
+    if (this.socket.writableNeedDrain) this.socket.pause()
+    else this.#goOn()
+  }
+
+  #goOn(): void {
+    const bytes = this.#pending
+    this.#pending = undefined
+    if (this.socket.isPaused()) this.socket.resume()
+    if (bytes !== undefined) this.#read(bytes)
+  }
+
+  readonly #onData = (bytes: Buffer): void => {
+    if (this.#exchange === undefined && this.#pending === undefined) {
+      if (!this.#isClosing) this.#read(bytes)
+      return
+    }
+    this.#pending = this.#pending === undefined ? bytes : Buffer.concat([this.#pending, bytes])
+    this.socket.pause()
+  }
+
+  readonly #onDrain = (): void => {
+    if (this.#exchange === undefined) this.#goOn()
+    else this.#exchange.resume()
+  }
+
+  /** As Node's server has it: who ends his side takes the request back. */
+  readonly #onEnd = (): void => {
+    this.socket.destroy()
+  }
+
+  readonly #onClose = (): void => {
+    this.#exchange?.abandon()
+    this.#exchange = undefined
+    this.#host.parts.endless.delete(this)
+    this.#host.closed(this)
+  }
+
+  #read(bytes: Buffer): void {
+    const head = readRequest(bytes)
+    // With more behind it, or less of it, than one request: pipelining and uploads.
+    if (head === undefined || bytes.length !== head.end + head.length) {
+      this.#leave(bytes)
+      return
+    }
+    const { target, host } = head
+    const { parts, ownNames } = this.#host
+    const decision = route({ url: target, host, ownNames, lookup: parts.registry })
+    if (decision.kind !== 'container') {
+      this.#leave(bytes)
+      return
+    }
+    if (head.close) this.#isClosing = true
+    const body = head.length === 0 ? undefined : bytes.subarray(head.end)
+    this.#exchange = new LaneExchange(this, head, decision, body)
+    this.#exchange.start()
+  }
+
+  #leave(bytes: Buffer): void {
+    const { socket } = this
+    socket.off('data', this.#onData)
+    socket.off('drain', this.#onDrain)
+    socket.off('end', this.#onEnd)
+    socket.off('close', this.#onClose)
+    socket.off('error', onError)
+    this.#host.leave(this, socket, bytes)
+  }
+}
+
+/** Close follows. */
+const onError = (): void => {}
