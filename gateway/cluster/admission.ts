@@ -1,5 +1,6 @@
 /** The admitting host's side: answers newcomers with a token and members whose certificate ends, and changes the list. */
 
+import { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
@@ -17,7 +18,7 @@ import type { Grant, TokenBook, TokenRecord } from './tokens.ts'
 const EXCHANGE_MS: Millis = 10_000
 const MAX_REQUEST_CHARS = 4_096
 /** A host that was off for longer than this after its certificate ended is brought in anew: `token --replace`. */
-export const RENEWAL_GRACE_MS: Millis = 90 * 86_400_000
+const RENEWAL_GRACE_MS: Millis = 90 * 86_400_000
 
 export type RefusalCode =
   | 'busy'
@@ -94,9 +95,7 @@ export class Admission {
     if (message.type === 'join.request') {
       conversation.send(await this.#join(newcomerOf(message), socket))
     } else if (message.type === 'join.renew') {
-      const cert = socket.getPeerX509Certificate()
-      const keyId = cert === undefined ? undefined : keyIdOf(cert)
-      conversation.send(await this.renew(keyId, message['requestPem']))
+      conversation.send(await this.renew(this.#keyOfExpired(socket), message['requestPem']))
     } else throw new Refusal('request', `no message of type ${message.type} is known here`)
   }
 
@@ -128,7 +127,8 @@ export class Admission {
     const certPem = await this.#issue(caKeyPem, newcomer.requestPem, hostId)
     count('joined')
     log.info({ peer: hostId, endpoint: socket.remoteAddress }, 'host admitted')
-    return { type: 'join.welcome', hostId, certPem, members: state.sealed }
+    const endpoints = state.endpoints.all()
+    return { type: 'join.welcome', hostId, certPem, members: state.sealed, endpoints }
   }
 
   /** Which number the key gets, and the record that says so; no record when it has it already. */
@@ -180,18 +180,35 @@ export class Admission {
     )
   }
 
+  /** The handshake has proven that the key is held; the certificate may have expired, but not long ago. */
+  #keyOfExpired(socket: TLSSocket): string {
+    const { state, clock } = this.#parts
+    const cert = socket.getPeerX509Certificate()
+    if (cert === undefined || !cert.verify(new X509Certificate(state.identity.caPem).publicKey)) {
+      throw new Refusal('request', 'only a member can renew: there is no certificate of this cluster')
+    }
+    if (clock.now() - Date.parse(cert.validTo) > RENEWAL_GRACE_MS) {
+      throw new Refusal(
+        'expired',
+        `the certificate ended on ${cert.validTo}, too long ago: bring the host in again, flatnet token --replace N`,
+      )
+    }
+    return keyIdOf(cert)
+  }
+
   /**
    * A new certificate for the key that a member has.
-   * @param keyId of the connection that asks: its handshake has proven that the key is held, even by an expired certificate
+   * @param keyId of the connection that asks
+   * @throws {Refusal}
    */
-  async renew(keyId: string | undefined, requestPem: unknown): Promise<ControlMessage> {
+  async renew(keyId: string, requestPem: unknown): Promise<ControlMessage> {
     const { state, count, log } = this.#parts
     const caKeyPem = this.#demandKey()
     if (typeof requestPem !== 'string' || requestPem.length > MAX_REQUEST_CHARS) {
       throw new Refusal('request', 'the request for a certificate is missing or too long')
     }
     const member = state.document.members.find((m) => m.keyId === keyId)
-    if (keyId === undefined || member === undefined) {
+    if (member === undefined) {
       throw new Refusal('revoked', 'no member has this key: bring the host in again with flatnet token')
     }
     const refusal = state.refusal(member.hostId, keyId)

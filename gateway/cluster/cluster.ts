@@ -18,6 +18,7 @@ import { judgeConf } from './fit.ts'
 import { Gossip } from './gossip.ts'
 import { fingerprintOfCa } from './joining.ts'
 import { type CertificateStatus, certificateStatus } from './life.ts'
+import { LinkRenewal } from './link-renewal.ts'
 import { Renewal } from './renewal.ts'
 import { ClusterState } from './state.ts'
 import { encodeToken, type Grant, TokenBook } from './tokens.ts'
@@ -44,6 +45,7 @@ export class Cluster {
   readonly #admission: Admission
   readonly #gossip: Gossip
   readonly #renewal: Renewal
+  readonly #linkRenewal: LinkRenewal
   readonly #listeners = new Set<Partial<PeerEvents>>()
   #looking: NodeJS.Timeout | undefined
 
@@ -79,12 +81,18 @@ export class Cluster {
       broadcast: (message) => void this.peers.broadcast(message),
       endpointsChanged: () => this.peers.hurry(),
     })
+    this.#linkRenewal = new LinkRenewal({
+      send: (hostId, message) => this.peers.send(hostId, message),
+      renew: (hostId, requestPem) =>
+        this.#admission.renew(memberOf(this.state.document, hostId)?.keyId ?? '', requestPem),
+    })
     this.#renewal = new Renewal({
       state: this.state,
       clock,
       log,
       renewHere: async (requestPem) =>
         String((await this.#admission.renew(this.state.keyId, requestPem))['certPem']),
+      renewByLink: (hostId, requestPem) => this.#linkRenewal.ask(hostId, requestPem),
       adopt: (sealed) => void this.state.adopt(sealed),
       renewed: () => this.peers.renewed(),
     })
@@ -222,7 +230,7 @@ export class Cluster {
   }
 
   #take(hostId: number, message: ControlMessage): boolean {
-    if (this.#gossip.take(hostId, message)) return true
+    if (this.#gossip.take(hostId, message) || this.#linkRenewal.take(hostId, message)) return true
     if (message.type !== 'cluster.leave') return false
     const member = memberOf(this.state.document, hostId)
     if (member !== undefined && this.state.caKeyPem !== undefined) this.#mark(member, 'left')

@@ -66,6 +66,7 @@ export async function enterCluster(
   const welcome = await requestJoin(token, { ...wishes, requestPem })
   files.write('caPem', welcome.caPem)
   files.write('certPem', welcome.certPem)
+  files.write('endpoints', `${JSON.stringify(welcome.endpoints)}\n`)
   files.write('members', `${JSON.stringify(welcome.sealed)}\n`)
   return welcome
 }

@@ -8,6 +8,7 @@ import { Alpn, parseEndpoint, peerIdOf } from '../peers/tls.ts'
 import type { ControlMessage, Identity } from '../peers/types.ts'
 import { Conversation, JOIN_PROTOCOL, MAX_ANSWER_BYTES } from './conversation.ts'
 import { type MembersDocument, memberOf, type SealedDocument, unseal } from './document.ts'
+import { type EndpointRecord, isEndpointRecord, isSignedBy } from './endpoints.ts'
 import type { Token } from './tokens.ts'
 
 const EXCHANGE_MS: Millis = 20_000
@@ -38,6 +39,8 @@ export interface Welcome {
   readonly certPem: string
   readonly sealed: SealedDocument
   readonly document: MembersDocument
+  /** Where the members are, by their own word. */
+  readonly endpoints: readonly EndpointRecord[]
 }
 
 export interface JoinWishes {
@@ -59,7 +62,7 @@ export async function requestJoin(token: Token, wishes: JoinWishes): Promise<Wel
     name,
     endpoints,
   })
-  const { hostId, certPem, members } = answer.message as Record<string, unknown>
+  const { hostId, certPem, members, endpoints: said } = answer.message as Record<string, unknown>
   if (answer.message.type !== 'join.welcome' || typeof hostId !== 'number' || typeof certPem !== 'string') {
     throw new JoinError('protocol', 'the answer is not one that this version understands')
   }
@@ -67,7 +70,16 @@ export async function requestJoin(token: Token, wishes: JoinWishes): Promise<Wel
   if (memberOf(document, hostId)?.state !== 'active') {
     throw new JoinError('protocol', 'the list of members in the answer does not have this host')
   }
-  return { hostId, certPem, caPem: answer.caPem, sealed: members as SealedDocument, document }
+  const isTrue = (r: unknown): r is EndpointRecord =>
+    isEndpointRecord(r) && isSignedBy(r, document.cluster, memberOf(document, r.hostId)?.keyId ?? '')
+  return {
+    hostId,
+    certPem,
+    caPem: answer.caPem,
+    sealed: members as SealedDocument,
+    document,
+    endpoints: Array.isArray(said) ? said.filter(isTrue) : [],
+  }
 }
 
 /** @throws {JoinError} */

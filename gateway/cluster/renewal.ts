@@ -17,6 +17,8 @@ export interface RenewalParts {
   readonly log: Log
   /** When this host holds the CA's key. @returns the certificate */
   renewHere(requestPem: string): Promise<string>
+  /** By the link that stands with an admitting host. @throws {Error} there is none, or it refuses */
+  renewByLink(hostId: number, requestPem: string): Promise<{ certPem: string; sealed: unknown }>
   /** What came with the certificate. */
   adopt(sealed: unknown): void
   renewed(): void
@@ -77,18 +79,25 @@ export class Renewal {
     if (!this.#isStopped) renewed()
   }
 
-  /** Any that admits; the last error counts. */
+  /** Any that admits, by the link or by dialling it as a newcomer does; the last error counts. */
   async #ask(requestPem: string): Promise<{ certPem: string; sealed: unknown }> {
-    const { state } = this.#parts
+    const { state, renewByLink } = this.#parts
     const caFingerprint = fingerprintOfCa(state.identity.caPem)
     let last: unknown = new Error('no host of this cluster admits')
     for (const member of state.document.members) {
       if (!member.admits || member.state !== 'active') continue
-      const admitting = { caFingerprint, hostId: member.hostId, addresses: state.endpointsOf(member) }
-      try {
-        return await requestRenewal(state.identity, admitting, requestPem)
-      } catch (err) {
-        last = err
+      const addresses = state.endpointsOf(member)
+      const { hostId } = member
+      const ways = [
+        () => renewByLink(hostId, requestPem),
+        () => requestRenewal(state.identity, { caFingerprint, hostId, addresses }, requestPem),
+      ]
+      for (const way of ways) {
+        try {
+          return await way()
+        } catch (err) {
+          last = err
+        }
       }
     }
     throw last

@@ -102,9 +102,15 @@ export type Shown =
   | { readonly ok: true; readonly record: TokenRecord }
   | { readonly ok: false; readonly code: 'expired' | 'spent' | 'unknown'; readonly reason: string }
 
+/** A torn file is none: its tokens are unknown then, and have to be made again. */
 function parseRecords(text: string): TokenRecord[] {
-  const value: unknown = JSON.parse(text)
-  if (!Array.isArray(value)) throw new Error('tokens.json is not a list')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return []
+  }
+  if (!Array.isArray(value)) return []
   return value.filter((r) => isObject(r) && typeof r['hash'] === 'string' && Number.isFinite(r['expiresAt']))
 }
 

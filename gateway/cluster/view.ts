@@ -1,16 +1,24 @@
 /** `GET /v1/hosts`: every host that is or was in the cluster, with what is known of it here. */
 
 import { formatIpv4, parsePrefix4, sizeOf } from '../../core/addr.ts'
-import type { PathInfo } from '../../core/api.ts'
+import type { HostState, PathInfo } from '../../core/api.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { PeerView } from '../peers/types.ts'
-import type { Registry } from '../registry.ts'
+import type { HostSummary, Registry } from '../registry.ts'
 import type { Version } from '../registry-table.ts'
+import type { Quarantine } from '../sync/parts.ts'
+import type { Sync } from '../sync/sync.ts'
 import type { Cluster } from './cluster.ts'
 import type { MemberRecord, MembersDocument } from './document.ts'
 
 export interface HostView {
   readonly hostId: number
+  /** null: never heard of its table, or it is forgotten. */
+  readonly state: HostState | null
+  /** Since when, ISO 8601, UTC; null with `state`. */
+  readonly since: string | null
+  /** Why it is kept out and how that ends; null while it is not. */
+  readonly quarantine: string | null
   /** null: never heard of its table. */
   readonly version: Version | null
   readonly assignments: number
@@ -36,18 +44,30 @@ export function hostViews(
   cluster: Cluster | undefined,
   registry: Registry,
   paths: PathTable,
+  sync: Sync | undefined,
 ): readonly HostView[] {
   const tables = new Map(registry.hosts().map((h) => [h.hostId, h]))
   const members = new Map(cluster?.state.document.members.map((m) => [m.hostId, m]))
   const ids = [...new Set([...tables.keys(), ...members.keys()])].sort((a, b) => a - b)
   return ids.map((hostId) => ({
     hostId,
+    ...freshness(tables.get(hostId), sync?.quarantineOf(hostId)),
     version: tables.get(hostId)?.version ?? null,
     assignments: tables.get(hostId)?.assignments ?? 0,
     path: paths.get(hostId) ?? null,
     member: cluster === undefined ? null : memberView(cluster, members.get(hostId)),
     link: cluster?.peers.view(hostId) ?? null,
   }))
+}
+
+function freshness(
+  table: HostSummary | undefined,
+  quarantine: Quarantine | undefined,
+): Pick<HostView, 'state' | 'since' | 'quarantine'> {
+  if (quarantine !== undefined) {
+    return { state: 'quarantined', since: quarantine.since, quarantine: quarantine.reason }
+  }
+  return { state: table?.freshness ?? null, since: table?.since ?? null, quarantine: null }
 }
 
 function memberView({ state }: Cluster, member: MemberRecord | undefined): MemberView | null {

@@ -1,0 +1,196 @@
+/** gateway/cluster, the list of members among running hosts: it reaches all, cuts off at once, and is not set back. */
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { issue, makeRequest } from '../../../../gateway/cluster/certificates.ts'
+import { memberOf, seal, withMembers } from '../../../../gateway/cluster/document.ts'
+import { signEndpoints } from '../../../../gateway/cluster/endpoints.ts'
+import { ClusterFiles } from '../../../../gateway/cluster/files.ts'
+import { ClusterState } from '../../../../gateway/cluster/state.ts'
+import { enter, isLinked, members, type RunningMember, runningMember } from '../../../helpers/cluster-run.ts'
+import { waitFor } from '../../../helpers/wait.ts'
+
+const WAIT = 15_000
+
+async function three(t: Test): Promise<[RunningMember, RunningMember, RunningMember]> {
+  const [a, b, c] = await members(t, 3)
+  if (a === undefined || b === undefined || c === undefined) throw new Error('no members')
+  await waitFor('all are linked', WAIT, () => isLinked(a, b) && isLinked(b, c) && isLinked(a, c))
+  return [a, b, c]
+}
+
+const versions = (...all: RunningMember[]): number[] => all.map((m) => m.cluster.state.document.version)
+
+t.test('who joins is known to all, at its own address', async (t) => {
+  const [a, b, c] = await three(t)
+  t.same(versions(a, b, c), [3, 3, 3])
+  await waitFor('b knows where c is', WAIT, () => b.cluster.state.endpoints.get(3) !== undefined)
+  t.same(b.cluster.state.members().find((m) => m.hostId === 3)?.endpoints, [
+    `127.0.0.1:${c.cluster.peers.port}`,
+  ])
+  t.match(b.events, [{ type: 'hostJoined', host: { hostId: 3, name: 'h3' } }])
+})
+
+t.test('who is revoked is cut off by all, and knows it', async (t) => {
+  const [a, b, c] = await three(t)
+  const from = performance.now()
+  a.cluster.revoke(3)
+  t.equal(a.cluster.peers.view(3), undefined, 'at once where it was done')
+  await waitFor('b has cut it off', 5_000, () => b.cluster.peers.view(3) === undefined)
+  t.ok(performance.now() - from < 5_000)
+  await waitFor('c knows', 5_000, () => c.cluster.state.expelled !== undefined)
+  t.match(c.cluster.state.expelled, /host 3 was revoked/)
+  t.same(c.cluster.peers.views(), [], 'and lets go of the others')
+  t.match(b.events.at(-1), { type: 'hostRevoked', host: { hostId: 3 } })
+  t.ok(isLinked(a, b), 'the others stay linked')
+})
+
+t.test('one that was down learns it from whoever it meets', async (t) => {
+  const [a, b, c] = await three(t)
+  await b.stop()
+  a.cluster.revoke(3)
+  await a.stop()
+  // c missed it too: it was cut off before, as far as it knows it is still a member.
+  await b.start()
+  t.equal(b.cluster.state.document.version, 3)
+  await a.start()
+  await waitFor('b has the list', WAIT, () => b.cluster.state.document.version === 4)
+  t.equal(b.cluster.peers.view(3), undefined)
+  t.match(b.cluster.state.refusal(3, c.cluster.state.keyId), /was revoked/)
+})
+
+t.test('one that leaves is told so by the list', async (t) => {
+  const [a, b, c] = await three(t)
+  await c.cluster.leave()
+  t.match(c.cluster.state.expelled, /host 3 has left/)
+  await waitFor('all know', WAIT, () => versions(a, b).every((v) => v === 4))
+  t.equal(memberOf(b.cluster.state.document, 3)?.state, 'left')
+  await t.rejects(a.cluster.leave(), /admits the others/)
+  await a.stop()
+  await waitFor('b has noticed', WAIT, () => b.cluster.peers.view(1)?.state !== 'up')
+  await t.rejects(b.cluster.leave(), /host 1, which keeps the list of members, was not reached/)
+})
+
+t.test('a new machine takes the number, the old one is cut off', async (t) => {
+  const [a, b, c] = await three(t)
+  const folder = join(c.folder, '../new3')
+  t.equal(await enter(folder, a.token({ replaces: 3 }), 'h3'), 3)
+  await waitFor('the old one is out', 5_000, () => c.cluster.state.expelled !== undefined)
+  const fresh = await runningMember(t, folder, 3)
+  await waitFor('the new one is linked', WAIT, () => isLinked(a, fresh) && isLinked(b, fresh))
+  t.match(b.events.at(-1), { type: 'hostJoined', host: { hostId: 3 } })
+})
+
+t.test('what a peer sends is taken only when the CA signed it and it follows', async (t) => {
+  const [a, b] = await three(t)
+  const { state } = b.cluster
+  const { document } = state
+  const key = a.cluster.state.demandCaKey()
+  const before = readFileSync(b.files.path('members'), 'utf8')
+  const revived = withMembers(document, { ...memberOf(document, 3)!, state: 'revoked' })
+  const forged = seal(revived, state.identity.keyPem)
+  t.throws(() => state.adopt(forged), /not signed by the cluster's CA/, 'signed by an ordinary host')
+  t.throws(() => state.adopt({ ...state.sealed, text: '{}' }), /not signed/)
+  t.throws(() => state.adopt(undefined), /no sealed list/)
+  t.equal(readFileSync(b.files.path('members'), 'utf8'), before, 'nothing was kept of it')
+  t.same(
+    state.adopt(seal({ ...document, version: 1, members: document.members.slice(0, 1) }, key)),
+    {
+      kind: 'known',
+    },
+    'an older one changes nothing',
+  )
+  t.same(state.adopt(seal(revived, key)), { kind: 'newer' })
+  const unrevoked = withMembers(revived, memberOf(document, 3)!)
+  t.match(state.adopt(seal(unrevoked, key)), { kind: 'conflict', reason: /revoked and cannot become active/ })
+  t.match(state.refusal(3, memberOf(document, 3)!.keyId), /revoked/)
+})
+
+t.test('an admitting host that was restored from a snapshot', async (t) => {
+  const [a, b, c] = await three(t)
+  const snapshot = readFileSync(a.files.path('members'), 'utf8')
+  a.cluster.revoke(3)
+  const four = await runningMember(t, join(a.folder, '../4'), await enter(join(a.folder, '../4'), a.token()))
+  await waitFor('all have it', WAIT, () => versions(b, four).every((v) => v === 5))
+  await a.stop()
+  await b.stop()
+  await four.stop()
+  writeFileSync(a.files.path('members'), snapshot)
+  await a.start()
+  // Alone, it gives number 4 once more.
+  const rival = join(a.folder, '../rival')
+  t.equal(await enter(rival, a.token()), 4)
+  await b.start()
+  await waitFor('they agree', WAIT, () => {
+    const [x, y] = versions(a, b)
+    return x === y && x === 6
+  })
+  const { document } = b.cluster.state
+  t.equal(memberOf(document, 3)?.state, 'revoked', 'nobody came back by it')
+  t.equal(memberOf(document, 4)?.keyId, four.files.isComplete && new ClusterState(four.files).keyId)
+  t.equal(memberOf(document, 4)?.formerKeys.length, 1, 'the second holder of the number has to join anew')
+  t.ok(a.logged.some((l) => l.event === 'lists of members had parted and were merged'))
+  t.ok(c.hostId)
+})
+
+t.test('endpoints', async (t) => {
+  const [a, b, c] = await three(t)
+  const seq = (b.cluster.state.endpoints.get(3)?.seq ?? 0) + 10
+  const moved = signEndpoints(c.cluster.state.identity, seq, ['192.0.2.3:7443'])
+  t.notOk(b.cluster.state.putEndpoints({ ...moved, endpoints: ['192.0.2.66:7443'] }), 'not what it signed')
+  const posed = signEndpoints({ ...c.cluster.state.identity, hostId: 1 }, seq, ['192.0.2.66:7443'])
+  t.notOk(b.cluster.state.putEndpoints(posed), 'of another host')
+  t.notOk(b.cluster.state.putEndpoints({ ...moved, seq: seq + 1 }), 'a number that it did not sign')
+  t.ok(c.cluster.state.putEndpoints(moved))
+  t.ok(c.cluster.peers.send(2, { type: 'cluster.endpoints', records: [moved, { nonsense: true }] }))
+  await waitFor('a hears it by b', WAIT, () => a.cluster.state.endpoints.get(3)?.seq === seq)
+  t.notOk(a.cluster.state.putEndpoints(moved), 'once')
+  t.equal(a.cluster.state.members().find((m) => m.hostId === 3)?.endpoints[0], '192.0.2.3:7443')
+})
+
+t.test('a certificate renews itself, over the link or by dialling', async (t) => {
+  const [a, b] = await three(t)
+  const { identity } = b.cluster.state
+  const ca = { certPem: identity.caPem, keyPem: a.cluster.state.demandCaKey() }
+  const { requestPem } = await makeRequest(identity.keyPem)
+  const days = 10
+  for (const agoDays of [8, 11]) {
+    const now = Date.now() - agoDays * 86_400_000
+    const old = await issue(ca, requestPem, { cluster: 'testing', hostId: 2, now, days })
+    await b.stop()
+    b.files.write('certPem', old)
+    await b.start()
+    const isExpired = agoDays > days
+    await waitFor(`renewed after ${agoDays} of ${days} days`, WAIT, () => b.files.read('certPem') !== old)
+    t.equal(b.cluster.certificateStatus().state, 'valid', isExpired ? 'expired' : 'in time')
+    await waitFor('linked', WAIT, () => isLinked(a, b))
+  }
+  const { keyPem, ...own } = a.cluster.state.identity
+  await a.stop()
+  const mine = await makeRequest(keyPem)
+  const now = Date.now() - 20 * 86_400_000
+  a.files.write('certPem', await issue(ca, mine.requestPem, { cluster: 'testing', hostId: 1, now, days }))
+  await a.start()
+  await waitFor(
+    'the admitting host renews its own',
+    WAIT,
+    () => a.cluster.certificateStatus().state === 'valid',
+  )
+  t.not(a.cluster.state.identity.certPem, own.certPem)
+  await waitFor('linked', WAIT, () => isLinked(a, b))
+})
+
+t.test('files', async (t) => {
+  const [a, b] = await three(t)
+  for (const file of ['caKeyPem', 'keyPem'] as const)
+    t.equal(statSync(a.files.path(file)).mode & 0o777, 0o600)
+  t.equal(statSync(a.files.folder).mode & 0o777, 0o700)
+  await b.stop()
+  b.files.write('members', '{"text": ')
+  t.throws(() => new ClusterState(b.files), /members\.json cannot be used; put it back from a backup/)
+  b.files.remove('certPem')
+  t.throws(() => new ClusterState(b.files), /host\.crt is missing/)
+  const to = b.files.setAside(new Date('2026-11-20T12:00:00.000Z'))
+  t.match(to, /cluster\.left-20261120T120000Z$/)
+  t.notOk(new ClusterFiles(b.folder).isComplete)
+})
