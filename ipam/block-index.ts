@@ -100,7 +100,7 @@ export function readIndex(path: string): BlockIndex | undefined {
 /** Never throws: without it the next reader makes it anew, which a wrong one would only delay. */
 export function writeIndex(path: string, index: BlockIndex): void {
   try {
-    replaceFile(path, `${JSON.stringify(index)}\n`, { fsync: false })
+    replaceFile(path, `${JSON.stringify(index)}\n`, { fsync: false, isLocked: true })
   } catch {
     removeIndex(path)
   }

@@ -80,7 +80,7 @@ class BlockFile implements SyncAdapter<Block> {
   }
 
   write(block: Block): void {
-    replaceFile(this.#path, `${JSON.stringify(block)}\n`, { fsync: this.#fsync })
+    replaceFile(this.#path, `${JSON.stringify(block)}\n`, { fsync: this.#fsync, isLocked: true })
   }
 }
 

@@ -37,7 +37,7 @@ export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
     withFlock(join(dataDir, 'networks.lock'), {}, () => {
       sweepTemps(folderOf(dataDir))
       refuseOverlap(dataDir, record)
-      replaceFile(path, textOf(record), { fsync: true })
+      replaceFile(path, textOf(record), { fsync: true, isLocked: true })
     })
   } catch (err) {
     if (err instanceof FlatnetError) throw err
@@ -81,7 +81,7 @@ function refuseOverlap(dataDir: string, record: NetworkRecord): void {
     const path = join(folderOf(dataDir), `${other.network}.json`)
     unlinkSync(path)
     if (list(openStore({ dataDir, network: other.network })).length === 0) continue
-    replaceFile(path, textOf(other), { fsync: true })
+    replaceFile(path, textOf(other), { fsync: true, isLocked: true })
     throw doubled(record, other.network, slice)
   }
 }

@@ -19,6 +19,11 @@ export interface ReplaceOptions {
   readonly fsync: boolean
   /** Of the new file, before the umask. */
   readonly mode?: number
+  /**
+   * The caller holds the lock of the folder: the temp file has one name per file, so what a killed writer left is
+   * written over by the next one instead of staying until somebody sweeps.
+   */
+  readonly isLocked?: boolean
 }
 
 /** `.<name>.<pid>.<n>.tmp`: hidden, so that no reader takes it for a file of its folder. */
@@ -26,18 +31,22 @@ const TEMP_RE = /^\..+\.(\d+)\.\d+\.tmp$/
 
 let made = 0
 
-const tempNameFor = (path: string): string =>
-  join(dirname(path), `.${basename(path)}.${process.pid}.${made++}.tmp`)
+const tempNameFor = (path: string, isLocked: boolean): string =>
+  join(dirname(path), `.${basename(path)}.${isLocked ? '0.0' : `${process.pid}.${made++}`}.tmp`)
 
 /**
  * Temp file in the same folder, write, fsync, rename, fsync of the folder.
  * When it throws before the rename, nothing is left behind and the old content stands.
  * @throws ErrnoException ENOSPC, EROFS, EACCES, EIO ... with `path`
  */
-export function replaceFile(path: string, text: string, { fsync, mode = 0o644 }: ReplaceOptions): void {
-  const temp = tempNameFor(path)
+export function replaceFile(
+  path: string,
+  text: string,
+  { fsync, mode = 0o644, isLocked = false }: ReplaceOptions,
+): void {
+  const temp = tempNameFor(path, isLocked)
   replaceBy(temp, path, () => {
-    const fd = openSync(temp, 'wx', mode)
+    const fd = openSync(temp, isLocked ? 'w' : 'wx', mode)
     try {
       writeFileSync(fd, text)
       if (fsync) fsyncSync(fd)
@@ -48,10 +57,16 @@ export function replaceFile(path: string, text: string, { fsync, mode = 0o644 }:
   if (fsync) syncFolder(dirname(path))
 }
 
-/** A symlink put in the place of whatever has the name. Not durable: after power loss it may be missing. */
+/**
+ * A symlink put in the place of whatever has the name; the caller holds the lock of the folder.
+ * Not durable: after power loss it may be missing.
+ */
 export function replaceSymlink(path: string, target: string): void {
-  const temp = tempNameFor(path)
-  replaceBy(temp, path, () => symlinkSync(target, temp))
+  const temp = tempNameFor(path, true)
+  replaceBy(temp, path, () => {
+    unlinkIfThere(temp)
+    symlinkSync(target, temp)
+  })
 }
 
 function replaceBy(temp: string, path: string, make: () => void): void {
