@@ -98,11 +98,15 @@ export function networkName(json: JsonObject): string {
  */
 export function readNetConf(json: JsonObject, cniVersion: string): NetConf {
   const { conf, problems } = readLeniently(json, cniVersion)
-  if (problems.length > 0) {
-    const unsupported = problems.every((p) => / no such key; | write [a-zA-Z]+$/.test(p))
-    throw new ConfigError(problems, unsupported ? 'ERR_FLATNET_UNSUPPORTED' : 'ERR_FLATNET_CONFIG')
-  }
+  refuseProblems(problems)
   return conf
+}
+
+/** @throws {ConfigError} as `readNetConf`, when there are any */
+export function refuseProblems(problems: readonly string[]): void {
+  if (problems.length === 0) return
+  const unsupported = problems.every((p) => / no such key; | write [a-zA-Z]+$/.test(p))
+  throw new ConfigError(problems, unsupported ? 'ERR_FLATNET_UNSUPPORTED' : 'ERR_FLATNET_CONFIG')
 }
 
 /** For DEL and GC, which work with a configuration that is no longer right: defaults stand in for what is wrong. */

@@ -32,8 +32,15 @@ const MASK64 = 0xffffffffffffffffn
  * Not cryptographic: a collision is found by the ifalias and refused, never acted on.
  */
 function hash64(text: string): bigint {
-  let hash = 0xcbf29ce484222325n
-  for (const byte of Buffer.from(text)) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & MASK64
+  // FNV's prime is 2^40 + 0x1b3. In two halves: 70 steps of BigInt are a quarter of a millisecond.
+  let [high, low] = [0xcbf29ce4, 0x84222325]
+  for (const byte of Buffer.from(text)) {
+    low = (low ^ byte) >>> 0
+    const product = low * 0x1b3
+    high = (high * 0x1b3 + Math.floor(product / 2 ** 32) + (low << 8)) >>> 0
+    low = product >>> 0
+  }
+  let hash = (BigInt(high) << 32n) | BigInt(low)
   for (const factor of [0xff51afd7ed558ccdn, 0xc4ceb9fe1a85ec53n]) {
     hash = ((hash ^ (hash >> 33n)) * factor) & MASK64
   }

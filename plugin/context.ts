@@ -1,6 +1,12 @@
 /** What every verb gets: the checked input, the attachment, the slice and where to log. */
 
-import { type NetConf, networkName, parseNetConfJson, readLeniently, readNetConf } from '../conf/netconf.ts'
+import {
+  type NetConf,
+  networkName,
+  parseNetConfJson,
+  readLeniently,
+  refuseProblems,
+} from '../conf/netconf.ts'
 import type { Attachment } from '../core/attachment.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
@@ -43,11 +49,11 @@ type ConfAndSlice = Pick<Context, 'conf' | 'slice'>
 /** The slice's problems join those of the keys, so that one run shows them all. */
 function strict(json: ReturnType<typeof parseNetConfJson>, version: CniVersion): ConfAndSlice {
   const { conf, problems } = readLeniently(json, version)
-  if (problems.some((p) => p.startsWith('ipam.')))
-    return { conf: readNetConf(json, version), slice: undefined }
+  if (problems.some((p) => p.startsWith('ipam.'))) refuseProblems(problems)
   const result = sliceOf(conf.ipam)
   if (!result.ok) throw new ConfigError([...problems, ...result.problems])
-  return { conf: readNetConf(json, version), slice: result.slice }
+  refuseProblems(problems)
+  return { conf, slice: result.slice }
 }
 
 function lenient(json: ReturnType<typeof parseNetConfJson>, version: CniVersion): ConfAndSlice {
