@@ -18,6 +18,7 @@ import { Reconciler, type Repair } from './reconciler.ts'
 import { addressesOf, Registry } from './registry.ts'
 import { Slices } from './slices.ts'
 import { type ListeningIngress, statusOf } from './status.ts'
+import type { Sharing } from './sync/share.ts'
 
 export interface Materials {
   readonly conf: DaemonConf
@@ -33,6 +34,7 @@ export interface Materials {
 export interface Assembly extends ApiParts, IngressParts {
   readonly events: Events
   setCluster(cluster: Cluster): void
+  setSharing(sharing: Sharing): void
   setIngress(ingress: ListeningIngress): void
   close(): void
 }
@@ -51,6 +53,7 @@ export function assemble(materials: Materials): Assembly {
   const startedAt = clock.now()
   let ingress: ListeningIngress | undefined
   let cluster: Cluster | undefined
+  let sharing: Sharing | undefined
   gauges(metrics, registry, reconciler, streams)
   const stopGauges = processGauges(metrics)
   return {
@@ -66,10 +69,14 @@ export function assemble(materials: Materials): Assembly {
     events,
     reload: materials.reload,
     cluster: () => cluster,
+    sharing: () => sharing,
     endless: new Set(),
     status: () => statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress, cluster }),
     setCluster(opened) {
       cluster = opened
+    },
+    setSharing(started) {
+      sharing = started
     },
     setIngress(listening) {
       ingress = listening

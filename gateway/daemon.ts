@@ -18,6 +18,8 @@ import { diskLeases, type LeaseSource } from './leases.ts'
 import { openLog } from './log.ts'
 import type { Repair } from './reconciler.ts'
 import { ApiSocket, refuseSecondGateway } from './socket.ts'
+import { noCarrier, shareRegistry } from './sync/share.ts'
+import { loadTables } from './sync/store.ts'
 import { StoreWatch } from './watch.ts'
 
 export interface Ready {
@@ -72,10 +74,16 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   await watch.refresh()
   await parts.reconciler.run()
   if (signal.aborted) return
+  const stored = await loadTables(conf.dataDir, (endpoint, err) =>
+    log.warn({ endpoint, err }, 'table of a host could not be read'),
+  )
   const cluster = await openCluster({ ...parts, clock, version: options.version ?? '' })
   if (cluster !== undefined) {
     opened.defer(() => cluster.stop())
     parts.setCluster(cluster)
+    const sharing = shareRegistry({ ...parts, clock, cluster, stored, carrier: noCarrier })
+    opened.defer(() => sharing.stop())
+    parts.setSharing(sharing)
   }
   const ingress = conf.ingress.enabled ? await openIngress(parts, opened) : undefined
   const socket = new ApiSocket(conf.api, () => createApi(parts), log)

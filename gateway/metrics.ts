@@ -15,7 +15,7 @@ const MAX_SERIES = 64
 export interface Gauge {
   readonly name: string
   readonly help: string
-  read(): number
+  read(): Iterable<readonly [Labels, number]>
 }
 
 const escapeLabel = (text: string): string =>
@@ -44,6 +44,11 @@ export class Metrics {
   }
 
   gauge(name: string, help: string, read: () => number): void {
+    this.#gauges.push({ name, help, read: () => [[{}, read()]] })
+  }
+
+  /** One series for each element; their number is the caller's to bound. */
+  gaugeEach(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void {
     this.#gauges.push({ name, help, read })
   }
 
@@ -54,7 +59,8 @@ export class Metrics {
       for (const [labels, value] of values) lines.push(`${name}${labels} ${value}`)
     }
     for (const { name, help, read } of this.#gauges) {
-      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${read()}`)
+      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`)
+      for (const [labels, value] of read()) lines.push(`${name}${series(labels)} ${value}`)
     }
     return `${lines.join('\n')}\n`
   }

@@ -1,5 +1,5 @@
 /** `flatnet ps`: what runs on the network, from the gateway, or from the leases on disk when it is down. */
-import type { Assignment, PortMapping } from '../../core/api.ts'
+import type { Assignment, ListedAssignment, PortMapping } from '../../core/api.ts'
 import { apiGet, GatewayDownError } from './client.ts'
 import { command, jsonOption } from './command.ts'
 import { assignmentsOnDisk } from './leases.ts'
@@ -11,10 +11,16 @@ function portText({ hostIP, hostPort, containerPort, protocol }: PortMapping): s
   return `${host}${hostPort}->${containerPort}${protocol === 'tcp' ? '' : `/${protocol}`}`
 }
 
-const COLUMNS: readonly Column<Assignment>[] = [
+/** What the gateway does not say, of leases on disk, is nothing to be shown. */
+type Row = Assignment & Partial<ListedAssignment>
+
+const hostText = ({ hostId, hostState = 'live' }: Row): string =>
+  hostState === 'live' ? String(hostId) : `${hostId} (${hostState})`
+
+const COLUMNS: readonly Column<Row>[] = [
   { title: 'NAME', value: (a) => a.name ?? '-', min: 12 },
   { title: 'ADDRESS', value: (a) => a.ips.map((cidr) => cidr.split('/')[0]).join(','), min: 15 },
-  { title: 'HOST', value: (a) => String(a.hostId) },
+  { title: 'HOST', value: hostText, min: 4 },
   { title: 'NETWORK', value: (a) => a.network, min: 8 },
   { title: 'CONTAINER', value: (a) => a.containerId.slice(0, 12) },
   { title: 'IF', value: (a) => a.ifname },
@@ -38,9 +44,9 @@ export const psCommand = command({
       ...(name !== undefined && { name }),
       ...(hostId !== undefined && { host: String(hostId) }),
     })
-    let found: Assignment[]
+    let found: Row[]
     try {
-      found = await apiGet<Assignment[]>(places.socket, `/v1/assignments?${query}`)
+      found = await apiGet<Row[]>(places.socket, `/v1/assignments?${query}`)
     } catch (err) {
       if (!(err instanceof GatewayDownError)) throw err
       io.stderr.write(

@@ -6,11 +6,19 @@ import { command } from './command.ts'
 import { type Column, type Io, printJson, printLine, table } from './output.ts'
 import { findGateway, placeOptions } from './places.ts'
 
+/** For people: `2.4 ms`, `31 ms`. */
+const rttText = ({ rttMs }: PathInfo): string =>
+  rttMs === undefined ? '-' : `${rttMs < 10 ? rttMs.toFixed(1) : Math.round(rttMs)} ms`
+
+/** `2026-11-20 13:00:00`, UTC as everywhere else in this output. */
+const sinceText = ({ since }: PathInfo): string => since.slice(0, 19).replace('T', ' ')
+
 const PATH_COLUMNS: readonly Column<PathInfo>[] = [
   { title: 'HOST', value: (p) => String(p.hostId) },
-  { title: 'PATH', value: (p) => p.state },
-  { title: 'VIA', value: (p) => p.via, min: 8 },
-  { title: 'SINCE', value: (p) => p.since, min: 16 },
+  { title: 'STATE', value: (p) => p.state },
+  { title: 'VIA', value: (p) => p.via },
+  { title: 'RTT', value: rttText },
+  { title: 'SINCE (UTC)', value: sinceText },
   { title: 'REASON', value: (p) => p.reason, min: 10 },
 ]
 

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { DaemonConf } from '../../conf/daemon.ts'
-import type { Assignment, AssignmentReply } from '../../core/api.ts'
+import type { Assignment, AssignmentReply, HostState, ListedAssignment } from '../../core/api.ts'
 import { attachmentKey, sameAttachment } from '../../core/attachment.ts'
 import type { Log } from '../../core/log.ts'
 import type { LeaseSource } from '../leases.ts'
@@ -12,8 +12,9 @@ import { addressesOf, type Registry } from '../registry.ts'
 import { outsideOf, validateAssignment } from '../validate.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import { readJson } from './body.ts'
+import type { HostCallParts } from './hosts.ts'
 
-export interface AssignmentParts {
+export interface AssignmentParts extends HostCallParts {
   readonly conf: DaemonConf
   readonly registry: Registry
   readonly reconciler: Reconciler
@@ -82,7 +83,7 @@ export function deleteAssignment(parts: AssignmentParts, key: string, res: Serve
 
 /** `?host=` a hostId, `?name=` a name or alias in any case; both narrow the list. */
 export function listAssignments(
-  { registry }: AssignmentParts,
+  { registry, sharing }: AssignmentParts,
   query: URLSearchParams,
   res: ServerResponse,
 ): void {
@@ -92,10 +93,15 @@ export function listAssignments(
   }
   const hostId = host === null ? undefined : Number(host)
   const name = query.get('name')
+  const sync = sharing()?.sync
+  const stateOf = (id: number): HostState =>
+    sync?.quarantineOf(id) === undefined ? (registry.freshness(id) ?? 'gone') : 'quarantined'
   const found = name === null ? registry.all(hostId) : registry.byName(name)
   sendJson(
     res,
     200,
-    found.filter((a) => hostId === undefined || a.hostId === hostId),
+    found
+      .filter((a) => hostId === undefined || a.hostId === hostId)
+      .map((a): ListedAssignment => ({ ...a, hostState: stateOf(a.hostId) })),
   )
 }

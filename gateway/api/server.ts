@@ -9,6 +9,7 @@ import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
 import { type ClusterCallParts, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
 import type { EventStreams } from './events.ts'
+import { postRelease } from './hosts.ts'
 import { matchRoute, type Route } from './routes.ts'
 
 export interface ApiParts extends AssignmentParts, ClusterCallParts {
@@ -37,6 +38,11 @@ const ROUTES: readonly Route<Handler>[] = [
     },
   },
   { method: 'GET', pattern: '/v1/hosts', handler: (p, c) => sendJson(c.res, 200, hosts(p)) },
+  {
+    method: 'POST',
+    pattern: '/v1/hosts/*/release',
+    handler: (p, c) => postRelease(p, c.params[0] ?? '', c.res),
+  },
   { method: 'POST', pattern: '/v1/cluster/tokens', handler: (p, c) => postToken(p, c.req, c.res) },
   { method: 'POST', pattern: '/v1/cluster/revoke', handler: (p, c) => postRevoke(p, c.req, c.res) },
   { method: 'POST', pattern: '/v1/cluster/leave', handler: (p, c) => postLeave(p, c.req, c.res) },
@@ -93,7 +99,8 @@ function answerError(parts: ApiParts, res: ServerResponse, err: unknown): void {
   }
 }
 
-const hosts = ({ cluster, registry, paths }: ApiParts): unknown => hostViews(cluster(), registry, paths)
+const hosts = ({ cluster, registry, paths, sharing }: ApiParts): unknown =>
+  hostViews(cluster(), registry, paths, sharing()?.sync)
 
 function sendPath({ paths }: ApiParts, { params: [hostId = ''], res }: Call): void {
   const path = /^\d{1,5}$/.test(hostId) ? paths.get(Number(hostId)) : undefined

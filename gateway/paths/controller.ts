@@ -44,7 +44,7 @@ const REPORT_SOON_MS: Millis = 100
 /** Whoever has not been measured yet is used all the same, behind all others. */
 const UNMEASURED_MS: Millis = 1_000
 
-export const PREFIX = 'paths.'
+const PREFIX = 'paths.'
 
 export class PathController {
   readonly #parts: PathParts

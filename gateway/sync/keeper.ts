@@ -12,9 +12,9 @@ import type { RecordDecoder } from './record.ts'
 import type { Replica, Replicas } from './replicas.ts'
 
 /** Its names are nobody's then: a person has moved what ran there. facts/paths.md 3.3. */
-export const GONE_MS: Millis = 600_000
+const GONE_MS: Millis = 600_000
 /** Shown so long for whoever looks for what was there. */
-export const FORGET_MS: Millis = 86_400_000
+const FORGET_MS: Millis = 86_400_000
 /** What a cold start may lack; each table that changed is written once in this time. */
 const SAVE_MS: Millis = 10_000
 const MAX_ALARMED = 256

@@ -61,7 +61,7 @@ export interface Stale extends Signed, ControlMessage {
 }
 
 /** Tells a host that another machine uses its identity. For its log; it changes nothing. */
-export interface CloneSeen extends ControlMessage {
+interface CloneSeen extends ControlMessage {
   readonly type: 'registry.clone'
 }
 
@@ -88,7 +88,7 @@ const isBase64 = (value: unknown): boolean =>
 const isList = (value: unknown, max: number): value is unknown[] =>
   Array.isArray(value) && value.length <= max
 
-const isSigned = (m: JsonObject): boolean =>
+export const isSigned = (m: JsonObject): boolean =>
   isCount(m['hostId']) &&
   isCount(m['epoch']) &&
   isCount(m['seq']) &&

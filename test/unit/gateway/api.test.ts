@@ -41,7 +41,7 @@ t.test('POST registers, repeats, changes; DELETE forgets, known or not', async (
   const changed = await gw.api('/v1/assignments', post({ ...web, name: 'site' }))
   t.equal(changed.status, 200, 'another name for the same attachment')
   t.same((await gw.api('/v1/assignments?name=WEB')).json(), [])
-  t.same((await gw.api('/v1/assignments?name=Site')).json(), [{ ...web, name: 'site' }])
+  t.same((await gw.api('/v1/assignments?name=Site')).json(), [{ ...web, name: 'site', hostState: 'live' }])
   t.same((await gw.api('/v1/assignments?name=www&host=1')).json().length, 1)
   t.same((await gw.api('/v1/assignments?host=2')).json(), [])
   t.same((await gw.api('/v1/assignments')).json().length, 1)
