@@ -38,6 +38,7 @@ export class TunnelNetHost {
   readonly netns: string
   readonly events: HostEvent[] = []
   #process: ChildProcess | undefined
+  readonly #commands: ChildProcess[] = []
   #stderr = ''
 
   constructor(hostId: number, netns: string) {
@@ -66,6 +67,7 @@ export class TunnelNetHost {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },
     })
+    this.#commands.push(child)
     let stdout = ''
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text
@@ -127,6 +129,12 @@ export class TunnelNetHost {
     return (await this.event('control', seen, timeoutMs))['times'] as number[]
   }
 
+  /** Kills the program, and every command that is still under way. */
+  async end(): Promise<void> {
+    for (const child of this.#commands) child.kill('SIGKILL')
+    await this.stop()
+  }
+
   /** Kills the program. */
   async stop(): Promise<void> {
     const child = this.#process
@@ -167,7 +175,7 @@ export async function tunnelNet(
     ...(ciphers !== undefined && { ciphers }),
   })
   const close = async () => {
-    await Promise.all(hosts.map((host) => host.stop()))
+    await Promise.all(hosts.map((host) => host.end()))
     for (const name of [prefix, ...hosts.map((host) => host.netns)]) spawnSync('ip', ['netns', 'del', name])
     rmSync(tls, { recursive: true, force: true })
   }

@@ -24,11 +24,13 @@ async function stage(t: Test, options: TunnelNetOptions) {
 const two = async (t: Test, options: Partial<TunnelNetOptions> = {}) =>
   (await stage(t, { hosts: 2, ...options })).hosts as [TunnelNetHost, TunnelNetHost]
 
-/** Starts a client and gives its last line when it has ended. */
+/** Starts a client and gives its last line when it has ended, within a minute. */
 function client(host: TunnelNetHost, ...args: Parameters<typeof traffic>) {
   const started = host.spawn(...traffic(...args))
+  const limit = setTimeout(() => started.child.kill('SIGKILL'), 60_000)
   const result = started.done.then(({ stdout, status }) => {
-    if (status !== 0) throw new Error(`${args.join(' ')}: exit ${status}`)
+    clearTimeout(limit)
+    if (status !== 0) throw new Error(`${args.join(' ')}: exit ${status}, after ${stdout.slice(-100)}`)
     return JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null')
   })
   return { ...started, result }
