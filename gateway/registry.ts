@@ -275,7 +275,7 @@ export class Registry {
     for (const a of leaving) this.#drop(table, a)
     for (const a of coming) this.#add(table, a)
     for (const assignment of coming) {
-      const key = attachmentKey(assignment)
+      const key = before.size === 0 ? '' : attachmentKey(assignment)
       const old = before.get(key)
       before.delete(key)
       if (old === undefined) this.#events.emit({ type: 'assignmentAdded', assignment })
