@@ -13,7 +13,7 @@ export function refusePort(port: number): void {
   using socket = NetlinkSocket.open(NETLINK_NETFILTER)
   if (setGet(socket, NFPROTO_INET, TABLE, SET) === undefined) return
   const key = Uint8Array.of(port >> 8, port & 0xff)
-  if (setElemGet(socket, NFPROTO_INET, TABLE, SET, [key]).length > 0) return
+  if (setElemGet(socket, NFPROTO_INET, TABLE, SET, [key])[0] !== undefined) return
   nftTransaction(socket, [
     setElemAddRequest({ family: NFPROTO_INET, table: TABLE, set: SET, elements: [{ key }] }),
   ])
