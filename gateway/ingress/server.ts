@@ -125,8 +125,20 @@ class Handler {
       else this.#problem(req, res, ...refusal)
     } catch (err) {
       this.#parts.log.error({ err }, 'request could not be handled')
-      if (res.headersSent) res.destroy()
-      else this.#problem(req, res, 'internal')
+      this.#giveUp(res)
+    }
+  }
+
+  /** Looks at nothing of the request: what has thrown once on the way to an answer would throw again, and end the gateway. */
+  #giveUp(res: ServerResponse): void {
+    if (res.headersSent) {
+      res.destroy()
+      return
+    }
+    try {
+      res.writeHead(500, { connection: 'close', 'content-length': 0 }).end()
+    } catch {
+      res.destroy()
     }
   }
 

@@ -118,6 +118,37 @@ t.test('a request that never ends is ended; a long upload and a slow answer are 
   slow.destroy()
 })
 
+t.test('names that every object has are no special names, wherever they stand', async (t) => {
+  const gw = await startGateway(t)
+  const web = await httpContainer(t, (req, res) => res.end(`${req.url}`))
+  await gw.register({ name: 'web', ...web.at })
+  const headers = [
+    'Accept',
+    'Connection',
+    'Upgrade',
+    'Transfer-Encoding',
+    'Via',
+    'Expect',
+    'TE',
+    'X-Forwarded-For',
+  ]
+  for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'valueOf']) {
+    for (const host of ['nobody.x', 'web.x', 'localhost', name, `${name}.x`]) {
+      for (const header of [...headers, name]) {
+        for (const path of ['/', `/~${name}/`]) {
+          const text = await raw(
+            gw.port,
+            `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${header}: ${name}\r\nConnection: close\r\n\r\n`,
+          )
+          t.match(text, /^HTTP\/1\.1 (?!500)\d{3} /, `${header}: ${name} for ${host}${path}`)
+        }
+      }
+    }
+  }
+  t.equal((await gw.get('web.x')).status, 200, 'still there')
+  t.notOk(gw.logged.some((l) => l.event === 'request could not be handled'))
+})
+
 t.test('limits: header size, connections in all, connections of one client', async (t) => {
   const gw = await startGateway(t, {
     ingress: { maxHeaderBytes: 1024, maxConnectionsPerClient: 2, maxConnections: 10 },
