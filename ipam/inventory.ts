@@ -45,6 +45,33 @@ export function counts(
 }
 
 /**
+ * Gives back one lease that was seen stale, if it is still that one and still stale: its attachment may have started again
+ * since, and taken it over.
+ * @param clear takes away what stands under the lease's names. Under the lock, so that no ADD of the same attachment can
+ *   make them anew meanwhile; when it returns false the lease stays
+ * @returns false when the lease is another's matter by now, or had to stay
+ */
+export function releaseStale(
+  store: Store,
+  seen: Lease,
+  facts: LiveFacts,
+  clock: Clock,
+  clear: () => boolean = () => true,
+): boolean {
+  if (!isPresent(store)) return false
+  return inSession(store, (session) => {
+    const lease = session.leaseOf(seen)
+    if (lease === undefined || !isSameHold(lease, seen) || !isReclaimable(lease, facts) || !clear())
+      return false
+    session.remove([lease], clock.now())
+    return true
+  })
+}
+
+const isSameHold = (a: Lease, b: Lease): boolean =>
+  a.ip === b.ip && a.createdAt === b.createdAt && a.bootId === b.bootId && a.netnsInode === b.netnsInode
+
+/**
  * Gives back every lease whose holder is provably gone, and removes what killed writers left.
  * @returns the leases that were given back: rules and links under their names may still stand
  */

@@ -5,37 +5,78 @@ import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Attachment, hostIfname, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { mark } from '../core/trace.ts'
+import { releaseStale } from '../ipam/inventory.ts'
 import { find, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
+import type { LiveFacts } from '../ipam/stale.ts'
 import type { Store } from '../ipam/store.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
 import { unpublishOwner, unpublishPorts } from '../kernel/ports.ts'
 
 const ENODEV = 19
 
-/** @returns what went wrong, in order; empty when nothing of the attachment is left */
-export function teardown(host: NetlinkSocket, store: Store, attachment: Attachment): Error[] {
-  const errors: Error[] = []
-  // Open until the link is gone: see Netfilter.
-  using netfilter = new Netfilter()
-  const step = <T>(what: string, run: () => T): T | undefined => {
+/** Runs one step and collects what it throws: the ones after it run all the same. */
+type Step = <T>(what: string, run: () => T) => T | undefined
+
+function stepsOf({ containerId }: Attachment, errors: Error[]): Step {
+  return (what, run) => {
     try {
       const result = run()
       mark(what)
       return result
     } catch (cause) {
-      errors.push(new Error(`${what} of ${attachment.containerId}`, { cause }))
+      errors.push(new Error(`${what} of ${containerId}`, { cause }))
       return undefined
     }
   }
+}
+
+/** @returns what went wrong, in order; empty when nothing of the attachment is left */
+export function teardown(host: NetlinkSocket, store: Store, attachment: Attachment): Error[] {
+  const errors: Error[] = []
+  // Open until the link is gone: see Netfilter.
+  using netfilter = new Netfilter()
+  const step = stepsOf(attachment, errors)
   const lease = step('looking up the lease', () => find(store, attachment))
-  const ifname = hostIfname(attachment)
-  // Rules before the link: the other way round, packets for a published port would leave by the default route.
-  step('removing published ports', () => removePorts(host, netfilter, attachment, ifname, lease))
-  step('deleting the link', () => removeLink(host, attachment, ifname))
+  removeObjects(host, netfilter, attachment, lease, step)
   // While its rules or its link stand nobody else may get the address; the next DEL, `gc` or a stale look finishes.
   if (errors.length === 0) step('releasing the lease', () => release(store, attachment, systemClock))
   return errors
+}
+
+/**
+ * For `flatnet gc`: as `teardown`, but only while the lease is the one that was seen, and stale.
+ * @returns whether it went, and what went wrong
+ */
+export function teardownStale(
+  host: NetlinkSocket,
+  store: Store,
+  lease: Lease,
+  facts: LiveFacts,
+): { readonly isGone: boolean; readonly errors: readonly Error[] } {
+  const errors: Error[] = []
+  using netfilter = new Netfilter()
+  const step = stepsOf(lease, errors)
+  const isGone = step('collecting the lease', () =>
+    releaseStale(store, lease, facts, systemClock, () => {
+      removeObjects(host, netfilter, lease, lease, step)
+      return errors.length === 0
+    }),
+  )
+  return { isGone: isGone === true, errors }
+}
+
+/** Rules before the link: the other way round, packets for a published port would leave by the default route. */
+function removeObjects(
+  host: NetlinkSocket,
+  netfilter: Netfilter,
+  attachment: Attachment,
+  lease: Lease | undefined,
+  step: Step,
+): void {
+  const ifname = hostIfname(attachment)
+  step('removing published ports', () => removePorts(host, netfilter, attachment, ifname, lease))
+  step('deleting the link', () => removeLink(host, attachment, ifname))
 }
 
 /** Without a lease the ports are not known: then every element that names this owner goes, if the owner is there at all. */

@@ -2,22 +2,17 @@
 import { linkList } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { systemClock } from '../../core/clock.ts'
-import { silentLog } from '../../core/log.ts'
 import { collectStale, list, listNetworks } from '../../ipam/inventory.ts'
 import type { Lease } from '../../ipam/lease.ts'
 import { isReclaimable, type LiveFacts, staleReason } from '../../ipam/stale.ts'
 import { openStore } from '../../ipam/store.ts'
 import { unpublishWhere } from '../../kernel/ports.ts'
 import { removeStale } from '../../kernel/repair.ts'
-import { withdrawQuietly } from '../../plugin/del.ts'
 import { liveFacts } from '../../plugin/state.ts'
-import { teardown } from '../../plugin/teardown.ts'
+import { teardownStale } from '../../plugin/teardown.ts'
 import { command, jsonOption } from './command.ts'
 import { CliError, type Column, printJson, printLine, table } from './output.ts'
-import { findPlaces, type Places, placeOptions } from './places.ts'
-
-/** The gateway learns of it by its reconcile too, so it is not waited for long. */
-const WITHDRAW_TIMEOUT_MS = 1000
+import { findPlaces, placeOptions } from './places.ts'
 
 export interface Collected {
   readonly network: string
@@ -46,28 +41,31 @@ const collected = (lease: Lease, { bootId, netnsInode }: LiveFacts): Collected =
   reason: staleReason(lease, bootId, netnsInode) ?? 'no link',
 })
 
-async function collectNetwork(
+/**
+ * The gateway is not told: it watches the leases, and has dropped the stale ones already. Telling it could only be too
+ * late, when the attachment has started again.
+ */
+function collectNetwork(
   host: NetlinkSocket,
   dataDir: string,
   network: string,
-  { places, isDryRun }: { places: Places; isDryRun: boolean },
-): Promise<{ collected: Collected[]; errors: Error[] }> {
-  const known = places.networks.find((n) => n.name === network)
+  isDryRun: boolean,
+): { collected: Collected[]; errors: Error[] } {
   const store = openStore({ dataDir, network })
   const facts = liveFacts(store, host)
   const stale = list(store).filter((lease) => isReclaimable(lease, facts))
-  const result = { collected: stale.map((lease) => collected(lease, facts)), errors: [] as Error[] }
-  if (isDryRun) return result
-  const endpoint = {
-    socketPath: known?.conf.registrar.socketPath ?? places.socket,
-    timeoutMs: WITHDRAW_TIMEOUT_MS,
-  }
+  const result = { collected: [] as Collected[], errors: [] as Error[] }
   for (const lease of stale) {
-    await withdrawQuietly(endpoint, lease, silentLog)
-    result.errors.push(...teardown(host, store, lease))
+    const entry = collected(lease, facts)
+    if (!isDryRun) {
+      const { isGone, errors } = teardownStale(host, store, lease, facts)
+      result.errors.push(...errors)
+      if (!isGone) continue
+    }
+    result.collected.push(entry)
   }
   // What became stale meanwhile, and the temp files of killed writers.
-  collectStale(store, facts, systemClock)
+  if (!isDryRun) collectStale(store, facts, systemClock)
   return result
 }
 
@@ -97,7 +95,7 @@ export const gcCommand = command({
     const errors: Error[] = []
     for (const dataDir of places.dataDirs) {
       for (const network of listNetworks(dataDir)) {
-        const result = await collectNetwork(netlink, dataDir, network, { places, isDryRun: dryRun })
+        const result = collectNetwork(netlink, dataDir, network, dryRun)
         leases.push(...result.collected)
         errors.push(...result.errors)
       }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { attachmentKey } from '../../../core/attachment.ts'
-import { collectStale, counts, listNetworks } from '../../../ipam/inventory.ts'
+import { collectStale, counts, listNetworks, releaseStale } from '../../../ipam/inventory.ts'
 import { activate, find, release } from '../../../ipam/ipam.ts'
 import type { Lease } from '../../../ipam/lease.ts'
 import {
@@ -193,6 +193,29 @@ for (const [size, of] of [
     t.same(collectStale(host.store(), host.facts(), host.clock), [])
     host.reboot()
     t.same(collectStale(host.store(), host.facts(), host.clock).length, 1, 'nothing lives through a reboot')
+  })
+
+  t.test(`a lease that was seen stale and is another start's by now stays (${size})`, async (t) => {
+    const host = fakeHost(t, of)
+    const [a, b] = ['a', 'b'].map((id) => host.add(id)) as [Lease, Lease]
+    const again = (seen: Lease, clear?: () => boolean) =>
+      releaseStale(host.store(), seen, host.facts(), host.clock, clear)
+    t.notOk(again(a), 'a live one')
+    host.kill('a')
+    host.kill('b')
+    host.add('a')
+    const standing = host.list()
+    t.notOk(again(a), 'started again in another namespace')
+    host.kill('a')
+    t.notOk(again(a), 'even when it died again: that is another hold')
+    t.notOk(
+      again(b, () => false),
+      'what stands under its names could not be removed',
+    )
+    t.same(host.list(), standing)
+    t.ok(again(b))
+    t.same(host.ips(), [`${stem}10`])
+    t.notOk(again(b), 'gone')
   })
 
   t.test(`leases of an earlier slice stay until they are released (${size})`, async (t) => {
