@@ -71,7 +71,7 @@ async function runChecks(log: string): Promise<Tally> {
 
 async function runTap(suite: string, log: string): Promise<Tally> {
   const reader = new TapReader((file, ok, took) => say(`  ${ok ? 'ok    ' : 'FAILED'} ${file}${took}`))
-  const argv = ['tap', '--reporter=tap', `--jobs=${JOBS[suite] ?? 2}`, join('test', suite)]
+  const argv = ['tap', '--reporter=tap', '--timeout=300', `--jobs=${JOBS[suite] ?? 2}`, join('test', suite)]
   const code = await follow(argv, log, (line) => reader.line(line))
   return reader.end(code)
 }
