@@ -40,10 +40,10 @@ export function judge(known: Known | undefined, claimed: Incarnation): Judgement
 }
 
 /** What is known after a judgement of `next`. */
-export function follow(known: Known | undefined, claimed: Incarnation): Known {
-  if (known === undefined) return { ...claimed, superseded: [] }
-  if (known.nonce === claimed.nonce) return { ...known, epoch: claimed.epoch }
-  return { ...claimed, superseded: [...known.superseded, known.nonce].slice(-MAX_SUPERSEDED) }
+export function follow(known: Known | undefined, { epoch, nonce }: Incarnation): Known {
+  if (known === undefined) return { epoch, nonce, superseded: [] }
+  if (known.nonce === nonce) return { ...known, epoch }
+  return { epoch, nonce, superseded: [...known.superseded, known.nonce].slice(-MAX_SUPERSEDED) }
 }
 
 /**
