@@ -4,7 +4,7 @@
 const MAX_LENGTH = 64
 
 /** Optimal string alignment distance: insert, delete, replace and swap of neighbours count 1 each. */
-function distance(a: string, b: string): number {
+export function distance(a: string, b: string): number {
   let before: number[] = []
   let last = Array.from({ length: b.length + 1 }, (_, j) => j)
   for (let i = 1; i <= a.length; i++) {

@@ -1,8 +1,9 @@
 /** The network configuration that a runtime writes to the plugin's stdin, read once, with every problem at once (DESIGN 4). */
 
-import { type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
+import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
 import { isIfname, MAX_NETWORK_BYTES, NAME_RE } from '../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
+import { distance } from './nearest.ts'
 import { isObject, type JsonObject, Reader, show } from './reader.ts'
 
 export interface RouteConf {
@@ -115,7 +116,10 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
   const name = networkName(json)
   const role = json['type'] === 'flatnet' ? 'plugin' : 'ipam'
   const ipam = top.object('ipam')
-  if (role === 'plugin') top.string('type', 'flatnet')
+  if (role === 'plugin') {
+    refuseMisspelt(top, json)
+    readDns(top)
+  }
   if (ipam.get('type') !== undefined && ipam.get('type') !== 'flatnet') {
     ipam.problem('type', 'must be "flatnet": the slice belongs to this plugin')
   }
@@ -137,6 +141,55 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
     validAttachments: json['cni.dev/valid-attachments'] ?? json['cni.dev/attachments'],
   }
   return { conf, problems: top.problems }
+}
+
+/** Ours, for a look at what was probably meant. Unknown keys pass: runtimes hand theirs through (facts: CNI S4). */
+const TOP_KEYS = [
+  'bridge',
+  'mtu',
+  'isDefaultGateway',
+  'ipMasq',
+  'hairpinMode',
+  'httpPort',
+  'ipam',
+  'dataDir',
+  'registrar',
+  'capabilities',
+  'prevResult',
+  'runtimeConfig',
+]
+/** Of the bridge plugin: whoever writes them counts on a separation that we do not make. */
+const NOT_OURS = ['vlan', 'vlanTrunk', 'macspoofchk', 'portIsolation', 'disableContainerInterface']
+
+/** Another case, or one letter off in a long word: nobody else's key. */
+const isSlipOf = (known: string, key: string): boolean =>
+  key.toLowerCase() === known.toLowerCase() || (known.length > 5 && distance(key, known) === 1)
+
+function refuseMisspelt(top: Reader, json: JsonObject): void {
+  for (const key of Object.keys(json)) {
+    if (NOT_OURS.includes(key)) top.problem(key, 'no such key; Flatnet has nothing like it, take it out')
+    const near = TOP_KEYS.includes(key) ? undefined : TOP_KEYS.find((known) => isSlipOf(known, key))
+    if (near !== undefined) top.problem(key, `write ${near}`)
+  }
+}
+
+const isAddress = (text: string): boolean =>
+  parseIpv4(text) !== undefined || (text.includes(':') && /^[0-9a-fA-F:.]+$/.test(text))
+
+/** Podman refuses a result whose nameservers are no addresses (facts: CNI 2.3), after everything has been made. */
+function readDns(top: Reader): void {
+  const dns = top.object('dns')
+  for (const [i, server] of dns.array('nameservers').entries()) {
+    if (typeof server !== 'string' || !isAddress(server)) {
+      dns.problem(`nameservers[${i}]`, 'must be an IP address', server)
+    }
+  }
+  if (dns.has('domain')) dns.string('domain', '')
+  for (const key of ['search', 'options']) {
+    for (const [i, text] of dns.array(key).entries()) {
+      if (typeof text !== 'string') dns.problem(`${key}[${i}]`, 'must be a string', text)
+    }
+  }
 }
 
 type Wiring = Pick<NetConf, 'bridge' | 'mtu' | 'isDefaultGateway' | 'ipMasq' | 'hairpinMode' | 'httpPort'>
@@ -163,16 +216,35 @@ function readIpam(ipam: Reader): IpamConf {
   const supernet = ipam.parsed(
     'supernet',
     '10.100.0.0/16',
-    'must be an IPv4 network without host bits, e.g. "10.100.0.0/16"',
-    parsePrefix4,
+    'must be a unicast IPv4 network without host bits, e.g. "10.100.0.0/16"',
+    readSupernet,
   ) ?? { base: 0x0a640000, prefixLen: 16 }
   return {
     supernet,
-    hostPrefix: ipam.integer('hostPrefix', 24, 1, 30),
-    hostId: ipam.integer('hostId', undefined, 0, 65_535),
+    hostPrefix: ipam.integer('hostPrefix', 24, 12, 30),
+    hostId: readHostId(ipam),
     firstOffset: ipam.integer('firstOffset', 10, 2, 65_534),
     routes: ipam.array('routes').flatMap((route, i) => readRoute(route, `ipam.routes[${i}].`, ipam.problems)),
   }
+}
+
+/** Its upper bound follows from the sizes and is judged with them (ipam/slice.ts). */
+function readHostId(ipam: Reader): number {
+  const value = ipam.get('hostId')
+  if (typeof value === 'number' && Number.isInteger(value)) return value
+  ipam.problem('hostId', "must be this host's number, unique in the cluster: 1 to 254 with the default sizes")
+  return 0
+}
+
+/** Loopback, link-local, multicast and what lies beside them can be no host's (RFC 6890). */
+const UNUSABLE = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map((text) =>
+  parsePrefix4(text),
+)
+
+function readSupernet(text: string): Prefix4 | undefined {
+  const prefix = parsePrefix4(text)
+  const isUsable = prefix !== undefined && !UNUSABLE.some((bad) => bad !== undefined && overlaps(bad, prefix))
+  return isUsable ? prefix : undefined
 }
 
 function readRoute(route: unknown, prefix: string, problems: string[]): RouteConf[] {

@@ -4,12 +4,12 @@
  */
 import { mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { formatPrefix, overlaps, type Prefix4, parsePrefix4 } from '../core/addr.ts'
+import { contains, overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
 import { NAME_RE } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceFile, sweepTemps } from '../kernel/durable.ts'
 import { withFlock } from '../kernel/flock.ts'
-import { list } from './inventory.ts'
+import { list, listNetworks } from './inventory.ts'
 import { openStore } from './store.ts'
 
 export interface NetworkRecord {
@@ -73,23 +73,55 @@ export function listRecords(dataDir: string): NetworkRecord[] {
 
 function refuseOverlap(dataDir: string, record: NetworkRecord): void {
   const own = parsePrefix4(record.slice)
-  for (const other of listRecords(dataDir)) {
-    const slice = parsePrefix4(other.slice)
-    if (other.network === record.network || !own || !slice || !overlaps(own, slice)) continue
+  for (const other of overlapping(dataDir, record)) {
     // A network that was renamed or removed has nobody left: its record goes. First the record, then the look at its
     // leases: an ADD of that network writes its lease and then looks at the record, so one of the two sees the other.
     const path = join(folderOf(dataDir), `${other.network}.json`)
     unlinkSync(path)
     if (list(openStore({ dataDir, network: other.network })).length === 0) continue
     replaceFile(path, textOf(other), { fsync: true, isLocked: true })
-    throw doubled(record, other.network, slice)
+    throw doubled(record, other.network)
+  }
+  if (own !== undefined) refuseHeld(dataDir, record, own)
+}
+
+/** Whatever a record says now: leases of a network whose hostId was changed stay where they were given. */
+function refuseHeld(dataDir: string, record: NetworkRecord, own: Prefix4): void {
+  for (const network of listNetworks(dataDir)) {
+    if (network === record.network) continue
+    const held = list(openStore({ dataDir, network })).find((lease) =>
+      contains(own, parseIpv4(lease.ip) ?? -1),
+    )
+    if (held !== undefined) throw doubled(record, network)
   }
 }
 
-const doubled = (record: NetworkRecord, other: string, slice: Prefix4): FlatnetError =>
+function overlapping(dataDir: string, record: NetworkRecord): NetworkRecord[] {
+  const own = parsePrefix4(record.slice)
+  return listRecords(dataDir).filter((other) => {
+    const slice = parsePrefix4(other.slice)
+    return (
+      other.network !== record.network && own !== undefined && slice !== undefined && overlaps(own, slice)
+    )
+  })
+}
+
+/**
+ * What `ensureNetwork` would refuse; changes nothing. For STATUS.
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG
+ */
+export function refuseNetwork(dataDir: string, record: NetworkRecord): void {
+  const own = parsePrefix4(record.slice)
+  for (const other of overlapping(dataDir, record)) {
+    if (list(openStore({ dataDir, network: other.network })).length > 0) throw doubled(record, other.network)
+  }
+  if (own !== undefined) refuseHeld(dataDir, record, own)
+}
+
+const doubled = (record: NetworkRecord, other: string): FlatnetError =>
   new FlatnetError(
     'ERR_FLATNET_CONFIG',
-    `network ${record.network} has the slice ${record.slice}, and network ${other} of this host owns ${formatPrefix(slice)}: ` +
+    `network ${record.network} has the slice ${record.slice}, and network ${other} of this host holds addresses of it: ` +
       'give one of them another ipam.hostId or ipam.supernet',
   )
 

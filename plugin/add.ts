@@ -1,6 +1,6 @@
 /** ADD: validate all, then act, each step with its undo; the first error is what the caller sees (DESIGN 6). */
 
-import type { Link } from 'netlink-ts/route/link.ts'
+import { type Link, linkByName } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { isObject } from '../conf/reader.ts'
 import { nftTemplate } from '../conf/templates.ts'
@@ -18,11 +18,11 @@ import { Netfilter } from '../kernel/netfilter.ts'
 import { publishPorts, unpublishPorts } from '../kernel/ports.ts'
 import { ensureRules } from '../kernel/rules.ts'
 import { announce } from '../registrar/assignments.ts'
-import { ensureBridge } from './bridge.ts'
+import { ensureBridge, refuseBridge, refuseDetour } from './bridge.ts'
 import type { Context } from './context.ts'
 import { readCniArgs } from './env.ts'
 import { type ContainerNetns, enterable } from './netns.ts'
-import { ipamResultOf, type Plan, planOf, resultOf } from './plan.ts'
+import { bridgePlanOf, ipamResultOf, type Plan, planOf, resultOf } from './plan.ts'
 import { type CniResult, formatResult, mergeResults, readPrevResult } from './result.ts'
 import { recordOf, rulesOf } from './ruleset.ts'
 import type { Output } from './run.ts'
@@ -46,8 +46,7 @@ export async function add(context: Context): Promise<Output> {
   const prev = readPrevResult(conf.prevResult)
   if (slice === undefined) throw new FlatnetError('ERR_FLATNET_INTERNAL', 'ADD ran without a slice')
   using netns = enterable(env.netns)
-  ensureNetwork(conf.dataDir, recordOf(conf, slice))
-  mark('namespace and network record')
+  mark('namespace')
   return conf.role === 'ipam'
     ? addAddress(context, slice, wanted, netns)
     : attach(context, slice, wanted, netns, prev)
@@ -56,6 +55,7 @@ export async function add(context: Context): Promise<Output> {
 /** As another plugin's IPAM: an address and nothing else; no kernel objects, no registration. */
 function addAddress(context: Context, slice: Slice, wanted: Wanted, netns: ContainerNetns): Output {
   const { attachment, conf, version } = context
+  ensureNetwork(conf.dataDir, recordOf(conf, slice))
   const store = storeOf(context, undefined)
   const request = { ...requestOf(context, slice, wanted, netns), mac: '', hostIfname: '' }
   const { lease } = acquire(store, { ...request, ...liveFacts(store, undefined) }, systemClock)
@@ -84,6 +84,7 @@ function attach(
     // Also for a lease of ours, but there the lease's own check has the better words.
     refuseExisting(container, context.attachment.ifname, netnsPath(context))
   }
+  claimNetwork(host, context, slice)
   const undo = new Undo()
   try {
     const acquired = lease(context, store, host, requestOf(context, slice, wanted, netns), undo)
@@ -99,6 +100,14 @@ function attach(
     context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
     throw failed.length === 0 ? err : withUndoFailures(err, failed)
   }
+}
+
+/** The bridge first: a configuration that it refuses must not become the record of the network that has it. */
+function claimNetwork(host: NetlinkSocket, { conf }: Context, slice: Slice): void {
+  const link = linkByName(host, conf.bridge)
+  if (link !== undefined) refuseBridge(host, link, bridgePlanOf(conf, slice, link.mtu))
+  ensureNetwork(conf.dataDir, recordOf(conf, slice))
+  mark('network record')
 }
 
 const netnsPath = (context: Context): string => context.env.netns
@@ -172,6 +181,7 @@ function wire(
   configureContainer(container, netns.fd, plan)
   mark('container')
   openPort(host, plan)
+  refuseDetour(host, bridge, plan.ip)
   mark('bridge port')
   const ports = acquired.lease.ports ?? []
   undo.push('published ports', () => unpublishPorts(ports, plan.hostIfname))

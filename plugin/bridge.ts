@@ -10,17 +10,36 @@ import {
   linkList,
   linkSetRequest,
 } from 'netlink-ts/route/link.ts'
-import { RT_TABLE_MAIN, routeList } from 'netlink-ts/route/route.ts'
+import { RT_TABLE_MAIN, routeGet, routeList } from 'netlink-ts/route/route.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
-import { contains, formatIpv4, formatPrefix, ipv4Bytes, ipv4FromBytes, prefixBase } from '../core/addr.ts'
+import {
+  contains,
+  formatIpv4,
+  formatPrefix,
+  type Ipv4,
+  ipv4Bytes,
+  ipv4FromBytes,
+  prefixBase,
+} from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { sysctlEnsure } from '../kernel/sysctl.ts'
-import type { Plan } from './plan.ts'
 import type { Undo } from './undo.ts'
 
 const EEXIST = 17
 
-type BridgePlan = Pick<Plan, 'bridge' | 'bridgeIp' | 'bridgeMac' | 'prefixLen' | 'mtu'>
+export interface BridgePlan {
+  readonly bridge: string
+  readonly bridgeIp: Ipv4
+  readonly bridgeMac: string
+  readonly prefixLen: number
+  readonly mtu: number
+  /** Whose leases the bridge's containers hold: two stores on one bridge would give an address twice. */
+  readonly dataDir: string
+}
+
+/** What `ip link` shows for a bridge of ours: `flatnet-bridge <dataDir>`, cut where an alias ends (IFALIASZ). */
+const aliasOf = (dataDir: string): string => `${ALIAS_TAG}${dataDir}`.slice(0, 255)
+const ALIAS_TAG = 'flatnet-bridge '
 
 /**
  * Safe when several plugins do it at once: whoever loses a race finds what the winner made.
@@ -29,13 +48,10 @@ type BridgePlan = Pick<Plan, 'bridge' | 'bridgeIp' | 'bridgeMac' | 'prefixLen' |
 export function ensureBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
   const found = linkByName(host, plan.bridge)
   const link = found ?? createBridge(host, plan, undo)
-  if (link.kind !== 'bridge') {
-    throw new FlatnetError(
-      'ERR_FLATNET_CONFIG',
-      `bridge is ${JSON.stringify(plan.bridge)}: an interface of that name exists and is ${link.kind ?? 'no bridge'}; choose another name`,
-    )
+  if (!refuseBridge(host, link, plan)) addAddress(host, link, plan)
+  if (link.alias !== aliasOf(plan.dataDir)) {
+    host.execute(linkSetRequest({ index: link.index, alias: aliasOf(plan.dataDir) }))
   }
-  ensureAddress(host, link, plan)
   if (!link.isUp) host.execute(linkSetRequest({ index: link.index, up: true }))
   sysctlEnsure('net/ipv4/ip_forward', '1')
   // Containers answer on the bridge what came by another path (a published port, later P2P): loose mode.
@@ -72,22 +88,43 @@ function removeIfEmpty(host: NetlinkSocket, name: string): void {
   host.execute(linkDelRequest({ index: link.index }))
 }
 
-function ensureAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void {
-  const present = addrList(host, { index: link.index, family: AF_INET })
-  const wanted = present.find(
-    (a) => ipv4FromBytes(a.address) === plan.bridgeIp && a.prefixLen === plan.prefixLen,
-  )
-  if (wanted !== undefined) return
-  const other = present[0]
-  if (other === undefined) refuseForeignRoutes(host, plan)
-  else {
+/**
+ * Reads only. Also what STATUS asks.
+ * @returns whether the bridge has its address
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG: no bridge, another dataDir's, another address, or a foreign route into the slice
+ */
+export function refuseBridge(host: NetlinkSocket, link: Link, plan: BridgePlan): boolean {
+  if (link.kind !== 'bridge') {
     throw new FlatnetError(
       'ERR_FLATNET_CONFIG',
-      `bridge ${plan.bridge} has the address ${formatIpv4(ipv4FromBytes(other.address))}/${other.prefixLen}, not ` +
-        `${formatIpv4(plan.bridgeIp)}/${plan.prefixLen}: choose another bridge name, or remove the old bridge with ` +
-        `"ip link del ${plan.bridge}" once no container uses it`,
+      `bridge is ${JSON.stringify(plan.bridge)}: an interface of that name exists and is ${link.kind ?? 'no bridge'}; choose another name`,
     )
   }
+  if (link.alias?.startsWith(ALIAS_TAG) && link.alias !== aliasOf(plan.dataDir)) {
+    throw new FlatnetError(
+      'ERR_FLATNET_CONFIG',
+      `bridge ${plan.bridge} belongs to a network with dataDir ${link.alias.slice(ALIAS_TAG.length)}, not ${plan.dataDir}: ` +
+        'give this network another bridge and another slice, or the same dataDir',
+    )
+  }
+  const present = addrList(host, { index: link.index, family: AF_INET })
+  const isThere = present.some(
+    (a) => ipv4FromBytes(a.address) === plan.bridgeIp && a.prefixLen === plan.prefixLen,
+  )
+  const other = present[0]
+  if (isThere || other === undefined) {
+    if (!isThere) refuseForeignRoutes(host, plan)
+    return isThere
+  }
+  throw new FlatnetError(
+    'ERR_FLATNET_CONFIG',
+    `bridge ${plan.bridge} has the address ${formatIpv4(ipv4FromBytes(other.address))}/${other.prefixLen}, not ` +
+      `${formatIpv4(plan.bridgeIp)}/${plan.prefixLen}: choose another bridge name, or remove the old bridge with ` +
+      `"ip link del ${plan.bridge}" once no container uses it`,
+  )
+}
+
+function addAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void {
   const [outcome] = host.executeAll([
     addrAddRequest({
       index: link.index,
@@ -100,13 +137,27 @@ function ensureAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void 
 }
 
 /**
+ * A narrower route of somebody else takes this one address away from the bridge; it may have come after the bridge.
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG naming the interface that has it
+ */
+export function refuseDetour(host: NetlinkSocket, bridge: Link, ip: Ipv4): void {
+  const oif = routeGet(host, ipv4Bytes(ip))?.oif
+  if (oif === bridge.index) return
+  const dev = oif === undefined ? 'nowhere' : `by ${linkByIndex(host, oif)?.name ?? `interface ${oif}`}`
+  throw new FlatnetError(
+    'ERR_FLATNET_CONFIG',
+    `this host routes ${formatIpv4(ip)} ${dev}, not by ${bridge.name}: choose another ipam.hostId or ipam.supernet, or remove that route`,
+  )
+}
+
+/**
  * A route of somebody else into our slice (a VPN, another bridge) would take our containers' packets. Wider ones do not:
  * the slice's own route is more specific.
  * @throws {FlatnetError} ERR_FLATNET_CONFIG naming the route
  */
 export function refuseForeignRoutes(
   host: NetlinkSocket,
-  plan: Pick<Plan, 'bridge' | 'bridgeIp' | 'prefixLen'>,
+  plan: Pick<BridgePlan, 'bridge' | 'bridgeIp' | 'prefixLen'>,
 ): void {
   const slice = { base: prefixBase(plan.bridgeIp, plan.prefixLen), prefixLen: plan.prefixLen }
   const own = linkByName(host, plan.bridge)?.index

@@ -92,11 +92,14 @@ function checkContainer(context: Context, container: NetlinkSocket, prev: CniRes
       `interface ${env.ifname} has lost its address ${lease.ip}; it has ${present.join(', ') || 'none'}`,
     )
   }
-  return [...problems, ...checkRoutes(context, routeList(container, { family: AF_INET, oif: link.index }))]
+  return [
+    ...problems,
+    ...checkRoutes(context, prev, routeList(container, { family: AF_INET, oif: link.index })),
+  ]
 }
 
-/** The routes of our configuration, by any next hop: a later plugin may override those of the result. */
-function checkRoutes({ conf, slice }: Context, routes: readonly Route[]): string[] {
+/** Those routes of ours that the result still lists, by any next hop: a later plugin may have taken or changed some (K3). */
+function checkRoutes({ conf, slice }: Context, prev: CniResult, routes: readonly Route[]): string[] {
   if (slice === undefined) return []
   const wanted = [
     conf.isDefaultGateway ? { base: 0, prefixLen: 0 } : slice.supernet,
@@ -108,8 +111,9 @@ function checkRoutes({ conf, slice }: Context, routes: readonly Route[]): string
         ? prefixLen === 0
         : dst.prefixLen === prefixLen && ipv4FromBytes(dst.address) === base,
     )
+  const listed = new Set(prev.routes.map((route) => route.dst))
   return wanted
-    .filter((p) => !has(p.base, p.prefixLen))
+    .filter((p) => listed.has(formatPrefix(p)) && !has(p.base, p.prefixLen))
     .map((p) => `the route to ${formatPrefix(p)} is missing`)
 }
 

@@ -11,9 +11,10 @@ import type { Attachment } from '../core/attachment.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { type Slice, sliceOf } from '../ipam/slice.ts'
-import type { Env } from './env.ts'
+import { type Env, readCniArgs } from './env.ts'
 import { fileLog } from './log.ts'
 import { type CniVersion, checkVerbVersion, checkVersion } from './versions.ts'
+import { readWanted } from './wanted.ts'
 
 export interface Context {
   readonly env: Env
@@ -37,7 +38,7 @@ export function readContext(env: Env, stdin: string): Context {
   const name = networkName(json)
   const version = checkVersion(json['cniVersion'])
   checkVerbVersion(env.verb, version)
-  const { conf, slice } = isLenient(env) ? lenient(json, version) : strict(json, version)
+  const { conf, slice } = isLenient(env) ? lenient(env, json, version) : strict(env, json, version)
   const attachment = { network: name, containerId: env.containerId, ifname: env.ifname }
   const fields = env.containerId === '' ? { network: name } : { ...attachment, netns: env.netns }
   const log = fileLog(conf.dataDir, { verb: env.verb, ...fields })
@@ -46,18 +47,33 @@ export function readContext(env: Env, stdin: string): Context {
 
 type ConfAndSlice = Pick<Context, 'conf' | 'slice'>
 
-/** The slice's problems join those of the keys, so that one run shows them all. */
-function strict(json: ReturnType<typeof parseNetConfJson>, version: CniVersion): ConfAndSlice {
+type Json = ReturnType<typeof parseNetConfJson>
+
+/** The problems of the slice and of the wishes join those of the keys, so that one run shows them all. */
+function strict(env: Env, json: Json, version: CniVersion): ConfAndSlice {
   const { conf, problems } = readLeniently(json, version)
-  if (problems.some((p) => p.startsWith('ipam.'))) refuseProblems(problems)
-  const result = sliceOf(conf.ipam)
-  if (!result.ok) throw new ConfigError([...problems, ...result.problems])
+  if (env.verb === 'ADD') problems.push(...wishProblems(conf, env))
+  // Sizes that are no numbers give no slice to judge.
+  const result = problems.some((p) => p.startsWith('ipam.')) ? undefined : sliceOf(conf.ipam)
+  if (result?.ok === false) throw new ConfigError([...problems, ...result.problems])
   refuseProblems(problems)
-  return { conf, slice: result.slice }
+  return { conf, slice: result?.ok ? result.slice : undefined }
 }
 
-function lenient(json: ReturnType<typeof parseNetConfJson>, version: CniVersion): ConfAndSlice {
-  const { conf } = readLeniently(json, version)
+function wishProblems(conf: NetConf, env: Env): readonly string[] {
+  try {
+    readWanted(conf, readCniArgs(env.args))
+    return []
+  } catch (err) {
+    if (err instanceof ConfigError) return err.problems
+    throw err
+  }
+}
+
+function lenient(env: Env, json: Json, version: CniVersion): ConfAndSlice {
+  const { conf, problems } = readLeniently(json, version)
+  // A list of what to keep, held against the store of somebody else, would say that all of it goes.
+  if (env.verb === 'GC') refuseProblems(problems.filter((p) => /^(ipam\.)?dataDir /.test(p)))
   const result = sliceOf(conf.ipam)
   return { conf, slice: result.ok ? result.slice : undefined }
 }

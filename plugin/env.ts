@@ -48,24 +48,24 @@ export function readEnv(env: Readonly<Record<string, string | undefined>>): Env 
   return result
 }
 
+/** All of them at once, each by its name (CNI E2). */
 function checkNames({ containerId, ifname }: Env): void {
-  if (!NAME_RE.test(containerId)) {
-    throw new FlatnetError('ERR_FLATNET_ENV', 'invalid characters in CNI_CONTAINERID', {
-      details: containerId,
-    })
-  }
-  if (containerId.length > MAX_CONTAINER_ID_BYTES) {
-    throw new FlatnetError(
-      'ERR_FLATNET_ENV',
+  const problems: string[] = []
+  if (!NAME_RE.test(containerId)) problems.push('invalid characters in CNI_CONTAINERID')
+  else if (containerId.length > MAX_CONTAINER_ID_BYTES) {
+    problems.push(
       `CNI_CONTAINERID is ${containerId.length} characters long: at most ${MAX_CONTAINER_ID_BYTES}`,
     )
   }
   if (!isIfname(ifname)) {
-    throw new FlatnetError(
-      'ERR_FLATNET_ENV',
+    problems.push(
       `CNI_IFNAME is ${JSON.stringify(ifname)}: must be 1 to 15 bytes without / : or blanks, not . or ..`,
     )
   }
+  if (problems.length === 0) return
+  throw new FlatnetError('ERR_FLATNET_ENV', problems.join('; '), {
+    ...(!NAME_RE.test(containerId) && { details: containerId }),
+  })
 }
 
 /** The keys that runtimes are known to send; ours are IP, MAC, K8S_POD_NAME and FLATNET_PORT. */

@@ -21,7 +21,15 @@ export async function gc(context: Context): Promise<void> {
   const errors: Error[] = []
   if (conf.role === 'ipam') {
     const store = storeOf(context, undefined)
-    for (const lease of list(store)) if (!keep.has(attachmentKey(lease))) release(store, lease, systemClock)
+    for (const lease of list(store)) {
+      if (keep.has(attachmentKey(lease))) continue
+      try {
+        release(store, lease, systemClock)
+      } catch (cause) {
+        errors.push(new Error(`releasing the lease of ${lease.containerId}`, { cause }))
+      }
+    }
+    throwAll(errors, log)
     return
   }
   using host = NetlinkSocket.open(NETLINK_ROUTE)

@@ -6,20 +6,16 @@ import { type Attachment, formatAlias } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import type { Lease } from '../ipam/lease.ts'
 import type { Slice } from '../ipam/slice.ts'
+import type { BridgePlan } from './bridge.ts'
 import type { CniResult, ResultRoute } from './result.ts'
 
-export interface Plan {
-  readonly bridge: string
-  readonly bridgeIp: Ipv4
-  readonly bridgeMac: string
-  readonly prefixLen: number
+export interface Plan extends BridgePlan {
   readonly hostIfname: string
   readonly hostMac: string
   readonly alias: string
   readonly ifname: string
   readonly mac: string
   readonly ip: Ipv4
-  readonly mtu: number
   readonly hairpin: boolean
   readonly routes: readonly (RouteConf & { readonly gw: Ipv4 })[]
 }
@@ -32,6 +28,15 @@ const ANYWHERE: Prefix4 = { base: 0, prefixLen: 0 }
  */
 const hostMacOf = (ip: Ipv4): string => `fe${macOf(ip).slice(2)}`
 
+export const bridgePlanOf = (conf: NetConf, slice: Slice, mtu: number): BridgePlan => ({
+  dataDir: conf.dataDir,
+  bridge: conf.bridge,
+  bridgeIp: slice.bridge,
+  bridgeMac: macOf(slice.bridge),
+  prefixLen: slice.prefix.prefixLen,
+  mtu,
+})
+
 export function planOf(conf: NetConf, slice: Slice, lease: Lease, mtu: number): Plan {
   const ip = parseIpv4(lease.ip)
   if (ip === undefined) {
@@ -42,17 +47,13 @@ export function planOf(conf: NetConf, slice: Slice, lease: Lease, mtu: number): 
   }
   const prefixLen = slice.prefix.prefixLen
   return {
-    bridge: conf.bridge,
-    bridgeIp: slice.bridge,
-    bridgeMac: macOf(slice.bridge),
-    prefixLen,
+    ...bridgePlanOf(conf, slice, mtu),
     hostIfname: lease.hostIfname,
     hostMac: hostMacOf(ip),
     alias: formatAlias(lease, `${lease.ip}/${prefixLen}`),
     ifname: lease.ifname,
     mac: lease.mac,
     ip,
-    mtu,
     hairpin: conf.hairpinMode,
     routes: routesOf(conf, slice),
   }

@@ -1,6 +1,6 @@
 /** The ADD result: built once in the newest shape, merged with `prevResult`, and cut to the version the config asks for. */
 
-import { isObject, type JsonObject } from '../conf/reader.ts'
+import { isObject, type JsonObject, show } from '../conf/reader.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { atLeast, type CniVersion } from './versions.ts'
 
@@ -56,8 +56,31 @@ export function readPrevResult(value: unknown): CniResult | undefined {
       throw new FlatnetError('ERR_FLATNET_DECODE', `prevResult.ips[${i}].address must be a string`)
     }
   }
+  const interfaces = listOf(value['interfaces'], 'interfaces')
+  for (const [i, entry] of interfaces.entries()) {
+    if (typeof entry['name'] !== 'string') {
+      throw new FlatnetError('ERR_FLATNET_DECODE', `prevResult.interfaces[${i}].name must be a string`)
+    }
+  }
+  for (const [i, { interface: index }] of ips.entries()) {
+    if (
+      index === undefined ||
+      (Number.isInteger(index) && Number(index) >= 0 && Number(index) < interfaces.length)
+    )
+      continue
+    throw new FlatnetError(
+      'ERR_FLATNET_DECODE',
+      `prevResult.ips[${i}].interface is ${show(index)}: must be an index into interfaces`,
+    )
+  }
+  if (value['ip4'] !== undefined || value['ip6'] !== undefined) {
+    throw new FlatnetError(
+      'ERR_FLATNET_DECODE',
+      'prevResult has the shape of CNI 0.2.0: ip4 and ip6 are not read',
+    )
+  }
   return {
-    interfaces: listOf(value['interfaces'], 'interfaces') as unknown as ResultInterface[],
+    interfaces: interfaces as unknown as ResultInterface[],
     ips: ips as unknown as ResultIp[],
     routes: listOf(value['routes'], 'routes') as unknown as ResultRoute[],
     dns: isObject(value['dns']) ? value['dns'] : {},

@@ -1,26 +1,31 @@
 /** STATUS: could ADD succeed now? Code 50 when not, 51 when running containers suffer as well (CNI SPEC "STATUS"). */
 
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { linkByName } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { NetConf } from '../conf/netconf.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { counts } from '../ipam/inventory.ts'
+import { refuseNetwork } from '../ipam/networks.ts'
 import type { Slice } from '../ipam/slice.ts'
 import { nftPath } from '../kernel/nft.ts'
 import { rulesState } from '../kernel/rules.ts'
-import { refuseForeignRoutes } from './bridge.ts'
+import { refuseBridge, refuseForeignRoutes } from './bridge.ts'
 import type { Context } from './context.ts'
-import { rulesOf } from './ruleset.ts'
+import { bridgePlanOf } from './plan.ts'
+import { recordOf, rulesOf } from './ruleset.ts'
 import { liveFacts, storeOf } from './state.ts'
 
 export function status(context: Context): void {
   const { conf, slice } = context
   if (slice === undefined) throw new FlatnetError('ERR_FLATNET_INTERNAL', 'STATUS ran without a slice')
   writable(conf.dataDir)
+  asStatus(() => refuseNetwork(conf.dataDir, recordOf(conf, slice)))
   using host = NetlinkSocket.open(NETLINK_ROUTE)
   if (conf.role === 'plugin') {
-    checkBridge(host, conf.bridge, slice)
+    asStatus(() => checkBridge(host, conf, slice))
     checkRules(context)
   }
   const store = storeOf(context, conf.role === 'plugin' ? host : undefined)
@@ -31,35 +36,42 @@ export function status(context: Context): void {
   })
 }
 
+/** Looks only: ADD makes what is missing, so the nearest folder that is there has to be writable. */
 function writable(dataDir: string): void {
+  let folder = dataDir
+  while (!existsSync(folder)) folder = dirname(folder)
   try {
-    mkdirSync(dataDir, { recursive: true })
-    accessSync(dataDir, constants.W_OK)
+    accessSync(folder, constants.W_OK)
   } catch (cause) {
-    throw new FlatnetError('ERR_FLATNET_NOT_READY', `dataDir ${dataDir} cannot be written`, { cause })
+    throw new FlatnetError(
+      'ERR_FLATNET_NOT_READY',
+      `${folder} cannot be written, and dataDir is ${dataDir}`,
+      {
+        cause,
+      },
+    )
   }
 }
 
 /** Absent is fine, ADD makes it; down means that those attached to it are cut off now. */
-function checkBridge(host: NetlinkSocket, name: string, slice: Slice): void {
-  const link = linkByName(host, name)
-  if (link === undefined) {
-    checkRoutes(host, name, slice)
-    return
+function checkBridge(host: NetlinkSocket, conf: NetConf, slice: Slice): void {
+  const { bridge } = conf
+  const plan = bridgePlanOf(conf, slice, conf.mtu)
+  const link = linkByName(host, bridge)
+  if (link !== undefined) refuseBridge(host, link, plan)
+  refuseForeignRoutes(host, plan)
+  if (link?.isUp === false) {
+    throw new FlatnetError('ERR_FLATNET_LIMITED', `bridge ${bridge} is down; "ip link set ${bridge} up"`)
   }
-  if (link.kind !== 'bridge') {
-    throw new FlatnetError('ERR_FLATNET_NOT_READY', `an interface named ${name} exists and is no bridge`)
-  }
-  if (!link.isUp)
-    throw new FlatnetError('ERR_FLATNET_LIMITED', `bridge ${name} is down; "ip link set ${name} up"`)
 }
 
-function checkRoutes(host: NetlinkSocket, bridge: string, slice: Slice): void {
+/** What ADD would refuse is a reason not to be ready. */
+function asStatus(run: () => void): void {
   try {
-    refuseForeignRoutes(host, { bridge, bridgeIp: slice.bridge, prefixLen: slice.prefix.prefixLen })
+    run()
   } catch (err) {
-    if (!(err instanceof FlatnetError)) throw err
-    throw new FlatnetError('ERR_FLATNET_NOT_READY', err.message)
+    if (!(err instanceof FlatnetError) || err.code === 'ERR_FLATNET_LIMITED') throw err
+    throw new FlatnetError('ERR_FLATNET_NOT_READY', err.message, { cause: err.cause })
   }
 }
 

@@ -40,6 +40,14 @@ export function readWanted(conf: NetConf, args: ReadonlyMap<string, string>): Wa
   return wanted
 }
 
+/** An empty list or text asks for nothing, so the weaker source is heard. */
+function isGiven(reader: Reader, key: string): boolean {
+  const value = reader.get(key)
+  return (
+    value !== undefined && value !== null && value !== '' && !(Array.isArray(value) && value.length === 0)
+  )
+}
+
 /** Podman repeats an address on `network reload` (configured + current): equal ones count once. */
 function wantedIp(
   run: Reader,
@@ -47,11 +55,11 @@ function wantedIp(
   args: ReadonlyMap<string, string>,
   problems: string[],
 ): string | undefined {
-  const [source, values] = run.has('ips')
+  const [source, values] = isGiven(run, 'ips')
     ? (['runtimeConfig.ips', run.array('ips')] as const)
-    : cni.has('ips')
+    : isGiven(cni, 'ips')
       ? (['args.cni.ips', cni.array('ips')] as const)
-      : (['CNI_ARGS IP', args.has('IP') ? [args.get('IP')] : []] as const)
+      : (['CNI_ARGS IP', args.get('IP') ? [args.get('IP')] : []] as const)
   const ips = new Set<string>()
   for (const value of values) {
     const ip = typeof value === 'string' ? (parseIpv4(value) ?? parseCidr4(value)?.ip) : undefined
@@ -70,9 +78,9 @@ function wantedMac(
   args: ReadonlyMap<string, string>,
   problems: string[],
 ): string | undefined {
-  const [source, value] = run.has('mac')
+  const [source, value] = isGiven(run, 'mac')
     ? (['runtimeConfig.mac', run.get('mac')] as const)
-    : cni.has('mac')
+    : isGiven(cni, 'mac')
       ? (['args.cni.mac', cni.get('mac')] as const)
       : (['CNI_ARGS MAC', args.get('MAC')] as const)
   if (value === undefined || value === '') return undefined

@@ -227,3 +227,38 @@ t.test('the name is checked as the reference skeleton does (facts: CNI S1)', asy
     { cniCode: 7, message: /at most 63/ },
   )
 })
+
+t.test('a slip in one of our keys is told, and so are keys whose separation we do not make', async (t) => {
+  t.same(problemsOf(base({ ipmasq: false, isDefaultGatway: false, vlan: 5 })), {
+    code: 2,
+    problems: [
+      'ipmasq is false: write ipMasq',
+      'isDefaultGatway is false: write isDefaultGateway',
+      'vlan is 5: no such key; Flatnet has nothing like it, take it out',
+    ],
+  })
+  t.same(problemsOf(base({ ipMasqBackend: 'nftables', labels: [], 'cni.dev/attachments': [] })).problems, [])
+})
+
+t.test("supernets that can be nobody's are refused", async (t) => {
+  for (const supernet of [
+    '0.0.0.0/0',
+    '0.0.0.0/16',
+    '127.0.0.0/16',
+    '169.254.0.0/16',
+    '224.0.0.0/8',
+    '240.0.0.0/8',
+  ])
+    t.match(
+      problemsOf(withIpam({ supernet })).problems,
+      [/^ipam\.supernet is .*: must be a unicast IPv4 network/],
+      supernet,
+    )
+})
+
+t.test('dns that Podman would refuse is refused before anything is made', async (t) => {
+  t.same(problemsOf(base({ dns: { nameservers: ['foo', '10.0.0.1', 'fd00::1'], search: [7] } })).problems, [
+    'dns.nameservers[0] is "foo": must be an IP address',
+    'dns.search[0] is 7: must be a string',
+  ])
+})
