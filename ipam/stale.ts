@@ -35,13 +35,17 @@ export function staleReason(lease: Lease, bootId: string, inodeOf: InodeOf): Sta
 
 /**
  * Whether another attachment may have the address. Stale alone is not enough in this boot: a namespace can outlive its
- * file (logind unmounts /run/user/0 below rootless containers), and then its veth still stands.
+ * file (logind unmounts /run/user/0 below rootless containers), and then its veth still stands. Nor is it needed: inode
+ * numbers come back, so a path may seem to hold a namespace that is gone. An active lease whose link is gone holds nothing.
  */
 export function isReclaimable(lease: Lease, facts: LiveFacts): boolean {
   const reason = staleReason(lease, facts.bootId, facts.netnsInode)
   if (reason === 'another boot') return true
-  if (reason === undefined && lease.netns !== '') return false
-  return (lease.hostIfname === '' && reason !== undefined) || !facts.isLive(lease)
+  // Delegated IPAM: its link is another plugin's, so the namespace alone tells.
+  if (lease.hostIfname === '') return reason !== undefined || (lease.netns === '' && !facts.isLive(lease))
+  // Of an ADD under way: its link is still to come.
+  if (lease.state === 'pending' && reason === undefined && lease.netns !== '') return false
+  return !facts.isLive(lease)
 }
 
 /** `<dev>:<ino>` of what CNI_NETNS names, as kept in a lease; undefined when there is no such file. */

@@ -59,3 +59,25 @@ t.test('a container that starts while gc is at work keeps everything', { skip: n
   )
   t.equal(JSON.parse(await host.m.exec('cat', output)).leases.length, 1)
 })
+
+t.test(
+  'a lease whose link is gone is collected, whatever its path says',
+  { skip: needsStrace },
+  async (t) => {
+    const host = await faultHost(t, executable)
+    const folder = configured(host)
+    for (const id of ['gone', 'killed', 'live']) {
+      await host.container(id)
+      await host.ok('ADD', { containerId: id })
+    }
+    await host.m.exec('ip', '-n', 'gone', 'link', 'del', 'eth0')
+    await host.m.exec('ip', '-n', 'killed', 'link', 'del', 'eth0')
+    await host.container('other')
+    const conf = { runtimeConfig: { ips: ['10.100.1.10'] } }
+    const added = await host.ok('ADD', { containerId: 'other', conf })
+    t.equal(added.ips[0].address, '10.100.1.10/24', 'who asks for the address gets it')
+    const collected = JSON.parse(await host.m.exec(executable.path, 'gc', '--json', '--cni-conf-dir', folder))
+    t.match(collected, { leases: [{ containerId: 'killed', reason: 'no link' }] })
+    t.same(await standing(host), { leases: ['live', 'other'], links: ['live', 'other'], publishers: [] })
+  },
+)

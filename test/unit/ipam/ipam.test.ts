@@ -3,6 +3,7 @@ import { attachmentKey } from '../../../core/attachment.ts'
 import { collectStale, counts, listNetworks, releaseStale } from '../../../ipam/inventory.ts'
 import { activate, find, release } from '../../../ipam/ipam.ts'
 import type { Lease } from '../../../ipam/lease.ts'
+import { isReclaimable, type LiveFacts } from '../../../ipam/stale.ts'
 import {
   attachmentOf,
   fakeHost,
@@ -193,6 +194,22 @@ for (const [size, of] of [
     t.same(collectStale(host.store(), host.facts(), host.clock), [])
     host.reboot()
     t.same(collectStale(host.store(), host.facts(), host.clock).length, 1, 'nothing lives through a reboot')
+  })
+
+  t.test(`an active lease without its link is nobody's, a pending one is not (${size})`, async (t) => {
+    const host = fakeHost(t, of)
+    const [linkless, delegated] = [host.add('linkless'), host.add('delegated', { hostIfname: '' })]
+    const { lease: pending } = host.acquire('pending')
+    const facts: LiveFacts = { ...host.facts(), isLive: (lease) => lease.hostIfname === '' }
+    t.same(
+      [linkless, delegated, pending].map((lease) => isReclaimable(lease, facts)),
+      [true, false, false],
+      'although every namespace seems to be there: inode numbers come back',
+    )
+    host.links.clear()
+    t.equal(host.acquire('other', { requestedIp: linkless.ip }).lease.ip, linkless.ip)
+    t.notOk(isReclaimable({ ...linkless, hostIfname: '' }, facts))
+    t.ok(isReclaimable({ ...pending, netns: '/run/netns/none' }, facts))
   })
 
   t.test(`a lease that was seen stale and is another start's by now stays (${size})`, async (t) => {
