@@ -36,7 +36,7 @@ export interface Status {
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
 }
 
-export interface ClusterStatus {
+interface ClusterStatus {
   readonly name: string
   /** Of the list of members. */
   readonly version: number

@@ -4,6 +4,7 @@ import { formatPrefix } from '../../core/addr.ts'
 import { version } from '../version.ts'
 import { command } from './command.ts'
 import type { Check } from './doctor/check.ts'
+import { gatherCluster, judgeCluster } from './doctor/cluster.ts'
 import { findPlugin, judgeConflist } from './doctor/conflist.ts'
 import { gatherFirewall, judgeFirewall } from './doctor/firewall.ts'
 import { gatherGateway, judgeGateway } from './doctor/gateway.ts'
@@ -48,6 +49,7 @@ export async function examine(
     ...judgeRoutes(gatherRoutes(host, networks)),
     ...judgeLeases(await gatherLeases(host, places)),
     ...judgeGateway(await gatherGateway(host, places, version())),
+    ...judgeCluster(await gatherCluster(host, places)),
   ]
 }
 

@@ -48,11 +48,20 @@ function reconcileText({ reconcile }: Status): string {
   return `${at}, ${live} live, ${stale} stale leases, ${runs} runs, ${failures} failed${bad}`
 }
 
+function clusterText({ cluster }: Status): string {
+  if (cluster === null) return 'none'
+  const { name, members, linksUp, expelled, certificate } = cluster
+  if (expelled !== null) return `no member of ${name} any more: ${expelled}`
+  const warning = certificate.warning === undefined ? '' : `; ${certificate.warning}`
+  return `${name}, ${members} hosts, ${linksUp} linked, certificate until ${certificate.validTo.slice(0, 10)}${warning}`
+}
+
 function print(io: Io, status: Status): void {
   const { ingress } = status
   const rows: (readonly [string, string])[] = [
     ['host', `${status.hostId}, owns ${status.slice} of ${status.supernet}`],
     ['gateway', `${status.version ?? 'unknown version'}, pid ${status.pid}, up ${duration(status.uptimeMs)}`],
+    ['cluster', clusterText(status)],
     ['containers', String(status.assignments)],
     [
       'ingress',

@@ -1,6 +1,7 @@
 /** `flatnet uninstall`: takes away what install and running made, and nothing else. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import type { Status } from '../../gateway/status.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { apiGet } from './client.ts'
@@ -26,6 +27,16 @@ function guess(host: Host, places: Places, t: Targets): Made[] {
     { path: join(t.binDir, 'flatnet'), kind: 'executable' },
   ]
   return candidates.filter(({ path }) => existsSync(path))
+}
+
+/** Others would wait for a host that is gone, and the CA's key may be the only one. */
+function refuseMember({ dataDirs }: Places): void {
+  const member = dataDirs.map((dir) => new ClusterFiles(dir)).find((files) => files.isComplete)
+  if (member === undefined) return
+  throw new CliError(
+    `this host is in a cluster: ${member.folder}`,
+    'flatnet leave first, or take everything away with --force',
+  )
 }
 
 async function refuseLive(places: Places): Promise<void> {
@@ -100,7 +111,10 @@ async function uninstall(
   const { io, host } = context
   if (host.uid() !== 0 && !args.dryRun) throw new CliError('this needs root', 'run it with sudo')
   const places = findPlaces(host, args)
-  if (!args.force) await refuseLive(places)
+  if (!args.force) {
+    refuseMember(places)
+    await refuseLive(places)
+  }
   const manifest = readManifest(host, args.config)
   const made = manifest?.made ?? guess(host, places, args)
   const changes = new Changes(io, host, args.dryRun)

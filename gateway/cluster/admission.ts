@@ -20,7 +20,7 @@ const MAX_REQUEST_CHARS = 4_096
 /** A host that was off for longer than this after its certificate ended is brought in anew: `token --replace`. */
 const RENEWAL_GRACE_MS: Millis = 90 * 86_400_000
 
-export type RefusalCode =
+type RefusalCode =
   | 'busy'
   | 'expired'
   | 'spent'

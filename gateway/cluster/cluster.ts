@@ -120,6 +120,7 @@ export class Cluster {
         cause,
       })
     }
+    if (this.state.takeOffice()) log.warn({}, 'this host admits others from now on')
     const { expelled } = this.state
     if (expelled !== undefined) log.error({ reason: expelled }, 'this host is no member any more')
     this.#announce()

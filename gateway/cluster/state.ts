@@ -1,6 +1,6 @@
 /** What this host knows of its cluster, on disk and in memory: its identity, the members, and where they are. */
 
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { Millis } from '../../core/clock.ts'
 import { FlatnetError } from '../../core/errors.ts'
 import { keyIdOf, peerIdOf } from '../peers/tls.ts'
@@ -88,9 +88,11 @@ export class ClusterState implements Membership {
     return this.#sealed
   }
 
-  /** Whether this host may admit others: it holds the CA's key. */
+  /** Whoever holds it may admit others. That of another CA is none. */
   get caKeyPem(): string | undefined {
-    return this.files.read('caKeyPem')
+    const pem = this.files.read('caKeyPem')
+    if (pem === undefined) return undefined
+    return new X509Certificate(this.#caPem).checkPrivateKey(createPrivateKey(pem)) ? pem : undefined
   }
 
   /** Why this host is no member any more; undefined while it is one. */
@@ -172,6 +174,15 @@ export class ClusterState implements Membership {
     const admitting = this.#document.members.filter((m) => m.admits && m.state === 'active')
     const names = admitting.map((m) => `host ${m.hostId} (${m.name})`).join(' or ')
     throw new FlatnetError('ERR_FLATNET_CONFIG', `this host holds no ca.key: do it on ${names || 'no host'}`)
+  }
+
+  /** The CA's key was brought here, as after the loss of the host that had it: from now on the list says so. */
+  takeOffice(): boolean {
+    const own = memberOf(this.#document, this.#identity.hostId)
+    if (own === undefined || own.admits || this.expelled !== undefined) return false
+    if (this.caKeyPem === undefined) return false
+    this.change({ ...own, admits: true })
+    return true
   }
 
   /** @returns whether it is news; false as well when its signature is not the member's */

@@ -29,7 +29,7 @@ export interface HostView {
   readonly link: PeerView | null
 }
 
-export interface MemberView extends Omit<MemberRecord, 'hostId'> {
+interface MemberView extends Omit<MemberRecord, 'hostId'> {
   /** `10.100.2.0/24` */
   readonly slice: string
 }

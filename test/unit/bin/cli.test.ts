@@ -141,6 +141,7 @@ t.test('status shows the gateway, or fails with the way out', async (t) => {
     uptimeMs: 61_000,
     assignments: 3,
     ingress: { address: '0.0.0.0', port: 8080, connections: 2 },
+    cluster: null,
     reconcile: { at: 'T', live: 3, stale: 0, runs: 4, failures: 1, problem: 'EIO' },
     paths: [
       {

@@ -1,6 +1,7 @@
 /** Doctor's judges of conflists, plugin, routes, bridge, leases and gateway. */
 import t from 'tap'
 import type { Check } from '../../../bin/cli/doctor/check.ts'
+import { type ClusterFacts, judgeCluster } from '../../../bin/cli/doctor/cluster.ts'
 import { type ConflistFacts, findPlugin, judgeConflist } from '../../../bin/cli/doctor/conflist.ts'
 import { type GatewayFacts, judgeGateway } from '../../../bin/cli/doctor/gateway.ts'
 import { judgeLeases, type LeaseFacts } from '../../../bin/cli/doctor/leases.ts'
@@ -238,6 +239,38 @@ const gatewayWell: GatewayFacts = {
   unit: { active: 'active', enabled: 'enabled' },
   version: '0.1.0',
 }
+const cluster = {
+  name: 'testing',
+  version: 7,
+  members: 3,
+  linksUp: 2,
+  port: 7443,
+  expelled: null,
+  certificate: {
+    state: 'valid' as const,
+    validTo: '2027-02-18T12:00:00.000Z',
+    renewsAt: '2027-01-19T12:00:00.000Z',
+  },
+}
+const late = { ...cluster.certificate, state: 'expires soon' as const, warning: 'it ends in 9 days' }
+const clusters: readonly [name: string, facts: ClusterFacts, expected: Record<string, string>][] = [
+  ['none', { isMember: false, status: null }, {}],
+  ['well', { isMember: true, status: cluster }, {}],
+  ['a gateway that is down', { isMember: true, status: undefined }, {}],
+  ['files that are not used', { isMember: true, status: null }, { cluster: 'fail' }],
+  ['revoked', { isMember: true, status: { ...cluster, expelled: 'it was revoked' } }, { cluster: 'fail' }],
+  ['a link missing', { isMember: true, status: { ...cluster, linksUp: 1 } }, { 'cluster-links': 'warn' }],
+  ['a late renewal', { isMember: true, status: { ...cluster, certificate: late } }, { certificate: 'warn' }],
+  [
+    'an expired certificate',
+    { isMember: true, status: { ...cluster, certificate: { ...late, state: 'expired' } } },
+    { certificate: 'fail' },
+  ],
+]
+for (const [name, facts, expected] of clusters) {
+  t.test(`cluster: ${name}`, async (t) => t.same(bad(judgeCluster(facts)), expected))
+}
+
 const gateways: readonly [name: string, change: Partial<GatewayFacts>, expected: Record<string, string>][] = [
   ['well', {}, {}],
   ['without systemd', { unit: undefined }, {}],

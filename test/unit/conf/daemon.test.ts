@@ -39,7 +39,8 @@ api: { socket: /run/${'x'.repeat(100)}, group: "a b", mode: 0660 }
 ingress: { listen: ":8080", connectTimeoutMs: 0, max_connections: 5 }
 reconcileMs: soon
 log: { level: loud, file: x.log }
-peers: []
+peers: { listen: 7443, advertise: ["192.0.2.7"], port: 1 }
+peer: {}
 `)
   const expected = [
     'hostID is 3: no such key; did you mean hostId?',
@@ -54,7 +55,10 @@ peers: []
     'reconcileMs is "soon": must be a whole number from 100 to 3600000',
     'log.level is "loud": must be one of trace, debug, info, warn, error, silent',
     'log.file is "x.log": must be an absolute path',
-    'peers is []: no such key; known are hostId, supernet, hostPrefix, dataDir, api, ingress, reconcileMs, log',
+    'peers.port is 1: no such key; known are listen, advertise',
+    'peers.listen is 7443: must be an address and a port, e.g. "0.0.0.0:7443" or "192.0.2.7:7443"',
+    'peers.advertise is ["192.0.2.7"]: must be at most 8 addresses with ports, e.g. ["192.0.2.7:7443"]',
+    'peer is {}: no such key; did you mean peers?',
   ]
   for (const line of expected) t.ok(found.includes(line), line)
   t.ok(found.some((p) => /^api\.socket is .*must be at most 90 bytes/.test(p)))
@@ -130,5 +134,20 @@ t.test('nearest', (t) => {
   t.same(nearest('x', ['alpha', 'beta']), [])
   t.same(nearest('', ['a']), [])
   t.same(nearest('a'.repeat(1000), ['a'.repeat(1000)]), [], 'long words are not compared')
+  t.end()
+})
+
+t.test('peers', (t) => {
+  const peers = (text: string) => parseDaemonConf(`hostId: 1\n${text}`).peers
+  t.same(peers(''), { listen: { host: '0.0.0.0', port: 7443 }, advertise: [] })
+  const advertise = ['192.0.2.7:7443', '[2001:db8::7]:7443', 'vpn.example:443']
+  t.same(peers(`peers: { listen: "[::]:7000", advertise: ${JSON.stringify(advertise)} }`), {
+    listen: { host: '::', port: 7000 },
+    advertise,
+  })
+  for (const bad of ['x', 'x:0', 'x:', ':1', '::1:7443', 'a b:1']) {
+    t.not(problems(`hostId: 1\npeers: { advertise: [${JSON.stringify(bad)}] }`).length, 0, bad)
+  }
+  t.not(problems(`hostId: 1\npeers: { advertise: ${JSON.stringify(Array(9).fill('x:1'))} }`).length, 0)
   t.end()
 })

@@ -7,6 +7,7 @@ import { memberOf, seal, withMembers } from '../../../../gateway/cluster/documen
 import { signEndpoints } from '../../../../gateway/cluster/endpoints.ts'
 import { ClusterFiles } from '../../../../gateway/cluster/files.ts'
 import { ClusterState } from '../../../../gateway/cluster/state.ts'
+import { testCluster } from '../../../helpers/cluster.ts'
 import { enter, isLinked, members, type RunningMember, runningMember } from '../../../helpers/cluster-run.ts'
 import { waitFor } from '../../../helpers/wait.ts'
 
@@ -131,6 +132,23 @@ t.test('an admitting host that was restored from a snapshot', async (t) => {
   t.equal(memberOf(document, 4)?.formerKeys.length, 1, 'the second holder of the number has to join anew')
   t.ok(a.logged.some((l) => l.event === 'lists of members had parted and were merged'))
   t.ok(c.hostId)
+})
+
+t.test('the host that admits is lost, and another gets its key from a backup', async (t) => {
+  const [a, b, c] = await three(t)
+  const key = a.cluster.state.demandCaKey()
+  await a.stop()
+  await b.stop()
+  b.files.write('caKeyPem', (await testCluster()).ca.keyPem)
+  await b.start()
+  t.throws(() => b.token(), /holds no ca\.key/, 'the key of another CA is none')
+  await b.stop()
+  b.files.write('caKeyPem', key)
+  await b.start()
+  await waitFor('c knows', WAIT, () => memberOf(c.cluster.state.document, 2)?.admits === true)
+  t.equal(await enter(join(b.folder, '../4'), b.token()), 4)
+  b.cluster.revoke(1)
+  await waitFor('c knows that too', WAIT, () => memberOf(c.cluster.state.document, 1)?.state === 'revoked')
 })
 
 t.test('endpoints', async (t) => {

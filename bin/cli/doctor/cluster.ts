@@ -1,0 +1,77 @@
+/** Doctor, the cluster: whether this host takes part in it as its files say, and for how long its certificate lasts. */
+import { ClusterFiles } from '../../../gateway/cluster/files.ts'
+import type { Status } from '../../../gateway/status.ts'
+import { apiGet } from '../client.ts'
+import type { Host } from '../host.ts'
+import type { Places } from '../places.ts'
+import { type Check, fail, ok, warn } from './check.ts'
+
+export interface ClusterFacts {
+  /** The files of a member are there. */
+  readonly isMember: boolean
+  /** Of `GET /v1/status`; undefined when the gateway does not answer. */
+  readonly status: Status['cluster'] | undefined
+}
+
+export async function gatherCluster(host: Host, places: Places): Promise<ClusterFacts> {
+  const files = new ClusterFiles(places.conf?.dataDir ?? places.dataDirs[0] ?? '')
+  const status = await apiGet<Status>(places.socket, '/v1/status').then(
+    (answer) => answer.cluster,
+    () => undefined,
+  )
+  return { isMember: host.read(files.path('members')) !== undefined, status }
+}
+
+export function judgeCluster({ isMember, status }: ClusterFacts): Check[] {
+  // Without an answer the check of the gateway says so.
+  if (status === undefined) return []
+  if (status === null) {
+    if (!isMember) return []
+    return [
+      fail(
+        'cluster',
+        'the files of a cluster are here, and the gateway does not use them',
+        'other hosts cannot be reached',
+        'systemctl restart flatnet-gateway; its log says what is wrong with them',
+      ),
+    ]
+  }
+  const { name, members, linksUp, expelled, certificate } = status
+  if (expelled !== null) {
+    return [
+      fail(
+        'cluster',
+        `this host is no member of ${name} any more: ${expelled}`,
+        'every other host refuses it',
+        'flatnet leave --force; to come back: flatnet token on the host that admits, and flatnet join here',
+      ),
+    ]
+  }
+  const checks: Check[] = []
+  if (linksUp < members - 1) {
+    checks.push(
+      warn(
+        'cluster-links',
+        `${linksUp} of ${members - 1} other hosts are linked`,
+        'containers of the others are reached through a third host, or not at all',
+        'flatnet hosts says why for each; TCP 7443 has to pass one way at least',
+      ),
+    )
+  }
+  if (certificate.warning !== undefined) {
+    const judge = certificate.state === 'expired' ? fail : warn
+    const effect = `it ends at ${certificate.validTo}; then the others refuse this host`
+    checks.push(
+      judge(
+        'certificate',
+        certificate.warning,
+        effect,
+        'flatnet hosts shows which host admits: see to its gateway',
+      ),
+    )
+  }
+  if (checks.length > 0) return checks
+  return [
+    ok('cluster', `host of ${name} with ${members - 1} others, certificate until ${certificate.validTo}`),
+  ]
+}
