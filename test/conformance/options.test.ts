@@ -43,12 +43,6 @@ for (const executable of executables()) {
       await attached({}, async () => t.equal((await eth0()).mtu, 1380))
       await host.m.sh('ip route del default; ip link set lan0 mtu 1500')
     })
-    t.test('bridge: another name', async (t) => {
-      await attached({ bridge: 'mine0' }, async (result) => {
-        t.equal(result.interfaces[0].name, 'mine0')
-        t.equal((await host.m.json('ip', '-j', 'link', 'show', 'master', 'mine0')).length, 1)
-      })
-    })
     t.test('the bridge keeps its MAC, whoever comes and goes', async (t) => {
       const mac = async () => (await host.m.json('ip', '-j', 'link', 'show', 'flatnet0'))[0].address
       const first = (await host.ok('ADD')) && (await mac())
@@ -107,6 +101,12 @@ for (const executable of executables()) {
       const ipam = { type: 'flatnet', hostId: 3, supernet: '172.20.0.0/16', hostPrefix: 26, firstOffset: 4 }
       await attached({ ipam }, async (result) => {
         t.match(result.ips, [{ address: '172.20.0.196/26', gateway: '172.20.0.193' }])
+      })
+    })
+    t.test('bridge: another name', async (t) => {
+      await attached({ bridge: 'mine0' }, async (result) => {
+        t.equal(result.interfaces[0].name, 'mine0')
+        t.equal((await host.m.json('ip', '-j', 'link', 'show', 'master', 'mine0')).length, 1)
       })
     })
     t.test('published ports of all three protocols, in any case, with and without an address', async (t) => {
