@@ -21,7 +21,8 @@ export interface Gauge {
 const escapeLabel = (text: string): string =>
   text.replaceAll(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))
 
-const series = (labels: Labels): string => {
+/** Labels as they are written; for those that are counted all the time it is made once. */
+export const series = (labels: Labels): string => {
   const pairs = Object.entries(labels).map(([k, v]) => `${k}="${escapeLabel(v)}"`)
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
 }
@@ -30,14 +31,14 @@ export class Metrics {
   readonly #counters = new Map<string, Counter>()
   readonly #gauges: Gauge[] = []
 
-  /** Declared counters show up as soon as they count; declare with the first increment. */
-  count(name: string, help: string, labels: Labels = {}, by = 1): void {
+  /** Declared counters show up as soon as they count; declare with the first increment. @param labels or their `series` */
+  count(name: string, help: string, labels: Labels | string = {}, by = 1): void {
     let counter = this.#counters.get(name)
     if (counter === undefined) {
       counter = { help, values: new Map() }
       this.#counters.set(name, counter)
     }
-    const key = series(labels)
+    const key = typeof labels === 'string' ? labels : series(labels)
     const known = counter.values.get(key)
     const to = known === undefined && counter.values.size >= MAX_SERIES ? '{other="true"}' : key
     counter.values.set(to, (counter.values.get(to) ?? 0) + by)

@@ -1,4 +1,4 @@
-/** Reads a container's answer from the bytes of its connection and hands it on as the bytes that a client gets. */
+/** Reads a container's answer from the bytes of its connection and hands it on as the bytes that a client gets; chunked where the end of the connection was its framing. */
 
 import { type ChunkSink, Chunks } from './chunks.ts'
 import { type ResponseHead, readResponse } from './heads.ts'
@@ -7,8 +7,6 @@ export interface AnswerSink extends ChunkSink {
   /** 1xx: the answer itself is still to come. */
   early(head: ResponseHead): void
   head(head: ResponseHead): void
-  /** The next bytes of the body; chunked where the end of the connection was the container's framing. */
-  body(part: Buffer | string): void
 }
 
 /** The bytes are no HTTP/1.1 that could be passed on. */
@@ -54,7 +52,7 @@ export class AnswerReader {
   /** The container has ended the connection. @returns whether that was the proper end of the answer */
   finish(): boolean {
     if (this.#state !== 'close') return false
-    this.#sink.body('0\r\n\r\n')
+    this.#sink.text('0\r\n\r\n')
     this.#state = 'done'
     return true
   }
@@ -71,9 +69,9 @@ export class AnswerReader {
         return end
       }
       case 'close':
-        this.#sink.body(`${(bytes.length - at).toString(16)}\r\n`)
-        this.#sink.body(bytes.subarray(at))
-        this.#sink.body('\r\n')
+        this.#sink.text(`${(bytes.length - at).toString(16)}\r\n`)
+        this.#sink.body(bytes, at, bytes.length)
+        this.#sink.text('\r\n')
         return bytes.length
       case 'done':
         return at
@@ -118,7 +116,7 @@ export class AnswerReader {
   #readLength(bytes: Buffer, at: number): number {
     const end = Math.min(bytes.length, at + this.#left)
     this.#left -= end - at
-    this.#sink.body(bytes.subarray(at, end))
+    this.#sink.body(bytes, at, end)
     if (this.#left === 0) this.#state = 'done'
     return end
   }

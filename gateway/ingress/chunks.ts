@@ -8,8 +8,10 @@ export class ChunkError extends Error {
 }
 
 export interface ChunkSink {
-  /** Framing and all. */
-  body(part: Buffer | string): void
+  /** Of the bytes at hand, framing and all; they are somebody else's after the call that brought them. */
+  body(bytes: Buffer, from: number, to: number): void
+  /** Framing that is not in the bytes as it should be. */
+  text(framing: string): void
   /** @returns those that may be passed on, as lines */
   trailers(raw: string[]): string
 }
@@ -54,7 +56,7 @@ export class Chunks {
         if (line.isAsIs) at = line.end
         else {
           this.#hand(bytes, from, at)
-          if (line.size > 0) this.#sink.body(`${line.size.toString(16)}\r\n`)
+          if (line.size > 0) this.#sink.text(`${line.size.toString(16)}\r\n`)
           from = at = line.end
         }
       }
@@ -64,7 +66,7 @@ export class Chunks {
   }
 
   #hand(bytes: Buffer, from: number, to: number): void {
-    if (to > from) this.#sink.body(bytes.subarray(from, to))
+    if (to > from) this.#sink.body(bytes, from, to)
   }
 
   /** @returns undefined: it is not all there */
@@ -107,7 +109,7 @@ export class Chunks {
     }
     const raw = readTrailers(text.slice(0, end - 2))
     if (raw === undefined) throw new ChunkError('malformed trailers')
-    this.#sink.body(`0\r\n${this.#sink.trailers(raw)}\r\n`)
+    this.#sink.text(`0\r\n${this.#sink.trailers(raw)}\r\n`)
     this.isDone = true
     return at + end - this.#held.length
   }

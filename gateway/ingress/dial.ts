@@ -1,6 +1,6 @@
 /** Connects to a container: three tries within five seconds, before anything is sent, so safe for every request. */
 
-import { connect, type Socket } from 'node:net'
+import { connect, type OnReadOpts, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millis } from '../../core/clock.ts'
 import { hasCode } from '../../kernel/durable.ts'
@@ -20,6 +20,8 @@ export interface DialTarget {
    * time the connection ends with ETIMEDOUT. Not for bodies, whose reader may pause as long as it likes.
    */
   readonly isBodiless?: boolean
+  /** Where its bytes go, when not into a stream. */
+  readonly onread?: OnReadOpts
   onRetry(): void
 }
 
@@ -66,7 +68,7 @@ export async function dial(target: DialTarget): Promise<Socket> {
 }
 
 function connectOnce(
-  { ip, port, allowHalfOpen, isBodiless }: DialTarget,
+  { ip, port, allowHalfOpen, isBodiless, onread }: DialTarget,
   timeoutMs: Millis,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -77,6 +79,7 @@ function connectOnce(
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: 30_000,
+      ...(onread !== undefined && { onread }),
     })
     const timer = setTimeout(() => fail(new DialError('timeout')), Math.max(1, timeoutMs))
     const fail = (err: DialError): void => {

@@ -4,7 +4,7 @@
 export type RawHeaders = readonly string[]
 
 /** RFC 9110 7.6.1 and the older names that clients still send. TE and Trailer have rules of their own below. */
-const HOP_BY_HOP = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -42,7 +42,7 @@ export interface RequestFacts {
   readonly upgrade?: string | undefined
 }
 
-const isOurs = (lower: string): boolean => lower.startsWith('x') && OURS.test(lower)
+export const isOurs = (lower: string): boolean => lower.startsWith('x') && OURS.test(lower)
 
 /** Names that a Connection header makes hop-by-hop, lower case; undefined for none beyond the usual. */
 function namedByConnection(raw: RawHeaders): Set<string> | undefined {

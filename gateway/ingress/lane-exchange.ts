@@ -1,39 +1,33 @@
 /** One request of the short way and its answer: the same rules as in `Exchange`, on bytes instead of streams. */
 
-import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
-import { AnswerReader, type AnswerSink } from './answer-reader.ts'
+import { AnswerReader } from './answer-reader.ts'
 import { DialError } from './dial.ts'
 import { REPEATABLE, RETRIES_HELP } from './exchange.ts'
 import { failed, logFailure, reasonOfLoss } from './failure.ts'
-import { headerLines, requestHeaders, responseHeaders, trailers, valuesOf } from './headers.ts'
-import type { RequestHead, ResponseHead } from './heads.ts'
-import type { IngressParts } from './parts.ts'
+import { headerLines, requestHeaders } from './headers.ts'
+import { type RequestHead, type ResponseHead, rawHeadersOf } from './heads.ts'
+import { type AnswerClient, AnswerWriter } from './lane-answer.ts'
 import type { Reason } from './problem.ts'
 import { problemMessage } from './reply.ts'
-import { rewriteHeader } from './rewrite.ts'
 import type { Target } from './route.ts'
 import type { Wire, WireUser } from './wire.ts'
 
 /** The client's side of it. */
-export interface ExchangeClient {
-  readonly parts: IngressParts
-  readonly socket: Socket
+export interface ExchangeClient extends AnswerClient {
   readonly clientAddress: string
   readonly localPort: number
-  /** The connection ends after this answer. */
-  readonly isLast: boolean
+  /** Host, X-Forwarded-For and the like, for a request that has none of them but Host. */
+  forwardedLines(target: Pick<Target, 'host' | 'prefix'>): string
   /** The answer is out, for what it was worth. @param status undefined: it broke off */
   answered(status: number | undefined): void
-  destroy(): void
 }
 
-/** Two strings joined and written as one cost less than two parts up to about here; above, the copy does. */
-const MAX_JOINED = 16_384
+/** A body up to this size is joined to its head; one string costs less than two parts, and above it copying does. */
+const MAX_JOINED = 4096
 
-export class LaneExchange implements AnswerSink, WireUser {
+export class LaneExchange implements WireUser {
   readonly #client: ExchangeClient
   readonly #head: RequestHead
   readonly #target: Target
@@ -43,14 +37,12 @@ export class LaneExchange implements AnswerSink, WireUser {
   readonly startedAt: Millis = performance.now()
   /** Since when the container has the whole request; 0: it has not. */
   #sentAt: Millis = 0
-  #reader: AnswerReader
+  readonly #writer: AnswerWriter
+  readonly #reader: AnswerReader
   #wire: Wire | undefined
   #tries = 0
   #hadBytes = false
   #isOver = false
-  #answer: ResponseHead | undefined
-  /** What is written together when the bytes at hand are read. */
-  #out: (Buffer | string)[] = []
 
   /** @param body all of it */
   constructor(client: ExchangeClient, head: RequestHead, target: Target, body: Buffer | undefined) {
@@ -66,7 +58,10 @@ export class LaneExchange implements AnswerSink, WireUser {
         : body.length <= MAX_JOINED
           ? text + body.toString('latin1')
           : Buffer.concat([Buffer.from(text, 'latin1'), body])
-    this.#reader = this.#newReader()
+    const { maxHeaderBytes } = client.parts.conf.ingress
+    const isHead = head.method === 'HEAD'
+    this.#writer = new AnswerWriter(client, target, isHead)
+    this.#reader = new AnswerReader(this.#writer, isHead, maxHeaderBytes * 2)
   }
 
   start(): void {
@@ -92,7 +87,7 @@ export class LaneExchange implements AnswerSink, WireUser {
 
   /** The client has taken what it was given. */
   resume(): void {
-    this.#wire?.socket.resume()
+    this.#wire?.resume()
   }
 
   get #endpoint(): string {
@@ -103,20 +98,32 @@ export class LaneExchange implements AnswerSink, WireUser {
     return { parts: this.#client.parts, target: this.#target, startedAt: this.startedAt }
   }
 
-  #newReader(): AnswerReader {
-    const { maxHeaderBytes } = this.#client.parts.conf.ingress
-    return new AnswerReader(this, this.#head.method === 'HEAD', maxHeaderBytes * 2)
+  get #answer(): ResponseHead | undefined {
+    return this.#writer.answer
   }
 
   #requestText(): string {
-    const { parts, clientAddress, localPort } = this.#client
-    const { method, rawHeaders } = this.#head
-    const { host, path, prefix } = this.#target
-    const { hostId } = parts.conf
-    const facts = { rawHeaders, method, host, clientAddress, localPort, hostId, prefix, endpoint: '' }
+    const { method, passed, length } = this.#head
+    const { path } = this.#target
     // What is sent once is sent on a connection of its own.
     const connection = this.#isRepeatable ? '' : 'Connection: close\r\n'
-    return `${method} ${path} HTTP/1.1\r\n${headerLines(requestHeaders(facts))}${connection}\r\n`
+    if (passed === undefined) return `${method} ${path} HTTP/1.1\r\n${this.#allLines()}${connection}\r\n`
+    const lines = this.#client.forwardedLines(this.#target)
+    const framing =
+      length !== undefined || method === 'POST' || method === 'PUT' || method === 'PATCH'
+        ? `Content-Length: ${length ?? 0}\r\n`
+        : ''
+    return `${method} ${path} HTTP/1.1\r\n${lines}${passed}${framing}${connection}\r\n`
+  }
+
+  /** Lists to be appended to, and names to be taken off. */
+  #allLines(): string {
+    const { parts, clientAddress, localPort } = this.#client
+    const { method } = this.#head
+    const { host, prefix } = this.#target
+    const { hostId } = parts.conf
+    const facts = { method, host, clientAddress, localPort, hostId, prefix, endpoint: '' }
+    return headerLines(requestHeaders({ ...facts, rawHeaders: rawHeadersOf(this.#head) }))
   }
 
   async #dial(): Promise<void> {
@@ -148,15 +155,17 @@ export class LaneExchange implements AnswerSink, WireUser {
       this.#broken('bad-response', err)
       return
     }
-    const isDone = this.#reader.isDone
-    const mayGoOn = this.#flush()
+    const { isDone } = this.#reader
+    const mayGoOn = this.#writer.flush()
+    // Paused, nothing is read until all of it is written.
+    if (!isDone && !mayGoOn) this.#wire?.pause()
+    else if (this.#client.socket.writableLength > 0) this.#wire?.keepBytes()
     if (isDone) this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#isRepeatable)
-    else if (!mayGoOn) this.#wire?.socket.pause()
   }
 
   lost(err: Error | undefined): void {
     if (err === undefined && this.#reader.finish()) {
-      this.#flush()
+      this.#writer.flush()
       this.#finish(false)
       return
     }
@@ -173,62 +182,6 @@ export class LaneExchange implements AnswerSink, WireUser {
     metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
     this.#sentAt = 0
     this.start()
-  }
-
-  early({ status, rawHeaders }: ResponseHead): void {
-    if (status === 102) this.#out.push('HTTP/1.1 102 Processing\r\n\r\n')
-    const link = status === 103 ? valuesOf(rawHeaders, 'link') : []
-    if (link.length > 0) this.#out.push(`HTTP/1.1 103 Early Hints\r\nLink: ${link.join(', ')}\r\n\r\n`)
-  }
-
-  head(answer: ResponseHead): void {
-    const { parts, isLast } = this.#client
-    this.#answer = answer
-    const { status, rawHeaders, framing } = answer
-    const { prefix, host } = this.#target
-    const hasBody = this.#head.method !== 'HEAD' && status !== 204 && status !== 304
-    const endpoint = this.#endpoint
-    const headers = responseHeaders({
-      rawHeaders,
-      hostId: parts.conf.hostId,
-      trailersFit: hasBody && framing === 'chunked',
-      rewrite:
-        prefix === '' ? undefined : (name, value) => rewriteHeader({ prefix, host, endpoint }, name, value),
-    })
-    if (hasBody && framing !== 'length') headers.push('Transfer-Encoding', 'chunked')
-    if (!answer.hasDate) headers.push('Date', new Date().toUTCString())
-    if (isLast) headers.push('Connection', 'close')
-    // A reason phrase may hold bytes that mean nothing to anybody.
-    const message = /^[\t\x20-\x7e]*$/.test(answer.message) ? answer.message : (STATUS_CODES[status] ?? '')
-    this.#out.push(`HTTP/1.1 ${status} ${message}\r\n${headerLines(headers)}\r\n`)
-    if (answer.isEvents) parts.endless.add(this.#client)
-  }
-
-  body(part: Buffer | string): void {
-    this.#out.push(part)
-  }
-
-  trailers(raw: string[]): string {
-    return headerLines(trailers(raw).flat())
-  }
-
-  /** @returns false: the client has more than it takes at the moment */
-  #flush(): boolean {
-    const { socket } = this.#client
-    const out = this.#out
-    if (out.length === 0) return true
-    this.#out = []
-    const [first, second] = out
-    if (out.length === 1) return write(socket, first!)
-    if (out.length === 2 && typeof first === 'string' && second!.length < MAX_JOINED)
-      return socket.write(
-        first + (typeof second === 'string' ? second : second!.toString('latin1')),
-        'latin1',
-      )
-    socket.cork()
-    for (const part of out) write(socket, part)
-    socket.uncork()
-    return !socket.writableNeedDrain
   }
 
   #finish(mayServeAgain: boolean): void {
@@ -264,6 +217,3 @@ export class LaneExchange implements AnswerSink, WireUser {
     this.#client.answered(status)
   }
 }
-
-const write = (socket: Socket, part: Buffer | string): boolean =>
-  typeof part === 'string' ? socket.write(part, 'latin1') : socket.write(part)

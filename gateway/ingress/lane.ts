@@ -5,10 +5,11 @@
 
 import type { Socket } from 'node:net'
 import type { Millis } from '../../core/clock.ts'
+import { headerLines, requestHeaders } from './headers.ts'
 import { readRequest } from './heads.ts'
 import { type ExchangeClient, LaneExchange } from './lane-exchange.ts'
 import type { IngressParts } from './parts.ts'
-import { route } from './route.ts'
+import { route, type Target } from './route.ts'
 
 export interface LaneHost {
   readonly parts: IngressParts
@@ -32,6 +33,7 @@ export class Lane implements ExchangeClient {
   #pending: Buffer | undefined
   #idleSince: Millis = performance.now()
   #hasServed = false
+  #forwarded: { readonly host: string; readonly prefix: string; readonly lines: string } | undefined
 
   constructor(host: LaneHost, socket: Socket) {
     this.#host = host
@@ -47,6 +49,18 @@ export class Lane implements ExchangeClient {
 
   get parts(): IngressParts {
     return this.#host.parts
+  }
+
+  /** What the gateway adds to a request that says nothing of it itself; the same for most of a connection. */
+  forwardedLines({ host, prefix }: Pick<Target, 'host' | 'prefix'>): string {
+    const known = this.#forwarded
+    if (known !== undefined && known.host === host && known.prefix === prefix) return known.lines
+    const { clientAddress, localPort } = this
+    const { hostId } = this.parts.conf
+    const facts = { method: 'GET', host, clientAddress, localPort, hostId, prefix, endpoint: '' }
+    const lines = headerLines(requestHeaders({ ...facts, rawHeaders: [] }))
+    this.#forwarded = { host, prefix, lines }
+    return lines
   }
 
   get isIdle(): boolean {
@@ -119,7 +133,7 @@ export class Lane implements ExchangeClient {
   #read(bytes: Buffer): void {
     const head = readRequest(bytes)
     // With more behind it, or less of it, than one request: pipelining and uploads.
-    if (head === undefined || bytes.length !== head.end + head.length) {
+    if (head === undefined || bytes.length !== head.end + (head.length ?? 0)) {
       this.#leave(bytes)
       return
     }
@@ -131,7 +145,7 @@ export class Lane implements ExchangeClient {
       return
     }
     if (head.close) this.#isClosing = true
-    const body = head.length === 0 ? undefined : bytes.subarray(head.end)
+    const body = bytes.length === head.end ? undefined : bytes.subarray(head.end)
     this.#exchange = new LaneExchange(this, head, decision, body)
     this.#exchange.start()
   }

@@ -7,7 +7,7 @@ import type { Assignment } from '../../core/api.ts'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
 import { type DialTarget, dial } from './dial.ts'
-import { Wire } from './wire.ts'
+import { Buffers, Wire } from './wire.ts'
 
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
@@ -69,11 +69,12 @@ interface Connections {
   readonly idle: Map<string, Wire[]>
 }
 
-type Destination = Pick<DialTarget, 'ip' | 'port' | 'isWanted'>
+type Destination = Pick<DialTarget, 'ip' | 'port' | 'isWanted' | 'onread'>
 
 export class Pool {
   readonly #options: PoolOptions
   readonly #byKey = new Map<string, Connections>()
+  readonly #buffers = new Buffers()
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -110,14 +111,14 @@ export class Pool {
     for (const agent of connections.agents.values()) agent.destroy()
     for (const socket of connections.upgraded) socket.destroy()
     // Their users hear of it, and find the container gone.
-    for (const wire of connections.wires) wire.socket.destroy()
+    for (const wire of connections.wires) wire.cut()
   }
 
   /** A connection that served before, for a request that may be sent twice; undefined when none is idle. */
   idleWire(key: string, endpoint: string): Wire | undefined {
     const idle = this.#byKey.get(key)?.idle.get(endpoint)
     for (let wire = idle?.pop(); wire !== undefined; wire = idle?.pop()) {
-      if (wire.socket.readyState === 'open' && performance.now() - wire.idleSince < IDLE_MS) return wire
+      if (wire.isUsable && performance.now() - wire.idleSince < IDLE_MS) return wire
       wire.destroy()
     }
     return undefined
@@ -125,8 +126,9 @@ export class Pool {
 
   /** @throws {DialError} */
   async dialWire(key: string, kind: 'reuse' | 'fresh', to: Destination): Promise<Wire> {
-    const socket = await this.#dial(key, kind, to)
-    const wire = new Wire(socket, `${to.ip}:${to.port}`)
+    const wire = new Wire(`${to.ip}:${to.port}`, this.#buffers)
+    const socket = await this.#dial(key, kind, { ...to, onread: wire.onread })
+    wire.attach(socket)
     const { wires } = this.#of(key)
     wires.add(wire)
     socket.on('close', () => wires.delete(wire))
@@ -159,7 +161,7 @@ export class Pool {
     for (const { idle } of this.#byKey.values()) {
       for (const [endpoint, wires] of idle) {
         // Last used last: what is to go stands in front.
-        const keep = wires.findIndex((w) => w.idleSince > before && !w.socket.destroyed)
+        const keep = wires.findIndex((w) => w.idleSince > before && w.isUsable)
         for (const wire of wires.splice(0, keep < 0 ? wires.length : keep)) wire.destroy()
         if (wires.length === 0) idle.delete(endpoint)
       }

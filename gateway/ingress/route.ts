@@ -2,7 +2,6 @@
 
 import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
-import { addressesOf } from '../registry.ts'
 
 interface Lookup {
   /** Of a registered address; undefined for every other. */
@@ -77,10 +76,12 @@ function parseTarget(url: string, host: string): { host: string; path: string } 
 /** Lower case, without port and trailing dot; empty when the client gave none; undefined when it is no host. */
 function parseHost(text: string): string | undefined {
   const [, host] = /^(\[[0-9a-fA-F:.]+\]|[^\s[\]@/\\?#:,"<>]*)(?::\d{0,5})?$/.exec(text) ?? []
-  return host?.toLowerCase().replace(/\.$/, '')
+  return (host?.endsWith('.') === true ? host.slice(0, -1) : host)?.toLowerCase()
 }
 
 const isAddressLike = (host: string): boolean => host === '' || host.startsWith('[') || /^[\d.]+$/.test(host)
+
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
 
 /** A single label that names no container is how people call the gateway's machine itself. */
 const isOwn = (host: string, ownNames: ReadonlySet<string>): boolean =>
@@ -90,13 +91,18 @@ type Named = Pick<Target, 'assignment' | 'ip' | 'port'>
 
 /** Names may have dots themselves: `my.app.flatnet` is container `my.app` before it is container `my`. */
 function byHost(host: string, lookup: Lookup): Named | undefined {
-  const labels = host.split('.')
-  if (labels.length > MAX_LABELS) return undefined
-  for (let n = labels.length; n > 0; n--) {
-    const found = resolveName(labels.slice(0, n).join('.'), lookup)
+  if (labelsIn(host) > MAX_LABELS) return undefined
+  for (let end = host.length; end > 0; end = host.lastIndexOf('.', end - 1)) {
+    const found = resolveName(host.slice(0, end), lookup)
     if (found !== undefined) return found
   }
   return undefined
+}
+
+function labelsIn(host: string): number {
+  let labels = 1
+  for (let at = host.indexOf('.'); at >= 0; at = host.indexOf('.', at + 1)) labels++
+  return labels
 }
 
 /**
@@ -108,6 +114,7 @@ function resolveName(name: string, lookup: Lookup): Named | undefined {
   if (address !== undefined) return address
   const [exact] = lookup.byName(name)
   if (exact !== undefined) return { assignment: exact, ip: firstIp(exact), port: exact.httpPort }
+  if (!isDigit(name.charCodeAt(name.length - 1))) return undefined
   const [, base, digits] = /^(.+)-(\d{1,5})$/.exec(name) ?? []
   const port = portOf(digits)
   const [assignment] = base === undefined ? [] : lookup.byName(base)
@@ -115,9 +122,13 @@ function resolveName(name: string, lookup: Lookup): Named | undefined {
   return { assignment, ip: firstIp(assignment), port }
 }
 
-const firstIp = (a: Assignment): string => addressesOf(a)[0] ?? ''
+function firstIp({ ips: [cidr = ''] }: Assignment): string {
+  const slash = cidr.indexOf('/')
+  return slash < 0 ? cidr : cidr.slice(0, slash)
+}
 
 function byAddress(name: string, lookup: Lookup): Named | undefined {
+  if (!isDigit(name.charCodeAt(0))) return undefined
   const [, dashed, digits] = /^(\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3})(?:-(\d{1,5}))?$/.exec(name) ?? []
   const ip = dashed?.replaceAll('-', '.')
   if (ip === undefined || parseIpv4(ip) === undefined) return undefined

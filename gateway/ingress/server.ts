@@ -4,6 +4,7 @@ import { type IncomingMessage, type Server, type ServerOptions, ServerResponse }
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import type { Duplex } from 'node:stream'
+import { series } from '../metrics.ts'
 import { formOf } from './accept.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { hasBody, hasLooped, valuesOf } from './headers.ts'
@@ -22,7 +23,7 @@ export function createIngress(parts: IngressParts): Server {
   const { ingress } = parts.conf
   const ownNames = new Set([hostname().toLowerCase(), 'localhost'])
   const count = (status: number): void =>
-    parts.metrics.count(RESPONSES, RESPONSES_HELP, { class: `${Math.floor(status / 100)}xx` })
+    parts.metrics.count(RESPONSES, RESPONSES_HELP, CLASSES[Math.floor(status / 100)] ?? OTHER_CLASS)
   const options: ServerOptions = {
     // Never the lenient parser, whatever NODE_OPTIONS says: request smuggling lives in its leniency.
     insecureHTTPParser: false,
@@ -241,4 +242,6 @@ class Handler {
 }
 
 const RESPONSES = 'flatnet_ingress_responses_total'
+const OTHER_CLASS = series({ class: 'other' })
+const CLASSES = [0, 1, 2, 3, 4, 5].map((n) => series({ class: `${n}xx` }))
 const RESPONSES_HELP = 'Answers to clients of ingress, by class of status'

@@ -1,0 +1,115 @@
+/** A container's answer on its way to a client of the short way: what the client gets, and how it is written. */
+
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { AnswerSink } from './answer-reader.ts'
+import { headerLines, type ResponseFacts, responseHeaders, trailers, valuesOf } from './headers.ts'
+import { type ResponseHead, rawHeadersOf } from './heads.ts'
+import type { IngressParts } from './parts.ts'
+import { rewriteHeader } from './rewrite.ts'
+import type { Target } from './route.ts'
+
+export interface AnswerClient {
+  readonly parts: IngressParts
+  readonly socket: Socket
+  /** The connection ends after this answer. */
+  readonly isLast: boolean
+  destroy(): void
+}
+
+/** One string costs less than two parts up to about here; above, copying does. */
+const MAX_JOINED = 4096
+
+export class AnswerWriter implements AnswerSink {
+  readonly #client: AnswerClient
+  readonly #target: Target
+  readonly #isHead: boolean
+  /** What is written together when the bytes at hand are read: parts, and then text. */
+  #parts: (Buffer | string)[] = []
+  #text = ''
+  /** Once its head has come. */
+  answer: ResponseHead | undefined
+
+  constructor(client: AnswerClient, target: Target, isHead: boolean) {
+    this.#client = client
+    this.#target = target
+    this.#isHead = isHead
+  }
+
+  early(head: ResponseHead): void {
+    if (head.status === 102) this.#text += 'HTTP/1.1 102 Processing\r\n\r\n'
+    const link = head.status === 103 ? valuesOf(rawHeadersOf(head), 'link') : []
+    if (link.length > 0) this.#text += `HTTP/1.1 103 Early Hints\r\nLink: ${link.join(', ')}\r\n\r\n`
+  }
+
+  head(answer: ResponseHead): void {
+    const { parts, isLast } = this.#client
+    this.answer = answer
+    const { status, framing, passed } = answer
+    const hasBody = !this.#isHead && status !== 204 && status !== 304
+    // A reason phrase may hold bytes that mean nothing to anybody.
+    const message = /^[\t\x20-\x7e]*$/.test(answer.message) ? answer.message : (STATUS_CODES[status] ?? '')
+    const lines =
+      passed === undefined || this.#target.prefix !== ''
+        ? this.#answerLines(answer, hasBody && framing === 'chunked')
+        : `${passed}Via: 1.1 flatnet-${parts.conf.hostId}\r\n`
+    this.#text += `HTTP/1.1 ${status} ${message}\r\n${lines}`
+    if (hasBody && framing !== 'length') this.#text += 'Transfer-Encoding: chunked\r\n'
+    if (!answer.hasDate) this.#text += `Date: ${new Date().toUTCString()}\r\n`
+    this.#text += isLast ? 'Connection: close\r\n\r\n' : '\r\n'
+    if (answer.isEvents) parts.endless.add(this.#client)
+  }
+
+  /** Names to be taken off, and values to be rewritten. */
+  #answerLines(answer: ResponseHead, trailersFit: boolean): string {
+    const { hostId } = this.#client.parts.conf
+    const { prefix, host } = this.#target
+    const endpoint = `${this.#target.ip}:${this.#target.port}`
+    const rewrite: ResponseFacts['rewrite'] =
+      prefix === '' ? undefined : (name, value) => rewriteHeader({ prefix, host, endpoint }, name, value)
+    const rawHeaders = rawHeadersOf(answer)
+    return headerLines(responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }))
+  }
+
+  body(bytes: Buffer, from: number, to: number): void {
+    if (this.#parts.length === 0 && this.#text.length + to - from <= MAX_JOINED)
+      this.#text += bytes.toString('latin1', from, to)
+    else {
+      this.#endText()
+      this.#parts.push(bytes.subarray(from, to))
+    }
+  }
+
+  text(framing: string): void {
+    this.#text += framing
+  }
+
+  trailers(raw: string[]): string {
+    return headerLines(trailers(raw).flat())
+  }
+
+  #endText(): void {
+    if (this.#text !== '') this.#parts.push(this.#text)
+    this.#text = ''
+  }
+
+  /** @returns false: the client has more than it takes at the moment */
+  flush(): boolean {
+    const { socket } = this.#client
+    if (this.#parts.length === 0) {
+      const text = this.#text
+      this.#text = ''
+      return text === '' || socket.write(text, 'latin1')
+    }
+    this.#endText()
+    const parts = this.#parts
+    this.#parts = []
+    socket.cork()
+    for (const part of parts) write(socket, part)
+    socket.uncork()
+    return !socket.writableNeedDrain
+  }
+}
+
+const write = (socket: Socket, part: Buffer | string): boolean =>
+  typeof part === 'string' ? socket.write(part, 'latin1') : socket.write(part)
