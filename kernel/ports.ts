@@ -3,10 +3,11 @@
  * only an owner's own elements are ever deleted (facts: CNI D5).
  */
 
+import type { Request } from 'netlink-ts/message.ts'
 import { conntrackFlush } from 'netlink-ts/netfilter/conntrack.ts'
 import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
 import { concat, port as portBytes } from 'netlink-ts/netfilter/keys.ts'
-import { NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
+import { NFPROTO_INET, nftGeneration, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
 import {
   type SetElement,
   setElemAddRequest,
@@ -29,6 +30,7 @@ type SetName = (typeof SETS)[number]
 /** 64 KiB hold about 800 elements; half of that leaves room for comments. */
 const CHUNK = 400
 const ENOENT = 2
+const ERESTART = 85
 
 interface Slot {
   readonly mapping: PortMapping
@@ -191,24 +193,43 @@ export function unpublishPorts(mappings: readonly PortMapping[], owner: string, 
 
 /** For a lost lease: every element that names the owner, found by reading both maps whole. */
 export function unpublishOwner(owner: string): void {
-  unpublishWhere((comment) => comment === owner)
+  unpublishWhere(() => (comment) => comment === owner)
 }
 
-/** Elements whose owner `isGone` goes; for reconcile and `flatnet gc`. @returns how many went */
-export function unpublishWhere(isGone: (owner: string) => boolean): number {
+/** Busy rulesets change between look and deletion; what is left then goes with the next run. */
+const MAX_ROUNDS = 50
+
+/**
+ * Elements whose owner is gone go; for reconcile and `flatnet gc`. The kernel deletes by key alone: it does so only
+ * while the ruleset is the one that was looked at, or an element that a new owner put there meanwhile would go.
+ * @param judge called after the elements were read: an owner that published one of them stood before
+ * @returns how many went
+ */
+export function unpublishWhere(judge: () => (owner: string) => boolean): number {
   using socket = NetlinkSocket.open(NETLINK_NETFILTER)
   let count = 0
-  for (const set of SETS) {
-    const gone = listOf(socket, set).filter((element) => isGone(element.comment ?? ''))
-    for (let i = 0; i < gone.length; i += CHUNK) {
-      const elements = gone.slice(i, i + CHUNK)
-      removeQuietly(() =>
-        nftTransaction(socket, [setElemDelRequest({ family: NFPROTO_INET, table: TABLE, set, elements })]),
-      )
-    }
-    count += gone.length
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const generation = nftGeneration(socket)
+    const listed = SETS.map((set) => ({ set, elements: listOf(socket, set) }))
+    const isGone = judge()
+    const [part] = listed.flatMap(({ set, elements }) => {
+      const gone = elements.filter((element) => isGone(element.comment ?? '')).slice(0, CHUNK)
+      return gone.length > 0 ? [{ family: NFPROTO_INET, table: TABLE, set, elements: gone }] : []
+    })
+    if (part === undefined) break
+    if (removedAt(socket, setElemDelRequest(part), generation)) count += part.elements.length
   }
   return count
+}
+
+function removedAt(socket: NetlinkSocket, request: Request, generation: number): boolean {
+  try {
+    nftTransaction(socket, [request], generation)
+    return true
+  } catch (err) {
+    if (isAbsent(err) || hasErrno(err, ERESTART)) return false
+    throw err
+  }
 }
 
 function listOf(socket: NetlinkSocket, set: SetName): SetElement[] {
@@ -227,7 +248,9 @@ export function missingPorts(mappings: readonly PortMapping[]): PortMapping[] {
   return mappings.filter((_, i) => standing[i] === undefined)
 }
 
-const isAbsent = (err: unknown): boolean => err instanceof Error && 'errno' in err && err.errno === ENOENT
+const hasErrno = (err: unknown, errno: number): boolean =>
+  err instanceof Error && 'errno' in err && err.errno === errno
+const isAbsent = (err: unknown): boolean => hasErrno(err, ENOENT)
 
 /** Somebody flushed the ruleset between our look and our deletion: gone is gone. */
 function removeQuietly(remove: () => void): void {

@@ -57,8 +57,10 @@ export function repairRules(
 
 /** Elements whose owner, a host interface, is gone. */
 export function removeStale(host: NetlinkSocket): number {
-  const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
-  return unpublishWhere((owner) => !names.has(owner))
+  return unpublishWhere(() => {
+    const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
+    return (owner) => !names.has(owner)
+  })
 }
 
 function publish(host: NetlinkSocket, { ip, hostIfname, ports = [] }: Publisher): number {

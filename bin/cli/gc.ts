@@ -72,11 +72,13 @@ function collectNetwork(
 /** Elements of published ports whose owner, a host interface, is gone. */
 function collectPorts(host: NetlinkSocket, isDryRun: boolean): number {
   if (!isDryRun) return removeStale(host)
-  const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
   let gone = 0
-  unpublishWhere((owner) => {
-    if (!names.has(owner)) gone++
-    return false
+  unpublishWhere(() => {
+    const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
+    return (owner) => {
+      if (!names.has(owner)) gone++
+      return false
+    }
   })
   return gone
 }

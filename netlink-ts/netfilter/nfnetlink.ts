@@ -1,5 +1,6 @@
 /** What all of nfnetlink shares: nfgenmsg, families, and the batch around an nftables transaction. include/uapi/linux/netfilter/nfnetlink.h. */
-import { encode, type Infer, struct, u8, u16be } from '../codec.ts'
+import { attrs } from '../attrs.ts'
+import { decode, encode, headed, type Infer, struct, u8, u16be, u32be } from '../codec.ts'
 import type { Reply, Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
 
@@ -11,6 +12,7 @@ export const NFPROTO_IPV6 = 10
 const NFNL_SUBSYS_NFTABLES = 10
 const NFNL_MSG_BATCH_BEGIN = 16
 const NFNL_MSG_BATCH_END = 17
+const NFT_MSG_GETGEN = 16
 
 export const nfgenmsg = struct('nfgenmsg', { family: u8, version: u8, resId: u16be })
 export type NfHeader = Infer<typeof nfgenmsg>
@@ -28,20 +30,44 @@ const FAMILIES = new Map([
 /** As nft prints it. */
 export const familyName = (family: number): string => FAMILIES.get(family) ?? `family ${family}`
 
-const batch = (op: string, type: number): Request => ({
+/** NFNL_BATCH_*. */
+const batchmsg = headed(nfgenmsg, attrs('NFNL_BATCH', { genId: [1, u32be] }))
+/** NFTA_GEN_*; the name and pid of who made it are kept unread. */
+const genmsg = headed(nfgenmsg, attrs('NFTA_GEN', { id: [1, u32be] }))
+
+const batch = (op: string, type: number, genId?: number): Request => ({
   op,
   type,
   flags: 0,
-  payload: encode(nfgenmsg, { family: 0, version: 0, resId: NFNL_SUBSYS_NFTABLES }),
+  payload: encode(batchmsg, {
+    header: { family: 0, version: 0, resId: NFNL_SUBSYS_NFTABLES },
+    attrs: { genId },
+  }),
 })
+
+/** Which generation of the ruleset stands: every transaction of anybody makes another. */
+export function nftGeneration(socket: NetlinkSocket): number {
+  const [reply] = socket.execute({
+    op: 'NFT_MSG_GETGEN',
+    type: nftType(NFT_MSG_GETGEN),
+    flags: 0,
+    payload: encode(genmsg, { header: nfHeader(0), attrs: {} }),
+  })
+  return (reply === undefined ? undefined : decode(genmsg, reply.payload).attrs.id) ?? 0
+}
 
 /**
  * Does all requests or none of them. nftables takes changes only this way.
- * @throws {NetlinkError} the first refusal, with the op of its request
+ * @param generation that the requests were made for; when another stands by now nothing is done
+ * @throws {NetlinkError} the first refusal, with the op of its request; ERESTART for another generation
  */
-export const nftTransaction = (socket: NetlinkSocket, requests: readonly Request[]): Reply[] =>
+export const nftTransaction = (
+  socket: NetlinkSocket,
+  requests: readonly Request[],
+  generation?: number,
+): Reply[] =>
   socket.executeBatch(
-    batch('NFNL_MSG_BATCH_BEGIN', NFNL_MSG_BATCH_BEGIN),
+    batch('NFNL_MSG_BATCH_BEGIN', NFNL_MSG_BATCH_BEGIN, generation),
     requests,
     batch('NFNL_MSG_BATCH_END', NFNL_MSG_BATCH_END),
   )

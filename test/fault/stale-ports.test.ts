@@ -1,0 +1,57 @@
+/** Removing ports without a living owner while others publish theirs (facts: CNI D5): stopped at each of its requests. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Call, CniHost } from '../helpers/cni.ts'
+import { cliExecutable, ROOT } from '../helpers/executable.ts'
+import { faultHost, needsStrace, standing } from '../helpers/fault.ts'
+import { waitFor } from '../helpers/wait.ts'
+
+const call = (containerId: string, hostPort: number): Call => ({
+  containerId,
+  conf: { runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp' }] } },
+})
+
+/** @returns what `removeStale` returned */
+async function stoppedAt(host: CniHost, nth: number, meanwhile: () => Promise<unknown>): Promise<number> {
+  const program = join(host.m.dir, 'stale.mts')
+  const [trace, output] = [join(host.m.dir, `stale.${nth}`), join(host.m.dir, `stale.${nth}.out`)]
+  const source = (path: string) => JSON.stringify(join(ROOT, path))
+  writeFileSync(
+    program,
+    `import { NETLINK_ROUTE, NetlinkSocket } from ${source('netlink-ts/socket.ts')}
+    import { removeStale } from ${source('kernel/repair.ts')}
+    console.log(removeStale(NetlinkSocket.open(NETLINK_ROUTE)))`,
+  )
+  const script = `exec strace -o ${trace} -e trace=sendto -e inject=sendto:signal=STOP:when=${nth} \
+    ${process.execPath} --disable-warning=ExperimentalWarning ${program} >${output}`
+  const run = await host.m.start(['sh', '-c', script], { name: 'stale' })
+  const isOver = async () => !(await run.alive())
+  await waitFor('it stops or ends', 15_000, async () => {
+    const { stdout } = await host.m.run(['cat', trace])
+    return stdout.includes('stopped by SIGSTOP') || (await isOver())
+  })
+  await meanwhile()
+  await host.m.run(['pkill', '-CONT', '-P', String(run.pid)])
+  await waitFor('it ends', 15_000, isOver)
+  return Number(await host.m.exec('cat', output))
+}
+
+t.test('the port of an ADD under way is not stale', { skip: needsStrace }, async (t) => {
+  const host = await faultHost(t, cliExecutable())
+  for (const id of ['first', 'dead', 'new']) await host.container(id)
+  await host.ok('ADD', call('first', 9000))
+  for (const nth of [1, 2, 3, 4, 5]) {
+    // A stale element of a container that died stands where the new one publishes.
+    await host.ok('ADD', call('dead', 9001))
+    await host.m.exec('ip', '-n', 'dead', 'link', 'del', 'eth0')
+    await stoppedAt(host, nth, () => host.ok('ADD', call('new', 9001)))
+    t.same((await standing(host)).publishers, ['first', 'new'], `at request ${nth}`)
+    await host.ok('DEL', call('new', 9001))
+    await host.ok('DEL', call('dead', 9001))
+    t.same((await standing(host)).publishers, ['first'])
+  }
+  await host.ok('ADD', call('dead', 9001))
+  await host.m.exec('ip', '-n', 'dead', 'link', 'del', 'eth0')
+  t.equal(await stoppedAt(host, 99, async () => {}), 1, 'undisturbed it goes')
+})
