@@ -1,10 +1,11 @@
-/** Puts back what others flushed: the table, its networks and the published ports, as the leases on disk say. */
+/** Puts back what others took away or flushed: bridges, the table, its networks and the published ports, as the leases on disk say. */
 
 import { linkByName, linkList } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { parseIpv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
-import { missingPorts, publishPorts, unpublishWhere } from './ports.ts'
+import { repairBridge } from './bridge.ts'
+import { missingPorts, publishPorts, unpublishPorts, unpublishWhere } from './ports.ts'
 import { ensureRules, type NetworkRules } from './rules.ts'
 
 /** The part of a lease that rules follow from. */
@@ -15,6 +16,8 @@ export interface Publisher {
 }
 
 export interface Repaired {
+  /** Bridges, their addresses, ports and sysctls that others had taken away. */
+  readonly links: number
   /** Networks whose rules had to be put back. */
   readonly networks: number
   /** Ports that were missing. */
@@ -42,18 +45,22 @@ export function repairRules(
       return fallback
     }
   }
-  const states = networks.map((n) => attempt(`rules of ${n.bridge}`, 'ready', () => ensureRules(n, text)))
   using host = NetlinkSocket.open(NETLINK_ROUTE)
+  const links = networks.map((n) => attempt(`bridge ${n.bridge}`, 0, () => repairBridge(host, n)))
+  const states = networks.map((n) => attempt(`rules of ${n.bridge}`, 'ready', () => ensureRules(n, text)))
   // Before publishing: a stale owner's element may stand where a live one's belongs.
   const removed = attempt('stale ports', 0, () => removeStale(host))
   const published = publishers.map((p) => attempt(`ports of ${p.ip}`, 0, () => publish(host, p)))
   return {
+    links: sum(links),
     networks: states.filter((state) => state !== 'ready').length,
-    published: published.reduce((sum, n) => sum + n, 0),
+    published: sum(published),
     removed,
     errors,
   }
 }
+
+const sum = (counts: readonly number[]): number => counts.reduce((total, n) => total + n, 0)
 
 /** Elements whose owner, a host interface, is gone. */
 export function removeStale(host: NetlinkSocket): number {
@@ -68,6 +75,10 @@ function publish(host: NetlinkSocket, { ip, hostIfname, ports = [] }: Publisher)
   // A DEL may have been here since the leases were read: no port for an owner that is gone.
   if (linkByName(host, hostIfname) === undefined) return 0
   const missing = ports.length === 0 || address === undefined ? [] : missingPorts(ports)
-  if (missing.length > 0 && address !== undefined) publishPorts(host, missing, address, hostIfname)
+  if (missing.length > 0 && address !== undefined) {
+    publishPorts(host, missing, address, hostIfname)
+    // A DEL looks for such elements once its link is gone; if it was faster than we are, it is for us to see that.
+    if (linkByName(host, hostIfname) === undefined) unpublishPorts(missing, hostIfname)
+  }
   return missing.length
 }

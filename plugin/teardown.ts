@@ -77,6 +77,9 @@ function removeObjects(
   const ifname = hostIfname(attachment)
   step('removing published ports', () => removePorts(host, netfilter, attachment, ifname, lease))
   step('deleting the link', () => removeLink(host, attachment, ifname))
+  const ports = lease?.ports ?? []
+  // The gateway may have put them back between the two; from here on it sees that the link is gone (kernel/repair.ts).
+  if (ports.length > 0) step('looking for ports put back', () => unpublishPorts(ports, ifname, netfilter))
 }
 
 /** Without a lease the ports are not known: then every element that names this owner goes, if the owner is there at all. */
