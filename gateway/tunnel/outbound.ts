@@ -36,8 +36,11 @@ export interface OutboundOptions {
   readonly failed: (error: Error) => void
 }
 
-/** How long one turn may go on reading before others on the event loop get theirs: about 0.3 ms of encryption. */
-const TURN_BYTES = 512 * 1024
+/**
+ * How much one turn may read before others on the event loop get theirs. Writes are only finished between turns, so a turn
+ * must not read more than a sender has room for: 512 KiB dropped packets of a connection that was not full.
+ */
+const TURN_BYTES = 128 * 1024
 const TURN_PACKETS = 128
 /** Frames for one peer go together up to here: four records of TLS. */
 const RUN_BYTES = 64 * 1024
