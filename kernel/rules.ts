@@ -18,6 +18,7 @@ import {
 import { tableGet } from 'netlink-ts/netfilter/table.ts'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { contains, formatPrefix, ipv4Bytes, type Prefix4, parsePrefix4 } from '../core/addr.ts'
+import type { Millis } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { withFlock } from './flock.ts'
 import { Netfilter } from './netfilter.ts'
@@ -40,6 +41,8 @@ export interface NetworkRules {
   readonly masquerade: boolean
   /** Of the lock that one loader holds; below dataDir. */
   readonly lockPath: string
+  /** Absent: a plugin's patience, some seconds. The gateway serves people on this thread, and tries again. */
+  readonly patience?: { readonly lockMs: Millis; readonly loadMs: Millis }
 }
 
 /** `ready`: nothing to do. `partial`: the table stands, this network is not in it. `absent`: no table, or an old one. */
@@ -77,20 +80,21 @@ export function ensureRules(rules: NetworkRules, text: () => string, shared?: Ne
   const { socket } = shared ?? single
   const state = stateOf(socket, rules)
   if (state === 'ready') return state
-  withFlock(rules.lockPath, {}, () => {
-    if (stateOf(socket, rules) === 'absent') load(socket, text())
+  const { lockMs: timeoutMs, loadMs } = rules.patience ?? {}
+  withFlock(rules.lockPath, timeoutMs === undefined ? {} : { timeoutMs }, () => {
+    if (stateOf(socket, rules) === 'absent') load(socket, text(), loadMs)
     addNetwork(socket, rules)
   })
   return state
 }
 
 /** A table of another version is replaced in the transaction that makes the new one; its elements are put back. */
-function load(socket: NetlinkSocket, text: string): void {
+function load(socket: NetlinkSocket, text: string, timeoutMs: Millis | undefined): void {
   const present = tableGet(socket, NFPROTO_INET, TABLE) !== undefined
   const kept = present ? KEPT.map((set) => ({ set, elements: elementsOf(socket, set) })) : []
   // `create` refuses a table that appeared meanwhile; rules must never be in it twice.
   try {
-    nftLoad(`${present ? `delete table inet ${TABLE}\n` : ''}create table inet ${TABLE}\n${text}`)
+    nftLoad(`${present ? `delete table inet ${TABLE}\n` : ''}create table inet ${TABLE}\n${text}`, timeoutMs)
   } catch (err) {
     // A plugin that was killed leaves its nft running without the lock: what it made is as good as ours.
     if (setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined) throw err

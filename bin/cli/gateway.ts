@@ -14,13 +14,16 @@ import type { NetworkRules } from '../../kernel/rules.ts'
 import { version } from '../version.ts'
 import { command } from './command.ts'
 
+/** Requests wait meanwhile: what cannot be had at once is had in the next run. A load takes 20 ms. */
+const PATIENCE = { lockMs: 10, loadMs: 1_000 } as const
+
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
 function rulesOf(dataDir: string): NetworkRules[] {
   return listRecords(dataDir).flatMap(({ bridge, masquerade, ...record }) => {
     const supernet = parsePrefix4(record.supernet)
     const slice = parsePrefix4(record.slice)
     if (bridge === undefined || supernet === undefined || slice === undefined) return []
-    return [{ bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock` }]
+    return [{ bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, patience: PATIENCE }]
   })
 }
 
@@ -29,10 +32,17 @@ function repairOf({ dataDir, peers }: DaemonConf, log: Log): Repair {
   return async (leases) => {
     const networks = rulesOf(dataDir)
     if (networks.length === 0) return
-    const { errors, networks: repaired, published, removed } = repairRules(networks, leases, nftTemplate)
+    const {
+      errors,
+      links,
+      networks: repaired,
+      published,
+      removed,
+    } = repairRules(networks, leases, nftTemplate)
     for (const err of errors) log.error({ err }, 'rules could not be repaired')
     if (new ClusterFiles(dataDir).isComplete) refuse(peers.listen.port, log)
     if (repaired + published + removed > 0) log.warn({}, 'rules were missing or stale and were repaired')
+    if (links > 0) log.warn({}, 'bridges, their ports or sysctls were changed by others and were repaired')
   }
 }
 

@@ -8,6 +8,7 @@ import { faultHost, standing } from '../helpers/fault.ts'
 import { ask, attached, httpd } from '../helpers/fault-servers.ts'
 import { needsRoot } from '../helpers/netns.ts'
 import { publishedPorts } from '../helpers/remains.ts'
+import { waitFor } from '../helpers/wait.ts'
 
 const PORT = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
 
@@ -24,7 +25,7 @@ const OLDER = `nft list table inet flatnet | sed 's/version_[0-9]*/version_0/' >
   nft delete table inet flatnet; nft -f /run/old.nft`
 
 /** Runs kernel/repair.ts from the sources, with the leases on disk, inside the host. */
-async function repair(host: CniHost): Promise<unknown> {
+async function repair(host: CniHost, over: object = {}): Promise<Record<string, unknown>> {
   const program = join(host.m.dir, 'repair.mts')
   const networks = [
     {
@@ -33,6 +34,7 @@ async function repair(host: CniHost): Promise<unknown> {
       slice: { base: 0x0a640100, prefixLen: 24 },
       masquerade: true,
       lockPath: join(host.dataDir, 'rules.lock'),
+      ...over,
     },
   ]
   writeFileSync(
@@ -56,6 +58,15 @@ async function works(t: Test, host: CniHost, from: string, name: string): Promis
   t.equal(text.match(/dnat ip to/g)?.length, 2, `${name}: no rule twice`)
 }
 
+const BRIDGE_VANDALS: Readonly<Record<string, string>> = {
+  'the address is flushed': 'ip addr flush dev flatnet0',
+  'the bridge is down': 'ip link set flatnet0 down',
+  'a port is taken out': 'ip link set $PORT nomaster',
+  'the sysctls are reset':
+    'sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.flatnet0.rp_filter=1 net.ipv4.conf.flatnet0.route_localnet=0',
+  'the bridge is deleted': 'ip link del flatnet0',
+}
+
 for (const executable of executables()) {
   t.test(`${executable.name}: repair puts back table, network and ports`, { skip: needsRoot }, async (t) => {
     const host = await faultHost(t, executable)
@@ -77,6 +88,55 @@ for (const executable of executables()) {
     }
     await host.m.exec('ip', 'link', 'del', host.leases()[0]?.hostIfname ?? '')
     t.match(await repair(host), { removed: 1 }, 'an element without a living owner goes')
+  })
+
+  t.test(
+    `${executable.name}: repair puts the bridge back under its containers`,
+    { skip: needsRoot },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      await host.m.neighbour()
+      await httpd(host.m, 'lan', 'lan')
+      await attached(host, 'a', [PORT])
+      await httpd(host.m, 'a', 'a')
+      t.match(await repair(host), { links: 0, errors: [] }, 'nothing to do is nothing done')
+      const mac = await host.m.exec('cat', '/sys/class/net/flatnet0/address')
+      for (const [name, script] of Object.entries(BRIDGE_VANDALS)) {
+        await host.m.sh(`PORT=${host.leases()[0]?.hostIfname}; ${script}`)
+        const done = await repair(host)
+        t.same(done['errors'], [], name)
+        t.ok(Number(done['links']) > 0, name)
+        await works(t, host, 'a', name)
+      }
+      t.equal(
+        await host.m.exec('cat', '/sys/class/net/flatnet0/address'),
+        mac,
+        'with the MAC that containers know',
+      )
+      await host.m.sh('ip addr flush dev flatnet0; ip addr add 10.9.9.1/24 dev flatnet0')
+      t.match(
+        await repair(host),
+        { errors: [/has the address 10\.9\.9\.1/] },
+        "another's address is not ours to take",
+      )
+    },
+  )
+
+  t.test(`${executable.name}: the gateway waits for no lock`, { skip: needsRoot }, async (t) => {
+    const host = await faultHost(t, executable)
+    await attached(host, 'a', [PORT])
+    const lock = join(host.dataDir, 'rules.lock')
+    const held = await host.m.start(['flock', '--no-fork', lock, 'sleep', '600'], { name: 'holder' })
+    await waitFor(
+      'the lock is held',
+      5_000,
+      async () => (await host.m.run(['flock', '-n', lock, 'true'])).rc === 1,
+    )
+    await host.m.exec('nft', 'delete', 'table', 'inet', 'flatnet')
+    const patience = { lockMs: 10, loadMs: 1_000 }
+    t.match(await repair(host, { patience }), { errors: [/rules\.lock is held by .* waited [123]0 ms/] })
+    await held.kill()
+    t.match(await repair(host, { patience }), { published: 1, errors: [] }, 'the next run does it')
   })
 
   t.test(
