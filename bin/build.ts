@@ -3,12 +3,13 @@
  * and dist/flatnet-cni, the plugin role alone on Bun.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
+import { processIsAlive } from '../kernel/durable.ts'
 import { bunExecutable, compileWithBun } from './build-bun.ts'
 import { CACHE_SUFFIX, CLI_ASSET, PLUGIN_ASSET } from './packed.ts'
 
@@ -190,9 +191,19 @@ async function buildCni(out: string): Promise<void> {
   await replaced('compiled', out, (fresh) => compileWithBun(bun, join(WORK, 'flatnet-cni.cjs'), fresh))
 }
 
+/** What builds left that were killed: 150 MB each. */
+function sweep(out: string): void {
+  for (const name of readdirSync(dirname(out))) {
+    const [, of, pid] = /^(.+)\.(\d+)\.new$/.exec(name) ?? []
+    if (of === basename(out) && !processIsAlive(Number(pid)))
+      rmSync(join(dirname(out), name), { force: true })
+  }
+}
+
 /** A running gateway or plugin holds the old file: only a rename may put the new one in its place. */
 async function replaced(how: string, out: string, make: (fresh: string) => Promise<void>): Promise<void> {
   const fresh = `${out}.${process.pid}.new`
+  sweep(out)
   try {
     await step(
       `${how} ${out}`,
