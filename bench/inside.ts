@@ -38,7 +38,7 @@ function run({ claim, executables, dir, isQuick, podman }: Order) {
     case 'leases':
       return benchLeases(executables, dir, isQuick ? 5 : 21)
     case 'parallel':
-      return benchParallel(executables, dir, isQuick ? 1 : 5, isQuick ? 20 : 100)
+      return benchParallel(executables, dir, isQuick ? 1 : 3, isQuick ? 20 : 100)
     case 'podman':
       return benchPodman(podman!, isQuick ? 3 : 15)
   }

@@ -1,5 +1,6 @@
 /** Links against the kernel: what we make, `ip` shows; what `ip` makes, we read. */
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
+import { linkIndex, linkMtu } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgeAddRequest,
   bridgePortSetRequest,
@@ -224,3 +225,17 @@ t.test(
     t.same([gone[0], gone[2]], [[], []], 'one refusal does not stop the others')
   },
 )
+
+t.test('single facts by ifreq are those of the socket’s own namespace', { skip: needsRoot }, async (t) => {
+  const host = await live(t)
+  const other = await live(t)
+  host.route.execute(bridgeAddRequest({ name: 'fifteen-bytes-x', mtu: 1380 }))
+  const [shown] = host.json('ip', '-j', 'link', 'show', 'fifteen-bytes-x')
+  t.equal(linkIndex(host.route, 'fifteen-bytes-x'), shown.ifindex)
+  t.equal(linkIndex(other.route, 'fifteen-bytes-x'), undefined)
+  t.match(linkMtu(host.route, shown.ifindex), { mtu: 1380, flags: Number })
+  t.equal((linkMtu(host.route, 1)?.flags ?? 0) & 0x8, 0x8, 'lo is a loopback')
+  t.equal(linkMtu(host.route, 9_999), undefined)
+  t.throws(() => linkIndex(host.route, 'sixteen-bytes-xx'), RangeError, 'it would be cut to another name')
+  t.throws(() => linkIndex(host.route, 'a\0b'), RangeError)
+})
