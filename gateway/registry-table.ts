@@ -1,6 +1,6 @@
 /** One host's table: assignments by address, its version, and how fresh it is. */
 
-import { type Ipv4, parseCidr4 } from '../core/addr.ts'
+import type { Ipv4 } from '../core/addr.ts'
 import type { Assignment } from '../core/api.ts'
 import type { Millis } from '../core/clock.ts'
 
@@ -19,8 +19,27 @@ export type Freshness = 'live' | 'unreachable' | 'gone'
 export const isNewer = (a: Version, b: Version | undefined): boolean =>
   b === undefined || a.epoch > b.epoch || (a.epoch === b.epoch && a.seq > b.seq)
 
+const SLASH = 47
+const DOT = 46
+const ZERO = 48
+
+/** Of a text that has been checked: without the checks of parseCidr4, which are half the time of taking over a table. */
+function ipOf(cidr: string): Ipv4 {
+  let ip = 0
+  let octet = 0
+  for (let i = 0; i < cidr.length; i++) {
+    const code = cidr.charCodeAt(i)
+    if (code === SLASH) break
+    if (code === DOT) {
+      ip = ip * 256 + octet
+      octet = 0
+    } else octet = octet * 10 + code - ZERO
+  }
+  return ip * 256 + octet
+}
+
 /** As numbers; the text of an assignment has been checked before it comes here. */
-export const ipsOf = (a: Assignment): Ipv4[] => a.ips.map((cidr) => parseCidr4(cidr)?.ip ?? 0)
+export const ipsOf = (a: Assignment): Ipv4[] => a.ips.map(ipOf)
 
 export class HostTable {
   readonly hostId: number

@@ -4,6 +4,7 @@ import { type Ipv4, parseIpv4 } from '../core/addr.ts'
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
+import { ChangeLog, type Changes } from './changes.ts'
 import type { Events } from './events.ts'
 import { NameIndex } from './names.ts'
 import { type Freshness, HostTable, ipsOf, type Version } from './registry-table.ts'
@@ -20,17 +21,8 @@ export interface HostSummary {
   readonly assignments: number
 }
 
-/** What became of the own table after some seq: the state now of every address that changed. */
-export interface Changes {
-  readonly put: readonly Assignment[]
-  /** Nobody's any more. */
-  readonly del: readonly Ipv4[]
-}
-
 /** A /24 holds 254; this is a bound for wide slices, so that no caller can fill the memory. */
 export const MAX_ASSIGNMENTS = 65_536
-/** A peer that missed more gets the whole table. */
-const REMEMBERED_CHANGES = 4096
 
 /** Without the prefix length. */
 export const addressesOf = (a: Assignment): string[] => a.ips.map((cidr) => cidr.split('/')[0]!)
@@ -56,8 +48,7 @@ export class Registry {
   readonly #own: HostTable
   readonly #ownByKey = new Map<string, Assignment>()
   readonly #names = new NameIndex()
-  /** Of the own table: which addresses each of the last changes touched. */
-  readonly #changes: { readonly seq: number; readonly ips: readonly Ipv4[] }[] = []
+  readonly #changes = new ChangeLog()
 
   constructor(hostId: number, epoch: number, events: Events, slices: Slices, clock: Clock = systemClock) {
     this.hostId = hostId
@@ -184,17 +175,7 @@ export class Registry {
 
   /** Of the own table after `seq` of this epoch; undefined when that is too long ago. */
   changesSince(seq: number): Changes | undefined {
-    const missing = this.#own.version.seq - seq
-    if (missing < 0 || missing > this.#changes.length) return undefined
-    const touched = new Set(this.#changes.slice(this.#changes.length - missing).flatMap((c) => c.ips))
-    const put = new Set<Assignment>()
-    const del: Ipv4[] = []
-    for (const ip of touched) {
-      const holder = this.#own.byIp.get(ip)
-      if (holder === undefined) del.push(ip)
-      else put.add(holder)
-    }
-    return { put: [...put], del }
+    return this.#changes.last(this.#own.version.seq - seq, (ip) => this.#own.byIp.get(ip))
   }
 
   /** After it was put on disk; the table stays as it is, under a version above all others. */
@@ -298,7 +279,6 @@ export class Registry {
   #bump(ips: readonly Ipv4[]): void {
     const { epoch, seq } = this.#own.version
     this.#own.version = { epoch, seq: seq + 1 }
-    this.#changes.push({ seq: seq + 1, ips })
-    if (this.#changes.length > REMEMBERED_CHANGES) this.#changes.shift()
+    this.#changes.note(ips)
   }
 }

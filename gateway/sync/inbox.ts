@@ -2,6 +2,7 @@
 
 import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
+import type { Millis } from '../../core/clock.ts'
 import { ipsOf, isNewer, type Version } from '../registry-table.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
@@ -40,6 +41,8 @@ export interface InboxParts extends SyncParts {
   republish(): void
 }
 
+/** After a start, or when a partition heals, most links come up within it: a table comes from its owner, without checks. */
+const GREETED_MS: Millis = 2_000
 const NOTHING: Version = { epoch: 0, seq: 0 }
 
 export class Inbox {
@@ -76,19 +79,11 @@ export class Inbox {
   }
 
   sendHello(to: number): void {
-    const { publisher, replicas, send } = this.#parts
-    send(to, publisher.hello(replicas.know(publisher.version)))
+    this.#parts.send(to, this.#parts.publisher.hello(this.#pair(to)))
   }
 
   sendPairDigest(to: number): void {
-    const { registry, publisher, send } = this.#parts
-    const own = publisher.version
-    const theirs = registry.version(to) ?? NOTHING
-    const know: KnownVersion[] = [
-      [publisher.hostId, own.epoch, own.seq],
-      [to, theirs.epoch, theirs.seq],
-    ]
-    send(to, { type: 'registry.digest', scope: 'pair', know })
+    this.#parts.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to) })
   }
 
   sendFullDigest(to: number): void {
@@ -106,19 +101,29 @@ export class Inbox {
     if (registry.version(one.hostId) !== undefined) this.#ask(one.hostId, one.hostId, NOTHING)
   }
 
+  /** What this host has of itself and of one peer; nothing of it when its table was let go of. */
+  #pair(to: number): KnownVersion[] {
+    const { publisher, registry, replicas } = this.#parts
+    const own = publisher.version
+    const { epoch, seq } = (replicas.get(to)?.signed && registry.version(to)) ?? NOTHING
+    const mine: KnownVersion = [publisher.hostId, own.epoch, own.seq]
+    return [mine, [to, epoch, seq]]
+  }
+
   #hello(from: number, m: Hello): DropReason | undefined {
-    const { links, publisher } = this.#parts
+    const { links, publisher, scheduler } = this.#parts
     if (m.v !== PROTOCOL) return 'malformed'
     const reason = this.#admit(from, m, true)
     if (reason !== undefined && reason !== 'stale-epoch') return reason
     // A second one on the same link: the other side started over, and waits for ours.
     if (links.isGreeted(from)) this.sendHello(from)
     links.greet(from)
-    const mine = m.know.find(([hostId]) => hostId === publisher.hostId)
-    this.#push(from, mine === undefined ? undefined : { epoch: mine[1], seq: mine[2] })
-    // Its own table it sends by itself, as it learns from our hello what we have of it.
-    const others = m.know.filter(([hostId]) => hostId !== from)
-    for (const [hostId, epoch, seq] of others) this.#hearOf(from, hostId, { epoch, seq })
+    const [, epoch = 0, seq = 0] = m.know.find(([hostId]) => hostId === publisher.hostId) ?? []
+    this.#push(from, { epoch, seq })
+    // What others know of third ones is compared when those have had the time to tell us themselves.
+    scheduler.after(GREETED_MS, () => {
+      if (links.isGreeted(from)) this.sendFullDigest(from)
+    })
     return reason
   }
 
@@ -278,7 +283,7 @@ export class Inbox {
       this.#parts.send(peer, { type: 'registry.want', hostId, epoch, seq })
   }
 
-  #push(to: number, have: Version | undefined): void {
+  #push(to: number, have: Version): void {
     for (const message of this.#parts.publisher.since(have)) this.#parts.send(to, message)
   }
 
