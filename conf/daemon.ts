@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { type Document, parseDocument } from 'yaml'
-import { contains, type Prefix4, parseIpv4, parsePrefix4, prefixBase, sizeOf } from '../core/addr.ts'
+import { contains, type Prefix4, parseIpv4, parsePrefix4, sizeOf } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
 import { nearest } from './nearest.ts'
@@ -237,11 +237,10 @@ function refuseUnknown(reader: Reader, value: unknown, known: readonly string[])
   }
 }
 
-/** True for an address in the slice that this host may give out: neither its network nor its broadcast address. */
+/**
+ * True for an address in the slice that a container may have: not its network nor its broadcast address, nor the bridge's,
+ * behind which the host's own services are.
+ */
 export function isInSlice(slice: Prefix4, ip: number): boolean {
-  return (
-    contains(slice, ip) &&
-    ip !== prefixBase(ip, slice.prefixLen) &&
-    ip !== slice.base + sizeOf(slice.prefixLen) - 1
-  )
+  return contains(slice, ip) && ip > slice.base + 1 && ip !== slice.base + sizeOf(slice.prefixLen) - 1
 }

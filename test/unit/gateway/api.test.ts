@@ -120,6 +120,12 @@ t.test('refusals', async (t) => {
       'ERR_FLATNET_API_NOT_OURS',
     ],
     [
+      "the bridge's address, which is the host itself",
+      gw.api('/v1/assignments', post(assignmentOf({ ips: ['127.1.0.1/16'] }))),
+      403,
+      'ERR_FLATNET_API_NOT_OURS',
+    ],
+    [
       'the broadcast address',
       gw.api('/v1/assignments', post(assignmentOf({ ips: ['127.1.255.255/16'] }))),
       403,
