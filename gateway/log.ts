@@ -10,6 +10,8 @@ export interface OpenLog {
   readonly log: Log
   /** What is still in memory is written before the process ends, if it ends by itself and not by process.exit(). */
   close(): void
+  /** For an end by process.exit(): what is in memory is written before this returns. */
+  flush(): void
 }
 
 /**
@@ -41,6 +43,9 @@ export function openLog({ level, file }: LogConf): OpenLog {
       // A reader of stdout that is gone, or a full disk: nobody is left to tell.
       to.on('error', () => {})
       to.end()
+    },
+    flush() {
+      to.flushSync()
     },
   }
 }

@@ -105,7 +105,19 @@ export const gatewayCommand = command({
     const conf = await readDaemonConf(config)
     const stop = new AbortController()
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
-    const { log, close } = openLog(conf.log)
+    const { log, close, flush } = openLog(conf.log)
+    // What nobody caught ends the gateway, whose state is then unknown; the service manager starts another.
+    const fatal = (err: unknown): void => {
+      log.error({ err }, 'gateway ends by an error that nobody caught')
+      process.stderr.write(`flatnet: ${err instanceof Error ? err.stack : String(err)}\n`)
+      try {
+        flush()
+      } finally {
+        process.exit(1)
+      }
+    }
+    process.on('uncaughtException', fatal)
+    process.on('unhandledRejection', fatal)
     try {
       await runAgain(conf, config, stop.signal, log)
       return 0
