@@ -4,7 +4,7 @@
  */
 
 import type { Request } from 'netlink-ts/message.ts'
-import { conntrackFlush } from 'netlink-ts/netfilter/conntrack.ts'
+import { conntrackFlush, conntrackFlushByDump } from 'netlink-ts/netfilter/conntrack.ts'
 import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
 import { concat, port as portBytes } from 'netlink-ts/netfilter/keys.ts'
 import { NFPROTO_INET, nftGeneration, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
@@ -266,12 +266,15 @@ function removeQuietly(remove: () => void): void {
  * of these host ports go (plugins #123). Best effort: without conntrack there is nothing to flush.
  */
 function flushUdp(socket: NetlinkSocket, mappings: readonly PortMapping[]): void {
-  for (const mapping of mappings) {
-    if (mapping.protocol !== 'udp') continue
-    try {
-      conntrackFlush(socket, { protocol: PROTOCOLS.udp, origDstPort: mapping.hostPort })
-    } catch {
-      return
-    }
+  const ports = new Set(mappings.flatMap((m) => (m.protocol === 'udp' ? [m.hostPort] : [])))
+  const protocol = PROTOCOLS.udp
+  try {
+    // The kernel walks its whole table for each message, whether that names a port or lists all.
+    if (ports.size > MAX_FLUSHES) conntrackFlushByDump(socket, { protocol }, ports)
+    else for (const origDstPort of ports) conntrackFlush(socket, { protocol, origDstPort })
+  } catch {
+    // See above.
   }
 }
+
+const MAX_FLUSHES = 32

@@ -101,8 +101,16 @@ export function conntrackFlushRequest(filter: ConntrackFilter): Request {
   }
 }
 
-/** The way of older kernels. Connections that end meanwhile are no error. */
-export function conntrackFlushByDump(socket: NetlinkSocket, filter: ConntrackFilter): void {
+/**
+ * The way of older kernels, and of many ports at once: the table is walked once, however many there are. Connections that
+ * end meanwhile are no error.
+ * @param origDstPorts one of them has to match; absent: any port
+ */
+export function conntrackFlushByDump(
+  socket: NetlinkSocket,
+  filter: ConntrackFilter,
+  origDstPorts?: ReadonlySet<number>,
+): void {
   const { family = NFPROTO_IPV4 } = filter
   const header = { family, version: 0, resId: 0 }
   const replies = socket.execute({
@@ -114,6 +122,7 @@ export function conntrackFlushByDump(socket: NetlinkSocket, filter: ConntrackFil
   const requests = replies
     .map((reply) => decode(conntrackmsg, reply.payload).attrs)
     .filter(({ orig, reply }) => matches(filter, orig, reply))
+    .filter(({ orig }) => origDstPorts === undefined || origDstPorts.has(orig?.proto?.dstPort ?? -1))
     .map(({ orig, id, zone }) => ({
       op: 'IPCTNL_MSG_CT_DELETE',
       type: ctType(IPCTNL_MSG_CT_DELETE),

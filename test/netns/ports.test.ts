@@ -79,6 +79,13 @@ for (const executable of executables()) {
       // A client that asked while nobody was there has an untranslated entry: ADD has to forget it too.
       await host.ok('ADD', call('a', mapping))
       t.equal(await asked(), `a ${lan.ip}`)
+      // Many ports are looked for in one walk of the table.
+      const range = Array.from({ length: 40 }, (_, i) => ({ ...mapping, hostPort: 5350 + i }))
+      await host.ok('DEL', call('a', mapping))
+      await host.ok('ADD', call('b', ...range))
+      t.equal(await asked(), `b ${lan.ip}`)
+      await host.ok('DEL', call('b', ...range))
+      t.equal(await asked(), 'nobody', 'a range too')
     },
   )
 
