@@ -32,7 +32,7 @@ type RefusalCode =
   | 'not-admitting'
   | 'protocol'
 
-export class Refusal extends Error {
+class Refusal extends Error {
   override readonly name = 'Refusal'
   readonly code: RefusalCode
   constructor(code: RefusalCode, reason: string) {

@@ -28,7 +28,7 @@ const DAY: Millis = 86_400_000
 /** Renewing a CA means joining every host anew, so it outlives the cluster. */
 const CA_DAYS = 3_650
 /** Hosts renew theirs at two thirds (gateway/cluster/renewal.ts). facts/paths.md 5. */
-export const HOST_DAYS = 90
+const HOST_DAYS = 90
 const ED25519 = { name: 'Ed25519' }
 
 export interface KeyedPem {

@@ -34,7 +34,7 @@ interface MemberView extends Omit<MemberRecord, 'hostId'> {
   readonly slice: string
 }
 
-export const sliceText = (
+const sliceText = (
   { supernet, hostPrefix }: Pick<MembersDocument, 'supernet' | 'hostPrefix'>,
   hostId: number,
 ): string => `${formatIpv4((parsePrefix4(supernet)?.base ?? 0) + hostId * sizeOf(hostPrefix))}/${hostPrefix}`

@@ -75,8 +75,8 @@ export interface TestNet {
 }
 
 export interface HostsOptions {
-  /** Keys of flatnet.yaml that `flatnet install` takes, e.g. `['--supernet', '10.77.0.0/16']`; for every host. */
-  readonly install?: readonly string[]
+  /** For `flatnet init`, e.g. `['--supernet', '10.77.0.0/16']`; the others get it by joining. */
+  readonly init?: readonly string[]
 }
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -362,16 +362,14 @@ export async function joinedHosts(
 ): Promise<TestNet> {
   const net = await hosts(t, count)
   const first = net.host(1)
-  for (const host of net.hosts) {
-    const args = [...(options.install ?? []), '--listen', '0.0.0.0:8080']
-    await host.ok('install', ...args)
-  }
-  await first.ok('init', '--cluster', 'testing', '--name', 'h1')
+  await first.ok('init', '--cluster', 'testing', '--name', 'h1', ...(options.init ?? []))
   await first.start()
+  const starting: Promise<void>[] = []
   for (const host of net.hosts.slice(1)) {
     await host.ok('join', await tokenOf(first), '--name', `h${host.index}`)
-    await host.start()
+    starting.push(host.start())
   }
+  await Promise.all(starting)
   await allLinked(net)
   return net
 }
