@@ -130,7 +130,8 @@ for (const executable of executables()) {
     })
     t.test('the bridge name belongs to something else: code 50', async (t) => {
       await host.m.sh('ip link add flatnet9 type veth')
-      const reply = await status({ bridge: 'flatnet9', name: 'elsewhere' })
+      const ipam = { ...TINY.ipam, hostId: 2 }
+      const reply = await status({ bridge: 'flatnet9', name: 'elsewhere', ipam })
       t.equal(reply.rc, 1)
       t.strictSame(errorProblems(reply.json, 50), [])
       t.match(`${reply.json.msg} ${reply.json.details}`, 'flatnet9')
