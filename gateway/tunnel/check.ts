@@ -3,7 +3,7 @@
  * What a peer sends is written to a device of our kernel, so nothing is taken on trust: neither who it says it comes from,
  * nor the virtio header, which tells the kernel where to write a checksum and how to cut a packet.
  */
-import { contains, type Ipv4, type Prefix4 } from '../../core/addr.ts'
+import type { Ipv4, Prefix4 } from '../../core/addr.ts'
 import { VIRTIO_HEADER } from './frame.ts'
 
 /** Why a packet is refused; `ok` is 0. Numbers, since one is made per packet; `dropReason` has the word for metrics. */
@@ -72,6 +72,10 @@ const u16le = (b: Uint8Array, at: number): number => b[at]! | (b[at + 1]! << 8)
 const ipv4At = (b: Uint8Array, at: number): Ipv4 =>
   ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0
 
+/** As `contains` of core/addr.ts, by a shift: a power of two per packet was 2 % of the time. Not for /0, which is nobody's. */
+export const isInside = (prefix: Prefix4, ip: Ipv4): boolean =>
+  (ip ^ prefix.base) >>> (32 - prefix.prefixLen) === 0
+
 /** The addresses of a packet whose verdict is ok or one of the two `foreign…`; `start` is that of the virtio header. */
 export const sourceOf = (b: Uint8Array, start: number): Ipv4 => ipv4At(b, start + VIRTIO_HEADER + 12)
 export const destinationOf = (b: Uint8Array, start: number): Ipv4 => ipv4At(b, start + VIRTIO_HEADER + 16)
@@ -92,8 +96,8 @@ export function checkIncoming(
   if (shape !== Verdict.ok) return shape
   const virtio = checkVirtio(bytes, start, end)
   if (virtio !== Verdict.ok) return virtio
-  if (!contains(from, ipv4At(bytes, ip + 12))) return Verdict.foreignSource
-  if (!contains(own, ipv4At(bytes, ip + 16))) return Verdict.foreignDestination
+  if (!isInside(from, ipv4At(bytes, ip + 12))) return Verdict.foreignSource
+  if (!isInside(own, ipv4At(bytes, ip + 16))) return Verdict.foreignDestination
   return Verdict.ok
 }
 
@@ -105,7 +109,7 @@ export function checkOutgoing(bytes: Uint8Array, start: number, end: number, own
   const ip = start + VIRTIO_HEADER
   const shape = checkIpv4(bytes, ip, end)
   if (shape !== Verdict.ok) return shape
-  return contains(own, ipv4At(bytes, ip + 12)) ? Verdict.ok : Verdict.foreignSource
+  return isInside(own, ipv4At(bytes, ip + 12)) ? Verdict.ok : Verdict.foreignSource
 }
 
 function checkIpv4(b: Uint8Array, ip: number, end: number): Verdict {

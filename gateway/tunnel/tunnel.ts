@@ -1,6 +1,6 @@
 /** The gateway path: packets of the TUN device to the peers whose addresses they bear, and the peers' packets to the device. */
-import { contains, type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
-import { checkIncoming, Verdict } from './check.ts'
+import { type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
+import { checkIncoming, isInside, Verdict } from './check.ts'
 import { type DropReason, Drops, dropReason } from './drops.ts'
 import { type FrameHead, FrameType } from './frame.ts'
 import { Outbound, type PacketSink } from './outbound.ts'
@@ -141,8 +141,8 @@ export class Tunnel {
 
   #peerOf(ip: Ipv4): TunnelPeer | undefined {
     const { supernet, hostPrefix } = this.#options
-    if (!contains(supernet, ip)) return undefined
-    return this.#peers.get(Math.floor((ip - supernet.base) / sizeOf(hostPrefix)))
+    if (!isInside(supernet, ip)) return undefined
+    return this.#peers.get((ip - supernet.base) >>> (32 - hostPrefix))
   }
 
   #agreeOnUso(): void {
