@@ -17,7 +17,7 @@ export interface RouteConf {
   readonly scope?: number
 }
 
-export interface IpamConf {
+interface IpamConf {
   readonly hostId: number
   readonly supernet: Prefix4
   readonly hostPrefix: number

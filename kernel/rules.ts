@@ -5,7 +5,7 @@
 
 import type { Request } from 'netlink-ts/message.ts'
 import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
-import { port as portBytes, prefixElements } from 'netlink-ts/netfilter/keys.ts'
+import { prefixElements } from 'netlink-ts/netfilter/keys.ts'
 import { NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
 import {
   type SetElement,
@@ -185,15 +185,4 @@ function addElements(socket: NetlinkSocket, set: string, elements: readonly SetE
   for (let i = 0; i < elements.length; i += CHUNK) {
     nftTransaction(socket, [setElemAddRequest(at(set, elements.slice(i, i + CHUNK)))])
   }
-}
-
-/**
- * Keeps containers from a TCP port of this host: the gateway's own. Idempotent.
- * @returns false when there is no table yet; the first container brings it
- */
-export function refusePort(port: number): boolean {
-  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
-  if (setGet(socket, NFPROTO_INET, TABLE, 'refused_ports') === undefined) return false
-  addElements(socket, 'refused_ports', [{ key: portBytes(port) }])
-  return true
 }

@@ -3,7 +3,7 @@
 import { isIfname, MAX_CONTAINER_ID_BYTES, NAME_RE } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 
-export type Verb = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
+type Verb = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
 
 export interface Env {
   readonly verb: Verb

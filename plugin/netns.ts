@@ -32,7 +32,7 @@ export function refuseOwn(path: string): void {
 }
 
 /** False also when there is nothing at `path`. */
-export function isOwn(path: string): boolean {
+function isOwn(path: string): boolean {
   try {
     return sameNetns(path, ownNetns())
   } catch {

@@ -4,7 +4,7 @@ import { isObject, type JsonObject, show } from '../conf/reader.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { atLeast, type CniVersion } from './versions.ts'
 
-export interface ResultInterface {
+interface ResultInterface {
   readonly name: string
   readonly mac?: string
   readonly mtu?: number
@@ -13,7 +13,7 @@ export interface ResultInterface {
   readonly pciID?: string
 }
 
-export interface ResultIp {
+interface ResultIp {
   /** CIDR, e.g. `10.100.1.10/24`. */
   readonly address: string
   readonly gateway?: string

@@ -1,6 +1,6 @@
 /** STATUS: could ADD succeed now? Code 50 when not, 51 when running containers suffer as well (CNI SPEC "STATUS"). */
 
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { linkByName } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
@@ -41,15 +41,10 @@ function writable(dataDir: string): void {
   let folder = dataDir
   while (!existsSync(folder)) folder = dirname(folder)
   try {
+    if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no folder`)
     accessSync(folder, constants.W_OK)
   } catch (cause) {
-    throw new FlatnetError(
-      'ERR_FLATNET_NOT_READY',
-      `${folder} cannot be written, and dataDir is ${dataDir}`,
-      {
-        cause,
-      },
-    )
+    throw new FlatnetError('ERR_FLATNET_NOT_READY', `dataDir ${dataDir} cannot be written`, { cause })
   }
 }
 

@@ -12,7 +12,7 @@ export interface ControlFrame {
 
 const HEADER = 5
 /** A full table of a /24 is 50 KiB; this is a bound for wide slices and against nonsense. */
-export const MAX_BODY = 32 * 1024 * 1024
+const MAX_BODY = 32 * 1024 * 1024
 
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError'

@@ -76,8 +76,7 @@ const ipv4At = (b: Uint8Array, at: number): Ipv4 =>
 export const isInside = (prefix: Prefix4, ip: Ipv4): boolean =>
   (ip ^ prefix.base) >>> (32 - prefix.prefixLen) === 0
 
-/** The addresses of a packet whose verdict is ok or one of the two `foreign…`; `start` is that of the virtio header. */
-export const sourceOf = (b: Uint8Array, start: number): Ipv4 => ipv4At(b, start + VIRTIO_HEADER + 12)
+/** Of a packet whose verdict is ok or one of the two `foreign…`; `start` is that of the virtio header. */
 export const destinationOf = (b: Uint8Array, start: number): Ipv4 => ipv4At(b, start + VIRTIO_HEADER + 16)
 
 /**

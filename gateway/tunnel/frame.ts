@@ -28,9 +28,6 @@ export const FrameType = {
 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
 
-/** What a frame may have travelled: the source's gateway counts 0, a relay makes it 1 (DESIGN 10: at most one hop). */
-export const MAX_HOPS = 1
-
 export interface FrameHead {
   /** One of FrameType, or one that a later version sends. */
   readonly type: number

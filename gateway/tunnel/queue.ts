@@ -2,7 +2,7 @@
 import type { Slab } from './slab.ts'
 
 /** DESIGN 10. At 1 Gbit/s this is 2 ms of traffic. */
-export const QUEUE_BYTES = 256 * 1024
+const QUEUE_BYTES = 256 * 1024
 
 /** Frames that go to one peer in one piece. */
 export interface Batch {

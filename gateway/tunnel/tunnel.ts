@@ -9,7 +9,7 @@ import type { DataPort } from './sender.ts'
 import { SlabPool } from './slab.ts'
 
 /** What the tunnel needs of `kernel/tun.ts`. */
-export interface PacketDevice {
+interface PacketDevice {
   read(buf: Uint8Array): number
   write(buf: Uint8Array): number
   start(sink: PacketSink): void

@@ -118,7 +118,7 @@ t.test('who waits on a lock file that is deleted takes the new one', async (t) =
   const third = await holder(t, path)
   first.kill('SIGKILL')
   await waitFor('the second looked again', 5000, () => !opens(second, `${path} (deleted)`))
-  t.equal(await Promise.race([held, 'waits']), 'waits', 'the file without a name is no lock')
+  t.equal(await Promise.race([held, Promise.resolve('waits')]), 'waits', 'the file without a name is no lock')
   third.kill('SIGKILL')
   await held
   t.equal(isFree(path), false, 'the second has the file that is there')
