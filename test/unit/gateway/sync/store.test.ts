@@ -26,17 +26,18 @@ const table = (hostId: number, part: Partial<StoredTable> = {}): StoredTable => 
 
 t.test('kept, replaced, removed', async (t) => {
   const dir = t.testdir()
+  const fail = (path: string): void => void t.fail(path)
   const store = diskTables(dir)
-  t.same(await loadTables(dir, t.fail), [], 'no folder yet')
+  t.same(await loadTables(dir, fail), [], 'no folder yet')
   await store.save(table(2))
   await store.save(table(2, { ageMs: 9 }))
   const kept = table(30, { signed: undefined, quarantine: { reason: 'two machines', since: 'now' } })
   await store.save(kept)
   const byHost = (a: StoredTable, b: StoredTable): number => a.hostId - b.hostId
-  t.same((await loadTables(dir, t.fail)).sort(byHost), [table(2, { ageMs: 9 }), kept])
+  t.same((await loadTables(dir, fail)).sort(byHost), [table(2, { ageMs: 9 }), kept])
   await store.remove(2)
   await store.remove(2)
-  t.same(await loadTables(dir, t.fail), [kept])
+  t.same(await loadTables(dir, fail), [kept])
   t.same(readdirSync(join(dir, 'gateway', 'peers')), ['30.json'])
 })
 
