@@ -1,3 +1,4 @@
+/** ipam/allocator.ts: which address comes next, as a table and as properties. */
 import fc from 'fast-check'
 import t from 'tap'
 import { chooseAddress, isResting, type RangeFacts, REST_MS } from '../../../ipam/allocator.ts'

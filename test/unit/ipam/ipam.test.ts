@@ -1,3 +1,4 @@
+/** ipam/ipam.ts and inventory.ts: a lease from acquire to release, over stores of one block and of many. */
 import t from 'tap'
 import { attachmentKey } from '../../../core/attachment.ts'
 import { collectStale, counts, listNetworks, releaseStale } from '../../../ipam/inventory.ts'

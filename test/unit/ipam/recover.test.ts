@@ -1,3 +1,4 @@
+/** ipam/recover.ts: what comes back after each kind of damage to blocks, keys and index. */
 import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

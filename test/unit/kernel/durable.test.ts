@@ -1,3 +1,4 @@
+/** kernel/durable.ts: files replaced as a whole, and what killed writers leave. */
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,3 +1,4 @@
+/** kernel/flock.ts: one holder at a time, bounded waits, and holders that die or stop. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, statSync } from 'node:fs'
