@@ -91,3 +91,42 @@ t.test('through a bridge', { skip: needsRoot }, async (t) => {
   t.match(noRoute, /reason: unreachable\n\n503$/, 'no route at all')
   t.equal(await gw.end('SIGTERM'), 0)
 })
+
+const GONE = `table ip gone {
+  chain in { type filter hook prerouting priority 0; drop; }
+  chain out { type filter hook output priority 0; drop; }
+}`
+
+t.test('a way that vanishes without a word', { skip: needsRoot }, async (t) => {
+  const { host, container } = await wire(t)
+  await serve(t, container)
+  const gw = await spawnGateway(t, await scratch(t), { netns: host.name, conf: CONF })
+  await register(gw, 'web', '10.100.1.10')
+  const ask = async (): Promise<string> => {
+    const curl = ['curl', '-s', '--max-time', '30', '-w', '\n%{http_code}', '-H', 'Host: web.flatnet']
+    const child = spawn('ip', ['netns', 'exec', host.name, ...curl, 'http://127.0.0.1:8080/'])
+    let text = ''
+    child.stdout.on('data', (c) => {
+      text += c
+    })
+    await once(child, 'close')
+    return text
+  }
+  const vanish = (): string => container.exec('nft', GONE)
+  const comeBack = (): string => container.exec('nft', 'delete', 'table', 'ip', 'gone')
+
+  t.match(await ask(), /\n200$/)
+  // The connection is idle now, and the gateway does not know.
+  vanish()
+  const startedAt = performance.now()
+  t.match(await ask(), /reason: timeout\n\n504$/, 'sent once more, and there is no way for that either')
+  const seconds = (performance.now() - startedAt) / 1000
+  t.ok(seconds > 8 && seconds < 20, `${seconds.toFixed(1)} s, where responseHeaderTimeoutMs is 60 s`)
+  comeBack()
+
+  t.match(await ask(), /\n200$/)
+  vanish()
+  setTimeout(comeBack, 3500)
+  t.match(await ask(), /\n200$/, 'a way that comes back in time costs nothing but time')
+  t.equal(await gw.end('SIGTERM'), 0)
+})
