@@ -122,7 +122,8 @@ async function pack(entry: string, output: string, assets: Record<string, string
     useSnapshot: false,
     // VERSION, medians of 60: 28.0 ms with it and 32.7 without, an empty executable 27.4.
     useCodeCache: values['code-cache'],
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    // New objects get 2 MB and not 16: after a load on the gateway 40 to 60 MB less are resident; requests/s are the same.
+    execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2'],
     // NODE_OPTIONS of whoever starts Podman is not for us: an unknown flag in it would end the plugin.
     execArgvExtension: 'none',
     assets,
