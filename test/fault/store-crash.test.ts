@@ -61,6 +61,8 @@ const scenes: readonly Scene[] = [
     prepare: (host) => {
       two(host)
       host.acquire('web')
+      // ADD activates once the link stands; an active lease without one is nobody's.
+      host.links.add('flatnet/web/eth0')
     },
     act: (host) => activate(host.store(), attachmentOf('web')),
   },
