@@ -60,9 +60,9 @@ const scenes: readonly Scene[] = [
     name: 'activate',
     prepare: (host) => {
       two(host)
-      host.acquire('web')
+      const { lease } = host.acquire('web')
       // ADD activates once the link stands; an active lease without one is nobody's.
-      host.links.add('flatnet/web/eth0')
+      host.links.set('flatnet/web/eth0', lease)
     },
     act: (host) => activate(host.store(), attachmentOf('web')),
   },
