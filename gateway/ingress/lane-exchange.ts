@@ -148,6 +148,22 @@ export class LaneExchange implements WireUser {
 
   bytes(bytes: Buffer): void {
     this.#hadBytes = true
+    try {
+      this.#take(bytes)
+    } catch (err) {
+      this.#giveUp(err)
+    }
+  }
+
+  lost(err: Error | undefined): void {
+    try {
+      this.#lose(err)
+    } catch (mistake) {
+      this.#giveUp(mistake)
+    }
+  }
+
+  #take(bytes: Buffer): void {
     let used: number
     try {
       used = this.#reader.read(bytes)
@@ -163,7 +179,7 @@ export class LaneExchange implements WireUser {
     if (isDone) this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#isRepeatable)
   }
 
-  lost(err: Error | undefined): void {
+  #lose(err: Error | undefined): void {
     if (err === undefined && this.#reader.finish()) {
       this.#writer.flush()
       this.#finish(false)
@@ -206,8 +222,23 @@ export class LaneExchange implements WireUser {
     this.#client.destroy()
   }
 
+  /** A mistake of ours costs one connection, and not the gateway. */
+  #giveUp(err: unknown): void {
+    this.abandon()
+    this.#client.parts.log.error({ err }, 'request could not be handled')
+    this.#client.destroy()
+  }
+
   #fail(reason: Reason, err?: unknown): void {
     if (this.#isOver) return
+    try {
+      this.#sendFailure(reason, err)
+    } catch (mistake) {
+      this.#giveUp(mistake)
+    }
+  }
+
+  #sendFailure(reason: Reason, err: unknown): void {
     this.#isOver = true
     this.#wire?.destroy()
     const { socket, isLast } = this.#client

@@ -131,6 +131,15 @@ export class Lane implements ExchangeClient {
   }
 
   #read(bytes: Buffer): void {
+    try {
+      this.#begin(bytes)
+    } catch (err) {
+      this.parts.log.error({ err }, 'request could not be handled')
+      this.destroy()
+    }
+  }
+
+  #begin(bytes: Buffer): void {
     const head = readRequest(bytes)
     // With more behind it, or less of it, than one request: pipelining and uploads.
     if (head === undefined || bytes.length !== head.end + (head.length ?? 0)) {

@@ -5,6 +5,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { AnswerReader } from '../../../../gateway/ingress/answer-reader.ts'
+import { Pool } from '../../../../gateway/ingress/pool.ts'
 import { startGateway } from '../../../helpers/gateway-fixture.ts'
 import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
 
@@ -215,4 +217,22 @@ t.test('failures on the short way look as on the other', async (t) => {
       .sort()
   t.match(short, /^HTTP\/1\.1 504 Gateway Timeout\r\n/)
   t.same(fields(short), fields(long))
+})
+
+t.test('a mistake of ours costs one connection, and not the gateway', async (t) => {
+  const gw = await startGateway(t)
+  const web = await httpContainer(t, (_req, res) => res.end('ok'))
+  await gw.register({ name: 'web', ...web.at })
+  for (const [owner, method] of [
+    [Pool.prototype, 'idleWire'],
+    [AnswerReader.prototype, 'read'],
+    [Pool.prototype, 'keepWire'],
+  ] as const) {
+    const mistaken = t.capture(owner as never, method as never, () => {
+      throw new Error('a mistake')
+    })
+    await gw.get('web.x').catch(() => {})
+    mistaken.restore()
+    t.equal((await gw.get('web.x')).body, 'ok', method)
+  }
 })
