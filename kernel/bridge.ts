@@ -15,7 +15,7 @@ import {
 } from '../core/addr.ts'
 import { parseAlias } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { sysctlEnsure, sysctlGet } from './sysctl.ts'
+import { bridgeSysctls, sysctlEnsure, sysctlGet } from './sysctl.ts'
 
 const EEXIST = 17
 const ENODEV = 19
@@ -27,15 +27,6 @@ export interface BridgeOf {
 
 /** A host's bridge has the first address of its slice. */
 const bridgeIpOf = (slice: Prefix4): Ipv4 => slice.base + 1
-
-/** Key, value, and values to live with where /proc/sys cannot be written. */
-type Sysctl = readonly [path: string, value: string, tolerated: readonly string[]]
-
-const sysctlsOf = (bridge: string): Sysctl[] => [
-  ['net/ipv4/ip_forward', '1', []],
-  [`net/ipv4/conf/${bridge}/rp_filter`, '2', ['0']],
-  [`net/ipv4/conf/${bridge}/route_localnet`, '1', ['0']],
-]
 
 /**
  * Without containers there is nothing to do: the first one makes the bridge. Only reads when all is well.
@@ -55,7 +46,7 @@ export function repairBridge(host: NetlinkSocket, network: BridgeOf): number {
     repaired++
   }
   for (const port of ports) repaired += attach(host, bridge, port)
-  for (const [path, value, tolerated] of sysctlsOf(network.bridge)) {
+  for (const [path, value, tolerated] of bridgeSysctls(network.bridge)) {
     const before = sysctlGet(path)
     sysctlEnsure(path, value, tolerated)
     if (before !== sysctlGet(path)) repaired++

@@ -39,3 +39,15 @@ export function sysctlEnsure(path: string, value: string, tolerated: readonly st
     )
   }
 }
+
+/** Key, value, and values to live with where /proc/sys cannot be written. */
+type Sysctl = readonly [path: string, value: string, tolerated: readonly string[]]
+
+/** What a bridge of ours needs: ADD sets them, the gateway's repair puts them back. */
+export const bridgeSysctls = (bridge: string): readonly Sysctl[] => [
+  ['net/ipv4/ip_forward', '1', []],
+  // Containers answer on the bridge what came by another path (a published port, later P2P): loose mode.
+  [`net/ipv4/conf/${bridge}/rp_filter`, '2', ['0']],
+  // 127.0.0.1:port of the host is sent to the container; conf/flatnet.nft shuts the way back in.
+  [`net/ipv4/conf/${bridge}/route_localnet`, '1', ['0']],
+]

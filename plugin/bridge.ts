@@ -22,7 +22,7 @@ import {
   prefixBase,
 } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { sysctlEnsure } from '../kernel/sysctl.ts'
+import { bridgeSysctls, sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Undo } from './undo.ts'
 
 const EEXIST = 17
@@ -53,11 +53,7 @@ export function ensureBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo):
     host.execute(linkSetRequest({ index: link.index, alias: aliasOf(plan.dataDir) }))
   }
   if (!link.isUp) host.execute(linkSetRequest({ index: link.index, up: true }))
-  sysctlEnsure('net/ipv4/ip_forward', '1')
-  // Containers answer on the bridge what came by another path (a published port, later P2P): loose mode.
-  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/rp_filter`, '2', ['0'])
-  // 127.0.0.1:port of the host is sent to the container; conf/flatnet.nft shuts the way back in.
-  sysctlEnsure(`net/ipv4/conf/${plan.bridge}/route_localnet`, '1', ['0'])
+  for (const [path, value, tolerated] of bridgeSysctls(plan.bridge)) sysctlEnsure(path, value, tolerated)
   return link
 }
 
