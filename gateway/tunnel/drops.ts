@@ -27,6 +27,7 @@ export class Drops {
   readonly #counts = new Map<DropReason, number>()
 
   add(reason: DropReason, packets = 1): void {
+    if (packets === 0) return
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + packets)
   }
 

@@ -1,13 +1,13 @@
-/** One peer of the tunnel: its connection of the moment, and counters that outlive connections. */
+/** One peer of the tunnel: its lines of the moment, the one that is sent on, and counters that outlive them. */
 import type { Prefix4 } from '../../core/addr.ts'
 import { type DropReason, Drops } from './drops.ts'
-import { FrameDecoder, type FrameSink } from './frame.ts'
+import type { Line } from './line.ts'
 import type { Destination } from './outbound.ts'
-import { type DataPort, Sender, type SenderCounts } from './sender.ts'
-import type { SlabPool } from './slab.ts'
+import type { Sender, SenderCounts } from './sender.ts'
 
 export interface PeerStats {
   readonly hostId: number
+  /** Whether there is a line to send on. */
   readonly isAttached: boolean
   readonly sentPackets: number
   /** With frame headers, before TLS. */
@@ -26,57 +26,54 @@ export class TunnelPeer implements Destination {
   readonly hostId: number
   readonly slice: Prefix4
   readonly drops = new Drops()
-  /** Whether its kernel takes packets of UDP segmentation offload. */
-  takesUso = true
+  readonly counts: SenderCounts
   receivedPackets = 0
   receivedBytes = 0
-  readonly #sent: SenderCounts
-  #sender: Sender | undefined
-  #decoder: FrameDecoder | undefined
+  readonly #lines = new Set<Line>()
+  #used: Line | undefined
 
   constructor(hostId: number, slice: Prefix4) {
     this.hostId = hostId
     this.slice = slice
-    this.#sent = { packets: 0, bytes: 0, dropped: (packets) => this.drops.add('queueFull', packets) }
+    this.counts = { packets: 0, bytes: 0, dropped: (packets) => this.drops.add('queueFull', packets) }
   }
 
   get sender(): Sender | undefined {
-    return this.#sender
+    return this.#used?.sender
   }
 
-  get isAttached(): boolean {
-    return this.#sender !== undefined
+  /** What a packet sent now may look like: that of every line, as the next one may be another's. */
+  get takesUso(): boolean {
+    for (const line of this.#lines) if (!line.takesUso) return false
+    return true
   }
 
-  /** Takes a new connection; one that is still there is let go. */
-  attach(port: DataPort, sink: FrameSink, pool: SlabPool, queueBytes: number | undefined): void {
-    this.detach()
-    this.#sender = new Sender(port, pool, this.#sent, queueBytes)
-    this.#decoder = new FrameDecoder(sink)
+  add(line: Line): void {
+    this.#lines.add(line)
   }
 
-  detach(): void {
-    this.#sender?.close()
-    this.#sender = undefined
-    // The next connection begins with a whole frame.
-    this.#decoder = undefined
+  use(line: Line, isUsed: boolean): void {
+    if (isUsed) this.#used = line
+    else {
+      this.#lines.delete(line)
+      if (this.#used === line) this.#used = undefined
+    }
   }
 
-  /** @throws {FrameError} */
-  push(chunk: Uint8Array): void {
-    this.#decoder?.push(chunk)
+  close(): void {
+    for (const line of [...this.#lines]) line.close()
   }
 
   stats(): PeerStats {
     return {
       hostId: this.hostId,
-      isAttached: this.isAttached,
-      sentPackets: this.#sent.packets,
-      sentBytes: this.#sent.bytes,
+      isAttached: this.#used !== undefined,
+      sentPackets: this.counts.packets,
+      sentBytes: this.counts.bytes,
       receivedPackets: this.receivedPackets,
       receivedBytes: this.receivedBytes,
-      queuedBytes: this.#sender?.queuedBytes ?? 0,
-      inFlightBytes: this.#sender?.inFlightBytes ?? 0,
+      queuedBytes: this.#used?.sender.queuedBytes ?? 0,
+      inFlightBytes: this.#used?.sender.inFlightBytes ?? 0,
       drops: this.drops.counts(),
     }
   }

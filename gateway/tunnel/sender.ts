@@ -69,6 +69,13 @@ export class Sender {
     else this.#queue.push({ bytes: part, packets, slab })
   }
 
+  /** Sends a frame that is no packet, or lets it wait. Never fails. */
+  sendFrame(bytes: Uint8Array): void {
+    const batch = { bytes, packets: 0, slab: undefined }
+    if (this.#mayWrite()) this.#write(batch)
+    else this.#queue.push(batch)
+  }
+
   /** Drops what waits. What is on its way is the connection's; its buffers come back when that lets go of them. */
   close(): void {
     this.#isOpen = false

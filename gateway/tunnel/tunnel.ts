@@ -3,6 +3,7 @@ import { type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
 import { checkIncoming, isInside, Verdict } from './check.ts'
 import { type DropReason, Drops, dropReason } from './drops.ts'
 import { type FrameHead, FrameType } from './frame.ts'
+import { Line } from './line.ts'
 import { Outbound, type PacketSink } from './outbound.ts'
 import { type PeerStats, TunnelPeer } from './peer.ts'
 import type { DataPort } from './sender.ts'
@@ -24,8 +25,8 @@ export interface TunnelOptions {
   readonly device: PacketDevice
   /** The device is gone, and with it the tunnel. */
   readonly failed: (error: Error) => void
-  /** Frames of other types than DATA, of which the tunnel knows nothing. `payload` holds until it returns. Default: counted and dropped. */
-  readonly other?: (hostId: number, head: FrameHead, payload: Uint8Array) => void
+  /** Frames of other types than DATA. `payload` holds until it returns. @returns whether the type was known; others are counted */
+  readonly other?: (line: Line, head: FrameHead, payload: Uint8Array) => boolean
   /** Limit of what waits for one peer. Default 256 KiB. */
   readonly queueBytes?: number
 }
@@ -65,54 +66,48 @@ export class Tunnel {
   }
 
   /**
-   * A data connection to a peer stands. Takes the place of an earlier one.
+   * A connection that carries frames to and from a peer stands. Its packets are taken from now on; nothing is sent on it
+   * before `use`, so that a way that is new does not take over from one that works.
    * @param hostId from its certificate
-   * @param takesUso whether its kernel takes packets of UDP segmentation offload (Tun.takesUso there). While one does not,
-   *   our kernel cuts them for all: a device has one setting
    */
-  attachPeer(hostId: number, port: DataPort, takesUso = true): void {
+  addLine(hostId: number, port: DataPort): Line {
     const peer = this.#peers.get(hostId) ?? new TunnelPeer(hostId, this.#sliceOf(hostId))
     this.#peers.set(hostId, peer)
-    peer.takesUso = takesUso
-    peer.attach(
+    const line: Line = new Line({
+      hostId,
+      ownHostId: this.#options.hostId,
       port,
-      (head, bytes, start, end) => this.#frame(peer, head, bytes, start, end),
-      this.#pool,
-      this.#options.queueBytes,
-    )
+      pool: this.#pool,
+      counts: peer.counts,
+      queueBytes: this.#options.queueBytes,
+      frame: (head, bytes, start, end) => this.#frame(peer, line, head, bytes, start, end),
+      use: (used, isUsed) => {
+        peer.use(used, isUsed)
+        if (!isUsed) this.#agreeOnUso()
+      },
+      usoChanged: () => this.#agreeOnUso(),
+    })
+    peer.add(line)
     this.#agreeOnUso()
+    return line
   }
 
-  /** The connection is gone: packets for the peer are dropped until there is another. Idempotent. */
-  detachPeer(hostId: number): void {
-    this.#peers.get(hostId)?.detach()
-    this.#agreeOnUso()
-  }
-
-  /** The host has left the cluster: as `detachPeer`, and its counters go too. */
+  /** The host has left the cluster: its lines are closed, and its counters go too. */
   forgetPeer(hostId: number): void {
-    this.detachPeer(hostId)
+    this.#peers.get(hostId)?.close()
     this.#peers.delete(hostId)
-  }
-
-  /**
-   * Bytes of the peer's connection, in any pieces; they are not kept.
-   * @throws {FrameError} not a stream of frames: close the connection
-   */
-  receive(hostId: number, chunk: Uint8Array): void {
-    this.#peers.get(hostId)?.push(chunk)
   }
 
   stats(): TunnelStats {
     return { peers: [...this.#peers.values()].map((peer) => peer.stats()), drops: this.#drops.counts() }
   }
 
-  #frame(peer: TunnelPeer, head: FrameHead, bytes: Uint8Array, start: number, end: number): void {
+  #frame(peer: TunnelPeer, line: Line, head: FrameHead, bytes: Uint8Array, start: number, end: number): void {
     if (head.type === FrameType.DATA) {
       const reason = this.#deliver(peer, head, bytes, start, end)
       if (reason !== undefined) peer.drops.add(reason)
-    } else if (this.#options.other === undefined) peer.drops.add('frameType')
-    else this.#options.other(peer.hostId, head, bytes.subarray(start, end))
+    } else if (this.#options.other?.(line, head, bytes.subarray(start, end)) !== true)
+      peer.drops.add('frameType')
   }
 
   /** @returns why the packet was dropped */
@@ -145,9 +140,10 @@ export class Tunnel {
     return this.#peers.get((ip - supernet.base) >>> (32 - hostPrefix))
   }
 
+  /** A device has one setting: while one peer does not take such packets, our kernel cuts them for all. */
   #agreeOnUso(): void {
     let all = true
-    for (const peer of this.#peers.values()) if (peer.isAttached && !peer.takesUso) all = false
+    for (const peer of this.#peers.values()) if (!peer.takesUso) all = false
     this.#options.device.wantUso(all)
   }
 }

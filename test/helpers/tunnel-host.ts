@@ -107,19 +107,21 @@ class TunnelHost {
 
   #dataUp(hostId: number, socket: TLSSocket): void {
     this.#data.set(hostId, socket)
-    this.#tunnel.attachPeer(hostId, socketPort(socket))
+    const line = this.#tunnel.addLine(hostId, socketPort(socket))
+    line.takesUso = true
+    line.use()
     socket.on('data', (chunk: Buffer) => {
       try {
-        this.#tunnel.receive(hostId, chunk)
+        line.receive(chunk)
       } catch (error) {
         print({ event: 'broken', hostId, error: error instanceof Error ? error.message : String(error) })
         socket.destroy()
       }
     })
     socket.once('close', () => {
+      line.close()
       if (this.#data.get(hostId) !== socket) return
       this.#data.delete(hostId)
-      this.#tunnel.detachPeer(hostId)
       print({ event: 'down', hostId })
     })
     print({ event: 'up', hostId, cipher: socket.getCipher().name })

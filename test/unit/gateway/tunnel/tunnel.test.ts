@@ -8,6 +8,7 @@ import {
   type FrameHead,
   FrameType,
 } from '../../../../gateway/tunnel/frame.ts'
+import type { Line } from '../../../../gateway/tunnel/line.ts'
 import type { PacketSink } from '../../../../gateway/tunnel/outbound.ts'
 import type { DataPort } from '../../../../gateway/tunnel/sender.ts'
 import { Tunnel, type TunnelOptions } from '../../../../gateway/tunnel/tunnel.ts'
@@ -109,13 +110,20 @@ function host1(options: Partial<TunnelOptions> = {}) {
     failed: () => {},
     ...options,
   })
-  const attach = (hostId: number) => {
-    const port = new FakePort()
-    tunnel.attachPeer(hostId, port)
+  const lines = new Map<number, Line>()
+  /** A line that is used; it takes the place of an earlier one. */
+  const attach = (hostId: number, port = new FakePort(), takesUso = true) => {
+    lines.get(hostId)?.close()
+    const line = tunnel.addLine(hostId, port)
+    line.takesUso = takesUso
+    line.use()
+    lines.set(hostId, line)
     return port
   }
+  const receive = (hostId: number, chunk: Uint8Array) => lines.get(hostId)?.receive(chunk)
+  const detach = (hostId: number) => lines.get(hostId)?.close()
   const peer = (hostId: number) => tunnel.stats().peers.find((p) => p.hostId === hostId)
-  return { device, tunnel, attach, peer }
+  return { device, tunnel, attach, receive, detach, peer }
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -151,9 +159,9 @@ t.test('packets go to the host of their destination, headed, in order', async (t
 })
 
 t.test('the host is found by arithmetic in slices of other sizes too', async (t) => {
-  const { device, tunnel } = host1({ hostPrefix: 20, hostId: 1 })
+  const { device, tunnel, attach } = host1({ hostPrefix: 20, hostId: 1 })
   const port = new FakePort()
-  tunnel.attachPeer(3, port)
+  attach(3, port)
   device.say(
     packet({ src: '10.100.31.255', dst: '10.100.48.0' }),
     packet({ src: '10.100.16.0', dst: '10.100.63.255' }),
@@ -167,7 +175,7 @@ t.test('the host is found by arithmetic in slices of other sizes too', async (t)
 })
 
 t.test('what may not go out is dropped and counted', async (t) => {
-  const { device, attach, tunnel, peer } = host1()
+  const { device, attach, detach, tunnel, peer } = host1()
   const port = attach(2)
   device.say(
     packet({ src: '10.100.9.9' }),
@@ -178,7 +186,7 @@ t.test('what may not go out is dropped and counted', async (t) => {
     packet({ versionIhl: 0x60 }),
   )
   t.same(tunnel.stats().drops, { foreignSource: 2, unknownHost: 3, ipv6: 1 })
-  tunnel.detachPeer(2)
+  detach(2)
   device.say(packet())
   t.equal(peer(2)?.drops.detached, 1)
   tunnel.forgetPeer(2)
@@ -200,11 +208,11 @@ t.test('one turn ends, however much there is', async (t) => {
 })
 
 t.test('a peer sends: what is sound reaches the device as it was', async (t) => {
-  const { device, tunnel, attach, peer } = host1()
+  const { device, attach, receive, peer } = host1()
   attach(2)
   const packets = [back(), tso({ src: '10.100.2.10', dst: '10.100.1.10' })]
   const stream = Buffer.concat(packets.map((p) => encodeFrame(head(), p)))
-  for (let at = 0; at < stream.byteLength; at += 100) tunnel.receive(2, stream.subarray(at, at + 100))
+  for (let at = 0; at < stream.byteLength; at += 100) receive(2, stream.subarray(at, at + 100))
   t.same(device.written.map(hex), packets.map(hex))
   t.match(peer(2), {
     receivedPackets: 2,
@@ -214,7 +222,7 @@ t.test('a peer sends: what is sound reaches the device as it was', async (t) => 
 })
 
 t.test('a peer sends what it must not: dropped and counted, never an error', async (t) => {
-  const { device, tunnel, attach, peer } = host1()
+  const { device, attach, receive, peer } = host1()
   attach(2)
   const bad = [
     encodeFrame(head(), back({ src: '10.100.3.10' })),
@@ -227,7 +235,7 @@ t.test('a peer sends what it must not: dropped and counted, never an error', asy
     encodeFrame(head({ type: FrameType.CREDIT }), back()),
     encodeFrame(head({ type: 77 }), new Uint8Array(0)),
   ]
-  tunnel.receive(2, Buffer.concat(bad))
+  receive(2, Buffer.concat(bad))
   t.same(device.written, [])
   t.same(peer(2)?.drops, {
     foreignSource: 2,
@@ -237,25 +245,30 @@ t.test('a peer sends what it must not: dropped and counted, never an error', asy
     frameHost: 2,
     frameType: 2,
   })
-  t.throws(() => tunnel.receive(2, Buffer.alloc(12, 0xff)), { code: 'ERR_FLATNET_FRAME' })
+  t.throws(() => receive(2, Buffer.alloc(12, 0xff)), { code: 'ERR_FLATNET_FRAME' })
 })
 
 t.test('frames of other types are somebody else’s', async (t) => {
   const seen: unknown[] = []
-  const { tunnel, attach } = host1({
-    other: (hostId, h, payload) => seen.push([hostId, h.type, hex(payload)]),
+  const { attach, peer, receive } = host1({
+    other: (line, h, payload) => seen.push([line.hostId, h.type, hex(payload)]) === 1,
   })
   attach(2)
-  tunnel.receive(2, encodeFrame(head({ type: FrameType.PING }), Uint8Array.of(7)))
-  t.same(seen, [[2, FrameType.PING, '07']])
+  receive(2, encodeFrame(head({ type: FrameType.PING }), Uint8Array.of(7)))
+  receive(2, encodeFrame(head({ type: 77 }), Uint8Array.of(8)))
+  t.same(seen, [
+    [2, FrameType.PING, '07'],
+    [2, 77, '08'],
+  ])
+  t.same(peer(2)?.drops, { frameType: 1 }, 'what its owner does not know is counted')
 })
 
 t.test('a device that cannot take a packet costs that packet', async (t) => {
-  const { device, tunnel, attach, peer } = host1()
+  const { device, attach, receive, peer } = host1()
   attach(2)
   for (const errno of [11, 105, 12, 22, 5]) {
     device.refuseWith = -errno
-    tunnel.receive(2, encodeFrame(head(), back()))
+    receive(2, encodeFrame(head(), back()))
   }
   t.match(peer(2), { receivedPackets: 0, drops: { deviceBusy: 3, deviceRefused: 2 } })
 })
@@ -314,10 +327,10 @@ t.test('small packets that wait do not change when buffers are used again', asyn
 })
 
 t.test('a connection that others fill gets one write at a time, and goes on by itself', async (t) => {
-  const { device, tunnel, peer } = host1()
+  const { device, attach, peer } = host1()
   const port = new FakePort()
   Object.defineProperty(port, 'writableLength', { value: 2 ** 21 })
-  tunnel.attachPeer(2, port)
+  attach(2, port)
   device.say(...Array.from({ length: 10 }, () => packet()))
   device.say(packet())
   t.equal(port.writes.length, 1)
@@ -327,9 +340,9 @@ t.test('a connection that others fill gets one write at a time, and goes on by i
 })
 
 t.test('a new connection begins with whole frames; the old one says nothing any more', async (t) => {
-  const { device, tunnel, attach, peer } = host1()
+  const { device, attach, receive, peer } = host1()
   const old = attach(2)
-  tunnel.receive(2, encodeFrame(head(), back()).subarray(0, FRAME_HEADER + 20))
+  receive(2, encodeFrame(head(), back()).subarray(0, FRAME_HEADER + 20))
   for (let n = 0; n < 30; n++) device.say(tso({ payload: 60_000 }))
   const fresh = attach(2)
   t.match(peer(2), { isAttached: true, queuedBytes: 0, inFlightBytes: 0 })
@@ -337,30 +350,84 @@ t.test('a new connection begins with whole frames; the old one says nothing any 
   old.finish()
   t.equal(old.writes.length, before)
   device.say(packet())
-  tunnel.receive(2, encodeFrame(head(), back()))
+  receive(2, encodeFrame(head(), back()))
   t.equal(fresh.frames().length, 1)
   t.equal(device.written.length, 1)
   t.equal(peer(2)?.inFlightBytes, FRAME_HEADER + packet().byteLength)
 })
 
-t.test('UDP segmentation is on while all that are attached take it', async (t) => {
-  const { device, tunnel } = host1()
-  tunnel.attachPeer(2, new FakePort())
+t.test('UDP segmentation is on while the kernels of all lines take it', async (t) => {
+  const { device, tunnel, attach, detach } = host1()
+  attach(2)
   t.equal(device.uso, true)
-  tunnel.attachPeer(3, new FakePort(), false)
+  attach(3, new FakePort(), false)
   t.equal(device.uso, false)
-  tunnel.attachPeer(2, new FakePort())
+  attach(2)
   t.equal(device.uso, false)
-  tunnel.detachPeer(3)
+  detach(3)
+  t.equal(device.uso, true)
+  const line = tunnel.addLine(2, new FakePort())
+  t.equal(device.uso, false, 'a line whose other end has not said so')
+  line.takesUso = true
   t.equal(device.uso, true)
 })
 
-t.test('unknown hosts may be named in any call', async (t) => {
-  const { tunnel } = host1()
-  tunnel.receive(9, Uint8Array.of(1))
-  tunnel.detachPeer(9)
+t.test('two lines to one peer: both are heard, one is used, and a move drops nothing', async (t) => {
+  const { device, tunnel, peer } = host1()
+  const [first, second] = [new FakePort(), new FakePort()]
+  const one = tunnel.addLine(2, first)
+  const two = tunnel.addLine(2, second)
+  device.say(packet())
+  t.same(peer(2)?.drops, { detached: 1 }, 'none is used yet')
+  one.use()
+  device.say(packet())
+  for (const line of [one, two]) line.receive(encodeFrame(head(), back()))
+  t.equal(device.written.length, 2)
+  two.use()
+  device.say(packet())
+  first.finish()
+  second.finish()
+  t.same([first.frames().length, second.frames().length], [1, 1])
+  one.close()
+  device.say(packet())
+  second.finish()
+  t.equal(second.frames().length, 2, 'the end of a line that is not used changes nothing')
+  one.use()
+  one.receive(encodeFrame(head(), back()))
+  device.say(packet())
+  second.finish()
+  t.same([second.frames().length, device.written.length], [3, 2], 'a closed line is out of it')
+  t.match(peer(2), { isAttached: true, sentPackets: 4, receivedPackets: 2, drops: { detached: 1 } })
+  two.close()
+  t.match(peer(2), { isAttached: false })
+})
+
+t.test('frames that are no packets wait like packets and are not counted as such', async (t) => {
+  const { device, tunnel, peer } = host1({ queueBytes: 100 })
+  const port = new FakePort()
+  const line = tunnel.addLine(2, port)
+  line.send(FrameType.PING, Uint8Array.of(1, 2))
+  line.use()
+  device.say(packet())
+  port.finish()
+  t.same(
+    port.frames().map((f) => f.head.type),
+    [FrameType.PING, FrameType.DATA],
+  )
+  line.close()
+  line.send(FrameType.PING, Uint8Array.of(3))
+  t.match(peer(2), { sentPackets: 1, drops: {} })
+  t.equal(port.writes.length, 2)
+})
+
+t.test('a host that has left', async (t) => {
+  const { device, tunnel, attach } = host1()
+  const port = attach(2)
+  tunnel.forgetPeer(2)
   tunnel.forgetPeer(9)
-  t.same(tunnel.stats(), { peers: [], drops: {} })
+  device.say(packet())
+  t.equal(port.writes.length, 0)
+  t.same(tunnel.stats(), { peers: [], drops: { unknownHost: 1 } })
 })
 
 t.test('a device that is gone is told to the owner', async (t) => {

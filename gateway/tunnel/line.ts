@@ -1,0 +1,72 @@
+/** One connection to a peer that carries frames, straight or by way of a relay: what comes is always taken, what goes is sent on the line in use. */
+import { encodeFrame, FrameDecoder, type FrameSink, type FrameType } from './frame.ts'
+import { type DataPort, Sender, type SenderCounts } from './sender.ts'
+import type { SlabPool } from './slab.ts'
+
+export interface LineParts {
+  readonly hostId: number
+  readonly ownHostId: number
+  readonly port: DataPort
+  readonly pool: SlabPool
+  /** The peer's, which outlive the line. */
+  readonly counts: SenderCounts
+  readonly queueBytes: number | undefined
+  readonly frame: FrameSink
+  /** `false`: the line is closed. */
+  use(line: Line, isUsed: boolean): void
+  usoChanged(): void
+}
+
+export class Line {
+  readonly hostId: number
+  readonly sender: Sender
+  readonly #parts: LineParts
+  readonly #decoder: FrameDecoder
+  #isOpen = true
+  #takesUso = false
+
+  constructor(parts: LineParts) {
+    this.hostId = parts.hostId
+    this.#parts = parts
+    this.sender = new Sender(parts.port, parts.pool, parts.counts, parts.queueBytes)
+    this.#decoder = new FrameDecoder(parts.frame)
+  }
+
+  /** Whether the kernel at the other end takes packets of UDP segmentation offload; not until it has said so. */
+  get takesUso(): boolean {
+    return this.#takesUso
+  }
+
+  set takesUso(takes: boolean) {
+    this.#takesUso = takes
+    this.#parts.usoChanged()
+  }
+
+  /** Packets for the peer take this line from now on; what waits on another one goes there. */
+  use(): void {
+    if (this.#isOpen) this.#parts.use(this, true)
+  }
+
+  /**
+   * Bytes of the connection, in any pieces; they are not kept.
+   * @throws {FrameError} not a stream of frames: close the connection
+   */
+  receive(chunk: Uint8Array): void {
+    if (this.#isOpen) this.#decoder.push(chunk)
+  }
+
+  /** A frame that is no packet, behind what is on its way; it may be dropped like one. */
+  send(type: FrameType, payload: Uint8Array): void {
+    const { hostId, ownHostId } = this.#parts
+    const head = { type, flags: 0, srcHost: ownHostId, dstHost: hostId, hops: 0 }
+    if (this.#isOpen) this.sender.sendFrame(encodeFrame(head, payload))
+  }
+
+  /** The connection is gone. Idempotent. */
+  close(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.sender.close()
+    this.#parts.use(this, false)
+  }
+}
