@@ -6,6 +6,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { EventStreams } from './api/events.ts'
 import type { ApiParts } from './api/server.ts'
+import type { OpenCarrier } from './carrier/carrier.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { Events } from './events.ts'
 import { RETRIES_HELP } from './ingress/exchange.ts'
@@ -34,6 +35,7 @@ export interface Materials {
 export interface Assembly extends ApiParts, IngressParts {
   readonly events: Events
   setCluster(cluster: Cluster): void
+  setCarrier(carrier: OpenCarrier): void
   setSharing(sharing: Sharing): void
   setIngress(ingress: ListeningIngress): void
   close(): void
@@ -53,6 +55,7 @@ export function assemble(materials: Materials): Assembly {
   const startedAt = clock.now()
   let ingress: ListeningIngress | undefined
   let cluster: Cluster | undefined
+  let carrier: OpenCarrier | undefined
   let sharing: Sharing | undefined
   gauges(metrics, registry, reconciler, streams)
   const stopGauges = processGauges(metrics)
@@ -71,9 +74,13 @@ export function assemble(materials: Materials): Assembly {
     cluster: () => cluster,
     sharing: () => sharing,
     endless: new Set(),
-    status: () => statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress, cluster }),
+    status: () =>
+      statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress, cluster, carrier }),
     setCluster(opened) {
       cluster = opened
+    },
+    setCarrier(opened) {
+      carrier = opened
     },
     setSharing(started) {
       sharing = started

@@ -10,6 +10,8 @@ import type { Log } from '../core/log.ts'
 import { hasCode } from '../kernel/durable.ts'
 import { createApi } from './api/server.ts'
 import { type Assembly, assemble } from './assemble.ts'
+import { openCarrier } from './carrier/carrier.ts'
+import { removeCarrier } from './carrier/remove.ts'
 import { openCluster } from './cluster/open.ts'
 import { nextEpoch } from './epoch.ts'
 import { drain } from './ingress/drain.ts'
@@ -18,7 +20,7 @@ import { diskLeases, type LeaseSource } from './leases.ts'
 import { openLog } from './log.ts'
 import type { Repair } from './reconciler.ts'
 import { ApiSocket, refuseSecondGateway } from './socket.ts'
-import { noCarrier, shareRegistry } from './sync/share.ts'
+import { shareRegistry } from './sync/share.ts'
 import { loadTables } from './sync/store.ts'
 import { StoreWatch } from './watch.ts'
 
@@ -78,10 +80,14 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
     log.warn({ endpoint, err }, 'table of a host could not be read'),
   )
   const cluster = await openCluster({ ...parts, clock, version: options.version ?? '' })
-  if (cluster !== undefined) {
+  if (cluster === undefined) removeCarrier(conf.supernet, log)
+  else {
     opened.defer(() => cluster.stop())
     parts.setCluster(cluster)
-    const sharing = shareRegistry({ ...parts, clock, cluster, stored, carrier: noCarrier })
+    const carrier = openCarrier({ ...parts, clock, cluster })
+    opened.defer(() => carrier.close())
+    parts.setCarrier(carrier)
+    const sharing = shareRegistry({ ...parts, clock, cluster, stored, carrier })
     opened.defer(() => sharing.stop())
     parts.setSharing(sharing)
   }

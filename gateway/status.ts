@@ -5,6 +5,7 @@ import type { DaemonConf } from '../conf/daemon.ts'
 import { formatPrefix } from '../core/addr.ts'
 import type { PathInfo } from '../core/api.ts'
 import type { Clock, Millis } from '../core/clock.ts'
+import type { OpenCarrier, TunnelStatus } from './carrier/carrier.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { CertificateStatus } from './cluster/life.ts'
 import type { PathTable } from './paths/table.ts'
@@ -32,6 +33,8 @@ export interface Status {
   readonly reconcile: ReconcileReport | null
   /** null: this host is in no cluster, or cannot use it and the log says why. */
   readonly cluster: ClusterStatus | null
+  /** null: in no cluster. */
+  readonly tunnel: TunnelStatus | null
   readonly paths: readonly PathInfo[]
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
 }
@@ -67,6 +70,7 @@ export interface StatusFacts {
   readonly paths: PathTable
   readonly ingress: ListeningIngress | undefined
   readonly cluster: Cluster | undefined
+  readonly carrier: OpenCarrier | undefined
 }
 
 export async function statusOf({
@@ -80,6 +84,7 @@ export async function statusOf({
   paths,
   ingress,
   cluster,
+  carrier,
 }: StatusFacts): Promise<Status> {
   const { rss, heapUsed } = process.memoryUsage()
   return {
@@ -99,6 +104,7 @@ export async function statusOf({
         : { address: ingress.address, port: ingress.port, connections: await connectionsOf(ingress.server) },
     reconcile: reconciler.report ?? null,
     cluster: cluster === undefined ? null : clusterStatus(cluster),
+    tunnel: carrier?.status() ?? null,
     paths: paths.all(),
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
   }

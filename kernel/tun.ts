@@ -7,11 +7,10 @@ import { Socket } from 'node:net'
 import { SyscallError } from 'netlink-ts/errors.ts'
 import { ioctl } from 'netlink-ts/libc.ts'
 import { dupOnto, ioctlValue, pipeNow, readNow, writeNow } from 'netlink-ts/libc-tun.node.ts'
-import { linkByName, linkDelRequest, linkSetRequest } from 'netlink-ts/route/link.ts'
-import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { Ipv4 } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { hasCode } from './durable.ts'
-import { sysctlEnsure, sysctlGet } from './sysctl.ts'
+import { configureTun, deleteTun, isTun } from './tun-link.ts'
 
 /** include/uapi/linux/if_tun.h; `_IOW` and `_IOR` as on x64, arm64, riscv64 and s390x. */
 const TUNSETIFF = 0x400454ca
@@ -52,6 +51,8 @@ export interface TunOptions {
   readonly ifname: string
   /** 68 to 65535. Segmentation makes it matter to all but TCP: that of the containers, so that nothing is cut on the way. */
   readonly mtu: number
+  /** Of this host, as a /32: the source of its own packets, also before the first container has brought up a bridge. */
+  readonly address?: Ipv4
   /** Packets the kernel keeps while this process is busy; of up to 64 KiB each. Default 500, as the kernel's. */
   readonly txQueueLen?: number
   /** The most to ask for; the way around a kernel whose offloads are broken. Default all. */
@@ -108,20 +109,27 @@ export function openTun(options: TunOptions): Tun {
     ioctl(fd, TUNSETVNETLE, int(1))
     ioctlValue(fd, TUNSETPERSIST, 1)
     const got = agree(fd, options.offloads ?? 'tcp+ecn+udp')
-    return new TunDevice(fd, options.ifname, configure(options), got)
+    return new TunDevice(fd, options.ifname, configureTun(options), got)
   } catch (err) {
     closeSync(fd)
     throw err
   }
 }
 
-/** Deletes the device and with it all routes over it. @returns whether there was one */
-export function deleteTun(ifname: string): boolean {
-  using route = NetlinkSocket.open(NETLINK_ROUTE)
-  const link = linkByName(route, ifname)
-  if (link?.kind !== 'tun') return false
-  route.execute(linkDelRequest({ index: link.index }))
-  return true
+/** As `deleteTun`, unless a process has it open. @returns whether it was deleted */
+export function deleteUnusedTun(ifname: string): boolean {
+  if (!isTun(ifname)) return false
+  try {
+    const fd = openDevice()
+    try {
+      setInterface(fd, ifname)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (err) {
+    if (err instanceof SyscallError && err.errnoName === 'EBUSY') return false
+  }
+  return deleteTun(ifname)
 }
 
 const int = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer)
@@ -184,20 +192,6 @@ function agree(fd: number, most: Offloads): (typeof OFFLOADS)[number] {
     }
   }
   throw new FlatnetError('ERR_FLATNET_KERNEL', 'TUNSETOFFLOAD refuses even to switch everything off')
-}
-
-/** @returns the index */
-function configure({ ifname, mtu, txQueueLen = 500 }: TunOptions): number {
-  // Before it goes up: the kernel would send router solicitations of its own into the tunnel.
-  const noIpv6 = `net/ipv6/conf/${ifname}/disable_ipv6`
-  if (sysctlGet(noIpv6) !== undefined) sysctlEnsure(noIpv6, '1', ['0'])
-  // Loose: while the paths of the two directions differ, strict filtering loses every packet (facts 2.2.3).
-  sysctlEnsure(`net/ipv4/conf/${ifname}/rp_filter`, '2', ['0'])
-  using route = NetlinkSocket.open(NETLINK_ROUTE)
-  route.execute(linkSetRequest({ name: ifname, mtu, txQueueLen, up: true }))
-  const link = linkByName(route, ifname)
-  if (link === undefined) throw new FlatnetError('ERR_FLATNET_KERNEL', `${ifname} is gone again`)
-  return link.index
 }
 
 class TunDevice implements Tun {

@@ -17,6 +17,7 @@ import type { Store } from '../ipam/store.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
 import { publishPorts, unpublishPorts } from '../kernel/ports.ts'
 import { ensureRules } from '../kernel/rules.ts'
+import { uplinkMtu } from '../kernel/uplink.ts'
 import { announce } from '../registrar/assignments.ts'
 import { ensureBridge, refuseBridge, refuseDetour } from './bridge.ts'
 import type { Context } from './context.ts'
@@ -28,7 +29,6 @@ import { recordOf, rulesOf } from './ruleset.ts'
 import type { Output } from './run.ts'
 import { inUseBy, liveFacts, storeOf } from './state.ts'
 import { Undo } from './undo.ts'
-import { uplinkMtu } from './uplink.ts'
 import {
   configureContainer,
   createVeth,

@@ -73,6 +73,7 @@ function removeKernelObjects(host: Host, changes: Changes, bridges: readonly str
   if (tables.some((o) => o.table?.family === 'inet' && o.table.name === 'flatnet')) {
     changes.run('nft delete table inet flatnet', 'nft', 'delete', 'table', 'inet', 'flatnet')
   }
+  removeTunnel(host, changes)
   for (const bridge of bridges) {
     const [link] = runJson(host, 'ip', '-j', '-d', 'link', 'show', 'dev', bridge) ?? []
     if (link?.linkinfo?.info_kind !== 'bridge') continue
@@ -80,6 +81,16 @@ function removeKernelObjects(host: Host, changes: Changes, bridges: readonly str
     if (ports.length > 0) changes.tell('keep', `bridge ${bridge}`, `${ports.length} containers are on it`)
     else changes.run(`ip link del ${bridge}`, 'ip', 'link', 'del', bridge)
   }
+}
+
+/** Of a gateway that was in a cluster: it leaves them for its next run. */
+function removeTunnel(host: Host, changes: Changes): void {
+  const [link] = runJson(host, 'ip', '-j', '-d', 'link', 'show', 'dev', 'flatnet-gw') ?? []
+  if (link?.linkinfo?.info_kind === 'tun')
+    changes.run('ip link del flatnet-gw', 'ip', 'link', 'del', 'flatnet-gw')
+  for (const { dst } of runJson<{ dst: string }[]>(host, 'ip', '-j', '-4', 'route', 'show', 'proto', '247') ??
+    [])
+    changes.run(`ip route del ${dst}`, 'ip', 'route', 'del', 'unreachable', dst, 'proto', '247')
 }
 
 function removeMade(

@@ -27,14 +27,6 @@ export interface Carrier extends PathEffects {
   freePairs(): number
 }
 
-/** While nothing carries packets: peers are reached by their web pages alone. */
-export const noCarrier: Carrier = {
-  setRoute() {},
-  clearRoute() {},
-  noTunnel: () => 'there is no tunnel on this host',
-  freePairs: () => 0,
-}
-
 export interface ShareParts {
   readonly conf: DaemonConf
   readonly cluster: Cluster

@@ -32,7 +32,7 @@ export function gatherFirewall(
     legacyRules: legacy ? (host.run('iptables-legacy', ['-S'])?.stdout ?? '') : '',
     bridgeNfCallIptables: host.read('/proc/sys/net/bridge/bridge-nf-call-iptables')?.trim() === '1',
     ...networks,
-    versionSet: nftTemplate.match(/set (version_\w+)/)?.[1] ?? 'version_1',
+    versionSet: nftTemplate.match(/set (version_\w+)/)?.[1] ?? 'version_2',
   }
 }
 

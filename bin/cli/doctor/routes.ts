@@ -9,6 +9,7 @@ interface Route {
   readonly dst: string
   readonly dev?: string
   readonly type?: string
+  readonly protocol?: string
 }
 
 interface Link {
@@ -47,6 +48,8 @@ export function gatherRoutes(host: Host, networks: readonly FlatnetNetwork[]): R
 
 /** The overlay's own routes to the other hosts' slices (DESIGN 10). */
 const OUR_DEVICES = ['flatnet-gw', 'flatnet-p2p']
+/** Of the gateway's own routes, kernel/peer-routes.ts: here that of the one without a device, which guards the supernet. */
+const OUR_PROTOCOL = '247'
 
 function vpnOf(dev: string): string {
   if (/^(tailscale|ts)\d/.test(dev)) return ' (Tailscale)'
@@ -71,6 +74,7 @@ export function foreignRoutes(f: RouteFacts, ...bridges: string[]): { name: stri
   return (f.routes ?? []).flatMap((r) => {
     const prefix = prefixOf(r.dst)
     if (prefix === undefined || prefix.prefixLen < 2 || r.type === 'broadcast') return []
+    if (r.protocol === OUR_PROTOCOL) return []
     if (r.dev !== undefined && [...bridges, ...OUR_DEVICES].includes(r.dev)) return []
     return [{ name: describe(r), prefix }]
   })

@@ -1,0 +1,162 @@
+/** Carries packets between hosts: device, tunnel, lines and routes behind what the paths decide. */
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { DaemonConf } from '../../conf/daemon.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import {
+  type PeerRoute,
+  peerRouteList,
+  peerRoutesEnsure,
+  supernetGuardEnsure,
+} from '../../kernel/peer-routes.ts'
+import { type Offloads, openTun } from '../../kernel/tun.ts'
+import { uplinkMtu } from '../../kernel/uplink.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import type { Events } from '../events.ts'
+import type { Metrics } from '../metrics.ts'
+import { systemScheduler } from '../scheduler.ts'
+import { Slices } from '../slices.ts'
+import type { Carrier } from '../sync/share.ts'
+import type { PacketSink } from '../tunnel/outbound.ts'
+import { Tunnel } from '../tunnel/tunnel.ts'
+import { DeviceSlot } from './device.ts'
+import { Lines } from './lines.ts'
+import { tunnelGauges } from './metrics.ts'
+import { PeerRoutes } from './routes.ts'
+
+export const TUN_IFNAME = 'flatnet-gw'
+
+export interface CarrierParts {
+  readonly conf: DaemonConf
+  readonly cluster: Cluster
+  readonly events: Events
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly clock: Clock
+}
+
+/** As `GET /v1/status` shows it. */
+export interface TunnelStatus {
+  readonly device: string
+  /** What the kernel agreed to; null while there is no device. */
+  readonly offloads: Offloads | null
+  /** Why there is no device; null while there is one. */
+  readonly problem: string | null
+}
+
+export interface OpenCarrier extends Carrier {
+  readonly lines: Lines
+  status(): TunnelStatus
+  /** Device and routes stay for the next run. */
+  close(): void
+}
+
+/** To be called before whoever decides paths listens to the links, so that a line stands when it is chosen. */
+export function openCarrier(parts: CarrierParts): OpenCarrier {
+  const { clock, cluster, conf, events, log, metrics } = parts
+  const scheduler = systemScheduler(clock)
+  const slices = new Slices(conf.supernet, conf.hostPrefix)
+  /** The bridge's, DESIGN 6. The device bears it too, so that it is this host's without any container. */
+  const address = conf.slice.base + 1
+  const device: DeviceSlot = new DeviceSlot({
+    scheduler,
+    log,
+    open: () => openTun({ ifname: TUN_IFNAME, mtu: withRoutes(uplinkMtu), address }),
+    opened: (tun) => {
+      routes.adopt(hostsRouted(tun.ifindex, slices))
+      routes.refresh()
+      lines.greetAll()
+    },
+  })
+  const routes = new PeerRoutes({ scheduler, apply: (hostIds) => apply(hostIds) })
+  let sink: PacketSink | undefined
+  const tunnel: Tunnel = new Tunnel({
+    hostId: conf.hostId,
+    supernet: conf.supernet,
+    hostPrefix: conf.hostPrefix,
+    device: {
+      read: (buf) => device.read(buf),
+      write: (buf) => device.write(buf),
+      wantUso: (want) => device.wantUso(want),
+      start(given) {
+        sink = given
+      },
+    },
+    failed: () => {},
+    other: (line, head, payload) => lines.hear(line, head, payload),
+  })
+  const lines: Lines = new Lines({
+    tunnel,
+    scheduler,
+    log,
+    takesUso: () => device.tun?.takesUso ?? false,
+  })
+  let problem: string | undefined
+  const apply = (hostIds: ReadonlySet<number>): void => {
+    const { tun } = device
+    if (tun === undefined) return
+    const wanted = [...hostIds].map((id): PeerRoute => ({ slice: slices.sliceOf(id), src: address }))
+    try {
+      withRoutes((route) => {
+        supernetGuardEnsure(route, conf.supernet)
+        peerRoutesEnsure(route, tun.ifindex, wanted)
+      })
+      problem = undefined
+    } catch (err) {
+      // Tried again every few seconds, said once.
+      const what = err instanceof Error ? err.message : String(err)
+      if (what !== problem) log.error({ err }, 'routes to other hosts could not be set')
+      problem = what
+    }
+  }
+  const forget = (hostId: number): void => {
+    lines.directDown(hostId)
+    routes.forget(hostId)
+    tunnel.forgetPeer(hostId)
+  }
+  const stops = [
+    cluster.listen({
+      dataUp: (hostId, socket) => lines.directUp(hostId, socket),
+      dataDown: (hostId) => lines.directDown(hostId),
+    }),
+    events.listen(({ event }) => {
+      if (event.type === 'hostLeft' || event.type === 'hostRevoked') forget(event.host.hostId)
+    }),
+  ]
+  tunnelGauges(metrics, tunnel)
+  // Last, when all that it tells stands.
+  if (sink !== undefined) device.start(sink)
+  return {
+    lines,
+    setRoute(hostId, via) {
+      lines.choose(hostId, via)
+      routes.set(hostId)
+    },
+    clearRoute(hostId) {
+      lines.unchoose(hostId)
+      routes.clear(hostId)
+    },
+    noTunnel: () => device.why,
+    freePairs: () => 0,
+    status: () => ({
+      device: TUN_IFNAME,
+      offloads: device.tun?.offloads ?? null,
+      problem: device.why ?? problem ?? null,
+    }),
+    close() {
+      for (const stop of stops) stop()
+      routes.close()
+      lines.close()
+      device.close()
+    },
+  }
+}
+
+function withRoutes<T>(use: (route: NetlinkSocket) => T): T {
+  using route = NetlinkSocket.open(NETLINK_ROUTE)
+  return use(route)
+}
+
+/** Hosts that an earlier run had routes to. */
+const hostsRouted = (ifindex: number, slices: Slices): number[] =>
+  withRoutes((route) => peerRouteList(route, ifindex)).flatMap(({ slice }) => slices.hostOf(slice.base) ?? [])

@@ -1,0 +1,98 @@
+/** Which remote slices have a route over the tunnel, and for how long one stays that has lost its way. */
+import type { Millis } from '../../core/clock.ts'
+import type { Scheduler } from '../scheduler.ts'
+
+export interface RoutesParts {
+  readonly scheduler: Scheduler
+  /** Makes the kernel's routes these and no others. Must not throw. */
+  apply(hostIds: ReadonlySet<number>): void
+}
+
+/**
+ * A gateway that restarts is back in a second. Without its route the kernel answers "unreachable", which ends connects
+ * and UDP exchanges that would go on; with it their packets are lost and sent again. After that the answer is the truth.
+ */
+const LINGER_MS: Millis = 3_000
+/** Others delete what they do not know: systemd-networkd at each of its starts, people who flush a table. */
+const LOOK_MS: Millis = 5_000
+
+export class PeerRoutes {
+  readonly #parts: RoutesParts
+  readonly #wanted = new Set<number>()
+  /** Monotonic instants at which they go. */
+  readonly #lingering = new Map<number, Millis>()
+  #cancel: (() => void) | undefined
+  #cancelLook: (() => void) | undefined
+  #isClosed = false
+
+  constructor(parts: RoutesParts) {
+    this.#parts = parts
+    this.#lookLater()
+  }
+
+  /** Of an earlier run: they stay until it is known how their hosts are reached now. */
+  adopt(hostIds: Iterable<number>): void {
+    for (const hostId of hostIds) if (!this.#wanted.has(hostId)) this.#linger(hostId)
+  }
+
+  set(hostId: number): void {
+    this.#lingering.delete(hostId)
+    if (this.#wanted.has(hostId)) return
+    this.#wanted.add(hostId)
+    this.#soon(0)
+  }
+
+  clear(hostId: number): void {
+    if (this.#wanted.delete(hostId)) this.#linger(hostId)
+  }
+
+  /** The host has left: its addresses are nobody's at once. */
+  forget(hostId: number): void {
+    this.#wanted.delete(hostId)
+    this.#lingering.delete(hostId)
+    this.#soon(0)
+  }
+
+  /** The device is new, or its routes may have changed. */
+  refresh(): void {
+    this.#soon(0)
+  }
+
+  /** The routes stay: packets of the next moments are lost and sent again instead of being refused. */
+  close(): void {
+    this.#isClosed = true
+    this.#cancel?.()
+    this.#cancelLook?.()
+  }
+
+  #linger(hostId: number): void {
+    this.#lingering.set(hostId, this.#parts.scheduler.monotonic() + LINGER_MS)
+    this.#parts.scheduler.after(LINGER_MS, () => {
+      if (this.#lingering.has(hostId)) this.#soon(0)
+    })
+  }
+
+  /** Hosts come up by the hundred: one look at the kernel's table for all of a turn. */
+  #soon(delayMs: Millis): void {
+    if (this.#cancel !== undefined || this.#isClosed) return
+    this.#cancel = this.#parts.scheduler.after(delayMs, () => {
+      this.#cancel = undefined
+      this.#apply()
+    })
+  }
+
+  #lookLater(): void {
+    this.#cancelLook = this.#parts.scheduler.after(LOOK_MS, () => {
+      if (this.#isClosed) return
+      this.#apply()
+      this.#lookLater()
+    })
+  }
+
+  #apply(): void {
+    if (this.#isClosed) return
+    const now = this.#parts.scheduler.monotonic()
+    for (const [hostId, at] of this.#lingering) if (at <= now) this.#lingering.delete(hostId)
+    this.#parts.apply(new Set([...this.#wanted, ...this.#lingering.keys()]))
+  }
+}
