@@ -72,8 +72,9 @@ export class Peer {
     })
   }
 
+  /** Does nothing while there is a connection: a second one would take its place, and cut what it carries. */
   start(): void {
-    this.#controlDialer.start()
+    if (this.#control === undefined) this.#controlDialer.start()
   }
 
   hurry(): void {

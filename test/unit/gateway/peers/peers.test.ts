@@ -91,6 +91,27 @@ t.test('two gateways find each other, talk, and measure the way', async (t) => {
   t.equal(await got, 'bulk', 'the data connection is separate and theirs')
 })
 
+t.test('a newcomer does not disturb links that stand', async (t) => {
+  const cluster = await testCluster()
+  const [a, b] = await pair(t, cluster)
+  const [dataA, dataB] = [a.data.get(2), b.data.get(1)]
+  const third = await host(t, await cluster.identity(3))
+  introduce(a, third)
+  introduce(b, third)
+  await waitFor('the newcomer is linked', WAIT, () => isUp(third, 1) && isUp(third, 2))
+  a.peers.refresh()
+  b.peers.refresh()
+  third.peers.refresh()
+  t.ok(a.peers.send(2, { type: 'after' }))
+  await waitFor('b has heard', WAIT, () => b.messages.length === 1)
+  // Whoever dials again does so within the 250 ms that the side with the higher hostId waits.
+  await new Promise((resolve) => setTimeout(resolve, 600))
+  t.same(a.log, ['up 2', 'up 3'])
+  t.same(b.log, ['up 1', 'up 3'])
+  t.equal(a.data.get(2), dataA, 'the data connection is the same')
+  t.equal(b.data.get(1), dataB)
+})
+
 t.test('one that nobody can reach connects by itself', async (t) => {
   const cluster = await testCluster()
   const [a, b] = await pair(t, cluster, 'a dials')
