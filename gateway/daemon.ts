@@ -102,6 +102,8 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
     void socket.ensure()
   }, conf.reconcileMs)
   opened.defer(() => clearInterval(round))
+  // First of all, so that relayed pairs move while requests in flight end.
+  opened.defer(() => parts.sharing()?.paths.drain())
   log.info(
     { endpoint: ingress === undefined ? undefined : `${ingress.address}:${ingress.port}` },
     'gateway started',

@@ -32,6 +32,8 @@ export interface PathParts {
   /** Pairs for which this gateway would still be a relay. */
   freePairs(): number
   send(hostId: number, message: ControlMessage): boolean
+  /** The peer has said that it is about to stop. */
+  draining(hostId: number): void
   /** A path was decided anew, e.g. a relay to a host came or went. */
   changed?(hostId: number): void
 }
@@ -45,6 +47,7 @@ const REPORT_SOON_MS: Millis = 100
 const UNMEASURED_MS: Millis = 1_000
 
 const PREFIX = 'paths.'
+const DRAIN = 'paths.drain'
 
 export class PathController {
   readonly #parts: PathParts
@@ -72,6 +75,11 @@ export class PathController {
     for (const cancel of this.#cancels.values()) cancel()
   }
 
+  /** This gateway is about to stop: whoever goes through it as a relay finds another first. */
+  drain(): void {
+    for (const { hostId } of this.#parts.links()) this.#parts.send(hostId, { type: DRAIN })
+  }
+
   /** A link, its data connection or a quarantine changed. */
   linkChanged(hostId: number): void {
     const link = this.#parts.links().find((l) => l.hostId === hostId)
@@ -88,7 +96,10 @@ export class PathController {
   /** @returns whether the message was for the paths, followed or not */
   receive(hostId: number, message: ControlMessage): boolean {
     if (!message.type.startsWith(PREFIX)) return false
-    if (
+    if (message.type === DRAIN) {
+      this.#parts.draining(hostId)
+      this.evaluateAll()
+    } else if (
       message.type === 'paths.links' &&
       this.#reports.take(hostId, message, this.#parts.scheduler.monotonic())
     ) {

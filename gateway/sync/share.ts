@@ -75,6 +75,7 @@ export function shareRegistry(parts: ShareParts): Sharing {
     noTunnel: () => carrier.noTunnel(),
     freePairs: () => carrier.freePairs(),
     send: (hostId, message) => cluster.peers.send(hostId, message),
+    draining: (hostId) => cluster.peers.draining(hostId),
     changed: () => sync.refresh(),
   })
   sync.restore(parts.stored)

@@ -35,6 +35,10 @@ function world() {
     quarantineOf: (hostId) => (state.quarantine.has(hostId) ? 'two machines' : undefined),
     noTunnel: () => state.noTunnel,
     freePairs: () => 5,
+    draining: (hostId) => {
+      const view = links.get(hostId)
+      if (view !== undefined) links.set(hostId, { ...view, state: 'draining' })
+    },
     send: (hostId, message) => {
       sent.push([hostId, message])
       return true
@@ -185,5 +189,21 @@ t.test('since is that of state and way, not of the words', (t) => {
   t.equal(w.seen.length, events)
   w.set(2, up)
   t.not(w.table.get(2)?.since, since)
+  t.end()
+})
+
+t.test('a gateway that is about to stop: its peers are told, and it is no relay any more', (t) => {
+  const w = world()
+  for (const host of [2, 3, 4]) w.set(host, up)
+  w.controller.drain()
+  const told = w.sent.filter(([, message]) => message.type === 'paths.drain').map(([host]) => host)
+  t.same(told, [2, 3, 4])
+  for (const relay of [3, 4])
+    w.controller.receive(relay, { type: 'paths.links', links: [[2, relay]], freePairs: 5, uptimeMs: 1 })
+  w.set(2, { state: 'down', hasData: false, reason: 'gone' })
+  t.equal(w.table.get(2)?.via, 'relay:3')
+  t.ok(w.controller.receive(3, { type: 'paths.drain' }))
+  t.equal(w.table.get(2)?.via, 'relay:4')
+  t.match(w.table.get(3), { via: 'gateway', reason: /stopping/ }, 'what is on its way still goes there')
   t.end()
 })
