@@ -85,3 +85,7 @@ export async function hostContainer(
     },
   }
 }
+
+/** Bytes that the container's interface has received. */
+export const received = ({ ns }: HostContainer): number =>
+  Number(ns.exec('cat', '/sys/class/net/eth0/statistics/rx_bytes'))
