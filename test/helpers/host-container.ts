@@ -18,6 +18,8 @@ export interface HostContainer {
   readonly ip: string
   /** What its httpd serves. */
   readonly www: string
+  /** `performance.now()` when ADD returned, which is after the gateway was told. */
+  readonly announcedAt: number
   /** A command that lives until the test ends. */
   spawn(...argv: string[]): ChildProcess
   del(): Promise<void>
@@ -55,6 +57,7 @@ export async function hostContainer(
   const containerId = `${name}-${process.pid}-${made++}`
   const ns = await netns(t)
   const result = await plugin(host, 'ADD', name, containerId, ns.path)
+  const announcedAt = performance.now()
   const ip = String(result.ips[0].address).split('/')[0] ?? ''
   const www = join(host.dir, 'www', containerId)
   mkdirSync(www, { recursive: true })
@@ -77,6 +80,7 @@ export async function hostContainer(
     ns,
     ip,
     www,
+    announcedAt,
     spawn: start,
     async del() {
       await plugin(host, 'DEL', name, containerId, ns.path)
