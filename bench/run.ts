@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: every claim about speed, measured against the others in the same run, in turns, on a private machine.
- * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman gateway ingress.
+ * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman gateway ingress
+ * tunnel restart simulation.
  * Writes bench/results/<time>.json, docs/speed.json and docs/speed.svg (not with --quick or picked claims). Needs root.
  */
 import { execFileSync } from 'node:child_process'
@@ -12,13 +13,26 @@ import { type Machine, machine } from '../test/helpers/machine.ts'
 import { type PodmanHost, podmanHost } from '../test/helpers/podman.ts'
 import { drawChart } from './chart.ts'
 import { benchGateway, machineFacts } from './gateway.ts'
+import { claimSimulation, claimTunnel } from './hosts.ts'
 import { benchIngress, renderIngress } from './ingress.ts'
 import type { Executables, Order } from './inside.ts'
+import { benchRestart } from './restart.ts'
 import { type Claim, isWithin, renderClaim } from './stats.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const INSIDE = join(import.meta.dirname, 'inside.ts')
-const ALL = ['version', 'verbs', 'leases', 'parallel', 'podman', 'gateway', 'ingress'] as const
+const ALL = [
+  'version',
+  'verbs',
+  'leases',
+  'parallel',
+  'podman',
+  'gateway',
+  'ingress',
+  'tunnel',
+  'restart',
+  'simulation',
+] as const
 type Name = (typeof ALL)[number]
 
 export interface Report {
@@ -73,6 +87,9 @@ class Bench {
     if (name === 'gateway') return [await benchGateway(await this.#podmanHost(), this.isQuick)]
     if (name === 'ingress') return [await this.#ingress()]
     if (name === 'podman') return this.#podmanRun()
+    if (name === 'tunnel') return [await claimTunnel(this.isQuick)]
+    if (name === 'restart') return [await benchRestart(this.isQuick)]
+    if (name === 'simulation') return [claimSimulation()]
     const m = await machine(this.#t as never)
     await uplink(m)
     const dir = join(m.dir, 'bench')
@@ -115,11 +132,12 @@ class Bench {
         ? []
         : [
             {
-              what: `ingress ${what}: nginx / gateway`,
-              value: 1 / ratio,
+              what: `ingress ${what}: gateway / nginx`,
+              value: ratio,
               unit: 'ratio' as const,
-              bound: 1 / bound,
-              ...(aim !== undefined && { aim: 1 / aim }),
+              bound,
+              isMore: true,
+              ...(aim !== undefined && { aim }),
             },
           ],
     )

@@ -1,6 +1,7 @@
 /**
  * 254 gateways in one process with virtual time: how long until all know what changed, and what it costs.
  * `node --max-old-space-size=12288 bench/simulation.ts [hosts]`; with `--memory` it measures one gateway alone.
+ * The last line is JSON: the figures that claims are made of.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -55,6 +56,12 @@ const print = (what: string, value: string): void => {
 const MB = 1_048_576
 const mb = (bytes: number): string => `${Math.round(bytes / MB)} MB`
 
+/** What one run measured; memory in MiB. */
+export interface SimulationFigures {
+  readonly changesMs: number
+  readonly memoryMiB: number
+}
+
 class Simulation {
   readonly time = new SimTime()
   readonly network: SimNetwork
@@ -86,7 +93,7 @@ class Simulation {
   }
 
   /** Prints simulated and real time until all agree. */
-  measure(what: string, act: () => void, limitMs: number): void {
+  measure(what: string, act: () => void, limitMs: number): number {
     const cpu = process.cpuUsage()
     const messages = this.network.messages
     act()
@@ -101,6 +108,7 @@ class Simulation {
     )
     if (tookMs === undefined) process.exitCode = 1
     this.#verify()
+    return tookMs ?? Number.POSITIVE_INFINITY
   }
 
   /** By content, not by version alone. */
@@ -120,13 +128,14 @@ class Simulation {
   }
 }
 
-function simulate(count: number): void {
+/** @returns simulated time until all knew of 1,000 changes made at once */
+function simulate(count: number): number {
   const made = performance.now()
   const s = new Simulation(count)
   print(`${count} hosts, ${count * EACH} assignments made`, `${Math.round(performance.now() - made)} ms`)
   s.measure('all start at once and meet', () => {}, 30_000)
   s.time.run(15_000)
-  s.measure(
+  const changesMs = s.measure(
     `${CHANGES} changes at once`,
     () => {
       for (let i = 0; i < CHANGES; i++) s.change()
@@ -160,6 +169,7 @@ function simulate(count: number): void {
   const { user, system } = process.cpuUsage(cpu)
   print('a minute in which nothing happens', `CPU ${((user + system) / 1000 / count).toFixed(1)} ms each`)
   print('memory of the simulation', mb(process.memoryUsage.rss()))
+  return changesMs
 }
 
 /** One gateway that gets every table as text on stdin, one line each, as from its links. */
@@ -205,10 +215,11 @@ async function measureMemory(count: number): Promise<void> {
   print('  heap in use beyond that of the empty process', mb(after.heapUsed - before.heapUsed))
   print('  resident before; after, and after a collection', `${mb(before.rss)}; ${mb(rss)}, ${mb(after.rss)}`)
   print('  to read all tables', `CPU ${Math.round((user + system) / 1000)} ms`)
+  process.stdout.write(`${Math.max(rss, after.rss) / MB}\n`)
 }
 
 /** Bundled, as in the product: stripping types at run time costs 40 MB that no gateway has. */
-async function spawnMemory(count: number): Promise<void> {
+async function spawnMemory(count: number): Promise<number> {
   // Not at the top: what is measured is a bundle of this file, which has no esbuild at hand.
   const { buildSync } = await import('esbuild')
   const folder = mkdtempSync(join(tmpdir(), 'flatnet-simulation-'))
@@ -228,10 +239,14 @@ async function spawnMemory(count: number): Promise<void> {
   const tables = Array.from({ length: count - 1 }, (_, i) => tableText(i + 2))
   const child = spawnSync(process.execPath, [outfile, `${count}`, '--memory'], {
     input: `${tables.join('\n')}\n`,
-    stdio: ['pipe', 'inherit', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
+    encoding: 'utf8',
   })
   rmSync(folder, { recursive: true })
   if (child.status !== 0) process.exitCode = 1
+  const lines = child.stdout.trimEnd().split('\n')
+  process.stdout.write(`${lines.slice(0, -1).join('\n')}\n`)
+  return Number(lines.at(-1))
 }
 
 const PORTS = [['tcp', '', 8080, 80]]
@@ -257,6 +272,7 @@ function tableText(hostId: number): string {
 const [argument = '254', mode] = process.argv.slice(2)
 if (mode === '--memory') await measureMemory(Number(argument))
 else {
-  await spawnMemory(Number(argument))
-  simulate(Number(argument))
+  const memoryMiB = await spawnMemory(Number(argument))
+  const figures: SimulationFigures = { memoryMiB, changesMs: simulate(Number(argument)) }
+  process.stdout.write(`${JSON.stringify(figures)}\n`)
 }

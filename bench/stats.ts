@@ -16,6 +16,8 @@ export interface Row {
   readonly unit: 'ratio' | 'ms' | 'MiB'
   readonly bound: number
   readonly aim?: number
+  /** Larger is better: the bound is the least, not the most. */
+  readonly isMore?: boolean
 }
 
 export interface Claim {
@@ -58,7 +60,10 @@ export const ratio = (what: string, a: Figure, b: Figure, bound: number, aim?: n
 const fixed = (value: number, width: number): string =>
   (value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2)).padStart(width)
 
-export const isWithin = (row: Row): boolean => row.value <= row.bound
+const meets = ({ value, isMore }: Row, limit: number): boolean =>
+  isMore === true ? value >= limit : value <= limit
+
+export const isWithin = (row: Row): boolean => meets(row, row.bound)
 
 export function renderClaim({ title, figures, rows }: Claim): string {
   const lines = figures.map(
@@ -66,7 +71,7 @@ export function renderClaim({ title, figures, rows }: Claim): string {
       `  ${f.name.padEnd(40)}${fixed(f.value, 9)} ${f.unit.padEnd(4)} (${fixed(f.p10, 0)} to ${fixed(f.p90, 0)})`,
   )
   const verdicts = rows.map((row) => {
-    const verdict = !isWithin(row) ? 'MISSED' : row.aim !== undefined && row.value <= row.aim ? 'aim' : 'ok'
+    const verdict = !isWithin(row) ? 'MISSED' : row.aim !== undefined && meets(row, row.aim) ? 'aim' : 'ok'
     const aim = row.aim === undefined ? '' : `, aim ${row.aim}`
     const unit = row.unit === 'ratio' ? '' : ` ${row.unit}`
     return `  ${row.what.padEnd(52)}${fixed(row.value, 7)}${unit}  ${verdict.padEnd(6)} bound ${row.bound}${aim}`

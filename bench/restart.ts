@@ -1,0 +1,98 @@
+/**
+ * How long the containers of a host are without traffic to other hosts when its gateway restarts: whole hosts in namespaces,
+ * the built executable, a datagram every 10 ms from a container on one host to one on the other and back.
+ */
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { hostContainer } from '../test/helpers/host-container.ts'
+import { allLinked, joinedHosts } from '../test/helpers/hosts.ts'
+import { traffic } from '../test/helpers/tunnel-traffic.ts'
+import { waitFor } from '../test/helpers/wait.ts'
+import { type Claim, figure } from './stats.ts'
+
+const EVERY_MS = 10
+const PORT = 9000
+
+/** `probe <address>`: prints the longest time without an answer since the last line of stdin, for each line. */
+function probe(address: string): void {
+  const socket = createSocket('udp4')
+  let last = performance.now()
+  let longest = 0
+  let answers = 0
+  socket.on('message', () => {
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+    answers++
+  })
+  // While the route is away the kernel says so; that is a datagram without an answer.
+  socket.on('error', () => {})
+  setInterval(() => socket.send('x', PORT, address, () => {}), EVERY_MS)
+  createInterface({ input: process.stdin })
+    .on('line', () => {
+      process.stdout.write(`${JSON.stringify({ longest, answers })}\n`)
+      longest = 0
+      answers = 0
+    })
+    .on('close', () => process.exit(0))
+}
+
+interface Probed {
+  readonly longest: number
+  readonly answers: number
+}
+
+export async function benchRestart(isQuick: boolean): Promise<Claim> {
+  const teardowns: (() => unknown)[] = []
+  const t = { teardown: (fn: () => unknown) => void teardowns.push(fn) } as Parameters<typeof joinedHosts>[0]
+  try {
+    const net = await joinedHosts(t, 2)
+    const [one, two] = [net.host(1), net.host(2)]
+    const here = await hostContainer(t, one, 'here')
+    const there = await hostContainer(t, two, 'there')
+    there.spawn(...traffic('serve', PORT))
+    await waitFor('it listens', 10_000, () => there.ns.exec('ss', '-Hlun').includes(`:${PORT} `))
+    const child = here.spawn(
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      import.meta.filename,
+      'probe',
+      there.ip,
+    )
+    const lines = createInterface({ input: child.stdout ?? process.stdin })
+    const ask = async (): Promise<Probed> => {
+      const answer = once(lines, 'line')
+      child.stdin?.write('\n')
+      return JSON.parse(String((await answer)[0]))
+    }
+    const flows = () => waitFor('traffic flows', 10_000, async () => (await ask()).answers > 5)
+    const gaps: number[] = []
+    for (let round = 0; round < (isQuick ? 2 : 10); round++) {
+      await flows()
+      await (round % 2 === 0 ? one : two).restart()
+      let longest = 0
+      await waitFor('traffic flows again', 20_000, async () => {
+        const probed = await ask()
+        longest = Math.max(longest, probed.longest)
+        return longest > 5 * EVERY_MS && probed.answers > 0 && probed.longest < 5 * EVERY_MS
+      })
+      gaps.push(longest)
+      await allLinked(net)
+    }
+    const gap = figure('without traffic, gateway restarted', gaps)
+    return {
+      title: 'A gateway restarts: how long its containers are without traffic to another host',
+      figures: [gap],
+      rows: [{ what: 'restart until traffic flows', value: gap.value, unit: 'ms', bound: 3_000, aim: 1_000 }],
+    }
+  } finally {
+    for (const teardown of teardowns.reverse()) await teardown()
+  }
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [, , program, address = ''] = process.argv
+  if (program === 'probe') probe(address)
+  else process.stdout.write(`${JSON.stringify(await benchRestart(true), null, 2)}\n`)
+}
