@@ -1,4 +1,4 @@
-/** Kernel timers that end a TCP connection whose other side is silent: for the data connection, which has no heartbeat of its own. */
+/** Kernel timers that end a TCP connection whose other side is silent: for those that have no heartbeat of their own. */
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -13,7 +13,7 @@ const TCP_KEEPCNT = 6
 const TCP_USER_TIMEOUT = 18
 
 /** DESIGN 9: dead after 3 s. */
-const DEAD_MS = 3_000
+export const DEAD_MS: Millis = 3_000
 
 /** The descriptor below a socket, TLS or not; Node has no public way to it. undefined when the socket is gone. */
 function fdOf(socket: Socket): number | undefined {
@@ -22,8 +22,8 @@ function fdOf(socket: Socket): number | undefined {
   return typeof fd === 'number' && fd >= 0 ? fd : undefined
 }
 
-/** Data that is not acknowledged for 3 s, or 3 s of idle without an answer to keepalive: the kernel closes with ETIMEDOUT. */
-export function boundSilence(socket: TLSSocket): void {
+/** Data that is not acknowledged for so long, or so much idle without an answer to keepalive: the kernel closes with ETIMEDOUT. */
+export function boundSilence(socket: TLSSocket, silentMs: Millis = DEAD_MS): void {
   socket.setNoDelay(true)
   socket.setKeepAlive(true, 1_000)
   const fd = fdOf(socket)
@@ -31,7 +31,7 @@ export function boundSilence(socket: TLSSocket): void {
   setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, 1)
   setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1)
   setsockoptInt(fd, IPPROTO_TCP, TCP_KEEPCNT, 2)
-  setsockoptInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, DEAD_MS)
+  setsockoptInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, silentMs)
 }
 
 /** What is sent and not acknowledged in this time ends the connection with ETIMEDOUT, also when nobody reads at the other end. */

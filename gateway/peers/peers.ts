@@ -5,6 +5,7 @@ import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { HANDSHAKE_MS } from './dialer.ts'
 import { Peer } from './peer.ts'
+import { Streams } from './streams.ts'
 import { Alpn, peerIdOfSocket, tlsOptions } from './tls.ts'
 import type { ControlMessage, Identity, Membership, PeerEvents, PeerView } from './types.ts'
 
@@ -28,6 +29,7 @@ const TICK_MS: Millis = 1_000
 const SLEPT_MS: Millis = 10_000
 
 export class Peers {
+  readonly streams: Streams
   readonly #parts: PeersParts
   readonly #peers = new Map<number, Peer>()
   readonly #server: Server
@@ -36,9 +38,16 @@ export class Peers {
 
   constructor(parts: PeersParts) {
     this.#parts = parts
+    const { identity, membership, log } = parts
+    this.streams = new Streams({
+      identity,
+      membership,
+      log,
+      send: (hostId, message) => this.send(hostId, message),
+    })
     this.#server = createServer({
       ...tlsOptions(parts.identity()),
-      ALPNProtocols: [Alpn.control, Alpn.data, Alpn.join],
+      ALPNProtocols: [Alpn.control, Alpn.data, Alpn.stream, Alpn.join],
       requestCert: true,
       // A newcomer has none yet; everybody else is judged in #judge.
       rejectUnauthorized: false,
@@ -87,6 +96,7 @@ export class Peers {
       if (why === undefined) continue
       this.#peers.delete(hostId)
       peer.stop(why)
+      this.streams.cut(hostId, why)
     }
     for (const [hostId, member] of members) {
       if (membership.refusal(hostId, member.keyId) === undefined) this.#peerOf(hostId).start()
@@ -130,6 +140,7 @@ export class Peers {
     clearInterval(this.#tick)
     for (const peer of this.#peers.values()) peer.stop('this gateway stops')
     this.#peers.clear()
+    this.streams.stop()
     for (const socket of this.#newcomers) socket.destroy()
     if (!this.#server.listening) return
     await new Promise<void>((resolve) => {
@@ -171,6 +182,7 @@ export class Peers {
     const peer = this.#peerOf(id.hostId)
     if (socket.alpnProtocol === Alpn.control) peer.adoptControl(socket, id.hostId)
     else if (socket.alpnProtocol === Alpn.data) peer.adoptData(socket, id.hostId)
+    else if (socket.alpnProtocol === Alpn.stream) this.streams.adopt(socket, id.hostId)
     else return 'no protocol of ours'
     return undefined
   }
@@ -178,16 +190,35 @@ export class Peers {
   #peerOf(hostId: number): Peer {
     const known = this.#peers.get(hostId)
     if (known !== undefined) return known
-    const { clock, events, identity, log, membership } = this.#parts
+    const { clock, identity, log, membership } = this.#parts
     const peer = new Peer({
       identity,
       hostId,
       endpoints: () => membership.members().find((m) => m.hostId === hostId)?.endpoints ?? [],
-      events,
+      events: this.#events(),
       clock,
       log,
     })
     this.#peers.set(hostId, peer)
     return peer
+  }
+
+  /** Streams hear of the links first: whoever is told next may open one. */
+  #events(): PeerEvents {
+    const { events } = this.#parts
+    return {
+      ...events,
+      up: (hostId) => {
+        this.streams.linkUp(hostId)
+        events.up(hostId)
+      },
+      down: (hostId, reason) => {
+        this.streams.linkDown(hostId)
+        events.down(hostId, reason)
+      },
+      control: (hostId, message) => {
+        if (!this.streams.take(hostId, message)) events.control(hostId, message)
+      },
+    }
   }
 }

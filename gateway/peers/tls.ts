@@ -5,7 +5,12 @@ import { type ConnectionOptions, connect, type PeerCertificate, type TLSSocket }
 import type { Identity } from './types.ts'
 
 /** What a connection is for; by ALPN, so that one port serves all. */
-export const Alpn = { control: 'flatnet-control/1', data: 'flatnet-data/1', join: 'flatnet-join/1' } as const
+export const Alpn = {
+  control: 'flatnet-control/1',
+  data: 'flatnet-data/1',
+  stream: 'flatnet-stream/1',
+  join: 'flatnet-join/1',
+} as const
 export type Alpn = (typeof Alpn)[keyof typeof Alpn]
 
 export interface PeerId {
@@ -67,10 +72,11 @@ export function parseEndpoint(text: string): { host: string; port: number } | un
 export function dialPeer(identity: Identity, hostId: number, endpoint: string, alpn: Alpn): TLSSocket {
   const place = parseEndpoint(endpoint)
   if (place === undefined) throw new Error(`endpoint ${JSON.stringify(endpoint)}: must be host:port`)
-  const options: ConnectionOptions = {
+  const options: ConnectionOptions & { readonly allowHalfOpen: boolean } = {
     ...tlsOptions(identity),
     ...place,
     ALPNProtocols: [alpn],
+    allowHalfOpen: alpn === Alpn.stream,
     servername: '',
     checkServerIdentity: (_host: string, cert: PeerCertificate) => {
       const found = peerIdOf(new X509Certificate(cert.raw), identity.cluster)

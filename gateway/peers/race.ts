@@ -1,0 +1,55 @@
+/** The first of several ways to a connection that works: each starts when the one before failed or takes long (RFC 8305). */
+
+import type { Millis } from '../../core/clock.ts'
+import { StreamError } from './stream-frame.ts'
+
+/** Resolves with a connection, or gives up when `signal` says so. */
+export type Way<T> = (signal: AbortSignal) => Promise<T>
+
+/**
+ * The others are aborted; a connection that one of them still brings is destroyed.
+ * @throws {StreamError} all failed, each with its reason; the abort's reason
+ */
+export function firstOf<T extends { destroy(): unknown }>(
+  ways: readonly Way<T>[],
+  staggerMs: Millis,
+  signal: AbortSignal,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const others = new AbortController()
+    const reasons: string[] = []
+    let started = 0
+    let timer: NodeJS.Timeout | undefined
+    let isOver = false
+    const end = (settle: () => void): void => {
+      isOver = true
+      clearTimeout(timer)
+      signal.removeEventListener('abort', aborted)
+      others.abort(new StreamError('another way was faster'))
+      settle()
+    }
+    const aborted = (): void => end(() => reject(signal.reason))
+    const failed = (err: unknown): void => {
+      if (isOver) return
+      reasons.push(err instanceof Error ? err.message : String(err))
+      next()
+    }
+    const next = (): void => {
+      clearTimeout(timer)
+      const way = ways[started]
+      if (way === undefined) {
+        if (reasons.length === ways.length) end(() => reject(new StreamError(reasons.join('; '))))
+        return
+      }
+      started++
+      timer = setTimeout(next, staggerMs)
+      way(others.signal).then((won) => {
+        if (isOver) won.destroy()
+        else end(() => resolve(won))
+      }, failed)
+    }
+    if (signal.aborted) return reject(signal.reason)
+    signal.addEventListener('abort', aborted)
+    next()
+  })
+}

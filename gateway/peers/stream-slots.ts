@@ -1,0 +1,109 @@
+/** How many streams there are, of each peer and in all, and the hand on each that can end it. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Millis } from '../../core/clock.ts'
+import { boundSilence, boundUnacknowledged, DEAD_MS } from './liveness.ts'
+import { StreamError } from './stream-frame.ts'
+
+const MAX_OF_PEER = 1_024
+const MAX_IN_ALL = 4_096
+/**
+ * A reader may pause, and the kernel cannot tell its closed window from a dead host within a second; nginx gives 60 s too.
+ * While the peer's control connection is down, nothing speaks for the peer, and 3 s are enough.
+ */
+const STALLED_MS: Millis = 60_000
+
+/** From before the connection is dialled until it is closed. */
+export class Slot {
+  readonly #abort = new AbortController()
+  readonly #released: () => void
+  #socket: TLSSocket | undefined
+
+  constructor(released: () => void) {
+    this.#released = released
+  }
+
+  /** Aborted by a StreamError. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /** From here on the slot lives as long as the connection. */
+  hold(socket: TLSSocket, silentMs: Millis): void {
+    this.#socket = socket
+    // Its user may not have come yet, or may be gone: an error without a listener would end the process.
+    socket.on('error', () => socket.destroy())
+    socket.once('close', () => this.#released())
+    boundSilence(socket, silentMs)
+    if (this.signal.aborted || socket.destroyed) this.cut('connection closed')
+  }
+
+  bound(silentMs: Millis): void {
+    if (this.#socket !== undefined) boundUnacknowledged(this.#socket, silentMs)
+  }
+
+  /** The connection is another slot's from now on, or there is none. */
+  release(): void {
+    this.#released()
+  }
+
+  cut(reason: string): void {
+    this.#abort.abort(new StreamError(reason))
+    this.#socket?.destroy()
+    this.#released()
+  }
+}
+
+export class StreamSlots {
+  readonly #slots = new Map<number, Set<Slot>>()
+  readonly #silent = new Set<number>()
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** @throws {StreamError} too many */
+  take(hostId: number): Slot {
+    const slots = this.#slots.get(hostId) ?? new Set()
+    if (slots.size >= MAX_OF_PEER)
+      throw new StreamError(`${MAX_OF_PEER} streams with host ${hostId} are open`)
+    if (this.#count >= MAX_IN_ALL) throw new StreamError(`${MAX_IN_ALL} streams are open`)
+    this.#slots.set(hostId, slots)
+    this.#count++
+    const slot: Slot = new Slot(() => {
+      if (!slots.delete(slot)) return
+      this.#count--
+      if (slots.size === 0 && this.#slots.get(hostId) === slots) this.#slots.delete(hostId)
+    })
+    slots.add(slot)
+    return slot
+  }
+
+  /** How long the other side may be silent before the kernel ends the connection. */
+  silentMs(hostId: number): Millis {
+    return this.#silent.has(hostId) ? DEAD_MS : STALLED_MS
+  }
+
+  linkUp(hostId: number): void {
+    if (this.#silent.delete(hostId)) this.#bound(hostId)
+  }
+
+  linkDown(hostId: number): void {
+    this.#silent.add(hostId)
+    this.#bound(hostId)
+  }
+
+  cut(hostId: number, reason: string): void {
+    for (const slot of [...(this.#slots.get(hostId) ?? [])]) slot.cut(reason)
+  }
+
+  cutAll(reason: string): void {
+    for (const hostId of [...this.#slots.keys()]) this.cut(hostId, reason)
+  }
+
+  #bound(hostId: number): void {
+    const silentMs = this.silentMs(hostId)
+    for (const slot of this.#slots.get(hostId) ?? []) slot.bound(silentMs)
+  }
+}

@@ -1,0 +1,299 @@
+/** Streams between two gateways: a TLS connection each, opened by a head that says what it is for, then bytes both ways. */
+
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import type { Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import { HANDSHAKE_MS } from './dialer.ts'
+import { firstOf, type Way } from './race.ts'
+import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
+import { type Slot, StreamSlots } from './stream-slots.ts'
+import { Alpn, dialPeer, peerIdOfSocket } from './tls.ts'
+import type { ControlMessage, Identity, Member, Membership } from './types.ts'
+
+export interface StreamsParts {
+  readonly identity: () => Identity
+  readonly membership: Membership
+  readonly log: Log
+  /** On the control connection. @returns false when there is none */
+  send(hostId: number, message: ControlMessage): boolean
+}
+
+/** Exactly one of the two is called, within 5 s. */
+export interface StreamOffer {
+  readonly hostId: number
+  readonly head: StreamHead
+  /** Either side may end its half by itself; whoever takes a stream ends or destroys it. */
+  accept(): Duplex
+  /** @param reason told to the other side */
+  refuse(reason: string): void
+}
+
+export type StreamHandler = (offer: StreamOffer) => void
+
+/** For the next way beside the one that has not answered: a handshake on a LAN takes a twentieth. */
+const STAGGER_MS: Millis = 300
+/** For the head of a stream, and for the answer of its handler. */
+const ANSWER_MS: Millis = 5_000
+/** The reason of a refusal reaches the other side in this time, or never. */
+const GOODBYE_MS: Millis = 1_000
+const ID_RE = /^[0-9a-f]{32}$/
+
+interface Awaited {
+  readonly hostId: number
+  readonly arrived: (socket: TLSSocket) => void
+  readonly failed: (reason: string) => void
+}
+
+export class Streams {
+  readonly #parts: StreamsParts
+  readonly #handlers = new Map<string, StreamHandler>()
+  readonly #slots = new StreamSlots()
+  /** By id: connections that a peer was asked to make. */
+  readonly #awaited = new Map<string, Awaited>()
+  /** Of each peer, the way that worked last: `back` or an endpoint. It goes first. */
+  readonly #worked = new Map<number, string>()
+
+  constructor(parts: StreamsParts) {
+    this.#parts = parts
+  }
+
+  /** Open, and being opened or offered. */
+  get count(): number {
+    return this.#slots.count
+  }
+
+  /** One handler for a purpose; it must not throw. */
+  handle(purpose: string, handler: StreamHandler): void {
+    if (this.#handlers.has(purpose)) throw new Error(`streams for ${purpose} are handled already`)
+    this.#handlers.set(purpose, handler)
+  }
+
+  /**
+   * Resolves when the other side accepted. The peer's endpoints are dialled; when none answers, the peer is asked over
+   * the control connection to dial this host.
+   * @throws {StreamError} refused by the peer, not reached in time, cut off, or too many streams
+   */
+  async open(hostId: number, head: StreamHead, options: { readonly timeoutMs: Millis }): Promise<Duplex> {
+    const { timeoutMs } = options
+    const frame = encodeFrame(head)
+    const member = this.#memberOf(hostId)
+    if (member === undefined) throw new StreamError(`host ${hostId} is no member`)
+    const slot = this.#slots.take(hostId)
+    const timer = setTimeout(() => slot.cut(`host ${hostId} did not answer in ${timeoutMs} ms`), timeoutMs)
+    try {
+      const socket = await firstOf(this.#waysTo(member), STAGGER_MS, slot.signal)
+      slot.hold(socket, this.#slots.silentMs(hostId))
+      socket.write(frame)
+      const answer = await readFrame(socket, slot.signal)
+      if (answer['ok'] !== true) throw new StreamError(String(answer['reason'] ?? 'refused'), true)
+      return socket
+    } catch (err) {
+      slot.cut('not opened')
+      throw err
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** A peer's connection, its certificate judged. */
+  adopt(socket: TLSSocket, hostId: number): void {
+    socket.allowHalfOpen = true
+    try {
+      void this.#receive(socket, hostId, this.#slots.take(hostId))
+    } catch (err) {
+      const reason = messageOf(err)
+      this.#parts.log.warn({ peer: hostId, reason }, 'stream refused')
+      refuse(socket, reason)
+    }
+  }
+
+  /** @returns whether the message was for streams */
+  take(hostId: number, message: ControlMessage): boolean {
+    const { type, id } = message
+    if (type !== 'stream.dial' && type !== 'stream.failed') return false
+    if (typeof id !== 'string' || !ID_RE.test(id)) return true
+    if (type === 'stream.dial') void this.#dialBack(hostId, id)
+    else this.#claim(hostId, id)?.failed(String(message['reason'] ?? 'no reason given'))
+    return true
+  }
+
+  linkUp(hostId: number): void {
+    this.#slots.linkUp(hostId)
+  }
+
+  /** Streams outlive it, but not a peer that is silent on them as well. */
+  linkDown(hostId: number): void {
+    this.#slots.linkDown(hostId)
+  }
+
+  /** A host that is out. */
+  cut(hostId: number, reason: string): void {
+    this.#worked.delete(hostId)
+    this.#slots.cut(hostId, reason)
+  }
+
+  stop(): void {
+    this.#slots.cutAll('this gateway stops')
+  }
+
+  #memberOf(hostId: number): Member | undefined {
+    return this.#parts.membership.members().find((m) => m.hostId === hostId)
+  }
+
+  #waysTo(member: Member): Way<TLSSocket>[] {
+    const { hostId } = member
+    const ways = new Map<string, Way<TLSSocket>>(this.#dialsTo(member))
+    ways.set('back', (signal) => this.#askBack(hostId, signal))
+    const first = this.#worked.get(hostId) ?? ''
+    const order = [...ways.keys()].sort((a, b) => Number(b === first) - Number(a === first))
+    return order.map((name) => async (signal) => {
+      const socket = await ways.get(name)!(signal)
+      this.#worked.set(hostId, name)
+      return socket
+    })
+  }
+
+  #dialsTo({ hostId, endpoints }: Member): [string, Way<TLSSocket>][] {
+    return endpoints.map((endpoint) => [endpoint, (signal) => this.#dial(hostId, endpoint, signal)])
+  }
+
+  async #dial(hostId: number, endpoint: string, signal: AbortSignal): Promise<TLSSocket> {
+    const { identity, membership } = this.#parts
+    const own = identity()
+    const socket = dialPeer(own, hostId, endpoint, Alpn.stream)
+    await new Promise<void>((resolve, reject) => {
+      const aborted = (): void => void socket.destroy(signal.reason)
+      signal.addEventListener('abort', aborted)
+      socket.on('error', reject)
+      socket.once('close', () => reject(new StreamError(`${endpoint} closed the connection`)))
+      socket.once('secureConnect', () => {
+        signal.removeEventListener('abort', aborted)
+        resolve()
+      })
+    })
+    const id = peerIdOfSocket(socket, own.cluster)
+    const refusal = id === undefined ? 'no certificate of this cluster' : membership.refusal(hostId, id.keyId)
+    if (refusal === undefined) return socket
+    socket.destroy()
+    throw new StreamError(`${endpoint}: ${refusal}`)
+  }
+
+  /** The id is good for one connection, of that host, until `signal`. */
+  #askBack(hostId: number, signal: AbortSignal): Promise<TLSSocket> {
+    const id = randomBytes(16).toString('hex')
+    return new Promise((resolve, reject) => {
+      const over = (): void => {
+        this.#awaited.delete(id)
+        signal.removeEventListener('abort', aborted)
+      }
+      const aborted = (): void => {
+        over()
+        reject(signal.reason)
+      }
+      const failed = (reason: string): void => {
+        over()
+        reject(new StreamError(reason))
+      }
+      signal.addEventListener('abort', aborted)
+      const arrived = (socket: TLSSocket): void => {
+        over()
+        resolve(socket)
+      }
+      this.#awaited.set(id, { hostId, arrived, failed })
+      if (!this.#parts.send(hostId, { type: 'stream.dial', id })) failed('its control connection is down')
+    })
+  }
+
+  #claim(hostId: number, id: string): Awaited | undefined {
+    const awaited = this.#awaited.get(id)
+    return awaited?.hostId === hostId ? awaited : undefined
+  }
+
+  /** A peer cannot dial this host and wants a stream: this host dials, the peer says what it is for. */
+  async #dialBack(hostId: number, id: string): Promise<void> {
+    let slot: Slot | undefined
+    let timer: NodeJS.Timeout | undefined
+    try {
+      const taken = this.#slots.take(hostId)
+      slot = taken
+      timer = setTimeout(() => taken.cut('not answered in time'), HANDSHAKE_MS)
+      const member = this.#memberOf(hostId)
+      const ways = member === undefined ? [] : this.#dialsTo(member).map(([, way]) => way)
+      if (ways.length === 0) throw new StreamError('neither host knows an address of the other')
+      const socket = await firstOf(ways, STAGGER_MS, taken.signal)
+      socket.write(encodeFrame({ back: id }))
+      void this.#receive(socket, hostId, taken)
+    } catch (err) {
+      slot?.cut('not dialled')
+      this.#parts.send(hostId, { type: 'stream.failed', id, reason: messageOf(err).slice(0, 1_000) })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The first frame of a peer's connection: the head of a stream, or the id that it was asked to present. */
+  async #receive(socket: TLSSocket, hostId: number, slot: Slot): Promise<void> {
+    slot.hold(socket, this.#slots.silentMs(hostId))
+    const timer = setTimeout(() => slot.cut('no head in time'), ANSWER_MS)
+    try {
+      const head = await readFrame(socket, slot.signal)
+      if (typeof head['back'] === 'string') this.#return(socket, hostId, head['back'], slot)
+      else this.#offer(socket, hostId, head)
+    } catch (err) {
+      if (err instanceof StreamError) refuse(socket, err.reason)
+      else {
+        this.#parts.log.error({ peer: hostId, err }, 'stream handler failed')
+        socket.destroy()
+      }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The slot that was taken when it was asked for holds it from now on. */
+  #return(socket: TLSSocket, hostId: number, id: string, slot: Slot): void {
+    const awaited = this.#claim(hostId, id)
+    if (awaited === undefined) throw new StreamError('nobody waits for this connection')
+    slot.release()
+    awaited.arrived(socket)
+  }
+
+  #offer(socket: TLSSocket, hostId: number, head: Readonly<Record<string, unknown>>): void {
+    const { purpose } = head
+    if (typeof purpose !== 'string') throw new StreamError('head has no purpose')
+    const handler = this.#handlers.get(purpose)
+    if (handler === undefined) throw new StreamError(`unknown purpose ${JSON.stringify(purpose)}`)
+    const timer = setTimeout(() => refuse(socket, 'not answered in time'), ANSWER_MS)
+    let isAnswered = false
+    socket.once('close', () => clearTimeout(timer))
+    const answer = (act: () => void): void => {
+      if (isAnswered) throw new Error(`stream for ${purpose} was answered already`)
+      isAnswered = true
+      clearTimeout(timer)
+      if (!socket.writableEnded) act()
+    }
+    handler({
+      hostId,
+      head: { ...head, purpose },
+      accept: () => {
+        answer(() => socket.write(encodeFrame({ ok: true })))
+        return socket
+      },
+      refuse: (reason) => answer(() => refuse(socket, reason)),
+    })
+  }
+}
+
+const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err))
+
+/** Reads on to the end, for a reset would overtake the reason. */
+function refuse(socket: TLSSocket, reason: string): void {
+  if (socket.destroyed) return
+  socket.end(encodeFrame({ ok: false, reason: reason.slice(0, 1_000) }))
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), GOODBYE_MS)
+  socket.once('end', () => socket.destroy())
+  socket.once('close', () => clearTimeout(timer))
+}

@@ -1,0 +1,409 @@
+/** gateway/peers: streams between gateways on loopback, with real TLS and certificates of a real CA. */
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { connect, type TLSSocket } from 'node:tls'
+import t, { type Test } from 'tap'
+import { systemClock } from '../../../../core/clock.ts'
+import { silentLog } from '../../../../core/log.ts'
+import { Peers } from '../../../../gateway/peers/peers.ts'
+import { StreamError, type StreamHead } from '../../../../gateway/peers/stream-frame.ts'
+import type { StreamOffer } from '../../../../gateway/peers/streams.ts'
+import { Alpn, tlsOptions } from '../../../../gateway/peers/tls.ts'
+import type { ControlMessage, Identity, Member } from '../../../../gateway/peers/types.ts'
+import { memberOf, type TestCluster, testCluster } from '../../../helpers/cluster.ts'
+import { waitFor } from '../../../helpers/wait.ts'
+
+interface Host {
+  readonly identity: Identity
+  readonly peers: Peers
+  readonly members: Map<number, Member>
+  readonly refused: Map<number, string>
+  readonly messages: ControlMessage[]
+  readonly downs: string[]
+}
+
+const WAIT = 10_000
+const soon = { timeoutMs: WAIT }
+
+async function host(t: Test, identity: Identity): Promise<Host> {
+  const members = new Map<number, Member>()
+  const refused = new Map<number, string>()
+  const messages: ControlMessage[] = []
+  const downs: string[] = []
+  const peers = new Peers({
+    identity: () => identity,
+    membership: {
+      members: () => [...members.values()],
+      refusal: (hostId, keyId) =>
+        refused.get(hostId) ?? (members.get(hostId)?.keyId === keyId ? undefined : 'no member'),
+    },
+    listen: { host: '127.0.0.1', port: 0 },
+    clock: systemClock,
+    log: silentLog,
+    events: {
+      up() {},
+      down: (_, reason) => void downs.push(reason),
+      control: (_, message) => void messages.push(message),
+      dataUp() {},
+      dataDown() {},
+    },
+  })
+  await peers.start()
+  t.teardown(() => peers.stop())
+  return { identity, peers, members, refused, messages, downs }
+}
+
+const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
+
+interface Pair {
+  readonly cluster: TestCluster
+  readonly a: Host
+  readonly b: Host
+}
+
+/** @param ofA the endpoints of a that b knows; by default the real one */
+async function pair(t: Test, ofA?: readonly string[]): Promise<Pair> {
+  const cluster = await testCluster()
+  const a = await host(t, await cluster.identity(1))
+  const b = await host(t, await cluster.identity(2))
+  a.members.set(2, memberOf(b.identity, endpoint(b)))
+  b.members.set(1, memberOf(a.identity, ...(ofA ?? [endpoint(a)])))
+  a.peers.refresh()
+  b.peers.refresh()
+  const isUp = (h: Host, id: number): boolean => h.peers.view(id)?.state === 'up'
+  await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
+  return { cluster, a, b }
+}
+
+/** To its end and no further: `for await` would destroy a stream whose other half is open. */
+async function buffer(stream: Duplex): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  await once(stream, 'end')
+  return Buffer.concat(chunks)
+}
+
+const text = async (stream: Duplex): Promise<string> => (await buffer(stream)).toString()
+
+const refusal = (reason: string): StreamError => new StreamError(reason, true)
+
+/** The next stream for `purpose` that reaches `h`. */
+const nextOffer = (h: Host, purpose = 'test'): Promise<StreamOffer> =>
+  new Promise((resolve) => h.peers.streams.handle(purpose, resolve))
+
+const echo = (h: Host, purpose = 'echo'): void =>
+  h.peers.streams.handle(purpose, (offer) => {
+    const stream = offer.accept()
+    stream.pipe(stream)
+  })
+
+async function roundTrip(stream: Duplex, bytes: Buffer): Promise<boolean> {
+  stream.end(bytes)
+  return (await buffer(stream)).equals(bytes)
+}
+
+/** A connection of somebody who says what no gateway of ours would. */
+async function knock(identity: Identity, to: Host, alpn: Alpn = Alpn.stream): Promise<TLSSocket> {
+  const socket = connect({
+    host: '127.0.0.1',
+    port: to.peers.port,
+    ALPNProtocols: [alpn],
+    ...tlsOptions(identity),
+    checkServerIdentity: () => undefined,
+  })
+  socket.on('error', () => {})
+  await once(socket, 'secureConnect')
+  return socket
+}
+
+function frame(value: unknown): Buffer {
+  const body = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value))
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(body.length)
+  return Buffer.concat([length, body])
+}
+
+const answerOn = async (socket: TLSSocket): Promise<unknown> => {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  if (!socket.closed) await once(socket, 'close')
+  const all = Buffer.concat(chunks)
+  return all.length < 4 ? undefined : JSON.parse(all.subarray(4, 4 + all.readUInt32BE()).toString())
+}
+
+t.test('bytes go both ways, opened from either side', async (t) => {
+  const { a, b } = await pair(t)
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    echo(to)
+    const stream = await from.peers.streams.open(to.identity.hostId, { purpose: 'echo' }, soon)
+    t.ok(await roundTrip(stream, Buffer.from('there and back')))
+    await waitFor(
+      'both have forgotten it',
+      WAIT,
+      () => from.peers.streams.count + to.peers.streams.count === 0,
+    )
+  }
+})
+
+t.test('the handler sees who asks and what for', async (t) => {
+  const { a, b } = await pair(t)
+  const offered = nextOffer(b)
+  const opening = a.peers.streams.open(2, { purpose: 'test', ip: '10.100.2.10', port: 80 }, soon)
+  const offer = await offered
+  t.equal(offer.hostId, 1)
+  t.same(offer.head, { purpose: 'test', ip: '10.100.2.10', port: 80 } satisfies StreamHead)
+  offer.accept().end('hello')
+  t.equal(await text(await opening), 'hello')
+  t.throws(() => offer.refuse('too late'), /answered already/)
+})
+
+t.test('either half ends by itself', async (t) => {
+  const { a, b } = await pair(t)
+  const offered = nextOffer(b)
+  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  const theirs = (await offered).accept()
+  const ours = await opening
+  ours.end('all that we say')
+  t.equal(await text(theirs), 'all that we say')
+  for (const word of ['and ', 'still ', 'heard']) {
+    theirs.write(word)
+    await new Promise(setImmediate)
+  }
+  theirs.end()
+  t.equal(await text(ours), 'and still heard', 'long after our end')
+  await waitFor('both are closed', WAIT, () => ours.closed && theirs.closed)
+})
+
+t.test('the side that accepted may end first', async (t) => {
+  const { a, b } = await pair(t)
+  const offered = nextOffer(b)
+  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  const theirs = (await offered).accept()
+  const ours = await opening
+  theirs.end('bye')
+  t.equal(await text(ours), 'bye')
+  ours.end('and now this')
+  t.equal(await text(theirs), 'and now this')
+})
+
+t.test('64 MiB each way arrive whole, and a reader that pauses stops the writer', async (t) => {
+  const { a, b } = await pair(t)
+  const offered = nextOffer(b)
+  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  const theirs = (await offered).accept()
+  const ours = await opening
+  const piece = randomBytes(1024 * 1024)
+  let written = 0
+  const write = async (stream: Duplex): Promise<void> => {
+    for (let i = 0; i < 64; i++) {
+      if (!stream.write(piece)) await once(stream, 'drain')
+      written++
+    }
+    stream.end()
+  }
+  const writing = write(ours)
+  let before = -1
+  await waitFor('the writer stands still', WAIT, async () => {
+    const stands = written === before
+    before = written
+    if (!stands) await new Promise((resolve) => setTimeout(resolve, 200))
+    return stands
+  })
+  t.ok(written < 48, `stopped after ${written} MiB`)
+  const [there] = await Promise.all([buffer(theirs), writing])
+  t.equal(there.length, 64 * piece.length)
+  written = 0
+  const [back] = await Promise.all([buffer(ours), write(theirs)])
+  t.equal(back.length, 64 * piece.length)
+  t.ok(back.subarray(-piece.length).equals(piece))
+})
+
+t.test('a host that cannot be dialled is asked to dial', async (t) => {
+  const { a, b } = await pair(t, [])
+  echo(a)
+  const stream = await b.peers.streams.open(1, { purpose: 'echo' }, soon)
+  t.ok(await roundTrip(stream, randomBytes(300_000)))
+  t.same(a.messages, [], 'nobody else hears of it')
+  await waitFor('both have forgotten it', WAIT, () => a.peers.streams.count + b.peers.streams.count === 0)
+})
+
+t.test('an address that does not answer costs less than a second, and once', async (t) => {
+  // Takes connections and says nothing.
+  const held: { destroy(): void }[] = []
+  const mute = createServer((socket) => void held.push(socket.on('error', () => {})))
+  await once(mute.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => {
+    for (const socket of held) socket.destroy()
+    mute.close()
+  })
+  const address = mute.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const { a, b } = await pair(t, [`127.0.0.1:${port}`])
+  echo(a)
+  const timed = async (): Promise<number> => {
+    const start = performance.now()
+    const stream = await b.peers.streams.open(1, { purpose: 'echo' }, soon)
+    const ms = performance.now() - start
+    t.ok(await roundTrip(stream, Buffer.from('x')))
+    return ms
+  }
+  t.ok((await timed()) < 1_500)
+  const seen = held.length
+  await timed()
+  t.equal(held.length, seen, 'the way that worked goes first')
+})
+
+t.test('a host that nobody can dial, and that cannot dial, fails with both reasons', async (t) => {
+  const { a, b } = await pair(t, [])
+  a.members.set(2, memberOf(b.identity))
+  await t.rejects(b.peers.streams.open(1, { purpose: 'echo' }, soon), {
+    name: 'StreamError',
+    isRefusal: false,
+    message: /neither host knows an address of the other/,
+  })
+  await t.rejects(b.peers.streams.open(9, { purpose: 'echo' }, soon), /host 9 is no member/)
+  t.equal(a.peers.streams.count + b.peers.streams.count, 0)
+})
+
+t.test('a refusal brings its reason', async (t) => {
+  const { a, b } = await pair(t)
+  b.peers.streams.handle('test', (offer) => offer.refuse('gone'))
+  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  await t.rejects(opening, refusal('gone'))
+  await t.rejects(
+    a.peers.streams.open(2, { purpose: 'unheard of' }, soon),
+    refusal('unknown purpose "unheard of"'),
+  )
+  await waitFor('both have forgotten it', WAIT, () => a.peers.streams.count + b.peers.streams.count === 0)
+})
+
+t.test('who is not answered hears so in time', async (t) => {
+  const { a, b } = await pair(t)
+  b.peers.streams.handle('mute', () => {})
+  await t.rejects(
+    a.peers.streams.open(2, { purpose: 'mute' }, { timeoutMs: 300 }),
+    new StreamError('host 2 did not answer in 300 ms'),
+  )
+  await t.rejects(a.peers.streams.open(2, { purpose: 'mute' }, soon), refusal('not answered in time'))
+  const silent = await knock(a.identity, b)
+  t.equal(await answerOn(silent), undefined, 'no head in 5 s: closed')
+})
+
+t.test('a revoked peer loses its streams at once and opens no more', async (t) => {
+  const { a, b } = await pair(t)
+  echo(b)
+  const stream = await a.peers.streams.open(2, { purpose: 'echo' }, soon)
+  b.refused.set(1, 'revoked')
+  b.peers.refresh()
+  stream.resume()
+  await waitFor('it is cut', WAIT, () => stream.destroyed || stream.readableEnded)
+  t.equal(b.peers.streams.count, 0)
+  await t.rejects(a.peers.streams.open(2, { purpose: 'echo' }, { timeoutMs: 1_000 }), StreamError)
+})
+
+t.test('a stream outlives the control connection', async (t) => {
+  const { a, b } = await pair(t)
+  echo(b)
+  const stream = await a.peers.streams.open(2, { purpose: 'echo' }, soon)
+  const since = b.downs.length
+  const control = await knock(a.identity, b, Alpn.control)
+  // A heartbeat: a second connection of the same host takes the place of the one that stands.
+  control.write(Buffer.from([0, 0, 0, 0, 3]))
+  await waitFor('the first one ended', WAIT, () => a.downs.length > 0)
+  control.destroy()
+  await waitFor('the second one ended', WAIT, () => b.downs.length > since)
+  t.ok(await roundTrip(stream, Buffer.from('still here')))
+})
+
+t.test('the first bytes may come with the head', async (t) => {
+  const { a, b } = await pair(t)
+  const offered = nextOffer(b)
+  const socket = await knock(a.identity, b)
+  socket.end(Buffer.concat([frame({ purpose: 'test' }), Buffer.from('early bytes')]))
+  const stream = (await offered).accept()
+  stream.end()
+  t.equal(await text(stream), 'early bytes')
+})
+
+t.test('a head in pieces is one head', async (t) => {
+  const { a, b } = await pair(t)
+  const offered = nextOffer(b)
+  const socket = await knock(a.identity, b)
+  for (const byte of Buffer.concat([frame({ purpose: 'test' }), Buffer.from('tail')])) {
+    socket.write(Buffer.from([byte]))
+    await new Promise(setImmediate)
+  }
+  socket.end()
+  const stream = (await offered).accept()
+  stream.end()
+  t.equal(await text(stream), 'tail')
+})
+
+t.test('what is no head is refused', async (t) => {
+  const { a, b } = await pair(t)
+  const cases: readonly (readonly [string, Buffer, RegExp])[] = [
+    ['too long', frame({ purpose: 'x'.repeat(4096) }), /at most|1 to 4096/],
+    ['absurdly long', Buffer.from('ffffffff', 'hex'), /1 to 4096/],
+    ['empty', Buffer.alloc(4), /1 to 4096/],
+    ['not JSON', frame('{"purpose":'), /not JSON/],
+    ['no object', frame([1]), /not an object/],
+    ['no purpose', frame({ port: 80 }), /no purpose/],
+  ]
+  for (const [name, bytes, reason] of cases) {
+    const socket = await knock(a.identity, b)
+    socket.write(bytes)
+    t.match(await answerOn(socket), { ok: false, reason }, name)
+  }
+  await t.rejects(a.peers.streams.open(2, { purpose: 'x'.repeat(4096) }, soon), /at most 4096/)
+  await waitFor('all are forgotten', WAIT, () => b.peers.streams.count === 0)
+})
+
+t.test('an id is good once, for the host that was asked', async (t) => {
+  const { cluster, a, b } = await pair(t, [])
+  const c = await cluster.identity(3)
+  b.members.set(3, memberOf(c))
+  // a is asked and never answers itself: its part is played here.
+  const ids: string[] = []
+  a.peers.streams.take = (_, message) => {
+    if (message.type === 'stream.dial') ids.push(String(message['id']))
+    return true
+  }
+  const opening = b.peers.streams.open(1, { purpose: 'test' }, soon)
+  await waitFor('b has asked', WAIT, () => ids.length === 1)
+  const [id] = ids
+  const another = await knock(c, b)
+  another.write(frame({ back: id }))
+  t.match(await answerOn(another), { ok: false, reason: 'nobody waits for this connection' }, 'another host')
+  const right = await knock(a.identity, b)
+  right.write(frame({ back: id }))
+  right.write(frame({ ok: true }))
+  const stream = await opening
+  const replayed = await knock(a.identity, b)
+  replayed.write(frame({ back: id }))
+  t.match(
+    await answerOn(replayed),
+    { ok: false, reason: 'nobody waits for this connection' },
+    'a second time',
+  )
+  stream.destroy()
+  const expired = b.peers.streams.open(1, { purpose: 'test' }, { timeoutMs: 200 })
+  await t.rejects(expired, /did not answer in 200 ms/)
+  const late = await knock(a.identity, b)
+  late.write(frame({ back: ids[1] }))
+  t.match(await answerOn(late), { ok: false, reason: 'nobody waits for this connection' }, 'too late')
+  await waitFor('b has forgotten all', WAIT, () => b.peers.streams.count === 0)
+})
+
+t.test('no peer has more than 1024 streams', async (t) => {
+  const { a, b } = await pair(t)
+  const slots = [...Array(1_024)].map(() => a.peers.streams.open(2, { purpose: 'none' }, { timeoutMs: 1 }))
+  await t.rejects(a.peers.streams.open(2, { purpose: 'none' }, soon), /1024 streams with host 2 are open/)
+  await Promise.allSettled(slots)
+  t.equal(a.peers.streams.count, 0)
+  await waitFor('b has forgotten all', WAIT, () => b.peers.streams.count === 0)
+})
