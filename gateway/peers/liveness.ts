@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { setsockoptInt } from 'netlink-ts/libc.ts'
+import { SOL_SOCKET, setsockopt, setsockoptInt } from 'netlink-ts/libc.ts'
 import type { Millis } from '../../core/clock.ts'
 
 /** include/uapi/linux/tcp.h, in.h. */
@@ -11,6 +11,8 @@ const TCP_KEEPIDLE = 4
 const TCP_KEEPINTVL = 5
 const TCP_KEEPCNT = 6
 const TCP_USER_TIMEOUT = 18
+/** asm-generic/socket.h. */
+const SO_LINGER = 13
 
 /** DESIGN 9: dead after 3 s. */
 export const DEAD_MS: Millis = 3_000
@@ -22,7 +24,20 @@ function fdOf(socket: Socket): number | undefined {
   return typeof fd === 'number' && fd >= 0 ? fd : undefined
 }
 
-/** Data that is not acknowledged for so long, or so much idle without an answer to keepalive: the kernel closes with ETIMEDOUT. */
+/**
+ * Whether closing is a reset, which the other side sees as an error. TLS would tell a broken connection from an ended one
+ * by its close_notify, but Node takes both for the end.
+ */
+export function resetOnClose(socket: Socket, isReset: boolean): void {
+  const fd = fdOf(socket)
+  if (fd !== undefined)
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, new Uint8Array(Int32Array.of(isReset ? 1 : 0, 0).buffer))
+}
+
+/**
+ * Data that is not acknowledged for so long, or so much idle without an answer to keepalive: the kernel closes with ETIMEDOUT.
+ * @param silentMs 0: the kernel's own patience with data, a quarter of an hour
+ */
 export function boundSilence(socket: TLSSocket, silentMs: Millis = DEAD_MS): void {
   socket.setNoDelay(true)
   socket.setKeepAlive(true, 1_000)

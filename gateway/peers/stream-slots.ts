@@ -2,16 +2,16 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
-import { boundSilence, boundUnacknowledged, DEAD_MS } from './liveness.ts'
+import { boundSilence, boundUnacknowledged, DEAD_MS, resetOnClose } from './liveness.ts'
 import { StreamError } from './stream-frame.ts'
 
 const MAX_OF_PEER = 1_024
 const MAX_IN_ALL = 4_096
 /**
- * A reader may pause, and the kernel cannot tell its closed window from a dead host within a second; nginx gives 60 s too.
- * While the peer's control connection is down, nothing speaks for the peer, and 3 s are enough.
+ * TCP_USER_TIMEOUT takes the closed window of a reader who pauses for silence. While the control connection stands, it
+ * speaks for the peer; while it does not, 3 s are enough.
  */
-const STALLED_MS: Millis = 60_000
+const PATIENT_MS: Millis = 0
 
 /** From before the connection is dialled until it is closed. */
 export class Slot {
@@ -35,6 +35,8 @@ export class Slot {
     socket.on('error', () => socket.destroy())
     socket.once('close', () => this.#released())
     boundSilence(socket, silentMs)
+    resetOnClose(socket, true)
+    socket.once('finish', () => resetOnClose(socket, false))
     if (this.signal.aborted || socket.destroyed) this.cut('connection closed')
   }
 
@@ -56,7 +58,8 @@ export class Slot {
 
 export class StreamSlots {
   readonly #slots = new Map<number, Set<Slot>>()
-  readonly #silent = new Set<number>()
+  /** Hosts with a control connection. */
+  readonly #linked = new Set<number>()
   #count = 0
 
   get count(): number {
@@ -80,17 +83,18 @@ export class StreamSlots {
     return slot
   }
 
-  /** How long the other side may be silent before the kernel ends the connection. */
+  /** How long the other side may leave data unacknowledged before the kernel ends the connection; 0: as long as it does. */
   silentMs(hostId: number): Millis {
-    return this.#silent.has(hostId) ? DEAD_MS : STALLED_MS
+    return this.#linked.has(hostId) ? PATIENT_MS : DEAD_MS
   }
 
   linkUp(hostId: number): void {
-    if (this.#silent.delete(hostId)) this.#bound(hostId)
+    this.#linked.add(hostId)
+    this.#bound(hostId)
   }
 
   linkDown(hostId: number): void {
-    this.#silent.add(hostId)
+    this.#linked.delete(hostId)
     this.#bound(hostId)
   }
 

@@ -128,7 +128,7 @@ function frame(value: unknown): Buffer {
 const answerOn = async (socket: TLSSocket): Promise<unknown> => {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
-  if (!socket.closed) await once(socket, 'close')
+  await waitFor('it is closed', WAIT, () => socket.closed)
   const all = Buffer.concat(chunks)
   return all.length < 4 ? undefined : JSON.parse(all.subarray(4, 4 + all.readUInt32BE()).toString())
 }
@@ -189,6 +189,29 @@ t.test('the side that accepted may end first', async (t) => {
   t.equal(await text(ours), 'bye')
   ours.end('and now this')
   t.equal(await text(theirs), 'and now this')
+})
+
+t.test('what is broken off does not look like an end', async (t) => {
+  const { a, b } = await pair(t)
+  const offers: StreamOffer[] = []
+  b.peers.streams.handle('test', (offer) => offers.push(offer))
+  for (const side of ['accepted', 'opened'] as const) {
+    const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+    await waitFor('it is offered', WAIT, () => offers.length > 0)
+    const theirs = offers.pop()!.accept()
+    const ours = await opening
+    const [breaks, sees] = side === 'accepted' ? [theirs, ours] : [ours, theirs]
+    let hasEnded = false
+    sees.on('end', () => {
+      hasEnded = true
+    })
+    const lost = once(sees, 'error')
+    breaks.write('the first half of ')
+    await once(sees, 'data')
+    breaks.destroy()
+    t.match(await lost, [{ code: 'ECONNRESET' }], side)
+    t.notOk(hasEnded)
+  }
 })
 
 t.test('64 MiB each way arrive whole, and a reader that pauses stops the writer', async (t) => {
