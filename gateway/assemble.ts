@@ -10,8 +10,11 @@ import type { OpenCarrier } from './carrier/carrier.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { Events } from './events.ts'
 import { RETRIES_HELP } from './ingress/exchange.ts'
+import { Forwarder } from './ingress/forwarder.ts'
 import type { IngressParts } from './ingress/parts.ts'
 import { Pool } from './ingress/pool.ts'
+import { TCP } from './ingress/stream-dial.ts'
+import { wayTo } from './ingress/way.ts'
 import type { LeaseSource } from './leases.ts'
 import { Metrics, processGauges } from './metrics.ts'
 import { PathTable } from './paths/table.ts'
@@ -44,11 +47,30 @@ export interface Assembly extends ApiParts, IngressParts {
 export function assemble(materials: Materials): Assembly {
   const { conf, log, clock, leases, epoch } = materials
   const events = new Events()
-  const registry = new Registry(conf.hostId, epoch, events, new Slices(conf.supernet, conf.hostPrefix), clock)
+  const slices = new Slices(conf.supernet, conf.hostPrefix)
+  const registry = new Registry(conf.hostId, epoch, events, slices, clock)
   const paths = new PathTable(conf.hostId, clock, events)
   const metrics = new Metrics()
   const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair: materials.repair })
-  const pool = poolFor(conf, registry, events, metrics)
+  const pool = new Pool({
+    connectTimeoutMs: conf.ingress.connectTimeoutMs,
+    isRegistered: (key, ip) => {
+      const holder = registry.byIp(ip)
+      return holder !== undefined && attachmentKey(holder) === key
+    },
+    wayTo: (ip) => {
+      const hostId = registry.byIp(ip)?.hostId ?? conf.hostId
+      const noTunnel = carrier?.noTunnel()
+      return wayTo({ ownHostId: conf.hostId, hostId, noTunnel, path: paths.path(hostId), now: clock.now() })
+    },
+    streams: () => cluster?.peers.streams,
+    onRetry: () => metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'connect' }),
+  })
+  const forwarder = new Forwarder({ registry, slices, paths, metrics, log })
+  onContainerGone(events, (key) => {
+    pool.drop(key)
+    forwarder.drop(key)
+  })
   const streams = new EventStreams(events, epoch, () =>
     metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
   )
@@ -78,6 +100,9 @@ export function assemble(materials: Materials): Assembly {
       statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress, cluster, carrier }),
     setCluster(opened) {
       cluster = opened
+      const { streams } = opened.peers
+      streams.handle(TCP, (offer) => void forwarder.take(offer))
+      metrics.gauge('flatnet_peer_streams', 'Streams to and from other gateways', () => streams.count)
     },
     setCarrier(opened) {
       carrier = opened
@@ -95,23 +120,14 @@ export function assemble(materials: Materials): Assembly {
   }
 }
 
-/** The pool follows the registry: a container that is gone, or has another address, keeps no connection. */
-function poolFor(conf: DaemonConf, registry: Registry, events: Events, metrics: Metrics): Pool {
-  const pool = new Pool({
-    connectTimeoutMs: conf.ingress.connectTimeoutMs,
-    isRegistered: (key, ip) => {
-      const holder = registry.byIp(ip)
-      return holder !== undefined && attachmentKey(holder) === key
-    },
-    onRetry: () => metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'connect' }),
-  })
+/** A container that is gone, or has another address, keeps no connection. */
+function onContainerGone(events: Events, drop: (key: string) => void): void {
   events.listen(({ event }) => {
-    if (event.type === 'assignmentRemoved') pool.drop(attachmentKey(event.assignment))
+    if (event.type === 'assignmentRemoved') drop(attachmentKey(event.assignment))
     if (event.type !== 'assignmentChanged') return
     const now = addressesOf(event.assignment)
-    if (addressesOf(event.before).some((ip) => !now.includes(ip))) pool.drop(attachmentKey(event.assignment))
+    if (addressesOf(event.before).some((ip) => !now.includes(ip))) drop(attachmentKey(event.assignment))
   })
-  return pool
 }
 
 function gauges(metrics: Metrics, registry: Registry, reconciler: Reconciler, streams: EventStreams): void {

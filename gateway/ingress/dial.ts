@@ -5,6 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millis } from '../../core/clock.ts'
 import { hasCode } from '../../kernel/durable.ts'
 import { boundUnacknowledged } from '../peers/liveness.ts'
+import { StreamError } from '../peers/stream-frame.ts'
+import type { Streams } from '../peers/streams.ts'
+import { connectByStream } from './stream-dial.ts'
+import type { Way } from './way.ts'
 
 export interface DialTarget {
   readonly ip: string
@@ -13,6 +17,10 @@ export interface DialTarget {
   readonly timeoutMs: Millis
   /** False once the container is gone or the client is: the address may be somebody else's by now. */
   isWanted(): boolean
+  /** Asked before each try. */
+  way(): Way
+  /** For ways by a stream. */
+  streams(): Streams | undefined
   /** For upgraded connections, where each direction ends by itself. */
   readonly allowHalfOpen: boolean
   /**
@@ -20,7 +28,7 @@ export interface DialTarget {
    * time the connection ends with ETIMEDOUT. Not for bodies, whose reader may pause as long as it likes.
    */
   readonly isBodiless?: boolean
-  /** Where its bytes go, when not into a stream. */
+  /** Where its bytes go, when not into a stream. A connection by way of another gateway has no use for it. */
   readonly onread?: OnReadOpts
   onRetry(): void
 }
@@ -30,9 +38,12 @@ export type DialReason = 'refused' | 'timeout' | 'unreachable' | 'gone'
 export class DialError extends Error {
   override readonly name = 'DialError'
   readonly reason: DialReason
-  constructor(reason: DialReason, options?: ErrorOptions) {
+  /** Another try would end the same. */
+  readonly isFinal: boolean
+  constructor(reason: DialReason, options?: ErrorOptions, isFinal = reason === 'gone') {
     super(`connect: ${reason}`, options)
     this.reason = reason
+    this.isFinal = isFinal
   }
 }
 
@@ -53,22 +64,51 @@ export async function dial(target: DialTarget): Promise<Socket> {
   for (let tried = 0; ; tried++) {
     if (!target.isWanted()) throw new DialError('gone')
     try {
-      const socket = await connectOnce(target, Math.min(target.timeoutMs, endAt - performance.now()))
+      const socket = await connectBy(target, target.way(), endAt - performance.now())
       if (target.isWanted()) return socket
       socket.destroy()
       throw new DialError('gone')
     } catch (err) {
       const wait = WAITS_MS[tried]
       const isOver = wait === undefined || performance.now() + wait >= endAt
-      if (isOver || (err instanceof DialError && err.reason === 'gone')) throw err
+      if (isOver || (err instanceof DialError && err.isFinal)) throw err
       await sleep(wait)
       target.onRetry()
     }
   }
 }
 
-function connectOnce(
-  { ip, port, allowHalfOpen, isBodiless, onread }: DialTarget,
+async function connectBy(target: DialTarget, way: Way, remainingMs: Millis): Promise<Socket> {
+  if (way.kind === 'none') throw new DialError('unreachable', { cause: new Error(way.reason) }, !way.mayCome)
+  const socket =
+    way.kind === 'kernel'
+      ? await connectOnce(target, Math.min(target.timeoutMs, remainingMs))
+      : await connectOver(target, way.hostId, remainingMs)
+  if (target.isBodiless === true) boundUnacknowledged(socket, UNACKNOWLEDGED_MS)
+  return socket
+}
+
+async function connectOver(target: DialTarget, hostId: number, remainingMs: Millis): Promise<Socket> {
+  try {
+    return await connectByStream(target.streams(), { ...target, hostId, remainingMs })
+  } catch (err) {
+    if (!(err instanceof StreamError)) throw err
+    const cause = new Error(`by the gateway of host ${hostId}: ${err.reason}`, { cause: err })
+    throw new DialError(reasonOfRefusal(err), { cause })
+  }
+}
+
+/** What the peer's gateway met is told as if this one had met it. */
+function reasonOfRefusal({ isRefusal, reason }: StreamError): DialReason {
+  const known = REFUSALS.find((r) => r === reason)
+  return isRefusal && known !== undefined ? known : 'unreachable'
+}
+
+const REFUSALS: readonly DialReason[] = ['refused', 'timeout', 'gone']
+
+/** One try, by the kernel's routes. @throws {DialError} */
+export function connectOnce(
+  { ip, port, allowHalfOpen, onread }: Pick<DialTarget, 'ip' | 'port' | 'allowHalfOpen' | 'onread'>,
   timeoutMs: Millis,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -92,7 +132,6 @@ function connectOnce(
     socket.once('connect', () => {
       clearTimeout(timer)
       socket.off('error', onError)
-      if (isBodiless === true) boundUnacknowledged(socket, UNACKNOWLEDGED_MS)
       resolve(socket)
     })
   })

@@ -6,7 +6,9 @@ import type { Duplex } from 'node:stream'
 import type { Assignment } from '../../core/api.ts'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
+import type { Streams } from '../peers/streams.ts'
 import { type DialTarget, dial } from './dial.ts'
+import type { Way } from './way.ts'
 import { Buffers, Wire } from './wire.ts'
 
 /**
@@ -26,6 +28,10 @@ export interface PoolOptions {
   readonly connectTimeoutMs: Millis
   /** Whether this attachment still has this address, asked before and after each connect. */
   isRegistered(key: string, ip: string): boolean
+  /** Asked before each try to connect. */
+  wayTo(ip: string): Way
+  /** To other gateways; undefined outside of a cluster. */
+  streams(): Streams | undefined
   onRetry(): void
 }
 
@@ -182,11 +188,13 @@ export class Pool {
   }
 
   #dial(key: string, kind: ConnectionKind, to: Destination): Promise<Socket> {
-    const { connectTimeoutMs, isRegistered, onRetry } = this.#options
+    const { connectTimeoutMs, isRegistered, onRetry, streams, wayTo } = this.#options
     return dial({
       ...to,
       timeoutMs: connectTimeoutMs,
       isWanted: () => to.isWanted() && isRegistered(key, to.ip),
+      way: () => wayTo(to.ip),
+      streams,
       allowHalfOpen: kind === 'upgrade',
       isBodiless: kind === 'reuse',
       onRetry,

@@ -1,6 +1,7 @@
 /** One connection to a container, for one request at a time, reading into one buffer. */
 
 import type { OnReadOpts, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 
 export interface WireUser {
@@ -57,15 +58,15 @@ export class Wire {
       return this.#buffer
     },
     callback: (length) => {
-      // Bytes that nobody asked for: whatever they answer, it is not the next request.
-      if (this.#user === undefined) this.#socket?.destroy()
-      else this.#user.bytes(this.#buffer.subarray(0, length))
+      this.#take(this.#buffer.subarray(0, length))
       return !this.#isPaused
     },
   }
 
   attach(socket: Socket): void {
     this.#socket = socket
+    // By way of another gateway: there `onread` does not exist, and bytes come in buffers of their own.
+    if (socket instanceof TLSSocket) socket.on('data', (chunk: Buffer) => this.#take(chunk))
     socket.on('end', () => this.#lose(undefined))
     socket.on('error', (err) => this.#lose(err))
     socket.on('close', () => {
@@ -116,6 +117,12 @@ export class Wire {
   /** Unlike `destroy`, as if the container had broken it off. */
   cut(): void {
     this.#socket?.destroy()
+  }
+
+  #take(bytes: Buffer): void {
+    // Bytes that nobody asked for: whatever they answer, it is not the next request.
+    if (this.#user === undefined) this.#socket?.destroy()
+    else this.#user.bytes(bytes)
   }
 
   #lose(err: Error | undefined): void {

@@ -57,6 +57,8 @@ export class PathController {
   readonly #states = new Map<number, { readonly state: LinkState; readonly at: Millis }>()
   readonly #startedAt: Millis
   readonly #cancels = new Map<string, () => void>()
+  /** Of this host's tunnel, in the last report. */
+  #told: string | undefined
   #isStopped = false
 
   constructor(parts: PathParts) {
@@ -85,6 +87,10 @@ export class PathController {
     const link = this.#parts.links().find((l) => l.hostId === hostId)
     if (link === undefined || link.state === 'down') this.#reports.forget(hostId)
     this.evaluateAll()
+    this.#reportSoon()
+  }
+
+  #reportSoon(): void {
     if (this.#isStopped || this.#cancels.has('soon')) return
     const cancel = this.#parts.scheduler.after(REPORT_SOON_MS, () => {
       this.#cancels.delete('soon')
@@ -114,7 +120,8 @@ export class PathController {
   }
 
   evaluateAll(): void {
-    const { links, table, hostId: own } = this.#parts
+    const { links, table, noTunnel, hostId: own } = this.#parts
+    if (noTunnel() !== this.#told) this.#reportSoon()
     const views = new Map(links().map((l) => [l.hostId, l]))
     for (const view of views.values()) this.#evaluate(view, views)
     for (const { hostId } of table.all()) {
@@ -135,6 +142,7 @@ export class PathController {
       quarantine: quarantineOf(view.hostId),
       link: { ...view, forMs: this.#ageOf(view) },
       noTunnel: noTunnel(),
+      peerNoTunnel: this.#reports.noTunnelOf(view.hostId),
       // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
       relays: isDirect
         ? []
@@ -156,10 +164,11 @@ export class PathController {
   }
 
   #apply(hostId: number, decision: PathDecision | undefined): void {
-    const { effects, noTunnel } = this.#parts
+    const { effects } = this.#parts
     const before = this.#routed.get(hostId)
     const via = decision?.via
-    if (via !== undefined && (via.kind === 'gateway' || via.kind === 'relay') && noTunnel() === undefined) {
+    const isRoutable = via?.kind === 'gateway' || via?.kind === 'relay'
+    if (isRoutable && decision?.isWebOnly !== true) {
       if (before !== undefined && sameVia(before, via)) return
       this.#routed.set(hostId, via)
       effects.setRoute(hostId, via)
@@ -172,12 +181,15 @@ export class PathController {
   #report(): void {
     const { freePairs, links, noTunnel, scheduler, send } = this.#parts
     const up = links().filter((l) => l.state === 'up')
-    const canRelay = noTunnel() === undefined
+    const lack = noTunnel()
+    const canRelay = lack === undefined
+    this.#told = lack
     const report: LinkReport = {
       type: 'paths.links',
       links: canRelay ? up.filter(carries).map((l) => [l.hostId, rttOf(l) ?? UNMEASURED_MS]) : [],
       freePairs: canRelay ? freePairs() : 0,
       uptimeMs: Math.round(scheduler.monotonic() - this.#startedAt),
+      ...(lack !== undefined && { noTunnel: lack }),
     }
     for (const { hostId } of up) send(hostId, report)
   }

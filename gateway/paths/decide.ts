@@ -26,6 +26,8 @@ export interface PathFacts {
   readonly link?: LinkFacts | undefined
   /** Why this host cannot carry packets to others, e.g. no TUN device; undefined: it can. */
   readonly noTunnel?: string | undefined
+  /** The same of the other host, in its own words. */
+  readonly peerNoTunnel?: string | undefined
   readonly relays?: readonly RelayCandidate[] | undefined
   /** The decision that holds. */
   readonly current?: PathDecision | undefined
@@ -44,6 +46,8 @@ export interface PathDecision {
   readonly reason: string
   /** Undefined: not known, or no path. */
   readonly rttMs?: Millis | undefined
+  /** Packets do not get there; web pages do, as one gateway dials for the other (gateway/ingress/forwarder.ts). */
+  readonly isWebOnly?: boolean
 }
 
 /** A first connection takes a handshake; after this a person should know that something is in the way. */
@@ -92,25 +96,36 @@ function quarantined({ quarantine, hostId }: PathFacts): PathDecision | undefine
 
 /** Straight to the peer, while both connections stand. A relay in use is left when the link has settled. */
 function direct(facts: PathFacts): PathDecision | undefined {
-  const { link, current, noTunnel } = facts
+  const { link, current } = facts
   if (link === undefined || !isUp(link) || !link.hasData) return undefined
   const isRelayed = current?.via.kind === 'relay' && relayed(facts) !== undefined
   if (isRelayed && link.forMs < SETTLED_MS) return undefined
-  const reason =
-    noTunnel === undefined
-      ? link.state === 'draining'
-        ? 'connected; the peer is stopping'
-        : 'connected'
-      : `only web pages, by the peer's gateway: ${noTunnel}`
-  return { state: 'GATEWAY_ONLY', via: { kind: 'gateway' }, reason, rttMs: link.rttMs }
+  const lack = lackOf(facts)
+  const connected = link.state === 'draining' ? 'connected; the peer is stopping' : 'connected'
+  const reason = lack === undefined ? connected : `only web pages, by the peer's gateway: ${lack}`
+  const isWebOnly = lack !== undefined
+  return {
+    state: 'GATEWAY_ONLY',
+    via: { kind: 'gateway' },
+    reason,
+    rttMs: link.rttMs,
+    ...(isWebOnly && { isWebOnly }),
+  }
+}
+
+/** Which host of the two carries no packets, and why. */
+function lackOf({ ownHostId, hostId, noTunnel, peerNoTunnel }: PathFacts): string | undefined {
+  if (noTunnel !== undefined) return `host ${ownHostId} carries no packets (${noTunnel})`
+  return peerNoTunnel === undefined ? undefined : `host ${hostId} carries no packets (${peerNoTunnel})`
 }
 
 /** A draining link still carries what is on its way. */
 const isUp = ({ state }: LinkFacts): boolean => state === 'up' || state === 'draining'
 
-/** Over one other gateway. Needs a tunnel of our own; the relay reads nothing of what it passes on. */
-function relayed({ relays = [], current, noTunnel, link }: PathFacts): PathDecision | undefined {
-  if (noTunnel !== undefined) return undefined
+/** Over one other gateway. Needs a tunnel at both ends; the relay reads nothing of what it passes on. */
+function relayed(facts: PathFacts): PathDecision | undefined {
+  const { relays = [], current, link } = facts
+  if (lackOf(facts) !== undefined) return undefined
   const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
   const relay = chooseRelay(relays, inUse)
   if (relay === undefined) return undefined

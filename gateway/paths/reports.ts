@@ -13,12 +13,15 @@ export interface LinkReport extends ControlMessage {
   /** Pairs for which it would still be a relay. */
   readonly freePairs: number
   readonly uptimeMs: Millis
+  /** Why it carries no packets, in words for a person; absent: it does. */
+  readonly noTunnel?: string
 }
 
 interface Held {
   readonly rttOf: ReadonlyMap<number, Millis>
   readonly freePairs: number
   readonly uptimeMs: Millis
+  readonly noTunnel: string | undefined
   readonly at: Millis
 }
 
@@ -27,14 +30,16 @@ const STALE_MS: Millis = 16_000
 const MAX_LINKS = 65_536
 /** A round trip that is longer is a dead link. */
 const MAX_RTT_MS: Millis = 60_000
+const MAX_WORDS = 300
 
 const isAmount = (value: unknown, max: number): value is number =>
   typeof value === 'number' && value >= 0 && value <= max
 
 function isReport(m: ControlMessage): m is LinkReport {
   if (!isObject(m)) return false
-  const { links, freePairs, uptimeMs } = m
+  const { links, freePairs, uptimeMs, noTunnel } = m
   return (
+    (noTunnel === undefined || typeof noTunnel === 'string') &&
     isAmount(freePairs, MAX_LINKS) &&
     isAmount(uptimeMs, Number.MAX_SAFE_INTEGER) &&
     Array.isArray(links) &&
@@ -46,6 +51,9 @@ function isReport(m: ControlMessage): m is LinkReport {
   )
 }
 
+/** It is shown on terminals: no control characters, and no flood. */
+const plain = (words: string): string => words.slice(0, MAX_WORDS).replaceAll(/[^\x20-\x7e]/g, ' ')
+
 export class Reports {
   readonly #byHost = new Map<number, Held>()
 
@@ -53,12 +61,18 @@ export class Reports {
   take(from: number, message: ControlMessage, now: Millis): boolean {
     if (!isReport(message)) return false
     const { freePairs, uptimeMs } = message
-    this.#byHost.set(from, { rttOf: new Map(message.links), freePairs, uptimeMs, at: now })
+    const noTunnel = message.noTunnel === undefined ? undefined : plain(message.noTunnel)
+    this.#byHost.set(from, { rttOf: new Map(message.links), freePairs, uptimeMs, noTunnel, at: now })
     return true
   }
 
   forget(hostId: number): void {
     this.#byHost.delete(hostId)
+  }
+
+  /** Why that host carries no packets, in its own words; undefined while it does, or has not said. */
+  noTunnelOf(hostId: number): string | undefined {
+    return this.#byHost.get(hostId)?.noTunnel
   }
 
   /**

@@ -50,6 +50,11 @@ export class PathTable {
     return this.#paths.get(hostId)?.info
   }
 
+  /** Decision and what is shown of it. */
+  path(hostId: number): { readonly decision: PathDecision; readonly info: PathInfo } | undefined {
+    return this.#paths.get(hostId)
+  }
+
   decision(hostId: number): PathDecision | undefined {
     return this.#paths.get(hostId)?.decision
   }

@@ -1,7 +1,6 @@
 /** Streams between two gateways: a TLS connection each, opened by a head that says what it is for, then bytes both ways. */
 
 import { randomBytes } from 'node:crypto'
-import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
@@ -25,7 +24,7 @@ export interface StreamOffer {
   readonly hostId: number
   readonly head: StreamHead
   /** Either side may end its half by itself; whoever takes a stream ends or destroys it. */
-  accept(): Duplex
+  accept(): TLSSocket
   /** @param reason told to the other side */
   refuse(reason: string): void
 }
@@ -75,7 +74,7 @@ export class Streams {
    * the control connection to dial this host.
    * @throws {StreamError} refused by the peer, not reached in time, cut off, or too many streams
    */
-  async open(hostId: number, head: StreamHead, options: { readonly timeoutMs: Millis }): Promise<Duplex> {
+  async open(hostId: number, head: StreamHead, options: { readonly timeoutMs: Millis }): Promise<TLSSocket> {
     const { timeoutMs } = options
     const frame = encodeFrame(head)
     const member = this.#memberOf(hostId)
@@ -144,8 +143,10 @@ export class Streams {
 
   #waysTo(member: Member): Way<TLSSocket>[] {
     const { hostId } = member
-    const ways = new Map<string, Way<TLSSocket>>(this.#dialsTo(member))
-    ways.set('back', (signal) => this.#askBack(hostId, signal))
+    const dials = this.#dialsTo(member)
+    const back: Way<TLSSocket> = (signal) => this.#askBack(hostId, signal)
+    // Behind the best endpoint: of several dead ones each would cost its time.
+    const ways = new Map([...dials.slice(0, 1), ['back', back] as const, ...dials.slice(1)])
     const first = this.#worked.get(hostId) ?? ''
     const order = [...ways.keys()].sort((a, b) => Number(b === first) - Number(a === first))
     return order.map((name) => async (signal) => {

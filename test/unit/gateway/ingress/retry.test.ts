@@ -170,6 +170,8 @@ t.test('refused first, there on a later try: the POST goes through, once', async
     timeoutMs: 1000,
     allowHalfOpen: false,
     isWanted: () => true,
+    way: () => ({ kind: 'kernel' }),
+    streams: () => undefined,
     onRetry() {
       if (retries++ === 0) server.listen(late.port, late.ip)
     },
@@ -181,7 +183,15 @@ t.test('refused first, there on a later try: the POST goes through, once', async
 t.test('tries end when the container goes or the time is over', async (t) => {
   const dead = await deadContainer()
   let asked = 0
-  const target = { ip: dead.ip, port: dead.port, timeoutMs: 1000, allowHalfOpen: false, onRetry() {} }
+  const target = {
+    ip: dead.ip,
+    port: dead.port,
+    timeoutMs: 1000,
+    allowHalfOpen: false,
+    way: () => ({ kind: 'kernel' }) as const,
+    streams: () => undefined,
+    onRetry() {},
+  }
   await t.rejects(dial({ ...target, isWanted: () => ++asked < 2 }), new DialError('gone'))
   t.equal(asked, 2, 'no third try')
   await t.rejects(dial({ ...target, isWanted: () => true }), new DialError('refused'))

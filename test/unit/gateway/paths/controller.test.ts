@@ -157,6 +157,39 @@ t.test('peers hear of our links soon after a change and every 5 s', (t) => {
   t.end()
 })
 
+t.test('a peer that carries no packets gets no route, and is reached all the same', (t) => {
+  const w = world()
+  w.set(2, up)
+  const report = { type: 'paths.links', links: [], freePairs: 0, uptimeMs: 1 }
+  w.controller.receive(2, { ...report, noTunnel: 'load the kernel module\u001b[2J tun' })
+  t.match(w.table.get(2), {
+    state: 'GATEWAY_ONLY',
+    via: 'gateway',
+    reason:
+      "only web pages, by the peer's gateway: host 2 carries no packets (load the kernel module [2J tun)",
+  })
+  t.equal(w.table.decision(2)?.isWebOnly, true)
+  t.ok(w.controller.isReached(2))
+  w.controller.receive(2, report)
+  t.equal(w.table.get(2)?.reason, 'connected')
+  t.same(w.routes, ['2 gateway', '2 none', '2 gateway'])
+  t.end()
+})
+
+t.test('peers hear at once when the tunnel is lost, and when it is back', (t) => {
+  const w = world()
+  w.set(2, up)
+  w.time.run(150)
+  const before = w.sent.length
+  w.state.noTunnel = 'the TUN device is gone'
+  w.time.run(1_500)
+  t.match(w.sent.slice(before), [[2, { noTunnel: 'the TUN device is gone', links: [] }]])
+  w.state.noTunnel = undefined
+  w.time.run(1_500)
+  t.notOk('noTunnel' in w.sent.at(-1)![1])
+  t.end()
+})
+
 t.test('what is no report is dropped; other messages are not ours', (t) => {
   const w = world()
   w.set(2, { state: 'down', reason: 'silent' })
@@ -168,6 +201,7 @@ t.test('what is no report is dropped; other messages are not ours', (t) => {
     { ...good, links: [[2]] },
     { ...good, links: 'x' },
     { ...good, freePairs: '5' },
+    { ...good, noTunnel: true },
     { type: 'paths.more' },
   ]) {
     t.ok(w.controller.receive(3, bad))

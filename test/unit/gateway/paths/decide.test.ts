@@ -60,7 +60,20 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
       /^conn/,
     ],
     ['the peer is stopping', { link: link({ state: 'draining' }) }, 'GATEWAY_ONLY', 'gateway', /stopping/],
-    ['no tunnel here', { link: link(), noTunnel: 'no TUN' }, 'GATEWAY_ONLY', 'gateway', /web pages.*no TUN/],
+    [
+      'no tunnel here',
+      { link: link(), noTunnel: 'no TUN' },
+      'GATEWAY_ONLY',
+      'gateway',
+      /web pages.*host 1 .*no TUN/,
+    ],
+    [
+      'no tunnel there',
+      { link: link(), peerNoTunnel: 'no TUN' },
+      'GATEWAY_ONLY',
+      'gateway',
+      /web pages.*host 2 .*no TUN/,
+    ],
   ],
   'without a data connection the peer is reached through whoever reaches both, at once': [
     [
@@ -86,6 +99,13 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
     ],
     ['not a member', { relays: [relay(3, 9)] }, 'GATEWAY_ONLY', 'relay:3', /no direct/],
     ['no tunnel here', { link: down, relays: [relay(3, 9)], noTunnel: 'no TUN' }, 'ISOLATED', 'none', /life/],
+    [
+      'no tunnel there',
+      { link: down, relays: [relay(3, 9)], peerNoTunnel: 'no TUN' },
+      'ISOLATED',
+      'none',
+      /life/,
+    ],
   ],
   'of relays the lowest round trip; of equal ones the longest uptime, then the lowest hostId; never a full one':
     [

@@ -1,0 +1,116 @@
+/** Dials containers of this host for other gateways: each `tcp` stream of a peer is joined to a connection of its own. */
+
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { isObject } from '../../conf/reader.ts'
+import { parseIpv4 } from '../../core/addr.ts'
+import { attachmentKey } from '../../core/attachment.ts'
+import type { Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { PathTable } from '../paths/table.ts'
+import type { StreamOffer } from '../peers/streams.ts'
+import type { Registry } from '../registry.ts'
+import type { Slices } from '../slices.ts'
+import { connectOnce, DialError } from './dial.ts'
+import type { Refusal, TcpHead } from './stream-dial.ts'
+
+export interface ForwarderParts {
+  readonly registry: Registry
+  readonly slices: Slices
+  readonly paths: PathTable
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+const MAX_TIMEOUT_MS: Millis = 5_000
+
+export class Forwarder {
+  readonly #parts: ForwarderParts
+  /** By attachment: what goes when its container does. */
+  readonly #joined = new Map<string, Set<Socket>>()
+
+  constructor(parts: ForwarderParts) {
+    this.#parts = parts
+  }
+
+  /** Never passed on to a third host, so a stream cannot go round in circles. */
+  async take(offer: StreamOffer): Promise<void> {
+    const { log, metrics } = this.#parts
+    const head = readHead(offer.head)
+    const outcome = head === undefined ? 'bad-request' : await this.#join(offer, head)
+    metrics.count('flatnet_forwarded_streams_total', 'Connections dialled for other gateways', { outcome })
+    if (outcome === 'forbidden' || outcome === 'bad-request') {
+      const endpoint = head === undefined ? undefined : `${head.ip}:${head.port}`
+      log.warn({ peer: offer.hostId, endpoint, reason: outcome }, 'peer asked for what it must not')
+    }
+    if (outcome !== 'joined' && outcome !== 'left') offer.refuse(outcome)
+  }
+
+  /** The container has gone, or has another address. */
+  drop(key: string): void {
+    for (const socket of this.#joined.get(key) ?? []) socket.destroy()
+    this.#joined.delete(key)
+  }
+
+  /** @returns `left`: the peer did not wait for it */
+  async #join(offer: StreamOffer, { ip, port, timeoutMs }: TcpHead): Promise<Refusal | 'joined' | 'left'> {
+    const { registry, slices, paths } = this.#parts
+    if (paths.decision(offer.hostId)?.state === 'QUARANTINED') return 'forbidden'
+    const number = parseIpv4(ip)
+    if (number === undefined) return 'bad-request'
+    if (!slices.owns(registry.hostId, number)) return 'forbidden'
+    const assignment = registry.byIp(ip)
+    if (assignment === undefined || assignment.hostId !== registry.hostId) return 'gone'
+    let container: Socket
+    try {
+      container = await connectOnce({ ip, port, allowHalfOpen: true }, timeoutMs)
+    } catch (err) {
+      if (err instanceof DialError) return err.reason
+      throw err
+    }
+    if (!registry.holds(assignment, ip)) {
+      container.destroy()
+      return 'gone'
+    }
+    const stream = offer.accept()
+    if (stream.destroyed || stream.writableEnded) {
+      container.destroy()
+      return 'left'
+    }
+    this.#keep(attachmentKey(assignment), container)
+    join(stream, container)
+    return 'joined'
+  }
+
+  #keep(key: string, container: Socket): void {
+    const joined = this.#joined.get(key) ?? new Set()
+    this.#joined.set(key, joined.add(container))
+    container.once('close', () => {
+      joined.delete(container)
+      if (joined.size === 0 && this.#joined.get(key) === joined) this.#joined.delete(key)
+    })
+  }
+}
+
+function readHead(head: unknown): TcpHead | undefined {
+  if (!isObject(head)) return undefined
+  const { ip, port, timeoutMs } = head
+  if (typeof ip !== 'string' || typeof port !== 'number' || typeof timeoutMs !== 'number') return undefined
+  if (!Number.isInteger(port) || port < 1 || port > 65_535 || !(timeoutMs > 0)) return undefined
+  return { ip, port, timeoutMs: Math.min(timeoutMs, MAX_TIMEOUT_MS) }
+}
+
+/** Each half ends by itself; what breaks on one side is broken off on the other, so that nobody takes it for an end. */
+function join(stream: TLSSocket, container: Socket): void {
+  stream.pipe(container)
+  container.pipe(stream)
+  container.on('error', () => stream.destroy())
+  container.on('close', () => {
+    // A proper end was passed on by pipe and may still be on its way out.
+    if (!container.readableEnded) stream.destroy()
+  })
+  stream.on('close', () => {
+    if (!stream.readableEnded || !container.readableEnded) container.resetAndDestroy()
+  })
+}

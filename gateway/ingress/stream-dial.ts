@@ -1,0 +1,39 @@
+/** Connects to a container of another host by a stream to its gateway, which dials for this one. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Millis } from '../../core/clock.ts'
+import { StreamError } from '../peers/stream-frame.ts'
+import type { Streams } from '../peers/streams.ts'
+
+/** The stream's purpose, and what its head says besides. */
+export const TCP = 'tcp'
+export interface TcpHead {
+  readonly ip: string
+  readonly port: number
+  /** For the connection to the container. */
+  readonly timeoutMs: Millis
+}
+
+/** In words that both sides know: the peer's own dialling failed, or it will not dial. */
+export type Refusal = 'refused' | 'timeout' | 'unreachable' | 'gone' | 'forbidden' | 'bad-request'
+
+/** For the stream itself: several endpoints, and a request to dial back, beside the container's own time. */
+const STREAM_MS: Millis = 2_000
+
+export interface StreamDial extends TcpHead {
+  readonly hostId: number
+  /** For all of it. */
+  readonly remainingMs: Millis
+  readonly allowHalfOpen: boolean
+}
+
+/** @throws {StreamError} with a Refusal as its reason, if the peer answered */
+export async function connectByStream(streams: Streams | undefined, to: StreamDial): Promise<TLSSocket> {
+  if (streams === undefined) throw new StreamError('this host is in no cluster')
+  const { hostId, ip, port, allowHalfOpen } = to
+  const timeoutMs = Math.max(1, Math.min(to.timeoutMs + STREAM_MS, to.remainingMs))
+  const head: TcpHead = { ip, port, timeoutMs: Math.min(to.timeoutMs, timeoutMs) }
+  const socket = await streams.open(hostId, { purpose: TCP, ...head }, { timeoutMs })
+  socket.allowHalfOpen = allowHalfOpen
+  return socket
+}

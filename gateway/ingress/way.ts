@@ -1,0 +1,49 @@
+/** How a container is dialled: by the kernel's routes, by a stream to its host's gateway, or not at all. Facts in, way out. */
+
+import type { PathInfo } from '../../core/api.ts'
+import type { Millis } from '../../core/clock.ts'
+import type { PathDecision } from '../paths/decide.ts'
+
+export type Way =
+  | { readonly kind: 'kernel' }
+  | { readonly kind: 'stream'; readonly hostId: number }
+  /** `mayCome`: it is worth another try a moment later. */
+  | { readonly kind: 'none'; readonly reason: string; readonly mayCome: boolean }
+
+export interface WayFacts {
+  /** Of this gateway. */
+  readonly ownHostId: number
+  /** Of the container. */
+  readonly hostId: number
+  /** Why this host carries no packets; undefined: it does, or there are no other hosts. */
+  readonly noTunnel: string | undefined
+  /** Undefined: nothing has been decided about that host. */
+  readonly path: { readonly decision: PathDecision; readonly info: PathInfo } | undefined
+  /** Wall clock. */
+  readonly now: Millis
+}
+
+/** A gateway that restarts is back by then; after it a person should not wait for what will not be. */
+const HOPE_MS: Millis = 3_000
+
+export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way {
+  if (hostId === ownHostId) return { kind: 'kernel' }
+  // Without a tunnel nothing may be left to the kernel: by the default route it would go to strangers.
+  if (path === undefined) {
+    return noTunnel === undefined
+      ? { kind: 'kernel' }
+      : { kind: 'none', reason: `no path to host ${hostId} is known`, mayCome: false }
+  }
+  const { decision, info } = path
+  if (decision.via.kind === 'none') {
+    const isFresh = now - Date.parse(info.since) < HOPE_MS
+    const mayCome = decision.state === 'CONNECTING' || (isFresh && decision.state !== 'QUARANTINED')
+    return { kind: 'none', reason: `host ${hostId} is out of reach: ${decision.reason}`, mayCome }
+  }
+  if (decision.isWebOnly === true || (noTunnel !== undefined && decision.via.kind === 'gateway'))
+    return { kind: 'stream', hostId }
+  // The device was lost a moment ago, and the path through another gateway is about to be given up.
+  if (noTunnel !== undefined)
+    return { kind: 'none', reason: `this host carries no packets (${noTunnel})`, mayCome: true }
+  return { kind: 'kernel' }
+}
