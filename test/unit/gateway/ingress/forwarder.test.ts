@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -147,10 +148,16 @@ t.test('a container that is withdrawn takes its connections with it', async (t) 
     (s) => s.once('data', () => s.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf')),
   ])
   const assignment = pair.register({ name: 'web', ...web.at })
-  const text = raw(pair.port, 'GET / HTTP/1.1\r\nHost: web.x\r\n\r\n')
-  await until(() => pair.forwarded('joined') === 1)
+  const client = connect(pair.port, '127.0.0.1')
+  t.teardown(() => client.destroy())
+  let text = ''
+  client.on('data', (chunk) => {
+    text += chunk
+  })
+  client.write('GET / HTTP/1.1\r\nHost: web.x\r\n\r\n')
+  await until(() => text.endsWith('half'))
   pair.withdraw(assignment)
-  t.match(await text, /half$/)
+  await until(() => client.closed, 'the client hears of it')
   await until(() => pair.far.peers.streams.count === 0, 'its stream is gone')
 })
 
