@@ -26,7 +26,7 @@ export interface ConflistFacts {
 function pluginVersion(host: Host, path: string): string | undefined {
   const ran = host.run('env', ['-u', 'CNI_COMMAND', path])
   return ran?.code === 0
-    ? (ran.stderr.match(/flatnet[^\n]*?(\d+\.\d+\.\d+\S*)/i)?.[1] ?? undefined)
+    ? (ran.stderr.match(/flatnet[^\n]*?(\d+\.\d+\.\d+[^\s;]*)/i)?.[1] ?? undefined)
     : undefined
 }
 

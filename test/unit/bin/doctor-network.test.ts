@@ -106,14 +106,19 @@ for (const [name, facts, expected] of conflists) {
   t.test(`conflist: ${name}`, async (t) => t.same(bad(judgeConflist(facts)), expected))
 }
 
-t.test('the first plugin in the directories is asked', async (t) => {
-  const about = 'CNI flatnet plugin 0.1.0\nCNI protocol versions supported: 1.0.0\n'
-  const host = fakeHost({
-    files: { '/b/flatnet': '', '/c/flatnet': '' },
-    programs: { 'env -u CNI_COMMAND /b/flatnet': { code: 0, stdout: '', stderr: about } },
-  })
-  t.same(findPlugin(host, ['/a', '/b', '/c']), { path: '/b/flatnet', version: '0.1.0' })
-  t.equal(findPlugin(host, ['/a']), undefined)
+t.test('the first plugin in the directories is asked, whichever of our executables it is', async (t) => {
+  for (const about of [
+    'CNI flatnet plugin 0.1.0',
+    'CNI flatnet plugin v0.1.0; the command line is in "flatnet"',
+  ]) {
+    const stderr = `${about}\nCNI protocol versions supported: 1.0.0\n`
+    const host = fakeHost({
+      files: { '/b/flatnet': '', '/c/flatnet': '' },
+      programs: { 'env -u CNI_COMMAND /b/flatnet': { code: 0, stdout: '', stderr } },
+    })
+    t.same(findPlugin(host, ['/a', '/b', '/c']), { path: '/b/flatnet', version: '0.1.0' })
+    t.equal(findPlugin(host, ['/a']), undefined)
+  }
 })
 
 const { networks } = found(template)
