@@ -4,6 +4,16 @@
 GATEWAY_PID=/run/flatnet-up.pid
 GATEWAY_LOG=/var/log/flatnet-gateway.log
 CONFIG=/etc/flatnet/flatnet.yaml
+# What flatnet install writes, and what says which part of it is of bin/up's making: `all`, or `demo` for the container alone.
+INSTALLED=/etc/flatnet/install.json
+OWN=/etc/flatnet/by-bin-up
+
+mark_own() {
+  local what=all
+  [ -e "$OWN" ] && return 0
+  [ ! -e "$INSTALLED" ] || what=demo
+  mkdir -p "${OWN%/*}" && printf '%s\n' "$what" >"$OWN"
+}
 
 has_systemd() { [ -d /run/systemd/system ]; }
 
