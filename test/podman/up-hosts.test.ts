@@ -9,7 +9,7 @@ import { waitFor } from '../helpers/wait.ts'
 const UP = join(ROOT, 'bin/up')
 // What the other suites test is what this one runs, also while somebody edits the sources.
 process.env['FLATNET_KEEP_BUILD'] = '1'
-const options = { skip: podmanMissing(), timeout: 240_000 }
+const options = { skip: podmanMissing(), timeout: 300_000 }
 
 /**
  * All that a run could leave: it must not differ from what was there before. Of the disk what this machine itself
