@@ -98,6 +98,16 @@ export function supernetGuardEnsure(route: NetlinkSocket, supernet: Prefix4): vo
   send(route, [routeAddRequest(guard(supernet))], Errno.EEXIST)
 }
 
+/** Needs no privilege. */
+export const hasSupernetGuard = (route: NetlinkSocket, { base, prefixLen }: Prefix4): boolean =>
+  routeList(route, { family: AF_INET, table: RT_TABLE_MAIN }).some(
+    (r) =>
+      r.protocol === RTPROT_FLATNET &&
+      r.type === 'unreachable' &&
+      r.dst?.prefixLen === prefixLen &&
+      ipv4FromBytes(r.dst.address) === base,
+  )
+
 /** Idempotent. */
 export function supernetGuardDel(route: NetlinkSocket, supernet: Prefix4): void {
   send(route, [routeDelRequest(guard(supernet))], Errno.ESRCH)

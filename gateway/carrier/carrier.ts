@@ -94,12 +94,12 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
   let problem: string | undefined
   const apply = (hostIds: ReadonlySet<number>): void => {
     const { tun } = device
-    if (tun === undefined) return
     const wanted = [...hostIds].map((id): PeerRoute => ({ slice: slices.sliceOf(id), src: address }))
     try {
       withRoutes((route) => {
+        // Also without a device: then packets of containers for other hosts have nowhere else to go than astray.
         supernetGuardEnsure(route, conf.supernet)
-        peerRoutesEnsure(route, tun.ifindex, wanted)
+        if (tun !== undefined) peerRoutesEnsure(route, tun.ifindex, wanted)
       })
       problem = undefined
     } catch (err) {
@@ -126,6 +126,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
   tunnelGauges(metrics, tunnel)
   // Last, when all that it tells stands.
   if (sink !== undefined) device.start(sink)
+  routes.refresh()
   return {
     lines,
     setRoute(hostId, via) {

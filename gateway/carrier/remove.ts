@@ -2,17 +2,19 @@
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { Prefix4 } from '../../core/addr.ts'
 import type { Log } from '../../core/log.ts'
-import { supernetGuardDel } from '../../kernel/peer-routes.ts'
+import { hasSupernetGuard, supernetGuardDel } from '../../kernel/peer-routes.ts'
 import { deleteUnusedTun } from '../../kernel/tun.ts'
+import { isTun } from '../../kernel/tun-link.ts'
 import { TUN_IFNAME } from './carrier.ts'
 
 /** For a gateway that is in no cluster (any more). Another gateway's device, on the same host, is in use and stays. */
 export function removeCarrier(supernet: Prefix4, log: Log): void {
   try {
-    if (!deleteUnusedTun(TUN_IFNAME)) return
+    const isRemoved = deleteUnusedTun(TUN_IFNAME)
+    if (isRemoved) log.info({ ifname: TUN_IFNAME }, 'tunnel device of an earlier membership was removed')
+    else if (isTun(TUN_IFNAME)) return
     using route = NetlinkSocket.open(NETLINK_ROUTE)
-    supernetGuardDel(route, supernet)
-    log.info({ ifname: TUN_IFNAME }, 'tunnel device of an earlier membership was removed')
+    if (hasSupernetGuard(route, supernet)) supernetGuardDel(route, supernet)
   } catch (err) {
     log.warn({ err }, 'tunnel device of an earlier membership could not be removed')
   }

@@ -46,6 +46,11 @@ async function byGateway(t: Test, from: TestHost, to: HostContainer): Promise<vo
   t.match(await curl(from, echo, '-D', '-'), new RegExp(`x-seen: GET ${from.index}`, 'i'))
   const url = `ws://127.0.0.1:8080${echo}`
   t.equal((await from.exec([process.execPath, '-e', SPEAK, url])).stdout, 'hello\n', 'WebSocket')
+  // Nothing answers there.
+  to.ns.exec('nft', 'add table inet quiet')
+  to.ns.exec('nft', 'add chain inet quiet in { type filter hook input priority 0; }')
+  to.ns.exec('nft', 'add rule inet quiet in tcp dport 82 drop')
+  t.match(await curl(from, `/~${name}-82/`, '-w', '%{http_code}'), /does not take the connection[\s\S]*504$/)
   const refused = await curl(from, `/~${name}-81/`, '-w', '%{http_code}')
   t.match(refused, /refuses the connection[\s\S]*path: GATEWAY_ONLY \(only web pages[\s\S]*502$/)
 }
@@ -73,6 +78,13 @@ t.test('host 1 has no /dev/net/tun', { skip: needsRoot, timeout: 120_000 }, asyn
     })
     t.match(await one.api('/v1/paths/2'), wanted)
     t.match(await two.api('/v1/paths/1'), wanted)
+  })
+  await t.test('packets for other hosts are answered, and do not go astray', async (t) => {
+    const guard = /^unreachable 10\.100\.0\.0\/16/m
+    await waitFor('the guard stands', 5_000, () => guard.test(one.ns.exec('ip', 'route')))
+    t.throws(() => one.ns.exec('ip', 'route', 'get', berry.ip), /unreachable|No route/i)
+    t.match(two.ns.exec('ip', 'route'), guard)
+    t.throws(() => two.ns.exec('ip', 'route', 'get', apple.ip), /unreachable|No route/i)
   })
   await t.test('its own gateway serves containers of others', (t) => byGateway(t, one, berry))
   await t.test('other gateways serve its containers', (t) => byGateway(t, two, apple))

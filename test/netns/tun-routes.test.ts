@@ -6,6 +6,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import t, { type Test } from 'tap'
 import { type Prefix4, parseIpv4, parsePrefix4 } from '../../core/addr.ts'
 import {
+  hasSupernetGuard,
   type PeerRoute,
   peerRouteList,
   peerRoutesEnsure,
@@ -96,7 +97,11 @@ t.test('addresses of no host are answered instead of led outside', { skip: needs
   ns.exec('ip', 'route', 'add', 'default', 'dev', 'gw')
   peerRoutesEnsure(route, ifindex, [to(2)])
   const supernet = prefix('10.100.0.0/16')
+  ns.exec('ip', 'route', 'add', 'unreachable', '10.100.0.0/16', 'metric', '7')
+  t.notOk(hasSupernetGuard(route, supernet), "a stranger's is none")
+  ns.exec('ip', 'route', 'del', 'unreachable', '10.100.0.0/16', 'metric', '7')
   for (const _ of [1, 2]) supernetGuardEnsure(route, supernet)
+  t.ok(hasSupernetGuard(route, supernet))
   t.throws(() => ns.exec('ip', 'route', 'get', '10.100.77.1'), /unreachable|No route/i)
   t.match(ns.exec('ip', 'route', 'get', '10.100.2.9'), /dev gw src 10\.100\.1\.1/)
   t.match(ns.exec('ip', 'route', 'get', '192.0.2.1'), /dev gw/)
