@@ -71,6 +71,9 @@ export function assemble(materials: Materials): Assembly {
     pool.drop(key)
     forwarder.drop(key)
   })
+  onOtherWay(events, paths, (hostId) => {
+    for (const assignment of registry.all(hostId)) pool.dropIdle(attachmentKey(assignment))
+  })
   const streams = new EventStreams(events, epoch, () =>
     metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
   )
@@ -127,6 +130,20 @@ function onContainerGone(events: Events, drop: (key: string) => void): void {
     if (event.type !== 'assignmentChanged') return
     const now = addressesOf(event.assignment)
     if (addressesOf(event.before).some((ip) => !now.includes(ip))) drop(attachmentKey(event.assignment))
+  })
+}
+
+/** Packets get to the host, or they do not any more, and its gateway dials instead. */
+function onOtherWay(events: Events, paths: PathTable, drop: (hostId: number) => void): void {
+  const webOnly = new Set<number>()
+  events.listen(({ event }) => {
+    if (event.type !== 'pathChanged') return
+    const { hostId } = event.path
+    const isWebOnly = paths.decision(hostId)?.isWebOnly === true
+    if (isWebOnly === webOnly.has(hostId)) return
+    if (isWebOnly) webOnly.add(hostId)
+    else webOnly.delete(hostId)
+    drop(hostId)
   })
 }
 

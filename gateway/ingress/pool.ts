@@ -120,6 +120,16 @@ export class Pool {
     for (const wire of connections.wires) wire.cut()
   }
 
+  /** Its connections go another way from now on: those that are idle stand on the old one. */
+  dropIdle(key: string): void {
+    const connections = this.#byKey.get(key)
+    if (connections === undefined) return
+    for (const { freeSockets } of connections.agents.values())
+      for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+    for (const wires of connections.idle.values()) for (const wire of wires) wire.destroy()
+    connections.idle.clear()
+  }
+
   /** A connection that served before, for a request that may be sent twice; undefined when none is idle. */
   idleWire(key: string, endpoint: string): Wire | undefined {
     const idle = this.#byKey.get(key)?.idle.get(endpoint)

@@ -45,6 +45,17 @@ async function chunkedPost(port: number, host: string, body: Buffer): Promise<Bu
   return buffer(res)
 }
 
+t.test('when packets get there again, no connection is left on the old way', async (t) => {
+  const pair = await gatewayPair(t)
+  const web = await httpContainer(t, (_req, res) => res.end('here'))
+  pair.register({ name: 'web', ...web.at })
+  t.equal((await pair.get('web.x')).body, 'here')
+  t.equal((await pair.get('web.x', '/', { headers: { te: 'trailers' } })).body, 'here')
+  t.equal(pair.far.peers.streams.count, 2, 'both kinds of connections are idle')
+  pair.path({ noTunnel: undefined })
+  await until(() => pair.far.peers.streams.count === 0, 'its stream is gone')
+})
+
 t.test('bodies of 1 and 20 MiB both ways, known length and chunked', async (t) => {
   const pair = await gatewayPair(t)
   const web = await httpContainer(t, (req, res) => req.pipe(res))
