@@ -55,6 +55,8 @@ const WAITS_MS: readonly Millis[] = [200, 800]
  */
 const UNACKNOWLEDGED_MS: Millis = 8000
 
+const ASK_MS: Millis = 50
+
 /** Of all tries and waits. */
 const DEADLINE_MS: Millis = 5000
 
@@ -62,9 +64,10 @@ const DEADLINE_MS: Millis = 5000
 export async function dial(target: DialTarget): Promise<Socket> {
   const endAt = performance.now() + DEADLINE_MS
   for (let tried = 0; ; tried++) {
+    const way = await wayFor(target, endAt)
     if (!target.isWanted()) throw new DialError('gone')
     try {
-      const socket = await connectBy(target, target.way(), endAt - performance.now())
+      const socket = await connectBy(target, way, endAt - performance.now())
       if (target.isWanted()) return socket
       socket.destroy()
       throw new DialError('gone')
@@ -78,8 +81,18 @@ export async function dial(target: DialTarget): Promise<Socket> {
   }
 }
 
+/** While no path leads there, and one may come: asked again and again, without counting as a try. */
+async function wayFor(target: DialTarget, endAt: Millis): Promise<Way> {
+  for (;;) {
+    const way = target.way()
+    const isDecided = way.kind !== 'none' || !way.mayCome
+    if (isDecided || !target.isWanted() || performance.now() + ASK_MS >= endAt) return way
+    await sleep(ASK_MS)
+  }
+}
+
 async function connectBy(target: DialTarget, way: Way, remainingMs: Millis): Promise<Socket> {
-  if (way.kind === 'none') throw new DialError('unreachable', { cause: new Error(way.reason) }, !way.mayCome)
+  if (way.kind === 'none') throw new DialError('unreachable', { cause: new Error(way.reason) }, true)
   const socket =
     way.kind === 'kernel'
       ? await connectOnce(target, Math.min(target.timeoutMs, remainingMs))

@@ -7,7 +7,7 @@ import type { PathDecision } from '../paths/decide.ts'
 export type Way =
   | { readonly kind: 'kernel' }
   | { readonly kind: 'stream'; readonly hostId: number }
-  /** `mayCome`: it is worth another try a moment later. */
+  /** `mayCome`: it is worth a moment's wait. */
   | { readonly kind: 'none'; readonly reason: string; readonly mayCome: boolean }
 
 export interface WayFacts {
@@ -23,7 +23,10 @@ export interface WayFacts {
   readonly now: Millis
 }
 
-/** A gateway that restarts is back by then; after it a person should not wait for what will not be. */
+/**
+ * A gateway that restarts is back by then, and routes over the tunnel outlive their way as long (gateway/carrier/routes.ts).
+ * After it a person should not wait for what will not be.
+ */
 const HOPE_MS: Millis = 3_000
 
 export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way {

@@ -84,6 +84,8 @@ t.test('host 1 has no /dev/net/tun', { skip: needsRoot, timeout: 120_000 }, asyn
     await waitFor('the guard stands', 5_000, () => guard.test(one.ns.exec('ip', 'route')))
     t.throws(() => one.ns.exec('ip', 'route', 'get', berry.ip), /unreachable|No route/i)
     t.match(two.ns.exec('ip', 'route'), guard)
+    const slice = /^10\.100\.1\.0\/24/m
+    await waitFor('the route is gone', 10_000, () => !slice.test(two.ns.exec('ip', 'route')))
     t.throws(() => two.ns.exec('ip', 'route', 'get', apple.ip), /unreachable|No route/i)
   })
   await t.test('its own gateway serves containers of others', (t) => byGateway(t, one, berry))
