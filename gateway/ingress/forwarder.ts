@@ -101,7 +101,10 @@ function readHead(head: unknown): TcpHead | undefined {
   return { ip, port, timeoutMs: Math.min(timeoutMs, MAX_TIMEOUT_MS) }
 }
 
-/** Each half ends by itself; what breaks on one side is broken off on the other, so that nobody takes it for an end. */
+/**
+ * Each half ends by itself. A container that breaks off its answer breaks off the stream, so that nobody takes it for the
+ * end; the other way the container sees what it would see of a gateway that dials it directly and closes when it is done.
+ */
 function join(stream: TLSSocket, container: Socket): void {
   stream.pipe(container)
   container.pipe(stream)
@@ -111,6 +114,6 @@ function join(stream: TLSSocket, container: Socket): void {
     if (!container.readableEnded) stream.destroy()
   })
   stream.on('close', () => {
-    if (!stream.readableEnded || !container.readableEnded) container.resetAndDestroy()
+    if (!stream.readableEnded || !container.readableEnded) container.destroy()
   })
 }

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -27,6 +27,12 @@ t.test('GET and POST come through, and connections serve again', async (t) => {
     seen.push(`${req.method} ${req.url} ${req.headers['x-flatnet-via']}`)
     req.pipe(res)
   })
+  const errors: Error[] = []
+  const open = new Set<Socket>()
+  web.server.on('connection', (socket) => {
+    open.add(socket.on('error', (err) => errors.push(err)))
+    socket.on('close', () => open.delete(socket))
+  })
   pair.register({ name: 'web', ...web.at })
   t.match(await pair.get('web.x', '/a'), { status: 200, body: '' })
   t.match(await pair.get('web.x', '/b'), { status: 200 })
@@ -35,6 +41,9 @@ t.test('GET and POST come through, and connections serve again', async (t) => {
   t.match(await pair.get('web.x', '/d', { method: 'POST', body: 'hello' }), { status: 200, body: 'hello' })
   t.equal(pair.forwarded('joined'), 3, 'each POST has one of its own')
   t.same(seen, ['GET /a 2', 'GET /b 2', 'POST /c 2', 'POST /d 2'])
+  pair.near.parts.pool.close()
+  await until(() => open.size === 0 && pair.far.peers.streams.count === 0, 'all is closed')
+  t.same(errors, [], 'no connection was reset')
 })
 
 async function chunkedPost(port: number, host: string, body: Buffer): Promise<Buffer> {
