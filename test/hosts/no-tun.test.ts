@@ -33,6 +33,9 @@ ws.onopen = () => ws.send('hello')
 ws.onmessage = ({ data }) => { console.log(data); ws.close() }
 ws.onerror = () => { console.log('failed'); process.exit(1) }`
 
+const LISTEN = `const ws = new WebSocket(process.argv[1])
+ws.onclose = () => { console.log('closed'); process.exit() }`
+
 async function byGateway(t: Test, from: TestHost, to: HostContainer): Promise<void> {
   const { name } = to
   t.equal(await curl(from, `/~${name}/`), `${name} on host ${to.host.index}\n`, 'GET')
@@ -98,8 +101,17 @@ t.test('host 1 has no /dev/net/tun', { skip: needsRoot, timeout: 120_000 }, asyn
   })
   await t.test('cut off, the answer comes at once and names host, path and reason', async (t) => {
     const cherry = await hostContainer(t, two, 'cherry')
+    await echoIn(cherry)
     await isKnown(one, 'cherry')
+    const url = `ws://127.0.0.1:8080/~cherry-${PORT}/`
+    const idle = one.exec([process.execPath, '-e', LISTEN, url])
+    const isOpen = (): boolean => cherry.ns.exec('ss', '-Htn', 'state', 'established').includes(`:${PORT} `)
+    await waitFor('the WebSocket is open', 10_000, isOpen)
     net.cut(1, 2)
+    const cutAt = performance.now()
+    t.equal((await idle).stdout, 'closed\n', 'an idle connection ends as well')
+    t.ok(performance.now() - cutAt < 12_000, `${Math.round(performance.now() - cutAt)} ms after the cut`)
+    await waitFor('in the container too', 12_000, () => !isOpen())
     await waitFor('the path is given up', 15_000, async () => {
       const { state, since } = await one.api('/v1/paths/2')
       return state === 'ISOLATED' && Date.now() - Date.parse(since) > 3_000
