@@ -227,6 +227,12 @@ export class Cluster {
       },
       dataUp: (hostId, socket) => each((l) => l.dataUp?.(hostId, socket)),
       dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
+      refused: (refused) => {
+        this.#parts.metrics.count('flatnet_cluster_refused_total', 'Peers that were refused a connection', {
+          why: refused.isDuplicate ? 'duplicate' : 'no member',
+        })
+        each((l) => l.refused?.(refused))
+      },
     }
   }
 

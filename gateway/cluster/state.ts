@@ -114,6 +114,12 @@ export class ClusterState implements Membership {
     return this.#refusalOf(hostId, keyId)
   }
 
+  isDuplicate(hostId: number, keyId: string): boolean {
+    const member = memberOf(this.#document, hostId)
+    if (member?.state !== 'active' || this.expelled !== undefined) return false
+    return member.keyId !== keyId && !member.formerKeys.includes(keyId)
+  }
+
   #refusalOf(hostId: number, keyId: string): string | undefined {
     const member = memberOf(this.#document, hostId)
     if (member === undefined) return `host ${hostId} is no member`

@@ -3,7 +3,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import { backoffMs } from './backoff.ts'
-import { type Alpn, dialPeer } from './tls.ts'
+import { type Alpn, dialPeer, type PeerId } from './tls.ts'
 import type { Identity } from './types.ts'
 
 /** TCP and TLS handshake together. Also the bound that a listener gives a dialler. */
@@ -14,6 +14,8 @@ export interface DialerParts {
   readonly hostId: number
   readonly alpn: Alpn
   readonly endpoints: () => readonly string[]
+  /** Why whoever answers is not let in, though its certificate names the host; undefined: it is. */
+  refusal(id: PeerId, endpoint: string): string | undefined
   /** Before the first try: the side with the lower hostId goes first, so that the two seldom meet. */
   readonly headStartMs: Millis
   /** The handshake is done and the certificate is the right host's. */
@@ -76,7 +78,8 @@ export class Dialer {
       this.#later('no address of this host is known; it has to connect to us')
       return
     }
-    const socket = dialPeer(this.#parts.identity(), this.#parts.hostId, endpoint, this.#parts.alpn)
+    const { identity, hostId, alpn, refusal } = this.#parts
+    const socket = dialPeer(identity(), hostId, endpoint, alpn, refusal)
     this.#socket = socket
     socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${endpoint} did not answer in time`)))
     socket.once('secureConnect', () => this.#done(socket))

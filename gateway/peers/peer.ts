@@ -6,13 +6,15 @@ import type { Log } from '../../core/log.ts'
 import { ControlConnection } from './control.ts'
 import { Dialer } from './dialer.ts'
 import { boundSilence } from './liveness.ts'
-import { Alpn } from './tls.ts'
+import { Alpn, type PeerId } from './tls.ts'
 import type { ControlMessage, Identity, LinkState, PeerEvents, PeerView } from './types.ts'
 
 export interface PeerParts {
   readonly identity: () => Identity
   readonly hostId: number
   readonly endpoints: () => readonly string[]
+  /** Why whoever was dialled is not let in. */
+  readonly refusal: (id: PeerId, endpoint: string) => string | undefined
   readonly events: PeerEvents
   readonly clock: Clock
   readonly log: Log
@@ -48,12 +50,13 @@ export class Peer {
     this.#parts = parts
     this.hostId = parts.hostId
     this.#since = parts.clock.now()
-    const { identity, hostId, endpoints } = parts
+    const { identity, hostId, endpoints, refusal } = parts
     const headStartMs = identity().hostId < hostId ? 0 : HEAD_START_MS
     this.#controlDialer = new Dialer({
       identity,
       hostId,
       endpoints,
+      refusal,
       headStartMs,
       alpn: Alpn.control,
       connected: (socket) => this.adoptControl(socket, this.#ownId),
@@ -65,6 +68,7 @@ export class Peer {
       identity,
       hostId,
       endpoints,
+      refusal,
       headStartMs,
       alpn: Alpn.data,
       connected: (socket) => this.adoptData(socket, this.#ownId),

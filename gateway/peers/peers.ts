@@ -3,10 +3,11 @@
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
+import { Seldom } from '../seldom.ts'
 import { HANDSHAKE_MS } from './dialer.ts'
 import { Peer } from './peer.ts'
 import { Streams } from './streams.ts'
-import { Alpn, peerIdOfSocket, tlsOptions } from './tls.ts'
+import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
 import type { ControlMessage, Identity, Membership, PeerEvents, PeerView } from './types.ts'
 
 export interface PeersParts {
@@ -23,6 +24,8 @@ export interface PeersParts {
 
 /** Newcomers at once; members are never refused for their number. */
 const MAX_NEWCOMERS = 64
+/** Whoever is refused or fails dials again every few seconds; the log needs to say so once in a while. */
+const SAID_AGAIN_MS: Millis = 600_000
 /** How often the clock is compared with itself. */
 const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept: all timers are wrong, all connections may be dead. */
@@ -34,6 +37,7 @@ export class Peers {
   readonly #peers = new Map<number, Peer>()
   readonly #server: Server
   readonly #newcomers = new Set<TLSSocket>()
+  readonly #said = new Seldom(SAID_AGAIN_MS)
   #tick: NodeJS.Timeout | undefined
 
   constructor(parts: PeersParts) {
@@ -55,7 +59,9 @@ export class Peers {
     })
     this.#server.on('secureConnection', (socket) => this.#judge(socket))
     this.#server.on('tlsClientError', (err, socket) => {
-      parts.log.info({ err, endpoint: socket.remoteAddress }, 'handshake failed')
+      const endpoint = socket.remoteAddress
+      const level = this.#isNews(`${endpoint} ${err.message}`) ? 'info' : 'debug'
+      parts.log[level]({ err, endpoint }, 'handshake failed')
       socket.destroy()
     })
   }
@@ -165,26 +171,40 @@ export class Peers {
 
   #refuse(socket: TLSSocket, reason: string | undefined): void {
     if (reason === undefined) return
-    this.#parts.log.warn({ endpoint: socket.remoteAddress, reason }, 'peer refused')
+    const endpoint = socket.remoteAddress
+    const level = this.#isNews(`${endpoint} ${reason}`) ? 'warn' : 'debug'
+    this.#parts.log[level]({ endpoint, reason }, 'peer refused')
     socket.destroy()
+  }
+
+  #isNews(text: string): boolean {
+    return this.#said.isDue(text, this.#parts.clock.monotonic())
   }
 
   /** @returns why not */
   #admit(socket: TLSSocket): string | undefined {
-    const { identity, membership } = this.#parts
-    const own = identity()
+    const own = this.#parts.identity()
     const id = peerIdOfSocket(socket, own.cluster)
     if (id === undefined)
       return `no certificate of this cluster (${socket.authorizationError ?? 'no host name in it'})`
-    if (id.hostId === own.hostId) return `host ${id.hostId} is this host: a clone of it, or a loop`
-    const refusal = membership.refusal(id.hostId, id.keyId)
+    const refusal = this.#refusal(id, socket.remoteAddress ?? '')
     if (refusal !== undefined) return refusal
+    if (id.hostId === own.hostId) return `host ${id.hostId} is this host: a clone of it, or a loop`
     const peer = this.#peerOf(id.hostId)
     if (socket.alpnProtocol === Alpn.control) peer.adoptControl(socket, id.hostId)
     else if (socket.alpnProtocol === Alpn.data) peer.adoptData(socket, id.hostId)
     else if (socket.alpnProtocol === Alpn.stream) this.streams.adopt(socket, id.hostId)
     else return 'no protocol of ours'
     return undefined
+  }
+
+  /** Of either side of a connection. Its user is told, since two keys for one hostId need a person. */
+  #refusal({ hostId, keyId }: PeerId, endpoint: string): string | undefined {
+    const { events, membership } = this.#parts
+    const reason = membership.refusal(hostId, keyId)
+    if (reason === undefined) return undefined
+    events.refused?.({ hostId, keyId, endpoint, isDuplicate: membership.isDuplicate?.(hostId, keyId) ?? false })
+    return reason
   }
 
   #peerOf(hostId: number): Peer {
@@ -195,6 +215,7 @@ export class Peers {
       identity,
       hostId,
       endpoints: () => membership.members().find((m) => m.hostId === hostId)?.endpoints ?? [],
+      refusal: (id, endpoint) => this.#refusal(id, endpoint),
       events: this.#events(),
       clock,
       log,

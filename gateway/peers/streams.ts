@@ -8,7 +8,7 @@ import { HANDSHAKE_MS } from './dialer.ts'
 import { firstOf, type Way } from './race.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
 import { type Slot, StreamSlots } from './stream-slots.ts'
-import { Alpn, dialPeer, peerIdOfSocket } from './tls.ts'
+import { Alpn, dialPeer } from './tls.ts'
 import type { ControlMessage, Identity, Member, Membership } from './types.ts'
 
 export interface StreamsParts {
@@ -162,8 +162,9 @@ export class Streams {
 
   async #dial(hostId: number, endpoint: string, signal: AbortSignal): Promise<TLSSocket> {
     const { identity, membership } = this.#parts
-    const own = identity()
-    const socket = dialPeer(own, hostId, endpoint, Alpn.stream)
+    const socket = dialPeer(identity(), hostId, endpoint, Alpn.stream, ({ keyId }) =>
+      membership.refusal(hostId, keyId),
+    )
     await new Promise<void>((resolve, reject) => {
       const aborted = (): void => void socket.destroy(signal.reason)
       signal.addEventListener('abort', aborted)
@@ -174,11 +175,7 @@ export class Streams {
         resolve()
       })
     })
-    const id = peerIdOfSocket(socket, own.cluster)
-    const refusal = id === undefined ? 'no certificate of this cluster' : membership.refusal(hostId, id.keyId)
-    if (refusal === undefined) return socket
-    socket.destroy()
-    throw new StreamError(`${endpoint}: ${refusal}`)
+    return socket
   }
 
   /** The id is good for one connection, of that host, until `signal`. */

@@ -66,10 +66,17 @@ export function parseEndpoint(text: string): { host: string; port: number } | un
 }
 
 /**
- * Dials a peer. The certificate has to be that of `hostId`: a reused address leads to nobody else.
+ * Dials a peer. The certificate has to be that of `hostId`: a reused address leads to nobody else. Nor does its old machine,
+ * whose certificate still names it: `refusal` judges the key, before ours is shown.
  * The caller bounds the handshake and listens to `error`.
  */
-export function dialPeer(identity: Identity, hostId: number, endpoint: string, alpn: Alpn): TLSSocket {
+export function dialPeer(
+  identity: Identity,
+  hostId: number,
+  endpoint: string,
+  alpn: Alpn,
+  refusal: (id: PeerId, endpoint: string) => string | undefined,
+): TLSSocket {
   const place = parseEndpoint(endpoint)
   if (place === undefined) throw new Error(`endpoint ${JSON.stringify(endpoint)}: must be host:port`)
   const options: ConnectionOptions & { readonly allowHalfOpen: boolean } = {
@@ -80,11 +87,12 @@ export function dialPeer(identity: Identity, hostId: number, endpoint: string, a
     servername: '',
     checkServerIdentity: (_host: string, cert: PeerCertificate) => {
       const found = peerIdOf(new X509Certificate(cert.raw), identity.cluster)
-      return found?.hostId === hostId
-        ? undefined
-        : new Error(
-            `${endpoint} is ${found === undefined ? 'no host of this cluster' : `host ${found.hostId}`}, not host ${hostId}`,
-          )
+      if (found?.hostId !== hostId) {
+        const who = found === undefined ? 'no host of this cluster' : `host ${found.hostId}`
+        return new Error(`${endpoint} is ${who}, not host ${hostId}`)
+      }
+      const reason = refusal(found, endpoint)
+      return reason === undefined ? undefined : new Error(`${endpoint} is not let in: ${reason}`)
     },
   }
   return connect(options)

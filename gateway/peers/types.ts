@@ -28,6 +28,8 @@ export interface Membership {
   members(): readonly Member[]
   /** Undefined: welcome. Otherwise why not, e.g. `revoked`, `another key holds host 7`. */
   refusal(hostId: number, keyId: string): string | undefined
+  /** Of a key that is refused: its hostId is an active member's, under another key, and it was never that member's. */
+  isDuplicate?(hostId: number, keyId: string): boolean
 }
 
 /** A JSON object with a type; everything on the control connection but heartbeats. */
@@ -51,6 +53,16 @@ export interface PeerView {
   readonly since: Millis
 }
 
+/** A holder of a certificate of this cluster that gets no link. */
+export interface Refused {
+  readonly hostId: number
+  readonly keyId: string
+  /** Where it connected from, or what was dialled. */
+  readonly endpoint: string
+  /** Two machines were given one hostId: a person has to act. */
+  readonly isDuplicate: boolean
+}
+
 /** Called by the links, synchronously; must not throw. */
 export interface PeerEvents {
   up(hostId: number): void
@@ -59,4 +71,6 @@ export interface PeerEvents {
   /** The data connection stands; it is the caller's to read and write until `dataDown`. */
   dataUp(hostId: number, socket: TLSSocket): void
   dataDown(hostId: number): void
+  /** At every try, so a machine that keeps dialling is told of again and again. */
+  refused?(refused: Refused): void
 }

@@ -30,7 +30,7 @@ if (process.argv[1] === import.meta.filename) {
     certPem,
     keyPem: files.read('keyPem') ?? '',
   }
-  const socket = dialPeer(identity, Number(hostId), endpoint, Alpn.data)
+  const socket = dialPeer(identity, Number(hostId), endpoint, Alpn.data, () => undefined)
   socket.on('error', () => {})
   socket.resume()
   socket.once('secureConnect', () => process.stdout.write('open\n'))

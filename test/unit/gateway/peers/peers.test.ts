@@ -3,10 +3,16 @@ import { createServer, type Socket, connect as tcp } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../../../core/clock.ts'
-import { silentLog } from '../../../../core/log.ts'
+import type { LogFields } from '../../../../core/log.ts'
 import { Peers } from '../../../../gateway/peers/peers.ts'
 import { Alpn, tlsOptions } from '../../../../gateway/peers/tls.ts'
-import type { ControlMessage, Identity, Member, Membership } from '../../../../gateway/peers/types.ts'
+import type {
+  ControlMessage,
+  Identity,
+  Member,
+  Membership,
+  Refused,
+} from '../../../../gateway/peers/types.ts'
 import { memberOf, type TestCluster, testCluster } from '../../../helpers/cluster.ts'
 import { waitFor } from '../../../helpers/wait.ts'
 
@@ -17,6 +23,9 @@ interface Host {
   readonly refused: Map<number, string>
   readonly log: string[]
   readonly messages: ControlMessage[]
+  readonly turnedAway: Refused[]
+  /** Events of the log from `info` on. */
+  readonly told: string[]
   readonly data: Map<number, TLSSocket>
 }
 
@@ -28,6 +37,9 @@ async function host(t: Test, identity: Identity, port = 0): Promise<Host> {
   const log: string[] = []
   const messages: ControlMessage[] = []
   const data = new Map<number, TLSSocket>()
+  const turnedAway: Refused[] = []
+  const told: string[] = []
+  const tell = (_: LogFields, event: string): void => void told.push(event)
   const membership: Membership = {
     members: () => [...members.values()],
     refusal: (hostId, keyId) => {
@@ -36,24 +48,26 @@ async function host(t: Test, identity: Identity, port = 0): Promise<Host> {
       if (known === undefined) return 'no member'
       return known.keyId === keyId ? undefined : `another key holds host ${hostId}`
     },
+    isDuplicate: (hostId, keyId) => members.has(hostId) && members.get(hostId)?.keyId !== keyId,
   }
   const peers = new Peers({
     identity: () => identity,
     membership,
     listen: { host: '127.0.0.1', port },
     clock: systemClock,
-    log: silentLog,
+    log: { debug() {}, info: tell, warn: tell, error: tell },
     events: {
       up: (id) => void log.push(`up ${id}`),
       down: (id, reason) => void log.push(`down ${id}: ${reason}`),
       control: (_, message) => void messages.push(message),
       dataUp: (id, socket) => void data.set(id, socket),
       dataDown: (id) => void data.delete(id),
+      refused: (refused) => void turnedAway.push(refused),
     },
   })
   await peers.start()
   t.teardown(() => peers.stop())
-  return { identity, peers, members, refused, log, messages, data }
+  return { identity, peers, members, refused, log, messages, data, turnedAway, told }
 }
 
 const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
@@ -221,4 +235,31 @@ t.test('an address that belongs to another host now leads nowhere', async (t) =>
   a.peers.refresh()
   await waitFor('the reason is told', WAIT, () => /is host 3, not host 2/.test(a.peers.view(2)?.reason ?? ''))
   t.equal(a.peers.view(2)?.state, 'connecting')
+})
+
+t.test('a machine with another key for a hostId gets no link, whoever dials, and is told of', async (t) => {
+  const cluster = await testCluster()
+  const a = await host(t, await cluster.identity(1))
+  const real = memberOf(await cluster.identity(2))
+  const rival = await host(t, await cluster.identity(2))
+  const rivalKey = memberOf(rival.identity).keyId
+  rival.members.set(1, memberOf(a.identity))
+  // The address that host 2 once had is the rival's.
+  a.members.set(2, { ...real, endpoints: [endpoint(rival)] })
+  a.peers.refresh()
+  await waitFor('it was dialled', WAIT, () => /another key holds host 2/.test(a.peers.view(2)?.reason ?? ''))
+  t.match(a.turnedAway, [{ hostId: 2, keyId: rivalKey, endpoint: endpoint(rival), isDuplicate: true }])
+  t.same([a.log, rival.log], [[], []], 'no link came up on either side')
+
+  // The other way round: it dials us.
+  const seen = a.turnedAway.length
+  rival.members.set(1, memberOf(a.identity, endpoint(a)))
+  rival.peers.hurry()
+  rival.peers.refresh()
+  await waitFor('it has dialled twice', WAIT, () => {
+    rival.peers.hurry()
+    return a.turnedAway.slice(seen).filter((r) => r.endpoint === '127.0.0.1').length >= 2
+  })
+  t.same(a.log, [], 'it was never let in')
+  t.equal(a.told.filter((event) => event === 'peer refused').length, 1, 'the log says so once')
 })
