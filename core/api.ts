@@ -27,15 +27,17 @@ export interface Assignment extends Attachment {
   readonly createdAt: string
 }
 
-export type PathState =
-  | 'LOCAL'
-  | 'CONNECTING'
-  | 'GATEWAY_ONLY'
-  | 'P2P_ATTEMPTING'
-  | 'P2P_ACTIVE'
-  | 'GATEWAY_FALLBACK'
-  | 'ISOLATED'
-  | 'QUARANTINED'
+export const PATH_STATES = [
+  'LOCAL',
+  'CONNECTING',
+  'GATEWAY_ONLY',
+  'P2P_ATTEMPTING',
+  'P2P_ACTIVE',
+  'GATEWAY_FALLBACK',
+  'ISOLATED',
+  'QUARANTINED',
+] as const
+export type PathState = (typeof PATH_STATES)[number]
 
 /**
  * `live`: reached, directly or over a relay. `unreachable`: not reached; its containers may well run. `gone`: for ten

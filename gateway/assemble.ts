@@ -83,6 +83,10 @@ export function assemble(materials: Materials): Assembly {
   let carrier: OpenCarrier | undefined
   let sharing: Sharing | undefined
   gauges(metrics, registry, reconciler, streams)
+  events.listen(({ event }) => {
+    if (event.type !== 'alarm') return
+    metrics.count('flatnet_alarms_total', 'Alarms about hosts', { host: String(event.hostId) })
+  })
   const stopGauges = processGauges(metrics)
   return {
     conf,
@@ -99,8 +103,11 @@ export function assemble(materials: Materials): Assembly {
     cluster: () => cluster,
     sharing: () => sharing,
     endless: new Set(),
-    status: () =>
-      statusOf({ ...materials, startedAt, registry, reconciler, paths, ingress, cluster, carrier }),
+    status() {
+      const alarms = sharing?.sync.alarms() ?? []
+      const running = { startedAt, registry, reconciler, paths, ingress, cluster, carrier, alarms }
+      return statusOf({ ...materials, ...running })
+    },
     setCluster(opened) {
       cluster = opened
       const { streams } = opened.peers
@@ -112,6 +119,16 @@ export function assemble(materials: Materials): Assembly {
     },
     setSharing(started) {
       sharing = started
+      cluster?.listen({
+        refused({ hostId, keyId, endpoint, isDuplicate }) {
+          if (isDuplicate) started.sync.duplicate(hostId, keyId, endpoint)
+        },
+      })
+      metrics.gauge(
+        'flatnet_alarms',
+        'What somebody has to act on now, besides quarantine',
+        () => started.sync.alarms().length,
+      )
     },
     setIngress(listening) {
       ingress = listening

@@ -11,6 +11,7 @@ import type { CertificateStatus } from './cluster/life.ts'
 import type { PathTable } from './paths/table.ts'
 import type { ReconcileReport, Reconciler } from './reconciler.ts'
 import type { Registry } from './registry.ts'
+import type { Alarm } from './sync/alarms.ts'
 
 export interface Status {
   readonly hostId: number
@@ -36,6 +37,8 @@ export interface Status {
   /** null: in no cluster. */
   readonly tunnel: TunnelStatus | null
   readonly paths: readonly PathInfo[]
+  /** What somebody has to act on, besides hosts in quarantine, which `paths` shows. */
+  readonly alarms: readonly Alarm[]
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
 }
 
@@ -71,6 +74,7 @@ export interface StatusFacts {
   readonly ingress: ListeningIngress | undefined
   readonly cluster: Cluster | undefined
   readonly carrier: OpenCarrier | undefined
+  readonly alarms: readonly Alarm[]
 }
 
 export async function statusOf({
@@ -85,6 +89,7 @@ export async function statusOf({
   ingress,
   cluster,
   carrier,
+  alarms,
 }: StatusFacts): Promise<Status> {
   const { rss, heapUsed } = process.memoryUsage()
   return {
@@ -106,6 +111,7 @@ export async function statusOf({
     cluster: cluster === undefined ? null : clusterStatus(cluster),
     tunnel: carrier?.status() ?? null,
     paths: paths.all(),
+    alarms,
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
   }
 }

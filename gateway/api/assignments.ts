@@ -9,14 +9,16 @@ import type { LeaseSource } from '../leases.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { Reconciler } from '../reconciler.ts'
 import { addressesOf, type Registry } from '../registry.ts'
+import type { Sharing } from '../sync/share.ts'
 import { outsideOf, validateAssignment } from '../validate.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import { readJson } from './body.ts'
-import type { HostCallParts } from './hosts.ts'
 
-export interface AssignmentParts extends HostCallParts {
+export interface AssignmentParts {
   readonly conf: DaemonConf
   readonly registry: Registry
+  /** undefined: this host is in no cluster. */
+  readonly sharing: () => Sharing | undefined
   readonly reconciler: Reconciler
   readonly leases: LeaseSource
   readonly paths: PathTable

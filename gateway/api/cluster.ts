@@ -19,7 +19,8 @@ type Call = (parts: ClusterCallParts, req: IncomingMessage, res: ServerResponse)
 
 const MAX_TTL_MS = 7 * 86_400_000
 
-function demandCluster({ cluster }: ClusterCallParts): Cluster {
+/** @throws {ApiProblem} this host is in none */
+export function demandCluster({ cluster }: ClusterCallParts): Cluster {
   const found = cluster()
   if (found !== undefined) return found
   throw new ApiProblem(

@@ -9,10 +9,10 @@ import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
 import { type ClusterCallParts, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
 import type { EventStreams } from './events.ts'
-import { postRelease } from './hosts.ts'
+import { type HostCallParts, postRelease } from './hosts.ts'
 import { matchRoute, type Route } from './routes.ts'
 
-export interface ApiParts extends AssignmentParts, ClusterCallParts {
+export interface ApiParts extends AssignmentParts, ClusterCallParts, HostCallParts {
   readonly streams: EventStreams
   readonly metrics: Metrics
   status(): Promise<Status>

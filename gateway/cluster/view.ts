@@ -6,6 +6,7 @@ import type { PathTable } from '../paths/table.ts'
 import type { PeerView } from '../peers/types.ts'
 import type { HostSummary, Registry } from '../registry.ts'
 import type { Version } from '../registry-table.ts'
+import type { Alarm } from '../sync/alarms.ts'
 import type { Quarantine } from '../sync/parts.ts'
 import type { Sync } from '../sync/sync.ts'
 import type { Cluster } from './cluster.ts'
@@ -19,6 +20,8 @@ export interface HostView {
   readonly since: string | null
   /** Why it is kept out and how that ends; null while it is not. */
   readonly quarantine: string | null
+  /** What somebody has to act on besides, e.g. another machine that calls itself this host. */
+  readonly alarms: readonly Alarm[]
   /** null: never heard of its table. */
   readonly version: Version | null
   readonly assignments: number
@@ -48,10 +51,12 @@ export function hostViews(
 ): readonly HostView[] {
   const tables = new Map(registry.hosts().map((h) => [h.hostId, h]))
   const members = new Map(cluster?.state.document.members.map((m) => [m.hostId, m]))
+  const alarms = sync?.alarms() ?? []
   const ids = [...new Set([...tables.keys(), ...members.keys()])].sort((a, b) => a - b)
   return ids.map((hostId) => ({
     hostId,
     ...freshness(tables.get(hostId), sync?.quarantineOf(hostId)),
+    alarms: alarms.filter((a) => a.hostId === hostId),
     version: tables.get(hostId)?.version ?? null,
     assignments: tables.get(hostId)?.assignments ?? 0,
     path: paths.get(hostId) ?? null,

@@ -3,6 +3,7 @@
 import type { PathState } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../peers/types.ts'
+import { carriesNone, PathReason } from './reasons.ts'
 import { chooseRelay, type RelayCandidate, relayRtt } from './relay.ts'
 
 /** The link to a peer's gateway as the decider sees it. */
@@ -80,12 +81,12 @@ export function decidePath(facts: PathFacts): PathDecision {
     const decision = rule(facts)
     if (decision !== undefined) return decision
   }
-  return { state: 'ISOLATED', via: NONE, reason: 'no path is known' }
+  return { state: 'ISOLATED', via: NONE, reason: PathReason.unknown }
 }
 
 function own({ ownHostId, hostId }: PathFacts): PathDecision | undefined {
   if (hostId !== ownHostId) return undefined
-  return { state: 'LOCAL', via: { kind: 'local' }, reason: 'own host' }
+  return { state: 'LOCAL', via: { kind: 'local' }, reason: PathReason.own }
 }
 
 function quarantined({ quarantine, hostId }: PathFacts): PathDecision | undefined {
@@ -101,8 +102,8 @@ function direct(facts: PathFacts): PathDecision | undefined {
   const isRelayed = current?.via.kind === 'relay' && relayed(facts) !== undefined
   if (isRelayed && link.forMs < SETTLED_MS) return undefined
   const lack = lackOf(facts)
-  const connected = link.state === 'draining' ? 'connected; the peer is stopping' : 'connected'
-  const reason = lack === undefined ? connected : `only web pages, by the peer's gateway: ${lack}`
+  const connected = link.state === 'draining' ? PathReason.draining : PathReason.connected
+  const reason = lack === undefined ? connected : `${PathReason.onlyPages}: ${lack}`
   const isWebOnly = lack !== undefined
   return {
     state: 'GATEWAY_ONLY',
@@ -115,8 +116,8 @@ function direct(facts: PathFacts): PathDecision | undefined {
 
 /** Which host of the two carries no packets, and why. */
 function lackOf({ ownHostId, hostId, noTunnel, peerNoTunnel }: PathFacts): string | undefined {
-  if (noTunnel !== undefined) return `host ${ownHostId} carries no packets (${noTunnel})`
-  return peerNoTunnel === undefined ? undefined : `host ${hostId} carries no packets (${peerNoTunnel})`
+  if (noTunnel !== undefined) return carriesNone(ownHostId, noTunnel)
+  return peerNoTunnel === undefined ? undefined : carriesNone(hostId, peerNoTunnel)
 }
 
 /** A draining link still carries what is on its way. */
@@ -129,11 +130,11 @@ function relayed(facts: PathFacts): PathDecision | undefined {
   const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
   const relay = chooseRelay(relays, inUse)
   if (relay === undefined) return undefined
-  const why = link === undefined || isUp(link) ? 'no direct connection yet' : link.reason
+  const why = link === undefined || isUp(link) ? PathReason.noDirect : link.reason
   return {
     state: 'GATEWAY_ONLY',
     via: { kind: 'relay', hostId: relay.hostId },
-    reason: `through host ${relay.hostId}: ${why}`,
+    reason: `${PathReason.relayed} ${relay.hostId}: ${why}`,
     rttMs: relayRtt(relay),
   }
 }
@@ -141,12 +142,12 @@ function relayed(facts: PathFacts): PathDecision | undefined {
 function connecting({ link }: PathFacts): PathDecision | undefined {
   if (link === undefined || link.state === 'down') return undefined
   if (link.forMs >= PATIENCE_MS) return undefined
-  const reason = isUp(link) ? 'the connection for packets is being made' : link.reason
+  const reason = isUp(link) ? PathReason.connecting : link.reason
   return { state: 'CONNECTING', via: NONE, reason }
 }
 
 function isolated({ link }: PathFacts): PathDecision {
-  if (link === undefined) return { state: 'ISOLATED', via: NONE, reason: 'no link to this host' }
-  const reason = isUp(link) ? 'the peer takes no connection for packets' : link.reason
+  if (link === undefined) return { state: 'ISOLATED', via: NONE, reason: PathReason.noLink }
+  const reason = isUp(link) ? PathReason.noData : link.reason
   return { state: 'ISOLATED', via: NONE, reason }
 }

@@ -203,7 +203,12 @@ export class Peers {
     const { events, membership } = this.#parts
     const reason = membership.refusal(hostId, keyId)
     if (reason === undefined) return undefined
-    events.refused?.({ hostId, keyId, endpoint, isDuplicate: membership.isDuplicate?.(hostId, keyId) ?? false })
+    events.refused?.({
+      hostId,
+      keyId,
+      endpoint,
+      isDuplicate: membership.isDuplicate?.(hostId, keyId) ?? false,
+    })
     return reason
   }
 

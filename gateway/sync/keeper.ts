@@ -3,6 +3,7 @@
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { type Freshness, isNewer } from '../registry-table.ts'
+import type { Alarms } from './alarms.ts'
 import { hearsay, type Incarnation, restoreFirst } from './fence.ts'
 import type { Guard } from './guard.ts'
 import type { Links } from './links.ts'
@@ -17,12 +18,14 @@ const GONE_MS: Millis = 600_000
 const FORGET_MS: Millis = 86_400_000
 /** What a cold start may lack; each table that changed is written once in this time. */
 const SAVE_MS: Millis = 10_000
-const MAX_ALARMED = 256
+/** A change of the list of members reaches everybody within 5 s; until then a new machine in the place of another is a stranger. */
+const SPREAD_MS: Millis = 5_000
 
-const NEXT = (hostId: number): string =>
-  `stop the machine that should not be host ${hostId}, then: flatnet hosts release ${hostId}`
+const release = (hostId: number): string =>
+  `stop the machine that should not be host ${hostId}, then on each host that keeps it out: flatnet hosts release ${hostId}`
 
 interface KeeperParts extends SyncParts {
+  readonly alarms: Alarms
   readonly links: Links
   readonly guard: Guard
   readonly replicas: Replicas
@@ -32,7 +35,6 @@ interface KeeperParts extends SyncParts {
 export class Keeper {
   readonly #parts: KeeperParts
   readonly #dirty = new Set<number>()
-  readonly #alarmed = new Set<string>()
   #cancelSave: (() => void) | undefined
   #saving: Promise<void> = Promise.resolve()
 
@@ -112,24 +114,22 @@ export class Keeper {
     const reason = `two machines use the identity of host ${hostId}`
     replica.quarantine = { reason, since }
     this.#save(hostId)
-    this.#alarm(hostId, reason)
+    this.#parts.alarms.tell({ hostId, reason, next: release(hostId) })
     this.#parts.events.emit({ type: 'hostChanged', hostId, state: 'quarantined' })
   }
 
   /** A machine with another key than the pinned one wants to be this host; the links refuse it. */
-  duplicate(hostId: number, keyId: string): void {
-    const key = `${hostId} ${keyId}`
-    if (this.#alarmed.has(key) || this.#alarmed.size >= MAX_ALARMED) return
-    this.#alarmed.add(key)
-    this.#alarm(hostId, `a machine with another key calls itself host ${hostId} and is refused`)
+  duplicate(hostId: number, keyId: string, endpoint: string): void {
+    const reason = `the machine at ${endpoint} calls itself host ${hostId} with another key, and is refused`
+    const next = 'on that machine: flatnet leave --force, then flatnet join with a new token'
+    this.#parts.alarms.raise(`key ${keyId}`, { hostId, reason, next }, SPREAD_MS)
   }
 
   /** A peer says that another machine uses the identity of this host. */
   ownClone(from: number): void {
-    const { guard, registry } = this.#parts
-    if (guard.isDue('clone')) {
-      this.#alarm(registry.hostId, `host ${from} sees a second machine with the identity of this host`)
-    }
+    const { hostId } = this.#parts.registry
+    const reason = `host ${from} sees a second machine with the identity of this host`
+    this.#parts.alarms.raise('clone', { hostId, reason, next: release(hostId) })
   }
 
   release(hostId: number): boolean {
@@ -172,10 +172,5 @@ export class Keeper {
     if (this.#parts.store === undefined) return
     this.#dirty.add(hostId)
     this.#cancelSave ??= this.#parts.scheduler.after(SAVE_MS, () => void this.flush())
-  }
-
-  #alarm(hostId: number, reason: string): void {
-    this.#parts.events.emit({ type: 'alarm', hostId, reason, next: NEXT(hostId) })
-    this.#parts.log.error({ peer: hostId, reason: `${reason}; ${NEXT(hostId)}` }, 'host alarm raised')
   }
 }

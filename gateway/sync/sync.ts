@@ -7,6 +7,7 @@ import type { Millis } from '../../core/clock.ts'
 import type { ControlMessage } from '../peers/types.ts'
 import { isNewer } from '../registry-table.ts'
 import { jittered } from '../scheduler.ts'
+import { type Alarm, Alarms } from './alarms.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
 import { Keeper } from './keeper.ts'
@@ -27,6 +28,7 @@ export class Sync {
   readonly #parts: SyncParts
   readonly #links: Links
   readonly #guard: Guard
+  readonly #alarms: Alarms
   readonly #replicas: Replicas
   readonly #publisher: Publisher
   readonly #keeper: Keeper
@@ -42,11 +44,12 @@ export class Sync {
     this.#parts = parts
     this.#links = new Links(parts.scheduler, decoder)
     this.#guard = new Guard(parts)
+    this.#alarms = new Alarms(parts)
     this.#replicas = new Replicas(parts)
     this.#publisher = new Publisher(parts)
     this.#published = this.#publisher.version
     const shared = { ...parts, links: this.#links, guard: this.#guard, replicas: this.#replicas, decoder }
-    this.#keeper = new Keeper(shared)
+    this.#keeper = new Keeper({ ...shared, alarms: this.#alarms })
     this.#inbox = new Inbox({
       ...shared,
       publisher: this.#publisher,
@@ -127,8 +130,13 @@ export class Sync {
   }
 
   /** A machine with another key calls itself this host. The pinned one stays as it is; the newcomer has no link to cut. */
-  duplicate(hostId: number, keyId: string): void {
-    this.#keeper.duplicate(hostId, keyId)
+  duplicate(hostId: number, keyId: string, endpoint: string): void {
+    this.#keeper.duplicate(hostId, keyId, endpoint)
+  }
+
+  /** What somebody has to act on besides quarantine, of this host too. */
+  alarms(): readonly Alarm[] {
+    return this.#alarms.list()
   }
 
   /** An operator has removed the cause. @returns whether the host was quarantined */

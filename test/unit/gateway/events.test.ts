@@ -1,10 +1,10 @@
 /** The event bus, and its stream over the API. */
 
 import { once } from 'node:events'
-import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import t from 'tap'
 import { Events } from '../../../gateway/events.ts'
+import { followEvents } from '../../helpers/gateway-events.ts'
 import { assignmentOf, startGateway } from '../../helpers/gateway-fixture.ts'
 import { until } from '../../helpers/gateway-upstream.ts'
 
@@ -25,28 +25,9 @@ t.test('the bus numbers, remembers within bounds, and knows what it forgot', (t)
   t.end()
 })
 
-async function follow(socketPath: string, lastId?: string) {
-  const headers = lastId === undefined ? {} : { 'last-event-id': lastId }
-  const req = request({ socketPath, path: '/v1/events', headers }).end()
-  req.on('error', () => {})
-  const [res] = (await once(req, 'response')) as [IncomingMessage]
-  let text = ''
-  res.setEncoding('utf8').on('data', (c) => {
-    text += c
-  })
-  res.on('error', () => {})
-  const events = () =>
-    [...text.matchAll(/id: (.+)\nevent: (.+)\ndata: (.+)\n\n/g)].map(([, id, type, data]) => ({
-      id,
-      type,
-      data: JSON.parse(data!),
-    }))
-  return { res, events, close: () => req.destroy() }
-}
-
 t.test('events arrive as they happen, and again for who comes back', async (t) => {
   const gw = await startGateway(t)
-  const reader = await follow(gw.socket)
+  const reader = await followEvents(gw.socket)
   t.equal(reader.res.headers['content-type'], 'text/event-stream')
   const web = await gw.register({ name: 'web' })
   await gw.api(`/v1/assignments/flatnet/${web.containerId}/eth0`, { method: 'DELETE' })
@@ -57,11 +38,11 @@ t.test('events arrive as they happen, and again for who comes back', async (t) =
     { type: 'assignmentRemoved', data: { assignment: { name: 'web' } } },
   ])
   reader.close()
-  const again = await follow(gw.socket, reader.events()[1]!.id)
+  const again = await followEvents(gw.socket, reader.events()[1]!.id)
   await until(() => again.events().length === 1)
   t.match(again.events(), [{ type: 'assignmentRemoved' }])
   again.close()
-  const lost = await follow(gw.socket, '1-1')
+  const lost = await followEvents(gw.socket, '1-1')
   await until(() => lost.events().length === 1)
   t.match(lost.events(), [{ type: 'reset', data: {} }])
   lost.close()
@@ -74,7 +55,7 @@ t.test('a reader that does not read is disconnected; others go on', async (t) =>
   slow.on('error', () => {})
   slow.write('GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n')
   await once(slow, 'readable')
-  const good = await follow(gw.socket)
+  const good = await followEvents(gw.socket)
   let n = 0
   await until(async () => {
     // Each change sends both versions: about 30 KB.
@@ -90,7 +71,7 @@ t.test('a reader that does not read is disconnected; others go on', async (t) =>
 
 t.test('too many readers are refused', async (t) => {
   const gw = await startGateway(t)
-  const readers = await Promise.all(Array.from({ length: 64 }, () => follow(gw.socket)))
+  const readers = await Promise.all(Array.from({ length: 64 }, () => followEvents(gw.socket)))
   t.equal((await gw.api('/v1/events')).status, 503)
   for (const reader of readers) reader.close()
 })

@@ -318,14 +318,29 @@ t.test('quarantine outlives a restart of the peer', async (t) => {
   t.match(again.sync.quarantineOf(1)?.reason, /two machines/)
 })
 
-t.test('another key for a hostId raises one alarm and changes nothing', (t) => {
+t.test('another key for a hostId raises one alarm an hour while it goes on, and changes nothing', (t) => {
   const w = world()
   const [a, b] = [w.host(1), w.host(2).follow()]
   a.put(container(1, 10))
   w.time.run(500)
-  b.sync.duplicate(1, 'f00')
-  b.sync.duplicate(1, 'f00')
-  t.equal(b.seen.filter((e) => e.type === 'alarm').length, 1)
+  const alarms = () => b.seen.filter((e) => e.type === 'alarm')
+  const dialFor = (ms: number): void => {
+    for (let passed = 0; passed < ms; passed += 4000) {
+      b.sync.duplicate(1, 'f00', '192.0.2.9')
+      w.time.run(4000)
+    }
+  }
+  b.sync.duplicate(1, 'bad', '192.0.2.8')
+  t.same([alarms(), b.sync.alarms()], [[], []], 'until the list of members has had the time to come')
+  dialFor(60_000)
+  t.match(alarms(), [
+    { hostId: 1, reason: /192\.0\.2\.9 calls itself host 1 with another key/, next: /leave --force.*join/ },
+  ])
+  t.match(b.sync.alarms(), [{ hostId: 1, since: /^2026-11-/ }])
+  dialFor(3_600_000)
+  t.equal(alarms().length, 2)
+  w.time.run(700_000)
+  t.same(b.sync.alarms(), [], 'it has been quiet')
   t.equal(b.sync.quarantineOf(1), undefined)
   same(t, [a, b])
   t.end()

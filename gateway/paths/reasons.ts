@@ -1,0 +1,20 @@
+/** Why a path is what it is, in words for a person; docs/operations.md says what to do about each. */
+
+export const PathReason = {
+  own: 'own host',
+  connected: 'connected',
+  draining: 'connected; the peer is stopping',
+  /** Followed by `carriesNone`. */
+  onlyPages: "only web pages, by the peer's gateway",
+  /** Followed by its number, and why there is no direct way. */
+  relayed: 'through host',
+  noDirect: 'no direct connection yet',
+  connecting: 'the connection for packets is being made',
+  noData: 'the peer takes no connection for packets',
+  noLink: 'no link to this host',
+  unknown: 'no path is known',
+} as const
+
+/** Which host of the two has no tunnel, and why. */
+export const carriesNone = (hostId: number, why: string): string =>
+  `host ${hostId} carries no packets (${why})`
