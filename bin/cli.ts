@@ -52,7 +52,8 @@ const COMMANDS: readonly {
   },
   {
     name: 'hosts',
-    describe: 'List the hosts of the cluster',
+    places: '[action] [host]',
+    describe: 'List the hosts of the cluster, or release one that is kept out',
     load: async () => (await import('./cli/hosts.ts')).hostsCommand,
   },
   {

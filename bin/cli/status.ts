@@ -1,9 +1,10 @@
 /** `flatnet status`: whether the gateway of this host is well, what it holds, and its paths to the other hosts. */
 import type { PathInfo } from '../../core/api.ts'
 import type { Status } from '../../gateway/status.ts'
+import { advice } from './advice.ts'
 import { apiGet } from './client.ts'
 import { command } from './command.ts'
-import { type Column, type Io, printJson, printLine, table } from './output.ts'
+import { type Column, type Io, printJson, printLine, table, wrap } from './output.ts'
 import { findGateway, placeOptions } from './places.ts'
 
 /** For people: `2.4 ms`, `31 ms`. */
@@ -56,6 +57,9 @@ function clusterText({ cluster }: Status): string {
   return `${name}, ${members} hosts, ${linksUp} linked, certificate until ${certificate.validTo.slice(0, 10)}${warning}`
 }
 
+/** Keys are before it. */
+const INDENT = ' '.repeat(12)
+
 function print(io: Io, status: Status): void {
   const { ingress } = status
   const rows: (readonly [string, string])[] = [
@@ -72,8 +76,12 @@ function print(io: Io, status: Status): void {
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
   ]
-  for (const [key, value] of rows) printLine(io, `${key.padEnd(12)}${value}`)
+  for (const [key, value] of rows)
+    printLine(io, wrap(value, INDENT).replace(INDENT, key.padEnd(INDENT.length)))
   if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths)}`)
+  const alarms = status.alarms.map(({ hostId, reason, next }) => `host ${hostId}: ${reason}; next: ${next}`)
+  const todo = [...advice(status.paths), ...alarms]
+  if (todo.length > 0) printLine(io, `\n${todo.map((line) => wrap(line)).join('\n')}`)
 }
 
 export const statusCommand = command({

@@ -119,6 +119,18 @@ t.test('ps asks the gateway', async (t) => {
   t.same(JSON.parse(json.stdout), [web])
 })
 
+t.test('ps marks what runs on hosts out of reach', async (t) => {
+  const on = (hostId: number, hostState: string) => ({ ...web, hostId, hostState, name: `on-${hostId}` })
+  const all = [on(1, 'live'), on(2, 'unreachable'), on(3, 'gone'), on(4, 'quarantined')]
+  const { host } = await gateway(t, { '/v1/assignments?': [200, JSON.stringify(all)] })
+  const { stdout } = await run(['ps', '--config', '/f.yaml'], host)
+  t.match(stdout, /^on-1 +\S+ +1 +flatnet /m)
+  t.match(stdout, /^on-2 +\S+ +2 \(unreachable\) +flatnet /m)
+  t.match(stdout, /^on-3 +\S+ +3 \(gone\) +flatnet /m)
+  t.match(stdout, /^on-4 +\S+ +4 \(quarantined\) +flatnet /m)
+  for (const line of stdout.split('\n')) t.ok(line.length <= 100, line)
+})
+
 t.test('ps without a gateway says so and shows the disk', async (t) => {
   const dataDir = t.testdir({})
   const conf = daemonTemplate()
@@ -131,18 +143,32 @@ t.test('ps without a gateway says so and shows the disk', async (t) => {
   t.match(ran.stderr, /leases on disk/)
 })
 
+/** What `GET /v1/status` answers on a host that is alone. */
+const well = {
+  hostId: 1,
+  version: '0.1.0',
+  pid: 1,
+  supernet: '10.100.0.0/16',
+  slice: '10.100.1.0/24',
+  uptimeMs: 61_000,
+  assignments: 3,
+  ingress: { address: '0.0.0.0', port: 8080, connections: 2 },
+  cluster: null,
+  reconcile: { at: 'T', live: 3, stale: 0, runs: 4, failures: 1, problem: 'EIO' },
+  paths: [] as readonly object[],
+  memory: { rssBytes: 70 * 1_048_576, heapUsedBytes: 0 },
+  alarms: [],
+}
+const late = {
+  state: 'expires soon',
+  validTo: '2026-12-20T12:00:00.000Z',
+  renewsAt: '2026-11-20T12:00:00.000Z',
+  warning: 'the certificate of this host ends in 9 days and could not be renewed: is the admitting host up?',
+}
+
 t.test('status shows the gateway, or fails with the way out', async (t) => {
   const status = {
-    hostId: 1,
-    version: '0.1.0',
-    pid: 1,
-    supernet: '10.100.0.0/16',
-    slice: '10.100.1.0/24',
-    uptimeMs: 61_000,
-    assignments: 3,
-    ingress: { address: '0.0.0.0', port: 8080, connections: 2 },
-    cluster: null,
-    reconcile: { at: 'T', live: 3, stale: 0, runs: 4, failures: 1, problem: 'EIO' },
+    ...well,
     paths: [
       {
         hostId: 2,
@@ -152,7 +178,6 @@ t.test('status shows the gateway, or fails with the way out', async (t) => {
         since: '2026-11-20T12:00:00Z',
       },
     ],
-    memory: { rssBytes: 70 * 1_048_576, heapUsedBytes: 0 },
   }
   const { host } = await gateway(t, { '/v1/status': [200, JSON.stringify(status)] })
   const ran = await run(['status', '--config', '/f.yaml'], host)
@@ -165,6 +190,54 @@ t.test('status shows the gateway, or fails with the way out', async (t) => {
   t.equal(down.code, 1)
   t.match(down.stderr, /next: systemctl status flatnet-gateway/)
 })
+
+const path = (hostId: number, state: string, reason: string, via = 'none') => ({
+  hostId,
+  state,
+  via,
+  reason,
+  since: '2026-11-20T12:00:00.000Z',
+})
+
+const troubles: readonly (readonly [name: string, paths: readonly object[], said: RegExp | undefined])[] = [
+  ['all is well', [path(2, 'GATEWAY_ONLY', 'connected', 'gateway'), path(3, 'CONNECTING', 'x')], undefined],
+  [
+    'one host out of reach',
+    [path(3, 'ISOLATED', `connect ETIMEDOUT ${'1'.repeat(99)}`)],
+    /^host 3 ISOLATED: its gateway has to run, and TCP 7443/m,
+  ],
+  [
+    'many out of reach are one line',
+    Array.from({ length: 12 }, (_, i) => path(i + 2, 'ISOLATED', 'x')),
+    /^hosts 2, 3, .*, 11 and 2 more ISOLATED: /m,
+  ],
+  ['a clone', [path(7, 'QUARANTINED', 'two machines')], /^host 7 QUARANTINED: [\s\S]*release 7$/m],
+  [
+    'no TUN device',
+    [2, 3].map((n) => path(n, 'GATEWAY_ONLY', "only web pages, by the peer's gateway: no TUN", 'gateway')),
+    /^no tunnel: [\s\S]*modprobe tun/m,
+  ],
+]
+for (const [name, paths, said] of troubles) {
+  t.test(`status says in a line what to do: ${name}`, async (t) => {
+    const alarms = [{ hostId: 9, reason: 'a'.repeat(60), next: 'b'.repeat(60), since: '' }]
+    const status = {
+      ...well,
+      cluster: { name: 'c'.repeat(63), members: 3, linksUp: 1, expelled: null, certificate: late },
+      paths,
+      alarms: said === undefined ? [] : alarms,
+    }
+    const { host } = await gateway(t, { '/v1/status': [200, JSON.stringify(status)] })
+    const { stdout } = await run(['status', '--config', '/f.yaml'], host)
+    const [, after = ''] = stdout.split(/(?<=REASON\n)(?:\d.*\n)+/)
+    if (said === undefined) t.equal(after, '')
+    else {
+      t.match(after, said)
+      t.match(after, /^host 9: a+; next:\nb+$/m)
+    }
+    for (const line of stdout.split('\n')) t.ok(line.length <= 100, line)
+  })
+}
 
 t.test('a wrong flatnet.yaml is no reason to ask at another door', async (t) => {
   const host = fakeHost({ files: { '/f.yaml': 'hostId: 0\nhostid: 1\n' } })

@@ -94,6 +94,7 @@ const view = (hostId: number, part: Partial<HostView> = {}): HostView => ({
   state: null,
   since: null,
   quarantine: null,
+  alarms: [],
   member: {
     keyId: 'ab'.repeat(32),
     formerKeys: [],
