@@ -10,6 +10,9 @@ import type { Assignment } from '../../core/api.ts'
 import type { LogFields } from '../../core/log.ts'
 import { type GatewayOptions, type Ready, runGateway } from '../../gateway/daemon.ts'
 import type { LeaseSnapshot } from '../../gateway/leases.ts'
+import { enterPrivateNet } from './private-net.ts'
+
+enterPrivateNet()
 
 export interface Answer {
   readonly status: number
