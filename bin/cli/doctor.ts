@@ -9,8 +9,9 @@ import { findPlugin, judgeConflist } from './doctor/conflist.ts'
 import { gatherFirewall, judgeFirewall } from './doctor/firewall.ts'
 import { gatherGateway, judgeGateway } from './doctor/gateway.ts'
 import { gatherLeases, judgeLeases } from './doctor/leases.ts'
+import { gatherPeers, judgePeers } from './doctor/peers.ts'
 import { gatherPodman, judgePodman } from './doctor/podman.ts'
-import { gatherRoutes, judgeRoutes } from './doctor/routes.ts'
+import { gatherRoutes, judgeRoutes, OUR_DEVICES } from './doctor/routes.ts'
 import { gatherSystem, judgeSystem } from './doctor/system.ts'
 import type { Host } from './host.ts'
 import { removedConflists } from './install/manifest.ts'
@@ -37,7 +38,7 @@ export async function examine(
     version: version(),
   }
   return [
-    ...judgeSystem(gatherSystem(host, bridges)),
+    ...judgeSystem(gatherSystem(host, [...bridges, ...OUR_DEVICES])),
     ...judgePodman(
       gatherPodman(
         host,
@@ -50,6 +51,7 @@ export async function examine(
     ...judgeLeases(await gatherLeases(host, places)),
     ...judgeGateway(await gatherGateway(host, places, version())),
     ...judgeCluster(await gatherCluster(host, places)),
+    ...judgePeers(await gatherPeers(host, places)),
   ]
 }
 

@@ -1,5 +1,12 @@
 /** Doctor, addresses: routes and VPNs that overlap the supernet, the bridge's own address, and MTUs. */
-import { formatPrefix, type Prefix4, parseCidr4, prefixBase } from '../../../core/addr.ts'
+import {
+  contains,
+  formatPrefix,
+  type Prefix4,
+  parseCidr4,
+  parseIpv4,
+  prefixBase,
+} from '../../../core/addr.ts'
 import { overlapping } from '../../../ipam/overlaps.ts'
 import { type Host, runJson } from '../host.ts'
 import { bridgeCidr, type FlatnetNetwork } from '../networks.ts'
@@ -8,6 +15,8 @@ import { type Check, fail, ok, warn } from './check.ts'
 interface Route {
   readonly dst: string
   readonly dev?: string
+  /** The next hop. */
+  readonly gateway?: string
   readonly type?: string
   readonly protocol?: string
 }
@@ -47,7 +56,7 @@ export function gatherRoutes(host: Host, networks: readonly FlatnetNetwork[]): R
 }
 
 /** The overlay's own routes to the other hosts' slices (DESIGN 10). */
-const OUR_DEVICES = ['flatnet-gw', 'flatnet-p2p']
+export const OUR_DEVICES = ['flatnet-gw', 'flatnet-p2p']
 /** Of the gateway's own routes, kernel/peer-routes.ts: here that of the one without a device, which guards the supernet. */
 const OUR_PROTOCOL = '247'
 
@@ -102,6 +111,25 @@ function freeSupernet(foreign: readonly { name: string; prefix: Prefix4 }[]): st
     if (overlapping(prefix, foreign).length === 0) return formatPrefix(prefix)
   }
   return '172.30.0.0/16'
+}
+
+/** What carries packets between hosts must not be led into what it carries: every host would dial itself. */
+function judgeUnderlay(f: RouteFacts, n: FlatnetNetwork): Check {
+  const { supernet } = n.conf.ipam
+  const isInside = (address = ''): boolean => contains(supernet, parseIpv4(address) ?? -1)
+  const own = f.links
+    .filter(({ ifname }) => ![n.conf.bridge, ...OUR_DEVICES].includes(ifname))
+    .flatMap((l) => l.addresses.filter((a) => isInside(a.split('/')[0])).map((a) => `${a} of ${l.ifname}`))
+  const hops = (f.routes ?? []).filter((r) => r.dst === 'default' && isInside(r.gateway))
+  const inside = [...own, ...hops.map((r) => `the default route by ${r.gateway}`)]
+  if (inside.length === 0)
+    return ok('underlay', `this host's own network is outside of ${formatPrefix(supernet)}`)
+  return fail(
+    'underlay',
+    `${inside.join(', ')} lies inside ${formatPrefix(supernet)} of ${n.name}`,
+    'other hosts cannot dial this one, and packets to the Internet or the LAN may go to a container instead',
+    `another supernet on every host: flatnet install --supernet ${freeSupernet(foreignRoutes(f, n.conf.bridge))}; or another address for this host`,
+  )
 }
 
 function judgeBridge(f: RouteFacts, n: FlatnetNetwork): Check[] {
@@ -159,5 +187,5 @@ export function judgeRoutes(f: RouteFacts): Check[] {
       warn('route-overlap', 'ip cannot list the routes', 'overlaps stay unseen', 'apt-get install iproute2'),
     ]
   }
-  return f.networks.flatMap((n) => [judgeOverlap(f, n), ...judgeBridge(f, n)])
+  return f.networks.flatMap((n) => [judgeOverlap(f, n), judgeUnderlay(f, n), ...judgeBridge(f, n)])
 }

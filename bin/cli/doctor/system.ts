@@ -47,11 +47,11 @@ function hasLibatomic(host: Host): boolean {
   return dirs.some((dir) => host.list(dir).some((name) => name.startsWith('libatomic.so.1')))
 }
 
-export function gatherSystem(host: Host, bridges: readonly string[]): SystemFacts {
+export function gatherSystem(host: Host, ours: readonly string[]): SystemFacts {
   const kernel = release()
   const sysctl = (key: string): string | undefined => host.read(`/proc/sys/net/ipv4/${key}`)?.trim()
   const all = Number(sysctl('conf/all/rp_filter') ?? 0)
-  const own = bridges.flatMap((name) => {
+  const own = ours.flatMap((name) => {
     const value = sysctl(`conf/${name}/rp_filter`)
     return value === undefined ? [] : [[name, Math.max(all, Number(value))] as const]
   })
@@ -144,7 +144,7 @@ function judgeRpFilter(f: SystemFacts): Check {
   return warn(
     'rp-filter',
     `rp_filter is strict on ${strict.join(', ')}`,
-    'published ports and containers with two networks lose packets that come back another way',
+    'published ports, containers with two networks and paths between hosts lose packets that come back another way',
     strict.map((name) => `sysctl -w net.ipv4.conf.${name}.rp_filter=2`).join('; '),
   )
 }

@@ -5,9 +5,9 @@ import t, { type Test } from 'tap'
 import { parseDuration } from '../../../bin/cli/token.ts'
 import { cli } from '../../../bin/cli.ts'
 import { daemonTemplate } from '../../../conf/templates.ts'
-import type { HostView } from '../../../gateway/cluster/view.ts'
 import { fakeHost } from '../../helpers/fake-host.ts'
 import { scratch } from '../../helpers/gateway-fixture.ts'
+import { hostView } from '../../helpers/host-view.ts'
 
 interface Answered {
   readonly status: number
@@ -86,35 +86,11 @@ t.test('a no of the gateway is passed on', async (t) => {
   }
 })
 
-const view = (hostId: number, part: Partial<HostView> = {}): HostView => ({
-  hostId,
-  version: { epoch: 1, seq: 1 },
-  assignments: 0,
-  path: null,
-  state: null,
-  since: null,
-  quarantine: null,
-  alarms: [],
-  member: {
-    keyId: 'ab'.repeat(32),
-    formerKeys: [],
-    name: `h${hostId}`,
-    endpoints: [`192.0.2.${hostId}:7443`],
-    admits: hostId === 1,
-    state: 'active',
-    joinedAt: '2026-11-20T12:00:00.000Z',
-    changedAt: '2026-11-20T12:00:00.000Z',
-    slice: `10.100.${hostId}.0/24`,
-  },
-  link: { hostId, state: 'up', reason: 'connected', rttMs: 1, hasData: true, since: 0 },
-  ...part,
-})
-
 t.test('hosts prints a table', async (t) => {
   const hosts = [
-    view(1),
-    view(2, { link: null }),
-    view(3, {
+    hostView(1),
+    hostView(2, { link: null }),
+    hostView(3, {
       link: {
         hostId: 3,
         state: 'connecting',
@@ -124,7 +100,7 @@ t.test('hosts prints a table', async (t) => {
         since: 0,
       },
     }),
-    view(4, { link: null, member: { ...view(4).member!, state: 'revoked', name: 'n'.repeat(63) } }),
+    hostView(4, { link: null, member: { ...hostView(4).member!, state: 'revoked', name: 'n'.repeat(63) } }),
   ]
   const { run } = await gateway(t, { 'GET /v1/hosts': { status: 200, body: hosts } })
   const { stdout } = await run('hosts')
@@ -137,7 +113,7 @@ t.test('hosts prints a table', async (t) => {
 })
 
 t.test('a host alone', async (t) => {
-  const alone = { status: 200, body: [view(1, { member: null, link: null })] }
+  const alone = { status: 200, body: [hostView(1, { member: null, link: null })] }
   const { run } = await gateway(t, { 'GET /v1/hosts': alone })
   t.match((await run('hosts')).stdout, /in no cluster: flatnet init, or flatnet join/)
   t.match((await run('leave')).stderr, /this host is in no cluster/)

@@ -170,6 +170,29 @@ const routes: readonly [name: string, facts: RouteFacts, expected: Record<string
     ['a bridge without its address', withBridge({ addresses: [] }), {}],
     ['a device that is no bridge', withBridge({ kind: 'dummy' }), { bridge: 'fail' }],
     ['no bridge yet', { ...routesWell, links: [] }, {}],
+    [
+      'an address of this host in our network',
+      {
+        ...routesWell,
+        links: [...routesWell.links, { ifname: 'eth1', mtu: 1500, addresses: ['10.100.0.7/32'] }],
+      },
+      { underlay: 'fail' },
+      /10\.100\.0\.7\/32 of eth1 lies inside 10\.100\.0\.0\/16/,
+    ],
+    [
+      'a router in our network',
+      { ...routesWell, routes: [{ dst: 'default', gateway: '10.100.255.1', dev: 'eth0' }] },
+      { underlay: 'fail' },
+      /the default route by 10\.100\.255\.1/,
+    ],
+    [
+      'the address that the tunnel bears',
+      {
+        ...routesWell,
+        links: [...routesWell.links, { ifname: 'flatnet-gw', mtu: 1500, addresses: ['10.100.1.1/32'] }],
+      },
+      {},
+    ],
     ['a bridge larger than the uplink', withBridge({ mtu: 9000 }), { mtu: 'warn' }],
   ]
 for (const [name, facts, expected, text] of routes) {
@@ -264,7 +287,6 @@ const clusters: readonly [name: string, facts: ClusterFacts, expected: Record<st
   ['a gateway that is down', { isMember: true, status: undefined }, {}],
   ['files that are not used', { isMember: true, status: null }, { cluster: 'fail' }],
   ['revoked', { isMember: true, status: { ...cluster, expelled: 'it was revoked' } }, { cluster: 'fail' }],
-  ['a link missing', { isMember: true, status: { ...cluster, linksUp: 1 } }, { 'cluster-links': 'warn' }],
   ['a late renewal', { isMember: true, status: { ...cluster, certificate: late } }, { certificate: 'warn' }],
   [
     'an expired certificate',

@@ -33,6 +33,7 @@ const systems: readonly [name: string, change: Partial<SystemFacts>, expected: R
   ['no libatomic', { hasLibatomic: false }, { libatomic: 'fail' }],
   ['no forwarding', { ipForward: false }, { 'ip-forward': 'warn' }],
   ['strict rp_filter', { rpFilter: { flatnet0: 1 } }, { 'rp-filter': 'warn' }],
+  ['strict on the tunnel', { rpFilter: { flatnet0: 2, 'flatnet-gw': 1 } }, { 'rp-filter': 'warn' }],
 ]
 for (const [name, change, expected] of systems) {
   t.test(name, async (t) => {
