@@ -11,7 +11,7 @@ const TODO = {
   quarantined:
     'stop the machine that should not have this number, then on each host that shows this: flatnet hosts release N',
   onlyPages:
-    'this host cannot carry packets, so its containers and those of other hosts do not reach each other: modprobe tun, then systemctl restart flatnet-gateway; flatnet doctor looks further',
+    'this host cannot carry packets, so its containers and those of other hosts do not reach each other: modprobe tun, which the gateway takes within seconds; flatnet doctor looks further',
 } as const
 
 function todoOf({ state, reason }: PathInfo): keyof typeof TODO | undefined {

@@ -1,0 +1,130 @@
+/** docs/operations.md explains every state and reason that the software can print, and names commands and options that exist. */
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { cli } from '../../../bin/cli.ts'
+import { PATH_STATES } from '../../../core/api.ts'
+import { PathReason } from '../../../gateway/paths/reasons.ts'
+import { fakeHost } from '../../helpers/fake-host.ts'
+import { inRepo, sources } from '../../helpers/sources.ts'
+
+const text = (file: string): string => readFileSync(inRepo(file), 'utf8')
+const operations = text('docs/operations.md')
+
+/** In backquotes, which is how the tables write what is printed. */
+const quoted = [...operations.matchAll(/`([^`\n]+)`/g)].map((m) => m[1] ?? '')
+
+t.test('states of a path', async (t) => {
+  for (const state of PATH_STATES) t.ok(quoted.includes(state), state)
+})
+
+t.test('reasons of a path', async (t) => {
+  for (const reason of Object.values(PathReason)) {
+    t.ok(
+      quoted.some((q) => q === reason || q.startsWith(`${reason}: `) || q.startsWith(`${reason} N: `)),
+      reason,
+    )
+  }
+})
+
+t.test('the decider has no words of its own besides', async (t) => {
+  const code = text('gateway/paths/decide.ts').replaceAll(/\/\*\*[\s\S]*?\*\//g, '')
+  const all = [...code.matchAll(/'[^'\n]*'|`[^`\n]*`/g)].map(([literal]) => literal)
+  const own = all.filter((literal) => literal.includes(' '))
+  t.ok(own.length >= 2)
+  for (const literal of own) {
+    t.match(literal, /^`\$\{PathReason\.\w+\}|^`\$\{quarantine\}; flatnet hosts release/, literal)
+  }
+})
+
+/** What stays of a literal when the values are taken out: `host ${id} has left` is `host `, ` has left`. */
+const pieces = (literal: string): string[] =>
+  literal
+    .split(/\$\{(?:[^{}]|\{[^{}]*\})*\}/)
+    .map((piece) => piece.trim())
+    .filter((piece) => piece.length > 4)
+
+/** Literals that the pattern's first group finds in these sources. */
+const literals = (files: readonly string[], ...patterns: readonly RegExp[]): string[] =>
+  files.flatMap((file) => patterns.flatMap((p) => [...text(file).matchAll(p)].map((m) => m[1] ?? '')))
+
+const said: Readonly<Record<string, { readonly found: readonly string[]; readonly atLeast: number }>> = {
+  'why a link is not up': {
+    found: literals(
+      sources().filter((file) => file.startsWith('gateway/peers/')),
+      /(?:close|stop|#later)\(\s*['`]([^'`]+)['`]/g,
+      /#become\(\s*'\w+', ['`]([^'`]+)['`]/g,
+      /new Error\(\s*`([^`]+)`/g,
+      /#reason = '([^']+)'/g,
+      /\? '(no [^']+)' :/g,
+    ).filter((literal) => !literal.includes('must be host:port')),
+    atLeast: 14,
+  },
+  'why a peer is refused': {
+    found: [
+      ...literals(['gateway/cluster/state.ts'], /return ['`]([^'`]*(?:host|key|member)[^'`]*)['`]/g),
+      ...literals(['gateway/cluster/state.ts'], /: (`another key[^`]+`)/g).map((l) => l.replaceAll('`', '')),
+      ...literals(['gateway/peers/peers.ts'], /return `([^`]+)`/g, /return '([^']+)'/g),
+    ],
+    atLeast: 8,
+  },
+  'why there is no tunnel': {
+    found: literals(
+      ['kernel/tun.ts', 'gateway/carrier/device.ts'],
+      /unavailable\(\s*'\w+',\s*['`]([^'`:]+)/g,
+      /#why = '([^']+)'/g,
+    ),
+    atLeast: 5,
+  },
+  'what alarms say': {
+    found: literals(['gateway/sync/keeper.ts'], /reason = `([^`]+)`/g),
+    atLeast: 3,
+  },
+  'why a message is not followed': {
+    found: literals(['gateway/sync/parts.ts'], /^ {2}\| '([a-z-]+)'$/gm),
+    atLeast: 10,
+  },
+  'states of a host': {
+    found: [...(/HostState = ([^\n]+)/.exec(text('core/api.ts'))?.[1] ?? '').matchAll(/'(\w+)'/g)].map(
+      (m) => m[1] ?? '',
+    ),
+    atLeast: 4,
+  },
+}
+for (const [what, { found, atLeast }] of Object.entries(said)) {
+  t.test(what, async (t) => {
+    t.ok(found.length >= atLeast, `${found.length} are found in the sources`)
+    for (const literal of found) {
+      const isThere = quoted.some((q) => pieces(literal).every((piece) => q.includes(piece)))
+      t.ok(isThere, literal)
+    }
+  })
+}
+
+/** What `flatnet … --help` prints; undefined when there is no such command. */
+async function help(...words: readonly string[]): Promise<string | undefined> {
+  let stdout = ''
+  const io = {
+    stdout: {
+      write(chunk: string) {
+        stdout += chunk
+      },
+    },
+    stderr: { write() {} },
+  }
+  const code = await cli([...words, '--help'], io, fakeHost({}))
+  return code === 0 ? stdout : undefined
+}
+
+t.test('commands and their options', async (t) => {
+  const lines = ['docs/operations.md', 'README.md']
+    .flatMap((file) => [...text(file).matchAll(/`((?:dist\/)?flatnet [a-z][^`\n]*)`/g)])
+    .map((m) => m[1] ?? '')
+  t.ok(lines.length > 40)
+  const overview = (await help()) ?? ''
+  for (const line of new Set(lines)) {
+    const [, command = ''] = line.split(' ')
+    const [own, ...options] = [await help(command), ...(line.match(/--[a-z-]+/g) ?? [])]
+    t.match(overview, new RegExp(`^ +flatnet ${command}\\b`, 'm'), line)
+    for (const option of options) t.ok(own?.includes(option), `${line}: ${option}`)
+  }
+})
