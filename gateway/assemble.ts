@@ -119,6 +119,7 @@ export function assemble(materials: Materials): Assembly {
     },
     setSharing(started) {
       sharing = started
+      cluster?.doubt((hostId) => started.sync.quarantineOf(hostId) !== undefined)
       cluster?.listen({
         refused({ hostId, keyId, endpoint, isDuplicate }) {
           if (isDuplicate) started.sync.duplicate(hostId, keyId, endpoint)

@@ -19,6 +19,7 @@ import { Gossip } from './gossip.ts'
 import { fingerprintOfCa } from './joining.ts'
 import { type CertificateStatus, certificateStatus } from './life.ts'
 import { LinkRenewal } from './link-renewal.ts'
+import { clusterGauges, countRefused } from './metrics.ts'
 import { Renewal } from './renewal.ts'
 import { ClusterState } from './state.ts'
 import { encodeToken, type Grant, TokenBook } from './tokens.ts'
@@ -47,6 +48,7 @@ export class Cluster {
   readonly #renewal: Renewal
   readonly #linkRenewal: LinkRenewal
   readonly #listeners = new Set<Partial<PeerEvents>>()
+  #isDoubtful: (hostId: number) => boolean = () => false
   #looking: NodeJS.Timeout | undefined
 
   /** @throws {FlatnetError} ERR_FLATNET_STORE; ERR_FLATNET_CONFIG: flatnet.yaml is for another host or network */
@@ -97,13 +99,18 @@ export class Cluster {
       renewed: () => this.peers.renewed(),
     })
     this.state.onChange((before, now) => this.#membersChanged(before, now))
-    this.#gauges()
+    clusterGauges({ ...parts, state: this.state, peers: this.peers })
   }
 
   /** Told of every link besides the cluster's own parts; a handler that was never given is not called. */
   listen(listener: Partial<PeerEvents>): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** @param isDoubtful whether two machines use the identity of a host: neither may then speak for it */
+  doubt(isDoubtful: (hostId: number) => boolean): void {
+    this.#isDoubtful = isDoubtful
   }
 
   /** @throws {FlatnetError} ERR_FLATNET_IO: the port is taken */
@@ -228,9 +235,7 @@ export class Cluster {
       dataUp: (hostId, socket) => each((l) => l.dataUp?.(hostId, socket)),
       dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
       refused: (refused) => {
-        this.#parts.metrics.count('flatnet_cluster_refused_total', 'Peers that were refused a connection', {
-          why: refused.isDuplicate ? 'duplicate' : 'no member',
-        })
+        countRefused(this.#parts.metrics, refused)
         each((l) => l.refused?.(refused))
       },
     }
@@ -240,7 +245,10 @@ export class Cluster {
     if (this.#gossip.take(hostId, message) || this.#linkRenewal.take(hostId, message)) return true
     if (message.type !== 'cluster.leave') return false
     const member = memberOf(this.state.document, hostId)
-    if (member !== undefined && this.state.caKeyPem !== undefined) this.#mark(member, 'left')
+    if (member === undefined || this.state.caKeyPem === undefined) return true
+    if (this.#isDoubtful(hostId)) {
+      this.#parts.log.warn({ peer: hostId }, 'leave of a host that is kept out was ignored')
+    } else this.#mark(member, 'left')
     return true
   }
 
@@ -268,22 +276,6 @@ export class Cluster {
     const seq = Math.max((before?.seq ?? 0) + 1, Math.floor(clock.now() / 1000))
     const record = signEndpoints(state.identity, seq, endpoints)
     if (state.putEndpoints(record)) peers.broadcast({ type: 'cluster.endpoints', records: [record] })
-  }
-
-  #gauges(): void {
-    const { metrics, clock } = this.#parts
-    const { state, peers } = this
-    const active = (): number => state.document.members.filter((m) => m.state === 'active').length
-    metrics.gauge('flatnet_cluster_members', 'Members of the cluster, this host included', active)
-    metrics.gauge('flatnet_cluster_version', 'Of the list of members', () => state.document.version)
-    metrics.gauge(
-      'flatnet_cluster_links_up',
-      'Peers with a control connection',
-      () => peers.views().filter((v) => v.state === 'up').length,
-    )
-    metrics.gauge('flatnet_certificate_seconds', 'Until the certificate of this host ends', () =>
-      Math.round(state.remainingMs(clock.now()) / 1000),
-    )
   }
 }
 

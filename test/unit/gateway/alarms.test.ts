@@ -86,40 +86,40 @@ t.test(
 
 t.test('a clone is kept out until a person releases its host', async (t) => {
   const { a, b, folders } = await gatewayPair(t)
-  const reader = await followEvents(b.socket)
+  const reader = await followEvents(a.socket)
   t.teardown(() => reader.close())
   t.same(
-    (await flatnet(b, 'hosts', 'release', '1')).stdout,
-    'host 1 is not kept out by this gateway; no host is.\n',
+    (await flatnet(a, 'hosts', 'release', '2')).stdout,
+    'host 2 is not kept out by this gateway; no host is.\n',
   )
-  t.match((await flatnet(b, 'hosts', 'release', '2')).stdout, /not kept out here; run this where/)
+  t.match((await flatnet(a, 'hosts', 'release', '1')).stdout, /not kept out here; run this where/)
 
   const copy = await scratch(t)
-  cpSync(join(folders[0], 'data', 'cluster'), join(copy, 'data', 'cluster'), { recursive: true })
-  const clone = await startMember(t, copy, 1)
-  await waitFor('the host is kept out', WAIT, async () => (await pathOf(b, 1)).state === 'QUARANTINED')
-  t.match(await pathOf(b, 1), { via: 'none', reason: /two machines.*; flatnet hosts release 1 ends it/ })
-  t.match(await hostOf(b, 1), { state: 'quarantined', quarantine: /two machines/ })
-  const hosts = await flatnet(b, 'hosts')
-  t.match(hosts.stdout, /^1 +h1 +10\.100\.1\.0\/24 +QUARANTINED /m)
-  t.match(hosts.stdout, /^host 1: two machines use the identity of host 1; flatnet hosts release 1 ends it$/m)
-  t.match((await flatnet(b, 'status')).stdout, /^host 1 QUARANTINED: stop the machine/m)
+  cpSync(join(folders[1], 'data', 'cluster'), join(copy, 'data', 'cluster'), { recursive: true })
+  const clone = await startMember(t, copy, 2)
+  await waitFor('the host is kept out', WAIT, async () => (await pathOf(a, 2)).state === 'QUARANTINED')
+  t.match(await pathOf(a, 2), { via: 'none', reason: /two machines.*; flatnet hosts release 2 ends it/ })
+  t.match(await hostOf(a, 2), { state: 'quarantined', quarantine: /two machines/ })
+  const hosts = await flatnet(a, 'hosts')
+  t.match(hosts.stdout, /^2 +h2 +10\.100\.2\.0\/24 +QUARANTINED /m)
+  t.match(hosts.stdout, /^host 2: two machines use the identity of host 2; flatnet hosts release 2 ends it$/m)
+  t.match((await flatnet(a, 'status')).stdout, /^host 2 QUARANTINED: stop the machine/m)
   await waitFor('the machines are told', WAIT, async () => {
-    const both = [await statusOf(a), await statusOf(clone)]
-    return both.some((s) => s.alarms.some((alarm) => /host 2 sees a second machine/.test(alarm.reason)))
+    const both = [await statusOf(b), await statusOf(clone)]
+    return both.some((s) => s.alarms.some((alarm) => /host 1 sees a second machine/.test(alarm.reason)))
   })
 
   await clone.stop()
-  const released = await flatnet(b, 'hosts', 'release', '1')
-  t.match(released, { code: 0, stdout: /^host 1 is let in again by this gateway/ })
-  await waitFor('it is reached again', WAIT, async () => (await pathOf(b, 1)).via === 'gateway')
-  t.same(JSON.parse((await flatnet(b, 'hosts', 'release', '1', '--json')).stdout), {
-    hostId: 1,
+  const released = await flatnet(a, 'hosts', 'release', '2')
+  t.match(released, { code: 0, stdout: /^host 2 is let in again by this gateway/ })
+  await waitFor('it is reached again', WAIT, async () => (await pathOf(a, 2)).via === 'gateway')
+  t.same(JSON.parse((await flatnet(a, 'hosts', 'release', '2', '--json')).stdout), {
+    hostId: 2,
     released: false,
   })
   const states = reader.events().filter((e) => e.type === 'hostChanged' || e.type === 'alarm')
-  t.ok(states.some((e) => e.type === 'alarm' && /release 1$/.test(e.data.next)))
-  const told = states.flatMap((e) => (e.type === 'hostChanged' && e.data.hostId === 1 ? [e.data.state] : []))
+  t.ok(states.some((e) => e.type === 'alarm' && /release 2$/.test(e.data.next)))
+  const told = states.flatMap((e) => (e.type === 'hostChanged' && e.data.hostId === 2 ? [e.data.state] : []))
   t.ok(told.includes('quarantined') && told.at(-1) === 'live', told.join(' '))
   t.ok(reader.events().some((e) => e.type === 'pathChanged' && e.data.path.state === 'QUARANTINED'))
 })

@@ -72,6 +72,14 @@ t.test('one that leaves is told so by the list', async (t) => {
   await t.rejects(b.cluster.leave(), /host 1, which keeps the list of members, was not reached/)
 })
 
+t.test('of two machines with one identity neither can say that the host leaves', async (t) => {
+  const [a, b] = await three(t)
+  a.cluster.doubt((hostId) => hostId === 2)
+  await t.rejects(b.cluster.leave(), { message: /was not reached: try again later, or leave with --force/ })
+  t.equal(memberOf(a.cluster.state.document, 2)?.state, 'active')
+  t.ok(a.logged.some((l) => l.event === 'leave of a host that is kept out was ignored'))
+})
+
 t.test('a new machine takes the number, the old one is cut off', async (t) => {
   const [a, b, c] = await three(t)
   const folder = join(c.folder, '../new3')
