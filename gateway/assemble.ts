@@ -121,6 +121,7 @@ export function assemble(materials: Materials): Assembly {
       sharing = started
       cluster?.doubt((hostId) => started.sync.quarantineOf(hostId) !== undefined)
       cluster?.listen({
+        rival: (hostId, message) => started.sync.rival(hostId, message),
         refused({ hostId, keyId, endpoint, isDuplicate }) {
           if (isDuplicate) started.sync.duplicate(hostId, keyId, endpoint)
         },

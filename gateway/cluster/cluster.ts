@@ -234,6 +234,7 @@ export class Cluster {
       },
       dataUp: (hostId, socket) => each((l) => l.dataUp?.(hostId, socket)),
       dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
+      rival: (hostId, message) => each((l) => l.rival?.(hostId, message)),
       refused: (refused) => {
         countRefused(this.#parts.metrics, refused)
         each((l) => l.refused?.(refused))

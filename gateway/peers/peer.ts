@@ -26,6 +26,13 @@ const HEAD_START_MS: Millis = 250
 /** A data connection that lived this long was not just taken and dropped. */
 const SETTLED_MS: Millis = 5_000
 
+/**
+ * A connection that lost is heard for so long before it is closed: a second machine with the peer's key must not go unseen
+ * because the first one's connection stands, nor dial without a pause.
+ */
+const HEARD_OUT_MS: Millis = 2_000
+const MAX_LOSERS = 4
+
 /** Who opened a connection decides which of two survives: both sides must choose the same one. */
 interface Held<T> {
   readonly dialledBy: number
@@ -41,6 +48,8 @@ export class Peer {
   #data: Held<TLSSocket> | undefined
   /** Their handshake is done, and nothing has been heard on them yet. */
   readonly #pending = new Set<ControlConnection>()
+  /** They lost to the one that stands, and are heard until their timer ends them. */
+  readonly #losers = new Map<ControlConnection, NodeJS.Timeout>()
   #state: LinkState = 'connecting'
   #reason = 'first connection not yet made'
   #since: Millis
@@ -107,7 +116,7 @@ export class Peer {
     this.#controlDialer.stop()
     this.#dataDialer.stop()
     this.#dropData()
-    for (const connection of [...this.#pending]) connection.close(reason)
+    for (const connection of [...this.#pending, ...this.#losers.keys()]) connection.close(reason)
     this.#control?.connection.close(reason)
   }
 
@@ -125,7 +134,9 @@ export class Peer {
     const connection: ControlConnection = new ControlConnection(socket, this.#parts.clock, {
       ready: () => this.#contest({ dialledBy, connection }),
       message: (message) => {
-        if (this.#control?.connection === connection) this.#parts.events.control(this.hostId, message)
+        const { events } = this.#parts
+        if (this.#control?.connection === connection) events.control(this.hostId, message)
+        else if (this.#losers.has(connection)) events.rival?.(this.hostId, message)
       },
       closed: (reason) => this.#controlClosed(connection, reason),
     })
@@ -136,7 +147,7 @@ export class Peer {
   #contest(held: Held<ControlConnection>): void {
     this.#pending.delete(held.connection)
     if (this.#isStopped || !this.#wins(this.#control, held.dialledBy)) {
-      held.connection.close('another connection stands')
+      this.#hearOut(held.connection)
       return
     }
     const old = this.#control
@@ -148,6 +159,12 @@ export class Peer {
     // Also when one replaced another: what was on its way over the old one may be lost, so its user starts over.
     this.#parts.events.up(this.hostId)
     this.#dataDialer.start()
+  }
+
+  #hearOut(connection: ControlConnection): void {
+    const close = (): void => connection.close('another connection stands')
+    if (this.#isStopped || this.#losers.size >= MAX_LOSERS) close()
+    else this.#losers.set(connection, setTimeout(close, HEARD_OUT_MS))
   }
 
   adoptData(socket: TLSSocket, dialledBy: number): void {
@@ -183,12 +200,16 @@ export class Peer {
 
   #controlClosed(connection: ControlConnection, reason: string): void {
     this.#pending.delete(connection)
+    clearTimeout(this.#losers.get(connection))
+    this.#losers.delete(connection)
     if (this.#control?.connection === connection) {
       this.#control = undefined
       this.#dataDialer.stop()
       this.#dropData()
       this.#become('down', reason)
       this.#parts.events.down(this.hostId, reason)
+      // Whoever it is dials again at once, and then there is a place.
+      for (const loser of [...this.#losers.keys()]) loser.close('the connection that stood is gone')
     }
     if (!this.#isStopped && this.#control === undefined) this.#controlDialer.start()
   }

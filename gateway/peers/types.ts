@@ -71,6 +71,11 @@ export interface PeerEvents {
   /** The data connection stands; it is the caller's to read and write until `dataDown`. */
   dataUp(hostId: number, socket: TLSSocket): void
   dataDown(hostId: number): void
+  /**
+   * Said by whoever came as this host while another connection with it stood: by the same host, which dialled at the same
+   * moment or has started anew, or by a second machine with its key.
+   */
+  rival?(hostId: number, message: ControlMessage): void
   /** At every try, so a machine that keeps dialling is told of again and again. */
   refused?(refused: Refused): void
 }

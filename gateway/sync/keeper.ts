@@ -106,9 +106,14 @@ export class Keeper {
 
   /** Two machines use one identity. Which one packets would reach is anybody's guess, so the hostId is kept out as a whole. */
   clone(replica: Replica, seen: Incarnation): void {
+    replica.known = restoreFirst(replica.known, seen)
+    this.keepOut(replica)
+  }
+
+  /** The run that is known is the first one. */
+  keepOut(replica: Replica): void {
     const { hostId } = replica
     const since = new Date(this.#parts.scheduler.now()).toISOString()
-    replica.known = restoreFirst(replica.known, seen)
     this.#parts.send(hostId, { type: 'registry.clone' })
     if (replica.quarantine !== undefined) return
     const reason = `two machines use the identity of host ${hostId}`

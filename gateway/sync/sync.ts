@@ -17,6 +17,7 @@ import type { Quarantine, StoredTable, SyncParts } from './parts.ts'
 import { Publisher } from './publisher.ts'
 import { WireDecoder } from './record.ts'
 import { Replicas } from './replicas.ts'
+import { Rivals } from './rivals.ts'
 
 /** From one publication to the next; the first change after a pause goes out at once. facts/paths.md 3.3. */
 const DEBOUNCE_MS: Millis = 20
@@ -33,6 +34,7 @@ export class Sync {
   readonly #publisher: Publisher
   readonly #keeper: Keeper
   readonly #inbox: Inbox
+  readonly #rivals: Rivals
   #published: { epoch: number; seq: number }
   #publishedAt: Millis = Number.NEGATIVE_INFINITY
   #cancelPublish: (() => void) | undefined
@@ -50,6 +52,7 @@ export class Sync {
     this.#published = this.#publisher.version
     const shared = { ...parts, links: this.#links, guard: this.#guard, replicas: this.#replicas, decoder }
     this.#keeper = new Keeper({ ...shared, alarms: this.#alarms })
+    this.#rivals = new Rivals({ ...shared, keeper: this.#keeper })
     this.#inbox = new Inbox({
       ...shared,
       publisher: this.#publisher,
@@ -127,6 +130,12 @@ export class Sync {
   /** Why a host is kept out; undefined when it is not. */
   quarantineOf(hostId: number): Quarantine | undefined {
     return this.#replicas.get(hostId)?.quarantine
+  }
+
+  /** A message of whoever came as this host while a link with it stood. */
+  rival(hostId: number, message: ControlMessage): void {
+    const read = message.type.startsWith(PREFIX) ? readMessage(message) : undefined
+    if (read?.type === 'registry.hello') this.#rivals.hear(hostId, read)
   }
 
   /** A machine with another key calls itself this host. The pinned one stays as it is; the newcomer has no link to cut. */

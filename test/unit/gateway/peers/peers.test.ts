@@ -24,6 +24,7 @@ interface Host {
   readonly log: string[]
   readonly messages: ControlMessage[]
   readonly turnedAway: Refused[]
+  readonly rivals: ControlMessage[]
   /** Events of the log from `info` on. */
   readonly told: string[]
   readonly data: Map<number, TLSSocket>
@@ -31,13 +32,15 @@ interface Host {
 
 const WAIT = 10_000
 
-async function host(t: Test, identity: Identity, port = 0): Promise<Host> {
+/** @param greeting what it says on each link that comes up */
+async function host(t: Test, identity: Identity, port = 0, greeting?: ControlMessage): Promise<Host> {
   const members = new Map<number, Member>()
   const refused = new Map<number, string>()
   const log: string[] = []
   const messages: ControlMessage[] = []
   const data = new Map<number, TLSSocket>()
   const turnedAway: Refused[] = []
+  const rivals: ControlMessage[] = []
   const told: string[] = []
   const tell = (_: LogFields, event: string): void => void told.push(event)
   const membership: Membership = {
@@ -57,17 +60,21 @@ async function host(t: Test, identity: Identity, port = 0): Promise<Host> {
     clock: systemClock,
     log: { debug() {}, info: tell, warn: tell, error: tell },
     events: {
-      up: (id) => void log.push(`up ${id}`),
+      up(id) {
+        log.push(`up ${id}`)
+        if (greeting !== undefined) peers.send(id, greeting)
+      },
       down: (id, reason) => void log.push(`down ${id}: ${reason}`),
       control: (_, message) => void messages.push(message),
       dataUp: (id, socket) => void data.set(id, socket),
       dataDown: (id) => void data.delete(id),
       refused: (refused) => void turnedAway.push(refused),
+      rival: (_, message) => void rivals.push(message),
     },
   })
   await peers.start()
   t.teardown(() => peers.stop())
-  return { identity, peers, members, refused, log, messages, data, turnedAway, told }
+  return { identity, peers, members, refused, log, messages, data, turnedAway, rivals, told }
 }
 
 const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
@@ -263,3 +270,26 @@ t.test('a machine with another key for a hostId gets no link, whoever dials, and
   t.same(a.log, [], 'it was never let in')
   t.equal(a.told.filter((event) => event === 'peer refused').length, 1, 'the log says so once')
 })
+
+t.test(
+  'a second machine with the key of a peer that is linked is heard, and does not dial without a pause',
+  async (t) => {
+    const cluster = await testCluster()
+    const [a, b] = await pair(t, cluster, 'a dials')
+    const clone = await host(t, b.identity, 0, { type: 'hello', from: 'clone' })
+    clone.members.set(1, memberOf(a.identity, endpoint(a)))
+    clone.peers.refresh()
+    await waitFor('it was heard twice', WAIT, () => a.rivals.length >= 2)
+    const from = performance.now()
+    await waitFor('and again', WAIT, () => a.rivals.length >= 3)
+    t.ok(performance.now() - from > 1_000)
+    for (const message of a.rivals) t.same(message, { type: 'hello', from: 'clone' })
+    t.same([a.log, b.log], [['up 2'], ['up 1']], 'the link that stands is not touched')
+    t.match(clone.log.slice(0, 2), ['up 1', /^down 1: (?:connection closed|read ECONNRESET)$/])
+    await b.peers.stop()
+    const left = performance.now()
+    const ups = (): number => a.log.filter((line) => line === 'up 2').length
+    await waitFor('whoever waits takes the place of one that is gone', WAIT, () => ups() === 2)
+    t.ok(performance.now() - left < 1_500, 'at once')
+  },
+)

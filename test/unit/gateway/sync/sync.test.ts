@@ -304,6 +304,44 @@ t.test('two machines at one epoch are told apart as well', (t) => {
   t.end()
 })
 
+t.test('a clone that never gets a link, as the link of the first stands, is seen by what it says', (t) => {
+  const w = world()
+  const [a, b] = [w.host(1), w.host(2).follow()]
+  w.time.run(1000)
+  const elsewhere = world()
+  elsewhere.keys.set(1, w.keys.get(1)!)
+  const hellos: ControlMessage[] = []
+  const listener = elsewhere.host(2)
+  listener.tamper = (_, m) => {
+    if (m.type === 'registry.hello') hellos.push(m)
+    return m
+  }
+  elsewhere.host(1, copyOf(a.disk))
+  elsewhere.time.run(1000)
+  const [hello] = hellos
+  t.ok(hello)
+  // One that has just started anew says the same, until the dead link is given up.
+  b.sync.rival(1, hello!)
+  w.time.run(3000)
+  b.sync.rival(1, hello!)
+  w.network.reset(a, b)
+  w.time.run(3000)
+  b.sync.rival(1, hello!)
+  t.equal(b.sync.quarantineOf(1), undefined)
+  for (const message of [{ type: 'registry.hello' }, { ...hello!, hostId: 2 }, { type: 'x' }])
+    b.sync.rival(1, message)
+  w.time.run(5000)
+  b.sync.rival(1, hello!)
+  t.match(b.sync.quarantineOf(1)?.reason, /two machines/)
+  t.equal(b.seen.filter((e) => e.type === 'alarm').length, 1)
+  w.time.run(100)
+  t.match(a.sync.alarms(), [{ hostId: 1, reason: /host 2 sees a second machine/ }], 'the first one is told')
+  t.ok(b.sync.release(1))
+  w.time.run(1000)
+  t.equal(b.sync.quarantineOf(1), undefined, 'the first one is let in again')
+  t.end()
+})
+
 t.test('quarantine outlives a restart of the peer', async (t) => {
   const w = world()
   const a = w.host(1)
