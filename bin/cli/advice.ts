@@ -1,6 +1,6 @@
 /** What a person does about paths that are not well: one line for each thing to do, with the hosts that it is about. */
 import type { PathInfo } from '../../core/api.ts'
-import { PathReason } from '../../gateway/paths/reasons.ts'
+import { carriesNone, PathReason } from '../../gateway/paths/reasons.ts'
 
 /** A cluster of 254 hosts must not fill the screen with numbers. */
 const MAX_NAMED = 10
@@ -10,27 +10,33 @@ const TODO = {
     'its gateway has to run, and TCP 7443 to pass between the two hosts one way at least; flatnet hosts has the whole reason, flatnet doctor (here and there) looks further',
   quarantined:
     'stop the machine that should not have this number, then on each host that shows this: flatnet hosts release N',
-  onlyPages:
-    'this host cannot carry packets, so its containers and those of other hosts do not reach each other: modprobe tun, which the gateway takes within seconds; flatnet doctor looks further',
+  noTunnel:
+    'this host carries no packets, so its containers and those of other hosts do not reach each other: modprobe tun, which the gateway takes within seconds; flatnet doctor looks further',
+  noTunnelThere:
+    'it carries no packets, so its containers and those here do not reach each other: modprobe tun there; flatnet doctor there looks further',
 } as const
 
-function todoOf({ state, reason }: PathInfo): keyof typeof TODO | undefined {
+const isLackOf = (hostId: number, reason: string): boolean =>
+  reason.startsWith(`${PathReason.onlyPages}: ${carriesNone(hostId, '').slice(0, -1)}`)
+
+function todoOf({ hostId, state, reason }: PathInfo, own: number): keyof typeof TODO | undefined {
   if (state === 'ISOLATED') return 'isolated'
   if (state === 'QUARANTINED') return 'quarantined'
-  return reason.startsWith(PathReason.onlyPages) ? 'onlyPages' : undefined
+  if (isLackOf(own, reason)) return 'noTunnel'
+  return isLackOf(hostId, reason) ? 'noTunnelThere' : undefined
 }
 
 /** `host 3 ISOLATED: what to do`; none while all is well. */
-export function advice(paths: readonly PathInfo[]): string[] {
+export function advice(paths: readonly PathInfo[], own: number): string[] {
   return Object.entries(TODO).flatMap(([key, text]) => {
-    const those = paths.filter((p) => todoOf(p) === key)
+    const those = paths.filter((p) => todoOf(p, own) === key)
     const [first] = those
     if (first === undefined) return []
-    if (key === 'onlyPages') return [`no tunnel: ${text}`]
+    if (key === 'noTunnel') return [`no tunnel: ${text}`]
     const named = those.slice(0, MAX_NAMED).map((p) => p.hostId)
     const more = those.length > MAX_NAMED ? ` and ${those.length - MAX_NAMED} more` : ''
     const hosts = `host${those.length > 1 ? 's' : ''} ${named.join(', ')}${more}`
     const said = those.length === 1 ? text.replace('release N', `release ${first.hostId}`) : text
-    return [`${hosts} ${first.state}: ${said}`]
+    return [`${hosts}${key === 'noTunnelThere' ? '' : ` ${first.state}`}: ${said}`]
   })
 }

@@ -80,7 +80,7 @@ function print(io: Io, status: Status): void {
     printLine(io, wrap(value, INDENT).replace(INDENT, key.padEnd(INDENT.length)))
   if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths)}`)
   const alarms = status.alarms.map(({ hostId, reason, next }) => `host ${hostId}: ${reason}; next: ${next}`)
-  const todo = [...advice(status.paths), ...alarms]
+  const todo = [...advice(status.paths, status.hostId), ...alarms]
   if (todo.length > 0) printLine(io, `\n${todo.map((line) => wrap(line)).join('\n')}`)
 }
 

@@ -199,6 +199,7 @@ const path = (hostId: number, state: string, reason: string, via = 'none') => ({
   since: '2026-11-20T12:00:00.000Z',
 })
 
+const ONLY_PAGES = "only web pages, by the peer's gateway"
 const troubles: readonly (readonly [name: string, paths: readonly object[], said: RegExp | undefined])[] = [
   ['all is well', [path(2, 'GATEWAY_ONLY', 'connected', 'gateway'), path(3, 'CONNECTING', 'x')], undefined],
   [
@@ -214,8 +215,15 @@ const troubles: readonly (readonly [name: string, paths: readonly object[], said
   ['a clone', [path(7, 'QUARANTINED', 'two machines')], /^host 7 QUARANTINED: [\s\S]*release 7$/m],
   [
     'no TUN device',
-    [2, 3].map((n) => path(n, 'GATEWAY_ONLY', "only web pages, by the peer's gateway: no TUN", 'gateway')),
+    [2, 3].map((n) =>
+      path(n, 'GATEWAY_ONLY', `${ONLY_PAGES}: host 1 carries no packets (no TUN)`, 'gateway'),
+    ),
     /^no tunnel: [\s\S]*modprobe tun/m,
+  ],
+  [
+    'no TUN device on another host',
+    [path(12, 'GATEWAY_ONLY', `${ONLY_PAGES}: host 12 carries no packets (no TUN)`, 'gateway')],
+    /^host 12: it carries no packets, [\s\S]*modprobe\s+tun there/m,
   ],
 ]
 for (const [name, paths, said] of troubles) {

@@ -9,10 +9,10 @@ import { cli } from '../../../bin/cli.ts'
 import { issue, makeRequest } from '../../../gateway/cluster/certificates.ts'
 import { Alpn, tlsOptions } from '../../../gateway/peers/tls.ts'
 import type { Status } from '../../../gateway/status.ts'
+import { clusterFiles, gatewayPair, hostOf, pathOf, startMember } from '../../helpers/cluster-pair.ts'
 import { fakeHost } from '../../helpers/fake-host.ts'
 import { followEvents } from '../../helpers/gateway-events.ts'
 import { jsonBody, scratch, startGateway, type TestGateway } from '../../helpers/gateway-fixture.ts'
-import { clusterFiles, gatewayPair, hostOf, pathOf, startMember } from '../../helpers/gateway-pair.ts'
 import { waitFor } from '../../helpers/wait.ts'
 
 const WAIT = 20_000

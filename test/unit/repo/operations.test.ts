@@ -50,7 +50,7 @@ const literals = (files: readonly string[], ...patterns: readonly RegExp[]): str
 const said: Readonly<Record<string, { readonly found: readonly string[]; readonly atLeast: number }>> = {
   'why a link is not up': {
     found: literals(
-      sources().filter((file) => file.startsWith('gateway/peers/')),
+      ['control', 'dialer', 'peer', 'peers', 'tls'].map((name) => `gateway/peers/${name}.ts`),
       /(?:close|stop|#later)\(\s*['`]([^'`]+)['`]/g,
       /#become\(\s*'\w+', ['`]([^'`]+)['`]/g,
       /new Error\(\s*`([^`]+)`/g,
@@ -58,6 +58,13 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
       /\? '(no [^']+)' :/g,
     ).filter((literal) => !literal.includes('must be host:port')),
     atLeast: 14,
+  },
+  'why a stream is not opened': {
+    found: literals(
+      sources().filter((file) => file.startsWith('gateway/peers/stream')),
+      /new StreamError\(\s*['`]([^'`]+)['`]/g,
+    ),
+    atLeast: 10,
   },
   'why a peer is refused': {
     found: [
