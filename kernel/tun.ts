@@ -156,8 +156,9 @@ function attach(fd: number, ifname: string): void {
   try {
     setInterface(fd, ifname)
   } catch (err) {
-    if (!(err instanceof SyscallError) || err.errno !== EINVAL || !deleteTun(ifname))
-      throw explained(err, ifname)
+    if (!(err instanceof SyscallError) || err.errno !== EINVAL) throw explained(err, ifname)
+    if (!deleteTun(ifname))
+      throw unavailable('busy', `${ifname} is another kind of interface: rename or delete it`, err)
     setInterface(fd, ifname)
   }
 }

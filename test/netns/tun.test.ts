@@ -111,7 +111,10 @@ t.test('a device of another kind is made anew; a link that is none is left alone
   t.ok(inNetns<boolean>(ns.path, () => deleteTun(NAME)))
   t.notOk(inNetns<boolean>(ns.path, () => deleteTun(NAME)))
   ns.exec('ip', 'link', 'add', NAME, 'type', 'bridge')
-  t.throws(() => openIn(ns), { code: 'ERR_SYSCALL' })
+  t.throws(() => openIn(ns), {
+    facts: { reason: 'busy' },
+    message: /another kind of interface: rename or delete it/,
+  })
   t.notOk(inNetns<boolean>(ns.path, () => deleteTun(NAME)))
   t.equal(linkOf(ns).linkinfo.info_kind, 'bridge')
 })
