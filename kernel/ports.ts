@@ -1,96 +1,81 @@
 /**
- * Published ports: elements of two maps in `inet flatnet`. Each names its owner, the host interface, in its comment;
+ * Published ports: elements of two maps in `inet flatnet`, whose comment says whose they are (port-claims.ts);
  * only an owner's own elements are ever deleted (facts: CNI D5).
  */
 
 import type { Request } from 'netlink-ts/message.ts'
-import { conntrackFlush, conntrackFlushByDump } from 'netlink-ts/netfilter/conntrack.ts'
-import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
-import { concat, port as portBytes } from 'netlink-ts/netfilter/keys.ts'
-import { NFPROTO_INET, nftGeneration, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
-import {
-  type SetElement,
-  setElemAddRequest,
-  setElemDelRequest,
-  setElemList,
-} from 'netlink-ts/netfilter/set.ts'
-import { linkByName } from 'netlink-ts/route/link.ts'
+import { concat } from 'netlink-ts/netfilter/keys.ts'
+import { nftGeneration, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
+import type { SetElement } from 'netlink-ts/netfilter/set.ts'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { type Ipv4, ipv4Bytes, parseIpv4 } from '../core/addr.ts'
+import { type Ipv4, ipv4Bytes } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
-import { parseAlias } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { Netfilter } from './netfilter.ts'
-import { TABLE } from './rules.ts'
+import {
+  type Claimant,
+  claimants,
+  claimsComment,
+  type Decision,
+  decideSlot,
+  readClaims,
+} from './port-claims.ts'
+import {
+  CHUNK,
+  change,
+  dataOf,
+  type Edit,
+  flushUdp,
+  hasErrno,
+  isAbsent,
+  listOf,
+  portIn,
+  present,
+  requestsOf,
+  SETS,
+  type Slot,
+  show,
+  slotOf,
+} from './port-slots.ts'
 
-/** IANA protocol numbers. */
-const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const
-const SETS = ['ports', 'ports_any'] as const
-type SetName = (typeof SETS)[number]
-/** 64 KiB hold about 800 elements; half of that leaves room for comments. */
-const CHUNK = 400
-const ENOENT = 2
 const ERESTART = 85
 
-interface Slot {
-  readonly mapping: PortMapping
-  readonly set: SetName
-  readonly key: Uint8Array
+interface Judged {
+  readonly slot: Slot
+  readonly standing: SetElement | undefined
+  readonly decision: Decision
+  /** Of the owner that stands there, when it lives. */
+  readonly holder: Claimant | undefined
 }
 
-function slotOf(mapping: PortMapping): Slot {
-  const protocol = Uint8Array.of(PROTOCOLS[mapping.protocol])
-  const hostPort = portBytes(mapping.hostPort)
-  const hostIp = parseIpv4(mapping.hostIP)
-  return hostIp === undefined
-    ? { mapping, set: 'ports_any', key: concat(protocol, hostPort) }
-    : { mapping, set: 'ports', key: concat(protocol, ipv4Bytes(hostIp), hostPort) }
-}
+type Look = ReturnType<typeof claimants>
 
-const show = ({ protocol, hostIP, hostPort }: PortMapping): string =>
-  `${protocol} ${hostIP || '*'}:${hostPort}`
+const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
+  a !== undefined && b !== undefined && Buffer.compare(a, b) === 0
 
-/** The elements at the slots, in their order. */
-function present(socket: NetlinkSocket, slots: readonly Slot[]): (SetElement | undefined)[] {
-  const found = new Map<Slot, SetElement | undefined>()
-  for (const set of SETS) {
-    const ours = slots.filter((slot) => slot.set === set)
-    for (let i = 0; i < ours.length; i += CHUNK) {
-      const part = ours.slice(i, i + CHUNK)
-      const elements = setElemGet(
-        socket,
-        NFPROTO_INET,
-        TABLE,
-        set,
-        part.map((s) => s.key),
-      )
-      part.forEach((slot, j) => {
-        found.set(slot, elements[j])
-      })
+function judge(
+  socket: NetlinkSocket,
+  look: Look,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+): Judged[] {
+  const slots = mappings.map(slotOf)
+  const found = present(socket, slots)
+  return slots.map((slot, i) => {
+    const standing = found[i]
+    const data = dataOf(slot, ip)
+    const claims = standing && readClaims(standing.comment)
+    const holder = claims && look(claims[0] ?? '')
+    const facts = {
+      claims,
+      isSameTarget: same(standing?.data, data),
+      isSamePort: same(portIn(standing?.data), portIn(data)),
+      ownerContainer: holder?.attachment.containerId,
     }
-  }
-  return slots.map((slot) => found.get(slot))
-}
-
-type Decision = 'add' | 'replace' | 'keep' | 'conflict'
-
-export interface SlotFacts {
-  /** What stands there; undefined when nothing does. */
-  readonly owner: string | undefined
-  readonly isSameTarget: boolean
-  /** The container of the owner's interface; undefined when that interface is gone. */
-  readonly ownerContainer: string | undefined
-}
-
-/**
- * Pure. A stale owner's element is replaced, a live one's is a conflict. The same container on two networks has the
- * same ports twice (Podman gives every network the whole list): the first network keeps them.
- */
-export function decideSlot(facts: SlotFacts, owner: string, containerId: string | undefined): Decision {
-  if (facts.owner === undefined) return 'add'
-  if (facts.owner === owner) return facts.isSameTarget ? 'keep' : 'replace'
-  if (facts.ownerContainer === undefined) return 'replace'
-  return facts.ownerContainer === containerId ? 'keep' : 'conflict'
+    const decision = decideSlot(facts, owner, look(owner)?.attachment.containerId)
+    return { slot, standing, decision, holder }
+  })
 }
 
 /**
@@ -108,92 +93,124 @@ export function publishPorts(
   if (mappings.length === 0) return
   using single = new Netfilter()
   const { socket } = shared ?? single
-  const containers = new Map<string, string | undefined>()
-  const containerOf = (ifname: string): string | undefined => {
-    if (!containers.has(ifname)) {
-      containers.set(ifname, parseAlias(linkByName(host, ifname)?.alias ?? '')?.attachment.containerId)
-    }
-    return containers.get(ifname)
-  }
-  const slots = mappings.map(slotOf)
-  const standing = present(socket, slots)
-  const add: Slot[] = []
-  const remove: Slot[] = []
-  slots.forEach((slot, i) => {
-    const element = standing[i]
-    const facts = factsOf(element, dataOf(slot, ip), containerOf)
-    const decision = decideSlot(facts, owner, containerOf(owner))
-    if (decision === 'conflict') throw taken(slot.mapping, facts)
-    if (decision === 'replace') remove.push(slot)
-    if (decision !== 'keep') add.push(slot)
+  const look = claimants(host)
+  const judged = judge(socket, look, mappings, ip, owner)
+  const conflict = judged.find(({ decision }) => decision === 'conflict')
+  if (conflict !== undefined) throw taken(conflict)
+  carryOut(socket, look, judged, ip, owner)
+}
+
+/**
+ * For the repair: as `publishPorts`, but what a live container has by now stays its.
+ * @returns how many elements were put in or changed
+ */
+export function restorePorts(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+): number {
+  if (mappings.length === 0) return 0
+  using single = new Netfilter()
+  const look = claimants(host)
+  return carryOut(single.socket, look, judge(single.socket, look, mappings, ip, owner), ip, owner)
+}
+
+function carryOut(
+  socket: NetlinkSocket,
+  look: Look,
+  judged: readonly Judged[],
+  ip: Ipv4,
+  owner: string,
+): number {
+  const container = look(owner)?.attachment.containerId
+  const others = (standing: SetElement | undefined): string[] =>
+    readClaims(standing?.comment).filter(
+      (name) => name !== owner && container !== undefined && look(name)?.attachment.containerId === container,
+    )
+  const edits = judged.flatMap(({ slot, standing, decision }): Edit[] => {
+    if (decision === 'keep' || decision === 'conflict') return []
+    const names = decision === 'join' ? [...others(standing), owner] : [owner, ...others(standing)]
+    const data = decision === 'join' ? standing?.data : dataOf(slot, ip)
+    return [{ slot, standing, element: { key: slot.key, data, comment: claimsComment(names) } }]
   })
-  change(socket, remove, (part) => setElemDelRequest(part))
-  change(
+  change(socket, edits)
+  flushUdp(
     socket,
-    add,
-    (part) => setElemAddRequest(part),
-    (slot) => ({
-      key: slot.key,
-      data: dataOf(slot, ip),
-      comment: owner,
-    }),
+    judged.flatMap(({ slot, decision }) =>
+      decision === 'add' || decision === 'replace' ? [slot.mapping] : [],
+    ),
   )
-  flushUdp(socket, mappings)
+  return edits.length
 }
 
-const dataOf = ({ mapping }: Slot, ip: Ipv4): Uint8Array =>
-  concat(ipv4Bytes(ip), portBytes(mapping.containerPort))
-
-function factsOf(
-  element: SetElement | undefined,
-  data: Uint8Array,
-  containerOf: (ifname: string) => string | undefined,
-): SlotFacts {
-  const owner = element === undefined ? undefined : (element.comment ?? '')
-  return {
-    owner,
-    isSameTarget: element?.data !== undefined && Buffer.compare(element.data, data) === 0,
-    ownerContainer: owner ? containerOf(owner) : undefined,
-  }
-}
-
-const taken = (mapping: PortMapping, { owner, ownerContainer }: SlotFacts): FlatnetError =>
+const taken = ({ slot, holder, standing }: Judged): FlatnetError =>
   new FlatnetError(
     'ERR_FLATNET_NFTABLES',
-    `host port ${show(mapping)} is published by container ${ownerContainer}: choose another host port or stop that container`,
-    { facts: { owner, ownerContainer } },
+    `host port ${show(slot.mapping)} is published by container ${holder?.attachment.containerId}: choose another host port or stop that container`,
+    { facts: { owner: readClaims(standing?.comment)[0], ownerContainer: holder?.attachment.containerId } },
   )
 
-function change(
-  socket: NetlinkSocket,
-  slots: readonly Slot[],
-  request: (part: Parameters<typeof setElemDelRequest>[0]) => ReturnType<typeof setElemDelRequest>,
-  element: (slot: Slot) => SetElement = ({ key }) => ({ key }),
+/**
+ * Takes an owner's elements away; those of others at the same places stay, and so does a missing table. Where the same
+ * container published the port on another network too, it is that one's in the same moment.
+ */
+export function unpublishPorts(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  owner: string,
+  shared?: Netfilter,
 ): void {
-  for (const set of SETS) {
-    const ours = slots.filter((slot) => slot.set === set)
-    for (let i = 0; i < ours.length; i += CHUNK) {
-      const elements = ours.slice(i, i + CHUNK).map(element)
-      nftTransaction(socket, [request({ family: NFPROTO_INET, table: TABLE, set, elements })])
-    }
-  }
-}
-
-/** Takes an owner's elements away; those of others at the same places stay, and so does a missing table. */
-export function unpublishPorts(mappings: readonly PortMapping[], owner: string, shared?: Netfilter): void {
   if (mappings.length === 0) return
   using single = new Netfilter()
   const { socket } = shared ?? single
   const slots = mappings.map(slotOf)
-  const standing = present(socket, slots)
-  const own = slots.filter((_, i) => standing[i] !== undefined && standing[i]?.comment === owner)
-  removeQuietly(() => change(socket, own, (part) => setElemDelRequest(part)))
-  flushUdp(socket, mappings)
+  const found = present(socket, slots)
+  const look = claimants(host)
+  const isOthers = found.map(
+    (standing) => standing !== undefined && readClaims(standing.comment)[0] !== owner,
+  )
+  const edits = slots.flatMap((slot, i): Edit[] => {
+    const standing = found[i]
+    return standing === undefined || isOthers[i]
+      ? []
+      : [{ slot, standing, element: inherited(standing, look) }]
+  })
+  removeQuietly(() => change(socket, edits))
+  flushUdp(
+    socket,
+    mappings.filter((_, i) => !isOthers[i]),
+  )
+  refuseDeadHeirs(host, mappings, edits, shared)
 }
 
-/** For a lost lease: every element that names the owner, found by reading both maps whole. */
-export function unpublishOwner(owner: string): void {
-  unpublishWhere(() => (comment) => comment === owner)
+/** The element as the first living heir has it; undefined when there is none. */
+function inherited(standing: SetElement, look: Look): SetElement | undefined {
+  const [, ...heirs] = readClaims(standing.comment)
+  const living = heirs.filter((name) => look(name) !== undefined)
+  const ip = look(living[0] ?? '')?.ip
+  const port = portIn(standing.data)
+  if (ip === undefined || port === undefined) return undefined
+  return { key: standing.key, data: concat(ipv4Bytes(ip), port), comment: claimsComment(living) }
+}
+
+/** An heir's own DEL may have looked for its elements just before it got these. */
+function refuseDeadHeirs(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  edits: readonly Edit[],
+  shared: Netfilter | undefined,
+): void {
+  const heirs = new Set(edits.flatMap(({ element }) => readClaims(element?.comment).slice(0, 1)))
+  const look = claimants(host)
+  for (const heir of heirs) {
+    if (heir !== '' && look(heir) === undefined) unpublishPorts(host, mappings, heir, shared)
+  }
+}
+
+/** For a lost lease: every element of the owner, found by reading both maps whole. */
+export function unpublishOwner(host: NetlinkSocket, owner: string): void {
+  unpublishWhere(host, () => (name) => name === owner)
 }
 
 /** Busy rulesets change between look and deletion; what is left then goes with the next run. */
@@ -205,26 +222,33 @@ const MAX_ROUNDS = 50
  * @param judge called after the elements were read: an owner that published one of them stood before
  * @returns how many went
  */
-export function unpublishWhere(judge: () => (owner: string) => boolean): number {
+export function unpublishWhere(host: NetlinkSocket, judge: () => (owner: string) => boolean): number {
   using socket = NetlinkSocket.open(NETLINK_NETFILTER)
   let count = 0
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const generation = nftGeneration(socket)
     const listed = SETS.map((set) => ({ set, elements: listOf(socket, set) }))
     const isGone = judge()
+    const look = claimants(host)
     const [part] = listed.flatMap(({ set, elements }) => {
-      const gone = elements.filter((element) => isGone(element.comment ?? '')).slice(0, CHUNK)
-      return gone.length > 0 ? [{ family: NFPROTO_INET, table: TABLE, set, elements: gone }] : []
+      const gone = elements.filter(({ comment }) => isGone(readClaims(comment)[0] ?? '')).slice(0, CHUNK)
+      return gone.length > 0 ? [{ set, gone }] : []
     })
     if (part === undefined) break
-    if (removedAt(socket, setElemDelRequest(part), generation)) count += part.elements.length
+    const { set, gone } = part
+    const edits = gone.map((standing) => ({
+      slot: { set, key: standing.key },
+      standing,
+      element: inherited(standing, look),
+    }))
+    if (removedAt(socket, requestsOf(set, edits), generation)) count += gone.length
   }
   return count
 }
 
-function removedAt(socket: NetlinkSocket, request: Request, generation: number): boolean {
+function removedAt(socket: NetlinkSocket, requests: readonly Request[], generation: number): boolean {
   try {
-    nftTransaction(socket, [request], generation)
+    nftTransaction(socket, requests, generation)
     return true
   } catch (err) {
     if (isAbsent(err) || hasErrno(err, ERESTART)) return false
@@ -232,25 +256,18 @@ function removedAt(socket: NetlinkSocket, request: Request, generation: number):
   }
 }
 
-function listOf(socket: NetlinkSocket, set: SetName): SetElement[] {
-  try {
-    return setElemList(socket, NFPROTO_INET, TABLE, set)
-  } catch (err) {
-    if (isAbsent(err)) return []
-    throw err
-  }
+/** The ports that CHECK misses: nothing is there, or what is there leads to somebody else. */
+export function missingPorts(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+): PortMapping[] {
+  using single = new Netfilter()
+  return judge(single.socket, claimants(host), mappings, ip, owner).flatMap(({ slot, decision }) =>
+    decision === 'keep' || decision === 'join' ? [] : [slot.mapping],
+  )
 }
-
-/** The ports that CHECK misses. */
-export function missingPorts(mappings: readonly PortMapping[]): PortMapping[] {
-  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
-  const standing = present(socket, mappings.map(slotOf))
-  return mappings.filter((_, i) => standing[i] === undefined)
-}
-
-const hasErrno = (err: unknown, errno: number): boolean =>
-  err instanceof Error && 'errno' in err && err.errno === errno
-const isAbsent = (err: unknown): boolean => hasErrno(err, ENOENT)
 
 /** Somebody flushed the ruleset between our look and our deletion: gone is gone. */
 function removeQuietly(remove: () => void): void {
@@ -260,21 +277,3 @@ function removeQuietly(remove: () => void): void {
     if (!isAbsent(err)) throw err
   }
 }
-
-/**
- * UDP has no end of a connection: a client that keeps sending keeps the old translation alive for ever, so the entries
- * of these host ports go (plugins #123). Best effort: without conntrack there is nothing to flush.
- */
-function flushUdp(socket: NetlinkSocket, mappings: readonly PortMapping[]): void {
-  const ports = new Set(mappings.flatMap((m) => (m.protocol === 'udp' ? [m.hostPort] : [])))
-  const protocol = PROTOCOLS.udp
-  try {
-    // The kernel walks its whole table for each message, whether that names a port or lists all.
-    if (ports.size > MAX_FLUSHES) conntrackFlushByDump(socket, { protocol }, ports)
-    else for (const origDstPort of ports) conntrackFlush(socket, { protocol, origDstPort })
-  } catch {
-    // See above.
-  }
-}
-
-const MAX_FLUSHES = 32

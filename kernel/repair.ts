@@ -5,7 +5,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { parseIpv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
 import { repairBridge } from './bridge.ts'
-import { missingPorts, publishPorts, unpublishPorts, unpublishWhere } from './ports.ts'
+import { restorePorts, unpublishPorts, unpublishWhere } from './ports.ts'
 import { ensureRules, type NetworkRules } from './rules.ts'
 
 /** The part of a lease that rules follow from. */
@@ -20,7 +20,7 @@ export interface Repaired {
   readonly links: number
   /** Networks whose rules had to be put back. */
   readonly networks: number
-  /** Ports that were missing. */
+  /** Ports that were missing, or led elsewhere. */
   readonly published: number
   /** Elements without a living owner. */
   readonly removed: number
@@ -64,7 +64,7 @@ const sum = (counts: readonly number[]): number => counts.reduce((total, n) => t
 
 /** Elements whose owner, a host interface, is gone. */
 export function removeStale(host: NetlinkSocket): number {
-  return unpublishWhere(() => {
+  return unpublishWhere(host, () => {
     const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
     return (owner) => !names.has(owner)
   })
@@ -74,11 +74,8 @@ function publish(host: NetlinkSocket, { ip, hostIfname, ports = [] }: Publisher)
   const address = parseIpv4(ip)
   // A DEL may have been here since the leases were read: no port for an owner that is gone.
   if (linkByName(host, hostIfname) === undefined) return 0
-  const missing = ports.length === 0 || address === undefined ? [] : missingPorts(ports)
-  if (missing.length > 0 && address !== undefined) {
-    publishPorts(host, missing, address, hostIfname)
-    // A DEL looks for such elements once its link is gone; if it was faster than we are, it is for us to see that.
-    if (linkByName(host, hostIfname) === undefined) unpublishPorts(missing, hostIfname)
-  }
-  return missing.length
+  const restored = address === undefined ? 0 : restorePorts(host, ports, address, hostIfname)
+  // A DEL looks for such elements once its link is gone; if it was faster than we are, it is for us to see that.
+  if (restored > 0 && linkByName(host, hostIfname) === undefined) unpublishPorts(host, ports, hostIfname)
+  return restored
 }

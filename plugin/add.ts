@@ -151,11 +151,11 @@ function lease(
   confirmNetwork(context.conf.dataDir, recordOf(context.conf, request.slice))
   for (const gone of acquired.reclaimed) {
     context.log.info({ lease: gone.ip, stale: gone.containerId }, 'stale lease reclaimed')
-    unpublishPorts(gone.ports ?? [], gone.hostIfname)
+    unpublishPorts(host, gone.ports ?? [], gone.hostIfname)
   }
   if (acquired.tookOver !== undefined) {
     context.log.info({ lease: acquired.tookOver.ip }, 'own earlier lease taken over')
-    unpublishPorts(acquired.tookOver.ports ?? [], acquired.tookOver.hostIfname)
+    unpublishPorts(host, acquired.tookOver.ports ?? [], acquired.tookOver.hostIfname)
   }
   removeLeftover(host, context.attachment, acquired.lease.hostIfname)
   return acquired
@@ -184,7 +184,7 @@ function wire(
   refuseDetour(host, bridge, plan.ip)
   mark('bridge port')
   const ports = acquired.lease.ports ?? []
-  undo.push('published ports', () => unpublishPorts(ports, plan.hostIfname))
+  undo.push('published ports', () => unpublishPorts(host, ports, plan.hostIfname))
   publishPorts(host, ports, plan.ip, plan.hostIfname, netfilter)
   return bridge
 }

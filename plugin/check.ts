@@ -4,7 +4,7 @@ import { AF_INET, addrList } from 'netlink-ts/route/addr.ts'
 import { type Link, linkByName } from 'netlink-ts/route/link.ts'
 import { type Route, routeList } from 'netlink-ts/route/route.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { formatIpv4, formatPrefix, ipv4FromBytes, parseCidr4 } from '../core/addr.ts'
+import { formatIpv4, formatPrefix, ipv4FromBytes, parseCidr4, parseIpv4 } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { find } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
@@ -34,7 +34,7 @@ export function check(context: Context): void {
   if (conf.role === 'plugin') {
     using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
     problems.push(...checkHost(context, host, lease), ...checkContainer(context, container, prev, lease))
-    problems.push(...checkPorts(lease))
+    problems.push(...checkPorts(host, lease))
   }
   const [first, ...rest] = problems
   if (first === undefined) return
@@ -117,10 +117,11 @@ function checkRoutes({ conf, slice }: Context, prev: CniResult, routes: readonly
     .map((p) => `the route to ${formatPrefix(p)} is missing`)
 }
 
-function checkPorts(lease: Lease): string[] {
+function checkPorts(host: NetlinkSocket, lease: Lease): string[] {
   const ports = lease.ports ?? []
-  if (ports.length === 0) return []
-  return missingPorts(ports).map(
+  const ip = parseIpv4(lease.ip)
+  if (ports.length === 0 || ip === undefined) return []
+  return missingPorts(host, ports, ip, lease.hostIfname).map(
     (p) => `published port ${p.protocol} ${p.hostIP || '*'}:${p.hostPort} is missing`,
   )
 }

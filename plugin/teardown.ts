@@ -79,7 +79,8 @@ function removeObjects(
   step('deleting the link', () => removeLink(host, attachment, ifname))
   const ports = lease?.ports ?? []
   // The gateway may have put them back between the two; from here on it sees that the link is gone (kernel/repair.ts).
-  if (ports.length > 0) step('looking for ports put back', () => unpublishPorts(ports, ifname, netfilter))
+  if (ports.length > 0)
+    step('looking for ports put back', () => unpublishPorts(host, ports, ifname, netfilter))
 }
 
 /** Without a lease the ports are not known: then every element that names this owner goes, if the owner is there at all. */
@@ -90,8 +91,8 @@ function removePorts(
   ifname: string,
   lease: Lease | undefined,
 ): void {
-  if (lease !== undefined) unpublishPorts(lease.ports ?? [], ifname, netfilter)
-  else if (ownLink(host, attachment, ifname) !== undefined) unpublishOwner(ifname)
+  if (lease !== undefined) unpublishPorts(host, lease.ports ?? [], ifname, netfilter)
+  else if (ownLink(host, attachment, ifname) !== undefined) unpublishOwner(host, ifname)
 }
 
 /** A link of that name with another owner stays: the name is a hash, and hashes collide. */

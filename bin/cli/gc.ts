@@ -73,7 +73,7 @@ function collectNetwork(
 function collectPorts(host: NetlinkSocket, isDryRun: boolean): number {
   if (!isDryRun) return removeStale(host)
   let gone = 0
-  unpublishWhere(() => {
+  unpublishWhere(host, () => {
     const names = new Set(linkList(host, { kind: 'veth' }).map((link) => link.name))
     return (owner) => {
       if (!names.has(owner)) gone++

@@ -19,6 +19,20 @@ const call = (containerId: string, ...portMappings: object[]): Call => ({
   conf: { runtimeConfig: { portMappings } },
 })
 
+const udp = (hostPort: number) => ({ hostPort, containerPort: 53, protocol: 'udp' })
+
+/** Container `a` on network `net<n>`, by its interface `eth<n>` with the address 10.100.<n>.10. */
+const onNetwork = (n: number, portMappings: readonly object[]): Call => ({
+  containerId: 'a',
+  ifname: `eth${n}`,
+  conf: {
+    name: `net${n}`,
+    bridge: `flatnet${n}`,
+    ipam: { type: 'flatnet', hostId: n, supernet: '10.100.0.0/16' },
+    runtimeConfig: { portMappings, ips: [`10.100.${n}.10`] },
+  },
+})
+
 async function moved(host: CniHost, from: string, to: string, mapping: object): Promise<void> {
   await host.ok('DEL', call(from, mapping))
   await host.ok('ADD', call(to, mapping))
@@ -143,4 +157,44 @@ for (const executable of executables()) {
     t.same(await standing(host), NOBODY)
     t.same(await publishedPorts(host.m), [])
   })
+
+  t.test(
+    `${executable.name}: one list of ports on three networks, whichever goes first`,
+    { skip: needsRoot },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      const { m } = host
+      const lan = await m.neighbour()
+      await host.container('a')
+      await httpd(m, 'a', 'a')
+      await udpServer(m, 'a', 53, 'a')
+      const ports = [tcp(8080), tcp(8081, { hostIP: lan.machineIp }), udp(5353)]
+      const reaches = async (target: string, when: string) => {
+        t.match(
+          await publishedPorts(m),
+          ports.map(() => new RegExp(`\\["${target}",(80|53)\\]`)),
+          when,
+        )
+        t.equal(await ask(m, 'lan', `${lan.machineIp}:8080`), `a ${lan.ip}`, `${when}: the LAN`)
+        t.match(await ask(m, undefined, '127.0.0.1:8080'), /^a /, `${when}: the host`)
+        t.equal(
+          await askUdp(m, 'lan', lan.machineIp, 5353, 40_001),
+          `a ${lan.ip}`,
+          `${when}: the same UDP client`,
+        )
+      }
+      for (const first of [1, 2, 3]) {
+        const [next = 0, last = 0] = [1, 2, 3].filter((n) => n !== first)
+        for (const n of [1, 2, 3]) await host.ok('ADD', onNetwork(n, ports))
+        await reaches('10.100.1.10', `all three, before ${first} goes`)
+        await host.ok('DEL', onNetwork(first, ports))
+        await reaches(`10.100.${Math.min(next, last)}.10`, `without ${first}`)
+        await host.ok('DEL', onNetwork(Math.min(next, last), ports))
+        await reaches(`10.100.${Math.max(next, last)}.10`, `with ${Math.max(next, last)} alone`)
+        await host.ok('DEL', onNetwork(Math.max(next, last), ports))
+        t.same(await publishedPorts(m), [], 'and nothing without any')
+        t.equal(await ask(m, 'lan', `${lan.machineIp}:8080`), 'nobody')
+      }
+    },
+  )
 }

@@ -25,7 +25,11 @@ const OLDER = `nft list table inet flatnet | sed 's/version_[0-9]*/version_0/' >
   nft delete table inet flatnet; nft -f /run/old.nft`
 
 /** Runs kernel/repair.ts from the sources, with the leases on disk, inside the host. */
-async function repair(host: CniHost, over: object = {}): Promise<Record<string, unknown>> {
+async function repair(
+  host: CniHost,
+  over: object = {},
+  leases: readonly object[] = host.leases(),
+): Promise<Record<string, unknown>> {
   const program = join(host.m.dir, 'repair.mts')
   const networks = [
     {
@@ -41,7 +45,7 @@ async function repair(host: CniHost, over: object = {}): Promise<Record<string, 
     program,
     `import { repairRules } from ${JSON.stringify(join(ROOT, 'kernel/repair.ts'))}
     import { nftTemplate } from ${JSON.stringify(join(ROOT, 'conf/templates.ts'))}
-    const done = repairRules(${JSON.stringify(networks)}, ${JSON.stringify(host.leases())}, nftTemplate)
+    const done = repairRules(${JSON.stringify(networks)}, ${JSON.stringify(leases)}, nftTemplate)
     console.log(JSON.stringify({ ...done, errors: done.errors.map((e) => [e.message, String(e.cause)].join(': ')) }))`,
   )
   return JSON.parse(await host.m.exec(process.execPath, '--disable-warning=ExperimentalWarning', program))
@@ -119,6 +123,45 @@ for (const executable of executables()) {
         { errors: [/has the address 10\.9\.9\.1/] },
         "another's address is not ours to take",
       )
+    },
+  )
+
+  t.test(
+    `${executable.name}: repair tells a shared port's heir again, and takes no port from a live container`,
+    { skip: needsRoot },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      await attached(host, 'a', [PORT])
+      await httpd(host.m, 'a', 'a')
+      const second = {
+        containerId: 'a',
+        ifname: 'eth1',
+        conf: {
+          name: 'second',
+          bridge: 'flatnet1',
+          ipam: { type: 'flatnet', hostId: 2, supernet: '10.100.0.0/16' },
+          runtimeConfig: { portMappings: [PORT] },
+        },
+      }
+      const prevResult = await host.ok('ADD', second)
+      const checked = () => host.call('CHECK', { ...second, conf: { ...second.conf, prevResult } })
+      const all = [...host.leases(), ...host.leases('second')]
+      t.match(await repair(host, {}, all), { published: 0, errors: [] }, 'nothing to do is nothing done')
+      await host.m.exec('nft', 'flush', 'map', 'inet', 'flatnet', 'ports_any')
+      t.match(await repair(host, {}, all), { published: 2, errors: [] })
+      t.equal((await checked()).rc, 0, 'the second network has its port by the first')
+      await host.ok('DEL', { containerId: 'a' })
+      t.match(await ask(host.m, undefined, '127.0.0.1:8080'), /^a /, 'and by itself')
+      t.equal((await checked()).rc, 0)
+      await host.m.exec('nft', 'flush', 'map', 'inet', 'flatnet', 'ports_any')
+      await attached(host, 'thief', [PORT])
+      t.match(
+        (await checked()).json,
+        { code: 103, msg: 'published port tcp *:8080 is missing' },
+        'CHECK sees that it leads to another container',
+      )
+      t.match(await repair(host, {}, host.leases('second')), { published: 0, errors: [] })
+      t.match(await publishedPorts(host.m), [/10\.100\.1\.\d+/], 'which is alive and keeps it')
     },
   )
 

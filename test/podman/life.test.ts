@@ -80,6 +80,23 @@ for (const executable of executables()) {
       t.strictSame(await host.gone(), [])
     })
 
+    t.test('a port published on two networks outlives the disconnect of either', async (t) => {
+      const published = async () => (await get(host.m, 'http://127.0.0.1:8080/')).status
+      for (const [gone, left] of [
+        ['flatnet', 'second'],
+        ['second', 'flatnet'],
+      ] as const) {
+        await host.web('web', '--network', 'flatnet', '--network', 'second', '-p', '8080:80')
+        await host.pod('network', 'disconnect', gone, 'web')
+        t.equal(await published(), 200, `without ${gone}, at once`)
+        await host.pod('network', 'connect', gone, 'web')
+        await host.pod('network', 'disconnect', left, 'web')
+        t.equal(await published(), 200, `${gone} again, without ${left}`)
+        await host.pod('rm', '-f', '-t', '0', 'web')
+        t.strictSame(await host.gone(), [])
+      }
+    })
+
     t.test('network reload: same address, same MAC, ports restored', async (t) => {
       await host.web('web', '-p', '8080:80')
       await host.web('fixed', '--ip', '10.100.1.99', '--mac-address', '02:00:00:00:00:99')

@@ -1,78 +1,78 @@
-/** kernel/ports.ts: who may have a host port when something stands there already. */
+/** kernel/port-claims.ts: who may have a host port when something stands there already, and whose it is afterwards. */
 import t from 'tap'
-import { decideSlot } from '../../../kernel/ports.ts'
+import { claimsComment, decideSlot, readClaims } from '../../../kernel/port-claims.ts'
 
 const OWNER = 'fn0000000001'
 const OTHER = 'fn0000000002'
+const THIRD = 'fn0000000003'
+
+const standing = (claims: readonly string[], ownerContainer: string | undefined, is = 'elsewhere') => ({
+  claims,
+  ownerContainer,
+  isSameTarget: is === 'target',
+  isSamePort: is === 'target' || is === 'port',
+})
 
 const CASES = [
   {
     name: 'a free place is taken',
-    owner: undefined,
-    isSameTarget: false,
-    ownerContainer: undefined,
+    facts: { claims: undefined, ownerContainer: undefined, isSameTarget: false, isSamePort: false },
     decision: 'add',
   },
-  { name: 'our own element stays', owner: OWNER, isSameTarget: true, ownerContainer: 'c1', decision: 'keep' },
-  {
-    name: 'our own with another target is replaced',
-    owner: OWNER,
-    isSameTarget: false,
-    ownerContainer: 'c1',
-    decision: 'replace',
-  },
-  {
-    name: 'a stale owner is replaced',
-    owner: OTHER,
-    isSameTarget: false,
-    ownerContainer: undefined,
-    decision: 'replace',
-  },
+  { name: 'our own element stays', facts: standing([OWNER], 'c1', 'target'), decision: 'keep' },
+  { name: 'our own with another target is replaced', facts: standing([OWNER], 'c1'), decision: 'replace' },
+  { name: 'a stale owner is replaced', facts: standing([OTHER], undefined), decision: 'replace' },
   {
     name: 'also one that led to the same address',
-    owner: OTHER,
-    isSameTarget: true,
-    ownerContainer: undefined,
+    facts: standing([OTHER], undefined, 'target'),
+    decision: 'replace',
+  },
+  {
+    name: 'also when we were its heir',
+    facts: standing([OTHER, OWNER], undefined, 'port'),
     decision: 'replace',
   },
   {
     name: "an element without owner is nobody's",
-    owner: '',
-    isSameTarget: false,
-    ownerContainer: undefined,
+    facts: standing(readClaims(undefined), undefined),
     decision: 'replace',
   },
-  {
-    name: 'a live owner is a conflict',
-    owner: OTHER,
-    isSameTarget: false,
-    ownerContainer: 'c2',
-    decision: 'conflict',
-  },
+  { name: 'a live owner is a conflict', facts: standing([OTHER], 'c2'), decision: 'conflict' },
   {
     name: 'also when the target is the same',
-    owner: OTHER,
-    isSameTarget: true,
-    ownerContainer: 'c2',
+    facts: standing([OTHER], 'c2', 'target'),
     decision: 'conflict',
   },
   {
-    name: 'the same container on another network keeps it',
-    owner: OTHER,
-    isSameTarget: false,
-    ownerContainer: 'c1',
+    name: 'the same container on another network is joined',
+    facts: standing([OTHER], 'c1', 'port'),
+    decision: 'join',
+  },
+  {
+    name: 'and is joined only once',
+    facts: standing([OTHER, THIRD, OWNER], 'c1', 'port'),
+    decision: 'keep',
+  },
+  {
+    name: 'it keeps a port that leads to another port of the container',
+    facts: standing([OTHER], 'c1'),
     decision: 'keep',
   },
 ] as const
 
-for (const { name, decision, ...facts } of CASES)
+for (const { name, decision, facts } of CASES)
   t.test(name, async (t) => {
     t.equal(decideSlot(facts, OWNER, 'c1'), decision)
   })
 
 t.test('a container that is not known shares nothing with another one that is not', async (t) => {
-  t.equal(
-    decideSlot({ owner: OTHER, isSameTarget: false, ownerContainer: 'c2' }, OWNER, undefined),
-    'conflict',
-  )
+  t.equal(decideSlot(standing([OTHER], 'c2', 'port'), OWNER, undefined), 'conflict')
+})
+
+t.test('the comment holds as many names as nft can read', async (t) => {
+  const names = Array.from({ length: 12 }, (_, i) => `fn${String(i).padStart(10, '0')}`)
+  const comment = claimsComment(names)
+  t.ok(Buffer.byteLength(comment) <= 127)
+  t.same(readClaims(comment), names.slice(0, 9))
+  t.equal(claimsComment([OWNER]), OWNER, 'one owner alone is what it always was')
 })
