@@ -1,6 +1,6 @@
 /** Sysctls by /proc/sys, written only when different: a read-only /proc/sys with the right value is no error. */
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
 import { FlatnetError } from '../core/errors.ts'
 
 const ROOT = '/proc/sys'
@@ -51,3 +51,58 @@ export const bridgeSysctls = (bridge: string): readonly Sysctl[] => [
   // 127.0.0.1:port of the host is sent to the container; conf/flatnet.nft shuts the way back in.
   [`net/ipv4/conf/${bridge}/route_localnet`, '1', ['0']],
 ]
+
+export interface SysctlReader {
+  get(path: string): string | undefined
+  /** Whether ADD could have set it. */
+  canWrite(path: string): boolean
+}
+
+const system: SysctlReader = {
+  get: sysctlGet,
+  canWrite(path) {
+    try {
+      accessSync(`${ROOT}/${path}`, constants.W_OK)
+      return true
+    } catch {
+      return false
+    }
+  },
+}
+
+export interface SysctlFault {
+  /** e.g. `net.ipv4.conf.flatnet0.rp_filter`, as `sysctl -w` takes it: a dot in an interface's name is a slash. */
+  readonly key: string
+  /** What the kernel goes by, `absent` without such a key. */
+  readonly value: string
+  readonly wanted: string
+}
+
+/**
+ * What others changed since ADD set it, where it makes a difference: the kernel goes by the larger of `conf/all` and the
+ * interface's own value, and ADD itself lives with what it cannot write.
+ * @param needsLoopback some container's port is published on the host's loopback
+ */
+export function sysctlFaults(
+  bridge: string,
+  needsLoopback: boolean,
+  { get, canWrite }: SysctlReader = system,
+): SysctlFault[] {
+  return bridgeSysctls(bridge).flatMap(([path, wanted, tolerated]) => {
+    const own = get(path)
+    const all = Number(get(path.replace(`conf/${bridge}/`, 'conf/all/')) ?? 0)
+    const value = own === undefined ? 'absent' : String(Math.max(Number(own), all))
+    if (value === wanted) return []
+    if (path.endsWith('/route_localnet') && !needsLoopback) return []
+    // No filter at all is looser than loose.
+    if (path.endsWith('/rp_filter') && value === '0') return []
+    if (tolerated.includes(value) && !canWrite(path)) return []
+    return [{ key: keyOf(path), value, wanted }]
+  })
+}
+
+const keyOf = (path: string): string =>
+  path
+    .split('/')
+    .map((part) => part.replaceAll('.', '/'))
+    .join('.')

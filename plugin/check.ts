@@ -10,6 +10,7 @@ import { find } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { missingPorts } from '../kernel/ports.ts'
 import { rulesState } from '../kernel/rules.ts'
+import { sysctlFaults } from '../kernel/sysctl.ts'
 import type { Context } from './context.ts'
 import { enterable } from './netns.ts'
 import { type CniResult, readPrevResult } from './result.ts'
@@ -34,7 +35,7 @@ export function check(context: Context): void {
   if (conf.role === 'plugin') {
     using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
     problems.push(...checkHost(context, host, lease), ...checkContainer(context, container, prev, lease))
-    problems.push(...checkPorts(host, lease))
+    problems.push(...checkPorts(host, lease), ...checkSysctls(conf.bridge, lease))
   }
   const [first, ...rest] = problems
   if (first === undefined) return
@@ -123,5 +124,14 @@ function checkPorts(host: NetlinkSocket, lease: Lease): string[] {
   if (ports.length === 0 || ip === undefined) return []
   return missingPorts(host, ports, ip, lease.hostIfname).map(
     (p) => `published port ${p.protocol} ${p.hostIP || '*'}:${p.hostPort} is missing`,
+  )
+}
+
+/** Of the host only: those in the container are its own to change, or a later plugin's (K3). */
+function checkSysctls(bridge: string, { ports = [] }: Lease): string[] {
+  const needsLoopback = ports.some(({ hostIP }) => !parseIpv4(hostIP) || hostIP.startsWith('127.'))
+  return sysctlFaults(bridge, needsLoopback).map(
+    ({ key, value, wanted }) =>
+      `sysctl ${key} is ${value}, not ${wanted} as ADD left it: set it back with "sysctl -w ${key}=${wanted}"`,
   )
 }

@@ -21,6 +21,26 @@ const BREAKS: readonly Break[] = [
   { name: 'the bridge lost its address', script: 'ip addr flush dev flatnet0', says: /10\.100\.1\.1/ },
   { name: 'the published port is gone', script: 'nft flush map inet flatnet ports_any', says: /8080/ },
   { name: 'the whole table is gone', script: 'nft delete table inet flatnet', says: /nftables/ },
+  {
+    name: 'forwarding was switched off',
+    script: 'sysctl -qw net.ipv4.ip_forward=0',
+    says: /sysctl net\.ipv4\.ip_forward is 0, not 1 .*sysctl -w net\.ipv4\.ip_forward=1/,
+  },
+  {
+    name: "the bridge's reverse path filter became strict",
+    script: 'sysctl -qw net.ipv4.conf.flatnet0.rp_filter=1 net.ipv4.conf.all.rp_filter=0',
+    says: /net\.ipv4\.conf\.flatnet0\.rp_filter is 1, not 2/,
+  },
+  {
+    name: 'all reverse path filters became strict, after ours was taken away',
+    script: 'sysctl -qw net.ipv4.conf.flatnet0.rp_filter=0 net.ipv4.conf.all.rp_filter=1',
+    says: /net\.ipv4\.conf\.flatnet0\.rp_filter is 1, not 2/,
+  },
+  {
+    name: 'ports are no longer reached from the loopback',
+    script: 'sysctl -qw net.ipv4.conf.flatnet0.route_localnet=0',
+    says: /net\.ipv4\.conf\.flatnet0\.route_localnet is 0, not 1/,
+  },
   { name: 'the lease is gone', script: 'rm -r $DATA/ipam', says: /lease/ },
 ]
 
@@ -29,6 +49,15 @@ const HARMLESS: readonly Omit<Break, 'says'>[] = [
   { name: 'udev gave the host end another MAC', script: 'ip link set $HOSTIF address 02:00:00:00:00:99' },
   { name: 'a route was added', script: 'ip -n c1 route add 192.168.77.0/24 via 10.100.1.1' },
   { name: 'an address was added', script: 'ip -n c1 addr add 192.168.78.1/24 dev eth0' },
+  { name: 'all reverse path filters are loose', script: 'sysctl -qw net.ipv4.conf.all.rp_filter=2' },
+  {
+    name: 'there is no reverse path filter at all',
+    script: 'sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.flatnet0.rp_filter=0',
+  },
+  {
+    name: 'the container has its own filter',
+    script: 'ip netns exec c1 sysctl -qw net.ipv4.conf.eth0.rp_filter=1',
+  },
   { name: 'another interface came', script: 'ip -n c1 link add extra type veth' },
 ]
 
@@ -80,6 +109,19 @@ for (const executable of executables()) {
         await detach()
       })
     }
+
+    t.test('does not ask for what ADD could not set: /proc/sys is read-only', async (t) => {
+      await host.m.sh(
+        'ip link del flatnet0; ip link add flatnet0 type bridge; sysctl -qw net.ipv4.conf.flatnet0.rp_filter=0',
+      )
+      await host.m.sh('mount --rbind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys')
+      const conf = await attach()
+      t.equal((await host.m.exec('cat', '/proc/sys/net/ipv4/conf/flatnet0/route_localnet')).trim(), '0')
+      const reply = await host.call('CHECK', { conf })
+      t.equal(reply.rc, 0, reply.stdout)
+      await detach()
+      await host.m.sh('umount -l /proc/sys; ip link del flatnet0')
+    })
 
     t.test('a prevResult with interfaces of other plugins', async (t) => {
       const conf = await attach()
