@@ -1,37 +1,18 @@
-/** Doctor, the machine: root, the kernel's parts, libraries and sysctls that Flatnet stands on. */
+/** Doctor, the machine: root, the kernel, libraries and sysctls that Flatnet stands on. */
 import { release } from 'node:os'
 import type { Host } from '../host.ts'
 import { type Check, fail, ok, warn } from './check.ts'
-
-type ModuleState = 'present' | 'loadable' | 'missing' | 'unknown'
+import { gatherKernel, judgeKernel, type KernelFacts } from './kernel.ts'
 
 export interface SystemFacts {
   readonly uid: number
   /** Root of a user namespace only (rootless Podman, `unshare -r`). */
   readonly isUserNamespace: boolean
-  readonly kernel: string
-  readonly modules: Readonly<Record<string, ModuleState>>
+  readonly kernel: KernelFacts
   readonly hasLibatomic: boolean
   readonly ipForward: boolean | undefined
   /** Interface -> effective value (the larger of `all` and its own); only of interfaces that carry Flatnet traffic. */
   readonly rpFilter: Readonly<Record<string, number>>
-}
-
-/** nft_nat and nft_masq carry published ports and masquerade; ruleset loading fails without them. */
-const MODULES = ['bridge', 'veth', 'nf_tables', 'nf_conntrack', 'nft_nat', 'nft_masq']
-
-function moduleStates(host: Host, kernel: string): Record<string, ModuleState> {
-  const builtin = host.read(`/lib/modules/${kernel}/modules.builtin`)
-  const loadable = host.read(`/lib/modules/${kernel}/modules.dep`)
-  const loaded = host.read('/proc/modules') ?? ''
-  const state = (name: string): ModuleState => {
-    if (new RegExp(`^${name} `, 'm').test(loaded) || host.list(`/sys/module/${name}`).length > 0)
-      return 'present'
-    if (builtin?.includes(`/${name}.ko`)) return 'present'
-    if (loadable?.includes(`/${name}.ko`)) return 'loadable'
-    return builtin === undefined ? 'unknown' : 'missing'
-  }
-  return Object.fromEntries(MODULES.map((name) => [name, state(name)]))
 }
 
 function hasLibatomic(host: Host): boolean {
@@ -48,7 +29,6 @@ function hasLibatomic(host: Host): boolean {
 }
 
 export function gatherSystem(host: Host, ours: readonly string[]): SystemFacts {
-  const kernel = release()
   const sysctl = (key: string): string | undefined => host.read(`/proc/sys/net/ipv4/${key}`)?.trim()
   const all = Number(sysctl('conf/all/rp_filter') ?? 0)
   const own = ours.flatMap((name) => {
@@ -59,8 +39,7 @@ export function gatherSystem(host: Host, ours: readonly string[]): SystemFacts {
   return {
     uid: host.uid(),
     isUserNamespace: !/^\s*0\s+0\s+4294967295\s*$/.test(host.read('/proc/self/uid_map') ?? '0 0 4294967295'),
-    kernel,
-    modules: moduleStates(host, kernel),
+    kernel: gatherKernel(host, release()),
     hasLibatomic: hasLibatomic(host),
     ipForward: forward === undefined ? undefined : forward === '1',
     rpFilter: Object.fromEntries(own),
@@ -87,36 +66,8 @@ function judgeRoot(f: SystemFacts): Check {
   return ok('root', 'running as root')
 }
 
-function judgeKernel(f: SystemFacts): Check {
-  const isWsl = /microsoft/i.test(f.kernel)
-  const of = (state: ModuleState): string[] => MODULES.filter((name) => f.modules[name] === state)
-  const missing = of('missing')
-  if (missing.length > 0) {
-    return fail(
-      'kernel',
-      `kernel ${f.kernel} lacks ${missing.join(', ')}`,
-      'no container can be attached without them',
-      isWsl
-        ? 'update WSL: `wsl --update` in Windows, then `wsl --shutdown`'
-        : 'install the full kernel of the distribution (not its cloud or container variant) and reboot',
-    )
-  }
-  const loadable = of('loadable')
-  const unknown = of('unknown')
-  if (unknown.length > 0) {
-    return warn(
-      'kernel',
-      `cannot tell whether kernel ${f.kernel} has ${unknown.join(', ')}`,
-      'there is no /lib/modules for it here, as inside a container',
-      `if starting a container fails, load them on the host: modprobe -a ${unknown.join(' ')}`,
-    )
-  }
-  const note = loadable.length > 0 ? `; ${loadable.join(', ')} will be loaded on use` : ''
-  return ok('kernel', `kernel ${f.kernel} has bridge, veth and nftables${note}`)
-}
-
 function judgeWsl(f: SystemFacts): Check[] {
-  if (!/microsoft/i.test(f.kernel)) return []
+  if (!/microsoft/i.test(f.kernel.release)) return []
   return [
     warn(
       'wsl',
@@ -158,5 +109,12 @@ export function judgeSystem(f: SystemFacts): Check[] {
         'the flatnet executable does not start without it ("cannot open shared object file")',
         'apt-get install libatomic1 (Debian, Ubuntu) or dnf install libatomic (Fedora)',
       )
-  return [judgeRoot(f), judgeKernel(f), ...judgeWsl(f), libatomic, judgeForwarding(f), judgeRpFilter(f)]
+  return [
+    judgeRoot(f),
+    judgeKernel(f.kernel),
+    ...judgeWsl(f),
+    libatomic,
+    judgeForwarding(f),
+    judgeRpFilter(f),
+  ]
 }
