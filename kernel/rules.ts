@@ -48,7 +48,8 @@ export interface NetworkRules {
 /** `ready`: nothing to do. `partial`: the table stands, this network is not in it. `absent`: no table, or an old one. */
 export type RulesState = 'ready' | 'partial' | 'absent'
 
-const mark = (rules: NetworkRules): string =>
+/** The comment of a network's bridge in the set `bridges`, by which it counts as set up. */
+export const networkMark = (rules: Pick<NetworkRules, 'supernet' | 'slice' | 'masquerade'>): string =>
   `v${VERSION} ${formatPrefix(rules.supernet)} ${formatPrefix(rules.slice)} ${rules.masquerade ? 'masq' : 'plain'}`
 
 function bridgeKey(name: string): Uint8Array {
@@ -65,7 +66,7 @@ export function rulesState(rules: NetworkRules): RulesState {
 
 function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
   const [element] = setElemGet(socket, NFPROTO_INET, TABLE, 'bridges', [bridgeKey(rules.bridge)])
-  if (element?.comment === mark(rules)) return 'ready'
+  if (element?.comment === networkMark(rules)) return 'ready'
   return setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined ? 'absent' : 'partial'
 }
 
@@ -133,7 +134,7 @@ function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
   try {
     nftTransaction(socket, [
       ...(old.length > 0 ? [setElemDelRequest(at('bridges', old))] : []),
-      setElemAddRequest(at('bridges', [{ key, comment: mark(rules) }])),
+      setElemAddRequest(at('bridges', [{ key, comment: networkMark(rules) }])),
       ...replaceRequests(
         'supernets',
         all.map((n) => n.supernet),

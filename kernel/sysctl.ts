@@ -1,6 +1,7 @@
 /** Sysctls by /proc/sys, written only when different: a read-only /proc/sys with the right value is no error. */
 
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
+import type { PortMapping } from '../core/api.ts'
 import { FlatnetError } from '../core/errors.ts'
 
 const ROOT = '/proc/sys'
@@ -100,6 +101,10 @@ export function sysctlFaults(
     return [{ key: keyOf(path), value, wanted }]
   })
 }
+
+/** Some port is published on the host's loopback, by name or with all its addresses. */
+export const needsLoopback = (ports: readonly PortMapping[]): boolean =>
+  ports.some(({ hostIP }) => hostIP === '' || hostIP.startsWith('127.'))
 
 const keyOf = (path: string): string =>
   path

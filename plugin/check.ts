@@ -10,7 +10,7 @@ import { find } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { missingPorts } from '../kernel/ports.ts'
 import { rulesState } from '../kernel/rules.ts'
-import { sysctlFaults } from '../kernel/sysctl.ts'
+import { needsLoopback, sysctlFaults } from '../kernel/sysctl.ts'
 import type { Context } from './context.ts'
 import { enterable } from './netns.ts'
 import { type CniResult, readPrevResult } from './result.ts'
@@ -129,8 +129,7 @@ function checkPorts(host: NetlinkSocket, lease: Lease): string[] {
 
 /** Of the host only: those in the container are its own to change, or a later plugin's (K3). */
 function checkSysctls(bridge: string, { ports = [] }: Lease): string[] {
-  const needsLoopback = ports.some(({ hostIP }) => !parseIpv4(hostIP) || hostIP.startsWith('127.'))
-  return sysctlFaults(bridge, needsLoopback).map(
+  return sysctlFaults(bridge, needsLoopback(ports)).map(
     ({ key, value, wanted }) =>
       `sysctl ${key} is ${value}, not ${wanted} as ADD left it: set it back with "sysctl -w ${key}=${wanted}"`,
   )

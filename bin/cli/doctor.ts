@@ -3,6 +3,8 @@ import { nftTemplate } from '../../conf/templates.ts'
 import { formatPrefix } from '../../core/addr.ts'
 import { version } from '../version.ts'
 import { command } from './command.ts'
+import { gatherAttached } from './doctor/attached.ts'
+import { judgeAttached } from './doctor/attached-judge.ts'
 import type { Check } from './doctor/check.ts'
 import { gatherCluster, judgeCluster } from './doctor/cluster.ts'
 import { findPlugin, judgeConflist } from './doctor/conflist.ts'
@@ -49,6 +51,7 @@ export async function examine(
     ...judgeFirewall(gatherFirewall(host, { supernets, bridges }, nftTemplate())),
     ...judgeRoutes(gatherRoutes(host, networks)),
     ...judgeLeases(await gatherLeases(host, places)),
+    ...judgeAttached(await gatherAttached(host, places, nftTemplate())),
     ...judgeGateway(await gatherGateway(host, places, version())),
     ...judgeCluster(await gatherCluster(host, places)),
     ...judgePeers(await gatherPeers(host, places)),
