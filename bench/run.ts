@@ -84,7 +84,7 @@ class Bench {
   }
 
   async run(name: Name): Promise<Claim[]> {
-    if (name === 'gateway') return [await benchGateway(await this.#podmanHost(), this.isQuick)]
+    if (name === 'gateway') return [await benchGateway(await machine(this.#t as never), this.isQuick)]
     if (name === 'ingress') return [await this.#ingress()]
     if (name === 'podman') return this.#podmanRun()
     if (name === 'tunnel') return [await claimTunnel(this.isQuick)]

@@ -2,6 +2,7 @@
  * `npm run build`: bundles the sources and packs dist/flatnet, one executable that needs no Node and no files beside it,
  * and dist/flatnet-cni, the plugin role alone on Bun.
  */
+import { isAscii } from 'node:buffer'
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -11,7 +12,7 @@ import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { processIsAlive } from '../kernel/durable.ts'
 import { bunExecutable, compileWithBun } from './build-bun.ts'
-import { CACHE_SUFFIX, CLI_ASSET, PLUGIN_ASSET } from './packed.ts'
+import { CACHE_SUFFIX, CLI_ASSET, PLUGIN_ASSET, wrapped } from './packed.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 const WORK = join(ROOT, '.build')
@@ -93,6 +94,14 @@ function nodeToPack(): string {
   return join(dirname(createRequire(import.meta.url).resolve(`node-linux-${arch}/package.json`)), 'bin/node')
 }
 
+/** @returns the path of the bundle as packed.ts takes it: wrapped, and ASCII */
+function textAsset(bundle: string, key: string): string {
+  const text = wrapped(readFileSync(join(WORK, bundle), 'utf8'))
+  if (!isAscii(Buffer.from(text))) throw new Error(`${bundle} is not ASCII`)
+  writeFileSync(join(WORK, key), text)
+  return join(WORK, key)
+}
+
 /** @returns the assets that `bundle` becomes: its text and its code cache */
 async function compiledAssets(bundle: string, key: string): Promise<Record<string, string>> {
   const [source, cache] = [join(WORK, key), join(WORK, key + CACHE_SUFFIX)]
@@ -157,13 +166,13 @@ async function main(): Promise<void> {
   mkdirSync(dirname(out), { recursive: true })
   mkdirSync(WORK, { recursive: true })
   await bundle(forNode, 'bin/flatnet.ts', '.build/flatnet.cjs', [embedText, packedParts])
-  // Without its comments it is ASCII.
+  // Without their comments both are ASCII.
   await bundle({ ...forNode, minifyWhitespace: true, keepNames: false }, 'plugin/run.ts', '.build/run.cjs', [
     embedText,
   ])
-  await bundle(forNode, 'bin/cli.ts', '.build/cli-asset.cjs', [embedText])
+  await bundle({ ...forNode, minifyWhitespace: true }, 'bin/cli.ts', '.build/cli-asset.cjs', [embedText])
   const assets = {
-    [CLI_ASSET]: join(WORK, 'cli-asset.cjs'),
+    [CLI_ASSET]: textAsset('cli-asset.cjs', CLI_ASSET),
     ...(await compiledAssets('.build/run.cjs', PLUGIN_ASSET)),
   }
   await replaced('packed', out, (fresh) => pack(join(WORK, 'flatnet.cjs'), fresh, assets))

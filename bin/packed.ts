@@ -1,5 +1,5 @@
 /** The bundles that lie as assets in the packed executable; they take the place of what bin/build.ts made them of. */
-import { getAsset, getRawAsset } from 'node:sea'
+import { getRawAsset } from 'node:sea'
 import { Script } from 'node:vm'
 
 /** Keys of the assets of the executable; bin/build.ts writes them. */
@@ -23,18 +23,23 @@ function load(name: string, source: string, compiled?: Buffer): object {
   return module.exports
 }
 
+/**
+ * The build checks that it is ASCII: one byte is one character, and V8 need not decode. One character beyond would make
+ * two bytes of each, and the gateway keeps its text as long as it runs.
+ */
+const asciiAsset = (name: string): string => Buffer.from(getRawAsset(name)).toString('latin1')
+
 type Run = typeof import('../plugin/run.ts')
 type Cli = typeof import('./cli.ts')
 
 /** In the place of plugin/run.ts. */
 export function runVerb(...args: Parameters<Run['runVerb']>): ReturnType<Run['runVerb']> {
-  // The build checks that it is ASCII: one byte is one character, and V8 need not decode.
-  const source = Buffer.from(getRawAsset(PLUGIN_ASSET)).toString('latin1')
+  const source = asciiAsset(PLUGIN_ASSET)
   const compiled = Buffer.from(getRawAsset(PLUGIN_ASSET + CACHE_SUFFIX))
   return (load(PLUGIN_ASSET, source, compiled) as Run).runVerb(...args)
 }
 
 /** In the place of cli.ts. A CNI verb never gets here, so it does not pay for yargs, pino and node:http. */
 export function cli(...args: Parameters<Cli['cli']>): ReturnType<Cli['cli']> {
-  return (load(CLI_ASSET, wrapped(getAsset(CLI_ASSET, 'utf8'))) as Cli).cli(...args)
+  return (load(CLI_ASSET, asciiAsset(CLI_ASSET)) as Cli).cli(...args)
 }

@@ -10,9 +10,8 @@ import type { Log } from '../core/log.ts'
 import { hasCode } from '../kernel/durable.ts'
 import { createApi } from './api/server.ts'
 import { type Assembly, assemble } from './assemble.ts'
-import { openCarrier } from './carrier/carrier.ts'
 import { removeCarrier } from './carrier/remove.ts'
-import { openCluster } from './cluster/open.ts'
+import { ClusterFiles } from './cluster/files.ts'
 import { nextEpoch } from './epoch.ts'
 import { drain } from './ingress/drain.ts'
 import { createIngress } from './ingress/server.ts'
@@ -20,7 +19,6 @@ import { diskLeases, type LeaseSource } from './leases.ts'
 import { openLog } from './log.ts'
 import type { Repair } from './reconciler.ts'
 import { ApiSocket, refuseSecondGateway } from './socket.ts'
-import { shareRegistry } from './sync/share.ts'
 import { loadTables } from './sync/store.ts'
 import { StoreWatch } from './watch.ts'
 
@@ -79,18 +77,12 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   const stored = await loadTables(conf.dataDir, (endpoint, err) =>
     log.warn({ endpoint, err }, 'table of a host could not be read'),
   )
-  const cluster = await openCluster({ ...parts, clock, version: options.version ?? '' })
-  if (cluster === undefined) removeCarrier(conf.supernet, log)
-  else {
-    opened.defer(() => cluster.stop())
-    parts.setCluster(cluster)
-    const carrier = openCarrier({ ...parts, clock, cluster })
-    opened.defer(() => carrier.close())
-    parts.setCarrier(carrier)
-    const sharing = shareRegistry({ ...parts, clock, cluster, stored, carrier })
-    opened.defer(() => sharing.stop())
-    parts.setSharing(sharing)
-  }
+  const isMember =
+    new ClusterFiles(conf.dataDir).isComplete &&
+    (await (
+      await import('./member.ts')
+    ).openMember(parts, opened, { clock, stored, version: options.version }))
+  if (!isMember) removeCarrier(conf.supernet, log)
   const ingress = conf.ingress.enabled ? await openIngress(parts, opened) : undefined
   const socket = new ApiSocket(conf.api, () => createApi(parts), log)
   await socket.open()
