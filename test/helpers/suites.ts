@@ -69,9 +69,9 @@ async function runChecks(log: string): Promise<Tally> {
   return tally
 }
 
-async function runTap(suite: string, log: string): Promise<Tally> {
+async function runTap(suite: string, path: string, log: string): Promise<Tally> {
   const reader = new TapReader((file, ok, took) => say(`  ${ok ? 'ok    ' : 'FAILED'} ${file}${took}`))
-  const argv = ['tap', '--reporter=tap', '--timeout=300', `--jobs=${JOBS[suite] ?? 2}`, join('test', suite)]
+  const argv = ['tap', '--reporter=tap', '--timeout=300', `--jobs=${JOBS[suite] ?? 2}`, path]
   const code = await follow(argv, log, (line) => reader.line(line))
   return reader.end(code)
 }
@@ -85,21 +85,29 @@ function hasTests(suite: string): boolean {
   )
 }
 
-async function runSuite(suite: string): Promise<Outcome> {
-  const log = join(LOGS, `${suite}.log`)
+/** @param name a suite, or a folder or file of one: `test/unit/core` */
+async function runSuite(name: string): Promise<Outcome> {
+  const suite = suiteOf(name)
+  const log = join(LOGS, `${name.replaceAll('/', '-')}.log`)
   createWriteStream(log).end()
   const began = performance.now()
-  say(`\n${suite}`)
-  const tally = suite === 'check' ? await runChecks(log) : await runTap(suite, log)
-  return { ...tally, suite, seconds: seconds(began), log }
+  say(`\n${name}`)
+  const tally =
+    suite === 'check'
+      ? await runChecks(log)
+      : await runTap(suite, name === suite ? join('test', suite) : name, log)
+  return { ...tally, suite: name, seconds: seconds(began), log }
 }
+
+const suiteOf = (name: string): string => name.replace(/^test\//, '').split('/')[0] ?? name
 
 const add = (outcomes: readonly Outcome[], count: (o: Outcome) => number) =>
   outcomes.reduce((sum, outcome) => sum + count(outcome), 0)
 
 function table(outcomes: readonly Outcome[]): string {
+  const width = Math.max(13, ...outcomes.map(({ suite }) => suite.length)) + 1
   const row = (...cells: (string | number)[]) =>
-    cells.map((cell, i) => (i === 0 ? String(cell).padEnd(14) : String(cell).padStart(9))).join('')
+    cells.map((cell, i) => (i === 0 ? String(cell).padEnd(width) : String(cell).padStart(9))).join('')
   const rows = outcomes.map((o) => row(o.suite, o.passed, o.failed, o.skips.length, o.seconds.toFixed(1)))
   return [row('suite', 'passed', 'failed', 'skipped', 'seconds'), ...rows].join('\n')
 }
@@ -133,8 +141,8 @@ function countBy(texts: readonly string[]): Map<string, number> {
 
 mkdirSync(LOGS, { recursive: true })
 const outcomes: Outcome[] = []
-for (const suite of process.argv.slice(2)) {
-  if (suite === 'check' || hasTests(suite)) outcomes.push(await runSuite(suite))
-  else say(`\n${suite}: no tests yet`)
+for (const name of process.argv.slice(2)) {
+  if (name === 'check' || hasTests(suiteOf(name))) outcomes.push(await runSuite(name))
+  else say(`\n${name}: no tests yet`)
 }
 process.exitCode = report(outcomes)
