@@ -52,4 +52,6 @@ for (const { name, path, hasCli } of packed) {
   })
 }
 
-if (packed.length === 0) t.pass('npm run build was not run')
+t.test('the executables', { skip: packed.length === 0 && 'there is no dist/: npm run build' }, async (t) => {
+  t.ok(packed.length > 0)
+})
