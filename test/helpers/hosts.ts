@@ -1,6 +1,6 @@
 /**
- * Whole hosts for tests: a network namespace each, all on one switch, each with its own folders, command line and gateway
- * from source. Killed, restarted, cut off from one another and healed by the test; gone with it.
+ * Whole hosts for tests: a network namespace each, all on one switch, each with its own folders and the built executable as
+ * command line and gateway. Killed, restarted, cut off from one another and healed by the test; gone with it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -8,7 +8,9 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import type { ListedAssignment } from '../../core/api.ts'
 import type { HostView } from '../../gateway/cluster/view.ts'
+import { ROOT } from './executable.ts'
 import { type Netns, netns, run } from './netns.ts'
 import { waitFor } from './wait.ts'
 
@@ -21,7 +23,7 @@ export interface Ran {
 export interface ExecOptions {
   readonly input?: string
   readonly env?: Readonly<Record<string, string>>
-  /** Modules for `node --import`, e.g. one that sets the clock wrong. */
+  /** Modules for `node --import`, e.g. one that sets the clock wrong. Runs from source: the executable takes none. */
   readonly imports?: readonly string[]
   readonly timeoutMs?: number
 }
@@ -38,7 +40,7 @@ export interface TestHost {
   readonly socket: string
   /** A command in the host's namespace. */
   exec(argv: readonly string[], options?: ExecOptions): Promise<Ran>
-  /** `flatnet <args>` from source with the host's own paths. */
+  /** `flatnet <args>` with the host's own paths. */
   flatnet(...args: string[]): Promise<Ran>
   flatnetWith(options: ExecOptions, ...args: string[]): Promise<Ran>
   /** stdout of `flatnet <args>`; throws unless it exits with 0. */
@@ -49,7 +51,7 @@ export interface TestHost {
   // biome-ignore lint/suspicious/noExplicitAny: log lines are judged by the test
   logged(msg: string): any[]
   /** Starts the gateway and waits until its API answers. */
-  start(): Promise<void>
+  start(options?: Pick<ExecOptions, 'imports' | 'env'>): Promise<void>
   /** SIGTERM, waited for. */
   stop(): Promise<void>
   kill(): Promise<void>
@@ -60,6 +62,10 @@ export interface TestHost {
   // biome-ignore lint/suspicious/noExplicitAny: judged by the test
   api<T = any>(path: string, body?: unknown, method?: string): Promise<T>
   hosts(): Promise<HostView[]>
+  /** The host's table of all containers. */
+  assignments(): Promise<ListedAssignment[]>
+  /** The text of `GET /metrics`. */
+  metrics(): Promise<string>
   /** hostIds whose control link stands. */
   linksUp(): Promise<number[]>
 }
@@ -70,6 +76,8 @@ export interface TestNet {
   /** No packet passes between the two, either way; nobody is told. Existing connections hang. */
   cut(a: number, b: number): void
   heal(a: number, b: number): void
+  /** As `cut`, between this host and every other. */
+  isolate(index: number): void
   /** All cuts. */
   healAll(): void
 }
@@ -77,15 +85,22 @@ export interface TestNet {
 export interface HostsOptions {
   /** For `flatnet init`, e.g. `['--supernet', '10.77.0.0/16']`; the others get it by joining. */
   readonly init?: readonly string[]
+  /** Machines more on the switch, after the others, that are in no cluster. */
+  readonly spare?: number
 }
 
-const ROOT = join(import.meta.dirname, '../..')
-const FLATNET = join(ROOT, 'bin/flatnet.ts')
-/** A start from source loads 400 files; on two busy cores that takes seconds. */
+const EXECUTABLE = join(ROOT, 'dist/flatnet')
+/** Wide enough for a start from source, which loads 400 files, on two busy cores. */
 const START_MS = 30_000
 const END_MS = 15_000
 
 let nets = 0
+
+/** For what only a Node with its command line can do: take `--import`. */
+export function fromSource(args: readonly string[], imports: readonly string[]): string[] {
+  const flags = ['--disable-warning=ExperimentalWarning', ...imports.flatMap((file) => ['--import', file])]
+  return [process.execPath, ...flags, join(ROOT, 'bin/flatnet.ts'), ...args]
+}
 
 function execute(argv: readonly string[], options: ExecOptions): Promise<Ran> {
   const { promise, resolve, reject } = Promise.withResolvers<Ran>()
@@ -142,9 +157,8 @@ class Host implements TestHost {
     return ['ip', 'netns', 'exec', this.ns.name, ...argv]
   }
 
-  #node(args: readonly string[], imports: readonly string[] = []): string[] {
-    const flags = ['--disable-warning=ExperimentalWarning', ...imports.flatMap((file) => ['--import', file])]
-    return [process.execPath, ...flags, FLATNET, ...args]
+  #program(args: readonly string[], imports: readonly string[] = []): string[] {
+    return imports.length === 0 ? [EXECUTABLE, ...args] : fromSource(args, imports)
   }
 
   exec(argv: readonly string[], options: ExecOptions = {}): Promise<Ran> {
@@ -167,7 +181,7 @@ class Host implements TestHost {
 
   flatnetWith(options: ExecOptions, ...args: string[]): Promise<Ran> {
     const [command = '', ...rest] = args
-    const argv = this.#node([command, ...rest, ...this.#paths(command)], options.imports)
+    const argv = this.#program([command, ...rest, ...this.#paths(command)], options.imports)
     return execute(this.#enter(argv), options)
   }
 
@@ -197,10 +211,16 @@ class Host implements TestHost {
     return this.#gateway?.pid
   }
 
-  async start(): Promise<void> {
+  async start({ imports, env }: Pick<ExecOptions, 'imports' | 'env'> = {}): Promise<void> {
     if (this.#gateway !== undefined) return
-    const [command = '', ...args] = this.#enter(this.#node(['gateway', ...this.#paths('gateway')]))
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: ROOT })
+    const [command = '', ...args] = this.#enter(
+      this.#program(['gateway', ...this.#paths('gateway')], imports),
+    )
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+      cwd: ROOT,
+    })
     this.#gateway = child
     // Not a descriptor of the file: lines of a killed run would be torn by the next one.
     for (const stream of [child.stdout, child.stderr])
@@ -277,6 +297,15 @@ class Host implements TestHost {
     return this.api('/v1/hosts')
   }
 
+  assignments(): Promise<ListedAssignment[]> {
+    return this.api('/v1/assignments')
+  }
+
+  async metrics(): Promise<string> {
+    const { stdout } = await this.exec(['curl', '-s', '--unix-socket', this.socket, 'http://flatnet/metrics'])
+    return stdout
+  }
+
   async linksUp(): Promise<number[]> {
     return (await this.hosts()).filter((h) => h.link?.state === 'up').map((h) => h.hostId)
   }
@@ -291,6 +320,7 @@ const CUT_TABLE = `table inet cut {
 
 /** N hosts on one switch, 192.0.2.1 up; nothing is installed and nothing runs yet. Needs root. */
 export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<TestNet> {
+  if (!existsSync(EXECUTABLE)) throw new Error(`no ${EXECUTABLE}: npm run build`)
   const net = `${process.pid}-${nets++}`
   const made: Host[] = []
   // Short: the path of a socket has a bound.
@@ -327,16 +357,20 @@ export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<T
   const heal = (a: number, b: number): void => {
     if (cuts.delete(`${Math.min(a, b)} ${Math.max(a, b)}`)) change('delete', Math.min(a, b), Math.max(a, b))
   }
+  const cut = (a: number, b: number): void => {
+    const key = `${Math.min(a, b)} ${Math.max(a, b)}`
+    if (cuts.has(key)) return
+    cuts.add(key)
+    change('add', Math.min(a, b), Math.max(a, b))
+  }
   return {
     hosts: made,
     host,
-    cut(a, b) {
-      const key = `${Math.min(a, b)} ${Math.max(a, b)}`
-      if (cuts.has(key)) return
-      cuts.add(key)
-      change('add', Math.min(a, b), Math.max(a, b))
-    },
+    cut,
     heal,
+    isolate(index) {
+      for (const other of made) if (other.index !== index) cut(index, other.index)
+    },
     healAll() {
       for (const key of [...cuts]) {
         const [a = 0, b = 0] = key.split(' ').map(Number)
@@ -360,22 +394,23 @@ export async function joinedHosts(
   count: number,
   options: HostsOptions = {},
 ): Promise<TestNet> {
-  const net = await hosts(t, count)
+  const net = await hosts(t, count + (options.spare ?? 0))
   const first = net.host(1)
   await first.ok('init', '--cluster', 'testing', '--name', 'h1', ...(options.init ?? []))
   await first.start()
   const starting: Promise<void>[] = []
-  for (const host of net.hosts.slice(1)) {
+  const members = net.hosts.slice(0, count)
+  for (const host of members.slice(1)) {
     await host.ok('join', await tokenOf(first), '--name', `h${host.index}`)
     starting.push(host.start())
   }
   await Promise.all(starting)
-  await allLinked(net)
+  await allLinked({ hosts: members })
   return net
 }
 
 /** Waits until every host of the net has a control link with every other. */
-export async function allLinked(net: TestNet, timeoutMs = 30_000): Promise<void> {
+export async function allLinked(net: Pick<TestNet, 'hosts'>, timeoutMs = 30_000): Promise<void> {
   await waitFor('all hosts are linked', timeoutMs, async () => {
     const up = await Promise.all(net.hosts.map((h) => h.linksUp()))
     return up.every((ids) => ids.length === net.hosts.length - 1)
