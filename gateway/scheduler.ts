@@ -11,7 +11,8 @@ export const systemScheduler = (clock: Clock = systemClock): Scheduler => ({
   now: () => clock.now(),
   monotonic: () => clock.monotonic(),
   after(delayMs, task) {
-    const timer = setTimeout(task, delayMs)
+    // Doors keep a gateway alive, waits do not: one that has closed all ends at once.
+    const timer = setTimeout(task, delayMs).unref()
     return () => clearTimeout(timer)
   },
 })
