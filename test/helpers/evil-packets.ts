@@ -2,10 +2,9 @@
  * A member that has gone bad: it makes the data connection to a peer with its own host's key, and sends hex frames of its own
  * making, one by a line of stdin. Prints `open`, and `closed` when the peer has had enough. Run in the host's namespace.
  */
-import { X509Certificate } from 'node:crypto'
 import { createInterface } from 'node:readline'
-import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { Alpn, dialPeer } from '../../gateway/peers/tls.ts'
+import { identityIn } from './evil-peer.ts'
 
 /** The command: `dataDir` of the host whose identity is used, and whom it dials. */
 export const evilPackets = (dataDir: string, hostId: number, endpoint: string): [string, ...string[]] => [
@@ -19,18 +18,7 @@ export const evilPackets = (dataDir: string, hostId: number, endpoint: string): 
 
 if (process.argv[1] === import.meta.filename) {
   const [, , dataDir = '', hostId = '', endpoint = ''] = process.argv
-  const files = new ClusterFiles(dataDir)
-  const certPem = files.read('certPem') ?? ''
-  const uri = new X509Certificate(certPem).subjectAltName ?? ''
-  const [, cluster = '', own = ''] = /flatnet:\/\/([^/]+)\/host\/(\d+)/.exec(uri) ?? []
-  const identity = {
-    cluster,
-    hostId: Number(own),
-    caPem: files.read('caPem') ?? '',
-    certPem,
-    keyPem: files.read('keyPem') ?? '',
-  }
-  const socket = dialPeer(identity, Number(hostId), endpoint, Alpn.data, () => undefined)
+  const socket = dialPeer(identityIn(dataDir), Number(hostId), endpoint, Alpn.data, () => undefined)
   socket.on('error', () => {})
   socket.resume()
   socket.once('secureConnect', () => process.stdout.write('open\n'))

@@ -1,0 +1,135 @@
+/**
+ * A host whose wall clock is an hour off, is set while it runs, or is of yesterday after a restore: nothing but times that it shows
+ * itself may depend on it. The gateway with the wrong clock runs from source, as the executable takes no `--import`.
+ */
+import { cpSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { PathInfo } from '../../core/api.ts'
+import { type BareContainer, bareContainer } from '../helpers/host-container.ts'
+import { allLinked, joinedHosts, type TestHost } from '../helpers/hosts.ts'
+import { needsRoot } from '../helpers/netns.ts'
+import { equalTables, marked } from '../helpers/tables.ts'
+import { waitFor } from '../helpers/wait.ts'
+
+const HOUR = 3_600_000
+
+const withClock = (offsetMs: number) => ({
+  imports: [join(import.meta.dirname, '../helpers/wrong-clock.ts')],
+  env: { FT_CLOCK_OFFSET_MS: String(offsetMs) },
+})
+
+t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
+  const net = await joinedHosts(t, 3)
+  const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
+  const epochOf = async (hostId: number): Promise<number> =>
+    (await one.hosts()).find((h) => h.hostId === hostId)?.version?.epoch ?? 0
+  /** Something comes and goes on each host, and all agree. */
+  const changes = async (what: string): Promise<void> => {
+    for (const host of net.hosts) {
+      const gone = await bareContainer(t, host, `${what}-gone`)
+      await bareContainer(t, host, what)
+      await gone.del()
+    }
+    const { containers } = await equalTables(net.hosts, 10_000)
+    t.equal(containers.filter((line) => line.endsWith(` ${what}`)).length, 3, `all know of ${what}`)
+    t.equal(containers.filter((line) => line.endsWith('gone')).length, 0)
+  }
+  const linksLost = (): number =>
+    net.hosts.flatMap((h) => h.logged('peer link changed')).filter((line) => line.path === 'down').length
+
+  await t.test('an hour ahead from its start', async (t) => {
+    const epoch = await epochOf(2)
+    await two.stop()
+    await two.start(withClock(HOUR))
+    await allLinked(net)
+    await changes('ahead')
+    t.ok((await epochOf(2)) > epoch)
+    t.ok(Date.parse((await two.api('/v1/status')).startedAt) > Date.now() + HOUR / 2, 'its clock is wrong')
+    const view = (await one.hosts()).find((h) => h.hostId === 2)
+    t.ok(
+      Date.parse(view?.since ?? '') < Date.now() + 1_000,
+      'others tell the time of what they saw by their own',
+    )
+  })
+
+  await t.test('set back by two hours while it runs', async (t) => {
+    const lost = linksLost()
+    two.signal('SIGUSR2')
+    await changes('behind')
+    t.equal(linksLost(), lost, 'no link is lost')
+    t.match(await two.api('/v1/status'), { cluster: { linksUp: 2, certificate: { state: 'valid' } } })
+    const from = performance.now()
+    await three.kill()
+    const killed = await unreachable(two, from)
+    t.ok(killed < 3_500, `it sees a lost peer after ${Math.round(killed)} ms`)
+    await three.start()
+    await marked([one, two], 3, 'live', 15_000)
+    net.cut(2, 3)
+    const cut = await unreachable(two, performance.now())
+    t.ok(cut < 4_000, `and a cut one after ${Math.round(cut)} ms`)
+    net.healAll()
+    await marked([two], 3, 'live', 15_000)
+    const { uptimeMs } = await two.api('/v1/status')
+    t.ok(uptimeMs >= 0)
+    await waitFor('packets take their ways again', 10_000, async () => {
+      const paths: PathInfo[] = await two.api('/v1/paths')
+      return paths.filter((p) => p.state === 'GATEWAY_ONLY').length === 2
+    })
+  })
+
+  await t.test('right again at its next start', async (t) => {
+    const epoch = await epochOf(2)
+    await two.restart()
+    await allLinked(net)
+    await changes('right')
+    t.ok((await epochOf(2)) > epoch, 'its epoch rises all the same')
+  })
+
+  await t.test('put back to an old state, with the clock of yesterday', async (t) => {
+    const snapshot = join(three.dir, 'snapshot')
+    const copy = (from: string, to: string): void => {
+      rmSync(to, { recursive: true, force: true })
+      cpSync(from, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true })
+    }
+    copy(three.dataDir, snapshot)
+    for (let n = 0; n < 3; n++) await three.restart()
+    await allLinked(net)
+    const epoch = await epochOf(3)
+    await three.stop()
+    copy(snapshot, three.dataDir)
+    await three.start(withClock(-24 * HOUR))
+    await allLinked(net)
+    await changes('restored')
+    t.ok((await epochOf(3)) > epoch, 'it was shown the epoch of its former life, and is past it')
+    t.equal(three.logged('own epoch was behind and raised').length > 0, true)
+  })
+
+  await t.test('addresses given back by a clock that is an hour ahead', async (t) => {
+    // Five addresses: 10.101.0.18 to .22.
+    const ipam = { type: 'flatnet', hostId: 2, supernet: '10.101.0.0/24', hostPrefix: 29, firstOffset: 2 }
+    const conf = { name: 'small', bridge: 'small0', ipam }
+    const add = (name: string) => bareContainer(t, one, name, { conf })
+    const all: BareContainer[] = []
+    for (const name of ['a', 'b', 'c', 'd', 'e']) all.push(await add(name))
+    const [a, b, c] = all
+    await a?.del(withClock(HOUR))
+    await b?.del()
+    await c?.del(withClock(-HOUR))
+    const given = [await add('f'), await add('g'), await add('h')].map(({ ip }) => ip)
+    t.same(given, [c?.ip, b?.ip, a?.ip], 'all are given again, those that rest longest by their times first')
+    await t.rejects(add('i'), /"code":100/, 'and none of them twice')
+  })
+
+  await t.test('nobody was taken for a clone', async (t) => {
+    for (const host of net.hosts) {
+      t.same(host.logged('host alarm raised'), [])
+      t.notOk((await host.hosts()).some((h) => h.quarantine !== null))
+    }
+  })
+})
+
+async function unreachable(at: TestHost, from: number): Promise<number> {
+  await marked([at], 3, 'unreachable', 5_000)
+  return performance.now() - from
+}
