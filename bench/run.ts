@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every claim about speed, measured against the others in the same run, in turns, on a private machine.
  * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman gateway ingress
- * tunnel restart simulation.
+ * registry tunnel restart simulation.
  * Writes bench/results/<time>.json, docs/speed.json and docs/speed.svg (not with --quick or picked claims). Needs root.
  */
 import { execFileSync } from 'node:child_process'
@@ -16,6 +16,7 @@ import { benchGateway, machineFacts } from './gateway.ts'
 import { claimSimulation, claimTunnel } from './hosts.ts'
 import { benchIngress, renderIngress } from './ingress.ts'
 import type { Executables, Order } from './inside.ts'
+import { benchRegistry } from './registry.ts'
 import { benchRestart } from './restart.ts'
 import { type Claim, isWithin, renderClaim } from './stats.ts'
 
@@ -29,6 +30,7 @@ const ALL = [
   'podman',
   'gateway',
   'ingress',
+  'registry',
   'tunnel',
   'restart',
   'simulation',
@@ -87,6 +89,7 @@ class Bench {
     if (name === 'gateway') return [await benchGateway(await machine(this.#t as never), this.isQuick)]
     if (name === 'ingress') return [await this.#ingress()]
     if (name === 'podman') return this.#podmanRun()
+    if (name === 'registry') return [await benchRegistry(this.isQuick)]
     if (name === 'tunnel') return [await claimTunnel(this.isQuick)]
     if (name === 'restart') return [await benchRestart(this.isQuick)]
     if (name === 'simulation') return [claimSimulation()]
