@@ -43,6 +43,18 @@ const packedParts: Plugin = {
   },
 }
 
+/** In the bundle for Bun, what takes the place of its built-in modules: see each file. */
+const bunBuiltIns: Plugin = {
+  name: 'bun-built-ins',
+  setup(pluginBuild) {
+    pluginBuild.onResolve({ filter: /^(node:fs|node:path|bun:ffi)$/ }, ({ path, kind }) =>
+      kind === 'require-call'
+        ? undefined
+        : { path: join(ROOT, `bin/bun-${path.slice(path.indexOf(':') + 1)}.ts`) },
+    )
+  },
+}
+
 const shared: BuildOptions = {
   absWorkingDir: ROOT,
   bundle: true,
@@ -197,7 +209,7 @@ async function buildCni(out: string): Promise<void> {
     )
     return
   }
-  await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText])
+  await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText, bunBuiltIns])
   await replaced('compiled', out, (fresh) => compileWithBun(bun, join(WORK, 'flatnet-cni.cjs'), fresh))
 }
 

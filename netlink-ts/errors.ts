@@ -24,8 +24,10 @@ export const Errno = {
   ENFILE: 23,
   EMFILE: 24,
   ENOTTY: 25,
+  EFBIG: 27,
   ENOSPC: 28,
   EROFS: 30,
+  EMLINK: 31,
   EPIPE: 32,
   EDOM: 33,
   ERANGE: 34,
@@ -51,6 +53,7 @@ export const Errno = {
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
   EHOSTUNREACH: 113,
+  EDQUOT: 122,
 } as const
 
 /** `17` → `EEXIST`; a number without a name here → `errno 200`. */

@@ -34,3 +34,17 @@ export interface RawLibc {
   setns(fd: number, nstype: number): number
   unshare(flags: number): number
 }
+
+/** What Node has in `node:fs`. As RawLibc: -1 and `errno`. */
+export interface RawFiles {
+  fsync(fd: number): number
+  rename(from: string, to: string): number
+  symlink(target: string, path: string): number
+  /** @returns bytes of the target, cut at the end of `buf` */
+  readlink(path: string, buf: Uint8Array): number
+  unlink(path: string): number
+  /** @param buf `struct statx`, 256 bytes, alike on every architecture */
+  statx(fd: number, path: string, flags: number, mask: number, buf: Uint8Array): number
+  /** @param buf `struct statfs` of a 64-bit Linux, at most 120 bytes */
+  statfs(path: string, buf: Uint8Array): number
+}

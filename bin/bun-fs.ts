@@ -1,0 +1,212 @@
+/**
+ * Stands in for `node:fs` in dist/flatnet-cni: the calls of every ADD and DEL by libc, as Bun's own takes a millisecond to
+ * load, which is a tenth of an ADD. What only a first run or a mishap needs comes from Bun when it is called.
+ */
+import type * as NodeFs from 'node:fs'
+import { Errno, errnoName } from 'netlink-ts/errors.ts'
+import { files, libc } from 'netlink-ts/libc.bun.ts'
+
+/** Not `process.getBuiltinModule`: 2.4 ms. bin/build.ts leaves this file's own `node:fs` alone. */
+const bun = (): typeof NodeFs => require('node:fs')
+
+/** include/uapi/asm-generic/fcntl.h. */
+const O_CLOEXEC = 0o2000000
+const FLAGS: Readonly<Record<string, number>> = { r: 0, w: 0o1101, wx: 0o1301, a: 0o2101 }
+/** include/uapi/linux/fcntl.h. */
+const AT_FDCWD = -100
+const AT_EMPTY_PATH = 0x1000
+/** include/uapi/linux/stat.h. */
+const STATX_BASIC_STATS = 0x7ff
+const S_IFMT = 0o170000
+const S_IFCHR = 0o020000
+const S_IFDIR = 0o040000
+const PATH_MAX = 4096
+
+const utf8 = new TextEncoder()
+
+/** As those of node:fs, which are told apart by `code`. */
+function failure(errno: number, syscall: string, path?: string): Error {
+  // libuv calls 95 ENOTSUP, the kernel EOPNOTSUPP.
+  const code = errno === Errno.EOPNOTSUPP ? 'ENOTSUP' : errnoName(errno)
+  const message = path === undefined ? `${code}: ${syscall}` : `${code}: ${syscall} '${path}'`
+  return Object.assign(new Error(message), {
+    code,
+    errno: -errno,
+    syscall,
+    ...(path !== undefined && { path }),
+  })
+}
+
+/** @returns what `run` returned, never -1 */
+function call(syscall: string, path: string | undefined, run: () => number): number {
+  // libc would stop at the NUL and take another file.
+  if (path?.includes('\0')) {
+    throw Object.assign(new TypeError(`${syscall}: NUL in path`), { code: 'ERR_INVALID_ARG_VALUE' })
+  }
+  for (;;) {
+    const result = run()
+    if (result !== -1) return result
+    const errno = libc.errno()
+    if (errno !== Errno.EINTR) throw failure(errno, syscall, path)
+  }
+}
+
+const open = (path: string, flags: string | number, mode = 0o666): number => {
+  const bits = typeof flags === 'number' ? flags : FLAGS[flags]
+  if (bits === undefined) throw new TypeError(`open: flags ${flags}`)
+  return call('open', path, () => libc.open(path, bits | O_CLOEXEC, mode))
+}
+
+/** EINTR: the descriptor is closed all the same. */
+export function closeSync(fd: number): void {
+  if (libc.close(fd) === -1 && libc.errno() !== Errno.EINTR) throw failure(libc.errno(), 'close')
+}
+
+function withOpen<T>(path: string, flags: string, mode: number | undefined, run: (fd: number) => T): T {
+  const fd = open(path, flags, mode)
+  try {
+    return run(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.byteLength; ) {
+    const rest = at === 0 ? bytes : bytes.subarray(at)
+    at += call('write', undefined, () => libc.write(fd, rest, rest.byteLength))
+  }
+}
+
+/** What is read at once; a block of 256 leases with names and ports fits. */
+let buffer: Buffer | undefined
+
+function readAll(fd: number, encoding: BufferEncoding): string {
+  buffer ??= Buffer.allocUnsafe(131_072)
+  let length = 0
+  for (;;) {
+    const free = length === 0 ? buffer : buffer.subarray(length)
+    const n = call('read', undefined, () => libc.read(fd, free, free.byteLength))
+    if (n === 0) return buffer.toString(encoding, 0, length)
+    length += n
+    if (length < buffer.byteLength) continue
+    const grown = Buffer.allocUnsafe(length * 2)
+    grown.set(buffer)
+    buffer = grown
+  }
+}
+
+interface Stat {
+  readonly dev: number
+  readonly ino: number
+  readonly size: number
+  isCharacterDevice(): boolean
+  isDirectory(): boolean
+}
+
+function statOf(fd: number, path: string, flags: number): Stat {
+  const buf = new Uint8Array(256)
+  call('stat', path, () => files.statx(fd, path, flags, STATX_BASIC_STATS, buf))
+  const view = new DataView(buf.buffer)
+  const u32 = (at: number): number => view.getUint32(at, true)
+  const u64 = (at: number): number => u32(at) + u32(at + 4) * 2 ** 32
+  const kind = view.getUint16(28, true) & S_IFMT
+  const [major, minor] = [u32(136), u32(140)]
+  return {
+    // makedev(3); no device of Linux has more than 12 and 20 bits.
+    dev: (minor & 0xff) + ((major & 0xfff) << 8) + (minor >>> 8) * 2 ** 20,
+    ino: u64(32),
+    size: u64(40),
+    isCharacterDevice: () => kind === S_IFCHR,
+    isDirectory: () => kind === S_IFDIR,
+  }
+}
+
+const isAbsence = (err: unknown): boolean =>
+  err instanceof Error && 'code' in err && (err.code === 'ENOENT' || err.code === 'ENOTDIR')
+
+export const openSync = open as typeof NodeFs.openSync
+
+export const readSync = ((fd: number, buf: Uint8Array) =>
+  call('read', undefined, () => libc.read(fd, buf, buf.byteLength))) as typeof NodeFs.readSync
+
+export const writeSync = ((fd: number, data: Uint8Array | string, at?: number) => {
+  const bytes = typeof data === 'string' ? utf8.encode(data) : data.subarray(at)
+  return call('write', undefined, () => libc.write(fd, bytes, bytes.byteLength))
+}) as typeof NodeFs.writeSync
+
+export const readFileSync = ((path: string, encoding: BufferEncoding) =>
+  withOpen(path, 'r', undefined, (fd) => readAll(fd, encoding))) as typeof NodeFs.readFileSync
+
+export const writeFileSync = ((file: string | number, text: string) => {
+  const bytes = utf8.encode(text)
+  if (typeof file === 'number') writeAll(file, bytes)
+  else withOpen(file, 'w', undefined, (fd) => writeAll(fd, bytes))
+}) as typeof NodeFs.writeFileSync
+
+export const appendFileSync = ((path: string, text: string, { mode }: { mode?: number | undefined } = {}) =>
+  withOpen(path, 'a', mode, (fd) => writeAll(fd, utf8.encode(text)))) as typeof NodeFs.appendFileSync
+
+export const fsyncSync: typeof NodeFs.fsyncSync = (fd) => {
+  call('fsync', undefined, () => files.fsync(fd))
+}
+
+export const renameSync = ((from: string, to: string) => {
+  call('rename', from, () => files.rename(from, to))
+}) as typeof NodeFs.renameSync
+
+export const symlinkSync = ((target: string, path: string) => {
+  call('symlink', path, () => files.symlink(target, path))
+}) as typeof NodeFs.symlinkSync
+
+export const readlinkSync = ((path: string) => {
+  const buf = Buffer.allocUnsafe(PATH_MAX)
+  return buf.toString(
+    'utf8',
+    0,
+    call('readlink', path, () => files.readlink(path, buf)),
+  )
+}) as typeof NodeFs.readlinkSync
+
+export const unlinkSync = ((path: string) => {
+  call('unlink', path, () => files.unlink(path))
+}) as typeof NodeFs.unlinkSync
+
+export const fstatSync = ((fd: number) => statOf(fd, '', AT_EMPTY_PATH)) as typeof NodeFs.fstatSync
+
+export const statSync = ((path: string, options?: { bigint?: boolean; throwIfNoEntry?: boolean }) => {
+  try {
+    const stat = statOf(AT_FDCWD, path, 0)
+    // For text: a namespace's inode has 32 bits, so the number is as good.
+    return options?.bigint ? { ...stat, dev: BigInt(stat.dev), ino: BigInt(stat.ino) } : stat
+  } catch (err) {
+    if (options?.throwIfNoEntry === false && isAbsence(err)) return undefined
+    throw err
+  }
+}) as typeof NodeFs.statSync
+
+export const existsSync = ((path: string) => {
+  try {
+    statOf(AT_FDCWD, path, 0)
+    return true
+  } catch {
+    return false
+  }
+}) as typeof NodeFs.existsSync
+
+export const statfsSync = ((path: string) => {
+  const buf = new Uint8Array(120)
+  call('statfs', path, () => files.statfs(path, buf))
+  return { type: new DataView(buf.buffer).getUint32(0, true) }
+}) as typeof NodeFs.statfsSync
+
+export const accessSync: typeof NodeFs.accessSync = (...args) => bun().accessSync(...args)
+export const copyFileSync: typeof NodeFs.copyFileSync = (...args) => bun().copyFileSync(...args)
+export const linkSync: typeof NodeFs.linkSync = (...args) => bun().linkSync(...args)
+export const mkdirSync = ((path: string, options: NodeFs.MakeDirectoryOptions) =>
+  bun().mkdirSync(path, options)) as typeof NodeFs.mkdirSync
+export const readdirSync = ((path: string, options?: { withFileTypes: true }) =>
+  options === undefined
+    ? bun().readdirSync(path)
+    : bun().readdirSync(path, options)) as typeof NodeFs.readdirSync
+export const constants = { W_OK: 2 } as typeof NodeFs.constants

@@ -1,0 +1,11 @@
+/** Stands in for `node:path` in dist/flatnet-cni: three functions, for paths that are absolute and plain already (conf/netconf.ts). */
+
+/** The first part is a folder, the others are names. */
+export const join = (...parts: readonly string[]): string => parts.join('/')
+
+export function dirname(path: string): string {
+  const at = path.lastIndexOf('/')
+  return at > 0 ? path.slice(0, at) : '/'
+}
+
+export const basename = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
