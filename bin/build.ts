@@ -55,6 +55,36 @@ const bunBuiltIns: Plugin = {
   },
 }
 
+/** In the bundle for Bun, the verbs become a bundle of their own, as for Node; bun build puts it in as one function. */
+const CNI_RUN = 'cni-run.cjs'
+const cniParts: Plugin = {
+  name: 'cni-parts',
+  setup(pluginBuild) {
+    pluginBuild.onResolve({ filter: /^\.\/run\.ts$/ }, ({ importer }) =>
+      importer === join(ROOT, 'plugin/skel.ts') ? { path: `./${CNI_RUN}`, external: true } : undefined,
+    )
+  },
+}
+
+/**
+ * The verbs are imported at once, so that esbuild lays all modules into one scope. A function around each, as it makes for
+ * a module that is loaded later, costs an ADD more than to run those that it does not need.
+ */
+const flatVerbs: Plugin = {
+  name: 'flat-verbs',
+  setup(pluginBuild) {
+    pluginBuild.onLoad({ filter: /\/plugin\/run\.ts$/ }, ({ path }) => {
+      const verbs: string[] = []
+      const body = readFileSync(path, 'utf8').replaceAll(
+        /\bawait import\('(\.\/\w+\.ts)'\)/g,
+        (_call, file: string) => `verb${verbs.push(file)}`,
+      )
+      const imports = verbs.map((file, i) => `import * as verb${i + 1} from '${file}'\n`)
+      return { contents: imports.join('') + body, loader: 'ts' }
+    })
+  },
+}
+
 const shared: BuildOptions = {
   absWorkingDir: ROOT,
   bundle: true,
@@ -209,7 +239,8 @@ async function buildCni(out: string): Promise<void> {
     )
     return
   }
-  await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText, bunBuiltIns])
+  await bundle(forBun, 'plugin/run.ts', `.build/${CNI_RUN}`, [embedText, bunBuiltIns, flatVerbs])
+  await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText, bunBuiltIns, cniParts])
   await replaced('compiled', out, (fresh) => compileWithBun(bun, join(WORK, 'flatnet-cni.cjs'), fresh))
 }
 

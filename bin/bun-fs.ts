@@ -122,6 +122,7 @@ function statOf(fd: number, path: string, flags: number): Stat {
   }
 }
 
+/** As Node has it; Bun's own throws ENOTDIR. */
 const isAbsence = (err: unknown): boolean =>
   err instanceof Error && 'code' in err && (err.code === 'ENOENT' || err.code === 'ENOTDIR')
 
