@@ -23,6 +23,20 @@ export function distance(a: string, b: string): number {
   return last[b.length]!
 }
 
+/** Whether `distance` is 1, told by what the two do not share at either end: this is asked of every key in every ADD. */
+export function isOneOff(a: string, b: string): boolean {
+  let start = 0
+  while (start < a.length && a[start] === b[start]) start++
+  let [endA, endB] = [a.length, b.length]
+  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) {
+    endA--
+    endB--
+  }
+  const [ofA, ofB] = [endA - start, endB - start]
+  if (ofA === 2 && ofB === 2) return a[start] === b[start + 1] && a[start + 1] === b[start]
+  return ofA <= 1 && ofB <= 1 && ofA + ofB > 0
+}
+
 /** Up to `count` of `known`, nearest first: a third of the letters may differ, and one word may begin with the other. */
 export function nearest(word: string, known: Iterable<string>, count = 1): string[] {
   const wanted = word.toLowerCase()

@@ -3,7 +3,7 @@
 import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
 import { isIfname, MAX_NETWORK_BYTES, NAME_RE } from '../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
-import { distance } from './nearest.ts'
+import { isOneOff } from './nearest.ts'
 import { isObject, type JsonObject, Reader, show } from './reader.ts'
 
 export interface RouteConf {
@@ -163,7 +163,7 @@ const NOT_OURS = ['vlan', 'vlanTrunk', 'macspoofchk', 'portIsolation', 'disableC
 
 /** Another case, or one letter off in a long word: nobody else's key. */
 const isSlipOf = (known: string, key: string): boolean =>
-  key.toLowerCase() === known.toLowerCase() || (known.length > 5 && distance(key, known) === 1)
+  key.toLowerCase() === known.toLowerCase() || (known.length > 5 && isOneOff(key, known))
 
 function refuseMisspelt(top: Reader, json: JsonObject): void {
   for (const key of Object.keys(json)) {
@@ -224,7 +224,7 @@ function readIpam(ipam: Reader): IpamConf {
     hostPrefix: ipam.integer('hostPrefix', 24, 12, 30),
     hostId: readHostId(ipam),
     firstOffset: ipam.integer('firstOffset', 10, 2, 65_534),
-    routes: ipam.array('routes').flatMap((route, i) => readRoute(route, `ipam.routes[${i}].`, ipam.problems)),
+    routes: readRoutes(ipam),
   }
 }
 
@@ -245,6 +245,13 @@ function readSupernet(text: string): Prefix4 | undefined {
   const prefix = parsePrefix4(text)
   const isUsable = prefix !== undefined && !UNUSABLE.some((bad) => bad !== undefined && overlaps(bad, prefix))
   return isUsable ? prefix : undefined
+}
+
+function readRoutes(ipam: Reader): RouteConf[] {
+  const routes: RouteConf[] = []
+  for (const [i, route] of ipam.array('routes').entries())
+    routes.push(...readRoute(route, `ipam.routes[${i}].`, ipam.problems))
+  return routes
 }
 
 function readRoute(route: unknown, prefix: string, problems: string[]): RouteConf[] {

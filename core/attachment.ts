@@ -34,7 +34,7 @@ const MASK64 = 0xffffffffffffffffn
 function hash64(text: string): bigint {
   // FNV's prime is 2^40 + 0x1b3. In two halves: 70 steps of BigInt are a quarter of a millisecond.
   let [high, low] = [0xcbf29ce4, 0x84222325]
-  for (const byte of Buffer.from(text)) {
+  for (const byte of new TextEncoder().encode(text)) {
     low = (low ^ byte) >>> 0
     const product = low * 0x1b3
     high = (high * 0x1b3 + Math.floor(product / 2 ** 32) + (low << 8)) >>> 0

@@ -205,16 +205,17 @@ export class Session {
     }
   }
 
-  /** Same attachment, same address, other facts. Not synced: see `activate`. */
+  /**
+   * Same attachment, same address, other facts. Not synced: see `activate`. Nor in the journal, as no key changes: the
+   * block is the old or the new one, and both have this lease.
+   */
   rewrite(lease: Lease): void {
     const base = blockBaseOf(ipv4(lease.ip))
     const db = openBlock(blockPath(this.store, base), base, this.store.network, false)
     db.data = this.block(base)
-    this.#journaled(lease, () =>
-      db.update((block) => {
-        block.leases[lease.ip] = lease
-      }),
-    )
+    db.update((block) => {
+      block.leases[lease.ip] = lease
+    })
   }
 
   /** Blocks first, each written once, then the keys. */
@@ -222,9 +223,14 @@ export class Session {
     const [first, ...others] = leases
     if (first === undefined) return
     this.#journaled(others.length === 0 ? first : 'all', () => {
-      for (const [base, gone] of Map.groupBy(leases, (lease) => blockBaseOf(ipv4(lease.ip)))) {
-        this.#removeFrom(base, gone, releasedAt)
+      const byBase = new Map<Ipv4, Lease[]>()
+      for (const lease of leases) {
+        const base = blockBaseOf(ipv4(lease.ip))
+        const known = byBase.get(base)
+        if (known === undefined) byBase.set(base, [lease])
+        else known.push(lease)
       }
+      for (const [base, gone] of byBase) this.#removeFrom(base, gone, releasedAt)
     })
   }
 

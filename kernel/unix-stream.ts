@@ -19,7 +19,7 @@ const SOCK_STREAM = 1
 const SUN_PATH = 2
 
 function sockaddr(path: string): Uint8Array {
-  const name = Buffer.from(path)
+  const name = new TextEncoder().encode(path)
   const address = new Uint8Array(SUN_PATH + name.length + 1)
   address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer))
   address.set(name, SUN_PATH)

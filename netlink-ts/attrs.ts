@@ -76,7 +76,8 @@ function read<T>(
  */
 export function attrs<const S extends AttrSpecs>(name: string, specs: S): Codec<AttrValues<S>> {
   const entries = Object.entries(specs)
-  const byType = new Map(entries.map(([field, [type, codec]]) => [type, { field, codec }] as const))
+  const byType = new Map<number, { field: string; codec: AnyCodec }>()
+  for (const [field, [type, codec]] of entries) byType.set(type, { field, codec })
   return {
     name,
     size: undefined,

@@ -58,7 +58,7 @@ export const Errno = {
 
 /** `17` → `EEXIST`; a number without a name here → `errno 200`. */
 export function errnoName(errno: number): string {
-  for (const [name, value] of Object.entries(Errno)) if (value === errno) return name
+  for (const name in Errno) if (Errno[name as keyof typeof Errno] === errno) return name
   return `errno ${errno}`
 }
 

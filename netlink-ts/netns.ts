@@ -1,5 +1,5 @@
 /** Network namespaces: open, compare, and run code inside one. namespaces(7), setns(2), ioctl_nsfs(2). */
-import { statfsSync, statSync } from 'node:fs'
+import { fstatSync, statfsSync, statSync } from 'node:fs'
 import { Errno, NetnsError, SyscallError } from './errors.ts'
 import { CLONE_NEWNET, close, exitNow, ioctl, O_CLOEXEC, O_RDONLY, open, setns, write } from './libc.ts'
 
@@ -53,8 +53,17 @@ export function netnsIdentity(path: string): NetnsIdentity {
   return { dev, ino }
 }
 
+/** Of a namespace that is open. */
+export function netnsIdentityOf(fd: number): NetnsIdentity {
+  const { dev, ino } = fstatSync(fd)
+  return { dev, ino }
+}
+
 /** The namespace that the calling thread is in. */
-export const ownNetns = (): NetnsIdentity => netnsIdentity(OWN_NETNS)
+export function ownNetns(): NetnsIdentity {
+  const { dev, ino } = statSync(OWN_NETNS)
+  return { dev, ino }
+}
 
 /** Compares two namespaces, each a path or an identity. */
 export function sameNetns(a: string | NetnsIdentity, b: string | NetnsIdentity): boolean {

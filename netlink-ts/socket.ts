@@ -211,15 +211,16 @@ export class NetlinkSocket implements Disposable {
   #transact(requests: readonly Request[]): (Reply[] | NetlinkError)[] {
     if (requests.some(isDump) && requests.length > 1)
       throw new TypeError('a dump cannot be sent with other requests')
-    const outcomes: (Reply[] | NetlinkError)[] = requests.map(() => [])
+    const outcomes: (Reply[] | NetlinkError)[] = []
+    for (const _ of requests) outcomes.push([])
     const first = this.#send(requests, NLM_F_REQUEST | NLM_F_ACK)
-    const open = new Set(requests.keys())
-    while (open.size > 0)
+    let open = requests.length
+    while (open > 0)
       for (const reply of this.#receive(first, requests.length)) {
         const index = reply.header.seq - first
         if (reply.header.type === NLMSG_DONE) continue
         if (reply.header.type === NLMSG_ERROR) {
-          open.delete(index)
+          open--
           const refusal = verdictOf(reply, requests[index]?.op ?? '')
           if (refusal !== undefined) outcomes[index] = refusal
           continue

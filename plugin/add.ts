@@ -84,13 +84,13 @@ function attach(
     // Also for a lease of ours, but there the lease's own check has the better words.
     refuseExisting(container, context.attachment.ifname, netnsPath(context))
   }
-  claimNetwork(host, context, slice)
+  const known = claimNetwork(host, context, slice)
   const undo = new Undo()
   try {
     const acquired = lease(context, store, host, requestOf(context, slice, wanted, netns), undo)
     mark('lease')
     const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
-    const bridge = wire(context, { host, container }, netns, plan, acquired, undo)
+    const bridge = wire(context, { host, container }, netns, plan, acquired, undo, known)
     mark('ports')
     activate(store, context.attachment)
     mark('lease active')
@@ -102,12 +102,16 @@ function attach(
   }
 }
 
-/** The bridge first: a configuration that it refuses must not become the record of the network that has it. */
-function claimNetwork(host: NetlinkSocket, { conf }: Context, slice: Slice): void {
+/**
+ * The bridge first: a configuration that it refuses must not become the record of the network that has it.
+ * @returns the bridge, when it stands and has its address
+ */
+function claimNetwork(host: NetlinkSocket, { conf }: Context, slice: Slice): Link | undefined {
   const link = linkByName(host, conf.bridge)
-  if (link !== undefined) refuseBridge(host, link, bridgePlanOf(conf, slice, link.mtu))
+  const isReady = link !== undefined && refuseBridge(host, link, bridgePlanOf(conf, slice, link.mtu))
   ensureNetwork(conf.dataDir, recordOf(conf, slice))
   mark('network record')
+  return isReady ? link : undefined
 }
 
 const netnsPath = (context: Context): string => context.env.netns
@@ -168,11 +172,12 @@ function wire(
   plan: Plan,
   acquired: Acquired,
   undo: Undo,
+  known: Link | undefined,
 ): Link {
   refuseExisting(container, plan.ifname, netnsPath(context))
   mark('plan')
   using netfilter = new Netfilter()
-  const bridge = ensureBridge(host, plan, undo)
+  const bridge = ensureBridge(host, plan, undo, known)
   mark('bridge')
   ensureRules(rulesOf(context), nftTemplate, netfilter)
   mark('rules')

@@ -1,6 +1,7 @@
 /** The bridge of a network: created when absent, its address and sysctls ensured, never taken from somebody else. */
 
 import { AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
+import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgeAddRequest,
   type Link,
@@ -43,12 +44,19 @@ const ALIAS_TAG = 'flatnet-bridge '
 
 /**
  * Safe when several plugins do it at once: whoever loses a race finds what the winner made.
+ * @param known the bridge as this process saw it a moment ago, with everything right about it
  * @throws {FlatnetError} ERR_FLATNET_CONFIG: the name is taken by something else, or by a bridge of another network
  */
-export function ensureBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
-  const found = linkByName(host, plan.bridge)
-  const link = found ?? createBridge(host, plan, undo)
-  if (!refuseBridge(host, link, plan)) addAddress(host, link, plan)
+export function ensureBridge(
+  host: NetlinkSocket,
+  plan: BridgePlan,
+  undo: Undo,
+  known: Link | undefined,
+): Link {
+  // An index is not used again, so the name still leads to the link that was judged.
+  const isSame = known !== undefined && linkIndex(host, plan.bridge) === known.index
+  const link = isSame ? known : (linkByName(host, plan.bridge) ?? createBridge(host, plan, undo))
+  if (!isSame && !refuseBridge(host, link, plan)) addAddress(host, link, plan)
   if (link.alias !== aliasOf(plan.dataDir)) {
     host.execute(linkSetRequest({ index: link.index, alias: aliasOf(plan.dataDir) }))
   }

@@ -86,7 +86,8 @@ const KNOWN_ARGS = new Set([
  */
 export function readCniArgs(text: string): ReadonlyMap<string, string> {
   const args = new Map<string, string>()
-  for (const pair of text === '' ? [] : text.split(';')) {
+  if (text === '') return args
+  for (const pair of text.split(';')) {
     const [key, value, ...rest] = pair.split('=')
     if (!key || value === undefined || rest.length > 0) {
       throw new FlatnetError(

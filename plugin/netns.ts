@@ -1,7 +1,14 @@
 /** The container's namespace as CNI names it: there, a namespace, and not our own. */
 
 import { close } from 'netlink-ts/libc.ts'
-import { netnsIdentity, openNetns, ownNetns, sameNetns } from 'netlink-ts/netns.ts'
+import {
+  type NetnsIdentity,
+  netnsIdentity,
+  netnsIdentityOf,
+  openNetns,
+  ownNetns,
+  sameNetns,
+} from 'netlink-ts/netns.ts'
 import { FlatnetError } from '../core/errors.ts'
 
 export interface ContainerNetns extends Disposable {
@@ -12,11 +19,16 @@ export interface ContainerNetns extends Disposable {
 
 /** @throws {FlatnetError} 4 naming CNI_NETNS, or 8 when it is the namespace of the plugin itself */
 export function enterable(path: string): ContainerNetns {
-  refuseOwn(path)
+  const fd = opened(path)
+  const netns = netnsIdentityOf(fd)
+  if (!isOwn(netns)) return { fd, inode: `${netns.dev}:${netns.ino}`, [Symbol.dispose]: () => close(fd) }
+  close(fd)
+  throw own(path)
+}
+
+function opened(path: string): number {
   try {
-    const { dev, ino } = netnsIdentity(path)
-    const fd = openNetns(path)
-    return { fd, inode: `${dev}:${ino}`, [Symbol.dispose]: () => close(fd) }
+    return openNetns(path)
   } catch (cause) {
     throw unusable(path, cause)
   }
@@ -24,21 +36,26 @@ export function enterable(path: string): ContainerNetns {
 
 /** @throws {FlatnetError} code 8: working there would change this host's own network */
 export function refuseOwn(path: string): void {
-  if (!isOwn(path)) return
-  throw new FlatnetError(
-    'ERR_FLATNET_NETNS',
-    `CNI_NETNS ${path} is the network namespace of the plugin itself`,
-  )
+  let netns: NetnsIdentity
+  try {
+    netns = netnsIdentity(path)
+  } catch {
+    // There is nothing, or no namespace.
+    return
+  }
+  if (isOwn(netns)) throw own(path)
 }
 
-/** False also when there is nothing at `path`. */
-function isOwn(path: string): boolean {
+function isOwn(netns: NetnsIdentity): boolean {
   try {
-    return sameNetns(path, ownNetns())
+    return sameNetns(netns, ownNetns())
   } catch {
     return false
   }
 }
+
+const own = (path: string): FlatnetError =>
+  new FlatnetError('ERR_FLATNET_NETNS', `CNI_NETNS ${path} is the network namespace of the plugin itself`)
 
 const unusable = (path: string, cause: unknown): FlatnetError =>
   new FlatnetError('ERR_FLATNET_ENV', `CNI_NETNS is ${JSON.stringify(path)}, which is no network namespace`, {

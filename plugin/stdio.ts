@@ -24,7 +24,7 @@ export function readStdin(): string {
 
 /** Writes it all: stdout may be a pipe that takes a part at a time. */
 export function print(text: string): void {
-  const bytes = Buffer.from(`${text}\n`)
+  const bytes = new TextEncoder().encode(`${text}\n`)
   for (let at = 0; at < bytes.length; ) at += retried(() => writeSync(STDOUT, bytes, at))
 }
 

@@ -2,7 +2,7 @@
 
 import { inNetns } from 'netlink-ts/netns.ts'
 import { AF_INET, addrAddRequest } from 'netlink-ts/route/addr.ts'
-import { linkIndex } from 'netlink-ts/route/ifreq.ts'
+import { linkFlags, linkIndex } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgePortSetRequest,
   type Link,
@@ -21,8 +21,8 @@ import type { Plan } from './plan.ts'
 import type { Undo } from './undo.ts'
 
 const LOOPBACK_INDEX = 1
-/** include/uapi/linux/if.h. */
-const IF_OPER_UP = 6
+/** include/uapi/linux/if.h: up, and in a state that carries packets (RFC 2863). What the bridge goes by, too (netif_oper_up). */
+const IFF_RUNNING = 0x40
 /** Linkwatch reports a carrier within a second at the worst (LW_DELAY); the reference bridge waits 2.5 s in all. */
 const PORT_UP_TIMEOUT_MS = 2_500
 /** Most often it is up at the first look, or a moment later on a busy machine. */
@@ -127,9 +127,9 @@ function routeRequest(oif: number, { dst, gw, priority, ...rest }: Plan['routes'
 export function openPort(host: NetlinkSocket, plan: Plan): void {
   const deadline = performance.now() + PORT_UP_TIMEOUT_MS
   for (;;) {
-    const link = linkByName(host, plan.hostIfname)
-    if (link === undefined) throw gone(plan.hostIfname)
-    if (link.operstate === IF_OPER_UP) return
+    const flags = linkFlags(host, plan.hostIfname)
+    if (flags === undefined) throw gone(plan.hostIfname)
+    if ((flags & IFF_RUNNING) !== 0) return
     if (performance.now() > deadline) {
       throw new FlatnetError(
         'ERR_FLATNET_KERNEL',

@@ -55,7 +55,8 @@ export const linkByIndex = (socket: NetlinkSocket, index: number): Link | undefi
 
 function get(socket: NetlinkSocket, target: LinkTarget): Link | undefined {
   try {
-    return socket.execute(linkGetRequest(target)).map(linkFrom)[0]
+    const [reply] = socket.execute(linkGetRequest(target))
+    return reply && linkFrom(reply)
   } catch (err) {
     if (err instanceof NetlinkError && err.errno === Errno.ENODEV) return undefined
     throw err

@@ -22,5 +22,9 @@ function digit(code: number): number {
 }
 
 /** Lower case, of any length: tunnels have 4 or 16 bytes, some links none. */
-export const formatMac = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(':')
+export function formatMac(bytes: Uint8Array): string {
+  const hex = bytes.toHex()
+  let text = hex.slice(0, 2)
+  for (let i = 2; i < hex.length; i += 2) text += `:${hex.slice(i, i + 2)}`
+  return text
+}

@@ -244,7 +244,8 @@ export function routeGet(socket: NetlinkSocket, dst: Uint8Array): Route | undefi
         attrs: { dst },
       }),
     })
-    return replies.map(routeFrom)[0]
+    const [reply] = replies
+    return reply && routeFrom(reply)
   } catch (err) {
     const none: readonly number[] = [Errno.ENETUNREACH, Errno.EHOSTUNREACH, Errno.EINVAL, Errno.EACCES]
     if (err instanceof NetlinkError && none.includes(err.errno)) return undefined
