@@ -1,7 +1,7 @@
 /** The network configuration that a runtime writes to the plugin's stdin, read once, with every problem at once (DESIGN 4). */
 
 import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
-import { isIfname, MAX_NETWORK_BYTES, NAME_RE } from '../core/attachment.ts'
+import { isIfname, isName, MAX_NETWORK_BYTES } from '../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
 import { isOneOff } from './nearest.ts'
 import { isObject, type JsonObject, Reader, show } from './reader.ts'
@@ -80,7 +80,7 @@ export function parseNetConfJson(text: string): JsonObject {
 export function networkName(json: JsonObject): string {
   const name = json['name']
   if (name === undefined || name === '') throw new FlatnetError('ERR_FLATNET_CONFIG', 'missing network name')
-  if (typeof name !== 'string' || !NAME_RE.test(name)) {
+  if (typeof name !== 'string' || !isName(name)) {
     throw new FlatnetError('ERR_FLATNET_CONFIG', 'invalid characters found in network name', {
       details: typeof name === 'string' ? name : show(name),
     })
@@ -290,8 +290,12 @@ function readRegistrar(top: Reader): NetConf['registrar'] {
 
 function absolute(reader: Reader): string {
   const path = reader.string('dataDir', DEFAULT_DATA_DIR)
-  if (path.startsWith('/') && !path.includes('\0') && !NO_DISK.test(path))
-    return path.replace(/(?<=.)\/+$/, '')
+  const isSuspect = path.includes('/proc') || path.includes('/sys') || path.includes('/..')
+  if (path.startsWith('/') && !path.includes('\0') && !(isSuspect && NO_DISK.test(path))) {
+    let end = path.length
+    while (end > 1 && path[end - 1] === '/') end--
+    return path.slice(0, end)
+  }
   reader.problem('dataDir', 'must be an absolute path without .., and not below /proc or /sys')
   return DEFAULT_DATA_DIR
 }

@@ -8,7 +8,7 @@
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
-import { type Attachment, isIfname, NAME_RE } from '../core/attachment.ts'
+import { type Attachment, isIfname, isName } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceSymlink, sweepTemps } from '../kernel/durable.ts'
 
@@ -137,7 +137,7 @@ export class Keys {
 
 /** Neither part can hold a `:` or a `/` (core/attachment.ts), so the name says both. */
 function nameOf({ containerId, ifname }: AttachmentId): string {
-  if (!NAME_RE.test(containerId) || !isIfname(ifname)) {
+  if (!isName(containerId) || !isIfname(ifname)) {
     throw new FlatnetError(
       'ERR_FLATNET_ENV',
       `the attachment ${JSON.stringify(containerId)} ${JSON.stringify(ifname)} has a name that CNI does not allow`,
@@ -148,7 +148,5 @@ function nameOf({ containerId, ifname }: AttachmentId): string {
 
 function idOf(name: string): AttachmentId | undefined {
   const [containerId = '', ifname = '', ...rest] = name.split(':')
-  return rest.length === 0 && NAME_RE.test(containerId) && isIfname(ifname)
-    ? { containerId, ifname }
-    : undefined
+  return rest.length === 0 && isName(containerId) && isIfname(ifname) ? { containerId, ifname } : undefined
 }

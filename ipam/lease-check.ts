@@ -1,10 +1,11 @@
 /** Whether something read from disk, or handed in by the kernel's rebuild, is a lease of ours. */
 import type { Ipv4 } from '../core/addr.ts'
-import { isIfname, NAME_RE } from '../core/attachment.ts'
+import { isIfname, isName } from '../core/attachment.ts'
 import { octetIn } from './octet.ts'
 
 const STRINGS = ['mac', 'hostIfname', 'netns', 'netnsInode', 'bootId'] as const
-const TIME_RE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/
+/** How an ISO 8601 time begins; 0 stands for any digit. */
+const TIME = '0000-00-00T00:00:00'
 
 /**
  * Plain checks in a row: a process that lives for 20 ms runs this 256 times without the optimising compiler, and a table
@@ -24,17 +25,26 @@ export function leaseProblem(value: unknown, key: string, base: Ipv4, network: s
 
 function wrongField(lease: Record<string, unknown>): string | undefined {
   const { containerId, ifname, state, createdAt, name, aliases, ports, httpPort } = lease
-  if (typeof containerId !== 'string' || !NAME_RE.test(containerId)) return 'containerId'
+  if (typeof containerId !== 'string' || !isName(containerId)) return 'containerId'
   // The usual name is decided without the regular expressions behind it.
   if (ifname !== 'eth0' && (typeof ifname !== 'string' || !isIfname(ifname))) return 'ifname'
   for (const key of STRINGS) if (typeof lease[key] !== 'string') return key
   if (state !== 'active' && state !== 'pending') return 'state'
-  if (typeof createdAt !== 'string' || !TIME_RE.test(createdAt)) return 'createdAt'
+  if (typeof createdAt !== 'string' || !isTime(createdAt)) return 'createdAt'
   if (name !== undefined && typeof name !== 'string') return 'name'
   if (aliases !== undefined && !isStrings(aliases)) return 'aliases'
   if (ports !== undefined && !(Array.isArray(ports) && ports.every(isPortMapping))) return 'ports'
   if (httpPort !== undefined && !isPort(httpPort)) return 'httpPort'
   return undefined
+}
+
+function isTime(text: string): boolean {
+  if (text.length < TIME.length) return false
+  for (let i = 0; i < TIME.length; i++) {
+    const code = text.charCodeAt(i)
+    if (TIME[i] === '0' ? code < 48 || code > 57 : text[i] !== TIME[i]) return false
+  }
+  return true
 }
 
 function isStrings(value: unknown): boolean {

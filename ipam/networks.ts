@@ -5,7 +5,7 @@
 import { mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { contains, overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
-import { NAME_RE } from '../core/attachment.ts'
+import { isName } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceFile, sweepTemps } from '../kernel/durable.ts'
 import { withFlock } from '../kernel/flock.ts'
@@ -150,7 +150,7 @@ function isRecord(value: unknown): value is NetworkRecord {
   >
   return (
     typeof network === 'string' &&
-    NAME_RE.test(network) &&
+    isName(network) &&
     (bridge === undefined || typeof bridge === 'string') &&
     [supernet, slice].every((p) => typeof p === 'string' && parsePrefix4(p) !== undefined) &&
     typeof masquerade === 'boolean'

@@ -1,7 +1,5 @@
 /** Addresses of one block as texts: they differ in the last octet only, which is cheaper to read than an address. */
-import { formatIpv4, type Ipv4 } from '../core/addr.ts'
-
-const OCTET_RE = /^(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])$/
+import { formatIpv4, type Ipv4, octetOf } from '../core/addr.ts'
 
 let lastBase: Ipv4 | undefined
 let lastStem = ''
@@ -18,7 +16,5 @@ function stemOf(base: Ipv4): string {
 /** The last octet of a canonical address of the block at `base`; undefined for anything else. */
 export function octetIn(base: Ipv4, text: string): number | undefined {
   const stem = stemOf(base)
-  if (!text.startsWith(stem)) return undefined
-  const octet = text.slice(stem.length)
-  return OCTET_RE.test(octet) ? Number(octet) : undefined
+  return text.startsWith(stem) ? octetOf(text.slice(stem.length)) : undefined
 }

@@ -70,14 +70,22 @@ function read<T>(
   return codec.decode(buffer, from, to)
 }
 
+type Entries = readonly (readonly [field: string, spec: AttrSpecs[string]])[]
+
+/** Made when a table is first decoded: short programs only encode most of theirs. */
+function indexOf(entries: Entries): Map<number, { field: string; codec: AnyCodec }> {
+  const byType = new Map<number, { field: string; codec: AnyCodec }>()
+  for (const [field, [type, codec]] of entries) byType.set(type, { field, codec })
+  return byType
+}
+
 /**
  * A table of attributes. Encodes in declaration order, so declare in the kernel's order; undefined values are left out,
  * unknown attributes come last. A repeated attribute keeps its last value, as in the kernel, unless it is `many`.
  */
 export function attrs<const S extends AttrSpecs>(name: string, specs: S): Codec<AttrValues<S>> {
   const entries = Object.entries(specs)
-  const byType = new Map<number, { field: string; codec: AnyCodec }>()
-  for (const [field, [type, codec]] of entries) byType.set(type, { field, codec })
+  let byType: Map<number, { field: string; codec: AnyCodec }> | undefined
   return {
     name,
     size: undefined,
@@ -95,8 +103,10 @@ export function attrs<const S extends AttrSpecs>(name: string, specs: S): Codec<
       const value: Record<string, unknown> = {}
       const later: (() => void)[] = []
       const unknown: RawAttr[] = []
+      byType ??= indexOf(entries)
+      const known = byType
       walk(name, buffer, start, end, (type, from, to) => {
-        const spec = byType.get(type & NLA_TYPE_MASK)
+        const spec = known.get(type & NLA_TYPE_MASK)
         if (spec === undefined) {
           unknown.push({ type, value: buffer.subarray(from, to) })
           return

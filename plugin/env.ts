@@ -1,6 +1,6 @@
 /** The environment of a verb: which variables each needs, and what they may hold (CNI SPEC "Parameters", skel.go). */
 
-import { isIfname, MAX_CONTAINER_ID_BYTES, NAME_RE } from '../core/attachment.ts'
+import { isIfname, isName, MAX_CONTAINER_ID_BYTES } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 
 type Verb = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
@@ -51,7 +51,7 @@ export function readEnv(env: Readonly<Record<string, string | undefined>>): Env 
 /** All of them at once, each by its name (CNI E2). */
 function checkNames({ containerId, ifname }: Env): void {
   const problems: string[] = []
-  if (!NAME_RE.test(containerId)) problems.push('invalid characters in CNI_CONTAINERID')
+  if (!isName(containerId)) problems.push('invalid characters in CNI_CONTAINERID')
   else if (containerId.length > MAX_CONTAINER_ID_BYTES) {
     problems.push(
       `CNI_CONTAINERID is ${containerId.length} characters long: at most ${MAX_CONTAINER_ID_BYTES}`,
@@ -64,7 +64,7 @@ function checkNames({ containerId, ifname }: Env): void {
   }
   if (problems.length === 0) return
   throw new FlatnetError('ERR_FLATNET_ENV', problems.join('; '), {
-    ...(!NAME_RE.test(containerId) && { details: containerId }),
+    ...(!isName(containerId) && { details: containerId }),
   })
 }
 
@@ -79,6 +79,9 @@ const KNOWN_ARGS = new Set([
   'K8S_POD_INFRA_CONTAINER_ID',
   'K8S_POD_UID',
 ])
+
+const IGNORE = ['1', 'true', 'True']
+const BOOLEANS = [...IGNORE, '0', 'false', 'False']
 
 /**
  * `K=V;K=V` as cni's args.go reads it. A later key of the same name wins (Podman appends the user's own pairs first).
@@ -98,14 +101,15 @@ export function readCniArgs(text: string): ReadonlyMap<string, string> {
     args.set(key, value)
   }
   const ignore = args.get('IgnoreUnknown') ?? '0'
-  if (!/^(0|1|true|True|false|False)$/.test(ignore)) {
+  if (!BOOLEANS.includes(ignore)) {
     throw new FlatnetError(
       'ERR_FLATNET_ENV',
       `CNI_ARGS: IgnoreUnknown is ${JSON.stringify(ignore)}: 1, true, 0 or false`,
     )
   }
+  if (IGNORE.includes(ignore)) return args
   const unknown = [...args.keys()].filter((key) => !KNOWN_ARGS.has(key))
-  if (unknown.length > 0 && !/^(1|true|True)$/.test(ignore)) {
+  if (unknown.length > 0) {
     throw new FlatnetError(
       'ERR_FLATNET_ENV',
       `CNI_ARGS: unknown keys [${unknown.join(',')}]; IgnoreUnknown=1 lets them pass`,

@@ -8,6 +8,7 @@ import {
   formatAlias,
   hostIfname,
   isIfname,
+  isName,
   MAX_CONTAINER_ID_BYTES,
   MAX_NETWORK_BYTES,
   NAME_RE,
@@ -94,4 +95,9 @@ t.test('interface names are those that the kernel and the CNI skeleton take', as
   for (const name of ['eth0', 'a', 'x'.repeat(15), 'eth0.100', 'ä']) t.ok(isIfname(name), name)
   for (const name of ['', '.', '..', 'a/b', 'a:b', 'a b', 'a\tb', 'a\n', 'x'.repeat(16), 'ä'.repeat(8)])
     t.notOk(isIfname(name), JSON.stringify(name))
+})
+
+t.test('the quick test for names says what the expression says', async (t) => {
+  const text = fc.string({ unit: fc.constantFrom(...'aZ09_.-/: ä\n'), maxLength: 5 })
+  t.doesNotThrow(() => fc.assert(fc.property(text, (name) => isName(name) === NAME_RE.test(name))))
 })
