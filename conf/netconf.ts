@@ -54,8 +54,6 @@ export const DEFAULT_ENDPOINT = 'unix:///run/flatnet/gateway.sock'
 
 const IPAM_KEYS = ['type', 'hostId', 'supernet', 'hostPrefix', 'firstOffset', 'routes', 'dataDir']
 const ROUTE_KEYS = ['dst', 'gw', 'mtu', 'advmss', 'priority', 'table', 'scope']
-/** mkdir answers ENOENT in /proc, which node:fs takes for a missing parent: a recursive one never ends there. */
-const NO_DISK = /^[/.]*\/(proc|sys)(\/|$)|\/\.\.(\/|$)/
 /** sun_path holds 108 bytes with its NUL (unix(7)). */
 const MAX_SOCKET_PATH = 107
 
@@ -168,8 +166,12 @@ const isSlipOf = (known: string, key: string): boolean =>
 function refuseMisspelt(top: Reader, json: JsonObject): void {
   for (const key of Object.keys(json)) {
     if (NOT_OURS.includes(key)) top.problem(key, 'no such key; Flatnet has nothing like it, take it out')
-    const near = TOP_KEYS.includes(key) ? undefined : TOP_KEYS.find((known) => isSlipOf(known, key))
-    if (near !== undefined) top.problem(key, `write ${near}`)
+    if (TOP_KEYS.includes(key)) continue
+    for (const known of TOP_KEYS) {
+      if (!isSlipOf(known, key)) continue
+      top.problem(key, `write ${known}`)
+      break
+    }
   }
 }
 
@@ -237,14 +239,18 @@ function readHostId(ipam: Reader): number {
 }
 
 /** Loopback, link-local, multicast and what lies beside them can be no host's (RFC 6890). */
-const UNUSABLE = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'].map((text) =>
-  parsePrefix4(text),
-)
+const UNUSABLE: readonly Prefix4[] = [
+  { base: 0, prefixLen: 8 },
+  { base: 0x7f000000, prefixLen: 8 },
+  { base: 0xa9fe0000, prefixLen: 16 },
+  { base: 0xe0000000, prefixLen: 3 },
+]
 
 function readSupernet(text: string): Prefix4 | undefined {
   const prefix = parsePrefix4(text)
-  const isUsable = prefix !== undefined && !UNUSABLE.some((bad) => bad !== undefined && overlaps(bad, prefix))
-  return isUsable ? prefix : undefined
+  if (prefix === undefined) return undefined
+  for (const bad of UNUSABLE) if (overlaps(bad, prefix)) return undefined
+  return prefix
 }
 
 function readRoutes(ipam: Reader): RouteConf[] {
@@ -288,10 +294,13 @@ function readRegistrar(top: Reader): NetConf['registrar'] {
   return { socketPath, timeoutMs: registrar.integer('timeoutMs', 300, 1, 10_000) }
 }
 
+/** mkdir answers ENOENT in /proc, which node:fs takes for a missing parent: a recursive one never ends there. */
+const isNoDisk = (path: string): boolean => /^[/.]*\/(proc|sys)(\/|$)|\/\.\.(\/|$)/.test(path)
+
 function absolute(reader: Reader): string {
   const path = reader.string('dataDir', DEFAULT_DATA_DIR)
   const isSuspect = path.includes('/proc') || path.includes('/sys') || path.includes('/..')
-  if (path.startsWith('/') && !path.includes('\0') && !(isSuspect && NO_DISK.test(path))) {
+  if (path.startsWith('/') && !path.includes('\0') && !(isSuspect && isNoDisk(path))) {
     let end = path.length
     while (end > 1 && path[end - 1] === '/') end--
     return path.slice(0, end)

@@ -116,7 +116,9 @@ function parseBlock(text: string, base: Ipv4, network: string, path: string): Bl
 }
 
 function isReleased(value: unknown, base: Ipv4): boolean {
-  return isRecord(value) && Object.entries(value).every(([ip, at]) => isIpIn(ip, base) && Number.isFinite(at))
+  if (!isRecord(value)) return false
+  for (const ip of Object.keys(value)) if (!isIpIn(ip, base) || !Number.isFinite(value[ip])) return false
+  return true
 }
 
 const isIpIn = (value: unknown, base: Ipv4): boolean =>

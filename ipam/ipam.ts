@@ -199,7 +199,8 @@ export function find(store: Store, attachment: Attachment): Lease | undefined {
       return list(store).find((lease) => sameAttachment(lease, attachment))
     }
     const ip = store.keys.ipOf(attachment)
-    const block = ip === undefined ? undefined : readBlock(store, blockBaseOf(ip))
-    return Object.values(block?.leases ?? {}).find((lease) => sameAttachment(lease, attachment))
+    if (ip === undefined) return undefined
+    const lease = readBlock(store, blockBaseOf(ip)).leases[formatIpv4(ip)]
+    return lease !== undefined && sameAttachment(lease, attachment) ? lease : undefined
   })
 }

@@ -32,8 +32,8 @@ function wrongField(lease: Record<string, unknown>): string | undefined {
   if (state !== 'active' && state !== 'pending') return 'state'
   if (typeof createdAt !== 'string' || !isTime(createdAt)) return 'createdAt'
   if (name !== undefined && typeof name !== 'string') return 'name'
-  if (aliases !== undefined && !isStrings(aliases)) return 'aliases'
-  if (ports !== undefined && !(Array.isArray(ports) && ports.every(isPortMapping))) return 'ports'
+  if (aliases !== undefined && !isAll(aliases, isString)) return 'aliases'
+  if (ports !== undefined && !isAll(ports, isPortMapping)) return 'ports'
   if (httpPort !== undefined && !isPort(httpPort)) return 'httpPort'
   return undefined
 }
@@ -47,9 +47,13 @@ function isTime(text: string): boolean {
   return true
 }
 
-function isStrings(value: unknown): boolean {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+function isAll(value: unknown, is: (item: unknown) => boolean): boolean {
+  if (!Array.isArray(value)) return false
+  for (const item of value) if (!is(item)) return false
+  return true
 }
+
+const isString = (value: unknown): boolean => typeof value === 'string'
 
 function isPort(value: unknown): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 65_535

@@ -26,11 +26,9 @@ export interface ReplaceOptions {
   readonly isLocked?: boolean
 }
 
-/** `.<name>.<pid>.<n>.tmp`: hidden, so that no reader takes it for a file of its folder. */
-const TEMP_RE = /^\..+\.(\d+)\.\d+\.tmp$/
-
 let made = 0
 
+/** `.<name>.<pid>.<n>.tmp`: hidden, so that no reader takes it for a file of its folder. */
 const tempNameFor = (path: string, isLocked: boolean): string =>
   join(dirname(path), `.${basename(path)}.${isLocked ? '0.0' : `${process.pid}.${made++}`}.tmp`)
 
@@ -109,7 +107,7 @@ function unlinkIfThere(path: string): boolean {
  */
 export function sweepTemps(folder: string, isAlive: (pid: number) => boolean = () => false): string[] {
   return readdirSync(folder).filter((name) => {
-    const pid = Number(TEMP_RE.exec(name)?.[1] ?? Number.NaN)
+    const pid = Number(/^\..+\.(\d+)\.\d+\.tmp$/.exec(name)?.[1] ?? Number.NaN)
     return !Number.isNaN(pid) && !isAlive(pid) && unlinkIfThere(join(folder, name))
   })
 }

@@ -209,10 +209,12 @@ export class NetlinkSocket implements Disposable {
 
   /** Requests that each end with one acknowledgement. */
   #transact(requests: readonly Request[]): (Reply[] | NetlinkError)[] {
-    if (requests.some(isDump) && requests.length > 1)
-      throw new TypeError('a dump cannot be sent with other requests')
     const outcomes: (Reply[] | NetlinkError)[] = []
-    for (const _ of requests) outcomes.push([])
+    for (const request of requests) {
+      if (requests.length > 1 && isDump(request))
+        throw new TypeError('a dump cannot be sent with other requests')
+      outcomes.push([])
+    }
     const first = this.#send(requests, NLM_F_REQUEST | NLM_F_ACK)
     let open = requests.length
     while (open > 0)

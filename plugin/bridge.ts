@@ -112,9 +112,9 @@ export function refuseBridge(host: NetlinkSocket, link: Link, plan: BridgePlan):
     )
   }
   const present = addrList(host, { index: link.index, family: AF_INET })
-  const isThere = present.some(
-    (a) => ipv4FromBytes(a.address) === plan.bridgeIp && a.prefixLen === plan.prefixLen,
-  )
+  let isThere = false
+  for (const { address, prefixLen } of present)
+    if (ipv4FromBytes(address) === plan.bridgeIp && prefixLen === plan.prefixLen) isThere = true
   const other = present[0]
   if (isThere || other === undefined) {
     if (!isThere) refuseForeignRoutes(host, plan)

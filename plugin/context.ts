@@ -54,7 +54,8 @@ function strict(env: Env, json: Json, version: CniVersion): ConfAndSlice {
   const { conf, problems } = readLeniently(json, version)
   if (env.verb === 'ADD') problems.push(...wishProblems(conf, env))
   // Sizes that are no numbers give no slice to judge.
-  const result = problems.some((p) => p.startsWith('ipam.')) ? undefined : sliceOf(conf.ipam)
+  const isSized = problems.length === 0 || !problems.some((p) => p.startsWith('ipam.'))
+  const result = isSized ? sliceOf(conf.ipam) : undefined
   if (result?.ok === false) throw new ConfigError([...problems, ...result.problems])
   refuseProblems(problems)
   return { conf, slice: result?.ok ? result.slice : undefined }

@@ -24,7 +24,9 @@ const REQUIRED: Readonly<Record<Verb, readonly string[]>> = {
   VERSION: [],
 }
 
-const isVerb = (text: string): text is Verb => Object.hasOwn(REQUIRED, text)
+const VERBS: readonly string[] = Object.keys(REQUIRED)
+
+const isVerb = (text: string): text is Verb => VERBS.includes(text)
 
 /** @throws {FlatnetError} code 4, naming every missing variable, or the one that holds something impossible */
 export function readEnv(env: Readonly<Record<string, string | undefined>>): Env {
@@ -33,7 +35,8 @@ export function readEnv(env: Readonly<Record<string, string | undefined>>): Env 
     const what = verb === '' ? 'required env variables [CNI_COMMAND] missing' : `unknown CNI_COMMAND: ${verb}`
     throw new FlatnetError('ERR_FLATNET_ENV', what)
   }
-  const missing = REQUIRED[verb].filter((name) => !env[name])
+  const missing: string[] = []
+  for (const name of REQUIRED[verb]) if (!env[name]) missing.push(name)
   if (missing.length > 0) {
     throw new FlatnetError('ERR_FLATNET_ENV', `required env variables [${missing.join(',')}] missing`)
   }

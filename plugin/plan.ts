@@ -62,6 +62,7 @@ export function planOf(conf: NetConf, slice: Slice, lease: Lease, mtu: number): 
 /** With a default route the rest of the supernet goes the same way; without it the supernet needs its own. */
 function routesOf(conf: NetConf, slice: Slice): Plan['routes'] {
   const dst = conf.isDefaultGateway ? ANYWHERE : slice.supernet
+  if (conf.ipam.routes.length === 0) return [{ dst, gw: slice.bridge }]
   const own = conf.ipam.routes.map((route) => ({ gw: slice.bridge, ...route }))
   const has = own.some((r) => r.dst.base === dst.base && r.dst.prefixLen === dst.prefixLen)
   return has ? own : [{ dst, gw: slice.bridge }, ...own]

@@ -90,10 +90,12 @@ function wantedMac(
   return undefined
 }
 
+const portOf = (text: string): number => (/^\d{1,5}$/.test(text) ? Number(text) : 0)
+
 function wantedHttpPort(args: ReadonlyMap<string, string>, problems: string[]): number | undefined {
   const text = args.get('FLATNET_PORT')
   if (text === undefined || text === '') return undefined
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  const port = portOf(text)
   if (port >= 1 && port <= 65_535) return port
   problems.push(`CNI_ARGS FLATNET_PORT is ${show(text)}: must be a port from 1 to 65535`)
   return undefined
@@ -103,11 +105,17 @@ function wantedHttpPort(args: ReadonlyMap<string, string>, problems: string[]): 
 function readAliases(run: Reader, network: string): string[] {
   const value = run.get('aliases')
   const list = isObject(value) ? (ownOf(value, network) ?? []) : (value ?? [])
-  if (!Array.isArray(list) || !list.every((a) => typeof a === 'string') || list.length > MAX_ALIASES) {
+  if (!isStrings(list) || list.length > MAX_ALIASES) {
     run.problem('aliases', `must be a list of at most ${MAX_ALIASES} strings`)
     return []
   }
-  return [...new Set(list.filter((a) => a !== ''))]
+  return list.length === 0 ? [] : [...new Set(list.filter((a) => a !== ''))]
+}
+
+function isStrings(value: unknown): value is string[] {
+  if (!Array.isArray(value)) return false
+  for (const item of value) if (typeof item !== 'string') return false
+  return true
 }
 
 /** A network may be called `constructor`. */

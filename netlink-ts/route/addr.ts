@@ -115,7 +115,10 @@ export function addrList(socket: NetlinkSocket, filter: AddrFilter = {}): Addr[]
     payload: encode(addrmsg, { header: { family, prefixLen: 0, flags: 0, scope: 0, index }, attrs: {} }),
   })
   // Kernels before 4.20 do not filter.
-  return replies
-    .map(addrFrom)
-    .filter((a) => (index === 0 || a.index === index) && (family === 0 || a.family === family))
+  const addrs: Addr[] = []
+  for (const reply of replies) {
+    const addr = addrFrom(reply)
+    if ((index === 0 || addr.index === index) && (family === 0 || addr.family === family)) addrs.push(addr)
+  }
+  return addrs
 }

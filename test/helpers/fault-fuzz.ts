@@ -120,9 +120,9 @@ async function runMain(variables: Record<string, string | undefined>, input: str
     left = left.subarray(count)
     return count
   }) as typeof fs.readSync
-  fs.writeSync = ((fd: number, data: Buffer, offset: number, ...rest: []) => {
+  fs.writeSync = ((fd: number, data: Uint8Array, offset: number, ...rest: []) => {
     if (fd !== 1) return real.writeSync(fd, data, offset, ...rest)
-    said += data.subarray(offset).toString()
+    said += Buffer.from(data).toString('utf8', offset)
     return data.length - offset
   }) as typeof fs.writeSync
   syncBuiltinESMExports()
