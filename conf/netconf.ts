@@ -3,7 +3,7 @@
 import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
 import { isIfname, isName, MAX_NETWORK_BYTES } from '../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
-import { isOneOff } from './nearest.ts'
+import { refuseMisspelt } from './misspelt.ts'
 import { isObject, type JsonObject, Reader, show } from './reader.ts'
 
 export interface RouteConf {
@@ -139,40 +139,6 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
     validAttachments: json['cni.dev/valid-attachments'] ?? json['cni.dev/attachments'],
   }
   return { conf, problems: top.problems }
-}
-
-/** Ours, for a look at what was probably meant. Unknown keys pass: runtimes hand theirs through (facts: CNI S4). */
-const TOP_KEYS = [
-  'bridge',
-  'mtu',
-  'isDefaultGateway',
-  'ipMasq',
-  'hairpinMode',
-  'httpPort',
-  'ipam',
-  'dataDir',
-  'registrar',
-  'capabilities',
-  'prevResult',
-  'runtimeConfig',
-]
-/** Of the bridge plugin: whoever writes them counts on a separation that we do not make. */
-const NOT_OURS = ['vlan', 'vlanTrunk', 'macspoofchk', 'portIsolation', 'disableContainerInterface']
-
-/** Another case, or one letter off in a long word: nobody else's key. */
-const isSlipOf = (known: string, key: string): boolean =>
-  key.toLowerCase() === known.toLowerCase() || (known.length > 5 && isOneOff(key, known))
-
-function refuseMisspelt(top: Reader, json: JsonObject): void {
-  for (const key of Object.keys(json)) {
-    if (NOT_OURS.includes(key)) top.problem(key, 'no such key; Flatnet has nothing like it, take it out')
-    if (TOP_KEYS.includes(key)) continue
-    for (const known of TOP_KEYS) {
-      if (!isSlipOf(known, key)) continue
-      top.problem(key, `write ${known}`)
-      break
-    }
-  }
 }
 
 const isAddress = (text: string): boolean =>

@@ -34,11 +34,24 @@ const SYMBOLS = {
   statfs: { args: ['buffer', 'buffer'], returns: 'i32' },
 } as const satisfies FfiSignatures
 
-// One call for all: 28 µs, where Node's FFI wants 45 µs for each. Bun for glibc runs nowhere but on glibc.
-const c: FfiFunctions<typeof SYMBOLS> = dlopen('libc.so.6', SYMBOLS).symbols
+type Functions = FfiFunctions<typeof SYMBOLS>
 
-// Constant for the life of a thread, and each thread has its own copy of this module.
-const errnoAt = c.__errno_location()
+let functions: Functions | undefined
+/** Constant for the life of a thread, and each thread has its own copy of this module. */
+let errnoAt = 0
+
+/** Opened by the first call, as not every program that loads this makes one. */
+const c = (): Functions => functions ?? open()
+
+/** One call for all: 28 µs, where Node's FFI wants 45 µs for each. Bun for glibc runs nowhere but on glibc. */
+function open(): Functions {
+  functions = dlopen('libc.so.6', SYMBOLS).symbols
+  errnoAt = functions.__errno_location()
+  // A libc or a build where calls go wrong must show here and not in the middle of someone's network setup.
+  if (functions.getpid() !== process.pid)
+    throw new Error(`bun:ffi: getpid() is not ${process.pid}; this build cannot be used`)
+  return functions
+}
 
 const utf8 = new TextEncoder()
 const cstring = (text: string): Uint8Array => utf8.encode(`${text}\0`)
@@ -46,39 +59,35 @@ const cstring = (text: string): Uint8Array => utf8.encode(`${text}\0`)
 // `| 0`: whole numbers may be doubles inside the engine, and the native side of bun:ffi takes their bits as they are.
 export const libc: RawLibc = {
   errno: () => read.i32(errnoAt, 0),
-  getpid: () => c.getpid(),
-  _exit: (status) => c._exit(status | 0),
-  open: (path, flags, mode) => c.open(cstring(path), flags | 0, mode | 0),
-  close: (fd) => c.close(fd | 0),
-  read: (fd, buf, len) => Number(c.read(fd | 0, buf, len)),
-  write: (fd, buf, len) => Number(c.write(fd | 0, buf, len)),
-  ioctl: (fd, request, arg) => c.ioctl(fd | 0, request, arg),
-  flock: (fd, operation) => c.flock(fd | 0, operation | 0),
-  poll: (fds, count, timeoutMs) => c.poll(fds, count, timeoutMs | 0),
-  socket: (domain, type, protocol) => c.socket(domain | 0, type | 0, protocol | 0),
-  bind: (fd, address, len) => c.bind(fd | 0, address, len | 0),
-  connect: (fd, address, len) => c.connect(fd | 0, address, len | 0),
-  getsockname: (fd, address, len) => c.getsockname(fd | 0, address, len),
-  setsockopt: (fd, level, name, value, len) => c.setsockopt(fd | 0, level | 0, name | 0, value, len | 0),
-  send: (fd, buf, len, flags) => Number(c.send(fd | 0, buf, len, flags | 0)),
+  getpid: () => c().getpid(),
+  _exit: (status) => c()._exit(status | 0),
+  open: (path, flags, mode) => c().open(cstring(path), flags | 0, mode | 0),
+  close: (fd) => c().close(fd | 0),
+  read: (fd, buf, len) => Number(c().read(fd | 0, buf, len)),
+  write: (fd, buf, len) => Number(c().write(fd | 0, buf, len)),
+  ioctl: (fd, request, arg) => c().ioctl(fd | 0, request, arg),
+  flock: (fd, operation) => c().flock(fd | 0, operation | 0),
+  poll: (fds, count, timeoutMs) => c().poll(fds, count, timeoutMs | 0),
+  socket: (domain, type, protocol) => c().socket(domain | 0, type | 0, protocol | 0),
+  bind: (fd, address, len) => c().bind(fd | 0, address, len | 0),
+  connect: (fd, address, len) => c().connect(fd | 0, address, len | 0),
+  getsockname: (fd, address, len) => c().getsockname(fd | 0, address, len),
+  setsockopt: (fd, level, name, value, len) => c().setsockopt(fd | 0, level | 0, name | 0, value, len | 0),
+  send: (fd, buf, len, flags) => Number(c().send(fd | 0, buf, len, flags | 0)),
   sendto: (fd, buf, len, flags, address, addrLen) =>
-    Number(c.sendto(fd | 0, buf, len, flags | 0, address, addrLen | 0)),
-  recv: (fd, buf, len, flags) => Number(c.recv(fd | 0, buf, len, flags | 0)),
-  setns: (fd, nstype) => c.setns(fd | 0, nstype | 0),
-  unshare: (flags) => c.unshare(flags | 0),
+    Number(c().sendto(fd | 0, buf, len, flags | 0, address, addrLen | 0)),
+  recv: (fd, buf, len, flags) => Number(c().recv(fd | 0, buf, len, flags | 0)),
+  setns: (fd, nstype) => c().setns(fd | 0, nstype | 0),
+  unshare: (flags) => c().unshare(flags | 0),
 }
 
 /** Files, for who does without Bun's `node:fs`, which takes a millisecond to load. */
 export const files: RawFiles = {
-  fsync: (fd) => c.fsync(fd | 0),
-  rename: (from, to) => c.rename(cstring(from), cstring(to)),
-  symlink: (target, path) => c.symlink(cstring(target), cstring(path)),
-  readlink: (path, buf) => Number(c.readlink(cstring(path), buf, buf.byteLength)),
-  unlink: (path) => c.unlink(cstring(path)),
-  statx: (fd, path, flags, mask, buf) => c.statx(fd | 0, cstring(path), flags | 0, mask | 0, buf),
-  statfs: (path, buf) => c.statfs(cstring(path), buf),
+  fsync: (fd) => c().fsync(fd | 0),
+  rename: (from, to) => c().rename(cstring(from), cstring(to)),
+  symlink: (target, path) => c().symlink(cstring(target), cstring(path)),
+  readlink: (path, buf) => Number(c().readlink(cstring(path), buf, buf.byteLength)),
+  unlink: (path) => c().unlink(cstring(path)),
+  statx: (fd, path, flags, mask, buf) => c().statx(fd | 0, cstring(path), flags | 0, mask | 0, buf),
+  statfs: (path, buf) => c().statfs(cstring(path), buf),
 }
-
-// A libc or a build where calls go wrong must show here and not in the middle of someone's network setup.
-if (libc.getpid() !== process.pid)
-  throw new Error(`bun:ffi: getpid() is not ${process.pid}; this build cannot be used`)

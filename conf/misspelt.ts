@@ -1,0 +1,38 @@
+/** Keys of a network configuration that are not ours but nearly: what was written is not what was meant. */
+import { isOneOff } from './nearest.ts'
+import type { JsonObject, Reader } from './reader.ts'
+
+/** Ours, for a look at what was probably meant. Unknown keys pass: runtimes hand theirs through (facts: CNI S4). */
+const TOP_KEYS = [
+  'bridge',
+  'mtu',
+  'isDefaultGateway',
+  'ipMasq',
+  'hairpinMode',
+  'httpPort',
+  'ipam',
+  'dataDir',
+  'registrar',
+  'capabilities',
+  'prevResult',
+  'runtimeConfig',
+]
+/** Of the bridge plugin: whoever writes them counts on a separation that we do not make. */
+const NOT_OURS = ['vlan', 'vlanTrunk', 'macspoofchk', 'portIsolation', 'disableContainerInterface']
+
+/** Another case, or one letter off in a long word: nobody else's key. */
+const isSlipOf = (known: string, key: string): boolean =>
+  key.toLowerCase() === known.toLowerCase() || (known.length > 5 && isOneOff(key, known))
+
+/** A problem for each; the runtime's own keys pass. */
+export function refuseMisspelt(top: Reader, json: JsonObject): void {
+  for (const key of Object.keys(json)) {
+    if (NOT_OURS.includes(key)) top.problem(key, 'no such key; Flatnet has nothing like it, take it out')
+    if (TOP_KEYS.includes(key)) continue
+    for (const known of TOP_KEYS) {
+      if (!isSlipOf(known, key)) continue
+      top.problem(key, `write ${known}`)
+      break
+    }
+  }
+}
