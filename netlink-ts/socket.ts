@@ -207,22 +207,24 @@ export class NetlinkSocket implements Disposable {
     return own
   }
 
-  /** Requests that each end with one acknowledgement. */
+  /** The kernel does them in order and reports each that fails, so only the last has to be acknowledged. */
   #transact(requests: readonly Request[]): (Reply[] | NetlinkError)[] {
     const outcomes: (Reply[] | NetlinkError)[] = []
+    const sent: Request[] = []
     for (const request of requests) {
       if (requests.length > 1 && isDump(request))
         throw new TypeError('a dump cannot be sent with other requests')
       outcomes.push([])
+      const isLast = outcomes.length === requests.length
+      sent.push(isLast ? { ...request, flags: request.flags | NLM_F_ACK } : request)
     }
-    const first = this.#send(requests, NLM_F_REQUEST | NLM_F_ACK)
-    let open = requests.length
-    while (open > 0)
+    const first = this.#send(sent, NLM_F_REQUEST)
+    for (let isOpen = sent.length > 0; isOpen; )
       for (const reply of this.#receive(first, requests.length)) {
         const index = reply.header.seq - first
         if (reply.header.type === NLMSG_DONE) continue
         if (reply.header.type === NLMSG_ERROR) {
-          open--
+          if (index === requests.length - 1) isOpen = false
           const refusal = verdictOf(reply, requests[index]?.op ?? '')
           if (refusal !== undefined) outcomes[index] = refusal
           continue
