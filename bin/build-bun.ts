@@ -25,8 +25,6 @@ const FLAGS = [
   '--compile',
   // VERSION, medians of 80: 7.3 ms with bytecode and 15.5 without.
   '--bytecode',
-  // A tenth of an ADD: bytecode holds where in the text each of its pieces stands. Names stay readable.
-  '--minify-whitespace',
   '--format=cjs',
   '--target=bun',
   // A process of 15 ms gains nothing by compiled code: ADD takes 18 ms of CPU with it and 25 without. A loop that

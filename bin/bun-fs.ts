@@ -20,7 +20,8 @@ const STATX_BASIC_STATS = 0x7ff
 const S_IFMT = 0o170000
 const S_IFCHR = 0o020000
 const S_IFDIR = 0o040000
-const PATH_MAX = 4096
+/** More than PATH_MAX. */
+const READ_BYTES = 16_384
 
 const utf8 = new TextEncoder()
 
@@ -78,11 +79,11 @@ function writeAll(fd: number, bytes: Uint8Array): void {
   }
 }
 
-/** What is read at once; a block of 256 leases with names and ports fits. */
+/** What is read at once; it grows to what is read. */
 let buffer: Buffer | undefined
 
 function readAll(fd: number, encoding: BufferEncoding): string {
-  buffer ??= Buffer.allocUnsafe(131_072)
+  buffer ??= Buffer.allocUnsafe(READ_BYTES)
   let length = 0
   for (;;) {
     const free = length === 0 ? buffer : buffer.subarray(length)
@@ -161,7 +162,8 @@ export const symlinkSync = ((target: string, path: string) => {
 }) as typeof NodeFs.symlinkSync
 
 export const readlinkSync = ((path: string) => {
-  const buf = Buffer.allocUnsafe(PATH_MAX)
+  buffer ??= Buffer.allocUnsafe(READ_BYTES)
+  const buf = buffer
   return buf.toString(
     'utf8',
     0,
