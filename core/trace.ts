@@ -5,7 +5,7 @@ import { writeSync } from 'node:fs'
 const STDERR = 2
 const isOn = process.env['FLATNET_TRACE'] === '1'
 /** ms since the process started (exec), which includes the start of the runtime. */
-const sinceStart = (): number => performance.now()
+const sinceStart = (): number => process.uptime() * 1000
 
 let last = 0
 

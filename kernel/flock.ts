@@ -5,7 +5,7 @@
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { flock, LOCK_EX, LOCK_NB } from 'netlink-ts/libc.ts'
-import type { Millis } from '../core/clock.ts'
+import { type Millis, monotonic } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { hasCode } from './durable.ts'
 
@@ -70,9 +70,9 @@ function waitFor(path: string, fd: number, timeoutMs: Millis): void {
 }
 
 function poll(fd: number, timeoutMs: Millis): boolean {
-  const start = performance.now()
+  const start = monotonic()
   for (;;) {
-    const waited = performance.now() - start
+    const waited = monotonic() - start
     if (waited >= timeoutMs) return false
     const longest = waited < EAGER_MS ? 3 : 1 + MAX_PAUSE_MS * (1 - waited / timeoutMs)
     // The jitter keeps many waiters from asking at the same instant.

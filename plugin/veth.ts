@@ -15,6 +15,7 @@ import { routeAddRequest } from 'netlink-ts/route/route.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { formatPrefix, ipv4Bytes } from '../core/addr.ts'
 import { type Attachment, parseAlias, sameAttachment } from '../core/attachment.ts'
+import { monotonic } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Plan } from './plan.ts'
@@ -125,12 +126,12 @@ function routeRequest(oif: number, { dst, gw, priority, ...rest }: Plan['routes'
  * @throws {FlatnetError} ERR_FLATNET_KERNEL when the port does not come up in time
  */
 export function openPort(host: NetlinkSocket, plan: Plan): void {
-  const deadline = performance.now() + PORT_UP_TIMEOUT_MS
+  const deadline = monotonic() + PORT_UP_TIMEOUT_MS
   for (;;) {
     const flags = linkFlags(host, plan.hostIfname)
     if (flags === undefined) throw gone(plan.hostIfname)
     if ((flags & IFF_RUNNING) !== 0) return
-    if (performance.now() > deadline) {
+    if (monotonic() > deadline) {
       throw new FlatnetError(
         'ERR_FLATNET_KERNEL',
         `bridge port ${plan.hostIfname} of ${formatPrefix({ base: plan.ip, prefixLen: 32 })} did not come up within ` +

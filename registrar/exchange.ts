@@ -3,6 +3,7 @@
  * plugin more than the rest of its work (measured: 33 ms; node:net 4, and 2.8 of an ADD on Bun; this 0.3).
  */
 
+import { monotonic } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { UnixStream } from '../kernel/unix-stream.ts'
 
@@ -53,7 +54,7 @@ export async function exchange(
   body?: string,
 ): Promise<Answer> {
   // An absolute bound: a gateway that trickles bytes must not hold the container either.
-  const deadline = performance.now() + endpoint.timeoutMs
+  const deadline = monotonic() + endpoint.timeoutMs
   try {
     using stream = new UnixStream(endpoint.socketPath)
     return await converse(stream, Buffer.from(requestText(method, path, body)), deadline)
@@ -79,7 +80,7 @@ class Unanswered extends Error {
 async function converse(stream: UnixStream, request: Buffer, deadline: number): Promise<Answer> {
   let answer = Buffer.alloc(0)
   for (let sent = stream.write(request); ; ) {
-    const left = deadline - performance.now()
+    const left = deadline - monotonic()
     if (left <= 0) throw new Unanswered()
     const isReadable = stream.wait(Math.min(left, SLICE_MS), sent < request.length)
     if (isReadable) {
