@@ -1,77 +1,82 @@
-/** libc through `node:ffi`: the only file of the Node build that imports it. */
-import {
-  DynamicLibrary,
-  type FunctionDefinitions,
-  getInt32,
-  type WrappedFunctionsFromDefinitions,
-} from 'node:ffi'
+/** libc through `node:ffi`, as syscall(2): the only file of the CNI path in the Node build that imports it. */
+import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
+import { LITTLE_ENDIAN } from './endian.ts'
 import type { RawLibc } from './libc.raw.ts'
+import { SYSCALLS } from './syscalls.ts'
 
+// One symbol for all calls: `node:ffi` takes 45 µs to resolve one and 30 to 100 for the first call of each signature, and
+// an ADD makes sixteen different calls. syscall(2) is variadic in C, which is the same call on every 64-bit Linux ABI as
+// long as no argument is a float. Every result fits an i32, also that of read(2): no buffer here has 2 GiB.
 // `satisfies` is not decoration: Node accepts a misspelled key in a signature and the call then returns undefined.
-// size_t and ssize_t are u64 and i64, so bigint; open and ioctl are variadic in C, which is the same call on every
-// 64-bit Linux ABI as long as no argument is a float.
 const SYMBOLS = {
   __errno_location: { arguments: [], return: 'pointer' },
-  getpid: { arguments: [], return: 'i32' },
-  _exit: { arguments: ['i32'], return: 'void' },
-  open: { arguments: ['string', 'i32', 'u32'], return: 'i32' },
-  close: { arguments: ['i32'], return: 'i32' },
-  read: { arguments: ['i32', 'buffer', 'u64'], return: 'i64' },
-  write: { arguments: ['i32', 'buffer', 'u64'], return: 'i64' },
-  ioctl: { arguments: ['i32', 'u64', 'buffer'], return: 'i32' },
-  flock: { arguments: ['i32', 'i32'], return: 'i32' },
-  poll: { arguments: ['buffer', 'u64', 'i32'], return: 'i32' },
-  socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
-  bind: { arguments: ['i32', 'buffer', 'u32'], return: 'i32' },
-  connect: { arguments: ['i32', 'buffer', 'u32'], return: 'i32' },
-  getsockname: { arguments: ['i32', 'buffer', 'buffer'], return: 'i32' },
-  setsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'u32'], return: 'i32' },
-  send: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
-  sendto: { arguments: ['i32', 'buffer', 'u64', 'i32', 'buffer', 'u32'], return: 'i64' },
-  recv: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
-  setns: { arguments: ['i32', 'i32'], return: 'i32' },
-  unshare: { arguments: ['i32'], return: 'i32' },
+  syscall: {
+    arguments: ['i64', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer'],
+    return: 'i32',
+  },
 } as const satisfies FunctionDefinitions
-type Functions = WrappedFunctionsFromDefinitions<typeof SYMBOLS>
 
 // null is the process image: glibc and musl alike, nothing to find on disk.
-const lib = new DynamicLibrary(null)
-const resolved: Partial<Functions> = {}
-
-/** Resolves a symbol when it is first called: each costs 45 µs, and one CNI call needs about half of them. */
-function sym<N extends keyof Functions>(name: N): Functions[N] {
-  const known = resolved[name]
-  if (known !== undefined) return known
-  const found = lib.getFunction(name, SYMBOLS[name]) as unknown as Functions[N]
-  resolved[name] = found
-  return found
-}
+const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
 
 // Constant for the life of a thread, and each thread has its own copy of this module.
-const errnoAt = sym('__errno_location')()
+const errnoAt = c.__errno_location()
+
+/** `pointer` takes bytes, text (as UTF-8 with a NUL behind it) and addresses; a number has to come as an address. */
+type Word = bigint | Uint8Array | string
+
+const NULL = 0n
+/** An int, an unsigned int or a length; the kernel looks at the lower half where it expects an int. */
+const word = (value: number): bigint => BigInt(value >>> 0)
+
+const call = (number: bigint, a: Word = NULL, b: Word = NULL, d: Word = NULL, e: Word = NULL): number =>
+  c.syscall(number, a, b, d, e, NULL, NULL)
+
+const AT_FDCWD = -100
+/** What the kernel takes for the size of a signal set, also where there is none. */
+const SIGSET_BYTES = 8n
+
+/** A `struct timespec`. */
+function timespec(ms: number): Uint8Array {
+  const bytes = new Uint8Array(16)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(LITTLE_ENDIAN ? 0 : 4, Math.floor(ms / 1000), LITTLE_ENDIAN)
+  view.setUint32(LITTLE_ENDIAN ? 8 : 12, Math.round((ms % 1000) * 1e6), LITTLE_ENDIAN)
+  return bytes
+}
 
 export const libc: RawLibc = {
   errno: () => getInt32(errnoAt),
-  getpid: () => sym('getpid')(),
-  _exit: (status) => sym('_exit')(status),
-  open: (path, flags, mode) => sym('open')(path, flags, mode),
-  close: (fd) => sym('close')(fd),
-  read: (fd, buf, len) => Number(sym('read')(fd, buf, BigInt(len))),
-  write: (fd, buf, len) => Number(sym('write')(fd, buf, BigInt(len))),
-  ioctl: (fd, request, arg) => sym('ioctl')(fd, BigInt(request), arg),
-  flock: (fd, operation) => sym('flock')(fd, operation),
-  poll: (fds, count, timeoutMs) => sym('poll')(fds, BigInt(count), timeoutMs),
-  socket: (domain, type, protocol) => sym('socket')(domain, type, protocol),
-  bind: (fd, address, len) => sym('bind')(fd, address, len),
-  connect: (fd, address, len) => sym('connect')(fd, address, len),
-  getsockname: (fd, address, len) => sym('getsockname')(fd, address, len),
-  setsockopt: (fd, level, name, value, len) => sym('setsockopt')(fd, level, name, value, len),
-  send: (fd, buf, len, flags) => Number(sym('send')(fd, buf, BigInt(len), flags)),
+  getpid: () => call(SYSCALLS.getpid),
+  _exit: (status) => void call(SYSCALLS.exit_group, word(status)),
+  open: (path, flags, mode) => call(SYSCALLS.openat, word(AT_FDCWD), path, word(flags), word(mode)),
+  close: (fd) => call(SYSCALLS.close, word(fd)),
+  read: (fd, buf, len) => call(SYSCALLS.read, word(fd), buf, word(len)),
+  write: (fd, buf, len) => call(SYSCALLS.write, word(fd), buf, word(len)),
+  ioctl: (fd, request, arg) => call(SYSCALLS.ioctl, word(fd), word(request), arg),
+  flock: (fd, operation) => call(SYSCALLS.flock, word(fd), word(operation)),
+  poll: (fds, count, timeoutMs) =>
+    c.syscall(
+      SYSCALLS.ppoll,
+      fds,
+      word(count),
+      timeoutMs < 0 ? NULL : timespec(timeoutMs),
+      NULL,
+      SIGSET_BYTES,
+      NULL,
+    ),
+  socket: (domain, type, protocol) => call(SYSCALLS.socket, word(domain), word(type), word(protocol)),
+  bind: (fd, address, len) => call(SYSCALLS.bind, word(fd), address, word(len)),
+  connect: (fd, address, len) => call(SYSCALLS.connect, word(fd), address, word(len)),
+  getsockname: (fd, address, len) => call(SYSCALLS.getsockname, word(fd), address, len),
+  setsockopt: (fd, level, name, value, len) =>
+    c.syscall(SYSCALLS.setsockopt, word(fd), word(level), word(name), value, word(len), NULL),
+  send: (fd, buf, len, flags) => call(SYSCALLS.sendto, word(fd), buf, word(len), word(flags)),
   sendto: (fd, buf, len, flags, address, addrLen) =>
-    Number(sym('sendto')(fd, buf, BigInt(len), flags, address, addrLen)),
-  recv: (fd, buf, len, flags) => Number(sym('recv')(fd, buf, BigInt(len), flags)),
-  setns: (fd, nstype) => sym('setns')(fd, nstype),
-  unshare: (flags) => sym('unshare')(flags),
+    c.syscall(SYSCALLS.sendto, word(fd), buf, word(len), word(flags), address, word(addrLen)),
+  recv: (fd, buf, len, flags) => call(SYSCALLS.recvfrom, word(fd), buf, word(len), word(flags)),
+  setns: (fd, nstype) => call(SYSCALLS.setns, word(fd), word(nstype)),
+  unshare: (flags) => call(SYSCALLS.unshare, word(flags)),
 }
 
 // A libc or a build where calls go wrong must show here and not in the middle of someone's network setup.
