@@ -6,7 +6,6 @@
  * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew.
  */
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
 import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
 import { type Attachment, isIfname, isName } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
@@ -26,7 +25,7 @@ const ALL = '*'
 export class Keys {
   readonly #folder: string
   constructor(networkFolder: string) {
-    this.#folder = join(networkFolder, 'keys')
+    this.#folder = `${networkFolder}/keys`
   }
 
   /** The boot in which the keys are complete; undefined when they are not, or were lost. */
@@ -107,7 +106,7 @@ export class Keys {
 
   #read(name: string): string | undefined {
     try {
-      return readlinkSync(join(this.#folder, name))
+      return readlinkSync(`${this.#folder}/${name}`)
     } catch (err) {
       // EINVAL: a file of another kind has the name; it says nothing.
       if (hasCode(err, 'ENOENT', 'ENOTDIR', 'EINVAL')) return undefined
@@ -117,7 +116,7 @@ export class Keys {
 
   /** At once when the name is free, which leaves no temp file to a kill. */
   #link(name: string, target: string): void {
-    const path = join(this.#folder, name)
+    const path = `${this.#folder}/${name}`
     try {
       symlinkSync(target, path)
     } catch (err) {
@@ -128,7 +127,7 @@ export class Keys {
 
   #unlink(name: string): void {
     try {
-      unlinkSync(join(this.#folder, name))
+      unlinkSync(`${this.#folder}/${name}`)
     } catch (err) {
       if (!hasCode(err, 'ENOENT')) throw err
     }

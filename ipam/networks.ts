@@ -30,7 +30,7 @@ const textOf = (record: NetworkRecord): string => `${JSON.stringify(record, null
  * @throws {FlatnetError} ERR_FLATNET_CONFIG: another network of this host that holds leases owns (part of) the slice
  */
 export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
-  const path = join(folderOf(dataDir), `${record.network}.json`)
+  const path = `${folderOf(dataDir)}/${record.network}.json`
   if (readText(path) === textOf(record)) return
   try {
     mkdirSync(folderOf(dataDir), { recursive: true, mode: 0o755 })
@@ -52,7 +52,7 @@ export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
  * @throws {FlatnetError} ERR_FLATNET_TRY_AGAIN: another network took the slice over meanwhile
  */
 export function confirmNetwork(dataDir: string, record: NetworkRecord): void {
-  if (readText(join(folderOf(dataDir), `${record.network}.json`)) === textOf(record)) return
+  if (readText(`${folderOf(dataDir)}/${record.network}.json`) === textOf(record)) return
   throw new FlatnetError(
     'ERR_FLATNET_TRY_AGAIN',
     `network ${record.network} was changed meanwhile; try again`,
@@ -68,7 +68,9 @@ export function listRecords(dataDir: string): NetworkRecord[] {
     if (hasCode(err, 'ENOENT')) return []
     throw err
   }
-  return names.filter((name) => name.endsWith('.json')).flatMap((name) => read(join(folderOf(dataDir), name)))
+  return names
+    .filter((name) => name.endsWith('.json'))
+    .flatMap((name) => read(`${folderOf(dataDir)}/${name}`))
 }
 
 function refuseOverlap(dataDir: string, record: NetworkRecord): void {
@@ -76,7 +78,7 @@ function refuseOverlap(dataDir: string, record: NetworkRecord): void {
   for (const other of overlapping(dataDir, record)) {
     // A network that was renamed or removed has nobody left: its record goes. First the record, then the look at its
     // leases: an ADD of that network writes its lease and then looks at the record, so one of the two sees the other.
-    const path = join(folderOf(dataDir), `${other.network}.json`)
+    const path = `${folderOf(dataDir)}/${other.network}.json`
     unlinkSync(path)
     if (list(openStore({ dataDir, network: other.network })).length === 0) continue
     replaceFile(path, textOf(other), { fsync: true, isLocked: true })

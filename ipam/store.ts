@@ -66,9 +66,9 @@ export function openStore(options: StoreOptions): Store {
   }
 }
 
-export const blockPath = (store: Store, base: Ipv4): string => join(store.folder, blockFileName(base))
+export const blockPath = (store: Store, base: Ipv4): string => `${store.folder}/${blockFileName(base)}`
 
-export const indexPath = (store: Store): string => join(store.folder, 'index.json')
+export const indexPath = (store: Store): string => `${store.folder}/index.json`
 
 /** Whether anything was ever leased: releasing from nothing makes nothing. */
 export const isPresent = (store: Store): boolean => existsSync(store.folder)
@@ -101,7 +101,7 @@ function namesIn(store: Store): string[] {
  */
 export function locked<T>(store: Store, fn: () => T): T {
   const timeout = store.lockTimeoutMs === undefined ? {} : { timeoutMs: store.lockTimeoutMs }
-  return guarded(store, () => withFlock(join(store.folder, 'lock'), timeout, fn as () => never))
+  return guarded(store, () => withFlock(`${store.folder}/lock`, timeout, fn as () => never))
 }
 
 const WAY_OUT: Readonly<Record<string, string>> = {

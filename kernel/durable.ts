@@ -30,7 +30,7 @@ let made = 0
 
 /** `.<name>.<pid>.<n>.tmp`: hidden, so that no reader takes it for a file of its folder. */
 const tempNameFor = (path: string, isLocked: boolean): string =>
-  join(dirname(path), `.${basename(path)}.${isLocked ? '0.0' : `${process.pid}.${made++}`}.tmp`)
+  `${dirname(path)}/.${basename(path)}.${isLocked ? '0.0' : `${process.pid}.${made++}`}.tmp`
 
 /**
  * Temp file in the same folder, write, fsync, rename, fsync of the folder.
