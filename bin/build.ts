@@ -179,7 +179,12 @@ function isRehearsed(command: readonly string[]): boolean {
   })
   if (status === 0) return true
   // A verb's error object, or what unshare or Node complain of.
-  const why = error?.message ?? (stdout || stderr).trim().split('\n').at(stdout ? -1 : 0)
+  const why =
+    error?.message ??
+    (stdout || stderr)
+      .trim()
+      .split('\n')
+      .at(stdout ? -1 : 0)
   console.log(`build: no ADD can be rehearsed here (${why}), so everything is compiled; ADD takes 1 ms more`)
   return false
 }

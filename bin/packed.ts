@@ -32,14 +32,11 @@ const asciiAsset = (name: string): string => Buffer.from(getRawAsset(name)).toSt
 type Verbs = typeof import('./verbs.ts')
 type Cli = typeof import('./cli.ts')
 
-/** In the place of plugin/run.ts. Does not return: all is written and nothing is open, and Node's end would wait for its threads. */
-export async function runVerb(...args: Parameters<Verbs['runVerb']>): Promise<number> {
+/** In the place of plugin/run.ts. */
+export function runVerb(...args: Parameters<Verbs['runAndEnd']>): ReturnType<Verbs['runAndEnd']> {
   const source = asciiAsset(PLUGIN_ASSET)
   const compiled = Buffer.from(getRawAsset(PLUGIN_ASSET + CACHE_SUFFIX))
-  const verbs = load(PLUGIN_ASSET, source, compiled) as Verbs
-  const code = await verbs.runVerb(...args)
-  verbs.exitNow(code)
-  return code
+  return (load(PLUGIN_ASSET, source, compiled) as Verbs).runAndEnd(...args)
 }
 
 /** In the place of cli.ts. A CNI verb never gets here, so it does not pay for yargs, pino and node:http. */
