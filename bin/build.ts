@@ -150,6 +150,8 @@ async function compiledAssets(bundle: string, key: string): Promise<Record<strin
   const command = [
     nodeToPack(),
     '--disable-warning=ExperimentalWarning',
+    // Seeds the hashes of strings, which say in what order they are written.
+    '--random-seed=1',
     join(ROOT, 'bin/code-cache.ts'),
     bundle,
     source,
