@@ -25,6 +25,10 @@ function ofAll(): Buffer {
 }
 
 async function ofWhatRuns(): Promise<Buffer> {
+  if (readFileSync('/proc/self/net/route', 'utf8').trim().split('\n').length > 1)
+    throw new Error(
+      'this namespace has routes: run it as `unshare --map-root-user --net`, as bin/build.ts does',
+    )
   const dir = mkdtempSync(join(tmpdir(), 'flatnet-build-'))
   try {
     // The first ADD of a host makes bridge and rules, by functions that later ones do without.

@@ -192,7 +192,11 @@ t.test('libc calls throw with errno, and lengths are checked before the kernel s
   t.throws(() => close(999_999), { code: 'ERR_SYSCALL', errno: Errno.EBADF })
   t.throws(() => write(1, new Uint8Array(2), 3), RangeError)
   t.throws(() => write(1, new Uint8Array(2), -1), RangeError)
-  t.throws(() => setsockoptInt(999_999, 1, 8, 1), { code: 'ERR_SYSCALL', syscall: 'setsockopt', message: /1\/8/ })
+  t.throws(() => setsockoptInt(999_999, 1, 8, 1), {
+    code: 'ERR_SYSCALL',
+    syscall: 'setsockopt',
+    message: /1\/8/,
+  })
 })
 
 t.test('files and locks', async (t) => {
