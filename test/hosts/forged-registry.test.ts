@@ -202,11 +202,11 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
       Buffer.concat([head(json.length, 1), json]),
       Buffer.concat([head(4, 1), Buffer.from('null')]),
       Buffer.concat([head(2, 1), Buffer.from('[]')]),
-      randomBytes(4_096),
+      Buffer.concat([Buffer.of(0xff), randomBytes(4_096)]),
     ]) {
       const other = await evilPeer(t, two, one)
       other.raw(bytes)
-      await waitFor('it is cut off', 5_000, () => !other.isOpen)
+      await waitFor(`it is cut off after ${bytes.toString('hex', 0, 16)}`, 5_000, () => !other.isOpen)
     }
     // The beginning of a message that never ends, and one that holds 30 MB of nothing.
     const slow = await evilPeer(t, two, one)
