@@ -23,11 +23,8 @@ export interface WayFacts {
   readonly now: Millis
 }
 
-/**
- * A gateway that restarts is back by then, and routes over the tunnel outlive their way as long (gateway/carrier/routes.ts).
- * After it a person should not wait for what will not be.
- */
-const HOPE_MS: Millis = 3_000
+/** A gateway that restarts is back by then, and a person is told within the 3 s in which a peer is found dead. */
+const HOPE_MS: Millis = 2_000
 
 export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way {
   if (hostId === ownHostId) return { kind: 'kernel' }
@@ -39,7 +36,9 @@ export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way
   }
   const { decision, info } = path
   if (decision.via.kind === 'none') {
-    const isFresh = now - Date.parse(info.since) < HOPE_MS
+    const age = now - Date.parse(info.since)
+    // A wall clock that was put back must not make an outage new.
+    const isFresh = age >= 0 && age < HOPE_MS
     const mayCome = decision.state === 'CONNECTING' || (isFresh && decision.state !== 'QUARANTINED')
     return { kind: 'none', reason: `host ${hostId} is out of reach: ${decision.reason}`, mayCome }
   }

@@ -199,7 +199,7 @@ export class Peer {
   }
 
   #controlClosed(connection: ControlConnection, reason: string): void {
-    this.#pending.delete(connection)
+    const wasPending = this.#pending.delete(connection)
     clearTimeout(this.#losers.get(connection))
     this.#losers.delete(connection)
     if (this.#control?.connection === connection) {
@@ -210,7 +210,11 @@ export class Peer {
       this.#parts.events.down(this.hostId, reason)
       // Whoever it is dials again at once, and then there is a place.
       for (const loser of [...this.#losers.keys()]) loser.close('the connection that stood is gone')
-    }
+    } else if (wasPending && this.#control === undefined && !this.#isStopped)
+      this.#become(
+        this.#state,
+        `ended after the handshake, which a peer does that refuses this host: ${reason}`,
+      )
     if (!this.#isStopped && this.#control === undefined) this.#controlDialer.start()
   }
 

@@ -41,6 +41,12 @@ const cases: readonly (readonly [string, Partial<WayFacts>, unknown])[] = [
     { kind: 'none', reason: 'host 2 is out of reach: no sign of life for 3.0 s', mayCome: false },
   ],
   ['out of reach since a moment', { path: pathOf({ link: down }, 900) }, { kind: 'none', mayCome: true }],
+  ['out of reach for two seconds', { path: pathOf({ link: down }, 2_000) }, { kind: 'none', mayCome: false }],
+  [
+    'the wall clock was put back since',
+    { path: pathOf({ link: down }, -3_600_000) },
+    { kind: 'none', mayCome: false },
+  ],
   [
     'a first connection is being made',
     { path: pathOf({ link: { ...up, state: 'connecting', hasData: false, forMs: 1 } }) },

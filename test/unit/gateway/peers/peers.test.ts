@@ -234,6 +234,16 @@ t.test('a revoked peer is cut off at once and stays out', async (t) => {
   t.equal(a.log.length, seen, 'a never let it in')
 })
 
+t.test('a host that its peer refuses is told so, not that nothing was tried', async (t) => {
+  const cluster = await testCluster()
+  const a = await host(t, await cluster.identity(1))
+  const b = await host(t, await cluster.identity(2))
+  b.members.set(1, memberOf(a.identity, endpoint(a)))
+  b.peers.refresh()
+  await waitFor('the reason', WAIT, () => /after the handshake/.test(b.peers.view(1)?.reason ?? ''))
+  t.match(b.peers.view(1), { state: 'connecting', reason: /refuses this host/ })
+})
+
 t.test('an address that belongs to another host now leads nowhere', async (t) => {
   const cluster = await testCluster()
   const a = await host(t, await cluster.identity(1))
