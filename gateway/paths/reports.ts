@@ -3,6 +3,7 @@
 import { isObject } from '../../conf/reader.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { ControlMessage } from '../peers/types.ts'
+import { plain } from '../plain.ts'
 import type { RelayCandidate } from './relay.ts'
 
 /** One gateway's links that carry packets, to all its peers. */
@@ -30,7 +31,6 @@ const STALE_MS: Millis = 16_000
 const MAX_LINKS = 65_536
 /** A round trip that is longer is a dead link. */
 const MAX_RTT_MS: Millis = 60_000
-const MAX_WORDS = 300
 
 const isAmount = (value: unknown, max: number): value is number =>
   typeof value === 'number' && value >= 0 && value <= max
@@ -50,9 +50,6 @@ function isReport(m: ControlMessage): m is LinkReport {
     )
   )
 }
-
-/** It is shown on terminals: no control characters, and no flood. */
-const plain = (words: string): string => words.slice(0, MAX_WORDS).replaceAll(/[^\x20-\x7e]/g, ' ')
 
 export class Reports {
   readonly #byHost = new Map<number, Held>()

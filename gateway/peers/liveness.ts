@@ -18,7 +18,7 @@ const SO_LINGER = 13
 export const DEAD_MS: Millis = 3_000
 
 /** The descriptor below a socket, TLS or not; Node has no public way to it. undefined when the socket is gone. */
-function fdOf(socket: Socket): number | undefined {
+export function fdOf(socket: Socket): number | undefined {
   const handle: unknown = '_handle' in socket ? socket._handle : undefined
   const fd = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined
   return typeof fd === 'number' && fd >= 0 ? fd : undefined

@@ -1,0 +1,6 @@
+/** Words of other hosts that are shown to people. */
+
+const MAX_WORDS = 300
+
+/** Fit for a terminal: no control characters, and no flood. */
+export const plain = (words: string): string => words.slice(0, MAX_WORDS).replaceAll(/[^\x20-\x7e]/g, ' ')

@@ -1,0 +1,45 @@
+/** One connection of a pair in the gateway between them: room in the table while its second leg is opened, then two joined legs. */
+
+import type { Duplex } from 'node:stream'
+import type { TokenBucket } from './bucket.ts'
+import { type JoinParts, joinLegs } from './join.ts'
+
+export class Circuit {
+  /** The end that asked for it. */
+  readonly from: number
+  readonly to: number
+  readonly #parts: Omit<JoinParts, 'bucket'>
+  #endLegs: ((reason: string) => void) | undefined
+  #ended: string | undefined
+  #hasBegun = false
+
+  constructor(from: number, to: number, parts: Omit<JoinParts, 'bucket'>) {
+    this.from = from
+    this.to = to
+    this.#parts = parts
+  }
+
+  /** Why it ended; undefined: it has not. */
+  get ended(): string | undefined {
+    return this.#ended
+  }
+
+  /** Whether it ever had both legs. */
+  get hasBegun(): boolean {
+    return this.#hasBegun
+  }
+
+  /** Not after its end. */
+  carry(a: Duplex, b: Duplex, bucket: TokenBucket): void {
+    this.#hasBegun = true
+    this.#endLegs = joinLegs(a, b, { ...this.#parts, bucket, ended: (reason) => this.end(reason) })
+  }
+
+  /** Idempotent. */
+  end(reason: string): void {
+    if (this.#ended !== undefined) return
+    this.#ended = reason
+    this.#endLegs?.(reason)
+    this.#parts.ended(reason)
+  }
+}
