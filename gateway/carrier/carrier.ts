@@ -22,6 +22,7 @@ import { Tunnel } from '../tunnel/tunnel.ts'
 import { DeviceSlot } from './device.ts'
 import { Lines } from './lines.ts'
 import { tunnelGauges } from './metrics.ts'
+import { CarriedRelays } from './relays.ts'
 import { PeerRoutes } from './routes.ts'
 
 export const TUN_IFNAME = 'flatnet-gw'
@@ -91,6 +92,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     log,
     takesUso: () => device.tun?.takesUso ?? false,
   })
+  const relays = new CarriedRelays({ cluster, lines, scheduler, metrics, log, noTunnel: () => device.why })
   let problem: string | undefined
   const apply = (hostIds: ReadonlySet<number>): void => {
     const { tun } = device
@@ -131,14 +133,18 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     lines,
     setRoute(hostId, via) {
       lines.choose(hostId, via)
+      relays.choose(hostId, via)
       routes.set(hostId)
     },
     clearRoute(hostId) {
       lines.unchoose(hostId)
+      relays.choose(hostId, undefined)
       routes.clear(hostId)
     },
     noTunnel: () => device.why,
-    freePairs: () => 0,
+    freePairs: () => relays.freePairs(),
+    relayProblem: (hostId, relay) => relays.problem(hostId, relay),
+    onRelayProblem: (decide) => relays.onProblem(decide),
     status: () => ({
       device: TUN_IFNAME,
       offloads: device.tun?.offloads ?? null,
@@ -146,6 +152,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     }),
     close() {
       for (const stop of stops) stop()
+      relays.close()
       routes.close()
       lines.close()
       device.close()

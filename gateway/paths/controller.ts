@@ -31,6 +31,8 @@ export interface PathParts {
   noTunnel(): string | undefined
   /** Pairs for which this gateway would still be a relay. */
   freePairs(): number
+  /** How a relay refused or failed for a host of late; undefined: it is usable. */
+  relayProblem(hostId: number, relay: number): string | undefined
   send(hostId: number, message: ControlMessage): boolean
   /** The peer has said that it is about to stop. */
   draining(hostId: number): void
@@ -133,7 +135,7 @@ export class PathController {
   }
 
   #evaluate(view: PeerView, views: ReadonlyMap<number, PeerView>): void {
-    const { hostId, scheduler, noTunnel, quarantineOf, table, changed, log } = this.#parts
+    const { hostId, scheduler, relayProblem, noTunnel, quarantineOf, table, changed, log } = this.#parts
     const before = table.decision(view.hostId)
     const isDirect = before?.via.kind === 'gateway' && carries(view)
     const decision = table.update({
@@ -146,7 +148,9 @@ export class PathController {
       // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
       relays: isDirect
         ? []
-        : this.#reports.candidates(view.hostId, scheduler.monotonic(), (relay) => rttOf(views.get(relay))),
+        : this.#reports
+            .candidates(view.hostId, scheduler.monotonic(), (relay) => rttOf(views.get(relay)))
+            .map((relay) => ({ ...relay, problem: relayProblem(view.hostId, relay.hostId) })),
     })
     this.#apply(view.hostId, decision)
     if (before !== undefined && before.state === decision.state && sameVia(before.via, decision.via)) return

@@ -3,8 +3,8 @@
 import type { PathState } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../peers/types.ts'
-import { carriesNone, PathReason } from './reasons.ts'
-import { chooseRelay, type RelayCandidate, relayRtt } from './relay.ts'
+import { carriesNone, PathReason, relaysNone } from './reasons.ts'
+import { chooseRelay, type RelayCandidate, relayRtt, whyNoRelay } from './relay.ts'
 
 /** The link to a peer's gateway as the decider sees it. */
 export interface LinkFacts {
@@ -146,8 +146,10 @@ function connecting({ link }: PathFacts): PathDecision | undefined {
   return { state: 'CONNECTING', via: NONE, reason }
 }
 
-function isolated({ link }: PathFacts): PathDecision {
+function isolated({ link, relays = [] }: PathFacts): PathDecision {
   if (link === undefined) return { state: 'ISOLATED', via: NONE, reason: PathReason.noLink }
-  const reason = isUp(link) ? PathReason.noData : link.reason
+  const why = isUp(link) ? PathReason.noData : link.reason
+  const refusal = whyNoRelay(relays)
+  const reason = refusal === undefined ? why : relaysNone(why, refusal.hostId, refusal.problem)
   return { state: 'ISOLATED', via: NONE, reason }
 }

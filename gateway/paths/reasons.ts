@@ -18,3 +18,7 @@ export const PathReason = {
 /** Which host of the two has no tunnel, and why. */
 export const carriesNone = (hostId: number, why: string): string =>
   `host ${hostId} carries no packets (${why})`
+
+/** Behind why there is no direct way: why a host that reaches both does not relay. */
+export const relaysNone = (why: string, hostId: number, problem: string): string =>
+  `${why}; host ${hostId} is no relay to it: ${problem}`

@@ -11,6 +11,8 @@ export interface RelayCandidate {
   readonly freePairs: number
   /** Of its gateway. */
   readonly uptimeMs: Millis
+  /** How it refused or failed for the remote host of late; undefined: it did not. */
+  readonly problem?: string | undefined
 }
 
 /** Tailscale (netcheck): a change must gain 10 ms and a third, or nearly equal relays alternate. facts/paths.md 7.10. */
@@ -37,10 +39,18 @@ export function chooseRelay(
   candidates: readonly RelayCandidate[],
   current: number | undefined,
 ): RelayCandidate | undefined {
-  const present = candidates.find((c) => c.hostId === current)
-  const best = bestOf(candidates.filter((c) => c.freePairs > 0 && c !== present))
+  const usable = candidates.filter((c) => c.problem === undefined)
+  const present = usable.find((c) => c.hostId === current)
+  const best = bestOf(usable.filter((c) => c.freePairs > 0 && c !== present))
   if (present === undefined || best === undefined) return present ?? best
   const isWorth =
     relayRtt(present) - relayRtt(best) >= GAIN_MS && relayRtt(best) <= relayRtt(present) * GAIN_RATIO
   return isWorth ? best : present
+}
+
+/** For when none was chosen. @returns undefined: there is none to choose */
+export function whyNoRelay([first]: readonly RelayCandidate[]):
+  | { readonly hostId: number; readonly problem: string }
+  | undefined {
+  return first && { hostId: first.hostId, problem: first.problem ?? 'it takes on no more pairs' }
 }

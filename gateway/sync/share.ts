@@ -25,6 +25,10 @@ export interface Carrier extends PathEffects {
   noTunnel(): string | undefined
   /** Pairs for which this gateway would still be a relay. */
   freePairs(): number
+  /** How a relay refused or failed for a host of late; undefined: it is usable. */
+  relayProblem(hostId: number, relay: number): string | undefined
+  /** Calls `decide` whenever `relayProblem` has another answer. */
+  onRelayProblem(decide: () => void): void
 }
 
 export interface ShareParts {
@@ -74,10 +78,12 @@ export function shareRegistry(parts: ShareParts): Sharing {
     quarantineOf: (hostId) => sync.quarantineOf(hostId)?.reason,
     noTunnel: () => carrier.noTunnel(),
     freePairs: () => carrier.freePairs(),
+    relayProblem: (hostId, relay) => carrier.relayProblem(hostId, relay),
     send: (hostId, message) => cluster.peers.send(hostId, message),
     draining: (hostId) => cluster.peers.draining(hostId),
     changed: () => sync.refresh(),
   })
+  carrier.onRelayProblem(() => paths.evaluateAll())
   sync.restore(parts.stored)
   const stops = [follow(cluster, sync, paths), ...listen(events, registry.hostId, sync, paths)]
   gauges(parts, sync)

@@ -66,6 +66,17 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
     ),
     atLeast: 10,
   },
+  'why a host does not relay': {
+    found: literals(
+      [...sources().filter((file) => file.startsWith('gateway/relay/')), 'gateway/paths/relay.ts'],
+      /return ['`]([^'`]+ [^'`]*)['`]/g,
+      /(?:Error|WrongEnd)\(\s*['`]([^'`]+)['`]/g,
+      /\b(?:end|close)\([^'`\n)]*['`]([^'`]+)['`]/g,
+      /[?:] `(it [^`]+)`/g,
+      /\?\? '([^']+ [^']*)'/g,
+    ),
+    atLeast: 14,
+  },
   'why a peer is refused': {
     found: [
       ...literals(['gateway/cluster/state.ts'], /return ['`]([^'`]*(?:host|key|member)[^'`]*)['`]/g),

@@ -19,7 +19,11 @@ function world() {
   const events = new Events()
   const seen: GatewayEvent[] = []
   events.listen(({ event }) => seen.push(event))
-  const state = { quarantine: new Set<number>(), noTunnel: undefined as string | undefined }
+  const state = {
+    quarantine: new Set<number>(),
+    noTunnel: undefined as string | undefined,
+    failed: new Set<string>(),
+  }
   const table = new PathTable(1, scheduler, events)
   const controller = new PathController({
     hostId: 1,
@@ -35,6 +39,7 @@ function world() {
     quarantineOf: (hostId) => (state.quarantine.has(hostId) ? 'two machines' : undefined),
     noTunnel: () => state.noTunnel,
     freePairs: () => 5,
+    relayProblem: (hostId, relay) => (state.failed.has(`${hostId} by ${relay}`) ? 'it is full' : undefined),
     draining: (hostId) => {
       const view = links.get(hostId)
       if (view !== undefined) links.set(hostId, { ...view, state: 'draining' })
@@ -112,6 +117,28 @@ t.test('a relay that says nothing any more is none', (t) => {
   t.equal(w.table.get(2)?.via, 'relay:3')
   w.time.run(18_000)
   t.equal(w.table.get(2)?.state, 'ISOLATED')
+  t.end()
+})
+
+t.test('a relay that failed for a host is none for it until it is usable again', (t) => {
+  const w = world()
+  for (const host of [2, 5]) w.set(host, { state: 'down', reason: 'silent' })
+  for (const relay of [3, 4]) {
+    w.set(relay, up)
+    const links = [2, 5].map((host) => [host, relay])
+    w.controller.receive(relay, { type: 'paths.links', links, freePairs: 5, uptimeMs: 1 })
+  }
+  const vias = (): unknown[] => [2, 5].map((host) => w.table.get(host)?.via)
+  t.same(vias(), ['relay:3', 'relay:3'])
+  w.state.failed.add('2 by 3')
+  w.controller.evaluateAll()
+  t.same(vias(), ['relay:4', 'relay:3'])
+  w.state.failed.add('2 by 4')
+  w.controller.evaluateAll()
+  t.match(w.table.get(2), { state: 'ISOLATED', reason: 'silent; host 3 is no relay to it: it is full' })
+  w.state.failed.clear()
+  w.time.run(2_000)
+  t.same(vias(), ['relay:3', 'relay:3'])
   t.end()
 })
 

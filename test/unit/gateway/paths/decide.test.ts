@@ -131,7 +131,27 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
         'relay:4',
         /4/,
       ],
-      ['all full', { link: down, relays: [relay(3, 5, { freePairs: 0 })] }, 'ISOLATED', 'none', /life/],
+      [
+        'one that failed',
+        { link: down, relays: [relay(3, 5, { problem: 'it is full' }), relay(4, 20)] },
+        'GATEWAY_ONLY',
+        'relay:4',
+        /4/,
+      ],
+      [
+        'all full',
+        { link: down, relays: [relay(3, 5, { freePairs: 0 })] },
+        'ISOLATED',
+        'none',
+        /life.*; host 3 is no relay to it: it takes on no more pairs/,
+      ],
+      [
+        'all failed, also the one in use',
+        { link: down, relays: [relay(3, 5, { problem: 'it is silent' })], current: over(3) },
+        'ISOLATED',
+        'none',
+        /life.*; host 3 is no relay to it: it is silent/,
+      ],
     ],
   'a relay in use stays until another is 10 ms and a third better, or it is gone; full it keeps who it has': [
     [

@@ -1,0 +1,61 @@
+/** Joins relays and lines: a connection through a relay is a line of the tunnel, kept for as long as the path goes that way. */
+import type { Cluster } from '../cluster/cluster.ts'
+import type { Via } from '../paths/decide.ts'
+import { Relays, type RelaysParts } from '../relay/relays.ts'
+import type { Lines } from './lines.ts'
+
+interface CarriedRelaysParts extends Pick<RelaysParts, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
+  readonly cluster: Cluster
+  readonly lines: Lines
+}
+
+export class CarriedRelays {
+  readonly #relays: Relays
+  readonly #stopListening: () => void
+  #decide = (): void => {}
+
+  constructor({ cluster, lines, ...common }: CarriedRelaysParts) {
+    const { peers, state } = cluster
+    const relays = new Relays({
+      ...common,
+      identity: () => state.identity,
+      membership: state,
+      streams: peers.streams,
+      random: Math.random,
+      // A peer that is about to stop ends what it has; that is no time to begin something with it.
+      isLinked: (hostId) => peers.view(hostId)?.state === 'up',
+      events: {
+        up: (hostId, relay, socket) => lines.relayUp(hostId, relay, socket),
+        // The line sees its socket close.
+        down() {},
+        problemChanged: () => this.#decide(),
+      },
+    })
+    this.#relays = relays
+    this.#stopListening = cluster.listen({ up: (hostId) => relays.linkUp(hostId) })
+    state.onChange(() => relays.refresh())
+  }
+
+  /** @param via undefined: none */
+  choose(hostId: number, via: Via | undefined): void {
+    if (via?.kind === 'relay') this.#relays.want(hostId, via.hostId)
+    else this.#relays.unwant(hostId)
+  }
+
+  freePairs(): number {
+    return this.#relays.freePairs()
+  }
+
+  problem(hostId: number, relay: number): string | undefined {
+    return this.#relays.problem(hostId, relay)
+  }
+
+  onProblem(decide: () => void): void {
+    this.#decide = decide
+  }
+
+  close(): void {
+    this.#stopListening()
+    this.#relays.stop()
+  }
+}
