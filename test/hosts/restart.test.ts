@@ -38,27 +38,35 @@ t.test('three hosts', { skip, timeout: 240_000 }, async (t) => {
   const berry = await hostContainer(t, three, 'berry')
   const cherry = await hostContainer(t, one, 'cherry')
 
-  await t.test('a download of 1 GiB, while the gateways at both ends restart', async (t) => {
-    const sum = makeFile(join(berry.www, 'big'), 1024)
-    const before = received(apple)
-    const wget = apple.spawn('sh', '-c', `busybox wget -q -O - http://${berry.ip}/big | sha256sum`)
-    let out = ''
-    wget.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      out += text
-    })
-    const ended = once(wget, 'close')
-    for (const [host, mebibytes] of [
-      [three, 50],
-      [two, 200],
-      [three, 400],
-    ] as const) {
-      await progress(apple, before + mebibytes * MIB)
-      t.equal(wget.exitCode, null, `still loading when host ${host.index} restarts`)
-      await host.restart()
-    }
-    await ended
-    t.equal(out.split(' ')[0], sum)
-  })
+  await t.test(
+    'a download of 1 GiB: both gateways restart, and the way leads over a relay and back',
+    async (t) => {
+      const sum = makeFile(join(berry.www, 'big'), 1024)
+      const before = received(apple)
+      const wget = apple.spawn('sh', '-c', `busybox wget -q -O - http://${berry.ip}/big | sha256sum`)
+      let out = ''
+      wget.stdout?.setEncoding('utf8').on('data', (text: string) => {
+        out += text
+      })
+      const ended = once(wget, 'close')
+      const reach = async (mebibytes: number) => {
+        await progress(apple, before + mebibytes * MIB)
+        t.equal(wget.exitCode, null, `still loading after ${mebibytes} MiB`)
+      }
+      await reach(50)
+      await three.restart()
+      await reach(150)
+      net.cut(2, 3)
+      await pathIs(two, 3, 'relay:1')
+      await reach(Math.ceil((received(apple) - before) / MIB) + 5)
+      net.heal(2, 3)
+      await pathIs(two, 3, 'gateway')
+      await reach(350)
+      await two.restart()
+      await ended
+      t.equal(out.split(' ')[0], sum)
+    },
+  )
 
   await t.test('one TCP connection, while the gateway at either end is killed', async (t) => {
     const server = apple.spawn(...traffic('serve', 9000))
@@ -110,6 +118,11 @@ t.test('three hosts', { skip, timeout: 240_000 }, async (t) => {
     })
   })
 })
+
+const pathIs = (host: TestHost, to: number, via: string) =>
+  waitFor(`host ${host.index} reaches host ${to} by ${via}`, 20_000, async () => {
+    return (await host.api(`/v1/paths/${to}`)).via === via
+  })
 
 /** The answer of host's gateway for a container, once it is 503. */
 async function failure(host: TestHost, name: string): Promise<unknown> {
