@@ -185,7 +185,7 @@ function wire(
   mark('veth')
   configureContainer(container, netns.fd, plan)
   mark('container')
-  openPort(host, plan)
+  openPort(host, bridge, plan)
   refuseDetour(host, bridge, plan.ip)
   mark('bridge port')
   const ports = acquired.lease.ports ?? []

@@ -2,7 +2,7 @@
 
 import { inNetns } from 'netlink-ts/netns.ts'
 import { AF_INET, addrAddRequest } from 'netlink-ts/route/addr.ts'
-import { linkFlags, linkIndex } from 'netlink-ts/route/ifreq.ts'
+import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgePortSetRequest,
   type Link,
@@ -22,8 +22,12 @@ import type { Plan } from './plan.ts'
 import type { Undo } from './undo.ts'
 
 const LOOPBACK_INDEX = 1
-/** include/uapi/linux/if.h: up, and in a state that carries packets (RFC 2863). What the bridge goes by, too (netif_oper_up). */
-const IFF_RUNNING = 0x40
+/**
+ * include/uapi/linux/if.h. Not IFF_RUNNING, which is also set while the state is unknown: the bridge forwards by then, but
+ * until the kernel's linkwatch has run the port has no queue, and what is sent to the container is lost.
+ */
+const IF_OPER_UP = 6
+const IF_OPER_UNKNOWN = 0
 /** Linkwatch reports a carrier within a second at the worst (LW_DELAY); the reference bridge waits 2.5 s in all. */
 const PORT_UP_TIMEOUT_MS = 2_500
 /** Most often it is up at the first look, or a moment later on a busy machine. */
@@ -125,19 +129,26 @@ function routeRequest(oif: number, { dst, gw, priority, ...rest }: Plan['routes'
  * Waits for the port: a container must not start while its bridge port does not forward.
  * @throws {FlatnetError} ERR_FLATNET_KERNEL when the port does not come up in time
  */
-export function openPort(host: NetlinkSocket, plan: Plan): void {
+export function openPort(host: NetlinkSocket, bridge: Link, plan: Plan): void {
+  if (!comesUp(host, plan.hostIfname)) {
+    throw new FlatnetError(
+      'ERR_FLATNET_KERNEL',
+      `bridge port ${plan.hostIfname} of ${formatPrefix({ base: plan.ip, prefixLen: 32 })} did not come up within ` +
+        `${PORT_UP_TIMEOUT_MS} ms; look at "bridge link" and the kernel log`,
+    )
+  }
+  // Its first port brings a bridge up. When it does not (spanning tree), that is for whoever set it up so.
+  if (bridge.operstate !== IF_OPER_UP && bridge.operstate !== IF_OPER_UNKNOWN) comesUp(host, bridge.name)
+}
+
+function comesUp(host: NetlinkSocket, name: string): boolean {
   const deadline = monotonic() + PORT_UP_TIMEOUT_MS
   for (;;) {
-    const flags = linkFlags(host, plan.hostIfname)
-    if (flags === undefined) throw gone(plan.hostIfname)
-    if ((flags & IFF_RUNNING) !== 0) return
-    if (monotonic() > deadline) {
-      throw new FlatnetError(
-        'ERR_FLATNET_KERNEL',
-        `bridge port ${plan.hostIfname} of ${formatPrefix({ base: plan.ip, prefixLen: 32 })} did not come up within ` +
-          `${PORT_UP_TIMEOUT_MS} ms; look at "bridge link" and the kernel log`,
-      )
-    }
+    // Kernels from 6.8 on let linkwatch run when they are asked this.
+    const link = linkByName(host, name)
+    if (link === undefined) throw gone(name)
+    if (link.operstate === IF_OPER_UP) return true
+    if (monotonic() > deadline) return false
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PORT_UP_POLL_MS)
   }
 }

@@ -32,13 +32,6 @@ export function linkIndex(socket: NetlinkSocket, name: string): number | undefin
   return found ? i32.decode(request, IFNAMSIZ, IFNAMSIZ + 4) : undefined
 }
 
-/** @returns the low 16 bits of IFF_*; undefined when there is no such link */
-export function linkFlags(socket: NetlinkSocket, name: string): number | undefined {
-  const request = ifreq(name)
-  const found = ioctlUnless(socket.fd, SIOCGIFFLAGS, request, Errno.ENODEV)
-  return found ? u16.decode(request, IFNAMSIZ, IFNAMSIZ + 2) : undefined
-}
-
 /** @returns undefined when there is no such link */
 export function linkMtu(
   socket: NetlinkSocket,
