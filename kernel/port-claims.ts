@@ -3,10 +3,13 @@
  * same container on other networks, one of which takes the port over when the owner goes.
  */
 
+import { concat } from 'netlink-ts/netfilter/keys.ts'
+import type { SetElement } from 'netlink-ts/netfilter/set.ts'
 import { linkByName } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
-import { type Ipv4, parseCidr4 } from '../core/addr.ts'
+import { type Ipv4, ipv4Bytes, parseCidr4 } from '../core/addr.ts'
 import { type Attachment, parseAlias } from '../core/attachment.ts'
+import { portIn } from './port-slots.ts'
 
 /** nft reads comments of at most 127 bytes: nine of our interface names. */
 const MAX_COMMENT = 127
@@ -20,7 +23,9 @@ export interface SlotFacts {
   readonly isSameTarget: boolean
   /** It leads to the container's port that we publish as well, by whichever address. */
   readonly isSamePort: boolean
-  /** The container of the owner's interface; undefined when that interface is gone. */
+  /** The owner's interface does not stand any more. */
+  readonly isOwnerGone: boolean
+  /** The container of the first in the comment whose interface stands; undefined when none does. */
   readonly ownerContainer: string | undefined
 }
 
@@ -28,14 +33,16 @@ export interface SlotFacts {
 export const readClaims = (comment: string | undefined): string[] => (comment ?? '').split(' ')
 
 /**
- * Pure. A stale owner's element is replaced, a live one's is a conflict. The same container on two networks has the
- * same ports twice (Podman gives every network the whole list): the first network keeps them, the others join it.
+ * Pure. A stale owner's element is replaced unless another container inherits it, a live one's is a conflict. The same
+ * container on two networks has the same ports twice (Podman gives every network the whole list): the first network keeps
+ * them, the others join it.
  */
 export function decideSlot(facts: SlotFacts, owner: string, containerId: string | undefined): Decision {
   if (facts.claims === undefined) return 'add'
   if (facts.claims[0] === owner) return facts.isSameTarget ? 'keep' : 'replace'
   if (facts.ownerContainer === undefined) return 'replace'
   if (facts.ownerContainer !== containerId) return 'conflict'
+  if (facts.isOwnerGone) return 'replace'
   // An heir of another port would publish it wrongly later: then the gateway's repair has to do it.
   return facts.isSamePort && !facts.claims.includes(owner) ? 'join' : 'keep'
 }
@@ -56,8 +63,11 @@ export interface Claimant {
   readonly ip: Ipv4 | undefined
 }
 
-/** Looks an interface up once, however many ports name it. undefined: gone, or not ours. */
-export function claimants(host: NetlinkSocket): (ifname: string) => Claimant | undefined {
+/** undefined: gone, or not ours. */
+export type Look = (ifname: string) => Claimant | undefined
+
+/** Looks an interface up once, however many ports name it. */
+export function claimants(host: NetlinkSocket): Look {
   const known = new Map<string, Claimant | undefined>()
   return (ifname) => {
     if (!known.has(ifname)) {
@@ -66,4 +76,14 @@ export function claimants(host: NetlinkSocket): (ifname: string) => Claimant | u
     }
     return known.get(ifname)
   }
+}
+
+/** The element as the first living heir has it; undefined when there is none. */
+export function inherited(standing: SetElement, look: Look): SetElement | undefined {
+  const [, ...heirs] = readClaims(standing.comment)
+  const living = heirs.filter((name) => look(name) !== undefined)
+  const ip = look(living[0] ?? '')?.ip
+  const port = portIn(standing.data)
+  if (ip === undefined || port === undefined) return undefined
+  return { key: standing.key, data: concat(ipv4Bytes(ip), port), comment: claimsComment(living) }
 }

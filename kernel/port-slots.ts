@@ -42,24 +42,29 @@ export function slotOf(mapping: PortMapping): Slot {
 export const show = ({ protocol, hostIP, hostPort }: PortMapping): string =>
   `${protocol} ${hostIP || '*'}:${hostPort}`
 
+/** Slots of one map, as many as one request holds. */
+export interface Part {
+  readonly set: SetName
+  readonly slots: readonly Slot[]
+}
+
+export function partsOf(slots: readonly Slot[]): Part[] {
+  return SETS.flatMap((set) => {
+    const ours = slots.filter((slot) => slot.set === set)
+    const count = Math.ceil(ours.length / CHUNK)
+    return Array.from({ length: count }, (_, i) => ({ set, slots: ours.slice(i * CHUNK, (i + 1) * CHUNK) }))
+  })
+}
+
 /** The elements at the slots, in their order. */
 export function present(socket: NetlinkSocket, slots: readonly Slot[]): (SetElement | undefined)[] {
   const found = new Map<Slot, SetElement | undefined>()
-  for (const set of SETS) {
-    const ours = slots.filter((slot) => slot.set === set)
-    for (let i = 0; i < ours.length; i += CHUNK) {
-      const part = ours.slice(i, i + CHUNK)
-      const elements = setElemGet(
-        socket,
-        NFPROTO_INET,
-        TABLE,
-        set,
-        part.map((s) => s.key),
-      )
-      part.forEach((slot, j) => {
-        found.set(slot, elements[j])
-      })
-    }
+  for (const part of partsOf(slots)) {
+    const keys = part.slots.map((slot) => slot.key)
+    const elements = setElemGet(socket, NFPROTO_INET, TABLE, part.set, keys)
+    part.slots.forEach((slot, i) => {
+      found.set(slot, elements[i])
+    })
   }
   return slots.map((slot) => found.get(slot))
 }

@@ -4,11 +4,11 @@
  */
 
 import type { Request } from 'netlink-ts/message.ts'
-import { concat } from 'netlink-ts/netfilter/keys.ts'
 import { nftGeneration, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
 import type { SetElement } from 'netlink-ts/netfilter/set.ts'
+import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { type Ipv4, ipv4Bytes } from '../core/addr.ts'
+import type { Ipv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { Netfilter } from './netfilter.ts'
@@ -18,6 +18,8 @@ import {
   claimsComment,
   type Decision,
   decideSlot,
+  inherited,
+  type Look,
   readClaims,
 } from './port-claims.ts'
 import {
@@ -29,6 +31,8 @@ import {
   hasErrno,
   isAbsent,
   listOf,
+  type Part,
+  partsOf,
   portIn,
   present,
   requestsOf,
@@ -39,16 +43,16 @@ import {
 } from './port-slots.ts'
 
 const ERESTART = 85
+/** Busy rulesets change between look and deletion; what is left then goes with the next run. */
+const MAX_ROUNDS = 50
 
 interface Judged {
   readonly slot: Slot
   readonly standing: SetElement | undefined
   readonly decision: Decision
-  /** Of the owner that stands there, when it lives. */
+  /** Whose it is: the first in its comment that lives. */
   readonly holder: Claimant | undefined
 }
-
-type Look = ReturnType<typeof claimants>
 
 const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
   a !== undefined && b !== undefined && Buffer.compare(a, b) === 0
@@ -66,9 +70,11 @@ function judge(
     const standing = found[i]
     const data = dataOf(slot, ip)
     const claims = standing && readClaims(standing.comment)
-    const holder = claims && look(claims[0] ?? '')
+    const living = claims?.find((name) => look(name) !== undefined)
+    const holder = look(living ?? '')
     const facts = {
       claims,
+      isOwnerGone: living === undefined || living !== claims?.[0],
       isSameTarget: same(standing?.data, data),
       isSamePort: same(portIn(standing?.data), portIn(data)),
       ownerContainer: holder?.attachment.containerId,
@@ -164,35 +170,54 @@ export function unpublishPorts(
   if (mappings.length === 0) return
   using single = new Netfilter()
   const { socket } = shared ?? single
-  const slots = mappings.map(slotOf)
-  const found = present(socket, slots)
-  const look = claimants(host)
-  const isOthers = found.map(
-    (standing) => standing !== undefined && readClaims(standing.comment)[0] !== owner,
+  // While the owner stands nobody replaces what is its.
+  const isReplaceable = linkIndex(host, owner) === undefined
+  const removed = partsOf(mappings.map(slotOf)).map((part) =>
+    removePart(host, socket, part, owner, isReplaceable),
   )
-  const edits = slots.flatMap((slot, i): Edit[] => {
-    const standing = found[i]
-    return standing === undefined || isOthers[i]
-      ? []
-      : [{ slot, standing, element: inherited(standing, look) }]
-  })
-  removeQuietly(() => change(socket, edits))
   flushUdp(
     socket,
-    mappings.filter((_, i) => !isOthers[i]),
+    removed.flatMap(({ free }) => free.map(({ mapping }) => mapping)),
   )
+  const edits = removed.flatMap((part) => part.edits)
   refuseDeadHeirs(host, mappings, edits, shared)
 }
 
-/** The element as the first living heir has it; undefined when there is none. */
-function inherited(standing: SetElement, look: Look): SetElement | undefined {
-  const [, ...heirs] = readClaims(standing.comment)
-  const living = heirs.filter((name) => look(name) !== undefined)
-  const ip = look(living[0] ?? '')?.ip
-  const port = portIn(standing.data)
-  if (ip === undefined || port === undefined) return undefined
-  return { key: standing.key, data: concat(ipv4Bytes(ip), port), comment: claimsComment(living) }
+interface Removed {
+  readonly edits: readonly Edit[]
+  /** Where nothing of others stands. */
+  readonly free: readonly Slot[]
 }
+
+/**
+ * @param isGuarded only while the ruleset is the one that was looked at: the kernel deletes by key alone, and would take
+ * what a new owner put there meanwhile
+ */
+function removePart(
+  host: NetlinkSocket,
+  socket: NetlinkSocket,
+  part: Part,
+  owner: string,
+  isGuarded: boolean,
+): Removed {
+  for (let round = 0; ; round++) {
+    const generation = isGuarded ? nftGeneration(socket) : undefined
+    const found = present(socket, part.slots)
+    const look = claimants(host)
+    const free = part.slots.filter((_, i) => isOwnersOrNone(found[i], owner))
+    const edits = part.slots.flatMap((slot, i): Edit[] => {
+      const standing = found[i]
+      const isOurs = standing !== undefined && isOwnersOrNone(standing, owner)
+      return isOurs ? [{ slot, standing, element: inherited(standing, look) }] : []
+    })
+    if (edits.length === 0) return { edits, free }
+    const isDone = removedAt(socket, requestsOf(part.set, edits), generation)
+    if (isDone || round === MAX_ROUNDS) return { edits, free }
+  }
+}
+
+const isOwnersOrNone = (standing: SetElement | undefined, owner: string): boolean =>
+  standing === undefined || readClaims(standing.comment)[0] === owner
 
 /** An heir's own DEL may have looked for its elements just before it got these. */
 function refuseDeadHeirs(
@@ -212,9 +237,6 @@ function refuseDeadHeirs(
 export function unpublishOwner(host: NetlinkSocket, owner: string): void {
   unpublishWhere(host, () => (name) => name === owner)
 }
-
-/** Busy rulesets change between look and deletion; what is left then goes with the next run. */
-const MAX_ROUNDS = 50
 
 /**
  * Elements whose owner is gone go; for reconcile and `flatnet gc`. The kernel deletes by key alone: it does so only
@@ -246,7 +268,11 @@ export function unpublishWhere(host: NetlinkSocket, judge: () => (owner: string)
   return count
 }
 
-function removedAt(socket: NetlinkSocket, requests: readonly Request[], generation: number): boolean {
+function removedAt(
+  socket: NetlinkSocket,
+  requests: readonly Request[],
+  generation: number | undefined,
+): boolean {
   try {
     nftTransaction(socket, requests, generation)
     return true
@@ -267,13 +293,4 @@ export function missingPorts(
   return judge(single.socket, claimants(host), mappings, ip, owner).flatMap(({ slot, decision }) =>
     decision === 'keep' || decision === 'join' ? [] : [slot.mapping],
   )
-}
-
-/** Somebody flushed the ruleset between our look and our deletion: gone is gone. */
-function removeQuietly(remove: () => void): void {
-  try {
-    remove()
-  } catch (err) {
-    if (!isAbsent(err)) throw err
-  }
 }

@@ -12,16 +12,33 @@ const call = (containerId: string, hostPort: number): Call => ({
   conf: { runtimeConfig: { portMappings: [{ hostPort, containerPort: 80, protocol: 'tcp' }] } },
 })
 
-/** @returns what `removeStale` returned */
-async function stoppedAt(host: CniHost, nth: number, meanwhile: () => Promise<unknown>): Promise<number> {
+const source = (path: string) => JSON.stringify(join(ROOT, path))
+
+const REMOVE_STALE = `import { removeStale } from ${source('kernel/repair.ts')}
+  console.log(removeStale(host))`
+
+/** As a DEL, or an ADD that reclaims the lease, does it for an owner whose interface is gone. */
+const unpublish = (hostPort: number, owner: string): string => {
+  const mapping = { hostPort, containerPort: 80, protocol: 'tcp', hostIP: '' }
+  return `import { unpublishPorts } from ${source('kernel/ports.ts')}
+    unpublishPorts(host, [${JSON.stringify(mapping)}], '${owner}')
+    console.log(0)`
+}
+
+/** @param body of a program that has `host`, a socket @returns what it printed */
+async function stoppedAt(
+  host: CniHost,
+  nth: number,
+  body: string,
+  meanwhile: () => Promise<unknown>,
+): Promise<number> {
   const program = join(host.m.dir, 'stale.mts')
   const [trace, output] = [join(host.m.dir, `stale.${nth}`), join(host.m.dir, `stale.${nth}.out`)]
-  const source = (path: string) => JSON.stringify(join(ROOT, path))
   writeFileSync(
     program,
     `import { NETLINK_ROUTE, NetlinkSocket } from ${source('netlink-ts/socket.ts')}
-    import { removeStale } from ${source('kernel/repair.ts')}
-    console.log(removeStale(NetlinkSocket.open(NETLINK_ROUTE)))`,
+    const host = NetlinkSocket.open(NETLINK_ROUTE)
+    ${body}`,
   )
   const script = `exec strace -o ${trace} -e trace=sendto -e inject=sendto:signal=STOP:when=${nth} \
     ${process.execPath} --disable-warning=ExperimentalWarning ${program} >${output}`
@@ -45,7 +62,7 @@ t.test('the port of an ADD under way is not stale', { skip: needsStrace }, async
     // A stale element of a container that died stands where the new one publishes.
     await host.ok('ADD', call('dead', 9001))
     await host.m.exec('ip', '-n', 'dead', 'link', 'del', 'eth0')
-    await stoppedAt(host, nth, () => host.ok('ADD', call('new', 9001)))
+    await stoppedAt(host, nth, REMOVE_STALE, () => host.ok('ADD', call('new', 9001)))
     t.same((await standing(host)).publishers, ['first', 'new'], `at request ${nth}`)
     await host.ok('DEL', call('new', 9001))
     await host.ok('DEL', call('dead', 9001))
@@ -53,5 +70,23 @@ t.test('the port of an ADD under way is not stale', { skip: needsStrace }, async
   }
   await host.ok('ADD', call('dead', 9001))
   await host.m.exec('ip', '-n', 'dead', 'link', 'del', 'eth0')
-  t.equal(await stoppedAt(host, 99, async () => {}), 1, 'undisturbed it goes')
+  t.equal(await stoppedAt(host, 99, REMOVE_STALE, async () => {}), 1, 'undisturbed it goes')
 })
+
+t.test(
+  'nor does the end of one container take the port of its successor',
+  { skip: needsStrace },
+  async (t) => {
+    const host = await faultHost(t, cliExecutable())
+    for (const id of ['dead', 'new']) await host.container(id)
+    for (const nth of [1, 2, 3, 4, 5]) {
+      await host.ok('ADD', call('dead', 9001))
+      const owner = host.leases()[0]?.hostIfname ?? ''
+      await host.m.exec('ip', '-n', 'dead', 'link', 'del', 'eth0')
+      await stoppedAt(host, nth, unpublish(9001, owner), () => host.ok('ADD', call('new', 9001)))
+      t.same((await standing(host)).publishers, ['new'], `at request ${nth}`)
+      await host.ok('DEL', call('new', 9001))
+      await host.ok('DEL', call('dead', 9001))
+    }
+  },
+)

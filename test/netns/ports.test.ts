@@ -142,6 +142,26 @@ for (const executable of executables()) {
     },
   )
 
+  t.test(
+    `${executable.name}: an heir keeps the port of a network that was lost without DEL`,
+    { skip: needsRoot },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      const ports = [tcp(8080)]
+      await host.container('a')
+      await host.container('b')
+      for (const n of [1, 2]) await host.ok('ADD', onNetwork(n, ports))
+      await host.m.exec('ip', '-n', 'a', 'link', 'del', 'eth1')
+      const taken = { ...onNetwork(3, ports), containerId: 'b' }
+      t.match((await host.call('ADD', taken)).json, { code: 104, msg: /is published by container a/ })
+      await host.ok('DEL', onNetwork(1, ports))
+      t.match(await publishedPorts(host.m), [/"10\.100\.2\.10",80/])
+      await host.ok('DEL', onNetwork(2, ports))
+      await host.ok('ADD', taken)
+      t.match(await publishedPorts(host.m), [/"10\.100\.3\.10",80/])
+    },
+  )
+
   t.test(`${executable.name}: 3,000 ports and SCTP`, { skip: needsRoot }, async (t) => {
     const host = await faultHost(t, executable)
     const range = Array.from({ length: 3_000 }, (_, i) => tcp(20_000 + i, { containerPort: 20_000 + i }))

@@ -6,8 +6,14 @@ const OWNER = 'fn0000000001'
 const OTHER = 'fn0000000002'
 const THIRD = 'fn0000000003'
 
-const standing = (claims: readonly string[], ownerContainer: string | undefined, is = 'elsewhere') => ({
+const standing = (
+  claims: readonly string[],
+  ownerContainer: string | undefined,
+  is = 'elsewhere',
+  isOwnerGone = ownerContainer === undefined,
+) => ({
   claims,
+  isOwnerGone,
   ownerContainer,
   isSameTarget: is === 'target',
   isSamePort: is === 'target' || is === 'port',
@@ -16,7 +22,13 @@ const standing = (claims: readonly string[], ownerContainer: string | undefined,
 const CASES = [
   {
     name: 'a free place is taken',
-    facts: { claims: undefined, ownerContainer: undefined, isSameTarget: false, isSamePort: false },
+    facts: {
+      claims: undefined,
+      isOwnerGone: true,
+      ownerContainer: undefined,
+      isSameTarget: false,
+      isSamePort: false,
+    },
     decision: 'add',
   },
   { name: 'our own element stays', facts: standing([OWNER], 'c1', 'target'), decision: 'keep' },
@@ -29,8 +41,13 @@ const CASES = [
   },
   {
     name: 'also when we were its heir',
-    facts: standing([OTHER, OWNER], undefined, 'port'),
+    facts: standing([OTHER, OWNER], 'c1', 'port', true),
     decision: 'replace',
+  },
+  {
+    name: 'an heir that lives has the port of a stale owner',
+    facts: standing([OTHER, THIRD], 'c2', 'port', true),
+    decision: 'conflict',
   },
   {
     name: "an element without owner is nobody's",
