@@ -37,6 +37,29 @@ for (const executable of executables()) {
   )
 
   t.test(
+    `${executable.name}: a lease is on disk before there is a link, and off it after`,
+    { skip: needsStrace },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      await host.container('a')
+      await host.ok('ADD', CALL)
+      await host.ok('DEL', CALL)
+      const block = 'ipam/flatnet/.10.100.1.0.json.tmp'
+      const durable = [`fsync ${block}`, `rename ${block}`, 'fsync ipam/flatnet']
+      const order = async (verb: Verb, link: string) => {
+        const steps = (await record(host, verb, CALL)).map(({ what }) => what)
+        return steps.filter((what) => durable.includes(what) || what.includes(link))
+      }
+      const [first, ...rest] = await order('ADD', 'RTM_NEWLINK')
+      t.same([first, ...rest.slice(0, 2)], durable)
+      t.match(rest[2], /RTM_NEWLINK/)
+      const gone = await order('DEL', 'RTM_DELLINK')
+      t.match(gone[0], /RTM_DELLINK/)
+      t.same(gone.slice(1), durable)
+    },
+  )
+
+  t.test(
     `${executable.name}: starts no other program once the table stands`,
     { skip: needsStrace },
     async (t) => {
