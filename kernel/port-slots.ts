@@ -83,12 +83,18 @@ export interface Edit {
   readonly element: SetElement | undefined
 }
 
-/** All edits of a part at once, or none of them. */
-export function change(socket: NetlinkSocket, edits: readonly Edit[]): void {
+/**
+ * All edits of a part at once, or none of them.
+ * @param generation of the ruleset that they were made for
+ */
+export function change(socket: NetlinkSocket, edits: readonly Edit[], generation?: number): void {
+  let expected = generation
   for (const set of SETS) {
     const ours = edits.filter(({ slot }) => slot.set === set)
     for (let i = 0; i < ours.length; i += CHUNK) {
-      nftTransaction(socket, requestsOf(set, ours.slice(i, i + CHUNK)))
+      nftTransaction(socket, requestsOf(set, ours.slice(i, i + CHUNK)), expected)
+      // Each transaction counts it up by one, past 0 (nf_tables_commit).
+      if (expected !== undefined) expected = (expected + 1) >>> 0 || 1
     }
   }
 }

@@ -12,20 +12,10 @@ import type { Ipv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { Netfilter } from './netfilter.ts'
-import {
-  type Claimant,
-  claimants,
-  claimsComment,
-  type Decision,
-  decideSlot,
-  inherited,
-  type Look,
-  readClaims,
-} from './port-claims.ts'
+import { claimants, inherited, readClaims } from './port-claims.ts'
+import { ERESTART, type Judged, judge, MAX_ROUNDS, settle } from './port-settle.ts'
 import {
   CHUNK,
-  change,
-  dataOf,
   type Edit,
   flushUdp,
   hasErrno,
@@ -33,7 +23,6 @@ import {
   listOf,
   type Part,
   partsOf,
-  portIn,
   present,
   requestsOf,
   SETS,
@@ -41,48 +30,6 @@ import {
   show,
   slotOf,
 } from './port-slots.ts'
-
-const ERESTART = 85
-/** Busy rulesets change between look and deletion; what is left then goes with the next run. */
-const MAX_ROUNDS = 50
-
-interface Judged {
-  readonly slot: Slot
-  readonly standing: SetElement | undefined
-  readonly decision: Decision
-  /** Whose it is: the first in its comment that lives. */
-  readonly holder: Claimant | undefined
-}
-
-const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
-  a !== undefined && b !== undefined && Buffer.compare(a, b) === 0
-
-function judge(
-  socket: NetlinkSocket,
-  look: Look,
-  mappings: readonly PortMapping[],
-  ip: Ipv4,
-  owner: string,
-): Judged[] {
-  const slots = mappings.map(slotOf)
-  const found = present(socket, slots)
-  return slots.map((slot, i) => {
-    const standing = found[i]
-    const data = dataOf(slot, ip)
-    const claims = standing && readClaims(standing.comment)
-    const living = claims?.find((name) => look(name) !== undefined)
-    const holder = look(living ?? '')
-    const facts = {
-      claims,
-      isOwnerGone: living === undefined || living !== claims?.[0],
-      isSameTarget: same(standing?.data, data),
-      isSamePort: same(portIn(standing?.data), portIn(data)),
-      ownerContainer: holder?.attachment.containerId,
-    }
-    const decision = decideSlot(facts, owner, look(owner)?.attachment.containerId)
-    return { slot, standing, decision, holder }
-  })
-}
 
 /**
  * @param host rtnetlink, to tell live owners from stale ones
@@ -99,11 +46,10 @@ export function publishPorts(
   if (mappings.length === 0) return
   using single = new Netfilter()
   const { socket } = shared ?? single
-  const look = claimants(host)
-  const judged = judge(socket, look, mappings, ip, owner)
-  const conflict = judged.find(({ decision }) => decision === 'conflict')
-  if (conflict !== undefined) throw taken(conflict)
-  carryOut(socket, look, judged, ip, owner)
+  settle(host, socket, mappings, ip, owner, (judged) => {
+    const conflict = judged.find(({ decision }) => decision === 'conflict')
+    if (conflict !== undefined) throw taken(conflict)
+  })
 }
 
 /**
@@ -118,36 +64,7 @@ export function restorePorts(
 ): number {
   if (mappings.length === 0) return 0
   using single = new Netfilter()
-  const look = claimants(host)
-  return carryOut(single.socket, look, judge(single.socket, look, mappings, ip, owner), ip, owner)
-}
-
-function carryOut(
-  socket: NetlinkSocket,
-  look: Look,
-  judged: readonly Judged[],
-  ip: Ipv4,
-  owner: string,
-): number {
-  const container = look(owner)?.attachment.containerId
-  const others = (standing: SetElement | undefined): string[] =>
-    readClaims(standing?.comment).filter(
-      (name) => name !== owner && container !== undefined && look(name)?.attachment.containerId === container,
-    )
-  const edits = judged.flatMap(({ slot, standing, decision }): Edit[] => {
-    if (decision === 'keep' || decision === 'conflict') return []
-    const names = decision === 'join' ? [...others(standing), owner] : [owner, ...others(standing)]
-    const data = decision === 'join' ? standing?.data : dataOf(slot, ip)
-    return [{ slot, standing, element: { key: slot.key, data, comment: claimsComment(names) } }]
-  })
-  change(socket, edits)
-  flushUdp(
-    socket,
-    judged.flatMap(({ slot, decision }) =>
-      decision === 'add' || decision === 'replace' ? [slot.mapping] : [],
-    ),
-  )
-  return edits.length
+  return settle(host, single.socket, mappings, ip, owner, () => {})
 }
 
 const taken = ({ slot, holder, standing }: Judged): FlatnetError =>

@@ -90,3 +90,50 @@ t.test(
     }
   },
 )
+
+/** @returns a program that prints 1, or 0 when it is refused in favour of container `new` */
+const publish = (hostPort: number, ip: string, owner: string): string => {
+  const mapping = { hostPort, containerPort: 80, protocol: 'tcp', hostIP: '' }
+  return `import { parseIpv4 } from ${source('core/addr.ts')}
+    import { publishPorts } from ${source('kernel/ports.ts')}
+    try {
+      publishPorts(host, [${JSON.stringify(mapping)}], parseIpv4('${ip}'), '${owner}')
+      console.log(1)
+    } catch (err) {
+      console.log(/is published by container new: choose another/.test(err.message) ? 0 : err.message)
+    }`
+}
+
+for (const isStale of [false, true])
+  t.test(
+    `of two that want a port at once ${isStale ? 'from a dead one ' : ''}one gets it, and the other is told`,
+    { skip: needsStrace },
+    async (t) => {
+      const host = await faultHost(t, cliExecutable())
+      for (const id of ['late', 'new', 'dead']) await host.container(id)
+      await host.ok('ADD', { containerId: 'late' })
+      const late = host.leases()[0]
+      for (const nth of [1, 2, 3, 4, 5, 6, 7]) {
+        if (isStale) {
+          await host.ok('ADD', call('dead', 9001))
+          await host.m.exec('ip', '-n', 'dead', 'link', 'del', 'eth0')
+        }
+        let isNewRefused = false
+        const isLate = await stoppedAt(
+          host,
+          nth,
+          publish(9001, late?.ip ?? '', late?.hostIfname ?? ''),
+          async () => {
+            const { rc, json } = await host.call('ADD', call('new', 9001))
+            isNewRefused = rc !== 0
+            if (isNewRefused) t.match(json, { code: 104, msg: /is published by container late/ })
+          },
+        )
+        t.same((await standing(host)).publishers, [isLate ? 'late' : 'new'], `at request ${nth}`)
+        t.equal(isLate, isNewRefused ? 1 : 0)
+        await host.m.exec('nft', 'flush', 'map', 'inet', 'flatnet', 'ports_any')
+        await host.ok('DEL', call('new', 9001))
+        await host.ok('DEL', call('dead', 9001))
+      }
+    },
+  )
