@@ -4,3 +4,7 @@ const MAX_WORDS = 300
 
 /** Fit for a terminal: no control characters, and no flood. */
 export const plain = (words: string): string => words.slice(0, MAX_WORDS).replaceAll(/[^\x20-\x7e]/g, ' ')
+
+/** What another host gave as its reason, which may be anything. */
+export const wordsOf = (reason: unknown): string =>
+  typeof reason === 'string' ? plain(reason) : 'no reason given'

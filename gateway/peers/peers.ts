@@ -229,6 +229,16 @@ export class Peers {
     return peer
   }
 
+  /** Whatever a member sends, it must not end this gateway. */
+  #guarded(hostId: number, hear: () => void): void {
+    try {
+      hear()
+    } catch (err) {
+      const level = this.#isNews(`${hostId} message failed`) ? 'error' : 'debug'
+      this.#parts.log[level]({ peer: hostId, err }, 'message of a peer failed')
+    }
+  }
+
   /** Streams hear of the links first: whoever is told next may open one. */
   #events(): PeerEvents {
     const { events } = this.#parts
@@ -243,8 +253,11 @@ export class Peers {
         events.down(hostId, reason)
       },
       control: (hostId, message) => {
-        if (!this.streams.take(hostId, message)) events.control(hostId, message)
+        this.#guarded(hostId, () => {
+          if (!this.streams.take(hostId, message)) events.control(hostId, message)
+        })
       },
+      rival: (hostId, message) => this.#guarded(hostId, () => events.rival?.(hostId, message)),
     }
   }
 }

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
+import { plain, wordsOf } from '../plain.ts'
 import { HANDSHAKE_MS } from './dialer.ts'
 import { firstOf, type Way } from './race.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
@@ -86,7 +87,7 @@ export class Streams {
       slot.hold(socket, this.#slots.silentMs(hostId))
       socket.write(frame)
       const answer = await readFrame(socket, slot.signal)
-      if (answer['ok'] !== true) throw new StreamError(String(answer['reason'] ?? 'refused'), true)
+      if (answer['ok'] !== true) throw new StreamError(wordsOf(answer['reason']), true)
       return socket
     } catch (err) {
       slot.cut('not opened')
@@ -114,7 +115,7 @@ export class Streams {
     if (type !== 'stream.dial' && type !== 'stream.failed') return false
     if (typeof id !== 'string' || !ID_RE.test(id)) return true
     if (type === 'stream.dial') void this.#dialBack(hostId, id)
-    else this.#claim(hostId, id)?.failed(String(message['reason'] ?? 'no reason given'))
+    else this.#claim(hostId, id)?.failed(wordsOf(message['reason']))
     return true
   }
 
@@ -225,7 +226,7 @@ export class Streams {
       void this.#receive(socket, hostId, taken)
     } catch (err) {
       slot?.cut('not dialled')
-      this.#parts.send(hostId, { type: 'stream.failed', id, reason: messageOf(err).slice(0, 1_000) })
+      this.#parts.send(hostId, { type: 'stream.failed', id, reason: plain(messageOf(err)) })
     } finally {
       clearTimeout(timer)
     }
@@ -289,7 +290,7 @@ const messageOf = (err: unknown): string => (err instanceof Error ? err.message 
 /** Reads on to the end, for a reset would overtake the reason. */
 function refuse(socket: TLSSocket, reason: string): void {
   if (socket.destroyed) return
-  socket.end(encodeFrame({ ok: false, reason: reason.slice(0, 1_000) }))
+  socket.end(encodeFrame({ ok: false, reason: plain(reason) }))
   socket.resume()
   const timer = setTimeout(() => socket.destroy(), GOODBYE_MS)
   socket.once('end', () => socket.destroy())

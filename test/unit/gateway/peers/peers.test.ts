@@ -65,7 +65,10 @@ async function host(t: Test, identity: Identity, port = 0, greeting?: ControlMes
         if (greeting !== undefined) peers.send(id, greeting)
       },
       down: (id, reason) => void log.push(`down ${id}: ${reason}`),
-      control: (_, message) => void messages.push(message),
+      control(_, message) {
+        if (message.type === 'fault') throw new TypeError('a word that nobody thought of')
+        messages.push(message)
+      },
       dataUp: (id, socket) => void data.set(id, socket),
       dataDown: (id) => void data.delete(id),
       refused: (refused) => void turnedAway.push(refused),
@@ -110,6 +113,15 @@ t.test('two gateways find each other, talk, and measure the way', async (t) => {
   })
   a.data.get(2)?.write('bulk')
   t.equal(await got, 'bulk', 'the data connection is separate and theirs')
+})
+
+t.test('a word on which its reader fails is told of, and ends neither gateway nor link', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  a.peers.send(2, { type: 'fault' })
+  a.peers.send(2, { type: 'hello' })
+  await waitFor('the next one is heard', WAIT, () => b.messages.length === 1)
+  t.ok(b.told.includes('message of a peer failed'), b.told.join())
+  t.equal(b.peers.view(1)?.state, 'up')
 })
 
 t.test('a newcomer does not disturb links that stand', async (t) => {

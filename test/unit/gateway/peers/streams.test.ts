@@ -305,6 +305,20 @@ t.test('a refusal brings its reason', async (t) => {
   await waitFor('both have forgotten it', WAIT, () => a.peers.streams.count + b.peers.streams.count === 0)
 })
 
+t.test('a reason is shown only if it is text, and passed on as far as it fits', async (t) => {
+  const { a, b } = await pair(t, [])
+  b.peers.streams.handle('long', (offer) => offer.refuse('\u0001'.repeat(1_000)))
+  await t.rejects(a.peers.streams.open(2, { purpose: 'long' }, soon), { name: 'StreamError', isRefusal: true })
+  // Where JSON says that a value has no text, String(value) throws.
+  const textless = { toString: 1, valueOf: 1 }
+  a.peers.streams.take = (_, message) => {
+    if (message.type === 'stream.dial')
+      a.peers.send(2, { type: 'stream.failed', id: message['id'], reason: textless })
+    return true
+  }
+  await t.rejects(b.peers.streams.open(1, { purpose: 'test' }, soon), /no reason given/)
+})
+
 t.test('who is not answered hears so in time', async (t) => {
   const { a, b } = await pair(t)
   b.peers.streams.handle('mute', () => {})
