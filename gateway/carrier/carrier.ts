@@ -1,4 +1,5 @@
 /** Carries packets between hosts: device, tunnel, lines and routes behind what the paths decide. */
+import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -9,11 +10,13 @@ import {
   peerRoutesEnsure,
   supernetGuardEnsure,
 } from '../../kernel/peer-routes.ts'
-import { type Offloads, openTun } from '../../kernel/tun.ts'
+import { type Offloads, openTun, type Tun } from '../../kernel/tun.ts'
+import { configureTun } from '../../kernel/tun-link.ts'
 import { uplinkMtu } from '../../kernel/uplink.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Events } from '../events.ts'
 import type { Metrics } from '../metrics.ts'
+import type { PathTable } from '../paths/table.ts'
 import { systemScheduler } from '../scheduler.ts'
 import { Slices } from '../slices.ts'
 import type { Carrier } from '../sync/share.ts'
@@ -31,6 +34,7 @@ export interface CarrierParts {
   readonly conf: DaemonConf
   readonly cluster: Cluster
   readonly events: Events
+  readonly paths: PathTable
   readonly metrics: Metrics
   readonly log: Log
   readonly clock: Clock
@@ -54,15 +58,16 @@ export interface OpenCarrier extends Carrier {
 
 /** To be called before whoever decides paths listens to the links, so that a line stands when it is chosen. */
 export function openCarrier(parts: CarrierParts): OpenCarrier {
-  const { clock, cluster, conf, events, log, metrics } = parts
+  const { clock, cluster, conf, events, log, metrics, paths } = parts
   const scheduler = systemScheduler(clock)
   const slices = new Slices(conf.supernet, conf.hostPrefix)
   /** The bridge's, DESIGN 6. The device bears it too, so that it is this host's without any container. */
   const address = conf.slice.base + 1
+  const link = () => ({ ifname: TUN_IFNAME, mtu: withRoutes(uplinkMtu), address })
   const device: DeviceSlot = new DeviceSlot({
     scheduler,
     log,
-    open: () => openTun({ ifname: TUN_IFNAME, mtu: withRoutes(uplinkMtu), address }),
+    open: () => openTun(link()),
     opened: (tun) => {
       routes.adopt(hostsRouted(tun.ifindex, slices))
       routes.refresh()
@@ -70,6 +75,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     },
   })
   const routes = new PeerRoutes({ scheduler, apply: (hostIds) => apply(hostIds) })
+  const keepsOut = (hostId: number): boolean => paths.decision(hostId)?.state === 'QUARANTINED'
   let sink: PacketSink | undefined
   const tunnel: Tunnel = new Tunnel({
     hostId: conf.hostId,
@@ -84,6 +90,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
       },
     },
     failed: () => {},
+    keepsOut,
     other: (line, head, payload) => lines.hear(line, head, payload),
   })
   const lines: Lines = new Lines({
@@ -92,17 +99,28 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     log,
     takesUso: () => device.tun?.takesUso ?? false,
   })
-  const relays = new CarriedRelays({ cluster, lines, scheduler, metrics, log, noTunnel: () => device.why })
+  const noTunnel = (): string | undefined => device.why
+  const relays = new CarriedRelays({ cluster, lines, scheduler, metrics, log, noTunnel, keepsOut })
   let problem: string | undefined
   const apply = (hostIds: ReadonlySet<number>): void => {
     const { tun } = device
     const wanted = [...hostIds].map((id): PeerRoute => ({ slice: slices.sliceOf(id), src: address }))
-    try {
+    const ensure = (tun: Tun | undefined): void =>
       withRoutes((route) => {
         // Also without a device: then packets of containers for other hosts have nowhere else to go than astray.
         supernetGuardEnsure(route, conf.supernet)
         if (tun !== undefined) peerRoutesEnsure(route, tun.ifindex, wanted)
       })
+    try {
+      try {
+        ensure(tun)
+      } catch (err) {
+        // Somebody has set it down, or taken its address away; routes of ours go with either.
+        if (tun === undefined || !isUnfit(err)) throw err
+        configureTun(link())
+        log.warn({ ifname: TUN_IFNAME }, 'tunnel device was set up again')
+        ensure(tun)
+      }
       problem = undefined
     } catch (err) {
       // Tried again every few seconds, said once.
@@ -116,6 +134,12 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     routes.forget(hostId)
     tunnel.forgetPeer(hostId)
   }
+  /** The link stays, for what a person's release needs. */
+  const keepOut = (hostId: number): void => {
+    routes.forget(hostId)
+    cluster.peers.streams.cut(hostId, 'the host is in quarantine')
+    relays.refresh()
+  }
   const stops = [
     cluster.listen({
       dataUp: (hostId, socket) => lines.directUp(hostId, socket),
@@ -123,6 +147,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     }),
     events.listen(({ event }) => {
       if (event.type === 'hostLeft' || event.type === 'hostRevoked') forget(event.host.hostId)
+      if (event.type === 'pathChanged' && event.path.state === 'QUARANTINED') keepOut(event.path.hostId)
     }),
   ]
   tunnelGauges(metrics, tunnel)
@@ -141,7 +166,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
       relays.choose(hostId, undefined)
       routes.clear(hostId)
     },
-    noTunnel: () => device.why,
+    noTunnel,
     freePairs: () => relays.freePairs(),
     relayProblem: (hostId, relay) => relays.problem(hostId, relay),
     onRelayProblem: (decide) => relays.onProblem(decide),
@@ -164,6 +189,10 @@ function withRoutes<T>(use: (route: NetlinkSocket) => T): T {
   using route = NetlinkSocket.open(NETLINK_ROUTE)
   return use(route)
 }
+
+/** What the kernel says of a route over a device that is down, or from an address that nobody bears. */
+const isUnfit = (err: unknown): boolean =>
+  err instanceof NetlinkError && (err.errno === Errno.ENETDOWN || err.errno === Errno.EINVAL)
 
 /** Hosts that an earlier run had routes to. */
 const hostsRouted = (ifindex: number, slices: Slices): number[] =>

@@ -7,6 +7,8 @@ import type { Lines } from './lines.ts'
 interface CarriedRelaysParts extends Pick<RelaysParts, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
   readonly cluster: Cluster
   readonly lines: Lines
+  /** Whether a host is in quarantine: nothing is carried to or from it, here and for others. */
+  keepsOut(hostId: number): boolean
 }
 
 export class CarriedRelays {
@@ -14,12 +16,16 @@ export class CarriedRelays {
   readonly #stopListening: () => void
   #decide = (): void => {}
 
-  constructor({ cluster, lines, ...common }: CarriedRelaysParts) {
+  constructor({ cluster, lines, keepsOut, ...common }: CarriedRelaysParts) {
     const { peers, state } = cluster
     const relays = new Relays({
       ...common,
       identity: () => state.identity,
-      membership: state,
+      membership: {
+        members: () => state.members(),
+        refusal: (hostId, keyId) =>
+          state.refusal(hostId, keyId) ?? (keepsOut(hostId) ? 'it is in quarantine' : undefined),
+      },
       streams: peers.streams,
       random: Math.random,
       // A peer that is about to stop ends what it has; that is no time to begin something with it.
@@ -40,6 +46,11 @@ export class CarriedRelays {
   choose(hostId: number, via: Via | undefined): void {
     if (via?.kind === 'relay') this.#relays.want(hostId, via.hostId)
     else this.#relays.unwant(hostId)
+  }
+
+  /** After a change of who may be here. */
+  refresh(): void {
+    this.#relays.refresh()
   }
 
   freePairs(): number {

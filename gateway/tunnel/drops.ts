@@ -15,6 +15,8 @@ export type DropReason =
   | 'deviceRefused'
   /** The frame's header names other hosts than the two ends of the connection. */
   | 'frameHost'
+  /** The host is in quarantine. */
+  | 'keptOut'
   /** A frame of a type that nobody here knows. */
   | 'frameType'
 

@@ -27,6 +27,8 @@ export interface TunnelOptions {
   readonly failed: (error: Error) => void
   /** Frames of other types than DATA. `payload` holds until it returns. @returns whether the type was known; others are counted */
   readonly other?: (line: Line, head: FrameHead, payload: Uint8Array) => boolean
+  /** Of whom no packet is taken, whatever its line: nobody can tell which of two machines sent it. */
+  readonly keepsOut?: (hostId: number) => boolean
   /** Limit of what waits for one peer. Default 256 KiB. */
   readonly queueBytes?: number
 }
@@ -120,6 +122,7 @@ export class Tunnel {
   ): DropReason | undefined {
     // A relay carries the two hosts' own TLS connection, so that here too the other end is the source.
     if (head.srcHost !== peer.hostId || head.dstHost !== this.#options.hostId) return 'frameHost'
+    if (this.#options.keepsOut?.(peer.hostId) === true) return 'keptOut'
     const verdict = checkIncoming(bytes, start, end, peer.slice, this.#own)
     if (verdict !== Verdict.ok) return dropReason(verdict)
     const written = this.#options.device.write(bytes.subarray(start, end))

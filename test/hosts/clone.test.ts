@@ -22,7 +22,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   const net = await joinedHosts(t, 3, { spare: 1 })
   const [one, two, three, other] = [net.host(1), net.host(2), net.host(3), net.host(4)]
   const peers = [one, two]
-  await bareContainer(t, one, 'apple')
+  const apple = await bareContainer(t, one, 'apple')
   const cherry = await bareContainer(t, three, 'cherry')
   await equalTables([one, two, three], 5_000)
   const streams = await Promise.all(peers.map((h) => followEvents(t, h)))
@@ -60,6 +60,14 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
       const shown = (await host.assignments()).filter((a) => a.hostId === 3).map((a) => a.name)
       sub.ok(shown.includes('cherry') && !shown.includes('forgery'), shown.join(', '))
     }
+  })
+  await t.test('no packet of it gets in', async (t) => {
+    const dropped = /^flatnet_tunnel_dropped_packets\{host="3",reason="keptOut"\} [1-9]/m
+    await waitFor('packets are dropped', 10_000, async () => {
+      cherry.ns.exec('sh', '-c', `busybox ping -c 1 -W 1 ${apple.ip} || true`)
+      return dropped.test(await one.metrics())
+    })
+    t.notMatch(one.ns.exec('ip', 'route'), /10\.100\.3\.0/)
   })
   await t.test('it outlives a restart of the peer, and the clone', async (t) => {
     await other.kill()

@@ -138,6 +138,19 @@ const head = (over: Partial<FrameHead> = {}): FrameHead => ({
 /** From host 2 to host 1. */
 const back = (fields = {}) => packet({ src: '10.100.2.10', dst: '10.100.1.10', ...fields })
 
+t.test('of a host in quarantine no packet is taken, until it is released', (t) => {
+  const out = new Set([2])
+  const { device, attach, receive, peer } = host1({ keepsOut: (hostId) => out.has(hostId) })
+  attach(2)
+  receive(2, encodeFrame(head(), back()))
+  t.same(device.written, [])
+  t.same(peer(2)?.drops, { keptOut: 1 })
+  out.clear()
+  receive(2, encodeFrame(head(), back()))
+  t.equal(device.written.length, 1)
+  t.end()
+})
+
 t.test('packets go to the host of their destination, headed, in order', async (t) => {
   const { device, attach } = host1()
   const [two, three] = [attach(2), attach(3)]
