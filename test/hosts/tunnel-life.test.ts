@@ -45,6 +45,17 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     t.equal(two.logged('tunnel device was lost').length, 1)
   })
 
+  await t.test('somebody sets the device down, or takes its address away', async (t) => {
+    const all = ['10.100.0.0/16', '10.100.1.0/24 flatnet-gw', '10.100.3.0/24 flatnet-gw']
+    two.ns.exec('ip', 'link', 'set', 'flatnet-gw', 'down')
+    await reaches('again')
+    two.ns.exec('ip', 'addr', 'flush', 'dev', 'flatnet-gw')
+    await waitFor('the routes are back', 10_000, () => routes(two).length === all.length)
+    await reaches('still')
+    t.same(routes(two), all)
+    t.equal((await two.api('/v1/status')).tunnel.problem, null)
+  })
+
   await t.test('somebody deletes the routes', async (t) => {
     for (const dst of ['10.100.1.0/24', '10.100.3.0/24'])
       two.ns.exec('ip', 'route', 'del', dst, 'dev', 'flatnet-gw')

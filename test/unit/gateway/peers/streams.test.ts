@@ -308,7 +308,10 @@ t.test('a refusal brings its reason', async (t) => {
 t.test('a reason is shown only if it is text, and passed on as far as it fits', async (t) => {
   const { a, b } = await pair(t, [])
   b.peers.streams.handle('long', (offer) => offer.refuse('\u0001'.repeat(1_000)))
-  await t.rejects(a.peers.streams.open(2, { purpose: 'long' }, soon), { name: 'StreamError', isRefusal: true })
+  await t.rejects(a.peers.streams.open(2, { purpose: 'long' }, soon), {
+    name: 'StreamError',
+    isRefusal: true,
+  })
   // Where JSON says that a value has no text, String(value) throws.
   const textless = { toString: 1, valueOf: 1 }
   a.peers.streams.take = (_, message) => {
