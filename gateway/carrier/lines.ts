@@ -138,9 +138,13 @@ export class Lines {
 
   #watch(held: Held): void {
     const { scheduler } = this.#parts
+    let dueAt = scheduler.monotonic()
     const tick = (): void => {
       const now = scheduler.monotonic()
-      if (now - held.heardAt >= DEAD_MS) {
+      // This process stood still, and has not read yet what came meanwhile.
+      const isLate = now - dueAt >= PING_MS
+      dueAt = now + PING_MS
+      if (now - held.heardAt >= DEAD_MS && !isLate) {
         held.socket.destroy(new Error(`no sign of life for ${DEAD_MS / 1000} s`))
         return
       }

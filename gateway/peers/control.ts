@@ -10,6 +10,8 @@ const HEARTBEAT_MS: Millis = 1_000
 const DEAD_MS: Millis = 3_000
 /** How finely silence is measured: a dead peer is known to be so after 3.25 s at the latest. */
 const CHECK_MS: Millis = 250
+/** A check this late means that this process stood still: what the peer said meanwhile is read only after it. */
+const STOOD_STILL_MS: Millis = 1_000
 /** A peer that does not read while tables change: it gets the whole table when it is back. */
 const MAX_BACKLOG = 64 * 1024 * 1024
 /** Weight of a new measurement (RFC 6298's 1/8 is for many more of them). */
@@ -30,6 +32,7 @@ export class ControlConnection {
   readonly #reader = new FrameReader()
   readonly #timer: NodeJS.Timeout
   #heardAt: Millis
+  #checkedAt: Millis
   #pingedAt: Millis = 0
   #rttMs: Millis | undefined
   #isClosed = false
@@ -41,6 +44,7 @@ export class ControlConnection {
     this.#clock = clock
     this.#handlers = handlers
     this.#heardAt = clock.monotonic()
+    this.#checkedAt = this.#heardAt
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('error', (err) => this.close(err.message))
@@ -75,7 +79,9 @@ export class ControlConnection {
   #check(): void {
     const now = this.#clock.monotonic()
     const silentMs = now - this.#heardAt
-    if (silentMs >= DEAD_MS) this.close(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`)
+    const stoodStill = now - this.#checkedAt >= STOOD_STILL_MS
+    this.#checkedAt = now
+    if (silentMs >= DEAD_MS && !stoodStill) this.close(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`)
     else if (now - this.#pingedAt >= HEARTBEAT_MS) this.#ping()
   }
 

@@ -167,6 +167,21 @@ t.test('a gateway that stops is noticed, and found again', async (t) => {
   t.match(a.log, ['up 2', /^down 2: /, 'up 2'])
 })
 
+t.test('a machine that stood still for more than three seconds takes nobody for dead', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  // Timers come next in this phase of the event loop, before anything is read.
+  await new Promise<void>((resolve) => {
+    setImmediate(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_600)
+      resolve()
+    })
+  })
+  a.peers.send(2, { type: 'hello' })
+  b.peers.send(1, { type: 'hello' })
+  await waitFor('both are heard', WAIT, () => a.messages.length + b.messages.length === 2)
+  t.same([...a.log, ...b.log], ['up 2', 'up 1'])
+})
+
 t.test('a silent peer is dead after three seconds', async (t) => {
   const cluster = await testCluster()
   const a = await host(t, await cluster.identity(1))
