@@ -4,7 +4,7 @@ import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { ControlMessage, LinkState, PeerView } from '../peers/types.ts'
 import { jittered, type Scheduler } from '../scheduler.ts'
-import { type PathDecision, sameVia, type Via, viaText } from './decide.ts'
+import { FIRST_LINK_MS, type PathDecision, sameVia, type Via, viaText } from './decide.ts'
 import { type LinkReport, Reports } from './reports.ts'
 import type { PathTable } from './table.ts'
 
@@ -71,6 +71,10 @@ export class PathController {
   start(): void {
     this.#repeat('tick', TICK_MS, () => this.evaluateAll())
     this.#repeat('report', REPORT_MS, () => this.#report())
+    this.#cancels.set(
+      'first',
+      this.#parts.scheduler.after(FIRST_LINK_MS, () => this.evaluateAll()),
+    )
     this.evaluateAll()
   }
 

@@ -56,6 +56,12 @@ const PATIENCE_MS: Millis = 5_000
 /** A link that comes back is believed after this when a relay carries the traffic, and at once when nothing does. */
 const SETTLED_MS: Millis = 2_000
 
+/**
+ * A gateway that starts is linked within 0.3 s; before that whoever came up first would relay for all others, and each of
+ * these paths would stay there until the direct link has settled.
+ */
+export const FIRST_LINK_MS: Millis = 500
+
 const NONE: Via = { kind: 'none' }
 
 /** As the API and the command line name it: `local`, `gateway`, `relay:3`, `none`. */
@@ -128,6 +134,7 @@ function relayed(facts: PathFacts): PathDecision | undefined {
   const { relays = [], current, link } = facts
   if (lackOf(facts) !== undefined) return undefined
   const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
+  if (inUse === undefined && link?.state === 'connecting' && link.forMs < FIRST_LINK_MS) return undefined
   const relay = chooseRelay(relays, inUse)
   if (relay === undefined) return undefined
   const why = link === undefined || isUp(link) ? PathReason.noDirect : link.reason

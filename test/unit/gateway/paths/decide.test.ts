@@ -75,7 +75,7 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
       /web pages.*host 2 .*no TUN/,
     ],
   ],
-  'without a data connection the peer is reached through whoever reaches both, at once': [
+  'without a data connection the peer is reached through whoever reaches both, at once, but for a start': [
     [
       'down',
       { link: down, relays: [relay(3, 9)] },
@@ -84,8 +84,15 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
       /through host 3: no sign of life/,
     ],
     [
+      'just started, the first link is being made',
+      { link: link({ state: 'connecting', hasData: false, forMs: 499 }), relays: [relay(3, 9)] },
+      'CONNECTING',
+      'none',
+      /./,
+    ],
+    [
       'never met',
-      { link: link({ state: 'connecting', hasData: false, forMs: 0 }), relays: [relay(3, 9)] },
+      { link: link({ state: 'connecting', hasData: false, forMs: 500 }), relays: [relay(3, 9)] },
       'GATEWAY_ONLY',
       'relay:3',
       /through/,
