@@ -56,7 +56,12 @@ export class DeviceSlot {
 
   wantUso(want: boolean): void {
     this.#wantsUso = want
-    this.#tun?.wantUso(want)
+    try {
+      this.#tun?.wantUso(want)
+    } catch (err) {
+      // It was deleted a moment ago, and reading will say so; whoever asks is a link that comes or goes.
+      this.#parts.log.debug({ err }, 'tunnel device took no setting')
+    }
   }
 
   /** The device stays, with its routes, for the next run. */
@@ -70,8 +75,9 @@ export class DeviceSlot {
   #open(): void {
     const sink = this.#sink
     if (sink === undefined || this.#isClosed) return
+    let tun: Tun | undefined
     try {
-      const tun = this.#parts.open()
+      tun = this.#parts.open()
       tun.wantUso(this.#wantsUso)
       tun.start({
         buffer: () => sink.buffer(),
@@ -82,6 +88,9 @@ export class DeviceSlot {
       this.#parts.log.info({ ifname: tun.ifname }, 'tunnel device opened')
       this.#parts.opened(tun)
     } catch (err) {
+      // One that is half there would keep the next try from having it.
+      tun?.close()
+      this.#tun = undefined
       this.#fail(err)
     }
   }

@@ -9,7 +9,14 @@ import { SimTime } from '../../../helpers/network.ts'
 function world() {
   const time = new SimTime()
   const said: string[] = []
-  const state = { refuse: undefined as string | undefined, opened: 0, closed: 0, uso: undefined as unknown }
+  const state = {
+    refuse: undefined as string | undefined,
+    isGone: false,
+    fault: undefined as string | undefined,
+    opened: 0,
+    closed: 0,
+    uso: undefined as unknown,
+  }
   let sink: TunSink | undefined
   const log: Log = { ...silentLog, warn: (_, event) => said.push(event) }
   const tun = (): Tun => ({
@@ -23,6 +30,7 @@ function world() {
       sink = given
     },
     wantUso: (want) => {
+      if (state.isGone) throw new Error('EBADFD')
       state.uso = want
     },
     close: () => {
@@ -37,6 +45,7 @@ function world() {
       return tun()
     },
     opened: () => {
+      if (state.fault !== undefined) throw new Error(state.fault)
       state.opened++
     },
   })
@@ -94,6 +103,28 @@ t.test('lost, refused for two reasons, and back with the setting of before', (t)
   t.equal(state.opened, 2)
   t.equal(state.uso, false)
   t.same(packets, [], 'the tunnel never heard of it')
+  t.end()
+})
+
+t.test('deleted, and not yet known to be: a link that comes or goes does not fail', (t) => {
+  const { slot, state } = world()
+  state.isGone = true
+  slot.wantUso(false)
+  t.equal(slot.why, undefined)
+  t.end()
+})
+
+t.test('opened, and not fit for use: it is closed, or the next try would find it busy', (t) => {
+  const { time, slot, state, lose } = world()
+  state.fault = 'routes cannot be read'
+  lose()
+  time.run(2_000)
+  t.equal(slot.why, 'routes cannot be read')
+  t.equal(state.closed, 1)
+  state.fault = undefined
+  time.run(2_000)
+  t.equal(slot.why, undefined)
+  t.equal(state.opened, 2)
   t.end()
 })
 
