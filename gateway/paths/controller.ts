@@ -4,7 +4,7 @@ import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { ControlMessage, LinkState, PeerView } from '../peers/types.ts'
 import { jittered, type Scheduler } from '../scheduler.ts'
-import { FIRST_LINK_MS, type PathDecision, sameVia, type Via, viaText } from './decide.ts'
+import { type PathDecision, SOON_MS, sameVia, type Via, viaText } from './decide.ts'
 import { type LinkReport, Reports } from './reports.ts'
 import type { PathTable } from './table.ts'
 
@@ -56,7 +56,10 @@ export class PathController {
   readonly #reports = new Reports()
   readonly #routed = new Map<number, Via>()
   /** Monotonic, unlike `since` of a link: a wall clock that is put right must not make a link new. */
-  readonly #states = new Map<number, { readonly state: LinkState; readonly at: Millis }>()
+  readonly #states = new Map<
+    number,
+    { readonly state: LinkState; readonly at: Millis; readonly hasStopped: boolean }
+  >()
   readonly #startedAt: Millis
   readonly #cancels = new Map<string, () => void>()
   /** Of this host's tunnel, in the last report. */
@@ -71,10 +74,7 @@ export class PathController {
   start(): void {
     this.#repeat('tick', TICK_MS, () => this.evaluateAll())
     this.#repeat('report', REPORT_MS, () => this.#report())
-    this.#cancels.set(
-      'first',
-      this.#parts.scheduler.after(FIRST_LINK_MS, () => this.evaluateAll()),
-    )
+    this.#evaluateLater()
     this.evaluateAll()
   }
 
@@ -93,7 +93,18 @@ export class PathController {
     const link = this.#parts.links().find((l) => l.hostId === hostId)
     if (link === undefined || link.state === 'down') this.#reports.forget(hostId)
     this.evaluateAll()
+    this.#evaluateLater()
     this.#reportSoon()
+  }
+
+  /** When what comes soon has not come. */
+  #evaluateLater(): void {
+    if (this.#isStopped || this.#cancels.has('soon to come')) return
+    const cancel = this.#parts.scheduler.after(SOON_MS, () => {
+      this.#cancels.delete('soon to come')
+      this.evaluateAll()
+    })
+    this.#cancels.set('soon to come', cancel)
   }
 
   #reportSoon(): void {
@@ -146,7 +157,7 @@ export class PathController {
       ownHostId: hostId,
       hostId: view.hostId,
       quarantine: quarantineOf(view.hostId),
-      link: { ...view, forMs: this.#ageOf(view) },
+      link: { ...view, ...this.#historyOf(view) },
       noTunnel: noTunnel(),
       peerNoTunnel: this.#reports.noTunnelOf(view.hostId),
       // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
@@ -163,12 +174,14 @@ export class PathController {
     changed?.(view.hostId)
   }
 
-  #ageOf({ hostId, state }: PeerView): Millis {
+  #historyOf({ hostId, state }: PeerView): { forMs: Millis; hasStopped: boolean } {
     const now = this.#parts.scheduler.monotonic()
-    const known = this.#states.get(hostId)
-    if (known?.state === state) return now - known.at
-    this.#states.set(hostId, { state, at: now })
-    return 0
+    let known = this.#states.get(hostId)
+    if (known?.state !== state) {
+      known = { state, at: now, hasStopped: state === 'down' && known?.state === 'draining' }
+      this.#states.set(hostId, known)
+    }
+    return { forMs: now - known.at, hasStopped: known.hasStopped }
   }
 
   #apply(hostId: number, decision: PathDecision | undefined): void {

@@ -16,6 +16,8 @@ export interface LinkFacts {
   readonly rttMs: Millis | undefined
   /** Whether the connection that carries packets stands. */
   readonly hasData: boolean
+  /** It is down since its peer said goodbye: then nobody else has a link to it either. */
+  readonly hasStopped?: boolean
 }
 
 export interface PathFacts {
@@ -57,10 +59,10 @@ const PATIENCE_MS: Millis = 5_000
 const SETTLED_MS: Millis = 2_000
 
 /**
- * A gateway that starts is linked within 0.3 s; before that whoever came up first would relay for all others, and each of
- * these paths would stay there until the direct link has settled.
+ * A link is made within 0.3 s of a start, and its data connection soon after. Before that whoever came up first would relay
+ * for all others, and each of these paths would stay there until the direct link has settled.
  */
-export const FIRST_LINK_MS: Millis = 500
+export const SOON_MS: Millis = 500
 
 const NONE: Via = { kind: 'none' }
 
@@ -126,6 +128,10 @@ function lackOf({ ownHostId, hostId, noTunnel, peerNoTunnel }: PathFacts): strin
   return peerNoTunnel === undefined ? undefined : carriesNone(hostId, peerNoTunnel)
 }
 
+/** Whether the direct way is worth waiting for, also where a relay could be had. */
+const comesSoon = (link: LinkFacts): boolean =>
+  link.forMs < SOON_MS && (link.state === 'connecting' || isUp(link) || link.hasStopped === true)
+
 /** A draining link still carries what is on its way. */
 const isUp = ({ state }: LinkFacts): boolean => state === 'up' || state === 'draining'
 
@@ -134,7 +140,7 @@ function relayed(facts: PathFacts): PathDecision | undefined {
   const { relays = [], current, link } = facts
   if (lackOf(facts) !== undefined) return undefined
   const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
-  if (inUse === undefined && link?.state === 'connecting' && link.forMs < FIRST_LINK_MS) return undefined
+  if (inUse === undefined && link !== undefined && comesSoon(link)) return undefined
   const relay = chooseRelay(relays, inUse)
   if (relay === undefined) return undefined
   const why = link === undefined || isUp(link) ? PathReason.noDirect : link.reason
