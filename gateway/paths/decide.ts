@@ -63,6 +63,8 @@ const SETTLED_MS: Millis = 2_000
  * for all others, and each of these paths would stay there until the direct link has settled.
  */
 export const SOON_MS: Millis = 500
+/** A gateway that is started anew is back by then, and nobody else is linked with it before it is. */
+const RESTART_MS: Millis = 2_000
 
 const NONE: Via = { kind: 'none' }
 
@@ -130,7 +132,7 @@ function lackOf({ ownHostId, hostId, noTunnel, peerNoTunnel }: PathFacts): strin
 
 /** Whether the direct way is worth waiting for, also where a relay could be had. */
 const comesSoon = (link: LinkFacts): boolean =>
-  link.forMs < SOON_MS && (link.state === 'connecting' || isUp(link) || link.hasStopped === true)
+  link.state === 'down' ? link.hasStopped === true && link.forMs < RESTART_MS : link.forMs < SOON_MS
 
 /** A draining link still carries what is on its way. */
 const isUp = ({ state }: LinkFacts): boolean => state === 'up' || state === 'draining'
@@ -162,7 +164,7 @@ function connecting({ link }: PathFacts): PathDecision | undefined {
 function isolated({ link, relays = [] }: PathFacts): PathDecision {
   if (link === undefined) return { state: 'ISOLATED', via: NONE, reason: PathReason.noLink }
   const why = isUp(link) ? PathReason.noData : link.reason
-  const refusal = whyNoRelay(relays)
+  const refusal = comesSoon(link) ? undefined : whyNoRelay(relays)
   const reason = refusal === undefined ? why : relaysNone(why, refusal.hostId, refusal.problem)
   return { state: 'ISOLATED', via: NONE, reason }
 }

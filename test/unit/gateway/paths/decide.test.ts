@@ -99,14 +99,14 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
     ],
     [
       'it said goodbye a moment ago',
-      { link: { ...down, forMs: 499, hasStopped: true }, relays: [relay(3, 9)] },
+      { link: { ...down, forMs: 1_999, hasStopped: true }, relays: [relay(3, 9)] },
       'ISOLATED',
       'none',
-      /life/,
+      /life for 3.1 s$/,
     ],
     [
       'and does not come back',
-      { link: { ...down, forMs: 500, hasStopped: true }, relays: [relay(3, 9)] },
+      { link: { ...down, forMs: 2_000, hasStopped: true }, relays: [relay(3, 9)] },
       'GATEWAY_ONLY',
       'relay:3',
       /through/,
