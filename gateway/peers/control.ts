@@ -81,7 +81,8 @@ export class ControlConnection {
     const silentMs = now - this.#heardAt
     const stoodStill = now - this.#checkedAt >= STOOD_STILL_MS
     this.#checkedAt = now
-    if (silentMs >= DEAD_MS && !stoodStill) this.close(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`)
+    if (silentMs >= DEAD_MS && !stoodStill)
+      this.close(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`)
     else if (now - this.#pingedAt >= HEARTBEAT_MS) this.#ping()
   }
 
