@@ -11,6 +11,7 @@ import type { Metrics } from '../metrics.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { StreamOffer } from '../peers/streams.ts'
 import type { Registry } from '../registry.ts'
+import { Seldom } from '../seldom.ts'
 import type { Slices } from '../slices.ts'
 import { connectOnce, DialError } from './dial.ts'
 import type { Refusal, TcpHead } from './stream-dial.ts'
@@ -24,9 +25,12 @@ export interface ForwarderParts {
 }
 
 const MAX_TIMEOUT_MS: Millis = 5_000
+/** A peer may ask a thousand times a second; it is told of once in a while. */
+const SAID_AGAIN_MS: Millis = 60_000
 
 export class Forwarder {
   readonly #parts: ForwarderParts
+  readonly #said = new Seldom(SAID_AGAIN_MS)
   /** By attachment: what goes when its container does. */
   readonly #joined = new Map<string, Set<Socket>>()
 
@@ -42,7 +46,9 @@ export class Forwarder {
     metrics.count('flatnet_forwarded_streams_total', 'Connections dialled for other gateways', { outcome })
     if (outcome === 'forbidden' || outcome === 'bad-request') {
       const endpoint = head === undefined ? undefined : `${head.ip}:${head.port}`
-      log.warn({ peer: offer.hostId, endpoint, reason: outcome }, 'peer asked for what it must not')
+      const isNews = this.#said.isDue(`${offer.hostId} ${outcome}`, performance.now())
+      const fields = { peer: offer.hostId, endpoint, reason: outcome }
+      log[isNews ? 'warn' : 'debug'](fields, 'peer asked for what it must not')
     }
     if (outcome !== 'joined' && outcome !== 'left') offer.refuse(outcome)
   }

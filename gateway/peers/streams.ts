@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { plain, wordsOf } from '../plain.ts'
+import { Seldom } from '../seldom.ts'
 import { HANDSHAKE_MS } from './dialer.ts'
 import { firstOf, type Way } from './race.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
@@ -50,7 +51,8 @@ export class Streams {
   readonly #parts: StreamsParts
   readonly #handlers = new Map<string, StreamHandler>()
   readonly #slots = new StreamSlots()
-  /** By id: connections that a peer was asked to make. */
+  readonly #said = new Seldom(60_000)
+  /** Connections that peers were asked to make, by id. */
   readonly #awaited = new Map<string, Awaited>()
   /** Of each peer, the way that worked last: `back` or an endpoint. It goes first. */
   readonly #worked = new Map<number, string>()
@@ -103,9 +105,9 @@ export class Streams {
     try {
       void this.#receive(socket, hostId, this.#slots.take(hostId))
     } catch (err) {
-      const reason = messageOf(err)
-      this.#parts.log.warn({ peer: hostId, reason }, 'stream refused')
-      refuse(socket, reason)
+      const said = { peer: hostId, reason: messageOf(err) }
+      if (this.#said.isDue(`${hostId}`, performance.now())) this.#parts.log.warn(said, 'stream refused')
+      refuse(socket, said.reason)
     }
   }
 
@@ -195,11 +197,11 @@ export class Streams {
         over()
         reject(new StreamError(reason))
       }
-      signal.addEventListener('abort', aborted)
       const arrived = (socket: TLSSocket): void => {
         over()
         resolve(socket)
       }
+      signal.addEventListener('abort', aborted)
       this.#awaited.set(id, { hostId, arrived, failed })
       if (!this.#parts.send(hostId, { type: 'stream.dial', id })) failed('its control connection is down')
     })

@@ -6,8 +6,11 @@ import { connect, type Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
+import { type Log, silentLog } from '../../../../core/log.ts'
+import { Forwarder } from '../../../../gateway/ingress/forwarder.ts'
 import { TCP } from '../../../../gateway/ingress/stream-dial.ts'
 import { StreamError } from '../../../../gateway/peers/stream-frame.ts'
+import { Slices } from '../../../../gateway/slices.ts'
 import { assignmentOf } from '../../../helpers/gateway-fixture.ts'
 import { gatewayPair, NO_TUN, passOn } from '../../../helpers/gateway-pair.ts'
 import {
@@ -204,6 +207,23 @@ t.test('a peer gets to registered containers of the host that it asks, and to no
   pair.register({ name: 'web', ...web.at })
   pair.far.parts.paths.update({ ownHostId: 1, hostId: 2, quarantine: 'two machines' })
   await t.rejects(open({ ip: web.ip, port: web.port }), new StreamError('forbidden', true), 'in quarantine')
+})
+
+t.test('a peer that asks for it again and again fills no log', async (t) => {
+  const { parts } = (await gatewayPair(t)).far
+  const said: string[] = []
+  const log: Log = { ...silentLog, warn: (_, event) => said.push(event) }
+  const forwarder = new Forwarder({ ...parts, slices: new Slices({ base: 0, prefixLen: 8 }, 16), log })
+  const refused: string[] = []
+  const offer = {
+    hostId: 2,
+    head: { purpose: TCP },
+    accept: () => t.fail() as never,
+    refuse: (reason: string) => void refused.push(reason),
+  }
+  for (let n = 0; n < 100; n++) await forwarder.take(offer)
+  t.equal(refused.length, 100)
+  t.same(said, ['peer asked for what it must not'])
 })
 
 t.test('without any way the answer comes at once and says why', async (t) => {
