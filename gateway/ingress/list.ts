@@ -20,6 +20,8 @@ export interface Entry {
   readonly path: string
   /** Another container answers to this name, as it is newer; this one is reached by its address. */
   readonly shadowed: boolean
+  /** Its host is not reached now; it may well run. */
+  readonly unreachable: boolean
 }
 
 export interface ListPage {
@@ -55,6 +57,7 @@ function entryOf(assignment: Assignment, registry: Registry): Entry {
     createdAt: assignment.createdAt,
     path: `/~${encodeURIComponent(isFirst ? name : address.replaceAll('.', '-'))}/`,
     shadowed: first !== undefined && !isFirst,
+    unreachable: registry.freshness(assignment.hostId) !== 'live',
   }
 }
 
@@ -77,12 +80,22 @@ function asJson({ hostId, entries, unknown }: ListPage): unknown {
   return { code: 'unknown-name', message: title, hostId, near: unknown.near, containers: entries }
 }
 
+const outOfReach = ({ hostId }: Entry): string => `host ${hostId} is out of reach`
+
+/** Of a host out of reach nobody here knows whether its containers run. */
+function countText(entries: readonly Entry[]): string {
+  const away = entries.filter((e) => e.unreachable).length
+  if (entries.length === 0) return 'No container runs.'
+  return `${entries.length - away} running${away === 0 ? '' : `, ${away} out of reach`}.`
+}
+
 function asText(list: ListPage): string {
   const lines = [titleOf(list)]
   if (list.unknown !== undefined && list.unknown.near.length > 0)
     lines.push(`Did you mean ${list.unknown.near.join(', ')}?`)
   lines.push(list.entries.length === 0 ? 'No container runs.' : 'These run:')
-  for (const e of list.entries.slice(0, MAX_ENTRIES)) lines.push(`  ${e.path}  ${e.address}:${e.httpPort}`)
+  for (const e of list.entries.slice(0, MAX_ENTRIES))
+    lines.push(`  ${e.path}  ${e.address}:${e.httpPort}${e.unreachable ? `  (${outOfReach(e)})` : ''}`)
   return `${lines.join('\n')}\n`
 }
 
@@ -92,16 +105,15 @@ function asHtml(list: ListPage): string {
     (n) => `<a href="/~${escapeHtml(encodeURIComponent(n))}/">${escapeHtml(n)}</a>`,
   )
   const hint = near.length === 0 ? '' : `<p>Did you mean ${near.join(', ')}?</p>\n`
-  const count = entries.length === 0 ? 'No container runs.' : `${entries.length} running.`
   const items = entries.slice(0, MAX_ENTRIES).map(item).join('\n')
-  return page(titleOf(list), `${hint}<p>${count}</p>\n<ul>${items}</ul>\n`)
+  return page(titleOf(list), `${hint}<p>${countText(entries)}</p>\n<ul>${items}</ul>\n`)
 }
 
 function item(e: Entry): string {
   const aliases = e.aliases.filter((a) => a !== e.name)
   const facts = [
     `<code>${escapeHtml(`${e.address}:${e.httpPort}`)}</code>`,
-    `host ${e.hostId}`,
+    e.unreachable ? `<strong>${outOfReach(e)}</strong>` : `host ${e.hostId}`,
     escapeHtml(e.network),
     ...(aliases.length === 0 ? [] : [`also ${escapeHtml(aliases.slice(0, 8).join(', '))}`]),
     ...(e.shadowed ? ['a newer container has this name, so this link goes by address'] : []),

@@ -1,8 +1,12 @@
 /** The gateway's own pages: what they list, in which form, and that nothing in a name or Host becomes markup. */
 
 import t from 'tap'
+import { Events } from '../../../../gateway/events.ts'
 import { formOf } from '../../../../gateway/ingress/accept.ts'
-import { startGateway } from '../../../helpers/gateway-fixture.ts'
+import { listOf, renderList } from '../../../../gateway/ingress/list.ts'
+import { Registry } from '../../../../gateway/registry.ts'
+import { Slices } from '../../../../gateway/slices.ts'
+import { assignmentOf, startGateway } from '../../../helpers/gateway-fixture.ts'
 
 const EVIL = `<script>alert("1")</script>'&`.replace('/', '')
 
@@ -31,6 +35,28 @@ t.test('the list: HTML for people, JSON for programs, links that work without DN
   t.match((await gw.get('localhost', '/', { method: 'HEAD' })).body, '')
   t.equal((await gw.get('localhost', '/', { method: 'POST' })).status, 405)
   t.equal((await gw.get('localhost', '/favicon.ico')).status, 404)
+})
+
+t.test('what runs on a host out of reach is listed and marked', async (t) => {
+  const slices = new Slices({ base: 0x0a640000, prefixLen: 16 }, 24)
+  const registry = new Registry(1, 7, new Events(), slices)
+  registry.put(assignmentOf({ name: 'near', ips: ['10.100.1.10/24'] }))
+  const far = assignmentOf({ hostId: 2, name: 'far', ips: ['10.100.2.10/24'], containerId: 'far' })
+  registry.replace(2, { epoch: 1, seq: 1 }, [far])
+  const list = () => ({ hostId: 1, entries: listOf(registry) })
+  registry.setFreshness(2, 'live')
+  t.match(renderList(list(), 'html'), '<p>2 running.</p>')
+  t.notMatch(renderList(list(), 'html'), 'out of reach')
+  for (const freshness of ['unreachable', 'gone'] as const) {
+    registry.setFreshness(2, freshness)
+    t.match(renderList(list(), 'html'), '<p>1 running, 1 out of reach.</p>')
+    t.match(renderList(list(), 'html'), /far<.*<strong>host 2 is out of reach</)
+    t.match(renderList(list(), 'text'), /10\.100\.2\.10:80 {2}\(host 2 is out of reach\)\n/)
+    t.match(JSON.parse(renderList(list(), 'json')).containers, [
+      { unreachable: true },
+      { unreachable: false },
+    ])
+  }
 })
 
 t.test('an unknown name: 404 with near ones', async (t) => {
