@@ -7,10 +7,12 @@ import { type Column, type Io, printJson, printLine, table, UsageError, wrap } f
 import { findGateway, placeOptions } from './places.ts'
 
 /** Of an active member how it is reached, of another one what became of it. */
-function stateOf({ member, link, quarantine }: HostView): string {
+function stateOf({ member, link, path, quarantine }: HostView): string {
   if (member !== null && member.state !== 'active') return member.state
   if (quarantine !== null) return 'QUARANTINED'
-  return link === null ? 'this host' : link.state
+  if (path?.state === 'LOCAL') return 'this host'
+  // A host that is out of its cluster has links to nobody.
+  return link?.state ?? 'no link'
 }
 
 const COLUMNS: readonly Column<HostView>[] = [
@@ -63,7 +65,7 @@ export const hostsCommand = command({
     if (action !== undefined) {
       if (hostId === undefined || !(Number.isInteger(hostId) && hostId >= 1 && hostId <= 65_534)) {
         throw new UsageError(
-          'release needs the number of a host',
+          'release needs the number of a host, from 1 to 65534',
           'flatnet hosts release N, as flatnet hosts shows it',
         )
       }

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { parseDuration } from '../../../bin/cli/token.ts'
 import { cli } from '../../../bin/cli.ts'
 import { daemonTemplate } from '../../../conf/templates.ts'
+import type { PathInfo } from '../../../core/api.ts'
 import { fakeHost } from '../../helpers/fake-host.ts'
 import { scratch } from '../../helpers/gateway-fixture.ts'
 import { hostView } from '../../helpers/host-view.ts'
@@ -86,10 +87,18 @@ t.test('a no of the gateway is passed on', async (t) => {
   }
 })
 
+const localPath = (hostId: number): PathInfo => ({
+  hostId,
+  state: 'LOCAL',
+  via: 'local',
+  reason: 'own host',
+  since: '2026-11-20T12:00:00.000Z',
+})
+
 t.test('hosts prints a table', async (t) => {
   const hosts = [
     hostView(1),
-    hostView(2, { link: null }),
+    hostView(2, { link: null, path: localPath(2) }),
     hostView(3, {
       link: {
         hostId: 3,
@@ -101,6 +110,7 @@ t.test('hosts prints a table', async (t) => {
       },
     }),
     hostView(4, { link: null, member: { ...hostView(4).member!, state: 'revoked', name: 'n'.repeat(63) } }),
+    hostView(5, { link: null }),
   ]
   const { run } = await gateway(t, { 'GET /v1/hosts': { status: 200, body: hosts } })
   const { stdout } = await run('hosts')
@@ -108,8 +118,9 @@ t.test('hosts prints a table', async (t) => {
   t.match(stdout, /^2 +h2 .* this host /m)
   t.match(stdout, /^host 3: no route$/m)
   t.match(stdout, /^4 +nnn.* revoked /m)
+  t.match(stdout, /^5 +h5 .* no link /m, 'as a host that was revoked sees the others')
   for (const line of stdout.split('\n')) t.ok(line.length <= 100, line)
-  t.equal(JSON.parse((await run('hosts', '--json')).stdout).length, 4)
+  t.equal(JSON.parse((await run('hosts', '--json')).stdout).length, 5)
 })
 
 t.test('a host alone', async (t) => {
