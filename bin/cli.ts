@@ -92,8 +92,16 @@ interface Chosen {
   readonly args: unknown
 }
 
+/** What the parser says of a wrong line, with the value that is wrong where it leaves that out. */
+function plain(message: string, [command = '']: readonly string[]): string {
+  const places = COMMANDS.find(({ name }) => name === command)?.places
+  if (message.startsWith('Not enough non-option arguments') && places !== undefined)
+    return `what is missing: flatnet ${command} ${places}`
+  return message.startsWith('Did you mean') ? `there is no command ${command}. ${message}` : message
+}
+
 /** The parser finds which command is meant and checks its options; the command runs after it, outside of yargs. */
-function parser(choose: (chosen: Chosen) => void): Argv {
+function parser(argv: readonly string[], choose: (chosen: Chosen) => void): Argv {
   let line = yargs()
     .scriptName('flatnet')
     .usage('$0 <command>\n\nOne flat address for every Podman container, and a browser-only way in.')
@@ -110,7 +118,7 @@ function parser(choose: (chosen: Chosen) => void): Argv {
     .help()
     .alias('help', 'h')
     .fail((message: string | undefined, err: Error | undefined) => {
-      throw new UsageError(message ?? err?.message ?? 'not understood', NEXT)
+      throw new UsageError(plain(message ?? err?.message ?? 'not understood', argv), NEXT)
     })
   for (const { name, places, describe, load } of COMMANDS) {
     line = line.command(
@@ -139,7 +147,7 @@ const NEXT = 'flatnet --help, or flatnet <command> --help'
 /** @throws {UsageError} whatever is wrong here is wrong with the line: commands run after the parser */
 async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefined> {
   let chosen: Chosen | undefined
-  const line = parser((found) => {
+  const line = parser(argv, (found) => {
     chosen = found
   })
   try {
@@ -161,7 +169,7 @@ export async function cli(
   host: Context['host'] = systemHost,
 ): Promise<number> {
   try {
-    if (argv.length === 0) return about(io, await parser(() => {}).getHelp())
+    if (argv.length === 0) return about(io, await parser([], () => {}).getHelp())
     const chosen = await parse(argv, io)
     return chosen === undefined ? 0 : await chosen.command.run(chosen.args, { io, host })
   } catch (err) {

@@ -73,7 +73,12 @@ export const joinCommand = command({
     const net = { supernet: formatPrefix(token.supernet), hostPrefix: token.hostPrefix }
     const wishes = { ...args, ...net, listen: undefined, peersListen: args.listen, dryRun: false }
     let hostId = presentMember(files, token)
-    if (hostId === undefined) {
+    if (hostId !== undefined) {
+      printLine(
+        io,
+        `note      this host is host ${hostId} of this cluster already: no new number is asked for`,
+      )
+    } else {
       refuseOverlap(host, token.supernet, before)
       await refuseLive(before, 'this host gets a slice of the cluster')
       // Whatever stands against the installation is better known before a number is given away.

@@ -234,7 +234,9 @@ export class Admission {
     if (replaces === undefined) return undefined
     if (replaces === state.identity.hostId)
       return `host ${replaces} is this one: it cannot admit its own successor`
-    return memberOf(state.document, replaces) === undefined ? `there never was a host ${replaces}` : undefined
+    return memberOf(state.document, replaces) === undefined
+      ? `there never was a host ${replaces}: flatnet hosts lists all that are and were`
+      : undefined
   }
 
   async #issue(caKeyPem: string, requestPem: string, hostId: number): Promise<string> {

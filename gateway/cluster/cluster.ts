@@ -171,7 +171,11 @@ export class Cluster {
     const { state } = this
     state.demandCaKey()
     const member = memberOf(state.document, hostId)
-    if (member === undefined) throw new FlatnetError('ERR_FLATNET_CONFIG', `there is no host ${hostId}`)
+    if (member === undefined)
+      throw new FlatnetError(
+        'ERR_FLATNET_CONFIG',
+        `there is no host ${hostId} in this cluster: flatnet hosts lists them`,
+      )
     if (hostId === state.identity.hostId) {
       throw new FlatnetError(
         'ERR_FLATNET_CONFIG',

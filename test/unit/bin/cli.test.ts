@@ -50,7 +50,9 @@ t.test('help and version go to stdout', async (t) => {
 })
 
 const misunderstood: readonly (readonly [argv: readonly string[], text: RegExp])[] = [
-  [['isntall'], /Did you mean install\?/],
+  [['isntall'], /there is no command isntall\. Did you mean install\?/],
+  [['revoke'], /what is missing: flatnet revoke <host>/],
+  [['join', '--name', 'x'], /what is missing: flatnet join <token>/],
   [['--bogus'], /Name a command/],
   [['ps', '--bogus'], /Unknown argument: bogus/],
   [['ps', '--config'], /Not enough arguments following: config/],
