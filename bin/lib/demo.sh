@@ -113,7 +113,7 @@ show() {
     printf '  http://%s:%s/~%s/\n' "$address" "$PORT" "$DEMO"
   done
   printf '  http://%s:%s/   (all that runs)\n' "${addresses[0]}" "$PORT"
-  printf '\nStart your own:  %s run -d --name web --network flatnet %s IMAGE\n' "${PODMAN[*]}" "${RUN_FLAGS[*]}"
+  printf '\nStart your own:  %s run -d --name web --network flatnet %sIMAGE\n' "${PODMAN[*]}" "${RUN_FLAGS[*]:+${RUN_FLAGS[*]} }"
   printf 'See what runs:   flatnet ps        What is wrong: flatnet doctor\n'
   printf 'Take it away:    bin/up --down\n'
 }

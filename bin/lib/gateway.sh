@@ -21,7 +21,7 @@ has_systemd() { [ -d /run/systemd/system ]; }
 gateway_pid() {
   local pid
   pid=$(cat "$GATEWAY_PID" 2>/dev/null) || return 1
-  tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "flatnet gateway --config $CONFIG" || return 1
+  tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q "flatnet gateway --config $CONFIG" || return 1
   printf '%s\n' "$pid"
 }
 

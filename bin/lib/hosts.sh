@@ -17,8 +17,12 @@ has_hosts() { [ -n "$(places)" ] || ! no_lan_link; }
 # has number file: whether host N has the file.
 has() { on "h$1" test -s "$2"; }
 
-choose_hosts() {
+# Before anything is installed or built.
+check_number() {
   [[ $1 =~ ^[2-$MAX_HOSTS]$ ]] || die "--hosts is \"$1\"" "A number from 2 to $MAX_HOSTS, e.g. bin/up --hosts 3"
+}
+
+choose_hosts() {
   HOSTS=$1
   local running
   running=$(places | grep -c '^h')

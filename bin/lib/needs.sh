@@ -44,7 +44,7 @@ need_npm_packages() {
   local lock=node_modules/.package-lock.json
   if [ ! -x node_modules/.bin/node ] || [ ! -e "$lock" ] || [ package-lock.json -nt "$lock" ]; then
     need_node
-    step 'Installing the npm packages of package-lock.json' npm ci --loglevel=error ||
+    step 'Installing the npm packages of package-lock.json' npm ci --loglevel=http ||
       die 'the npm packages could not be installed.' "Its log: $LOGS"
     touch "$lock"
   fi
