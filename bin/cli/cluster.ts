@@ -53,7 +53,7 @@ export async function refuseLive(places: Places, why: string): Promise<void> {
   const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
   const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
   throw new CliError(
-    `${why}, and ${held.length} containers have addresses of the present slice: ${named.join(', ')}${more}`,
+    `${why}, and containers have addresses of the present slice: ${named.join(', ')}${more}`,
     'stop them, run this again, then start them: they get addresses of the new slice',
   )
 }

@@ -44,7 +44,10 @@ export const tokenCommand = command({
       return 0
     }
     printLine(io, `flatnet join ${made.token}`)
-    io.stderr.write(`\nRun this line on the new host. It works once, for ${ttl}.\n`)
+    io.stderr.write(
+      `\nRun this line on the new host, as root. It works once, for ${ttl}.\n` +
+        `Where flatnet is not installed yet: copy ${process.execPath} there and begin the line with ./flatnet\n`,
+    )
     return 0
   },
 })

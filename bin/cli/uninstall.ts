@@ -46,7 +46,7 @@ async function refuseLive(places: Places): Promise<void> {
   const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
   const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
   throw new CliError(
-    `${held.length} containers are on the network: ${named.join(', ')}${more}`,
+    `containers are on the network: ${named.join(', ')}${more}`,
     'stop them first, or take their network away with --force',
   )
 }
