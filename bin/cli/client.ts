@@ -8,18 +8,23 @@ const MAX_BODY_BYTES = 64 << 20
 
 /** The gateway did not answer; what is on disk still holds. */
 export class GatewayDownError extends CliError {
-  constructor(socketPath: string, reason: string) {
+  /** It may well run: this user may not ask it. */
+  readonly isDenied: boolean
+  constructor(socketPath: string, reason: string, isDenied = false) {
     super(
       `the gateway does not answer on ${socketPath}: ${reason}`,
-      'systemctl status flatnet-gateway, or start it: flatnet gateway --config /etc/flatnet/flatnet.yaml',
+      isDenied
+        ? 'run it with sudo, or let a group in: api.group in flatnet.yaml'
+        : 'systemctl status flatnet-gateway, or start it: flatnet gateway --config /etc/flatnet/flatnet.yaml',
     )
+    this.isDenied = isDenied
   }
 }
 
 function reasonOf(err: NodeJS.ErrnoException): string {
   if (err.code === 'ENOENT') return 'no such socket (it is not running)'
   if (err.code === 'ECONNREFUSED') return 'nobody listens (it was killed)'
-  if (err.code === 'EACCES') return 'permission denied (run this as root)'
+  if (err.code === 'EACCES') return 'permission denied'
   return err.message
 }
 
@@ -44,10 +49,10 @@ function exchange({ socketPath, path, timeoutMs, json }: Asked): Promise<{ statu
   }
   return new Promise((done, fail) => {
     const signal = AbortSignal.timeout(timeoutMs)
-    const down = (err: Error): void =>
-      fail(
-        new GatewayDownError(socketPath, signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(err)),
-      )
+    const down = (err: NodeJS.ErrnoException): void => {
+      const reason = signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(err)
+      fail(new GatewayDownError(socketPath, reason, err.code === 'EACCES'))
+    }
     const req = request({ socketPath, path, method, signal, headers }, (res) => {
       let text = ''
       res.setEncoding('utf8')

@@ -1,11 +1,12 @@
 /** `flatnet doctor`: examines the machine for what goes wrong for real people, and says what to do about it. */
 import { nftTemplate } from '../../conf/templates.ts'
 import { formatPrefix } from '../../core/addr.ts'
+import { hasCode } from '../../kernel/durable.ts'
 import { version } from '../version.ts'
 import { command } from './command.ts'
 import { gatherAttached } from './doctor/attached.ts'
 import { judgeAttached } from './doctor/attached-judge.ts'
-import type { Check } from './doctor/check.ts'
+import { type Check, warn } from './doctor/check.ts'
 import { gatherCluster, judgeCluster } from './doctor/cluster.ts'
 import { findPlugin, judgeConflist } from './doctor/conflist.ts'
 import { gatherFirewall, judgeFirewall } from './doctor/firewall.ts'
@@ -18,8 +19,26 @@ import { gatherSystem, judgeSystem } from './doctor/system.ts'
 import type { Host } from './host.ts'
 import { removedConflists } from './install/manifest.ts'
 import { type Io, printJson, printLine, wrap } from './output.ts'
-import { findPlaces, type PlaceOptions, placeOptions } from './places.ts'
+import { findPlaces, type PlaceOptions, type Places, placeOptions } from './places.ts'
 import { cniPluginDirs } from './podman-conf.ts'
+
+/** Without root they may be closed; all else can be said all the same. */
+async function ofLeases(host: Host, places: Places): Promise<Check[]> {
+  try {
+    const checks = judgeLeases(await gatherLeases(host, places))
+    return [...checks, ...judgeAttached(await gatherAttached(host, places, nftTemplate()))]
+  } catch (err) {
+    if (!hasCode(err, 'EACCES')) throw err
+    return [
+      warn(
+        'leases',
+        'the leases may be read by root alone',
+        'nothing can be said about leases',
+        'run this as root',
+      ),
+    ]
+  }
+}
 
 export async function examine(
   host: Host,
@@ -50,8 +69,7 @@ export async function examine(
     ...judgeConflist(conflists),
     ...judgeFirewall(gatherFirewall(host, { supernets, bridges }, nftTemplate())),
     ...judgeRoutes(gatherRoutes(host, networks)),
-    ...judgeLeases(await gatherLeases(host, places)),
-    ...judgeAttached(await gatherAttached(host, places, nftTemplate())),
+    ...(await ofLeases(host, places)),
     ...judgeGateway(await gatherGateway(host, places, version())),
     ...judgeCluster(await gatherCluster(host, places)),
     ...judgePeers(await gatherPeers(host, places)),

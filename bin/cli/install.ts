@@ -1,7 +1,9 @@
 /** `flatnet install`: puts plugin, conflist, gateway configuration and unit in place. Run again, it changes what differs. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DEFAULT_DAEMON_CONF } from '../../conf/daemon.ts'
+import { DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
+import { ClusterFiles } from '../../gateway/cluster/files.ts'
+import { ClusterState } from '../../gateway/cluster/state.ts'
 import { version } from '../version.ts'
 import { type Context, command } from './command.ts'
 import type { Host } from './host.ts'
@@ -206,9 +208,30 @@ export function install(wishes: InstallWishes, context: Context): Prepared {
   return prepared
 }
 
+/** A host of a cluster has its numbers from there: with others its gateway would not start. */
+function refuseMisfit({ hostId, supernet, hostPrefix }: InstallWishes, { config }: InstallPlan): void {
+  const files = new ClusterFiles(parseDaemonConf(config.text).dataDir)
+  if (!files.isComplete) return
+  const { identity, document } = new ClusterState(files)
+  const wrong = [
+    ['--host-id', hostId, identity.hostId],
+    ['--supernet', supernet, document.supernet],
+    ['--host-prefix', hostPrefix, document.hostPrefix],
+  ].filter(([, wish, is]) => wish !== undefined && wish !== is)
+  if (wrong.length === 0) return
+  const error = new CliError(
+    `nothing was installed: this is host ${identity.hostId} of cluster ${identity.cluster}`,
+    'leave these out; another number: flatnet leave, then join; another supernet is another cluster',
+  )
+  throw Object.assign(error, {
+    problems: wrong.map(([name, wish, is]) => `${name} is ${wish}: here it is ${is}`),
+  })
+}
+
 export const installCommand = command({
   options,
   async run(args, context) {
+    refuseMisfit(args, prepareInstall(args, context.host).plan)
     const { o, plan } = install(args, context)
     nextSteps(context, o, args.containersDir, plan.slice)
     return 0

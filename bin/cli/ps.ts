@@ -48,7 +48,7 @@ export const psCommand = command({
     try {
       found = await apiGet<Row[]>(places.socket, `/v1/assignments?${query}`)
     } catch (err) {
-      if (!(err instanceof GatewayDownError)) throw err
+      if (!(err instanceof GatewayDownError) || err.isDenied) throw err
       io.stderr.write(
         `flatnet: ${err.message}\n  these are the leases on disk of this host; next: ${err.next}\n`,
       )

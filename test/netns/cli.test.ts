@@ -177,3 +177,46 @@ t.test('Podman is told to use CNI by a drop-in', { skip: needsRoot }, async (t) 
   const out = await m.exec(flatnet, 'uninstall', '--purge')
   t.match(out, /50-flatnet\.conf/)
 })
+
+t.test(
+  'a host of a cluster: its numbers stay, and who is not root is told so',
+  { skip: needsRoot },
+  async (t) => {
+    const m = await machine(t)
+    // Its --listen is that of the peers.
+    await m.exec(flatnet, 'init', ...INSTALL.slice(1, -2), '--host-id', '7')
+    const before = await m.exec('cat', CONFIG, CONFLIST)
+    const refused = await m.run([flatnet, ...INSTALL, '--host-id', '8', '--supernet', '10.200.0.0/16'])
+    t.equal(refused.rc, 1)
+    t.match(refused.stderr, /this is host 7 of cluster/)
+    t.match(
+      refused.stderr,
+      /--host-id is 8: here it is 7\n.*--supernet is 10\.200\.0\.0\/16: here it is 10\.100/,
+    )
+    t.equal(await m.exec('cat', CONFIG, CONFLIST), before)
+    const same = await m.run([flatnet, ...INSTALL, '--host-id', '7'])
+    t.equal(same.rc, 0, same.stderr)
+
+    await startGateway(m)
+    // Under a name that others can reach; a folder of tests may be closed to them.
+    const anybody = (...args: string[]) =>
+      m.run([
+        'setpriv',
+        '--reuid=65534',
+        '--regid=65534',
+        '--clear-groups',
+        '/usr/local/bin/flatnet',
+        ...args,
+      ])
+    for (const name of ['ps', 'status', 'hosts']) {
+      const ran = await anybody(name)
+      t.equal(ran.rc, 1)
+      t.match(ran.stderr, /permission denied\n {2}next: run it with sudo/)
+    }
+    const doctor = await anybody('doctor')
+    t.equal(doctor.rc, 1)
+    t.match(doctor.stdout, /FAIL {2}running as user 65534, not as root/)
+    t.match(doctor.stdout, /WARN {2}the leases may be read by root alone/)
+    t.equal(doctor.stderr, '')
+  },
+)
