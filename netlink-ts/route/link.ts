@@ -1,7 +1,7 @@
 /** Links: the requests that make, change and delete them, look-up and lists. One RTM_NEWLINK carries a whole bridge or veth pair. */
 import { encode } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
-import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from '../message.ts'
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
 import type { BridgeData } from './kinds.ts'
 import { IFF_UP, type Link, type LinkAttrs, type LinkHeader, linkFrom, linkmsg } from './linkmsg.ts'
@@ -14,6 +14,7 @@ const RTM_NEWLINK = 16
 const RTM_DELLINK = 17
 const RTM_GETLINK = 18
 const RTM_SETLINK = 19
+const RTM_NEWLINKPROP = 108
 
 /** A name with its NUL. */
 const IFNAMSIZ = 16
@@ -200,6 +201,20 @@ export function linkSetRequest(target: LinkTarget & LinkChange): Request {
         ...(target.rename !== undefined && { ifname: target.rename }),
       },
     }),
+  }
+}
+
+/**
+ * Gives a link one more name, of up to 127 bytes. EEXIST when any link of the namespace has it, as its name or beside it;
+ * EOPNOTSUPP before Linux 5.5. It goes with the link.
+ */
+export function linkAltNameAddRequest(target: LinkTarget & { readonly altName: string }): Request {
+  const { header, attrs } = selected(target)
+  return {
+    op: `RTM_NEWLINKPROP ${nameOf(target)} ${target.altName}`,
+    type: RTM_NEWLINKPROP,
+    flags: NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND,
+    payload: encode(linkmsg, { header, attrs: { ...attrs, propList: { altNames: [target.altName] } } }),
   }
 }
 

@@ -4,6 +4,7 @@ import { linkIndex, linkMtu } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgeAddRequest,
   bridgePortSetRequest,
+  linkAltNameAddRequest,
   linkByIndex,
   linkByName,
   linkDelRequest,
@@ -188,6 +189,18 @@ t.test('look-up', { skip: needsRoot }, async (t) => {
     isUp: false,
     address: '00:00:00:00:00:00',
   })
+})
+
+t.test('a namespace has each name once', { skip: needsRoot }, async (t) => {
+  const ns = await live(t)
+  for (const name of ['d0', 'd1']) ns.exec('ip', 'tuntap', 'add', name, 'mode', 'tap')
+  const altName = 'fnip-10.100.1.13'
+  ns.route.execute(linkAltNameAddRequest({ name: 'd0', altName }))
+  t.same(linkByName(ns.route, altName)?.altNames, [altName])
+  const again = (name: string) => ns.route.executeAll([linkAltNameAddRequest({ name, altName })])
+  t.match(again('d1'), [{ errno: Errno.EEXIST }])
+  ns.exec('ip', 'link', 'del', 'd0')
+  t.same(again('d1'), [[]], 'it went with the link')
 })
 
 t.test('lists are filtered', { skip: needsRoot }, async (t) => {

@@ -19,6 +19,7 @@ import { addrAddRequest, addrDelRequest } from 'netlink-ts/route/addr.ts'
 import {
   bridgeAddRequest,
   bridgePortSetRequest,
+  linkAltNameAddRequest,
   linkDelRequest,
   linkGetRequest,
   linkSetRequest,
@@ -96,6 +97,24 @@ const rows: { request: Request; op: string; type: number; flags: number; payload
         0a00 0400 62726964 6765 0000      # IFLA_INFO_SLAVE_KIND
         0c00 0500                         # IFLA_INFO_SLAVE_DATA
           0500 0400 01 000000             # IFLA_BRPORT_MODE`).toHex(),
+  },
+  {
+    request: linkAltNameAddRequest({ index: 3, altName: 'third' }),
+    op: 'RTM_NEWLINKPROP index 3 third',
+    type: 108,
+    flags: 0xe00,
+    payload: golden('ip link property add'),
+  },
+  {
+    request: linkAltNameAddRequest({ name: 'v0', altName: 'fnip-10.100.1.13' }),
+    op: 'RTM_NEWLINKPROP v0 fnip-10.100.1.13',
+    type: 108,
+    flags: 0xe00,
+    payload: hex(`
+      00000000 00000000 00000000 00000000
+      0700 0300 763000 00                                            # IFLA_IFNAME
+      1c00 3480                                                      # IFLA_PROP_LIST, nested
+        1500 3500 666e6970 2d31302e 3130302e 312e3133 00 000000      # IFLA_ALT_IFNAME`).toHex(),
   },
   {
     request: linkDelRequest({ index: 3 }),
