@@ -70,6 +70,12 @@ export function attachmentHash(a: Attachment): string {
 /** Name of the host end of the veth: DEL finds the link by it without any state. 12 bytes, e.g. `fn0c4be9a1f2`. */
 export const hostIfname = (a: Attachment): string => `fn${attachmentHash(a)}`
 
+/**
+ * The second name of the host end: a network namespace has each name once, so no two links of it ever have one address.
+ * @param ip canonical
+ */
+export const addressName = (ip: string): string => `fnip-${ip}`
+
 const ALIAS_TAG = 'flatnet'
 
 /** What `ip link` shows for the host end: `flatnet <network> <containerId> <ifname> <ip/len>`. */

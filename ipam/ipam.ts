@@ -4,6 +4,7 @@ import type { PortMapping } from '../core/api.ts'
 import { type Attachment, sameAttachment } from '../core/attachment.ts'
 import type { Clock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
+import { adoptIn } from './adopt.ts'
 import { blockBaseOf } from './block.ts'
 import { countBlocks, topHolders } from './counts.ts'
 import { list } from './inventory.ts'
@@ -39,6 +40,11 @@ export interface LeaseRequest extends LiveFacts {
    * rebuilt after their keys were lost too; without it such a block gives nothing new out before the next boot.
    */
   inUse?(ip: string): boolean
+  /**
+   * The kernel knew a holder of an address that the store called free, so the store is an old one: what lives in the kernel
+   * gets its leases back first, and nothing that is `inUse` is chosen.
+   */
+  readonly isDoubtful?: boolean
 }
 
 export interface Acquired {
@@ -59,6 +65,7 @@ export function acquire(store: Store, request: LeaseRequest, clock: Clock): Acqu
   const { attachment, slice } = request
   const requested = request.requestedIp === undefined ? undefined : requestedOf(request, request.requestedIp)
   return inSession(store, (session) => {
+    if (request.isDoubtful === true) adoptIn(session, clock)
     const old = session.leaseOf(attachment)
     if (old !== undefined && isProvablyLive(old, request)) throw attachmentLive(old)
     const kept = requested ?? keptOf(slice, old)
@@ -120,7 +127,8 @@ function claim(session: Session, request: LeaseRequest, ip: Ipv4, clock: Clock):
 }
 
 function anyAddress(session: Session, request: LeaseRequest, clock: Clock): Chosen {
-  const isHeld = (ip: Ipv4): boolean => session.mayBeHeld(ip) && request.inUse?.(formatIpv4(ip)) !== false
+  const isHeld = (ip: Ipv4): boolean =>
+    (request.isDoubtful === true || session.mayBeHeld(ip)) && request.inUse?.(formatIpv4(ip)) !== false
   const ip = nextAddress(session, request.slice, isHeld)
   if (ip !== undefined) return { ip, reclaimed: [] }
   const reclaimed = session.all().filter((lease) => isReclaimable(lease, request))

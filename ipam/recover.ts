@@ -51,9 +51,12 @@ export function recoverBlock(store: Store, base: Ipv4, cause: Cause): Block {
   return db.data
 }
 
-/** What the kernel knows of one block; entries that are no leases of it are left out. */
-function fromKernel(store: Store, base: Ipv4): Lease[] {
-  return store.rebuild().filter((lease) => leaseProblem(lease, lease.ip, base, store.network) === undefined)
+/** What the kernel knows of one block, or of all; entries that are no leases of it are left out. */
+export function fromKernel(store: Store, base?: Ipv4): Lease[] {
+  const block = ({ ip }: Lease): Ipv4 => base ?? blockBaseOf(parseIpv4(ip) ?? 0)
+  return store
+    .rebuild()
+    .filter((lease) => leaseProblem(lease, lease.ip, block(lease), store.network) === undefined)
 }
 
 function fromKey(store: Store, { containerId, ifname, ip }: Key, keysBoot: string): Lease {

@@ -1,14 +1,15 @@
 /** The store while its lock is held: blocks, keys and index kept in step, in an order that any kill -9 leaves sound. */
-import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
+import { formatIpv4, type Ipv4 } from '../core/addr.ts'
 import { type Attachment, attachmentKey, sameAttachment } from '../core/attachment.ts'
-import type { Millis } from '../core/clock.ts'
+import { type Millis, systemClock } from '../core/clock.ts'
 import { sweepTemps } from '../kernel/durable.ts'
+import { type Adoption, adoptionOf } from './adoption.ts'
 import { BLOCK_SIZE, type Block, type BlockDb, BrokenBlock, blockBaseOf, openBlock } from './block.ts'
 import { type BlockIndex, emptyIndex, readIndex, removeIndex, summarise, writeIndex } from './block-index.ts'
 import type { AttachmentId } from './keys.ts'
 import type { Lease } from './lease.ts'
-import { leaseProblem } from './lease-check.ts'
-import { type Cause, recoverBlock } from './recover.ts'
+import { ipv4 } from './octet.ts'
+import { type Cause, fromKernel, recoverBlock } from './recover.ts'
 import { asideBases, blockPath, indexPath, locked, type Store } from './store.ts'
 
 /** Opens a session under the lock. What `fn` changed in memory is on disk when it changed it, or `fn` threw. */
@@ -38,8 +39,9 @@ export class Session {
     sweepTemps(store.folder)
     this.dropIndex()
     if (boot === undefined) {
+      // The store is new, or was lost in part or whole.
       store.keys.begin()
-      this.#adopt()
+      this.adopt(systemClock.now())
     }
     // Read, and if need be recovered with the help of the old keys, before the keys are touched.
     const leases = this.all().sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt))
@@ -56,24 +58,29 @@ export class Session {
     store.keys.sign(store.bootId, isBlind)
   }
 
-  /**
-   * A store whose keys are not signed is new, or was lost in part or whole: what lives in the kernel and has no lease
-   * gets its lease back. A crash here starts over, as nothing is signed.
-   */
-  #adopt(): void {
-    const taken = new Set(this.all().flatMap((lease) => [lease.ip, attachmentKey(lease)]))
-    const changed = new Set<BlockDb>()
-    for (const lease of this.store.rebuild()) {
-      const base = blockBaseOf(parseIpv4(lease.ip) ?? 0)
-      if (taken.has(lease.ip) || taken.has(attachmentKey(lease))) continue
-      if (leaseProblem(lease, lease.ip, base, this.store.network) !== undefined) continue
-      taken.add(lease.ip).add(attachmentKey(lease))
-      const db = this.#db(base)
-      db.data.leases[lease.ip] = lease
-      delete db.data.released[lease.ip]
-      changed.add(db)
-    }
-    for (const db of changed) db.write()
+  /** What lives in the kernel has its lease afterwards. Cut short, the store is still old, only less so. */
+  adopt(now: Millis): Adoption {
+    const adoption = adoptionOf(this.all(), fromKernel(this.store))
+    this.remove(adoption.dropped, now)
+    this.#give(adoption.adopted)
+    return adoption
+  }
+
+  #give(leases: readonly Lease[]): void {
+    if (leases.length === 0) return
+    this.#journaled('all', () => {
+      for (const [base, given] of Map.groupBy(leases, baseOf)) {
+        this.#announce(base)
+        for (const lease of given) this.store.keys.set(lease, ipv4(lease.ip))
+        this.#db(base).update((block) => {
+          for (const lease of given) {
+            block.leases[lease.ip] = lease
+            delete block.released[lease.ip]
+          }
+        })
+        this.#reindex(base)
+      }
+    })
   }
 
   /** Clears up after a writer that was killed, so that no two keys ever lead to one address. */
@@ -223,14 +230,7 @@ export class Session {
     const [first, ...others] = leases
     if (first === undefined) return
     this.#journaled(others.length === 0 ? first : 'all', () => {
-      const byBase = new Map<Ipv4, Lease[]>()
-      for (const lease of leases) {
-        const base = blockBaseOf(ipv4(lease.ip))
-        const known = byBase.get(base)
-        if (known === undefined) byBase.set(base, [lease])
-        else known.push(lease)
-      }
-      for (const [base, gone] of byBase) this.#removeFrom(base, gone, releasedAt)
+      for (const [base, gone] of Map.groupBy(leases, baseOf)) this.#removeFrom(base, gone, releasedAt)
     })
   }
 
@@ -291,9 +291,4 @@ export class Session {
   }
 }
 
-/** Addresses inside the store were checked when they were read. */
-function ipv4(text: string): Ipv4 {
-  const ip = parseIpv4(text)
-  if (ip === undefined) throw new TypeError(`not an IPv4 address: ${text}`)
-  return ip
-}
+const baseOf = (lease: Lease): Ipv4 => blockBaseOf(ipv4(lease.ip))

@@ -30,6 +30,7 @@ import type { Output } from './run.ts'
 import { inUseBy, liveFacts, storeOf } from './state.ts'
 import { Undo } from './undo.ts'
 import {
+  AddressHeld,
   configureContainer,
   createVeth,
   openPort,
@@ -85,20 +86,38 @@ function attach(
     refuseExisting(container, context.attachment.ifname, netnsPath(context))
   }
   const known = claimNetwork(host, context, slice)
-  const undo = new Undo()
-  try {
-    const acquired = lease(context, store, host, requestOf(context, slice, wanted, netns), undo)
-    mark('lease')
-    const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
-    const bridge = wire(context, { host, container }, netns, plan, acquired, undo, known)
-    mark('ports')
-    activate(store, context.attachment)
-    mark('lease active')
-    return outputOf(context, plan, bridge, acquired.lease, prev)
-  } catch (err) {
-    const failed = undo.rollback(context.log)
-    context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
-    throw failed.length === 0 ? err : withUndoFailures(err, failed)
+  const request = requestOf(context, slice, wanted, netns)
+  const attempt = (isDoubtful: boolean): Output => {
+    const undo = new Undo()
+    try {
+      const acquired = lease(context, store, host, { ...request, isDoubtful }, undo)
+      mark('lease')
+      const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
+      const bridge = wire(context, { host, container }, netns, plan, acquired, undo, known)
+      mark('ports')
+      activate(store, context.attachment)
+      mark('lease active')
+      return outputOf(context, plan, bridge, acquired.lease, prev)
+    } catch (err) {
+      const failed = undo.rollback(context.log)
+      context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
+      throw failed.length === 0 ? err : withUndoFailures(err, failed)
+    }
+  }
+  return pastHeld(attempt)
+}
+
+/** More are of no use: all that the kernel knows is known by the second. */
+const MAX_ATTEMPTS = 3
+
+/** The address may be a live container's all the same when the store is an old one; then it is made whole first. */
+function pastHeld(attempt: (isDoubtful: boolean) => Output): Output {
+  for (let n = 1; ; n++) {
+    try {
+      return attempt(n > 1)
+    } catch (err) {
+      if (!(err instanceof AddressHeld) || n === MAX_ATTEMPTS) throw err
+    }
   }
 }
 
@@ -144,7 +163,7 @@ function lease(
   context: Context,
   store: Store,
   host: NetlinkSocket,
-  request: ReturnType<typeof requestOf>,
+  request: ReturnType<typeof requestOf> & Pick<LeaseRequest, 'isDoubtful'>,
   undo: Undo,
 ): Acquired {
   const facts = { ...liveFacts(store, host), inUse: inUseBy(host) }

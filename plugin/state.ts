@@ -5,9 +5,9 @@ import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { parseAlias, sameAttachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import type { Lease } from '../ipam/lease.ts'
+import { leasesOfLinks } from '../ipam/linked.ts'
 import { type LiveFacts, netnsInode } from '../ipam/stale.ts'
 import { openStore, type Store } from '../ipam/store.ts'
-import { bootId } from '../kernel/boot.ts'
 import { attachedLinks } from '../kernel/links.ts'
 import type { Context } from './context.ts'
 
@@ -17,25 +17,8 @@ export function storeOf({ conf, log }: Context, host: NetlinkSocket | undefined)
     dataDir: conf.dataDir,
     network: conf.name,
     log,
-    ...(host !== undefined && { rebuild: () => leasesInKernel(host, conf.name) }),
+    ...(host !== undefined && { rebuild: () => leasesOfLinks(attachedLinks(host), conf.name, systemClock) }),
   })
-}
-
-/** What can be known of a lease from the host end's alias alone; the namespace cannot, so it counts as live this boot. */
-function leasesInKernel(host: NetlinkSocket, network: string): Lease[] {
-  return attachedLinks(host)
-    .filter((link) => link.attachment.network === network)
-    .map(({ attachment, cidr, ifname }) => ({
-      ...attachment,
-      ip: cidr.split('/')[0] ?? '',
-      mac: '',
-      hostIfname: ifname,
-      netns: '',
-      netnsInode: '',
-      bootId: bootId(),
-      createdAt: new Date(systemClock.now()).toISOString(),
-      state: 'active' as const,
-    }))
 }
 
 /** Whether a link of ours in the kernel has an address; they are listed once, when first asked. */

@@ -83,7 +83,10 @@ function removeObjects(
     step('looking for ports put back', () => unpublishPorts(host, ports, ifname, netfilter))
 }
 
-/** Without a lease the ports are not known: then every element that names this owner goes, if the owner is there at all. */
+/**
+ * Without a lease, or with one made from the link (no namespace), the ports are not known: then every element that names
+ * this owner goes, if the owner is there at all.
+ */
 function removePorts(
   host: NetlinkSocket,
   netfilter: Netfilter,
@@ -92,7 +95,8 @@ function removePorts(
   lease: Lease | undefined,
 ): void {
   if (lease !== undefined) unpublishPorts(host, lease.ports ?? [], ifname, netfilter)
-  else if (ownLink(host, attachment, ifname) !== undefined) unpublishOwner(host, ifname)
+  if (lease !== undefined && lease.netns !== '') return
+  if (ownLink(host, attachment, ifname) !== undefined) unpublishOwner(host, ifname)
 }
 
 /** A link of that name with another owner stays: the name is a hash, and hashes collide. */

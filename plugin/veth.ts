@@ -1,11 +1,13 @@
 /** The veth pair: made in one message, its container end addressed and routed, its host end a port of the bridge. */
 
+import { Errno, type NetlinkError } from 'netlink-ts/errors.ts'
 import { inNetns } from 'netlink-ts/netns.ts'
 import { AF_INET, addrAddRequest } from 'netlink-ts/route/addr.ts'
 import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgePortSetRequest,
   type Link,
+  linkAltNameAddRequest,
   linkByName,
   linkDelRequest,
   linkSetRequest,
@@ -13,8 +15,8 @@ import {
 } from 'netlink-ts/route/link.ts'
 import { routeAddRequest } from 'netlink-ts/route/route.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
-import { formatPrefix, ipv4Bytes } from '../core/addr.ts'
-import { type Attachment, parseAlias, sameAttachment } from '../core/attachment.ts'
+import { formatIpv4, formatPrefix, ipv4Bytes } from '../core/addr.ts'
+import { type Attachment, addressName, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { monotonic } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { sysctlEnsure } from '../kernel/sysctl.ts'
@@ -67,9 +69,26 @@ export function removeLeftover(host: NetlinkSocket, attachment: Attachment, host
   host.execute(linkDelRequest({ index: link.index }))
 }
 
-/** Makes the pair, with everything that the kernel takes in one message; the peer cannot be created up (ENOTCONN). */
+/** Another link of this host has the address, whatever the leases say: they are of an old store (ipam/adoption.ts). */
+export class AddressHeld extends FlatnetError {
+  constructor(ip: string, holder: Link | undefined) {
+    const owner = parseAlias(holder?.alias ?? '')?.attachment
+    const who = owner === undefined ? '' : ` of container ${owner.containerId} in network ${owner.network}`
+    super(
+      'ERR_FLATNET_ADDRESS_NOT_AVAILABLE',
+      `address ${ip} is held by the host interface ${holder?.name ?? addressName(ip)}${who}, which has no lease here: ` +
+        'stop it, or ask for another address',
+    )
+  }
+}
+
+/**
+ * Makes the pair, with everything that the kernel takes in one message; the peer cannot be created up (ENOTCONN).
+ * @throws {AddressHeld} what was made is for `undo` to take away
+ */
 export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, plan: Plan, undo: Undo): void {
-  const [made, ...changed] = host.executeAll([
+  const ip = formatIpv4(plan.ip)
+  const [made, named, ...changed] = host.executeAll([
     vethAddRequest({
       name: plan.hostIfname,
       address: plan.hostMac,
@@ -78,6 +97,7 @@ export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, p
       up: true,
       peer: { name: plan.ifname, address: plan.mac, mtu: plan.mtu, netns: netnsFd },
     }),
+    linkAltNameAddRequest({ name: plan.hostIfname, altName: addressName(ip) }),
     // The kernel ignores an alias at creation. One send: no signal ends us between the two.
     linkSetRequest({ name: plan.hostIfname, alias: plan.alias }),
     ...(plan.hairpin ? [bridgePortSetRequest({ name: plan.hostIfname, hairpin: true })] : []),
@@ -87,8 +107,16 @@ export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, p
     const link = linkByName(host, plan.hostIfname)
     if (link !== undefined) host.execute(linkDelRequest({ index: link.index }))
   })
+  if (named instanceof Error) {
+    if (named.errno === Errno.EEXIST) throw new AddressHeld(ip, linkByName(host, addressName(ip)))
+    if (!hasNoAltNames(named)) throw named
+  }
   for (const outcome of changed) if (outcome instanceof Error) throw outcome
 }
+
+/** Linux before 5.5: then the leases alone say who has an address. */
+const hasNoAltNames = ({ errno }: NetlinkError): boolean =>
+  errno === Errno.EOPNOTSUPP || errno === Errno.EINVAL
 
 /** Address, `lo`, interface and routes, in one send: the kernel takes them in order. */
 export function configureContainer(container: NetlinkSocket, netnsFd: number, plan: Plan): void {

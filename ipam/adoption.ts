@@ -1,0 +1,48 @@
+/** What the leases have to become so that they agree with what lives in the kernel. Pure; the session writes it down. */
+import { attachmentKey } from '../core/attachment.ts'
+import type { Lease } from './lease.ts'
+
+export interface Adoption {
+  /** Of attachments that live under another address now, or that are gone while another has their address. */
+  readonly dropped: readonly Lease[]
+  readonly adopted: readonly Lease[]
+  /** Two that live under one address: nothing that leases could put right. */
+  readonly rivals: readonly (readonly [Lease, Lease])[]
+}
+
+/**
+ * A store can be whole and of this boot, and yet old: put back from a backup, or of another mount. What a live link says of
+ * an address is newer than any lease, except one whose ADD is under way.
+ * @param live of the same network, one for each link, as leases of this boot
+ */
+export function adoptionOf(leases: readonly Lease[], live: readonly Lease[]): Adoption {
+  const byIp = new Map(leases.map((lease) => [lease.ip, lease]))
+  const byKey = new Map(leases.map((lease) => [attachmentKey(lease), lease]))
+  const liveIp = new Map(live.map((link) => [attachmentKey(link), link.ip]))
+  const dropped = new Set<Lease>()
+  const adopted = new Map<string, Lease>()
+  const rivals: [Lease, Lease][] = []
+  const seen = new Set<string>()
+  for (const link of live) {
+    const key = attachmentKey(link)
+    const own = byKey.get(key)
+    if (seen.has(key) || (own !== undefined && agrees(own, link))) continue
+    seen.add(key)
+    const holder = adopted.get(link.ip) ?? byIp.get(link.ip)
+    // Delegated IPAM has no links that could say otherwise.
+    const lives = holder?.hostIfname === '' || (holder && liveIp.get(attachmentKey(holder)) === link.ip)
+    if (holder !== undefined && holder !== own && lives) {
+      rivals.push([holder, link])
+      continue
+    }
+    if (own !== undefined && own.ip !== link.ip) dropped.add(own)
+    if (holder !== undefined && holder !== own) dropped.add(holder)
+    const mac = link.mac === '' && own?.ip === link.ip ? own.mac : link.mac
+    adopted.set(link.ip, { ...own, ...link, mac })
+  }
+  return { dropped: [...dropped], adopted: [...adopted.values()], rivals }
+}
+
+/** Of the same boot and address; or pending, as an ADD under way has yet to remove the link that stands. */
+const agrees = (own: Lease, link: Lease): boolean =>
+  own.bootId === link.bootId && (own.ip === link.ip || own.state === 'pending')
