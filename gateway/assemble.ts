@@ -23,6 +23,7 @@ import { addressesOf, Registry } from './registry.ts'
 import { Slices } from './slices.ts'
 import { type ListeningIngress, statusOf } from './status.ts'
 import type { Sharing } from './sync/share.ts'
+import type { Witness } from './witness.ts'
 
 export interface Materials {
   readonly conf: DaemonConf
@@ -31,6 +32,7 @@ export interface Materials {
   readonly leases: LeaseSource
   readonly epoch: number
   readonly repair?: Repair
+  readonly witness?: Witness
   readonly version?: string
   readonly reload?: (() => void) | undefined
 }
@@ -45,13 +47,13 @@ export interface Assembly extends ApiParts, IngressParts {
 }
 
 export function assemble(materials: Materials): Assembly {
-  const { conf, log, clock, leases, epoch } = materials
+  const { conf, log, clock, leases, epoch, repair, witness } = materials
   const events = new Events()
   const slices = new Slices(conf.supernet, conf.hostPrefix)
   const registry = new Registry(conf.hostId, epoch, events, slices, clock)
   const paths = new PathTable(conf.hostId, clock, events)
   const metrics = new Metrics()
-  const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair: materials.repair })
+  const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair, witness })
   const pool = new Pool({
     connectTimeoutMs: conf.ingress.connectTimeoutMs,
     isRegistered: (key, ip) => {

@@ -21,6 +21,7 @@ import type { Repair } from './reconciler.ts'
 import { ApiSocket, refuseSecondGateway } from './socket.ts'
 import { loadTables } from './sync/store.ts'
 import { StoreWatch } from './watch.ts'
+import type { Witness } from './witness.ts'
 
 export interface Ready {
   /** undefined when ingress is switched off. The port is the kernel's choice when 0 was configured. */
@@ -35,6 +36,8 @@ export interface GatewayOptions {
   readonly clock?: Clock
   /** Called with the live leases after each comparison: the place to put nftables and routes right again. */
   readonly repair?: Repair
+  /** Without it the files alone say who lives. */
+  readonly witness?: Witness
   /** Called once when everything listens. */
   onReady?(ready: Ready): void
   /** Default: the store under `config.dataDir`. */

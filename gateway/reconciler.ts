@@ -1,7 +1,7 @@
 /** Keeps the registry equal to the leases on disk: at start, on change, every now and then, one run at a time. */
 
 import { type DaemonConf, isInSlice } from '../conf/daemon.ts'
-import { parseIpv4 } from '../core/addr.ts'
+import { parseCidr4, parseIpv4 } from '../core/addr.ts'
 import { attachmentKey, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES } from '../core/attachment.ts'
 import type { Clock, Millis } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
@@ -9,6 +9,7 @@ import type { Lease } from '../ipam/lease.ts'
 import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './leases.ts'
 import { DELETE_GRACE_MS, difference } from './reconcile.ts'
 import type { Registry } from './registry.ts'
+import { judged, lackingLeases, type Witness } from './witness.ts'
 
 /** Called with the live leases after each run; nftables and routes are put right here. Must be bounded in time. */
 export type Repair = (leases: readonly Lease[]) => Promise<void>
@@ -20,6 +21,7 @@ export interface ReconcilerParts {
   readonly clock: Clock
   readonly log: Log
   readonly repair?: Repair | undefined
+  readonly witness?: Witness | undefined
   /** Of reading, and of repairing. */
   readonly deadlineMs?: Millis
 }
@@ -96,13 +98,13 @@ export class Reconciler {
   }
 
   async #once(): Promise<void> {
-    const { clock, leases, log, repair, deadlineMs = DEADLINE_MS } = this.#parts
+    const { clock, log, repair, deadlineMs = DEADLINE_MS } = this.#parts
     const readAt = clock.monotonic()
     const last = this.#report
     let counts = { live: last?.live ?? 0, stale: last?.stale ?? 0, put: 0, removed: 0 }
     let problem: string | undefined
     try {
-      const snapshot = await within(leases.read(), deadlineMs, 'reading the leases')
+      const snapshot = await within(this.#snapshot(), deadlineMs, 'reading the leases')
       counts = this.#apply(snapshot, readAt)
       if (snapshot.unreadable.length > 0) {
         problem = `unreadable leases of network ${snapshot.unreadable.map((u) => u.network).join(', ')}`
@@ -121,6 +123,26 @@ export class Reconciler {
       failures: (last?.failures ?? 0) + (problem === undefined ? 0 : 1),
       ...(problem !== undefined && { problem }),
     }
+  }
+
+  /** The leases as the kernel confirms them; what lives and had none has one by then. */
+  async #snapshot(): Promise<LeaseSnapshot> {
+    const { conf, leases, log, registry, witness } = this.#parts
+    if (witness === undefined) return leases.read()
+    const links = linksOf(witness, log)
+    if (links === undefined) return leases.read()
+    const snapshot = await leases.read()
+    const own = links.filter(({ cidr }) => isInSlice(conf.slice, parseCidr4(cidr)?.ip ?? -1))
+    const networks = lackingLeases(own, snapshot)
+    if (networks.size === 0) return judged(links, snapshot)
+    try {
+      witness.adopt(networks, (key) => registry.get(key))
+    } catch (cause) {
+      // As with a file that cannot be read: what they hold is unknown, and is had in a later run.
+      const unreadable = [...snapshot.unreadable, ...[...networks].map((network) => ({ network, cause }))]
+      return judged(links, { ...snapshot, unreadable })
+    }
+    return judged(links, await leases.read())
   }
 
   #apply(
@@ -164,6 +186,16 @@ export class Reconciler {
     for (const calls of [this.#posted, this.#deleted]) {
       for (const [key, at] of calls) if (at + DELETE_GRACE_MS <= readAt) calls.delete(key)
     }
+  }
+}
+
+/** Undefined when the kernel does not say: then the files alone count, as without a witness. */
+function linksOf(witness: Witness, log: Log): ReturnType<Witness['links']> | undefined {
+  try {
+    return witness.links()
+  } catch (err) {
+    log.warn({ err }, 'the kernel did not tell its links')
+    return undefined
   }
 }
 

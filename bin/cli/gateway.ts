@@ -5,6 +5,7 @@ import { parsePrefix4 } from '../../core/addr.ts'
 import type { Log } from '../../core/log.ts'
 import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { runGateway } from '../../gateway/daemon.ts'
+import { kernelWitness } from '../../gateway/kernel-witness.ts'
 import { openLog } from '../../gateway/log.ts'
 import type { Repair } from '../../gateway/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
@@ -83,6 +84,7 @@ async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, lo
         log,
         version: version(),
         repair: repairOf(conf, log),
+        witness: kernelWitness(conf.dataDir, log),
         reload,
       })
     } finally {

@@ -1,0 +1,50 @@
+/** The kernel beside the leases: who has a live link is alive, and has a lease, also when the files come from a backup. */
+
+import type { Assignment } from '../core/api.ts'
+import { attachmentKey } from '../core/attachment.ts'
+import type { Lease } from '../ipam/lease.ts'
+import { bootId } from '../kernel/boot.ts'
+import type { AttachedLink } from '../kernel/links.ts'
+import type { LeaseSnapshot } from './leases.ts'
+
+export interface Witness {
+  /** Host ends of all networks. To be asked before the leases are read: then each has its lease, as that is made first. */
+  links(): readonly AttachedLink[]
+  /**
+   * Gives what lives in these networks the leases that it lacks. Must be bounded in time.
+   * @param registered by `attachmentKey`: what an alias does not tell was told by a call
+   */
+  adopt(networks: ReadonlySet<string>, registered: (key: string) => Assignment | undefined): void
+}
+
+const nameOf = (link: AttachedLink): string => `${attachmentKey(link.attachment)} ${link.cidr.split('/')[0]}`
+const nameOfLease = (lease: Lease): string => `${attachmentKey(lease)} ${lease.ip}`
+
+/**
+ * Networks with a link that no lease of this boot names. One whose DEL went between may be among them: who adopts looks
+ * again, under the lock. A pending lease is one: its ADD is under way.
+ */
+export function lackingLeases(links: readonly AttachedLink[], snapshot: LeaseSnapshot): Set<string> {
+  const { live, pending, stale, unreadable } = snapshot
+  const named = new Set([...live, ...pending, ...stale.filter(isOfThisBoot)].map(nameOfLease))
+  const broken = new Set(unreadable.map(({ network }) => network))
+  const lacking = links.filter((link) => !named.has(nameOf(link)) && !broken.has(link.attachment.network))
+  return new Set(lacking.map((link) => link.attachment.network))
+}
+
+const isOfThisBoot = (lease: Lease): boolean => lease.bootId === bootId()
+
+/** Where lease and link differ about who lives, the link is right; of delegated IPAM there is none. */
+export function judged(links: readonly AttachedLink[], snapshot: LeaseSnapshot): LeaseSnapshot {
+  const standing = new Set(links.map(nameOf))
+  const has = (lease: Lease): boolean => standing.has(nameOfLease(lease))
+  // Made from its link: nothing but the link can tell that it is gone.
+  const isDead = (lease: Lease): boolean => lease.netns === '' && lease.hostIfname !== '' && !has(lease)
+  // In a namespace that outlived its file, or in another one than the old lease says.
+  const isAlive = (lease: Lease): boolean => lease.state === 'active' && isOfThisBoot(lease) && has(lease)
+  return {
+    ...snapshot,
+    live: [...snapshot.live.filter((lease) => !isDead(lease)), ...snapshot.stale.filter(isAlive)],
+    stale: [...snapshot.stale.filter((lease) => !isAlive(lease)), ...snapshot.live.filter(isDead)],
+  }
+}
