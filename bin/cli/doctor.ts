@@ -11,6 +11,7 @@ import { gatherCluster, judgeCluster } from './doctor/cluster.ts'
 import { findPlugin, judgeConflist } from './doctor/conflist.ts'
 import { gatherFirewall, judgeFirewall } from './doctor/firewall.ts'
 import { gatherGateway, judgeGateway } from './doctor/gateway.ts'
+import { gatherHolders, judgeHolders } from './doctor/holders.ts'
 import { gatherLeases, judgeLeases } from './doctor/leases.ts'
 import { gatherPeers, judgePeers } from './doctor/peers.ts'
 import { gatherPodman, judgePodman } from './doctor/podman.ts'
@@ -25,8 +26,11 @@ import { cniPluginDirs } from './podman-conf.ts'
 /** Without root they may be closed; all else can be said all the same. */
 async function ofLeases(host: Host, places: Places): Promise<Check[]> {
   try {
-    const checks = judgeLeases(await gatherLeases(host, places))
-    return [...checks, ...judgeAttached(await gatherAttached(host, places, nftTemplate()))]
+    return [
+      ...judgeLeases(await gatherLeases(host, places)),
+      ...judgeAttached(await gatherAttached(host, places, nftTemplate())),
+      ...judgeHolders(await gatherHolders(host, places)),
+    ]
   } catch (err) {
     if (!hasCode(err, 'EACCES')) throw err
     return [
