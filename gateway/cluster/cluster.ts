@@ -78,6 +78,7 @@ export class Cluster {
     })
     this.#gossip = new Gossip({
       state: this.state,
+      clock,
       log,
       send: (hostId, message) => this.peers.send(hostId, message),
       broadcast: (message) => void this.peers.broadcast(message),

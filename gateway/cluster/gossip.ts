@@ -1,13 +1,16 @@
 /** How the list of members and everybody's endpoints reach all: versions on connecting, changes at once, the rest on demand. */
 
+import type { Clock } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { ControlMessage } from '../peers/types.ts'
 import { DocumentError, memberOf } from './document.ts'
 import { isEndpointRecord } from './endpoints.ts'
+import { Pace } from './pace.ts'
 import type { ClusterState } from './state.ts'
 
 export interface GossipParts {
   readonly state: ClusterState
+  readonly clock: Clock
   readonly log: Log
   send(hostId: number, message: ControlMessage): boolean
   broadcast(message: ControlMessage): void
@@ -17,6 +20,7 @@ export interface GossipParts {
 
 export class Gossip {
   readonly #parts: GossipParts
+  readonly #pace = new Pace()
 
   constructor(parts: GossipParts) {
     this.#parts = parts
@@ -90,9 +94,14 @@ export class Gossip {
   }
 
   #takeEndpoints(from: number, records: unknown): void {
-    const { state, broadcast, endpointsChanged } = this.#parts
+    const { state, clock, broadcast, endpointsChanged } = this.#parts
     if (!Array.isArray(records)) return
-    const news = records.filter((r) => isEndpointRecord(r) && state.putEndpoints(r))
+    const now = clock.monotonic()
+    const news = records.filter(
+      // Only what its host has signed counts, or others could silence it.
+      (r) =>
+        isEndpointRecord(r) && state.isNews(r) && this.#pace.take(r.hostId, now) && state.endpoints.put(r),
+    )
     if (news.length === 0) return
     // A host's own word goes on to the others, who may have no link with it; theirs to them is no news then.
     if (news.some((r) => r.hostId === from)) broadcast({ type: 'cluster.endpoints', records: news })

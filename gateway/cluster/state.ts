@@ -193,11 +193,15 @@ export class ClusterState implements Membership {
 
   /** @returns whether it is news; false as well when its signature is not the member's */
   putEndpoints(record: EndpointRecord): boolean {
+    return this.isNews(record) && this.endpoints.put(record)
+  }
+
+  /** Whether it is a member's own word, and later than what is known. */
+  isNews(record: EndpointRecord): boolean {
     const member = memberOf(this.#document, record.hostId)
     if (member?.state !== 'active') return false
     if ((this.endpoints.get(record.hostId)?.seq ?? -1) >= record.seq) return false
-    if (!isSignedBy(record, this.#document.cluster, member.keyId)) return false
-    return this.endpoints.put(record)
+    return isSignedBy(record, this.#document.cluster, member.keyId)
   }
 
   /** @throws {Error} it is not for this host's key and number */

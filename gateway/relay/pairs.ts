@@ -11,10 +11,15 @@ interface Pair {
   readonly circuits: Map<number, Circuit>
 }
 
+/** Far more than are carried at once: a pair that comes back finds what it has spent. */
+const MAX_BUCKETS = 1_024
+
 const keyOf = (a: number, b: number): string => `${Math.min(a, b)}-${Math.max(a, b)}`
 
 export class Pairs {
   readonly #pairs = new Map<string, Pair>()
+  /** Also of pairs that ended a moment ago; in order of their last begin. */
+  readonly #buckets = new Map<string, TokenBucket>()
 
   get size(): number {
     return this.#pairs.size
@@ -42,7 +47,7 @@ export class Pairs {
   enter(circuit: Circuit, now: Millis): TokenBucket {
     const key = keyOf(circuit.from, circuit.to)
     const pair = this.#pairs.get(key) ?? {
-      bucket: new TokenBucket(RelayLimit.bytesPerS, RelayLimit.burstBytes, now),
+      bucket: this.#bucketOf(key, now),
       circuits: new Map<number, Circuit>(),
     }
     this.#pairs.set(key, pair)
@@ -59,6 +64,15 @@ export class Pairs {
     if (pair?.circuits.get(circuit.from) !== circuit) return
     pair.circuits.delete(circuit.from)
     if (pair.circuits.size === 0) this.#pairs.delete(key)
+  }
+
+  #bucketOf(key: string, now: Millis): TokenBucket {
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(RelayLimit.bytesPerS, RelayLimit.burstBytes, now)
+    this.#buckets.delete(key)
+    this.#buckets.set(key, bucket)
+    const [oldest] = this.#buckets.keys()
+    if (this.#buckets.size > MAX_BUCKETS && oldest !== undefined) this.#buckets.delete(oldest)
+    return bucket
   }
 
   #pairsOf(hostId: number): number {

@@ -1,0 +1,13 @@
+/** gateway/cluster pace: one host's endpoints are news a few times in ten seconds, and others' are not held up by it. */
+import t from 'tap'
+import { Pace } from '../../../../gateway/cluster/pace.ts'
+
+t.test('five changes in ten seconds, of each host', (t) => {
+  const pace = new Pace()
+  const taken = Array.from({ length: 8 }, (_, n) => pace.take(2, 1_000 + n))
+  t.same(taken, [true, true, true, true, true, false, false, false])
+  t.ok(pace.take(3, 1_100), 'another host')
+  t.notOk(pace.take(2, 10_999))
+  t.ok(pace.take(2, 11_000), 'a window later')
+  t.end()
+})
