@@ -13,6 +13,7 @@ import {
   tellStart,
 } from './cluster.ts'
 import { command } from './command.ts'
+import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
 import { CliError, printLine } from './output.ts'
 import { findPlaces } from './places.ts'
@@ -75,6 +76,7 @@ export const initCommand = command({
       `${files.path('caKeyPem')} admits hosts and revokes them: keep a copy of it in a safe place.`,
     )
     const isRunning = await reloadGateway(conf.api.socket, (status) => status.cluster?.name === cluster)
+    tellBackend(io, host, args.containersDir)
     tellStart(io, isRunning, args.config)
     printLine(io, 'Add a host:           flatnet token')
     return 0

@@ -7,6 +7,7 @@ import { ClusterState } from '../../gateway/cluster/state.ts'
 import { version } from '../version.ts'
 import { type Context, command } from './command.ts'
 import type { Host } from './host.ts'
+import { tellBackend } from './install/backend.ts'
 import { Changes } from './install/changes.ts'
 import type { NetworkOptions } from './install/conflist.ts'
 import { type Executables, findExecutables, sameFile } from './install/executable.ts'
@@ -21,7 +22,7 @@ import {
 import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from './install/plan.ts'
 import { CliError, printLine } from './output.ts'
 import { DEFAULT_CNI_CONF_DIR } from './places.ts'
-import { CONTAINERS_DIR, cniPluginDirs, configuredBackend, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
+import { CONTAINERS_DIR, cniPluginDirs, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
 
 const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
 const path = (describe: string, value: string) => ({ ...text(describe), default: value }) as const
@@ -117,17 +118,7 @@ function startService(changes: Changes): void {
 function nextSteps(context: Context, o: InstallOptions, containersDir: string, slice: string): void {
   const { io, host } = context
   printLine(io, `\nThis host hands out ${slice}. Other hosts need another --host-id.`)
-  const backend = configuredBackend(host, containersDir)
-  const podman = host.run('podman', ['info', '--format', '{{.Host.NetworkBackend}}'])?.stdout.trim()
-  if (podman !== undefined && podman !== 'cni' && backend !== 'cni') {
-    printLine(
-      io,
-      `Podman uses ${podman || 'no backend it names'}, and Flatnet needs CNI. Put this into ${containersDir}/containers.conf:`,
-    )
-    printLine(io, '\n  [network]\n  network_backend = "cni"\n')
-    printLine(io, 'or let this do it: flatnet install --configure-podman')
-    printLine(io, 'Containers that exist keep their old backend until they are made anew.')
-  }
+  tellBackend(io, host, containersDir)
   if (!o.hasService)
     printLine(io, `Start the gateway:    ${join(o.binDir, 'flatnet')} gateway --config ${o.config}`)
   printLine(io, `Start a container:    podman run -d --name web --network ${o.network} IMAGE`)

@@ -18,6 +18,7 @@ import {
   tellStart,
 } from './cluster.ts'
 import { command } from './command.ts'
+import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
 import { CliError, printLine, UsageError } from './output.ts'
 import { findPlaces } from './places.ts'
@@ -94,6 +95,7 @@ export const joinCommand = command({
     )
     const { socket } = findPlaces(host, args)
     const isRunning = await reloadGateway(socket, (s) => s.hostId === hostId && s.cluster?.name === cluster)
+    tellBackend(io, host, args.containersDir)
     tellStart(io, isRunning, args.config)
     printLine(io, 'See the hosts:        flatnet hosts')
     return 0
