@@ -170,6 +170,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     freePairs: () => relays.freePairs(),
     relayProblem: (hostId, relay) => relays.problem(hostId, relay),
     onRelayProblem: (decide) => relays.onProblem(decide),
+    hasLine: (hostId) => lines.has(hostId),
     status: () => ({
       device: TUN_IFNAME,
       offloads: device.tun?.offloads ?? null,

@@ -74,6 +74,11 @@ export class Lines {
     this.#vias.delete(hostId)
   }
 
+  /** Whether packets get to the host by any line. */
+  has(hostId: number): boolean {
+    return this.#byHost.has(hostId)
+  }
+
   /** Round trip of the relayed line; undefined before the first. */
   rttMs(hostId: number, relay: number): Millis | undefined {
     return this.#byHost.get(hostId)?.get(relay)?.rttMs

@@ -31,9 +31,12 @@ export class CarriedRelays {
       // A peer that is about to stop ends what it has; that is no time to begin something with it.
       isLinked: (hostId) => peers.view(hostId)?.state === 'up',
       events: {
-        up: (hostId, relay, socket) => lines.relayUp(hostId, relay, socket),
-        // The line sees its socket close.
-        down() {},
+        up: (hostId, relay, socket) => {
+          lines.relayUp(hostId, relay, socket)
+          this.#decide()
+        },
+        // The line sees its socket close, in the same turn.
+        down: () => void setImmediate(() => this.#decide()),
         problemChanged: () => this.#decide(),
       },
     })

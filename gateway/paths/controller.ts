@@ -33,6 +33,8 @@ export interface PathParts {
   freePairs(): number
   /** How a relay refused or failed for a host of late; undefined: it is usable. */
   relayProblem(hostId: number, relay: number): string | undefined
+  /** Whether a connection that carries packets to the host stands, straight or through a relay. */
+  hasLine(hostId: number): boolean
   send(hostId: number, message: ControlMessage): boolean
   /** The peer has said that it is about to stop. */
   draining(hostId: number): void
@@ -150,7 +152,8 @@ export class PathController {
   }
 
   #evaluate(view: PeerView, views: ReadonlyMap<number, PeerView>): void {
-    const { hostId, scheduler, relayProblem, noTunnel, quarantineOf, table, changed, log } = this.#parts
+    const { hasLine, hostId, scheduler, relayProblem, noTunnel, quarantineOf, table, changed, log } =
+      this.#parts
     const before = table.decision(view.hostId)
     const isDirect = before?.via.kind === 'gateway' && carries(view)
     const decision = table.update({
@@ -160,6 +163,7 @@ export class PathController {
       link: { ...view, ...this.#historyOf(view) },
       noTunnel: noTunnel(),
       peerNoTunnel: this.#reports.noTunnelOf(view.hostId),
+      hasLine: hasLine(view.hostId),
       // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
       relays: isDirect
         ? []

@@ -32,6 +32,8 @@ export interface PathFacts {
   /** The same of the other host, in its own words. */
   readonly peerNoTunnel?: string | undefined
   readonly relays?: readonly RelayCandidate[] | undefined
+  /** Whether a connection that carries packets to the host stands, of whatever way; undefined: it does. */
+  readonly hasLine?: boolean | undefined
   /** The decision that holds. */
   readonly current?: PathDecision | undefined
 }
@@ -147,7 +149,8 @@ function relayed(facts: PathFacts): PathDecision | undefined {
   if (relay === undefined) return undefined
   const why = link === undefined || isUp(link) ? PathReason.noDirect : link.reason
   return {
-    state: 'GATEWAY_ONLY',
+    // Chosen is not made: a host that has died is looked for behind others for a moment, and is not reached by that.
+    state: facts.hasLine === false ? 'CONNECTING' : 'GATEWAY_ONLY',
     via: { kind: 'relay', hostId: relay.hostId },
     reason: `${PathReason.relayed} ${relay.hostId}: ${why}`,
     rttMs: relayRtt(relay),

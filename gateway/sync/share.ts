@@ -27,7 +27,9 @@ export interface Carrier extends PathEffects {
   freePairs(): number
   /** How a relay refused or failed for a host of late; undefined: it is usable. */
   relayProblem(hostId: number, relay: number): string | undefined
-  /** Calls `decide` whenever `relayProblem` has another answer. */
+  /** Whether a connection that carries packets to the host stands, straight or through a relay. */
+  hasLine(hostId: number): boolean
+  /** Calls `decide` whenever one of these may have another answer. */
   onRelayProblem(decide: () => void): void
 }
 
@@ -79,6 +81,7 @@ export function shareRegistry(parts: ShareParts): Sharing {
     noTunnel: () => carrier.noTunnel(),
     freePairs: () => carrier.freePairs(),
     relayProblem: (hostId, relay) => carrier.relayProblem(hostId, relay),
+    hasLine: (hostId) => carrier.hasLine(hostId),
     send: (hostId, message) => cluster.peers.send(hostId, message),
     draining: (hostId) => cluster.peers.draining(hostId),
     changed: () => sync.refresh(),

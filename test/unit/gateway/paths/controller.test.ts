@@ -23,6 +23,7 @@ function world() {
     quarantine: new Set<number>(),
     noTunnel: undefined as string | undefined,
     failed: new Set<string>(),
+    hasLine: true,
   }
   const table = new PathTable(1, scheduler, events)
   const controller = new PathController({
@@ -40,6 +41,7 @@ function world() {
     noTunnel: () => state.noTunnel,
     freePairs: () => 5,
     relayProblem: (hostId, relay) => (state.failed.has(`${hostId} by ${relay}`) ? 'it is full' : undefined),
+    hasLine: () => state.hasLine,
     draining: (hostId) => {
       const view = links.get(hostId)
       if (view !== undefined) links.set(hostId, { ...view, state: 'draining' })
@@ -289,5 +291,22 @@ t.test('a gateway that is about to stop: its peers are told, and it is no relay 
   t.ok(w.controller.receive(3, { type: 'paths.drain' }))
   t.equal(w.table.get(2)?.via, 'relay:4')
   t.match(w.table.get(3), { via: 'gateway', reason: /stopping/ }, 'what is on its way still goes there')
+  t.end()
+})
+
+t.test('a relay that is chosen reaches nobody before its connection stands', (t) => {
+  const w = world()
+  w.set(2, up)
+  w.set(3, up)
+  w.controller.receive(3, { type: 'paths.links', links: [[2, 4]], freePairs: 5, uptimeMs: 1 })
+  w.state.hasLine = false
+  w.set(2, { state: 'down', hasData: false, reason: 'gone' })
+  t.match(w.table.get(2), { state: 'CONNECTING', via: 'relay:3', reason: /through host 3: gone/ })
+  t.notOk(w.controller.isReached(2))
+  t.equal(w.routes.at(-1), '2 relay:3', 'it is asked for')
+  w.state.hasLine = true
+  w.controller.evaluateAll()
+  t.match(w.table.get(2), { state: 'GATEWAY_ONLY', via: 'relay:3' })
+  t.ok(w.controller.isReached(2))
   t.end()
 })
