@@ -37,7 +37,7 @@ export function claimSimulation(): Claim {
   const flags = ['--disable-warning=ExperimentalWarning', '--max-old-space-size=12288']
   const { status, stdout } = spawnSync(
     process.execPath,
-    [...flags, join(import.meta.dirname, 'simulation.ts')],
+    [...flags, join(import.meta.dirname, 'simulation.ts'), '254', '--brief'],
     {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'inherit'],
