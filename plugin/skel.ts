@@ -17,7 +17,7 @@ export async function main(io: Io): Promise<number> {
     mark('runtime and entry')
     const env = readEnv(io.env)
     if (env.verb === 'VERSION') return printVersion()
-    // In the packed executable bin/build.ts puts plugin-packed.ts in the place of run.ts.
+    // In the packed executable the build puts bin/packed.ts in the place of run.ts.
     const { runVerb } = await import('./run.ts')
     return await runVerb(env)
   } catch (err) {

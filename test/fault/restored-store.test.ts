@@ -56,17 +56,23 @@ async function checked(t: Test, host: CniHost, id: string, result: Result): Prom
 
 const addresses = (results: readonly Result[]): string[] => results.map((r) => r.ips[0].address)
 
+/** Three containers, one with a published port, that the store of an earlier moment, which is put back, knows nothing of. */
+async function outliveStore(host: CniHost): Promise<Result[]> {
+  await attach(host, 'before')
+  backUp(host)
+  const lived = [
+    await attach(host, 'x1'),
+    await attach(host, 'x2', undefined, 8080),
+    await attach(host, 'x3'),
+  ]
+  restore(host)
+  return lived
+}
+
 for (const executable of executables()) {
   t.test(`${executable.name}: many at once over an old store`, { skip: needsStrace }, async (t) => {
     const host = await faultHost(t, executable)
-    await attach(host, 'before')
-    backUp(host)
-    const lived = [
-      await attach(host, 'x1'),
-      await attach(host, 'x2', undefined, 8080),
-      await attach(host, 'x3'),
-    ]
-    restore(host)
+    const lived = await outliveStore(host)
     // Its lease is not there, its link and port are.
     await detach(host, 'x2')
     t.same((await standing(host)).publishers, [])
@@ -80,14 +86,7 @@ for (const executable of executables()) {
 
   t.test(`${executable.name}: an old store gives nobody a live address`, { skip: needsStrace }, async (t) => {
     const host = await faultHost(t, executable)
-    await attach(host, 'before')
-    backUp(host)
-    const lived = [
-      await attach(host, 'x1'),
-      await attach(host, 'x2', undefined, 8080),
-      await attach(host, 'x3'),
-    ]
-    restore(host)
+    const lived = await outliveStore(host)
     const next = await attach(host, 'y')
     const all = addresses([...lived, next])
     t.equal(new Set(all).size, 4, `${all}`)
