@@ -3,7 +3,8 @@ import yargs, { type Argv } from 'yargs'
 import { SUPPORTED_VERSIONS } from '../plugin/versions.ts'
 import type { Command, Context } from './cli/command.ts'
 import { systemHost } from './cli/host.ts'
-import { explain, type Io, MAX_COLUMNS, UsageError } from './cli/output.ts'
+import { misunderstood, type Named, refuseValues } from './cli/misunderstood.ts'
+import { explain, type Io, UsageError, widthOf } from './cli/output.ts'
 import { version } from './version.ts'
 
 /** A command's code is loaded when it is the one: all of them together take 80 ms. */
@@ -87,21 +88,16 @@ const COMMANDS: readonly {
 /** Commands the shell shows besides ours. */
 const COMPLETION = 'completion'
 
+const NAMES = [...COMMANDS.map(({ name }) => name), COMPLETION]
+
 interface Chosen {
   readonly command: Command
   readonly args: unknown
 }
 
-/** What the parser says of a wrong line, with the value that is wrong where it leaves that out. */
-function plain(message: string, [command = '']: readonly string[]): string {
-  const places = COMMANDS.find(({ name }) => name === command)?.places
-  if (message.startsWith('Not enough non-option arguments') && places !== undefined)
-    return `what is missing: flatnet ${command} ${places}`
-  return message.startsWith('Did you mean') ? `there is no command ${command}. ${message}` : message
-}
-
 /** The parser finds which command is meant and checks its options; the command runs after it, outside of yargs. */
-function parser(argv: readonly string[], choose: (chosen: Chosen) => void): Argv {
+function parser(argv: readonly string[], width: number, choose: (chosen: Chosen) => void): Argv {
+  let named: Named | undefined
   let line = yargs()
     .scriptName('flatnet')
     .usage('$0 <command>\n\nOne flat address for every Podman container, and a browser-only way in.')
@@ -110,29 +106,36 @@ function parser(argv: readonly string[], choose: (chosen: Chosen) => void): Argv
     .exitProcess(false)
     .strict()
     .demandCommand(1, 'Name a command.')
-    .recommendCommands()
     .parserConfiguration({ 'duplicate-arguments-array': false, 'strip-dashed': false })
-    .completion(COMPLETION, 'Print a script for shell completion: source <(flatnet completion)')
     .epilogue('Configuration and errors: README.md and docs/errors.md. What is wrong here: flatnet doctor')
-    .wrap(MAX_COLUMNS)
+    .wrap(width)
     .help()
     .alias('help', 'h')
     .fail((message: string | undefined, err: Error | undefined) => {
-      throw new UsageError(plain(message ?? err?.message ?? 'not understood', argv), NEXT)
+      if (err instanceof UsageError) throw err
+      throw misunderstood(message ?? err?.message ?? 'not understood', argv, named, NAMES)
     })
   for (const { name, places, describe, load } of COMMANDS) {
     line = line.command(
       places === undefined ? name : `${name} ${places}`,
       describe,
       async (builder) => {
-        const { options, positionals = {} } = await load()
+        named = { name, places, command: undefined }
+        const command = await load()
+        named = { name, places, command }
+        const { options, positionals = {}, examples = [] } = command
         for (const [key, positional] of Object.entries(positionals)) builder.positional(key, positional)
+        for (const [example, what] of examples) builder.example(`flatnet ${name} ${example}`.trim(), what)
         return builder.options(options)
       },
-      async (args) => choose({ command: await load(), args }),
+      async (args) => {
+        const command = await load()
+        refuseValues(args, argv, { name, places, command })
+        choose({ command, args })
+      },
     )
   }
-  return line
+  return line.completion(COMPLETION, 'Print a script for shell completion: source <(flatnet completion)')
 }
 
 /** CNI reference skeleton: without CNI_COMMAND a plugin says on stderr what it is, and stdout stays empty. */
@@ -142,12 +145,10 @@ function about(io: Io, help: string): number {
   return 0
 }
 
-const NEXT = 'flatnet --help, or flatnet <command> --help'
-
 /** @throws {UsageError} whatever is wrong here is wrong with the line: commands run after the parser */
 async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefined> {
   let chosen: Chosen | undefined
-  const line = parser(argv, (found) => {
+  const line = parser(argv, widthOf(io), (found) => {
     chosen = found
   })
   try {
@@ -157,7 +158,10 @@ async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefine
     })
   } catch (err) {
     if (err instanceof UsageError) throw err
-    throw new UsageError(err instanceof Error ? err.message : String(err), NEXT)
+    // Of a value that is missing the parser does not tell by its own way.
+    const known = COMMANDS.find(({ name }) => name === argv[0])
+    const named = known && { name: known.name, places: known.places, command: undefined }
+    throw misunderstood(err instanceof Error ? err.message : String(err), argv, named, NAMES)
   }
   return chosen
 }
@@ -169,7 +173,7 @@ export async function cli(
   host: Context['host'] = systemHost,
 ): Promise<number> {
   try {
-    if (argv.length === 0) return about(io, await parser([], () => {}).getHelp())
+    if (argv.length === 0) return about(io, await parser([], widthOf(io), () => {}).getHelp())
     const chosen = await parse(argv, io)
     return chosen === undefined ? 0 : await chosen.command.run(chosen.args, { io, host })
   } catch (err) {

@@ -10,7 +10,9 @@ async function run(): Promise<number> {
   const { cli } = await import('./cli.ts')
   // `flatnet ps | head`: who reads has seen enough.
   process.stdout.on('error', (err: NodeJS.ErrnoException) => {
-    if (err.code !== 'EPIPE') throw err
+    if (err.code === 'EPIPE') return
+    process.stderr.write(`flatnet: stdout cannot be written: ${err.message}\n`)
+    process.exit(1)
   })
   return cli(process.argv.slice(2), process)
 }

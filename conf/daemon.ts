@@ -90,9 +90,13 @@ export async function readDaemonConf(path: string = DEFAULT_DAEMON_CONF): Promis
   try {
     text = await readFile(path, 'utf8')
   } catch (cause) {
-    throw new FlatnetError('ERR_FLATNET_CONFIG', `cannot read ${path}: give another file with --config`, {
-      cause,
-    })
+    throw new FlatnetError(
+      'ERR_FLATNET_CONFIG',
+      `cannot read ${path}: flatnet install writes it, or name another file with --config`,
+      {
+        cause,
+      },
+    )
   }
   return parseDaemonConf(text)
 }

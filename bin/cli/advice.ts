@@ -16,6 +16,10 @@ const TODO = {
     'it carries no packets, so its containers and those here do not reach each other: modprobe tun there; flatnet doctor there looks further',
 } as const
 
+/** For a host that was revoked or has left, and has not noticed. */
+export const COME_BACK =
+  'flatnet leave --force; to come back: flatnet token on the host that admits, then its line here'
+
 const isLackOf = (hostId: number, reason: string): boolean =>
   reason.startsWith(`${PathReason.onlyPages}: ${carriesNone(hostId, '').slice(0, -1)}`)
 

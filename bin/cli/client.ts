@@ -1,21 +1,28 @@
 /** The command line's side of the gateway's API: one bounded HTTP exchange over the unix socket. */
 import { request } from 'node:http'
 import { CliError } from './output.ts'
+import { howToStart, isSystemd } from './service.ts'
 
 /** A status page of 10,000 assignments takes tens of milliseconds; longer than this is a gateway that hangs. */
 const TIMEOUT_MS = 3000
 const MAX_BODY_BYTES = 64 << 20
 
+/** Where the gateway is asked, and the configuration that says so. */
+export interface Door {
+  readonly socket: string
+  readonly config?: string
+}
+
 /** The gateway did not answer; what is on disk still holds. */
 export class GatewayDownError extends CliError {
   /** It may well run: this user may not ask it. */
   readonly isDenied: boolean
-  constructor(socketPath: string, reason: string, isDenied = false) {
+  constructor({ socket, config }: Door, reason: string, isDenied = false) {
     super(
-      `the gateway does not answer on ${socketPath}: ${reason}`,
+      `the gateway does not answer on ${socket}: ${reason}`,
       isDenied
         ? 'run it with sudo, or let a group in: api.group in flatnet.yaml'
-        : 'systemctl status flatnet-gateway, or start it: flatnet gateway --config /etc/flatnet/flatnet.yaml',
+        : `${isSystemd() ? 'systemctl status flatnet-gateway says why; ' : ''}start it: ${howToStart(config)}`,
     )
     this.isDenied = isDenied
   }
@@ -29,14 +36,14 @@ function reasonOf(err: NodeJS.ErrnoException): string {
 }
 
 interface Asked {
-  readonly socketPath: string
+  readonly door: Door
   readonly path: string
   readonly timeoutMs: number
   /** Sent by POST; undefined: GET. */
   readonly json?: unknown
 }
 
-function exchange({ socketPath, path, timeoutMs, json }: Asked): Promise<{ status: number; body: string }> {
+function exchange({ door, path, timeoutMs, json }: Asked): Promise<{ status: number; body: string }> {
   const body = json === undefined ? undefined : JSON.stringify(json)
   const method = body === undefined ? 'GET' : 'POST'
   const headers = {
@@ -51,9 +58,9 @@ function exchange({ socketPath, path, timeoutMs, json }: Asked): Promise<{ statu
     const signal = AbortSignal.timeout(timeoutMs)
     const down = (err: NodeJS.ErrnoException): void => {
       const reason = signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(err)
-      fail(new GatewayDownError(socketPath, reason, err.code === 'EACCES'))
+      fail(new GatewayDownError(door, reason, err.code === 'EACCES'))
     }
-    const req = request({ socketPath, path, method, signal, headers }, (res) => {
+    const req = request({ socketPath: door.socket, path, method, signal, headers }, (res) => {
       let text = ''
       res.setEncoding('utf8')
       res.on('data', (chunk: string) => {
@@ -70,8 +77,8 @@ function exchange({ socketPath, path, timeoutMs, json }: Asked): Promise<{ statu
 
 /** The JSON of `GET path`. @throws {GatewayDownError} @throws {CliError} when the gateway refuses */
 // biome-ignore lint/suspicious/noExplicitAny: what the API answers is typed where it is used
-export async function apiGet<T = any>(socketPath: string, path: string, timeoutMs = TIMEOUT_MS): Promise<T> {
-  const { status, body } = await exchange({ socketPath, path, timeoutMs })
+export async function apiGet<T = any>(door: Door, path: string, timeoutMs = TIMEOUT_MS): Promise<T> {
+  const { status, body } = await exchange({ door, path, timeoutMs })
   if (status !== 200) {
     throw new CliError(
       `the gateway answered ${status} to GET ${path}: ${body.slice(0, 200)}`,
@@ -86,10 +93,11 @@ export async function apiGet<T = any>(socketPath: string, path: string, timeoutM
 }
 
 /** What the gateway said no to, in its own words; they name the way out. */
-export class RefusedError extends CliError {
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError'
   readonly code: string
   constructor(code: string, message: string) {
-    super(message, 'do what it says, then run the same command again')
+    super(message)
     this.code = code
   }
 }
@@ -97,12 +105,12 @@ export class RefusedError extends CliError {
 /** The JSON that answers `POST path`. @throws {GatewayDownError} @throws {RefusedError} */
 // biome-ignore lint/suspicious/noExplicitAny: what the API answers is typed where it is used
 export async function apiPost<T = any>(
-  socketPath: string,
+  door: Door,
   path: string,
   json: unknown,
   timeoutMs = 10_000,
 ): Promise<T> {
-  const { status, body } = await exchange({ socketPath, path, timeoutMs, json })
+  const { status, body } = await exchange({ door, path, timeoutMs, json })
   let answer: { code?: unknown; message?: unknown }
   try {
     answer = JSON.parse(body)

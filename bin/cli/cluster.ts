@@ -7,13 +7,15 @@ import { ownEndpoints } from '../../gateway/cluster/endpoints.ts'
 import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import type { Status } from '../../gateway/status.ts'
 import { overlapping } from '../../ipam/overlaps.ts'
-import { apiGet, apiPost, GatewayDownError } from './client.ts'
+import { apiGet, apiPost, type Door, GatewayDownError } from './client.ts'
 import { foreignRoutes, gatherRoutes } from './doctor/routes.ts'
 import type { Host } from './host.ts'
 import { placingOptions } from './install.ts'
 import { readLeases } from './leases.ts'
-import { CliError, type Io, printLine } from './output.ts'
+import { CliError, type Io, printLine, UsageError } from './output.ts'
+import { patiently } from './patience.ts'
 import type { Places } from './places.ts'
+import { howToRestart, howToStart, itsLog } from './service.ts'
 
 const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
 
@@ -29,6 +31,15 @@ export const enteringOptions = {
   },
   name: { ...text('What people call this host'), default: hostname().split('.')[0] ?? '' },
 } as const
+
+/** What every host of a cluster may be called; it is shown in tables and logs of all of them. @throws {UsageError} */
+export function demandName(name: string): void {
+  if (/^[\w.-]{1,63}$/.test(name)) return
+  throw new UsageError(
+    `--name is ${JSON.stringify(name)}: letters, digits, "_", "." and "-", at most 63 of them`,
+    "choose one with --name; without it this machine's own is taken",
+  )
+}
 
 export const filesOf = (places: Places, dataDir?: string): ClusterFiles =>
   new ClusterFiles(dataDir ?? places.conf?.dataDir ?? places.dataDirs[0] ?? '')
@@ -77,22 +88,31 @@ const RELOAD_MS = 30_000
  * @param isThere what its status says when it has
  * @returns false when none runs
  */
-export async function reloadGateway(socket: string, isThere: (status: Status) => boolean): Promise<boolean> {
+export async function reloadGateway(
+  io: Io,
+  door: Door,
+  isThere: (status: Status) => boolean,
+): Promise<boolean> {
   try {
-    if (isThere(await apiGet<Status>(socket, '/v1/status'))) return true
-    await apiPost(socket, '/v1/reload', {})
+    if (isThere(await apiGet<Status>(door, '/v1/status'))) return true
+    await apiPost(door, '/v1/reload', {})
   } catch (err) {
     if (err instanceof GatewayDownError) return false
     throw err
   }
+  await patiently(io, 'waiting for the gateway to start over', untilThere(door, isThere))
+  return true
+}
+
+async function untilThere(door: Door, isThere: (status: Status) => boolean): Promise<void> {
   const deadline = performance.now() + RELOAD_MS
   for (;;) {
-    const status = await apiGet<Status>(socket, '/v1/status').catch(() => undefined)
-    if (status !== undefined && isThere(status)) return true
+    const status = await apiGet<Status>(door, '/v1/status').catch(() => undefined)
+    if (status !== undefined && isThere(status)) return
     if (performance.now() > deadline) {
       throw new CliError(
         'the gateway did not come back with the new configuration within 30 s',
-        'its log says why: journalctl -u flatnet-gateway, then systemctl restart flatnet-gateway',
+        `its log says why: ${itsLog()}; then ${howToRestart(door.config)}`,
       )
     }
     await pause(100)
@@ -100,5 +120,5 @@ export async function reloadGateway(socket: string, isThere: (status: Status) =>
 }
 
 export function tellStart(io: Io, isRunning: boolean, config: string): void {
-  if (!isRunning) printLine(io, `Start the gateway:    flatnet gateway --config ${config}`)
+  if (!isRunning) printLine(io, `Start the gateway:    ${howToStart(config)}`)
 }

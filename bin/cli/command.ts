@@ -12,10 +12,14 @@ export interface Context {
 type OptionTable = Readonly<Record<string, Options>>
 type PositionalTable = Readonly<Record<string, PositionalOptions>>
 
+type Examples = readonly (readonly [args: string, what: string])[]
+
 export interface Command {
   readonly options: OptionTable
   /** Arguments by place, in the order of the usage line. */
   readonly positionals?: PositionalTable
+  /** What is put behind the name, and what it does; the help shows it. */
+  readonly examples?: Examples
   // biome-ignore lint/suspicious/noExplicitAny: `command` checks it against the options
   run(args: any, context: Context): Promise<number>
 }
@@ -24,6 +28,7 @@ export interface Command {
 export function command<const O extends OptionTable, const P extends PositionalTable = {}>(definition: {
   readonly options: O
   readonly positionals?: P
+  readonly examples?: Examples
   run(args: ArgumentsCamelCase<InferredOptionTypes<O & P>>, context: Context): Promise<number>
 }): Command {
   return definition

@@ -19,9 +19,27 @@ import { gatherRoutes, judgeRoutes, OUR_DEVICES } from './doctor/routes.ts'
 import { gatherSystem, judgeSystem } from './doctor/system.ts'
 import type { Host } from './host.ts'
 import { removedConflists } from './install/manifest.ts'
-import { type Io, printJson, printLine, wrap } from './output.ts'
-import { findPlaces, type PlaceOptions, type Places, placeOptions } from './places.ts'
+import { counted, type Io, printJson, printLine, widthOf, wrap } from './output.ts'
+import { demandNamed, findPlaces, type PlaceOptions, type Places, placeOptions } from './places.ts'
 import { cniPluginDirs } from './podman-conf.ts'
+
+/** Podman of another user is another Podman. */
+const ofPodman = (host: Host, networks: Places['networks']): Check[] =>
+  host.uid() === 0
+    ? judgePodman(
+        gatherPodman(
+          host,
+          networks.map((n) => n.name),
+        ),
+      )
+    : [
+        warn(
+          'podman',
+          "root's Podman can be asked by root alone",
+          'nothing can be said about Podman',
+          'run this as root',
+        ),
+      ]
 
 /** Without root they may be closed; all else can be said all the same. */
 async function ofLeases(host: Host, places: Places): Promise<Check[]> {
@@ -44,16 +62,20 @@ async function ofLeases(host: Host, places: Places): Promise<Check[]> {
   }
 }
 
-export async function examine(
+/** One part after the other: programs that hang are waited for, and what was found before can be read meanwhile. */
+export async function* examine(
   host: Host,
   options: PlaceOptions & { cniBinDir?: string | undefined },
-): Promise<Check[]> {
+): AsyncGenerator<readonly Check[]> {
+  demandNamed(host, options.config)
   const places = findPlaces(host, options)
   const { networks, broken } = places
   const bridges = [...new Set(networks.flatMap((n) => (n.conf.role === 'plugin' ? [n.conf.bridge] : [])))]
   const supernets = [...new Set(networks.map((n) => formatPrefix(n.conf.ipam.supernet)))]
   const pluginDirs = options.cniBinDir === undefined ? cniPluginDirs(host) : [options.cniBinDir]
-  const conflists = {
+  yield judgeSystem(gatherSystem(host, [...bridges, ...OUR_DEVICES]))
+  yield ofPodman(host, networks)
+  yield judgeConflist({
     cniConfDir: options.cniConfDir,
     networks,
     broken,
@@ -61,36 +83,23 @@ export async function examine(
     pluginDirs,
     plugin: findPlugin(host, pluginDirs),
     version: version(),
-  }
-  return [
-    ...judgeSystem(gatherSystem(host, [...bridges, ...OUR_DEVICES])),
-    ...judgePodman(
-      gatherPodman(
-        host,
-        networks.map((n) => n.name),
-      ),
-    ),
-    ...judgeConflist(conflists),
-    ...judgeFirewall(gatherFirewall(host, { supernets, bridges }, nftTemplate())),
-    ...judgeRoutes(gatherRoutes(host, networks)),
-    ...(await ofLeases(host, places)),
-    ...judgeGateway(await gatherGateway(host, places, version())),
-    ...judgeCluster(await gatherCluster(host, places)),
-    ...judgePeers(await gatherPeers(host, places)),
-  ]
+  })
+  yield judgeFirewall(gatherFirewall(host, { supernets, bridges }, nftTemplate()))
+  yield judgeRoutes(gatherRoutes(host, networks))
+  yield await ofLeases(host, places)
+  yield judgeGateway(await gatherGateway(host, places, version()))
+  yield judgeCluster(await gatherCluster(host, places))
+  yield judgePeers(await gatherPeers(host, places))
 }
 
 const MARK = { ok: 'ok  ', warn: 'WARN', fail: 'FAIL' } as const
 
-export function printChecks(io: Io, checks: readonly Check[]): void {
-  for (const { state, what, why, fix } of checks) {
-    printLine(io, wrap(what, '      ').replace(/^ {6}/, `${MARK[state]}  `))
-    if (why !== undefined) printLine(io, wrap(`why: ${why}`, '        '))
-    // A command that is broken over two lines cannot be copied.
-    if (fix !== undefined) printLine(io, `        fix: ${fix}`)
-  }
-  const count = (state: Check['state']): number => checks.filter((c) => c.state === state).length
-  printLine(io, `${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failures`)
+function printCheck(io: Io, { state, what, why, fix }: Check): void {
+  const width = widthOf(io)
+  printLine(io, wrap(what, '      ', width).replace(/^ {6}/, `${MARK[state]}  `))
+  if (why !== undefined) printLine(io, wrap(`why: ${why}`, '        ', width))
+  // A command that is broken over two lines cannot be copied.
+  if (fix !== undefined) printLine(io, `        fix: ${fix}`)
 }
 
 export const doctorCommand = command({
@@ -103,10 +112,24 @@ export const doctorCommand = command({
     },
     json: { type: 'boolean', default: false, describe: 'One JSON list of checks' },
   },
+  examples: [
+    ['', 'everything that is looked at, with a fix for what is wrong; exit code 1 with a FAIL'],
+    ['--json', 'the same for scripts'],
+  ],
   async run(args, { io, host }) {
-    const checks = await examine(host, args)
+    const checks: Check[] = []
+    for await (const part of examine(host, args)) {
+      checks.push(...part)
+      if (!args.json) for (const check of part) printCheck(io, check)
+    }
+    const count = (state: Check['state']): number => checks.filter((c) => c.state === state).length
+    const failures = count('fail')
     if (args.json) printJson(io, checks)
-    else printChecks(io, checks)
-    return checks.some((c) => c.state === 'fail') ? 1 : 0
+    else
+      printLine(
+        io,
+        `${count('ok')} ok, ${counted(count('warn'), 'warning')}, ${counted(failures, 'failure')}`,
+      )
+    return failures > 0 ? 1 : 0
   },
 })

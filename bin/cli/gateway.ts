@@ -103,6 +103,10 @@ export const gatewayCommand = command({
       describe: "The gateway's configuration",
     },
   },
+  examples: [
+    ['', 'until SIGTERM or Ctrl-C; logs to stdout'],
+    ['--config /srv/flatnet.yaml', 'with another configuration'],
+  ],
   async run({ config }) {
     const conf = await readDaemonConf(config)
     const stop = new AbortController()

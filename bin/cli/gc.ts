@@ -11,8 +11,8 @@ import { removeStale } from '../../kernel/repair.ts'
 import { liveFacts } from '../../plugin/state.ts'
 import { teardownStale } from '../../plugin/teardown.ts'
 import { command, jsonOption } from './command.ts'
-import { CliError, type Column, printJson, printLine, table } from './output.ts'
-import { findPlaces, placeOptions } from './places.ts'
+import { CliError, type Column, counted, printJson, printLine, table, widthOf } from './output.ts'
+import { demandNamed, findPlaces, placeOptions } from './places.ts'
 
 export interface Collected {
   readonly network: string
@@ -89,8 +89,13 @@ export const gcCommand = command({
     ...jsonOption,
     'dry-run': { type: 'boolean', default: false, describe: 'Only list what would be given back' },
   },
+  examples: [
+    ['--dry-run', 'what would be given back'],
+    ['', 'give it back'],
+  ],
   async run({ config, cniConfDir, json, dryRun }, { io, host }) {
     if (host.uid() !== 0) throw new CliError('this needs root', 'run it with sudo')
+    demandNamed(host, config)
     const places = findPlaces(host, { config, cniConfDir })
     using netlink = NetlinkSocket.open(NETLINK_ROUTE)
     const leases: Collected[] = []
@@ -105,10 +110,10 @@ export const gcCommand = command({
     const ports = collectPorts(netlink, dryRun)
     if (json) printJson(io, { dryRun, leases, ports })
     else {
-      if (leases.length > 0) printLine(io, `${table(COLUMNS, leases)}\n`)
+      if (leases.length > 0) printLine(io, `${table(COLUMNS, leases, widthOf(io))}\n`)
       printLine(
         io,
-        `${leases.length} leases and ${ports} published ports ${dryRun ? 'would be' : 'were'} given back`,
+        `${counted(leases.length, 'lease')} and ${counted(ports, 'published port')} ${dryRun ? 'to give back' : 'given back'}`,
       )
     }
     if (errors.length === 0) return 0

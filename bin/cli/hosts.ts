@@ -1,9 +1,12 @@
 /** `flatnet hosts` lists the members of the cluster, `flatnet hosts release` lets one in again, `flatnet revoke` takes one out. */
 import type { MemberRecord } from '../../gateway/cluster/document.ts'
 import type { HostView } from '../../gateway/cluster/view.ts'
-import { apiGet, apiPost } from './client.ts'
+import { COME_BACK } from './advice.ts'
+import { apiGet, apiPost, type Door } from './client.ts'
 import { command, jsonOption } from './command.ts'
-import { type Column, type Io, printJson, printLine, table, UsageError, wrap } from './output.ts'
+import { hostNumber } from './host-number.ts'
+import { type Column, type Io, printJson, printLine, table, widthOf, wrap } from './output.ts'
+import { patiently } from './patience.ts'
 import { findGateway, placeOptions } from './places.ts'
 
 /** Of an active member how it is reached, of another one what became of it. */
@@ -23,24 +26,27 @@ const COLUMNS: readonly Column<HostView>[] = [
   { title: 'ENDPOINT', value: (h) => h.member?.endpoints[0] ?? '', min: 12 },
   { title: 'KEY', value: (h) => h.member?.keyId.slice(0, 12) ?? '' },
   { title: 'ADMITS', value: (h) => (h.member?.admits === true ? 'yes' : '') },
-  { title: 'SINCE', value: (h) => h.member?.changedAt.slice(0, 16).replace('T', ' ') ?? '' },
+  { title: 'SINCE', value: (h) => h.member?.changedAt.slice(0, 16).replace('T', ' ') ?? '', isSpare: true },
 ]
 
 /** What is not well with a host, one thing a line. */
-function printTroubles(io: Io, { hostId, link, quarantine, alarms, path }: HostView): void {
-  if (quarantine !== null) printLine(io, wrap(`host ${hostId}: ${path?.reason ?? quarantine}`))
-  else if (link !== null && link.state !== 'up') printLine(io, wrap(`host ${hostId}: ${link.reason}`))
-  for (const { reason, next } of alarms) printLine(io, wrap(`host ${hostId}: ${reason}; next: ${next}`))
+function printTroubles(io: Io, { hostId, member, link, quarantine, alarms, path }: HostView): void {
+  const say = (text: string): void => printLine(io, wrap(`host ${hostId}: ${text}`, '', widthOf(io)))
+  if (quarantine !== null) say(path?.reason ?? quarantine)
+  else if (link !== null && link.state !== 'up') say(link.reason)
+  if (path?.state === 'LOCAL' && member !== null && member.state !== 'active')
+    say(`this one is out (${member.state}); ${COME_BACK}`)
+  for (const { reason, next } of alarms) say(`${reason}; next: ${next}`)
 }
 
 /** On this gateway alone: each finds out for itself, and is told by a person that it is over. */
-async function release(io: Io, socket: string, hostId: number, isJson: boolean): Promise<number> {
-  const answer = await apiPost<{ released: boolean }>(socket, `/v1/hosts/${hostId}/release`, {})
+async function release(io: Io, door: Door, hostId: number, isJson: boolean): Promise<number> {
+  const answer = await apiPost<{ released: boolean }>(door, `/v1/hosts/${hostId}/release`, {})
   if (isJson) {
     printJson(io, answer)
     return 0
   }
-  const hosts = await apiGet<HostView[]>(socket, '/v1/hosts')
+  const hosts = await apiGet<HostView[]>(door, '/v1/hosts')
   if (answer.released) {
     printLine(io, `host ${hostId} is let in again by this gateway.`)
     printLine(io, `Each other host that shows it QUARANTINED needs the same: flatnet hosts release ${hostId}`)
@@ -60,23 +66,20 @@ export const hostsCommand = command({
     action: { choices: ['release'], describe: 'End the quarantine of a host on this gateway' },
     host: { type: 'number', describe: 'Its number' },
   },
+  examples: [
+    ['', 'all hosts, and how each is reached'],
+    ['release 3', 'let host 3 in again, when the second machine with its number is stopped'],
+  ],
   async run({ config, cniConfDir, json, action, host: hostId }, { io, host }) {
-    const { socket } = findGateway(host, { config, cniConfDir })
-    if (action !== undefined) {
-      if (hostId === undefined || !(Number.isInteger(hostId) && hostId >= 1 && hostId <= 65_534)) {
-        throw new UsageError(
-          'release needs the number of a host, from 1 to 65534',
-          'flatnet hosts release N, as flatnet hosts shows it',
-        )
-      }
-      return release(io, socket, hostId, json)
-    }
-    const hosts = await apiGet<HostView[]>(socket, '/v1/hosts')
+    const released = action === undefined ? undefined : hostNumber('release', hostId)
+    const places = findGateway(host, { config, cniConfDir })
+    if (released !== undefined) return release(io, places, released, json)
+    const hosts = await apiGet<HostView[]>(places, '/v1/hosts')
     if (json) printJson(io, hosts)
     else if (hosts.every((h) => h.member === null))
       printLine(io, 'This host is in no cluster: flatnet init, or flatnet join')
     else {
-      printLine(io, table(COLUMNS, hosts))
+      printLine(io, table(COLUMNS, hosts, widthOf(io)))
       for (const view of hosts) printTroubles(io, view)
     }
     return 0
@@ -86,9 +89,12 @@ export const hostsCommand = command({
 export const revokeCommand = command({
   options: placeOptions,
   positionals: { host: { type: 'number', demandOption: true, describe: 'Its number' } },
+  examples: [['3', 'refuse host 3 from now on, everywhere']],
   async run({ config, cniConfDir, host: hostId }, { io, host }) {
-    const { socket } = findGateway(host, { config, cniConfDir })
-    const member = await apiPost<MemberRecord>(socket, '/v1/cluster/revoke', { hostId })
+    hostNumber('revoke', hostId)
+    const places = findGateway(host, { config, cniConfDir })
+    const revoked = apiPost<MemberRecord>(places, '/v1/cluster/revoke', { hostId })
+    const member = await patiently(io, 'the gateway is telling the other hosts', revoked)
     printLine(
       io,
       `host ${hostId} (${member.name}) is ${member.state}; every host that is up refuses it by now.`,

@@ -4,6 +4,7 @@ import { createCluster } from '../../gateway/cluster/create.ts'
 import { ClusterState } from '../../gateway/cluster/state.ts'
 import {
   demandConf,
+  demandName,
   demandRoot,
   endpointsOf,
   enteringOptions,
@@ -15,7 +16,7 @@ import {
 import { command } from './command.ts'
 import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
-import { CliError, printLine } from './output.ts'
+import { CliError, printLine, UsageError } from './output.ts'
 import { findPlaces } from './places.ts'
 
 export const initCommand = command({
@@ -38,10 +39,19 @@ export const initCommand = command({
     },
     cluster: { type: 'string', requiresArg: true, describe: "The cluster's name [default: a random one]" },
   },
+  examples: [
+    ['', 'host 1 of a new cluster, installed as flatnet install does'],
+    ['--supernet 10.200.0.0/16', 'with other addresses'],
+    [
+      '--advertise 192.0.2.7:7443',
+      'where other hosts reach this one by an address that it does not have itself',
+    ],
+  ],
   async run(args, { io, host }) {
     demandRoot(host)
+    demandName(args.name)
     if (args.cluster !== undefined && !/^[a-z0-9-]{1,63}$/.test(args.cluster)) {
-      throw new CliError(
+      throw new UsageError(
         `--cluster is "${args.cluster}"`,
         'use lower-case letters, digits and "-", at most 63 of them',
       )
@@ -75,7 +85,11 @@ export const initCommand = command({
       io,
       `${files.path('caKeyPem')} admits hosts and revokes them: keep a copy of it in a safe place.`,
     )
-    const isRunning = await reloadGateway(conf.api.socket, (status) => status.cluster?.name === cluster)
+    const isRunning = await reloadGateway(
+      io,
+      findPlaces(host, args),
+      (status) => status.cluster?.name === cluster,
+    )
     tellBackend(io, host, args.containersDir)
     tellStart(io, isRunning, args.config)
     printLine(io, 'Add a host:           flatnet token')

@@ -23,6 +23,7 @@ import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } fro
 import { CliError, printLine } from './output.ts'
 import { DEFAULT_CNI_CONF_DIR } from './places.ts'
 import { CONTAINERS_DIR, cniPluginDirs, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
+import { isSystemd } from './service.ts'
 
 const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
 const path = (describe: string, value: string) => ({ ...text(describe), default: value }) as const
@@ -31,7 +32,7 @@ const flag = (describe: string) => ({ type: 'boolean', default: false, describe 
 
 /** Where install puts things and uninstall looks for them when there is no record. */
 export const targetOptions = {
-  config: path("The gateway's configuration", DEFAULT_DAEMON_CONF),
+  config: path("Gateway's configuration", DEFAULT_DAEMON_CONF),
   'cni-conf-dir': path('Where the conflist goes', DEFAULT_CNI_CONF_DIR),
   'cni-bin-dir': text("Where the plugin goes; default: the first of Podman's plugin directories that exists"),
   'bin-dir': path('Where the command and gateway go', '/usr/local/bin'),
@@ -65,8 +66,6 @@ const options = {
   ...placingOptions,
   'dry-run': flag('Only say what would be done'),
 } as const
-
-const isSystemd = (): boolean => existsSync('/run/systemd/system')
 
 /** Podman's own choice where it exists; /opt/cni/bin, which Podman searches too, where there is none yet. */
 export function defaultPluginDir(host: Host, containersDir: string): string {
@@ -221,6 +220,12 @@ function refuseMisfit({ hostId, supernet, hostPrefix }: InstallWishes, { config 
 
 export const installCommand = command({
   options,
+  examples: [
+    ['--dry-run', 'what would be done'],
+    ['--configure-podman', "and switch this host's Podman to CNI"],
+    ['--listen 0.0.0.0:8081', 'serve browsers on another port'],
+    ['--supernet 10.200.0.0/16', 'with other addresses'],
+  ],
   async run(args, context) {
     refuseMisfit(args, prepareInstall(args, context.host).plan)
     const { o, plan } = install(args, context)

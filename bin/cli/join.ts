@@ -8,6 +8,7 @@ import { fingerprintOfCa, JoinError } from '../../gateway/cluster/joining.ts'
 import { ClusterState } from '../../gateway/cluster/state.ts'
 import { decodeToken, describeNet, type Token, TokenTextError } from '../../gateway/cluster/tokens.ts'
 import {
+  demandName,
   demandRoot,
   endpointsOf,
   enteringOptions,
@@ -21,6 +22,7 @@ import { command } from './command.ts'
 import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
 import { CliError, printLine, UsageError } from './output.ts'
+import { patiently } from './patience.ts'
 import { findPlaces } from './places.ts'
 
 /** What the operator can do about each refusal. */
@@ -66,9 +68,14 @@ function presentMember(files: ClusterFiles, token: Token): number | undefined {
 export const joinCommand = command({
   options: enteringOptions,
   positionals: { token: { type: 'string', demandOption: true, describe: 'As flatnet token printed it' } },
+  examples: [
+    ['fnj_...', 'the line that flatnet token printed'],
+    ['fnj_... --configure-podman', "and switch this host's Podman to CNI"],
+  ],
   async run(args, { io, host }) {
     const token = tokenOf(args.token)
     demandRoot(host)
+    demandName(args.name)
     const before = findPlaces(host, args)
     const files = filesOf(before, args.dataDir)
     const net = { supernet: formatPrefix(token.supernet), hostPrefix: token.hostPrefix }
@@ -85,7 +92,8 @@ export const joinCommand = command({
       // Whatever stands against the installation is better known before a number is given away.
       const { plan } = prepareInstall(wishes, host)
       const endpoints = endpointsOf(parseDaemonConf(plan.config.text))
-      hostId = await enter(files, token, args.name, endpoints)
+      const entering = enter(files, token, args.name, endpoints)
+      hostId = await patiently(io, `asking host ${token.hostId} to be let in`, entering)
     }
     const { plan } = install({ ...wishes, hostId }, { io, host })
     const { cluster } = new ClusterState(files).identity
@@ -93,8 +101,11 @@ export const joinCommand = command({
       io,
       `\nThis is host ${hostId} of cluster ${cluster}; it hands out ${plan.slice} of ${describeNet(token)}.`,
     )
-    const { socket } = findPlaces(host, args)
-    const isRunning = await reloadGateway(socket, (s) => s.hostId === hostId && s.cluster?.name === cluster)
+    const isRunning = await reloadGateway(
+      io,
+      findPlaces(host, args),
+      (s) => s.hostId === hostId && s.cluster?.name === cluster,
+    )
     tellBackend(io, host, args.containersDir)
     tellStart(io, isRunning, args.config)
     printLine(io, 'See the hosts:        flatnet hosts')

@@ -2,7 +2,8 @@
 
 /** The two streams of a command; tests give it their own. */
 export interface Io {
-  readonly stdout: { write(text: string): unknown }
+  /** `columns`: of the terminal; undefined where it is none. */
+  readonly stdout: { write(text: string): unknown; readonly columns?: number }
   readonly stderr: { write(text: string): unknown }
 }
 
@@ -20,13 +21,21 @@ export class CliError extends Error {
 export class UsageError extends CliError {}
 
 export const MAX_COLUMNS = 100
+/** Tables have nothing left to cut below it. */
+const MIN_COLUMNS = 80
 const GAP = '  '
+
+/** Of what is written to `io`. A terminal that does not say (0) is like none. */
+export const widthOf = ({ stdout }: Io): number =>
+  Math.min(MAX_COLUMNS, Math.max(MIN_COLUMNS, stdout.columns || MAX_COLUMNS))
 
 export interface Column<Row> {
   readonly title: string
   readonly value: (row: Row) => string
   /** Width below which the column is not cut when the table is too wide; absent: never cut. */
   readonly min?: number
+  /** Left out when the table is too wide without it being so. */
+  readonly isSpare?: boolean
 }
 
 function cut(text: string, width: number): string {
@@ -36,19 +45,32 @@ function cut(text: string, width: number): string {
 /** Control characters of foreign names would move the cursor of whoever reads the table. */
 const printable = (text: string): string => text.replaceAll(/\p{C}/gu, '?')
 
-/** Lines of a table, header first. What does not fit in 100 columns is cut in the widest column that may be cut. */
-export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string {
+function widthsOf(cells: readonly (readonly string[])[], mins: readonly (number | undefined)[], max: number) {
+  const widths = mins.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)))
+  const total = (): number => widths.reduce((sum, w) => sum + w, 0) + GAP.length * (widths.length - 1)
+  while (total() > max) {
+    const spare = mins.map((min, i) => (min === undefined ? 0 : (widths[i] ?? 0) - min))
+    const widest = spare.indexOf(Math.max(...spare))
+    if ((spare[widest] ?? 0) <= 0) break
+    widths[widest] = (widths[widest] ?? 0) - 1
+  }
+  return { widths, fits: total() <= max }
+}
+
+/** Lines of a table, header first. What does not fit is cut in the widest column that may be cut, then spare columns go. */
+export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], max = MAX_COLUMNS): string {
   const cells = [
     columns.map((c) => c.title),
     ...rows.map((row) => columns.map((c) => printable(c.value(row)))),
   ]
-  const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)))
-  const total = (): number => widths.reduce((sum, w) => sum + w, 0) + GAP.length * (columns.length - 1)
-  while (total() > MAX_COLUMNS) {
-    const spare = columns.map((c, i) => (c.min === undefined ? 0 : (widths[i] ?? 0) - c.min))
-    const widest = spare.indexOf(Math.max(...spare))
-    if ((spare[widest] ?? 0) <= 0) break
-    widths[widest] = (widths[widest] ?? 0) - 1
+  const mins = columns.map((c) => c.min)
+  const { widths, fits } = widthsOf(cells, mins, max)
+  if (!fits && columns.some((c) => c.isSpare)) {
+    return table(
+      columns.filter((c) => !c.isSpare),
+      rows,
+      max,
+    )
   }
   return cells
     .map((line) =>
@@ -60,6 +82,9 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
     .join('\n')
 }
 
+/** `1 host`, `2 hosts`. */
+export const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+
 export const printJson = (io: Io, value: unknown): void => {
   io.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`)
 }
@@ -68,12 +93,12 @@ export const printLine = (io: Io, text = ''): void => {
   io.stdout.write(`${text}\n`)
 }
 
-/** Breaks `text` at blanks so that no line is longer than 100 columns with `indent` before it. */
-export function wrap(text: string, indent = ''): string {
+/** Breaks `text` at blanks so that no line is longer than `max` columns with `indent` before it. */
+export function wrap(text: string, indent = '', max = MAX_COLUMNS): string {
   const lines: string[] = []
   let line = indent
   for (const word of text.split(' ')) {
-    if (line.length > indent.length && line.length + 1 + word.length > MAX_COLUMNS) {
+    if (line.length > indent.length && line.length + 1 + word.length > max) {
       lines.push(line)
       line = indent
     }

@@ -50,6 +50,19 @@ function readConf(host: Host, path: string): Pick<Places, 'conf' | 'confError'> 
   }
 }
 
+/**
+ * A file that was named is meant, and its absence a slip: with the defaults in its place another gateway and other leases
+ * would be looked at, or taken away. The usual one may be missing.
+ * @throws {CliError}
+ */
+export function demandNamed(host: Host, config: string): void {
+  if (config === DEFAULT_DAEMON_CONF || host.read(config) !== undefined) return
+  throw new CliError(
+    `--config is "${config}": there is no such file, or it may not be read`,
+    `name the one that the gateway was started with, or leave --config out: then it is ${DEFAULT_DAEMON_CONF}`,
+  )
+}
+
 /** Never throws for what is missing or wrong: the commands decide what they can do without. */
 export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Places {
   const found = findNetworks(host, cniConfDir)
@@ -68,6 +81,7 @@ export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Pl
 
 /** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong door. */
 export function findGateway(host: Host, options: PlaceOptions): Places {
+  demandNamed(host, options.config)
   const places = findPlaces(host, options)
   if (places.confError === undefined) return places
   const error = new CliError(`${places.config} is wrong`, 'correct it; README.md has the table of all keys')

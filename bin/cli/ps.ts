@@ -2,9 +2,10 @@
 import type { Assignment, ListedAssignment, PortMapping } from '../../core/api.ts'
 import { apiGet, GatewayDownError } from './client.ts'
 import { command, jsonOption } from './command.ts'
+import { hostNumber } from './host-number.ts'
 import { assignmentsOnDisk } from './leases.ts'
-import { type Column, printJson, printLine, table } from './output.ts'
-import { findGateway, placeOptions } from './places.ts'
+import { type Column, printJson, printLine, table, widthOf } from './output.ts'
+import { findGateway, type Places, placeOptions } from './places.ts'
 
 function portText({ hostIP, hostPort, containerPort, protocol }: PortMapping): string {
   const host = hostIP === '' ? '' : `${hostIP}:`
@@ -31,6 +32,13 @@ const COLUMNS: readonly Column<Row>[] = [
 const byAddress = (a: Assignment, b: Assignment): number =>
   (a.ips[0] ?? '').localeCompare(b.ips[0] ?? '', 'en', { numeric: true })
 
+function nothing({ networks }: Places, name: string | undefined, hostId: number | undefined): string {
+  const called = name === undefined ? '' : ` called ${name}`
+  const on = hostId === undefined ? '' : ` on host ${hostId}`
+  if (called !== '' || on !== '') return `no container${called}${on}; all of them: flatnet ps`
+  return `no containers; start one: podman run --network ${networks[0]?.name ?? 'flatnet'} ...`
+}
+
 export const psCommand = command({
   options: {
     ...placeOptions,
@@ -38,7 +46,13 @@ export const psCommand = command({
     name: { type: 'string', requiresArg: true, describe: 'Only those with this name or alias' },
     host: { type: 'number', requiresArg: true, describe: 'Only those on the host with this hostId' },
   },
+  examples: [
+    ['', 'all containers that the gateway knows'],
+    ['--host 2', 'those of host 2'],
+    ['--name web --json', 'those called web, for scripts'],
+  ],
   async run({ config, cniConfDir, json, name, host: hostId }, { io, host }) {
+    if (hostId !== undefined) hostNumber('--host', hostId)
     const places = findGateway(host, { config, cniConfDir })
     const query = new URLSearchParams({
       ...(name !== undefined && { name }),
@@ -46,11 +60,11 @@ export const psCommand = command({
     })
     let found: Row[]
     try {
-      found = await apiGet<Row[]>(places.socket, `/v1/assignments?${query}`)
+      found = await apiGet<Row[]>(places, `/v1/assignments?${query}`)
     } catch (err) {
       if (!(err instanceof GatewayDownError) || err.isDenied) throw err
       io.stderr.write(
-        `flatnet: ${err.message}\n  these are the leases on disk of this host; next: ${err.next}\n`,
+        `flatnet: ${err.message}\n  next: ${err.next}\n  what follows are the leases on disk, of this host alone\n`,
       )
       found = (await assignmentsOnDisk(places)).filter(
         (a) =>
@@ -60,8 +74,8 @@ export const psCommand = command({
     }
     found.sort(byAddress)
     if (json) printJson(io, found)
-    else if (found.length > 0) printLine(io, table(COLUMNS, found))
-    else printLine(io, 'no containers; start one: podman run --network flatnet ...')
+    else if (found.length > 0) printLine(io, table(COLUMNS, found, widthOf(io)))
+    else printLine(io, nothing(places, name, hostId))
     return 0
   },
 })

@@ -1,10 +1,10 @@
 /** `flatnet status`: whether the gateway of this host is well, what it holds, and its paths to the other hosts. */
 import type { PathInfo } from '../../core/api.ts'
 import type { Status } from '../../gateway/status.ts'
-import { advice } from './advice.ts'
+import { advice, COME_BACK } from './advice.ts'
 import { apiGet } from './client.ts'
 import { command } from './command.ts'
-import { type Column, type Io, printJson, printLine, table, wrap } from './output.ts'
+import { type Column, counted, type Io, printJson, printLine, table, widthOf, wrap } from './output.ts'
 import { findGateway, placeOptions } from './places.ts'
 
 /** For people: `2.4 ms`, `31 ms`. */
@@ -12,14 +12,14 @@ const rttText = ({ rttMs }: PathInfo): string =>
   rttMs === undefined ? '-' : `${rttMs < 10 ? rttMs.toFixed(1) : Math.round(rttMs)} ms`
 
 /** `2026-11-20 13:00:00`, UTC as everywhere else in this output. */
-const sinceText = ({ since }: PathInfo): string => since.slice(0, 19).replace('T', ' ')
+const timeText = (iso: string): string => iso.slice(0, 19).replace('T', ' ')
 
 const PATH_COLUMNS: readonly Column<PathInfo>[] = [
   { title: 'HOST', value: (p) => String(p.hostId) },
   { title: 'STATE', value: (p) => p.state },
   { title: 'VIA', value: (p) => p.via },
   { title: 'RTT', value: rttText },
-  { title: 'SINCE (UTC)', value: sinceText },
+  { title: 'SINCE (UTC)', value: (p) => timeText(p.since) },
   { title: 'REASON', value: (p) => p.reason, min: 10 },
 ]
 
@@ -46,7 +46,8 @@ function reconcileText({ reconcile }: Status): string {
   if (reconcile === null) return 'not yet'
   const { at, live, stale, runs, failures, problem } = reconcile
   const bad = problem === undefined ? '' : `; last problem: ${problem}`
-  return `${at}, ${live} live, ${stale} stale leases, ${runs} runs, ${failures} failed${bad}`
+  const leases = `${live} live and ${counted(stale, 'stale lease')}`
+  return `${timeText(at)} UTC, ${leases}, ${counted(runs, 'run')}, ${failures} failed${bad}`
 }
 
 function clusterText({ cluster }: Status): string {
@@ -54,14 +55,19 @@ function clusterText({ cluster }: Status): string {
   const { name, members, linksUp, expelled, certificate } = cluster
   if (expelled !== null) return `no member of ${name} any more: ${expelled}`
   const warning = certificate.warning === undefined ? '' : `; ${certificate.warning}`
-  return `${name}, ${members} hosts, ${linksUp} linked, certificate until ${certificate.validTo.slice(0, 10)}${warning}`
+  return `${name}, ${counted(members, 'host')}, ${linksUp} linked, certificate until ${certificate.validTo.slice(0, 10)}${warning}`
 }
+
+/** The way back for a host that the others refuse. */
+const outside = ({ cluster }: Status): string[] =>
+  cluster === null || cluster.expelled === null ? [] : [`this host is out of ${cluster.name}: ${COME_BACK}`]
 
 /** Keys are before it. */
 const INDENT = ' '.repeat(12)
 
 function print(io: Io, status: Status): void {
   const { ingress } = status
+  const width = widthOf(io)
   const rows: (readonly [string, string])[] = [
     ['host', `${status.hostId}, owns ${status.slice} of ${status.supernet}`],
     ['gateway', `${status.version ?? 'unknown version'}, pid ${status.pid}, up ${duration(status.uptimeMs)}`],
@@ -71,17 +77,17 @@ function print(io: Io, status: Status): void {
       'ingress',
       ingress === null
         ? 'off'
-        : `http://${ingress.address}:${ingress.port}/, ${ingress.connections} connections`,
+        : `http://${ingress.address}:${ingress.port}/, ${counted(ingress.connections, 'connection')}`,
     ],
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
   ]
   for (const [key, value] of rows)
-    printLine(io, wrap(value, INDENT).replace(INDENT, key.padEnd(INDENT.length)))
-  if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths)}`)
+    printLine(io, wrap(value, INDENT, width).replace(INDENT, key.padEnd(INDENT.length)))
+  if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths, width)}`)
   const alarms = status.alarms.map(({ hostId, reason, next }) => `host ${hostId}: ${reason}; next: ${next}`)
-  const todo = [...advice(status.paths, status.hostId), ...alarms]
-  if (todo.length > 0) printLine(io, `\n${todo.map((line) => wrap(line)).join('\n')}`)
+  const todo = [...outside(status), ...advice(status.paths, status.hostId), ...alarms]
+  if (todo.length > 0) printLine(io, `\n${todo.map((line) => wrap(line, '', width)).join('\n')}`)
 }
 
 export const statusCommand = command({
@@ -89,9 +95,13 @@ export const statusCommand = command({
     ...placeOptions,
     json: { type: 'boolean', default: false, describe: 'JSON, as GET /v1/status gives it' },
   },
+  examples: [
+    ['', 'the gateway of this host, and a line for each path'],
+    ['--json', 'the same for scripts'],
+  ],
   async run({ config, cniConfDir, json }, { io, host }) {
     const places = findGateway(host, { config, cniConfDir })
-    const status = await apiGet<Status>(places.socket, '/v1/status')
+    const status = await apiGet<Status>(places, '/v1/status')
     if (json) printJson(io, status)
     else print(io, status)
     return 0

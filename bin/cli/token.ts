@@ -1,6 +1,7 @@
 /** `flatnet token`: a one-time token, as the line to run on the host that joins. */
 import { apiPost } from './client.ts'
 import { command } from './command.ts'
+import { hostNumber } from './host-number.ts'
 import { printJson, printLine, UsageError } from './output.ts'
 import { findGateway, placeOptions } from './places.ts'
 
@@ -21,7 +22,7 @@ export const tokenCommand = command({
     'host-id': {
       type: 'number',
       requiresArg: true,
-      describe: 'The number that the host gets [default: the lowest that none ever had]',
+      describe: 'The number it gets [default: the lowest that none ever had]',
     },
     replace: {
       type: 'number',
@@ -31,10 +32,17 @@ export const tokenCommand = command({
     },
     json: { type: 'boolean', default: false, describe: 'JSON instead of the line' },
   },
+  examples: [
+    ['', 'for the next free number, good for 10 minutes'],
+    ['--host-id 7 --ttl 1h', 'for host 7, good for an hour'],
+    ['--replace 3', 'for a new machine in the place of host 3'],
+  ],
   async run({ config, cniConfDir, ttl, hostId, replace, json }, { io, host }) {
     const ttlMs = parseDuration(ttl)
-    const { socket } = findGateway(host, { config, cniConfDir })
-    const made = await apiPost<{ token: string; expiresAt: number }>(socket, '/v1/cluster/tokens', {
+    if (hostId !== undefined) hostNumber('--host-id', hostId)
+    if (replace !== undefined) hostNumber('--replace', replace)
+    const places = findGateway(host, { config, cniConfDir })
+    const made = await apiPost<{ token: string; expiresAt: number }>(places, '/v1/cluster/tokens', {
       ttlMs,
       hostId,
       replaces: replace,

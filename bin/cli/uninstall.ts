@@ -13,8 +13,9 @@ import { type Made, manifestPath, readManifest, stateOf } from './install/manife
 import { defaultPluginDir, type Targets, targetOptions } from './install.ts'
 import { readLeases } from './leases.ts'
 import { CliError, printLine } from './output.ts'
-import { findPlaces, type Places } from './places.ts'
+import { demandNamed, findPlaces, type Places } from './places.ts'
 import { DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
+import { isSystemd } from './service.ts'
 
 /** What an installation without a record would have made, as far as it is there: somebody copied the files by hand. */
 function guess(host: Host, places: Places, t: Targets): Made[] {
@@ -53,7 +54,7 @@ async function refuseLive(places: Places): Promise<void> {
 
 function stopService(host: Host, changes: Changes, made: readonly Made[]): void {
   const unit = made.find((m) => m.kind === 'unit')
-  if (unit === undefined || !existsSync(unit.path) || !existsSync('/run/systemd/system')) return
+  if (unit === undefined || !existsSync(unit.path) || !isSystemd()) return
   const ran = host.run('systemctl', ['is-active', '--quiet', 'flatnet-gateway.service'])
   const verb = ran?.code === 0 ? ['disable', '--now', '--quiet'] : ['disable', '--quiet']
   changes.run('systemctl disable --now flatnet-gateway', 'systemctl', ...verb, 'flatnet-gateway.service')
@@ -121,6 +122,8 @@ async function uninstall(
 ) {
   const { io, host } = context
   if (host.uid() !== 0 && !args.dryRun) throw new CliError('this needs root', 'run it with sudo')
+  // The record beside it says what to take away, also when somebody deleted the configuration itself.
+  if (readManifest(host, args.config) === undefined) demandNamed(host, args.config)
   const places = findPlaces(host, args)
   if (!args.force) {
     refuseMember(places)
@@ -137,7 +140,7 @@ async function uninstall(
   const dropIn = join(args.containersDir, DROP_IN)
   if (manifest === undefined && host.read(dropIn) === DROP_IN_TEXT) changes.remove(dropIn)
   changes.remove(manifestPath(args.config))
-  const running = await apiGet<Status>(places.socket, '/v1/status').catch(() => undefined)
+  const running = await apiGet<Status>(places, '/v1/status').catch(() => undefined)
   if (running !== undefined && !args.dryRun) {
     changes.tell(
       'note',
@@ -152,7 +155,7 @@ async function uninstall(
     else if (existsSync(dir)) changes.tell('keep', dir, 'leases and logs; --purge removes it')
   }
   changes.removeEmpty(dirname(args.config))
-  if (existsSync('/run/systemd/system') && made.some((m) => m.kind === 'unit')) {
+  if (isSystemd() && made.some((m) => m.kind === 'unit')) {
     changes.run('systemctl daemon-reload', 'systemctl', 'daemon-reload')
   }
   if (made.length === 0) printLine(io, 'Flatnet was not installed here.')
@@ -170,5 +173,9 @@ export const uninstallCommand = command({
     force: { type: 'boolean', default: false, describe: 'Also while containers are on the network' },
     'dry-run': { type: 'boolean', default: false, describe: 'Only say what would be done' },
   },
+  examples: [
+    ['--dry-run', 'what would be taken away'],
+    ['--purge', 'leases, logs and configuration too'],
+  ],
   run: uninstall,
 })

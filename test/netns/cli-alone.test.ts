@@ -1,6 +1,6 @@
 /** The executable runs alone: in an empty folder, with an empty environment, where there is no Node and no file beside it. */
 import { spawnSync } from 'node:child_process'
-import { linkSync, mkdtempSync, rmSync } from 'node:fs'
+import { linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -35,9 +35,14 @@ for (const { name, path, hasCli } of packed) {
     t.equal(cutOff.stderr, '', 'a reader that has seen enough is no error')
     const german = run(['--help'], { LANG: 'de_DE.UTF-8', LC_ALL: 'de_DE.UTF-8' })
     t.match(german.stdout, /Commands:/, 'English everywhere')
-    const status = run(['status', '--config', '/none', '--cni-conf-dir', '/none'])
+    const yaml = join(cwd, 'f.yaml')
+    writeFileSync(yaml, `hostId: 1\napi: { socket: ${join(cwd, 'none.sock')} }\n`)
+    const status = run(['status', '--config', yaml, '--cni-conf-dir', '/none'])
     t.equal(status.status, 1)
-    t.match(status.stderr, /next: /)
+    t.match(status.stderr, /none\.sock: no such socket[\s\S]*next: /)
+    const full = spawnSync('sh', ['-c', `"${exe}" --help >/dev/full`], { encoding: 'utf8' })
+    t.equal(full.status, 1)
+    t.match(full.stderr, /^flatnet: stdout cannot be written: ENOSPC.*\n$/, 'one line, no stack')
     const dry = run([
       'install',
       '--dry-run',

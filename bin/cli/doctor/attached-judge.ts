@@ -1,9 +1,11 @@
 /** Doctor, what stands under containers that live: what each finding means for them, and who puts it right. */
+
+import { howToStart } from '../service.ts'
 import type { AttachedFacts, LiveLink } from './attached.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
-const BY_GATEWAY =
-  'the gateway puts it back within 30 s: systemctl start flatnet-gateway, or: flatnet gateway; by hand: podman network reload --all'
+const byGateway = (): string =>
+  `the gateway puts it back within 30 s: ${howToStart()}; by hand: podman network reload --all`
 
 const short = ({ containerId }: LiveLink): string => containerId.slice(0, 12)
 
@@ -23,7 +25,7 @@ function judgeBridge(f: AttachedFacts): Check[] {
       'attached-bridge',
       `${f.bridge} ${f.bridgeFault}, and ${f.network} has ${count(f)}`,
       'they have addresses and reach nobody; nobody reaches them',
-      BY_GATEWAY,
+      byGateway(),
     ),
   ]
 }
@@ -67,8 +69,8 @@ function judgeRules(f: AttachedFacts): Check[] {
         'its containers have no way out, or no published ports; somebody flushed or edited the ruleset',
         // Chains alone are not looked at by those who repair: the mark says that all is well.
         missing.some((what) => what.startsWith('the rules of'))
-          ? `nft delete table inet flatnet; then ${BY_GATEWAY}`
-          : BY_GATEWAY,
+          ? `nft delete table inet flatnet; then ${byGateway()}`
+          : byGateway(),
       ),
     ]
   }
@@ -78,7 +80,7 @@ function judgeRules(f: AttachedFacts): Check[] {
       'attached-ports',
       `${f.network}: not published: ${some(f.portsMissing, String)}`,
       'nothing answers there, though a container asked for it',
-      BY_GATEWAY,
+      byGateway(),
     ),
   ]
 }

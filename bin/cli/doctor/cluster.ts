@@ -1,9 +1,11 @@
 /** Doctor, the cluster: whether this host takes part in it as its files say, and for how long its certificate lasts. */
 import { ClusterFiles } from '../../../gateway/cluster/files.ts'
 import type { Status } from '../../../gateway/status.ts'
+import { COME_BACK } from '../advice.ts'
 import { apiGet } from '../client.ts'
 import type { Host } from '../host.ts'
 import type { Places } from '../places.ts'
+import { howToRestart, itsLog } from '../service.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 export interface ClusterFacts {
@@ -15,7 +17,7 @@ export interface ClusterFacts {
 
 export async function gatherCluster(host: Host, places: Places): Promise<ClusterFacts> {
   const files = new ClusterFiles(places.conf?.dataDir ?? places.dataDirs[0] ?? '')
-  const status = await apiGet<Status>(places.socket, '/v1/status').then(
+  const status = await apiGet<Status>(places, '/v1/status').then(
     (answer) => answer.cluster,
     () => undefined,
   )
@@ -32,7 +34,7 @@ export function judgeCluster({ isMember, status }: ClusterFacts): Check[] {
         'cluster',
         'the files of a cluster are here, and the gateway does not use them',
         'other hosts cannot be reached',
-        'systemctl restart flatnet-gateway; its log says what is wrong with them',
+        `${howToRestart()}; its log says what is wrong with them: ${itsLog()}`,
       ),
     ]
   }
@@ -43,7 +45,7 @@ export function judgeCluster({ isMember, status }: ClusterFacts): Check[] {
         'cluster',
         `this host is no member of ${name} any more: ${expelled}`,
         'every other host refuses it',
-        'flatnet leave --force; to come back: flatnet token on the host that admits, and flatnet join here',
+        COME_BACK,
       ),
     ]
   }

@@ -1,7 +1,8 @@
 /** Doctor, the gateway: its configuration, its unit, and whether it answers. */
-import { apiGet } from '../client.ts'
+import { apiGet, GatewayDownError } from '../client.ts'
 import type { Host } from '../host.ts'
 import type { Places } from '../places.ts'
+import { howToRestart, howToStart, isSystemd } from '../service.ts'
 import { type Check, fail, ok, warn } from './check.ts'
 
 export interface GatewayFacts {
@@ -10,13 +11,17 @@ export interface GatewayFacts {
   readonly confProblems: readonly string[]
   readonly socket: string
   /** `version` of `GET /v1/status`; the reason as text when it does not answer. */
-  readonly answer: { readonly version: string | undefined } | { readonly error: string }
+  readonly answer:
+    | { readonly version: string | undefined }
+    /** `isDenied`: it may well run, and this user may not ask it. */
+    | { readonly error: string; readonly isDenied?: boolean }
   /** Sockets that the conflists name and the gateway does not listen on. */
   readonly strayEndpoints: readonly string[]
   /** Networks whose hostId, supernet or dataDir differ from flatnet.yaml: the gateway refuses what they announce. */
   readonly strayNetworks: readonly string[]
   /** undefined: no systemd here, or no such unit. */
   readonly unit: { readonly active: string; readonly enabled: string } | undefined
+  readonly hasSystemd: boolean
   readonly version: string
 }
 
@@ -51,9 +56,12 @@ function strays(places: Places): Pick<GatewayFacts, 'strayEndpoints' | 'strayNet
 }
 
 export async function gatherGateway(host: Host, places: Places, version: string): Promise<GatewayFacts> {
-  const answer = await apiGet<{ version?: string }>(places.socket, '/v1/status').then(
+  const answer = await apiGet<{ version?: string }>(places, '/v1/status').then(
     (status) => ({ version: status.version }),
-    (err: unknown) => ({ error: err instanceof Error ? err.message : String(err) }),
+    (err: unknown) => ({
+      error: err instanceof Error ? err.message : String(err),
+      isDenied: err instanceof GatewayDownError && err.isDenied,
+    }),
   )
   const { confError } = places
   const problems =
@@ -66,6 +74,7 @@ export async function gatherGateway(host: Host, places: Places, version: string)
     answer,
     ...strays(places),
     unit: unitState(host),
+    hasSystemd: isSystemd(),
     version,
   }
 }
@@ -133,12 +142,20 @@ function judgeUnit(f: GatewayFacts): Check[] {
 }
 
 function judgeAnswer(f: GatewayFacts): Check {
+  if ('error' in f.answer && f.answer.isDenied === true) {
+    return warn(
+      'gateway',
+      f.answer.error,
+      'nothing can be said about the gateway and the other hosts',
+      'run this as root, or let a group in: api.group in flatnet.yaml',
+    )
+  }
   if ('error' in f.answer) {
     return fail(
       'gateway',
       f.answer.error,
       'containers start and keep their addresses, but browsers cannot reach them and names are not known',
-      `systemctl start flatnet-gateway, or: flatnet gateway --config ${f.config}`,
+      howToStart(f.config, f.hasSystemd),
     )
   }
   const { version } = f.answer
@@ -147,7 +164,7 @@ function judgeAnswer(f: GatewayFacts): Check {
       'gateway',
       `the gateway runs ${version}, this executable is ${f.version}`,
       'the upgrade is done for new containers only',
-      'systemctl restart flatnet-gateway (requests in flight get 5 s to end)',
+      `${howToRestart(f.config, f.hasSystemd)} (requests in flight get 5 s to end)`,
     )
   }
   return ok('gateway', `the gateway answers on ${f.socket}`)

@@ -3,6 +3,7 @@ import { parseAlias } from '../../../core/attachment.ts'
 import { type Host, runJson } from '../host.ts'
 import { readLeases } from '../leases.ts'
 import type { Places } from '../places.ts'
+import { howToStart } from '../service.ts'
 import { type Check, fail, warn } from './check.ts'
 
 export interface Holder {
@@ -61,7 +62,7 @@ export function judgeHolders(holders: readonly Holder[]): Check[] {
       'lease-missing',
       `${first.network}: no lease names ${alone.slice(0, 3).map(named).join(', ')}${alone.length > 3 ? ` and ${alone.length - 3} more` : ''}`,
       'the leases are older than the containers: a backup was put back, or dataDir is another one; nobody gets their addresses all the same',
-      'the gateway gives them their leases back within 30 s: systemctl start flatnet-gateway, or: flatnet gateway',
+      `the gateway gives them their leases back within 30 s: ${howToStart()}`,
     ),
   ]
 }

@@ -16,8 +16,8 @@ export interface PeerFacts {
 
 export async function gatherPeers(host: Host, places: Places): Promise<PeerFacts> {
   const asked = await Promise.all([
-    apiGet<HostView[]>(places.socket, '/v1/hosts'),
-    apiGet<Status>(places.socket, '/v1/status'),
+    apiGet<HostView[]>(places, '/v1/hosts'),
+    apiGet<Status>(places, '/v1/status'),
   ]).catch(() => undefined)
   const [hosts = [], status] = asked ?? []
   const clock = host.run('timedatectl', ['show', '-p', 'NTPSynchronized', '--value'])?.stdout.trim()

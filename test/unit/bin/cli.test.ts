@@ -9,13 +9,16 @@ import type { Host } from '../../../bin/cli/host.ts'
 import { cli } from '../../../bin/cli.ts'
 import { version } from '../../../bin/version.ts'
 import { daemonTemplate } from '../../../conf/templates.ts'
+import type { HostView } from '../../../gateway/cluster/view.ts'
 import { fakeHost } from '../../helpers/fake-host.ts'
+import { hostView } from '../../helpers/host-view.ts'
 
-async function run(argv: readonly string[], host: Host = fakeHost({})) {
+async function run(argv: readonly string[], host: Host = fakeHost({}), columns?: number) {
   let stdout = ''
   let stderr = ''
   const io = {
     stdout: {
+      ...(columns !== undefined && { columns }),
       write: (text: string) => {
         stdout += text
       },
@@ -42,27 +45,62 @@ t.test('without arguments it says what it is, on stderr (CNI C5)', async (t) => 
 
 t.test('help and version go to stdout', async (t) => {
   t.same(await run(['--version']), { code: 0, stdout: `${version()}\n`, stderr: '' })
-  for (const argv of [['--help'], ['install', '--help'], ['doctor', '--help'], ['gateway', '-h']]) {
-    const help = await run(argv)
-    t.equal(help.code, 0, argv.join(' '))
-    for (const line of help.stdout.split('\n')) t.ok(line.length <= 100, line)
+  const { stdout } = await run(['--help'])
+  const names = [...stdout.matchAll(/^ {2}flatnet (\w+)/gm)]
+    .map(([, name]) => name ?? '')
+    .filter((name) => name !== 'completion')
+  t.ok(names.length > 12)
+  for (const columns of [undefined, 80, 200]) {
+    for (const argv of [['--help'], ['gateway', '-h'], ...names.map((name) => [name, '--help'])]) {
+      const help = await run(argv, fakeHost({}), columns)
+      t.equal(help.code, 0, argv.join(' '))
+      t.equal(help.stderr, '')
+      for (const line of help.stdout.split('\n')) t.ok(line.length <= (columns === 80 ? 80 : 100), line)
+      if (argv[1] === '--help')
+        t.match(help.stdout, new RegExp(`\n\nExamples:\n  flatnet ${argv[0]}\\b`), 'with an example')
+    }
   }
 })
 
 const misunderstood: readonly (readonly [argv: readonly string[], text: RegExp])[] = [
-  [['isntall'], /there is no command isntall\. Did you mean install\?/],
-  [['revoke'], /what is missing: flatnet revoke <host>/],
-  [['join', '--name', 'x'], /what is missing: flatnet join <token>/],
-  [['--bogus'], /Name a command/],
-  [['ps', '--bogus'], /Unknown argument: bogus/],
-  [['ps', '--config'], /Not enough arguments following: config/],
+  [['isntall'], /: there is no command isntall\. Did you mean install\?\n/],
+  [['bogus'], /: there is no command bogus\n/],
+  [['version'], /: there is no command version\. Did you mean --version\?\n/],
+  [['revoke'], /: what is missing: flatnet revoke <host>\n/],
+  [['join', '--name', 'x'], /: what is missing: flatnet join <token>\n/],
+  [['--bogus'], /: there is no option --bogus\n/],
+  [['--json'], /: there is no option --json\n/],
+  [['ps', '--bogus'], /: there is no option --bogus\n {2}next: flatnet ps --help/],
+  [['ps', '--jsn'], /: there is no option --jsn\. Did you mean --json\?\n/],
+  [['ps', '-json'], /: there is no option -json\. Did you mean --json\?\n/],
+  [
+    ['gc', '--dryrun', '--jason'],
+    /--dryrun\. Did you mean --dry-run\?; .* --jason\. Did you mean --json\?\n/,
+  ],
+  [['init', '--dry-run'], /: there is no option --dry-run\n/],
+  [['gateway', 'now'], /: "now" is too much: it is flatnet gateway\n/],
+  [['hosts', 'release', '3', '4'], /: "4" is too much: it is flatnet hosts \[action\] \[host\]\n/],
+  [['hosts', 'relase', '3'], /: "relase" can be release only\. Did you mean release\?\n/],
+  [['ps', '--config'], /: --config needs a value\n/],
+  [['ps', '--config='], /: --config is "": must not be empty\n/],
+  [['init', '--name', ''], /: --name is "": must not be empty\n/],
+  [['init', '--name', 'a b'], /: --name is "a b": letters/],
+  [['init', '--cluster', 'Not This'], /: --cluster is "Not This"\n {2}next: use lower-case letters/],
+  [['ps', '--host', 'two'], /: --host is "two": must be a whole number\n/],
+  [['ps', '--host=1.5'], /: --host is "1\.5": must be a whole number\n/],
+  [['ps', '--host=0'], /: --host is 0: it needs the number of a host, from 1 to 65534\n/],
+  [['install', '--host-id', 'x', '--dry-run'], /: --host-id is "x": must be a whole number\n/],
+  [['token', '--host-id', '3', '--replace', '4'], /: --replace and --host-id: one of them only\n/],
+  [['revoke', 'x'], /: <host>: must be a number\n/],
+  [['hosts', 'release'], /: release needs the number of a host, from 1 to 65534\n/],
+  [['uninstall', '--dry-run=yes'], /: --dry-run is "yes": is said without a value\n/],
 ]
 for (const [argv, text] of misunderstood) {
   t.test(`not understood: flatnet ${argv.join(' ')}`, async (t) => {
     const ran = await run(argv)
     t.equal(ran.code, 2)
     t.match(ran.stderr, text)
-    t.match(ran.stderr, /next: flatnet --help/)
+    t.match(ran.stderr, /^flatnet: .*\n {2}next: .*\n$/)
     t.equal(ran.stdout, '')
   })
 }
@@ -156,7 +194,7 @@ const well = {
   assignments: 3,
   ingress: { address: '0.0.0.0', port: 8080, connections: 2 },
   cluster: null,
-  reconcile: { at: 'T', live: 3, stale: 0, runs: 4, failures: 1, problem: 'EIO' },
+  reconcile: { at: '2026-11-20T11:59:00.000Z', live: 3, stale: 0, runs: 4, failures: 1, problem: 'EIO' },
   paths: [] as readonly object[],
   memory: { rssBytes: 70 * 1_048_576, heapUsedBytes: 0 },
   alarms: [],
@@ -184,13 +222,16 @@ t.test('status shows the gateway, or fails with the way out', async (t) => {
   const { host } = await gateway(t, { '/v1/status': [200, JSON.stringify(status)] })
   const ran = await run(['status', '--config', '/f.yaml'], host)
   t.match(ran.stdout, /ingress +http:\/\/0\.0\.0\.0:8080\/, 2 connections/)
+  t.match(ran.stdout, /reconciled +2026-11-20 11:59:00 UTC, 3 live and 0 stale leases, 4 runs, 1 failed/)
   t.match(ran.stdout, /last problem: EIO/)
   for (const line of ran.stdout.split('\n')) t.ok(line.length <= 100, line)
   t.same(JSON.parse((await run(['status', '--json', '--config', '/f.yaml'], host)).stdout), status)
 
-  const down = await run(['status', '--config', '/none.yaml', '--cni-conf-dir', '/none'])
+  const nowhere = daemonTemplate().replace('/run/flatnet/gateway.sock', '/nowhere.sock')
+  const down = await run(['status', '--config', '/f.yaml'], fakeHost({ files: { '/f.yaml': nowhere } }))
   t.equal(down.code, 1)
-  t.match(down.stderr, /next: systemctl status flatnet-gateway/)
+  t.match(down.stderr, /next: .*flatnet gateway --config \/f\.yaml$/m)
+  t.equal(down.stdout, '')
 })
 
 const path = (hostId: number, state: string, reason: string, via = 'none') => ({
@@ -199,6 +240,92 @@ const path = (hostId: number, state: string, reason: string, via = 'none') => ({
   via,
   reason,
   since: '2026-11-20T12:00:00.000Z',
+})
+
+t.test('one of a thing is not many', async (t) => {
+  const one = {
+    ...well,
+    ingress: { address: '0.0.0.0', port: 8080, connections: 1 },
+    reconcile: { at: '2026-11-20T11:59:00.000Z', live: 0, stale: 1, runs: 1, failures: 0 },
+    cluster: {
+      name: 'c',
+      members: 1,
+      linksUp: 0,
+      expelled: null,
+      certificate: { ...late, warning: undefined },
+    },
+  }
+  const { host } = await gateway(t, { '/v1/status': [200, JSON.stringify(one)] })
+  const { stdout } = await run(['status', '--config', '/f.yaml'], host)
+  t.match(stdout, /cluster +c, 1 host, 0 linked/)
+  t.match(stdout, /, 1 connection\n/)
+  t.match(stdout, /0 live and 1 stale lease, 1 run, 0 failed/)
+})
+
+t.test('status and hosts tell a host that is out what to do', async (t) => {
+  const expelled = 'host 2 was revoked'
+  const out = {
+    ...well,
+    hostId: 2,
+    cluster: { name: 'k3', members: 2, linksUp: 0, expelled, certificate: late },
+  }
+  const own = hostView(2, { link: null, path: path(2, 'LOCAL', 'own host', 'local') as HostView['path'] })
+  const views = [{ ...own, member: { ...own.member!, state: 'revoked' } }]
+  const { host } = await gateway(t, {
+    '/v1/status': [200, JSON.stringify(out)],
+    '/v1/hosts': [200, JSON.stringify(views)],
+  })
+  const status = await run(['status', '--config', '/f.yaml'], host)
+  t.match(status.stdout, /cluster +no member of k3 any more: host 2 was revoked/)
+  const plain = (text: string): string => text.replaceAll(/\s+/g, ' ')
+  t.match(
+    plain(status.stdout),
+    / this host is out of k3: flatnet leave --force; to come back: flatnet token on /,
+  )
+  const hosts = await run(['hosts', '--config', '/f.yaml'], host)
+  t.match(plain(hosts.stdout), / host 2: this one is out \(revoked\); flatnet leave --force; to come back: /)
+})
+
+t.test('the tables of a whole cluster, on terminals of 100 and of 80 columns', async (t) => {
+  const name = 'n'.repeat(63)
+  const views = [1, 254].map((n) =>
+    hostView(n, {
+      link: {
+        hostId: n,
+        state: 'connecting',
+        reason: 'x '.repeat(99),
+        rttMs: undefined,
+        hasData: false,
+        since: 0,
+      },
+      member: {
+        ...hostView(n).member!,
+        name,
+        slice: '100.100.254.0/24',
+        endpoints: ['198.51.100.254:65535'],
+      },
+    }),
+  )
+  const ways = [
+    path(1, 'LOCAL', 'own host', 'local'),
+    { ...path(253, 'GATEWAY_FALLBACK', 'r'.repeat(200), 'relay:254'), rttMs: 1234.5 },
+    path(254, 'QUARANTINED', `two machines use the identity of host 254; flatnet hosts release 254 ends it`),
+  ]
+  const alarms = [{ hostId: 254, reason: 'a '.repeat(90), next: 'b '.repeat(90), since: '' }]
+  const { host } = await gateway(t, {
+    '/v1/status': [200, JSON.stringify({ ...well, paths: ways, alarms })],
+    '/v1/hosts': [200, JSON.stringify(views)],
+    '/v1/assignments?': [200, JSON.stringify([{ ...web, name, hostId: 254, hostState: 'quarantined' }])],
+  })
+  for (const columns of [100, 80]) {
+    for (const verb of ['status', 'hosts', 'ps']) {
+      const { stdout } = await run([verb, '--config', '/f.yaml'], host, columns)
+      for (const line of stdout.split('\n')) t.ok(line.length <= columns, `${line.length}: ${line}`)
+    }
+    const { stdout } = await run(['status', '--config', '/f.yaml'], host, columns)
+    t.match(stdout, /^HOST +STATE +VIA +RTT +SINCE \(UTC\) +REASON$/m)
+    t.match(stdout, /^253 +GATEWAY_FALLBACK +relay:254 +1235 ms +2026-11-20 12:00:00 +r+…$/m)
+  }
 })
 
 const ONLY_PAGES = "only web pages, by the peer's gateway"
@@ -258,12 +385,42 @@ t.test('a wrong flatnet.yaml is no reason to ask at another door', async (t) => 
   }
 })
 
+t.test('a file that was named has to be there; the usual one may be missing', async (t) => {
+  const verbs = [
+    ['ps'],
+    ['status'],
+    ['hosts'],
+    ['hosts', 'release', '2'],
+    ['token'],
+    ['revoke', '2'],
+    ['leave'],
+    ['gc', '--dry-run'],
+    ['uninstall', '--dry-run'],
+    ['doctor'],
+    ['gateway'],
+  ]
+  for (const argv of verbs) {
+    const ran = await run([...argv, '--config', '/none.yaml'])
+    t.equal(ran.code, 1, argv.join(' '))
+    t.match(ran.stderr, /\/none\.yaml/)
+    t.match(
+      ran.stderr,
+      argv[0] === 'gateway' ? /name another file with --config/ : /next: .*leave --config out/,
+    )
+    t.equal(ran.stdout, '')
+  }
+  const usual = await run(['gc', '--dry-run', '--config', '/etc/flatnet/flatnet.yaml'], fakeHost({ uid: 1 }))
+  t.match(usual.stderr, /needs root/)
+})
+
 t.test('the client is bounded in time and names what is wrong', async (t) => {
   const { socket } = await gateway(t, { '/bad': [200, '{'], '/refused': [400, '{"code":"ERR"}'] })
-  await t.rejects(apiGet(socket, '/hangs', 50), { message: /no answer within 50 ms/ })
-  await t.rejects(apiGet(socket, '/bad'), { message: /is not JSON/ })
-  await t.rejects(apiGet(socket, '/refused'), { message: /answered 400 to GET \/refused: \{"code":"ERR"\}/ })
-  await t.rejects(apiGet('/nowhere.sock', '/'), { message: /no such socket/ })
+  await t.rejects(apiGet({ socket }, '/hangs', 50), { message: /no answer within 50 ms/ })
+  await t.rejects(apiGet({ socket }, '/bad'), { message: /is not JSON/ })
+  await t.rejects(apiGet({ socket }, '/refused'), {
+    message: /answered 400 to GET \/refused: \{"code":"ERR"\}/,
+  })
+  await t.rejects(apiGet({ socket: '/nowhere.sock' }, '/'), { message: /no such socket/ })
 })
 
 t.test('commands that change the host need root', async (t) => {

@@ -265,6 +265,7 @@ const gatewayWell: GatewayFacts = {
   strayEndpoints: [],
   strayNetworks: [],
   unit: { active: 'active', enabled: 'enabled' },
+  hasSystemd: true,
   version: '0.1.0',
 }
 const cluster = {
@@ -302,6 +303,7 @@ const gateways: readonly [name: string, change: Partial<GatewayFacts>, expected:
   ['well', {}, {}],
   ['without systemd', { unit: undefined }, {}],
   ['down', { answer: { error: 'no such socket' } }, { gateway: 'fail' }],
+  ['that this user may not ask', { answer: { error: 'EACCES', isDenied: true } }, { gateway: 'warn' }],
   ['of another version', { answer: { version: '0.0.9' } }, { gateway: 'warn' }],
   ['no flatnet.yaml', { hasConf: false }, { 'gateway-config': 'warn' }],
   ['a wrong flatnet.yaml', { confProblems: ['hostId is missing'] }, { 'gateway-config': 'fail' }],
@@ -313,3 +315,13 @@ const gateways: readonly [name: string, change: Partial<GatewayFacts>, expected:
 for (const [name, change, expected] of gateways) {
   t.test(`gateway: ${name}`, async (t) => t.same(bad(judgeGateway({ ...gatewayWell, ...change })), expected))
 }
+
+t.test('without systemd nobody is told to use it', async (t) => {
+  const without = { ...gatewayWell, config: '/f.yaml', unit: undefined, hasSystemd: false }
+  for (const answer of [{ error: 'no such socket' }, { version: '0.0.9' }]) {
+    const fix = judgeGateway({ ...without, answer }).at(-1)?.fix
+    t.match(fix, /flatnet gateway --config \/f\.yaml/)
+    t.notMatch(fix, /systemctl/)
+    t.match(judgeGateway({ ...without, hasSystemd: true, answer }).at(-1)?.fix, /systemctl/)
+  }
+})

@@ -1,8 +1,10 @@
 /** Tables fit 100 columns, errors say what to do next, and foreign names cannot move the cursor. */
 import t from 'tap'
-import { CliError, explain, MAX_COLUMNS, table, wrap } from '../../../bin/cli/output.ts'
+import { CliError, explain, MAX_COLUMNS, table, widthOf, wrap } from '../../../bin/cli/output.ts'
+import { patiently } from '../../../bin/cli/patience.ts'
 import { duration } from '../../../bin/cli/status.ts'
 import { ConfigError } from '../../../core/errors.ts'
+import { waitFor } from '../../helpers/wait.ts'
 
 const columns = [
   { title: 'NAME', value: (r: { name: string }) => r.name, min: 10 },
@@ -17,6 +19,40 @@ t.test('a table', async (t) => {
   t.match(long, /c{12}/, 'columns without a minimum are never cut')
   t.equal(table(columns.slice(0, 2), [{ name: 'web' }]), 'NAME  ID\nweb   cccccccccccc')
   t.equal(table(columns.slice(0, 1), [{ name: 'a\u001b[2Jb\n' }]), 'NAME\na?[2Jb?')
+})
+
+t.test('a narrow table goes without what is spare', async (t) => {
+  const spare = [...columns, { title: 'SINCE', value: () => '2026-11-25', isSpare: true }]
+  t.match(table(spare, [{ name: 'web' }]), /SINCE/)
+  t.notMatch(table(spare, [{ name: 'n'.repeat(99) }], 50), /SINCE/)
+  t.equal(widthOf({ stdout: { write: () => {} }, stderr: { write: () => {} } }), 100, 'into a pipe')
+  for (const [columns, width] of [
+    [0, 100],
+    [40, 80],
+    [90, 90],
+    [300, 100],
+  ] as const)
+    t.equal(widthOf({ stdout: { write: () => {}, columns }, stderr: { write: () => {} } }), width)
+})
+
+t.test('a long wait is told of, a short one is not', async (t) => {
+  let said = ''
+  const io = {
+    stdout: { write: () => {} },
+    stderr: {
+      write: (text: string) => {
+        said += text
+      },
+    },
+  }
+  t.equal(await patiently(io, 'at once', Promise.resolve(1)), 1)
+  t.equal(said, '')
+  const { promise, reject } = Promise.withResolvers<void>()
+  const waits = patiently(io, 'asking host 1', promise, { firstMs: 2, againMs: 2 })
+  await waitFor('it is said twice', 5_000, () => said.split('\n').length > 2)
+  t.match(said, /^(flatnet: asking host 1, for \d+ s\n)+$/)
+  reject(new Error('no'))
+  await t.rejects(waits, { message: 'no' })
 })
 
 t.test('text is broken at blanks', async (t) => {

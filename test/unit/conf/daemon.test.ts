@@ -123,7 +123,7 @@ t.test('a file that cannot be read names --config', async (t) => {
   const path = join(t.testdir({}), 'no.yaml')
   await t.rejects(readDaemonConf(path), {
     code: 'ERR_FLATNET_CONFIG',
-    message: `cannot read ${path}: give another file with --config`,
+    message: `cannot read ${path}: flatnet install writes it, or name another file with --config`,
   })
 })
 

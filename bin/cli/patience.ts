@@ -1,0 +1,26 @@
+/** Tells who waits what for: nothing takes long without a word. */
+import type { Io } from './output.ts'
+
+/** Shorter waits need no word. */
+const PATIENCE = { firstMs: 2_000, againMs: 10_000 }
+
+/** Says on stderr what is waited for after two seconds, and every ten from then on. */
+export async function patiently<T>(
+  io: Io,
+  what: string,
+  work: Promise<T>,
+  { firstMs, againMs } = PATIENCE,
+): Promise<T> {
+  const began = performance.now()
+  let timer: NodeJS.Timeout
+  const tell = (): void => {
+    io.stderr.write(`flatnet: ${what}, for ${Math.round((performance.now() - began) / 1000)} s\n`)
+    timer = setTimeout(tell, againMs)
+  }
+  timer = setTimeout(tell, firstMs)
+  try {
+    return await work
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,20 @@
+/** How a person starts the gateway of this host and reads its log: by systemd where that runs, else by hand. */
+import { existsSync } from 'node:fs'
+import { DEFAULT_DAEMON_CONF } from '../../conf/daemon.ts'
+
+export const isSystemd = (): boolean => existsSync('/run/systemd/system')
+
+const byHand = (config: string): string => `flatnet gateway --config ${config}`
+
+/** For a gateway that does not run. */
+export const howToStart = (config = DEFAULT_DAEMON_CONF, hasSystemd = isSystemd()): string =>
+  hasSystemd ? `systemctl start flatnet-gateway, or: ${byHand(config)}` : byHand(config)
+
+/** For one that runs. */
+export const howToRestart = (config = DEFAULT_DAEMON_CONF, hasSystemd = isSystemd()): string =>
+  hasSystemd
+    ? 'systemctl restart flatnet-gateway'
+    : `end the gateway with SIGTERM and start it again: ${byHand(config)}`
+
+export const itsLog = (hasSystemd = isSystemd()): string =>
+  hasSystemd ? 'journalctl -u flatnet-gateway' : 'what the gateway printed, or log.file of flatnet.yaml'
