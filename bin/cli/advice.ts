@@ -7,7 +7,7 @@ const MAX_NAMED = 10
 
 const TODO = {
   isolated:
-    'its gateway has to run, and TCP 7443 to pass between the two hosts one way at least; flatnet hosts has the whole reason, flatnet doctor (here and there) looks further',
+    'the gateway there has to run, and TCP 7443 to pass between the two hosts one way at least; flatnet hosts has the whole reason, flatnet doctor (here and there) looks further',
   quarantined:
     'stop the machine that should not have this number, then on each host that shows this: flatnet hosts release N',
   noTunnel:

@@ -27,7 +27,7 @@ t.test('gone and replaced', { skip: needsRoot }, async (t) => {
   await one.kill()
   const alone = await three.flatnet('leave')
   t.match(alone.stderr, /the cluster was not told: host 1.* was not reached[\s\S]*--force/)
-  t.match(await three.ok('leave', '--force'), /the cluster was not told/)
+  t.match(await three.ok('leave', '--force'), /The cluster was not told; .* flatnet revoke 4/)
   await one.start()
   t.match(await three.ok('join', await tokenOf(one, '--replace', '2')), /This is host 2/)
   await waitFor('host 2 is linked', 15_000, async () => (await one.linksUp()).includes(2))
@@ -44,4 +44,10 @@ t.test('gone and replaced', { skip: needsRoot }, async (t) => {
       [4, 'active'],
     ],
   )
+
+  const last = await one.ok('leave', '--force')
+  t.match(last, /host 1 of testing has left/)
+  t.match(last, /without \S+\/cluster\.left-\w+\/ca\.key no host can be admitted, revoked or renewed/)
+  t.match(last, /put that file into <dataDir>\/cluster there[\s\S]*flatnet revoke 1/)
+  t.notMatch(last, /--force|on the host that admits/, 'no advice to do what was done')
 })

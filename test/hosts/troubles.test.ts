@@ -48,7 +48,7 @@ t.test('a host that does not answer, and one that is cut off', { skip }, async (
     { fix: /allow TCP 7443/ },
   )
   const status = await one.ok('status')
-  t.match(status, /^hosts 2, 3 ISOLATED: its gateway has to run, and TCP 7443 to pass/m)
+  t.match(status, /^hosts 2, 3 ISOLATED: the gateway there has to run, and TCP 7443 to pass/m)
   t.ok(inBounds(status), status)
   const list = await one.ok('hosts')
   t.match(list, /^host 2: connect ECONNREFUSED 192\.0\.2\.2:7443$/m)

@@ -67,6 +67,8 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
 
   const down = await m.run([flatnet, 'ps'])
   t.equal(down.rc, 0)
+  t.match(down.stderr, /next: start it: flatnet gateway --config/)
+  t.notMatch(down.stderr, /systemctl/, 'there is no systemd here')
   t.match(down.stderr, /leases on disk/)
 
   const gateway = await startGateway(m)
@@ -197,7 +199,7 @@ t.test(
     const same = await m.run([flatnet, ...INSTALL, '--host-id', '7'])
     t.equal(same.rc, 0, same.stderr)
 
-    await startGateway(m)
+    const gateway = await startGateway(m)
     // Under a name that others can reach; a folder of tests may be closed to them.
     const anybody = (...args: string[]) =>
       m.run([
@@ -217,6 +219,15 @@ t.test(
     t.equal(doctor.rc, 1)
     t.match(doctor.stdout, /FAIL {2}running as user 65534, not as root/)
     t.match(doctor.stdout, /WARN {2}the leases may be read by root alone/)
+    t.match(doctor.stdout, /WARN {2}root's Podman can be asked by root alone/)
+    t.match(doctor.stdout, /WARN {2}the gateway does not answer on \S+: permission denied/)
+    t.match(doctor.stdout, /\d+ ok, \d+ warnings, 1 failure\n$/, 'not being root is the only one')
     t.equal(doctor.stderr, '')
+
+    // Alone it need not tell anybody, whether its gateway runs or not.
+    await gateway.kill()
+    const left = await m.exec(flatnet, 'leave')
+    t.match(left, /^host 7 of \w+ has left/)
+    t.notMatch(left, /--force|revoke/)
   },
 )

@@ -334,7 +334,7 @@ const troubles: readonly (readonly [name: string, paths: readonly object[], said
   [
     'one host out of reach',
     [path(3, 'ISOLATED', `connect ETIMEDOUT ${'1'.repeat(99)}`)],
-    /^host 3 ISOLATED: its gateway has to run, and TCP 7443/m,
+    /^host 3 ISOLATED: the gateway there has to run, and TCP 7443/m,
   ],
   [
     'many out of reach are one line',
