@@ -2,7 +2,7 @@
 # Nothing is written down: what runs is found among the processes, so --down finds it after any accident.
 # shellcheck shell=bash
 
-# One at a time: a step of a run that was killed goes on to its end, and must not meet --down. It holds descriptor 9 too.
+# One at a time: a step of a run that was ended by SIGKILL goes on to its end, and must not meet --down. It holds descriptor 9 too.
 one_at_a_time() {
   exec 9</run
   flock -n 9 && return 0

@@ -13,6 +13,45 @@ die() {
 # Directory of the logs of long steps; set by the caller.
 : "${LOGS:=${ROOT:?}/.build/logs}"
 
+# What runs now; a command in the background does not get Ctrl-C, so who is ended has to end it.
+STEP_PID=
+STEP_WHAT=
+STEP_COMMAND=
+
+# Prints the pid and those of all that it started. By /proc: pgrep may not be installed yet.
+tree_of() {
+  local child
+  printf '%s\n' "$1"
+  for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do tree_of "$child"; done
+}
+
+end_step() {
+  local -a pids
+  local tries=50
+  [ -n "$STEP_PID" ] || return 0
+  if [ "$STEP_COMMAND" = apt-get ]; then
+    note 'apt-get is let go on to its end: half-installed packages would be in the way of everything else'
+    wait "$STEP_PID"
+    return 0
+  fi
+  mapfile -t pids < <(tree_of "$STEP_PID")
+  kill "${pids[@]}" 2>/dev/null
+  # `kill -0` of several is true while one is left.
+  while kill -0 "${pids[@]}" 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
+  kill -9 "${pids[@]}" 2>/dev/null
+}
+
+# on_signal exit-code
+on_signal() {
+  trap '' INT TERM HUP
+  end_step
+  printf '\n%s: stopped%s.\n  Run it again to go on from there.\n' "${0##*/}" "${STEP_WHAT:+ at \"$STEP_WHAT\"}" >&2
+  exit "$1"
+}
+trap 'on_signal 130' INT
+trap 'on_signal 143' TERM
+trap 'on_signal 129' HUP
+
 # step "what it does" command...: the command's output goes to a log; here one line says that it runs, for how long,
 # and how it ended. On a terminal the line counts the seconds and shows what the command says; elsewhere it speaks
 # up every 15 s. A failure shows the end of the log.
@@ -24,6 +63,7 @@ step() {
   [ -t 1 ] || say "- $what ..."
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
+  STEP_PID=$pid STEP_WHAT=$what STEP_COMMAND=$1
   while kill -0 "$pid" 2>/dev/null; do
     if [ -t 1 ]; then
       printf '\r\033[K- %s (%ss) %s' "$what" "$((SECONDS - began))" \
@@ -36,6 +76,7 @@ step() {
     timeout 0.5 tail --pid="$pid" -f /dev/null 2>/dev/null || true
   done
   wait "$pid" || rc=$?
+  STEP_PID='' STEP_WHAT=''
   [ -t 1 ] && printf '\r\033[K'
   if [ "$rc" -eq 0 ]; then
     say "- $what: done in $((SECONDS - began)) s"
