@@ -1,21 +1,17 @@
 /** What the commands of the cluster share: where its files are, what stands against a change of slice, and the gateway's part. */
 import { hostname } from 'node:os'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { DaemonConf } from '../../conf/daemon.ts'
 import { formatPrefix, type Prefix4 } from '../../core/addr.ts'
 import { ownEndpoints } from '../../gateway/cluster/endpoints.ts'
 import { ClusterFiles } from '../../gateway/cluster/files.ts'
-import type { Status } from '../../gateway/status.ts'
 import { overlapping } from '../../ipam/overlaps.ts'
-import { apiGet, apiPost, type Door, GatewayDownError } from './client.ts'
 import { foreignRoutes, gatherRoutes } from './doctor/routes.ts'
 import type { Host } from './host.ts'
 import { placingOptions } from './install.ts'
 import { readLeases } from './leases.ts'
 import { CliError, type Io, printLine, UsageError } from './output.ts'
-import { patiently } from './patience.ts'
 import type { Places } from './places.ts'
-import { howToRestart, howToStart, itsLog } from './service.ts'
+import { howToStart } from './service.ts'
 
 const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
 
@@ -79,44 +75,6 @@ export function refuseOverlap(host: Host, supernet: Prefix4, places: Places): vo
     `this host has routes into ${formatPrefix(supernet)}, the network of the cluster: ${clash.slice(0, 4).join(', ')}`,
     'take them away, or make the cluster with another network: flatnet init --supernet',
   )
-}
-
-const RELOAD_MS = 30_000
-
-/**
- * Makes a gateway that runs read its files again, and waits until it has.
- * @param isThere what its status says when it has
- * @returns false when none runs
- */
-export async function reloadGateway(
-  io: Io,
-  door: Door,
-  isThere: (status: Status) => boolean,
-): Promise<boolean> {
-  try {
-    if (isThere(await apiGet<Status>(door, '/v1/status'))) return true
-    await apiPost(door, '/v1/reload', {})
-  } catch (err) {
-    if (err instanceof GatewayDownError) return false
-    throw err
-  }
-  await patiently(io, 'waiting for the gateway to start over', untilThere(door, isThere))
-  return true
-}
-
-async function untilThere(door: Door, isThere: (status: Status) => boolean): Promise<void> {
-  const deadline = performance.now() + RELOAD_MS
-  for (;;) {
-    const status = await apiGet<Status>(door, '/v1/status').catch(() => undefined)
-    if (status !== undefined && isThere(status)) return
-    if (performance.now() > deadline) {
-      throw new CliError(
-        'the gateway did not come back with the new configuration within 30 s',
-        `its log says why: ${itsLog()}; then ${howToRestart(door.config)}`,
-      )
-    }
-    await pause(100)
-  }
 }
 
 export function tellStart(io: Io, isRunning: boolean, config: string): void {

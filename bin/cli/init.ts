@@ -10,7 +10,6 @@ import {
   enteringOptions,
   filesOf,
   refuseLive,
-  reloadGateway,
   tellStart,
 } from './cluster.ts'
 import { command } from './command.ts'
@@ -18,6 +17,7 @@ import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
 import { CliError, printLine, UsageError } from './output.ts'
 import { findPlaces } from './places.ts'
+import { reloadGateway } from './reload.ts'
 
 export const initCommand = command({
   options: {

@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
 import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { ClusterState } from '../../gateway/cluster/state.ts'
+import type { Status } from '../../gateway/status.ts'
 import { version } from '../version.ts'
+import { apiGet } from './client.ts'
 import { type Context, command } from './command.ts'
 import type { Host } from './host.ts'
 import { tellBackend } from './install/backend.ts'
@@ -21,8 +23,9 @@ import {
 } from './install/manifest.ts'
 import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from './install/plan.ts'
 import { CliError, printLine } from './output.ts'
-import { DEFAULT_CNI_CONF_DIR } from './places.ts'
+import { DEFAULT_CNI_CONF_DIR, findPlaces } from './places.ts'
 import { CONTAINERS_DIR, cniPluginDirs, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
+import { restartGateway } from './reload.ts'
 import { isSystemd } from './service.ts'
 
 const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
@@ -114,12 +117,33 @@ function startService(changes: Changes): void {
   changes.run('systemctl restart flatnet-gateway', 'systemctl', 'restart', 'flatnet-gateway.service')
 }
 
-function nextSteps(context: Context, o: InstallOptions, containersDir: string, slice: string): void {
+/** @returns how the gateway is to be started; undefined when it runs, by systemd or otherwise */
+async function startOrReload(context: Context, o: InstallOptions, plan: InstallPlan, isDry: boolean) {
+  if (o.hasService) return undefined
+  const start = `${join(o.binDir, 'flatnet')} gateway --config ${o.config}`
+  const { socket } = findPlaces(context.host, o)
+  const status = await apiGet<Status>({ socket }, '/v1/status').catch(() => undefined)
+  if (status === undefined) return start
+  if (plan.config.action === 'write' && !isDry) {
+    await restartGateway(context.io, { socket, config: o.config })
+    printLine(context.io, `note      the gateway, process ${status.pid}, has read ${o.config} again`)
+  }
+  return status.version === version()
+    ? undefined
+    : `end process ${status.pid} (${status.version}), then ${start}`
+}
+
+function nextSteps(
+  context: Context,
+  o: InstallOptions,
+  containersDir: string,
+  slice: string,
+  start?: string,
+) {
   const { io, host } = context
   printLine(io, `\nThis host hands out ${slice}. Other hosts need another --host-id.`)
   tellBackend(io, host, containersDir)
-  if (!o.hasService)
-    printLine(io, `Start the gateway:    ${join(o.binDir, 'flatnet')} gateway --config ${o.config}`)
+  if (start !== undefined) printLine(io, `Start the gateway:    ${start}`)
   printLine(io, `Start a container:    podman run -d --name web --network ${o.network} IMAGE`)
   printLine(io, 'See what runs:        flatnet ps')
   printLine(io, 'When something fails: flatnet doctor')
@@ -229,7 +253,8 @@ export const installCommand = command({
   async run(args, context) {
     refuseMisfit(args, prepareInstall(args, context.host).plan)
     const { o, plan } = install(args, context)
-    nextSteps(context, o, args.containersDir, plan.slice)
+    const start = await startOrReload(context, o, plan, args.dryRun)
+    nextSteps(context, o, args.containersDir, plan.slice, start)
     return 0
   },
 })

@@ -15,7 +15,6 @@ import {
   filesOf,
   refuseLive,
   refuseOverlap,
-  reloadGateway,
   tellStart,
 } from './cluster.ts'
 import { command } from './command.ts'
@@ -24,6 +23,7 @@ import { install, prepareInstall } from './install.ts'
 import { CliError, printLine, UsageError } from './output.ts'
 import { patiently } from './patience.ts'
 import { findPlaces } from './places.ts'
+import { reloadGateway } from './reload.ts'
 
 /** What the operator can do about each refusal. */
 const NEXT: Readonly<Record<string, string>> = {

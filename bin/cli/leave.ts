@@ -2,11 +2,12 @@
 import type { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { ClusterState } from '../../gateway/cluster/state.ts'
 import { apiPost, GatewayDownError, RefusedError } from './client.ts'
-import { demandRoot, filesOf, reloadGateway, tellStart } from './cluster.ts'
+import { demandRoot, filesOf, tellStart } from './cluster.ts'
 import { command } from './command.ts'
 import { CliError, type Io, printLine } from './output.ts'
 import { patiently } from './patience.ts'
 import { demandNamed, findPlaces, type Places, placeOptions } from './places.ts'
+import { reloadGateway } from './reload.ts'
 
 interface Leaving {
   /** `host 3 of k3v9q2`. */

@@ -65,6 +65,12 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
     'the installed command keeps the plugin that it came with',
   )
 
+  // An install was killed while it copied; process 1 lives.
+  await m.sh('rm /opt/cni/bin/flatnet; touch /opt/cni/bin/.flatnet.4194304.tmp /opt/cni/bin/.flatnet.1.tmp')
+  await m.exec(flatnet, ...INSTALL)
+  t.match((await m.exec('ls', '-A', '/opt/cni/bin')).match(/^\.flatnet\..*$/gm), ['.flatnet.1.tmp'])
+  await m.exec('rm', '/opt/cni/bin/.flatnet.1.tmp')
+
   const down = await m.run([flatnet, 'ps'])
   t.equal(down.rc, 0)
   t.match(down.stderr, /next: start it: flatnet gateway --config/)
@@ -72,6 +78,11 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
   t.match(down.stderr, /leases on disk/)
 
   const gateway = await startGateway(m)
+  const moved = await m.run([flatnet, ...INSTALL, '--host-id', '8'])
+  t.match(moved.stdout, /the gateway, process \d+, has read .*flatnet\.yaml again/)
+  t.notMatch(moved.stdout, /Start the gateway/, 'it runs')
+  t.match(await m.exec(flatnet, 'status'), /^host +8, owns 10\.100\.8\.0\/24/)
+  await m.exec(flatnet, ...INSTALL, '--host-id', '7')
   await m.sh('ip netns add web')
   await cni(m, 'ADD')
   const listed = JSON.parse(await m.exec(flatnet, 'ps', '--json'))

@@ -3,6 +3,7 @@ import {
   chmodSync,
   constants,
   copyFileSync,
+  existsSync,
   linkSync,
   mkdirSync,
   renameSync,
@@ -58,6 +59,7 @@ export class Changes {
     if (!this.#will('write', path, linkFrom === undefined ? `copy of ${source}` : `same file as ${linkFrom}`))
       return
     mkdirSync(dirname(path), { recursive: true })
+    this.#sweep(path)
     const temp = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
     try {
       if (linkFrom === undefined || !linked(linkFrom, temp)) {
@@ -70,6 +72,16 @@ export class Changes {
       syncFolder(dirname(path))
     } finally {
       rmSync(temp, { force: true })
+    }
+  }
+
+  /** What installs that were killed have left: 100 MB each. */
+  #sweep(path: string): void {
+    const name = new RegExp(`^\\.${basename(path)}\\.(\\d+)\\.tmp$`)
+    for (const entry of this.#host.list(dirname(path))) {
+      const pid = name.exec(entry)?.[1]
+      if (pid !== undefined && !existsSync(`/proc/${pid}`))
+        rmSync(join(dirname(path), entry), { force: true })
     }
   }
 
