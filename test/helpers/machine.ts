@@ -42,7 +42,7 @@ export interface Neighbour {
 }
 
 export interface Machine {
-  /** Outlives `crash`; holds the overlays of /etc, /var/lib, /opt and /usr/local, and whatever a test puts there. */
+  /** Outlives `crash`; holds the overlays of /etc, /var/lib, /opt, /usr/local and /usr/lib/cni, and whatever a test puts there. */
   readonly dir: string
   readonly env: Record<string, string>
   run(argv: readonly string[], options?: RunOptions): Promise<Ran>
@@ -83,7 +83,9 @@ mount --rbind /run/.cgroup /sys/fs/cgroup
 umount -l /run/.cgroup
 rmdir /run/.cgroup
 mount -t tmpfs shm /dev/shm
-for d in etc var/lib opt usr/local; do
+# Debian's place for plugins is where bin/up and install put ours, for all machines that run at once.
+for d in etc var/lib opt usr/local usr/lib/cni; do
+  [ -d "/$d" ] || continue
   mkdir -p "$DISK/over/$d/up" "$DISK/over/$d/work"
   mount -t overlay -o "lowerdir=/$d,upperdir=$DISK/over/$d/up,workdir=$DISK/over/$d/work" over "/$d"
 done
