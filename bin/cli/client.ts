@@ -1,7 +1,7 @@
 /** The command line's side of the gateway's API: one bounded HTTP exchange over the unix socket. */
 import { request } from 'node:http'
 import { CliError } from './output.ts'
-import { howToStart, isSystemd } from './service.ts'
+import { howToRestart, howToStart, isSystemd, itsLog } from './service.ts'
 
 /** A status page of 10,000 assignments takes tens of milliseconds; longer than this is a gateway that hangs. */
 const TIMEOUT_MS = 3000
@@ -13,18 +13,22 @@ export interface Door {
   readonly config?: string
 }
 
+/** `denied`: it may well run, and this user may not ask it; `hangs`: it took the question and does not answer. */
+type Silence = 'down' | 'denied' | 'hangs'
+
+const wayOut = (silence: Silence, config: string | undefined): string => {
+  if (silence === 'denied') return 'run it with sudo, or let a group in: api.group in flatnet.yaml'
+  if (silence === 'hangs')
+    return `again, if this host is busy; else its log (${itsLog()}), then ${howToRestart(config)}`
+  return `${isSystemd() ? 'systemctl status flatnet-gateway says why; ' : ''}start it: ${howToStart(config)}`
+}
+
 /** The gateway did not answer; what is on disk still holds. */
 export class GatewayDownError extends CliError {
-  /** It may well run: this user may not ask it. */
-  readonly isDenied: boolean
-  constructor({ socket, config }: Door, reason: string, isDenied = false) {
-    super(
-      `the gateway does not answer on ${socket}: ${reason}`,
-      isDenied
-        ? 'run it with sudo, or let a group in: api.group in flatnet.yaml'
-        : `${isSystemd() ? 'systemctl status flatnet-gateway says why; ' : ''}start it: ${howToStart(config)}`,
-    )
-    this.isDenied = isDenied
+  readonly silence: Silence
+  constructor({ socket, config }: Door, reason: string, silence: Silence) {
+    super(`the gateway does not answer on ${socket}: ${reason}`, wayOut(silence, config))
+    this.silence = silence
   }
 }
 
@@ -58,7 +62,8 @@ function exchange({ door, path, timeoutMs, json }: Asked): Promise<{ status: num
     const signal = AbortSignal.timeout(timeoutMs)
     const down = (err: NodeJS.ErrnoException): void => {
       const reason = signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(err)
-      fail(new GatewayDownError(door, reason, err.code === 'EACCES'))
+      const silence = signal.aborted ? 'hangs' : err.code === 'EACCES' ? 'denied' : 'down'
+      fail(new GatewayDownError(door, reason, silence))
     }
     const req = request({ socketPath: door.socket, path, method, signal, headers }, (res) => {
       let text = ''

@@ -62,7 +62,7 @@ export const psCommand = command({
     try {
       found = await apiGet<Row[]>(places, `/v1/assignments?${query}`)
     } catch (err) {
-      if (!(err instanceof GatewayDownError) || err.isDenied) throw err
+      if (!(err instanceof GatewayDownError) || err.silence === 'denied') throw err
       io.stderr.write(
         `flatnet: ${err.message}\n  next: ${err.next}\n  what follows are the leases on disk, of this host alone\n`,
       )

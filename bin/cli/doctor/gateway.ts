@@ -13,8 +13,7 @@ export interface GatewayFacts {
   /** `version` of `GET /v1/status`; the reason as text when it does not answer. */
   readonly answer:
     | { readonly version: string | undefined }
-    /** `isDenied`: it may well run, and this user may not ask it. */
-    | { readonly error: string; readonly isDenied?: boolean }
+    | { readonly error: string; readonly silence?: GatewayDownError['silence'] }
   /** Sockets that the conflists name and the gateway does not listen on. */
   readonly strayEndpoints: readonly string[]
   /** Networks whose hostId, supernet or dataDir differ from flatnet.yaml: the gateway refuses what they announce. */
@@ -60,7 +59,7 @@ export async function gatherGateway(host: Host, places: Places, version: string)
     (status) => ({ version: status.version }),
     (err: unknown) => ({
       error: err instanceof Error ? err.message : String(err),
-      isDenied: err instanceof GatewayDownError && err.isDenied,
+      ...(err instanceof GatewayDownError && { silence: err.silence }),
     }),
   )
   const { confError } = places
@@ -142,7 +141,7 @@ function judgeUnit(f: GatewayFacts): Check[] {
 }
 
 function judgeAnswer(f: GatewayFacts): Check {
-  if ('error' in f.answer && f.answer.isDenied === true) {
+  if ('error' in f.answer && f.answer.silence === 'denied') {
     return warn(
       'gateway',
       f.answer.error,
@@ -155,7 +154,7 @@ function judgeAnswer(f: GatewayFacts): Check {
       'gateway',
       f.answer.error,
       'containers start and keep their addresses, but browsers cannot reach them and names are not known',
-      howToStart(f.config, f.hasSystemd),
+      (f.answer.silence === 'hangs' ? howToRestart : howToStart)(f.config, f.hasSystemd),
     )
   }
   const { version } = f.answer

@@ -415,7 +415,10 @@ t.test('a file that was named has to be there; the usual one may be missing', as
 
 t.test('the client is bounded in time and names what is wrong', async (t) => {
   const { socket } = await gateway(t, { '/bad': [200, '{'], '/refused': [400, '{"code":"ERR"}'] })
-  await t.rejects(apiGet({ socket }, '/hangs', 50), { message: /no answer within 50 ms/ })
+  await t.rejects(apiGet({ socket }, '/hangs', 50), {
+    message: /no answer within 50 ms/,
+    next: /restart|start it again/,
+  })
   await t.rejects(apiGet({ socket }, '/bad'), { message: /is not JSON/ })
   await t.rejects(apiGet({ socket }, '/refused'), {
     message: /answered 400 to GET \/refused: \{"code":"ERR"\}/,

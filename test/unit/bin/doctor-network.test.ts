@@ -303,7 +303,7 @@ const gateways: readonly [name: string, change: Partial<GatewayFacts>, expected:
   ['well', {}, {}],
   ['without systemd', { unit: undefined }, {}],
   ['down', { answer: { error: 'no such socket' } }, { gateway: 'fail' }],
-  ['that this user may not ask', { answer: { error: 'EACCES', isDenied: true } }, { gateway: 'warn' }],
+  ['that this user may not ask', { answer: { error: 'EACCES', silence: 'denied' } }, { gateway: 'warn' }],
   ['of another version', { answer: { version: '0.0.9' } }, { gateway: 'warn' }],
   ['no flatnet.yaml', { hasConf: false }, { 'gateway-config': 'warn' }],
   ['a wrong flatnet.yaml', { confProblems: ['hostId is missing'] }, { 'gateway-config': 'fail' }],
@@ -318,7 +318,11 @@ for (const [name, change, expected] of gateways) {
 
 t.test('without systemd nobody is told to use it', async (t) => {
   const without = { ...gatewayWell, config: '/f.yaml', unit: undefined, hasSystemd: false }
-  for (const answer of [{ error: 'no such socket' }, { version: '0.0.9' }]) {
+  for (const answer of [
+    { error: 'no such socket' },
+    { error: 'no answer', silence: 'hangs' as const },
+    { version: '0.0.9' },
+  ]) {
     const fix = judgeGateway({ ...without, answer }).at(-1)?.fix
     t.match(fix, /flatnet gateway --config \/f\.yaml/)
     t.notMatch(fix, /systemctl/)
