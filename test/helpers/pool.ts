@@ -1,0 +1,91 @@
+/** Runs test files in a few processes, each of which takes one file after another: the start of Node, tap and what most files import is paid once for each process. */
+import { spawn } from 'node:child_process'
+import { appendFileSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { ROOT } from './executable.ts'
+import { type Tally, TapReader } from './tap-reader.ts'
+
+/** One more than cores, as tests of sockets wait now and then. */
+const PROCESSES = availableParallelism() + 1
+/** For one file, and for the end of a process after its last. */
+const PATIENCE_MS = 120_000
+
+type FileEnded = ConstructorParameters<typeof TapReader>[0]
+
+/** Takes files from `queue` until it is empty or the process ends. */
+function runProcess(
+  queue: string[],
+  log: string,
+  env: NodeJS.ProcessEnv,
+  fileEnded: FileEnded,
+): Promise<Tally> {
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(ROOT, 'test/helpers/together.ts')],
+    {
+      cwd: ROOT,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // No limit for the whole of it: tap's would end a process that runs many files.
+      env: { ...env, TAP_TIMEOUT: '0' },
+    },
+  )
+  const reader = new TapReader(fileEnded)
+  let file: string | undefined
+  let text: string[] = []
+  let patience: NodeJS.Timeout | undefined
+  const next = () => {
+    clearTimeout(patience)
+    patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+    file = queue.shift()
+    if (file === undefined) child.stdin.end()
+    else child.stdin.write(`${file}\n`)
+  }
+  child.stdin.on('error', () => child.kill('SIGKILL'))
+  child.stderr.on('data', (chunk: Buffer) => appendFileSync(log, chunk))
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    text.push(line)
+    reader.line(line)
+    if (line !== `# ended ${file}`) return
+    // Files at a time: lines of several processes would be mixed.
+    appendFileSync(log, `${text.join('\n')}\n`)
+    text = []
+    next()
+  })
+  next()
+  return new Promise((done, reject) => {
+    child.once('error', reject)
+    child.once('close', (status, signal) => {
+      clearTimeout(patience)
+      appendFileSync(log, `${text.join('\n')}\n`)
+      const tally = reader.end(status ?? 128)
+      if (file === undefined) return done(tally)
+      done({ ...tally, failures: [...tally.failures, `${file}: its process ended (${signal ?? status})`] })
+    })
+  })
+}
+
+/** @param fileEnded as for TapReader @param log each file's TAP in one piece, and what was written to stderr */
+export async function runPool(
+  files: readonly string[],
+  log: string,
+  env: NodeJS.ProcessEnv,
+  fileEnded: FileEnded,
+): Promise<Tally> {
+  // What takes long should not come last, and long files mostly take long.
+  const size = new Map(files.map((file) => [file, statSync(join(ROOT, file)).size]))
+  const queue = files.toSorted((a, b) => (size.get(b) ?? 0) - (size.get(a) ?? 0))
+  const tallies: Tally[] = []
+  const work = async () => {
+    while (queue.length > 0) tallies.push(await runProcess(queue, log, env, fileEnded))
+  }
+  await Promise.all(Array.from({ length: Math.min(PROCESSES, files.length) }, work))
+  return {
+    passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
+    failed: tallies.reduce((sum, { failed }) => sum + failed, 0),
+    skips: tallies.flatMap(({ skips }) => skips),
+    notes: [...new Set(tallies.flatMap(({ notes }) => notes))],
+    failures: tallies.flatMap(({ failures }) => failures),
+  }
+}
