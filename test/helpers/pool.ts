@@ -1,6 +1,6 @@
 /** Runs test files in a few processes, each of which takes one file after another: the start of Node, tap and what most files import is paid once for each process. */
 import { spawn } from 'node:child_process'
-import { appendFileSync, statSync } from 'node:fs'
+import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -12,13 +12,18 @@ const PROCESSES = availableParallelism() + 1
 /** For one file, and for the end of a process after its last. */
 const PATIENCE_MS = 120_000
 
+const TIMES = join(ROOT, '.build/test-times.json')
+
 type FileEnded = ConstructorParameters<typeof TapReader>[0]
+/** ms that a file took the last time, by its path. */
+type Times = Record<string, number>
 
 /** Takes files from `queue` until it is empty or the process ends. */
 function runProcess(
   queue: string[],
   log: string,
   env: NodeJS.ProcessEnv,
+  times: Times,
   fileEnded: FileEnded,
 ): Promise<Tally> {
   const child = spawn(
@@ -33,11 +38,13 @@ function runProcess(
   )
   const reader = new TapReader(fileEnded)
   let file: string | undefined
+  let began = 0
   let text: string[] = []
   let patience: NodeJS.Timeout | undefined
   const next = () => {
     clearTimeout(patience)
     patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+    began = performance.now()
     file = queue.shift()
     if (file === undefined) child.stdin.end()
     else child.stdin.write(`${file}\n`)
@@ -47,7 +54,8 @@ function runProcess(
   createInterface({ input: child.stdout }).on('line', (line) => {
     text.push(line)
     reader.line(line)
-    if (line !== `# ended ${file}`) return
+    if (file === undefined || line !== `# ended ${file}`) return
+    times[file] = Math.round(performance.now() - began)
     // Files at a time: lines of several processes would be mixed.
     appendFileSync(log, `${text.join('\n')}\n`)
     text = []
@@ -66,6 +74,20 @@ function runProcess(
   })
 }
 
+function lastTimes(): Times {
+  try {
+    return JSON.parse(readFileSync(TIMES, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+/** What takes long must not come last. Without times, long files mostly take long. */
+function longestFirst(files: readonly string[], times: Times): string[] {
+  const guess = new Map(files.map((file) => [file, times[file] ?? statSync(join(ROOT, file)).size / 10]))
+  return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))
+}
+
 /** @param fileEnded as for TapReader @param log each file's TAP in one piece, and what was written to stderr */
 export async function runPool(
   files: readonly string[],
@@ -73,14 +95,14 @@ export async function runPool(
   env: NodeJS.ProcessEnv,
   fileEnded: FileEnded,
 ): Promise<Tally> {
-  // What takes long should not come last, and long files mostly take long.
-  const size = new Map(files.map((file) => [file, statSync(join(ROOT, file)).size]))
-  const queue = files.toSorted((a, b) => (size.get(b) ?? 0) - (size.get(a) ?? 0))
+  const times = lastTimes()
+  const queue = longestFirst(files, times)
   const tallies: Tally[] = []
   const work = async () => {
-    while (queue.length > 0) tallies.push(await runProcess(queue, log, env, fileEnded))
+    while (queue.length > 0) tallies.push(await runProcess(queue, log, env, times, fileEnded))
   }
   await Promise.all(Array.from({ length: Math.min(PROCESSES, files.length) }, work))
+  writeFileSync(TIMES, JSON.stringify(times))
   return {
     passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
     failed: tallies.reduce((sum, { failed }) => sum + failed, 0),

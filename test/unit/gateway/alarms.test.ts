@@ -33,6 +33,9 @@ async function flatnet(gw: Pick<TestGateway, 'socket'>, ...argv: string[]) {
   return { code, ...said }
 }
 
+// The first mostly waits: the others run meanwhile.
+t.jobs = 2
+
 t.test(
   'a machine with another key for a host: refused, told, shown and counted, and the log is not filled',
   async (t) => {

@@ -84,6 +84,27 @@ const cases = [
   },
 ]
 
+t.test('nothing listens: three tries, then 502 with a way out', async (t) => {
+  const gw = await startGateway(t)
+  const dead = await deadContainer()
+  await gw.register({ name: 'web', ...dead.at })
+  const post = await gw.get('web.x', '/', {
+    method: 'POST',
+    body: 'x',
+    headers: { accept: 'application/json' },
+  })
+  t.equal(post.status, 502)
+  t.match(post.json(), {
+    code: 'refused',
+    hint: /Nothing listens on port \d+ in the container.*FLATNET_PORT.*web-<port>/,
+    hostId: 1,
+    container: { name: 'web', path: { state: 'LOCAL', via: 'local' } },
+  })
+  const html = await gw.get('web.x', '/', { headers: { accept: 'text/html,*/*;q=0.8' } })
+  t.match(html.headers['content-type'], /^text\/html/)
+  t.match((await gw.api('/metrics')).body, /flatnet_ingress_retries_total\{phase="connect"\} 4/)
+})
+
 for (const tc of cases) {
   t.test(tc.name, async (t) => {
     const gw = await startGateway(t)
@@ -101,6 +122,9 @@ for (const tc of cases) {
     }
   })
 }
+
+// The first mostly waits: the others run meanwhile.
+t.jobs = 2
 
 t.test(
   'POST, reset right after accept: whatever the race between reset and bytes, it is sent at most once',
@@ -136,27 +160,6 @@ t.test('an idle connection that the container has closed costs a GET nothing', a
   t.equal((await gw.get('web.x')).status, 200)
   t.equal((await gw.get('web.x')).status, 200, 'second request met the reset and was sent again')
   t.equal(web.received.length, 2)
-})
-
-t.test('nothing listens: three tries, then 502 with a way out', async (t) => {
-  const gw = await startGateway(t)
-  const dead = await deadContainer()
-  await gw.register({ name: 'web', ...dead.at })
-  const post = await gw.get('web.x', '/', {
-    method: 'POST',
-    body: 'x',
-    headers: { accept: 'application/json' },
-  })
-  t.equal(post.status, 502)
-  t.match(post.json(), {
-    code: 'refused',
-    hint: /Nothing listens on port \d+ in the container.*FLATNET_PORT.*web-<port>/,
-    hostId: 1,
-    container: { name: 'web', path: { state: 'LOCAL', via: 'local' } },
-  })
-  const html = await gw.get('web.x', '/', { headers: { accept: 'text/html,*/*;q=0.8' } })
-  t.match(html.headers['content-type'], /^text\/html/)
-  t.match((await gw.api('/metrics')).body, /flatnet_ingress_retries_total\{phase="connect"\} 4/)
 })
 
 t.test('refused first, there on a later try: the POST goes through, once', async (t) => {

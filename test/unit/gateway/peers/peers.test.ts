@@ -1,103 +1,72 @@
 /** gateway/peers: links between gateways on loopback, with real TLS and certificates of a real CA. */
 import { createServer, type Socket, connect as tcp } from 'node:net'
-import { connect, type TLSSocket } from 'node:tls'
-import t, { type Test } from 'tap'
-import { systemClock } from '../../../../core/clock.ts'
-import type { LogFields } from '../../../../core/log.ts'
-import { Peers } from '../../../../gateway/peers/peers.ts'
+import { connect } from 'node:tls'
+import t from 'tap'
 import { Alpn, tlsOptions } from '../../../../gateway/peers/tls.ts'
-import type {
-  ControlMessage,
-  Identity,
-  Member,
-  Membership,
-  Refused,
-} from '../../../../gateway/peers/types.ts'
-import { memberOf, type TestCluster, testCluster } from '../../../helpers/cluster.ts'
+import type { Identity } from '../../../../gateway/peers/types.ts'
+import { memberOf, testCluster } from '../../../helpers/cluster.ts'
+import { endpoint, host, introduce, isUp, pair, WAIT } from '../../../helpers/peer-hosts.ts'
 import { waitFor } from '../../../helpers/wait.ts'
 
-interface Host {
-  readonly identity: Identity
-  readonly peers: Peers
-  readonly members: Map<number, Member>
-  readonly refused: Map<number, string>
-  readonly log: string[]
-  readonly messages: ControlMessage[]
-  readonly turnedAway: Refused[]
-  readonly rivals: ControlMessage[]
-  /** Events of the log from `info` on. */
-  readonly told: string[]
-  readonly data: Map<number, TLSSocket>
-}
+// The first two mostly wait: the others run meanwhile.
+t.jobs = 3
 
-const WAIT = 10_000
+t.test(
+  'a second machine with the key of a peer that is linked is heard, and does not dial without a pause',
+  async (t) => {
+    const cluster = await testCluster()
+    const [a, b] = await pair(t, cluster, 'a dials')
+    const clone = await host(t, b.identity, 0, { type: 'hello', from: 'clone' })
+    clone.members.set(1, memberOf(a.identity, endpoint(a)))
+    clone.peers.refresh()
+    await waitFor('it was heard twice', WAIT, () => a.rivals.length >= 2)
+    const from = performance.now()
+    await waitFor('and again', WAIT, () => a.rivals.length >= 3)
+    t.ok(performance.now() - from > 1_000)
+    for (const message of a.rivals) t.same(message, { type: 'hello', from: 'clone' })
+    t.same([a.log, b.log], [['up 2'], ['up 1']], 'the link that stands is not touched')
+    t.match(clone.log.slice(0, 2), ['up 1', /^down 1: (?:connection closed|read ECONNRESET)$/])
+    await b.peers.stop()
+    const left = performance.now()
+    const ups = (): number => a.log.filter((line) => line === 'up 2').length
+    await waitFor('whoever waits takes the place of one that is gone', WAIT, () => ups() === 2)
+    t.ok(performance.now() - left < 1_500, 'at once')
+  },
+)
 
-/** @param greeting what it says on each link that comes up */
-async function host(t: Test, identity: Identity, port = 0, greeting?: ControlMessage): Promise<Host> {
-  const members = new Map<number, Member>()
-  const refused = new Map<number, string>()
-  const log: string[] = []
-  const messages: ControlMessage[] = []
-  const data = new Map<number, TLSSocket>()
-  const turnedAway: Refused[] = []
-  const rivals: ControlMessage[] = []
-  const told: string[] = []
-  const tell = (_: LogFields, event: string): void => void told.push(event)
-  const membership: Membership = {
-    members: () => [...members.values()],
-    refusal: (hostId, keyId) => {
-      const known = members.get(hostId)
-      if (refused.has(hostId)) return refused.get(hostId)
-      if (known === undefined) return 'no member'
-      return known.keyId === keyId ? undefined : `another key holds host ${hostId}`
-    },
-    isDuplicate: (hostId, keyId) => members.has(hostId) && members.get(hostId)?.keyId !== keyId,
-  }
-  const peers = new Peers({
-    identity: () => identity,
-    membership,
-    listen: { host: '127.0.0.1', port },
-    clock: systemClock,
-    log: { debug() {}, info: tell, warn: tell, error: tell },
-    events: {
-      up(id) {
-        log.push(`up ${id}`)
-        if (greeting !== undefined) peers.send(id, greeting)
-      },
-      down: (id, reason) => void log.push(`down ${id}: ${reason}`),
-      control(_, message) {
-        if (message.type === 'fault') throw new TypeError('a word that nobody thought of')
-        messages.push(message)
-      },
-      dataUp: (id, socket) => void data.set(id, socket),
-      dataDown: (id) => void data.delete(id),
-      refused: (refused) => void turnedAway.push(refused),
-      rival: (_, message) => void rivals.push(message),
-    },
-  })
-  await peers.start()
-  t.teardown(() => peers.stop())
-  return { identity, peers, members, refused, log, messages, data, turnedAway, rivals, told }
-}
-
-const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
-
-function introduce(a: Host, b: Host, how: 'both' | 'a dials' = 'both'): void {
-  a.members.set(b.identity.hostId, memberOf(b.identity, endpoint(b)))
-  b.members.set(a.identity.hostId, memberOf(a.identity, ...(how === 'both' ? [endpoint(a)] : [])))
-  a.peers.refresh()
-  b.peers.refresh()
-}
-
-const isUp = (h: Host, id: number): boolean => h.peers.view(id)?.state === 'up' && h.data.has(id)
-
-async function pair(t: Test, cluster: TestCluster, how: 'both' | 'a dials' = 'both'): Promise<[Host, Host]> {
+t.test('a silent peer is dead after three seconds', async (t) => {
+  const cluster = await testCluster()
   const a = await host(t, await cluster.identity(1))
   const b = await host(t, await cluster.identity(2))
-  introduce(a, b, how)
+  const held: Socket[] = []
+  let isFrozen = false
+  // A wire between them that can be cut without anybody being told.
+  const wire = createServer((client) => {
+    const server = tcp({ host: '127.0.0.1', port: b.peers.port })
+    held.push(client, server)
+    client.on('data', (chunk) => isFrozen || server.write(chunk))
+    server.on('data', (chunk) => isFrozen || client.write(chunk))
+    for (const socket of [client, server]) socket.on('error', () => {})
+  })
+  await new Promise<void>((resolve) => {
+    wire.listen(0, '127.0.0.1', resolve)
+  })
+  t.teardown(() => {
+    for (const socket of held) socket.destroy()
+    wire.close()
+  })
+  const address = wire.address()
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+  a.members.set(2, memberOf(b.identity, `127.0.0.1:${port}`))
+  b.members.set(1, memberOf(a.identity))
+  a.peers.refresh()
   await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
-  return [a, b]
-}
+  isFrozen = true
+  const start = performance.now()
+  await waitFor('both have noticed', WAIT, () => !isUp(a, 2) && !isUp(b, 1))
+  t.ok(performance.now() - start < 6_000, 'within the heartbeat bound and a beat')
+  t.match(b.log, ['up 1', /^down 1: no sign of life/])
+})
 
 t.test('two gateways find each other, talk, and measure the way', async (t) => {
   const [a, b] = await pair(t, await testCluster())
@@ -165,55 +134,6 @@ t.test('a gateway that stops is noticed, and found again', async (t) => {
   again.peers.refresh()
   await waitFor('both are up again', WAIT, () => isUp(a, 2) && isUp(again, 1))
   t.match(a.log, ['up 2', /^down 2: /, 'up 2'])
-})
-
-t.test('a machine that stood still for more than three seconds takes nobody for dead', async (t) => {
-  const [a, b] = await pair(t, await testCluster())
-  // Timers come next in this phase of the event loop, before anything is read.
-  await new Promise<void>((resolve) => {
-    setImmediate(() => {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_600)
-      resolve()
-    })
-  })
-  a.peers.send(2, { type: 'hello' })
-  b.peers.send(1, { type: 'hello' })
-  await waitFor('both are heard', WAIT, () => a.messages.length + b.messages.length === 2)
-  t.same([...a.log, ...b.log], ['up 2', 'up 1'])
-})
-
-t.test('a silent peer is dead after three seconds', async (t) => {
-  const cluster = await testCluster()
-  const a = await host(t, await cluster.identity(1))
-  const b = await host(t, await cluster.identity(2))
-  const held: Socket[] = []
-  let isFrozen = false
-  // A wire between them that can be cut without anybody being told.
-  const wire = createServer((client) => {
-    const server = tcp({ host: '127.0.0.1', port: b.peers.port })
-    held.push(client, server)
-    client.on('data', (chunk) => isFrozen || server.write(chunk))
-    server.on('data', (chunk) => isFrozen || client.write(chunk))
-    for (const socket of [client, server]) socket.on('error', () => {})
-  })
-  await new Promise<void>((resolve) => {
-    wire.listen(0, '127.0.0.1', resolve)
-  })
-  t.teardown(() => {
-    for (const socket of held) socket.destroy()
-    wire.close()
-  })
-  const address = wire.address()
-  const port = typeof address === 'object' ? (address?.port ?? 0) : 0
-  a.members.set(2, memberOf(b.identity, `127.0.0.1:${port}`))
-  b.members.set(1, memberOf(a.identity))
-  a.peers.refresh()
-  await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
-  isFrozen = true
-  const start = performance.now()
-  await waitFor('both have noticed', WAIT, () => !isUp(a, 2) && !isUp(b, 1))
-  t.ok(performance.now() - start < 6_000, 'within the heartbeat bound and a beat')
-  t.match(b.log, ['up 1', /^down 1: no sign of life/])
 })
 
 t.test('who is not welcome stays out', async (t) => {
@@ -307,26 +227,3 @@ t.test('a machine with another key for a hostId gets no link, whoever dials, and
   t.same(a.log, [], 'it was never let in')
   t.equal(a.told.filter((event) => event === 'peer refused').length, 1, 'the log says so once')
 })
-
-t.test(
-  'a second machine with the key of a peer that is linked is heard, and does not dial without a pause',
-  async (t) => {
-    const cluster = await testCluster()
-    const [a, b] = await pair(t, cluster, 'a dials')
-    const clone = await host(t, b.identity, 0, { type: 'hello', from: 'clone' })
-    clone.members.set(1, memberOf(a.identity, endpoint(a)))
-    clone.peers.refresh()
-    await waitFor('it was heard twice', WAIT, () => a.rivals.length >= 2)
-    const from = performance.now()
-    await waitFor('and again', WAIT, () => a.rivals.length >= 3)
-    t.ok(performance.now() - from > 1_000)
-    for (const message of a.rivals) t.same(message, { type: 'hello', from: 'clone' })
-    t.same([a.log, b.log], [['up 2'], ['up 1']], 'the link that stands is not touched')
-    t.match(clone.log.slice(0, 2), ['up 1', /^down 1: (?:connection closed|read ECONNRESET)$/])
-    await b.peers.stop()
-    const left = performance.now()
-    const ups = (): number => a.log.filter((line) => line === 'up 2').length
-    await waitFor('whoever waits takes the place of one that is gone', WAIT, () => ups() === 2)
-    t.ok(performance.now() - left < 1_500, 'at once')
-  },
-)

@@ -1,0 +1,20 @@
+/** gateway/peers: links and a process that stands still. Apart from other tests, as they would stand still with it. */
+import t from 'tap'
+import { testCluster } from '../../../helpers/cluster.ts'
+import { pair, WAIT } from '../../../helpers/peer-hosts.ts'
+import { waitFor } from '../../../helpers/wait.ts'
+
+t.test('a machine that stood still for more than three seconds takes nobody for dead', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  // Timers come next in this phase of the event loop, before anything is read.
+  await new Promise<void>((resolve) => {
+    setImmediate(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3_600)
+      resolve()
+    })
+  })
+  a.peers.send(2, { type: 'hello' })
+  b.peers.send(1, { type: 'hello' })
+  await waitFor('both are heard', WAIT, () => a.messages.length + b.messages.length === 2)
+  t.same([...a.log, ...b.log], ['up 2', 'up 1'])
+})
