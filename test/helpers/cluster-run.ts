@@ -10,6 +10,7 @@ import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { decodeToken, type Grant } from '../../gateway/cluster/tokens.ts'
 import { Events, type GatewayEvent } from '../../gateway/events.ts'
 import { Metrics } from '../../gateway/metrics.ts'
+import { scratchFolder } from './scratch.ts'
 
 export interface SetClock extends Clock {
   /** Added to the wall clock, ms. */
@@ -123,7 +124,7 @@ export async function enter(folder: string, token: string, name = 'h', now = Dat
 
 /** Host 1 and others that joined it, all running; not necessarily linked yet. */
 export async function members(t: Test, count: number): Promise<RunningMember[]> {
-  const dir = t.testdir()
+  const dir = scratchFolder(t)
   const first = await firstMember(t, join(dir, '1'))
   const all = [first]
   for (let n = 2; n <= count; n++) {

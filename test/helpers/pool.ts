@@ -28,7 +28,11 @@ function runProcess(
 ): Promise<Tally> {
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(ROOT, 'test/helpers/together.ts')],
+    [
+      '--disable-warning=ExperimentalWarning',
+      '--max-semi-space-size=64',
+      join(ROOT, 'test/helpers/together.ts'),
+    ],
     {
       cwd: ROOT,
       stdio: ['pipe', 'pipe', 'pipe'],

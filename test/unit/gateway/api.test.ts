@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { LeaseSource } from '../../../gateway/leases.ts'
 import type { Lease } from '../../../ipam/lease.ts'
+import { anyText } from '../../helpers/any-text.ts'
 import { type Answer, assignmentOf, jsonBody, noLeases, startGateway } from '../../helpers/gateway-fixture.ts'
 
 const post = (value: unknown) => ({ method: 'POST', ...jsonBody(value) })
@@ -280,17 +281,12 @@ t.test('hosts, paths, status, health, metrics', async (t) => {
   }
 })
 
-/** Any code points. Not fast-check's unit `binary`, which first makes a table of all of them, for a second. */
-const anyText = fc
-  .array(fc.integer({ min: 0, max: 0x10ffff }).filter((point) => point < 0xd800 || point > 0xdfff))
-  .map((points) => String.fromCodePoint(...points))
-
 t.test('whatever the body, the answer is 2xx or 4xx with JSON', async (t) => {
   const gw = await startGateway(t)
   const valid = assignmentOf()
   const noisy = fc.oneof(
     fc.jsonValue().map((v) => JSON.stringify(v)),
-    anyText,
+    anyText(),
     fc
       .record(
         Object.fromEntries(

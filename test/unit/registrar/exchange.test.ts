@@ -1,27 +1,19 @@
 /** registrar/: one exchange with a gateway that may do anything; never longer than timeoutMs, never more than an error (DESIGN 7). */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Assignment } from '../../../core/api.ts'
 import { announce, withdraw } from '../../../registrar/assignments.ts'
 import { parseAnswer } from '../../../registrar/exchange.ts'
+import { scratchFolder } from '../../helpers/scratch.ts'
 
 const TIMEOUT_MS = 120
 /** What a machine busy with other tests may add to a timer. */
 const MARGIN_MS = 1_000
 
-/** Short, as a socket's path must be: `t.testdir()` is too long for sun_path. */
-function folder(t: Test): string {
-  const made = mkdtempSync(join(tmpdir(), 'ft-'))
-  t.teardown(() => rmSync(made, { recursive: true, force: true }))
-  return made
-}
-
 /** A gateway that does what `script` says with each connection. */
 async function gateway(t: Test, script: (socket: Socket) => void) {
-  const socketPath = join(folder(t), 's')
+  const socketPath = join(scratchFolder(t), 's')
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -133,7 +125,7 @@ t.test('a gateway that never ends is given up after timeoutMs in all', async (t)
 })
 
 t.test('nobody there is told at once', async (t) => {
-  const endpoint = { socketPath: join(folder(t), 'none'), timeoutMs: 10_000 }
+  const endpoint = { socketPath: join(scratchFolder(t), 'none'), timeoutMs: 10_000 }
   const { message, ms } = await failure(() => announce(endpoint, ASSIGNMENT))
   t.match(message, /none could not be reached$/)
   t.ok(ms < MARGIN_MS, `${ms} ms`)

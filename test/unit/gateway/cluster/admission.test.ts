@@ -12,6 +12,7 @@ import { encodeMessage } from '../../../../gateway/peers/frames.ts'
 import { Alpn, parseEndpoint, peerIdOf } from '../../../../gateway/peers/tls.ts'
 import { testCluster } from '../../../helpers/cluster.ts'
 import { enter, firstMember, members, type RunningMember } from '../../../helpers/cluster-run.ts'
+import { scratchFolder } from '../../../helpers/scratch.ts'
 
 const wishes = async (now = Date.now()) => ({
   ...(await makeRequest()),
@@ -28,7 +29,7 @@ async function both(t: Test): Promise<[RunningMember, RunningMember]> {
   return [one, two]
 }
 
-const first = (t: Test): Promise<RunningMember> => firstMember(t, join(t.testdir(), '1'))
+const first = (t: Test): Promise<RunningMember> => firstMember(t, join(scratchFolder(t), '1'))
 
 t.test('a newcomer gets the lowest number that none ever had', async (t) => {
   const one = await first(t)

@@ -83,7 +83,7 @@ t.test('the signature', async (t) => {
     /not signed/,
   )
   t.throws(() => unseal(sealed, ca.certPem, 'other'), /another cluster/)
-  const other = await testCluster()
+  const other = await testCluster('testing')
   t.throws(() => unseal(sealed, other.ca.certPem), /not signed/, 'a CA of the same name')
   for (const bad of [undefined, null, 'x', {}, { text: 1, signature: 2 }]) {
     t.throws(() => unseal(bad, ca.certPem), /no sealed list/)

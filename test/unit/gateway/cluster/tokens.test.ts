@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { ClusterFiles } from '../../../../gateway/cluster/files.ts'
 import { decodeToken, encodeToken, type Token, TokenBook } from '../../../../gateway/cluster/tokens.ts'
+import { scratchFolder } from '../../../helpers/scratch.ts'
 
 const token: Token = {
   caFingerprint: 'ab'.repeat(32),
@@ -44,7 +45,7 @@ t.test('a token that was damaged on the way is told from one that is wrong', asy
 })
 
 const book = (t: Test): { book: TokenBook; files: ClusterFiles } => {
-  const files = new ClusterFiles(t.testdir())
+  const files = new ClusterFiles(scratchFolder(t))
   return { book: new TokenBook(files), files }
 }
 

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
+import { anyText } from '../../../helpers/any-text.ts'
 import { startGateway } from '../../../helpers/gateway-fixture.ts'
 import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
 
@@ -176,7 +177,7 @@ t.test('whatever bytes come, the gateway answers or closes, and lives', async (t
   await gw.register({ name: 'web', ...web.at })
   const host = fc.oneof(
     fc.string({ unit: 'binary-ascii', maxLength: 60 }),
-    fc.string({ unit: 'grapheme', maxLength: 20 }),
+    anyText(20),
     fc.constantFrom(
       'web.x',
       'web-80.x',

@@ -205,7 +205,7 @@ t.test('a relay that answers by itself is refused, as itself and as the other en
   const w = await relayWorld(t, STAR, [3])
   const { streams } = w.host(3).peers
   // Of the same name, and by another CA.
-  const forged = await (await testCluster()).identity(2)
+  const forged = await (await testCluster('testing')).identity(2)
   const faces: [Identity, string][] = [
     [forged, 'behind host 3 is no host of this cluster, not host 2'],
     [w.host(3).identity, 'behind host 3 is host 3, not host 2'],
@@ -236,7 +236,7 @@ t.test('a certificate of another cluster, or none, is refused', async (t) => {
   const w = await relayWorld(t, STAR, [3])
   const { streams } = w.host(3).peers
   // Of the same name, and by another CA.
-  const stranger = await (await testCluster()).identity(1)
+  const stranger = await (await testCluster('testing')).identity(1)
   for (const face of [tlsOptions(stranger), {}]) {
     const stream = await streams.open(2, { purpose: Purpose.relayed, from: 1 }, { timeoutMs: WAIT })
     const socket = connect({
