@@ -58,3 +58,7 @@ for await (const file of createInterface({ input: process.stdin })) {
   if (left.length > 0) await root.test(`${file}, after it`, async (t) => t.fail(`open: ${left.join(', ')}`))
   process.stdout.write(`# ended ${file}\n`)
 }
+
+// What a file left open, and was told of above, must not keep the process.
+root.end()
+process.exit()

@@ -24,7 +24,7 @@ interface Host {
   readonly downs: string[]
 }
 
-const WAIT = 10_000
+const WAIT = 30_000
 const soon = { timeoutMs: WAIT }
 
 async function host(t: Test, identity: Identity): Promise<Host> {
