@@ -26,6 +26,8 @@ interface Host {
 
 const WAIT = 30_000
 const soon = { timeoutMs: WAIT }
+/** A wait that hangs is told by its own test, not by the limit of the file. */
+const bounded = () => ({ signal: AbortSignal.timeout(WAIT) })
 
 async function host(t: Test, identity: Identity): Promise<Host> {
   const members = new Map<number, Member>()
@@ -81,7 +83,7 @@ async function pair(t: Test, ofA?: readonly string[]): Promise<Pair> {
 async function buffer(stream: Duplex): Promise<Buffer> {
   const chunks: Buffer[] = []
   stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-  await once(stream, 'end')
+  await once(stream, 'end', bounded())
   return Buffer.concat(chunks)
 }
 
@@ -114,7 +116,7 @@ async function knock(identity: Identity, to: Host, alpn: Alpn = Alpn.stream): Pr
     checkServerIdentity: () => undefined,
   })
   socket.on('error', () => {})
-  await once(socket, 'secureConnect')
+  await once(socket, 'secureConnect', bounded())
   return socket
 }
 
