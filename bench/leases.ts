@@ -3,13 +3,14 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatIpv4 } from '../core/addr.ts'
+import { emptyBlock } from '../ipam/block.ts'
+import { blockBaseOf, blockFileName } from '../ipam/layout.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { flatnet } from './contestants.ts'
 import type { Executables } from './inside.ts'
 import { type Claim, figure, ratio, rotated } from './stats.ts'
 
 const SIZES = [0, 1_000, 10_000, 60_000] as const
-const BLOCK = 256
 
 function lease(ip: string, network: string, n: number, bootId: string): Lease {
   return {
@@ -35,26 +36,12 @@ function lease(ip: string, network: string, n: number, bootId: string): Lease {
 function fill(folder: string, network: string, base: number, count: number): void {
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
   mkdirSync(folder, { recursive: true })
-  for (let n = 0; n < count; n += BLOCK) {
-    const leases = Array.from({ length: Math.min(BLOCK, count - n) }, (_, i) => {
-      // 10 addresses of the slice are kept for infrastructure.
-      return lease(formatIpv4(base + 10 + n + i), network, n + i, bootId)
-    })
-    const blocks = Map.groupBy(leases, ({ ip }) => ip.replace(/\d+$/, '0'))
-    for (const [block, members] of blocks) {
-      const path = join(folder, `${block}.json`)
-      const old = readOr(path)
-      const all = { ...old, ...Object.fromEntries(members.map((m) => [m.ip, m])) }
-      writeFileSync(path, `${JSON.stringify({ version: 1, leases: all, released: {} })}\n`)
-    }
-  }
-}
-
-function readOr(path: string): Record<string, Lease> {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')).leases
-  } catch {
-    return {}
+  // 10 addresses of the slice are kept for infrastructure.
+  const ips = Array.from({ length: count }, (_, n) => base + 10 + n)
+  for (const [block, members] of Map.groupBy(ips, blockBaseOf)) {
+    const leases = members.map((ip) => lease(formatIpv4(ip), network, ip - base - 10, bootId))
+    const content = { ...emptyBlock(), leases: Object.fromEntries(leases.map((l) => [l.ip, l])) }
+    writeFileSync(join(folder, blockFileName(block)), `${JSON.stringify(content)}\n`)
   }
 }
 

@@ -212,4 +212,4 @@ export const readdirSync = ((path: string, options?: { withFileTypes: true }) =>
   options === undefined
     ? bun().readdirSync(path)
     : bun().readdirSync(path, options)) as typeof NodeFs.readdirSync
-export const constants = { W_OK: 2 } as typeof NodeFs.constants
+export const constants = { W_OK: 2, O_WRONLY: 0o1, O_CREAT: 0o100 } as typeof NodeFs.constants

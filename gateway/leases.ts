@@ -3,11 +3,12 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isObject } from '../conf/reader.ts'
-import { type Ipv4, parseIpv4 } from '../core/addr.ts'
+import type { Ipv4 } from '../core/addr.ts'
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
+import { BLOCK_SIZE, baseOfFileName, blockFileName, headOf, OLD_BLOCK_SIZE } from '../ipam/layout.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { leaseProblem } from '../ipam/lease-check.ts'
 import { staleReason } from '../ipam/stale.ts'
@@ -59,32 +60,53 @@ async function folders(root: string): Promise<string[]> {
   }
 }
 
-/** A block is `<first address>.json`; index, lock, temp files and blocks set aside are none. */
-const BLOCK_RE = /^(\d+\.\d+\.\d+\.\d+)\.json$/
-
+/** Heads first, and the folder listed anew for the others: an old block has made its parts when it becomes a head (ipam/split.ts). */
 async function readNetwork(folder: string, network: string): Promise<Lease[]> {
+  const heads = (await basesIn(folder)).filter((base) => base === headOf(base))
   const leases: Lease[] = []
-  for (const file of await readdir(folder)) {
-    const base = parseIpv4(BLOCK_RE.exec(file)?.[1] ?? '')
-    if (base === undefined) continue
-    try {
-      leases.push(...leasesIn(JSON.parse(await readFile(join(folder, file), 'utf8')), base, network, file))
-    } catch (err) {
-      if (!hasCode(err, 'ENOENT')) throw err
-    }
+  const old = new Set<Ipv4>()
+  for (const base of heads) {
+    const block = await readBlock(folder, base, network)
+    leases.push(...block.leases)
+    if (block.isOld) old.add(base)
+  }
+  for (const base of await basesIn(folder)) {
+    if (base === headOf(base) || old.has(headOf(base))) continue
+    leases.push(...(await readBlock(folder, base, network)).leases)
   }
   return leases
 }
 
-/** @throws {FlatnetError} STORE: what is broken is mended by the next container start, not by this reader */
-function leasesIn(block: unknown, base: Ipv4, network: string, file: string): Lease[] {
+/** Index, lock, temp files and blocks set aside are none. */
+async function basesIn(folder: string): Promise<Ipv4[]> {
+  return (await readdir(folder)).map(baseOfFileName).filter((base) => base !== undefined)
+}
+
+/** @throws {FlatnetError} STORE: what is broken is mended under the lock (witness.ts), not by this reader */
+async function readBlock(
+  folder: string,
+  base: Ipv4,
+  network: string,
+): Promise<{ leases: Lease[]; isOld: boolean }> {
+  const file = blockFileName(base)
+  let text: string
+  try {
+    text = await readFile(join(folder, file), 'utf8')
+  } catch (err) {
+    if (hasCode(err, 'ENOENT')) return { leases: [], isOld: false }
+    throw err
+  }
+  const block: unknown = JSON.parse(text)
   const leases = isObject(block) ? block['leases'] : undefined
-  if (!isObject(leases)) throw new FlatnetError('ERR_FLATNET_STORE', `${file} is not a block of leases`)
-  return Object.entries(leases).map(([ip, lease]) => {
-    const problem = leaseProblem(lease, ip, base, network)
+  if (!isObject(block) || !isObject(leases))
+    throw new FlatnetError('ERR_FLATNET_STORE', `${file} is not a block of leases`)
+  const isOld = block['version'] === 1 && base === headOf(base)
+  const whole = Object.entries(leases).map(([ip, lease]) => {
+    const problem = leaseProblem(lease, ip, base, network, isOld ? OLD_BLOCK_SIZE : BLOCK_SIZE)
     if (problem !== undefined) throw new FlatnetError('ERR_FLATNET_STORE', `${file}: lease ${ip}: ${problem}`)
     return lease as Lease
   })
+  return { leases: whole, isOld }
 }
 
 async function sorted(leases: readonly Lease[]): Promise<Omit<LeaseSnapshot, 'unreadable'>> {

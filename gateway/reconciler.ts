@@ -139,7 +139,7 @@ export class Reconciler {
       witness.adopt(networks, (key) => registry.get(key))
     } catch (cause) {
       // As with a file that cannot be read: what they hold is unknown, and is had in a later run.
-      const unreadable = [...snapshot.unreadable, ...[...networks].map((network) => ({ network, cause }))]
+      const unreadable = [...networks].map((network) => ({ network, cause }))
       return judged(links, { ...snapshot, unreadable })
     }
     return judged(links, await leases.read())

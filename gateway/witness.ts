@@ -22,14 +22,14 @@ const nameOfLease = (lease: Lease): string => `${attachmentKey(lease)} ${lease.i
 
 /**
  * Networks with a link that no lease of this boot names. One whose DEL went between may be among them: who adopts looks
- * again, under the lock. A pending lease is one: its ADD is under way.
+ * again, under the lock. A pending lease is one: its ADD is under way. And those with a file that could not be read, which
+ * who adopts puts right: an ADD does that only for the block that it takes its address from.
  */
 export function lackingLeases(links: readonly AttachedLink[], snapshot: LeaseSnapshot): Set<string> {
   const { live, pending, stale, unreadable } = snapshot
   const named = new Set([...live, ...pending, ...stale.filter(isOfThisBoot)].map(nameOfLease))
-  const broken = new Set(unreadable.map(({ network }) => network))
-  const lacking = links.filter((link) => !named.has(nameOf(link)) && !broken.has(link.attachment.network))
-  return new Set(lacking.map((link) => link.attachment.network))
+  const lacking = links.filter((link) => !named.has(nameOf(link))).map((link) => link.attachment.network)
+  return new Set([...unreadable.map(({ network }) => network), ...lacking])
 }
 
 const isOfThisBoot = (lease: Lease): boolean => lease.bootId === bootId()

@@ -1,18 +1,19 @@
-/** One block file: the leases of 256 addresses, read by lowdb through an adapter that trusts nothing and writes durably. */
+/** One block file: the leases of 16 addresses, read by lowdb through an adapter that trusts nothing and writes durably. */
 import { readFileSync } from 'node:fs'
 import { LowSync, type SyncAdapter } from 'lowdb'
-import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
+import type { Ipv4 } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceFile } from '../kernel/durable.ts'
+import { BLOCK_SIZE, headOf, OLD_BLOCK_SIZE } from './layout.ts'
 import type { Lease } from './lease.ts'
 import { leaseProblem } from './lease-check.ts'
-import { octetIn } from './octet.ts'
+import { ipIn } from './octet.ts'
 
-export const BLOCK_SIZE = 256
+const VERSION = 2
 
-export interface Block {
-  readonly version: 1
+/** What a file of any version says. */
+export interface Leases {
   /** By address. */
   readonly leases: Record<string, Lease>
   /** When each address that was ever held and is free now was given back. */
@@ -23,26 +24,36 @@ export interface Block {
   unsure?: string
 }
 
-export const emptyBlock = (): Block => ({ version: 1, leases: {}, released: {} })
-
-export const blockBaseOf = (ip: Ipv4): Ipv4 => ip - (ip % BLOCK_SIZE)
-
-/** `10.100.1.0.json`: blocks are aligned, so that one that was written for another slice keeps its meaning. */
-export const blockFileName = (base: Ipv4): string => `${formatIpv4(base)}.json`
-
-/** undefined for every other file of the folder: index, lock, temp files, blocks set aside. */
-export function baseOfFileName(name: string): Ipv4 | undefined {
-  const base = name.endsWith('.json') ? parseIpv4(name.slice(0, -'.json'.length)) : undefined
-  return base !== undefined && base % BLOCK_SIZE === 0 ? base : undefined
+export interface Block extends Leases {
+  readonly version: typeof VERSION
 }
+
+export const emptyBlock = (): Block => ({ version: VERSION, leases: {}, released: {} })
 
 /** A block whose content cannot be used as it is; `salvage` are the leases in it that are whole. */
 export class BrokenBlock extends Error {
   override readonly name = 'BrokenBlock'
   readonly salvage: readonly Lease[]
-  constructor(problem: string, salvage: readonly Lease[] = [], options?: ErrorOptions) {
+  /** Whether it is of version 1 and holds 256 addresses; nobody knows of one that is not JSON. */
+  readonly isOld: boolean
+  constructor(
+    problem: string,
+    salvage: readonly Lease[] = [],
+    { isOld = false, ...options }: ErrorOptions & { isOld?: boolean } = {},
+  ) {
     super(problem, options)
     this.salvage = salvage
+    this.isOld = isOld
+  }
+}
+
+/** A whole block of version 1: 256 addresses from the one in its name on, and files of theirs count for nothing. */
+export class OldBlock extends Error {
+  override readonly name = 'OldBlock'
+  readonly content: Leases
+  constructor(content: Leases) {
+    super('it is of version 1')
+    this.content = content
   }
 }
 
@@ -66,7 +77,7 @@ class BlockFile implements SyncAdapter<Block> {
     this.#fsync = fsync
   }
 
-  /** @throws {BrokenBlock} */
+  /** @throws {BrokenBlock} @throws {OldBlock} */
   read(): Block | null {
     let text: string
     try {
@@ -93,37 +104,42 @@ function parseBlock(text: string, base: Ipv4, network: string, path: string): Bl
   }
   if (!isRecord(json)) throw new BrokenBlock('it is not a block of leases')
   const { version, leases, released, cursor, unsure } = json
-  if (typeof version === 'number' && version > 1) {
+  if (typeof version === 'number' && version > VERSION) {
     throw new FlatnetError(
       'ERR_FLATNET_STORE',
       `${path} was written by a newer Flatnet (version ${version}); install that one, or move the file away when no container of the network runs`,
     )
   }
+  const isOld = version === 1 && base === headOf(base)
+  const size = isOld ? OLD_BLOCK_SIZE : BLOCK_SIZE
   const problems: string[] = []
   const good: Lease[] = []
   for (const [ip, lease] of Object.entries(isRecord(leases) ? leases : {})) {
-    const problem = leaseProblem(lease, ip, base, network)
+    const problem = leaseProblem(lease, ip, base, network, size)
     if (problem === undefined) good.push(lease as unknown as Lease)
     else problems.push(`lease ${ip}: ${problem}`)
   }
-  if (version !== 1) problems.push('it has no version')
+  if (version !== VERSION && !isOld) problems.push('it has no version')
   if (!isRecord(leases)) problems.push('it has no leases')
-  if (!isReleased(released, base)) problems.push('its release times are not times of its addresses')
-  if (cursor !== undefined && !isIpIn(cursor, base)) problems.push('its cursor is not one of its addresses')
+  if (!isReleased(released, base, size)) problems.push('its release times are not times of its addresses')
+  if (cursor !== undefined && !isIpIn(cursor, base, size))
+    problems.push('its cursor is not one of its addresses')
   if (unsure !== undefined && typeof unsure !== 'string') problems.push('its boot id is not a string')
-  if (problems.length > 0) throw new BrokenBlock(problems.slice(0, 3).join('; '), good)
+  if (problems.length > 0) throw new BrokenBlock(problems.slice(0, 3).join('; '), good, { isOld })
+  if (isOld) throw new OldBlock(json as unknown as Leases)
   return json as unknown as Block
 }
 
-function isReleased(value: unknown, base: Ipv4): boolean {
+function isReleased(value: unknown, base: Ipv4, size: number): boolean {
   if (!isRecord(value)) return false
-  for (const ip of Object.keys(value)) if (!isIpIn(ip, base) || !Number.isFinite(value[ip])) return false
+  for (const ip of Object.keys(value))
+    if (!isIpIn(ip, base, size) || !Number.isFinite(value[ip])) return false
   return true
 }
 
-const isIpIn = (value: unknown, base: Ipv4): boolean =>
-  typeof value === 'string' && octetIn(base, value) !== undefined
+const isIpIn = (value: unknown, base: Ipv4, size: number): boolean =>
+  typeof value === 'string' && ipIn(base, value, size) !== undefined
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
+function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

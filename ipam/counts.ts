@@ -2,7 +2,7 @@
 import { contains, parseIpv4 } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { isResting } from './allocator.ts'
-import type { Block } from './block.ts'
+import type { Leases } from './block.ts'
 import type { Lease } from './lease.ts'
 import type { Slice } from './slice.ts'
 
@@ -22,7 +22,7 @@ export interface Counts {
 }
 
 export function countBlocks(
-  blocks: readonly Block[],
+  blocks: readonly Leases[],
   slice: Slice,
   now: Millis,
   isStale: (lease: Lease) => boolean,

@@ -5,9 +5,9 @@ import { type Attachment, sameAttachment } from '../core/attachment.ts'
 import type { Clock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { adoptIn } from './adopt.ts'
-import { blockBaseOf } from './block.ts'
 import { countBlocks, topHolders } from './counts.ts'
 import { list } from './inventory.ts'
+import { blockBaseOf } from './layout.ts'
 import type { Lease } from './lease.ts'
 import { nextAddress } from './next.ts'
 import { readBlock } from './read.ts'
@@ -203,7 +203,7 @@ export function release(store: Store, attachment: Attachment, clock: Clock): Lea
 export function find(store: Store, attachment: Attachment): Lease | undefined {
   return guarded(store, () => {
     // Keys of another boot may be missing.
-    if (store.keys.boot() !== store.bootId) {
+    if (!store.keys.isSigned(store.bootId)) {
       return list(store).find((lease) => sameAttachment(lease, attachment))
     }
     const ip = store.keys.ipOf(attachment)

@@ -3,7 +3,8 @@
  *
  * A key is made before its lease and removed after it, so whatever the instant of a kill -9, the keys are a superset
  * of the leases: no key, no lease. The block is the truth; the journal names the key that a kill may have left over.
- * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew.
+ * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew. Before
+ * it stands the layout of the blocks: who knows an older one only makes everything anew, and meets blocks that it refuses.
  */
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
 import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
@@ -18,6 +19,7 @@ export interface Key extends AttachmentId {
 }
 
 const BOOT = '.boot'
+const LAYOUT = '2:'
 const BLIND = '?'
 const JOURNAL = '.journal'
 const ALL = '*'
@@ -28,9 +30,16 @@ export class Keys {
     this.#folder = `${networkFolder}/keys`
   }
 
-  /** The boot in which the keys are complete; undefined when they are not, or were lost. */
+  /** The boot in which the keys are complete, whatever the layout; undefined when they are not, or were lost. */
   boot(): string | undefined {
-    return this.#read(BOOT)?.replace(BLIND, '')
+    const target = this.#read(BOOT)?.replace(BLIND, '')
+    return target?.startsWith(LAYOUT) ? target.slice(LAYOUT.length) : target
+  }
+
+  /** Whether the keys are complete in this boot and every block is of this layout. */
+  isSigned(bootId: string): boolean {
+    const target = this.#read(BOOT)
+    return target === LAYOUT + bootId || target === LAYOUT + bootId + BLIND
   }
 
   /** Whether leases may have been lost in this boot that no key leads to: together with their keys. */
@@ -40,7 +49,7 @@ export class Keys {
 
   /** From here on the keys count as complete, as far as can be known when `isBlind`. */
   sign(bootId: string, isBlind: boolean): void {
-    this.#link(BOOT, isBlind ? bootId + BLIND : bootId)
+    this.#link(BOOT, LAYOUT + bootId + (isBlind ? BLIND : ''))
   }
 
   /**

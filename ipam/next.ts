@@ -1,8 +1,8 @@
 /** The next free address of a slice: chosen by the allocator within a block, by the index among blocks. */
 import { formatIpv4, type Ipv4, parseIpv4 } from '../core/addr.ts'
 import { chooseAddress } from './allocator.ts'
-import { blockBaseOf } from './block.ts'
-import { agrees, chooseBlock, rangeIn, summarise } from './block-index.ts'
+import { agrees, chooseBlock, cursorOf, rangeIn, summarise } from './block-index.ts'
+import { blockBaseOf } from './layout.ts'
 import type { Session } from './session.ts'
 import type { Slice } from './slice.ts'
 
@@ -32,8 +32,8 @@ function throughIndex(
   for (;;) {
     const base = chooseBlock(index, tried)
     if (base === undefined) return undefined
-    if (!agrees(index, base, summarise(session.block(base), base, index))) {
-      index = session.makeIndex(first, last, index.cursor)
+    if (!agrees(index, base, summarise(session.block(base), base, slice))) {
+      index = session.makeIndex(first, last, cursorOf(index))
       continue
     }
     const ip = chooseIn(session, base, slice, isHeld)

@@ -1,22 +1,26 @@
 /** Addresses of one block as texts: they differ in the last octet only, which is cheaper to read than an address. */
 import { formatIpv4, type Ipv4, octetOf, parseIpv4 } from '../core/addr.ts'
+import { BLOCK_SIZE, headOf } from './layout.ts'
 
-let lastBase: Ipv4 | undefined
+let lastHead: Ipv4 | undefined
 let lastStem = ''
 
 /** `10.100.1.0` → `10.100.1.`. The last answer is kept: it is asked for a block at a time. */
-function stemOf(base: Ipv4): string {
-  if (base !== lastBase) {
-    lastStem = formatIpv4(base).slice(0, -1)
-    lastBase = base
+function stemOf(head: Ipv4): string {
+  if (head !== lastHead) {
+    lastStem = formatIpv4(head).slice(0, -1)
+    lastHead = head
   }
   return lastStem
 }
 
-/** The last octet of a canonical address of the block at `base`; undefined for anything else. */
-export function octetIn(base: Ipv4, text: string): number | undefined {
-  const stem = stemOf(base)
-  return text.startsWith(stem) ? octetOf(text.slice(stem.length)) : undefined
+/** A canonical address of the block at `base`; undefined for anything else. */
+export function ipIn(base: Ipv4, text: string, size: number = BLOCK_SIZE): Ipv4 | undefined {
+  const stem = stemOf(headOf(base))
+  const octet = text.startsWith(stem) ? octetOf(text.slice(stem.length)) : undefined
+  if (octet === undefined) return undefined
+  const ip = headOf(base) + octet
+  return ip >= base && ip < base + size ? ip : undefined
 }
 
 /** Addresses inside the store were checked when they were read. @throws {TypeError} */

@@ -3,10 +3,12 @@ import { copyFileSync, existsSync, linkSync, renameSync, unlinkSync } from 'node
 import { formatIpv4, type Ipv4, macOf, parseIpv4 } from '../core/addr.ts'
 import { hostIfname, sameAttachment } from '../core/attachment.ts'
 import { hasCode } from '../kernel/durable.ts'
-import { type Block, type BrokenBlock, blockBaseOf, openBlock } from './block.ts'
+import { type Block, type BrokenBlock, openBlock } from './block.ts'
 import type { Key } from './keys.ts'
+import { blockBaseOf } from './layout.ts'
 import type { Lease } from './lease.ts'
 import { leaseProblem } from './lease-check.ts'
+import { ipv4 } from './octet.ts'
 import { blockPath, type Store } from './store.ts'
 
 /** undefined: the file is missing although keys lead to it. */
@@ -19,7 +21,12 @@ export type Cause = BrokenBlock | undefined
  * gives a lease without namespace: it holds its address until it is released or proven stale. When the keys were lost
  * too, the block is marked unsure, and a free address of it is given out only after `inUse` says no.
  */
-export function recoverBlock(store: Store, base: Ipv4, cause: Cause): Block {
+export function recoverBlock(
+  store: Store,
+  base: Ipv4,
+  cause: Cause,
+  salvage: readonly Lease[] = cause?.salvage ?? [],
+): Block {
   const path = blockPath(store, base)
   const keysBoot = store.keys.boot()
   const leases = new Map<string, Lease>()
@@ -27,7 +34,8 @@ export function recoverBlock(store: Store, base: Ipv4, cause: Cause): Block {
     const isKnown = leases.has(lease.ip) || [...leases.values()].some((other) => sameAttachment(other, lease))
     if (!isKnown) leases.set(lease.ip, lease)
   }
-  for (const lease of cause?.salvage ?? []) add(lease)
+  // That of an old block is of 256 addresses.
+  for (const lease of salvage) if (blockBaseOf(ipv4(lease.ip)) === base) add(lease)
   for (const lease of fromKernel(store, base)) add(lease)
   for (const key of store.keys.all()) {
     if (blockBaseOf(key.ip) === base) add(fromKey(store, key, keysBoot ?? store.bootId))
@@ -47,7 +55,7 @@ export function recoverBlock(store: Store, base: Ipv4, cause: Cause): Block {
     if (setAside !== undefined && existsSync(path)) unlinkSync(setAside)
     throw err
   }
-  report(store, path, setAside, cause, leases.size)
+  if (cause !== undefined || leases.size > 0) report(store, path, setAside, cause, leases.size)
   return db.data
 }
 
@@ -75,7 +83,7 @@ function fromKey(store: Store, { containerId, ifname, ip }: Key, keysBoot: strin
 }
 
 /** A second name for the content, so that at no instant the block has no file; then the new one replaces it by rename. */
-function putAside(path: string): string {
+export function putAside(path: string): string {
   const aside = freeName(`${path}.broken-${new Date().toISOString().replaceAll(':', '')}`)
   try {
     linkSync(path, aside)

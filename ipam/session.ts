@@ -4,12 +4,24 @@ import { type Attachment, attachmentKey, sameAttachment } from '../core/attachme
 import { type Millis, systemClock } from '../core/clock.ts'
 import { sweepTemps } from '../kernel/durable.ts'
 import { type Adoption, adoptionOf } from './adoption.ts'
-import { BLOCK_SIZE, type Block, type BlockDb, BrokenBlock, blockBaseOf, openBlock } from './block.ts'
-import { type BlockIndex, emptyIndex, readIndex, removeIndex, summarise, writeIndex } from './block-index.ts'
+import { type Block, type BlockDb, BrokenBlock, OldBlock, openBlock } from './block.ts'
+import {
+  type BlockIndex,
+  covers,
+  cursorOf,
+  emptyIndex,
+  knows,
+  note,
+  setCursor,
+  summarise,
+} from './block-index.ts'
+import { IndexFile } from './index-file.ts'
 import type { AttachmentId } from './keys.ts'
+import { blockBaseOf, headOf } from './layout.ts'
 import type { Lease } from './lease.ts'
 import { ipv4 } from './octet.ts'
 import { type Cause, fromKernel, recoverBlock } from './recover.ts'
+import { splitAll, splitOld } from './split.ts'
 import { asideBases, blockPath, indexPath, locked, type Store } from './store.ts'
 
 /** Opens a session under the lock. What `fn` changed in memory is on disk when it changed it, or `fn` threw. */
@@ -25,24 +37,23 @@ export function inSession<T>(store: Store, fn: (session: Session) => T): T {
 export class Session {
   readonly store: Store
   readonly #blocks = new Map<Ipv4, BlockDb>()
-  /** As on disk; `undefined` when there is none, `null` before it was read. */
-  #index: BlockIndex | undefined | null = null
+  readonly #index: IndexFile
   constructor(store: Store) {
     this.store = store
+    this.#index = new IndexFile(indexPath(store))
   }
 
-  /** Once per boot, and after the keys were lost: makes keys for all leases, and drops what has none. */
+  /** Once per boot, after the keys were lost, and in a store of an older layout: makes keys for all leases, and drops what has none. */
   ready(): void {
     const { store } = this
-    const boot = store.keys.boot()
-    if (boot === store.bootId) return
+    if (store.keys.isSigned(store.bootId)) return
     sweepTemps(store.folder)
-    this.dropIndex()
-    if (boot === undefined) {
-      // The store is new, or was lost in part or whole.
-      store.keys.begin()
-      this.adopt(systemClock.now())
-    }
+    this.#index.drop()
+    // The store is new, or was lost in part or whole.
+    const isLost = store.keys.boot() === undefined
+    if (isLost) store.keys.begin()
+    splitAll(store)
+    if (isLost) this.adopt(systemClock.now())
     // Read, and if need be recovered with the help of the old keys, before the keys are touched.
     const leases = this.all().sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt))
     store.keys.begin()
@@ -78,7 +89,7 @@ export class Session {
             delete block.released[lease.ip]
           }
         })
-        this.#reindex(base)
+        this.#index.update(base, this.block(base))
       }
     })
   }
@@ -118,22 +129,33 @@ export class Session {
       db.read()
       if (db.data === empty && this.#isHinted(base)) db.data = this.#recover(base, undefined)
     } catch (err) {
-      if (!(err instanceof BrokenBlock)) throw err
-      db.data = this.#recover(base, err)
+      db.data = this.#mend(base, err)
     }
     this.#blocks.set(base, db)
     return db
   }
 
+  #mend(base: Ipv4, err: unknown): Block {
+    const isOld = err instanceof OldBlock || (err instanceof BrokenBlock && err.isOld)
+    if (isOld) {
+      splitOld(this.store, base, err, true)
+      this.#index.drop()
+      for (const known of this.#blocks.keys()) if (headOf(known) === base) this.#blocks.delete(known)
+    }
+    if (err instanceof OldBlock) return this.block(base)
+    if (err instanceof BrokenBlock) return this.#recover(base, err)
+    throw err
+  }
+
   #recover(base: Ipv4, cause: Cause): Block {
-    this.dropIndex()
+    this.#index.drop()
     return recoverBlock(this.store, base, cause)
   }
 
-  /** Whether a block that has no file should have one. Without an index all keys are read: slices of one block. */
+  /** Whether a block that has no file should have one. Without an index all keys are read: slices of one block, or another. */
   #isHinted(base: Ipv4): boolean {
-    const index = this.#knownIndex()
-    if (index !== undefined) return formatIpv4(base) in index.blocks
+    const index = this.#index.known()
+    if (index !== undefined && covers(index, base)) return knows(index, base)
     return this.#bases().includes(base)
   }
 
@@ -192,15 +214,14 @@ export class Session {
         throw err
       }
     })
-    this.#reindex(base, isChosen ? base : undefined)
+    this.#index.update(base, this.block(base), isChosen ? base : undefined)
   }
 
   /** Before a block is first written the index knows of it: a block that is missing later was lost, and is not new. */
   #announce(base: Ipv4): void {
-    const index = this.#knownIndex()
-    if (index === undefined || formatIpv4(base) in index.blocks) return
-    index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
-    this.#saveIndex(index)
+    const index = this.#index.known()
+    if (index === undefined || !covers(index, base) || knows(index, base)) return
+    this.#index.update(base, this.block(base))
   }
 
   /** The error of the write is what the caller has to see. */
@@ -244,50 +265,26 @@ export class Session {
     for (const lease of gone) {
       if (this.store.keys.ipOf(lease) === ipv4(lease.ip)) this.store.keys.drop(lease)
     }
-    this.#reindex(base)
+    this.#index.update(base, this.block(base))
   }
 
   /** The index for a range; made anew from all blocks when there is none, or one for another range. */
   index(first: Ipv4, last: Ipv4): BlockIndex {
-    const index = this.#knownIndex()
-    return index?.first === first && index.last === last ? index : this.makeIndex(first, last, index?.cursor)
+    const index = this.#index.known()
+    return index?.first === first && index.last === last
+      ? index
+      : this.makeIndex(first, last, index && cursorOf(index))
   }
 
   makeIndex(first: Ipv4, last: Ipv4, cursor?: Ipv4): BlockIndex {
-    this.dropIndex()
+    this.#index.drop()
     const index = emptyIndex(first, last)
-    if (cursor !== undefined && cursor >= index.cursor && cursor <= last) index.cursor = cursor
+    if (cursor !== undefined && covers(index, cursor)) setCursor(index, cursor)
     for (const base of this.#bases()) {
-      if (base <= last && base + BLOCK_SIZE > first)
-        index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
+      if (covers(index, base)) note(index, base, summarise(this.block(base), base, index))
     }
-    this.#saveIndex(index)
+    this.#index.save(index)
     return index
-  }
-
-  dropIndex(): void {
-    this.#index = undefined
-    removeIndex(indexPath(this.store))
-  }
-
-  /** Only when there is one: slices of one block have none. */
-  #reindex(base: Ipv4, cursor?: Ipv4): void {
-    const index = this.#knownIndex()
-    if (index === undefined) return
-    index.blocks[formatIpv4(base)] = summarise(this.block(base), base, index)
-    if (cursor !== undefined) index.cursor = cursor
-    this.#saveIndex(index)
-  }
-
-  /** Nobody else writes it while the lock is held. */
-  #knownIndex(): BlockIndex | undefined {
-    if (this.#index === null) this.#index = readIndex(indexPath(this.store))
-    return this.#index
-  }
-
-  #saveIndex(index: BlockIndex): void {
-    this.#index = index
-    writeIndex(indexPath(this.store), index)
   }
 }
 

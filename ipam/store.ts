@@ -8,8 +8,8 @@ import { type Log, silentLog } from '../core/log.ts'
 import { bootId } from '../kernel/boot.ts'
 import { hasCode } from '../kernel/durable.ts'
 import { withFlock } from '../kernel/flock.ts'
-import { baseOfFileName, blockFileName } from './block.ts'
 import { Keys } from './keys.ts'
+import { baseOfFileName, blockFileName } from './layout.ts'
 import type { Lease } from './lease.ts'
 
 export interface StoreOptions {
@@ -68,7 +68,7 @@ export function openStore(options: StoreOptions): Store {
 
 export const blockPath = (store: Store, base: Ipv4): string => `${store.folder}/${blockFileName(base)}`
 
-export const indexPath = (store: Store): string => `${store.folder}/index.json`
+export const indexPath = (store: Store): string => `${store.folder}/index`
 
 /** Whether anything was ever leased: releasing from nothing makes nothing. */
 export const isPresent = (store: Store): boolean => existsSync(store.folder)

@@ -7,6 +7,7 @@ import { activate, release } from '../../ipam/ipam.ts'
 import type { Slice } from '../../ipam/slice.ts'
 import { killAt } from '../helpers/kill-at.ts'
 import { attachmentOf, type FakeHost, fakeHost, slice16, slice24 } from '../helpers/lease-host.ts'
+import { makeOld } from '../helpers/old-store.ts'
 import { checkStore } from '../helpers/store-invariants.ts'
 
 interface Scene {
@@ -91,6 +92,25 @@ const scenes: readonly Scene[] = [
       host.reboot()
     },
     act: (host) => host.acquire('a'),
+  },
+  {
+    name: 'the first verb after an older release',
+    prepare: (host) => {
+      two(host)
+      host.add('far', { requestedIp: host.slice === slice16 ? '10.1.9.9' : '10.100.1.99' })
+      makeOld(host.folder)
+    },
+    act: (host) => host.acquire('web'),
+  },
+  {
+    name: 'recovering a torn block of an older release',
+    prepare: (host) => {
+      two(host)
+      host.add('far', { requestedIp: host.slice === slice16 ? '10.1.0.99' : '10.100.1.99' })
+      makeOld(host.folder)
+      truncateSync(firstBlock(host), 100)
+    },
+    act: (host) => host.acquire('web'),
   },
   {
     name: 'recovering a torn block',

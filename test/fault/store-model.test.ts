@@ -14,6 +14,7 @@ import type { LiveFacts } from '../../ipam/stale.ts'
 import { BLOCK_DAMAGE, blockFiles } from '../helpers/damage.ts'
 import { killAt } from '../helpers/kill-at.ts'
 import { FakeHost, slice, slice29 } from '../helpers/lease-host.ts'
+import { makeOld } from '../helpers/old-store.ts'
 
 /** Two blocks with three addresses each, so that sequences soon fill, wrap and cross them. */
 const twoBlocks: Slice = {
@@ -22,12 +23,14 @@ const twoBlocks: Slice = {
   last: parseIpv4('10.96.3.2')!,
 }
 
+type Loss = 'keys' | 'index' | 'index-torn' | 'layout' | 'blocks' | 'all'
+
 type Step =
   | { readonly kind: 'add'; readonly id: string; readonly requested?: number; readonly killedAt?: number }
   | { readonly kind: 'del' | 'kill' | 'repeat'; readonly id: string; readonly killedAt?: number }
   | { readonly kind: 'collect'; readonly killedAt?: number }
   | { readonly kind: 'damage'; readonly how: string }
-  | { readonly kind: 'lose'; readonly what: 'keys' | 'index' | 'index-torn' | 'blocks' | 'all' }
+  | { readonly kind: 'lose'; readonly what: Loss }
   | { readonly kind: 'reboot' }
 
 const ids = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g')
@@ -67,6 +70,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
         'keys' as const,
         'index' as const,
         'index-torn' as const,
+        'layout' as const,
         'blocks' as const,
         'all' as const,
       ),
@@ -140,12 +144,13 @@ class Run {
     return this.hasKernel ? this.host.facts() : { ...this.host.facts(), isLive: () => true }
   }
 
-  #lose(what: 'keys' | 'index' | 'index-torn' | 'blocks' | 'all'): void {
+  #lose(what: Loss): void {
     const { folder } = this.host
     if (what === 'keys') rmSync(join(folder, 'keys'), { recursive: true, force: true })
-    if (what === 'index') rmSync(join(folder, 'index.json'), { force: true })
-    if (what === 'index-torn' && blockFiles(folder).length > 0)
-      writeFileSync(join(folder, 'index.json'), '{"ver')
+    if (what === 'index') rmSync(join(folder, 'index'), { force: true })
+    if (what === 'index-torn' && blockFiles(folder).length > 0) writeFileSync(join(folder, 'index'), '{"ver')
+    // As if it had been an older release until now.
+    if (what === 'layout') makeOld(folder)
     // Without a kernel nothing tells a lost store from a new one.
     if (!this.hasKernel) return
     if (what === 'blocks') for (const path of blockFiles(folder)) rmSync(path, { recursive: true })

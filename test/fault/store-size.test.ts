@@ -3,7 +3,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { formatIpv4, macOf } from '../../core/addr.ts'
+import { emptyBlock } from '../../ipam/block.ts'
 import { activate, find } from '../../ipam/ipam.ts'
+import { blockBaseOf, blockFileName } from '../../ipam/layout.ts'
 import type { Lease } from '../../ipam/lease.ts'
 import { fileUses } from '../helpers/count-fs.ts'
 import { attachmentOf, type FakeHost, fakeHost, slice16 } from '../helpers/lease-host.ts'
@@ -13,7 +15,7 @@ function seed(host: FakeHost, count: number): void {
   const blocks = new Map<string, Record<string, Lease>>()
   for (let ip = slice16.first; ip < slice16.first + count; ip++) {
     const text = formatIpv4(ip)
-    const block = `${formatIpv4(ip - (ip % 256))}.json`
+    const block = blockFileName(blockBaseOf(ip))
     const containerId = ip.toString(16).padStart(64, 'c')
     const lease: Lease = {
       ...attachmentOf(containerId),
@@ -31,7 +33,7 @@ function seed(host: FakeHost, count: number): void {
   }
   mkdirSync(host.folder, { recursive: true })
   for (const [name, leases] of blocks)
-    writeFileSync(join(host.folder, name), JSON.stringify({ version: 1, leases, released: {} }))
+    writeFileSync(join(host.folder, name), JSON.stringify({ ...emptyBlock(), leases }))
   host.netns.set('/run/netns/netns-0fd0f5a1-8e4c-9cf1-94b5-3a8a0d9d3a11', '4:4026532999')
 }
 
@@ -39,7 +41,7 @@ function usesOf(host: FakeHost): Record<string, string[]> {
   const all: Record<string, string[]> = {}
   // Block names differ with the fill of the slice; which block it is does not matter.
   const record = (verb: string, fn: () => unknown): void => {
-    all[verb] = fileUses(fn).map((use) => use.replace(/ 10\.1\.\d+\.0\.json/, ' block'))
+    all[verb] = fileUses(fn).map((use) => use.replace(/ 10\.1\.\d+\.\d+\.json/, ' block'))
   }
   record('acquire', () => host.acquire('new'))
   record('activate', () => activate(host.store(), attachmentOf('new')))

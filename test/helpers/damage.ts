@@ -19,7 +19,7 @@ export const BLOCK_DAMAGE: Readonly<Record<string, (path: string) => void>> = {
   'a list': (path) => writeFileSync(path, '[]'),
   null: (path) => writeFileSync(path, 'null'),
   'of something else': (path) => writeFileSync(path, '{"name":"flatnet","version":"0.1.0"}'),
-  'without leases': (path) => writeFileSync(path, '{"version":1,"released":{}}'),
+  'without leases': (path) => writeFileSync(path, '{"version":2,"released":{}}'),
   'with leases as a list': (path) =>
     edit(path, (block) => ({ ...block, leases: Object.values(block.leases) })),
   'of another network': (path) =>
@@ -59,7 +59,7 @@ const renamed = (block: RawBlock): object => ({
 export const blockFiles = (folder: string): string[] =>
   existsSync(folder)
     ? readdirSync(folder)
-        .filter((name) => /^\d+\.\d+\.\d+\.0\.json$/.test(name))
+        .filter((name) => /^\d+\.\d+\.\d+\.\d+\.json$/.test(name))
         .map((name) => join(folder, name))
     : []
 

@@ -5,6 +5,7 @@ import { syncBuiltinESMExports } from 'node:module'
 const CHANGES = [
   'openSync',
   'writeFileSync',
+  'writeSync',
   'fsyncSync',
   'renameSync',
   'symlinkSync',
@@ -31,6 +32,10 @@ export function killAt(n: number, fn: () => unknown): boolean {
       [name]: (...args: unknown[]) => {
         if (++changes < n) return original(...args)
         if (changes === n && name === 'writeFileSync') original(args[0], String(args[1]).slice(0, 40))
+        if (changes === n && name === 'writeSync') {
+          const bytes = args[1] as Uint8Array
+          original(args[0], bytes.subarray(0, bytes.byteLength / 2))
+        }
         throw new Killed(`${name} ${String(args[0])}`)
       },
     })

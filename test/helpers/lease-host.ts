@@ -31,11 +31,11 @@ export function slice(supernet: string, hostPrefix: number, firstOffset: number,
   return result.slice
 }
 
-/** `10.100.1.10` to `.254`, the default. */
+/** `10.100.1.10` to `.254`, the default: 16 blocks. */
 export const slice24: Slice = slice('10.100.0.0/16', 24, 10)
-/** `10.1.0.10` to `10.1.255.254`: 256 blocks. */
+/** `10.1.0.10` to `10.1.255.254`: 4,096 blocks. */
 export const slice16: Slice = slice('10.0.0.0/8', 16, 10)
-/** `10.100.0.10` to `.14`: five addresses. */
+/** `10.100.0.10` to `.14`: five addresses of one block. */
 export const slice29: Slice = slice('10.100.0.0/24', 29, 2)
 
 export class FakeClock implements Clock {

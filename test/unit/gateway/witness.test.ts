@@ -48,7 +48,11 @@ t.test('which networks lack a lease', async (t) => {
   t.same(of({ live: [lease('b', '127.1.0.10')] }), ['flatnet'], "another's")
   t.same(of({ stale: [lease('a', '127.1.0.10')] }), [], 'its namespace is gone, its lease is not')
   t.same(of({ stale: [lease('a', '127.1.0.10', { bootId: 'before' })] }), ['flatnet'])
-  t.same(of({ unreadable: [{ network: 'flatnet', cause: 'x' }] }), [], 'what they hold is unknown')
+  t.same(
+    of({ unreadable: [{ network: 'other', cause: 'x' }] }),
+    ['other', 'flatnet'],
+    'put right by who adopts',
+  )
   t.same([...lackingLeases([], none)], [])
 })
 

@@ -15,7 +15,7 @@ import {
   slice29,
 } from '../../helpers/lease-host.ts'
 
-/** Every rule holds for a slice of one block and for one of 256, which has an index. */
+/** Every rule holds for a slice of 16 blocks and for one of 4,096. */
 for (const [size, of] of [
   ['/24', slice24],
   ['/16', slice16],

@@ -1,7 +1,18 @@
 /** ipam/recover.ts: what comes back after each kind of damage to blocks, keys and index. */
-import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { parseIpv4 } from '../../../core/addr.ts'
+import {
+  agrees,
+  type BlockIndex,
+  emptyIndex,
+  knows,
+  note,
+  readIndex,
+  setCursor,
+  writeIndex,
+} from '../../../ipam/block-index.ts'
 import { find, release } from '../../../ipam/ipam.ts'
 import { BLOCK_DAMAGE, blockFiles, setAside } from '../../helpers/damage.ts'
 import { attachmentOf, type FakeHost, fakeHost, refusal, slice16, slice24 } from '../../helpers/lease-host.ts'
@@ -21,8 +32,8 @@ for (const how of Object.keys(BLOCK_DAMAGE)) {
     damage(host, how)
     const store = host.store()
     t.equal(release(store, attachmentOf('nobody'), host.clock), undefined)
-    host.acquire('c', { requestedIp: '10.100.1.20' })
-    t.same(host.ips(), ['10.100.1.10', '10.100.1.5', '10.100.1.20'].sort(byAddress))
+    host.acquire('c', { requestedIp: '10.100.1.12' })
+    t.same(host.ips(), ['10.100.1.10', '10.100.1.5', '10.100.1.12'].sort(byAddress))
     for (const lease of live)
       t.match(find(host.store(), lease), { ip: lease.ip, mac: lease.mac, state: 'active' })
     t.equal(setAside(host.folder).length, 1, 'the broken file is kept')
@@ -118,11 +129,11 @@ t.test('a block of a newer version is left alone', async (t) => {
   const host = fakeHost(t)
   host.add('a')
   const [path = ''] = blockFiles(host.folder)
-  const text = readFileSync(path, 'utf8').replace('"version":1', '"version":2')
+  const text = readFileSync(path, 'utf8').replace('"version":2', '"version":3')
   writeFileSync(path, text)
   const err = refusal(() => host.acquire('b'))
   t.equal(err.code, 'ERR_FLATNET_STORE')
-  t.match(err.message, 'newer Flatnet (version 2)')
+  t.match(err.message, 'newer Flatnet (version 3)')
   t.equal(readFileSync(path, 'utf8'), text)
 })
 
@@ -153,54 +164,62 @@ t.test('what the kernel says is judged like what the disk says', async (t) => {
   t.same(host.ips(), ['10.100.1.10', '10.100.1.30'])
 })
 
+const indexOf = (host: FakeHost) => readIndex(join(host.folder, 'index'))!
+
 for (const [name, harm] of [
   ['missing', (path: string) => rmSync(path)],
-  ['torn', (path: string) => writeFileSync(path, '{"version":1,"first":1')],
-  ['of another shape', (path: string) => writeFileSync(path, '{"version":1,"blocks":{"10.1.0.0":"many"}}')],
+  ['empty', (path: string) => truncateSync(path)],
+  ['torn', (path: string) => truncateSync(path, 1000)],
+  ['of an earlier release', (path: string) => writeFileSync(path, '{"version":1,"first":167837706}')],
+  ['of another slice', (path: string) => writeIndex(path, emptyIndex(1, 2))],
   [
-    'wrong',
-    (path: string) =>
-      writeFileSync(
-        path,
-        readFileSync(path, 'utf8').replaceAll(/"10\.1\.(\d+)\.0":\[\d+,\d+/g, '"10.1.$1.0":[0,9'),
-      ),
+    'of a size that no slice has',
+    (path: string) => writeFileSync(path, new Uint8Array(Float64Array.of(2, 0, 2 ** 32 - 1, 0).buffer)),
   ],
-  ['that says all is full', (path: string) => writeFileSync(path, fullIndex(readFileSync(path, 'utf8')))],
+  ['wrong', (path: string) => rewritten(path, (index) => note(index, parseIpv4('10.1.0.0')!, [9, 0]))],
+  ['that says all is full', (path: string) => rewritten(path, (index) => index.fresh.fill(1))],
+  ['with a cursor elsewhere', (path: string) => rewritten(path, (index) => setCursor(index, 7))],
 ] as const) {
   t.test(`an index that is ${name} costs time and nothing else`, async (t) => {
     const host = fakeHost(t, slice16)
     const first = host.add('a')
     host.add('b', { requestedIp: '10.1.77.77' })
-    const path = join(host.folder, 'index.json')
-    harm(path)
+    harm(join(host.folder, 'index'))
     t.equal(host.add('c').ip, '10.1.0.11')
-    t.match(JSON.parse(readFileSync(path, 'utf8')).blocks, {
-      '10.1.0.0': [2, 244, 0],
-      '10.1.77.0': [1, 255, 0],
-    })
+    const index = indexOf(host)
+    for (const [base, summary] of [
+      ['10.1.0.0', [4, 0]],
+      ['10.1.77.64', [15, 0]],
+    ] as const) {
+      t.ok(knows(index, parseIpv4(base)!) && agrees(index, parseIpv4(base)!, summary), base)
+    }
     t.same(find(host.store(), first), first)
     checkStore(t, host, 'afterwards')
   })
 }
 
-function fullIndex(text: string): string {
-  const index = JSON.parse(text)
-  for (let n = 0; n < 256; n++) index.blocks[`10.1.${n}.0`] = [256, 0, 0]
-  return JSON.stringify(index)
+function rewritten(path: string, change: (index: BlockIndex) => void): void {
+  const index = readIndex(path)!
+  change(index)
+  writeIndex(path, index)
 }
 
 t.test('the index follows blocks from the first to the last address of a slice', async (t) => {
-  const host = fakeHost(t, slice16)
-  const index = () => JSON.parse(host.text('index.json'))
-  host.add('a', { requestedIp: '10.1.0.254' })
-  host.add('static', { requestedIp: '10.1.0.5' })
-  t.throws(index, { code: 'ENOENT' }, 'it is made for the first container that takes any address')
-  for (let n = 0; n < 245; n++) host.add(`c${n}`)
-  t.same(index().blocks['10.1.0.0'], [246, 0, 0])
-  t.equal(host.add('next').ip, '10.1.1.0', 'the next block; its first address is one like any other')
+  const host = fakeHost(t, slice24)
+  host.add('a', { requestedIp: '10.100.1.15' })
+  host.add('static', { requestedIp: '10.100.1.5' })
+  t.equal(indexOf(host), undefined, 'it is made for the first container that takes any address')
+  for (let n = 0; n < 5; n++) host.add(`c${n}`)
+  const head = parseIpv4('10.100.1.0')!
+  t.ok(agrees(indexOf(host), head, [0, 0]))
+  t.equal(host.add('next').ip, '10.100.1.16', 'the next block')
   host.del('c3')
-  t.same(index().blocks['10.1.0.0'], [245, 0, host.clock.ms])
-  t.equal(host.add('again').ip, '10.1.1.1', 'never-used ones first')
+  t.ok(agrees(indexOf(host), head, [0, host.clock.ms]))
+  t.equal(host.add('again').ip, '10.100.1.17', 'never-used ones first')
+  for (let n = 18; n < 255; n++) t.equal(host.add(`d${n}`).ip, `10.100.1.${n}`)
+  host.clock.ms += 1
+  host.del('d99')
+  t.equal(host.add('round').ip, '10.100.1.13', 'then the one that was released longest ago')
 })
 
 t.test('after a reboot the keys are made anew and everything else stays', async (t) => {
