@@ -7,6 +7,7 @@ import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { kernelWitness } from '../../gateway/kernel-witness.ts'
 import { openLog } from '../../gateway/log.ts'
+import { readThrough } from '../../gateway/read-through.ts'
 import type { Repair } from '../../gateway/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { refusePort } from '../../kernel/refused.ts'
@@ -14,6 +15,9 @@ import { repairRules } from '../../kernel/repair.ts'
 import type { NetworkRules } from '../../kernel/rules.ts'
 import { version } from '../version.ts'
 import { command } from './command.ts'
+import { systemHost } from './host.ts'
+import { installedPlugin } from './install/manifest.ts'
+import { cniPluginDirs } from './podman-conf.ts'
 
 /** Requests wait meanwhile: what cannot be had at once is had in the next run. A load takes 20 ms. */
 const PATIENCE = { lockMs: 10, loadMs: 1_000 } as const
@@ -66,9 +70,24 @@ async function reread(config: string, log: Log): Promise<DaemonConf | undefined>
   }
 }
 
+/** What Podman runs: as `flatnet install` put it, or the first that Podman finds. */
+function pluginPath(config: string): string | undefined {
+  const installed = installedPlugin(systemHost, config)
+  const dir = cniPluginDirs(systemHost).find((path) => systemHost.list(path).includes('flatnet'))
+  return installed ?? (dir === undefined ? undefined : `${dir}/flatnet`)
+}
+
+/** In the background, once it serves. */
+function readPlugin(config: string, stop: AbortSignal, log: Log): void {
+  const path = pluginPath(config)
+  if (path === undefined) log.debug({}, 'no plugin is installed that could be read into the page cache')
+  else void readThrough(path, stop, log)
+}
+
 /** Runs until told to stop; told to start over, it ends the run in order and begins another with what the file says now. */
 async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, log: Log): Promise<void> {
   for (let conf: DaemonConf | undefined = first; conf !== undefined; ) {
+    const isFirst = conf === first
     const over = new AbortController()
     let next: DaemonConf | undefined
     const reload = (): void => {
@@ -86,6 +105,7 @@ async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, lo
         repair: repairOf(conf, log),
         witness: kernelWitness(conf.dataDir, log),
         reload,
+        ...(isFirst && { onReady: () => readPlugin(config, stop, log) }),
       })
     } finally {
       process.off('SIGHUP', reload)

@@ -42,6 +42,15 @@ export function readManifest(host: Host, config: string): Manifest | undefined {
   return { version: isObject(value) ? String(value['version'] ?? '') : '', made }
 }
 
+/** Where install put the plugin; undefined when it did not, or its record cannot be read. */
+export function installedPlugin(host: Host, config: string): string | undefined {
+  try {
+    return readManifest(host, config)?.made.find(({ kind }) => kind === 'plugin')?.path
+  } catch {
+    return undefined
+  }
+}
+
 /** What the file at `path` is, compared with what install wrote there. */
 export function stateOf(
   host: Host,
