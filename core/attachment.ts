@@ -70,11 +70,13 @@ export function attachmentHash(a: Attachment): string {
 /** Name of the host end of the veth: DEL finds the link by it without any state. 12 bytes, e.g. `fn0c4be9a1f2`. */
 export const hostIfname = (a: Attachment): string => `fn${attachmentHash(a)}`
 
+export const ADDRESS_NAME = 'fnip-'
+
 /**
  * The second name of the host end: a network namespace has each name once, so no two links of it ever have one address.
  * @param ip canonical
  */
-export const addressName = (ip: string): string => `fnip-${ip}`
+export const addressName = (ip: string): string => ADDRESS_NAME + ip
 
 const ALIAS_TAG = 'flatnet'
 

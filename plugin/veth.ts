@@ -22,6 +22,7 @@ import { FlatnetError } from '../core/errors.ts'
 import { sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Plan } from './plan.ts'
 import type { Undo } from './undo.ts'
+import { takenMeanwhile } from './veth-taken.ts'
 
 const LOOPBACK_INDEX = 1
 /**
@@ -102,7 +103,9 @@ export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, p
     linkSetRequest({ name: plan.hostIfname, alias: plan.alias }),
     ...(plan.hairpin ? [bridgePortSetRequest({ name: plan.hostIfname, hairpin: true })] : []),
   ])
-  if (made instanceof Error) throw made
+  if (made instanceof Error) {
+    throw made.errno === Errno.EEXIST ? takenMeanwhile(host, plan, !(named instanceof Error), made) : made
+  }
   undo.push(`veth ${plan.hostIfname}`, () => {
     const link = linkByName(host, plan.hostIfname)
     if (link !== undefined) host.execute(linkDelRequest({ index: link.index }))

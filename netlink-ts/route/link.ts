@@ -15,6 +15,7 @@ const RTM_DELLINK = 17
 const RTM_GETLINK = 18
 const RTM_SETLINK = 19
 const RTM_NEWLINKPROP = 108
+const RTM_DELLINKPROP = 109
 
 /** A name with its NUL. */
 const IFNAMSIZ = 16
@@ -208,14 +209,26 @@ export function linkSetRequest(target: LinkTarget & LinkChange): Request {
  * Gives a link one more name, of up to 127 bytes. EEXIST when any link of the namespace has it, as its name or beside it;
  * EOPNOTSUPP before Linux 5.5. It goes with the link.
  */
-export function linkAltNameAddRequest(target: LinkTarget & { readonly altName: string }): Request {
+export const linkAltNameAddRequest = (target: AltNameTarget): Request => ({
+  op: `RTM_NEWLINKPROP ${nameOf(target)} ${target.altName}`,
+  type: RTM_NEWLINKPROP,
+  flags: NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND,
+  payload: altNamePayload(target),
+})
+
+/** Takes one more name away again. EINVAL when the link has none of that name. */
+export const linkAltNameDelRequest = (target: AltNameTarget): Request => ({
+  op: `RTM_DELLINKPROP ${nameOf(target)} ${target.altName}`,
+  type: RTM_DELLINKPROP,
+  flags: 0,
+  payload: altNamePayload(target),
+})
+
+type AltNameTarget = LinkTarget & { readonly altName: string }
+
+function altNamePayload(target: AltNameTarget): Uint8Array {
   const { header, attrs } = selected(target)
-  return {
-    op: `RTM_NEWLINKPROP ${nameOf(target)} ${target.altName}`,
-    type: RTM_NEWLINKPROP,
-    flags: NLM_F_CREATE | NLM_F_EXCL | NLM_F_APPEND,
-    payload: encode(linkmsg, { header, attrs: { ...attrs, propList: { altNames: [target.altName] } } }),
-  }
+  return encode(linkmsg, { header, attrs: { ...attrs, propList: { altNames: [target.altName] } } })
 }
 
 /** Deleting one end of a veth pair deletes both. ENODEV when it is gone already. */

@@ -20,6 +20,7 @@ import {
   bridgeAddRequest,
   bridgePortSetRequest,
   linkAltNameAddRequest,
+  linkAltNameDelRequest,
   linkDelRequest,
   linkGetRequest,
   linkSetRequest,
@@ -103,6 +104,13 @@ const rows: { request: Request; op: string; type: number; flags: number; payload
     op: 'RTM_NEWLINKPROP index 3 third',
     type: 108,
     flags: 0xe00,
+    payload: golden('ip link property add'),
+  },
+  {
+    request: linkAltNameDelRequest({ index: 3, altName: 'third' }),
+    op: 'RTM_DELLINKPROP index 3 third',
+    type: 109,
+    flags: 0,
     payload: golden('ip link property add'),
   },
   {
