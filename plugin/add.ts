@@ -87,10 +87,10 @@ function attach(
   }
   const known = claimNetwork(host, context, slice)
   const request = requestOf(context, slice, wanted, netns)
-  const attempt = (isDoubtful: boolean): Output => {
+  const attempt = (n: number): Output => {
     const undo = new Undo()
     try {
-      const acquired = lease(context, store, host, { ...request, isDoubtful }, undo)
+      const acquired = lease(context, store, host, { ...request, isDoubtful: n > 1 }, undo)
       mark('lease')
       const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
       const bridge = wire(context, { host, container }, netns, plan, acquired, undo, known)
@@ -100,8 +100,14 @@ function attach(
       return outputOf(context, plan, bridge, acquired.lease, prev)
     } catch (err) {
       const failed = undo.rollback(context.log)
-      context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
-      throw failed.length === 0 ? err : withUndoFailures(err, failed)
+      const thrown = failed.length === 0 ? err : withUndoFailures(err, failed)
+      if (isTriedAgain(thrown, n))
+        context.log.warn(
+          { err },
+          'address was held by a live link, so the leases are put right and another is taken',
+        )
+      else context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
+      throw thrown
     }
   }
   return pastHeld(attempt)
@@ -111,12 +117,14 @@ function attach(
 const MAX_ATTEMPTS = 3
 
 /** The address may be a live container's all the same when the store is an old one; then it is made whole first. */
-function pastHeld(attempt: (isDoubtful: boolean) => Output): Output {
+const isTriedAgain = (err: unknown, n: number): boolean => err instanceof AddressHeld && n < MAX_ATTEMPTS
+
+function pastHeld(attempt: (n: number) => Output): Output {
   for (let n = 1; ; n++) {
     try {
-      return attempt(n > 1)
+      return attempt(n)
     } catch (err) {
-      if (!(err instanceof AddressHeld) || n === MAX_ATTEMPTS) throw err
+      if (!isTriedAgain(err, n)) throw err
     }
   }
 }

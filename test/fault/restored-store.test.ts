@@ -1,5 +1,5 @@
 /** A store from a backup while containers live: whole, of this boot, and old. The kernel's links say who has an address. */
-import { cpSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Call, CniHost } from '../helpers/cni.ts'
@@ -56,6 +56,14 @@ async function checked(t: Test, host: CniHost, id: string, result: Result): Prom
 
 const addresses = (results: readonly Result[]): string[] => results.map((r) => r.ips[0].address)
 
+/** What the plugin wrote down in the verbs of one container. */
+function logged(host: CniHost, containerId: string): Record<string, string>[] {
+  const lines = readFileSync(join(host.dataDir, 'log/cni.log'), 'utf8').trim().split('\n')
+  const entries = lines.map((line) => JSON.parse(line))
+  const pids = new Set(entries.filter((entry) => entry.containerId === containerId).map(({ pid }) => pid))
+  return entries.filter(({ pid }) => pids.has(pid))
+}
+
 /** Three containers, one with a published port, that the store of an earlier moment, which is put back, knows nothing of. */
 async function outliveStore(host: CniHost): Promise<Result[]> {
   await attach(host, 'before')
@@ -99,6 +107,17 @@ for (const executable of executables()) {
       t.equal(`${addressOf(host, id)}/24`, all[i], `${id} has its lease back`)
       await checked(t, host, id, lived[i])
     }
+    t.match(logged(host, 'y'), [
+      {
+        level: 'warn',
+        event: /held by a live link/,
+        err: /is held by the host interface fn.* of container x1/,
+      },
+      { level: 'warn', event: /has its lease back/ },
+      { level: 'warn', event: /has its lease back/ },
+      { level: 'warn', event: /has its lease back/ },
+      { level: /info|warn/, event: /^attachment added/ },
+    ])
     for (const id of ['before', 'x1', 'x2', 'x3', 'y']) await detach(host, id)
     t.same(await standing(host), NOBODY)
     t.same(await publishedPorts(host.m), [], 'also the port that no lease knew')
