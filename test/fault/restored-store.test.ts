@@ -247,6 +247,21 @@ t.test('the gateway gives the living their leases back', { skip: needsStrace }, 
   await running.kill()
 })
 
+t.test('the gateway mends a file that no container start comes by', { skip: needsStrace }, async (t) => {
+  const host = await faultHost(t, cliExecutable())
+  await attach(host, 'far', '10.100.1.200')
+  await attach(host, 'near')
+  const file = join(host.dataDir, 'ipam/flatnet/10.100.1.192.json')
+  writeFileSync(file, '{')
+  const running = await gateway(host)
+  const isTrue = async () => (await registered(host)).join() === 'far 10.100.1.200/24,near 10.100.1.10/24'
+  await waitFor('both are registered', 20_000, isTrue)
+  t.match(JSON.parse(readFileSync(file, 'utf8')).leases, { '10.100.1.200': { containerId: 'far' } })
+  await detach(host, 'far')
+  await waitFor('far is gone', 45_000, async () => (await registered(host)).length === 1)
+  await running.kill()
+})
+
 t.test(
   'two with one address, as old kernels let it come to: it is said who moves',
   { skip: needsStrace },
