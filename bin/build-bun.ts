@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { redirectImport } from './build-elf.ts'
 
 const PACKAGES: Readonly<Record<string, string>> = {
   x64: '@oven/bun-linux-x64',
@@ -46,6 +47,7 @@ export async function compileWithBun(bun: string, entry: string, out: string): P
   }
   const executable = readFileSync(out)
   for (const name of VARIABLES) rename(executable, name)
+  needNoFolder(executable)
   writeFileSync(out, executable)
   chmodSync(out, 0o755)
 }
@@ -66,6 +68,15 @@ const VARIABLES = [
   'BUN_BYTECODE_DIGEST_OUT',
   'NODE_CHANNEL_FD',
 ] as const
+
+/**
+ * Bun asks for its working directory before anything else and ends when it was deleted, also for a program that never uses it.
+ * Podman's cleanup process runs in the folder that its container was started from: with that gone no DEL would ever be done.
+ * ctermid(3) takes the buffer as getcwd does, writes "/dev/tty" into it and cannot fail; paths of ours are absolute.
+ */
+function needNoFolder(executable: Buffer): void {
+  redirectImport(executable, 'getcwd', 'ctermid', 'uv_fs_realpath')
+}
 
 /** `BUN_BE_BUN` → `bun_be_bun` wherever it stands in the file: of the same length, and no variable that anybody has. */
 function rename(file: Buffer, name: string): void {

@@ -1,14 +1,23 @@
 /** Standard input and output of a plugin, whole and synchronous, whatever kind of descriptor the runtime gave. */
 
 import { readSync, writeSync } from 'node:fs'
+import { FlatnetError } from '../core/errors.ts'
 
 const STDIN = 0
 const STDOUT = 1
 /** A configuration is a few KiB; prevResult and 65,535 port mappings fit many times over. */
 const MAX_STDIN_BYTES = 16 * 1024 * 1024
 
-/** @throws when stdin cannot be read at all, or is endless */
+/** @throws {FlatnetError} ERR_FLATNET_IO: stdin cannot be read, or is endless */
 export function readStdin(): string {
+  try {
+    return readAll()
+  } catch (cause) {
+    throw new FlatnetError('ERR_FLATNET_IO', 'the network configuration cannot be read from stdin', { cause })
+  }
+}
+
+function readAll(): string {
   const chunks: Buffer[] = []
   let size = 0
   for (;;) {

@@ -1,6 +1,6 @@
 /** The runtime inside the executable must not show: not by the caller's environment, folder or arguments. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { executables } from '../helpers/executable.ts'
@@ -53,11 +53,30 @@ for (const executable of executables()) {
         t.match({ status, stdout }, { status: 0, stdout: plain.stdout }, args.join(' '))
       }
     })
+    t.test(
+      'the working directory was deleted: Podman cleans up where its container was started',
+      async (t) => {
+        const script = 'mkdir "$0/gone" && cd "$0/gone" && rmdir "$0/gone" && exec "$1"'
+        const gone = (env: Readonly<Record<string, string>>, input = '') =>
+          spawnSync('/bin/sh', ['-c', script, cwd, executable.path], { env, input, encoding: 'utf8' })
+        t.match(gone({ CNI_COMMAND: 'VERSION' }), { status: 0, stdout: plain.stdout, stderr: '' })
+        const status = gone({ CNI_COMMAND: 'STATUS' }, '{')
+        t.match(JSON.parse(status.stdout), { code: 6 }, 'the verbs that are loaded later, too')
+      },
+    )
     t.test('an error is one object on stdout and exit code 1', async (t) => {
       const { status, stdout, stderr } = run({ CNI_COMMAND: 'STATUS' }, [], '{')
       t.equal(status, 1)
       t.equal(stderr, '')
       t.match(JSON.parse(stdout), { code: 6 })
+    })
+    t.test('a stdin that cannot be read is code 5', async (t) => {
+      const folder = openSync(cwd, 'r')
+      t.teardown(() => closeSync(folder))
+      const env = { CNI_COMMAND: 'STATUS' }
+      const ran = spawnSync(executable.path, [], { env, stdio: [folder, 'pipe', 'pipe'], encoding: 'utf8' })
+      t.match(ran, { status: 1, stderr: '' })
+      t.match(JSON.parse(ran.stdout), { code: 5, msg: /stdin/, details: /EISDIR/ })
     })
     // With the command line it speaks for the whole program.
     if (executable.hasCli) return
