@@ -1,7 +1,7 @@
 /** The network configuration that a runtime writes to the plugin's stdin, read once, with every problem at once (DESIGN 4). */
 
 import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
-import { isIfname, isName, MAX_NETWORK_BYTES } from '../core/attachment.ts'
+import { IFNAME_RULE, isIfname, isName, MAX_NETWORK_BYTES } from '../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
 import { refuseMisspelt } from './misspelt.ts'
 import { isObject, type JsonObject, Reader, show } from './reader.ts'
@@ -114,6 +114,10 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
   const name = networkName(json)
   const role = json['type'] === 'flatnet' ? 'plugin' : 'ipam'
   const ipam = top.object('ipam')
+  if (!isType(json['type'])) {
+    // Taken for another plugin's, the container would get an address and no interface to have it.
+    top.problem('type', 'must be "flatnet", the name under which the plugin is installed')
+  }
   if (role === 'plugin') {
     refuseMisspelt(top, json)
     readDns(top)
@@ -141,6 +145,10 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
   return { conf, problems: top.problems }
 }
 
+/** Ours, or that of the plugin whose addresses these are to be. */
+const isType = (type: unknown): boolean =>
+  typeof type === 'string' && type !== '' && !/^flatnet[-_.]/.test(type)
+
 const isAddress = (text: string): boolean =>
   parseIpv4(text) !== undefined || (text.includes(':') && /^[0-9a-fA-F:.]+$/.test(text))
 
@@ -164,8 +172,7 @@ type Wiring = Pick<NetConf, 'bridge' | 'mtu' | 'isDefaultGateway' | 'ipMasq' | '
 
 function readWiring(top: Reader): Wiring {
   const bridge = top.string('bridge', 'flatnet0')
-  if (!isIfname(bridge))
-    top.problem('bridge', 'must be an interface name of 1 to 15 bytes without / : or blanks')
+  if (!isIfname(bridge)) top.problem('bridge', `must be an interface name: ${IFNAME_RULE}`)
   // 0 or 576..65535: RFC 791 asks every host to take 576 bytes; veth takes 68 to 65535.
   const mtu = top.integer('mtu', 0, 0, 65_535)
   if (mtu > 0 && mtu < 576) top.problem('mtu', 'must be 0 (from the uplink) or 576 to 65535')

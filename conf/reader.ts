@@ -64,7 +64,7 @@ export class Reader {
 
   object(key: string): Reader {
     const value = this.#object[key]
-    if (value !== undefined && !isObject(value)) this.problem(key, 'an object')
+    if (value !== undefined && !isObject(value)) this.problem(key, 'must be an object')
     return new Reader(isObject(value) ? value : {}, `${this.#prefix}${key}.`, this.problems)
   }
 
@@ -72,7 +72,7 @@ export class Reader {
     const value = this.#object[key]
     if (value === undefined || value === null) return []
     if (Array.isArray(value)) return value
-    this.problem(key, 'a list')
+    this.problem(key, 'must be a list')
     return []
   }
 

@@ -29,15 +29,22 @@ export const attachmentKey = (a: Attachment): string => `${a.network}/${a.contai
 export const sameAttachment = (a: Attachment, b: Attachment): boolean =>
   a.network === b.network && a.containerId === b.containerId && a.ifname === b.ifname
 
-/** Kernel: IFNAMSIZ 16 with the NUL; no `/`, `:`, blanks; not `.` or `..` (dev_valid_name, CNI skel). */
+/**
+ * Kernel: IFNAMSIZ 16 with the NUL; no `/`, `:`, blanks; not `.` or `..` (dev_valid_name, CNI skel). Two more: it makes a
+ * number of `%d` (dev_alloc_name), and `all` and `default` have their sysctls already (sysctl_dev_name_is_allowed: EINVAL).
+ */
 export function isIfname(name: string): boolean {
+  if (name === 'all' || name === 'default') return false
   // Nearly all are plain, and a byte is a character then.
   return (name.length <= 15 && isName(name)) || isOddIfname(name)
 }
 
+/** For messages: what `isIfname` takes. */
+export const IFNAME_RULE = '1 to 15 bytes without / : % or blanks, not . or .., all or default'
+
 /** Of its own, as the engine makes the expressions of a function when the function is first called. */
 const isOddIfname = (name: string): boolean =>
-  name.length > 0 && Buffer.byteLength(name) <= 15 && name !== '.' && name !== '..' && !/[/:\s]/.test(name)
+  name.length > 0 && Buffer.byteLength(name) <= 15 && name !== '.' && name !== '..' && !/[/:%\s]/.test(name)
 
 const MASK64 = 0xffffffffffffffffn
 

@@ -1,6 +1,6 @@
 /** The environment of a verb: which variables each needs, and what they may hold (CNI SPEC "Parameters", skel.go). */
 
-import { isIfname, isName, MAX_CONTAINER_ID_BYTES } from '../core/attachment.ts'
+import { IFNAME_RULE, isIfname, isName, MAX_CONTAINER_ID_BYTES } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 
 type Verb = 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS' | 'VERSION'
@@ -61,9 +61,7 @@ function checkNames({ containerId, ifname }: Env): void {
     )
   }
   if (!isIfname(ifname)) {
-    problems.push(
-      `CNI_IFNAME is ${JSON.stringify(ifname)}: must be 1 to 15 bytes without / : or blanks, not . or ..`,
-    )
+    problems.push(`CNI_IFNAME is ${JSON.stringify(ifname)}: must be ${IFNAME_RULE}`)
   }
   if (problems.length === 0) return
   throw new FlatnetError('ERR_FLATNET_ENV', problems.join('; '), {

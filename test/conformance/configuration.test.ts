@@ -66,6 +66,20 @@ const ADD_ONLY: readonly Case[] = [
     code: 7,
     names: ['ipam', 'host-local'],
   },
+  { name: 'no type', call: { conf: { type: undefined } }, code: 7, names: ['type', 'flatnet'] },
+  {
+    name: "the executable's own name as the type: nobody would make an interface",
+    call: { conf: { type: 'flatnet-cni' } },
+    code: 7,
+    names: ['type', 'flatnet-cni'],
+  },
+  {
+    name: 'a bridge name of which the kernel would make a number',
+    call: { conf: { bridge: 'fl%d' } },
+    code: 7,
+    names: ['bridge', 'fl%d'],
+  },
+  { name: 'a bridge called all', call: { conf: { bridge: 'all' } }, code: 7, names: ['bridge', 'all'] },
   { name: 'no hostId', call: { conf: { ipam: { type: 'flatnet' } } }, code: 7, names: ['hostId'] },
   {
     name: 'a hostId outside the supernet',

@@ -98,6 +98,20 @@ const CASES: readonly Case[] = [
     code: 4,
     names: ['CNI_IFNAME', '..'],
   },
+  {
+    name: 'an interface name of which the kernel would make a number',
+    verb: 'ADD',
+    call: { ifname: 'eth%d' },
+    code: 4,
+    names: ['CNI_IFNAME', 'eth%d'],
+  },
+  {
+    name: 'an interface name that stands for all of them',
+    verb: 'ADD',
+    call: { ifname: 'all' },
+    code: 4,
+    names: ['CNI_IFNAME', 'all'],
+  },
   { name: 'an unknown command', verb: 'DANCE', call: {}, code: 4, names: ['CNI_COMMAND', 'DANCE'] },
   { name: 'an empty command', verb: '', call: {}, code: 4, names: ['CNI_COMMAND'] },
 ]

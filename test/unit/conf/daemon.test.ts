@@ -73,7 +73,7 @@ t.test('what is not a mapping', (t) => {
     t.match(problems(text), [/^not YAML: /], JSON.stringify(text))
   t.match(problems('# nothing'), [/^hostId is missing/])
   t.match(problems(''), [/^hostId is missing/])
-  t.match(problems('hostId: 1\napi: 7'), ['api is 7: an object'])
+  t.match(problems('hostId: 1\napi: 7'), ['api is 7: must be an object'])
   const bomb = `a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: [*b,*b,*b,*b,*b,*b,*b,*b,*b]`
   t.match(problems(bomb), [/^not YAML that we take/])
   t.end()

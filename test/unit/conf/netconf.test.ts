@@ -85,7 +85,7 @@ const WRONG: readonly (readonly [Json, RegExp])[] = [
   [withIpam({ supernet: 7 }), /^ipam\.supernet is 7: /],
   [withIpam({ hostPrefix: 31 }), /^ipam\.hostPrefix is 31: /],
   [withIpam({ firstOffset: 1 }), /^ipam\.firstOffset is 1: /],
-  [withIpam({ routes: {} }), /^ipam\.routes is \{\}: a list/],
+  [withIpam({ routes: {} }), /^ipam\.routes is \{\}: must be a list/],
   [withIpam({ routes: [{}] }), /^ipam\.routes\[0\]\.dst is missing: /],
   [withIpam({ routes: ['10.0.0.0/8'] }), /^ipam\.routes\[0\]\.dst is missing: /],
   [withIpam({ routes: [{ dst: '10.0.0.1/8' }] }), /^ipam\.routes\[0\]\.dst is "10\.0\.0\.1\/8": /],

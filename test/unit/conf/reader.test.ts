@@ -43,9 +43,9 @@ t.test('a wrong value is a problem that names key, value and what is allowed', a
     'b is "yes": must be true or false',
     'c is 10: must be a whole number from 0 to 9',
     'n is 1.5: must be a whole number from 0 to 9',
-    'd is {}: a list',
+    'd is {}: must be a list',
     'e is "x": must be y',
-    'f is []: an object',
+    'f is []: must be an object',
     'missing is missing: must be a whole number from 1 to 2',
   ])
 })

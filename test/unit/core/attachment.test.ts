@@ -93,7 +93,21 @@ t.test('keys tell every two attachments apart: no name may hold the separator', 
 
 t.test('interface names are those that the kernel and the CNI skeleton take', async (t) => {
   for (const name of ['eth0', 'a', 'x'.repeat(15), 'eth0.100', 'ä']) t.ok(isIfname(name), name)
-  for (const name of ['', '.', '..', 'a/b', 'a:b', 'a b', 'a\tb', 'a\n', 'x'.repeat(16), 'ä'.repeat(8)])
+  for (const name of [
+    '',
+    '.',
+    '..',
+    'a/b',
+    'a:b',
+    'a b',
+    'a\tb',
+    'a\n',
+    'x'.repeat(16),
+    'ä'.repeat(8),
+    'eth%d',
+    'all',
+    'default',
+  ])
     t.notOk(isIfname(name), JSON.stringify(name))
 })
 

@@ -60,7 +60,7 @@ t.test('what cannot be a container or an interface is refused by name and value 
   for (const name of ['x'.repeat(16), '.', '..', 'a/b', 'a:b', 'a b', 'a\t'])
     t.equal(
       wrong({ CNI_IFNAME: name }),
-      `4 CNI_IFNAME is ${JSON.stringify(name)}: must be 1 to 15 bytes without / : or blanks, not . or ..`,
+      `4 CNI_IFNAME is ${JSON.stringify(name)}: must be 1 to 15 bytes without / : % or blanks, not . or .., all or default`,
     )
   t.equal(
     refusal(() => readEnv({ CNI_COMMAND: 'VERSION', CNI_CONTAINERID: '-' })),

@@ -64,7 +64,7 @@ t.test(
       /^runtimeConfig\.ips has "fd00::1": must be an IPv4 address/,
     ])
     t.match(problems({ cni: { ips: [7] } }), [/^args\.cni\.ips has 7: /])
-    t.match(problems({ cni: { ips: '10.100.1.3' } }), [/^args\.cni\.ips is "10\.100\.1\.3": a list/])
+    t.match(problems({ cni: { ips: '10.100.1.3' } }), [/^args\.cni\.ips is "10\.100\.1\.3": must be a list/])
     t.match(problems({ args: 'IP=x' }), [/^CNI_ARGS IP has "x": /])
   },
 )
@@ -133,7 +133,7 @@ t.test('ports: every wrong one is named with its place', async (t) => {
   const twice = of(mapping({ containerPort: 81 }))
   t.match(twice, [/^runtimeConfig\.portMappings\[1\]\.hostPort is 8080: leads to container port 80 already/])
   t.same(of(mapping({ containerPort: 81, hostIP: '127.0.0.1' })), [], 'another address is another place')
-  t.match(problems({ run: { portMappings: 'x' } }), [/^runtimeConfig\.portMappings is "x": a list/])
+  t.match(problems({ run: { portMappings: 'x' } }), [/^runtimeConfig\.portMappings is "x": must be a list/])
 })
 
 t.test('delegated IPAM: ports and names are the business of the plugin that wires', async (t) => {
