@@ -91,6 +91,13 @@ function apply(changes: Changes, file: FilePlan): void {
   changes.write(file.path, file.text, file.note)
 }
 
+const madeOf = (kind: MadeKind, { path, text }: FilePlan): Made => ({
+  path,
+  kind,
+  sha256: sha256(text),
+  ...(kind === 'conflist' && { text }),
+})
+
 /** `flatnet-cni` goes beside the command, so that an install by the installed command finds it again. */
 function putExecutables(changes: Changes, { main, plugin }: Executables, o: InstallOptions): Made[] {
   const put = (from: string, to: string, linkFrom?: string): string => {
@@ -203,7 +210,7 @@ export function install(wishes: InstallWishes, context: Context): Prepared {
     apply(changes, file)
     const before = manifest?.made.find((m) => m.path === file.path)
     // What was there before us and needed no change is not ours to take away.
-    if (file.action === 'write') made.push({ path: file.path, kind, sha256: sha256(file.text) })
+    if (file.action === 'write') made.push(madeOf(kind, file))
     else if (before !== undefined) made.push(before)
   }
   record('config', plan.config)

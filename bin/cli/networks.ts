@@ -57,14 +57,14 @@ function readConflist(file: string, text: string): FlatnetNetwork[] {
   })
 }
 
-/** Podman reads `*.conflist` only. Files that do not mention flatnet are none of ours, broken or not. */
+/** Podman reads `*.conflist` only. Files that mention flatnet neither in name nor text are none of ours, broken or not. */
 export function findNetworks(host: Host, cniConfDir: string): Networks {
   const networks: FlatnetNetwork[] = []
   const broken: BrokenConflist[] = []
   for (const entry of host.list(cniConfDir).filter((name) => name.endsWith('.conflist'))) {
     const file = join(cniConfDir, entry)
     const text = host.read(file)
-    if (!text?.includes('flatnet')) continue
+    if (text === undefined || !`${entry}${text}`.includes('flatnet')) continue
     try {
       networks.push(...readConflist(file, text))
     } catch (err) {

@@ -13,6 +13,8 @@ export interface Made {
   readonly kind: MadeKind
   /** Of the text as it was written; absent for executables. Another one on disk means: changed by hand. */
   readonly sha256?: string
+  /** Of a conflist, as it was written: Podman deletes those that no container uses (`podman network prune`). */
+  readonly text?: string
 }
 
 export interface Manifest {

@@ -49,18 +49,44 @@ export interface InstallPlan {
 const conflistPath = (o: InstallOptions): string => join(o.cniConfDir, `${o.network}.conflist`)
 const unitPath = (o: InstallOptions): string => join(o.systemdDir, 'flatnet-gateway.service')
 
+/** undefined for text that is no JSON object, which is a changed file like any other: --force replaces it. */
+function objectIn(text: string | undefined): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** For a conflist that is gone or broken: this host's slice must not become another's, least of all host 1's. */
+function remembered(host: Host, o: InstallOptions): InstallOptions {
+  const text = host.read(o.config)
+  if (text === undefined || ownerOf(host, o, text) !== undefined) return o
+  try {
+    const { hostId, supernet, hostPrefix, dataDir, api } = parseDaemonConf(text)
+    const known = { hostId, supernet: formatPrefix(supernet), hostPrefix, dataDir, socket: api.socket }
+    const asked = Object.entries(o).filter(([, value]) => value !== undefined)
+    return { ...known, ...o, ...Object.fromEntries(asked) }
+  } catch {
+    // What is wrong with it is told when it is planned.
+    return o
+  }
+}
+
 function planConflist(host: Host, manifest: Manifest | undefined, o: InstallOptions, problems: string[]) {
   const path = conflistPath(o)
   const presentText = host.read(path)
-  let present: JsonObject | undefined
-  try {
-    const value: unknown = presentText === undefined ? undefined : JSON.parse(presentText)
-    present = isObject(value) ? value : undefined
-  } catch {
-    // Broken JSON is a changed file like any other: --force replaces it.
-  }
-  const desired = desiredConflist(present, o)
-  const changes = presentText === undefined ? [] : differences(present, desired)
+  const present = objectIn(presentText)
+  const written = objectIn(manifest?.made.find((m) => m.path === path)?.text)
+  const desired =
+    present === undefined ? desiredConflist(written, remembered(host, o)) : desiredConflist(present, o)
+  const changes =
+    presentText === undefined
+      ? []
+      : present === undefined
+        ? ['it is no JSON object']
+        : differences(present, desired)
   const isChanged = stateOf(host, manifest, path) === 'changed'
   if (changes.length > 0 && isChanged && !o.isForced) {
     problems.push(
@@ -97,6 +123,10 @@ function planConfig(
     }
   }
   const document = parseDocument(present ?? daemonTemplate())
+  // Its problems are told as those of any other text.
+  if (present !== undefined && document.errors.length > 0) {
+    return { path: o.config, text: present, action: 'keep', needsBackup: false, note: 'is no YAML' }
+  }
   const entry = conflist.plugins.find((p) => p['type'] === 'flatnet') ?? {}
   const { conf } = readLeniently({ ...entry, name: o.network }, conflist.cniVersion)
   const values: (readonly [readonly string[], unknown])[] = [

@@ -73,6 +73,48 @@ t.test('a conflist of ours is changed, one of others only by force', async (t) =
   t.match(planInstall(broken, undefined, options).problems, [/--force changes it/])
 })
 
+t.test('a conflist that Podman pruned, or that is broken, comes back as it was', async (t) => {
+  const wishes = { ...options, hostId: 3, supernet: '10.50.0.0/16', bridge: 'br7', dataDir: '/srv/flatnet' }
+  const first = planInstall(fakeHost({}), undefined, wishes)
+  const { text } = first.conflist
+  const made = [{ path: CONFLIST, kind: 'conflist' as const, sha256: sha256(text), text }]
+  const config = { [options.config]: first.config.text }
+  const pruned = planInstall(fakeHost({ files: config }), { version: '0.1.0', made }, options)
+  t.match(pruned, { problems: [], slice: '10.50.3.0/24', config: { action: 'keep' } })
+  t.equal(pruned.conflist.text, text)
+  const broken = { ...config, [CONFLIST]: '{' }
+  const forced = planInstall(
+    fakeHost({ files: broken }),
+    { version: '0.1.0', made },
+    { ...options, isForced: true },
+  )
+  t.match(forced, {
+    slice: '10.50.3.0/24',
+    conflist: { text, needsBackup: true, note: 'it is no JSON object' },
+  })
+  t.test('without a record flatnet.yaml says which slice is this host’s', async (t) => {
+    const plan = planInstall(fakeHost({ files: config }), undefined, options)
+    t.match(plan, { problems: [], slice: '10.50.3.0/24', config: { action: 'keep' } })
+    t.match(JSON.parse(plan.conflist.text).plugins, [{ dataDir: '/srv/flatnet' }])
+    t.equal(
+      planInstall(fakeHost({ files: config }), undefined, { ...options, hostId: 4 }).slice,
+      '10.50.4.0/24',
+    )
+  })
+  t.test('but not when it is another network’s', async (t) => {
+    const files = { ...config, '/net.d/first.conflist': text.replace('"flatnet",', '"first",') }
+    const o = { ...options, network: 'second', bridge: 'br8', hostId: 9 }
+    t.equal(planInstall(fakeHost({ files }), undefined, o).slice, '10.100.9.0/24')
+  })
+})
+
+t.test('a flatnet.yaml that is no YAML is told with the place', async (t) => {
+  const files = { [CONFLIST]: conflistTemplate(), [options.config]: 'hostId: [\n' }
+  t.match(planInstall(fakeHost({ files }), undefined, options).problems, [
+    /^\/etc\/flatnet\/flatnet\.yaml: not YAML: .* line 2/,
+  ])
+})
+
 t.test('plugins chained to ours stay', async (t) => {
   const list = JSON.parse(conflistTemplate())
   list.plugins.push({ type: 'bandwidth' })
