@@ -1,6 +1,6 @@
 /** The bridge of a network: created when absent, its address and sysctls ensured, never taken from somebody else. */
 
-import { AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
+import { type Addr, AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
 import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import {
   bridgeAddRequest,
@@ -27,6 +27,7 @@ import { bridgeSysctls, sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Undo } from './undo.ts'
 
 const EEXIST = 17
+const ENODEV = 19
 
 export interface BridgePlan {
   readonly bridge: string
@@ -55,7 +56,7 @@ export function ensureBridge(
 ): Link {
   // An index is not used again, so the name still leads to the link that was judged.
   const isSame = known !== undefined && linkIndex(host, plan.bridge) === known.index
-  const link = isSame ? known : (linkByName(host, plan.bridge) ?? createBridge(host, plan, undo))
+  const link = isSame ? known : (standing(host, plan) ?? createBridge(host, plan, undo))
   if (!isSame && !refuseBridge(host, link, plan)) addAddress(host, link, plan)
   if (link.alias !== aliasOf(plan.dataDir)) {
     host.execute(linkSetRequest({ index: link.index, alias: aliasOf(plan.dataDir) }))
@@ -64,6 +65,24 @@ export function ensureBridge(
   for (const [path, value, tolerated] of bridgeSysctls(plan.bridge)) sysctlEnsure(path, value, tolerated)
   return link
 }
+
+/** The bridge that is there; one of ours that an earlier configuration left, with the address of another slice, is taken away. */
+function standing(host: NetlinkSocket, plan: BridgePlan): Link | undefined {
+  const link = linkByName(host, plan.bridge)
+  const present = link === undefined ? [] : addrList(host, { index: link.index, family: AF_INET })
+  if (link === undefined || present.length === 0 || hasAddress(present, plan)) return link
+  if (!isIdleOwn(host, link, plan)) return link
+  const [outcome] = host.executeAll([linkDelRequest({ index: link.index })])
+  if (outcome instanceof Error && outcome.errno !== ENODEV) throw outcome
+  return undefined
+}
+
+/** Nobody's packets go by it, and it is made anew as soon as somebody's do. */
+const isIdleOwn = (host: NetlinkSocket, link: Link, plan: BridgePlan): boolean =>
+  link.alias === aliasOf(plan.dataDir) && linkList(host, { master: link.index }).length === 0
+
+const hasAddress = (present: readonly Addr[], { bridgeIp, prefixLen }: BridgePlan): boolean =>
+  present.some((a) => ipv4FromBytes(a.address) === bridgeIp && a.prefixLen === prefixLen)
 
 function createBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
   // The MAC is fixed here: a bridge without one follows its lowest port and cuts everybody off (cni #285).
@@ -112,11 +131,9 @@ export function refuseBridge(host: NetlinkSocket, link: Link, plan: BridgePlan):
     )
   }
   const present = addrList(host, { index: link.index, family: AF_INET })
-  let isThere = false
-  for (const { address, prefixLen } of present)
-    if (ipv4FromBytes(address) === plan.bridgeIp && prefixLen === plan.prefixLen) isThere = true
+  const isThere = hasAddress(present, plan)
   const other = present[0]
-  if (isThere || other === undefined) {
+  if (isThere || other === undefined || isIdleOwn(host, link, plan)) {
     if (!isThere) refuseForeignRoutes(host, plan)
     return isThere
   }

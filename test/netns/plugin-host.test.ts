@@ -60,6 +60,27 @@ for (const executable of executables()) {
     )
   })
 
+  t.test(`${executable.name}: the host gets another number`, { skip: needsRoot }, async (t) => {
+    const host = await faultHost(t, executable)
+    await host.container('c1')
+    await host.container('c2')
+    const second = { ipam: { type: 'flatnet', hostId: 2, supernet: '10.100.0.0/16' } }
+    await host.ok('ADD')
+    t.match(await host.call('ADD', { containerId: 'c2', conf: second }), {
+      json: { code: 7, msg: /bridge flatnet0 has the address 10\.100\.1\.1\/24/ },
+    })
+    await host.ok('DEL')
+    await host.ok('STATUS', { conf: second })
+    await host.ok('ADD', { containerId: 'c2', conf: second })
+    const [bridge] = await host.m.json('ip', '-j', 'addr', 'show', 'flatnet0')
+    t.match(bridge, { address: '0a:64:0a:64:02:01', operstate: 'UP' }, 'the idle bridge made way')
+    t.match(bridge.addr_info, [{ local: '10.100.2.1', prefixlen: 24 }])
+    t.match(
+      await host.m.exec('ip', 'netns', 'exec', 'c2', 'ping', '-c1', '-W2', '10.100.2.1'),
+      / 0% packet loss/,
+    )
+  })
+
   t.test(
     `${executable.name}: two networks of one host with the same slice`,
     { skip: needsRoot },
