@@ -8,7 +8,6 @@ import { overlapping } from '../../ipam/overlaps.ts'
 import { foreignRoutes, gatherRoutes } from './doctor/routes.ts'
 import type { Host } from './host.ts'
 import { placingOptions } from './install.ts'
-import { readLeases } from './leases.ts'
 import { CliError, type Io, printLine, UsageError } from './output.ts'
 import type { Places } from './places.ts'
 import { howToStart } from './service.ts'
@@ -51,19 +50,6 @@ export function demandConf({ conf, config, confError }: Places): DaemonConf {
 }
 
 export const endpointsOf = ({ peers, supernet }: DaemonConf): string[] => ownEndpoints({ ...peers, supernet })
-
-/** @throws {CliError} containers have addresses that would be another host's */
-export async function refuseLive(places: Places, why: string): Promise<void> {
-  const { live, pending } = await readLeases(places.dataDirs)
-  const held = [...live, ...pending]
-  if (held.length === 0) return
-  const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
-  const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
-  throw new CliError(
-    `${why}, and containers have addresses of the present slice: ${named.join(', ')}${more}`,
-    'stop them, run this again, then start them: they get addresses of the new slice',
-  )
-}
 
 /** @throws {CliError} something else here leads to addresses of the cluster */
 export function refuseOverlap(host: Host, supernet: Prefix4, places: Places): void {

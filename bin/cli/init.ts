@@ -9,12 +9,12 @@ import {
   endpointsOf,
   enteringOptions,
   filesOf,
-  refuseLive,
   tellStart,
 } from './cluster.ts'
 import { command } from './command.ts'
 import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
+import { refuseLive } from './leases.ts'
 import { CliError, printLine, UsageError } from './output.ts'
 import { findPlaces } from './places.ts'
 import { reloadGateway } from './reload.ts'

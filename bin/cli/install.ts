@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
+import { formatPrefix } from '../../core/addr.ts'
 import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { ClusterState } from '../../gateway/cluster/state.ts'
 import type { Status } from '../../gateway/status.ts'
@@ -22,6 +23,7 @@ import {
   sha256,
 } from './install/manifest.ts'
 import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from './install/plan.ts'
+import { refuseLive } from './leases.ts'
 import { CliError, printLine } from './output.ts'
 import { DEFAULT_CNI_CONF_DIR, findPlaces } from './places.ts'
 import { CONTAINERS_DIR, cniPluginDirs, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
@@ -249,6 +251,15 @@ function refuseMisfit({ hostId, supernet, hostPrefix }: InstallWishes, { config 
   })
 }
 
+/** Living containers keep their addresses, and none could be started beside them on the same bridge. */
+async function refuseMove(args: InstallWishes, { slice }: InstallPlan, host: Host): Promise<void> {
+  const places = findPlaces(host, args)
+  const present = places.networks.find((n) => n.name === args.network && n.conf.role === 'plugin')?.slice
+  const now = present && formatPrefix(present.prefix)
+  if (now === undefined || now === slice) return
+  await refuseLive(places, `the slice would change from ${now} to ${slice}`, args.network)
+}
+
 export const installCommand = command({
   options,
   examples: [
@@ -258,7 +269,9 @@ export const installCommand = command({
     ['--supernet 10.200.0.0/16', 'with other addresses'],
   ],
   async run(args, context) {
-    refuseMisfit(args, prepareInstall(args, context.host).plan)
+    const { plan: planned } = prepareInstall(args, context.host)
+    refuseMisfit(args, planned)
+    await refuseMove(args, planned, context.host)
     const { o, plan } = install(args, context)
     const start = await startOrReload(context, o, plan, args.dryRun)
     nextSteps(context, o, args.containersDir, plan.slice, start)

@@ -13,13 +13,13 @@ import {
   endpointsOf,
   enteringOptions,
   filesOf,
-  refuseLive,
   refuseOverlap,
   tellStart,
 } from './cluster.ts'
 import { command } from './command.ts'
 import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
+import { refuseLive } from './leases.ts'
 import { CliError, printLine, UsageError } from './output.ts'
 import { patiently } from './patience.ts'
 import { findPlaces } from './places.ts'

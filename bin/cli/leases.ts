@@ -1,6 +1,7 @@
 /** The leases on disk of all networks of this host, for when the gateway is down and for doctor. */
 import type { Assignment } from '../../core/api.ts'
 import { assignmentsOf, diskLeases, type LeaseSnapshot } from '../../gateway/leases.ts'
+import { CliError } from './output.ts'
 import type { Places } from './places.ts'
 
 export async function readLeases(dataDirs: readonly string[]): Promise<LeaseSnapshot> {
@@ -21,4 +22,20 @@ export async function assignmentsOnDisk(places: Places): Promise<Assignment[]> {
     const own = live.filter((l) => l.network === name)
     return assignmentsOf(own, ipam?.hostId ?? 0, ipam?.hostPrefix ?? 32)
   })
+}
+
+/**
+ * @param network only of this one; undefined: of all
+ * @throws {CliError} containers have addresses that would be another host's
+ */
+export async function refuseLive(places: Places, why: string, network?: string): Promise<void> {
+  const { live, pending } = await readLeases(places.dataDirs)
+  const held = [...live, ...pending].filter((l) => network === undefined || l.network === network)
+  if (held.length === 0) return
+  const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
+  const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
+  throw new CliError(
+    `${why}, and containers have addresses of the present slice: ${named.join(', ')}${more}`,
+    'stop them, run this again, then start them: they get addresses of the new slice',
+  )
 }

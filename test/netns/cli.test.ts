@@ -71,6 +71,11 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
   t.match((await m.exec('ls', '-A', '/opt/cni/bin')).match(/^\.flatnet\..*$/gm), ['.flatnet.1.tmp'])
   await m.exec('rm', '/opt/cni/bin/.flatnet.1.tmp')
 
+  await m.sh(`rm ${CONFLIST}`) // as `podman network prune` does
+  t.match(await m.exec(flatnet, ...INSTALL), /hands out 10\.100\.7\.0\/24/, 'it is still host 7')
+  t.match(await m.exec('cat', CONFIG), /^hostId: 7$/m)
+  t.equal(JSON.parse(await m.exec('cat', CONFLIST)).plugins[0].ipam.hostId, 7)
+
   const down = await m.run([flatnet, 'ps'])
   t.equal(down.rc, 0)
   t.match(down.stderr, /next: start it: flatnet gateway --config/)
@@ -93,6 +98,11 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
   const refused = await m.run([flatnet, 'uninstall'])
   t.equal(refused.rc, 1)
   t.match(refused.stderr, /: containers are on the network: web \(10\.100\.7\.10\)/)
+
+  const held = await m.run([flatnet, ...INSTALL, '--host-id', '8'])
+  t.equal(held.rc, 1)
+  t.match(held.stderr, /from 10\.100\.7\.0\/24 to 10\.100\.8\.0\/24.* web \(10\.100\.7\.10\)/)
+  t.equal(JSON.parse(await m.exec('cat', CONFLIST)).plugins[0].ipam.hostId, 7)
 
   const checks = JSON.parse(
     (await m.run([flatnet, 'doctor', '--json', '--cni-bin-dir', '/opt/cni/bin'])).stdout,
