@@ -154,8 +154,11 @@ function note(seen: Seen, late: string[], name: string, value: string): void {
 function framing(out: string[], method: string, { isChunked, length }: Seen): void {
   if (isChunked) out.push('Transfer-Encoding', 'chunked')
   else if (length !== undefined) out.push('Content-Length', length)
-  else if (method === 'POST' || method === 'PUT' || method === 'PATCH') out.push('Content-Length', '0')
+  else if (!UNFRAMED.has(method)) out.push('Content-Length', '0')
 }
+
+/** Of all others Node's client makes a chunked request, which a PROPFIND without body is not, and old servers refuse. */
+const UNFRAMED: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT'])
 
 function forwarded(
   out: string[],

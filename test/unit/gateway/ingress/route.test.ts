@@ -131,6 +131,14 @@ t.test('headers keep their order, case and repetition', (t) => {
     prefix: '',
     endpoint: '10.100.1.10:80',
   }
+  for (const [method, length] of Object.entries({ GET: -1, DELETE: -1, POST: 4, PROPFIND: 4, REPORT: 4 })) {
+    const headers = requestHeaders({ ...facts, method, rawHeaders: ['X-A', '1'] })
+    t.equal(
+      headers.indexOf('Content-Length'),
+      length,
+      `${method} without a body is not made a chunked request`,
+    )
+  }
   t.same(
     requestHeaders({
       ...facts,
