@@ -36,6 +36,8 @@ export interface GatewayOptions {
   readonly clock?: Clock
   /** Called with the live leases after each comparison: the place to put nftables and routes right again. */
   readonly repair?: Repair
+  /** Asked every second: did somebody take away what `repair` looks after? */
+  readonly isDamaged?: () => boolean
   /** Without it the files alone say who lives. */
   readonly witness?: Witness
   /** Called once when everything listens. */
@@ -97,6 +99,7 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
     void socket.ensure()
   }, conf.reconcileMs)
   opened.defer(() => clearInterval(round))
+  if (options.isDamaged !== undefined) opened.use(lookout(options.isDamaged, parts))
   // First of all, so that relayed pairs move while requests in flight end.
   opened.defer(() => parts.sharing()?.paths.drain())
   log.info(
@@ -106,6 +109,28 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   options.onReady?.({ ingress })
   if (!signal.aborted) await once(signal, 'abort')
   log.info({}, 'gateway stopping')
+}
+
+/** A firewall that starts anew flushes everybody's rules; half a minute without published ports is long. */
+const LOOKOUT_MS = 1_000
+
+function lookout(isDamaged: () => boolean, { reconciler, log }: Assembly): Disposable {
+  // What a run could not mend is for the rounds: it would be tried, and told, every second.
+  let isHopeless = false
+  const look = async (): Promise<void> => {
+    if (!isDamaged()) isHopeless = false
+    else if (!isHopeless) {
+      isHopeless = true
+      await reconciler.run()
+      isHopeless = isDamaged()
+    }
+  }
+  const complain = (err: unknown): void => {
+    if (!isHopeless) log.warn({ err }, 'the kernel did not tell its rules')
+    isHopeless = true
+  }
+  const timer = setInterval(() => void look().catch(complain), LOOKOUT_MS)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 async function openIngress(

@@ -12,7 +12,7 @@ import type { Repair } from '../../gateway/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { refusePort } from '../../kernel/refused.ts'
 import { repairRules } from '../../kernel/repair.ts'
-import type { NetworkRules } from '../../kernel/rules.ts'
+import { type NetworkRules, rulesState } from '../../kernel/rules.ts'
 import { version } from '../version.ts'
 import { command } from './command.ts'
 import { systemHost } from './host.ts'
@@ -33,9 +33,12 @@ function rulesOf(dataDir: string): NetworkRules[] {
 }
 
 /** After each reconcile: what a firewall reload flushed is put back. Before the first container there is nothing to do. */
-function repairOf({ dataDir, peers }: DaemonConf, log: Log): Repair {
-  return async (leases) => {
-    const networks = rulesOf(dataDir)
+function repairOf({ dataDir, peers }: DaemonConf, log: Log): { repair: Repair; isDamaged: () => boolean } {
+  let networks: readonly NetworkRules[] = []
+  // One look-up for each network, of those that the last run saw: no disk is asked every second.
+  const isDamaged = (): boolean => networks.some((network) => rulesState(network) !== 'ready')
+  const repair: Repair = async (leases) => {
+    networks = rulesOf(dataDir)
     if (networks.length === 0) return
     const {
       errors,
@@ -49,6 +52,7 @@ function repairOf({ dataDir, peers }: DaemonConf, log: Log): Repair {
     if (repaired + published + removed > 0) log.warn({}, 'rules were missing or stale and were repaired')
     if (links > 0) log.warn({}, 'bridges, their ports or sysctls were changed by others and were repaired')
   }
+  return { repair, isDamaged }
 }
 
 /** Members speak TLS with certificates there; containers have no business with it at all. */
@@ -102,7 +106,7 @@ async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, lo
         signal: AbortSignal.any([stop, over.signal]),
         log,
         version: version(),
-        repair: repairOf(conf, log),
+        ...repairOf(conf, log),
         witness: kernelWitness(conf.dataDir, log),
         reload,
         ...(isFirst && { onReady: () => readPlugin(config, stop, log) }),

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { CniHost } from '../helpers/cni.ts'
-import { executables, ROOT } from '../helpers/executable.ts'
+import { cliExecutable, executables, ROOT } from '../helpers/executable.ts'
 import { faultHost, standing } from '../helpers/fault.ts'
 import { ask, attached, httpd } from '../helpers/fault-servers.ts'
 import { needsRoot } from '../helpers/netns.ts'
@@ -234,3 +234,34 @@ for (const executable of executables()) {
     },
   )
 }
+
+t.test(
+  'the gateway puts back at once what a firewall flushed that starts anew',
+  { skip: needsRoot },
+  async (t) => {
+    const host = await faultHost(t, cliExecutable())
+    await attached(host, 'a', [PORT])
+    await httpd(host.m, 'a', 'a')
+    const config = join(host.m.dir, 'flatnet.yaml')
+    const conf = {
+      hostId: 1,
+      supernet: '10.100.0.0/16',
+      dataDir: host.dataDir,
+      api: { socket: '/run/ft/gateway.sock' },
+      ingress: { enabled: false },
+      // Its rounds have no part in this.
+      reconcileMs: 3_600_000,
+    }
+    writeFileSync(config, JSON.stringify(conf))
+    const gateway = await host.m.start([cliExecutable().path, 'gateway', '--config', config], {
+      name: 'gateway',
+    })
+    await waitFor('the gateway has started', 10_000, () => gateway.log().includes('gateway started'))
+    for (const vandal of ['nft flush ruleset', 'nft delete table inet flatnet', 'nft flush ruleset']) {
+      await host.m.sh(vandal)
+      await waitFor(`the port is back after ${vandal}`, 5_000, async () =>
+        (await ask(host.m, undefined, '127.0.0.1:8080')).startsWith('a '),
+      )
+    }
+  },
+)
