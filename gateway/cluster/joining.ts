@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
-import { HANDSHAKE_MS } from '../peers/dialer.ts'
+import { HANDSHAKE_MS } from '../peers/dial.ts'
 import { Alpn, parseEndpoint, peerIdOf } from '../peers/tls.ts'
 import type { ControlMessage, Identity } from '../peers/types.ts'
 import { Conversation, JOIN_PROTOCOL, MAX_ANSWER_BYTES } from './conversation.ts'

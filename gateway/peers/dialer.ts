@@ -1,13 +1,12 @@
-/** Keeps trying to reach one peer for one purpose, one endpoint after the other, until there is a connection. */
+/** Keeps trying to reach one peer for one purpose, at all of its endpoints, until there is a connection. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import { backoffMs } from './backoff.ts'
-import { type Alpn, dialPeer, type PeerId } from './tls.ts'
+import { dialAt, STAGGER_MS } from './dial.ts'
+import { firstOf } from './race.ts'
+import type { Alpn, PeerId } from './tls.ts'
 import type { Identity } from './types.ts'
-
-/** TCP and TLS handshake together. Also the bound that a listener gives a dialler. */
-export const HANDSHAKE_MS: Millis = 5_000
 
 export interface DialerParts {
   readonly identity: () => Identity
@@ -27,10 +26,11 @@ export interface DialerParts {
 export class Dialer {
   readonly #parts: DialerParts
   #timer: NodeJS.Timeout | undefined
-  #socket: TLSSocket | undefined
+  #current: AbortController | undefined
   /** In a row, until `settled`: a peer that takes connections and drops them is not asked in a tight loop. */
   #failures = 0
-  #next = 0
+  /** The endpoint that led to the last connection goes first; others are as dead as they were. */
+  #worked: string | undefined
 
   constructor(parts: DialerParts) {
     this.#parts = parts
@@ -38,7 +38,7 @@ export class Dialer {
 
   /** Tries, then again with growing waits. Does nothing while it is at it. */
   start(): void {
-    if (this.#timer !== undefined || this.#socket !== undefined) return
+    if (this.#timer !== undefined || this.#current !== undefined) return
     const backoff = this.#failures === 0 ? 0 : backoffMs(this.#failures, Math.random())
     this.#tryIn(this.#parts.headStartMs + backoff)
   }
@@ -59,9 +59,8 @@ export class Dialer {
   stop(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    const socket = this.#socket
-    this.#socket = undefined
-    socket?.destroy()
+    this.#current?.abort(new Error('not needed any more'))
+    this.#current = undefined
   }
 
   #tryIn(waitMs: Millis): void {
@@ -72,36 +71,41 @@ export class Dialer {
   }
 
   #try(): void {
-    const endpoints = this.#parts.endpoints()
-    const endpoint = endpoints[this.#next++ % Math.max(1, endpoints.length)]
-    if (endpoint === undefined) {
+    const { endpoints, identity } = this.#parts
+    const all = [...new Set(endpoints())].sort(
+      (a, b) => Number(b === this.#worked) - Number(a === this.#worked),
+    )
+    if (all.length === 0) {
       this.#later('no address of this host is known; it has to connect to us')
       return
     }
-    const { identity, hostId, alpn, refusal } = this.#parts
-    const socket = dialPeer(identity(), hostId, endpoint, alpn, refusal)
-    this.#socket = socket
-    socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${endpoint} did not answer in time`)))
-    socket.once('secureConnect', () => this.#done(socket))
-    socket.on('error', (err) => this.#lost(socket, err.message))
-    socket.once('close', () => this.#lost(socket, `${endpoint} closed the connection`))
+    const current = new AbortController()
+    this.#current = current
+    const dialled = { ...this.#parts, identity: identity() }
+    const ways = all.map((endpoint) => async (signal: AbortSignal) => {
+      const socket = await dialAt(endpoint, dialled)(signal)
+      this.#worked = endpoint
+      return socket
+    })
+    firstOf(ways, STAGGER_MS, current.signal).then(
+      (socket) => this.#done(current, socket),
+      (err: unknown) => this.#lost(current, err instanceof Error ? err.message : String(err)),
+    )
   }
 
-  #done(socket: TLSSocket): void {
-    if (this.#socket !== socket) {
+  #done(current: AbortController, socket: TLSSocket): void {
+    if (this.#current !== current) {
       socket.destroy()
       return
     }
-    this.#socket = undefined
+    this.#current = undefined
     this.#failures++
-    socket.setTimeout(0)
     this.#parts.connected(socket)
   }
 
-  #lost(socket: TLSSocket, reason: string): void {
-    if (this.#socket !== socket) return
-    this.#socket = undefined
-    socket.destroy()
+  #lost(current: AbortController, reason: string): void {
+    if (this.#current !== current) return
+    this.#current = undefined
     this.#later(reason)
   }
 

@@ -6,11 +6,11 @@ import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { plain, wordsOf } from '../plain.ts'
 import { Seldom } from '../seldom.ts'
-import { HANDSHAKE_MS } from './dialer.ts'
+import { dialAt, HANDSHAKE_MS, STAGGER_MS } from './dial.ts'
 import { firstOf, type Way } from './race.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
 import { type Slot, StreamSlots } from './stream-slots.ts'
-import { Alpn, dialPeer } from './tls.ts'
+import { Alpn, type PeerId } from './tls.ts'
 import type { ControlMessage, Identity, Member, Membership } from './types.ts'
 
 export interface StreamsParts {
@@ -33,8 +33,6 @@ export interface StreamOffer {
 
 export type StreamHandler = (offer: StreamOffer) => void
 
-/** For the next way beside the one that has not answered: a handshake on a LAN takes a twentieth. */
-const STAGGER_MS: Millis = 300
 /** For the head of a stream, and for the answer of its handler. */
 const ANSWER_MS: Millis = 5_000
 /** The reason of a refusal reaches the other side in this time, or never. */
@@ -160,25 +158,14 @@ export class Streams {
   }
 
   #dialsTo({ hostId, endpoints }: Member): [string, Way<TLSSocket>][] {
-    return endpoints.map((endpoint) => [endpoint, (signal) => this.#dial(hostId, endpoint, signal)])
-  }
-
-  async #dial(hostId: number, endpoint: string, signal: AbortSignal): Promise<TLSSocket> {
     const { identity, membership } = this.#parts
-    const socket = dialPeer(identity(), hostId, endpoint, Alpn.stream, ({ keyId }) =>
-      membership.refusal(hostId, keyId),
-    )
-    await new Promise<void>((resolve, reject) => {
-      const aborted = (): void => void socket.destroy(signal.reason)
-      signal.addEventListener('abort', aborted)
-      socket.on('error', reject)
-      socket.once('close', () => reject(new StreamError(`${endpoint} closed the connection`)))
-      socket.once('secureConnect', () => {
-        signal.removeEventListener('abort', aborted)
-        resolve()
-      })
-    })
-    return socket
+    const dialled = {
+      identity: identity(),
+      hostId,
+      alpn: Alpn.stream,
+      refusal: ({ keyId }: PeerId) => membership.refusal(hostId, keyId),
+    }
+    return endpoints.map((endpoint) => [endpoint, dialAt(endpoint, dialled)])
   }
 
   /** The id is good for one connection, of that host, until `signal`. */

@@ -227,3 +227,45 @@ t.test('a machine with another key for a hostId gets no link, whoever dials, and
   t.same(a.log, [], 'it was never let in')
   t.equal(a.told.filter((event) => event === 'peer refused').length, 1, 'the log says so once')
 })
+
+t.test(
+  'of many addresses those that nobody answers cost a moment, at the first link and at each later one',
+  async (t) => {
+    const cluster = await testCluster()
+    const a = await host(t, await cluster.identity(1))
+    const b = await host(t, await cluster.identity(2))
+    let knocks = 0
+    const taken = new Set<Socket>()
+    // It takes connections and says nothing, as a firewall that drops would.
+    const mute = createServer((socket) => {
+      knocks++
+      taken.add(socket.on('error', () => {}))
+    })
+    await new Promise<void>((resolve) => {
+      mute.listen(0, '127.0.0.1', resolve)
+    })
+    t.teardown(() => {
+      for (const socket of taken) socket.destroy()
+      mute.close()
+    })
+    const address = mute.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    const dead = ['localhost', '127.0.0.2', '127.0.0.1'].map((place) => `${place}:${port}`)
+    a.members.set(2, memberOf(b.identity, ...dead, endpoint(b)))
+    b.members.set(1, memberOf(a.identity))
+    let from = performance.now()
+    a.peers.refresh()
+    await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
+    t.ok(performance.now() - from < 4_000, `${Math.round(performance.now() - from)} ms`)
+    t.ok(knocks > 0, 'they were tried')
+
+    from = performance.now()
+    const { port: place } = b.peers
+    await b.peers.stop()
+    const again = await host(t, b.identity, place)
+    again.members.set(1, memberOf(a.identity))
+    again.peers.refresh()
+    await waitFor('both are up again', WAIT, () => isUp(a, 2) && isUp(again, 1))
+    t.ok(performance.now() - from < 3_000, `${Math.round(performance.now() - from)} ms`)
+  },
+)

@@ -1,0 +1,57 @@
+/** One try to reach a peer at one of its addresses, up to the judgement of its certificate. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Millis } from '../../core/clock.ts'
+import type { Way } from './race.ts'
+import { StreamError } from './stream-frame.ts'
+import { type Alpn, dialPeer, type PeerId } from './tls.ts'
+import type { Identity } from './types.ts'
+
+/** TCP and TLS handshake together. Also the bound that a listener gives a dialler. */
+export const HANDSHAKE_MS: Millis = 5_000
+/** For the next address beside the one that has not answered: a handshake on a LAN takes a twentieth. */
+export const STAGGER_MS: Millis = 300
+
+export interface Dialled {
+  readonly identity: Identity
+  readonly hostId: number
+  readonly alpn: Alpn
+  /** Why whoever answers is not let in, though its certificate names the host; undefined: it is. */
+  refusal(id: PeerId, endpoint: string): string | undefined
+}
+
+/** What OpenSSL says of certificates and versions, for people. */
+const WORDS: Readonly<Record<string, string>> = {
+  CERT_NOT_YET_VALID:
+    "shows a certificate that is not valid yet by this host's clock: one of the two clocks is wrong",
+  CERT_HAS_EXPIRED:
+    "shows a certificate that is over by this host's clock: it could not renew it, or one of the two clocks is wrong",
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
+    'does not speak the protocol of this version of Flatnet: install the same version on both',
+}
+
+export const dialAt =
+  (endpoint: string, { identity, hostId, alpn, refusal }: Dialled): Way<TLSSocket> =>
+  (signal) =>
+    new Promise((resolve, reject) => {
+      const socket = dialPeer(identity, hostId, endpoint, alpn, refusal)
+      const aborted = (): void => void socket.destroy(signal.reason)
+      signal.addEventListener('abort', aborted)
+      socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${endpoint} did not answer in time`)))
+      // Stays: from here to whoever takes the socket over, an error without a listener would end the process.
+      socket.on('error', (err) => reject(inWords(err, endpoint)))
+      socket.once('close', () => {
+        signal.removeEventListener('abort', aborted)
+        reject(new StreamError(`${endpoint} closed the connection`))
+      })
+      socket.once('secureConnect', () => {
+        signal.removeEventListener('abort', aborted)
+        socket.setTimeout(0)
+        resolve(socket)
+      })
+    })
+
+function inWords(err: Error, endpoint: string): Error {
+  const words = 'code' in err && typeof err.code === 'string' ? WORDS[err.code] : undefined
+  return words === undefined ? err : new StreamError(`${endpoint} ${words}`)
+}
