@@ -272,7 +272,7 @@ export class Cluster {
 
   /** Says where this host is, when that is news. */
   #announce(): void {
-    const { conf, clock } = this.#parts
+    const { conf, clock, log } = this.#parts
     const { state, peers } = this
     const { host } = conf.peers.listen
     const listen = { host, port: peers.port }
@@ -281,7 +281,9 @@ export class Cluster {
     if (JSON.stringify(before?.endpoints) === JSON.stringify(endpoints)) return
     const seq = Math.max((before?.seq ?? 0) + 1, Math.floor(clock.now() / 1000))
     const record = signEndpoints(state.identity, seq, endpoints)
-    if (state.putEndpoints(record)) peers.broadcast({ type: 'cluster.endpoints', records: [record] })
+    if (!state.putEndpoints(record)) return
+    state.endpoints.save(log)
+    peers.broadcast({ type: 'cluster.endpoints', records: [record] })
   }
 }
 

@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os'
 import type { LowSync } from 'lowdb'
 import { isObject } from '../../conf/reader.ts'
 import { contains, type Prefix4, parseIpv4 } from '../../core/addr.ts'
+import type { Log } from '../../core/log.ts'
 import { parseEndpoint } from '../peers/tls.ts'
 import type { Identity } from '../peers/types.ts'
 import type { ClusterFiles } from './files.ts'
@@ -82,13 +83,21 @@ export class EndpointBook {
     return [...this.#byHost.values()]
   }
 
-  /** The caller has checked the signature. @returns whether it is news */
+  /** The caller has checked the signature, and saves what is news. @returns whether it is */
   put(record: EndpointRecord): boolean {
     if ((this.#byHost.get(record.hostId)?.seq ?? -1) >= record.seq) return false
     this.#byHost.set(record.hostId, record)
-    this.#db.data = this.all()
-    this.#db.write()
     return true
+  }
+
+  /** Once for all that came together: each is a wait for the disk. One that is full costs the next start a question. */
+  save(log: Pick<Log, 'warn'>): void {
+    this.#db.data = this.all()
+    try {
+      this.#db.write()
+    } catch (err) {
+      log.warn({ err }, 'addresses of hosts could not be kept')
+    }
   }
 }
 
@@ -137,5 +146,5 @@ export function ownEndpoints(
     .map((a) => formatEndpoint(a.address, listen.port))
 }
 
-/** Addresses that every machine with the same software has. */
-const CONTAINER_BRIDGES = /^(?:docker|podman|cni-|cni\d|virbr|br-|veth|fn[0-9a-f]{10}|flatnet)/
+/** Addresses that every machine with the same software has. Docker's `br-` has 12 digits behind it; `br-lan` is a person's. */
+const CONTAINER_BRIDGES = /^(?:docker|podman|cni-|cni\d|virbr|br-[0-9a-f]{12}$|veth|fn[0-9a-f]{10}|flatnet)/

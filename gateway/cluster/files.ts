@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LowSync, type SyncAdapter } from 'lowdb'
+import { FlatnetError } from '../../core/errors.ts'
 import { hasCode, replaceFile, syncFolder } from '../../kernel/durable.ts'
 
 /** `ca.key` is only where hosts may be admitted; `members.json` is written last, so its presence means: all of it is there. */
@@ -44,9 +45,18 @@ export class ClusterFiles {
     }
   }
 
+  /** @throws {FlatnetError} ERR_FLATNET_IO: the disk is full, or not to be written; the old content stands */
   write(file: ClusterFile, text: string): void {
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 })
-    replaceFile(this.path(file), text, { fsync: true, mode: SECRET.has(file) ? 0o600 : 0o644 })
+    const path = this.path(file)
+    try {
+      mkdirSync(this.folder, { recursive: true, mode: 0o700 })
+      replaceFile(path, text, { fsync: true, mode: SECRET.has(file) ? 0o600 : 0o644 })
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause)
+      throw new FlatnetError('ERR_FLATNET_IO', `cannot write ${path} (${why}): make room, or run as root`, {
+        cause,
+      })
+    }
   }
 
   remove(file: ClusterFile): void {

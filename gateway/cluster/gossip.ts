@@ -94,7 +94,7 @@ export class Gossip {
   }
 
   #takeEndpoints(from: number, records: unknown): void {
-    const { state, clock, broadcast, endpointsChanged } = this.#parts
+    const { state, clock, log, broadcast, endpointsChanged } = this.#parts
     if (!Array.isArray(records)) return
     const now = clock.monotonic()
     const news = records.filter(
@@ -103,6 +103,7 @@ export class Gossip {
         isEndpointRecord(r) && state.isNews(r) && this.#pace.take(r.hostId, now) && state.endpoints.put(r),
     )
     if (news.length === 0) return
+    state.endpoints.save(log)
     // A host's own word goes on to the others, who may have no link with it; theirs to them is no news then.
     if (news.some((r) => r.hostId === from)) broadcast({ type: 'cluster.endpoints', records: news })
     endpointsChanged()

@@ -17,7 +17,7 @@ import {
   withMembers,
 } from './document.ts'
 import { EndpointBook, type EndpointRecord, isSignedBy, MAX_ENDPOINTS } from './endpoints.ts'
-import type { ClusterFiles } from './files.ts'
+import type { ClusterFile, ClusterFiles } from './files.ts'
 
 export type Adopted =
   | { readonly kind: 'newer' | 'known' | 'merged' }
@@ -32,6 +32,15 @@ const broken = (what: string, cause?: unknown): FlatnetError =>
     `${what}; put it back from a backup, or bring this host in again: flatnet leave --force, then flatnet join`,
     cause === undefined ? {} : { cause },
   )
+
+/** OpenSSL's words for what is no PEM say nothing of the file. */
+function usable<T>(files: ClusterFiles, file: ClusterFile, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    throw broken(`${files.path(file)} cannot be used`, cause)
+  }
+}
 
 export class ClusterState implements Membership {
   readonly files: ClusterFiles
@@ -58,13 +67,21 @@ export class ClusterState implements Membership {
     ) as [string, string, string, string]
     this.#caPem = caPem
     this.#keyPem = keyPem
+    const [ca, cert, key] = [
+      usable(files, 'caPem', () => new X509Certificate(caPem)),
+      usable(files, 'certPem', () => new X509Certificate(certPem)),
+      usable(files, 'keyPem', () => createPrivateKey(keyPem)),
+    ]
+    if (!cert.verify(ca.publicKey))
+      throw broken(`${files.path('caPem')} has not signed ${files.path('certPem')}`)
+    if (!cert.checkPrivateKey(key))
+      throw broken(`${files.path('keyPem')} is not the key of ${files.path('certPem')}`)
     try {
       this.#sealed = JSON.parse(members)
       this.#document = unseal(this.#sealed, caPem)
     } catch (cause) {
       throw broken(`${files.path('members')} cannot be used`, cause)
     }
-    const cert = new X509Certificate(certPem)
     const id = peerIdOf(cert, this.#document.cluster)
     if (id === undefined) throw broken(`${files.path('certPem')} is no certificate of a host of this cluster`)
     this.#keyId = id.keyId
@@ -88,11 +105,18 @@ export class ClusterState implements Membership {
     return this.#sealed
   }
 
-  /** Whoever holds it may admit others. That of another CA is none. */
+  /** Whoever holds it may admit others. That of another CA is none, nor is what is broken. */
   get caKeyPem(): string | undefined {
     const pem = this.files.read('caKeyPem')
-    if (pem === undefined) return undefined
-    return new X509Certificate(this.#caPem).checkPrivateKey(createPrivateKey(pem)) ? pem : undefined
+    return pem !== undefined && this.#isCaKey(pem) ? pem : undefined
+  }
+
+  #isCaKey(pem: string): boolean {
+    try {
+      return new X509Certificate(this.#caPem).checkPrivateKey(createPrivateKey(pem))
+    } catch {
+      return false
+    }
   }
 
   /** Why this host is no member any more; undefined while it is one. */
@@ -177,6 +201,13 @@ export class ClusterState implements Membership {
   demandCaKey(): string {
     const key = this.caKeyPem
     if (key !== undefined) return key
+    if (this.files.read('caKeyPem') !== undefined) {
+      const path = this.files.path('caKeyPem')
+      throw new FlatnetError(
+        'ERR_FLATNET_STORE',
+        `${path} is not the key of this cluster's CA: put it back from a backup, or copy it from another host that admits`,
+      )
+    }
     const admitting = this.#document.members.filter((m) => m.admits && m.state === 'active')
     const names = admitting.map((m) => `host ${m.hostId} (${m.name})`).join(' or ')
     throw new FlatnetError('ERR_FLATNET_CONFIG', `this host holds no ca.key: do it on ${names || 'no host'}`)

@@ -35,6 +35,7 @@ const interfaces = {
   eth0: [v6('2001:db8::7'), v6('fe80::7'), v4('192.0.2.7')],
   eth1: [v4('169.254.3.4'), v4('198.51.100.7')],
   docker0: [v4('172.17.0.1')],
+  'br-0123456789ab': [v4('172.18.0.1')],
   'cni-podman0': [v4('10.88.0.1')],
   flatnet0: [v4('10.100.7.1')],
   odd: [v4('10.100.9.9')],
@@ -47,6 +48,14 @@ t.test('addresses that others can use', async (t) => {
     own('0.0.0.0'),
     ['192.0.2.7:7443', '198.51.100.7:7443'],
     'none of this machine alone, none of containers',
+  )
+  t.same(
+    ownEndpoints(
+      { listen: { host: '0.0.0.0', port: 7443 }, advertise: [], supernet },
+      { 'br-lan': [v4('192.0.2.8')] },
+    ),
+    ['192.0.2.8:7443'],
+    'a bridge that a person made is the way out of many machines',
   )
   t.same(own('::'), ['192.0.2.7:7443', '198.51.100.7:7443', '[2001:db8::7]:7443'])
   t.same(own('192.0.2.7'), ['192.0.2.7:7443'], 'the one that it listens on')

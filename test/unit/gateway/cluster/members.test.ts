@@ -2,6 +2,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { FlatnetError } from '../../../../core/errors.ts'
 import { issue, makeRequest } from '../../../../gateway/cluster/certificates.ts'
 import { memberOf, seal, withMembers } from '../../../../gateway/cluster/document.ts'
 import { signEndpoints } from '../../../../gateway/cluster/endpoints.ts'
@@ -152,7 +153,7 @@ t.test('the host that admits is lost, and another gets its key from a backup', a
   await b.stop()
   b.files.write('caKeyPem', (await testCluster()).ca.keyPem)
   await b.start()
-  t.throws(() => b.token(), /holds no ca\.key/, 'the key of another CA is none')
+  t.throws(() => b.token(), /ca\.key is not the key of this cluster's CA/, 'the key of another CA is none')
   await b.stop()
   b.files.write('caKeyPem', key)
   await b.start()
@@ -218,9 +219,73 @@ t.test('files', async (t) => {
   await b.stop()
   b.files.write('members', '{"text": ')
   t.throws(() => new ClusterState(b.files), /members\.json cannot be used; put it back from a backup/)
+  const kept = ['certPem', 'keyPem', 'caPem', 'members'] as const
+  const [cert = '', key = '', ca = '', list = ''] = kept.map((file) => a.files.read(file))
+  const put = (...texts: string[]) => {
+    for (const [i, file] of kept.entries()) b.files.write(file, texts[i] ?? '')
+  }
+  put(cert.slice(0, 200), key, ca, list)
+  t.throws(() => new ClusterState(b.files), {
+    code: 'ERR_FLATNET_STORE',
+    message: /host\.crt cannot be used/,
+  })
+  put(cert, 'nonsense', ca, list)
+  t.throws(() => new ClusterState(b.files), {
+    code: 'ERR_FLATNET_STORE',
+    message: /host\.key cannot be used/,
+  })
+  put(cert, (await makeRequest()).keyPem, ca, list)
+  t.throws(() => new ClusterState(b.files), /host\.key is not the key of .*host\.crt/)
+  put(cert, key, '', list)
+  t.throws(() => new ClusterState(b.files), { code: 'ERR_FLATNET_STORE', message: /ca\.crt cannot be used/ })
+  put(cert, key, (await testCluster()).ca.certPem, list)
+  t.throws(() => new ClusterState(b.files), /ca\.crt has not signed .*host\.crt/)
+  a.files.write('caKeyPem', 'nonsense')
+  t.throws(() => a.token(), {
+    code: 'ERR_FLATNET_STORE',
+    message: /ca\.key is not the key of this cluster's CA/,
+  })
   b.files.remove('certPem')
   t.throws(() => new ClusterState(b.files), /host\.crt is missing/)
   const to = b.files.setAside(new Date('2026-11-20T12:00:00.000Z'))
   t.match(to, /cluster\.left-20261120T120000Z$/)
   t.notOk(new ClusterFiles(b.folder).isComplete)
+})
+
+t.test('a disk that is full', async (t) => {
+  const [a, b, c] = await three(t)
+  const { write } = b.files
+  b.files.write = (file) => {
+    throw new FlatnetError('ERR_FLATNET_IO', `cannot write ${file}`)
+  }
+  const seq = (b.cluster.state.endpoints.get(3)?.seq ?? 0) + 10
+  const moved = signEndpoints(c.cluster.state.identity, seq, ['192.0.2.3:7443'])
+  t.ok(c.cluster.peers.send(2, { type: 'cluster.endpoints', records: [moved] }))
+  await waitFor('b knows where c is, and says so', WAIT, () => a.cluster.state.endpoints.get(3)?.seq === seq)
+  t.equal(b.cluster.state.endpoints.get(3)?.seq, seq)
+  await b.stop()
+  b.files.remove('endpoints')
+  await b.start()
+  await waitFor('it starts, and is linked', WAIT, () => isLinked(a, b))
+  t.ok(b.logged.some((l) => l.event === 'addresses of hosts could not be kept'))
+  b.files.write = write
+})
+
+t.test('addresses that come together are written once', async (t) => {
+  const [a, b, c] = await three(t)
+  let writes = 0
+  const write = b.files.write.bind(b.files)
+  b.files.write = (file, text) => {
+    writes += Number(file === 'endpoints')
+    write(file, text)
+  }
+  const records = [a, c].map((m) => {
+    const { seq = 0 } = b.cluster.state.endpoints.get(m.hostId) ?? {}
+    return signEndpoints(m.cluster.state.identity, seq + 10, [`192.0.2.${m.hostId}:7443`])
+  })
+  c.cluster.peers.send(2, { type: 'cluster.endpoints', records })
+  const at = records[1]?.seq
+  await waitFor('b has them', WAIT, () => b.cluster.state.endpoints.get(3)?.seq === at)
+  t.equal(b.cluster.state.endpoints.get(1)?.seq, records[0]?.seq)
+  t.equal(writes, 1)
 })
