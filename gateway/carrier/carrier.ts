@@ -69,7 +69,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     log,
     open: () => openTun(link()),
     opened: (tun) => {
-      routes.adopt(hostsRouted(tun.ifindex, slices))
+      routes.adopt(hostsRouted(tun.ifindex, slices).filter((hostId) => !keepsOut(hostId)))
       routes.refresh()
       lines.greetAll()
     },
@@ -171,6 +171,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     relayProblem: (hostId, relay) => relays.problem(hostId, relay),
     onRelayProblem: (decide) => relays.onProblem(decide),
     hasLine: (hostId) => lines.has(hostId),
+    lineRttMs: (hostId, relay) => lines.rttMs(hostId, relay),
     status: () => ({
       device: TUN_IFNAME,
       offloads: device.tun?.offloads ?? null,

@@ -64,7 +64,7 @@ export class Lines {
     })
   }
 
-  /** From now on packets for the host go this way; until its line stands they stay where they are. */
+  /** From now on packets for the host go this way; until its line stands they stay where they are, or go straight. */
   choose(hostId: number, via: Extract<Via, { kind: 'gateway' | 'relay' }>): void {
     this.#vias.set(hostId, via.kind === 'relay' ? via.hostId : DIRECT)
     this.#use(hostId)
@@ -134,11 +134,15 @@ export class Lines {
     lines?.get(key)?.line.close()
     lines?.delete(key)
     if (lines?.size === 0) this.#byHost.delete(hostId)
+    else this.#use(hostId)
   }
 
   #use(hostId: number): void {
     const via = this.#vias.get(hostId)
-    if (via !== undefined) this.#byHost.get(hostId)?.get(via)?.line.use()
+    const lines = this.#byHost.get(hostId)
+    if (via === undefined) return
+    const held = lines?.get(via) ?? lines?.get(DIRECT)
+    held?.line.use()
   }
 
   #watch(held: Held): void {

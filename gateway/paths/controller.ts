@@ -4,8 +4,9 @@ import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { ControlMessage, LinkState, PeerView } from '../peers/types.ts'
 import { jittered, type Scheduler } from '../scheduler.ts'
-import { type PathDecision, SOON_MS, sameVia, type Via, viaText } from './decide.ts'
+import { type LinkFacts, type PathDecision, SOON_MS, sameVia, type Via, viaText } from './decide.ts'
 import { type LinkReport, Reports } from './reports.ts'
+import { Steadiness } from './steadiness.ts'
 import type { PathTable } from './table.ts'
 
 /** What a decision does to the kernel and the tunnel; implemented by the glue over them. Must not throw. */
@@ -35,6 +36,8 @@ export interface PathParts {
   relayProblem(hostId: number, relay: number): string | undefined
   /** Whether a connection that carries packets to the host stands, straight or through a relay. */
   hasLine(hostId: number): boolean
+  /** Round trip by the connection through a relay, from end to end; undefined: not measured. */
+  lineRttMs(hostId: number, relay: number): Millis | undefined
   send(hostId: number, message: ControlMessage): boolean
   /** The peer has said that it is about to stop. */
   draining(hostId: number): void
@@ -62,6 +65,7 @@ export class PathController {
     number,
     { readonly state: LinkState; readonly at: Millis; readonly hasStopped: boolean }
   >()
+  readonly #steadiness = new Map<number, Steadiness>()
   readonly #startedAt: Millis
   readonly #cancels = new Map<string, () => void>()
   /** Of this host's tunnel, in the last report. */
@@ -147,13 +151,24 @@ export class PathController {
       if (hostId === own || views.has(hostId)) continue
       table.forget(hostId)
       this.#states.delete(hostId)
+      this.#steadiness.delete(hostId)
       this.#apply(hostId, undefined)
     }
   }
 
   #evaluate(view: PeerView, views: ReadonlyMap<number, PeerView>): void {
-    const { hasLine, hostId, scheduler, relayProblem, noTunnel, quarantineOf, table, changed, log } =
-      this.#parts
+    const {
+      hasLine,
+      hostId,
+      lineRttMs,
+      scheduler,
+      relayProblem,
+      noTunnel,
+      quarantineOf,
+      table,
+      changed,
+      log,
+    } = this.#parts
     const before = table.decision(view.hostId)
     const isDirect = before?.via.kind === 'gateway' && carries(view)
     const decision = table.update({
@@ -164,6 +179,7 @@ export class PathController {
       noTunnel: noTunnel(),
       peerNoTunnel: this.#reports.noTunnelOf(view.hostId),
       hasLine: hasLine(view.hostId),
+      lineRttMs: before?.via.kind === 'relay' ? lineRttMs(view.hostId, before.via.hostId) : undefined,
       // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
       relays: isDirect
         ? []
@@ -178,14 +194,26 @@ export class PathController {
     changed?.(view.hostId)
   }
 
-  #historyOf({ hostId, state }: PeerView): { forMs: Millis; hasStopped: boolean } {
+  #historyOf({
+    hostId,
+    state,
+    hasData,
+  }: PeerView): Required<Pick<LinkFacts, 'forMs' | 'dataForMs' | 'settlesMs' | 'hasStopped'>> {
     const now = this.#parts.scheduler.monotonic()
     let known = this.#states.get(hostId)
     if (known?.state !== state) {
       known = { state, at: now, hasStopped: state === 'down' && known?.state === 'draining' }
       this.#states.set(hostId, known)
     }
-    return { forMs: now - known.at, hasStopped: known.hasStopped }
+    const steadiness = this.#steadiness.get(hostId) ?? new Steadiness(now)
+    this.#steadiness.set(hostId, steadiness)
+    steadiness.see(hasData, state === 'draining' || known.hasStopped, now)
+    return {
+      forMs: now - known.at,
+      dataForMs: steadiness.forMs(now),
+      settlesMs: steadiness.settlesMs,
+      hasStopped: known.hasStopped,
+    }
   }
 
   #apply(hostId: number, decision: PathDecision | undefined): void {

@@ -5,6 +5,7 @@ import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../peers/types.ts'
 import { carriesNone, PathReason, relaysNone } from './reasons.ts'
 import { chooseRelay, type RelayCandidate, relayRtt, whyNoRelay } from './relay.ts'
+import { SETTLED_MS } from './steadiness.ts'
 
 /** The link to a peer's gateway as the decider sees it. */
 export interface LinkFacts {
@@ -16,6 +17,10 @@ export interface LinkFacts {
   readonly rttMs: Millis | undefined
   /** Whether the connection that carries packets stands. */
   readonly hasData: boolean
+  /** How long `hasData` has been as it is; undefined: as long as the state. */
+  readonly dataForMs?: Millis
+  /** How long both have to stand before they take packets back from a relay; undefined: 2 s. */
+  readonly settlesMs?: Millis
   /** It is down since its peer said goodbye: then nobody else has a link to it either. */
   readonly hasStopped?: boolean
 }
@@ -34,6 +39,8 @@ export interface PathFacts {
   readonly relays?: readonly RelayCandidate[] | undefined
   /** Whether a connection that carries packets to the host stands, of whatever way; undefined: it does. */
   readonly hasLine?: boolean | undefined
+  /** Round trip from end to end by the relay in use; undefined: not measured. */
+  readonly lineRttMs?: Millis | undefined
   /** The decision that holds. */
   readonly current?: PathDecision | undefined
 }
@@ -57,8 +64,6 @@ export interface PathDecision {
 
 /** A first connection takes a handshake; after this a person should know that something is in the way. */
 const PATIENCE_MS: Millis = 5_000
-/** A link that comes back is believed after this when a relay carries the traffic, and at once when nothing does. */
-const SETTLED_MS: Millis = 2_000
 
 /**
  * A link is made within 0.3 s of a start, and its data connection soon after. Before that whoever came up first would relay
@@ -107,12 +112,12 @@ function quarantined({ quarantine, hostId }: PathFacts): PathDecision | undefine
   return { state: 'QUARANTINED', via: NONE, reason }
 }
 
-/** Straight to the peer, while both connections stand. A relay in use is left when the link has settled. */
+/** Straight to the peer, while both connections stand. A relay in use is left when they have settled, at once when nothing carries. */
 function direct(facts: PathFacts): PathDecision | undefined {
   const { link, current } = facts
   if (link === undefined || !isUp(link) || !link.hasData) return undefined
   const isRelayed = current?.via.kind === 'relay' && relayed(facts) !== undefined
-  if (isRelayed && link.forMs < SETTLED_MS) return undefined
+  if (isRelayed && Math.min(link.forMs, link.dataForMs ?? link.forMs) < settlesMs(link)) return undefined
   const lack = lackOf(facts)
   const connected = link.state === 'draining' ? PathReason.draining : PathReason.connected
   const reason = lack === undefined ? connected : `${PathReason.onlyPages}: ${lack}`
@@ -132,16 +137,24 @@ function lackOf({ ownHostId, hostId, noTunnel, peerNoTunnel }: PathFacts): strin
   return peerNoTunnel === undefined ? undefined : carriesNone(hostId, peerNoTunnel)
 }
 
+const settlesMs = (link: LinkFacts): Millis => link.settlesMs ?? SETTLED_MS
+
+/** The connection for packets broke a moment ago, and is made anew in less than a relay is had; one that does so again and again is not waited for. */
+const isBlip = (link: LinkFacts): boolean =>
+  link.state === 'up' && (link.dataForMs ?? link.forMs) < SOON_MS && settlesMs(link) <= SETTLED_MS
+
 /** Whether the direct way is worth waiting for, also where a relay could be had. */
 const comesSoon = (link: LinkFacts): boolean =>
-  link.state === 'down' ? link.hasStopped === true && link.forMs < RESTART_MS : link.forMs < SOON_MS
+  link.state === 'down'
+    ? link.hasStopped === true && link.forMs < RESTART_MS
+    : link.forMs < SOON_MS || isBlip(link)
 
 /** A draining link still carries what is on its way. */
 const isUp = ({ state }: LinkFacts): boolean => state === 'up' || state === 'draining'
 
 /** Over one other gateway. Needs a tunnel at both ends; the relay reads nothing of what it passes on. */
 function relayed(facts: PathFacts): PathDecision | undefined {
-  const { relays = [], current, link } = facts
+  const { relays = [], current, link, lineRttMs } = facts
   if (lackOf(facts) !== undefined) return undefined
   const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
   if (inUse === undefined && link !== undefined && comesSoon(link)) return undefined
@@ -153,13 +166,13 @@ function relayed(facts: PathFacts): PathDecision | undefined {
     state: facts.hasLine === false ? 'CONNECTING' : 'GATEWAY_ONLY',
     via: { kind: 'relay', hostId: relay.hostId },
     reason: `${PathReason.relayed} ${relay.hostId}: ${why}`,
-    rttMs: relayRtt(relay),
+    rttMs: (relay.hostId === inUse ? lineRttMs : undefined) ?? relayRtt(relay),
   }
 }
 
 function connecting({ link }: PathFacts): PathDecision | undefined {
   if (link === undefined || link.state === 'down') return undefined
-  if (link.forMs >= PATIENCE_MS) return undefined
+  if (link.forMs >= PATIENCE_MS && !isBlip(link)) return undefined
   const reason = isUp(link) ? PathReason.connecting : link.reason
   return { state: 'CONNECTING', via: NONE, reason }
 }

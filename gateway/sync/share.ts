@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { DaemonConf } from '../../conf/daemon.ts'
-import type { Clock } from '../../core/clock.ts'
+import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import { memberOf } from '../cluster/document.ts'
@@ -29,6 +29,8 @@ export interface Carrier extends PathEffects {
   relayProblem(hostId: number, relay: number): string | undefined
   /** Whether a connection that carries packets to the host stands, straight or through a relay. */
   hasLine(hostId: number): boolean
+  /** Round trip by the connection through a relay, from end to end; undefined: not measured. */
+  lineRttMs(hostId: number, relay: number): Millis | undefined
   /** Calls `decide` whenever one of these may have another answer. */
   onRelayProblem(decide: () => void): void
 }
@@ -82,6 +84,7 @@ export function shareRegistry(parts: ShareParts): Sharing {
     freePairs: () => carrier.freePairs(),
     relayProblem: (hostId, relay) => carrier.relayProblem(hostId, relay),
     hasLine: (hostId) => carrier.hasLine(hostId),
+    lineRttMs: (hostId, relay) => carrier.lineRttMs(hostId, relay),
     send: (hostId, message) => cluster.peers.send(hostId, message),
     draining: (hostId) => cluster.peers.draining(hostId),
     changed: () => sync.refresh(),

@@ -94,6 +94,23 @@ t.test('direct, by a relay, direct again: what was chosen is used as soon as it 
   t.equal(data(relayed), 2)
 })
 
+t.test('a relay that was chosen and does not stand holds up nothing that could go straight', async (t) => {
+  const { lines, end, say } = world(t)
+  const [direct, relayed] = [end(), end()]
+  lines.choose(2, { kind: 'relay', hostId: 3 })
+  lines.directUp(2, direct.socket)
+  say(packet())
+  await waitFor('a packet by the direct line', WAIT, () => data(direct) === 1)
+  lines.relayUp(2, 3, relayed.socket)
+  say(packet())
+  await waitFor('a packet by the relay', WAIT, () => data(relayed) === 1)
+  relayed.socket.destroy()
+  await waitFor('straight again', WAIT, () => {
+    say(packet())
+    return data(direct) > 1
+  })
+})
+
 t.test('each end says what its kernel takes, and is believed', async (t) => {
   const { lines, end, send, uso } = world(t)
   const line = end()

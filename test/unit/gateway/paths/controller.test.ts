@@ -24,6 +24,7 @@ function world() {
     noTunnel: undefined as string | undefined,
     failed: new Set<string>(),
     hasLine: true,
+    measured: new Map<string, number>(),
   }
   const table = new PathTable(1, scheduler, events)
   const controller = new PathController({
@@ -42,6 +43,7 @@ function world() {
     freePairs: () => 5,
     relayProblem: (hostId, relay) => (state.failed.has(`${hostId} by ${relay}`) ? 'it is full' : undefined),
     hasLine: () => state.hasLine,
+    lineRttMs: (hostId, relay) => state.measured.get(`${hostId} by ${relay}`),
     draining: (hostId) => {
       const view = links.get(hostId)
       if (view !== undefined) links.set(hostId, { ...view, state: 'draining' })
@@ -308,5 +310,71 @@ t.test('a relay that is chosen reaches nobody before its connection stands', (t)
   w.controller.evaluateAll()
   t.match(w.table.get(2), { state: 'GATEWAY_ONLY', via: 'relay:3' })
   t.ok(w.controller.isReached(2))
+  t.end()
+})
+
+t.test(
+  'a connection for packets that breaks again and again leaves them to a relay for longer and longer',
+  (t) => {
+    const w = world()
+    w.set(2, up)
+    w.set(3, up)
+    w.state.measured.set('2 by 3', 31)
+    const report = { type: 'paths.links', links: [[2, 6]], freePairs: 5, uptimeMs: 1 }
+    w.time.run(120_000)
+    const tell = (): void => void w.controller.receive(3, report)
+    tell()
+    w.set(2, { hasData: false })
+    w.time.run(50)
+    w.set(2, up)
+    t.equal(w.table.get(2)?.via, 'gateway', 'a blip after a long time')
+    /** It breaks 3 s after it carries packets: what is large does not get through. @returns how long a relay had them */
+    const flap = (): number => {
+      w.time.run(3_000)
+      tell()
+      w.set(2, { hasData: false })
+      t.equal(w.table.get(2)?.via, 'relay:3')
+      w.time.run(50)
+      w.set(2, up)
+      for (let ms = 0; ; ms += 1_000) {
+        if (w.table.get(2)?.via === 'gateway') return ms
+        t.equal(w.table.get(2)?.rttMs, 31, 'as measured through it')
+        w.time.run(1_000)
+        tell()
+      }
+    }
+    const waits = [1, 2, 3, 4, 5, 6, 7, 8, 9].map(flap)
+    for (const [i, atLeast] of [4, 8, 16, 32, 64, 128, 256, 300, 300].entries())
+      t.ok(
+        (waits[i] ?? 0) >= atLeast * 1_000 && (waits[i] ?? 0) < atLeast * 1_000 + 3_000,
+        `${atLeast}: ${waits[i]}`,
+      )
+    w.time.run(70_000)
+    tell()
+    w.set(2, { hasData: false })
+    w.time.run(50)
+    w.set(2, up)
+    t.equal(w.table.get(2)?.via, 'gateway', 'it was well for a minute: forgiven')
+    w.controller.stop()
+    t.end()
+  },
+)
+
+t.test('a peer that starts anew again and again is no flapping one', (t) => {
+  const w = world()
+  w.set(2, up)
+  for (let i = 0; i < 5; i++) {
+    w.time.run(3_000)
+    w.controller.receive(2, { type: 'paths.drain' })
+    w.set(2, { state: 'down', hasData: false, reason: 'closed' })
+    w.time.run(500)
+    w.set(2, up)
+  }
+  w.set(3, up)
+  w.controller.receive(3, { type: 'paths.links', links: [[2, 6]], freePairs: 5, uptimeMs: 1 })
+  w.time.run(3_000)
+  w.set(2, { hasData: false })
+  t.equal(w.table.get(2)?.via, 'none', 'waited for')
+  w.controller.stop()
   t.end()
 })

@@ -256,6 +256,51 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
       /connected/,
     ],
   ],
+  'a connection for packets that broke is waited for a moment, unless it does so again and again; then the relay is kept for longer':
+    [
+      [
+        'broke a moment ago',
+        { link: link({ hasData: false, dataForMs: 499 }), relays: [relay(3, 9)] },
+        'CONNECTING',
+        'none',
+        /being made/,
+      ],
+      [
+        'and does not come back',
+        { link: link({ hasData: false, dataForMs: 500 }), relays: [relay(3, 9)] },
+        'GATEWAY_ONLY',
+        'relay:3',
+        /no direct/,
+      ],
+      [
+        'once more',
+        { link: link({ hasData: false, dataForMs: 0, settlesMs: 4_000 }), relays: [relay(3, 9)] },
+        'GATEWAY_ONLY',
+        'relay:3',
+        /no direct/,
+      ],
+      [
+        'it is back, on probation',
+        { link: link({ dataForMs: 3_999, settlesMs: 4_000 }), relays: [relay(3, 9)], current: over(3) },
+        'GATEWAY_ONLY',
+        'relay:3',
+        /through/,
+      ],
+      [
+        'that it has stood',
+        { link: link({ dataForMs: 4_000, settlesMs: 4_000 }), relays: [relay(3, 9)], current: over(3) },
+        'GATEWAY_ONLY',
+        'gateway',
+        /connected/,
+      ],
+      [
+        'with the peer saying goodbye',
+        { link: link({ state: 'draining', hasData: false, dataForMs: 0 }), relays: [relay(3, 9)] },
+        'GATEWAY_ONLY',
+        'relay:3',
+        /no direct/,
+      ],
+    ],
   'a first connection has 5 s before it counts as out of reach; a lost one has none': [
     [
       'dialling',
@@ -288,8 +333,10 @@ for (const [rule, rows] of Object.entries(groups)) {
   })
 }
 
-t.test('round trips: of the link, or of both ways of the relay', (t) => {
+t.test('round trips: of the link; of the relay what was measured through it, else of both ways', (t) => {
   t.equal(decidePath({ ownHostId: 1, hostId: 2, link: link({ rttMs: 7 }) }).rttMs, 7)
-  t.equal(decidePath({ ownHostId: 1, hostId: 2, link: down, relays: [relay(3, 9)] }).rttMs, 9)
+  const relayed = { ownHostId: 1, hostId: 2, link: down, relays: [relay(3, 9)], lineRttMs: 31 }
+  t.equal(decidePath(relayed).rttMs, 9, 'it was another relay')
+  t.equal(decidePath({ ...relayed, current: over(3) }).rttMs, 31)
   t.end()
 })
