@@ -10,7 +10,7 @@ const DAY: Millis = 86_400_000
 const JITTER = 0.05
 
 export interface CertificateStatus {
-  readonly state: 'valid' | 'renewing' | 'expires soon' | 'expired'
+  readonly state: 'not yet valid' | 'valid' | 'renewing' | 'expires soon' | 'expired'
   /** ISO 8601, UTC. */
   readonly validTo: string
   readonly renewsAt: string
@@ -38,6 +38,14 @@ export function certificateStatus(certPem: string, now: Millis): CertificateStat
   const life = lifeOf(certPem)
   const due = renewsAt(life)
   const texts = { validTo: new Date(life.to).toISOString(), renewsAt: new Date(due).toISOString() }
+  if (now < life.from - SKEW) {
+    const from = new Date(life.from).toISOString()
+    return {
+      ...texts,
+      state: 'not yet valid',
+      warning: `the clock of this host shows a time before its certificate was made, ${from}: set it right (timedatectl set-ntp true)`,
+    }
+  }
   if (now >= life.to) {
     return {
       ...texts,

@@ -20,14 +20,13 @@ export interface Dialled {
   refusal(id: PeerId, endpoint: string): string | undefined
 }
 
-/** What OpenSSL says of certificates and versions, for people. */
-const WORDS: Readonly<Record<string, string>> = {
-  CERT_NOT_YET_VALID:
-    "shows a certificate that is not valid yet by this host's clock: one of the two clocks is wrong",
+/** What OpenSSL says of certificates and versions, and what that means. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  CERT_NOT_YET_VALID: "certificate is not yet valid by this host's clock: one of the two clocks is wrong",
   CERT_HAS_EXPIRED:
-    "shows a certificate that is over by this host's clock: it could not renew it, or one of the two clocks is wrong",
+    "certificate has expired by this host's clock: it was not renewed, or one of the two clocks is wrong",
   ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
-    'does not speak the protocol of this version of Flatnet: install the same version on both',
+    'it speaks no protocol of ours: install one version everywhere',
 }
 
 export const dialAt =
@@ -52,6 +51,6 @@ export const dialAt =
     })
 
 function inWords(err: Error, endpoint: string): Error {
-  const words = 'code' in err && typeof err.code === 'string' ? WORDS[err.code] : undefined
-  return words === undefined ? err : new StreamError(`${endpoint} ${words}`)
+  const meaning = 'code' in err && typeof err.code === 'string' ? MEANINGS[err.code] : undefined
+  return meaning === undefined ? err : new StreamError(`${endpoint}: ${meaning}`)
 }

@@ -4,6 +4,7 @@ import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { ipsOf, isNewer, type Version } from '../registry-table.ts'
+import type { Clocks } from './clocks.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'
@@ -32,6 +33,7 @@ import { keyIdOfKey } from './sign.ts'
 
 export interface InboxParts extends SyncParts {
   readonly links: Links
+  readonly clocks: Clocks
   readonly guard: Guard
   readonly replicas: Replicas
   readonly publisher: Publisher
@@ -83,7 +85,8 @@ export class Inbox {
   }
 
   sendPairDigest(to: number): void {
-    this.#parts.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to) })
+    const now = Math.round(this.#parts.scheduler.now())
+    this.#parts.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to), now })
   }
 
   sendFullDigest(to: number): void {
@@ -180,7 +183,8 @@ export class Inbox {
   }
 
   #digest(from: number, m: Digest): DropReason | undefined {
-    const { guard, publisher, registry, replicas, send } = this.#parts
+    const { clocks, guard, publisher, registry, replicas, send } = this.#parts
+    if (m.now !== undefined) clocks.hear(from, m.now)
     if (m.scope === 'all' && !guard.affords(from)) return 'flood'
     for (const [hostId, epoch, seq] of m.know) {
       if (hostId === publisher.hostId) this.#push(from, { epoch, seq })

@@ -45,6 +45,8 @@ export interface Digest extends ControlMessage {
   readonly type: 'registry.digest'
   readonly scope: 'pair' | 'all' | 'answer'
   readonly know: readonly KnownVersion[]
+  /** The sender's wall clock, ms since the epoch. */
+  readonly now?: number
 }
 
 /** Asks for a host's table, or for what changed after the version that the sender has. */
@@ -117,7 +119,10 @@ const SHAPES: Readonly<Record<RegistryMessage['type'], (m: JsonObject) => boolea
     m['pages'] <= MAX_PAGES &&
     m['page'] < m['pages'] &&
     isList(m['records'], MAX_HOSTS),
-  'registry.digest': (m) => ['pair', 'all', 'answer'].includes(String(m['scope'])) && isKnow(m['know']),
+  'registry.digest': (m) =>
+    ['pair', 'all', 'answer'].includes(String(m['scope'])) &&
+    isKnow(m['know']) &&
+    (m['now'] === undefined || isCount(m['now'])),
   'registry.want': (m) => isCount(m['hostId']) && isCount(m['epoch']) && isCount(m['seq']),
   'registry.stale': isSigned,
   'registry.clone': () => true,

@@ -8,6 +8,7 @@ import type { ControlMessage } from '../peers/types.ts'
 import { isNewer } from '../registry-table.ts'
 import { jittered } from '../scheduler.ts'
 import { type Alarm, Alarms } from './alarms.ts'
+import { Clocks } from './clocks.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
 import { Keeper } from './keeper.ts'
@@ -57,6 +58,7 @@ export class Sync {
       ...shared,
       publisher: this.#publisher,
       keeper: this.#keeper,
+      clocks: new Clocks({ ...parts, alarms: this.#alarms }),
       republish: () => this.#publishIn(0),
     })
   }

@@ -51,16 +51,15 @@ export function judgeCluster({ isMember, status }: ClusterFacts): Check[] {
   }
   const checks: Check[] = []
   if (certificate.warning !== undefined) {
-    const judge = certificate.state === 'expired' ? fail : warn
-    const effect = `it ends at ${certificate.validTo}; then the others refuse this host`
-    checks.push(
-      judge(
-        'certificate',
-        certificate.warning,
-        effect,
-        'flatnet hosts shows which host admits: see to its gateway',
-      ),
-    )
+    const isEarly = certificate.state === 'not yet valid'
+    const judge = isEarly || certificate.state === 'expired' ? fail : warn
+    const effect = isEarly
+      ? 'to this host every newer certificate is not valid yet, so no link is made'
+      : `it ends at ${certificate.validTo}; then the others refuse this host`
+    const fix = isEarly
+      ? 'timedatectl set-ntp true'
+      : 'flatnet hosts shows which host admits: see to its gateway'
+    checks.push(judge('certificate', certificate.warning, effect, fix))
   }
   if (checks.length > 0) return checks
   return [

@@ -48,6 +48,11 @@ const TROUBLES: readonly Trouble[] = [
     fix: 'date, here and there; then flatnet doctor on that host says how its certificate is renewed',
   },
   {
+    signs: /no protocol of ours/,
+    why: 'the two gateways run versions that do not understand each other',
+    fix: 'flatnet --version, here and there; install the newer one on both',
+  },
+  {
     signs: /another key holds|key was revoked/,
     why: 'another machine answers at its address, one with an old or a second key for that number',
     fix: 'on the machine that answers: flatnet leave --force, then flatnet join with a new token',
@@ -121,7 +126,9 @@ const judgeAlarms = (hosts: readonly HostView[]): Check[] =>
           ),
         ]),
     ...alarms.map(({ reason, next }) =>
-      fail('host-alarm', `host ${hostId}: ${reason}`, 'two machines were given one number', next),
+      /^its clock/.test(reason)
+        ? warn('clock', `host ${hostId}: ${reason}`, 'certificates and tokens count by clocks', next)
+        : fail('host-alarm', `host ${hostId}: ${reason}`, 'two machines were given one number', next),
     ),
   ])
 

@@ -50,12 +50,13 @@ const literals = (files: readonly string[], ...patterns: readonly RegExp[]): str
 const said: Readonly<Record<string, { readonly found: readonly string[]; readonly atLeast: number }>> = {
   'why a link is not up': {
     found: literals(
-      ['control', 'dialer', 'peer', 'peers', 'tls'].map((name) => `gateway/peers/${name}.ts`),
+      ['control', 'dial', 'dialer', 'peer', 'peers', 'tls'].map((name) => `gateway/peers/${name}.ts`),
       /(?:close|stop|#later)\(\s*['`]([^'`]+)['`]/g,
       /#become\(\s*'\w+', ['`]([^'`]+)['`]/g,
       /new Error\(\s*`([^`]+)`/g,
       /#reason = '([^']+)'/g,
       /\? '(no [^']+)' :/g,
+      /^ {2}[A-Z_\d]+:\s*["']([^"'\n]*[^\n]*)["'],$/gm,
     ).filter((literal) => !literal.includes('must be host:port')),
     atLeast: 14,
   },
@@ -94,8 +95,8 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
     atLeast: 5,
   },
   'what alarms say': {
-    found: literals(['gateway/sync/keeper.ts'], /reason = `([^`]+)`/g),
-    atLeast: 3,
+    found: literals(['gateway/sync/keeper.ts', 'gateway/sync/clocks.ts'], /reason = `([^`]+)`/g),
+    atLeast: 5,
   },
   'why a message is not followed': {
     found: literals(['gateway/sync/parts.ts'], /^ {2}\| '([a-z-]+)'$/gm),

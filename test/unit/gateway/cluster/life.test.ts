@@ -14,6 +14,8 @@ t.test('a certificate of ninety days', async (t) => {
   t.equal(renewsAt(life), NOW + 60 * DAY)
   t.ok(renewsAt(life, 1) > NOW + 55 * DAY && renewsAt(life, 1) < NOW + 56 * DAY, 'jitter makes it earlier')
   const at = (day: number) => certificateStatus(certPem, NOW + day * DAY)
+  t.match(at(-1), { state: 'not yet valid', warning: /clock of this host.*2026-11-20T12:00:00/ })
+  t.match(at(-1 / 24), { state: 'valid', warning: undefined })
   t.match(at(0), { state: 'valid', renewsAt: '2027-01-19T12:00:00.000Z', warning: undefined })
   t.match(at(61), { state: 'renewing', warning: undefined })
   t.match(at(80), { state: 'expires soon', warning: /ends in 10 days and could not be renewed/ })
