@@ -24,7 +24,7 @@ export const Verdict = {
   virtioFlags: 7,
   /** hdr_len past the end. */
   virtioHeaderLength: 8,
-  /** The place of the checksum is outside the packet, or in the IP header, which has been judged already. */
+  /** The place of the checksum is outside the packet, in the IP header, which has been judged already, or, of a packet to be cut, not the protocol's. */
   checksumPlace: 9,
   /** Unknown, of IPv6, of UFO, or not that of the packet's protocol. */
   gsoType: 10,
@@ -56,10 +56,14 @@ const IPPROTO_UDP = 17
 const IP_HEADER = 20
 const TCP_HEADER = 20
 const UDP_HEADER = 8
+const TCP_CHECKSUM = 16
+const UDP_CHECKSUM = 6
 /** TCP_MIN_GSO_SIZE, include/net/tcp.h: Linux never cuts TCP finer. */
 const MIN_TCP_GSO = 8
 /** UDP_MAX_SEGMENTS, include/linux/udp.h. */
 const MAX_UDP_SEGMENTS = 128
+/** GSO_BY_FRAGS, include/linux/skbuff.h: means something else inside the kernel. */
+const GSO_BY_FRAGS = 0xffff
 /** MF and the offset; DF and the reserved bit are not in it. */
 const FRAGMENT = 0x3fff
 const OPTION_END = 0
@@ -168,7 +172,12 @@ function checkSegmentation(b: Uint8Array, start: number, length: number, needsCh
   if (protocol !== (isTcp ? IPPROTO_TCP : IPPROTO_UDP)) return Verdict.gsoType
   if (!needsChecksum || (u16be(b, ip + 6) & FRAGMENT) !== 0) return Verdict.gsoState
   if (length < headerLength + (isTcp ? TCP_HEADER : UDP_HEADER)) return Verdict.short
+  // Linux itself asks for this since 6.11: elsewhere the place may lie outside of a segment once the packet is cut.
+  const isAtTransport = u16le(b, start + CSUM_START) === headerLength
+  const isItsOwn = u16le(b, start + CSUM_OFFSET) === (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM)
+  if (!isAtTransport || !isItsOwn) return Verdict.checksumPlace
   const size = u16le(b, start + GSO_SIZE)
+  if (size === GSO_BY_FRAGS) return Verdict.gsoSize
   if (isTcp) {
     const tcpLength = (b[ip + headerLength + 12]! >>> 4) * 4
     if (tcpLength < TCP_HEADER || headerLength + tcpLength > length) return Verdict.short

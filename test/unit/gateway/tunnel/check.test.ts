@@ -79,7 +79,14 @@ const CASES: readonly [what: string, bytes: Uint8Array, verdict: keyof typeof Ve
   ['a TCP header shorter than itself', tso({ tcpWords: 4 }), 'short'],
   ['a TCP header longer than the packet', tso({ payload: 24, tcpWords: 15 }), 'short'],
   ['UDP without its header', uso({ payload: 7, hdrLen: 0, csumOffset: 0 }), 'short'],
+  // Once it is cut, a place that lay in the packet lies outside of its segments: the kernel has to trust it.
+  ['a sum of TCP that begins behind its header', tso({ csumStart: 21 }), 'checksumPlace'],
+  ['a sum of TCP far in the payload', tso({ csumStart: 3_000 }), 'checksumPlace'],
+  ['a sum of TCP in the place of UDP', tso({ csumOffset: 6 }), 'checksumPlace'],
+  ['a sum of UDP in the place of TCP', uso({ csumOffset: 16 }), 'checksumPlace'],
+  ['a sum of UDP past its header', uso({ csumStart: 28 }), 'checksumPlace'],
   ['segments of 0 bytes', tso({ gsoSize: 0 }), 'gsoSize'],
+  ['a size that is a word of the kernel', tso({ gsoSize: 0xffff }), 'gsoSize'],
   ['TCP segments of 7 bytes', tso({ gsoSize: 7 }), 'gsoSize'],
   ['TCP segments of 8 bytes', tso({ gsoSize: 8 }), 'ok'],
   ['UDP segments of 0 bytes', uso({ gsoSize: 0 }), 'gsoSize'],
@@ -143,6 +150,7 @@ function isSound(bytes: Uint8Array): boolean {
     hdrLen <= length &&
     (flags !== 1 || (start >= header && start + offset + 2 <= length)) &&
     [0, 1, 5, 0x81].includes(type) &&
+    (type === 0 || (start === header && offset === (type === 5 ? 6 : 16) && size < 0xffff)) &&
     (type === 0 || (flags === 1 && size > 0 && (view.getUint16(16) & 0x3fff) === 0))
   )
 }
