@@ -43,6 +43,8 @@ export interface Assembly extends ApiParts, IngressParts {
   setCarrier(carrier: OpenCarrier): void
   setSharing(sharing: Sharing): void
   setIngress(ingress: ListeningIngress): void
+  /** What is carried for other hosts moves away or ends, within `ingress.drainMs`. */
+  drainCarried(): Promise<void>
   close(): void
 }
 
@@ -136,6 +138,10 @@ export function assemble(materials: Materials): Assembly {
     },
     setIngress(listening) {
       ingress = listening
+    },
+    async drainCarried() {
+      sharing?.paths.drain()
+      await Promise.all([forwarder.drain(conf.ingress.drainMs), carrier?.drain()])
     },
     close() {
       stopGauges()

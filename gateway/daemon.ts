@@ -88,6 +88,8 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
       await import('./member.ts')
     ).openMember(parts, opened, { clock, stored, version: options.version }))
   if (!isMember) removeCarrier(conf.supernet, log)
+  let carried: Promise<void> | undefined
+  opened.defer(() => carried)
   const ingress = conf.ingress.enabled ? await openIngress(parts, opened) : undefined
   const socket = new ApiSocket(conf.api, () => createApi(parts), log)
   await socket.open()
@@ -100,8 +102,10 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   }, conf.reconcileMs)
   opened.defer(() => clearInterval(round))
   if (options.isDamaged !== undefined) opened.use(lookout(options.isDamaged, parts))
-  // First of all, so that relayed pairs move while requests in flight end.
-  opened.defer(() => parts.sharing()?.paths.drain())
+  // First of all, so that relayed pairs move, and others' streams end, while requests in flight do.
+  opened.defer(() => {
+    carried = parts.drainCarried()
+  })
   log.info(
     { endpoint: ingress === undefined ? undefined : `${ingress.address}:${ingress.port}` },
     'gateway started',

@@ -52,6 +52,8 @@ export interface TunnelStatus {
 export interface OpenCarrier extends Carrier {
   readonly lines: Lines
   status(): TunnelStatus
+  /** This gateway is about to stop, and has said so: relayed pairs get a moment to move. */
+  drain(): Promise<void>
   /** Device and routes stay for the next run. */
   close(): void
 }
@@ -177,6 +179,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
       offloads: device.tun?.offloads ?? null,
       problem: device.why ?? problem ?? null,
     }),
+    drain: () => relays.drain(),
     close() {
       for (const stop of stops) stop()
       relays.close()

@@ -68,6 +68,10 @@ export class CarriedRelays {
     this.#decide = decide
   }
 
+  drain(): Promise<void> {
+    return this.#relays.drain()
+  }
+
   close(): void {
     this.#stopListening()
     this.#relays.stop()

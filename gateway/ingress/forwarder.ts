@@ -1,6 +1,7 @@
 /** Dials containers of this host for other gateways: each `tcp` stream of a peer is joined to a connection of its own. */
 
 import type { Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { TLSSocket } from 'node:tls'
 import { isObject } from '../../conf/reader.ts'
 import { parseIpv4 } from '../../core/addr.ts'
@@ -28,11 +29,25 @@ const MAX_TIMEOUT_MS: Millis = 5_000
 /** A peer may ask a thousand times a second; it is told of once in a while. */
 const SAID_AGAIN_MS: Millis = 60_000
 
+/** While this gateway stops: an answer that pauses for longer cannot be told from a connection that is kept for the next request. */
+const REST_MS: Millis = 1_000
+/** How often it is looked for whom to wait. */
+const SWEEP_MS: Millis = 50
+
+/** What has passed on a stream last. */
+interface Traffic {
+  /** From the container, or nothing yet: whoever asked may have its answer. */
+  isAnswered: boolean
+  /** Monotonic. */
+  at: Millis
+}
+
 export class Forwarder {
   readonly #parts: ForwarderParts
   readonly #said = new Seldom(SAID_AGAIN_MS)
   /** By attachment: what goes when its container does. */
-  readonly #joined = new Map<string, Set<Socket>>()
+  readonly #joined = new Map<string, Map<Socket, Traffic>>()
+  #isDraining = false
 
   constructor(parts: ForwarderParts) {
     this.#parts = parts
@@ -55,14 +70,28 @@ export class Forwarder {
 
   /** The container has gone, or has another address. */
   drop(key: string): void {
-    for (const socket of this.#joined.get(key) ?? []) socket.destroy()
+    for (const socket of this.#joined.get(key)?.keys() ?? []) socket.destroy()
     this.#joined.delete(key)
+  }
+
+  /** This gateway is about to stop: nothing new, and what is under way gets `drainMs` to end. */
+  async drain(drainMs: Millis): Promise<void> {
+    this.#isDraining = true
+    const end = performance.now() + drainMs
+    while (this.#isBusy() && performance.now() < end) await sleep(SWEEP_MS)
+  }
+
+  #isBusy(): boolean {
+    const restedAt = performance.now() - REST_MS
+    const all = [...this.#joined.values()].flatMap((joined) => [...joined.values()])
+    return all.some(({ isAnswered, at }) => !isAnswered || at > restedAt)
   }
 
   /** @returns `left`: the peer did not wait for it */
   async #join(offer: StreamOffer, { ip, port, timeoutMs }: TcpHead): Promise<Refusal | 'joined' | 'left'> {
     const { registry, slices, paths } = this.#parts
     if (paths.decision(offer.hostId)?.state === 'QUARANTINED') return 'forbidden'
+    if (this.#isDraining) return 'unreachable'
     const number = parseIpv4(ip)
     if (number === undefined) return 'bad-request'
     if (!slices.owns(registry.hostId, number)) return 'forbidden'
@@ -84,14 +113,21 @@ export class Forwarder {
       container.destroy()
       return 'left'
     }
-    this.#keep(attachmentKey(assignment), container)
+    this.#keep(attachmentKey(assignment), container, stream)
     join(stream, container)
     return 'joined'
   }
 
-  #keep(key: string, container: Socket): void {
-    const joined = this.#joined.get(key) ?? new Set()
-    this.#joined.set(key, joined.add(container))
+  #keep(key: string, container: Socket, stream: TLSSocket): void {
+    const joined = this.#joined.get(key) ?? new Map<Socket, Traffic>()
+    const traffic: Traffic = { isAnswered: true, at: performance.now() }
+    this.#joined.set(key, joined.set(container, traffic))
+    const saw = (isAnswered: boolean) => (): void => {
+      traffic.isAnswered = isAnswered
+      traffic.at = performance.now()
+    }
+    stream.on('data', saw(false))
+    container.on('data', saw(true))
     container.once('close', () => {
       joined.delete(container)
       if (joined.size === 0 && this.#joined.get(key) === joined) this.#joined.delete(key)

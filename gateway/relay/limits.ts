@@ -19,6 +19,8 @@ export const RelayLimit = {
   idleMs: 5 * 60_000,
   /** For the other end to close as well, when one has closed in order. */
   goodbyeMs: 1_000,
+  /** While this gateway stops: a connection over another relay stands within 0.3 s of being wanted. */
+  moveMs: 1_000,
   /** For the second leg. The first waits for it, and gives up after 5 s. */
   legMs: 4_000,
 } as const satisfies Record<string, Millis>

@@ -66,6 +66,15 @@ export class Middle {
     }
   }
 
+  /** Takes on nothing more; what is carried goes on, for as long as its ends need to have another way. */
+  drain(): Promise<void> {
+    this.#isStopped = true
+    const { promise, resolve } = Promise.withResolvers<void>()
+    if (this.#pairs.size === 0) resolve()
+    else this.#parts.scheduler.after(RelayLimit.moveMs, resolve)
+    return promise
+  }
+
   stop(): void {
     this.#isStopped = true
     for (const circuit of this.#pairs.all()) circuit.end('the relay stops')

@@ -73,6 +73,11 @@ export class Relays {
     this.#ends.refresh()
   }
 
+  /** This gateway is about to stop, and has said so: resolves when the pairs that it carries have had the time to move. */
+  drain(): Promise<void> {
+    return this.#middle.drain()
+  }
+
   stop(): void {
     this.#ends.stop()
     this.#middle.stop()

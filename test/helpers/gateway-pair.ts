@@ -26,8 +26,8 @@ interface PairHost {
 
 export const NO_TUN = 'there is no TUN device here'
 
-async function pairHost(t: Test, identity: Identity): Promise<PairHost> {
-  const conf = testConf(await scratch(t), { hostId: identity.hostId })
+async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOptions): Promise<PairHost> {
+  const conf = testConf(await scratch(t), { hostId: identity.hostId, ingress: { drainMs } })
   const members = new Map<number, Member>()
   const parts = assemble({
     conf,
@@ -51,7 +51,7 @@ async function pairHost(t: Test, identity: Identity): Promise<PairHost> {
   await peers.start()
   t.teardown(() => peers.stop())
   parts.setCluster({ peers } as Cluster)
-  parts.setCarrier({ noTunnel: () => NO_TUN } as OpenCarrier)
+  parts.setCarrier({ noTunnel: () => NO_TUN, drain: async () => {} } as Partial<OpenCarrier> as OpenCarrier)
   return { parts, peers, identity, members }
 }
 
@@ -74,10 +74,15 @@ export interface GatewayPair {
 
 const LINK = { state: 'up', reason: '', forMs: 10_000, rttMs: 1, hasData: true } as const
 
-export async function gatewayPair(t: Test): Promise<GatewayPair> {
+interface PairOptions {
+  /** Of both. */
+  readonly drainMs?: number
+}
+
+export async function gatewayPair(t: Test, options: PairOptions = {}): Promise<GatewayPair> {
   const cluster = await testCluster()
-  const far = await pairHost(t, await cluster.identity(1))
-  const near = await pairHost(t, await cluster.identity(2))
+  const far = await pairHost(t, await cluster.identity(1), options)
+  const near = await pairHost(t, await cluster.identity(2), options)
   near.members.set(1, memberOf(far.identity, `127.0.0.1:${far.peers.port}`))
   far.members.set(2, memberOf(near.identity))
   near.peers.refresh()

@@ -1,7 +1,7 @@
 /** Ingress over a peer's gateway, where packets do not get: two gateways, their real link, and no tunnel. */
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { request } from 'node:http'
+import { request, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
@@ -254,4 +254,47 @@ t.test('a container that sends requests back to the gateway is told of the loop'
   })
   pair.register({ name: 'proxy', ...proxy.at })
   t.match(await pair.get('proxy.x'), { status: 200, body: 'saw 508' })
+})
+
+t.test(
+  'a gateway that stops: answers under way come, nothing new begins, and idle connections hold up nothing',
+  async (t) => {
+    const pair = await gatewayPair(t)
+    const waiting: ServerResponse[] = []
+    const web = await httpContainer(t, (req, res) => {
+      if (req.url === '/slow') waiting.push(res)
+      else res.end('here')
+    })
+    pair.register({ name: 'web', ...web.at })
+    await pair.get('web.x')
+    const slow = pair.get('web.x', '/slow', { method: 'POST', body: 'x' })
+    await until(() => waiting.length === 1, 'it is asked')
+    const from = performance.now()
+    let isDone = false
+    const done = pair.far.parts.drainCarried().then(() => {
+      isDone = true
+    })
+    t.match(await pair.get('web.x', '/', { method: 'POST', body: 'x' }), { status: 503 })
+    await until(() => performance.now() - from > 1_200, 'longer than idle ones are waited for')
+    t.notOk(isDone, 'somebody waits for an answer')
+    waiting[0]?.end('late')
+    t.match(await slow, { status: 200, body: 'late' })
+    await done
+    t.ok(performance.now() - from < 4_000)
+  },
+)
+
+t.test('a gateway that stops waits for no answer beyond its bound', async (t) => {
+  const pair = await gatewayPair(t, { drainMs: 300 })
+  const waiting: ServerResponse[] = []
+  const web = await httpContainer(t, (_req, res) => void waiting.push(res))
+  pair.register({ name: 'web', ...web.at })
+  const slow = pair.get('web.x', '/slow', { method: 'POST', body: 'x' })
+  await until(() => waiting.length === 1, 'it is asked')
+  const from = performance.now()
+  await pair.far.parts.drainCarried()
+  const took = performance.now() - from
+  t.ok(took >= 250 && took < 1_000, `${took}`)
+  waiting[0]?.end()
+  await slow
 })

@@ -125,6 +125,24 @@ t.test('64 pairs and no more, of one host half of them', async (t) => {
   t.match(await w.ask(1, 2), /the relay stops/)
 })
 
+t.test('a gateway that is about to stop carries on for a moment, and takes on nothing more', async (t) => {
+  const w = world()
+  await w.middle.drain()
+  const other = world()
+  const [near] = await other.join(1, 2)
+  let isDone = false
+  const done = other.middle.drain().then(() => {
+    isDone = true
+  })
+  t.match(await other.ask(3, 4), /the relay stops/)
+  other.time.run(RelayLimit.moveMs - 1)
+  await turn()
+  t.same([isDone, near.destroyed], [false, false])
+  other.time.run(1)
+  await done
+  t.notOk(near.destroyed)
+})
+
 t.test('who asks too often is refused for a while, others are not', async (t) => {
   const w = world()
   w.state.fault = 'no route'
