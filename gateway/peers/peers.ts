@@ -1,10 +1,12 @@
 /** All peers of this host: the listener that others reach, the diallers that reach others, and who may be here at all. */
 
+import { createServer as createDoor, type Server as Door } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { Seldom } from '../seldom.ts'
 import { HANDSHAKE_MS } from './dial.ts'
+import { Greeting } from './greeting.ts'
 import { Peer } from './peer.ts'
 import { Streams } from './streams.ts'
 import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
@@ -36,6 +38,9 @@ export class Peers {
   readonly #parts: PeersParts
   readonly #peers = new Map<number, Peer>()
   readonly #server: Server
+  /** Before TLS: who has not shown a certificate yet is nobody's peer. */
+  readonly #door: Door
+  readonly #greeting = new Greeting()
   readonly #newcomers = new Set<TLSSocket>()
   readonly #said = new Seldom(SAID_AGAIN_MS)
   #tick: NodeJS.Timeout | undefined
@@ -57,7 +62,14 @@ export class Peers {
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_MS,
     })
-    this.#server.on('secureConnection', (socket) => this.#judge(socket))
+    this.#door = createDoor((socket) => {
+      if (this.#greeting.admit(socket)) this.#server.emit('connection', socket)
+      else socket.destroy()
+    })
+    this.#server.on('secureConnection', (socket) => {
+      this.#greeting.done(socket)
+      this.#judge(socket)
+    })
     this.#server.on('tlsClientError', (err, socket) => {
       const endpoint = socket.remoteAddress
       const level = this.#isNews(`${endpoint} ${err.message}`) ? 'info' : 'debug'
@@ -70,10 +82,10 @@ export class Peers {
   async start(): Promise<void> {
     const { host, port } = this.#parts.listen
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen({ host, port }, () => {
-        this.#server.off('error', reject)
-        this.#server.on('error', (err) => this.#parts.log.error({ err }, 'peer listener failed'))
+      this.#door.once('error', reject)
+      this.#door.listen({ host, port }, () => {
+        this.#door.off('error', reject)
+        this.#door.on('error', (err) => this.#parts.log.error({ err }, 'peer listener failed'))
         resolve()
       })
     })
@@ -88,7 +100,7 @@ export class Peers {
 
   /** The port that the kernel chose when 0 was asked for. */
   get port(): number {
-    const address = this.#server.address()
+    const address = this.#door.address()
     return typeof address === 'object' && address !== null ? address.port : 0
   }
 
@@ -148,9 +160,10 @@ export class Peers {
     this.#peers.clear()
     this.streams.stop()
     for (const socket of this.#newcomers) socket.destroy()
-    if (!this.#server.listening) return
+    this.#greeting.stop()
+    if (!this.#door.listening) return
     await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve())
+      this.#door.close(() => resolve())
     })
   }
 

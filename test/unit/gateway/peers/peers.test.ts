@@ -269,3 +269,29 @@ t.test(
     t.ok(performance.now() - from < 3_000, `${Math.round(performance.now() - from)} ms`)
   },
 )
+
+t.test('strangers that connect and say nothing are bounded, and trouble no link', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  const mute = new Set<Socket>()
+  let closed = 0
+  for (let n = 0; n < 300; n++) {
+    const socket = tcp({ host: '127.0.0.1', port: a.peers.port })
+    mute.add(socket.on('error', () => {}))
+    socket.once('close', () => closed++)
+  }
+  t.teardown(() => {
+    for (const socket of mute) socket.destroy()
+  })
+  const from = performance.now()
+  await waitFor('what is too much is closed at once', WAIT, () => closed >= 300 - 256)
+  t.ok(performance.now() - from < 4_000, 'not when the time for a handshake is over')
+  t.equal(closed, 300 - 256)
+  t.same([a.log, b.log], [['up 2'], ['up 1']])
+  for (const socket of mute) socket.destroy()
+  await waitFor('there is room again', WAIT, () => closed === 300)
+  await b.peers.stop()
+  const again = await host(t, b.identity)
+  again.members.set(1, memberOf(a.identity, endpoint(a)))
+  again.peers.refresh()
+  await waitFor('it is let in', WAIT, () => isUp(again, 1))
+})
