@@ -1,12 +1,12 @@
 /** What the commands of the cluster share: where its files are, what stands against a change of slice, and the gateway's part. */
 import { hostname } from 'node:os'
 import type { DaemonConf } from '../../conf/daemon.ts'
-import { formatPrefix, type Prefix4 } from '../../core/addr.ts'
+import { formatIpv4, formatPrefix, type Prefix4 } from '../../core/addr.ts'
 import { ownEndpoints } from '../../gateway/cluster/endpoints.ts'
 import { ClusterFiles } from '../../gateway/cluster/files.ts'
 import { overlapping } from '../../ipam/overlaps.ts'
 import { foreignRoutes, gatherRoutes } from './doctor/routes.ts'
-import type { Host } from './host.ts'
+import { type Host, runJson } from './host.ts'
 import { placingOptions } from './install.ts'
 import { CliError, type Io, printLine, UsageError } from './output.ts'
 import type { Places } from './places.ts'
@@ -61,6 +61,26 @@ export function refuseOverlap(host: Host, supernet: Prefix4, places: Places): vo
     `this host has routes into ${formatPrefix(supernet)}, the network of the cluster: ${clash.slice(0, 4).join(', ')}`,
     'take them away, or make the cluster with another network: flatnet init --supernet',
   )
+}
+
+/** What containers of an earlier slice left behind: with its address the first one of the new slice would be refused. */
+export function removeOldBridges(io: Io, host: Host, { networks }: Places): void {
+  for (const { conf, slice } of networks) {
+    if (conf.role !== 'plugin' || slice === undefined) continue
+    const { bridge } = conf
+    const [link] = runJson(host, 'ip', '-j', '-d', 'addr', 'show', 'dev', bridge) ?? []
+    if (link?.linkinfo?.info_kind !== 'bridge') continue
+    const own = formatIpv4(slice.prefix.base + 1)
+    // biome-ignore lint/suspicious/noExplicitAny: JSON of ip
+    const others = link.addr_info?.filter((a: any) => a.family === 'inet').map((a: any) => a.local) ?? []
+    const ports = runJson<unknown[]>(host, 'ip', '-j', 'link', 'show', 'master', bridge) ?? []
+    if (others.length === 0 || others.includes(own) || ports.length > 0) continue
+    if (host.run('ip', ['link', 'del', bridge])?.code !== 0) continue
+    printLine(
+      io,
+      `remove    bridge ${bridge}  (it had ${others.join(', ')}, of an earlier slice; nothing was on it)`,
+    )
+  }
 }
 
 export function tellStart(io: Io, isRunning: boolean, config: string): void {

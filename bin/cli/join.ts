@@ -14,6 +14,7 @@ import {
   enteringOptions,
   filesOf,
   refuseOverlap,
+  removeOldBridges,
   tellStart,
 } from './cluster.ts'
 import { command } from './command.ts'
@@ -101,9 +102,11 @@ export const joinCommand = command({
       io,
       `\nThis is host ${hostId} of cluster ${cluster}; it hands out ${plan.slice} of ${describeNet(token)}.`,
     )
+    const places = findPlaces(host, args)
+    removeOldBridges(io, host, places)
     const isRunning = await reloadGateway(
       io,
-      findPlaces(host, args),
+      places,
       (s) => s.hostId === hostId && s.cluster?.name === cluster,
     )
     tellBackend(io, host, args.containersDir)

@@ -17,6 +17,8 @@ export interface LinkFacts {
   readonly rttMs: Millis | undefined
   /** Whether the connection that carries packets stands. */
   readonly hasData: boolean
+  /** Why it does not, in words. */
+  readonly dataReason?: string | undefined
   /** How long `hasData` has been as it is; undefined: as long as the state. */
   readonly dataForMs?: Millis
   /** How long both have to stand before they take packets back from a relay; undefined: 2 s. */
@@ -152,6 +154,12 @@ const comesSoon = (link: LinkFacts): boolean =>
 /** A draining link still carries what is on its way. */
 const isUp = ({ state }: LinkFacts): boolean => state === 'up' || state === 'draining'
 
+/** Of a link that carries no packets. */
+function whyNot(link: LinkFacts): string {
+  if (!isUp(link)) return link.reason
+  return link.dataReason === undefined ? PathReason.noData : `${PathReason.noData}: ${link.dataReason}`
+}
+
 /** Over one other gateway. Needs a tunnel at both ends; the relay reads nothing of what it passes on. */
 function relayed(facts: PathFacts): PathDecision | undefined {
   const { relays = [], current, link, lineRttMs } = facts
@@ -160,7 +168,8 @@ function relayed(facts: PathFacts): PathDecision | undefined {
   if (inUse === undefined && link !== undefined && comesSoon(link)) return undefined
   const relay = chooseRelay(relays, inUse)
   if (relay === undefined) return undefined
-  const why = link === undefined || isUp(link) ? PathReason.noDirect : link.reason
+  const isNew = link === undefined || (isUp(link) && link.dataReason === undefined)
+  const why = isNew ? PathReason.noDirect : whyNot(link)
   return {
     // Chosen is not made: a host that has died is looked for behind others for a moment, and is not reached by that.
     state: facts.hasLine === false ? 'CONNECTING' : 'GATEWAY_ONLY',
@@ -179,7 +188,7 @@ function connecting({ link }: PathFacts): PathDecision | undefined {
 
 function isolated({ link, relays = [] }: PathFacts): PathDecision {
   if (link === undefined) return { state: 'ISOLATED', via: NONE, reason: PathReason.noLink }
-  const why = isUp(link) ? PathReason.noData : link.reason
+  const why = whyNot(link)
   const refusal = comesSoon(link) ? undefined : whyNoRelay(relays)
   const reason = refusal === undefined ? why : relaysNone(why, refusal.hostId, refusal.problem)
   return { state: 'ISOLATED', via: NONE, reason }

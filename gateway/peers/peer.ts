@@ -52,6 +52,7 @@ export class Peer {
   readonly #losers = new Map<ControlConnection, NodeJS.Timeout>()
   #state: LinkState = 'connecting'
   #reason = 'first connection not yet made'
+  #dataReason: string | undefined
   #since: Millis
   #isStopped = false
 
@@ -81,7 +82,10 @@ export class Peer {
       headStartMs,
       alpn: Alpn.data,
       connected: (socket) => this.adoptData(socket, this.#ownId),
-      failed: (err) => parts.log.debug({ peer: hostId, err }, 'data connection failed'),
+      failed: (reason) => {
+        this.#dataReason = reason
+        parts.log.debug({ peer: hostId, reason }, 'data connection failed')
+      },
     })
   }
 
@@ -102,6 +106,7 @@ export class Peer {
       reason: this.#reason,
       rttMs: this.#control?.connection.rttMs,
       hasData: this.#data !== undefined,
+      dataReason: this.#data === undefined ? this.#dataReason : undefined,
       since: this.#since,
     }
   }
@@ -175,17 +180,21 @@ export class Peer {
     this.#dropData()
     const held = { dialledBy, connection: socket }
     this.#data = held
+    this.#dataReason = undefined
     this.#dataDialer.stop()
     boundSilence(socket)
     const settled = setTimeout(() => this.#dataDialer.settled(), SETTLED_MS)
-    const lost = (): void => {
+    const lost = (err?: unknown): void => {
       clearTimeout(settled)
       if (this.#data !== held) return
+      const reason = err instanceof Error ? err.message : 'connection closed'
+      this.#dataReason = reason
+      this.#parts.log.info({ peer: this.hostId, reason }, 'data connection ended')
       this.#dropData()
       if (this.#control !== undefined) this.#dataDialer.start()
     }
     socket.on('error', lost)
-    socket.on('close', lost)
+    socket.on('close', () => lost())
     this.#parts.events.dataUp(this.hostId, socket)
   }
 

@@ -49,6 +49,8 @@ export interface PeerView {
   readonly rttMs: Millis | undefined
   /** Whether the data connection stands. */
   readonly hasData: boolean
+  /** Why it does not, while the control connection does; undefined: it does, or was not tried yet. */
+  readonly dataReason?: string | undefined
   /** Wall clock, ms, of the last change of state. */
   readonly since: Millis
 }

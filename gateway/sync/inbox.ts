@@ -4,7 +4,6 @@ import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { ipsOf, isNewer, type Version } from '../registry-table.ts'
-import type { Clocks } from './clocks.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'
@@ -33,7 +32,6 @@ import { keyIdOfKey } from './sign.ts'
 
 export interface InboxParts extends SyncParts {
   readonly links: Links
-  readonly clocks: Clocks
   readonly guard: Guard
   readonly replicas: Replicas
   readonly publisher: Publisher
@@ -183,8 +181,7 @@ export class Inbox {
   }
 
   #digest(from: number, m: Digest): DropReason | undefined {
-    const { clocks, guard, publisher, registry, replicas, send } = this.#parts
-    if (m.now !== undefined) clocks.hear(from, m.now)
+    const { guard, publisher, registry, replicas, send } = this.#parts
     if (m.scope === 'all' && !guard.affords(from)) return 'flood'
     for (const [hostId, epoch, seq] of m.know) {
       if (hostId === publisher.hostId) this.#push(from, { epoch, seq })

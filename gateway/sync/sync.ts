@@ -36,6 +36,7 @@ export class Sync {
   readonly #keeper: Keeper
   readonly #inbox: Inbox
   readonly #rivals: Rivals
+  readonly #clocks: Clocks
   #published: { epoch: number; seq: number }
   #publishedAt: Millis = Number.NEGATIVE_INFINITY
   #cancelPublish: (() => void) | undefined
@@ -53,12 +54,12 @@ export class Sync {
     this.#published = this.#publisher.version
     const shared = { ...parts, links: this.#links, guard: this.#guard, replicas: this.#replicas, decoder }
     this.#keeper = new Keeper({ ...shared, alarms: this.#alarms })
+    this.#clocks = new Clocks({ ...parts, alarms: this.#alarms })
     this.#rivals = new Rivals({ ...shared, keeper: this.#keeper })
     this.#inbox = new Inbox({
       ...shared,
       publisher: this.#publisher,
       keeper: this.#keeper,
-      clocks: new Clocks({ ...parts, alarms: this.#alarms }),
       republish: () => this.#publishIn(0),
     })
   }
@@ -110,7 +111,10 @@ export class Sync {
       const read = readMessage(message)
       if (read === undefined) this.#guard.drop(hostId, 'malformed')
       else if (this.#parts.keyIdOf(hostId) === undefined) this.#guard.drop(hostId, 'stranger')
-      else this.#inbox.take(hostId, read)
+      else {
+        this.#inbox.take(hostId, read)
+        if (read.type === 'registry.digest' && read.now !== undefined) this.#clocks.hear(hostId, read.now)
+      }
     } catch (err) {
       this.#guard.drop(hostId, 'fault')
       this.#parts.log.error({ peer: hostId, err }, 'registry message failed')

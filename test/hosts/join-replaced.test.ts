@@ -1,5 +1,6 @@
 /** Hosts that leave, come back as others, and take the place of machines that are gone. */
 import t from 'tap'
+import { bareContainer } from '../helpers/host-container.ts'
 import { joinedHosts, type TestHost, tokenOf } from '../helpers/hosts.ts'
 import { needsRoot } from '../helpers/netns.ts'
 import { waitFor } from '../helpers/wait.ts'
@@ -14,6 +15,8 @@ t.test('gone and replaced', { skip: needsRoot }, async (t) => {
   const admitting = await one.flatnet('leave')
   t.match(admitting.stderr, /this host admits the others/)
 
+  const before = await bareContainer(t, three, 'before')
+  await before.del()
   t.match(await three.ok('leave'), /host 3 of testing has left/)
   t.match(await three.api('/v1/status'), { hostId: 3, cluster: null }, 'its gateway goes on alone')
   await waitFor('host 2 knows', 5_000, async () => (await stateOf(two, 3)) === 'left')
@@ -21,6 +24,9 @@ t.test('gone and replaced', { skip: needsRoot }, async (t) => {
 
   t.match(await three.ok('join', await tokenOf(one), '--name', 'h3'), /This is host 4/, 'a new number')
   await waitFor('host 4 is linked', 15_000, async () => (await two.linksUp()).includes(4))
+  const after = await bareContainer(t, three, 'after')
+  t.match(after.ip, /^10\.100\.4\./, 'the bridge of the old slice is not in the way')
+  await after.del()
 
   // The machine of host 2 burns down; the third one is set up in its place.
   await two.kill()

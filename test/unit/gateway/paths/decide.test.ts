@@ -132,6 +132,13 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
       'relay:3',
       /no direct/,
     ],
+    [
+      'control alone, and it is known why',
+      { link: link({ hasData: false, dataReason: 'h2:7443 did not answer in time' }), relays: [relay(3, 9)] },
+      'GATEWAY_ONLY',
+      'relay:3',
+      /through host 3: the peer takes no connection for packets: h2:7443 did not/,
+    ],
     ['not a member', { relays: [relay(3, 9)] }, 'GATEWAY_ONLY', 'relay:3', /no direct/],
     ['no tunnel here', { link: down, relays: [relay(3, 9)], noTunnel: 'no TUN' }, 'ISOLATED', 'none', /life/],
     [
@@ -317,6 +324,13 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
       /^refused$/,
     ],
     ['control alone', { link: link({ hasData: false, forMs: 10 }) }, 'CONNECTING', 'none', /being made/],
+    [
+      'control alone for long, and it is known why',
+      { link: link({ hasData: false, dataReason: 'read ETIMEDOUT' }) },
+      'ISOLATED',
+      'none',
+      /takes no connection for packets: read ETIMEDOUT/,
+    ],
     ['control alone for long', { link: link({ hasData: false }) }, 'ISOLATED', 'none', /takes no connection/],
     ['lost', { link: { ...down, forMs: 0 }, current: viaGateway }, 'ISOLATED', 'none', /no sign of life/],
     ['no link', {}, 'ISOLATED', 'none', /no link/],
