@@ -73,8 +73,7 @@ export class Inbox {
       case 'registry.stale':
         return this.#stale(from, message)
       case 'registry.clone':
-        this.#parts.keeper.ownClone(from)
-        return undefined
+        return void this.#parts.keeper.ownClone(from)
     }
   }
 
