@@ -132,7 +132,10 @@ export class Cluster {
     const { expelled } = this.state
     if (expelled !== undefined) log.error({ reason: expelled }, 'this host is no member any more')
     this.#announce()
-    this.#looking = setInterval(() => this.#announce(), LOOK_AT_ADDRESSES_MS)
+    this.#looking = setInterval(() => {
+      this.#announce()
+      this.state.keep()
+    }, LOOK_AT_ADDRESSES_MS)
     this.#renewal.start()
   }
 
@@ -260,7 +263,9 @@ export class Cluster {
 
   /** Everybody is told before those that are out are cut off: they should know why. */
   #membersChanged(before: MembersDocument, now: MembersDocument): void {
-    const { events } = this.#parts
+    const { events, log } = this.#parts
+    if (!this.state.keep())
+      log.error({ reason: 'the disk takes no more' }, 'list of members could not be kept')
     if (this.state.caKeyPem !== undefined) this.#gossip.spread()
     const changed = changedKeys(before, now)
     if (changed.length > 0) this.state.withoutHosts(changed, () => this.peers.refresh())

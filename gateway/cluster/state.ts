@@ -51,6 +51,7 @@ export class ClusterState implements Membership {
   readonly #listeners = new Set<OnChange>()
   #identity: Identity
   #sealed: SealedDocument
+  #isKept = true
   #document: MembersDocument
   /** Members whose present connections have to go, for the moment of a refresh. */
   #hidden: ReadonlySet<number> = new Set()
@@ -180,7 +181,7 @@ export class ClusterState implements Membership {
     if (text === this.#sealed.text) return { kind: 'known' }
     const reason = notSuccessor(this.#document, document)
     if (reason === undefined) {
-      this.#replace(document, { text, signature })
+      this.#follow(document, { text, signature })
       return { kind: 'newer' }
     }
     // An ancestor of ours: its sender gets ours by the same exchange.
@@ -252,9 +253,32 @@ export class ClusterState implements Membership {
     return Date.parse(new X509Certificate(this.#identity.certPem).validTo) - now
   }
 
-  /** On disk before anybody acts on it. */
+  /** Whether what is known is on disk. Tries again when it is not. */
+  keep(): boolean {
+    if (this.#isKept) return true
+    try {
+      this.files.write('members', `${JSON.stringify(this.#sealed)}\n`)
+      this.#isKept = true
+    } catch (err) {
+      if (!(err instanceof FlatnetError)) throw err
+    }
+    return this.#isKept
+  }
+
+  /** Another host's change: a disk that is full must not keep somebody in who was revoked. */
+  #follow(document: MembersDocument, sealed: SealedDocument): void {
+    const before = this.#document
+    this.#isKept = false
+    this.#document = document
+    this.#sealed = sealed
+    this.keep()
+    for (const listener of this.#listeners) listener(before, document)
+  }
+
+  /** Of this host's own making: on disk before anybody acts on it. */
   #replace(document: MembersDocument, sealed: SealedDocument): void {
     this.files.write('members', `${JSON.stringify(sealed)}\n`)
+    this.#isKept = true
     const before = this.#document
     this.#document = document
     this.#sealed = sealed

@@ -111,7 +111,9 @@ function parseRecords(text: string): TokenRecord[] {
     return []
   }
   if (!Array.isArray(value)) return []
-  return value.filter((r) => isObject(r) && typeof r['hash'] === 'string' && Number.isFinite(r['expiresAt']))
+  return value.filter(
+    (r) => isObject(r) && /^[0-9a-f]{64}$/.test(String(r['hash'])) && Number.isFinite(r['expiresAt']),
+  )
 }
 
 /** One process at a time: the gateway of an admitting host. Every change is on disk before anybody is told. */

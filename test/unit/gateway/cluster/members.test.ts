@@ -255,14 +255,22 @@ t.test('files', async (t) => {
 t.test('a disk that is full', async (t) => {
   const [a, b, c] = await three(t)
   const { write } = b.files
-  b.files.write = (file) => {
+  const full = (file: string): never => {
     throw new FlatnetError('ERR_FLATNET_IO', `cannot write ${file}`)
   }
+  b.files.write = full
   const seq = (b.cluster.state.endpoints.get(3)?.seq ?? 0) + 10
   const moved = signEndpoints(c.cluster.state.identity, seq, ['192.0.2.3:7443'])
   t.ok(c.cluster.peers.send(2, { type: 'cluster.endpoints', records: [moved] }))
   await waitFor('b knows where c is, and says so', WAIT, () => a.cluster.state.endpoints.get(3)?.seq === seq)
   t.equal(b.cluster.state.endpoints.get(3)?.seq, seq)
+  a.cluster.revoke(3)
+  await waitFor('b has cut it off all the same', 5_000, () => b.cluster.peers.view(3) === undefined)
+  t.ok(b.logged.some((l) => l.event === 'list of members could not be kept'))
+  b.files.write = write
+  t.ok(b.cluster.state.keep(), 'there is room again')
+  t.equal(new ClusterState(b.files).document.version, 4)
+  b.files.write = full
   await b.stop()
   b.files.remove('endpoints')
   await b.start()
