@@ -3,22 +3,29 @@
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import { backoffMs } from './backoff.ts'
-import { dialAt, STAGGER_MS } from './dial.ts'
+import { dialAt } from './dial.ts'
 import { firstOf } from './race.ts'
 import type { Alpn, PeerId } from './tls.ts'
 import type { Identity } from './types.ts'
+
+/**
+ * For the next endpoint beside the one that has not answered. Longer than for a stream, for which somebody waits: when 254 hosts
+ * start at once handshakes take longer, and a second one for each would not help.
+ */
+const STAGGER_MS: Millis = 1_000
 
 export interface DialerParts {
   readonly identity: () => Identity
   readonly hostId: number
   readonly alpn: Alpn
+  /** The best first. */
   readonly endpoints: () => readonly string[]
   /** Why whoever answers is not let in, though its certificate names the host; undefined: it is. */
   refusal(id: PeerId, endpoint: string): string | undefined
   /** Before the first try: the side with the lower hostId goes first, so that the two seldom meet. */
   readonly headStartMs: Millis
   /** The handshake is done and the certificate is the right host's. */
-  connected(socket: TLSSocket): void
+  connected(socket: TLSSocket, endpoint: string): void
   /** One try failed; shown as the reason while there is no connection. */
   failed(reason: string): void
 }
@@ -29,8 +36,6 @@ export class Dialer {
   #current: AbortController | undefined
   /** In a row, until `settled`: a peer that takes connections and drops them is not asked in a tight loop. */
   #failures = 0
-  /** The endpoint that led to the last connection goes first; others are as dead as they were. */
-  #worked: string | undefined
 
   constructor(parts: DialerParts) {
     this.#parts = parts
@@ -72,9 +77,7 @@ export class Dialer {
 
   #try(): void {
     const { endpoints, identity } = this.#parts
-    const all = [...new Set(endpoints())].sort(
-      (a, b) => Number(b === this.#worked) - Number(a === this.#worked),
-    )
+    const all = [...new Set(endpoints())]
     if (all.length === 0) {
       this.#later('no address of this host is known; it has to connect to us')
       return
@@ -82,25 +85,26 @@ export class Dialer {
     const current = new AbortController()
     this.#current = current
     const dialled = { ...this.#parts, identity: identity() }
+    let worked = ''
     const ways = all.map((endpoint) => async (signal: AbortSignal) => {
       const socket = await dialAt(endpoint, dialled)(signal)
-      this.#worked = endpoint
+      if (!signal.aborted) worked = endpoint
       return socket
     })
     firstOf(ways, STAGGER_MS, current.signal).then(
-      (socket) => this.#done(current, socket),
+      (socket) => this.#done(current, socket, worked),
       (err: unknown) => this.#lost(current, err instanceof Error ? err.message : String(err)),
     )
   }
 
-  #done(current: AbortController, socket: TLSSocket): void {
+  #done(current: AbortController, socket: TLSSocket, endpoint: string): void {
     if (this.#current !== current) {
       socket.destroy()
       return
     }
     this.#current = undefined
     this.#failures++
-    this.#parts.connected(socket)
+    this.#parts.connected(socket, endpoint)
   }
 
   #lost(current: AbortController, reason: string): void {

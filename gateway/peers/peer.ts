@@ -53,6 +53,8 @@ export class Peer {
   #state: LinkState = 'connecting'
   #reason = 'first connection not yet made'
   #dataReason: string | undefined
+  /** The endpoint that led to the last connection goes first; others are as dead as they were. */
+  #worked: string | undefined
   #since: Millis
   #isStopped = false
 
@@ -60,7 +62,9 @@ export class Peer {
     this.#parts = parts
     this.hostId = parts.hostId
     this.#since = parts.clock.now()
-    const { identity, hostId, endpoints, refusal } = parts
+    const { identity, hostId, refusal } = parts
+    const endpoints = (): string[] =>
+      [...parts.endpoints()].sort((a, b) => Number(b === this.#worked) - Number(a === this.#worked))
     const headStartMs = identity().hostId < hostId ? 0 : HEAD_START_MS
     this.#controlDialer = new Dialer({
       identity,
@@ -69,7 +73,10 @@ export class Peer {
       refusal,
       headStartMs,
       alpn: Alpn.control,
-      connected: (socket) => this.adoptControl(socket, this.#ownId),
+      connected: (socket, endpoint) => {
+        this.#worked = endpoint
+        this.adoptControl(socket, this.#ownId)
+      },
       failed: (reason) => {
         if (this.#control === undefined) this.#become(this.#state === 'up' ? 'down' : this.#state, reason)
       },
@@ -81,7 +88,10 @@ export class Peer {
       refusal,
       headStartMs,
       alpn: Alpn.data,
-      connected: (socket) => this.adoptData(socket, this.#ownId),
+      connected: (socket, endpoint) => {
+        this.#worked = endpoint
+        this.adoptData(socket, this.#ownId)
+      },
       failed: (reason) => {
         this.#dataReason = reason
         parts.log.debug({ peer: hostId, reason }, 'data connection failed')

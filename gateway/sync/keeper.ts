@@ -161,14 +161,15 @@ export class Keeper {
   }
 
   async #write(hosts: readonly number[]): Promise<void> {
-    const { links, log, replicas, store } = this.#parts
+    const { guard, links, log, replicas, store } = this.#parts
     for (const hostId of hosts) {
       const replica = replicas.get(hostId)
       try {
         if (replica === undefined) await store?.remove(hostId)
         else await store?.save(replicas.stored(replica, links.isUp(hostId)))
       } catch (err) {
-        log.warn({ peer: hostId, err }, 'table of a host could not be kept')
+        // A full disk takes none of 253; the next change of each tries again.
+        if (guard.isDue('tables kept')) log.warn({ peer: hostId, err }, 'table of a host could not be kept')
       }
     }
   }

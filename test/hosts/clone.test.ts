@@ -75,6 +75,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     await other.kill()
     await two.restart()
     t.equal(await markOf(two, 3), 'quarantined')
+    t.notMatch(two.ns.exec('ip', 'route'), /10\.100\.3\.0/, 'no route of an earlier run')
     await waitFor('host 3 is linked again', 15_000, async () => (await two.linksUp()).includes(3))
     t.equal(await markOf(two, 3), 'quarantined')
   })
