@@ -53,7 +53,7 @@ const WAITS_MS: readonly Millis[] = [200, 800]
  * After a path has gone, TCP sends again at 0.2, 0.6, 1.4, 3 and 6.2 s: the last of these still finds the other path,
  * which DESIGN 7 has in place after 3 s. The system's own bound is 15 minutes.
  */
-const UNACKNOWLEDGED_MS: Millis = 8000
+export const UNACKNOWLEDGED_MS: Millis = 8000
 
 const ASK_MS: Millis = 50
 

@@ -32,6 +32,8 @@ export interface ResponseHead extends Head {
   readonly length: number
   /** The connection may serve again after it. */
   readonly keepsAlive: boolean
+  /** How long, in seconds, the server will keep it when idle; undefined: it does not say. */
+  readonly keepAliveS: number | undefined
   /** An event stream, which has no end of its own. */
   readonly isEvents: boolean
   readonly hasDate: boolean
@@ -157,6 +159,8 @@ export function readRequest(bytes: Buffer): RequestHead | undefined {
   return { text, passed, method, target, host, accept, end: end + 4, length: bodyLength, close }
 }
 
+const KEEP_ALIVE = /\btimeout=(\d{1,6})\b/i
+
 /** What Number holds exactly. */
 const LENGTH = /^\d{1,15}$/
 
@@ -168,6 +172,7 @@ export function readResponse(text: string): ResponseHead | undefined {
   if (match === null) return undefined
   const [, minor, status, message = ''] = match
   let keepsAlive = minor === '1'
+  let keepAliveS: number | undefined
   let length: string | undefined
   let coding: string | undefined
   let isEvents = false
@@ -188,6 +193,11 @@ export function readResponse(text: string): ResponseHead | undefined {
         if (/\bclose\b/.test(option)) keepsAlive = false
         return option === 'close' || option === 'keep-alive' ? 'drop' : 'second-look'
       }
+      case 'keep-alive': {
+        const [, seconds] = KEEP_ALIVE.exec(value) ?? []
+        if (seconds !== undefined) keepAliveS = Number(seconds)
+        return 'drop'
+      }
       case 'content-type':
         isEvents = /^text\/event-stream\b/i.test(value)
         return 'pass'
@@ -201,7 +211,7 @@ export function readResponse(text: string): ResponseHead | undefined {
   })
   if (fields === undefined || (coding !== undefined && length !== undefined)) return undefined
   const framing = coding !== undefined ? 'chunked' : length !== undefined ? 'length' : 'close'
-  const head = { framing, length: Number(length ?? 0), keepsAlive, isEvents, hasDate } as const
+  const head = { framing, length: Number(length ?? 0), keepsAlive, keepAliveS, isEvents, hasDate } as const
   return { ...head, text, passed: fields.passed, status: Number(status), message }
 }
 

@@ -41,6 +41,8 @@ export class LaneExchange implements WireUser {
   readonly #reader: AnswerReader
   #wire: Wire | undefined
   #tries = 0
+  /** The connection served before. */
+  #isReused = false
   #hadBytes = false
   #isOver = false
 
@@ -67,8 +69,8 @@ export class LaneExchange implements WireUser {
   start(): void {
     const { pool } = this.#client.parts
     this.#tries++
-    const wire =
-      this.#isRepeatable && this.#tries === 1 ? pool.idleWire(this.#key, this.#endpoint) : undefined
+    const wire = this.#tries === 1 ? pool.idleWire(this.#key, this.#endpoint, this.#isRepeatable) : undefined
+    this.#isReused = wire !== undefined
     if (wire === undefined) void this.#dial()
     else this.#send(wire)
   }
@@ -105,15 +107,13 @@ export class LaneExchange implements WireUser {
   #requestText(): string {
     const { method, passed, length } = this.#head
     const { path } = this.#target
-    // What is sent once is sent on a connection of its own.
-    const connection = this.#isRepeatable ? '' : 'Connection: close\r\n'
-    if (passed === undefined) return `${method} ${path} HTTP/1.1\r\n${this.#allLines()}${connection}\r\n`
+    if (passed === undefined) return `${method} ${path} HTTP/1.1\r\n${this.#allLines()}\r\n`
     const lines = this.#client.forwardedLines(this.#target)
     const framing =
       length !== undefined || method === 'POST' || method === 'PUT' || method === 'PATCH'
         ? `Content-Length: ${length ?? 0}\r\n`
         : ''
-    return `${method} ${path} HTTP/1.1\r\n${lines}${passed}${framing}${connection}\r\n`
+    return `${method} ${path} HTTP/1.1\r\n${lines}${passed}${framing}\r\n`
   }
 
   /** Lists to be appended to, and names to be taken off. */
@@ -143,7 +143,7 @@ export class LaneExchange implements WireUser {
     this.#wire = wire
     this.#hadBytes = false
     this.#sentAt = performance.now()
-    wire.send(this.#message, this)
+    wire.send(this.#message, this, this.#isRepeatable)
   }
 
   bytes(bytes: Buffer): void {
@@ -176,7 +176,8 @@ export class LaneExchange implements WireUser {
     // Paused, nothing is read until all of it is written.
     if (!isDone && !mayGoOn) this.#wire?.pause()
     else if (this.#client.socket.writableLength > 0) this.#wire?.keepBytes()
-    if (isDone) this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#isRepeatable)
+    if (isDone)
+      this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#wire?.isSent === true)
   }
 
   #lose(err: Error | undefined): void {
@@ -185,6 +186,7 @@ export class LaneExchange implements WireUser {
       this.#finish(false)
       return
     }
+    if (this.#isReused && !this.#hadBytes) this.#client.parts.pool.lostWire(this.#key, this.#wire!)
     if (this.#isRepeatable && this.#tries === 1 && !this.#hadBytes) this.#again()
     else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
   }
@@ -203,7 +205,7 @@ export class LaneExchange implements WireUser {
   #finish(mayServeAgain: boolean): void {
     const wire = this.#wire!
     this.#isOver = true
-    if (mayServeAgain) this.#client.parts.pool.keepWire(this.#key, wire)
+    if (mayServeAgain) this.#client.parts.pool.keepWire(this.#key, wire, this.#answer!.keepAliveS)
     else wire.destroy()
     if (this.#answer!.isEvents) this.#client.parts.endless.delete(this.#client)
     this.#client.answered(this.#answer!.status)

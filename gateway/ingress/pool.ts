@@ -8,21 +8,17 @@ import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { Streams } from '../peers/streams.ts'
 import { type DialTarget, dial } from './dial.ts'
+import { IDLE_MS, IdleWires, MAX_IDLE_PER_CONTAINER } from './idle-wires.ts'
 import type { Way } from './way.ts'
 import { Buffers, Wire } from './wire.ts'
 
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
- * `fresh`: one connection, one request: a server may close an idle connection just as a POST is sent on it, and
- * nobody can tell whether the POST was acted on (facts/paths.md 2.4).
+ * `fresh`: one that never served. Node's client writes on a kept connection without a look at it, and a server may close an
+ * idle one just as a POST is sent: nobody could tell whether it was acted on. Wires can (docs/decisions.md).
  * `upgrade`: as fresh, and each direction ends by itself.
  */
 export type ConnectionKind = 'reuse' | 'fresh' | 'upgrade'
-
-/** Below the 5 s after which a Node server, the most impatient of the usual ones, closes idle connections. */
-const IDLE_MS: Millis = 4000
-/** With 32 clients, 8 gave 2.8k requests/s, as the rest was dialled anew each time; 64 give 6.3k (2 busy cores). They last IDLE_MS. */
-const MAX_IDLE_PER_CONTAINER = 64
 
 export interface PoolOptions {
   readonly connectTimeoutMs: Millis
@@ -71,8 +67,8 @@ interface Connections {
   readonly agents: Map<ConnectionKind, ContainerAgent>
   readonly upgraded: Set<Socket>
   readonly wires: Set<Wire>
-  /** Of wires; by endpoint, the last used last. */
-  readonly idle: Map<string, Wire[]>
+  /** Of wires; by endpoint. */
+  readonly idle: Map<string, IdleWires>
 }
 
 type Destination = Pick<DialTarget, 'ip' | 'port' | 'isWanted' | 'onread'>
@@ -126,23 +122,17 @@ export class Pool {
     if (connections === undefined) return
     for (const { freeSockets } of connections.agents.values())
       for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy()
-    for (const wires of connections.idle.values()) for (const wire of wires) wire.destroy()
-    connections.idle.clear()
+    for (const wires of connections.idle.values()) wires.close()
   }
 
-  /** A connection that served before, for a request that may be sent twice; undefined when none is idle. */
-  idleWire(key: string, endpoint: string): Wire | undefined {
-    const idle = this.#byKey.get(key)?.idle.get(endpoint)
-    for (let wire = idle?.pop(); wire !== undefined; wire = idle?.pop()) {
-      if (wire.isUsable && performance.now() - wire.idleSince < IDLE_MS) return wire
-      wire.destroy()
-    }
-    return undefined
+  /** A connection that served before; undefined when none is idle, or none good enough for a request that must not go out twice. */
+  idleWire(key: string, endpoint: string, isRepeatable: boolean): Wire | undefined {
+    return this.#byKey.get(key)?.idle.get(endpoint)?.take(performance.now(), isRepeatable)
   }
 
   /** @throws {DialError} */
   async dialWire(key: string, kind: 'reuse' | 'fresh', to: Destination): Promise<Wire> {
-    const wire = new Wire(`${to.ip}:${to.port}`, this.#buffers)
+    const wire = new Wire(`${to.ip}:${to.port}`, this.#buffers, kind === 'reuse')
     const socket = await this.#dial(key, kind, { ...to, onread: wire.onread })
     wire.attach(socket)
     const { wires } = this.#of(key)
@@ -151,37 +141,31 @@ export class Pool {
     return wire
   }
 
-  /** Idle from now on. */
-  keepWire(key: string, wire: Wire): void {
+  /** Idle from now on. @param promisedS how long the container will keep it, if it says so */
+  keepWire(key: string, wire: Wire, promisedS?: number): void {
     const connections = this.#byKey.get(key)
-    wire.release()
     if (connections?.wires.has(wire) !== true) {
       wire.destroy()
       return
     }
     let idle = connections.idle.get(wire.endpoint)
     if (idle === undefined) {
-      idle = []
+      idle = new IdleWires()
       connections.idle.set(wire.endpoint, idle)
     }
-    if (idle.length >= MAX_IDLE_PER_CONTAINER) wire.destroy()
-    else {
-      wire.idleSince = performance.now()
-      idle.push(wire)
-    }
+    idle.keep(wire, performance.now(), promisedS)
+  }
+
+  /** A connection that served before ended under a request, without a byte of an answer. */
+  lostWire(key: string, wire: Wire): void {
+    this.#byKey.get(key)?.idle.get(wire.endpoint)?.lost(wire, performance.now())
   }
 
   /** Closes what has been idle for too long; to be called every second or so. */
   sweep(): void {
-    const before = performance.now() - IDLE_MS
-    for (const { idle } of this.#byKey.values()) {
-      for (const [endpoint, wires] of idle) {
-        // Last used last: what is to go stands in front.
-        const keep = wires.findIndex((w) => w.idleSince > before && w.isUsable)
-        for (const wire of wires.splice(0, keep < 0 ? wires.length : keep)) wire.destroy()
-        if (wires.length === 0) idle.delete(endpoint)
-      }
-    }
+    const now = performance.now()
+    for (const { idle } of this.#byKey.values())
+      for (const [endpoint, wires] of idle) if (wires.sweep(now)) idle.delete(endpoint)
   }
 
   close(): void {

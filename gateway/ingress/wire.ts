@@ -3,6 +3,9 @@
 import type { OnReadOpts, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
+import { boundUnacknowledged } from '../peers/liveness.ts'
+import { isQuiet } from '../tcp-state.ts'
+import { UNACKNOWLEDGED_MS } from './dial.ts'
 
 export interface WireUser {
   /** @param bytes the wire's own, and overwritten by the next read unless `keepBytes` is called */
@@ -34,16 +37,22 @@ export class Wire {
   readonly endpoint: string
   /** Monotonic; of the last return to the pool. */
   idleSince: Millis = 0
+  /** How long the container keeps it idle, by its own word. */
+  promisedMs: Millis = Number.POSITIVE_INFINITY
   #socket: Socket | undefined
   #user: WireUser | undefined
   readonly #buffers: Buffers
   #buffer: Buffer
   #isKept = false
   #isPaused = false
+  /** Silence of the kernel on the other side ends it, see DialTarget. */
+  #isBounded: boolean
+  #onDisturbed: ((wire: Wire) => void) | undefined
 
-  constructor(endpoint: string, buffers: Buffers) {
+  constructor(endpoint: string, buffers: Buffers, isBodiless: boolean) {
     this.endpoint = endpoint
     this.#buffers = buffers
+    this.#isBounded = isBodiless
     this.#buffer = buffers.take()
   }
 
@@ -80,11 +89,28 @@ export class Wire {
     return this.#socket?.readyState === 'open'
   }
 
+  /** The container has not ended it and has sent nothing unasked for; never by way of another gateway, which alone could tell. */
+  get isQuiet(): boolean {
+    return this.#socket !== undefined && !(this.#socket instanceof TLSSocket) && isQuiet(this.#socket)
+  }
+
+  /** All that was sent is with the kernel. */
+  get isSent(): boolean {
+    return this.#socket?.writableLength === 0
+  }
+
   /** @param message each character a byte, or bytes */
-  send(message: string | Buffer, user: WireUser): void {
+  send(message: string | Buffer, user: WireUser, isBodiless: boolean): void {
+    const socket = this.#socket
     this.#user = user
-    if (typeof message === 'string') this.#socket?.write(message, 'latin1')
-    else this.#socket?.write(message)
+    this.#onDisturbed = undefined
+    if (socket === undefined) return
+    if (isBodiless !== this.#isBounded) {
+      boundUnacknowledged(socket, isBodiless ? UNACKNOWLEDGED_MS : 0)
+      this.#isBounded = isBodiless
+    }
+    if (typeof message === 'string') socket.write(message, 'latin1')
+    else socket.write(message)
   }
 
   /** The bytes at hand are still to be written: the next ones are read elsewhere. */
@@ -103,14 +129,16 @@ export class Wire {
     this.#socket?.resume()
   }
 
-  /** The user hears nothing of it any more. */
-  release(): void {
+  /** Nobody's for now. @param onDisturbed told when the container ends it, or sends what nobody asked for: it is of no use then */
+  rest(onDisturbed: (wire: Wire) => void): void {
     this.#user = undefined
+    this.#onDisturbed = onDisturbed
     this.resume()
   }
 
   destroy(): void {
     this.#user = undefined
+    this.#onDisturbed = undefined
     this.#socket?.destroy()
   }
 
@@ -121,13 +149,15 @@ export class Wire {
 
   #take(bytes: Buffer): void {
     // Bytes that nobody asked for: whatever they answer, it is not the next request.
-    if (this.#user === undefined) this.#socket?.destroy()
+    if (this.#user === undefined) this.#lose(undefined)
     else this.#user.bytes(bytes)
   }
 
   #lose(err: Error | undefined): void {
     const user = this.#user
+    const onDisturbed = this.#onDisturbed
     this.destroy()
     user?.lost(err)
+    onDisturbed?.(this)
   }
 }

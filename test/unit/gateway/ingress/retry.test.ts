@@ -138,12 +138,49 @@ t.test(
   },
 )
 
-t.test('a POST never goes out on a connection that was used before', async (t) => {
+t.test('a POST goes out on a connection that served a moment ago', async (t) => {
   const gw = await startGateway(t)
   const web = await scriptedContainer(t, [answer(OK)])
   await gw.register({ name: 'web', ...web.at })
-  for (const method of ['GET', 'GET', 'POST', 'GET', 'POST']) await gw.get('web.x', '/', { method })
-  t.same(web.received.map(SENT), [3, 1, 1], 'GETs share one connection, each POST has its own')
+  for (const method of ['GET', 'POST', 'POST', 'GET', 'DELETE'])
+    t.equal((await gw.get('web.x', '/', { method })).status, 200)
+  t.same(web.received.map(SENT), [5])
+})
+
+for (const [what, fields] of [
+  ['ends it', 'Connection: close\r\n'],
+  ['keeps it for no time', 'Keep-Alive: timeout=0\r\n'],
+] as const) {
+  t.test(`each request has its own connection when the server says that it ${what}`, async (t) => {
+    const gw = await startGateway(t)
+    const web = await scriptedContainer(t, [answer(OK.replace('\r\n', `\r\n${fields}`))])
+    await gw.register({ name: 'web', ...web.at })
+    for (const method of ['POST', 'POST', 'GET', 'GET']) await gw.get('web.x', '/', { method })
+    t.same(web.received.map(SENT), [1, 1, 1, 1])
+  })
+}
+
+t.test('HTTP/1.0 has no connections that serve again', async (t) => {
+  const gw = await startGateway(t)
+  const web = await scriptedContainer(t, [answer(OK.replace('HTTP/1.1', 'HTTP/1.0'))])
+  await gw.register({ name: 'web', ...web.at })
+  for (const method of ['POST', 'POST']) await gw.get('web.x', '/', { method })
+  t.same(web.received.map(SENT), [1, 1])
+})
+
+t.test('a server that ended a connection unasked gets each POST on one of its own', async (t) => {
+  const gw = await startGateway(t)
+  let closed = 0
+  const endAfterOne = (s: Socket) => {
+    s.on('data', () => s.write(OK, () => s.end()))
+    s.on('close', () => closed++)
+  }
+  const web = await scriptedContainer(t, [endAfterOne, answer(OK)])
+  await gw.register({ name: 'web', ...web.at })
+  t.equal((await gw.get('web.x', '/', { method: 'POST' })).status, 200)
+  await until(() => closed === 1)
+  for (const method of ['POST', 'POST', 'GET', 'GET']) await gw.get('web.x', '/', { method })
+  t.same(web.received.map(SENT), [1, 1, 3], 'GETs still share one')
 })
 
 t.test('an idle connection that the container has closed costs a GET nothing', async (t) => {
