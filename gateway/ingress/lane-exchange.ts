@@ -155,9 +155,9 @@ export class LaneExchange implements WireUser {
     }
   }
 
-  lost(err: Error | undefined): void {
+  lost(err: Error | undefined, isUnreceived: boolean): void {
     try {
-      this.#lose(err)
+      this.#lose(err, isUnreceived)
     } catch (mistake) {
       this.#giveUp(mistake)
     }
@@ -180,14 +180,15 @@ export class LaneExchange implements WireUser {
       this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#wire?.isSent === true)
   }
 
-  #lose(err: Error | undefined): void {
+  #lose(err: Error | undefined, isUnreceived: boolean): void {
     if (err === undefined && this.#reader.finish()) {
       this.#writer.flush()
       this.#finish(false)
       return
     }
     if (this.#isReused && !this.#hadBytes) this.#client.parts.pool.lostWire(this.#key, this.#wire!)
-    if (this.#isRepeatable && this.#tries === 1 && !this.#hadBytes) this.#again()
+    const mayRepeat = this.#isRepeatable || (this.#isReused && isUnreceived)
+    if (mayRepeat && this.#tries === 1 && !this.#hadBytes) this.#again()
     else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
   }
 
