@@ -23,7 +23,8 @@ export interface ExchangeOptions {
 }
 
 /** RFC 9110 9.2.1, without TRACE, which nobody needs. */
-export const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
+export const isRepeatable = (method: string): boolean =>
+  method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
 
 /** After this an upstream that knows nothing of 100-continue is assumed, and the client told to go on (RFC 9110 10.1.1). */
 const CONTINUE_MS = 1000
@@ -55,7 +56,7 @@ export class Exchange {
     this.#target = target
     this.#options = options
     this.#isRepeatable =
-      REPEATABLE.has(req.method ?? '') && !hasBody(req.rawHeaders) && options.upgrade === undefined
+      isRepeatable(req.method ?? '') && !hasBody(req.rawHeaders) && options.upgrade === undefined
     this.#ip = target.ip
   }
 

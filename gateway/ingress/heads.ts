@@ -211,8 +211,18 @@ export function readResponse(text: string): ResponseHead | undefined {
   })
   if (fields === undefined || (coding !== undefined && length !== undefined)) return undefined
   const framing = coding !== undefined ? 'chunked' : length !== undefined ? 'length' : 'close'
-  const head = { framing, length: Number(length ?? 0), keepsAlive, keepAliveS, isEvents, hasDate } as const
-  return { ...head, text, passed: fields.passed, status: Number(status), message }
+  return {
+    text,
+    passed: fields.passed,
+    status: Number(status),
+    message,
+    framing,
+    length: Number(length ?? 0),
+    keepsAlive,
+    keepAliveS,
+    isEvents,
+    hasDate,
+  }
 }
 
 /** @param text fields, each with its CRLF @returns undefined: malformed */

@@ -48,7 +48,8 @@ export class AnswerWriter implements AnswerSink {
     const { status, framing, passed } = answer
     const hasBody = !this.#isHead && status !== 204 && status !== 304
     // A reason phrase may hold bytes that mean nothing to anybody.
-    const message = /^[\t\x20-\x7e]*$/.test(answer.message) ? answer.message : (STATUS_CODES[status] ?? '')
+    const isPlain = answer.message === 'OK' || /^[\t\x20-\x7e]*$/.test(answer.message)
+    const message = isPlain ? answer.message : (STATUS_CODES[status] ?? '')
     const lines =
       passed === undefined || this.#target.prefix !== ''
         ? this.#answerLines(answer, hasBody && framing === 'chunked')

@@ -1,10 +1,10 @@
 /** One request of the short way and its answer: the same rules as in `Exchange`, on bytes instead of streams. */
 
-import { attachmentKey } from '../../core/attachment.ts'
+import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { AnswerReader } from './answer-reader.ts'
 import { DialError } from './dial.ts'
-import { REPEATABLE, RETRIES_HELP } from './exchange.ts'
+import { isRepeatable, RETRIES_HELP } from './exchange.ts'
 import { failed, logFailure, reasonOfLoss } from './failure.ts'
 import { headerLines, requestHeaders } from './headers.ts'
 import { type RequestHead, type ResponseHead, rawHeadersOf } from './heads.ts'
@@ -14,10 +14,19 @@ import { problemMessage } from './reply.ts'
 import type { Target } from './route.ts'
 import type { Wire, WireUser } from './wire.ts'
 
+/** Under which names connections to a target are kept. */
+export interface Place {
+  readonly assignment: Assignment
+  readonly key: string
+  /** `10.100.1.10:80` */
+  readonly endpoint: string
+}
+
 /** The client's side of it. */
 export interface ExchangeClient extends AnswerClient {
   readonly clientAddress: string
   readonly localPort: number
+  placeOf(target: Target): Place
   /** Host, X-Forwarded-For and the like, for a request that has none of them but Host. */
   forwardedLines(target: Pick<Target, 'host' | 'prefix'>): string
   /** The answer is out, for what it was worth. @param status undefined: it broke off */
@@ -31,7 +40,7 @@ export class LaneExchange implements WireUser {
   readonly #client: ExchangeClient
   readonly #head: RequestHead
   readonly #target: Target
-  readonly #key: string
+  readonly #place: Place
   readonly #message: string | Buffer
   readonly #isRepeatable: boolean
   readonly startedAt: Millis = performance.now()
@@ -51,8 +60,8 @@ export class LaneExchange implements WireUser {
     this.#client = client
     this.#head = head
     this.#target = target
-    this.#key = attachmentKey(target.assignment)
-    this.#isRepeatable = body === undefined && REPEATABLE.has(head.method)
+    this.#place = client.placeOf(target)
+    this.#isRepeatable = body === undefined && isRepeatable(head.method)
     const text = this.#requestText()
     this.#message =
       body === undefined
@@ -69,7 +78,8 @@ export class LaneExchange implements WireUser {
   start(): void {
     const { pool } = this.#client.parts
     this.#tries++
-    const wire = this.#tries === 1 ? pool.idleWire(this.#key, this.#endpoint, this.#isRepeatable) : undefined
+    const { key, endpoint } = this.#place
+    const wire = this.#tries === 1 ? pool.idleWire(key, endpoint, this.#isRepeatable) : undefined
     this.#isReused = wire !== undefined
     if (wire === undefined) void this.#dial()
     else this.#send(wire)
@@ -90,10 +100,6 @@ export class LaneExchange implements WireUser {
   /** The client has taken what it was given. */
   resume(): void {
     this.#wire?.resume()
-  }
-
-  get #endpoint(): string {
-    return `${this.#target.ip}:${this.#target.port}`
   }
 
   get #facts() {
@@ -131,7 +137,7 @@ export class LaneExchange implements WireUser {
     const kind = this.#isRepeatable ? 'reuse' : 'fresh'
     const to = { ip, port, isWanted: () => !this.#isOver }
     try {
-      const wire = await this.#client.parts.pool.dialWire(this.#key, kind, to)
+      const wire = await this.#client.parts.pool.dialWire(this.#place.key, kind, to)
       if (this.#isOver) wire.destroy()
       else this.#send(wire)
     } catch (err) {
@@ -186,7 +192,7 @@ export class LaneExchange implements WireUser {
       this.#finish(false)
       return
     }
-    if (this.#isReused && !this.#hadBytes) this.#client.parts.pool.lostWire(this.#key, this.#wire!)
+    if (this.#isReused && !this.#hadBytes) this.#client.parts.pool.lostWire(this.#place.key, this.#wire!)
     const mayRepeat = this.#isRepeatable || (this.#isReused && isUnreceived)
     if (mayRepeat && this.#tries === 1 && !this.#hadBytes) this.#again()
     else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
@@ -206,7 +212,7 @@ export class LaneExchange implements WireUser {
   #finish(mayServeAgain: boolean): void {
     const wire = this.#wire!
     this.#isOver = true
-    if (mayServeAgain) this.#client.parts.pool.keepWire(this.#key, wire, this.#answer!.keepAliveS)
+    if (mayServeAgain) this.#client.parts.pool.keepWire(this.#place.key, wire, this.#answer!.keepAliveS)
     else wire.destroy()
     if (this.#answer!.isEvents) this.#client.parts.endless.delete(this.#client)
     this.#client.answered(this.#answer!.status)

@@ -4,10 +4,11 @@
  */
 
 import type { Socket } from 'node:net'
+import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
 import { headerLines, requestHeaders } from './headers.ts'
 import { readRequest } from './heads.ts'
-import { type ExchangeClient, LaneExchange } from './lane-exchange.ts'
+import { type ExchangeClient, LaneExchange, type Place } from './lane-exchange.ts'
 import type { IngressParts } from './parts.ts'
 import { route, type Target } from './route.ts'
 
@@ -33,6 +34,7 @@ export class Lane implements ExchangeClient {
   #pending: Buffer | undefined
   #idleSince: Millis = performance.now()
   #hasServed = false
+  #place: (Place & Pick<Target, 'ip' | 'port'>) | undefined
   #forwarded: { readonly host: string; readonly prefix: string; readonly lines: string } | undefined
 
   constructor(host: LaneHost, socket: Socket) {
@@ -61,6 +63,16 @@ export class Lane implements ExchangeClient {
     const lines = headerLines(requestHeaders({ ...facts, rawHeaders: [] }))
     this.#forwarded = { host, prefix, lines }
     return lines
+  }
+
+  /** The same for most of a connection: a string that was looked up before is found sooner than an equal one. */
+  placeOf({ assignment, ip, port }: Target): Place {
+    let place = this.#place
+    if (place === undefined || place.assignment !== assignment || place.ip !== ip || place.port !== port) {
+      place = { assignment, ip, port, key: attachmentKey(assignment), endpoint: `${ip}:${port}` }
+      this.#place = place
+    }
+    return place
   }
 
   get isIdle(): boolean {

@@ -56,7 +56,11 @@ export function route(facts: RouteFacts): Decision {
   const host = parseHost(target.host)
   if (host === undefined) return { kind: 'bad', problem: 'the Host header is not a host name' }
   const named = isAddressLike(host) ? undefined : byHost(host, facts.lookup)
-  if (named !== undefined) return { kind: 'container', ...named, ...target, prefix: '' }
+  if (named !== undefined) {
+    // Written out: a spread of two objects makes a map of its own for each request.
+    const { assignment, ip, port } = named
+    return { kind: 'container', assignment, ip, port, host: target.host, path: target.path, prefix: '' }
+  }
   const byPath = routeByPath(target, facts.lookup)
   if (byPath !== undefined) return byPath
   if (!isOwn(host, facts.ownNames)) return { kind: 'unknown', name: host.split('.')[0]! }
