@@ -24,10 +24,10 @@ export interface DialTarget {
   /** For upgraded connections, where each direction ends by itself. */
   readonly allowHalfOpen: boolean
   /**
-   * For requests without a body, which the kernel of the other side acknowledges at once: without an acknowledgement in
-   * time the connection ends with ETIMEDOUT. Not for bodies, whose reader may pause as long as it likes.
+   * For small requests, which the kernel of the other side acknowledges at once, whether they are read or not: without an
+   * acknowledgement in time the connection ends with ETIMEDOUT. Not for bodies, whose reader may pause as long as it likes.
    */
-  readonly isBodiless?: boolean
+  readonly isBounded?: boolean
   /** Where its bytes go, when not into a stream. A connection by way of another gateway has no use for it. */
   readonly onread?: OnReadOpts
   onRetry(): void
@@ -97,7 +97,7 @@ async function connectBy(target: DialTarget, way: Way, remainingMs: Millis): Pro
     way.kind === 'kernel'
       ? await connectOnce(target, Math.min(target.timeoutMs, remainingMs))
       : await connectOver(target, way.hostId, remainingMs)
-  if (target.isBodiless === true) boundUnacknowledged(socket, UNACKNOWLEDGED_MS)
+  if (target.isBounded === true) boundUnacknowledged(socket, UNACKNOWLEDGED_MS)
   return socket
 }
 

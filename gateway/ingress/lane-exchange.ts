@@ -35,6 +35,8 @@ export interface ExchangeClient extends AnswerClient {
 
 /** A body up to this size is joined to its head; one string costs less than two parts, and above it copying does. */
 const MAX_JOINED = 4096
+/** What fits into the window of any connection, so that its acknowledgement waits for nobody. */
+const MAX_SMALL = 16_384
 
 export class LaneExchange implements WireUser {
   readonly #client: ExchangeClient
@@ -75,11 +77,16 @@ export class LaneExchange implements WireUser {
     this.#reader = new AnswerReader(this.#writer, isHead, maxHeaderBytes * 2)
   }
 
+  get #isSmall(): boolean {
+    return this.#message.length <= MAX_SMALL
+  }
+
   start(): void {
     const { pool } = this.#client.parts
     this.#tries++
     const { key, endpoint } = this.#place
-    const wire = this.#tries === 1 ? pool.idleWire(key, endpoint, this.#isRepeatable) : undefined
+    const wire =
+      this.#tries === 1 && this.#isSmall ? pool.idleWire(key, endpoint, this.#isRepeatable) : undefined
     this.#isReused = wire !== undefined
     if (wire === undefined) void this.#dial()
     else this.#send(wire)
@@ -134,7 +141,7 @@ export class LaneExchange implements WireUser {
 
   async #dial(): Promise<void> {
     const { ip, port } = this.#target
-    const kind = this.#isRepeatable ? 'reuse' : 'fresh'
+    const kind = this.#isSmall ? 'reuse' : 'fresh'
     const to = { ip, port, isWanted: () => !this.#isOver }
     try {
       const wire = await this.#client.parts.pool.dialWire(this.#place.key, kind, to)
@@ -149,7 +156,7 @@ export class LaneExchange implements WireUser {
     this.#wire = wire
     this.#hadBytes = false
     this.#sentAt = performance.now()
-    wire.send(this.#message, this, this.#isRepeatable)
+    wire.send(this.#message, this, this.#isSmall)
   }
 
   bytes(bytes: Buffer): void {

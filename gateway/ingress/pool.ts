@@ -190,7 +190,7 @@ export class Pool {
       way: () => wayTo(to.ip),
       streams,
       allowHalfOpen: kind === 'upgrade',
-      isBodiless: kind === 'reuse',
+      isBounded: kind === 'reuse',
       onRetry,
     })
   }

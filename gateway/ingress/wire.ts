@@ -54,10 +54,10 @@ export class Wire {
   #onDisturbed: ((wire: Wire) => void) | undefined
   #sentBytes = 0
 
-  constructor(endpoint: string, buffers: Buffers, isBodiless: boolean) {
+  constructor(endpoint: string, buffers: Buffers, isBounded: boolean) {
     this.endpoint = endpoint
     this.#buffers = buffers
-    this.#isBounded = isBodiless
+    this.#isBounded = isBounded
     this.#buffer = buffers.take()
   }
 
@@ -105,14 +105,14 @@ export class Wire {
   }
 
   /** @param message each character a byte, or bytes */
-  send(message: string | Buffer, user: WireUser, isBodiless: boolean): void {
+  send(message: string | Buffer, user: WireUser, isBounded: boolean): void {
     const socket = this.#socket
     this.#user = user
     this.#onDisturbed = undefined
     if (socket === undefined) return
-    if (isBodiless !== this.#isBounded) {
-      boundUnacknowledged(socket, isBodiless ? UNACKNOWLEDGED_MS : 0)
-      this.#isBounded = isBodiless
+    if (isBounded !== this.#isBounded) {
+      boundUnacknowledged(socket, isBounded ? UNACKNOWLEDGED_MS : 0)
+      this.#isBounded = isBounded
     }
     this.#sentBytes = message.length
     if (typeof message === 'string') socket.write(message, 'latin1')

@@ -78,16 +78,8 @@ t.test('through a bridge', { skip: needsRoot }, async (t) => {
   t.pass('and back without any help')
 
   host.exec('ip', 'addr', 'del', '10.100.1.1/24', 'dev', 'flatnet0')
-  // POST: a GET would wait on its idle connection for the route to come back, as TCP does.
-  const noRoute = curl(
-    '-w',
-    '\n%{http_code}',
-    '-X',
-    'POST',
-    '-H',
-    'Host: web.flatnet',
-    'http://127.0.0.1:8080/',
-  )
+  // Not of `web`: there an idle connection would wait for the route to come back, as TCP does.
+  const noRoute = curl('-w', '\n%{http_code}', '-H', 'Host: nobody.flatnet', 'http://127.0.0.1:8080/')
   t.match(noRoute, /reason: unreachable\n\n503$/, 'no route at all')
   t.equal(await gw.end('SIGTERM'), 0)
 })
@@ -102,8 +94,18 @@ t.test('a way that vanishes without a word', { skip: needsRoot }, async (t) => {
   await serve(t, container)
   const gw = await spawnGateway(t, await scratch(t), { netns: host.name, conf: CONF })
   await register(gw, 'web', '10.100.1.10')
-  const ask = async (): Promise<string> => {
-    const curl = ['curl', '-s', '--max-time', '30', '-w', '\n%{http_code}', '-H', 'Host: web.flatnet']
+  const ask = async (...more: string[]): Promise<string> => {
+    const curl = [
+      'curl',
+      '-s',
+      '--max-time',
+      '30',
+      '-w',
+      '\n%{http_code}',
+      '-H',
+      'Host: web.flatnet',
+      ...more,
+    ]
     const child = spawn('ip', ['netns', 'exec', host.name, ...curl, 'http://127.0.0.1:8080/'])
     let text = ''
     child.stdout.on('data', (c) => {
@@ -128,5 +130,15 @@ t.test('a way that vanishes without a word', { skip: needsRoot }, async (t) => {
   vanish()
   setTimeout(comeBack, 3500)
   t.match(await ask(), /\n200$/, 'a way that comes back in time costs nothing but time')
+
+  vanish()
+  setTimeout(comeBack, 3500)
+  t.match(await ask('-d', 'x'), /\n200$/, 'nor does it to a POST')
+  vanish()
+  const postedAt = performance.now()
+  t.match(await ask('-d', 'x'), /\n50[24]$/, 'which is not sent once more')
+  const waited = (performance.now() - postedAt) / 1000
+  t.ok(waited > 5 && waited < 20, `${waited.toFixed(1)} s`)
+  comeBack()
   t.equal(await gw.end('SIGTERM'), 0)
 })
