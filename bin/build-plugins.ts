@@ -43,32 +43,59 @@ export const bunBuiltIns: Plugin = {
   },
 }
 
-/** In the bundle for Bun, the verbs become a bundle of their own, as for Node; bun build puts it in as one function. */
-export const CNI_RUN = 'cni-run.cjs'
+/** The bundles of dist/flatnet-cni's verbs, which bin/cni-parts.ts chooses from, with the modules of plugin/ that each loads. */
+export const CNI_PARTS: Readonly<Record<string, readonly string[]>> = {
+  'cni-version': [],
+  'cni-add': ['run', 'add'],
+  'cni-del': ['run', 'del'],
+  'cni-others': ['run', 'check', 'gc', 'status'],
+}
+
+/** In the bundle for Bun, the plugin becomes what chooses among its parts; bun build puts each in as one function. */
 export const cniParts: Plugin = {
   name: 'cni-parts',
   setup(pluginBuild) {
-    pluginBuild.onResolve({ filter: /^\.\/run\.ts$/ }, ({ importer }) =>
-      importer === join(ROOT, 'plugin/skel.ts') ? { path: `./${CNI_RUN}`, external: true } : undefined,
+    pluginBuild.onResolve({ filter: /\/plugin\/skel\.ts$/ }, ({ importer }) =>
+      importer === join(ROOT, 'bin/flatnet-cni.ts') ? { path: join(ROOT, 'bin/cni-parts.ts') } : undefined,
     )
   },
 }
 
 /**
- * The verbs are imported at once, so that esbuild lays all modules into one scope: without a function around each, as it
- * makes for what is loaded later, VERSION takes 8 % less and a DEL half a millisecond less CPU.
+ * What a part loads later is imported at once, so that esbuild lays all modules into one scope, without a function around
+ * each; what it never loads is left out.
  */
-export const flatVerbs: Plugin = {
-  name: 'flat-verbs',
+export const onlyModules = (modules: readonly string[]): Plugin => ({
+  name: 'only-modules',
   setup(pluginBuild) {
-    pluginBuild.onLoad({ filter: /\/plugin\/run\.ts$/ }, ({ path }) => {
-      const verbs: string[] = []
+    pluginBuild.onLoad({ filter: /\/plugin\/(skel|run)\.ts$/ }, ({ path }) => {
+      const imports: string[] = []
       const body = readFileSync(path, 'utf8').replaceAll(
-        /\bawait import\('(\.\/\w+\.ts)'\)/g,
-        (_call, file: string) => `verb${verbs.push(file)}`,
+        /\bawait import\('\.\/(\w+)\.ts'\)/g,
+        (_call, name: string) => {
+          if (!modules.includes(name)) return 'undefined'
+          imports.push(`import * as module_${name} from './${name}.ts'\n`)
+          return `module_${name}`
+        },
       )
-      const imports = verbs.map((file, i) => `import * as verb${i + 1} from '${file}'\n`)
       return { contents: imports.join('') + body, loader: 'ts' }
     })
+  },
+})
+
+/** `this.#name` and declarations; a class of ours has no `$name`, and a `#` in a text or a comment stands behind something else. */
+const PRIVATE_NAMES = /(?<=\.)#(?=[a-z])|(?<=^ *(?:(?:static|readonly|get|async) )*)#(?=[a-z])/gm
+
+/**
+ * In the bundle for Bun, private members become plain ones: for a class with private ones the engine makes a scope and one
+ * function more, and checks each use. That nobody else uses them is what the compiler has seen in the sources.
+ */
+export const plainMembers: Plugin = {
+  name: 'plain-members',
+  setup(pluginBuild) {
+    pluginBuild.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replaceAll(PRIVATE_NAMES, '$$'),
+      loader: 'ts',
+    }))
   },
 }

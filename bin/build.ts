@@ -12,7 +12,15 @@ import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { processIsAlive } from '../kernel/durable.ts'
 import { bunExecutable, compileWithBun } from './build-bun.ts'
-import { bunBuiltIns, CNI_RUN, cniParts, embedText, flatVerbs, packedParts } from './build-plugins.ts'
+import {
+  bunBuiltIns,
+  CNI_PARTS,
+  cniParts,
+  embedText,
+  onlyModules,
+  packedParts,
+  plainMembers,
+} from './build-plugins.ts'
 import { CACHE_SUFFIX, CLI_ASSET, PLUGIN_ASSET, wrapped } from './packed.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -34,7 +42,14 @@ const shared: BuildOptions = {
 
 const forNode: BuildOptions = { ...shared, target: 'node26', keepNames: true }
 /** Bun compiles names as they are; the wrappers that keep them through minifying would only cost time. */
-const forBun: BuildOptions = { ...shared, target: 'esnext', conditions: ['bun'], external: ['bun:*'] }
+const forBun: BuildOptions = {
+  ...shared,
+  target: 'esnext',
+  conditions: ['bun'],
+  external: ['bun:*', './cni-*.cjs'],
+  // Members of a class are set in its constructor, without a function of their own.
+  tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
+}
 
 /** One line per step, with what it cost. */
 async function step<T>(what: string, work: () => Promise<T>, size: () => number): Promise<T> {
@@ -199,7 +214,10 @@ async function buildCni(out: string): Promise<void> {
     )
     return
   }
-  await bundle(forBun, 'plugin/run.ts', `.build/${CNI_RUN}`, [embedText, bunBuiltIns, flatVerbs])
+  for (const [part, modules] of Object.entries(CNI_PARTS)) {
+    const plugins = [embedText, bunBuiltIns, onlyModules(modules), plainMembers]
+    await bundle(forBun, 'plugin/skel.ts', `.build/${part}.cjs`, plugins)
+  }
   await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText, bunBuiltIns, cniParts])
   await replaced('compiled', out, (fresh) => compileWithBun(bun, join(WORK, 'flatnet-cni.cjs'), fresh))
 }
