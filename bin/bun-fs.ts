@@ -38,24 +38,43 @@ function failure(errno: number, syscall: string, path?: string): Error {
   })
 }
 
-/** @returns what `run` returned, never -1 */
-function call(syscall: string, path: string | undefined, run: () => number): number {
-  // libc would stop at the NUL and take another file.
-  if (path?.includes('\0')) {
-    throw Object.assign(new TypeError(`${syscall}: NUL in path`), { code: 'ERR_INVALID_ARG_VALUE' })
-  }
+/** After a call that returned -1: it is to be made again. @throws as node:fs, unless a signal interrupted it */
+function again(syscall: string, path?: string): void {
+  const errno = libc.errno()
+  if (errno !== Errno.EINTR) throw failure(errno, syscall, path)
+}
+
+/** libc would stop at the NUL and take another file. */
+function whole(syscall: string, path: string): string {
+  if (!path.includes('\0')) return path
+  throw Object.assign(new TypeError(`${syscall}: NUL in path`), { code: 'ERR_INVALID_ARG_VALUE' })
+}
+
+function open(path: string, flags: string | number, mode = 0o666): number {
+  const bits = typeof flags === 'number' ? flags : FLAGS[flags]
+  if (bits === undefined) throw new TypeError(`open: flags ${flags}`)
+  const name = whole('open', path)
   for (;;) {
-    const result = run()
-    if (result !== -1) return result
-    const errno = libc.errno()
-    if (errno !== Errno.EINTR) throw failure(errno, syscall, path)
+    const fd = libc.open(name, bits | O_CLOEXEC, mode)
+    if (fd !== -1) return fd
+    again('open', path)
   }
 }
 
-const open = (path: string, flags: string | number, mode = 0o666): number => {
-  const bits = typeof flags === 'number' ? flags : FLAGS[flags]
-  if (bits === undefined) throw new TypeError(`open: flags ${flags}`)
-  return call('open', path, () => libc.open(path, bits | O_CLOEXEC, mode))
+function read(fd: number, buf: Uint8Array): number {
+  for (;;) {
+    const n = libc.read(fd, buf, buf.byteLength)
+    if (n !== -1) return n
+    again('read')
+  }
+}
+
+function write(fd: number, bytes: Uint8Array): number {
+  for (;;) {
+    const n = libc.write(fd, bytes, bytes.byteLength)
+    if (n !== -1) return n
+    again('write')
+  }
 }
 
 /** EINTR: the descriptor is closed all the same. */
@@ -74,8 +93,7 @@ function withOpen<T>(path: string, flags: string, mode: number | undefined, run:
 
 function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.byteLength; ) {
-    const rest = at === 0 ? bytes : bytes.subarray(at)
-    at += call('write', undefined, () => libc.write(fd, rest, rest.byteLength))
+    at += write(fd, at === 0 ? bytes : bytes.subarray(at))
   }
 }
 
@@ -86,8 +104,7 @@ function readAll(fd: number, encoding: BufferEncoding): string {
   buffer ??= Buffer.allocUnsafe(READ_BYTES)
   let length = 0
   for (;;) {
-    const free = length === 0 ? buffer : buffer.subarray(length)
-    const n = call('read', undefined, () => libc.read(fd, free, free.byteLength))
+    const n = read(fd, length === 0 ? buffer : buffer.subarray(length))
     if (n === 0) return buffer.toString(encoding, 0, length)
     length += n
     if (length < buffer.byteLength) continue
@@ -107,7 +124,8 @@ interface Stat {
 
 function statOf(fd: number, path: string, flags: number): Stat {
   const buf = new Uint8Array(256)
-  call('stat', path, () => files.statx(fd, path, flags, STATX_BASIC_STATS, buf))
+  const name = whole('stat', path)
+  while (files.statx(fd, name, flags, STATX_BASIC_STATS, buf) === -1) again('stat', path)
   const view = new DataView(buf.buffer)
   const u32 = (at: number): number => view.getUint32(at, true)
   const u64 = (at: number): number => u32(at) + u32(at + 4) * 2 ** 32
@@ -129,13 +147,10 @@ const isAbsence = (err: unknown): boolean =>
 
 export const openSync = open as typeof NodeFs.openSync
 
-export const readSync = ((fd: number, buf: Uint8Array) =>
-  call('read', undefined, () => libc.read(fd, buf, buf.byteLength))) as typeof NodeFs.readSync
+export const readSync = read as typeof NodeFs.readSync
 
-export const writeSync = ((fd: number, data: Uint8Array | string, at?: number) => {
-  const bytes = typeof data === 'string' ? utf8.encode(data) : data.subarray(at)
-  return call('write', undefined, () => libc.write(fd, bytes, bytes.byteLength))
-}) as typeof NodeFs.writeSync
+export const writeSync = ((fd: number, data: Uint8Array | string, at?: number) =>
+  write(fd, typeof data === 'string' ? utf8.encode(data) : data.subarray(at))) as typeof NodeFs.writeSync
 
 export const readFileSync = ((path: string, encoding: BufferEncoding) =>
   withOpen(path, 'r', undefined, (fd) => readAll(fd, encoding))) as typeof NodeFs.readFileSync
@@ -150,29 +165,32 @@ export const appendFileSync = ((path: string, text: string, { mode }: { mode?: n
   withOpen(path, 'a', mode, (fd) => writeAll(fd, utf8.encode(text)))) as typeof NodeFs.appendFileSync
 
 export const fsyncSync: typeof NodeFs.fsyncSync = (fd) => {
-  call('fsync', undefined, () => files.fsync(fd))
+  while (files.fsync(fd) === -1) again('fsync')
 }
 
 export const renameSync = ((from: string, to: string) => {
-  call('rename', from, () => files.rename(from, to))
+  const name = whole('rename', from)
+  while (files.rename(name, to) === -1) again('rename', from)
 }) as typeof NodeFs.renameSync
 
 export const symlinkSync = ((target: string, path: string) => {
-  call('symlink', path, () => files.symlink(target, path))
+  const name = whole('symlink', path)
+  while (files.symlink(target, name) === -1) again('symlink', path)
 }) as typeof NodeFs.symlinkSync
 
 export const readlinkSync = ((path: string) => {
   buffer ??= Buffer.allocUnsafe(READ_BYTES)
-  const buf = buffer
-  return buf.toString(
-    'utf8',
-    0,
-    call('readlink', path, () => files.readlink(path, buf)),
-  )
+  const name = whole('readlink', path)
+  for (;;) {
+    const length = files.readlink(name, buffer)
+    if (length !== -1) return buffer.toString('utf8', 0, length)
+    again('readlink', path)
+  }
 }) as typeof NodeFs.readlinkSync
 
 export const unlinkSync = ((path: string) => {
-  call('unlink', path, () => files.unlink(path))
+  const name = whole('unlink', path)
+  while (files.unlink(name) === -1) again('unlink', path)
 }) as typeof NodeFs.unlinkSync
 
 export const fstatSync = ((fd: number) => statOf(fd, '', AT_EMPTY_PATH)) as typeof NodeFs.fstatSync
@@ -199,7 +217,8 @@ export const existsSync = ((path: string) => {
 
 export const statfsSync = ((path: string) => {
   const buf = new Uint8Array(120)
-  call('statfs', path, () => files.statfs(path, buf))
+  const name = whole('statfs', path)
+  while (files.statfs(name, buf) === -1) again('statfs', path)
   return { type: new DataView(buf.buffer).getUint32(0, true) }
 }) as typeof NodeFs.statfsSync
 

@@ -7,7 +7,7 @@ import type { Io } from '../plugin/skel.ts'
 type Part = typeof import('../plugin/skel.ts')
 
 /** Written out: Bun puts inside what it finds by these names. bin/build-plugins.ts says what is in each. */
-function partOf(verb: string | undefined): Part {
+function partOf(verb: string): Part {
   switch (verb) {
     case 'VERSION':
       return require('./cni-version.cjs')
@@ -20,4 +20,4 @@ function partOf(verb: string | undefined): Part {
   }
 }
 
-export const main = (io: Io): Promise<number> => partOf(io.env['CNI_COMMAND']).main(io)
+export const main = (io: Io): Promise<number> => partOf(io.env['CNI_COMMAND'] ?? '').main(io)

@@ -120,7 +120,7 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
   }
   if (role === 'plugin') {
     refuseMisspelt(top, json)
-    readDns(top)
+    if (top.has('dns')) readDns(top)
   }
   if (ipam.get('type') !== undefined && ipam.get('type') !== 'flatnet') {
     ipam.problem('type', 'must be "flatnet": the slice belongs to this plugin')

@@ -41,28 +41,19 @@ export const LOCK_UN = 8
 export const POLLIN = 1
 export const POLLOUT = 4
 
-/** Calls until it is not interrupted; -1 only for `expected`. EAGAIN is also EWOULDBLOCK. */
-function attempt(
-  syscall: string,
-  run: () => number,
-  detail?: string,
-  expected: number = Errno.EAGAIN,
-): number {
-  for (;;) {
-    const result = run()
-    if (result !== -1) return result
-    const errno = libc.errno()
-    if (errno === expected) return -1
-    if (errno !== Errno.EINTR) throw new SyscallError(syscall, errno, detail)
-  }
+/**
+ * After a call that returned -1: whether it is to be made again, as a signal interrupted it; false only for `expected`.
+ * Asked in a loop by each call here: a closure given to one loop for all would be a second function for the engine to make
+ * ready, which costs a short program more than the call.
+ */
+function isInterrupted(syscall: string, detail?: string, expected?: number): boolean {
+  const errno = libc.errno()
+  if (errno === expected) return false
+  if (errno !== Errno.EINTR) throw new SyscallError(syscall, errno, detail)
+  return true
 }
 
-/** As `attempt`; EAGAIN is an error like others. */
-function call(syscall: string, run: () => number, detail?: string): number {
-  const result = attempt(syscall, run, detail)
-  if (result === -1) throw new SyscallError(syscall, Errno.EAGAIN, detail)
-  return result
-}
+const hex = (value: number): string => `0x${value.toString(16)}`
 
 export const getpid = (): number => libc.getpid()
 
@@ -73,7 +64,10 @@ export const exitNow = (status: number): void => libc._exit(status)
 export function open(path: string, flags: number, mode = 0): number {
   // libc would stop at the NUL and open another file.
   if (path.includes('\0')) throw new SyscallError('open', Errno.EINVAL, `NUL in path ${JSON.stringify(path)}`)
-  return call('open', () => libc.open(path, flags, mode), path)
+  for (;;) {
+    const result = libc.open(path, flags, mode)
+    if (result !== -1 || !isInterrupted('open', path)) return result
+  }
 }
 
 /** Never repeated: Linux has released the descriptor also when close() reports EINTR. */
@@ -84,34 +78,60 @@ export function close(fd: number): void {
 }
 
 /** @returns bytes read, 0 at the end. EAGAIN is thrown when the descriptor is non-blocking and empty. */
-export const read = (fd: number, buf: Uint8Array): number =>
-  call('read', () => libc.read(fd, buf, buf.byteLength))
+export function read(fd: number, buf: Uint8Array): number {
+  for (;;) {
+    const result = libc.read(fd, buf, buf.byteLength)
+    if (result !== -1 || !isInterrupted('read')) return result
+  }
+}
 
 /** As `read`, for loops that empty a descriptor: -1 instead of an EAGAIN error, whose stack trace costs more than the call. */
-export const tryRead = (fd: number, buf: Uint8Array): number =>
-  attempt('read', () => libc.read(fd, buf, buf.byteLength))
+export function tryRead(fd: number, buf: Uint8Array): number {
+  for (;;) {
+    const result = libc.read(fd, buf, buf.byteLength)
+    if (result !== -1 || !isInterrupted('read', undefined, Errno.EAGAIN)) return result
+  }
+}
 
 /** As `write`; -1 when it would block. */
 export function tryWrite(fd: number, buf: Uint8Array, len = buf.byteLength): number {
-  return attempt('write', () => libc.write(fd, buf, within(buf, len)))
+  for (;;) {
+    const result = libc.write(fd, buf, within(buf, len))
+    if (result !== -1 || !isInterrupted('write', undefined, Errno.EAGAIN)) return result
+  }
 }
 
 /** @returns bytes written, possibly fewer than `len` */
 export function write(fd: number, buf: Uint8Array, len = buf.byteLength): number {
-  return call('write', () => libc.write(fd, buf, within(buf, len)))
+  for (;;) {
+    const result = libc.write(fd, buf, within(buf, len))
+    if (result !== -1 || !isInterrupted('write')) return result
+  }
 }
 
 /** @param arg read or written by the kernel; must be as large as `request` needs, the kernel cannot check it */
-export const ioctl = (fd: number, request: number, arg: Uint8Array): number =>
-  call('ioctl', () => libc.ioctl(fd, request, arg), `0x${request.toString(16)}`)
+export function ioctl(fd: number, request: number, arg: Uint8Array): number {
+  for (;;) {
+    const result = libc.ioctl(fd, request, arg)
+    if (result !== -1 || !isInterrupted('ioctl', hex(request))) return result
+  }
+}
 
 /** As `ioctl`, where one errno is an answer, e.g. ENODEV: false then. */
-export const ioctlUnless = (fd: number, request: number, arg: Uint8Array, errno: number): boolean =>
-  attempt('ioctl', () => libc.ioctl(fd, request, arg), `0x${request.toString(16)}`, errno) !== -1
+export function ioctlUnless(fd: number, request: number, arg: Uint8Array, errno: number): boolean {
+  for (;;) {
+    if (libc.ioctl(fd, request, arg) !== -1) return true
+    if (!isInterrupted('ioctl', hex(request), errno)) return false
+  }
+}
 
 /** @returns false when LOCK_NB is in `operation` and someone else holds the lock */
-export const flock = (fd: number, operation: number): boolean =>
-  attempt('flock', () => libc.flock(fd, operation)) !== -1
+export function flock(fd: number, operation: number): boolean {
+  for (;;) {
+    if (libc.flock(fd, operation) !== -1) return true
+    if (!isInterrupted('flock', undefined, Errno.EAGAIN)) return false
+  }
+}
 
 /** Waits for one descriptor. @returns `revents`, 0 after `timeoutMs`; -1 waits for ever. After EINTR the time starts again. */
 export function poll(fd: number, events: number, timeoutMs: number): number {
@@ -119,19 +139,23 @@ export function poll(fd: number, events: number, timeoutMs: number): number {
   const view = new DataView(pollfd.buffer)
   view.setInt32(0, fd, LITTLE_ENDIAN)
   view.setInt16(4, events, LITTLE_ENDIAN)
-  call('poll', () => libc.poll(pollfd, 1, timeoutMs))
+  while (libc.poll(pollfd, 1, timeoutMs) === -1) isInterrupted('poll')
   return view.getInt16(6, LITTLE_ENDIAN)
 }
 
-export const socket = (domain: number, type: number, protocol: number): number =>
-  call('socket', () => libc.socket(domain, type, protocol))
+export function socket(domain: number, type: number, protocol: number): number {
+  for (;;) {
+    const result = libc.socket(domain, type, protocol)
+    if (result !== -1 || !isInterrupted('socket')) return result
+  }
+}
 
 export function bind(fd: number, address: Uint8Array): void {
-  call('bind', () => libc.bind(fd, address, address.byteLength))
+  while (libc.bind(fd, address, address.byteLength) === -1) isInterrupted('bind')
 }
 
 export function connect(fd: number, address: Uint8Array): void {
-  call('connect', () => libc.connect(fd, address, address.byteLength))
+  while (libc.connect(fd, address, address.byteLength) === -1) isInterrupted('connect')
 }
 
 /** @returns the address as the kernel wrote it, at most 128 bytes (sockaddr_storage) */
@@ -140,12 +164,13 @@ export function getsockname(fd: number): Uint8Array {
   const len = new Uint8Array(4)
   const view = new DataView(len.buffer)
   view.setUint32(0, address.byteLength, LITTLE_ENDIAN)
-  call('getsockname', () => libc.getsockname(fd, address, len))
+  while (libc.getsockname(fd, address, len) === -1) isInterrupted('getsockname')
   return address.subarray(0, view.getUint32(0, LITTLE_ENDIAN))
 }
 
 export function setsockopt(fd: number, level: number, name: number, value: Uint8Array): void {
-  call('setsockopt', () => libc.setsockopt(fd, level, name, value, value.byteLength), `${level}/${name}`)
+  while (libc.setsockopt(fd, level, name, value, value.byteLength) === -1)
+    isInterrupted('setsockopt', `${level}/${name}`)
 }
 
 export const setsockoptInt = (fd: number, level: number, name: number, value: number): void =>
@@ -153,29 +178,43 @@ export const setsockoptInt = (fd: number, level: number, name: number, value: nu
 
 /** @returns bytes sent */
 export function send(fd: number, buf: Uint8Array, len = buf.byteLength, flags = 0): number {
-  return call('send', () => libc.send(fd, buf, within(buf, len), flags))
+  for (;;) {
+    const result = libc.send(fd, buf, within(buf, len), flags)
+    if (result !== -1 || !isInterrupted('send')) return result
+  }
 }
 
 export function sendto(fd: number, buf: Uint8Array, len: number, flags: number, address: Uint8Array): number {
-  return call('sendto', () => libc.sendto(fd, buf, within(buf, len), flags, address, address.byteLength))
+  for (;;) {
+    const result = libc.sendto(fd, buf, within(buf, len), flags, address, address.byteLength)
+    if (result !== -1 || !isInterrupted('sendto')) return result
+  }
 }
 
 /** As `recv`; -1 when there is nothing, or nothing came within SO_RCVTIMEO. */
-export const tryRecv = (fd: number, buf: Uint8Array, flags = 0): number =>
-  attempt('recv', () => libc.recv(fd, buf, buf.byteLength, flags))
+export function tryRecv(fd: number, buf: Uint8Array, flags = 0): number {
+  for (;;) {
+    const result = libc.recv(fd, buf, buf.byteLength, flags)
+    if (result !== -1 || !isInterrupted('recv', undefined, Errno.EAGAIN)) return result
+  }
+}
 
 /** @returns bytes received; with MSG_TRUNC the length of the datagram, which may be more than `buf` holds */
-export const recv = (fd: number, buf: Uint8Array, flags = 0): number =>
-  call('recv', () => libc.recv(fd, buf, buf.byteLength, flags))
+export function recv(fd: number, buf: Uint8Array, flags = 0): number {
+  for (;;) {
+    const result = libc.recv(fd, buf, buf.byteLength, flags)
+    if (result !== -1 || !isInterrupted('recv')) return result
+  }
+}
 
 /** Moves this thread, and only this thread, into a namespace. Prefer `inNetns`, which comes back. */
 export function setns(fd: number, nstype: number): void {
-  call('setns', () => libc.setns(fd, nstype))
+  while (libc.setns(fd, nstype) === -1) isInterrupted('setns')
 }
 
 /** For this thread, as `setns`. */
 export function unshare(flags: number): void {
-  call('unshare', () => libc.unshare(flags))
+  while (libc.unshare(flags) === -1) isInterrupted('unshare')
 }
 
 /** The kernel trusts the length it is given: more than the buffer holds would read foreign memory. */
