@@ -82,6 +82,8 @@ export function resultOf(
   netns: string,
   dns: CniResult['dns'],
 ): CniResult {
+  const routes: ResultRoute[] = []
+  for (const route of plan.routes) routes.push(resultRoute(route))
   return {
     interfaces: [
       { name: plan.bridge, mac: bridge.address, mtu: bridge.mtu },
@@ -95,7 +97,7 @@ export function resultOf(
         interface: 2,
       },
     ],
-    routes: plan.routes.map(resultRoute),
+    routes,
     dns,
   }
 }

@@ -131,13 +131,13 @@ export function configureContainer(container: NetlinkSocket, netnsFd: number, pl
     sysctlEnsure(`net/ipv4/conf/${plan.ifname}/arp_notify`, '1', ['0'])
   })
   const { prefixLen } = plan
-  const outcomes = container.executeAll([
+  const requests = [
     linkSetRequest({ index: LOOPBACK_INDEX, up: true }),
     addrAddRequest({ index, family: AF_INET, address: ipv4Bytes(plan.ip), prefixLen }),
     linkSetRequest({ index, up: true }),
-    ...plan.routes.map((route) => routeRequest(index, route)),
-  ])
-  for (const outcome of outcomes) if (outcome instanceof Error) throw outcome
+  ]
+  for (const route of plan.routes) requests.push(routeRequest(index, route))
+  for (const outcome of container.executeAll(requests)) if (outcome instanceof Error) throw outcome
 }
 
 const gone = (ifname: string): FlatnetError =>

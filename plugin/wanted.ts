@@ -60,16 +60,16 @@ function wantedIp(
     : isGiven(cni, 'ips')
       ? (['args.cni.ips', cni.array('ips')] as const)
       : (['CNI_ARGS IP', args.get('IP') ? [args.get('IP')] : []] as const)
-  const ips = new Set<string>()
+  const ips: string[] = []
   for (const value of values) {
     const ip = typeof value === 'string' ? (parseIpv4(value) ?? parseCidr4(value)?.ip) : undefined
     if (ip === undefined)
       problems.push(`${source} has ${show(value)}: must be an IPv4 address of this host's slice`)
-    else ips.add(formatIpv4(ip))
+    else if (!ips.includes(formatIpv4(ip))) ips.push(formatIpv4(ip))
   }
-  if (ips.size > 1)
-    problems.push(`${source} is ${show([...ips])}: one attachment holds one address; ask for one`)
-  return [...ips][0]
+  if (ips.length > 1)
+    problems.push(`${source} is ${show(ips)}: one attachment holds one address; ask for one`)
+  return ips[0]
 }
 
 function wantedMac(
@@ -124,6 +124,7 @@ const ownOf = (object: JsonObject, key: string): unknown =>
 
 function readPorts(run: Reader): PortMapping[] {
   const list = run.array('portMappings')
+  if (list.length === 0) return []
   if (list.length > MAX_PORTS) run.problem('portMappings', `at most ${MAX_PORTS} entries`)
   const seen = new Map<string, PortMapping>()
   for (const [i, entry] of list.entries()) {

@@ -1,7 +1,7 @@
 /** NFT_MSG_GETSETELEM without a dump: single elements by their keys, cheap however large the set is. */
 import { decode, encode } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
-import type { Request } from '../message.ts'
+import type { Reply, Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
 import { familyName, nfHeader, nftType } from './nfnetlink.ts'
 import { type SetElement, setelemmsg } from './set.ts'
@@ -30,21 +30,27 @@ export function setElemGet(
   set: string,
   keys: readonly Uint8Array[],
 ): (SetElement | undefined)[] {
-  return socket.executeAll(keys.map((key) => request(family, table, set, key))).map((outcome) => {
-    if (outcome instanceof NetlinkError) {
-      if (outcome.errno === Errno.ENOENT) return undefined
-      throw outcome
+  const requests: Request[] = []
+  for (const key of keys) requests.push(request(family, table, set, key))
+  const found: (SetElement | undefined)[] = []
+  for (const outcome of socket.executeAll(requests)) found.push(elementOf(outcome))
+  return found
+}
+
+function elementOf(outcome: readonly Reply[] | NetlinkError): SetElement | undefined {
+  if (outcome instanceof NetlinkError) {
+    if (outcome.errno === Errno.ENOENT) return undefined
+    throw outcome
+  }
+  const [reply] = outcome
+  const found = reply && decode(setelemmsg, reply.payload).attrs.elements?.[0]
+  return (
+    found && {
+      key: found.key?.value ?? new Uint8Array(0),
+      keyEnd: found.keyEnd?.value,
+      data: found.data?.value,
+      comment: commentFrom(NFTNL_UDATA_SET_ELEM_COMMENT, found.userdata),
+      flags: found.flags ?? 0,
     }
-    const [reply] = outcome
-    const found = reply && decode(setelemmsg, reply.payload).attrs.elements?.[0]
-    return (
-      found && {
-        key: found.key?.value ?? new Uint8Array(0),
-        keyEnd: found.keyEnd?.value,
-        data: found.data?.value,
-        comment: commentFrom(NFTNL_UDATA_SET_ELEM_COMMENT, found.userdata),
-        flags: found.flags ?? 0,
-      }
-    )
-  })
+  )
 }

@@ -187,9 +187,13 @@ export function routeDelRequest(options: RouteOptions): Request {
   return request('RTM_DELROUTE', RTM_DELROUTE, 0, header, options)
 }
 
+function typeOf(type: number): Route['type'] {
+  for (const name of Object.keys(TYPES) as RouteType[]) if (TYPES[name] === type) return name
+  return 'other'
+}
+
 export function routeFrom(reply: Reply): Route {
   const { header, attrs } = decode(routemsg, reply.payload)
-  const type = (Object.keys(TYPES) as RouteType[]).find((name) => TYPES[name] === header.type)
   return {
     family: header.family,
     dst: attrs.dst && { address: attrs.dst, prefixLen: header.dstLen },
@@ -200,7 +204,7 @@ export function routeFrom(reply: Reply): Route {
     table: attrs.table ?? header.table,
     scope: header.scope,
     protocol: header.protocol,
-    type: type ?? 'other',
+    type: typeOf(header.type),
     mtu: attrs.metrics?.mtu,
     advmss: attrs.metrics?.advmss,
     onlink: (header.flags & RTNH_F_ONLINK) !== 0,
