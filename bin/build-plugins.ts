@@ -1,6 +1,6 @@
 /** What esbuild does beyond bundling: texts put inside, parts kept apart, and what takes the place of Bun's built-in modules. */
 import { readFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import type { Plugin } from 'esbuild'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -62,22 +62,24 @@ export const cniParts: Plugin = {
 }
 
 /**
- * What a part loads later is imported at once, so that esbuild lays all modules into one scope, without a function around
- * each; what it never loads is left out.
+ * What is imported when it is called for is imported at once, so that esbuild lays all modules into one scope: without a
+ * function around each, as it makes for what is loaded later, Bun's VERSION takes 8 % less and a DEL half a millisecond less
+ * CPU, and Node's code cache of the verbs is a tenth smaller, 0.7 ms of an ADD.
+ * @param only the modules that this bundle loads; others are left out. Absent: all
  */
-export const onlyModules = (modules: readonly string[]): Plugin => ({
-  name: 'only-modules',
+export const flatImports = (only?: readonly string[]): Plugin => ({
+  name: 'flat-imports',
   setup(pluginBuild) {
-    pluginBuild.onLoad({ filter: /\/plugin\/(skel|run)\.ts$/ }, ({ path }) => {
-      const imports: string[] = []
+    pluginBuild.onLoad({ filter: /\/(plugin\/(run|skel)|bin\/flatnet)\.ts$/ }, ({ path }) => {
+      const files: string[] = []
       const body = readFileSync(path, 'utf8').replaceAll(
-        /\bawait import\('\.\/(\w+)\.ts'\)/g,
-        (_call, name: string) => {
-          if (!modules.includes(name)) return 'undefined'
-          imports.push(`import * as module_${name} from './${name}.ts'\n`)
-          return `module_${name}`
-        },
+        /\bawait import\('(\.\.?\/[\w/]+\.ts)'\)/g,
+        (_call, file: string) =>
+          only === undefined || only.includes(basename(file, '.ts'))
+            ? `imported${files.push(file)}`
+            : 'undefined',
       )
+      const imports = files.map((file, i) => `import * as imported${i + 1} from '${file}'\n`)
       return { contents: imports.join('') + body, loader: 'ts' }
     })
   },

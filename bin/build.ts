@@ -5,19 +5,18 @@
 import { isAscii } from 'node:buffer'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { processIsAlive } from '../kernel/durable.ts'
 import { bunExecutable, compileWithBun } from './build-bun.ts'
+import { nodeToPack, pack } from './build-node.ts'
 import {
   bunBuiltIns,
   CNI_PARTS,
   cniParts,
   embedText,
-  onlyModules,
+  flatImports,
   packedParts,
   plainMembers,
 } from './build-plugins.ts'
@@ -77,13 +76,6 @@ async function bundle(
   )
 }
 
-/** The Node that came by npm; nothing is downloaded. */
-function nodeToPack(): string {
-  const arch = process.arch
-  if (arch !== 'x64' && arch !== 'arm64') throw new Error(`no Node to pack for ${arch}: only x64 and arm64`)
-  return join(dirname(createRequire(import.meta.url).resolve(`node-linux-${arch}/package.json`)), 'bin/node')
-}
-
 /** @returns the path of the bundle as packed.ts takes it: wrapped, and ASCII */
 function textAsset(bundle: string, key: string): string {
   const text = wrapped(readFileSync(join(WORK, bundle), 'utf8'))
@@ -139,28 +131,6 @@ function isRehearsed(command: readonly string[]): boolean {
   return false
 }
 
-async function pack(entry: string, output: string, assets: Record<string, string>): Promise<void> {
-  const require = createRequire(import.meta.url)
-  // pkg reports each of its steps with console.log; ours are enough.
-  require('@yao-pkg/pkg/lib-es5/log.js').log.info = () => {}
-  const seaConfig = {
-    disableExperimentalSEAWarning: true,
-    useSnapshot: false,
-    // VERSION, medians of 60: 28.0 ms with it and 32.7 without, an empty executable 27.4.
-    useCodeCache: values['code-cache'],
-    // New objects get 2 MB and not 16: after a load on the gateway 40 to 60 MB less are resident; requests/s are the same.
-    execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2'],
-    // NODE_OPTIONS of whoever starts Podman is not for us: an unknown flag in it would end the plugin.
-    execArgvExtension: 'none',
-    assets,
-  }
-  await seaPacker.default(entry, {
-    seaConfig,
-    nodePath: nodeToPack(),
-    targets: [{ platform: 'linux', arch: process.arch, nodeRange: 'node26', output }],
-  })
-}
-
 const { values } = parseArgs({
   options: {
     out: { type: 'string', default: join(ROOT, 'dist/flatnet') },
@@ -182,25 +152,35 @@ async function main(): Promise<void> {
   const out = resolve(values.out)
   mkdirSync(dirname(out), { recursive: true })
   mkdirSync(WORK, { recursive: true })
-  await bundle(forNode, 'bin/flatnet.ts', '.build/flatnet.cjs', [embedText, packedParts])
+  await bundle({ ...forNode, keepNames: false }, 'bin/flatnet.ts', '.build/flatnet.cjs', [
+    embedText,
+    packedParts,
+    flatImports(),
+  ])
   // Without their comments both are ASCII.
   await bundle({ ...forNode, minifyWhitespace: true, keepNames: false }, 'bin/verbs.ts', '.build/verbs.cjs', [
     embedText,
+    flatImports(),
   ])
   await bundle({ ...forNode, minifyWhitespace: true }, 'bin/cli.ts', '.build/cli-asset.cjs', [embedText])
   const assets = {
     [CLI_ASSET]: textAsset('cli-asset.cjs', CLI_ASSET),
     ...(await compiledAssets('.build/verbs.cjs', PLUGIN_ASSET)),
   }
-  await replaced('packed', out, (fresh) => pack(join(WORK, 'flatnet.cjs'), fresh, assets))
+  await replaced('packed', out, (fresh) => packNode(join(WORK, 'flatnet.cjs'), fresh, assets))
   if (values.cni) await buildCni(`${out}-cni`)
+}
+
+async function packNode(entry: string, out: string, assets: Record<string, string>): Promise<void> {
+  for (const left of await pack(entry, out, assets, values['code-cache']))
+    console.log(`build: this Node is not as expected, and each start takes 1 ms more: ${left}`)
 }
 
 async function buildEmpty(out: string): Promise<void> {
   mkdirSync(WORK, { recursive: true })
   const entry = join(WORK, 'empty.cjs')
   writeFileSync(entry, '')
-  await replaced('packed', out, (fresh) => pack(entry, fresh, {}))
+  await replaced('packed', out, (fresh) => packNode(entry, fresh, {}))
 }
 
 /** Without Bun dist/flatnet is complete in itself: it has the plugin role too. */
@@ -215,7 +195,7 @@ async function buildCni(out: string): Promise<void> {
     return
   }
   for (const [part, modules] of Object.entries(CNI_PARTS)) {
-    const plugins = [embedText, bunBuiltIns, onlyModules(modules), plainMembers]
+    const plugins = [embedText, bunBuiltIns, flatImports(modules), plainMembers]
     await bundle(forBun, 'plugin/skel.ts', `.build/${part}.cjs`, plugins)
   }
   await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText, bunBuiltIns, cniParts])

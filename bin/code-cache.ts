@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { Script } from 'node:vm'
 import { wrapped } from './packed.ts'
-import { rehearse } from './rehearsal.ts'
+import { rehearse, uplink } from './rehearsal.ts'
 
 const [bundle = '', out = '', cache = '', how] = process.argv.slice(2)
 const source = wrapped(readFileSync(bundle, 'utf8'))
@@ -29,6 +29,7 @@ async function ofWhatRuns(): Promise<Buffer> {
     throw new Error(
       'this namespace has routes: run it as `unshare --map-root-user --net`, as bin/build.ts does',
     )
+  uplink()
   const dir = mkdtempSync(join(tmpdir(), 'flatnet-build-'))
   try {
     // The first ADD of a host makes bridge and rules, by functions that later ones do without.

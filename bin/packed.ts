@@ -1,7 +1,7 @@
-/** The bundles that lie as assets in the packed executable; they take the place of what bin/build.ts made them of. */
-import { getRawAsset } from 'node:sea'
-import { Script } from 'node:vm'
-
+/**
+ * The bundles that lie as assets in the packed executable; they take the place of what bin/build.ts made them of.
+ * VERSION carries this file too, so it asks for Node's modules only when it runs.
+ */
 /** Keys of the assets of the executable; bin/build.ts writes them. */
 export const CLI_ASSET = 'cli.cjs'
 export const PLUGIN_ASSET = 'plugin.cjs'
@@ -15,6 +15,7 @@ export const wrapped = (bundle: string): string => `(function (exports, require,
 
 /** An asset's exports. @param compiled the code cache; V8 compiles the source when it is of another V8 */
 function load(name: string, source: string, compiled?: Buffer): object {
+  const { Script } = process.getBuiltinModule('node:vm')
   const script = new Script(source, { filename: name, ...(compiled && { cachedData: compiled }) })
   const factory: Factory = script.runInThisContext()
   const module = { exports: {} }
@@ -27,7 +28,10 @@ function load(name: string, source: string, compiled?: Buffer): object {
  * The build checks that it is ASCII: one byte is one character, and V8 need not decode. One character beyond would make
  * two bytes of each, and the gateway keeps its text as long as it runs.
  */
-const asciiAsset = (name: string): string => Buffer.from(getRawAsset(name)).toString('latin1')
+const asciiAsset = (name: string): string => rawAsset(name).toString('latin1')
+
+/** As it lies in the executable. */
+const rawAsset = (name: string): Buffer => Buffer.from(process.getBuiltinModule('node:sea').getRawAsset(name))
 
 type Verbs = typeof import('./verbs.ts')
 type Cli = typeof import('./cli.ts')
@@ -35,7 +39,7 @@ type Cli = typeof import('./cli.ts')
 /** In the place of plugin/run.ts. */
 export function runVerb(...args: Parameters<Verbs['runAndEnd']>): ReturnType<Verbs['runAndEnd']> {
   const source = asciiAsset(PLUGIN_ASSET)
-  const compiled = Buffer.from(getRawAsset(PLUGIN_ASSET + CACHE_SUFFIX))
+  const compiled = rawAsset(PLUGIN_ASSET + CACHE_SUFFIX)
   return (load(PLUGIN_ASSET, source, compiled) as Verbs).runAndEnd(...args)
 }
 

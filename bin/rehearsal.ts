@@ -5,6 +5,10 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CLONE_NEWNET, setns, unshare } from 'netlink-ts/libc.ts'
+import { AF_INET, addrAddRequest } from 'netlink-ts/route/addr.ts'
+import { linkByName, vethAddRequest } from 'netlink-ts/route/link.ts'
+import { routeAddRequest } from 'netlink-ts/route/route.ts'
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { Env } from '../plugin/env.ts'
 
 type Verbs = typeof import('./verbs.ts')
@@ -34,6 +38,17 @@ export async function rehearse({ runVerb }: Pick<Verbs, 'runVerb'>, dir: string)
     await expectSuccess(runVerb, { verb: 'DEL', ...env }, dir)
     closeSync(container)
   }
+}
+
+/** A way out, as a host has one: ADD asks for its MTU. TEST-NET-2 (RFC 5737). */
+export function uplink(): void {
+  using socket = NetlinkSocket.open(NETLINK_ROUTE)
+  socket.execute(vethAddRequest({ name: 'uplink', up: true, peer: { name: 'router' } }))
+  const index = linkByName(socket, 'uplink')?.index
+  if (index === undefined) throw new Error('the rehearsal has no uplink')
+  const address = Uint8Array.of(198, 51, 100, 2)
+  socket.execute(addrAddRequest({ index, family: AF_INET, address, prefixLen: 30 }))
+  socket.execute(routeAddRequest({ family: AF_INET, gateway: Uint8Array.of(198, 51, 100, 1), oif: index }))
 }
 
 async function expectSuccess(runVerb: Verbs['runVerb'], env: Env, dir: string): Promise<void> {
