@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { redirectImport } from './build-elf.ts'
+import { redirectImport } from './redirect-import.ts'
 
 const PACKAGES: Readonly<Record<string, string>> = {
   x64: '@oven/bun-linux-x64',

@@ -5,7 +5,16 @@ const PT_LOAD = 1
 const PT_DYNAMIC = 2
 const DT_NULL = 0
 const SHT_SYMTAB = 2
-const SYMBOL_BYTES = 24
+/** Of one symbol in a table. */
+export const SYMBOL_BYTES = 24
+
+/** Offsets in the file, sizes in bytes. */
+interface Section {
+  readonly offset: number
+  readonly size: number
+  /** For symbols, where the table of their names begins. */
+  readonly names: number
+}
 
 export class Elf {
   readonly file: Buffer
@@ -54,31 +63,26 @@ export class Elf {
 
   /** Where in the file the content of an object lies whose name, in .symtab, begins with `prefix`; undefined when it is not there. */
   object(prefix: string): { at: number; size: number } | undefined {
-    for (const { type, offset, size, link } of this.#sections()) {
-      if (type !== SHT_SYMTAB) continue
-      const strings = this.#sections()[link]
-      if (strings === undefined) continue
-      const name =
-        this.file.subarray(strings.offset, strings.offset + strings.size).indexOf(`\0${prefix}`) + 1
-      if (name === 0) continue
-      for (let symbol = offset; symbol < offset + size; symbol += SYMBOL_BYTES)
-        if (this.u32(symbol) === name)
-          return { at: this.#offsetOf(this.u64(symbol + 8)), size: this.u64(symbol + 16) }
-    }
+    const symbols = this.section(SHT_SYMTAB)
+    if (symbols === undefined) return undefined
+    const { offset, size, names } = symbols
+    // The file goes on after its names, but what is found there is no symbol's.
+    const name = this.file.indexOf(`\0${prefix}`, names) + 1 - names
+    for (let symbol = offset; symbol < offset + size; symbol += SYMBOL_BYTES)
+      if (this.u32(symbol) === name)
+        return { at: this.#offsetOf(this.u64(symbol + 8)), size: this.u64(symbol + 16) }
     return undefined
   }
 
-  #sections(): { type: number; offset: number; size: number; link: number }[] {
+  /** The first section of a type. */
+  section(type: number): Section | undefined {
     const [at, bytes, count] = [this.u64(40), this.file.readUInt16LE(58), this.file.readUInt16LE(60)]
-    return Array.from({ length: count }, (_, i) => {
-      const header = at + i * bytes
-      return {
-        type: this.u32(header + 4),
-        offset: this.u64(header + 24),
-        size: this.u64(header + 32),
-        link: this.u32(header + 40),
-      }
-    })
+    for (let header = at; header < at + count * bytes; header += bytes) {
+      if (this.u32(header + 4) !== type) continue
+      const names = this.u64(at + this.u32(header + 40) * bytes + 24)
+      return { offset: this.u64(header + 24), size: this.u64(header + 32), names }
+    }
+    return undefined
   }
 
   #offsetOf(address: number): number {

@@ -2,7 +2,7 @@
  * The table by which the dynamic linker finds what an executable exports. Node's has 46,000 symbols behind a Bloom filter of 4 KB,
  * in which every bit is set, so each of the 3,500 look-ups of a start, most of them libstdc++'s, walks a chain in vain.
  */
-import { Elf } from './elf.ts'
+import { Elf, SYMBOL_BYTES } from './elf.ts'
 
 /** include/uapi/linux/elf.h, elf.h of glibc. */
 const DT_PLTRELSZ = 2
@@ -14,7 +14,6 @@ const DT_RELASZ = 8
 const DT_JMPREL = 23
 const DT_GNU_HASH = 0x6ffffef5
 const DT_VERSYM = 0x6ffffff0
-const SYMBOL_BYTES = 24
 const RELA_BYTES = 24
 const HEADER_BYTES = 16
 /** About 3 of 100 names that are not there pass a filter of this many bits for each symbol. */
