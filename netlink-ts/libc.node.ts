@@ -8,13 +8,11 @@ import { SYSCALLS } from './syscalls.ts'
 // an ADD makes sixteen different calls. syscall(2) is variadic in C, which is the same call on every 64-bit Linux ABI as
 // long as no argument is a float. Every result fits an i32, also that of read(2): no buffer here has 2 GiB.
 // `satisfies` is not decoration: Node accepts a misspelled key in a signature and the call then returns undefined.
+const ARGUMENTS = ['i64', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer'] as const
 const SYMBOLS = {
-  // It takes none; with one `node:ffi` wraps it as it does `syscall`, without, by 400 lines more, compiled each time.
-  __errno_location: { arguments: ['pointer'], return: 'pointer' },
-  syscall: {
-    arguments: ['i64', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer'],
-    return: 'i32',
-  },
+  // It takes none. With those of the other `node:ffi` wraps both alike; any others take 400 lines more of its own, compiled each time.
+  __errno_location: { arguments: ARGUMENTS, return: 'pointer' },
+  syscall: { arguments: ARGUMENTS, return: 'i32' },
 } as const satisfies FunctionDefinitions
 
 // null is the process image: glibc and musl alike, nothing to find on disk.
@@ -26,7 +24,7 @@ type Word = bigint | Uint8Array | string
 const NULL = 0n
 
 // Constant for the life of a thread, and each thread has its own copy of this module.
-const errnoAt = c.__errno_location(NULL)
+const errnoAt = c.__errno_location(NULL, NULL, NULL, NULL, NULL, NULL, NULL)
 
 /** An int, an unsigned int or a length; the kernel looks at the lower half where it expects an int. */
 const word = (value: number): bigint => BigInt(value >>> 0)
