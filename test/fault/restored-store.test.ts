@@ -191,9 +191,15 @@ for (const executable of executables()) {
   })
 }
 
-async function gateway(host: CniHost): Promise<Background> {
+/** @returns the path of the gateway's configuration */
+function configured(host: CniHost): string {
   const config = join(host.m.dir, 'flatnet.yaml')
   writeFileSync(config, JSON.stringify({ hostId: 1, supernet: '10.100.0.0/16', dataDir: host.dataDir }))
+  return config
+}
+
+async function gateway(host: CniHost): Promise<Background> {
+  const config = configured(host)
   return host.m.start([cliExecutable().path, 'gateway', '--config', config], { name: 'gateway' })
 }
 
@@ -271,8 +277,8 @@ t.test(
     await host.m.run(['sh', '-c', 'mkdir -p /etc/cni/net.d && cat >/etc/cni/net.d/flatnet.conflist'], {
       input: JSON.stringify({ cniVersion, name, plugins: [plugin] }),
     })
+    const config = configured(host)
     const found = async (): Promise<{ id: string; what: string; fix: string }[]> => {
-      const config = join(host.m.dir, 'flatnet.yaml')
       const { stdout } = await host.m.run([cliExecutable().path, 'doctor', '--json', '--config', config])
       return JSON.parse(stdout).filter(({ id }: { id: string }) => /^(address-twice|lease-missing)$/.test(id))
     }

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'tap'
+import t from 'tap'
 import { nodeToPack } from '../../../bin/build-node.ts'
 import { Elf } from '../../../bin/elf.ts'
 import { fitSymbolFilter } from '../../../bin/symbol-filter.ts'
@@ -29,7 +29,7 @@ function lookedUp(node: string, names: readonly string[]): string[] {
   return execFileSync(node, argv, options).split('\n')
 }
 
-test('a Node with a filter that fits has the symbols that it had', async (t) => {
+t.test('a Node with a filter that fits has the symbols that it had', async (t) => {
   const file = readFileSync(nodeToPack())
   const elf = new Elf(file)
   const strings = elf.table(DT_STRTAB)
@@ -48,6 +48,6 @@ test('a Node with a filter that fits has the symbols that it had', async (t) => 
   t.strictSame(after, before)
 })
 
-test('what is no executable of Linux is refused', async (t) => {
+t.test('what is no executable of Linux is refused', async (t) => {
   t.throws(() => fitSymbolFilter(Buffer.alloc(64)), /not a 64-bit little-endian ELF file/)
 })
