@@ -31,39 +31,36 @@ interface Case {
   readonly habits: Habits
   /** Between two requests of a client. */
   readonly pauseMs: (n: number) => number
-  /** Of all requests, those that may be answered with an error; at least `errors`, which the server broke off. */
-  readonly needless: number
+  /** Of all requests, those that the server breaks off. */
   readonly errors?: number
 }
 
 const around = (ms: number) => (n: number) => ms + ((n * 7) % 5) - 2
 const none = (): number => 0
 
-/** Each habit is met with open eyes at most a few times before the server has lost its trust. */
+/** The first needless error costs the server its trust: beside it only what was under way just then can meet one. */
 const cases: readonly Case[] = [
-  { name: 'idle connections end after 5 ms', habits: { idleMs: 5 }, pauseMs: around(5), needless: 5 },
-  { name: 'after 20 ms', habits: { idleMs: 20 }, pauseMs: around(20), needless: 5 },
-  { name: 'by a reset', habits: { idleMs: 5, resets: true }, pauseMs: around(5), needless: 5 },
-  { name: 'right behind each answer', habits: { endsAfter: 1 }, pauseMs: none, needless: 5 },
-  { name: 'behind each third answer', habits: { endsAfter: 3 }, pauseMs: none, needless: 5 },
+  { name: 'idle connections end after 5 ms', habits: { idleMs: 5 }, pauseMs: around(5) },
+  { name: 'after 20 ms', habits: { idleMs: 20 }, pauseMs: around(20) },
+  { name: 'by a reset', habits: { idleMs: 5, resets: true }, pauseMs: around(5) },
+  { name: 'right behind each answer', habits: { endsAfter: 1 }, pauseMs: none },
+  { name: 'behind each third answer', habits: { endsAfter: 3 }, pauseMs: none },
   {
     name: 'behind each third answer, by a reset',
     habits: { endsAfter: 3, resets: true },
     pauseMs: none,
-    needless: 5,
   },
-  { name: 'behind the 50th', habits: { endsAfter: 50 }, pauseMs: none, needless: 5 },
-  { name: 'in the middle of each tenth', habits: { crashesAt: 10 }, pauseMs: none, needless: 5, errors: 48 },
+  { name: 'behind the 50th', habits: { endsAfter: 50 }, pauseMs: none },
+  { name: 'in the middle of each tenth', habits: { crashesAt: 10 }, pauseMs: none, errors: 48 },
   {
     name: 'in the middle of each tenth, by a reset',
     habits: { crashesAt: 10, resets: true },
     pauseMs: none,
-    needless: 5,
     errors: 48,
   },
 ]
 
-for (const [i, { name, habits, pauseMs, needless, errors = 0 }] of cases.entries()) {
+for (const [i, { name, habits, pauseMs, errors = 0 }] of cases.entries()) {
   t.test(name, async (t) => {
     const gw = await startGateway(t)
     const web = await shakyServer(t, `127.1.250.${i + 1}`, habits)
@@ -97,6 +94,6 @@ for (const [i, { name, habits, pauseMs, needless, errors = 0 }] of cases.entries
       'the others are told',
     )
     t.comment(`${bad.length} of ${answers.size} with an error`)
-    t.ok(bad.length >= errors && bad.length <= errors + needless, `${bad.length} errors`)
+    t.ok(bad.length >= errors && bad.length <= errors + CLIENTS, `${bad.length} errors`)
   })
 }
