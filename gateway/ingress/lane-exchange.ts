@@ -168,9 +168,9 @@ export class LaneExchange implements WireUser {
     }
   }
 
-  lost(err: Error | undefined, isUnreceived: boolean): void {
+  lost(err: Error | undefined): void {
     try {
-      this.#lose(err, isUnreceived)
+      this.#lose(err)
     } catch (mistake) {
       this.#giveUp(mistake)
     }
@@ -193,15 +193,14 @@ export class LaneExchange implements WireUser {
       this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#wire?.isSent === true)
   }
 
-  #lose(err: Error | undefined, isUnreceived: boolean): void {
+  #lose(err: Error | undefined): void {
     if (err === undefined && this.#reader.finish()) {
       this.#writer.flush()
       this.#finish(false)
       return
     }
     if (this.#isReused && !this.#hadBytes) this.#client.parts.pool.lostWire(this.#place.key, this.#wire!)
-    const mayRepeat = this.#isRepeatable || (this.#isReused && isUnreceived)
-    if (mayRepeat && this.#tries === 1 && !this.#hadBytes) this.#again()
+    if (this.#isRepeatable && this.#tries === 1 && !this.#hadBytes) this.#again()
     else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
   }
 

@@ -4,18 +4,14 @@ import type { OnReadOpts, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import { boundUnacknowledged } from '../peers/liveness.ts'
-import { isQuiet, isUnacknowledged } from '../tcp-state.ts'
+import { isQuiet } from '../tcp-state.ts'
 import { UNACKNOWLEDGED_MS } from './dial.ts'
 
 export interface WireUser {
   /** @param bytes the wire's own, and overwritten by the next read unless `keepBytes` is called */
   bytes(bytes: Buffer): void
-  /**
-   * The connection is gone.
-   * @param err undefined: the container ended it properly
-   * @param isUnreceived it did so before any byte of the last message reached it, so nobody has acted on that
-   */
-  lost(err: Error | undefined, isUnreceived: boolean): void
+  /** The connection is gone. @param err undefined: the container ended it properly */
+  lost(err: Error | undefined): void
 }
 
 /** As much as libuv would take; what is never filled costs no memory. */
@@ -52,7 +48,6 @@ export class Wire {
   /** Silence of the kernel on the other side ends it, see DialTarget. */
   #isBounded: boolean
   #onDisturbed: ((wire: Wire) => void) | undefined
-  #sentBytes = 0
 
   constructor(endpoint: string, buffers: Buffers, isBounded: boolean) {
     this.endpoint = endpoint
@@ -114,7 +109,6 @@ export class Wire {
       boundUnacknowledged(socket, isBounded ? UNACKNOWLEDGED_MS : 0)
       this.#isBounded = isBounded
     }
-    this.#sentBytes = message.length
     if (typeof message === 'string') socket.write(message, 'latin1')
     else socket.write(message)
   }
@@ -162,16 +156,8 @@ export class Wire {
   #lose(err: Error | undefined): void {
     const user = this.#user
     const onDisturbed = this.#onDisturbed
-    const isUnreceived = user !== undefined && err === undefined && this.#isUnreceived()
     this.destroy()
-    user?.lost(err, isUnreceived)
+    user?.lost(err)
     onDisturbed?.(this)
-  }
-
-  /** Of a stream the acknowledgements are the other gateway's. */
-  #isUnreceived(): boolean {
-    const socket = this.#socket
-    if (socket === undefined || socket instanceof TLSSocket) return false
-    return isUnacknowledged(socket, this.#sentBytes)
   }
 }
