@@ -60,7 +60,8 @@ t.test('two hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     [],
     'whatever was answered with 200 was executed',
   )
-  t.ok(answered.length > 200, `${answered.length} of ${outcomes.length} answered`)
+  // Five times 40 were executed; the answers to the 8 under way may be lost in each fault.
+  t.ok(answered.length > 160, `${answered.length} of ${outcomes.length} answered`)
   const failed = outcomes.filter(([, outcome]) => outcome !== 200).map(([, outcome]) => outcome)
   t.comment(
     'the others',
