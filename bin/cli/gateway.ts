@@ -23,22 +23,27 @@ import { cniPluginDirs } from './podman-conf.ts'
 const PATIENCE = { lockMs: 10, loadMs: 1_000 } as const
 
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
-function rulesOf(dataDir: string): NetworkRules[] {
+function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })[] {
   return listRecords(dataDir).flatMap(({ bridge, masquerade, ...record }) => {
     const supernet = parsePrefix4(record.supernet)
     const slice = parsePrefix4(record.slice)
     if (bridge === undefined || supernet === undefined || slice === undefined) return []
-    return [{ bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, patience: PATIENCE }]
+    const { network } = record
+    return [
+      { network, bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, patience: PATIENCE },
+    ]
   })
 }
 
 /** After each reconcile: what a firewall reload flushed is put back. Before the first container there is nothing to do. */
 function repairOf({ dataDir, peers }: DaemonConf, log: Log): { repair: Repair; isDamaged: () => boolean } {
-  let networks: readonly NetworkRules[] = []
-  // One look-up for each network, of those that the last run saw: no disk is asked every second.
-  const isDamaged = (): boolean => networks.some((network) => rulesState(network) !== 'ready')
+  let used: readonly NetworkRules[] = []
+  // One look-up for each network, of those that the last run saw with containers: no disk is asked every second, and what
+  // uninstall takes away does not come back.
+  const isDamaged = (): boolean => used.some((network) => rulesState(network) !== 'ready')
   const repair: Repair = async (leases) => {
-    networks = rulesOf(dataDir)
+    const networks = rulesOf(dataDir)
+    used = networks.filter(({ network }) => leases.some((lease) => lease.network === network))
     if (networks.length === 0) return
     const {
       errors,
