@@ -104,7 +104,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 180_000 }, async (t) => {
     await three.stop()
     copy(snapshot, three.dataDir)
     await three.start(withClock(-24 * HOUR))
-    await allLinked(net, 60_000)
+    await allLinked(net)
     await changes('restored')
     t.ok((await epochOf(3)) > epoch, 'it was shown the epoch of its former life, and is past it')
     t.equal(three.logged('own epoch was behind and raised').length > 0, true)
