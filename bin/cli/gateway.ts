@@ -24,11 +24,10 @@ const PATIENCE = { lockMs: 10, loadMs: 1_000 } as const
 
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
 function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })[] {
-  return listRecords(dataDir).flatMap(({ bridge, masquerade, ...record }) => {
+  return listRecords(dataDir).flatMap(({ network, bridge, masquerade, ...record }) => {
     const supernet = parsePrefix4(record.supernet)
     const slice = parsePrefix4(record.slice)
     if (bridge === undefined || supernet === undefined || slice === undefined) return []
-    const { network } = record
     return [
       { network, bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, patience: PATIENCE },
     ]

@@ -14,7 +14,7 @@ import {
 import { command } from './command.ts'
 import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
-import { refuseLive } from './leases.ts'
+import { refuseMovingLive } from './leases.ts'
 import { CliError, printLine, UsageError } from './output.ts'
 import { findPlaces } from './places.ts'
 import { reloadGateway } from './reload.ts'
@@ -66,12 +66,13 @@ export const initCommand = command({
       )
     }
     const wishes = { ...args, listen: undefined, peersListen: args.listen, dryRun: false }
-    const { plan } = prepareInstall(wishes, host)
+    const prepared = prepareInstall(wishes, host)
+    const { plan } = prepared
     const now = before.conf && formatPrefix(before.conf.slice)
     if (now !== undefined && now !== plan.slice) {
-      await refuseLive(before, `the slice would change from ${now} to ${plan.slice}`)
+      await refuseMovingLive(before, `the slice would change from ${now} to ${plan.slice}`)
     }
-    install(wishes, { io, host })
+    install(wishes, { io, host }, prepared)
     const conf = demandConf(findPlaces(host, args))
     const cluster = await createCluster(filesOf(findPlaces(host, args)), {
       ...conf,

@@ -23,7 +23,7 @@ import {
   sha256,
 } from './install/manifest.ts'
 import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from './install/plan.ts'
-import { refuseLive } from './leases.ts'
+import { refuseMovingLive } from './leases.ts'
 import { CliError, printLine } from './output.ts'
 import { DEFAULT_CNI_CONF_DIR, findPlaces } from './places.ts'
 import { CONTAINERS_DIR, cniPluginDirs, DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
@@ -201,10 +201,9 @@ export function prepareInstall(wishes: InstallWishes, host: Host): Prepared {
   throw Object.assign(error, { problems })
 }
 
-/** @throws {CliError} */
-export function install(wishes: InstallWishes, context: Context): Prepared {
+/** @param prepared for the same wishes */
+export function install(wishes: InstallWishes, context: Context, prepared: Prepared): void {
   const { io, host } = context
-  const prepared = prepareInstall(wishes, host)
   const { o, manifest, plan } = prepared
   const changes = new Changes(io, host, wishes.dryRun)
   const made = wishes.executables ? putExecutables(changes, findExecutables(), o) : []
@@ -228,7 +227,6 @@ export function install(wishes: InstallWishes, context: Context): Prepared {
   const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
   changes.write(manifestPath(o.config), text, 'what uninstall takes away')
   if (plan.unit !== undefined) startService(changes)
-  return prepared
 }
 
 /** A host of a cluster has its numbers from there: with others its gateway would not start. */
@@ -257,7 +255,7 @@ async function refuseMove(args: InstallWishes, { slice }: InstallPlan, host: Hos
   const present = places.networks.find((n) => n.name === args.network && n.conf.role === 'plugin')?.slice
   const now = present && formatPrefix(present.prefix)
   if (now === undefined || now === slice) return
-  await refuseLive(places, `the slice would change from ${now} to ${slice}`, args.network)
+  await refuseMovingLive(places, `the slice would change from ${now} to ${slice}`, args.network)
 }
 
 export const installCommand = command({
@@ -269,10 +267,11 @@ export const installCommand = command({
     ['--supernet 10.200.0.0/16', 'with other addresses'],
   ],
   async run(args, context) {
-    const { plan: planned } = prepareInstall(args, context.host)
-    refuseMisfit(args, planned)
-    await refuseMove(args, planned, context.host)
-    const { o, plan } = install(args, context)
+    const prepared = prepareInstall(args, context.host)
+    const { o, plan } = prepared
+    refuseMisfit(args, plan)
+    await refuseMove(args, plan, context.host)
+    install(args, context, prepared)
     const start = await startOrReload(context, o, plan, args.dryRun)
     nextSteps(context, o, args.containersDir, plan.slice, start)
     return 0

@@ -20,7 +20,7 @@ import {
 import { command } from './command.ts'
 import { tellBackend } from './install/backend.ts'
 import { install, prepareInstall } from './install.ts'
-import { refuseLive } from './leases.ts'
+import { refuseMovingLive } from './leases.ts'
 import { CliError, printLine, UsageError } from './output.ts'
 import { patiently } from './patience.ts'
 import { findPlaces } from './places.ts'
@@ -89,14 +89,17 @@ export const joinCommand = command({
       )
     } else {
       refuseOverlap(host, token.supernet, before)
-      await refuseLive(before, 'this host gets a slice of the cluster')
+      await refuseMovingLive(before, 'this host gets a slice of the cluster')
       // Whatever stands against the installation is better known before a number is given away.
       const { plan } = prepareInstall(wishes, host)
       const endpoints = endpointsOf(parseDaemonConf(plan.config.text))
       const entering = enter(files, token, args.name, endpoints)
       hostId = await patiently(io, `asking host ${token.hostId} to be let in`, entering)
     }
-    const { plan } = install({ ...wishes, hostId }, { io, host })
+    const numbered = { ...wishes, hostId }
+    const prepared = prepareInstall(numbered, host)
+    const { plan } = prepared
+    install(numbered, { io, host }, prepared)
     const { cluster } = new ClusterState(files).identity
     printLine(
       io,

@@ -25,17 +25,24 @@ export async function assignmentsOnDisk(places: Places): Promise<Assignment[]> {
 }
 
 /**
+ * The containers that have addresses, or are about to: the first five by name and address.
  * @param network only of this one; undefined: of all
- * @throws {CliError} containers have addresses that would be another host's
+ * @returns undefined when there are none
  */
-export async function refuseLive(places: Places, why: string, network?: string): Promise<void> {
-  const { live, pending } = await readLeases(places.dataDirs)
+export async function holders({ dataDirs }: Places, network?: string): Promise<string | undefined> {
+  const { live, pending } = await readLeases(dataDirs)
   const held = [...live, ...pending].filter((l) => network === undefined || l.network === network)
-  if (held.length === 0) return
+  if (held.length === 0) return undefined
   const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
-  const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
+  return `${named.join(', ')}${held.length > 5 ? ` and ${held.length - 5} more` : ''}`
+}
+
+/** @throws {CliError} containers have addresses that would be another host's */
+export async function refuseMovingLive(places: Places, why: string, network?: string): Promise<void> {
+  const held = await holders(places, network)
+  if (held === undefined) return
   throw new CliError(
-    `${why}, and containers have addresses of the present slice: ${named.join(', ')}${more}`,
+    `${why}, and containers have addresses of the present slice: ${held}`,
     'stop them, run this again, then start them: they get addresses of the new slice',
   )
 }

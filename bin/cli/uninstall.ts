@@ -11,7 +11,7 @@ import { runJson } from './host.ts'
 import { Changes } from './install/changes.ts'
 import { type Made, manifestPath, readManifest, stateOf } from './install/manifest.ts'
 import { defaultPluginDir, type Targets, targetOptions } from './install.ts'
-import { readLeases } from './leases.ts'
+import { holders } from './leases.ts'
 import { CliError, printLine } from './output.ts'
 import { demandNamed, findPlaces, type Places } from './places.ts'
 import { DROP_IN, DROP_IN_TEXT } from './podman-conf.ts'
@@ -41,13 +41,10 @@ function refuseMember({ dataDirs }: Places): void {
 }
 
 async function refuseLive(places: Places): Promise<void> {
-  const { live, pending } = await readLeases(places.dataDirs)
-  const held = [...live, ...pending]
-  if (held.length === 0) return
-  const named = held.slice(0, 5).map((l) => `${l.name ?? l.containerId.slice(0, 12)} (${l.ip})`)
-  const more = held.length > 5 ? ` and ${held.length - 5} more` : ''
+  const held = await holders(places)
+  if (held === undefined) return
   throw new CliError(
-    `containers are on the network: ${named.join(', ')}${more}`,
+    `containers are on the network: ${held}`,
     'stop them first, or take their network away with --force',
   )
 }

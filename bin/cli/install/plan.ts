@@ -67,7 +67,7 @@ function remembered(host: Host, o: InstallOptions): InstallOptions {
     const { hostId, supernet, hostPrefix, dataDir, api } = parseDaemonConf(text)
     const known = { hostId, supernet: formatPrefix(supernet), hostPrefix, dataDir, socket: api.socket }
     const asked = Object.entries(o).filter(([, value]) => value !== undefined)
-    return { ...known, ...o, ...Object.fromEntries(asked) }
+    return { ...o, ...known, ...Object.fromEntries(asked) }
   } catch {
     // What is wrong with it is told when it is planned.
     return o
