@@ -5,59 +5,20 @@ import { createServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { connect, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
-import { systemClock } from '../../../../core/clock.ts'
-import { silentLog } from '../../../../core/log.ts'
-import { Peers } from '../../../../gateway/peers/peers.ts'
 import { StreamError, type StreamHead } from '../../../../gateway/peers/stream-frame.ts'
 import type { StreamOffer } from '../../../../gateway/peers/streams.ts'
 import { Alpn, tlsOptions } from '../../../../gateway/peers/tls.ts'
-import type { ControlMessage, Identity, Member } from '../../../../gateway/peers/types.ts'
+import type { Identity } from '../../../../gateway/peers/types.ts'
 import { memberOf, type TestCluster, testCluster } from '../../../helpers/cluster.ts'
+import { endpoint, type Host, host, isUp } from '../../../helpers/peer-hosts.ts'
 import { waitFor } from '../../../helpers/wait.ts'
-
-interface Host {
-  readonly identity: Identity
-  readonly peers: Peers
-  readonly members: Map<number, Member>
-  readonly refused: Map<number, string>
-  readonly messages: ControlMessage[]
-  readonly downs: string[]
-}
 
 const WAIT = 30_000
 const soon = { timeoutMs: WAIT }
 /** A wait that hangs is told by its own test, not by the limit of the file. */
 const bounded = () => ({ signal: AbortSignal.timeout(WAIT) })
 
-async function host(t: Test, identity: Identity): Promise<Host> {
-  const members = new Map<number, Member>()
-  const refused = new Map<number, string>()
-  const messages: ControlMessage[] = []
-  const downs: string[] = []
-  const peers = new Peers({
-    identity: () => identity,
-    membership: {
-      members: () => [...members.values()],
-      refusal: (hostId, keyId) =>
-        refused.get(hostId) ?? (members.get(hostId)?.keyId === keyId ? undefined : 'no member'),
-    },
-    listen: { host: '127.0.0.1', port: 0 },
-    clock: systemClock,
-    log: silentLog,
-    events: {
-      up() {},
-      down: (_, reason) => void downs.push(reason),
-      control: (_, message) => void messages.push(message),
-      dataUp() {},
-      dataDown() {},
-    },
-  })
-  await peers.start()
-  t.teardown(() => peers.stop())
-  return { identity, peers, members, refused, messages, downs }
-}
-
-const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
+const downs = (h: Host): number => h.log.filter((line) => line.startsWith('down ')).length
 
 interface Pair {
   readonly cluster: TestCluster
@@ -74,7 +35,6 @@ async function pair(t: Test, ofA?: readonly string[]): Promise<Pair> {
   b.members.set(1, memberOf(a.identity, ...(ofA ?? [endpoint(a)])))
   a.peers.refresh()
   b.peers.refresh()
-  const isUp = (h: Host, id: number): boolean => h.peers.view(id)?.state === 'up'
   await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
   return { cluster, a, b }
 }
@@ -357,13 +317,13 @@ t.test('a stream outlives the control connection', async (t) => {
   const { a, b } = await pair(t)
   echo(b)
   const stream = await a.peers.streams.open(2, { purpose: 'echo' }, soon)
-  const since = b.downs.length
+  const since = downs(b)
   const control = await knock(a.identity, b, Alpn.control)
   // A heartbeat: a second connection of the same host takes the place of the one that stands.
   control.write(Buffer.from([0, 0, 0, 0, 3]))
-  await waitFor('the first one ended', WAIT, () => a.downs.length > 0)
+  await waitFor('the first one ended', WAIT, () => downs(a) > 0)
   control.destroy()
-  await waitFor('the second one ended', WAIT, () => b.downs.length > since)
+  await waitFor('the second one ended', WAIT, () => downs(b) > since)
   t.ok(await roundTrip(stream, Buffer.from('still here')))
 })
 
