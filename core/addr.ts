@@ -65,6 +65,9 @@ export function overlaps(a: Prefix4, b: Prefix4): boolean {
 
 export const formatPrefix = (p: Prefix4): string => `${formatIpv4(p.base)}/${p.prefixLen}`
 
+/** `10.100.1.10/24` → `10.100.1.10`, of a text that was checked. */
+export const ipOfCidr = (cidr: string): string => cidr.split('/', 1)[0] ?? ''
+
 /** `10.100.1.10/24` → the address and its prefix length; host bits allowed. */
 export function parseCidr4(text: string): { ip: Ipv4; prefixLen: number } | undefined {
   const slash = text.indexOf('/')

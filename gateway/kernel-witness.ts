@@ -1,6 +1,7 @@
 /** The witness that the gateway's command hands to the daemon: the host ends in the kernel, and the store they are adopted into. */
 
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { ipOfCidr } from '../core/addr.ts'
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey, isName } from '../core/attachment.ts'
 import { type Millis, systemClock } from '../core/clock.ts'
@@ -42,7 +43,7 @@ function completed(lease: Lease, registered: (key: string) => Assignment | undef
   const known = registered(attachmentKey(lease))
   if (known === undefined) return lease
   const { name, aliases, ports, httpPort } = known
-  const mac = known.ips.some((cidr) => cidr.split('/')[0] === lease.ip) ? known.mac : ''
+  const mac = known.ips.some((cidr) => ipOfCidr(cidr) === lease.ip) ? known.mac : ''
   return { ...lease, mac, ...(name !== undefined && { name }), aliases, ports, httpPort }
 }
 

@@ -8,7 +8,15 @@ import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
-import { BLOCK_SIZE, baseOfFileName, blockFileName, headOf, OLD_BLOCK_SIZE } from '../ipam/layout.ts'
+import {
+  BLOCK_SIZE,
+  baseOfFileName,
+  blockFileName,
+  headOf,
+  isHead,
+  isOldBlock,
+  OLD_BLOCK_SIZE,
+} from '../ipam/layout.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { leaseProblem } from '../ipam/lease-check.ts'
 import { staleReason } from '../ipam/stale.ts'
@@ -62,7 +70,7 @@ async function folders(root: string): Promise<string[]> {
 
 /** Heads first, and the folder listed anew for the others: an old block has made its parts when it becomes a head (ipam/split.ts). */
 async function readNetwork(folder: string, network: string): Promise<Lease[]> {
-  const heads = (await basesIn(folder)).filter((base) => base === headOf(base))
+  const heads = (await basesIn(folder)).filter(isHead)
   const leases: Lease[] = []
   const old = new Set<Ipv4>()
   for (const base of heads) {
@@ -71,7 +79,7 @@ async function readNetwork(folder: string, network: string): Promise<Lease[]> {
     if (block.isOld) old.add(base)
   }
   for (const base of await basesIn(folder)) {
-    if (base === headOf(base) || old.has(headOf(base))) continue
+    if (isHead(base) || old.has(headOf(base))) continue
     leases.push(...(await readBlock(folder, base, network)).leases)
   }
   return leases
@@ -100,7 +108,7 @@ async function readBlock(
   const leases = isObject(block) ? block['leases'] : undefined
   if (!isObject(block) || !isObject(leases))
     throw new FlatnetError('ERR_FLATNET_STORE', `${file} is not a block of leases`)
-  const isOld = block['version'] === 1 && base === headOf(base)
+  const isOld = isOldBlock(block['version'], base)
   const whole = Object.entries(leases).map(([ip, lease]) => {
     const problem = leaseProblem(lease, ip, base, network, isOld ? OLD_BLOCK_SIZE : BLOCK_SIZE)
     if (problem !== undefined) throw new FlatnetError('ERR_FLATNET_STORE', `${file}: lease ${ip}: ${problem}`)

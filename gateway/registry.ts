@@ -1,6 +1,6 @@
 /** Who has which address and name: one table per host, each written by its owner alone and versioned by (epoch, seq). */
 
-import { type Ipv4, parseIpv4 } from '../core/addr.ts'
+import { type Ipv4, ipOfCidr, parseIpv4 } from '../core/addr.ts'
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
@@ -25,7 +25,7 @@ export interface HostSummary {
 export const MAX_ASSIGNMENTS = 65_536
 
 /** Without the prefix length. */
-export const addressesOf = (a: Assignment): string[] => a.ips.map((cidr) => cidr.split('/')[0]!)
+export const addressesOf = (a: Assignment): string[] => a.ips.map(ipOfCidr)
 
 /** Equal in everything, whatever the order of keys. */
 export const sameAssignment = (a: Assignment, b: Assignment): boolean =>

@@ -1,5 +1,6 @@
 /** The kernel beside the leases: who has a live link is alive, and has a lease, also when the files come from a backup. */
 
+import { ipOfCidr } from '../core/addr.ts'
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import type { Lease } from '../ipam/lease.ts'
@@ -17,7 +18,7 @@ export interface Witness {
   adopt(networks: ReadonlySet<string>, registered: (key: string) => Assignment | undefined): void
 }
 
-const nameOf = (link: AttachedLink): string => `${attachmentKey(link.attachment)} ${link.cidr.split('/')[0]}`
+const nameOf = (link: AttachedLink): string => `${attachmentKey(link.attachment)} ${ipOfCidr(link.cidr)}`
 const nameOfLease = (lease: Lease): string => `${attachmentKey(lease)} ${lease.ip}`
 
 /**

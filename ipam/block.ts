@@ -5,7 +5,7 @@ import type { Ipv4 } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceFile } from '../kernel/durable.ts'
-import { BLOCK_SIZE, headOf, OLD_BLOCK_SIZE } from './layout.ts'
+import { BLOCK_SIZE, isOldBlock, OLD_BLOCK_SIZE } from './layout.ts'
 import type { Lease } from './lease.ts'
 import { leaseProblem } from './lease-check.ts'
 import { ipIn } from './octet.ts'
@@ -110,7 +110,7 @@ function parseBlock(text: string, base: Ipv4, network: string, path: string): Bl
       `${path} was written by a newer Flatnet (version ${version}); install that one, or move the file away when no container of the network runs`,
     )
   }
-  const isOld = version === 1 && base === headOf(base)
+  const isOld = isOldBlock(version, base)
   const size = isOld ? OLD_BLOCK_SIZE : BLOCK_SIZE
   const problems: string[] = []
   const good: Lease[] = []

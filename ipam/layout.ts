@@ -14,6 +14,11 @@ export const blockBaseOf = (ip: Ipv4): Ipv4 => ip - (ip % BLOCK_SIZE)
 /** The block that has the name of an old one, where `ip` would have been. */
 export const headOf = (ip: Ipv4): Ipv4 => ip - (ip % OLD_BLOCK_SIZE)
 
+export const isHead = (base: Ipv4): boolean => base === headOf(base)
+
+/** Whether a file of this name and version holds 256 addresses, so that files of theirs count for nothing. */
+export const isOldBlock = (version: unknown, base: Ipv4): boolean => version === 1 && isHead(base)
+
 /** `10.100.1.16.json`: blocks are aligned, so that one that was written for another slice keeps its meaning. */
 export const blockFileName = (base: Ipv4): string => `${formatIpv4(base)}.json`
 

@@ -1,4 +1,5 @@
 /** Leases as the host ends in the kernel tell them: what a lost or old store is made whole from. */
+import { ipOfCidr } from '../core/addr.ts'
 import type { Clock } from '../core/clock.ts'
 import { bootId } from '../kernel/boot.ts'
 import type { AttachedLink } from '../kernel/links.ts'
@@ -11,7 +12,7 @@ export function leasesOfLinks(links: readonly AttachedLink[], network: string, c
     .filter((link) => link.attachment.network === network)
     .map(({ attachment, cidr, ifname }) => ({
       ...attachment,
-      ip: cidr.split('/')[0] ?? '',
+      ip: ipOfCidr(cidr),
       mac: '',
       hostIfname: ifname,
       netns: '',

@@ -1,18 +1,18 @@
 /** Reading leases without the lock, for which blocks are replaced whole: the gateway and CHECK never wait for a writer. */
 import type { Ipv4 } from '../core/addr.ts'
 import { BrokenBlock, emptyBlock, type Leases, OldBlock, openBlock } from './block.ts'
-import { headOf } from './layout.ts'
+import { headOf, isHead } from './layout.ts'
 import { blockBases, blockPath, guarded, type Store } from './store.ts'
 
 /** All blocks, those of earlier slices too; of an unusable one only the whole leases. */
 export function readBlocks(store: Store): Leases[] {
   return guarded(store, () => {
     const heads = blockBases(store)
-      .filter((base) => base === headOf(base))
+      .filter(isHead)
       .map((base) => ({ base, ...read(store, base) }))
     const old = new Set(heads.filter(({ isOld }) => isOld).map(({ base }) => base))
     // Listed anew: the parts of a block that is split are there before their head.
-    const parts = blockBases(store).filter((base) => base !== headOf(base) && !old.has(headOf(base)))
+    const parts = blockBases(store).filter((base) => !isHead(base) && !old.has(headOf(base)))
     return [...heads.map(({ leases }) => leases), ...parts.map((base) => readBlock(store, base))]
   })
 }

@@ -2,6 +2,7 @@
 
 import { linkAltNameAddRequest, linkList } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { ipOfCidr } from '../core/addr.ts'
 import { type Attachment, addressName, parseAlias } from '../core/attachment.ts'
 
 export interface AttachedLink {
@@ -14,14 +15,12 @@ export interface AttachedLink {
   readonly isNamed: boolean
 }
 
-const ipOf = (cidr: string): string => cidr.split('/')[0] ?? ''
-
 /** Every live host end in the namespace of `host`, of all networks. */
 export function attachedLinks(host: NetlinkSocket): AttachedLink[] {
   return linkList(host, { kind: 'veth' }).flatMap((link) => {
     const parsed = parseAlias(link.alias ?? '')
     if (parsed === undefined) return []
-    const isNamed = link.altNames.includes(addressName(ipOf(parsed.cidr)))
+    const isNamed = link.altNames.includes(addressName(ipOfCidr(parsed.cidr)))
     return [{ ...parsed, ifname: link.name, index: link.index, isNamed }]
   })
 }
@@ -34,6 +33,6 @@ export function nameLinks(host: NetlinkSocket, links: readonly AttachedLink[]): 
   const unnamed = links.filter((link) => !link.isNamed)
   if (unnamed.length === 0) return
   host.executeAll(
-    unnamed.map(({ index, cidr }) => linkAltNameAddRequest({ index, altName: addressName(ipOf(cidr)) })),
+    unnamed.map(({ index, cidr }) => linkAltNameAddRequest({ index, altName: addressName(ipOfCidr(cidr)) })),
   )
 }

@@ -4,7 +4,7 @@ import { AF_INET, addrList } from 'netlink-ts/route/addr.ts'
 import { type Link, linkByName } from 'netlink-ts/route/link.ts'
 import { type Route, routeList } from 'netlink-ts/route/route.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { formatIpv4, formatPrefix, ipv4FromBytes, parseCidr4, parseIpv4 } from '../core/addr.ts'
+import { formatIpv4, formatPrefix, ipOfCidr, ipv4FromBytes, parseCidr4, parseIpv4 } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { find } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
@@ -43,7 +43,7 @@ export function check(context: Context): void {
 }
 
 const listed = (result: CniResult, ip: string): boolean =>
-  result.ips.some(({ address }) => address.split('/')[0] === ip)
+  result.ips.some(({ address }) => ipOfCidr(address) === ip)
 
 function checkHost(context: Context, host: NetlinkSocket, lease: Lease): string[] {
   const { conf, slice } = context
@@ -88,7 +88,7 @@ function checkContainer(context: Context, container: NetlinkSocket, prev: CniRes
     problems.push(`interface ${env.ifname} has the MAC ${link.address}, not ${own.mac}`)
   }
   const present = addresses(container, link)
-  if (!present.some((cidr) => cidr.split('/')[0] === lease.ip)) {
+  if (!present.some((cidr) => ipOfCidr(cidr) === lease.ip)) {
     problems.push(
       `interface ${env.ifname} has lost its address ${lease.ip}; it has ${present.join(', ') || 'none'}`,
     )

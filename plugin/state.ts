@@ -2,6 +2,7 @@
 
 import { linkByName } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { ipOfCidr } from '../core/addr.ts'
 import { parseAlias, sameAttachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import type { Lease } from '../ipam/lease.ts'
@@ -25,7 +26,7 @@ export function storeOf({ conf, log }: Context, host: NetlinkSocket | undefined)
 export function inUseBy(host: NetlinkSocket): (ip: string) => boolean {
   let known: ReadonlySet<string> | undefined
   return (ip) => {
-    known ??= new Set(attachedLinks(host).map(({ cidr }) => cidr.split('/')[0] ?? ''))
+    known ??= new Set(attachedLinks(host).map(({ cidr }) => ipOfCidr(cidr)))
     return known.has(ip)
   }
 }

@@ -1,4 +1,5 @@
 /** `flatnet ps`: what runs on the network, from the gateway, or from the leases on disk when it is down. */
+import { ipOfCidr } from '../../core/addr.ts'
 import type { Assignment, ListedAssignment, PortMapping } from '../../core/api.ts'
 import { apiGet, GatewayDownError } from './client.ts'
 import { command, jsonOption } from './command.ts'
@@ -20,7 +21,7 @@ const hostText = ({ hostId, hostState = 'live' }: Row): string =>
 
 const COLUMNS: readonly Column<Row>[] = [
   { title: 'NAME', value: (a) => a.name ?? '-', min: 12 },
-  { title: 'ADDRESS', value: (a) => a.ips.map((cidr) => cidr.split('/')[0]).join(','), min: 15 },
+  { title: 'ADDRESS', value: (a) => a.ips.map(ipOfCidr).join(','), min: 15 },
   { title: 'HOST', value: hostText, min: 4 },
   { title: 'NETWORK', value: (a) => a.network, min: 8 },
   { title: 'CONTAINER', value: (a) => a.containerId.slice(0, 12) },

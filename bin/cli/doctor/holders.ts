@@ -1,4 +1,5 @@
 /** Doctor, who has which address by the kernel's word: two with one address, and live containers that no lease names. */
+import { ipOfCidr } from '../../../core/addr.ts'
 import { parseAlias } from '../../../core/attachment.ts'
 import { type Host, runJson } from '../host.ts'
 import { readLeases } from '../leases.ts'
@@ -31,7 +32,7 @@ export async function gatherHolders(host: Host, places: Places): Promise<Holder[
     const parsed = parseAlias(ifalias)
     if (parsed === undefined) return []
     const { network, containerId } = parsed.attachment
-    const ip = parsed.cidr.split('/')[0] ?? ''
+    const ip = ipOfCidr(parsed.cidr)
     return [{ network, containerId, ifname, ip, hasLease: leased.has(`${network} ${containerId} ${ip}`) }]
   })
 }
