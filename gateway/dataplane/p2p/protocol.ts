@@ -1,0 +1,233 @@
+/** The lines between the gateway and its P2P process: one JSON object each, checked field by field. */
+
+/** Of these lines. A gateway that finds another number in `hello` ends the process and starts its own. */
+export const P2P_PROTOCOL = 1
+
+/** A `hello` with 253 sessions is 120 KB. A longer line is no line of ours: its sender is cut off. */
+export const MAX_LINE_BYTES = 262_144
+
+/** What one field may hold. */
+interface Check<T> {
+  readonly allowed: string
+  fits(value: unknown): value is T
+}
+type Held<C> = C extends Check<infer T> ? T : never
+type Fields = Readonly<Record<string, Check<unknown>>>
+type OptionalKeys<F extends Fields> = { [K in keyof F]: undefined extends Held<F[K]> ? K : never }[keyof F]
+type Values<F extends Fields> = { readonly [K in Exclude<keyof F, OptionalKeys<F>>]: Held<F[K]> } & {
+  readonly [K in OptionalKeys<F>]?: Exclude<Held<F[K]>, undefined>
+}
+type Schema = Readonly<Record<string, Fields>>
+type Messages<S extends Schema> = { [K in keyof S]: { readonly type: K } & Values<S[K]> }[keyof S]
+
+const check = <T>(allowed: string, fits: (value: unknown) => boolean): Check<T> => ({
+  allowed,
+  fits: (value): value is T => fits(value),
+})
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+const whole = (min: number, max: number): Check<number> =>
+  check(
+    `a whole number from ${min} to ${max}`,
+    (v) => Number.isInteger(v) && Number(v) >= min && Number(v) <= max,
+  )
+const number = (min: number, max: number): Check<number> =>
+  check(`a number from ${min} to ${max}`, (v) => isNumber(v) && v >= min && v <= max)
+const text = (max: number): Check<string> =>
+  check(`text of at most ${max} characters`, (v) => typeof v === 'string' && v.length <= max)
+const hex = (digits: number): Check<string> =>
+  check(
+    `${digits} digits of hex`,
+    (v) => typeof v === 'string' && v.length === digits && /^[0-9a-f]*$/.test(v),
+  )
+const flag: Check<boolean> = check('true or false', (v) => typeof v === 'boolean')
+const oneOf = <const T extends readonly string[]>(...values: T): Check<T[number]> =>
+  check(`one of ${values.join(', ')}`, (v) => values.some((value) => value === v))
+const optional = <T>(inner: Check<T>): Check<T | undefined> =>
+  check(`${inner.allowed}, or absent`, (v) => v === undefined || inner.fits(v))
+const list = <T>(inner: Check<T>, max: number): Check<readonly T[]> =>
+  check(
+    `a list of at most ${max}, each ${inner.allowed}`,
+    (v) => Array.isArray(v) && v.length <= max && v.every((each) => inner.fits(each)),
+  )
+const record = <const F extends Fields>(fields: F): Check<Values<F>> =>
+  check(`an object with ${Object.keys(fields).join(', ')}`, (v) => problemOf(fields, v) === undefined)
+const anyRecord: Check<Readonly<Record<string, unknown>>> = check('an object', isObject)
+
+const hostId = whole(1, 0xffff_ffff)
+/** Of one try of two hosts: 8 random bytes. */
+const attempt = hex(16)
+/** Rises with each promotion and demotion of a pair; what is older than the newest one seen is answered and ignored. */
+const generation = whole(0, Number.MAX_SAFE_INTEGER)
+const reason = text(200)
+/** `192.0.2.1:7443` or `[2001:db8::1]:7443`. */
+const address: Check<string> = check(
+  'an address with a port, e.g. "192.0.2.1:7443" or "[2001:db8::1]:7443"',
+  (v) =>
+    typeof v === 'string' &&
+    v.length <= 56 &&
+    /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):[1-9]\d{0,4}$/.test(v),
+)
+const candidates = list(record({ address }), 64)
+const count = whole(0, Number.MAX_SAFE_INTEGER)
+const millis = number(0, Number.MAX_SAFE_INTEGER)
+const rate = number(0, 1)
+
+/** Why the process took a route away without being asked. */
+export const DEMOTION_REASONS = [
+  'no answer',
+  'unreachable',
+  'device lost',
+  'peer said goodbye',
+  'keys expired',
+] as const
+export type DemotionReason = (typeof DEMOTION_REASONS)[number]
+
+const sessionView = record({
+  hostId,
+  attempt,
+  generation,
+  isPromoted: flag,
+  /** Five of five own round trips in a row, two of them full-size. */
+  isProven: flag,
+  isFullSize: flag,
+  address: optional(address),
+  rttMs: optional(millis),
+  jitterMs: optional(millis),
+  /** Of the last 40 probes. */
+  lossRate: rate,
+  /** What the peer says of what this host sends. */
+  peerLossRate: optional(rate),
+  probes: record({ sent: count, answered: count, window: count }),
+  /** Bytes of an IP packet of the underlay, the largest that was answered twice. */
+  mtu: whole(576, 65_535),
+  form: oneOf('whole', 'record'),
+  txBytes: count,
+  rxBytes: count,
+  txBps: millis,
+  rxBps: millis,
+  suspect: flag,
+  /** The longest that the process's own loop was late since the last view. */
+  lagMs: millis,
+  /** Since when it is proven, or not; ms since the epoch. */
+  since: millis,
+})
+export type SessionView = Held<typeof sessionView>
+
+const TO_PROCESS = {
+  hello: { protocol: count, version: text(64) },
+  session: {
+    hostId,
+    attempt,
+    /** `exportKeyingMaterial(64, 'EXPORTER-flatnet-udp', …)` in hex. */
+    secret: hex(128),
+    candidates,
+    /** The earlier end of both certificates, ms since the epoch. */
+    validUntil: millis,
+  },
+  candidates: { hostId, attempt, candidates },
+  promote: { hostId, attempt, generation },
+  demote: { hostId, generation, reason },
+  end: { hostId, reason },
+  /** Whether the gateway path would carry packets now: without it the process takes no route away by itself. */
+  gatewayPath: { hostId, isUp: flag, rttMs: optional(millis) },
+  /** A fresh burst to all candidates; of all peers without `hostId`. */
+  probeNow: { hostId: optional(hostId) },
+  stop: { reason },
+} as const satisfies Schema
+export type ToProcess = Messages<typeof TO_PROCESS>
+
+const problem = optional(text(500))
+const FROM_PROCESS = {
+  hello: {
+    protocol: count,
+    version: text(64),
+    pid: count,
+    hostId,
+    device: record({ ifname: text(15), problem }),
+    udp: record({ port: whole(0, 65_535), problem }),
+    features: record({ cipher: text(40), gso: flag, gro: flag, uso: flag, record: flag }),
+    sessions: list(sessionView, 65_536),
+  },
+  state: { session: sessionView },
+  promoted: { hostId, attempt, generation },
+  notPromoted: { hostId, attempt, generation, reason },
+  /** An answer to `demote`, or unasked with one of DEMOTION_REASONS. */
+  demoted: { hostId, attempt, generation, reason },
+  ended: { hostId, attempt, reason },
+  /** This host's own address as that peer sees it. */
+  observed: { hostId, address },
+  device: { ifname: text(15), problem },
+  udp: { port: whole(0, 65_535), problem },
+  networkChanged: { what: text(200) },
+  log: { level: oneOf('debug', 'info', 'warn', 'error'), msg: text(200), fields: anyRecord },
+  /** The last line to a client whose line could not be understood; the connection is closed after it. */
+  refused: { problem: text(500) },
+} as const satisfies Schema
+export type FromProcess = Messages<typeof FROM_PROCESS>
+
+/** A line that is not one of ours: names the field, its value and what is allowed. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError'
+}
+
+/** @throws {ProtocolError} */
+export const parseToProcess = (line: string): ToProcess => parse(TO_PROCESS, line)
+/** @throws {ProtocolError} */
+export const parseFromProcess = (line: string): FromProcess => parse(FROM_PROCESS, line)
+
+export const lineOf = (message: ToProcess | FromProcess): string => `${JSON.stringify(message)}\n`
+
+/** Fields that are not in the schema are dropped, so that a newer side may add some without a new protocol number. */
+function parse<S extends Schema>(schema: S, line: string): Messages<S> {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    throw new ProtocolError(`a line is ${show(line)}: must be one JSON object`)
+  }
+  const type = isObject(value) ? value['type'] : undefined
+  const fields = typeof type === 'string' && Object.hasOwn(schema, type) ? schema[type] : undefined
+  if (fields === undefined || !isObject(value))
+    throw new ProtocolError(`type is ${show(type)}: must be one of ${Object.keys(schema).join(', ')}`)
+  const wrong = problemOf(fields, value)
+  if (wrong !== undefined) throw new ProtocolError(`${type}: ${wrong}`)
+  const known = Object.keys(fields).flatMap((key) => (value[key] === undefined ? [] : [[key, value[key]]]))
+  return { type, ...Object.fromEntries(known) } as Messages<S>
+}
+
+function problemOf(fields: Fields, value: unknown): string | undefined {
+  if (!isObject(value)) return `${show(value)} is no object`
+  for (const [key, { allowed, fits }] of Object.entries(fields))
+    if (!fits(value[key])) return `${key} is ${show(value[key])}: must be ${allowed}`
+  return undefined
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Secrets are among the values, so that long ones are named by their length. */
+function show(value: unknown): string {
+  const json = JSON.stringify(value) ?? 'absent'
+  return json.length > 60 ? `${json.length} characters` : json
+}
+
+/** Cuts what arrives on a socket into lines of at most MAX_LINE_BYTES. */
+export class LineSplitter {
+  #rest = Buffer.alloc(0)
+
+  /** @param chunk is not kept @throws {ProtocolError} a line is too long; nothing more can be read then */
+  push(chunk: Uint8Array): string[] {
+    const lines: string[] = []
+    let all = Buffer.concat([this.#rest, chunk])
+    for (let end = all.indexOf(0x0a); end >= 0; end = all.indexOf(0x0a)) {
+      if (end > MAX_LINE_BYTES) break
+      lines.push(all.toString('utf8', 0, end))
+      all = all.subarray(end + 1)
+    }
+    if (all.byteLength > MAX_LINE_BYTES)
+      throw new ProtocolError(`a line is longer than ${MAX_LINE_BYTES} bytes: must be shorter`)
+    this.#rest = all
+    return lines
+  }
+}
