@@ -1,7 +1,7 @@
 /** `GET /v1/events`: the event bus as Server-Sent Events, for readers that keep up. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Events, Numbered } from '../events.ts'
+import type { Events, Numbered } from '../base/events.ts'
 import { ApiProblem } from './answer.ts'
 
 const MAX_READERS = 64

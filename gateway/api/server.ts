@@ -2,8 +2,8 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { attachmentKey } from '../../core/attachment.ts'
+import type { Metrics } from '../base/metrics.ts'
 import { hostViews } from '../cluster/view.ts'
-import type { Metrics } from '../metrics.ts'
 import type { Status } from '../status.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'

@@ -2,7 +2,7 @@
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Tun } from '../../kernel/tun.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { PacketSink } from '../tunnel/outbound.ts'
 
 export interface DeviceParts {

@@ -1,6 +1,6 @@
 /** Which remote slices have a route over the tunnel, and for how long one stays that has lost its way. */
 import type { Millis } from '../../core/clock.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 
 export interface RoutesParts {
   readonly scheduler: Scheduler

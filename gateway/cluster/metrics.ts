@@ -1,7 +1,7 @@
 /** What the metrics say of this host's part in its cluster. */
 
 import type { Clock } from '../../core/clock.ts'
-import type { Metrics } from '../metrics.ts'
+import type { Metrics } from '../base/metrics.ts'
 import type { Peers } from '../peers/peers.ts'
 import type { Refused } from '../peers/types.ts'
 import type { ClusterState } from './state.ts'

@@ -4,7 +4,7 @@ import { type IncomingMessage, type Server, type ServerOptions, ServerResponse }
 import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import type { Duplex } from 'node:stream'
-import { series } from '../metrics.ts'
+import { series } from '../base/metrics.ts'
 import { formOf } from './accept.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { hasBody, hasLooped, valuesOf } from './headers.ts'

@@ -2,8 +2,8 @@
 
 import { isObject } from '../../conf/reader.ts'
 import type { Millis } from '../../core/clock.ts'
+import { plain } from '../base/printable.ts'
 import type { ControlMessage } from '../peers/types.ts'
-import { plain } from '../plain.ts'
 import type { RelayCandidate } from './relay.ts'
 
 /** One gateway's links that carry packets, to all its peers. */

@@ -2,7 +2,7 @@
 
 import type { PathInfo } from '../../core/api.ts'
 import type { Clock } from '../../core/clock.ts'
-import type { Events } from '../events.ts'
+import type { Events } from '../base/events.ts'
 import { decidePath, type PathDecision, type PathFacts, viaText } from './decide.ts'
 
 export class PathTable {

@@ -1,7 +1,7 @@
 /** The relayed connections that stand: at most one for each host and relay, and of two the one that both ends choose. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { EndLimit, RelayLimit } from './limits.ts'
 import type { Secured } from './secure.ts'
 

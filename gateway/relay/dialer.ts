@@ -1,8 +1,8 @@
 /** When to try for a relayed connection that is wanted: at once, then with growing waits, one try at a time. */
 
 import type { Millis } from '../../core/clock.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { backoffMs } from '../peers/backoff.ts'
-import type { Scheduler } from '../scheduler.ts'
 
 export interface RelayDialerParts {
   readonly scheduler: Scheduler

@@ -2,9 +2,9 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { Log, LogFields } from '../../core/log.ts'
+import { plain } from '../base/printable.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { Identity, Membership } from '../peers/types.ts'
-import { plain } from '../plain.ts'
-import type { Scheduler } from '../scheduler.ts'
 import { type Connection, Connections } from './connections.ts'
 import { RelayDialer } from './dialer.ts'
 import { EndLimit } from './limits.ts'

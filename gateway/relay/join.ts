@@ -1,7 +1,7 @@
 /** Passes bytes between two streams, as fast as the slower takes them and the pair may have them, and looks at none. */
 
 import type { Duplex } from 'node:stream'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { TokenBucket } from './bucket.ts'
 import { boundUnread, boundUnsent } from './buffers.ts'
 import { RelayLimit } from './limits.ts'

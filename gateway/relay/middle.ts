@@ -2,9 +2,9 @@
 
 import type { Duplex } from 'node:stream'
 import type { Log } from '../../core/log.ts'
-import type { Metrics } from '../metrics.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { Membership } from '../peers/types.ts'
-import type { Scheduler } from '../scheduler.ts'
 import { TokenBucket } from './bucket.ts'
 import { Circuit } from './circuit.ts'
 import { RelayLimit } from './limits.ts'

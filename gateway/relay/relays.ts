@@ -1,9 +1,9 @@
 /** Relays, both sides of them: what this gateway carries for others, and what others carry for it. */
 
 import type { Log } from '../../core/log.ts'
-import type { Metrics } from '../metrics.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { Identity, Membership } from '../peers/types.ts'
-import type { Scheduler } from '../scheduler.ts'
 import { Ends, type RelayEvents } from './ends.ts'
 import { Middle } from './middle.ts'
 import { Purpose, type RelayStreams } from './purpose.ts'

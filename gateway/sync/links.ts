@@ -1,7 +1,7 @@
 /** Which peers can be talked to: linked, and greeted; what they are sending, and what was asked for and has not come. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { Scheduler } from '../scheduler.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { Arrivals } from './pages.ts'
 import type { RecordDecoder } from './record.ts'
 

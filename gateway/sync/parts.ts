@@ -2,10 +2,10 @@
 
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
-import type { Events } from '../events.ts'
+import type { Events } from '../base/events.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { ControlMessage } from '../peers/types.ts'
 import type { Registry } from '../registry.ts'
-import type { Scheduler } from '../scheduler.ts'
 import type { Slices } from '../slices.ts'
 import type { Known } from './fence.ts'
 import type { Signed } from './messages.ts'

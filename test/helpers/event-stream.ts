@@ -1,7 +1,7 @@
 /** Follows `GET /v1/events` of a gateway: each event with the moment at which it came. */
 import { request } from 'node:http'
 import type { Test } from 'tap'
-import type { GatewayEvent } from '../../gateway/events.ts'
+import type { GatewayEvent } from '../../gateway/base/events.ts'
 
 export interface Seen {
   readonly event: GatewayEvent

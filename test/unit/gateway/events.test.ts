@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
-import { Events } from '../../../gateway/events.ts'
+import { Events } from '../../../gateway/base/events.ts'
 import { followEvents } from '../../helpers/gateway-events.ts'
 import { assignmentOf, startGateway } from '../../helpers/gateway-fixture.ts'
 import { until } from '../../helpers/gateway-upstream.ts'

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { attachmentKey } from '../../../core/attachment.ts'
-import { Events, type GatewayEvent } from '../../../gateway/events.ts'
+import { Events, type GatewayEvent } from '../../../gateway/base/events.ts'
 import { Registry } from '../../../gateway/registry.ts'
 import { Slices } from '../../../gateway/slices.ts'
 import { assignmentOf } from '../../helpers/gateway-fixture.ts'

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { silentLog } from '../../../core/log.ts'
-import { Events } from '../../../gateway/events.ts'
+import { Events } from '../../../gateway/base/events.ts'
 import type { LeaseSnapshot } from '../../../gateway/leases.ts'
 import { Reconciler } from '../../../gateway/reconciler.ts'
 import { Registry } from '../../../gateway/registry.ts'

@@ -1,7 +1,7 @@
 /** The gateway's own pages: what they list, in which form, and that nothing in a name or Host becomes markup. */
 
 import t from 'tap'
-import { Events } from '../../../../gateway/events.ts'
+import { Events } from '../../../../gateway/base/events.ts'
 import { formOf } from '../../../../gateway/ingress/accept.ts'
 import { listOf, renderList } from '../../../../gateway/ingress/list.ts'
 import { Registry } from '../../../../gateway/registry.ts'

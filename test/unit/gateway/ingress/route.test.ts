@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import type { Assignment } from '../../../../core/api.ts'
-import { Events } from '../../../../gateway/events.ts'
+import { Events } from '../../../../gateway/base/events.ts'
 import { requestHeaders, responseHeaders, trailers } from '../../../../gateway/ingress/headers.ts'
 import { rewriteHeader } from '../../../../gateway/ingress/rewrite.ts'
 import { type Decision, route } from '../../../../gateway/ingress/route.ts'

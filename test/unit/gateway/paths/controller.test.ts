@@ -1,7 +1,7 @@
 /** gateway/paths: facts of links and peers become routes, and the peers are told what a relay is chosen by. */
 import t from 'tap'
 import { silentLog } from '../../../../core/log.ts'
-import { Events, type GatewayEvent } from '../../../../gateway/events.ts'
+import { Events, type GatewayEvent } from '../../../../gateway/base/events.ts'
 import { PathController } from '../../../../gateway/paths/controller.ts'
 import { viaText } from '../../../../gateway/paths/decide.ts'
 import { PathTable } from '../../../../gateway/paths/table.ts'

@@ -3,8 +3,8 @@
 import { mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { destination, pino, stdSerializers, stdTimeFunctions } from 'pino'
-import type { LogConf } from '../conf/daemon.ts'
-import type { Log } from '../core/log.ts'
+import type { LogConf } from '../../conf/daemon.ts'
+import type { Log } from '../../core/log.ts'
 
 export interface OpenLog {
   readonly log: Log

@@ -2,10 +2,10 @@
 
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { openLog } from '../../../gateway/log.ts'
-import { scratch } from '../../helpers/gateway-fixture.ts'
-import { until } from '../../helpers/gateway-upstream.ts'
-import { inRepo, sources } from '../../helpers/sources.ts'
+import { openLog } from '../../../../gateway/base/log.ts'
+import { scratch } from '../../../helpers/gateway-fixture.ts'
+import { until } from '../../../helpers/gateway-upstream.ts'
+import { inRepo, sources } from '../../../helpers/sources.ts'
 
 const documented = new Set(
   [...readFileSync(inRepo('docs/logging.md'), 'utf8').matchAll(/^\| `(\w+)` \|/gm)].map((m) => m[1]!),

@@ -1,6 +1,6 @@
 /** What happened, numbered: the bus between the registry and whoever follows it, with a bounded memory for late readers. */
 
-import type { Assignment, HostState, PathInfo } from '../core/api.ts'
+import type { Assignment, HostState, PathInfo } from '../../core/api.ts'
 
 export type GatewayEvent =
   | { readonly type: 'assignmentAdded'; readonly assignment: Assignment }

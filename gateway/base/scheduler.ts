@@ -1,6 +1,6 @@
 /** Time for parts that wait: a clock and its timers as one argument, so that simulations run them without waiting. */
 
-import { type Clock, type Millis, systemClock } from '../core/clock.ts'
+import { type Clock, type Millis, systemClock } from '../../core/clock.ts'
 
 export interface Scheduler extends Clock {
   /** Runs `task` once, not before `delayMs`. @returns how to call it off; harmless afterwards */

@@ -1,6 +1,6 @@
 /** What may be said again only after a while, for each text. Bounded: the texts come from strangers. */
 
-import type { Millis } from '../core/clock.ts'
+import type { Millis } from '../../core/clock.ts'
 
 const MAX_TEXTS = 1_024
 
