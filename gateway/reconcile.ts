@@ -3,7 +3,7 @@
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import type { Millis } from '../core/clock.ts'
-import { addressesOf, sameAssignment } from './registry.ts'
+import { addressesOf, sameAssignment } from './registry/registry.ts'
 
 export interface Facts {
   /** Of the live leases. */

@@ -8,7 +8,7 @@ import type { Log } from '../core/log.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './leases.ts'
 import { DELETE_GRACE_MS, difference } from './reconcile.ts'
-import type { Registry } from './registry.ts'
+import type { Registry } from './registry/registry.ts'
 import { judged, lackingLeases, type Witness } from './witness.ts'
 
 /** Called with the live leases after each run; nftables and routes are put right here. Must be bounded in time. */

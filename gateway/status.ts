@@ -10,7 +10,7 @@ import type { Cluster } from './cluster/cluster.ts'
 import type { CertificateStatus } from './cluster/life.ts'
 import type { PathTable } from './paths/table.ts'
 import type { ReconcileReport, Reconciler } from './reconciler.ts'
-import type { Registry } from './registry.ts'
+import type { Registry } from './registry/registry.ts'
 import type { Alarm } from './sync/alarms.ts'
 
 export interface Status {

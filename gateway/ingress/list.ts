@@ -3,7 +3,7 @@
 import { nearest } from '../../conf/nearest.ts'
 import type { Assignment } from '../../core/api.ts'
 import { attachmentKey } from '../../core/attachment.ts'
-import { addressesOf, type Registry } from '../registry.ts'
+import { addressesOf, type Registry } from '../registry/registry.ts'
 import type { Form } from './accept.ts'
 import { escapeHtml, page } from './html.ts'
 

@@ -4,7 +4,7 @@ import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { PathTable } from '../paths/table.ts'
-import type { Registry } from '../registry.ts'
+import type { Registry } from '../registry/registry.ts'
 import type { Pool } from './pool.ts'
 
 export interface IngressParts {

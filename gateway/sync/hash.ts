@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto'
 import { type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
-import { ipsOf } from '../registry-table.ts'
+import { ipsOf } from '../registry/table.ts'
 import { recordText } from './record.ts'
 
 const BUCKETS = 256

@@ -3,7 +3,7 @@
 import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
-import { ipsOf, isNewer, type Version } from '../registry-table.ts'
+import { ipsOf, isNewer, type Version } from '../registry/table.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'

@@ -2,7 +2,7 @@
 
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
-import { type Freshness, isNewer } from '../registry-table.ts'
+import { type Freshness, isNewer } from '../registry/table.ts'
 import type { Alarms } from './alarms.ts'
 import { hearsay, type Incarnation, restoreFirst } from './fence.ts'
 import type { Guard } from './guard.ts'

@@ -2,7 +2,7 @@
 
 import { isObject, type JsonObject } from '../../conf/reader.ts'
 import type { ControlMessage } from '../peers/types.ts'
-import type { Version } from '../registry-table.ts'
+import type { Version } from '../registry/table.ts'
 import type { WireRecord } from './record.ts'
 import type { Claim, Proof } from './sign.ts'
 

@@ -1,8 +1,8 @@
 /** Tables in pages: cut where they are sent, put together where they arrive, bounded on both sides. */
 
 import type { Assignment } from '../../core/api.ts'
-import { MAX_ASSIGNMENTS } from '../registry.ts'
-import { ipsOf } from '../registry-table.ts'
+import { MAX_ASSIGNMENTS } from '../registry/registry.ts'
+import { ipsOf } from '../registry/table.ts'
 import { claimIn, type Signed, type TablePage } from './messages.ts'
 import { type BadRecord, type RecordDecoder, wireRecord } from './record.ts'
 

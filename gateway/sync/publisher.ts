@@ -1,7 +1,7 @@
 /** The own table as others see it: signed claims, deltas, pages, and the epoch that is raised when a later one is proven. */
 
 import { formatIpv4 } from '../../core/addr.ts'
-import { isNewer, type Version } from '../registry-table.ts'
+import { isNewer, type Version } from '../registry/table.ts'
 import { TableHash } from './hash.ts'
 import {
   claimIn,

@@ -3,7 +3,7 @@
 import { type Ipv4, parseCidr4, parseIpv4 } from '../../core/addr.ts'
 import type { Assignment, PortMapping, Protocol } from '../../core/api.ts'
 import { isIfname, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES, NAME_RE } from '../../core/attachment.ts'
-import type { Slices } from '../slices.ts'
+import type { Slices } from '../registry/slices.ts'
 
 /** `[network, containerId, ifname, ips, mac, name or null, aliases, ports, httpPort, createdAt]`; hostId is the table's. */
 export type WireRecord = readonly unknown[]

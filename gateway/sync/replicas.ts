@@ -1,7 +1,7 @@
 /** What is known of each other host beside its table: which run of it, its last signed claim, when it was heard of. */
 
 import type { Millis } from '../../core/clock.ts'
-import { isNewer, type Version } from '../registry-table.ts'
+import { isNewer, type Version } from '../registry/table.ts'
 import type { Known } from './fence.ts'
 import type { KnownVersion, Signed } from './messages.ts'
 import type { Quarantine, StoredTable, SyncParts } from './parts.ts'

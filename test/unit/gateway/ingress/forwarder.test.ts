@@ -10,7 +10,7 @@ import { type Log, silentLog } from '../../../../core/log.ts'
 import { Forwarder } from '../../../../gateway/ingress/forwarder.ts'
 import { TCP } from '../../../../gateway/ingress/stream-dial.ts'
 import { StreamError } from '../../../../gateway/peers/stream-frame.ts'
-import { Slices } from '../../../../gateway/slices.ts'
+import { Slices } from '../../../../gateway/registry/slices.ts'
 import { assignmentOf } from '../../../helpers/gateway-fixture.ts'
 import { gatewayPair, NO_TUN, passOn } from '../../../helpers/gateway-pair.ts'
 import {

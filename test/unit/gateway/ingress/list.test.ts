@@ -4,8 +4,8 @@ import t from 'tap'
 import { Events } from '../../../../gateway/base/events.ts'
 import { formOf } from '../../../../gateway/ingress/accept.ts'
 import { listOf, renderList } from '../../../../gateway/ingress/list.ts'
-import { Registry } from '../../../../gateway/registry.ts'
-import { Slices } from '../../../../gateway/slices.ts'
+import { Registry } from '../../../../gateway/registry/registry.ts'
+import { Slices } from '../../../../gateway/registry/slices.ts'
 import { assignmentOf, startGateway } from '../../../helpers/gateway-fixture.ts'
 
 const EVIL = `<script>alert("1")</script>'&`.replace('/', '')

@@ -6,8 +6,8 @@ import { Events } from '../../../../gateway/base/events.ts'
 import { requestHeaders, responseHeaders, trailers } from '../../../../gateway/ingress/headers.ts'
 import { rewriteHeader } from '../../../../gateway/ingress/rewrite.ts'
 import { type Decision, route } from '../../../../gateway/ingress/route.ts'
-import { Registry } from '../../../../gateway/registry.ts'
-import { Slices } from '../../../../gateway/slices.ts'
+import { Registry } from '../../../../gateway/registry/registry.ts'
+import { Slices } from '../../../../gateway/registry/slices.ts'
 import { assignmentOf } from '../../../helpers/gateway-fixture.ts'
 
 const registry = new Registry(1, 1, new Events(), new Slices({ base: 0x0a640000, prefixLen: 16 }, 24))

@@ -1,14 +1,14 @@
 /** Who has which address and name: one table per host, each written by its owner alone and versioned by (epoch, seq). */
 
-import { type Ipv4, ipOfCidr, parseIpv4 } from '../core/addr.ts'
-import type { Assignment } from '../core/api.ts'
-import { attachmentKey } from '../core/attachment.ts'
-import { type Clock, systemClock } from '../core/clock.ts'
-import type { Events } from './base/events.ts'
-import { ChangeLog, type Changes } from './changes.ts'
+import { type Ipv4, ipOfCidr, parseIpv4 } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
+import { attachmentKey } from '../../core/attachment.ts'
+import { type Clock, systemClock } from '../../core/clock.ts'
+import type { Events } from '../base/events.ts'
+import { ChangeLog, type Changes } from './change-log.ts'
 import { NameIndex } from './names.ts'
-import { type Freshness, HostTable, ipsOf, type Version } from './registry-table.ts'
 import type { Slices } from './slices.ts'
+import { type Freshness, HostTable, ipsOf, type Version } from './table.ts'
 
 export type Put = 'created' | 'equal' | 'changed'
 

@@ -1,7 +1,7 @@
 /** Which addresses of the own table the last changes touched, so that a peer that missed some is sent only those. */
 
-import type { Ipv4 } from '../core/addr.ts'
-import type { Assignment } from '../core/api.ts'
+import type { Ipv4 } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
 
 /** What became of a table after some seq: the state now of every address that changed. */
 export interface Changes {

@@ -1,8 +1,8 @@
 /** One host's table: assignments by address, its version, and how fresh it is. */
 
-import type { Ipv4 } from '../core/addr.ts'
-import type { Assignment } from '../core/api.ts'
-import type { Millis } from '../core/clock.ts'
+import type { Ipv4 } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
+import type { Millis } from '../../core/clock.ts'
 
 /** Highest first; a table is only replaced by a newer one. Epoch rises with each start of its owner, seq with each change. */
 export interface Version {

@@ -1,6 +1,6 @@
 /** Who answers to a name, over all hosts: an index made for tens of thousands of names with one holder each. */
 
-import type { Assignment } from '../core/api.ts'
+import type { Assignment } from '../../core/api.ts'
 
 /** Lower case: names come back in the Host header, which browsers write in lower case. */
 function namesOf(a: Assignment): readonly string[] {

@@ -1,11 +1,11 @@
 /** The registry: one truth by key, address and name, with a version and an event for every change. */
 
 import t from 'tap'
-import { attachmentKey } from '../../../core/attachment.ts'
-import { Events, type GatewayEvent } from '../../../gateway/base/events.ts'
-import { Registry } from '../../../gateway/registry.ts'
-import { Slices } from '../../../gateway/slices.ts'
-import { assignmentOf } from '../../helpers/gateway-fixture.ts'
+import { attachmentKey } from '../../../../core/attachment.ts'
+import { Events, type GatewayEvent } from '../../../../gateway/base/events.ts'
+import { Registry } from '../../../../gateway/registry/registry.ts'
+import { Slices } from '../../../../gateway/registry/slices.ts'
+import { assignmentOf } from '../../../helpers/gateway-fixture.ts'
 
 function fresh() {
   const events = new Events()
