@@ -16,14 +16,14 @@ import type { IngressParts } from './ingress/parts.ts'
 import { Pool } from './ingress/pool.ts'
 import { TCP } from './ingress/stream-dial.ts'
 import { wayTo } from './ingress/way.ts'
-import type { LeaseSource } from './leases.ts'
+import type { Witness } from './leases/kernel-view.ts'
+import { Reconciler, type Repair } from './leases/reconciler.ts'
+import type { LeaseSource } from './leases/source.ts'
 import { PathTable } from './paths/table.ts'
-import { Reconciler, type Repair } from './reconciler.ts'
 import { addressesOf, Registry } from './registry/registry.ts'
 import { Slices } from './registry/slices.ts'
 import { type ListeningIngress, statusOf } from './status.ts'
 import type { Sharing } from './sync/share.ts'
-import type { Witness } from './witness.ts'
 
 export interface Materials {
   readonly conf: DaemonConf

@@ -16,12 +16,12 @@ import { removeCarrier } from './carrier/remove.ts'
 import { ClusterFiles } from './cluster/files.ts'
 import { drain } from './ingress/drain.ts'
 import { createIngress } from './ingress/server.ts'
-import { diskLeases, type LeaseSource } from './leases.ts'
-import type { Repair } from './reconciler.ts'
+import type { Witness } from './leases/kernel-view.ts'
+import type { Repair } from './leases/reconciler.ts'
+import { diskLeases, type LeaseSource } from './leases/source.ts'
+import { StoreWatch } from './leases/watch.ts'
 import { ApiSocket, refuseSecondGateway } from './socket.ts'
 import { loadTables } from './sync/store.ts'
-import { StoreWatch } from './watch.ts'
-import type { Witness } from './witness.ts'
 
 export interface Ready {
   /** undefined when ingress is switched off. The port is the kernel's choice when 0 was configured. */

@@ -1,6 +1,6 @@
 /** The leases on disk of all networks of this host, for when the gateway is down and for doctor. */
 import type { Assignment } from '../../core/api.ts'
-import { assignmentsOf, diskLeases, type LeaseSnapshot } from '../../gateway/leases.ts'
+import { assignmentsOf, diskLeases, type LeaseSnapshot } from '../../gateway/leases/source.ts'
 import { CliError } from './output.ts'
 import type { Places } from './places.ts'
 

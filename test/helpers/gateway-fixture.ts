@@ -9,7 +9,7 @@ import { type DaemonConf, daemonConf } from '../../conf/daemon.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { LogFields } from '../../core/log.ts'
 import { type GatewayOptions, type Ready, runGateway } from '../../gateway/daemon.ts'
-import type { LeaseSnapshot } from '../../gateway/leases.ts'
+import type { LeaseSnapshot } from '../../gateway/leases/source.ts'
 import { enterPrivateNet } from './private-net.ts'
 
 enterPrivateNet()

@@ -2,7 +2,7 @@
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { diskLeases } from '../../../gateway/leases.ts'
+import { diskLeases } from '../../../gateway/leases/source.ts'
 import { collectStale } from '../../../ipam/inventory.ts'
 import { find } from '../../../ipam/ipam.ts'
 import { setAside } from '../../helpers/damage.ts'

@@ -2,12 +2,12 @@
 
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isObject } from '../conf/reader.ts'
-import type { Ipv4 } from '../core/addr.ts'
-import type { Assignment } from '../core/api.ts'
-import { attachmentKey } from '../core/attachment.ts'
-import { FlatnetError } from '../core/errors.ts'
-import { assignmentOf } from '../ipam/assignment.ts'
+import { isObject } from '../../conf/reader.ts'
+import type { Ipv4 } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
+import { attachmentKey } from '../../core/attachment.ts'
+import { FlatnetError } from '../../core/errors.ts'
+import { assignmentOf } from '../../ipam/assignment.ts'
 import {
   BLOCK_SIZE,
   baseOfFileName,
@@ -16,12 +16,12 @@ import {
   isHead,
   isOldBlock,
   OLD_BLOCK_SIZE,
-} from '../ipam/layout.ts'
-import type { Lease } from '../ipam/lease.ts'
-import { leaseProblem } from '../ipam/lease-check.ts'
-import { staleReason } from '../ipam/stale.ts'
-import { bootId } from '../kernel/boot.ts'
-import { hasCode } from '../kernel/durable.ts'
+} from '../../ipam/layout.ts'
+import type { Lease } from '../../ipam/lease.ts'
+import { leaseProblem } from '../../ipam/lease-check.ts'
+import { staleReason } from '../../ipam/stale.ts'
+import { bootId } from '../../kernel/boot.ts'
+import { hasCode } from '../../kernel/durable.ts'
 
 export interface LeaseSnapshot {
   /** Active, and their namespace is there. */

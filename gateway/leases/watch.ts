@@ -3,7 +3,7 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Millis } from '../core/clock.ts'
+import type { Millis } from '../../core/clock.ts'
 
 /** One ADD writes three files; a start of many containers writes all the time, and must not starve the reader. */
 const DEBOUNCE_MS: Millis = 50

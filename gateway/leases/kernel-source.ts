@@ -1,17 +1,17 @@
 /** The witness that the gateway's command hands to the daemon: the host ends in the kernel, and the store they are adopted into. */
 
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { ipOfCidr } from '../core/addr.ts'
-import type { Assignment } from '../core/api.ts'
-import { attachmentKey, isName } from '../core/attachment.ts'
-import { type Millis, systemClock } from '../core/clock.ts'
-import type { Log } from '../core/log.ts'
-import { adopt } from '../ipam/adopt.ts'
-import type { Lease } from '../ipam/lease.ts'
-import { leasesOfLinks } from '../ipam/linked.ts'
-import { openStore } from '../ipam/store.ts'
-import { type AttachedLink, attachedLinks, nameLinks } from '../kernel/links.ts'
-import type { Witness } from './witness.ts'
+import { ipOfCidr } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
+import { attachmentKey, isName } from '../../core/attachment.ts'
+import { type Millis, systemClock } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import { adopt } from '../../ipam/adopt.ts'
+import type { Lease } from '../../ipam/lease.ts'
+import { leasesOfLinks } from '../../ipam/linked.ts'
+import { openStore } from '../../ipam/store.ts'
+import { type AttachedLink, attachedLinks, nameLinks } from '../../kernel/links.ts'
+import type { Witness } from './kernel-view.ts'
 
 /** Requests wait meanwhile; what is locked by an ADD now is free in the next run. */
 const LOCK_MS: Millis = 50

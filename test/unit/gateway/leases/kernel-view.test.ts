@@ -1,17 +1,17 @@
 /** The kernel beside the leases: which networks lack some, who is alive, and the reconciler that asks. */
 
 import t from 'tap'
-import { silentLog } from '../../../core/log.ts'
-import { Events } from '../../../gateway/base/events.ts'
-import type { LeaseSnapshot } from '../../../gateway/leases.ts'
-import { Reconciler } from '../../../gateway/reconciler.ts'
-import { Registry } from '../../../gateway/registry/registry.ts'
-import { Slices } from '../../../gateway/registry/slices.ts'
-import { judged, lackingLeases, type Witness } from '../../../gateway/witness.ts'
-import type { Lease } from '../../../ipam/lease.ts'
-import { bootId } from '../../../kernel/boot.ts'
-import type { AttachedLink } from '../../../kernel/links.ts'
-import { testConf } from '../../helpers/gateway-fixture.ts'
+import { silentLog } from '../../../../core/log.ts'
+import { Events } from '../../../../gateway/base/events.ts'
+import { judged, lackingLeases, type Witness } from '../../../../gateway/leases/kernel-view.ts'
+import { Reconciler } from '../../../../gateway/leases/reconciler.ts'
+import type { LeaseSnapshot } from '../../../../gateway/leases/source.ts'
+import { Registry } from '../../../../gateway/registry/registry.ts'
+import { Slices } from '../../../../gateway/registry/slices.ts'
+import type { Lease } from '../../../../ipam/lease.ts'
+import { bootId } from '../../../../kernel/boot.ts'
+import type { AttachedLink } from '../../../../kernel/links.ts'
+import { testConf } from '../../../helpers/gateway-fixture.ts'
 
 const attachment = (containerId: string) => ({ network: 'flatnet', containerId, ifname: 'eth0' })
 

@@ -1,15 +1,15 @@
 /** Keeps the registry equal to the leases on disk: at start, on change, every now and then, one run at a time. */
 
-import { type DaemonConf, isInSlice } from '../conf/daemon.ts'
-import { parseCidr4, parseIpv4 } from '../core/addr.ts'
-import { attachmentKey, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES } from '../core/attachment.ts'
-import type { Clock, Millis } from '../core/clock.ts'
-import type { Log } from '../core/log.ts'
-import type { Lease } from '../ipam/lease.ts'
-import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './leases.ts'
-import { DELETE_GRACE_MS, difference } from './reconcile.ts'
-import type { Registry } from './registry/registry.ts'
-import { judged, lackingLeases, type Witness } from './witness.ts'
+import { type DaemonConf, isInSlice } from '../../conf/daemon.ts'
+import { parseCidr4, parseIpv4 } from '../../core/addr.ts'
+import { attachmentKey, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES } from '../../core/attachment.ts'
+import type { Clock, Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import type { Lease } from '../../ipam/lease.ts'
+import type { Registry } from '../registry/registry.ts'
+import { DELETE_GRACE_MS, difference } from './diff.ts'
+import { judged, lackingLeases, type Witness } from './kernel-view.ts'
+import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './source.ts'
 
 /** Called with the live leases after each run; nftables and routes are put right here. Must be bounded in time. */
 export type Repair = (leases: readonly Lease[]) => Promise<void>

@@ -1,17 +1,17 @@
 /** The difference between leases and registry as a table, and the reconciler that acts on it. */
 
 import t from 'tap'
-import type { Assignment } from '../../../core/api.ts'
-import { attachmentKey } from '../../../core/attachment.ts'
-import { silentLog } from '../../../core/log.ts'
-import { Events } from '../../../gateway/base/events.ts'
-import type { LeaseSnapshot } from '../../../gateway/leases.ts'
-import { DELETE_GRACE_MS, difference, type Facts } from '../../../gateway/reconcile.ts'
-import { Reconciler } from '../../../gateway/reconciler.ts'
-import { Registry } from '../../../gateway/registry/registry.ts'
-import { Slices } from '../../../gateway/registry/slices.ts'
-import type { Lease } from '../../../ipam/lease.ts'
-import { assignmentOf, noLeases, testConf } from '../../helpers/gateway-fixture.ts'
+import type { Assignment } from '../../../../core/api.ts'
+import { attachmentKey } from '../../../../core/attachment.ts'
+import { silentLog } from '../../../../core/log.ts'
+import { Events } from '../../../../gateway/base/events.ts'
+import { DELETE_GRACE_MS, difference, type Facts } from '../../../../gateway/leases/diff.ts'
+import { Reconciler } from '../../../../gateway/leases/reconciler.ts'
+import type { LeaseSnapshot } from '../../../../gateway/leases/source.ts'
+import { Registry } from '../../../../gateway/registry/registry.ts'
+import { Slices } from '../../../../gateway/registry/slices.ts'
+import type { Lease } from '../../../../ipam/lease.ts'
+import { assignmentOf, noLeases, testConf } from '../../../helpers/gateway-fixture.ts'
 
 const web = assignmentOf({ containerId: 'web', ips: ['127.1.0.1/16'], name: 'web', aliases: ['www'] })
 const bare: Assignment = { ...web, aliases: [], mac: '' }

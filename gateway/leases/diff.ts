@@ -1,9 +1,9 @@
 /** What the registry must take in and let go so that it shows the live leases on disk. Pure; reconciler.ts acts on it. */
 
-import type { Assignment } from '../core/api.ts'
-import { attachmentKey } from '../core/attachment.ts'
-import type { Millis } from '../core/clock.ts'
-import { addressesOf, sameAssignment } from './registry/registry.ts'
+import type { Assignment } from '../../core/api.ts'
+import { attachmentKey } from '../../core/attachment.ts'
+import type { Millis } from '../../core/clock.ts'
+import { addressesOf, sameAssignment } from '../registry/registry.ts'
 
 export interface Facts {
   /** Of the live leases. */

@@ -1,12 +1,12 @@
 /** The kernel beside the leases: who has a live link is alive, and has a lease, also when the files come from a backup. */
 
-import { ipOfCidr } from '../core/addr.ts'
-import type { Assignment } from '../core/api.ts'
-import { attachmentKey } from '../core/attachment.ts'
-import type { Lease } from '../ipam/lease.ts'
-import { bootId } from '../kernel/boot.ts'
-import type { AttachedLink } from '../kernel/links.ts'
-import type { LeaseSnapshot } from './leases.ts'
+import { ipOfCidr } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
+import { attachmentKey } from '../../core/attachment.ts'
+import type { Lease } from '../../ipam/lease.ts'
+import { bootId } from '../../kernel/boot.ts'
+import type { AttachedLink } from '../../kernel/links.ts'
+import type { LeaseSnapshot } from './source.ts'
 
 export interface Witness {
   /** Host ends of all networks. To be asked before the leases are read: then each has its lease, as that is made first. */
