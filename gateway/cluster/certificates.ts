@@ -21,7 +21,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509'
 import type { Millis } from '../../core/clock.ts'
-import { hostUri } from '../peers/tls.ts'
+import { hostUri } from '../links/tls.ts'
 import { SKEW } from './life.ts'
 
 const DAY: Millis = 86_400_000

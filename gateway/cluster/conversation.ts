@@ -2,8 +2,8 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
-import { decodeMessage, encodeMessage, FrameReader, FrameType, ProtocolError } from '../peers/frames.ts'
-import type { ControlMessage } from '../peers/types.ts'
+import { decodeMessage, encodeMessage, FrameReader, FrameType, ProtocolError } from '../links/frames.ts'
+import type { ControlMessage } from '../links/types.ts'
 
 /** Raised when messages of a join change their meaning. */
 export const JOIN_PROTOCOL = 1

@@ -6,8 +6,8 @@ import type { LowSync } from 'lowdb'
 import { isObject } from '../../conf/reader.ts'
 import { contains, type Prefix4, parseIpv4 } from '../../core/addr.ts'
 import type { Log } from '../../core/log.ts'
-import { parseEndpoint } from '../peers/tls.ts'
-import type { Identity } from '../peers/types.ts'
+import { parseEndpoint } from '../links/tls.ts'
+import type { Identity } from '../links/types.ts'
 import type { ClusterFiles } from './files.ts'
 
 export interface EndpointRecord {

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
-import type { ControlMessage } from '../peers/types.ts'
+import type { ControlMessage } from '../links/types.ts'
 import { DocumentError, memberOf } from './document.ts'
 import { isEndpointRecord } from './endpoints.ts'
 import { Pace } from './pace.ts'

@@ -2,8 +2,8 @@
 
 import type { Clock } from '../../core/clock.ts'
 import type { Metrics } from '../base/metrics.ts'
-import type { Peers } from '../peers/peers.ts'
-import type { Refused } from '../peers/types.ts'
+import type { Peers } from '../links/links.ts'
+import type { Refused } from '../links/types.ts'
 import type { ClusterState } from './state.ts'
 
 export function clusterGauges(parts: {

@@ -3,8 +3,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { Millis } from '../../core/clock.ts'
 import { FlatnetError } from '../../core/errors.ts'
-import { keyIdOf, peerIdOf } from '../peers/tls.ts'
-import type { Identity, Member, Membership } from '../peers/types.ts'
+import { keyIdOf, peerIdOf } from '../links/tls.ts'
+import type { Identity, Member, Membership } from '../links/types.ts'
 import {
   type MemberRecord,
   type MembersDocument,

@@ -2,8 +2,8 @@
 
 import { formatIpv4, parsePrefix4, sizeOf } from '../../core/addr.ts'
 import type { HostState, PathInfo } from '../../core/api.ts'
+import type { PeerView } from '../links/types.ts'
 import type { PathTable } from '../paths/table.ts'
-import type { PeerView } from '../peers/types.ts'
 import type { HostSummary, Registry } from '../registry/registry.ts'
 import type { Version } from '../registry/table.ts'
 import type { Alarm } from '../sync/alarms.ts'

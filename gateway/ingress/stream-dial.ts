@@ -2,8 +2,8 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
-import { StreamError } from '../peers/stream-frame.ts'
-import type { Streams } from '../peers/streams.ts'
+import { StreamError } from '../links/streams/stream-frame.ts'
+import type { Streams } from '../links/streams/streams.ts'
 
 /** The stream's purpose, and what its head says besides. */
 export const TCP = 'tcp'

@@ -3,7 +3,7 @@
 import type { OnReadOpts, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
-import { boundUnacknowledged } from '../peers/liveness.ts'
+import { boundUnacknowledged } from '../links/liveness.ts'
 import { isQuiet } from '../tcp-state.ts'
 import { UNACKNOWLEDGED_MS } from './dial.ts'
 

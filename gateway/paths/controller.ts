@@ -3,7 +3,7 @@
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { jittered, type Scheduler } from '../base/scheduler.ts'
-import type { ControlMessage, LinkState, PeerView } from '../peers/types.ts'
+import type { ControlMessage, LinkState, PeerView } from '../links/types.ts'
 import { type LinkFacts, type PathDecision, SOON_MS, sameVia, type Via, viaText } from './decide.ts'
 import { type LinkReport, Reports } from './reports.ts'
 import { Steadiness } from './steadiness.ts'

@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setsockoptInt } from 'netlink-ts/libc.ts'
-import { fdOf } from '../peers/liveness.ts'
+import { fdOf } from '../links/liveness.ts'
 
 /** include/uapi/linux/tcp.h, asm-generic/socket.h. */
 const IPPROTO_TCP = 6

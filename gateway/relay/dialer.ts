@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import type { Scheduler } from '../base/scheduler.ts'
-import { backoffMs } from '../peers/backoff.ts'
+import { backoffMs } from '../links/dial/backoff.ts'
 
 export interface RelayDialerParts {
   readonly scheduler: Scheduler

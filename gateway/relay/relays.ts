@@ -3,7 +3,7 @@
 import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Scheduler } from '../base/scheduler.ts'
-import type { Identity, Membership } from '../peers/types.ts'
+import type { Identity, Membership } from '../links/types.ts'
 import { Ends, type RelayEvents } from './ends.ts'
 import { Middle } from './middle.ts'
 import { Purpose, type RelayStreams } from './purpose.ts'

@@ -2,8 +2,8 @@
 
 import type { Duplex } from 'node:stream'
 import { connect, createServer, type TLSSocket } from 'node:tls'
-import { Alpn, peerIdOfSocket, tlsOptions } from '../peers/tls.ts'
-import type { Identity, Membership } from '../peers/types.ts'
+import { Alpn, peerIdOfSocket, tlsOptions } from '../links/tls.ts'
+import type { Identity, Membership } from '../links/types.ts'
 import { boundUnsent } from './buffers.ts'
 
 export interface Secured {

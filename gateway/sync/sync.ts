@@ -5,7 +5,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import { jittered } from '../base/scheduler.ts'
-import type { ControlMessage } from '../peers/types.ts'
+import type { ControlMessage } from '../links/types.ts'
 import { isNewer } from '../registry/table.ts'
 import { type Alarm, Alarms } from './alarms.ts'
 import { Clocks } from './clocks.ts'

@@ -1,8 +1,8 @@
 /** A cluster's identities for tests, made by the product's own CA. */
 import { X509Certificate } from 'node:crypto'
 import { issue, type KeyedPem, makeCa, makeRequest } from '../../gateway/cluster/certificates.ts'
-import { keyIdOf } from '../../gateway/peers/tls.ts'
-import type { Identity, Member } from '../../gateway/peers/types.ts'
+import { keyIdOf } from '../../gateway/links/tls.ts'
+import type { Identity, Member } from '../../gateway/links/types.ts'
 
 export interface TestCluster {
   readonly name: string

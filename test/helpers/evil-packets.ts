@@ -3,7 +3,7 @@
  * making, one by a line of stdin. Prints `open`, and `closed` when the peer has had enough. Run in the host's namespace.
  */
 import { createInterface } from 'node:readline'
-import { Alpn, dialPeer } from '../../gateway/peers/tls.ts'
+import { Alpn, dialPeer } from '../../gateway/links/tls.ts'
 import { identityIn } from './evil-peer.ts'
 
 /** The command: `dataDir` of the host whose identity is used, and whom it dials. */

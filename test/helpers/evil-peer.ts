@@ -14,9 +14,9 @@ import {
   encodeMessage,
   FrameReader,
   FrameType,
-} from '../../gateway/peers/frames.ts'
-import { Alpn, dialPeer } from '../../gateway/peers/tls.ts'
-import type { ControlMessage, Identity } from '../../gateway/peers/types.ts'
+} from '../../gateway/links/frames.ts'
+import { Alpn, dialPeer } from '../../gateway/links/tls.ts'
+import type { ControlMessage, Identity } from '../../gateway/links/types.ts'
 import type { TestHost } from './hosts.ts'
 import { waitFor } from './wait.ts'
 

@@ -1,7 +1,7 @@
 /** Time and links between gateways in memory: delay, loss, partitions, clones, all in virtual time and by one seed. */
 import type { Millis } from '../../core/clock.ts'
 import type { Scheduler } from '../../gateway/base/scheduler.ts'
-import type { ControlMessage } from '../../gateway/peers/types.ts'
+import type { ControlMessage } from '../../gateway/links/types.ts'
 
 interface Task {
   readonly at: Millis

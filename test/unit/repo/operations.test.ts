@@ -82,7 +82,7 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
     found: [
       ...literals(['gateway/cluster/state.ts'], /return ['`]([^'`]*(?:host|key|member)[^'`]*)['`]/g),
       ...literals(['gateway/cluster/state.ts'], /: (`another key[^`]+`)/g).map((l) => l.replaceAll('`', '')),
-      ...literals(['gateway/peers/peers.ts'], /return `([^`]+)`/g, /return '([^']+)'/g),
+      ...literals(['gateway/links/links.ts'], /return `([^`]+)`/g, /return '([^']+)'/g),
     ],
     atLeast: 8,
   },

@@ -2,10 +2,10 @@
 import t from 'tap'
 import { silentLog } from '../../../../core/log.ts'
 import { Events, type GatewayEvent } from '../../../../gateway/base/events.ts'
+import type { ControlMessage, PeerView } from '../../../../gateway/links/types.ts'
 import { PathController } from '../../../../gateway/paths/controller.ts'
 import { viaText } from '../../../../gateway/paths/decide.ts'
 import { PathTable } from '../../../../gateway/paths/table.ts'
-import type { ControlMessage, PeerView } from '../../../../gateway/peers/types.ts'
 import { SimTime, seeded } from '../../../helpers/network.ts'
 
 function world() {

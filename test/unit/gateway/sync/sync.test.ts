@@ -1,7 +1,7 @@
 /** gateway/sync: what one host writes all others come to know, and nothing that they should not. */
 import t, { type Test } from 'tap'
 import { attachmentKey } from '../../../../core/attachment.ts'
-import type { ControlMessage } from '../../../../gateway/peers/types.ts'
+import type { ControlMessage } from '../../../../gateway/links/types.ts'
 import { type NetworkOptions, SimNetwork, SimTime, seeded } from '../../../helpers/network.ts'
 import {
   agree,

@@ -1,11 +1,11 @@
 /** One try to reach a peer at one of its addresses, up to the judgement of its certificate. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { StreamError } from '../streams/stream-frame.ts'
+import { type Alpn, dialPeer, type PeerId } from '../tls.ts'
+import type { Identity } from '../types.ts'
 import type { Way } from './race.ts'
-import { StreamError } from './stream-frame.ts'
-import { type Alpn, dialPeer, type PeerId } from './tls.ts'
-import type { Identity } from './types.ts'
 
 /** TCP and TLS handshake together. Also the bound that a listener gives a dialler. */
 export const HANDSHAKE_MS: Millis = 5_000

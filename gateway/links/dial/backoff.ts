@@ -1,6 +1,6 @@
 /** How long to wait before the next try to reach a peer. Pure: tries and a random number in, ms out. */
 
-import type { Millis } from '../../core/clock.ts'
+import type { Millis } from '../../../core/clock.ts'
 
 /** DESIGN 9: 0.2 s doubling to 5 s. */
 const FIRST_MS: Millis = 200

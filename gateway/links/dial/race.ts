@@ -1,7 +1,7 @@
 /** The first of several ways to a connection that works: each starts when the one before failed or takes long (RFC 8305). */
 
-import type { Millis } from '../../core/clock.ts'
-import { StreamError } from './stream-frame.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { StreamError } from '../streams/stream-frame.ts'
 
 /** Resolves with a connection, or gives up when `signal` says so. */
 export type Way<T> = (signal: AbortSignal) => Promise<T>

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { Greeting } from '../../../../gateway/peers/greeting.ts'
+import { Greeting } from '../../../../gateway/links/handshake-guard.ts'
 
 let ports = 1
 

@@ -1,8 +1,8 @@
 /** How many streams there are, of each peer and in all, and the hand on each that can end it. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
-import { boundSilence, boundUnacknowledged, DEAD_MS, resetOnClose } from './liveness.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { boundSilence, boundUnacknowledged, DEAD_MS, resetOnClose } from '../liveness.ts'
 import { StreamError } from './stream-frame.ts'
 
 const MAX_OF_PEER = 1_024

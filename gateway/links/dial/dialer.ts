@@ -1,12 +1,12 @@
 /** Keeps trying to reach one peer for one purpose, at all of its endpoints, until there is a connection. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { Alpn, PeerId } from '../tls.ts'
+import type { Identity } from '../types.ts'
 import { backoffMs } from './backoff.ts'
 import { dialAt } from './dial.ts'
 import { firstOf } from './race.ts'
-import type { Alpn, PeerId } from './tls.ts'
-import type { Identity } from './types.ts'
 
 /**
  * For the next endpoint beside the one that has not answered. Longer than for a stream, for which somebody waits: when 254 hosts

@@ -2,16 +2,16 @@
 
 import { randomBytes } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
-import type { Log } from '../../core/log.ts'
-import { Seldom } from '../base/log-limit.ts'
-import { plain, wordsOf } from '../base/printable.ts'
-import { dialAt, HANDSHAKE_MS, STAGGER_MS } from './dial.ts'
-import { firstOf, type Way } from './race.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { Log } from '../../../core/log.ts'
+import { Seldom } from '../../base/log-limit.ts'
+import { plain, wordsOf } from '../../base/printable.ts'
+import { dialAt, HANDSHAKE_MS, STAGGER_MS } from '../dial/dial.ts'
+import { firstOf, type Way } from '../dial/race.ts'
+import { Alpn, type PeerId } from '../tls.ts'
+import type { ControlMessage, Identity, Member, Membership } from '../types.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
 import { type Slot, StreamSlots } from './stream-slots.ts'
-import { Alpn, type PeerId } from './tls.ts'
-import type { ControlMessage, Identity, Member, Membership } from './types.ts'
 
 export interface StreamsParts {
   readonly identity: () => Identity
