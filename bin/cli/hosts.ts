@@ -1,6 +1,7 @@
 /** `flatnet hosts` lists the members of the cluster, `flatnet hosts release` lets one in again, `flatnet revoke` takes one out. */
-import type { MemberRecord } from '../../gateway/cluster/document.ts'
-import type { HostView } from '../../gateway/cluster/view.ts'
+
+import type { HostView } from '../../gateway/api/host-view.ts'
+import type { MemberRecord } from '../../gateway/cluster/members/document.ts'
 import { COME_BACK } from './advice.ts'
 import { apiGet, apiPost, type Door } from './client.ts'
 import { command, jsonOption } from './command.ts'

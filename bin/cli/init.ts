@@ -1,7 +1,7 @@
 /** `flatnet init`: makes a cluster, with this host as its first and the one that admits others. */
 import { formatPrefix } from '../../core/addr.ts'
-import { createCluster } from '../../gateway/cluster/create.ts'
-import { ClusterState } from '../../gateway/cluster/state.ts'
+import { createCluster } from '../../gateway/cluster/joining/create.ts'
+import { ClusterState } from '../../gateway/cluster/members/state.ts'
 import {
   demandConf,
   demandName,

@@ -2,11 +2,11 @@
 
 import { parseDaemonConf } from '../../conf/daemon.ts'
 import { formatPrefix } from '../../core/addr.ts'
-import { enterCluster } from '../../gateway/cluster/create.ts'
-import type { ClusterFiles } from '../../gateway/cluster/files.ts'
-import { fingerprintOfCa, JoinError } from '../../gateway/cluster/joining.ts'
-import { ClusterState } from '../../gateway/cluster/state.ts'
-import { decodeToken, describeNet, type Token, TokenTextError } from '../../gateway/cluster/tokens.ts'
+import type { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
+import { enterCluster } from '../../gateway/cluster/joining/create.ts'
+import { fingerprintOfCa, JoinError } from '../../gateway/cluster/joining/joining.ts'
+import { decodeToken, describeNet, type Token, TokenTextError } from '../../gateway/cluster/joining/tokens.ts'
+import { ClusterState } from '../../gateway/cluster/members/state.ts'
 import {
   demandName,
   demandRoot,

@@ -1,6 +1,6 @@
 /** `flatnet leave`: takes this host out of its cluster; its containers and its slice stay as they are. */
-import type { ClusterFiles } from '../../gateway/cluster/files.ts'
-import { ClusterState } from '../../gateway/cluster/state.ts'
+import type { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
+import { ClusterState } from '../../gateway/cluster/members/state.ts'
 import { apiPost, GatewayDownError, RefusedError } from './client.ts'
 import { demandRoot, filesOf, tellStart } from './cluster.ts'
 import { command } from './command.ts'

@@ -1,7 +1,7 @@
 /** `flatnet uninstall`: takes away what install and running made, and nothing else. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { ClusterFiles } from '../../gateway/cluster/files.ts'
+import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import type { Status } from '../../gateway/status.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { apiGet } from './client.ts'

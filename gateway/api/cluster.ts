@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isObject, type JsonObject } from '../../conf/reader.ts'
 import { FlatnetError } from '../../core/errors.ts'
 import type { Cluster } from '../cluster/cluster.ts'
-import type { Grant } from '../cluster/tokens.ts'
+import type { Grant } from '../cluster/joining/tokens.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import { readJson } from './body.ts'
 

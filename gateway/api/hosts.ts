@@ -1,7 +1,7 @@
 /** What an operator does about a host. */
 
 import type { ServerResponse } from 'node:http'
-import { memberOf } from '../cluster/document.ts'
+import { memberOf } from '../cluster/members/document.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Sharing } from '../sync/share.ts'
 import { ApiProblem, sendJson } from './answer.ts'

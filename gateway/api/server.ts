@@ -3,12 +3,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { hostViews } from '../cluster/view.ts'
 import type { Status } from '../status.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
 import { type ClusterCallParts, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
 import type { EventStreams } from './events.ts'
+import { hostViews } from './host-view.ts'
 import { type HostCallParts, postRelease } from './hosts.ts'
 import { matchRoute, type Route } from './routes.ts'
 

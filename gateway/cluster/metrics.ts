@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Peers } from '../links/links.ts'
 import type { Refused } from '../links/types.ts'
-import type { ClusterState } from './state.ts'
+import type { ClusterState } from './members/state.ts'
 
 export function clusterGauges(parts: {
   readonly metrics: Metrics

@@ -2,7 +2,7 @@
 
 import { FlatnetError } from '../../core/errors.ts'
 import { Cluster, type ClusterParts } from './cluster.ts'
-import { ClusterFiles } from './files.ts'
+import { ClusterFiles } from './identity/files.ts'
 
 /**
  * A cluster that cannot be used leaves a gateway for this host alone: its containers are served, and what has to be

@@ -7,9 +7,9 @@ import type { LogFields } from '../../core/log.ts'
 import { Events, type GatewayEvent } from '../../gateway/base/events.ts'
 import { Metrics } from '../../gateway/base/metrics.ts'
 import { Cluster } from '../../gateway/cluster/cluster.ts'
-import { createCluster, enterCluster } from '../../gateway/cluster/create.ts'
-import { ClusterFiles } from '../../gateway/cluster/files.ts'
-import { decodeToken, type Grant } from '../../gateway/cluster/tokens.ts'
+import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
+import { createCluster, enterCluster } from '../../gateway/cluster/joining/create.ts'
+import { decodeToken, type Grant } from '../../gateway/cluster/joining/tokens.ts'
 import { scratchFolder } from './scratch.ts'
 
 export interface SetClock extends Clock {

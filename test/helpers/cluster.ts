@@ -1,6 +1,6 @@
 /** A cluster's identities for tests, made by the product's own CA. */
 import { X509Certificate } from 'node:crypto'
-import { issue, type KeyedPem, makeCa, makeRequest } from '../../gateway/cluster/certificates.ts'
+import { issue, type KeyedPem, makeCa, makeRequest } from '../../gateway/cluster/identity/certificates.ts'
 import { keyIdOf } from '../../gateway/links/tls.ts'
 import type { Identity, Member } from '../../gateway/links/types.ts'
 

@@ -7,7 +7,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
-import { ClusterFiles } from '../../gateway/cluster/files.ts'
+import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import {
   decodeMessage,
   encodeFrame,

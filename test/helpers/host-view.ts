@@ -1,5 +1,5 @@
 /** An element of `GET /v1/hosts`: a member that is linked and well, unless told otherwise. */
-import type { HostView } from '../../gateway/cluster/view.ts'
+import type { HostView } from '../../gateway/api/host-view.ts'
 
 export const hostView = (hostId: number, part: Partial<HostView> = {}): HostView => ({
   hostId,

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { HostView } from '../../gateway/cluster/view.ts'
+import type { HostView } from '../../gateway/api/host-view.ts'
 import { hosts, joinedHosts } from '../helpers/hosts.ts'
 import { needsRoot } from '../helpers/netns.ts'
 

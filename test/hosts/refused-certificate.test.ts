@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { issue, makeRequest } from '../../gateway/cluster/certificates.ts'
+import { issue, makeRequest } from '../../gateway/cluster/identity/certificates.ts'
 import { bareContainer } from '../helpers/host-container.ts'
 import { allLinked, joinedHosts, type TestHost } from '../helpers/hosts.ts'
 import { needsRoot } from '../helpers/netns.ts'

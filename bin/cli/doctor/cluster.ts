@@ -1,5 +1,5 @@
 /** Doctor, the cluster: whether this host takes part in it as its files say, and for how long its certificate lasts. */
-import { ClusterFiles } from '../../../gateway/cluster/files.ts'
+import { ClusterFiles } from '../../../gateway/cluster/identity/files.ts'
 import type { Status } from '../../../gateway/status.ts'
 import { COME_BACK } from '../advice.ts'
 import { apiGet } from '../client.ts'

@@ -1,5 +1,5 @@
 /** Doctor, the other hosts: which are not linked and what in their reason says why, who is kept out, the tunnel, the clock. */
-import type { HostView } from '../../../gateway/cluster/view.ts'
+import type { HostView } from '../../../gateway/api/host-view.ts'
 import type { Status } from '../../../gateway/status.ts'
 import { apiGet } from '../client.ts'
 import type { Host } from '../host.ts'

@@ -9,7 +9,7 @@ import type { Host } from '../../../bin/cli/host.ts'
 import { cli } from '../../../bin/cli.ts'
 import { version } from '../../../bin/version.ts'
 import { daemonTemplate } from '../../../conf/templates.ts'
-import type { HostView } from '../../../gateway/cluster/view.ts'
+import type { HostView } from '../../../gateway/api/host-view.ts'
 import { fakeHost } from '../../helpers/fake-host.ts'
 import { hostView } from '../../helpers/host-view.ts'
 

@@ -80,8 +80,10 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
   },
   'why a peer is refused': {
     found: [
-      ...literals(['gateway/cluster/state.ts'], /return ['`]([^'`]*(?:host|key|member)[^'`]*)['`]/g),
-      ...literals(['gateway/cluster/state.ts'], /: (`another key[^`]+`)/g).map((l) => l.replaceAll('`', '')),
+      ...literals(['gateway/cluster/members/state.ts'], /return ['`]([^'`]*(?:host|key|member)[^'`]*)['`]/g),
+      ...literals(['gateway/cluster/members/state.ts'], /: (`another key[^`]+`)/g).map((l) =>
+        l.replaceAll('`', ''),
+      ),
       ...literals(['gateway/links/links.ts'], /return `([^`]+)`/g, /return '([^']+)'/g),
     ],
     atLeast: 8,

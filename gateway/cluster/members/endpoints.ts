@@ -3,12 +3,12 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import type { LowSync } from 'lowdb'
-import { isObject } from '../../conf/reader.ts'
-import { contains, type Prefix4, parseIpv4 } from '../../core/addr.ts'
-import type { Log } from '../../core/log.ts'
-import { parseEndpoint } from '../links/tls.ts'
-import type { Identity } from '../links/types.ts'
-import type { ClusterFiles } from './files.ts'
+import { isObject } from '../../../conf/reader.ts'
+import { contains, type Prefix4, parseIpv4 } from '../../../core/addr.ts'
+import type { Log } from '../../../core/log.ts'
+import { parseEndpoint } from '../../links/tls.ts'
+import type { Identity } from '../../links/types.ts'
+import type { ClusterFiles } from '../identity/files.ts'
 
 export interface EndpointRecord {
   readonly hostId: number

@@ -1,9 +1,9 @@
 /** The few messages of a join or a renewal over one TLS connection: bounded in bytes and in time, one at a time. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
-import { decodeMessage, encodeMessage, FrameReader, FrameType, ProtocolError } from '../links/frames.ts'
-import type { ControlMessage } from '../links/types.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { decodeMessage, encodeMessage, FrameReader, FrameType, ProtocolError } from '../../links/frames.ts'
+import type { ControlMessage } from '../../links/types.ts'
 
 /** Raised when messages of a join change their meaning. */
 export const JOIN_PROTOCOL = 1

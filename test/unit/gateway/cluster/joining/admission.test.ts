@@ -4,15 +4,19 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
 import t, { type Test } from 'tap'
-import { issue, makeRequest } from '../../../../gateway/cluster/certificates.ts'
-import { ClusterFiles } from '../../../../gateway/cluster/files.ts'
-import { fingerprintOfCa, requestJoin, requestRenewal } from '../../../../gateway/cluster/joining.ts'
-import { decodeToken, encodeToken, type Token } from '../../../../gateway/cluster/tokens.ts'
-import { encodeMessage } from '../../../../gateway/links/frames.ts'
-import { Alpn, parseEndpoint, peerIdOf } from '../../../../gateway/links/tls.ts'
-import { testCluster } from '../../../helpers/cluster.ts'
-import { enter, firstMember, members, type RunningMember } from '../../../helpers/cluster-run.ts'
-import { scratchFolder } from '../../../helpers/scratch.ts'
+import { issue, makeRequest } from '../../../../../gateway/cluster/identity/certificates.ts'
+import { ClusterFiles } from '../../../../../gateway/cluster/identity/files.ts'
+import {
+  fingerprintOfCa,
+  requestJoin,
+  requestRenewal,
+} from '../../../../../gateway/cluster/joining/joining.ts'
+import { decodeToken, encodeToken, type Token } from '../../../../../gateway/cluster/joining/tokens.ts'
+import { encodeMessage } from '../../../../../gateway/links/frames.ts'
+import { Alpn, parseEndpoint, peerIdOf } from '../../../../../gateway/links/tls.ts'
+import { testCluster } from '../../../../helpers/cluster.ts'
+import { enter, firstMember, members, type RunningMember } from '../../../../helpers/cluster-run.ts'
+import { scratchFolder } from '../../../../helpers/scratch.ts'
 
 const wishes = async (now = Date.now()) => ({
   ...(await makeRequest()),

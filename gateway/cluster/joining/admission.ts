@@ -2,16 +2,16 @@
 
 import { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import type { Clock, Millis } from '../../core/clock.ts'
-import type { Log } from '../../core/log.ts'
-import { keyIdOf } from '../links/tls.ts'
-import type { ControlMessage } from '../links/types.ts'
-import type { KeyedPem } from './certificates.ts'
+import type { Clock, Millis } from '../../../core/clock.ts'
+import type { Log } from '../../../core/log.ts'
+import { keyIdOf } from '../../links/tls.ts'
+import type { ControlMessage } from '../../links/types.ts'
+import type { KeyedPem } from '../identity/certificates.ts'
+import { freeHostId, type MemberRecord, maxHostId, memberOf } from '../members/document.ts'
+import { formatEndpoint, isEndpoints, MAX_ENDPOINTS } from '../members/endpoints.ts'
+import type { ClusterState } from '../members/state.ts'
 import { Conversation, JOIN_PROTOCOL, MAX_STRANGER_BYTES } from './conversation.ts'
-import { freeHostId, type MemberRecord, maxHostId, memberOf } from './document.ts'
-import { formatEndpoint, isEndpoints, MAX_ENDPOINTS } from './endpoints.ts'
 import { FailureLimiter } from './limiter.ts'
-import type { ClusterState } from './state.ts'
 import type { Grant, TokenBook, TokenRecord } from './tokens.ts'
 
 /** Request and answer, on a slow line. */
@@ -113,7 +113,7 @@ export class Admission {
   async #join(newcomer: Newcomer, socket: TLSSocket): Promise<ControlMessage> {
     const { state, tokens, clock, log, count } = this.#parts
     const caKeyPem = this.#demandKey()
-    const certificates = await import('./certificates.ts')
+    const certificates = await import('../identity/certificates.ts')
     const keyId = await certificates.keyIdOfRequest(newcomer.requestPem).catch((err: Error) => {
       throw new Refusal('request', err.message)
     })
@@ -214,7 +214,7 @@ export class Admission {
     const refusal = state.refusal(member.hostId, keyId)
     if (refusal !== undefined && member.hostId !== state.identity.hostId)
       throw new Refusal('revoked', refusal)
-    const certificates = await import('./certificates.ts')
+    const certificates = await import('../identity/certificates.ts')
     if ((await certificates.keyIdOfRequest(requestPem)) !== keyId) {
       throw new Refusal('request', 'the request is for another key')
     }
@@ -241,7 +241,7 @@ export class Admission {
 
   async #issue(caKeyPem: string, requestPem: string, hostId: number): Promise<string> {
     const { state, clock } = this.#parts
-    const { issue } = await import('./certificates.ts')
+    const { issue } = await import('../identity/certificates.ts')
     const ca: KeyedPem = { certPem: state.identity.caPem, keyPem: caKeyPem }
     return issue(ca, requestPem, { cluster: state.identity.cluster, hostId, now: clock.now() })
   }

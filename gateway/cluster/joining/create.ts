@@ -1,11 +1,11 @@
 /** Makes a cluster with this host as its first, or puts this host into one; both end with the file that makes it count. */
 
 import { randomBytes } from 'node:crypto'
-import { formatPrefix, type Prefix4 } from '../../core/addr.ts'
-import type { Millis } from '../../core/clock.ts'
-import { issue, keyIdOfRequest, makeCa, makeRequest } from './certificates.ts'
-import { seal } from './document.ts'
-import type { ClusterFiles } from './files.ts'
+import { formatPrefix, type Prefix4 } from '../../../core/addr.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { issue, keyIdOfRequest, makeCa, makeRequest } from '../identity/certificates.ts'
+import type { ClusterFiles } from '../identity/files.ts'
+import { seal } from '../members/document.ts'
 import { type JoinWishes, requestJoin, type Welcome } from './joining.ts'
 import type { Token } from './tokens.ts'
 

@@ -1,7 +1,7 @@
 /** Renewal over a control link, for a host that cannot dial the admitting one: it is dialled by it. */
 
-import type { Millis } from '../../core/clock.ts'
-import type { ControlMessage } from '../links/types.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { ControlMessage } from '../../links/types.ts'
 
 export interface LinkRenewalParts {
   send(hostId: number, message: ControlMessage): boolean

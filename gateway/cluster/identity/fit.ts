@@ -1,9 +1,9 @@
 /** Whether flatnet.yaml and the cluster's files speak of the same host. */
 
-import type { DaemonConf } from '../../conf/daemon.ts'
-import { formatPrefix } from '../../core/addr.ts'
-import { FlatnetError } from '../../core/errors.ts'
-import type { ClusterState } from './state.ts'
+import type { DaemonConf } from '../../../conf/daemon.ts'
+import { formatPrefix } from '../../../core/addr.ts'
+import { FlatnetError } from '../../../core/errors.ts'
+import type { ClusterState } from '../members/state.ts'
 
 /**
  * Two configurations that disagree would have containers with addresses of another host.

@@ -1,8 +1,8 @@
 /** How the list of members and everybody's endpoints reach all: versions on connecting, changes at once, the rest on demand. */
 
-import type { Clock } from '../../core/clock.ts'
-import type { Log } from '../../core/log.ts'
-import type { ControlMessage } from '../links/types.ts'
+import type { Clock } from '../../../core/clock.ts'
+import type { Log } from '../../../core/log.ts'
+import type { ControlMessage } from '../../links/types.ts'
 import { DocumentError, memberOf } from './document.ts'
 import { isEndpointRecord } from './endpoints.ts'
 import { Pace } from './pace.ts'

@@ -2,15 +2,21 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { FlatnetError } from '../../../../core/errors.ts'
-import { issue, makeRequest } from '../../../../gateway/cluster/certificates.ts'
-import { memberOf, seal, withMembers } from '../../../../gateway/cluster/document.ts'
-import { signEndpoints } from '../../../../gateway/cluster/endpoints.ts'
-import { ClusterFiles } from '../../../../gateway/cluster/files.ts'
-import { ClusterState } from '../../../../gateway/cluster/state.ts'
-import { testCluster } from '../../../helpers/cluster.ts'
-import { enter, isLinked, members, type RunningMember, runningMember } from '../../../helpers/cluster-run.ts'
-import { waitFor } from '../../../helpers/wait.ts'
+import { FlatnetError } from '../../../../../core/errors.ts'
+import { issue, makeRequest } from '../../../../../gateway/cluster/identity/certificates.ts'
+import { ClusterFiles } from '../../../../../gateway/cluster/identity/files.ts'
+import { memberOf, seal, withMembers } from '../../../../../gateway/cluster/members/document.ts'
+import { signEndpoints } from '../../../../../gateway/cluster/members/endpoints.ts'
+import { ClusterState } from '../../../../../gateway/cluster/members/state.ts'
+import { testCluster } from '../../../../helpers/cluster.ts'
+import {
+  enter,
+  isLinked,
+  members,
+  type RunningMember,
+  runningMember,
+} from '../../../../helpers/cluster-run.ts'
+import { waitFor } from '../../../../helpers/wait.ts'
 
 const WAIT = 15_000
 

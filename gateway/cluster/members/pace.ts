@@ -1,6 +1,6 @@
 /** How often the endpoints of one host may be news: each time they are written to disk, told to all peers, and have everybody dial again. */
 
-import type { Millis } from '../../core/clock.ts'
+import type { Millis } from '../../../core/clock.ts'
 
 /** A host looks at its addresses every 10 s; one that starts, or whose network comes up piece by piece, has a few at once. */
 const WINDOW_MS: Millis = 10_000

@@ -20,14 +20,14 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509'
-import type { Millis } from '../../core/clock.ts'
-import { hostUri } from '../links/tls.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { hostUri } from '../../links/tls.ts'
 import { SKEW } from './life.ts'
 
 const DAY: Millis = 86_400_000
 /** Renewing a CA means joining every host anew, so it outlives the cluster. */
 const CA_DAYS = 3_650
-/** Hosts renew theirs at two thirds (gateway/cluster/renewal.ts). facts/paths.md 5. */
+/** Hosts renew theirs at two thirds (gateway/cluster/identity/renewal.ts). facts/paths.md 5. */
 const HOST_DAYS = 90
 const ED25519 = { name: 'Ed25519' }
 

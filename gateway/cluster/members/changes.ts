@@ -1,6 +1,6 @@
 /** What a new list of members means for links and for people. Pure. */
 
-import type { GatewayEvent } from '../base/events.ts'
+import type { GatewayEvent } from '../../base/events.ts'
 import { type MembersDocument, memberOf } from './document.ts'
 
 /** Hosts whose number another key holds now: connections of the old key have to go. */

@@ -13,8 +13,8 @@ import {
   seal,
   unseal,
   withMembers,
-} from '../../../../gateway/cluster/document.ts'
-import { testCluster } from '../../../helpers/cluster.ts'
+} from '../../../../../gateway/cluster/members/document.ts'
+import { testCluster } from '../../../../helpers/cluster.ts'
 
 const AT = '2026-11-20T12:00:00.000Z'
 

@@ -1,8 +1,8 @@
 /** gateway/cluster/life and endpoints: when a certificate is renewed and complained about, and which addresses are told. */
 import t from 'tap'
-import { isEndpoints, ownEndpoints } from '../../../../gateway/cluster/endpoints.ts'
-import { certificateStatus, lifeOf, renewsAt } from '../../../../gateway/cluster/life.ts'
-import { testCluster } from '../../../helpers/cluster.ts'
+import { certificateStatus, lifeOf, renewsAt } from '../../../../../gateway/cluster/identity/life.ts'
+import { isEndpoints, ownEndpoints } from '../../../../../gateway/cluster/members/endpoints.ts'
+import { testCluster } from '../../../../helpers/cluster.ts'
 
 const DAY = 86_400_000
 const NOW = Date.parse('2026-11-20T12:00:00Z')

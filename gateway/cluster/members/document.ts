@@ -4,8 +4,8 @@
  */
 
 import { createPrivateKey, sign, verify, X509Certificate } from 'node:crypto'
-import { isObject } from '../../conf/reader.ts'
-import { parsePrefix4 } from '../../core/addr.ts'
+import { isObject } from '../../../conf/reader.ts'
+import { parsePrefix4 } from '../../../core/addr.ts'
 
 /** In order: a member only moves to the right, whoever says otherwise. */
 const STATES = ['active', 'left', 'revoked'] as const
@@ -19,7 +19,7 @@ export interface MemberRecord {
   readonly formerKeys: readonly string[]
   /** What people call the machine, e.g. its host name. */
   readonly name: string
-  /** As told at joining, the best first; what its owner says later is in gateway/cluster/endpoints.ts. */
+  /** As told at joining, the best first; what its owner says later is in gateway/cluster/members/endpoints.ts. */
   readonly endpoints: readonly string[]
   /** Holds the CA's key. */
   readonly admits: boolean

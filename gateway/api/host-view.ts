@@ -2,6 +2,8 @@
 
 import { formatIpv4, parsePrefix4, sizeOf } from '../../core/addr.ts'
 import type { HostState, PathInfo } from '../../core/api.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import type { MemberRecord, MembersDocument } from '../cluster/members/document.ts'
 import type { PeerView } from '../links/types.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { HostSummary, Registry } from '../registry/registry.ts'
@@ -9,8 +11,6 @@ import type { Version } from '../registry/table.ts'
 import type { Alarm } from '../sync/alarms.ts'
 import type { Quarantine } from '../sync/parts.ts'
 import type { Sync } from '../sync/sync.ts'
-import type { Cluster } from './cluster.ts'
-import type { MemberRecord, MembersDocument } from './document.ts'
 
 export interface HostView {
   readonly hostId: number

@@ -2,9 +2,14 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { ClusterFiles } from '../../../../gateway/cluster/files.ts'
-import { decodeToken, encodeToken, type Token, TokenBook } from '../../../../gateway/cluster/tokens.ts'
-import { scratchFolder } from '../../../helpers/scratch.ts'
+import { ClusterFiles } from '../../../../../gateway/cluster/identity/files.ts'
+import {
+  decodeToken,
+  encodeToken,
+  type Token,
+  TokenBook,
+} from '../../../../../gateway/cluster/joining/tokens.ts'
+import { scratchFolder } from '../../../../helpers/scratch.ts'
 
 const token: Token = {
   caFingerprint: 'ab'.repeat(32),

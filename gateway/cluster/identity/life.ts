@@ -1,7 +1,7 @@
 /** How long a certificate lives, when it is renewed, and what a person is told about it. Pure. */
 
 import { X509Certificate } from 'node:crypto'
-import type { Millis } from '../../core/clock.ts'
+import type { Millis } from '../../../core/clock.ts'
 
 /** Hosts of a cluster may disagree about the time by this much before a fresh certificate is "not yet valid". */
 export const SKEW: Millis = 2 * 3_600_000

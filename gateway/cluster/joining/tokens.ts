@@ -2,10 +2,10 @@
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { LowSync } from 'lowdb'
-import { isObject } from '../../conf/reader.ts'
-import { formatPrefix, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../../core/addr.ts'
-import type { Millis } from '../../core/clock.ts'
-import type { ClusterFiles } from './files.ts'
+import { isObject } from '../../../conf/reader.ts'
+import { formatPrefix, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../../../core/addr.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { ClusterFiles } from '../identity/files.ts'
 
 /** What a newcomer knows before it has spoken to anybody. */
 export interface Token {

@@ -2,13 +2,13 @@
 
 import { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
-import { HANDSHAKE_MS } from '../links/dial/dial.ts'
-import { Alpn, parseEndpoint, peerIdOf } from '../links/tls.ts'
-import type { ControlMessage, Identity } from '../links/types.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { HANDSHAKE_MS } from '../../links/dial/dial.ts'
+import { Alpn, parseEndpoint, peerIdOf } from '../../links/tls.ts'
+import type { ControlMessage, Identity } from '../../links/types.ts'
+import { type MembersDocument, memberOf, type SealedDocument, unseal } from '../members/document.ts'
+import { type EndpointRecord, isEndpointRecord, isSignedBy } from '../members/endpoints.ts'
 import { Conversation, JOIN_PROTOCOL, MAX_ANSWER_BYTES } from './conversation.ts'
-import { type MembersDocument, memberOf, type SealedDocument, unseal } from './document.ts'
-import { type EndpointRecord, isEndpointRecord, isSignedBy } from './endpoints.ts'
 import type { Token } from './tokens.ts'
 
 const EXCHANGE_MS: Millis = 20_000

@@ -1,10 +1,11 @@
 /** What this host knows of its cluster, on disk and in memory: its identity, the members, and where they are. */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import type { Millis } from '../../core/clock.ts'
-import { FlatnetError } from '../../core/errors.ts'
-import { keyIdOf, peerIdOf } from '../links/tls.ts'
-import type { Identity, Member, Membership } from '../links/types.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { FlatnetError } from '../../../core/errors.ts'
+import { keyIdOf, peerIdOf } from '../../links/tls.ts'
+import type { Identity, Member, Membership } from '../../links/types.ts'
+import type { ClusterFile, ClusterFiles } from '../identity/files.ts'
 import {
   type MemberRecord,
   type MembersDocument,
@@ -17,7 +18,6 @@ import {
   withMembers,
 } from './document.ts'
 import { EndpointBook, type EndpointRecord, isSignedBy, MAX_ENDPOINTS } from './endpoints.ts'
-import type { ClusterFile, ClusterFiles } from './files.ts'
 
 export type Adopted =
   | { readonly kind: 'newer' | 'known' | 'merged' }

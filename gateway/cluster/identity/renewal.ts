@@ -1,10 +1,10 @@
 /** Renews this host's certificate when it is due: here where the CA's key is, else by a host that has it. */
 
-import type { Clock, Millis } from '../../core/clock.ts'
-import type { Log } from '../../core/log.ts'
-import { fingerprintOfCa, requestRenewal } from './joining.ts'
+import type { Clock, Millis } from '../../../core/clock.ts'
+import type { Log } from '../../../core/log.ts'
+import { fingerprintOfCa, requestRenewal } from '../joining/joining.ts'
+import type { ClusterState } from '../members/state.ts'
 import { lifeOf, renewsAt } from './life.ts'
-import type { ClusterState } from './state.ts'
 
 /** setTimeout holds 24 days, and a clock that is set meanwhile is noticed within the hour. */
 const LOOK_AGAIN_MS: Millis = 3_600_000

@@ -1,6 +1,6 @@
 /** Slows down who knocks with what is wrong: so many failures of one address a minute, then a minute's rest. */
 
-import type { Millis } from '../../core/clock.ts'
+import type { Millis } from '../../../core/clock.ts'
 
 const WINDOW_MS: Millis = 60_000
 /** A person who mistypes needs three; 128 bits are not found at any rate that this would allow. */
