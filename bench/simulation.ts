@@ -18,9 +18,9 @@ import { Events } from '../gateway/base/events.ts'
 import { systemScheduler } from '../gateway/base/scheduler.ts'
 import type { ControlMessage } from '../gateway/links/types.ts'
 import { Registry } from '../gateway/registry/registry.ts'
-import { type BadRecord, type RecordDecoder, WireDecoder } from '../gateway/sync/record.ts'
-import { ed25519Verifier } from '../gateway/sync/sign.ts'
-import { Sync } from '../gateway/sync/sync.ts'
+import { type BadRecord, type RecordDecoder, WireDecoder } from '../gateway/replication/record.ts'
+import { Sync } from '../gateway/replication/replication.ts'
+import { ed25519Verifier } from '../gateway/replication/sign.ts'
 import { SimNetwork, SimTime, seeded } from '../test/helpers/network.ts'
 import {
   agree,

@@ -22,8 +22,8 @@ import type { LeaseSource } from './leases/source.ts'
 import { PathTable } from './paths/table.ts'
 import { addressesOf, Registry } from './registry/registry.ts'
 import { Slices } from './registry/slices.ts'
+import type { Sharing } from './share.ts'
 import { type ListeningIngress, statusOf } from './status.ts'
-import type { Sharing } from './sync/share.ts'
 
 export interface Materials {
   readonly conf: DaemonConf

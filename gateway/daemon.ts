@@ -20,8 +20,8 @@ import type { Witness } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
 import { StoreWatch } from './leases/watch.ts'
+import { loadTables } from './replication/table-files.ts'
 import { ApiSocket, refuseSecondGateway } from './socket.ts'
-import { loadTables } from './sync/store.ts'
 
 export interface Ready {
   /** undefined when ingress is switched off. The port is the kernel's choice when 0 was configured. */

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Assembly } from './assemble.ts'
 import { openCarrier } from './carrier/carrier.ts'
 import { openCluster } from './cluster/open.ts'
-import { type ShareParts, shareRegistry } from './sync/share.ts'
+import { type ShareParts, shareRegistry } from './share.ts'
 
 interface MemberParts {
   readonly clock: Clock

@@ -11,7 +11,7 @@ import type { CertificateStatus } from './cluster/identity/life.ts'
 import type { ReconcileReport, Reconciler } from './leases/reconciler.ts'
 import type { PathTable } from './paths/table.ts'
 import type { Registry } from './registry/registry.ts'
-import type { Alarm } from './sync/alarms.ts'
+import type { Alarm } from './replication/alarms.ts'
 
 export interface Status {
   readonly hostId: number

@@ -8,9 +8,9 @@ import type { PeerView } from '../links/types.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { HostSummary, Registry } from '../registry/registry.ts'
 import type { Version } from '../registry/table.ts'
-import type { Alarm } from '../sync/alarms.ts'
-import type { Quarantine } from '../sync/parts.ts'
-import type { Sync } from '../sync/sync.ts'
+import type { Alarm } from '../replication/alarms.ts'
+import type { Quarantine } from '../replication/deps.ts'
+import type { Sync } from '../replication/replication.ts'
 
 export interface HostView {
   readonly hostId: number

@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { memberOf } from '../cluster/members/document.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { Sharing } from '../sync/share.ts'
+import type { Sharing } from '../share.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import { type ClusterCallParts, demandCluster } from './cluster.ts'
 

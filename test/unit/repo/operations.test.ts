@@ -97,11 +97,14 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
     atLeast: 5,
   },
   'what alarms say': {
-    found: literals(['gateway/sync/keeper.ts', 'gateway/sync/clocks.ts'], /reason = `([^`]+)`/g),
+    found: literals(
+      ['gateway/replication/replica-store.ts', 'gateway/replication/clocks.ts'],
+      /reason = `([^`]+)`/g,
+    ),
     atLeast: 5,
   },
   'why a message is not followed': {
-    found: literals(['gateway/sync/parts.ts'], /^ {2}\| '([a-z-]+)'$/gm),
+    found: literals(['gateway/replication/deps.ts'], /^ {2}\| '([a-z-]+)'$/gm),
     atLeast: 10,
   },
   'states of a host': {

@@ -2,9 +2,9 @@
 
 import type { Millis } from '../../core/clock.ts'
 import { isNewer, type Version } from '../registry/table.ts'
+import type { Quarantine, StoredTable, SyncParts } from './deps.ts'
 import type { Known } from './fence.ts'
 import type { KnownVersion, Signed } from './messages.ts'
-import type { Quarantine, StoredTable, SyncParts } from './parts.ts'
 import { wireRecord } from './record.ts'
 
 export interface Replica {

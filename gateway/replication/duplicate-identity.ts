@@ -1,11 +1,11 @@
 /** Finds the second machine of one identity while the first one's link stands, so that it never gets one of its own. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { Keeper } from './keeper.ts'
+import type { SyncParts } from './deps.ts'
 import type { Links } from './links.ts'
 import type { Hello } from './messages.ts'
 import type { Arrivals } from './pages.ts'
-import type { SyncParts } from './parts.ts'
+import type { Keeper } from './replica-store.ts'
 import type { Replicas } from './replicas.ts'
 
 /** A link whose other end has started anew is dead within 3.25 s; one that stands for longer has a living end. */

@@ -1,7 +1,7 @@
 /** Bounds on what one peer can cost: drops are counted and seldom logged, answers are rationed. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { DropReason, SyncParts } from './parts.ts'
+import type { DropReason, SyncParts } from './deps.ts'
 
 const WARN_EVERY_MS: Millis = 10_000
 /** A cold start asks for every table once; after that a few per round. */

@@ -2,8 +2,8 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { StoredTable } from '../../../../gateway/sync/parts.ts'
-import { diskTables, loadTables } from '../../../../gateway/sync/store.ts'
+import type { StoredTable } from '../../../../gateway/replication/deps.ts'
+import { diskTables, loadTables } from '../../../../gateway/replication/table-files.ts'
 
 const table = (hostId: number, part: Partial<StoredTable> = {}): StoredTable => ({
   hostId,

@@ -4,10 +4,10 @@ import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { ipsOf, isNewer, type Version } from '../registry/table.ts'
+import type { DropReason, SyncParts } from './deps.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'
-import type { Keeper } from './keeper.ts'
 import type { Links } from './links.ts'
 import {
   claimIn,
@@ -24,9 +24,9 @@ import {
   type Want,
 } from './messages.ts'
 import { pagesOf } from './pages.ts'
-import type { DropReason, SyncParts } from './parts.ts'
 import type { Publisher } from './publisher.ts'
 import type { RecordDecoder } from './record.ts'
+import type { Keeper } from './replica-store.ts'
 import type { Replica, Replicas } from './replicas.ts'
 import { keyIdOfKey } from './sign.ts'
 

@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import type { Alarms } from './alarms.ts'
-import type { SyncParts } from './parts.ts'
+import type { SyncParts } from './deps.ts'
 
 /** As at joining. Certificates allow two hours, so somebody has the time to act. */
 const MAX_OFF_MS: Millis = 5 * 60_000

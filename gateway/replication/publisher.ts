@@ -2,6 +2,7 @@
 
 import { formatIpv4 } from '../../core/addr.ts'
 import { isNewer, type Version } from '../registry/table.ts'
+import type { SyncParts } from './deps.ts'
 import { TableHash } from './hash.ts'
 import {
   claimIn,
@@ -13,7 +14,6 @@ import {
   type TablePage,
 } from './messages.ts'
 import { fitsOnePage, pagesOf } from './pages.ts'
-import type { SyncParts } from './parts.ts'
 import { wireRecord } from './record.ts'
 
 type PublisherParts = Pick<SyncParts, 'registry' | 'slices' | 'signer' | 'newNonce' | 'saveEpoch'>

@@ -1,7 +1,7 @@
 /** What somebody has to act on: told when it begins, again while it goes on, and shown until it has been quiet for a while. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { SyncParts } from './parts.ts'
+import type { SyncParts } from './deps.ts'
 
 export interface Alarm {
   readonly hostId: number

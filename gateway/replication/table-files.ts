@@ -4,9 +4,9 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isObject, type JsonObject } from '../../conf/reader.ts'
 import { hasCode } from '../../kernel/durable.ts'
+import type { Quarantine, StoredTable, TableStore } from './deps.ts'
 import type { Known } from './fence.ts'
 import { claimIn, isSigned, type Signed } from './messages.ts'
-import type { Quarantine, StoredTable, TableStore } from './parts.ts'
 import type { WireRecord } from './record.ts'
 
 /** Of one file; a table in arrival is bounded by the same. */
