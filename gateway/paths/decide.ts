@@ -4,7 +4,7 @@ import type { PathState } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../links/types.ts'
 import { carriesNone, PathReason, relaysNone } from './reasons.ts'
-import { chooseRelay, type RelayCandidate, relayRtt, whyNoRelay } from './relay.ts'
+import { chooseRelay, type RelayCandidate, relayRtt, whyNoRelay } from './relay-choice.ts'
 import { SETTLED_MS } from './steadiness.ts'
 
 /** The link to a peer's gateway as the decider sees it. */

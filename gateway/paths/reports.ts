@@ -4,7 +4,7 @@ import { isObject } from '../../conf/reader.ts'
 import type { Millis } from '../../core/clock.ts'
 import { plain } from '../base/printable.ts'
 import type { ControlMessage } from '../links/types.ts'
-import type { RelayCandidate } from './relay.ts'
+import type { RelayCandidate } from './relay-choice.ts'
 
 /** One gateway's links that carry packets, to all its peers. */
 export interface LinkReport extends ControlMessage {

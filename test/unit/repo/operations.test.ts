@@ -69,7 +69,7 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
   },
   'why a host does not relay': {
     found: literals(
-      [...sources().filter((file) => file.startsWith('gateway/relay/')), 'gateway/paths/relay.ts'],
+      [...sources().filter((file) => file.startsWith('gateway/relay/')), 'gateway/paths/relay-choice.ts'],
       /return ['`]([^'`]+ [^'`]*)['`]/g,
       /(?:Error|WrongEnd)\(\s*['`]([^'`]+)['`]/g,
       /\b(?:end|close)\([^'`\n)]*['`]([^'`]+)['`]/g,

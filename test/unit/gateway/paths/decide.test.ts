@@ -7,7 +7,7 @@ import {
   type PathFacts,
   viaText,
 } from '../../../../gateway/paths/decide.ts'
-import type { RelayCandidate } from '../../../../gateway/paths/relay.ts'
+import type { RelayCandidate } from '../../../../gateway/paths/relay-choice.ts'
 
 const link = (part: Partial<LinkFacts> = {}): LinkFacts => ({
   state: 'up',
