@@ -2,8 +2,8 @@
 
 import type { Clock } from '../core/clock.ts'
 import type { Assembly } from './assemble.ts'
-import { openCarrier } from './carrier/carrier.ts'
 import { openCluster } from './cluster/open.ts'
+import { openCarrier } from './dataplane/dataplane.ts'
 import { type ShareParts, shareRegistry } from './share.ts'
 
 interface MemberParts {

@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { parseIpv4 } from '../../core/addr.ts'
-import { socketPort } from '../../gateway/tunnel/socket-port.ts'
-import { Tunnel } from '../../gateway/tunnel/tunnel.ts'
+import { socketPort } from '../../gateway/dataplane/tunnel/socket-port.ts'
+import { Tunnel } from '../../gateway/dataplane/tunnel/tunnel.ts'
 import { openTun } from '../../kernel/tun.ts'
 
 export interface TunnelHostConf {

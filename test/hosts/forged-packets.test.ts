@@ -1,7 +1,7 @@
 /** What a member may not send through the tunnel: forged sources, foreign destinations, broken virtio headers, no frames at all. */
 import { spawn } from 'node:child_process'
 import t from 'tap'
-import { encodeFrame, FrameType } from '../../gateway/tunnel/frame.ts'
+import { encodeFrame, FrameType } from '../../gateway/dataplane/tunnel/frame.ts'
 import { evilPackets } from '../helpers/evil-packets.ts'
 import { hostContainer, received } from '../helpers/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/hosts.ts'

@@ -1,6 +1,6 @@
 /** The tunnel between hosts in namespaces, over TLS: everything that IP carries, under load, and when things break. */
 import t, { type Test } from 'tap'
-import { encodeFrame, FrameType } from '../../gateway/tunnel/frame.ts'
+import { encodeFrame, FrameType } from '../../gateway/dataplane/tunnel/frame.ts'
 import { needsRoot } from '../helpers/netns.ts'
 import { type TunnelNetHost, type TunnelNetOptions, tunnelNet } from '../helpers/tunnel-net.ts'
 import { packet, tso } from '../helpers/tunnel-packet.ts'

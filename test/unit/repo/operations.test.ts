@@ -90,7 +90,7 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
   },
   'why there is no tunnel': {
     found: literals(
-      ['kernel/tun.ts', 'gateway/carrier/device.ts'],
+      ['kernel/tun.ts', 'gateway/dataplane/device.ts'],
       /unavailable\(\s*'\w+',\s*['`]([^'`:]+)/g,
       /#why = '([^']+)'/g,
     ),

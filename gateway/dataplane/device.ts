@@ -1,0 +1,118 @@
+/** The tunnel's device while it is there, and the tries to have it again while it is not: the tunnel itself never ends. */
+import type { Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import type { Tun } from '../../kernel/tun.ts'
+import type { Scheduler } from '../base/scheduler.ts'
+import type { PacketSink } from './tunnel/outbound.ts'
+
+export interface DeviceParts {
+  /** @throws {FlatnetError} ERR_FLATNET_NOT_READY: there is none to be had, and why */
+  open(): Tun
+  /** It is there, for the first time or again. */
+  opened(tun: Tun): void
+  readonly scheduler: Scheduler
+  readonly log: Log
+}
+
+/** Somebody deleted it, or another gateway has it still: a person who mends that should not wait. */
+const AGAIN_MS: Millis = 2_000
+/** What a write answers without a device; counted by the tunnel as refused. */
+const EIO = 5
+
+export class DeviceSlot {
+  readonly #parts: DeviceParts
+  #tun: Tun | undefined
+  #sink: PacketSink | undefined
+  #wantsUso = true
+  #why = 'the tunnel is not open yet'
+  #cancel: (() => void) | undefined
+  #isClosed = false
+
+  constructor(parts: DeviceParts) {
+    this.#parts = parts
+  }
+
+  /** Why there is none, in words for a person; undefined while there is one. */
+  get why(): string | undefined {
+    return this.#tun === undefined ? this.#why : undefined
+  }
+
+  get tun(): Tun | undefined {
+    return this.#tun
+  }
+
+  start(sink: PacketSink): void {
+    this.#sink = sink
+    this.#open()
+  }
+
+  read(buf: Uint8Array): number {
+    return this.#tun?.read(buf) ?? -EIO
+  }
+
+  write(buf: Uint8Array): number {
+    return this.#tun?.write(buf) ?? -EIO
+  }
+
+  wantUso(want: boolean): void {
+    this.#wantsUso = want
+    try {
+      this.#tun?.wantUso(want)
+    } catch (err) {
+      // It was deleted a moment ago, and reading will say so; whoever asks is a link that comes or goes.
+      this.#parts.log.debug({ err }, 'tunnel device took no setting')
+    }
+  }
+
+  /** The device stays, with its routes, for the next run. */
+  close(): void {
+    this.#isClosed = true
+    this.#cancel?.()
+    this.#tun?.close()
+    this.#tun = undefined
+  }
+
+  #open(): void {
+    const sink = this.#sink
+    if (sink === undefined || this.#isClosed) return
+    let tun: Tun | undefined
+    try {
+      tun = this.#parts.open()
+      tun.wantUso(this.#wantsUso)
+      tun.start({
+        buffer: () => sink.buffer(),
+        packet: (length) => sink.packet(length),
+        failed: (err) => this.#lost(err),
+      })
+      this.#tun = tun
+      this.#parts.log.info({ ifname: tun.ifname }, 'tunnel device opened')
+      this.#parts.opened(tun)
+    } catch (err) {
+      // One that is half there would keep the next try from having it.
+      tun?.close()
+      this.#tun = undefined
+      this.#fail(err)
+    }
+  }
+
+  /** Said once for each reason: it is tried again for as long as the gateway runs. */
+  #fail(err: unknown): void {
+    const why = err instanceof Error ? err.message : String(err)
+    if (why !== this.#why) this.#parts.log.warn({ err }, 'tunnel device could not be had')
+    this.#why = why
+    this.#again()
+  }
+
+  #lost(err: Error): void {
+    if (this.#tun === undefined) return
+    this.#tun = undefined
+    this.#why = err.message
+    if (this.#isClosed) return
+    this.#parts.log.warn({ err }, 'tunnel device was lost')
+    this.#again()
+  }
+
+  #again(): void {
+    this.#cancel = this.#parts.scheduler.after(AGAIN_MS, () => this.#open())
+  }
+}

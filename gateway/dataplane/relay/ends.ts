@@ -1,0 +1,245 @@
+/** This host's end of relayed connections: at most one for each peer and relay, wanted here or at the other end. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Log, LogFields } from '../../../core/log.ts'
+import { plain } from '../../base/printable.ts'
+import type { Scheduler } from '../../base/scheduler.ts'
+import type { Identity, Membership } from '../../links/types.ts'
+import { type Connection, Connections } from './connections.ts'
+import { RelayDialer } from './dialer.ts'
+import { EndLimit } from './limits.ts'
+import { Problems } from './problems.ts'
+import { Purpose, type RelayOffer, type RelayStreams, reasonOf } from './purpose.ts'
+import { keep, type Secured, secureAsked, secureAsking, WrongEnd } from './secure.ts'
+
+/** Called synchronously; must not throw. */
+export interface RelayEvents {
+  /**
+   * A connection stands, of either side's making. Another one to the same host through the same relay takes the place of
+   * the former, without a `down` for that. The first bytes may wait in the socket already. Whoever finds that nothing
+   * comes through it destroys it with an error: then the relay has a problem.
+   */
+  up(hostId: number, relay: number, socket: TLSSocket): void
+  /** There is none any more. */
+  down(hostId: number, relay: number, reason: string): void
+  /** `problem` has another answer: the path to the host should be decided again. */
+  problemChanged(hostId: number, relay: number): void
+}
+
+export interface EndsParts {
+  readonly identity: () => Identity
+  readonly membership: Membership
+  readonly streams: RelayStreams
+  readonly scheduler: Scheduler
+  readonly random: () => number
+  readonly events: RelayEvents
+  readonly log: Log
+  /** Why packets cannot be carried on this host; undefined when they can. */
+  noTunnel(): string | undefined
+}
+
+interface Wish {
+  readonly relay: number
+  readonly dialer: RelayDialer
+}
+
+export class Ends {
+  readonly #parts: EndsParts
+  readonly #connections: Connections
+  readonly #wishes = new Map<number, Wish>()
+  /** Handshakes that others began, by host and relay. */
+  readonly #incoming = new Map<string, { readonly relay: number; readonly abort: AbortController }>()
+  readonly #problems = new Problems()
+  #isStopped = false
+
+  constructor(parts: EndsParts) {
+    this.#parts = parts
+    this.#connections = new Connections({
+      ownHostId: () => this.#ownId,
+      scheduler: parts.scheduler,
+      lost: (connection, reason, isBroken) => this.#lost(connection, reason, isBroken),
+      closed: (connection, reason) => this.#down(connection, reason),
+    })
+  }
+
+  get count(): number {
+    return this.#connections.size
+  }
+
+  problem(hostId: number, relay: number): string | undefined {
+    return this.#problems.of(hostId, relay, this.#parts.scheduler.monotonic())
+  }
+
+  want(hostId: number, relay: number): void {
+    const before = this.#wishes.get(hostId)
+    if (this.#isStopped || before?.relay === relay) return
+    before?.dialer.stop()
+    const { scheduler, random } = this.#parts
+    const wish: Wish = {
+      relay,
+      dialer: new RelayDialer({
+        scheduler,
+        random,
+        headStartMs: this.#ownId < hostId ? 0 : EndLimit.headStartMs,
+        isNeeded: () => this.#connections.get(hostId, relay) === undefined,
+        dial: (signal) => this.#dial(hostId, relay, signal),
+        failed: (err) => this.#fail(hostId, relay, err),
+      }),
+    }
+    this.#wishes.set(hostId, wish)
+    const standing = this.#connections.get(hostId, relay)
+    if (standing === undefined) wish.dialer.start()
+    else this.#settleOn(standing)
+  }
+
+  unwant(hostId: number): void {
+    this.#wishes.get(hostId)?.dialer.stop()
+    this.#wishes.delete(hostId)
+    for (const c of this.#connections.all()) if (c.hostId === hostId) this.#connections.release(c)
+  }
+
+  /** The relay's link came up: what failed before says nothing of it. */
+  linkUp(relay: number): void {
+    this.#problems.endAll(relay)
+    for (const wish of this.#wishes.values()) if (wish.relay === relay) wish.dialer.hurry()
+  }
+
+  /** After a change of membership. */
+  refresh(): void {
+    for (const connection of this.#connections.all()) {
+      const refusal = this.#parts.membership.refusal(connection.hostId, connection.keyId)
+      if (refusal !== undefined) this.#connections.close(connection, refusal)
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    for (const { dialer } of this.#wishes.values()) dialer.stop()
+    this.#wishes.clear()
+    for (const { abort } of this.#incoming.values()) abort.abort(new Error('this gateway stops'))
+    for (const connection of this.#connections.all())
+      this.#connections.close(connection, 'this gateway stops')
+  }
+
+  /** A stream by which a gateway says that `from` is at its other end. Whether it is, the certificate tells. */
+  async take(offer: RelayOffer): Promise<void> {
+    const { hostId: relay, head } = offer
+    const { from } = head
+    const refusal = this.#refusal(from, relay)
+    if (refusal !== undefined || typeof from !== 'number') {
+      this.#parts.log.debug({ relay, reason: refusal }, 'relayed connection refused')
+      offer.refuse(refusal ?? 'no host')
+      return
+    }
+    const key = `${from} ${relay}`
+    this.#incoming.get(key)?.abort.abort(new Error('asked anew'))
+    const incoming = { relay, abort: new AbortController() }
+    this.#incoming.set(key, incoming)
+    try {
+      const secured = await this.#secure(secureAsked, offer.accept(), from, relay, incoming.abort.signal)
+      this.#adopt(secured, from, relay, from)
+    } catch (err) {
+      this.#log(err, { peer: from, relay, reason: reasonOf(err) }, 'relayed connection refused')
+    } finally {
+      if (this.#incoming.get(key) === incoming) this.#incoming.delete(key)
+    }
+  }
+
+  get #ownId(): number {
+    return this.#parts.identity().hostId
+  }
+
+  #refusal(from: unknown, relay: number): string | undefined {
+    if (this.#isStopped) return 'this gateway stops'
+    if (this.#handshakesBy(relay) >= EndLimit.incoming) return 'too many handshakes'
+    const member = this.#parts.membership.members().find((m) => m.hostId === from)
+    if (member === undefined || from === relay || from === this.#ownId)
+      return 'not from a host behind the relay'
+    const lack = this.#parts.noTunnel()
+    if (lack !== undefined) return `it carries no packets (${lack})`
+    return this.#parts.membership.refusal(member.hostId, member.keyId)
+  }
+
+  #handshakesBy(relay: number): number {
+    return [...this.#incoming.values()].filter((i) => i.relay === relay).length
+  }
+
+  async #dial(hostId: number, relay: number, signal: AbortSignal): Promise<void> {
+    const head = { purpose: Purpose.relay, to: hostId }
+    const stream = await this.#parts.streams.open(relay, head, { timeoutMs: EndLimit.openMs })
+    const secured = await this.#secure(secureAsking, stream, hostId, relay, signal)
+    this.#adopt(secured, hostId, relay, this.#ownId)
+  }
+
+  async #secure(
+    how: typeof secureAsked,
+    ...[stream, hostId, relay, signal]: [Parameters<typeof secureAsked>[0], number, number, AbortSignal]
+  ): Promise<Secured> {
+    const { identity, membership, scheduler } = this.#parts
+    const late = new AbortController()
+    const cancel = scheduler.after(EndLimit.handshakeMs, () => late.abort(new Error('no handshake in time')))
+    try {
+      const either = AbortSignal.any([signal, late.signal])
+      return await how(stream, { identity: identity(), membership, hostId, relay, signal: either })
+    } finally {
+      cancel()
+    }
+  }
+
+  #adopt(secured: Secured, hostId: number, relay: number, dialledBy: number): void {
+    const { events, log, scheduler } = this.#parts
+    const connection: Connection = { ...secured, hostId, relay, dialledBy, since: scheduler.monotonic() }
+    if (!this.#connections.adopt(connection)) return
+    const isNews = this.#problems.end(hostId, relay)
+    if (dialledBy !== this.#ownId) keep(secured)
+    log.info({ peer: hostId, relay }, 'relayed connection made')
+    events.up(hostId, relay, secured.socket)
+    if (this.#wishes.get(hostId)?.relay === relay) this.#settleOn(connection)
+    else this.#connections.release(connection)
+    if (isNews) events.problemChanged(hostId, relay)
+  }
+
+  /** It is the one that is wanted, and stands: those through other relays may go. */
+  #settleOn(connection: Connection): void {
+    this.#connections.use(connection)
+    for (const other of this.#connections.all()) {
+      if (other.hostId === connection.hostId && other !== connection) this.#connections.release(other)
+    }
+  }
+
+  /** One that stood for long and was closed is made again before its relay is given up. */
+  #lost(connection: Connection, reason: string, isBroken: boolean): void {
+    const { hostId, relay, since } = connection
+    const wish = this.#wishes.get(hostId)
+    const isWanted = wish?.relay === relay
+    const hasSettled = this.#parts.scheduler.monotonic() - since >= EndLimit.settledMs
+    if (isWanted && hasSettled) wish.dialer.settled()
+    // Of two that meet, the end of the one may be known here before the other is: that one's own outcome counts.
+    const isFailure = isWanted && !wish.dialer.isTrying && (isBroken || !hasSettled)
+    if (isFailure) this.#problems.add(hostId, relay, reason, this.#parts.scheduler.monotonic())
+    if (isWanted) wish.dialer.start()
+    this.#down(connection, reason)
+    if (isFailure) this.#parts.events.problemChanged(hostId, relay)
+  }
+
+  #down({ hostId, relay }: Connection, reason: string): void {
+    this.#parts.log.info({ peer: hostId, relay, reason }, 'relayed connection ended')
+    this.#parts.events.down(hostId, relay, reason)
+  }
+
+  /** A try came to nothing. */
+  #fail(hostId: number, relay: number, err: unknown): void {
+    const { events, scheduler } = this.#parts
+    const reason = plain(reasonOf(err))
+    this.#log(err, { peer: hostId, relay, reason }, 'relayed connection failed')
+    this.#problems.add(hostId, relay, reason, scheduler.monotonic())
+    events.problemChanged(hostId, relay)
+  }
+
+  /** A relay that leads elsewhere is worth a look; what else goes wrong is tried again. */
+  #log(err: unknown, fields: LogFields, event: string): void {
+    const { log } = this.#parts
+    if (err instanceof WrongEnd) log.warn(fields, event)
+    else log.debug(fields, event)
+  }
+}

@@ -1,0 +1,85 @@
+/** Relays, both sides of them: what this gateway carries for others, and what others carry for it. */
+
+import type { Log } from '../../../core/log.ts'
+import type { Metrics } from '../../base/metrics.ts'
+import type { Scheduler } from '../../base/scheduler.ts'
+import type { Identity, Membership } from '../../links/types.ts'
+import { Ends, type RelayEvents } from './ends.ts'
+import { Middle } from './middle.ts'
+import { Purpose, type RelayStreams } from './purpose.ts'
+
+export interface RelaysParts {
+  readonly identity: () => Identity
+  readonly membership: Membership
+  readonly streams: RelayStreams
+  readonly scheduler: Scheduler
+  readonly random: () => number
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly events: RelayEvents
+  /** Why packets cannot be carried on this host; undefined when they can. */
+  noTunnel(): string | undefined
+  /** Whether the link to a host stands. */
+  isLinked(hostId: number): boolean
+}
+
+export class Relays {
+  readonly #ends: Ends
+  readonly #middle: Middle
+
+  /** Once for these streams: from here on it answers those that are for relays. */
+  constructor(parts: RelaysParts) {
+    this.#ends = new Ends(parts)
+    this.#middle = new Middle({ ...parts, ownHostId: () => parts.identity().hostId })
+    parts.streams.handle(Purpose.relay, (offer) => void this.#middle.take(offer))
+    parts.streams.handle(Purpose.relayed, (offer) => void this.#ends.take(offer))
+    parts.metrics.gauge(
+      'flatnet_relay_connections',
+      'Connections to other hosts through a relay',
+      () => this.#ends.count,
+    )
+  }
+
+  /** Pairs for which this gateway would still be a relay. */
+  freePairs(): number {
+    return this.#middle.freePairs
+  }
+
+  /**
+   * Keeps a connection to `hostId` through `relay` until another call; TLS from end to end, both certificates checked. One
+   * through another relay stays until the new one stands, and the new one's `up` is told first.
+   */
+  want(hostId: number, relay: number): void {
+    this.#ends.want(hostId, relay)
+  }
+
+  /** Those that this host opened are closed 5 s later; the other end closes its own. */
+  unwant(hostId: number): void {
+    this.#ends.unwant(hostId)
+  }
+
+  /** How the relay refused or failed for this host within the last 10 s; undefined: it is usable. */
+  problem(hostId: number, relay: number): string | undefined {
+    return this.#ends.problem(hostId, relay)
+  }
+
+  /** A link came up: what failed through that gateway before says nothing of it. */
+  linkUp(relay: number): void {
+    this.#ends.linkUp(relay)
+  }
+
+  /** After a change of membership: what this host has with those that are out ends. Their streams are the peers' to end. */
+  refresh(): void {
+    this.#ends.refresh()
+  }
+
+  /** This gateway is about to stop, and has said so: resolves when the pairs that it carries have had the time to move. */
+  drain(): Promise<void> {
+    return this.#middle.drain()
+  }
+
+  stop(): void {
+    this.#ends.stop()
+    this.#middle.stop()
+  }
+}

@@ -1,0 +1,80 @@
+/** One peer of the tunnel: its lines of the moment, the one that is sent on, and counters that outlive them. */
+import type { Prefix4 } from '../../../core/addr.ts'
+import type { Line } from './channel.ts'
+import { type DropReason, Drops } from './drops.ts'
+import type { Destination } from './outbound.ts'
+import type { Sender, SenderCounts } from './sender.ts'
+
+export interface PeerStats {
+  readonly hostId: number
+  /** Whether there is a line to send on. */
+  readonly isAttached: boolean
+  readonly sentPackets: number
+  /** With frame headers, before TLS. */
+  readonly sentBytes: number
+  /** Packets given to the device. */
+  readonly receivedPackets: number
+  readonly receivedBytes: number
+  /** What waits for the connection, and what the connection has and the kernel has not. */
+  readonly queuedBytes: number
+  readonly inFlightBytes: number
+  /** Packets; only reasons that occurred. */
+  readonly drops: Readonly<Partial<Record<DropReason, number>>>
+}
+
+export class TunnelPeer implements Destination {
+  readonly hostId: number
+  readonly slice: Prefix4
+  readonly drops = new Drops()
+  readonly counts: SenderCounts
+  receivedPackets = 0
+  receivedBytes = 0
+  readonly #lines = new Set<Line>()
+  #used: Line | undefined
+
+  constructor(hostId: number, slice: Prefix4) {
+    this.hostId = hostId
+    this.slice = slice
+    this.counts = { packets: 0, bytes: 0, dropped: (packets) => this.drops.add('queueFull', packets) }
+  }
+
+  get sender(): Sender | undefined {
+    return this.#used?.sender
+  }
+
+  /** What a packet sent now may look like: that of every line, as the next one may be another's. */
+  get takesUso(): boolean {
+    for (const line of this.#lines) if (!line.takesUso) return false
+    return true
+  }
+
+  add(line: Line): void {
+    this.#lines.add(line)
+  }
+
+  use(line: Line, isUsed: boolean): void {
+    if (isUsed) this.#used = line
+    else {
+      this.#lines.delete(line)
+      if (this.#used === line) this.#used = undefined
+    }
+  }
+
+  close(): void {
+    for (const line of [...this.#lines]) line.close()
+  }
+
+  stats(): PeerStats {
+    return {
+      hostId: this.hostId,
+      isAttached: this.#used !== undefined,
+      sentPackets: this.counts.packets,
+      sentBytes: this.counts.bytes,
+      receivedPackets: this.receivedPackets,
+      receivedBytes: this.receivedBytes,
+      queuedBytes: this.#used?.sender.queuedBytes ?? 0,
+      inFlightBytes: this.#used?.sender.inFlightBytes ?? 0,
+      drops: this.drops.counts(),
+    }
+  }
+}

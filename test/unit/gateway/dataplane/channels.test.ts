@@ -1,0 +1,184 @@
+/** gateway/carrier lines: which connection a host's packets take, what its two ends tell each other, and when a silent one ends. */
+import { type Duplex, duplexPair } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import t, { type Test } from 'tap'
+import { parseIpv4 } from '../../../../core/addr.ts'
+import { silentLog } from '../../../../core/log.ts'
+import { Lines } from '../../../../gateway/dataplane/channels.ts'
+import { encodeFrame, FrameDecoder, FrameType } from '../../../../gateway/dataplane/tunnel/frame.ts'
+import type { PacketSink } from '../../../../gateway/dataplane/tunnel/outbound.ts'
+import { Tunnel } from '../../../../gateway/dataplane/tunnel/tunnel.ts'
+import { SimTime } from '../../../helpers/network.ts'
+import { packet } from '../../../helpers/tunnel-packet.ts'
+import { waitFor } from '../../../helpers/wait.ts'
+
+interface End {
+  /** Ours, as the peers or the relays give it. */
+  readonly socket: TLSSocket
+  readonly far: Duplex
+  /** Frames that came out at the far end, e.g. `DATA`, `CTRL {"uso":true}`. */
+  readonly heard: string[]
+}
+
+const NAMES = new Map<number, string>(Object.entries(FrameType).map(([name, type]) => [type, name]))
+
+function world(t: Test, uso = true) {
+  const time = new SimTime()
+  let sink: PacketSink | undefined
+  const written: Uint8Array[] = []
+  let deviceUso: boolean | undefined
+  const say = (bytes: Uint8Array): void => {
+    sink?.buffer().set(bytes)
+    sink?.packet(bytes.byteLength)
+  }
+  const tunnel: Tunnel = new Tunnel({
+    hostId: 1,
+    supernet: { base: parseIpv4('10.100.0.0') ?? 0, prefixLen: 16 },
+    hostPrefix: 24,
+    device: {
+      start: (given) => {
+        sink = given
+      },
+      read: () => -11,
+      write: (bytes) => written.push(Uint8Array.from(bytes)),
+      wantUso: (want) => {
+        deviceUso = want
+      },
+    },
+    failed: () => {},
+    other: (line, head, payload) => lines.hear(line, head, payload),
+  })
+  const lines = new Lines({ tunnel, scheduler: time.scheduler(() => 0), log: silentLog, takesUso: () => uso })
+  t.teardown(() => lines.close())
+  const end = (): End => {
+    const [near, far] = duplexPair()
+    const heard: string[] = []
+    const decoder = new FrameDecoder((head, bytes, start, stop) => {
+      const text = head.type === FrameType.CTRL ? ` ${Buffer.from(bytes.subarray(start, stop))}` : ''
+      heard.push(`${NAMES.get(head.type)}${text}`)
+    })
+    far.on('data', (chunk: Buffer) => decoder.push(chunk)).on('error', () => {})
+    near.on('error', () => {})
+    return { socket: Object.assign(near, { setNoDelay() {} }) as unknown as TLSSocket, far, heard }
+  }
+  const send = (to: End, type: number, payload: Uint8Array): void => {
+    to.far.write(encodeFrame({ type, flags: 0, srcHost: 2, dstHost: 1, hops: 0 }, payload))
+  }
+  return { time, tunnel, lines, end, send, say, written, uso: () => deviceUso }
+}
+
+const WAIT = 5_000
+const data = (end: End) => end.heard.filter((frame) => frame === 'DATA').length
+
+t.test('direct, by a relay, direct again: what was chosen is used as soon as it stands', async (t) => {
+  const { lines, end, say } = world(t)
+  const [direct, relayed, again] = [end(), end(), end()]
+  lines.choose(2, { kind: 'gateway' })
+  lines.directUp(2, direct.socket)
+  say(packet())
+  await waitFor('a packet by the direct line', WAIT, () => data(direct) === 1)
+  lines.choose(2, { kind: 'relay', hostId: 3 })
+  say(packet())
+  await waitFor('it stays until the other stands', WAIT, () => data(direct) === 2)
+  lines.relayUp(2, 3, relayed.socket)
+  say(packet())
+  await waitFor('a packet by the relay', WAIT, () => data(relayed) === 1)
+  lines.directDown(2)
+  lines.directUp(2, again.socket)
+  say(packet())
+  await waitFor('not back before it is chosen', WAIT, () => data(relayed) === 2)
+  lines.choose(2, { kind: 'gateway' })
+  say(packet())
+  await waitFor('back', WAIT, () => data(again) === 1)
+  t.equal(data(direct), 2)
+  t.equal(data(relayed), 2)
+})
+
+t.test('a relay that was chosen and does not stand holds up nothing that could go straight', async (t) => {
+  const { lines, end, say } = world(t)
+  const [direct, relayed] = [end(), end()]
+  lines.choose(2, { kind: 'relay', hostId: 3 })
+  lines.directUp(2, direct.socket)
+  say(packet())
+  await waitFor('a packet by the direct line', WAIT, () => data(direct) === 1)
+  lines.relayUp(2, 3, relayed.socket)
+  say(packet())
+  await waitFor('a packet by the relay', WAIT, () => data(relayed) === 1)
+  relayed.socket.destroy()
+  await waitFor('straight again', WAIT, () => {
+    say(packet())
+    return data(direct) > 1
+  })
+})
+
+t.test('each end says what its kernel takes, and is believed', async (t) => {
+  const { lines, end, send, uso } = world(t)
+  const line = end()
+  lines.directUp(2, line.socket)
+  await waitFor('our greeting', WAIT, () => line.heard.includes('CTRL {"uso":true}'))
+  t.equal(uso(), false, 'nothing heard yet')
+  send(line, FrameType.CTRL, Buffer.from('{"uso":true,"later":[1]}'))
+  await waitFor('both take it', WAIT, () => uso() === true)
+  for (const nonsense of ['', '[]', '{"uso":"yes"}', '{', `{"uso":false,"x":"${'y'.repeat(2_000)}"}`])
+    send(line, FrameType.CTRL, Buffer.from(nonsense))
+  send(line, FrameType.CTRL, Buffer.from('{"uso":false}'))
+  await waitFor('the last that made sense counts', WAIT, () => uso() === false)
+  lines.greetAll()
+  await waitFor('told again', WAIT, () => line.heard.filter((f) => f.startsWith('CTRL')).length === 2)
+  t.notOk(line.socket.destroyed)
+})
+
+t.test('a ping is answered with what it brought', async (t) => {
+  const { lines, end, send } = world(t)
+  const line = end()
+  lines.directUp(2, line.socket)
+  send(line, FrameType.PING, Buffer.alloc(9))
+  send(line, FrameType.PING, Buffer.alloc(8, 7))
+  await waitFor('a pong', WAIT, () => line.heard.includes('PONG'))
+  t.equal(line.heard.filter((f) => f === 'PONG').length, 1, 'and not one that is too long')
+})
+
+t.test('a relayed line is measured, and ends when its other end is silent', async (t) => {
+  const { lines, end, send, time } = world(t)
+  const line = end()
+  lines.relayUp(2, 3, line.socket)
+  lines.choose(2, { kind: 'relay', hostId: 3 })
+  await waitFor('a ping', WAIT, () => line.heard.includes('PING'))
+  time.run(40)
+  const pong = Buffer.alloc(8)
+  pong.writeDoubleBE(0)
+  send(line, FrameType.PONG, pong)
+  await waitFor('it is measured', WAIT, () => lines.rttMs(2, 3) === 40)
+  pong.writeDoubleBE(-10_000)
+  send(line, FrameType.PONG, pong)
+  time.run(2_900)
+  send(line, FrameType.PONG, Buffer.alloc(3))
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(lines.rttMs(2, 3), 40, 'what was never asked says nothing')
+  time.run(2_900)
+  t.notOk(line.socket.destroyed, 'heard 2.9 s ago')
+  time.run(1_200)
+  t.ok(line.socket.destroyed)
+  await waitFor('it is gone', WAIT, () => lines.rttMs(2, 3) === undefined)
+})
+
+t.test('a direct line is not pinged: its link has a heartbeat of its own', async (t) => {
+  const { lines, end, time } = world(t)
+  const line = end()
+  lines.directUp(2, line.socket)
+  time.run(10_000)
+  await waitFor('the greeting', WAIT, () => line.heard.length > 0)
+  t.notOk(line.heard.includes('PING'))
+  t.notOk(line.socket.destroyed)
+})
+
+t.test('whoever sends no frames loses the connection, and nobody else', async (t) => {
+  const { lines, end, send, written } = world(t)
+  const [bad, good] = [end(), end()]
+  lines.directUp(2, bad.socket)
+  lines.relayUp(2, 3, good.socket)
+  bad.far.write(Buffer.alloc(12, 0xff))
+  await waitFor('closed', WAIT, () => bad.socket.destroyed)
+  send(good, FrameType.DATA, packet({ src: '10.100.2.10', dst: '10.100.1.10' }))
+  await waitFor('the other line is heard', WAIT, () => written.length === 1)
+})

@@ -1,0 +1,286 @@
+/** gateway/relay: the gateway in the middle, with streams in memory and a time of its own. */
+import { type Duplex, duplexPair } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { silentLog } from '../../../../../core/log.ts'
+import { Metrics } from '../../../../../gateway/base/metrics.ts'
+import { RelayLimit } from '../../../../../gateway/dataplane/relay/limits.ts'
+import { Middle } from '../../../../../gateway/dataplane/relay/middle.ts'
+import { Purpose } from '../../../../../gateway/dataplane/relay/purpose.ts'
+import { StreamError, type StreamHead } from '../../../../../gateway/links/streams/stream-frame.ts'
+import { SimTime } from '../../../../helpers/network.ts'
+import { waitFor } from '../../../../helpers/wait.ts'
+
+const OWN = 250
+const WAIT = 5_000
+
+function world() {
+  const time = new SimTime()
+  const metrics = new Metrics()
+  /** What was opened to a host, and its far end. */
+  const legs: { to: number; head: StreamHead; far: Duplex }[] = []
+  const state = {
+    unlinked: new Set<number>(),
+    refused: new Map<number, string>(),
+    /** Why a leg cannot be opened. */
+    fault: undefined as string | undefined,
+    /** Legs wait until it resolves. */
+    gate: Promise.resolve(),
+  }
+  const middle = new Middle({
+    ownHostId: () => OWN,
+    membership: {
+      members: () => Array.from({ length: 100 }, (_, i) => ({ hostId: i + 1, keyId: 'k', endpoints: [] })),
+      refusal: (hostId) => state.refused.get(hostId),
+    },
+    streams: {
+      handle() {},
+      async open(to, head) {
+        await state.gate
+        if (state.fault !== undefined) throw new StreamError(state.fault)
+        const [near, far] = duplexPair()
+        legs.push({ to, head, far })
+        return near
+      },
+    },
+    scheduler: time.scheduler(() => 0),
+    metrics,
+    log: silentLog,
+    isLinked: (hostId) => !state.unlinked.has(hostId),
+  })
+  /** @returns the end of the host that asked, or why not */
+  const ask = async (from: number, to: unknown): Promise<Duplex | string> => {
+    const [near, far] = duplexPair()
+    let refusal: string | undefined
+    await middle.take({
+      hostId: from,
+      head: { purpose: Purpose.relay, to },
+      accept: () => near,
+      refuse(reason) {
+        refusal = reason
+      },
+    })
+    return refusal ?? far
+  }
+  const join = async (from: number, to: number): Promise<[Duplex, Duplex]> => {
+    const near = await ask(from, to)
+    const leg = legs.at(-1)
+    if (typeof near === 'string' || leg === undefined) throw new Error(String(near))
+    return [near, leg.far]
+  }
+  return { time, metrics, legs, state, middle, ask, join }
+}
+
+/** Counts what comes; reading begins at once. */
+function counter(stream: Duplex): () => number {
+  let bytes = 0
+  stream.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
+  return () => bytes
+}
+
+t.test('who is joined with whom, and who is not', async (t) => {
+  const w = world()
+  w.state.unlinked.add(3)
+  w.state.refused.set(4, 'revoked')
+  const cases: [from: number, to: unknown, reason: RegExp][] = [
+    [1, OWN, /no host to relay to/],
+    [1, 1, /no host to relay to/],
+    [1, '2', /no host to relay to/],
+    [1, undefined, /no host to relay to/],
+    [1, 101, /host 101 is no member/],
+    [1, 3, /it has no link to host 3/],
+    [1, 4, /host 4: revoked/],
+    [4, 2, /host 4: revoked/],
+  ]
+  for (const [from, to, reason] of cases) t.match(await w.ask(from, to), reason, `${from} to ${to}`)
+  t.equal(w.legs.length, 0, 'nobody was troubled')
+  w.state.fault = 'no route'
+  t.match(await w.ask(1, 2), /host 2 was not reached: no route/)
+  t.equal(w.middle.freePairs, RelayLimit.pairs)
+  t.match(w.metrics.text(), /^flatnet_relay_refused_total 9$/m)
+  w.state.fault = undefined
+  await w.join(1, 2)
+  t.match(w.legs, [{ to: 2, head: { purpose: 'relayed', from: 1 } }])
+})
+
+t.test('64 pairs and no more, of one host half of them', async (t) => {
+  const w = world()
+  const first = await w.join(1, 2)
+  for (let host = 3; host < 2 + RelayLimit.pairsOfPeer; host++)
+    await w.join(host % 2 ? 1 : host, host % 2 ? host : 1)
+  t.match(await w.ask(1, 90), /32 pairs of host 1, and no more/)
+  t.match(await w.ask(90, 1), /32 pairs of host 1, and no more/)
+  for (let host = 40; w.middle.freePairs > 0; host++) await w.join(host, host + 1)
+  t.match(await w.ask(98, 99), /it relays 64 pairs, and no more/)
+  await w.join(2, 1)
+  t.equal(w.middle.freePairs, 0, 'a pair that it carries may be opened from the other end')
+  t.notOk(first[0].destroyed)
+  first[0].destroy()
+  await turn()
+  t.equal(w.middle.freePairs, 0)
+  w.middle.stop()
+  t.equal(w.middle.freePairs, RelayLimit.pairs)
+  t.match(await w.ask(1, 2), /the relay stops/)
+})
+
+t.test('a gateway that is about to stop carries on for a moment, and takes on nothing more', async (t) => {
+  const w = world()
+  await w.middle.drain()
+  const other = world()
+  const [near] = await other.join(1, 2)
+  let isDone = false
+  const done = other.middle.drain().then(() => {
+    isDone = true
+  })
+  t.match(await other.ask(3, 4), /the relay stops/)
+  other.time.run(RelayLimit.moveMs - 1)
+  await turn()
+  t.same([isDone, near.destroyed], [false, false])
+  other.time.run(1)
+  await done
+  t.notOk(near.destroyed)
+})
+
+t.test('who asks too often is refused for a while, others are not', async (t) => {
+  const w = world()
+  w.state.fault = 'no route'
+  const answers: string[] = []
+  for (let i = 0; i < RelayLimit.asksBurst + 10; i++) answers.push(String(await w.ask(1, 2)))
+  const refused = (): number => answers.filter((answer) => answer === 'asked too often').length
+  t.equal(refused(), 9, 'one is lent')
+  t.match(await w.ask(3, 2), /no route/)
+  w.time.run(1_000)
+  for (let i = 0; i < 10; i++) answers.push(String(await w.ask(1, 2)))
+  t.equal(refused(), 9 + 10 - RelayLimit.asksPerS)
+})
+
+t.test('pairs count while they are being opened', async (t) => {
+  const w = world()
+  const gate = Promise.withResolvers<void>()
+  w.state.gate = gate.promise
+  const asked = Array.from({ length: RelayLimit.pairs + 1 }, (_, i) => w.ask(i + 1, i + 2))
+  t.equal(w.middle.freePairs, 0)
+  t.match(await asked.at(-1), /it relays 64 pairs/)
+  gate.resolve()
+  const answers = await Promise.all(asked.slice(0, -1))
+  t.ok(answers.every((a) => typeof a !== 'string'))
+})
+
+t.test('an end that asks again has lost what it had', async (t) => {
+  const w = world()
+  const [near, far] = await w.join(1, 2)
+  const ended = counter(near)
+  const gate = Promise.withResolvers<void>()
+  w.state.gate = gate.promise
+  const second = w.ask(1, 2)
+  await waitFor(
+    'the first is ended',
+    WAIT,
+    () => near.readableEnded || near.destroyed || far.destroyed || far.readable === false,
+  )
+  const third = w.ask(1, 2)
+  gate.resolve()
+  t.equal(await second, 'opened anew')
+  t.not(typeof (await third), 'string')
+  t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
+  t.equal(ended(), 0)
+})
+
+t.test('either end ends both, in order, and the pair is free', async (t) => {
+  const w = world()
+  for (const which of [0, 1] as const) {
+    const ends = await w.join(1, 2)
+    const [one, other] = [ends[which], ends[1 - which]!]
+    const got = counter(other)
+    one.end('the last words')
+    await waitFor('the other end has all of it', WAIT, () => other.readableEnded && got() === 14)
+    t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
+    one.resume()
+    other.end()
+    await waitFor('the pair is free', WAIT, () => w.middle.freePairs === RelayLimit.pairs)
+  }
+  const [near, far] = await w.join(1, 2)
+  near.end()
+  far.resume()
+  await waitFor('the other end knows', WAIT, () => far.readableEnded)
+  w.time.run(1_000)
+  t.equal(w.middle.freePairs, RelayLimit.pairs, 'one that does not close is not waited for')
+})
+
+t.test('five minutes without a byte end it, one byte is enough to stay', async (t) => {
+  const w = world()
+  const [near, far] = await w.join(1, 2)
+  const got = counter(far)
+  w.time.run(RelayLimit.idleMs - 1_000)
+  near.write('x')
+  await waitFor('it has passed', WAIT, () => got() === 1)
+  w.time.run(RelayLimit.idleMs - 1_000)
+  t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
+  w.time.run(1_000)
+  t.equal(w.middle.freePairs, RelayLimit.pairs)
+})
+
+t.test('a burst of 1 MB, then 50 Mbit/s for both directions together', async (t) => {
+  const w = world()
+  const [near, far] = await w.join(1, 2)
+  const toFar = counter(far)
+  const toNear = counter(near)
+  const total = (): number => toFar() + toNear()
+  const chunk = Buffer.alloc(16_384)
+  for (const from of [near, far]) {
+    const fill = (): void => {
+      while (from.write(chunk));
+      from.once('drain', fill)
+    }
+    fill()
+  }
+  /** What is on its way without any time passing. */
+  const settle = async (): Promise<void> => {
+    for (let before = -1; before !== total(); ) {
+      before = total()
+      for (let i = 0; i < 8; i++) await turn()
+    }
+  }
+  await settle()
+  const burst = total()
+  t.ok(burst >= RelayLimit.burstBytes && burst < RelayLimit.burstBytes + 200_000, `${burst} bytes at once`)
+  for (let ms = 0; ms < 1_000; ms++) {
+    w.time.run(1)
+    await settle()
+  }
+  const second = total() - burst
+  t.ok(
+    second > 0.95 * RelayLimit.bytesPerS && second < 1.05 * RelayLimit.bytesPerS,
+    `${second} bytes in a second`,
+  )
+  const share = toNear() / total()
+  t.ok(share > 0.3 && share < 0.7, `neither direction starves the other: ${share}`)
+})
+
+t.test('an end that does not read holds up its own pair alone, and little of it', async (t) => {
+  const w = world()
+  const [near, far] = await w.join(1, 2)
+  let written = 0
+  const fill = (): void => {
+    for (let more = true; more; written += 16_384) more = near.write(Buffer.alloc(16_384))
+    near.once('drain', fill)
+  }
+  fill()
+  for (let i = 0; i < 100; i++) {
+    w.time.run(100)
+    await turn()
+  }
+  t.ok(written < 400_000, `${written} bytes were taken`)
+  const [other, end] = await w.join(3, 4)
+  const got = counter(end)
+  other.write('x')
+  await waitFor('another pair goes on', WAIT, () => got() === 1)
+  const late = counter(far)
+  await waitFor('and this one when it is read', WAIT, () => {
+    w.time.run(10)
+    return late() > 1_000_000
+  })
+  t.pass()
+})
