@@ -2,15 +2,15 @@
 
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { DialError } from './dial.ts'
+import type { IngressParts } from './deps.ts'
 import { type FailedRequest, failed, logFailure, reasonOfLoss } from './failure.ts'
 import { hasBody, requestHeaders, trailers } from './headers.ts'
-import type { IngressParts } from './parts.ts'
-import type { ConnectionKind, DialOptions } from './pool.ts'
-import type { Reason } from './problem.ts'
-import { sendProblem } from './reply.ts'
+import type { Reason } from './pages/problem.ts'
+import { sendProblem } from './pages/reply.ts'
 import { passEarly, passResponse } from './response.ts'
 import type { Target } from './route.ts'
+import { DialError } from './upstream/dial.ts'
+import type { ConnectionKind, DialOptions } from './upstream/pool.ts'
 
 export interface ExchangeOptions {
   /** The client waits for 100 before it sends the body. */

@@ -3,8 +3,8 @@
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
 import { hasCode } from '../../kernel/durable.ts'
-import type { IngressParts } from './parts.ts'
-import type { Problem, Reason } from './problem.ts'
+import type { IngressParts } from './deps.ts'
+import type { Problem, Reason } from './pages/problem.ts'
 import type { Target } from './route.ts'
 
 export interface FailedRequest {

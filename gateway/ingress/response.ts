@@ -1,9 +1,9 @@
 /** A container's answer on its way to the client: headers, body as it comes, trailers, and an honest end when it breaks off. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IngressParts } from './deps.ts'
 import { responseHeaders, trailers, valuesOf } from './headers.ts'
-import type { IngressParts } from './parts.ts'
-import { isBodyOpen, lingerFor } from './reply.ts'
+import { isBodyOpen, lingerFor } from './pages/reply.ts'
 import { rewriteHeader } from './rewrite.ts'
 import type { Target } from './route.ts'
 

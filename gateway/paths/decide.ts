@@ -60,7 +60,7 @@ export interface PathDecision {
   readonly reason: string
   /** Undefined: not known, or no path. */
   readonly rttMs?: Millis | undefined
-  /** Packets do not get there; web pages do, as one gateway dials for the other (gateway/ingress/forwarder.ts). */
+  /** Packets do not get there; web pages do, as one gateway dials for the other (gateway/ingress/upstream/forwarder.ts). */
   readonly isWebOnly?: boolean
 }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import t from 'tap'
-import { DialError, dial } from '../../../../gateway/ingress/dial.ts'
+import { DialError, dial } from '../../../../gateway/ingress/upstream/dial.ts'
 import { startGateway } from '../../../helpers/gateway-fixture.ts'
 import { deadContainer, httpContainer, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
 

@@ -1,7 +1,7 @@
 /** gateway/ingress/way: how a container is dialled, from what is known of its host. */
 import t from 'tap'
-import { type WayFacts, wayTo } from '../../../../gateway/ingress/way.ts'
-import { decidePath, type PathFacts, viaText } from '../../../../gateway/paths/decide.ts'
+import { type WayFacts, wayTo } from '../../../../../gateway/ingress/upstream/way.ts'
+import { decidePath, type PathFacts, viaText } from '../../../../../gateway/paths/decide.ts'
 
 const NOW = 1_795_000_000_000
 const up = { state: 'up', reason: '', forMs: 9_000, rttMs: 1, hasData: true } as const

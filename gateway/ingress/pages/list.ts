@@ -1,9 +1,9 @@
 /** The page that lists what runs, and the one for a name that nobody has. */
 
-import { nearest } from '../../conf/nearest.ts'
-import type { Assignment } from '../../core/api.ts'
-import { attachmentKey } from '../../core/attachment.ts'
-import { addressesOf, type Registry } from '../registry/registry.ts'
+import { nearest } from '../../../conf/nearest.ts'
+import type { Assignment } from '../../../core/api.ts'
+import { attachmentKey } from '../../../core/attachment.ts'
+import { addressesOf, type Registry } from '../../registry/registry.ts'
 import type { Form } from './accept.ts'
 import { escapeHtml, page } from './html.ts'
 

@@ -1,8 +1,8 @@
 /** Sends a page of the gateway's own, whatever became of the request's body. */
 
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { hasBody, headerLines } from '../headers.ts'
 import { type Form, formOf } from './accept.ts'
-import { hasBody, headerLines } from './headers.ts'
 import { PAGE_HEADERS } from './html.ts'
 import { type Problem, renderProblem, STATUS_OF } from './problem.ts'
 

@@ -2,12 +2,12 @@
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { IngressParts } from '../deps.ts'
+import { headerLines, type ResponseFacts, responseHeaders, trailers, valuesOf } from '../headers.ts'
+import { rewriteHeader } from '../rewrite.ts'
+import type { Target } from '../route.ts'
 import type { AnswerSink } from './answer-reader.ts'
-import { headerLines, type ResponseFacts, responseHeaders, trailers, valuesOf } from './headers.ts'
 import { type ResponseHead, rawHeadersOf } from './heads.ts'
-import type { IngressParts } from './parts.ts'
-import { rewriteHeader } from './rewrite.ts'
-import type { Target } from './route.ts'
 
 export interface AnswerClient {
   readonly parts: IngressParts

@@ -1,6 +1,6 @@
 /** What a client is told when a container could not be asked or did not answer: host, path state, reason and a way out. */
 
-import type { PathInfo } from '../../core/api.ts'
+import type { PathInfo } from '../../../core/api.ts'
 import type { Form } from './accept.ts'
 import { escapeHtml, page } from './html.ts'
 

@@ -1,6 +1,6 @@
 /** Strict readers of HTTP/1.1 heads for the short way: what they do not take is left to Node's parser, or refused. Pure. */
 
-import { HOP_BY_HOP, isOurs } from './headers.ts'
+import { HOP_BY_HOP, isOurs } from '../headers.ts'
 
 interface Head {
   /** First line and fields, each with its line end. */

@@ -3,9 +3,9 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { IdleWires } from '../../../../gateway/ingress/idle-wires.ts'
-import { Buffers, Wire } from '../../../../gateway/ingress/wire.ts'
-import { until } from '../../../helpers/gateway-upstream.ts'
+import { Buffers, Wire } from '../../../../../gateway/ingress/upstream/connection.ts'
+import { IdleWires } from '../../../../../gateway/ingress/upstream/idle-connections.ts'
+import { until } from '../../../../helpers/gateway-upstream.ts'
 
 /** A wire and the server's end of it. */
 async function pair(t: Test): Promise<{ wire: Wire; far: Socket }> {

@@ -4,13 +4,13 @@
  */
 
 import type { Socket } from 'node:net'
-import { attachmentKey } from '../../core/attachment.ts'
-import type { Millis } from '../../core/clock.ts'
-import { headerLines, requestHeaders } from './headers.ts'
+import { attachmentKey } from '../../../core/attachment.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { IngressParts } from '../deps.ts'
+import { headerLines, requestHeaders } from '../headers.ts'
+import { route, type Target } from '../route.ts'
+import { type ExchangeClient, LaneExchange, type Place } from './exchange.ts'
 import { readRequest } from './heads.ts'
-import { type ExchangeClient, LaneExchange, type Place } from './lane-exchange.ts'
-import type { IngressParts } from './parts.ts'
-import { route, type Target } from './route.ts'
 
 export interface LaneHost {
   readonly parts: IngressParts

@@ -2,10 +2,10 @@
 
 import type { OnReadOpts, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
-import { boundUnacknowledged } from '../links/liveness.ts'
-import { isQuiet } from '../tcp-state.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { boundUnacknowledged } from '../../links/liveness.ts'
 import { UNACKNOWLEDGED_MS } from './dial.ts'
+import { isQuiet } from './tcp-state.ts'
 
 export interface WireUser {
   /** @param bytes the wire's own, and overwritten by the next read unless `keepBytes` is called */

@@ -1,8 +1,8 @@
 /** How a container is dialled: by the kernel's routes, by a stream to its host's gateway, or not at all. Facts in, way out. */
 
-import type { PathInfo } from '../../core/api.ts'
-import type { Millis } from '../../core/clock.ts'
-import type { PathDecision } from '../paths/decide.ts'
+import type { PathInfo } from '../../../core/api.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { PathDecision } from '../../paths/decide.ts'
 
 export type Way =
   | { readonly kind: 'kernel' }

@@ -1,9 +1,9 @@
 /** Connects to a container of another host by a stream to its gateway, which dials for this one. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Millis } from '../../core/clock.ts'
-import { StreamError } from '../links/streams/stream-frame.ts'
-import type { Streams } from '../links/streams/streams.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { StreamError } from '../../links/streams/stream-frame.ts'
+import type { Streams } from '../../links/streams/streams.ts'
 
 /** The stream's purpose, and what its head says besides. */
 export const TCP = 'tcp'

@@ -1,12 +1,12 @@
 /** The gateway's own pages: what they list, in which form, and that nothing in a name or Host becomes markup. */
 
 import t from 'tap'
-import { Events } from '../../../../gateway/base/events.ts'
-import { formOf } from '../../../../gateway/ingress/accept.ts'
-import { listOf, renderList } from '../../../../gateway/ingress/list.ts'
-import { Registry } from '../../../../gateway/registry/registry.ts'
-import { Slices } from '../../../../gateway/registry/slices.ts'
-import { assignmentOf, startGateway } from '../../../helpers/gateway-fixture.ts'
+import { Events } from '../../../../../gateway/base/events.ts'
+import { formOf } from '../../../../../gateway/ingress/pages/accept.ts'
+import { listOf, renderList } from '../../../../../gateway/ingress/pages/list.ts'
+import { Registry } from '../../../../../gateway/registry/registry.ts'
+import { Slices } from '../../../../../gateway/registry/slices.ts'
+import { assignmentOf, startGateway } from '../../../../helpers/gateway-fixture.ts'
 
 const EVIL = `<script>alert("1")</script>'&`.replace('/', '')
 

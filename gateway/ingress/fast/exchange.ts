@@ -1,18 +1,18 @@
 /** One request of the short way and its answer: the same rules as in `Exchange`, on bytes instead of streams. */
 
-import type { Assignment } from '../../core/api.ts'
-import type { Millis } from '../../core/clock.ts'
+import type { Assignment } from '../../../core/api.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { isRepeatable, RETRIES_HELP } from '../exchange.ts'
+import { failed, logFailure, reasonOfLoss } from '../failure.ts'
+import { headerLines, requestHeaders } from '../headers.ts'
+import type { Reason } from '../pages/problem.ts'
+import { problemMessage } from '../pages/reply.ts'
+import type { Target } from '../route.ts'
+import type { Wire, WireUser } from '../upstream/connection.ts'
+import { DialError } from '../upstream/dial.ts'
+import { type AnswerClient, AnswerWriter } from './answer.ts'
 import { AnswerReader } from './answer-reader.ts'
-import { DialError } from './dial.ts'
-import { isRepeatable, RETRIES_HELP } from './exchange.ts'
-import { failed, logFailure, reasonOfLoss } from './failure.ts'
-import { headerLines, requestHeaders } from './headers.ts'
 import { type RequestHead, type ResponseHead, rawHeadersOf } from './heads.ts'
-import { type AnswerClient, AnswerWriter } from './lane-answer.ts'
-import type { Reason } from './problem.ts'
-import { problemMessage } from './reply.ts'
-import type { Target } from './route.ts'
-import type { Wire, WireUser } from './wire.ts'
 
 /** Under which names connections to a target are kept. */
 export interface Place {

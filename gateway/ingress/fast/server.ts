@@ -2,9 +2,9 @@
 
 import { Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Millis } from '../../core/clock.ts'
-import { Lane, type LaneHost } from './lane.ts'
-import type { IngressParts } from './parts.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { IngressParts } from '../deps.ts'
+import { Lane, type LaneHost } from './connection.ts'
 
 /** Times are looked at this often; at least four times within each, and not more than 50 times a second. */
 const tickOf = ({ ingress }: IngressParts['conf']): Millis => {

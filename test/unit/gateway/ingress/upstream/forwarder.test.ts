@@ -6,20 +6,20 @@ import { connect, type Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { type Log, silentLog } from '../../../../core/log.ts'
-import { Forwarder } from '../../../../gateway/ingress/forwarder.ts'
-import { TCP } from '../../../../gateway/ingress/stream-dial.ts'
-import { StreamError } from '../../../../gateway/links/streams/stream-frame.ts'
-import { Slices } from '../../../../gateway/registry/slices.ts'
-import { assignmentOf } from '../../../helpers/gateway-fixture.ts'
-import { gatewayPair, NO_TUN, passOn } from '../../../helpers/gateway-pair.ts'
+import { type Log, silentLog } from '../../../../../core/log.ts'
+import { Forwarder } from '../../../../../gateway/ingress/upstream/forwarder.ts'
+import { TCP } from '../../../../../gateway/ingress/upstream/stream-dial.ts'
+import { StreamError } from '../../../../../gateway/links/streams/stream-frame.ts'
+import { Slices } from '../../../../../gateway/registry/slices.ts'
+import { assignmentOf } from '../../../../helpers/gateway-fixture.ts'
+import { gatewayPair, NO_TUN, passOn } from '../../../../helpers/gateway-pair.ts'
 import {
   deadContainer,
   httpContainer,
   raw,
   scriptedContainer,
   until,
-} from '../../../helpers/gateway-upstream.ts'
+} from '../../../../helpers/gateway-upstream.ts'
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 

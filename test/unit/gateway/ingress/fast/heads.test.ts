@@ -5,8 +5,13 @@ import { createServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { headerLines, requestHeaders, responseHeaders } from '../../../../gateway/ingress/headers.ts'
-import { rawHeadersOf, readRequest, readResponse, readTrailers } from '../../../../gateway/ingress/heads.ts'
+import {
+  rawHeadersOf,
+  readRequest,
+  readResponse,
+  readTrailers,
+} from '../../../../../gateway/ingress/fast/heads.ts'
+import { headerLines, requestHeaders, responseHeaders } from '../../../../../gateway/ingress/headers.ts'
 
 const request = (lines: string): Buffer => Buffer.from(`${lines}\r\n\r\n`, 'latin1')
 

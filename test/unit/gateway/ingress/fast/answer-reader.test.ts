@@ -2,10 +2,10 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import { AnswerError, AnswerReader } from '../../../../gateway/ingress/answer-reader.ts'
-import { ChunkError } from '../../../../gateway/ingress/chunks.ts'
-import { headerLines } from '../../../../gateway/ingress/headers.ts'
-import type { ResponseHead } from '../../../../gateway/ingress/heads.ts'
+import { AnswerError, AnswerReader } from '../../../../../gateway/ingress/fast/answer-reader.ts'
+import { ChunkError } from '../../../../../gateway/ingress/fast/chunks.ts'
+import type { ResponseHead } from '../../../../../gateway/ingress/fast/heads.ts'
+import { headerLines } from '../../../../../gateway/ingress/headers.ts'
 
 interface Read {
   readonly out: string

@@ -1,7 +1,7 @@
 /** Idle connections to one server, and which of them may carry a request that must not be sent twice. */
 
-import type { Millis } from '../../core/clock.ts'
-import type { Wire } from './wire.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { Wire } from './connection.ts'
 
 /** Below the 5 s after which a Node server, the most impatient of the usual ones, closes idle connections. */
 export const IDLE_MS: Millis = 4000

@@ -5,7 +5,7 @@ import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { Pool } from './pool.ts'
+import type { Pool } from './upstream/pool.ts'
 
 export interface IngressParts {
   readonly conf: DaemonConf

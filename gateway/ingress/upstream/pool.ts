@@ -3,14 +3,14 @@
 import { Agent, type ClientRequestArgs } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Assignment } from '../../core/api.ts'
-import { attachmentKey } from '../../core/attachment.ts'
-import type { Millis } from '../../core/clock.ts'
-import type { Streams } from '../links/streams/streams.ts'
+import type { Assignment } from '../../../core/api.ts'
+import { attachmentKey } from '../../../core/attachment.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { Streams } from '../../links/streams/streams.ts'
+import { Buffers, Wire } from './connection.ts'
 import { type DialTarget, dial } from './dial.ts'
-import { IDLE_MS, IdleWires, MAX_IDLE_PER_CONTAINER } from './idle-wires.ts'
+import { IDLE_MS, IdleWires, MAX_IDLE_PER_CONTAINER } from './idle-connections.ts'
 import type { Way } from './way.ts'
-import { Buffers, Wire } from './wire.ts'
 
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
