@@ -81,7 +81,7 @@ const INGRESS_KEYS = [
   'drainMs',
 ]
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
-/** sun_path holds 107 bytes; the socket is made under a longer name first, see gateway/socket.ts. */
+/** sun_path holds 107 bytes; the socket is made under a longer name first, see gateway/api/socket.ts. */
 const MAX_SOCKET_BYTES = 90
 
 /** @throws {ConfigError} the file cannot be read, is no YAML, or has problems */

@@ -6,6 +6,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { EventStreams } from './api/events.ts'
 import type { ApiParts } from './api/server.ts'
+import { type ListeningIngress, statusOf } from './api/status.ts'
 import { Events } from './base/events.ts'
 import { Metrics, processGauges } from './base/metrics.ts'
 import type { Cluster } from './cluster/cluster.ts'
@@ -23,7 +24,6 @@ import { PathTable } from './paths/table.ts'
 import { addressesOf, Registry } from './registry/registry.ts'
 import { Slices } from './registry/slices.ts'
 import type { Sharing } from './share.ts'
-import { type ListeningIngress, statusOf } from './status.ts'
 
 export interface Materials {
   readonly conf: DaemonConf

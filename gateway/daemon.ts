@@ -9,6 +9,7 @@ import { FlatnetError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { hasCode } from '../kernel/durable.ts'
 import { createApi } from './api/server.ts'
+import { ApiSocket, refuseSecondGateway } from './api/socket.ts'
 import { type Assembly, assemble } from './assemble.ts'
 import { nextEpoch } from './base/epoch.ts'
 import { openLog } from './base/log.ts'
@@ -21,7 +22,6 @@ import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
 import { StoreWatch } from './leases/watch.ts'
 import { loadTables } from './replication/table-files.ts'
-import { ApiSocket, refuseSecondGateway } from './socket.ts'
 
 export interface Ready {
   /** undefined when ingress is switched off. The port is the kernel's choice when 0 was configured. */

@@ -1,6 +1,6 @@
 /** Makes a gateway that runs read its files again, and waits until it has. */
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Status } from '../../gateway/status.ts'
+import type { Status } from '../../gateway/api/status.ts'
 import { apiGet, apiPost, type Door, GatewayDownError } from './client.ts'
 import { CliError, type Io } from './output.ts'
 import { patiently } from './patience.ts'

@@ -1,6 +1,6 @@
 /** `flatnet status`: whether the gateway of this host is well, what it holds, and its paths to the other hosts. */
 import type { PathInfo } from '../../core/api.ts'
-import type { Status } from '../../gateway/status.ts'
+import type { Status } from '../../gateway/api/status.ts'
 import { advice, COME_BACK } from './advice.ts'
 import { apiGet } from './client.ts'
 import { command } from './command.ts'

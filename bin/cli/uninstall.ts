@@ -1,8 +1,8 @@
 /** `flatnet uninstall`: takes away what install and running made, and nothing else. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Status } from '../../gateway/api/status.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
-import type { Status } from '../../gateway/status.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { apiGet } from './client.ts'
 import { type Context, command } from './command.ts'

@@ -10,8 +10,8 @@ import type { LeaseSource } from '../leases/source.ts'
 import type { PathTable } from '../paths/table.ts'
 import { addressesOf, type Registry } from '../registry/registry.ts'
 import type { Sharing } from '../share.ts'
-import { outsideOf, validateAssignment } from '../validate.ts'
 import { ApiProblem, sendJson } from './answer.ts'
+import { outsideOf, validateAssignment } from './assignment-schema.ts'
 import { readJson } from './body.ts'
 
 export interface AssignmentParts {

@@ -3,7 +3,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Metrics } from '../base/metrics.ts'
-import type { Status } from '../status.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
 import { type ClusterCallParts, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
@@ -11,6 +10,7 @@ import type { EventStreams } from './events.ts'
 import { hostViews } from './host-view.ts'
 import { type HostCallParts, postRelease } from './hosts.ts'
 import { matchRoute, type Route } from './routes.ts'
+import type { Status } from './status.ts'
 
 export interface ApiParts extends AssignmentParts, ClusterCallParts, HostCallParts {
   readonly streams: EventStreams

@@ -16,7 +16,7 @@ export interface RecordDecoder {
 }
 
 const FIELDS = 10
-/** As gateway/validate.ts bounds them where they enter. */
+/** As gateway/api/assignment-schema.ts bounds them where they enter. */
 const MAX_NAME = 253
 const MAX_IPS = 8
 const MAX_ALIASES = 256

@@ -1,6 +1,7 @@
 /** Doctor, the cluster: whether this host takes part in it as its files say, and for how long its certificate lasts. */
+
+import type { Status } from '../../../gateway/api/status.ts'
 import { ClusterFiles } from '../../../gateway/cluster/identity/files.ts'
-import type { Status } from '../../../gateway/status.ts'
 import { COME_BACK } from '../advice.ts'
 import { apiGet } from '../client.ts'
 import type { Host } from '../host.ts'

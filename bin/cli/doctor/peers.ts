@@ -1,6 +1,6 @@
 /** Doctor, the other hosts: which are not linked and what in their reason says why, who is kept out, the tunnel, the clock. */
 import type { HostView } from '../../../gateway/api/host-view.ts'
-import type { Status } from '../../../gateway/status.ts'
+import type { Status } from '../../../gateway/api/status.ts'
 import { apiGet } from '../client.ts'
 import type { Host } from '../host.ts'
 import type { Places } from '../places.ts'

@@ -1,17 +1,17 @@
 /** `GET /v1/status`: what somebody who asks "is it well?" wants to know. */
 
 import type { Server } from 'node:http'
-import type { DaemonConf } from '../conf/daemon.ts'
-import { formatPrefix } from '../core/addr.ts'
-import type { PathInfo } from '../core/api.ts'
-import type { Clock, Millis } from '../core/clock.ts'
-import type { Cluster } from './cluster/cluster.ts'
-import type { CertificateStatus } from './cluster/identity/life.ts'
-import type { OpenCarrier, TunnelStatus } from './dataplane/dataplane.ts'
-import type { ReconcileReport, Reconciler } from './leases/reconciler.ts'
-import type { PathTable } from './paths/table.ts'
-import type { Registry } from './registry/registry.ts'
-import type { Alarm } from './replication/alarms.ts'
+import type { DaemonConf } from '../../conf/daemon.ts'
+import { formatPrefix } from '../../core/addr.ts'
+import type { PathInfo } from '../../core/api.ts'
+import type { Clock, Millis } from '../../core/clock.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import type { CertificateStatus } from '../cluster/identity/life.ts'
+import type { OpenCarrier, TunnelStatus } from '../dataplane/dataplane.ts'
+import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
+import type { PathTable } from '../paths/table.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Alarm } from '../replication/alarms.ts'
 
 export interface Status {
   readonly hostId: number

@@ -4,10 +4,16 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import type { LeaseSource } from '../../../gateway/leases/source.ts'
-import type { Lease } from '../../../ipam/lease.ts'
-import { anyText } from '../../helpers/any-text.ts'
-import { type Answer, assignmentOf, jsonBody, noLeases, startGateway } from '../../helpers/gateway-fixture.ts'
+import type { LeaseSource } from '../../../../gateway/leases/source.ts'
+import type { Lease } from '../../../../ipam/lease.ts'
+import { anyText } from '../../../helpers/any-text.ts'
+import {
+  type Answer,
+  assignmentOf,
+  jsonBody,
+  noLeases,
+  startGateway,
+} from '../../../helpers/gateway-fixture.ts'
 
 const post = (value: unknown) => ({ method: 'POST', ...jsonBody(value) })
 const leaseOf = (a: { containerId: string }, ip: string): Lease => ({
