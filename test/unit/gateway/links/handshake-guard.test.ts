@@ -1,4 +1,4 @@
-/** gateway/peers/greeting: who takes all the room before TLS loses it, and nobody else. */
+/** gateway/links/handshake-guard: who takes all the room before TLS loses it, and nobody else. */
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
