@@ -1,9 +1,9 @@
 /** Claim: a gateway with nothing to do takes little memory, as it runs once it is installed. */
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { cliExecutable } from '../test/helpers/executable.ts'
-import type { Background, Machine } from '../test/helpers/machine.ts'
-import { waitFor } from '../test/helpers/wait.ts'
+import type { Background, Machine } from '../test/helpers/kernel/machine.ts'
+import { cliExecutable } from '../test/helpers/run/executable.ts'
+import { waitFor } from '../test/helpers/run/wait.ts'
 import { type Claim, figure } from './stats.ts'
 
 /** Of /proc/PID/smaps_rollup, in MiB. */

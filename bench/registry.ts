@@ -2,9 +2,10 @@
  * How soon a change on one host is seen by all others: three whole hosts in namespaces, the built executable, from just before
  * the POST or DELETE at host 1 until the last of the other two has told it to whoever follows `GET /v1/events`.
  */
-import { followEvents, type Seen } from '../test/helpers/event-stream.ts'
-import { joinedHosts } from '../test/helpers/hosts.ts'
-import { waitFor } from '../test/helpers/wait.ts'
+
+import { joinedHosts } from '../test/helpers/cluster/hosts.ts'
+import { followEvents, type Seen } from '../test/helpers/gateway/event-stream.ts'
+import { waitFor } from '../test/helpers/run/wait.ts'
 import { type Claim, figure, quantile } from './stats.ts'
 
 /** What a container that ADD just made is announced as. */

@@ -5,10 +5,10 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { hostContainer } from '../test/helpers/host-container.ts'
-import { allLinked, joinedHosts } from '../test/helpers/hosts.ts'
-import { traffic } from '../test/helpers/tunnel-traffic.ts'
-import { waitFor } from '../test/helpers/wait.ts'
+import { hostContainer } from '../test/helpers/cluster/host-container.ts'
+import { allLinked, joinedHosts } from '../test/helpers/cluster/hosts.ts'
+import { traffic } from '../test/helpers/cluster/tunnel-traffic.ts'
+import { waitFor } from '../test/helpers/run/wait.ts'
 import { type Claim, figure } from './stats.ts'
 
 const EVERY_MS = 10

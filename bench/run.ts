@@ -8,9 +8,9 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { IMAGE } from '../test/helpers/image.ts'
-import { type Machine, machine } from '../test/helpers/machine.ts'
-import { type PodmanHost, podmanHost } from '../test/helpers/podman.ts'
+import { IMAGE } from '../test/helpers/cni/image.ts'
+import { type PodmanHost, podmanHost } from '../test/helpers/cni/podman.ts'
+import { type Machine, machine } from '../test/helpers/kernel/machine.ts'
 import { drawChart } from './chart.ts'
 import { benchGateway, machineFacts } from './gateway.ts'
 import { claimSimulation, claimTunnel } from './hosts.ts'
@@ -48,7 +48,8 @@ function executables(): Executables {
   const found = { flatnet: join(ROOT, 'dist/flatnet'), flatnetCni: join(ROOT, 'dist/flatnet-cni'), empty }
   for (const path of [found.flatnet, found.flatnetCni])
     if (!existsSync(path)) throw new Error(`no ${path}: npm run build`)
-  if (!existsSync(empty)) execFileSync(process.execPath, ['bin/build.ts', `--empty=${empty}`], { cwd: ROOT })
+  if (!existsSync(empty))
+    execFileSync(process.execPath, ['build/build.ts', `--empty=${empty}`], { cwd: ROOT })
   return found
 }
 

@@ -21,7 +21,7 @@ import { Registry } from '../gateway/registry/registry.ts'
 import { type BadRecord, type RecordDecoder, WireDecoder } from '../gateway/replication/record.ts'
 import { Sync } from '../gateway/replication/replication.ts'
 import { ed25519Verifier } from '../gateway/replication/sign.ts'
-import { SimNetwork, SimTime, seeded } from '../test/helpers/network.ts'
+import { SimNetwork, SimTime, seeded } from '../test/helpers/sim/network.ts'
 import {
   agree,
   container,
@@ -30,7 +30,7 @@ import {
   type SimMembers,
   SLICES,
   simKeys,
-} from '../test/helpers/sim-host.ts'
+} from '../test/helpers/sim/sim-host.ts'
 
 const FIRST = 10
 const EACH = 244

@@ -8,9 +8,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { run } from '../test/helpers/netns.ts'
-import { type TunnelNetHost, tunnelNet } from '../test/helpers/tunnel-net.ts'
-import { waitFor } from '../test/helpers/wait.ts'
+import { type TunnelNetHost, tunnelNet } from '../test/helpers/cluster/tunnel-net.ts'
+import { run } from '../test/helpers/kernel/netns.ts'
+import { waitFor } from '../test/helpers/run/wait.ts'
 
 export interface TunnelRow {
   readonly name: string

@@ -2,12 +2,12 @@
 
 async function run(): Promise<number> {
   if (process.env['CNI_COMMAND'] !== undefined) {
-    const { main } = await import('../plugin/skel.ts')
+    const { main } = await import('../plugin/main.ts')
     // All is written and nothing is open: Bun need not come to its end in order.
     process.exit(await main(process))
   }
   // As the reference plugins: what this is, on stderr.
-  const { version } = await import('./version.ts')
+  const { version } = await import('../cli/version.ts')
   const { SUPPORTED_VERSIONS } = await import('../plugin/versions.ts')
   process.stderr.write(
     `CNI flatnet plugin v${version()}; the command line is in "flatnet"\n` +

@@ -2,12 +2,12 @@
 
 async function run(): Promise<number> {
   if (process.env['CNI_COMMAND'] !== undefined) {
-    const { main } = await import('../plugin/skel.ts')
+    const { main } = await import('../plugin/main.ts')
     // All is written and nothing is open: Node need not come to its end in order, which takes 2 ms.
     process.exit(await main(process))
   }
-  // In the packed executable bin/build.ts puts packed.ts in the place of cli.ts.
-  const { cli } = await import('./cli.ts')
+  // In the packed executable build/build.ts puts packed.ts in the place of cli.ts.
+  const { cli } = await import('../cli/cli.ts')
   // `flatnet ps | head`: who reads has seen enough.
   process.stdout.on('error', (err: NodeJS.ErrnoException) => {
     if (err.code === 'EPIPE') return

@@ -40,7 +40,7 @@ export interface NetConf {
   readonly ipam: IpamConf
   readonly dataDir: string
   readonly registrar: { readonly socketPath: string; readonly timeoutMs: number }
-  /** As written; plugin/wanted.ts reads them together with CNI_ARGS. */
+  /** As written; plugin/request.ts reads them together with CNI_ARGS. */
   readonly runtimeConfig: JsonObject
   readonly cniArgs: JsonObject
   readonly prevResult: unknown
@@ -203,7 +203,7 @@ function readIpam(ipam: Reader): IpamConf {
   }
 }
 
-/** Its upper bound follows from the sizes and is judged with them (ipam/slice.ts). */
+/** Its upper bound follows from the sizes and is judged with them (ipam/choose/slice.ts). */
 function readHostId(ipam: Reader): number {
   const value = ipam.get('hostId')
   if (typeof value === 'number' && Number.isInteger(value)) return value

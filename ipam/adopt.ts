@@ -2,8 +2,8 @@
 import type { Clock } from '../core/clock.ts'
 import type { Adoption } from './adoption.ts'
 import type { Lease } from './lease.ts'
-import { inSession, type Session } from './session.ts'
-import type { Store } from './store.ts'
+import { inSession, type Session } from './store/session.ts'
+import type { Store } from './store/store.ts'
 
 /**
  * The lock is held, so every link that is seen had its lease before, and one that goes meanwhile takes its lease along.

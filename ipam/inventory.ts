@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { parseIpv4 } from '../core/addr.ts'
 import type { Clock } from '../core/clock.ts'
 import { hasCode, sweepTemps } from '../kernel/durable.ts'
-import { type Counts, countBlocks } from './counts.ts'
+import { type Counts, countBlocks } from './choose/counts.ts'
+import type { Slice } from './choose/slice.ts'
 import type { Lease } from './lease.ts'
-import { readBlocks } from './read.ts'
-import { inSession } from './session.ts'
-import type { Slice } from './slice.ts'
 import { isReclaimable, type LiveFacts, staleReason } from './stale.ts'
-import { isPresent, type Store } from './store.ts'
+import { readBlocks } from './store/read.ts'
+import { inSession } from './store/session.ts'
+import { isPresent, type Store } from './store/store.ts'
 
 /** All leases of the network, by address. Lock-free; blocks that cannot be read are logged and left out. */
 export function list(store: Store): Lease[] {

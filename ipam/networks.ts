@@ -10,7 +10,7 @@ import { FlatnetError } from '../core/errors.ts'
 import { hasCode, replaceFile, sweepTemps } from '../kernel/durable.ts'
 import { withFlock } from '../kernel/flock.ts'
 import { list, listNetworks } from './inventory.ts'
-import { openStore } from './store.ts'
+import { openStore } from './store/store.ts'
 
 export interface NetworkRecord {
   readonly network: string

@@ -5,7 +5,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { parseIpv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
 import { repairBridge } from './bridge.ts'
-import { restorePorts, unpublishPorts, unpublishWhere } from './ports.ts'
+import { restorePorts, unpublishPorts, unpublishWhere } from './ports/publish.ts'
 import { ensureRules, type NetworkRules } from './rules.ts'
 
 /** The part of a lease that rules follow from. */

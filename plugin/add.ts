@@ -9,26 +9,27 @@ import { systemClock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { mark } from '../core/trace.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
+import type { Slice } from '../ipam/choose/slice.ts'
 import { type Acquired, acquire, activate, find, type LeaseRequest, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { confirmNetwork, ensureNetwork } from '../ipam/networks.ts'
-import type { Slice } from '../ipam/slice.ts'
-import type { Store } from '../ipam/store.ts'
+import type { Store } from '../ipam/store/store.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
-import { publishPorts, unpublishPorts } from '../kernel/ports.ts'
+import { publishPorts, unpublishPorts } from '../kernel/ports/publish.ts'
 import { ensureRules } from '../kernel/rules.ts'
 import { uplinkMtu } from '../kernel/uplink.ts'
 import { announce } from '../registrar/assignments.ts'
 import { ensureBridge, refuseBridge, refuseDetour } from './bridge.ts'
 import type { Context } from './context.ts'
 import { readCniArgs } from './env.ts'
+import { inUseBy, liveFacts, storeOf } from './lease-store.ts'
 import { type ContainerNetns, enterable } from './netns.ts'
+import { recordOf, rulesOf } from './network-rules.ts'
 import { bridgePlanOf, ipamResultOf, type Plan, planOf, resultOf } from './plan.ts'
+import { readWanted, type Wanted } from './request.ts'
 import { type CniResult, formatResult, mergeResults, readPrevResult } from './result.ts'
-import { recordOf, rulesOf } from './ruleset.ts'
-import type { Output } from './run.ts'
-import { inUseBy, liveFacts, storeOf } from './state.ts'
 import { Undo } from './undo.ts'
+import type { Output } from './verbs.ts'
 import {
   AddressHeld,
   configureContainer,
@@ -38,7 +39,6 @@ import {
   removeLeftover,
   type Sockets,
 } from './veth.ts'
-import { readWanted, type Wanted } from './wanted.ts'
 
 export async function add(context: Context): Promise<Output> {
   const { conf, env, slice } = context

@@ -8,14 +8,14 @@ import { formatIpv4, formatPrefix, ipOfCidr, ipv4FromBytes, parseCidr4, parseIpv
 import { FlatnetError } from '../core/errors.ts'
 import { find } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
-import { missingPorts } from '../kernel/ports.ts'
+import { missingPorts } from '../kernel/ports/publish.ts'
 import { rulesState } from '../kernel/rules.ts'
 import { needsLoopback, sysctlFaults } from '../kernel/sysctl.ts'
 import type { Context } from './context.ts'
+import { storeOf } from './lease-store.ts'
 import { enterable } from './netns.ts'
+import { rulesOf } from './network-rules.ts'
 import { type CniResult, readPrevResult } from './result.ts'
-import { rulesOf } from './ruleset.ts'
-import { storeOf } from './state.ts'
 
 /** @throws {FlatnetError} with everything that is missing or different, each named */
 export function check(context: Context): void {

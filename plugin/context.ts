@@ -10,11 +10,11 @@ import {
 import type { Attachment } from '../core/attachment.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
-import { type Slice, sliceOf } from '../ipam/slice.ts'
+import { type Slice, sliceOf } from '../ipam/choose/slice.ts'
 import { type Env, readCniArgs } from './env.ts'
 import { fileLog } from './log.ts'
+import { readWanted } from './request.ts'
 import { type CniVersion, checkVerbVersion, checkVersion } from './versions.ts'
-import { readWanted } from './wanted.ts'
 
 export interface Context {
   readonly env: Env

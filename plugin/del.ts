@@ -10,8 +10,8 @@ import { release } from '../ipam/ipam.ts'
 import { withdraw } from '../registrar/assignments.ts'
 import type { Endpoint } from '../registrar/exchange.ts'
 import type { Context } from './context.ts'
+import { storeOf } from './lease-store.ts'
 import { refuseOwn } from './netns.ts'
-import { storeOf } from './state.ts'
 import { teardown } from './teardown.ts'
 
 /** @throws {FlatnetError} after everything was tried, when something is left that a later DEL could take away */

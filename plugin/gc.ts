@@ -10,7 +10,7 @@ import { release } from '../ipam/ipam.ts'
 import { attachedLinks } from '../kernel/links.ts'
 import type { Context } from './context.ts'
 import { throwAll, withdrawQuietly } from './del.ts'
-import { storeOf } from './state.ts'
+import { storeOf } from './lease-store.ts'
 import { teardown } from './teardown.ts'
 
 export async function gc(context: Context): Promise<void> {

@@ -9,9 +9,9 @@ import { releaseStale } from '../ipam/inventory.ts'
 import { find, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import type { LiveFacts } from '../ipam/stale.ts'
-import type { Store } from '../ipam/store.ts'
+import type { Store } from '../ipam/store/store.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
-import { unpublishOwner, unpublishPorts } from '../kernel/ports.ts'
+import { unpublishOwner, unpublishPorts } from '../kernel/ports/publish.ts'
 
 const ENODEV = 19
 

@@ -22,7 +22,7 @@ import { FlatnetError } from '../core/errors.ts'
 import { sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Plan } from './plan.ts'
 import type { Undo } from './undo.ts'
-import { takenMeanwhile } from './veth-taken.ts'
+import { takenMeanwhile } from './veth-conflict.ts'
 
 const LOOPBACK_INDEX = 1
 /**

@@ -54,7 +54,7 @@ need_npm_packages() {
 }
 
 # The sources that go into the executable; tests do not.
-SOURCES='bin plugin ipam registrar gateway netlink-ts kernel core conf package.json package-lock.json'
+SOURCES='bin build cli plugin ipam registrar gateway netlink-ts kernel core conf package.json package-lock.json'
 
 # FLATNET_KEEP_BUILD=1: what is in dist/ is used as it is.
 need_executable() {

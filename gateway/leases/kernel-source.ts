@@ -9,7 +9,7 @@ import type { Log } from '../../core/log.ts'
 import { adopt } from '../../ipam/adopt.ts'
 import type { Lease } from '../../ipam/lease.ts'
 import { leasesOfLinks } from '../../ipam/linked.ts'
-import { openStore } from '../../ipam/store.ts'
+import { openStore } from '../../ipam/store/store.ts'
 import { type AttachedLink, attachedLinks, nameLinks } from '../../kernel/links.ts'
 import type { Witness } from './kernel-view.ts'
 

@@ -8,6 +8,8 @@ import type { Assignment } from '../../core/api.ts'
 import { attachmentKey } from '../../core/attachment.ts'
 import { FlatnetError } from '../../core/errors.ts'
 import { assignmentOf } from '../../ipam/assignment.ts'
+import type { Lease } from '../../ipam/lease.ts'
+import { staleReason } from '../../ipam/stale.ts'
 import {
   BLOCK_SIZE,
   baseOfFileName,
@@ -16,10 +18,8 @@ import {
   isHead,
   isOldBlock,
   OLD_BLOCK_SIZE,
-} from '../../ipam/layout.ts'
-import type { Lease } from '../../ipam/lease.ts'
-import { leaseProblem } from '../../ipam/lease-check.ts'
-import { staleReason } from '../../ipam/stale.ts'
+} from '../../ipam/store/layout.ts'
+import { leaseProblem } from '../../ipam/store/lease-check.ts'
 import { bootId } from '../../kernel/boot.ts'
 import { hasCode } from '../../kernel/durable.ts'
 
@@ -68,7 +68,7 @@ async function folders(root: string): Promise<string[]> {
   }
 }
 
-/** Heads first, and the folder listed anew for the others: an old block has made its parts when it becomes a head (ipam/split.ts). */
+/** Heads first, and the folder listed anew for the others: an old block has made its parts when it becomes a head (ipam/store/split.ts). */
 async function readNetwork(folder: string, network: string): Promise<Lease[]> {
   const heads = (await basesIn(folder)).filter(isHead)
   const leases: Lease[] = []

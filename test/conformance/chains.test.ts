@@ -1,9 +1,9 @@
 /** One plugin among Debian's in a conflist, before them and behind them, under real libcni. */
 import t from 'tap'
-import { cniHost, debianPluginsMissing, needsRoot } from '../helpers/cni.ts'
-import { resultProblems } from '../helpers/cni-result.ts'
-import { cnitool, cnitoolMissing, runTool, writeList } from '../helpers/cnitool.ts'
-import { executables } from '../helpers/executable.ts'
+import { cniHost, debianPluginsMissing, needsRoot } from '../helpers/cni/cni.ts'
+import { resultProblems } from '../helpers/cni/cni-result.ts'
+import { cnitool, cnitoolMissing, runTool, writeList } from '../helpers/cni/cnitool.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const version = '1.0.0' // the newest that Debian 12's plugins speak
 const checks = cnitool() !== undefined

@@ -1,8 +1,8 @@
 /** CHECK notices every part of an attachment that somebody broke, and nothing else. */
 import t from 'tap'
-import { type CniHost, cniHost, needsRoot } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { type CniHost, cniHost, needsRoot } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 interface Break {
   readonly name: string

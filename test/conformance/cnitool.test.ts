@@ -1,9 +1,9 @@
 /** The plugin under real libcni: cnitool adds, checks, deletes, collects and asks for the status through a conflist. */
 import t from 'tap'
-import { cniHost, needsRoot } from '../helpers/cni.ts'
-import { resultProblems } from '../helpers/cni-result.ts'
-import { cnitool, cnitoolMissing, runTool, writeList } from '../helpers/cnitool.ts'
-import { executables } from '../helpers/executable.ts'
+import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
+import { resultProblems } from '../helpers/cni/cni-result.ts'
+import { cnitool, cnitoolMissing, runTool, writeList } from '../helpers/cni/cnitool.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const CAPABILITIES = { portMappings: true, ips: true, mac: true, aliases: true }
 const tool = cnitool()

@@ -1,8 +1,8 @@
 /** What comes on stdin: broken JSON, names, versions, values; every problem is named before anything is touched. */
 import t from 'tap'
-import { type Call, cniHost, needsRoot, type Verb } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { type Call, cniHost, needsRoot, type Verb } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 interface Case {
   readonly name: string

@@ -1,8 +1,8 @@
 /** `ipam: {type: flatnet}` under Debian's bridge, macvlan and ptp: addresses of the host's slice for other people's wiring. */
 import t from 'tap'
-import { type CniHost, cniHost, debianPluginsMissing, needsRoot } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { type CniHost, cniHost, debianPluginsMissing, needsRoot } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const MAINS = [
   { type: 'bridge', conf: { bridge: 'deb0', isGateway: true }, before: ':' },

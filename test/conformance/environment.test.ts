@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import { type Call, cniHost, needsRoot, VERSIONS } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { type Call, cniHost, needsRoot, VERSIONS } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 interface Case {
   readonly name: string

@@ -1,8 +1,8 @@
 /** GC releases what no valid attachment names, of its own network only; STATUS says beforehand whether ADD could work. */
 import t from 'tap'
-import { cniHost, needsRoot } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 /** Slice 10.100.0.8/29 with two addresses for containers, .13 and .14; .15 is the broadcast. */
 const TINY = {

@@ -1,11 +1,11 @@
 /** Each key of the plugin's configuration, seen in the kernel: what it does, and what its absence means. */
 import t from 'tap'
-import { cniHost, needsRoot } from '../helpers/cni.ts'
-import { resultProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
-import { inside } from '../helpers/inside.ts'
-import { publishedPorts } from '../helpers/remains.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
+import { resultProblems } from '../helpers/cni/cni-result.ts'
+import { publishedPorts } from '../helpers/kernel/leftovers.ts'
+import { inside } from '../helpers/kernel/netns-programs.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 for (const executable of executables()) {
   t.test(executable.name, { skip: needsRoot }, async (t) => {

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 /** What a person's shell may hold for their own Node or Bun, and what would make another program of a compiled one. */
 const FOREIGN: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
 /** An ADD that fails leaves nothing, whatever it had done by then, and says what the first trouble was. */
 import t from 'tap'
-import { type Call, type CniHost, cniHost, needsRoot } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { type Call, type CniHost, cniHost, needsRoot } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 interface Trouble {
   readonly name: string

@@ -1,8 +1,8 @@
 /** The life of an attachment in every version of the specification: ADD, CHECK, DEL, and the verbs a version lacks. */
 import t from 'tap'
-import { cniHost, hasCheck, hasGc, needsRoot, VERSIONS } from '../helpers/cni.ts'
-import { errorProblems, resultProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { cniHost, hasCheck, hasGc, needsRoot, VERSIONS } from '../helpers/cni/cni.ts'
+import { errorProblems, resultProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 t.jobs = 2
 for (const executable of executables()) {

@@ -1,8 +1,8 @@
 /** What a runtime may ask for: CNI_ARGS, args.cni and runtimeConfig, which of them wins, and what is refused. */
 import t, { type Test } from 'tap'
-import { cniHost, needsRoot } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
+import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 for (const executable of executables()) {
   t.test(executable.name, { skip: needsRoot }, async (t) => {

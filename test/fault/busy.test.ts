@@ -1,11 +1,11 @@
 /** Others that hold the lock, die with it, or come all at once (facts: CNI C7; 5 #13). */
 import t from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, litter, needsStrace, standing } from '../helpers/fault.ts'
-import { NOBODY } from '../helpers/fault-kill.ts'
-import type { Background } from '../helpers/machine.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, litter, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { NOBODY } from '../helpers/cni/fault-kill.ts'
+import type { Background } from '../helpers/kernel/machine.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const MANY = 50
 const ids = Array.from({ length: MANY }, (_, i) => `c${i}`)

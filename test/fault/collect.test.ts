@@ -2,10 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { cliExecutable } from '../helpers/executable.ts'
-import { faultHost, needsStrace, standing } from '../helpers/fault.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { cliExecutable } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const executable = cliExecutable()
 const call = (containerId: string, hostPort: number): Call => ({

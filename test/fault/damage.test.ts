@@ -2,9 +2,9 @@
 import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, needsStrace, standing } from '../helpers/fault.ts'
-import { ALONE, BOTH, VICTIM, withWitness } from '../helpers/fault-kill.ts'
+import { faultHost, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { ALONE, BOTH, VICTIM, withWitness } from '../helpers/cni/fault-kill.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const BLOCK = 'ipam/flatnet/10.100.1.0.json'
 

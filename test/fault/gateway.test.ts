@@ -2,11 +2,11 @@
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, needsStrace, standing } from '../helpers/fault.ts'
-import { NOBODY } from '../helpers/fault-kill.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { NOBODY } from '../helpers/cni/fault-kill.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const TIMEOUT_MS = 400
 /** What an ADD takes here beyond the gateway, on a machine busy with other tests. */

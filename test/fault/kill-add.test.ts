@@ -1,8 +1,8 @@
 /** SIGKILL at every step of ADD, on a host that runs containers and on one that never ran any (facts: CNI C8; DESIGN 6). */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, litter, litterAfterGc, needsStrace, standing } from '../helpers/fault.ts'
-import { ALONE, BOTH, killEverywhere, sawAll, VICTIM, withWitness } from '../helpers/fault-kill.ts'
+import { faultHost, litter, litterAfterGc, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { ALONE, BOTH, killEverywhere, sawAll, VICTIM, withWitness } from '../helpers/cni/fault-kill.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 /** What an ADD on a host that is set up does, in the words of `Step.what`. */
 const KINDS = [

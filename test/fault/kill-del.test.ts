@@ -1,8 +1,8 @@
 /** SIGKILL at every step of DEL: Podman never repeats one by itself, but `podman rm -f` and the next ADD do (facts: CNI 5 #6, #25). */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, litter, needsStrace, standing } from '../helpers/fault.ts'
-import { ALONE, BOTH, killEverywhere, sawAll, VICTIM, withWitness } from '../helpers/fault-kill.ts'
+import { faultHost, litter, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { ALONE, BOTH, killEverywhere, sawAll, VICTIM, withWitness } from '../helpers/cni/fault-kill.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const KINDS = [/^sendto NFNL_MSG_BATCH/, /^sendto RTM_DELLINK/, /^rename ipam/, /^unlink .*keys\/victim:eth0/]
 

@@ -1,10 +1,10 @@
 /** SIGKILL at every step of the very first ADD of a host: bridge, ruleset and folders are half made (facts: CNI C8, 5 #20). */
 import { rmSync } from 'node:fs'
 import t from 'tap'
-import type { CniHost } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, litter, needsStrace, standing } from '../helpers/fault.ts'
-import { killEverywhere, NOBODY, sawAll, VICTIM } from '../helpers/fault-kill.ts'
+import type { CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, litter, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { killEverywhere, NOBODY, sawAll, VICTIM } from '../helpers/cni/fault-kill.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 async function fresh(host: CniHost): Promise<void> {
   await host.m.sh(`for link in $(ls /sys/class/net | grep -E '^(fn|flatnet0)'); do ip link del "$link"; done

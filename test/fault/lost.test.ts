@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, litter, needsStrace, record, standing, traced } from '../helpers/fault.ts'
-import { ALONE, BOTH, NOBODY, VICTIM, withWitness } from '../helpers/fault-kill.ts'
-import { publishedPorts } from '../helpers/remains.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, litter, needsStrace, record, standing, traced } from '../helpers/cni/fault.ts'
+import { ALONE, BOTH, NOBODY, VICTIM, withWitness } from '../helpers/cni/fault-kill.ts'
+import { publishedPorts } from '../helpers/kernel/leftovers.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 /** Starts ADD of the victim, stops it as a system call begins, lets `meanwhile` happen, and lets it go on. */
 async function stoppedAt(host: CniHost, nth: number, meanwhile: () => Promise<unknown>): Promise<void> {

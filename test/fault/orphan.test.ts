@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, needsStrace, standing } from '../helpers/fault.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { faultHost, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 /** In the place of nft: the first that loads waits until the second is about to, and the second until the first is done. */
 const NFT = (dir: string) => `#!/bin/sh

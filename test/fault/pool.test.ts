@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { runPool } from '../helpers/pool.ts'
+import { runPool } from '../helpers/run/pool.ts'
 
 /** Without what tap tells its own processes. */
 const ENV = { PATH: process.env['PATH'] }

@@ -2,11 +2,19 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
-import { failAt, faultHost, litter, needsStrace, record, standing, stepsOfKind } from '../helpers/fault.ts'
-import { ALONE, BOTH, NOBODY, VICTIM, withWitness } from '../helpers/fault-kill.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import {
+  failAt,
+  faultHost,
+  litter,
+  needsStrace,
+  record,
+  standing,
+  stepsOfKind,
+} from '../helpers/cni/fault.ts'
+import { ALONE, BOTH, NOBODY, VICTIM, withWitness } from '../helpers/cni/fault-kill.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 /** Each refusal of each change is one answer with code 103 or 104 that names errno, and ADD works once it is over. */
 async function refuseEverything(t: Test, host: CniHost, errno: string): Promise<number> {

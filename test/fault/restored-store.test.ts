@@ -2,13 +2,13 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { cliExecutable, executables } from '../helpers/executable.ts'
-import { faultHost, litter, needsStrace, standing } from '../helpers/fault.ts'
-import { NOBODY } from '../helpers/fault-kill.ts'
-import type { Background } from '../helpers/machine.ts'
-import { publishedPorts } from '../helpers/remains.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, litter, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { NOBODY } from '../helpers/cni/fault-kill.ts'
+import { publishedPorts } from '../helpers/kernel/leftovers.ts'
+import type { Background } from '../helpers/kernel/machine.ts'
+import { cliExecutable, executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const kept = (host: CniHost): string => join(host.m.dir, 'kept')
 

@@ -2,10 +2,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { cliExecutable, ROOT } from '../helpers/executable.ts'
-import { faultHost, needsStrace, standing } from '../helpers/fault.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, needsStrace, standing } from '../helpers/cni/fault.ts'
+import { cliExecutable, ROOT } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const call = (containerId: string, hostPort: number): Call => ({
   containerId,
@@ -20,7 +20,7 @@ const REMOVE_STALE = `import { removeStale } from ${source('kernel/repair.ts')}
 /** As a DEL, or an ADD that reclaims the lease, does it for an owner whose interface is gone. */
 const unpublish = (hostPort: number, owner: string): string => {
   const mapping = { hostPort, containerPort: 80, protocol: 'tcp', hostIP: '' }
-  return `import { unpublishPorts } from ${source('kernel/ports.ts')}
+  return `import { unpublishPorts } from ${source('kernel/ports/publish.ts')}
     unpublishPorts(host, [${JSON.stringify(mapping)}], '${owner}')
     console.log(0)`
 }
@@ -95,7 +95,7 @@ t.test(
 const publish = (hostPort: number, ip: string, owner: string): string => {
   const mapping = { hostPort, containerPort: 80, protocol: 'tcp', hostIP: '' }
   return `import { parseIpv4 } from ${source('core/addr.ts')}
-    import { publishPorts } from ${source('kernel/ports.ts')}
+    import { publishPorts } from ${source('kernel/ports/publish.ts')}
     try {
       publishPorts(host, [${JSON.stringify(mapping)}], parseIpv4('${ip}'), '${owner}')
       console.log(1)

@@ -2,13 +2,13 @@
 import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { Slice } from '../../ipam/choose/slice.ts'
 import { collectStale } from '../../ipam/inventory.ts'
 import { activate, release } from '../../ipam/ipam.ts'
-import type { Slice } from '../../ipam/slice.ts'
-import { killAt } from '../helpers/kill-at.ts'
-import { attachmentOf, type FakeHost, fakeHost, slice16, slice24 } from '../helpers/lease-host.ts'
-import { makeOld } from '../helpers/old-store.ts'
-import { checkStore } from '../helpers/store-invariants.ts'
+import { killAt } from '../helpers/cni/kill-at.ts'
+import { attachmentOf, type FakeHost, fakeHost, slice16, slice24 } from '../helpers/store/lease-host.ts'
+import { makeOld } from '../helpers/store/old-store.ts'
+import { checkStore } from '../helpers/store/store-invariants.ts'
 
 interface Scene {
   readonly name: string

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { counts } from '../../ipam/inventory.ts'
 import { activate, find } from '../../ipam/ipam.ts'
-import { attachmentOf, FakeHost, refusal, slice16, slice24 } from '../helpers/lease-host.ts'
-import { smallDisk } from '../helpers/small-disk.ts'
-import { checkStore } from '../helpers/store-invariants.ts'
+import { smallDisk } from '../helpers/kernel/small-disk.ts'
+import { attachmentOf, FakeHost, refusal, slice16, slice24 } from '../helpers/store/lease-host.ts'
+import { checkStore } from '../helpers/store/store-invariants.ts'
 
 const fill = (path: string): void => {
   const { bavail, bsize } = statfsSync(path)

@@ -6,9 +6,9 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import t from 'tap'
 import { find } from '../../ipam/ipam.ts'
-import { attachmentOf, type FakeHost, fakeHost } from '../helpers/lease-host.ts'
+import { attachmentOf, type FakeHost, fakeHost } from '../helpers/store/lease-host.ts'
 
-const WORKER = join(import.meta.dirname, '../helpers/lease-worker.ts')
+const WORKER = join(import.meta.dirname, '../helpers/store/lease-worker.ts')
 
 const worker = (host: FakeHost, ...args: string[]) =>
   spawn(process.execPath, ['--disable-warning=ExperimentalWarning', WORKER, host.dataDir, ...args], {

@@ -3,12 +3,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { formatIpv4, macOf } from '../../core/addr.ts'
-import { emptyBlock } from '../../ipam/block.ts'
 import { activate, find } from '../../ipam/ipam.ts'
-import { blockBaseOf, blockFileName } from '../../ipam/layout.ts'
 import type { Lease } from '../../ipam/lease.ts'
-import { fileUses } from '../helpers/count-fs.ts'
-import { attachmentOf, type FakeHost, fakeHost, slice16 } from '../helpers/lease-host.ts'
+import { emptyBlock } from '../../ipam/store/block.ts'
+import { blockBaseOf, blockFileName } from '../../ipam/store/layout.ts'
+import { fileUses } from '../helpers/run/count-fs.ts'
+import { attachmentOf, type FakeHost, fakeHost, slice16 } from '../helpers/store/lease-host.ts'
 
 /** As earlier containers would have left it; the keys are made by the first verb, as after a restore. */
 function seed(host: FakeHost, count: number): void {

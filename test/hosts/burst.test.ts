@@ -3,12 +3,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
-import { followEvents, type Seen } from '../helpers/event-stream.ts'
-import { bareContainer } from '../helpers/host-container.ts'
-import { allLinked, joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables } from '../helpers/tables.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { bareContainer } from '../helpers/cluster/host-container.ts'
+import { allLinked, joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { equalTables } from '../helpers/cluster/tables.ts'
+import { followEvents, type Seen } from '../helpers/gateway/event-stream.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const CHANGES = 1_000
 const EVERY_MS = 10

@@ -2,12 +2,12 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { followEvents } from '../helpers/event-stream.ts'
-import { type BareContainer, bareContainer } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables, marked, markOf } from '../helpers/tables.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type BareContainer, bareContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { equalTables, marked, markOf } from '../helpers/cluster/tables.ts'
+import { followEvents } from '../helpers/gateway/event-stream.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 /** The disk of one host in another machine, with that machine's own paths. */
 function clone(from: TestHost, to: TestHost): void {

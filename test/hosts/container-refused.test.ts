@@ -1,9 +1,9 @@
 /** What a container cannot do to the gateway of its own host: reach the port for peers, or the API, by any of the host's addresses. */
 import t from 'tap'
-import { hostContainer } from '../helpers/host-container.ts'
-import { joinedHosts } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { hostContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 t.test('two hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   const net = await joinedHosts(t, 2)

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { hostContainer } from '../helpers/host-container.ts'
-import { allLinked, joinedHosts } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { type Outcome, posting } from '../helpers/posting.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { hostContainer } from '../helpers/cluster/host-container.ts'
+import { allLinked, joinedHosts } from '../helpers/cluster/hosts.ts'
+import { type Outcome, posting } from '../helpers/gateway/posting.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 t.test('two hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   const net = await joinedHosts(t, 2)

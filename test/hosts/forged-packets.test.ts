@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process'
 import t from 'tap'
 import { encodeFrame, FrameType } from '../../gateway/dataplane/tunnel/frame.ts'
-import { evilPackets } from '../helpers/evil-packets.ts'
-import { hostContainer, received } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { packet, tso } from '../helpers/tunnel-packet.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { hostContainer, received } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { packet, tso } from '../helpers/cluster/tunnel-packet.ts'
+import { evilPackets } from '../helpers/hostile/hostile-packets.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 /** `{ foreignSource: 2 }`: packets of the peer that the host's tunnel dropped. */
 async function drops(host: TestHost, peer: number): Promise<Record<string, number>> {

@@ -10,12 +10,12 @@ import { hashOf } from '../../gateway/replication/hash.ts'
 import { PROTOCOL } from '../../gateway/replication/messages.ts'
 import { wireRecord } from '../../gateway/replication/record.ts'
 import { ed25519Signer } from '../../gateway/replication/sign.ts'
-import { evilPeer, identityIn } from '../helpers/evil-peer.ts'
-import { bareContainer } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables, markOf, tableOf } from '../helpers/tables.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { bareContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { equalTables, markOf, tableOf } from '../helpers/cluster/tables.ts'
+import { evilPeer, identityIn } from '../helpers/hostile/hostile-peer.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const assignment = (hostId: number, ip: string, name: string): Assignment => ({
   network: 'flatnet',

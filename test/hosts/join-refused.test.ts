@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { hosts, type TestHost, tokenOf } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { hosts, type TestHost, tokenOf } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const helper = (name: string): string => join(import.meta.dirname, '../helpers', name)
 
@@ -37,7 +37,10 @@ t.test('joining', { skip: needsRoot }, async (t) => {
   })
   await t.test('a clock that is wrong', async (t) => {
     const token = await tokenOf(one)
-    const wrong = { imports: [helper('wrong-clock.ts')], env: { FT_CLOCK_OFFSET_MS: String(-86_400_000) } }
+    const wrong = {
+      imports: [helper('cluster/wrong-clock.ts')],
+      env: { FT_CLOCK_OFFSET_MS: String(-86_400_000) },
+    }
     const ran = await three.flatnetWith(wrong, 'join', token)
     t.equal(ran.rc, 1)
     t.match(ran.stderr, /this host's clock is 24 hours behind that of host 1/)
@@ -64,7 +67,7 @@ t.test('joining', { skip: needsRoot }, async (t) => {
   })
   await t.test('killed after each file it wrote, and run again', async (t) => {
     const token = await tokenOf(one)
-    const imports = [helper('die-after.ts')]
+    const imports = [helper('cni/die-after.ts')]
     // Five files make it a member; then flatnet.yaml, conflist and the record of both, of which each run adds one.
     for (const at of [1, 2, 3, 4, 5, 1, 1, 1]) {
       const ran = await three.flatnetWith({ imports, env: { FT_DIE_AFTER: String(at) } }, 'join', token)

@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { issue, makeRequest } from '../../gateway/cluster/identity/certificates.ts'
-import { allLinked, joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { allLinked, joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 t.test('renewed', { skip: needsRoot }, async (t) => {
   const net = await joinedHosts(t, 2)

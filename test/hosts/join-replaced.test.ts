@@ -1,9 +1,9 @@
 /** Hosts that leave, come back as others, and take the place of machines that are gone. */
 import t from 'tap'
-import { bareContainer } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost, tokenOf } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { bareContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost, tokenOf } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const stateOf = async (at: TestHost, hostId: number): Promise<string | undefined> =>
   (await at.hosts()).find((h) => h.hostId === hostId)?.member?.state

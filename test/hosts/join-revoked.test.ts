@@ -1,8 +1,8 @@
 /** A host that is revoked: cut off by all, also by those that were down, and although it does not listen. */
 import t from 'tap'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const stateOf = async (at: TestHost, hostId: number): Promise<string | undefined> =>
   (await at.hosts()).find((h) => h.hostId === hostId)?.member?.state

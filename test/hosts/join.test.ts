@@ -3,8 +3,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { HostView } from '../../gateway/api/host-view.ts'
-import { hosts, joinedHosts } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import { hosts, joinedHosts } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
 
 const skip = needsRoot
 /** What has to be the same everywhere. */

@@ -1,11 +1,11 @@
 /** A peer that dies, hangs or is cut off: its containers are marked within 3.5 s and still shown, others are untouched, and it comes back. */
 import t from 'tap'
-import { followEvents } from '../helpers/event-stream.ts'
-import { bareContainer } from '../helpers/host-container.ts'
-import { allLinked, joinedHosts } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables, marked, markOf } from '../helpers/tables.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { bareContainer } from '../helpers/cluster/host-container.ts'
+import { allLinked, joinedHosts } from '../helpers/cluster/hosts.ts'
+import { equalTables, marked, markOf } from '../helpers/cluster/tables.ts'
+import { followEvents } from '../helpers/gateway/event-stream.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   const net = await joinedHosts(t, 3)

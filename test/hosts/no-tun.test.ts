@@ -3,13 +3,13 @@ import { createHash, randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type HostContainer, hostContainer } from '../helpers/host-container.ts'
-import { allLinked, hosts, type TestHost, tokenOf } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { startWithoutTun } from '../helpers/no-tun.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type HostContainer, hostContainer } from '../helpers/cluster/host-container.ts'
+import { allLinked, hosts, type TestHost, tokenOf } from '../helpers/cluster/hosts.ts'
+import { startWithoutTun } from '../helpers/cluster/no-tun.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
-const ECHO = join(import.meta.dirname, '../helpers/echo-server.ts')
+const ECHO = join(import.meta.dirname, '../helpers/gateway/echo-server.ts')
 const PORT = '9000'
 
 async function echoIn(container: HostContainer): Promise<void> {

@@ -1,11 +1,11 @@
 /** Two sides that cannot see each other go on by themselves; when they meet again all have one table, and nothing deleted is back. */
 import t, { type Test } from 'tap'
-import { followEvents, type Seen } from '../helpers/event-stream.ts'
-import { type BareContainer, bareContainer } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables, marked, markOf } from '../helpers/tables.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type BareContainer, bareContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { equalTables, marked, markOf } from '../helpers/cluster/tables.ts'
+import { followEvents, type Seen } from '../helpers/gateway/event-stream.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const line = ({ ip, name }: BareContainer): string => `${ip}/24 ${name}`
 

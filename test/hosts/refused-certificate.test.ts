@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { issue, makeRequest } from '../../gateway/cluster/identity/certificates.ts'
-import { bareContainer } from '../helpers/host-container.ts'
-import { allLinked, joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables, marked, markOf } from '../helpers/tables.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { bareContainer } from '../helpers/cluster/host-container.ts'
+import { allLinked, joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { equalTables, marked, markOf } from '../helpers/cluster/tables.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   const net = await joinedHosts(t, 3)

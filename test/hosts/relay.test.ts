@@ -5,10 +5,10 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { PathInfo } from '../../core/api.ts'
-import { type HostContainer, hostContainer } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type HostContainer, hostContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const skip = needsRoot
 

@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { type HostContainer, hostContainer, received } from '../helpers/host-container.ts'
-import { allLinked, joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { traffic } from '../helpers/tunnel-traffic.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type HostContainer, hostContainer, received } from '../helpers/cluster/host-container.ts'
+import { allLinked, joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { traffic } from '../helpers/cluster/tunnel-traffic.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const skip = needsRoot
 const MIB = 1 << 20

@@ -2,11 +2,11 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { followEvents } from '../helpers/event-stream.ts'
-import { bareContainer } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables } from '../helpers/tables.ts'
+import { bareContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { equalTables } from '../helpers/cluster/tables.ts'
+import { followEvents } from '../helpers/gateway/event-stream.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
 
 const epochOf = async (at: TestHost, hostId: number): Promise<number> =>
   (await at.hosts()).find((h) => h.hostId === hostId)?.version?.epoch ?? 0

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
 import type { SimulationFigures } from '../../bench/simulation.ts'
-import { ROOT } from '../helpers/executable.ts'
+import { ROOT } from '../helpers/run/executable.ts'
 
 t.test('254 hosts, 1,000 changes at once', { timeout: 240_000 }, (t) => {
   const flags = ['--disable-warning=ExperimentalWarning', '--max-old-space-size=12288']

@@ -1,9 +1,9 @@
 /** Containers of different hosts reach each other by their addresses, and a browser reaches any of them by any gateway. */
 import t from 'tap'
-import { hostContainer } from '../helpers/host-container.ts'
-import { joinedHosts } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { hostContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const skip = needsRoot
 

@@ -2,11 +2,11 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Check } from '../../bin/cli/doctor/check.ts'
+import type { Check } from '../../cli/doctor/check.ts'
 import type { Status } from '../../gateway/api/status.ts'
-import { hosts, joinedHosts, type TestHost, tokenOf } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { hosts, joinedHosts, type TestHost, tokenOf } from '../helpers/cluster/hosts.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const skip = needsRoot
 

@@ -1,11 +1,11 @@
 /** The tunnel of whole hosts: how soon a new container is reached, what others do to device and routes, a peer that does not read, and leaving. */
 import { once } from 'node:events'
 import t from 'tap'
-import { hostContainer } from '../helpers/host-container.ts'
-import { joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { traffic } from '../helpers/tunnel-traffic.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { hostContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { traffic } from '../helpers/cluster/tunnel-traffic.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const routes = (host: TestHost): string[] =>
   host.ns

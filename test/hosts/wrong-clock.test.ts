@@ -7,16 +7,16 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { PathInfo } from '../../core/api.ts'
 import type { Status } from '../../gateway/api/status.ts'
-import { type BareContainer, bareContainer } from '../helpers/host-container.ts'
-import { allLinked, joinedHosts, type TestHost } from '../helpers/hosts.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { equalTables, marked } from '../helpers/tables.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type BareContainer, bareContainer } from '../helpers/cluster/host-container.ts'
+import { allLinked, joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { equalTables, marked } from '../helpers/cluster/tables.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const HOUR = 3_600_000
 
 const withClock = (offsetMs: number) => ({
-  imports: [join(import.meta.dirname, '../helpers/wrong-clock.ts')],
+  imports: [join(import.meta.dirname, '../helpers/cluster/wrong-clock.ts')],
   env: { FT_CLOCK_OFFSET_MS: String(offsetMs) },
 })
 

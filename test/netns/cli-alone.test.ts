@@ -4,7 +4,7 @@ import { linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { executables, ROOT } from '../helpers/executable.ts'
+import { executables, ROOT } from '../helpers/run/executable.ts'
 
 const packed = executables().filter(({ name }) => name !== 'source')
 

@@ -2,12 +2,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { CniHost } from '../helpers/cni.ts'
-import { cliExecutable } from '../helpers/executable.ts'
-import { faultHost } from '../helpers/fault.ts'
-import { attached } from '../helpers/fault-servers.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { CniHost } from '../helpers/cni/cni.ts'
+import { faultHost } from '../helpers/cni/fault.ts'
+import { attached } from '../helpers/cni/fault-servers.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { cliExecutable } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 interface Found {
   readonly id: string

@@ -1,8 +1,8 @@
 /** Doctor on a real kernel: it sees what drops and what overlaps, and its own fix makes it content. */
 import t from 'tap'
-import { cliExecutable } from '../helpers/executable.ts'
-import { type Machine, machine } from '../helpers/machine.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import { type Machine, machine } from '../helpers/kernel/machine.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { cliExecutable } from '../helpers/run/executable.ts'
 
 interface Found {
   readonly id: string

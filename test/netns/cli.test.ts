@@ -1,10 +1,10 @@
 /** The command line on a machine of its own: install, run, look, collect, uninstall; nothing may be left. */
 import { join } from 'node:path'
 import t from 'tap'
-import { cliExecutable } from '../helpers/executable.ts'
-import { type Background, type Machine, machine } from '../helpers/machine.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type Background, type Machine, machine } from '../helpers/kernel/machine.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { cliExecutable } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const { path: flatnet } = cliExecutable()
 const INSTALL = ['install', '--no-service', '--cni-bin-dir', '/opt/cni/bin', '--listen', '127.0.0.1:8080']

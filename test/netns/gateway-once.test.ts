@@ -1,9 +1,9 @@
 /** A POST that crosses the end of its connection is answered with an error: a server that ended its half may still execute what comes. */
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { startGateway } from '../helpers/gateway-fixture.ts'
-import { scriptedContainer, until } from '../helpers/gateway-upstream.ts'
-import { needsRoot, run } from '../helpers/netns.ts'
+import { startGateway } from '../helpers/gateway/gateway-fixture.ts'
+import { scriptedContainer, until } from '../helpers/gateway/gateway-upstream.ts'
+import { needsRoot, run } from '../helpers/kernel/netns.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const SENT = (text: string) => (text.match(/ HTTP\/1\.1\r\n/g) ?? []).length

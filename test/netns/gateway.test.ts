@@ -3,10 +3,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t from 'tap'
-import { assignmentOf, jsonBody, scratch } from '../helpers/gateway-fixture.ts'
-import { type GatewayProcess, spawnGateway } from '../helpers/gateway-process.ts'
-import { until } from '../helpers/gateway-upstream.ts'
-import { type Netns, needsRoot, netns } from '../helpers/netns.ts'
+import { assignmentOf, jsonBody, scratch } from '../helpers/gateway/gateway-fixture.ts'
+import { type GatewayProcess, spawnGateway } from '../helpers/gateway/gateway-process.ts'
+import { until } from '../helpers/gateway/gateway-upstream.ts'
+import { type Netns, needsRoot, netns } from '../helpers/kernel/netns.ts'
 
 const SERVER = `require('http').createServer((q, s) => s.end(JSON.stringify(q.headers))).listen(80, '0.0.0.0', () => console.log('up'))`
 

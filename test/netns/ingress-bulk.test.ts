@@ -4,9 +4,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type IncomingMessage, request, type ServerResponse } from 'node:http'
 import t from 'tap'
-import { assignmentOf, jsonBody, scratch } from '../helpers/gateway-fixture.ts'
-import { spawnGateway } from '../helpers/gateway-process.ts'
-import { httpContainer } from '../helpers/gateway-upstream.ts'
+import { assignmentOf, jsonBody, scratch } from '../helpers/gateway/gateway-fixture.ts'
+import { spawnGateway } from '../helpers/gateway/gateway-process.ts'
+import { httpContainer } from '../helpers/gateway/gateway-upstream.ts'
 
 t.test('100 MB up and 100 MB down', async (t) => {
   const block = randomBytes(1024 * 1024)

@@ -1,7 +1,7 @@
 /** Several networks of one host whose slices lie next to each other: each ADD puts all of them into the sets of prefixes. */
 import t from 'tap'
-import { cniHost, needsRoot } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
+import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 for (const executable of executables()) {
   t.test(`${executable.name}: four networks side by side`, { skip: needsRoot }, async (t) => {

@@ -1,9 +1,9 @@
 /** A gateway that starts, as after a boot, has the installed plugin in the page cache a moment later; without one it starts all the same. */
 import t from 'tap'
-import { cliExecutable, executables } from '../helpers/executable.ts'
-import { type Machine, machine } from '../helpers/machine.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type Machine, machine } from '../helpers/kernel/machine.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { cliExecutable, executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const { path: flatnet } = cliExecutable()
 const CONFIG = '/etc/flatnet/flatnet.yaml'

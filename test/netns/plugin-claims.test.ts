@@ -1,8 +1,8 @@
 /** Who owns a slice and a bridge on one host: no address twice across networks and stores, and STATUS says what ADD would (facts: CNI T1, K3, 5 #23, #29). */
 import t from 'tap'
-import { cniHost } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import { cniHost } from '../helpers/cni/cni.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const ipam = (hostId: number) => ({ type: 'flatnet', hostId, supernet: '10.100.0.0/16' })
 

@@ -1,10 +1,10 @@
 /** Whatever comes by stdin and environment: an exit code, at most one JSON document, and nothing that GC cannot take away (facts: CNI C2, C3). */
 import t from 'tap'
-import { cliExecutable } from '../helpers/executable.ts'
-import { faultHost, litter, standing } from '../helpers/fault.ts'
-import type { Seen } from '../helpers/fault-fuzz.ts'
-import { NOBODY } from '../helpers/fault-kill.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import { faultHost, litter, standing } from '../helpers/cni/fault.ts'
+import type { Seen } from '../helpers/cni/fault-fuzz.ts'
+import { NOBODY } from '../helpers/cni/fault-kill.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { cliExecutable } from '../helpers/run/executable.ts'
 
 const RUNS = 1_500
 /** The same ones each time: a run that fails can be repeated. */
@@ -14,7 +14,7 @@ for (const seed of SEEDS)
   t.test(`${RUNS} inputs of seed ${seed}`, { skip: needsRoot }, async (t) => {
     const host = await faultHost(t, cliExecutable())
     await host.container('c1')
-    const program = new URL('../helpers/fault-fuzz.ts', import.meta.url).pathname
+    const program = new URL('../helpers/cni/fault-fuzz.ts', import.meta.url).pathname
     const node = [process.execPath, '--disable-warning=ExperimentalWarning']
     const seen: Seen = JSON.parse(await host.m.exec(...node, program, String(RUNS), String(seed)))
     t.equal(seen.failure, undefined, 'each run ends as the specification says')

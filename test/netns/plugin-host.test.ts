@@ -1,11 +1,11 @@
 /** Hosts as they are in the field: what is in the way is told and left as it was (facts: CNI 5 #19, #20, #23). */
 import t, { type Test } from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { errorProblems } from '../helpers/cni-result.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, litter, standing } from '../helpers/fault.ts'
-import { NOBODY } from '../helpers/fault-kill.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { errorProblems } from '../helpers/cni/cni-result.ts'
+import { faultHost, litter, standing } from '../helpers/cni/fault.ts'
+import { NOBODY } from '../helpers/cni/fault-kill.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 async function refused(t: Test, host: CniHost, code: number, msg: RegExp, call: Call = {}): Promise<void> {
   const before = await host.m.exec('ip', '-o', 'addr')

@@ -1,10 +1,10 @@
 /** What ADD makes, read back by `ip` and `bridge`; and that DEL takes all of it away (DESIGN 6; facts: CNI A7, 5 #14-#19). */
 import t from 'tap'
-import type { CniHost } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, standing } from '../helpers/fault.ts'
-import { NOBODY } from '../helpers/fault-kill.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import type { CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, standing } from '../helpers/cni/fault.ts'
+import { NOBODY } from '../helpers/cni/fault-kill.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 interface IpLink {
   readonly ifname: string

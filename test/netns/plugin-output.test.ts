@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, needsStrace } from '../helpers/fault.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import { faultHost, needsStrace } from '../helpers/cni/fault.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 /** More than a pipe holds (64 KiB), so that the plugin has to wait for its reader. */
 const prevResult = {

@@ -9,9 +9,9 @@ import { sysctlEnsure } from '../../kernel/sysctl.ts'
 import type { BridgePlan } from '../../plugin/bridge.ts'
 import { Undo } from '../../plugin/undo.ts'
 import { configureContainer, createVeth, openPort } from '../../plugin/veth.ts'
-import { type Live, live } from '../helpers/netlink-live.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type Live, live } from '../helpers/kernel/netlink-live.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 /** A wait that ends too soon loses the first packet of one in ten. */
 const PORTS = 80

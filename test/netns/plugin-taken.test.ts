@@ -5,8 +5,8 @@ import { formatIpv4, macOf } from '../../core/addr.ts'
 import type { Plan } from '../../plugin/plan.ts'
 import { Undo } from '../../plugin/undo.ts'
 import { createVeth } from '../../plugin/veth.ts'
-import { live } from '../helpers/netlink-live.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import { live } from '../helpers/kernel/netlink-live.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
 
 const NAME = 'fn0123456789'
 

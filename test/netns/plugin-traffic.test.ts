@@ -1,9 +1,9 @@
 /** Packets through what ADD made: containers, bridge, LAN, masquerade, and the way in that stays shut (DESIGN 6). */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { faultHost } from '../helpers/fault.ts'
-import { ask, attached, httpd, pings } from '../helpers/fault-servers.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import { faultHost } from '../helpers/cni/fault.ts'
+import { ask, attached, httpd, pings } from '../helpers/cni/fault-servers.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 for (const executable of executables()) {
   t.test(

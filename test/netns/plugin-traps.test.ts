@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Call, CniHost, Verb } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, needsStrace, record } from '../helpers/fault.ts'
-import { needsRoot } from '../helpers/netns.ts'
+import type { Call, CniHost, Verb } from '../helpers/cni/cni.ts'
+import { faultHost, needsStrace, record } from '../helpers/cni/fault.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const CALL: Call = {
   containerId: 'a',

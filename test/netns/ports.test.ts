@@ -1,12 +1,12 @@
 /** Published ports on the real kernel: who reaches them from where, whose they are, and that they go (facts: CNI 5 #10, #11). */
 import t from 'tap'
-import type { Call, CniHost } from '../helpers/cni.ts'
-import { executables } from '../helpers/executable.ts'
-import { faultHost, standing } from '../helpers/fault.ts'
-import { NOBODY } from '../helpers/fault-kill.ts'
-import { ask, askUdp, attached, httpd, udpServer } from '../helpers/fault-servers.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { publishedPorts } from '../helpers/remains.ts'
+import type { Call, CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, standing } from '../helpers/cni/fault.ts'
+import { NOBODY } from '../helpers/cni/fault-kill.ts'
+import { ask, askUdp, attached, httpd, udpServer } from '../helpers/cni/fault-servers.ts'
+import { publishedPorts } from '../helpers/kernel/leftovers.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const tcp = (hostPort: number, over: object = {}) => ({
   hostPort,

@@ -2,13 +2,13 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { CniHost } from '../helpers/cni.ts'
-import { cliExecutable, executables, ROOT } from '../helpers/executable.ts'
-import { faultHost, standing } from '../helpers/fault.ts'
-import { ask, attached, httpd } from '../helpers/fault-servers.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { publishedPorts } from '../helpers/remains.ts'
-import { waitFor } from '../helpers/wait.ts'
+import type { CniHost } from '../helpers/cni/cni.ts'
+import { faultHost, standing } from '../helpers/cni/fault.ts'
+import { ask, attached, httpd } from '../helpers/cni/fault-servers.ts'
+import { publishedPorts } from '../helpers/kernel/leftovers.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { cliExecutable, executables, ROOT } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const PORT = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
 

@@ -13,7 +13,7 @@ import {
   supernetGuardDel,
   supernetGuardEnsure,
 } from '../../kernel/peer-routes.ts'
-import { needsRoot, netns } from '../helpers/netns.ts'
+import { needsRoot, netns } from '../helpers/kernel/netns.ts'
 
 const prefix = (text: string): Prefix4 => parsePrefix4(text) ?? { base: 0, prefixLen: 0 }
 const src = parseIpv4('10.100.1.1') ?? 0

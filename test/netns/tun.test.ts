@@ -5,8 +5,8 @@ import { inNetns } from 'netlink-ts/netns.ts'
 import t from 'tap'
 import { openTun, type Tun, type TunOptions } from '../../kernel/tun.ts'
 import { deleteTun } from '../../kernel/tun-link.ts'
-import { type Netns, needsRoot, netns } from '../helpers/netns.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type Netns, needsRoot, netns } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const NAME = 'flatnet-gw'
 const skip = { skip: needsRoot }

@@ -1,11 +1,11 @@
 /** The tunnel between hosts in namespaces, over TLS: everything that IP carries, under load, and when things break. */
 import t, { type Test } from 'tap'
 import { encodeFrame, FrameType } from '../../gateway/dataplane/tunnel/frame.ts'
-import { needsRoot } from '../helpers/netns.ts'
-import { type TunnelNetHost, type TunnelNetOptions, tunnelNet } from '../helpers/tunnel-net.ts'
-import { packet, tso } from '../helpers/tunnel-packet.ts'
-import { traffic } from '../helpers/tunnel-traffic.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { type TunnelNetHost, type TunnelNetOptions, tunnelNet } from '../helpers/cluster/tunnel-net.ts'
+import { packet, tso } from '../helpers/cluster/tunnel-packet.ts'
+import { traffic } from '../helpers/cluster/tunnel-traffic.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const PORT = 9000
 const skip = { skip: needsRoot, timeout: 120_000 }

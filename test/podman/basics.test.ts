@@ -1,10 +1,10 @@
 /** What a person sees first: a container on the network, its address, its neighbours and the world. */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { IMAGE } from '../helpers/image.ts'
-import { inside } from '../helpers/inside.ts'
-import { get, podmanHost, podmanMissing } from '../helpers/podman.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { IMAGE } from '../helpers/cni/image.ts'
+import { get, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'
+import { inside } from '../helpers/kernel/netns-programs.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 for (const executable of executables()) {
   t.test(executable.name, { skip: podmanMissing() }, async (t) => {

@@ -4,10 +4,10 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { ROOT } from '../helpers/executable.ts'
-import { type Machine, machine, type Ran } from '../helpers/machine.ts'
-import { get, podmanMissing } from '../helpers/podman.ts'
-import { remains } from '../helpers/remains.ts'
+import { get, podmanMissing } from '../helpers/cni/podman.ts'
+import { remains } from '../helpers/kernel/leftovers.ts'
+import { type Machine, machine, type Ran } from '../helpers/kernel/machine.ts'
+import { ROOT } from '../helpers/run/executable.ts'
 
 const notHere = (): string | false =>
   podmanMissing() || (!existsSync(join(ROOT, '.git')) && 'this is no git checkout: there is nothing to clone')

@@ -1,8 +1,8 @@
 /** Containers and the gateway: it may be absent, hung or late, and a browser finds every container by it. */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { get, podmanHost, podmanMissing } from '../helpers/podman.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { get, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 /** What the gateway missed is there within this (issue 2, item 4). */
 const CATCH_UP_MS = 3_000

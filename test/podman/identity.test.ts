@@ -1,8 +1,8 @@
 /** What a person may ask for: address, MAC, names, several networks, a pod. */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { IMAGE } from '../helpers/image.ts'
-import { get, podmanHost, podmanMissing } from '../helpers/podman.ts'
+import { IMAGE } from '../helpers/cni/image.ts'
+import { get, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const SECOND = {
   name: 'second',

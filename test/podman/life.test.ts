@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { get, podmanHost, podmanMissing, unanswered } from '../helpers/podman.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { get, podmanHost, podmanMissing, unanswered } from '../helpers/cni/podman.ts'
+import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 for (const executable of executables()) {
   t.test(executable.name, { skip: podmanMissing() }, async (t) => {

@@ -1,7 +1,7 @@
 /** Twenty containers at once, and none of them left afterwards. */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { get, podmanHost, podmanMissing } from '../helpers/podman.ts'
+import { get, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 const MANY = 20
 

@@ -1,7 +1,7 @@
 /** Published ports, tcp and udp: from the host, the LAN, another container and the container itself, and gone with it. */
 import t from 'tap'
-import { executables } from '../helpers/executable.ts'
-import { askUdp, get, podmanHost, podmanMissing, unanswered } from '../helpers/podman.ts'
+import { askUdp, get, podmanHost, podmanMissing, unanswered } from '../helpers/cni/podman.ts'
+import { executables } from '../helpers/run/executable.ts'
 
 for (const executable of executables()) {
   t.test(executable.name, { skip: podmanMissing() }, async (t) => {

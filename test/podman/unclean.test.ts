@@ -1,8 +1,8 @@
 /** Ends that nobody announced: conmon killed, power lost. Static addresses come back, stale leases stand in nobody's way. */
 import t from 'tap'
-import { cliExecutable, executables } from '../helpers/executable.ts'
-import { get, type PodmanHost, podmanHost, podmanMissing } from '../helpers/podman.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { get, type PodmanHost, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'
+import { cliExecutable, executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 /** As after a crash of conmon: neither it nor the container ends in a way that runs the cleanup. */
 async function killWithoutCleanup(host: PodmanHost, container: string): Promise<void> {

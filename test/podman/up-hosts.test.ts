@@ -1,10 +1,10 @@
 /** bin/up --hosts 3: three hosts in namespaces, each with Podman and gateway; again, after accidents, and back to nothing. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { ROOT } from '../helpers/executable.ts'
-import { type Background, type Machine, machine } from '../helpers/machine.ts'
-import { get, podmanMissing } from '../helpers/podman.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { get, podmanMissing } from '../helpers/cni/podman.ts'
+import { type Background, type Machine, machine } from '../helpers/kernel/machine.ts'
+import { ROOT } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const UP = join(ROOT, 'bin/up')
 // What the other suites test is what this one runs, also while somebody edits the sources.

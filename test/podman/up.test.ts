@@ -1,13 +1,13 @@
 /** bin/up, the README's first command: from nothing to a page in the browser, again, and back to nothing. */
 import { join } from 'node:path'
 import t from 'tap'
-import { ROOT } from '../helpers/executable.ts'
-import { imageTar } from '../helpers/image.ts'
-import { inside } from '../helpers/inside.ts'
-import { machine } from '../helpers/machine.ts'
-import { get, podmanMissing } from '../helpers/podman.ts'
-import { remains } from '../helpers/remains.ts'
-import { waitFor } from '../helpers/wait.ts'
+import { imageTar } from '../helpers/cni/image.ts'
+import { get, podmanMissing } from '../helpers/cni/podman.ts'
+import { remains } from '../helpers/kernel/leftovers.ts'
+import { machine } from '../helpers/kernel/machine.ts'
+import { inside } from '../helpers/kernel/netns-programs.ts'
+import { ROOT } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const UP = join(ROOT, 'bin/up')
 // What the other suites test is what this one installs, also while somebody edits the sources.

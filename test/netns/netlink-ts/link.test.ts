@@ -13,8 +13,8 @@ import {
   vethAddRequest,
 } from 'netlink-ts/route/link.ts'
 import t from 'tap'
-import { live } from '../../helpers/netlink-live.ts'
-import { needsRoot } from '../../helpers/netns.ts'
+import { live } from '../../helpers/kernel/netlink-live.ts'
+import { needsRoot } from '../../helpers/kernel/netns.ts'
 
 t.test('a bridge has what was asked for', { skip: needsRoot }, async (t) => {
   const ns = await live(t)

@@ -14,9 +14,9 @@ import {
 } from 'netlink-ts/netfilter/set.ts'
 import { tableDelRequest, tableGet } from 'netlink-ts/netfilter/table.ts'
 import t, { type Test } from 'tap'
-import { ip } from '../../helpers/netlink-hex.ts'
-import { type Live, live } from '../../helpers/netlink-live.ts'
-import { needsRoot } from '../../helpers/netns.ts'
+import { ip } from '../../helpers/kernel/netlink-hex.ts'
+import { type Live, live } from '../../helpers/kernel/netlink-live.ts'
+import { needsRoot } from '../../helpers/kernel/netns.ts'
 
 const RULESET = `
 table inet flatnet {

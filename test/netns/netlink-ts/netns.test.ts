@@ -41,8 +41,8 @@ import { linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { KernelTransport } from 'netlink-ts/transport.ts'
 import t from 'tap'
-import { live } from '../../helpers/netlink-live.ts'
-import { needsRoot, netns } from '../../helpers/netns.ts'
+import { live } from '../../helpers/kernel/netlink-live.ts'
+import { needsRoot, netns } from '../../helpers/kernel/netns.ts'
 
 const here = () => readlinkSync('/proc/thread-self/ns/net')
 

@@ -23,9 +23,9 @@ import {
   routeList,
 } from 'netlink-ts/route/route.ts'
 import t, { type Test } from 'tap'
-import { hex, ip } from '../../helpers/netlink-hex.ts'
-import { type Live, live } from '../../helpers/netlink-live.ts'
-import { needsRoot } from '../../helpers/netns.ts'
+import { hex, ip } from '../../helpers/kernel/netlink-hex.ts'
+import { type Live, live } from '../../helpers/kernel/netlink-live.ts'
+import { needsRoot } from '../../helpers/kernel/netns.ts'
 
 const AF_INET = 2
 const AF_INET6 = 10

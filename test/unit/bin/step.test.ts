@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { ROOT } from '../../helpers/executable.ts'
-import { waitFor } from '../../helpers/wait.ts'
+import { ROOT } from '../../helpers/run/executable.ts'
+import { waitFor } from '../../helpers/run/wait.ts'
 
 /** As npm does: the command waits for another, which ignores what npm ignores. */
 const LONG = 'sleep 1000 & echo $! >"$1"; trap "" INT; wait'

@@ -8,10 +8,16 @@ import { join } from 'node:path'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { runGateway } from '../../../gateway/daemon.ts'
-import { assignmentOf, jsonBody, scratch, startGateway, testConf } from '../../helpers/gateway-fixture.ts'
-import { spawnGateway } from '../../helpers/gateway-process.ts'
-import { testStore } from '../../helpers/gateway-store.ts'
-import { httpContainer, until } from '../../helpers/gateway-upstream.ts'
+import {
+  assignmentOf,
+  jsonBody,
+  scratch,
+  startGateway,
+  testConf,
+} from '../../helpers/gateway/gateway-fixture.ts'
+import { spawnGateway } from '../../helpers/gateway/gateway-process.ts'
+import { httpContainer, until } from '../../helpers/gateway/gateway-upstream.ts'
+import { testStore } from '../../helpers/store/gateway-store.ts'
 
 t.test(
   'what was missed is there when the doors open, and what changes on disk follows at once',

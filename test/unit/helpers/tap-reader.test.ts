@@ -1,6 +1,6 @@
 /** The reader behind bin/test's last line: nothing that failed, was skipped or never ran may be lost in it. */
 import t from 'tap'
-import { TapReader } from '../../helpers/tap-reader.ts'
+import { TapReader } from '../../helpers/run/tap-reader.ts'
 
 function read(text: string, exitCode = 0) {
   const files: string[] = []

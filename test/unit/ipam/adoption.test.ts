@@ -5,8 +5,8 @@ import { attachmentKey } from '../../../core/attachment.ts'
 import { adoptionOf } from '../../../ipam/adoption.ts'
 import { find } from '../../../ipam/ipam.ts'
 import type { Lease } from '../../../ipam/lease.ts'
-import { attachmentOf, fakeHost, refusal, slice16, slice24 } from '../../helpers/lease-host.ts'
-import { checkStore } from '../../helpers/store-invariants.ts'
+import { attachmentOf, fakeHost, refusal, slice16, slice24 } from '../../helpers/store/lease-host.ts'
+import { checkStore } from '../../helpers/store/store-invariants.ts'
 
 const lease = (containerId: string, octet: number, more: Partial<Lease> = {}): Lease => ({
   ...attachmentOf(containerId),

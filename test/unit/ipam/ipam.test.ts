@@ -13,7 +13,7 @@ import {
   slice16,
   slice24,
   slice29,
-} from '../../helpers/lease-host.ts'
+} from '../../helpers/store/lease-host.ts'
 
 /** Every rule holds for a slice of 16 blocks and for one of 4,096. */
 for (const [size, of] of [

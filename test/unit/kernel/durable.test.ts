@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { bootId } from '../../../kernel/boot.ts'
 import { hasCode, processIsAlive, replaceFile, replaceSymlink, sweepTemps } from '../../../kernel/durable.ts'
-import { killAt } from '../../helpers/kill-at.ts'
+import { killAt } from '../../helpers/cni/kill-at.ts'
 
 t.test('a file is replaced as a whole', async (t) => {
   for (const fsync of [true, false]) {

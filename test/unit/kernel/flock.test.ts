@@ -7,9 +7,9 @@ import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { FlatnetError } from '../../../core/errors.ts'
 import { withFlock } from '../../../kernel/flock.ts'
-import { waitFor } from '../../helpers/wait.ts'
+import { waitFor } from '../../helpers/run/wait.ts'
 
-const HOLDER = join(import.meta.dirname, '../../helpers/lock-holder.ts')
+const HOLDER = join(import.meta.dirname, '../../helpers/kernel/lock-holder.ts')
 
 /** Another process that has the lock by the time this resolves. */
 async function holder(t: Test, path: string): Promise<ChildProcess> {

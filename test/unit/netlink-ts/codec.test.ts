@@ -23,7 +23,7 @@ import {
 } from 'netlink-ts/codec.ts'
 import { DecodeError } from 'netlink-ts/errors.ts'
 import t from 'tap'
-import { hex } from '../../helpers/netlink-hex.ts'
+import { hex } from '../../helpers/kernel/netlink-hex.ts'
 
 const failure = (codec: string, attribute: string | undefined, offset: number) => ({
   name: 'DecodeError',

@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { type AnyCodec, decode, encode } from 'netlink-ts/codec.ts'
 import { DecodeError } from 'netlink-ts/errors.ts'
 import t, { type Test } from 'tap'
-import type { Vector } from '../../helpers/netlink-hex.ts'
-import { netfilterVectors } from '../../helpers/netlink-vectors-netfilter.ts'
-import { routeVectors } from '../../helpers/netlink-vectors-route.ts'
+import type { Vector } from '../../helpers/kernel/netlink-hex.ts'
+import { netfilterVectors } from '../../helpers/kernel/netlink-vectors-netfilter.ts'
+import { routeVectors } from '../../helpers/kernel/netlink-vectors-route.ts'
 
 const vectors = [...routeVectors, ...netfilterVectors]
 

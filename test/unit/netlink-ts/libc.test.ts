@@ -1,11 +1,11 @@
-/** One contract for libc under Node and under Bun; the program is test/helpers/libc-contract.ts. */
+/** One contract for libc under Node and under Bun; the program is test/helpers/kernel/libc-contract.ts. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import t from 'tap'
-import { bunExecutable } from '../../../bin/build-bun.ts'
-import { ROOT } from '../../helpers/executable.ts'
+import { bunExecutable } from '../../../build/bun.ts'
+import { ROOT } from '../../helpers/run/executable.ts'
 
-const PROGRAM = join(ROOT, 'test/helpers/libc-contract.ts')
+const PROGRAM = join(ROOT, 'test/helpers/kernel/libc-contract.ts')
 const bun = bunExecutable()
 const runtimes = [
   { name: 'node', argv: [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM], skip: false },

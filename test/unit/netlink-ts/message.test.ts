@@ -2,7 +2,7 @@
 import { NetlinkError } from 'netlink-ts/errors.ts'
 import { buildMessages, type Reply, splitMessages, verdictOf } from 'netlink-ts/message.ts'
 import t from 'tap'
-import { hex } from '../../helpers/netlink-hex.ts'
+import { hex } from '../../helpers/kernel/netlink-hex.ts'
 
 const request = (op: string, payload: Uint8Array) => ({ op, type: 16, flags: 0x600, payload })
 

@@ -30,8 +30,8 @@ import { formatMac, macBytes } from 'netlink-ts/route/mac.ts'
 import { neighDelRequest, neighReplaceRequest } from 'netlink-ts/route/neigh.ts'
 import { routeAddRequest, routeDelRequest } from 'netlink-ts/route/route.ts'
 import t from 'tap'
-import { hex, ip } from '../../helpers/netlink-hex.ts'
-import { routeVectors } from '../../helpers/netlink-vectors-route.ts'
+import { hex, ip } from '../../helpers/kernel/netlink-hex.ts'
+import { routeVectors } from '../../helpers/kernel/netlink-vectors-route.ts'
 
 /** The bytes of a golden vector, by the beginning of its name. */
 function golden(command: string): string {

@@ -3,8 +3,8 @@ import { Errno, NetlinkError, SyscallError } from 'netlink-ts/errors.ts'
 import { NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTI, type Reply } from 'netlink-ts/message.ts'
 import { NetlinkSocket } from 'netlink-ts/socket.ts'
 import t from 'tap'
-import { ack, datagram, done, fakeKernel, message, PID } from '../../helpers/netlink-fake.ts'
-import { hex } from '../../helpers/netlink-hex.ts'
+import { ack, datagram, done, fakeKernel, message, PID } from '../../helpers/kernel/netlink-fake.ts'
+import { hex } from '../../helpers/kernel/netlink-hex.ts'
 
 const request = (op: string, flags = 0) => ({ op, type: 16, flags, payload: hex('00000000') })
 const dump = request('RTM_GETLINK', NLM_F_DUMP)

@@ -8,7 +8,7 @@ import {
   readPrevResult,
 } from '../../../plugin/result.ts'
 import { SUPPORTED_VERSIONS } from '../../../plugin/versions.ts'
-import { resultProblems } from '../../helpers/cni-result.ts'
+import { resultProblems } from '../../helpers/cni/cni-result.ts'
 
 const OWN: CniResult = {
   interfaces: [

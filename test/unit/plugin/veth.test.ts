@@ -7,7 +7,7 @@ import { silentLog } from '../../../core/log.ts'
 import type { Plan } from '../../../plugin/plan.ts'
 import { Undo } from '../../../plugin/undo.ts'
 import { AddressHeld, createVeth } from '../../../plugin/veth.ts'
-import { ack, fakeKernel } from '../../helpers/netlink-fake.ts'
+import { ack, fakeKernel } from '../../helpers/kernel/netlink-fake.ts'
 
 const RTM_NEWLINKPROP = 108
 const RTM_GETLINK = 18

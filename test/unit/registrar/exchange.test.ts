@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import type { Assignment } from '../../../core/api.ts'
 import { announce, withdraw } from '../../../registrar/assignments.ts'
 import { parseAnswer } from '../../../registrar/exchange.ts'
-import { scratchFolder } from '../../helpers/scratch.ts'
+import { scratchFolder } from '../../helpers/run/scratch.ts'
 
 const TIMEOUT_MS = 120
 /** What a machine busy with other tests may add to a timer. */

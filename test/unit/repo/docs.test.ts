@@ -4,7 +4,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { isObject } from '../../../conf/reader.ts'
 import { conflistTemplate, daemonTemplate } from '../../../conf/templates.ts'
-import { inRepo } from '../../helpers/sources.ts'
+import { inRepo } from '../../helpers/run/sources.ts'
 
 const text = (file: string): string => readFileSync(inRepo(file), 'utf8')
 

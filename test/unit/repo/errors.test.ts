@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { CNI_CODE_OF, CniCode } from '../../../core/errors.ts'
 import { STATUS_OF } from '../../../gateway/api/answer.ts'
-import { inRepo } from '../../helpers/sources.ts'
+import { inRepo } from '../../helpers/run/sources.ts'
 
 /** Rows `| number | `CODE` | meaning | what to do |`. */
 const rows = readFileSync(inRepo('docs/errors.md'), 'utf8')

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { build } from 'esbuild'
 import t from 'tap'
-import { inRepo } from '../../helpers/sources.ts'
+import { inRepo } from '../../helpers/run/sources.ts'
 
 /** Everything that starts slowly (child_process, http, crypto, url, util) stays out; kernel/nft.ts gets what it needs when it runs. */
 const BUILT_IN = ['node:ffi', 'node:fs', 'node:path']
@@ -15,7 +15,7 @@ const packageOf = (file: string): string =>
 t.test('all verbs together, whatever their input', async (t) => {
   const { metafile } = await build({
     absWorkingDir: inRepo('.'),
-    entryPoints: ['plugin/skel.ts'],
+    entryPoints: ['plugin/main.ts'],
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -43,7 +43,7 @@ function loads(verb: string): string[] {
     [
       '--disable-warning=ExperimentalWarning',
       '--import',
-      inRepo('test/helpers/record-loads.ts'),
+      inRepo('test/helpers/run/record-loads.ts'),
       inRepo('bin/flatnet.ts'),
     ],
     { env: { CNI_COMMAND: verb }, stdio: ['ignore', 'ignore', 'inherit', 'pipe'], encoding: 'utf8' },
@@ -60,7 +60,7 @@ t.test('VERSION, which Podman asks at every start, loads what it answers with an
     'core/errors.ts',
     'core/trace.ts',
     'plugin/env.ts',
-    'plugin/skel.ts',
+    'plugin/main.ts',
     'plugin/stdio.ts',
     'plugin/versions.ts',
   ])

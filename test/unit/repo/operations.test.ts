@@ -1,11 +1,11 @@
 /** docs/operations.md explains every state and reason that the software can print, and names commands and options that exist. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { cli } from '../../../bin/cli.ts'
+import { cli } from '../../../cli/cli.ts'
 import { PATH_STATES } from '../../../core/api.ts'
 import { PathReason } from '../../../gateway/paths/reasons.ts'
-import { fakeHost } from '../../helpers/fake-host.ts'
-import { inRepo, sources } from '../../helpers/sources.ts'
+import { fakeHost } from '../../helpers/gateway/fake-host.ts'
+import { inRepo, sources } from '../../helpers/run/sources.ts'
 
 const text = (file: string): string => readFileSync(inRepo(file), 'utf8')
 const operations = text('docs/operations.md')
@@ -50,7 +50,9 @@ const literals = (files: readonly string[], ...patterns: readonly RegExp[]): str
 const said: Readonly<Record<string, { readonly found: readonly string[]; readonly atLeast: number }>> = {
   'why a link is not up': {
     found: literals(
-      ['control', 'dial', 'dialer', 'peer', 'peers', 'tls'].map((name) => `gateway/peers/${name}.ts`),
+      ['control', 'dial/dial', 'dial/dialer', 'link', 'links', 'tls'].map(
+        (name) => `gateway/links/${name}.ts`,
+      ),
       /(?:close|stop|#later)\(\s*['`]([^'`]+)['`]/g,
       /#become\(\s*'\w+', ['`]([^'`]+)['`]/g,
       /new Error\(\s*`([^`]+)`/g,
@@ -62,14 +64,17 @@ const said: Readonly<Record<string, { readonly found: readonly string[]; readonl
   },
   'why a stream is not opened': {
     found: literals(
-      sources().filter((file) => file.startsWith('gateway/peers/stream')),
+      sources().filter((file) => file.startsWith('gateway/links/streams/')),
       /new StreamError\(\s*['`]([^'`]+)['`]/g,
     ),
     atLeast: 10,
   },
   'why a host does not relay': {
     found: literals(
-      [...sources().filter((file) => file.startsWith('gateway/relay/')), 'gateway/paths/relay-choice.ts'],
+      [
+        ...sources().filter((file) => file.startsWith('gateway/dataplane/relay/')),
+        'gateway/paths/relay-choice.ts',
+      ],
       /return ['`]([^'`]+ [^'`]*)['`]/g,
       /(?:Error|WrongEnd)\(\s*['`]([^'`]+)['`]/g,
       /\b(?:end|close)\([^'`\n)]*['`]([^'`]+)['`]/g,

@@ -1,7 +1,7 @@
 /** Rules that hold for every source file: it says in one sentence what it owns, and is short. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { inRepo, sources } from '../../helpers/sources.ts'
+import { inRepo, sources } from '../../helpers/run/sources.ts'
 
 const MAX_LINES = 300
 

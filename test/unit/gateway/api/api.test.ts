@@ -6,14 +6,14 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { LeaseSource } from '../../../../gateway/leases/source.ts'
 import type { Lease } from '../../../../ipam/lease.ts'
-import { anyText } from '../../../helpers/any-text.ts'
 import {
   type Answer,
   assignmentOf,
   jsonBody,
   noLeases,
   startGateway,
-} from '../../../helpers/gateway-fixture.ts'
+} from '../../../helpers/gateway/gateway-fixture.ts'
+import { anyText } from '../../../helpers/run/any-text.ts'
 
 const post = (value: unknown) => ({ method: 'POST', ...jsonBody(value) })
 const leaseOf = (a: { containerId: string }, ip: string): Lease => ({

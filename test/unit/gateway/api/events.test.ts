@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
 import { Events } from '../../../../gateway/base/events.ts'
-import { followEvents } from '../../../helpers/gateway-events.ts'
-import { assignmentOf, startGateway } from '../../../helpers/gateway-fixture.ts'
-import { until } from '../../../helpers/gateway-upstream.ts'
+import { followEvents } from '../../../helpers/gateway/gateway-events.ts'
+import { assignmentOf, startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { until } from '../../../helpers/gateway/gateway-upstream.ts'
 
 t.test('the bus numbers, remembers within bounds, and knows what it forgot', (t) => {
   const events = new Events()

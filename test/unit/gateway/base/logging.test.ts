@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { openLog } from '../../../../gateway/base/log.ts'
-import { scratch } from '../../../helpers/gateway-fixture.ts'
-import { until } from '../../../helpers/gateway-upstream.ts'
-import { inRepo, sources } from '../../../helpers/sources.ts'
+import { scratch } from '../../../helpers/gateway/gateway-fixture.ts'
+import { until } from '../../../helpers/gateway/gateway-upstream.ts'
+import { inRepo, sources } from '../../../helpers/run/sources.ts'
 
 const documented = new Set(
   [...readFileSync(inRepo('docs/logging.md'), 'utf8').matchAll(/^\| `(\w+)` \|/gm)].map((m) => m[1]!),

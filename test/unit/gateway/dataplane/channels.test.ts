@@ -8,9 +8,9 @@ import { Lines } from '../../../../gateway/dataplane/channels.ts'
 import { encodeFrame, FrameDecoder, FrameType } from '../../../../gateway/dataplane/tunnel/frame.ts'
 import type { PacketSink } from '../../../../gateway/dataplane/tunnel/outbound.ts'
 import { Tunnel } from '../../../../gateway/dataplane/tunnel/tunnel.ts'
-import { SimTime } from '../../../helpers/network.ts'
-import { packet } from '../../../helpers/tunnel-packet.ts'
-import { waitFor } from '../../../helpers/wait.ts'
+import { packet } from '../../../helpers/cluster/tunnel-packet.ts'
+import { waitFor } from '../../../helpers/run/wait.ts'
+import { SimTime } from '../../../helpers/sim/network.ts'
 
 interface End {
   /** Ours, as the peers or the relays give it. */

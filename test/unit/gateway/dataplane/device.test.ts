@@ -4,7 +4,7 @@ import type { Log } from '../../../../core/log.ts'
 import { silentLog } from '../../../../core/log.ts'
 import { DeviceSlot } from '../../../../gateway/dataplane/device.ts'
 import type { Tun, TunSink } from '../../../../kernel/tun.ts'
-import { SimTime } from '../../../helpers/network.ts'
+import { SimTime } from '../../../helpers/sim/network.ts'
 
 function world() {
   const time = new SimTime()

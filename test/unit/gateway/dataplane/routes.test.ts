@@ -1,7 +1,7 @@
 /** gateway/carrier routes: when a host has one, how long one stays that lost its way, and that others' changes are mended. */
 import t from 'tap'
 import { PeerRoutes } from '../../../../gateway/dataplane/routes.ts'
-import { SimTime } from '../../../helpers/network.ts'
+import { SimTime } from '../../../helpers/sim/network.ts'
 
 function world() {
   const time = new SimTime()

@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import t from 'tap'
-import { anyText } from '../../../helpers/any-text.ts'
-import { startGateway } from '../../../helpers/gateway-fixture.ts'
-import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
+import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
+import { anyText } from '../../../helpers/run/any-text.ts'
 
 const probes: readonly [name: string, head: string][] = [
   [

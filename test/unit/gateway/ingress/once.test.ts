@@ -3,8 +3,8 @@
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { startGateway } from '../../../helpers/gateway-fixture.ts'
-import { type Habits, shakyServer } from '../../../helpers/shaky-server.ts'
+import { type Habits, shakyServer } from '../../../helpers/gateway/flaky-server.ts'
+import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
 
 const CLIENTS = 8
 const EACH = 60

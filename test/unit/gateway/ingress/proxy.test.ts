@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import t from 'tap'
-import { startGateway } from '../../../helpers/gateway-fixture.ts'
-import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
+import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
 
 t.test('a request by name reaches the container with its headers set right', async (t) => {
   const gw = await startGateway(t)

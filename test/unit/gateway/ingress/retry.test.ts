@@ -5,8 +5,13 @@ import { type IncomingMessage, request } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import t from 'tap'
 import { DialError, dial } from '../../../../gateway/ingress/upstream/dial.ts'
-import { startGateway } from '../../../helpers/gateway-fixture.ts'
-import { deadContainer, httpContainer, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
+import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import {
+  deadContainer,
+  httpContainer,
+  scriptedContainer,
+  until,
+} from '../../../helpers/gateway/gateway-upstream.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const answer = (text: string) => (s: Socket) => s.on('data', () => s.write(text))

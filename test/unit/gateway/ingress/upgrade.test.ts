@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
-import { startGateway } from '../../../helpers/gateway-fixture.ts'
-import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway-upstream.ts'
+import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
 
 t.test('WebSocket: echo, binary, large messages, close codes', async (t) => {
   const gw = await startGateway(t)

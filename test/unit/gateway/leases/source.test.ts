@@ -4,8 +4,8 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { assignmentsOf, diskLeases } from '../../../../gateway/leases/source.ts'
-import { scratch } from '../../../helpers/gateway-fixture.ts'
-import { testStore } from '../../../helpers/gateway-store.ts'
+import { scratch } from '../../../helpers/gateway/gateway-fixture.ts'
+import { testStore } from '../../../helpers/store/gateway-store.ts'
 
 t.test('no store yet', async (t) => {
   const folder = await scratch(t)

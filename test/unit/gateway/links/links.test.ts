@@ -4,9 +4,9 @@ import { connect } from 'node:tls'
 import t from 'tap'
 import { Alpn, tlsOptions } from '../../../../gateway/links/tls.ts'
 import type { Identity } from '../../../../gateway/links/types.ts'
-import { memberOf, testCluster } from '../../../helpers/cluster.ts'
-import { endpoint, host, introduce, isUp, pair, WAIT } from '../../../helpers/peer-hosts.ts'
-import { waitFor } from '../../../helpers/wait.ts'
+import { memberOf, testCluster } from '../../../helpers/cluster/cluster.ts'
+import { endpoint, host, introduce, isUp, pair, WAIT } from '../../../helpers/cluster/peer-hosts.ts'
+import { waitFor } from '../../../helpers/run/wait.ts'
 
 // The first two mostly wait: the others run meanwhile.
 t.jobs = 3

@@ -1,8 +1,8 @@
 /** gateway/peers: links and a process that stands still. Apart from other tests, as they would stand still with it. */
 import t from 'tap'
-import { testCluster } from '../../../helpers/cluster.ts'
-import { pair, WAIT } from '../../../helpers/peer-hosts.ts'
-import { waitFor } from '../../../helpers/wait.ts'
+import { testCluster } from '../../../helpers/cluster/cluster.ts'
+import { pair, WAIT } from '../../../helpers/cluster/peer-hosts.ts'
+import { waitFor } from '../../../helpers/run/wait.ts'
 
 t.test('a machine that stood still for more than three seconds takes nobody for dead', async (t) => {
   const [a, b] = await pair(t, await testCluster())

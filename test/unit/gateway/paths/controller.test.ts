@@ -6,7 +6,7 @@ import type { ControlMessage, PeerView } from '../../../../gateway/links/types.t
 import { PathController } from '../../../../gateway/paths/controller.ts'
 import { viaText } from '../../../../gateway/paths/decide.ts'
 import { PathTable } from '../../../../gateway/paths/table.ts'
-import { SimTime, seeded } from '../../../helpers/network.ts'
+import { SimTime, seeded } from '../../../helpers/sim/network.ts'
 
 function world() {
   const time = new SimTime()

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { attachmentKey } from '../../../../core/attachment.ts'
-import { SimNetwork, SimTime, seeded } from '../../../helpers/network.ts'
+import { SimNetwork, SimTime, seeded } from '../../../helpers/sim/network.ts'
 import {
   agree,
   container,
@@ -14,7 +14,7 @@ import {
   type SimMembers,
   simKeys,
   tableOf,
-} from '../../../helpers/sim-host.ts'
+} from '../../../helpers/sim/sim-host.ts'
 
 const HOSTS = [1, 2, 3, 4]
 /** Made once: 100 runs need the same ones. */

@@ -5,15 +5,26 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { connect } from 'node:tls'
 import t from 'tap'
 import { stringify } from 'yaml'
-import { cli } from '../../../../bin/cli.ts'
+import { cli } from '../../../../cli/cli.ts'
 import type { Status } from '../../../../gateway/api/status.ts'
 import { issue, makeRequest } from '../../../../gateway/cluster/identity/certificates.ts'
 import { Alpn, tlsOptions } from '../../../../gateway/links/tls.ts'
-import { clusterFiles, gatewayPair, hostOf, pathOf, startMember } from '../../../helpers/cluster-pair.ts'
-import { fakeHost } from '../../../helpers/fake-host.ts'
-import { followEvents } from '../../../helpers/gateway-events.ts'
-import { jsonBody, scratch, startGateway, type TestGateway } from '../../../helpers/gateway-fixture.ts'
-import { waitFor } from '../../../helpers/wait.ts'
+import {
+  clusterFiles,
+  gatewayPair,
+  hostOf,
+  pathOf,
+  startMember,
+} from '../../../helpers/cluster/cluster-pair.ts'
+import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
+import { followEvents } from '../../../helpers/gateway/gateway-events.ts'
+import {
+  jsonBody,
+  scratch,
+  startGateway,
+  type TestGateway,
+} from '../../../helpers/gateway/gateway-fixture.ts'
+import { waitFor } from '../../../helpers/run/wait.ts'
 
 const WAIT = 20_000
 

@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import { attachmentKey } from '../../../../core/attachment.ts'
 import type { ControlMessage } from '../../../../gateway/links/types.ts'
-import { type NetworkOptions, SimNetwork, SimTime, seeded } from '../../../helpers/network.ts'
+import { type NetworkOptions, SimNetwork, SimTime, seeded } from '../../../helpers/sim/network.ts'
 import {
   agree,
   container,
@@ -14,7 +14,7 @@ import {
   type SimMembers,
   simKeys,
   tableOf,
-} from '../../../helpers/sim-host.ts'
+} from '../../../helpers/sim/sim-host.ts'
 
 interface World {
   readonly time: SimTime

@@ -3,9 +3,9 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { ListedAssignment } from '../../../../core/api.ts'
-import { gatewayPair, hostOf, pathOf, startMember } from '../../../helpers/cluster-pair.ts'
-import { jsonBody, type TestGateway } from '../../../helpers/gateway-fixture.ts'
-import { waitFor } from '../../../helpers/wait.ts'
+import { gatewayPair, hostOf, pathOf, startMember } from '../../../helpers/cluster/cluster-pair.ts'
+import { jsonBody, type TestGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { waitFor } from '../../../helpers/run/wait.ts'
 
 const WAIT = 10_000
 const listed = async (gw: TestGateway, query = ''): Promise<ListedAssignment[]> =>

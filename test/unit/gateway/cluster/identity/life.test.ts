@@ -2,7 +2,7 @@
 import t from 'tap'
 import { certificateStatus, lifeOf, renewsAt } from '../../../../../gateway/cluster/identity/life.ts'
 import { isEndpoints, ownEndpoints } from '../../../../../gateway/cluster/members/endpoints.ts'
-import { testCluster } from '../../../../helpers/cluster.ts'
+import { testCluster } from '../../../../helpers/cluster/cluster.ts'
 
 const DAY = 86_400_000
 const NOW = Date.parse('2026-11-20T12:00:00Z')

@@ -14,9 +14,9 @@ import {
 import { decodeToken, encodeToken, type Token } from '../../../../../gateway/cluster/joining/tokens.ts'
 import { encodeMessage } from '../../../../../gateway/links/frames.ts'
 import { Alpn, parseEndpoint, peerIdOf } from '../../../../../gateway/links/tls.ts'
-import { testCluster } from '../../../../helpers/cluster.ts'
-import { enter, firstMember, members, type RunningMember } from '../../../../helpers/cluster-run.ts'
-import { scratchFolder } from '../../../../helpers/scratch.ts'
+import { testCluster } from '../../../../helpers/cluster/cluster.ts'
+import { enter, firstMember, members, type RunningMember } from '../../../../helpers/cluster/cluster-run.ts'
+import { scratchFolder } from '../../../../helpers/run/scratch.ts'
 
 const wishes = async (now = Date.now()) => ({
   ...(await makeRequest()),

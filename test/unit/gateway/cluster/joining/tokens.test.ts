@@ -9,7 +9,7 @@ import {
   type Token,
   TokenBook,
 } from '../../../../../gateway/cluster/joining/tokens.ts'
-import { scratchFolder } from '../../../../helpers/scratch.ts'
+import { scratchFolder } from '../../../../helpers/run/scratch.ts'
 
 const token: Token = {
   caFingerprint: 'ab'.repeat(32),

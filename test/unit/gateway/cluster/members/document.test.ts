@@ -14,7 +14,7 @@ import {
   unseal,
   withMembers,
 } from '../../../../../gateway/cluster/members/document.ts'
-import { testCluster } from '../../../../helpers/cluster.ts'
+import { testCluster } from '../../../../helpers/cluster/cluster.ts'
 
 const AT = '2026-11-20T12:00:00.000Z'
 

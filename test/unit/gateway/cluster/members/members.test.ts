@@ -8,15 +8,15 @@ import { ClusterFiles } from '../../../../../gateway/cluster/identity/files.ts'
 import { memberOf, seal, withMembers } from '../../../../../gateway/cluster/members/document.ts'
 import { signEndpoints } from '../../../../../gateway/cluster/members/endpoints.ts'
 import { ClusterState } from '../../../../../gateway/cluster/members/state.ts'
-import { testCluster } from '../../../../helpers/cluster.ts'
+import { testCluster } from '../../../../helpers/cluster/cluster.ts'
 import {
   enter,
   isLinked,
   members,
   type RunningMember,
   runningMember,
-} from '../../../../helpers/cluster-run.ts'
-import { waitFor } from '../../../../helpers/wait.ts'
+} from '../../../../helpers/cluster/cluster-run.ts'
+import { waitFor } from '../../../../helpers/run/wait.ts'
 
 const WAIT = 15_000
 

@@ -8,9 +8,9 @@ import { StreamError } from '../../../../../gateway/links/streams/stream-frame.t
 import type { StreamOffer } from '../../../../../gateway/links/streams/streams.ts'
 import { Alpn, tlsOptions } from '../../../../../gateway/links/tls.ts'
 import type { Identity } from '../../../../../gateway/links/types.ts'
-import { testCluster } from '../../../../helpers/cluster.ts'
-import { type RelayWorld, relayWorld } from '../../../../helpers/relay-world.ts'
-import { waitFor } from '../../../../helpers/wait.ts'
+import { testCluster } from '../../../../helpers/cluster/cluster.ts'
+import { type RelayWorld, relayWorld } from '../../../../helpers/cluster/relay-world.ts'
+import { waitFor } from '../../../../helpers/run/wait.ts'
 
 const WAIT = 10_000
 

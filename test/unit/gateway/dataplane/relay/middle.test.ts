@@ -8,8 +8,8 @@ import { RelayLimit } from '../../../../../gateway/dataplane/relay/limits.ts'
 import { Middle } from '../../../../../gateway/dataplane/relay/middle.ts'
 import { Purpose } from '../../../../../gateway/dataplane/relay/purpose.ts'
 import { StreamError, type StreamHead } from '../../../../../gateway/links/streams/stream-frame.ts'
-import { SimTime } from '../../../../helpers/network.ts'
-import { waitFor } from '../../../../helpers/wait.ts'
+import { waitFor } from '../../../../helpers/run/wait.ts'
+import { SimTime } from '../../../../helpers/sim/network.ts'
 
 const OWN = 250
 const WAIT = 5_000

@@ -3,7 +3,7 @@ import t from 'tap'
 import { Circuit } from '../../../../../gateway/dataplane/relay/circuit.ts'
 import { RelayLimit } from '../../../../../gateway/dataplane/relay/limits.ts'
 import { Pairs } from '../../../../../gateway/dataplane/relay/pairs.ts'
-import { SimTime } from '../../../../helpers/network.ts'
+import { SimTime } from '../../../../helpers/sim/network.ts'
 
 const circuit = (from: number, to: number): Circuit =>
   new Circuit(from, to, { scheduler: new SimTime().scheduler(() => 0), passed() {}, ended() {} })

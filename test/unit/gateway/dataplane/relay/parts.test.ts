@@ -7,7 +7,7 @@ import { TokenBucket } from '../../../../../gateway/dataplane/relay/bucket.ts'
 import { type Connection, Connections } from '../../../../../gateway/dataplane/relay/connections.ts'
 import { RelayDialer } from '../../../../../gateway/dataplane/relay/dialer.ts'
 import { Problems } from '../../../../../gateway/dataplane/relay/problems.ts'
-import { SimTime } from '../../../../helpers/network.ts'
+import { SimTime } from '../../../../helpers/sim/network.ts'
 
 t.test('tokens: a burst is free, what is beyond it is paid for before more is sent', (t) => {
   const bucket = new TokenBucket(1_000_000, 5_000, 100)

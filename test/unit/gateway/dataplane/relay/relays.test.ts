@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import t from 'tap'
-import { relayWorld } from '../../../../helpers/relay-world.ts'
-import { waitFor } from '../../../../helpers/wait.ts'
+import { relayWorld } from '../../../../helpers/cluster/relay-world.ts'
+import { waitFor } from '../../../../helpers/run/wait.ts'
 
 const WAIT = 10_000
 

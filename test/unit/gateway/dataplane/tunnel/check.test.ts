@@ -9,7 +9,7 @@ import {
   Verdict,
 } from '../../../../../gateway/dataplane/tunnel/check.ts'
 import { dropReason } from '../../../../../gateway/dataplane/tunnel/drops.ts'
-import { packet, tso, uso } from '../../../../helpers/tunnel-packet.ts'
+import { packet, tso, uso } from '../../../../helpers/cluster/tunnel-packet.ts'
 
 const ip = (text: string): Ipv4 => parseIpv4(text) ?? 0
 const HOST1 = { base: ip('10.100.1.0'), prefixLen: 24 }

@@ -12,7 +12,7 @@ import {
 import type { PacketSink } from '../../../../../gateway/dataplane/tunnel/outbound.ts'
 import type { DataPort } from '../../../../../gateway/dataplane/tunnel/sender.ts'
 import { Tunnel, type TunnelOptions } from '../../../../../gateway/dataplane/tunnel/tunnel.ts'
-import { packet, tso } from '../../../../helpers/tunnel-packet.ts'
+import { packet, tso } from '../../../../helpers/cluster/tunnel-packet.ts'
 
 const EAGAIN = -11
 

@@ -6,8 +6,8 @@ import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import { AnswerReader } from '../../../../../gateway/ingress/fast/answer-reader.ts'
 import { Pool } from '../../../../../gateway/ingress/upstream/pool.ts'
-import { startGateway } from '../../../../helpers/gateway-fixture.ts'
-import { httpContainer, raw, scriptedContainer, until } from '../../../../helpers/gateway-upstream.ts'
+import { startGateway } from '../../../../helpers/gateway/gateway-fixture.ts'
+import { httpContainer, raw, scriptedContainer, until } from '../../../../helpers/gateway/gateway-upstream.ts'
 
 /** A client that collects what it gets. */
 function client(port: number): { socket: Socket; text: () => string; closed: Promise<unknown> } {

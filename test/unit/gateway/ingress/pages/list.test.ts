@@ -6,7 +6,7 @@ import { formOf } from '../../../../../gateway/ingress/pages/accept.ts'
 import { listOf, renderList } from '../../../../../gateway/ingress/pages/list.ts'
 import { Registry } from '../../../../../gateway/registry/registry.ts'
 import { Slices } from '../../../../../gateway/registry/slices.ts'
-import { assignmentOf, startGateway } from '../../../../helpers/gateway-fixture.ts'
+import { assignmentOf, startGateway } from '../../../../helpers/gateway/gateway-fixture.ts'
 
 const EVIL = `<script>alert("1")</script>'&`.replace('/', '')
 

@@ -11,15 +11,15 @@ import { Forwarder } from '../../../../../gateway/ingress/upstream/forwarder.ts'
 import { TCP } from '../../../../../gateway/ingress/upstream/stream-dial.ts'
 import { StreamError } from '../../../../../gateway/links/streams/stream-frame.ts'
 import { Slices } from '../../../../../gateway/registry/slices.ts'
-import { assignmentOf } from '../../../../helpers/gateway-fixture.ts'
-import { gatewayPair, NO_TUN, passOn } from '../../../../helpers/gateway-pair.ts'
+import { assignmentOf } from '../../../../helpers/gateway/gateway-fixture.ts'
+import { gatewayPair, NO_TUN, passOn } from '../../../../helpers/gateway/gateway-pair.ts'
 import {
   deadContainer,
   httpContainer,
   raw,
   scriptedContainer,
   until,
-} from '../../../../helpers/gateway-upstream.ts'
+} from '../../../../helpers/gateway/gateway-upstream.ts'
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 

@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Buffers, Wire } from '../../../../../gateway/ingress/upstream/connection.ts'
 import { IdleWires } from '../../../../../gateway/ingress/upstream/idle-connections.ts'
-import { until } from '../../../../helpers/gateway-upstream.ts'
+import { until } from '../../../../helpers/gateway/gateway-upstream.ts'
 
 /** A wire and the server's end of it. */
 async function pair(t: Test): Promise<{ wire: Wire; far: Socket }> {

@@ -9,9 +9,9 @@ import { StreamError, type StreamHead } from '../../../../../gateway/links/strea
 import type { StreamOffer } from '../../../../../gateway/links/streams/streams.ts'
 import { Alpn, tlsOptions } from '../../../../../gateway/links/tls.ts'
 import type { Identity } from '../../../../../gateway/links/types.ts'
-import { memberOf, type TestCluster, testCluster } from '../../../../helpers/cluster.ts'
-import { endpoint, type Host, host, isUp } from '../../../../helpers/peer-hosts.ts'
-import { waitFor } from '../../../../helpers/wait.ts'
+import { memberOf, type TestCluster, testCluster } from '../../../../helpers/cluster/cluster.ts'
+import { endpoint, type Host, host, isUp } from '../../../../helpers/cluster/peer-hosts.ts'
+import { waitFor } from '../../../../helpers/run/wait.ts'
 
 const WAIT = 30_000
 const soon = { timeoutMs: WAIT }

@@ -1,0 +1,183 @@
+/** The command line: what `flatnet <command>` accepts, and how it ends (0 done, 1 failed, 2 not understood). */
+import yargs, { type Argv } from 'yargs'
+import { SUPPORTED_VERSIONS } from '../plugin/versions.ts'
+import type { Command, Context } from './command.ts'
+import { systemHost } from './host/host.ts'
+import { explain, type Io, UsageError, widthOf } from './ui/output.ts'
+import { misunderstood, type Named, refuseValues } from './ui/usage-errors.ts'
+import { version } from './version.ts'
+
+/** A command's code is loaded when it is the one: all of them together take 80 ms. */
+const COMMANDS: readonly {
+  readonly name: string
+  /** What follows the name, e.g. `<token>`. */
+  readonly places?: string
+  readonly describe: string
+  load(): Promise<Command>
+}[] = [
+  {
+    name: 'install',
+    describe: 'Install the plugin, its network and the gateway on this host, or change them',
+    load: async () => (await import('./commands/install.ts')).installCommand,
+  },
+  {
+    name: 'uninstall',
+    describe: 'Take away what install and running made',
+    load: async () => (await import('./commands/uninstall.ts')).uninstallCommand,
+  },
+  {
+    name: 'gateway',
+    describe: 'Run the gateway of this host; the systemd unit does',
+    load: async () => (await import('./commands/gateway.ts')).gatewayCommand,
+  },
+  {
+    name: 'init',
+    describe: 'Make a cluster with this host as its first',
+    load: async () => (await import('./commands/init.ts')).initCommand,
+  },
+  {
+    name: 'token',
+    describe: 'Print the line that brings another host into the cluster, once',
+    load: async () => (await import('./commands/token.ts')).tokenCommand,
+  },
+  {
+    name: 'join',
+    places: '<token>',
+    describe: 'Bring this host into a cluster and install what it needs',
+    load: async () => (await import('./commands/join.ts')).joinCommand,
+  },
+  {
+    name: 'leave',
+    describe: 'Take this host out of its cluster',
+    load: async () => (await import('./commands/leave.ts')).leaveCommand,
+  },
+  {
+    name: 'hosts',
+    places: '[action] [host]',
+    describe: 'List the hosts of the cluster, or release one that is kept out',
+    load: async () => (await import('./commands/hosts.ts')).hostsCommand,
+  },
+  {
+    name: 'revoke',
+    places: '<host>',
+    describe: 'Take another host out of the cluster, for good',
+    load: async () => (await import('./commands/hosts.ts')).revokeCommand,
+  },
+  {
+    name: 'status',
+    describe: "Show the state of this host's gateway and its paths to other hosts",
+    load: async () => (await import('./commands/status.ts')).statusCommand,
+  },
+  {
+    name: 'ps',
+    describe: 'List the containers on the network, of all hosts that the gateway knows',
+    load: async () => (await import('./commands/ps.ts')).psCommand,
+  },
+  {
+    name: 'gc',
+    describe: 'Give back addresses and ports of containers that went without saying so',
+    load: async () => (await import('./commands/gc.ts')).gcCommand,
+  },
+  {
+    name: 'doctor',
+    describe: 'Find what is wrong on this host and say how to put it right',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  },
+]
+
+/** Commands the shell shows besides ours. */
+const COMPLETION = 'completion'
+
+const NAMES = [...COMMANDS.map(({ name }) => name), COMPLETION]
+
+interface Chosen {
+  readonly command: Command
+  readonly args: unknown
+}
+
+/** The parser finds which command is meant and checks its options; the command runs after it, outside of yargs. */
+function parser(argv: readonly string[], width: number, choose: (chosen: Chosen) => void): Argv {
+  let named: Named | undefined
+  let line = yargs()
+    .scriptName('flatnet')
+    .usage('$0 <command>\n\nOne flat address for every Podman container, and a browser-only way in.')
+    .locale('en')
+    .version(version())
+    .exitProcess(false)
+    .strict()
+    .demandCommand(1, 'Name a command.')
+    .parserConfiguration({ 'duplicate-arguments-array': false, 'strip-dashed': false })
+    .epilogue('Configuration and errors: README.md and docs/errors.md. What is wrong here: flatnet doctor')
+    .wrap(width)
+    .help()
+    .alias('help', 'h')
+    .fail((message: string | undefined, err: Error | undefined) => {
+      if (err instanceof UsageError) throw err
+      throw misunderstood(message ?? err?.message ?? 'not understood', argv, named, NAMES)
+    })
+  for (const { name, places, describe, load } of COMMANDS) {
+    line = line.command(
+      places === undefined ? name : `${name} ${places}`,
+      describe,
+      async (builder) => {
+        named = { name, places, command: undefined }
+        const command = await load()
+        named = { name, places, command }
+        const { options, positionals = {}, examples = [] } = command
+        for (const [key, positional] of Object.entries(positionals)) builder.positional(key, positional)
+        for (const [example, what] of examples) builder.example(`flatnet ${name} ${example}`.trim(), what)
+        return builder.options(options)
+      },
+      async (args) => {
+        const command = await load()
+        refuseValues(args, argv, { name, places, command })
+        choose({ command, args })
+      },
+    )
+  }
+  return line.completion(COMPLETION, 'Print a script for shell completion: source <(flatnet completion)')
+}
+
+/** CNI reference skeleton: without CNI_COMMAND a plugin says on stderr what it is, and stdout stays empty. */
+function about(io: Io, help: string): number {
+  io.stderr.write(`CNI flatnet plugin ${version()}\n`)
+  io.stderr.write(`CNI protocol versions supported: ${SUPPORTED_VERSIONS.join(', ')}\n\n${help}\n`)
+  return 0
+}
+
+/** @throws {UsageError} whatever is wrong here is wrong with the line: commands run after the parser */
+async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefined> {
+  let chosen: Chosen | undefined
+  const line = parser(argv, widthOf(io), (found) => {
+    chosen = found
+  })
+  try {
+    await line.parseAsync([...argv], {}, (err: Error | undefined | null, _args: unknown, output: string) => {
+      if (err) throw err
+      if (output !== '') io.stdout.write(`${output}\n`)
+    })
+  } catch (err) {
+    if (err instanceof UsageError) throw err
+    // Of a value that is missing the parser does not tell by its own way.
+    const known = COMMANDS.find(({ name }) => name === argv[0])
+    const named = known && { name: known.name, places: known.places, command: undefined }
+    throw misunderstood(err instanceof Error ? err.message : String(err), argv, named, NAMES)
+  }
+  return chosen
+}
+
+/** @returns the exit code */
+export async function cli(
+  argv: readonly string[],
+  io: Io,
+  host: Context['host'] = systemHost,
+): Promise<number> {
+  try {
+    if (argv.length === 0) return about(io, await parser([], widthOf(io), () => {}).getHelp())
+    const chosen = await parse(argv, io)
+    return chosen === undefined ? 0 : await chosen.command.run(chosen.args, { io, host })
+  } catch (err) {
+    io.stderr.write(explain(err))
+    return err instanceof UsageError ? 2 : 1
+  }
+}

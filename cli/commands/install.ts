@@ -1,0 +1,279 @@
+/** `flatnet install`: puts plugin, conflist, gateway configuration and unit in place. Run again, it changes what differs. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
+import { formatPrefix } from '../../core/addr.ts'
+import type { Status } from '../../gateway/api/status.ts'
+import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
+import { ClusterState } from '../../gateway/cluster/members/state.ts'
+import { type Context, command } from '../command.ts'
+import { apiGet } from '../host/client.ts'
+import type { Host } from '../host/host.ts'
+import { refuseMovingLive } from '../host/leases.ts'
+import { DEFAULT_CNI_CONF_DIR, findPlaces } from '../host/places.ts'
+import { CONTAINERS_DIR, cniPluginDirs, DROP_IN, DROP_IN_TEXT } from '../host/podman-conf.ts'
+import { isSystemd } from '../host/service.ts'
+import { tellBackend } from '../install/backend.ts'
+import { Changes } from '../install/changes.ts'
+import type { NetworkOptions } from '../install/conflist.ts'
+import { type Executables, findExecutables, sameFile } from '../install/executable.ts'
+import {
+  type Made,
+  type MadeKind,
+  type Manifest,
+  manifestPath,
+  readManifest,
+  sha256,
+} from '../install/manifest.ts'
+import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from '../install/plan.ts'
+import { CliError, printLine } from '../ui/output.ts'
+import { version } from '../version.ts'
+import { restartGateway } from './reload.ts'
+
+const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
+const path = (describe: string, value: string) => ({ ...text(describe), default: value }) as const
+const number = (describe: string) => ({ type: 'number', requiresArg: true, describe }) as const
+const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const
+
+/** Where install puts things and uninstall looks for them when there is no record. */
+export const targetOptions = {
+  config: path("Gateway's configuration", DEFAULT_DAEMON_CONF),
+  'cni-conf-dir': path('Where the conflist goes', DEFAULT_CNI_CONF_DIR),
+  'cni-bin-dir': text("Where the plugin goes; default: the first of Podman's plugin directories that exists"),
+  'bin-dir': path('Where the command and gateway go', '/usr/local/bin'),
+  'systemd-dir': path('Where the unit goes', '/etc/systemd/system'),
+  'containers-dir': path("Podman's configuration", CONTAINERS_DIR),
+} as const
+
+/** Of every command that puts a host in place: install, and those that bring it into a cluster. */
+export const placingOptions = {
+  network: { ...text('Name of the network'), default: 'flatnet' },
+  'data-dir': text('Leases, logs and state [default: as it is, else /var/lib/flatnet]'),
+  socket: text("The gateway's API [default: as it is, else /run/flatnet/gateway.sock]"),
+  ...targetOptions,
+  executables: {
+    type: 'boolean',
+    default: true,
+    describe: 'Copy the command and the plugin; --no-executables when a package has done it',
+  },
+  service: { type: 'boolean', describe: 'Install the systemd unit [default: where systemd runs]' },
+  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf'),
+  force: flag('Change a conflist that was changed by hand (keeps a backup)'),
+} as const
+
+const options = {
+  'host-id': number("This host's number, unique among the hosts [default: as it is, else 1]"),
+  supernet: text('The whole flat network, the same on every host [default: as it is, else 10.100.0.0/16]'),
+  'host-prefix': number("Size of one host's slice [default: as it is, else 24]"),
+  bridge: text('Name of the bridge [default: as it is, else flatnet0]'),
+  'http-port': number('Port that ingress talks to when a container names none [default: as it is, else 80]'),
+  listen: text('Address and port for browsers [default: as it is, else 0.0.0.0:8080]'),
+  ...placingOptions,
+  'dry-run': flag('Only say what would be done'),
+} as const
+
+/** Podman's own choice where it exists; /opt/cni/bin, which Podman searches too, where there is none yet. */
+export function defaultPluginDir(host: Host, containersDir: string): string {
+  return cniPluginDirs(host, containersDir).find((dir) => existsSync(dir)) ?? '/opt/cni/bin'
+}
+
+function machineProblems(host: Host): string[] {
+  const problems: string[] = []
+  if (host.uid() !== 0) problems.push('this needs root: run it with sudo (rootless Podman is not supported)')
+  if (host.run('nft', ['--version']) === undefined) problems.push('nft is missing: apt-get install nftables')
+  return problems
+}
+
+function apply(changes: Changes, file: FilePlan): void {
+  if (file.action === 'keep') {
+    changes.tell('keep', file.path, file.note)
+    return
+  }
+  if (file.needsBackup) changes.backUp(file.path)
+  changes.write(file.path, file.text, file.note)
+}
+
+const madeOf = (kind: MadeKind, { path, text }: FilePlan): Made => ({
+  path,
+  kind,
+  sha256: sha256(text),
+  ...(kind === 'conflist' && { text }),
+})
+
+/** `flatnet-cni` goes beside the command, so that an install by the installed command finds it again. */
+function putExecutables(changes: Changes, { main, plugin }: Executables, o: InstallOptions): Made[] {
+  const put = (from: string, to: string, linkFrom?: string): string => {
+    if (sameFile(from, to)) changes.tell('keep', to, 'is the same')
+    else changes.executable(from, to, linkFrom)
+    return to
+  }
+  const command = put(main, join(o.binDir, 'flatnet'))
+  const source = plugin === main ? command : put(plugin, join(o.binDir, 'flatnet-cni'))
+  const target = put(source, join(o.cniBinDir, 'flatnet'), source)
+  return [
+    ...[...new Set([command, source])].map((path): Made => ({ path, kind: 'executable' })),
+    { path: target, kind: 'plugin' },
+  ]
+}
+
+function startService(changes: Changes): void {
+  if (!isSystemd()) {
+    changes.tell('skip', 'systemctl', 'systemd does not run here')
+    return
+  }
+  changes.run('systemctl daemon-reload', 'systemctl', 'daemon-reload')
+  changes.run('systemctl enable flatnet-gateway', 'systemctl', 'enable', '--quiet', 'flatnet-gateway.service')
+  changes.run('systemctl restart flatnet-gateway', 'systemctl', 'restart', 'flatnet-gateway.service')
+}
+
+/** @returns how the gateway is to be started; undefined when it runs, by systemd or otherwise */
+async function startOrReload(context: Context, o: InstallOptions, plan: InstallPlan, isDry: boolean) {
+  if (o.hasService) return undefined
+  const start = `${join(o.binDir, 'flatnet')} gateway --config ${o.config}`
+  const { socket } = findPlaces(context.host, o)
+  const status = await apiGet<Status>({ socket }, '/v1/status').catch(() => undefined)
+  if (status === undefined) return start
+  if (plan.config.action === 'write' && !isDry) {
+    await restartGateway(context.io, { socket, config: o.config })
+    printLine(context.io, `note      the gateway, process ${status.pid}, has read ${o.config} again`)
+  }
+  return status.version === version()
+    ? undefined
+    : `end process ${status.pid} (${status.version}), then ${start}`
+}
+
+function nextSteps(
+  context: Context,
+  o: InstallOptions,
+  containersDir: string,
+  slice: string,
+  start?: string,
+) {
+  const { io, host } = context
+  printLine(io, `\nThis host hands out ${slice}. Other hosts need another --host-id.`)
+  tellBackend(io, host, containersDir)
+  if (start !== undefined) printLine(io, `Start the gateway:    ${start}`)
+  printLine(io, `Start a container:    podman run -d --name web --network ${o.network} IMAGE`)
+  printLine(io, 'See what runs:        flatnet ps')
+  printLine(io, 'When something fails: flatnet doctor')
+}
+
+/** What install is asked for, by its own options or by the commands that bring a host into a cluster. */
+export interface InstallWishes extends NetworkOptions, Targets {
+  readonly listen?: string | undefined
+  readonly peersListen?: string | undefined
+  readonly advertise?: readonly string[] | undefined
+  readonly executables: boolean
+  readonly service?: boolean | undefined
+  readonly configurePodman: boolean
+  readonly dryRun: boolean
+  readonly force: boolean
+}
+
+export interface Targets {
+  readonly config: string
+  readonly cniConfDir: string
+  readonly cniBinDir?: string | undefined
+  readonly binDir: string
+  readonly systemdDir: string
+  readonly containersDir: string
+}
+
+interface Prepared {
+  readonly o: InstallOptions
+  readonly manifest: Manifest | undefined
+  readonly plan: InstallPlan
+}
+
+/** Changes nothing. @throws {CliError} with every reason why it cannot be installed */
+export function prepareInstall(wishes: InstallWishes, host: Host): Prepared {
+  const o: InstallOptions = {
+    ...wishes,
+    cniBinDir: wishes.cniBinDir ?? defaultPluginDir(host, wishes.containersDir),
+    hasService: wishes.service ?? isSystemd(),
+    isForced: wishes.force,
+  }
+  const manifest = readManifest(host, o.config)
+  const plan = planInstall(host, manifest, o)
+  const problems = [...(wishes.dryRun ? [] : machineProblems(host)), ...plan.problems]
+  if (problems.length === 0) return { o, manifest, plan }
+  const error = new CliError('nothing was installed', 'put these right and run the same command again')
+  throw Object.assign(error, { problems })
+}
+
+/** @param prepared for the same wishes */
+export function install(wishes: InstallWishes, context: Context, prepared: Prepared): void {
+  const { io, host } = context
+  const { o, manifest, plan } = prepared
+  const changes = new Changes(io, host, wishes.dryRun)
+  const made = wishes.executables ? putExecutables(changes, findExecutables(), o) : []
+  const record = (kind: MadeKind, file: FilePlan): void => {
+    apply(changes, file)
+    const before = manifest?.made.find((m) => m.path === file.path)
+    // What was there before us and needed no change is not ours to take away.
+    if (file.action === 'write') made.push(madeOf(kind, file))
+    else if (before !== undefined) made.push(before)
+  }
+  record('config', plan.config)
+  record('conflist', plan.conflist)
+  if (plan.unit !== undefined) record('unit', plan.unit)
+  if (wishes.configurePodman) {
+    const dropIn = join(wishes.containersDir, DROP_IN)
+    const action = host.read(dropIn) === DROP_IN_TEXT ? 'keep' : 'write'
+    const note = 'network_backend = "cni"'
+    record('podman', { path: dropIn, text: DROP_IN_TEXT, action, needsBackup: false, note })
+  }
+  const others = (manifest?.made ?? []).filter((m) => !made.some((n) => n.path === m.path))
+  const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
+  changes.write(manifestPath(o.config), text, 'what uninstall takes away')
+  if (plan.unit !== undefined) startService(changes)
+}
+
+/** A host of a cluster has its numbers from there: with others its gateway would not start. */
+function refuseMisfit({ hostId, supernet, hostPrefix }: InstallWishes, { config }: InstallPlan): void {
+  const files = new ClusterFiles(parseDaemonConf(config.text).dataDir)
+  if (!files.isComplete) return
+  const { identity, document } = new ClusterState(files)
+  const wrong = [
+    ['--host-id', hostId, identity.hostId],
+    ['--supernet', supernet, document.supernet],
+    ['--host-prefix', hostPrefix, document.hostPrefix],
+  ].filter(([, wish, is]) => wish !== undefined && wish !== is)
+  if (wrong.length === 0) return
+  const error = new CliError(
+    `nothing was installed: this is host ${identity.hostId} of cluster ${identity.cluster}`,
+    'leave these out; another number: flatnet leave, then join; another supernet is another cluster',
+  )
+  throw Object.assign(error, {
+    problems: wrong.map(([name, wish, is]) => `${name} is ${wish}: here it is ${is}`),
+  })
+}
+
+/** Living containers keep their addresses, and none could be started beside them on the same bridge. */
+async function refuseMove(args: InstallWishes, { slice }: InstallPlan, host: Host): Promise<void> {
+  const places = findPlaces(host, args)
+  const present = places.networks.find((n) => n.name === args.network && n.conf.role === 'plugin')?.slice
+  const now = present && formatPrefix(present.prefix)
+  if (now === undefined || now === slice) return
+  await refuseMovingLive(places, `the slice would change from ${now} to ${slice}`, args.network)
+}
+
+export const installCommand = command({
+  options,
+  examples: [
+    ['--dry-run', 'what would be done'],
+    ['--configure-podman', "and switch this host's Podman to CNI"],
+    ['--listen 0.0.0.0:8081', 'serve browsers on another port'],
+    ['--supernet 10.200.0.0/16', 'with other addresses'],
+  ],
+  async run(args, context) {
+    const prepared = prepareInstall(args, context.host)
+    const { o, plan } = prepared
+    refuseMisfit(args, plan)
+    await refuseMove(args, plan, context.host)
+    install(args, context, prepared)
+    const start = await startOrReload(context, o, plan, args.dryRun)
+    nextSteps(context, o, args.containersDir, plan.slice, start)
+    return 0
+  },
+})

@@ -1,0 +1,109 @@
+/** `flatnet status`: whether the gateway of this host is well, what it holds, and its paths to the other hosts. */
+import type { PathInfo } from '../../core/api.ts'
+import type { Status } from '../../gateway/api/status.ts'
+import { command } from '../command.ts'
+import { apiGet } from '../host/client.ts'
+import { findGateway, placeOptions } from '../host/places.ts'
+import { advice, COME_BACK } from '../ui/next-steps.ts'
+import { type Column, counted, type Io, printJson, printLine, table, widthOf, wrap } from '../ui/output.ts'
+
+/** For people: `2.4 ms`, `31 ms`. */
+const rttText = ({ rttMs }: PathInfo): string =>
+  rttMs === undefined ? '-' : `${rttMs < 10 ? rttMs.toFixed(1) : Math.round(rttMs)} ms`
+
+/** `2026-11-20 13:00:00`, UTC as everywhere else in this output. */
+const timeText = (iso: string): string => iso.slice(0, 19).replace('T', ' ')
+
+const PATH_COLUMNS: readonly Column<PathInfo>[] = [
+  { title: 'HOST', value: (p) => String(p.hostId) },
+  { title: 'STATE', value: (p) => p.state },
+  { title: 'VIA', value: (p) => p.via },
+  { title: 'RTT', value: rttText },
+  { title: 'SINCE (UTC)', value: (p) => timeText(p.since) },
+  { title: 'REASON', value: (p) => p.reason, min: 10 },
+]
+
+const UNITS = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+] as const
+
+/** The two largest units, e.g. `3 d 4 h`. */
+export function duration(ms: number): string {
+  const parts: string[] = []
+  let rest = ms
+  for (const [size, unit] of UNITS) {
+    const n = Math.floor(rest / size)
+    rest %= size
+    if (n > 0) parts.push(`${n} ${unit}`)
+  }
+  return parts.slice(0, 2).join(' ') || 'less than 1 s'
+}
+
+function reconcileText({ reconcile }: Status): string {
+  if (reconcile === null) return 'not yet'
+  const { at, live, stale, runs, failures, problem } = reconcile
+  const bad = problem === undefined ? '' : `; last problem: ${problem}`
+  const leases = `${live} live and ${counted(stale, 'stale lease')}`
+  return `${timeText(at)} UTC, ${leases}, ${counted(runs, 'run')}, ${failures} failed${bad}`
+}
+
+function clusterText({ cluster }: Status): string {
+  if (cluster === null) return 'none'
+  const { name, members, linksUp, expelled, certificate } = cluster
+  if (expelled !== null) return `no member of ${name} any more: ${expelled}`
+  const warning = certificate.warning === undefined ? '' : `; ${certificate.warning}`
+  return `${name}, ${counted(members, 'host')}, ${linksUp} linked, certificate until ${certificate.validTo.slice(0, 10)}${warning}`
+}
+
+/** The way back for a host that the others refuse. */
+const outside = ({ cluster }: Status): string[] =>
+  cluster === null || cluster.expelled === null ? [] : [`this host is out of ${cluster.name}: ${COME_BACK}`]
+
+/** Keys are before it. */
+const INDENT = ' '.repeat(12)
+
+function print(io: Io, status: Status): void {
+  const { ingress } = status
+  const width = widthOf(io)
+  const rows: (readonly [string, string])[] = [
+    ['host', `${status.hostId}, owns ${status.slice} of ${status.supernet}`],
+    ['gateway', `${status.version ?? 'unknown version'}, pid ${status.pid}, up ${duration(status.uptimeMs)}`],
+    ['cluster', clusterText(status)],
+    ['containers', String(status.assignments)],
+    [
+      'ingress',
+      ingress === null
+        ? 'off'
+        : `http://${ingress.address}:${ingress.port}/, ${counted(ingress.connections, 'connection')}`,
+    ],
+    ['reconciled', reconcileText(status)],
+    ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
+  ]
+  for (const [key, value] of rows)
+    printLine(io, wrap(value, INDENT, width).replace(INDENT, key.padEnd(INDENT.length)))
+  if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths, width)}`)
+  const alarms = status.alarms.map(({ hostId, reason, next }) => `host ${hostId}: ${reason}; next: ${next}`)
+  const todo = [...outside(status), ...advice(status.paths, status.hostId), ...alarms]
+  if (todo.length > 0) printLine(io, `\n${todo.map((line) => wrap(line, '', width)).join('\n')}`)
+}
+
+export const statusCommand = command({
+  options: {
+    ...placeOptions,
+    json: { type: 'boolean', default: false, describe: 'JSON, as GET /v1/status gives it' },
+  },
+  examples: [
+    ['', 'the gateway of this host, and a line for each path'],
+    ['--json', 'the same for scripts'],
+  ],
+  async run({ config, cniConfDir, json }, { io, host }) {
+    const places = findGateway(host, { config, cniConfDir })
+    const status = await apiGet<Status>(places, '/v1/status')
+    if (json) printJson(io, status)
+    else print(io, status)
+    return 0
+  },
+})

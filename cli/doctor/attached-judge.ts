@@ -1,0 +1,106 @@
+/** Doctor, what stands under containers that live: what each finding means for them, and who puts it right. */
+
+import { howToStart } from '../host/service.ts'
+import type { AttachedFacts, LiveLink } from './attached.ts'
+import { type Check, fail, ok, warn } from './check.ts'
+
+const byGateway = (): string =>
+  `the gateway puts it back within 30 s: ${howToStart()}; by hand: podman network reload --all`
+
+const short = ({ containerId }: LiveLink): string => containerId.slice(0, 12)
+
+/** The first three, so that a host with hundreds still has a report. */
+function some<T>(all: readonly T[], name: (of: T) => string): string {
+  const more = all.length > 3 ? ` and ${all.length - 3} more` : ''
+  return `${all.slice(0, 3).map(name).join(', ')}${more}`
+}
+
+const count = ({ links }: AttachedFacts): string =>
+  links.length === 1 ? '1 live container' : `${links.length} live containers`
+
+function judgeBridge(f: AttachedFacts): Check[] {
+  if (f.bridgeFault === undefined) return []
+  return [
+    fail(
+      'attached-bridge',
+      `${f.bridge} ${f.bridgeFault}, and ${f.network} has ${count(f)}`,
+      'they have addresses and reach nobody; nobody reaches them',
+      byGateway(),
+    ),
+  ]
+}
+
+function judgeLinks(f: AttachedFacts): Check[] {
+  const gone = f.links.filter((link) => !link.isThere)
+  // Without a bridge they are all outside; that is one finding.
+  const astray =
+    f.bridgeFault === 'is missing' ? [] : f.links.filter((l) => l.isThere && l.master !== f.bridge)
+  const checks: Check[] = []
+  if (gone.length > 0) {
+    checks.push(
+      fail(
+        'attached-link',
+        `${f.network}: the host interface of ${some(gone, (l) => `${short(l)} (${l.ifname})`)} is gone`,
+        'the container runs and has lost its network',
+        `podman restart ${gone.map(short).join(' ')}`,
+      ),
+    )
+  }
+  if (astray.length > 0) {
+    checks.push(
+      fail(
+        'attached-port',
+        `${f.network}: ${some(astray, (l) => `${l.ifname} of ${short(l)} is ${l.master === undefined ? 'in no bridge' : `in ${l.master}`}`)}, not in ${f.bridge}`,
+        'the container reaches nobody, and nobody reaches it',
+        astray.map((l) => `ip link set ${l.ifname} master ${f.bridge} up`).join(' && '),
+      ),
+    )
+  }
+  return checks
+}
+
+function judgeRules(f: AttachedFacts): Check[] {
+  const missing = f.rulesMissing ?? []
+  if (missing.length > 0) {
+    return [
+      fail(
+        'attached-rules',
+        `${f.network}: missing in nftables: ${missing.join('; ')}`,
+        'its containers have no way out, or no published ports; somebody flushed or edited the ruleset',
+        // Chains alone are not looked at by those who repair: the mark says that all is well.
+        missing.some((what) => what.startsWith('the rules of'))
+          ? `nft delete table inet flatnet; then ${byGateway()}`
+          : byGateway(),
+      ),
+    ]
+  }
+  if (f.portsMissing.length === 0) return []
+  return [
+    fail(
+      'attached-ports',
+      `${f.network}: not published: ${some(f.portsMissing, String)}`,
+      'nothing answers there, though a container asked for it',
+      byGateway(),
+    ),
+  ]
+}
+
+function judgeLoopback(f: AttachedFacts): Check[] {
+  if (!f.isLoopbackShut || f.bridgeFault === 'is missing') return []
+  return [
+    warn(
+      'route-localnet',
+      `net.ipv4.conf.${f.bridge}.route_localnet is not 1`,
+      'published ports answer on every address of this host but 127.0.0.1',
+      `sysctl -w net.ipv4.conf.${f.bridge.replaceAll('.', '/')}.route_localnet=1`,
+    ),
+  ]
+}
+
+export function judgeAttached(facts: readonly AttachedFacts[]): Check[] {
+  return facts.flatMap((f) => {
+    const checks = [...judgeBridge(f), ...judgeLinks(f), ...judgeRules(f), ...judgeLoopback(f)]
+    const rules = f.rulesMissing === undefined ? '' : ', its ports and rules stand'
+    return checks.length > 0 ? checks : [ok('attached', `${f.network}: ${count(f)} in ${f.bridge}${rules}`)]
+  })
+}

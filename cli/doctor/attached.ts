@@ -1,0 +1,157 @@
+/** Doctor, what stands under containers that live: their bridge, their links in it, the network's rules and their ports. */
+import type { PortMapping } from '../../core/api.ts'
+import { networkMark } from '../../kernel/rules.ts'
+import { needsLoopback, sysctlFaults } from '../../kernel/sysctl.ts'
+import { type Host, runJson } from '../host/host.ts'
+import { readLeases } from '../host/leases.ts'
+import { bridgeCidr } from '../host/networks.ts'
+import type { Places } from '../host/places.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: the JSON schema of libnftables is open
+type NftObject = Record<string, any>
+
+export interface LiveLink {
+  readonly containerId: string
+  readonly ifname: string
+  readonly isThere: boolean
+  /** The bridge whose port it is. */
+  readonly master: string | undefined
+}
+
+export interface AttachedFacts {
+  readonly network: string
+  readonly bridge: string
+  /** Live containers. */
+  readonly links: readonly LiveLink[]
+  /** What is wrong with the bridge, e.g. `is missing`. */
+  readonly bridgeFault: string | undefined
+  /** What of the table is missing for this network; undefined when the ruleset cannot be read. */
+  readonly rulesMissing: readonly string[] | undefined
+  /** e.g. `tcp *:8080`. */
+  readonly portsMissing: readonly string[]
+  /** The host's loopback does not reach published ports, though some are published there. */
+  readonly isLoopbackShut: boolean
+}
+
+interface Link {
+  readonly ifname: string
+  readonly kind: string | undefined
+  readonly master: string | undefined
+  readonly isUp: boolean
+  readonly addresses: readonly string[]
+}
+
+/** Networks with live containers; of the others nothing has to stand yet. */
+export async function gatherAttached(
+  host: Host,
+  places: Places,
+  nftTemplate: string,
+): Promise<AttachedFacts[]> {
+  const { live } = await readLeases(places.dataDirs)
+  const attached = places.networks.flatMap(({ name, conf, slice }) => {
+    const leases = live.filter((lease) => lease.network === name && lease.hostIfname !== '')
+    return conf.role !== 'plugin' || slice === undefined || leases.length === 0
+      ? []
+      : [{ name, conf, slice, leases }]
+  })
+  if (attached.length === 0) return []
+  const links = linksOf(host)
+  const ruleset = runJson<{ nftables: NftObject[] }>(host, 'nft', '-j', 'list', 'ruleset')?.nftables
+  return attached.map(({ name, conf, slice, leases }) => {
+    const ports = leases.flatMap((lease) => lease.ports ?? [])
+    const mark = networkMark({
+      supernet: conf.ipam.supernet,
+      slice: slice.prefix,
+      masquerade: conf.ipMasq,
+    })
+    return {
+      network: name,
+      bridge: conf.bridge,
+      links: leases.map(({ containerId, hostIfname }) => ({
+        containerId,
+        ifname: hostIfname,
+        isThere: links.has(hostIfname),
+        master: links.get(hostIfname)?.master,
+      })),
+      bridgeFault: bridgeFault(links.get(conf.bridge), bridgeCidr(slice)),
+      rulesMissing: ruleset && missingRules(ruleset, nftTemplate, conf.bridge, mark),
+      portsMissing: ruleset === undefined ? [] : missingPorts(ruleset, ports),
+      isLoopbackShut: isLoopbackShut(host, conf.bridge, ports),
+    }
+  })
+}
+
+function linksOf(host: Host): Map<string, Link> {
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of iproute2
+  const listed = runJson<any[]>(host, 'ip', '-j', '-d', 'addr', 'show') ?? []
+  return new Map(
+    listed.map((l) => [
+      l.ifname,
+      {
+        ifname: l.ifname,
+        kind: l.linkinfo?.info_kind,
+        master: l.master,
+        isUp: (l.flags ?? []).includes('UP'),
+        addresses: (l.addr_info ?? []).map(
+          (a: { local: string; prefixlen: number }) => `${a.local}/${a.prefixlen}`,
+        ),
+      },
+    ]),
+  )
+}
+
+/** Of another kind or with another address it is judged with the routes: that is a matter of configuration. */
+function bridgeFault(link: Link | undefined, cidr: string): string | undefined {
+  if (link === undefined) return 'is missing'
+  if (link.kind !== 'bridge') return undefined
+  if (!link.addresses.includes(cidr)) return `has lost its address ${cidr}`
+  return link.isUp ? undefined : 'is down'
+}
+
+const inTable = (ruleset: readonly NftObject[], kind: string): NftObject[] =>
+  ruleset.flatMap((o) => (o[kind]?.family === 'inet' && o[kind].table === 'flatnet' ? [o[kind]] : []))
+
+function missingRules(
+  ruleset: readonly NftObject[],
+  nftTemplate: string,
+  bridge: string,
+  mark: string,
+): string[] {
+  if (!ruleset.some((o) => o['table']?.family === 'inet' && o['table'].name === 'flatnet'))
+    return ['the whole table inet flatnet']
+  // Of another version: that is said elsewhere, and its marks are others.
+  const [, versionSet] = nftTemplate.match(/set (version_\w+)/) ?? []
+  if (!inTable(ruleset, 'set').some((set) => set['name'] === versionSet)) return []
+  const filled = new Set(inTable(ruleset, 'rule').map((rule) => rule['chain']))
+  const empty = [...nftTemplate.matchAll(/^\s*chain (\w+) \{/gm)].flatMap(([, chain = '']) =>
+    filled.has(chain) ? [] : [`the rules of chain ${chain}`],
+  )
+  const bridges: NftObject[] =
+    inTable(ruleset, 'set').find((set) => set['name'] === 'bridges')?.['elem'] ?? []
+  const isMarked = bridges.some(({ elem }) => elem?.val === bridge && elem.comment === mark)
+  return isMarked ? empty : [...empty, `this network in the set bridges ("${mark}")`]
+}
+
+/** Podman gives every network of a container all ports: whose element it is does not matter here. */
+function missingPorts(ruleset: readonly NftObject[], ports: readonly PortMapping[]): string[] {
+  const published = new Set(
+    inTable(ruleset, 'map').flatMap((map) =>
+      (map['elem'] ?? []).map(([key]: [NftObject]) =>
+        JSON.stringify(key['elem']?.val?.concat ?? key['concat']),
+      ),
+    ),
+  )
+  return ports.flatMap(({ protocol, hostIP, hostPort }) => {
+    const key = hostIP === '' ? [protocol, hostPort] : [protocol, hostIP, hostPort]
+    return published.has(JSON.stringify(key)) ? [] : [`${protocol} ${hostIP || '*'}:${hostPort}`]
+  })
+}
+
+/** The other sysctls are judged with the system. */
+function isLoopbackShut(host: Host, bridge: string, ports: readonly PortMapping[]): boolean {
+  const reader = {
+    get: (path: string) => host.read(`/proc/sys/${path}`)?.trim(),
+    canWrite: () => true,
+  }
+  return sysctlFaults(bridge, needsLoopback(ports), reader).some(({ key }) => key.endsWith('.route_localnet'))
+}

@@ -1,0 +1,69 @@
+/** Doctor, who has which address by the kernel's word: two with one address, and live containers that no lease names. */
+import { ipOfCidr } from '../../core/addr.ts'
+import { parseAlias } from '../../core/attachment.ts'
+import { type Host, runJson } from '../host/host.ts'
+import { readLeases } from '../host/leases.ts'
+import type { Places } from '../host/places.ts'
+import { howToStart } from '../host/service.ts'
+import { type Check, fail, warn } from './check.ts'
+
+export interface Holder {
+  readonly network: string
+  readonly containerId: string
+  /** Host end. */
+  readonly ifname: string
+  readonly ip: string
+  readonly hasLease: boolean
+}
+
+export async function gatherHolders(host: Host, places: Places): Promise<Holder[]> {
+  const links = runJson<{ ifname: string; ifalias?: string }[]>(
+    host,
+    'ip',
+    '-j',
+    'link',
+    'show',
+    'type',
+    'veth',
+  )
+  const { live, pending, stale } = await readLeases(places.dataDirs)
+  const leased = new Set([...live, ...pending, ...stale].map((l) => `${l.network} ${l.containerId} ${l.ip}`))
+  return (links ?? []).flatMap(({ ifname, ifalias = '' }) => {
+    const parsed = parseAlias(ifalias)
+    if (parsed === undefined) return []
+    const { network, containerId } = parsed.attachment
+    const ip = ipOfCidr(parsed.cidr)
+    return [{ network, containerId, ifname, ip, hasLease: leased.has(`${network} ${containerId} ${ip}`) }]
+  })
+}
+
+const named = ({ containerId, ifname }: Holder): string => `${containerId.slice(0, 12)} (${ifname})`
+
+export function judgeHolders(holders: readonly Holder[]): Check[] {
+  const byIp = [...Map.groupBy(holders, ({ ip }) => ip)]
+  const doubled = byIp.flatMap(([ip, all]) => {
+    // Who has no lease, or came last, moves.
+    const [, mover] = [...all].sort((a, b) => Number(b.hasLease) - Number(a.hasLease))
+    if (mover === undefined) return []
+    return fail(
+      'address-twice',
+      `${ip} is the address of ${all.map(named).join(' and of ')}`,
+      'packets for one reach the other; an old copy of the leases was put back on a kernel without alternative names (before Linux 5.5), or somebody took such a name away',
+      `podman restart ${mover.containerId.slice(0, 12)}`,
+    )
+  })
+  const alone = holders.filter(
+    ({ ip, hasLease }) => !hasLease && !doubled.some((c) => c.what.startsWith(`${ip} `)),
+  )
+  const [first] = alone
+  if (first === undefined) return doubled
+  return [
+    ...doubled,
+    warn(
+      'lease-missing',
+      `${first.network}: no lease names ${alone.slice(0, 3).map(named).join(', ')}${alone.length > 3 ? ` and ${alone.length - 3} more` : ''}`,
+      'the leases are older than the containers: a backup was put back, or dataDir is another one; nobody gets their addresses all the same',
+      `the gateway gives them their leases back within 30 s: ${howToStart()}`,
+    ),
+  ]
+}

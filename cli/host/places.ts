@@ -1,0 +1,90 @@
+/** Where this host keeps things: the command line's options, flatnet.yaml and the conflists, brought together. */
+import { type DaemonConf, DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
+import { DEFAULT_DATA_DIR, DEFAULT_ENDPOINT } from '../../conf/netconf.ts'
+import { CliError } from '../ui/output.ts'
+import type { Host } from './host.ts'
+import { findNetworks, type Networks } from './networks.ts'
+
+export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
+const DEFAULT_SOCKET = DEFAULT_ENDPOINT.slice('unix://'.length)
+
+export interface PlaceOptions {
+  readonly config: string
+  readonly cniConfDir: string
+}
+
+export interface Places extends Networks {
+  readonly config: string
+  readonly cniConfDir: string
+  /** undefined when flatnet.yaml is absent, or `confError` says what is wrong with it. */
+  readonly conf: DaemonConf | undefined
+  readonly confError: Error | undefined
+  readonly socket: string
+  /** All that are in use, without repetition; the daemon's first. */
+  readonly dataDirs: readonly string[]
+}
+
+/** The yargs options that say where things are; every command that looks at this host has them. */
+export const placeOptions = {
+  config: {
+    type: 'string',
+    default: DEFAULT_DAEMON_CONF,
+    requiresArg: true,
+    describe: "The gateway's configuration",
+  },
+  'cni-conf-dir': {
+    type: 'string',
+    default: DEFAULT_CNI_CONF_DIR,
+    requiresArg: true,
+    describe: 'Where the conflists are',
+  },
+} as const
+
+function readConf(host: Host, path: string): Pick<Places, 'conf' | 'confError'> {
+  const text = host.read(path)
+  if (text === undefined) return { conf: undefined, confError: undefined }
+  try {
+    return { conf: parseDaemonConf(text), confError: undefined }
+  } catch (err) {
+    return { conf: undefined, confError: err instanceof Error ? err : new Error(String(err)) }
+  }
+}
+
+/**
+ * A file that was named is meant, and its absence a slip: with the defaults in its place another gateway and other leases
+ * would be looked at, or taken away. The usual one may be missing.
+ * @throws {CliError}
+ */
+export function demandNamed(host: Host, config: string): void {
+  if (config === DEFAULT_DAEMON_CONF || host.read(config) !== undefined) return
+  throw new CliError(
+    `--config is "${config}": there is no such file, or it may not be read`,
+    `name the one that the gateway was started with, or leave --config out: then it is ${DEFAULT_DAEMON_CONF}`,
+  )
+}
+
+/** Never throws for what is missing or wrong: the commands decide what they can do without. */
+export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Places {
+  const found = findNetworks(host, cniConfDir)
+  const { conf, confError } = readConf(host, config)
+  const dataDirs = [...(conf ? [conf.dataDir] : []), ...found.networks.map((n) => n.conf.dataDir)]
+  return {
+    ...found,
+    config,
+    cniConfDir,
+    conf,
+    confError,
+    socket: conf?.api.socket ?? found.networks[0]?.conf.registrar.socketPath ?? DEFAULT_SOCKET,
+    dataDirs: dataDirs.length > 0 ? [...new Set(dataDirs)] : [DEFAULT_DATA_DIR],
+  }
+}
+
+/** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong door. */
+export function findGateway(host: Host, options: PlaceOptions): Places {
+  demandNamed(host, options.config)
+  const places = findPlaces(host, options)
+  if (places.confError === undefined) return places
+  const error = new CliError(`${places.config} is wrong`, 'correct it; README.md has the table of all keys')
+  const problems = 'problems' in places.confError ? places.confError.problems : [places.confError.message]
+  throw Object.assign(error, { problems })
+}

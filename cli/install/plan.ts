@@ -1,0 +1,264 @@
+/** What install is going to do: the texts to write and every reason not to. Reads the machine, changes nothing. */
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { isCollection, parseDocument } from 'yaml'
+import { parseDaemonConf } from '../../conf/daemon.ts'
+import { readLeniently } from '../../conf/netconf.ts'
+import { isObject, type JsonObject } from '../../conf/reader.ts'
+import { daemonTemplate, unitTemplate } from '../../conf/templates.ts'
+import { formatPrefix } from '../../core/addr.ts'
+import { NAME_RE } from '../../core/attachment.ts'
+import { overlapping } from '../../ipam/choose/overlaps.ts'
+import { sliceOf } from '../../ipam/choose/slice.ts'
+import type { Host } from '../host/host.ts'
+import { findNetworks } from '../host/networks.ts'
+import { type Conflist, desiredConflist, differences, type NetworkOptions } from './conflist.ts'
+import { type Manifest, stateOf } from './manifest.ts'
+
+export interface InstallOptions extends NetworkOptions {
+  readonly config: string
+  readonly cniConfDir: string
+  readonly cniBinDir: string
+  readonly binDir: string
+  readonly systemdDir: string
+  readonly listen?: string | undefined
+  readonly peersListen?: string | undefined
+  readonly advertise?: readonly string[] | undefined
+  readonly hasService: boolean
+  readonly isForced: boolean
+}
+
+/** A file as it should be; `keep`: it stays as it is, for the reason in `note`. */
+export interface FilePlan {
+  readonly path: string
+  readonly text: string
+  readonly action: 'write' | 'keep'
+  /** The one in place was changed by hand, or is not ours. */
+  readonly needsBackup: boolean
+  readonly note: string
+}
+
+export interface InstallPlan {
+  readonly problems: readonly string[]
+  readonly conflist: FilePlan
+  readonly config: FilePlan
+  readonly unit: FilePlan | undefined
+  readonly slice: string
+}
+
+const conflistPath = (o: InstallOptions): string => join(o.cniConfDir, `${o.network}.conflist`)
+const unitPath = (o: InstallOptions): string => join(o.systemdDir, 'flatnet-gateway.service')
+
+/** undefined for text that is no JSON object, which is a changed file like any other: --force replaces it. */
+function objectIn(text: string | undefined): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text ?? '')
+    return isObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** For a conflist that is gone or broken: this host's slice must not become another's, least of all host 1's. */
+function remembered(host: Host, o: InstallOptions): InstallOptions {
+  const text = host.read(o.config)
+  if (text === undefined || ownerOf(host, o, text) !== undefined) return o
+  try {
+    const { hostId, supernet, hostPrefix, dataDir, api } = parseDaemonConf(text)
+    const known = { hostId, supernet: formatPrefix(supernet), hostPrefix, dataDir, socket: api.socket }
+    const asked = Object.entries(o).filter(([, value]) => value !== undefined)
+    return { ...o, ...known, ...Object.fromEntries(asked) }
+  } catch {
+    // What is wrong with it is told when it is planned.
+    return o
+  }
+}
+
+function planConflist(host: Host, manifest: Manifest | undefined, o: InstallOptions, problems: string[]) {
+  const path = conflistPath(o)
+  const presentText = host.read(path)
+  const present = objectIn(presentText)
+  const written = objectIn(manifest?.made.find((m) => m.path === path)?.text)
+  const desired =
+    present === undefined ? desiredConflist(written, remembered(host, o)) : desiredConflist(present, o)
+  const changes =
+    presentText === undefined
+      ? []
+      : present === undefined
+        ? ['it is no JSON object']
+        : differences(present, desired)
+  const isChanged = stateOf(host, manifest, path) === 'changed'
+  if (changes.length > 0 && isChanged && !o.isForced) {
+    problems.push(
+      `${path} was not written by install, or changed since (${changes.join('; ')}): --force changes it and keeps a backup`,
+    )
+  }
+  const isEqual = presentText !== undefined && changes.length === 0
+  const file: FilePlan = {
+    path,
+    text: `${JSON.stringify(desired, undefined, 2)}\n`,
+    action: isEqual ? 'keep' : 'write',
+    needsBackup: isChanged && !isEqual,
+    note: isEqual ? 'is so already' : changes.join('; '),
+  }
+  return { desired, file }
+}
+
+/** Keys that must be the same on both sides, and those the options name; everything else and all comments stay. */
+function planConfig(
+  host: Host,
+  manifest: Manifest | undefined,
+  o: InstallOptions,
+  conflist: Conflist,
+): FilePlan {
+  const present = host.read(o.config)
+  const owner = present === undefined ? undefined : ownerOf(host, o, present)
+  if (present !== undefined && owner !== undefined) {
+    return {
+      path: o.config,
+      text: present,
+      action: 'keep',
+      needsBackup: false,
+      note: `is for network ${owner}`,
+    }
+  }
+  const document = parseDocument(present ?? daemonTemplate())
+  // Its problems are told as those of any other text.
+  if (present !== undefined && document.errors.length > 0) {
+    return { path: o.config, text: present, action: 'keep', needsBackup: false, note: 'is no YAML' }
+  }
+  const entry = conflist.plugins.find((p) => p['type'] === 'flatnet') ?? {}
+  const { conf } = readLeniently({ ...entry, name: o.network }, conflist.cniVersion)
+  const values: (readonly [readonly string[], unknown])[] = [
+    [['hostId'], conf.ipam.hostId],
+    [['supernet'], formatPrefix(conf.ipam.supernet)],
+    [['hostPrefix'], conf.ipam.hostPrefix],
+    [['dataDir'], conf.dataDir],
+    [['api', 'socket'], conf.registrar.socketPath],
+    [['ingress', 'listen'], o.listen],
+    [['peers', 'listen'], o.peersListen],
+    [['peers', 'advertise'], o.advertise],
+  ]
+  const changed: string[] = []
+  // A key that is absent has its default, as the reader of the file knows it.
+  const defaults = parseDocument(daemonTemplate())
+  for (const [key, value] of values) {
+    const now = plain(document.getIn(key) ?? defaults.getIn(key))
+    if (value === undefined || isDeepStrictEqual(now, value)) continue
+    document.setIn(key, value)
+    changed.push(`${key.join('.')}: ${now} -> ${value}`)
+  }
+  const isEqual = present !== undefined && changed.length === 0
+  return {
+    path: o.config,
+    text: isEqual ? present : String(document),
+    action: isEqual ? 'keep' : 'write',
+    needsBackup: stateOf(host, manifest, o.config) === 'changed' && !isEqual,
+    note: isEqual ? 'is so already' : changed.join('; '),
+  }
+}
+
+const plain = (node: unknown): unknown => (isCollection(node) ? node.toJSON() : node)
+
+/** The other network that flatnet.yaml is for: a gateway has one slice, and this one is taken. */
+function ownerOf(host: Host, o: InstallOptions, present: string): string | undefined {
+  try {
+    const { slice } = parseDaemonConf(present)
+    const others = findNetworks(host, o.cniConfDir).networks.filter((n) => n.file !== conflistPath(o))
+    return others.find((n) => n.slice && formatPrefix(n.slice.prefix) === formatPrefix(slice))?.name
+  } catch {
+    return undefined
+  }
+}
+
+/** systemd.unit(5): `%` is a specifier, and a blank ends an argument. */
+const unitArgument = (text: string): string => {
+  const escaped = text.replaceAll('%', '%%')
+  return /\s/.test(escaped) ? `"${escaped}"` : escaped
+}
+
+export function unitText(o: Pick<InstallOptions, 'binDir' | 'config'>): string {
+  const line = `${unitArgument(join(o.binDir, 'flatnet'))} gateway --config ${unitArgument(o.config)}`
+  return unitTemplate().replace(/^ExecStart=.*$/m, () => `ExecStart=${line}`)
+}
+
+function planUnit(host: Host, o: InstallOptions): FilePlan | undefined {
+  if (!o.hasService) return undefined
+  const path = unitPath(o)
+  const text = unitText(o)
+  const present = host.read(path)
+  const isEqual = present === text
+  return {
+    path,
+    text,
+    action: isEqual ? 'keep' : 'write',
+    needsBackup: false,
+    note: isEqual ? 'is so already' : '',
+  }
+}
+
+/** Other networks of this host: of the same name, on the same bridge, or with the same addresses. */
+function neighbours(host: Host, o: InstallOptions, desired: Conflist): string[] {
+  const own = conflistPath(o)
+  const entry = desired.plugins.find((p) => p['type'] === 'flatnet') ?? {}
+  const { conf } = readLeniently({ ...entry, name: o.network }, desired.cniVersion)
+  const slice = sliceOf(conf.ipam)
+  return findNetworks(host, o.cniConfDir)
+    .networks.filter((n) => n.file !== own)
+    .flatMap((n) => {
+      if (n.name === o.network)
+        return [`${n.file} has a network ${n.name} already: delete it, or choose --network`]
+      const isShared =
+        slice.ok &&
+        n.slice &&
+        overlapping(slice.slice.prefix, [{ name: n.name, prefix: n.slice.prefix }]).length > 0
+      const clash = isShared
+        ? [
+            `network ${n.name} in ${n.file} gives out ${formatPrefix(n.slice.prefix)} too: choose --host-id or --supernet`,
+          ]
+        : []
+      return n.conf.bridge === conf.bridge && n.conf.role === 'plugin'
+        ? [...clash, `network ${n.name} in ${n.file} has bridge ${conf.bridge} already: choose --bridge`]
+        : clash
+    })
+}
+
+export function planInstall(host: Host, manifest: Manifest | undefined, o: InstallOptions): InstallPlan {
+  const problems: string[] = []
+  if (!NAME_RE.test(o.network)) {
+    problems.push(
+      `--network is "${o.network}": letters, digits, "_", "." and "-", beginning with a letter or digit`,
+    )
+    return { problems, conflist: nothing, config: nothing, unit: undefined, slice: '' }
+  }
+  const { desired, file } = planConflist(host, manifest, o, problems)
+  const entry = desired.plugins.find((p) => p['type'] === 'flatnet') ?? {}
+  const { conf, problems: wrong } = readLeniently({ ...entry, name: o.network }, desired.cniVersion)
+  const slice = sliceOf(conf.ipam)
+  problems.push(...wrong, ...(slice.ok || wrong.some((p) => p.startsWith('ipam.')) ? [] : slice.problems))
+  problems.push(...neighbours(host, o, desired))
+  let config: FilePlan = nothing
+  if (problems.length === 0) {
+    config = planConfig(host, manifest, o, desired)
+    problems.push(...configProblems(config))
+  }
+  return {
+    problems,
+    conflist: file,
+    config,
+    unit: planUnit(host, o),
+    slice: slice.ok ? formatPrefix(slice.slice.prefix) : '',
+  }
+}
+
+const nothing: FilePlan = { path: '', text: '', action: 'keep', needsBackup: false, note: '' }
+
+function configProblems(config: FilePlan): string[] {
+  try {
+    parseDaemonConf(config.text)
+    return []
+  } catch (err) {
+    const problems = err instanceof Error && 'problems' in err ? (err.problems as string[]) : [String(err)]
+    return problems.map((p) => `${config.path}: ${p}`)
+  }
+}

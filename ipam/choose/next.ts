@@ -1,0 +1,59 @@
+/** The next free address of a slice: chosen by the allocator within a block, by the index among blocks. */
+import { formatIpv4, type Ipv4, parseIpv4 } from '../../core/addr.ts'
+import { agrees, chooseBlock, cursorOf, rangeIn, summarise } from '../store/block-index.ts'
+import { blockBaseOf } from '../store/layout.ts'
+import type { Session } from '../store/session.ts'
+import { chooseAddress } from './allocator.ts'
+import type { Slice } from './slice.ts'
+
+/**
+ * undefined: no block has one, which for a big slice is said only after all blocks were read.
+ * @param isHeld whether a free address must be passed over
+ */
+export function nextAddress(session: Session, slice: Slice, isHeld: (ip: Ipv4) => boolean): Ipv4 | undefined {
+  const base = blockBaseOf(slice.first)
+  if (base === blockBaseOf(slice.last)) return chooseIn(session, base, slice, isHeld)
+  return (
+    throughIndex(session, slice, isHeld, false) ??
+    // An index that says "full" of a block leads nowhere that could prove it wrong.
+    throughIndex(session, slice, isHeld, true)
+  )
+}
+
+function throughIndex(
+  session: Session,
+  slice: Slice,
+  isHeld: (ip: Ipv4) => boolean,
+  anew: boolean,
+): Ipv4 | undefined {
+  const { first, last } = slice
+  let index = anew ? session.makeIndex(first, last) : session.index(first, last)
+  const tried = new Set<Ipv4>()
+  for (;;) {
+    const base = chooseBlock(index, tried)
+    if (base === undefined) return undefined
+    if (!agrees(index, base, summarise(session.block(base), base, slice))) {
+      index = session.makeIndex(first, last, cursorOf(index))
+      continue
+    }
+    const ip = chooseIn(session, base, slice, isHeld)
+    if (ip !== undefined) return ip
+    tried.add(base)
+  }
+}
+
+function chooseIn(
+  session: Session,
+  base: Ipv4,
+  slice: Slice,
+  isHeld: (ip: Ipv4) => boolean,
+): Ipv4 | undefined {
+  const block = session.block(base)
+  return chooseAddress({
+    ...rangeIn(base, slice.first, slice.last),
+    isLeased: (ip) => block.leases[formatIpv4(ip)] !== undefined,
+    releasedAt: (ip) => block.released[formatIpv4(ip)],
+    cursor: block.cursor === undefined ? undefined : parseIpv4(block.cursor),
+    isHeld,
+  })
+}

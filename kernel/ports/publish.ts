@@ -1,0 +1,213 @@
+/**
+ * Published ports: elements of two maps in `inet flatnet`, whose comment says whose they are (port-claims.ts);
+ * only an owner's own elements are ever deleted (facts: CNI D5).
+ */
+
+import type { Request } from 'netlink-ts/message.ts'
+import { nftGeneration, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
+import type { SetElement } from 'netlink-ts/netfilter/set.ts'
+import { linkIndex } from 'netlink-ts/route/ifreq.ts'
+import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { Ipv4 } from '../../core/addr.ts'
+import type { PortMapping } from '../../core/api.ts'
+import { FlatnetError } from '../../core/errors.ts'
+import { Netfilter } from '../netfilter.ts'
+import { claimants, inherited, readClaims } from './claims.ts'
+import {
+  CHUNK,
+  type Edit,
+  flushUdp,
+  hasErrno,
+  isAbsent,
+  listOf,
+  type Part,
+  partsOf,
+  present,
+  requestsOf,
+  SETS,
+  type Slot,
+  show,
+  slotOf,
+} from './maps.ts'
+import { ERESTART, type Judged, judge, MAX_ROUNDS, settle } from './settle.ts'
+
+/**
+ * @param host rtnetlink, to tell live owners from stale ones
+ * @param owner host interface of the container, which has to stand already
+ * @throws {FlatnetError} ERR_FLATNET_NFTABLES naming the port and its owner when a live container has it
+ */
+export function publishPorts(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+  shared?: Netfilter,
+): void {
+  if (mappings.length === 0) return
+  using single = new Netfilter()
+  const { socket } = shared ?? single
+  settle(host, socket, mappings, ip, owner, (judged) => {
+    const conflict = judged.find(({ decision }) => decision === 'conflict')
+    if (conflict !== undefined) throw taken(conflict)
+  })
+}
+
+/**
+ * For the repair: as `publishPorts`, but what a live container has by now stays its.
+ * @returns how many elements were put in or changed
+ */
+export function restorePorts(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+): number {
+  if (mappings.length === 0) return 0
+  using single = new Netfilter()
+  return settle(host, single.socket, mappings, ip, owner, () => {})
+}
+
+const taken = ({ slot, holder, standing }: Judged): FlatnetError =>
+  new FlatnetError(
+    'ERR_FLATNET_NFTABLES',
+    `host port ${show(slot.mapping)} is published by container ${holder?.attachment.containerId}: choose another host port or stop that container`,
+    { facts: { owner: readClaims(standing?.comment)[0], ownerContainer: holder?.attachment.containerId } },
+  )
+
+/**
+ * Takes an owner's elements away; those of others at the same places stay, and so does a missing table. Where the same
+ * container published the port on another network too, it is that one's in the same moment.
+ */
+export function unpublishPorts(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  owner: string,
+  shared?: Netfilter,
+): void {
+  if (mappings.length === 0) return
+  using single = new Netfilter()
+  const { socket } = shared ?? single
+  // While the owner stands nobody replaces what is its.
+  const isReplaceable = linkIndex(host, owner) === undefined
+  const removed = partsOf(mappings.map(slotOf)).map((part) =>
+    removePart(host, socket, part, owner, isReplaceable),
+  )
+  flushUdp(
+    socket,
+    removed.flatMap(({ free }) => free.map(({ mapping }) => mapping)),
+  )
+  const edits = removed.flatMap((part) => part.edits)
+  refuseDeadHeirs(host, mappings, edits, shared)
+}
+
+interface Removed {
+  readonly edits: readonly Edit[]
+  /** Where nothing of others stands. */
+  readonly free: readonly Slot[]
+}
+
+/**
+ * @param isGuarded only while the ruleset is the one that was looked at: the kernel deletes by key alone, and would take
+ * what a new owner put there meanwhile
+ */
+function removePart(
+  host: NetlinkSocket,
+  socket: NetlinkSocket,
+  part: Part,
+  owner: string,
+  isGuarded: boolean,
+): Removed {
+  for (let round = 0; ; round++) {
+    const generation = isGuarded ? nftGeneration(socket) : undefined
+    const found = present(socket, part.slots)
+    const look = claimants(host)
+    const free = part.slots.filter((_, i) => isOwnersOrNone(found[i], owner))
+    const edits = part.slots.flatMap((slot, i): Edit[] => {
+      const standing = found[i]
+      const isOurs = standing !== undefined && isOwnersOrNone(standing, owner)
+      return isOurs ? [{ slot, standing, element: inherited(standing, look) }] : []
+    })
+    if (edits.length === 0) return { edits, free }
+    const isDone = removedAt(socket, requestsOf(part.set, edits), generation)
+    if (isDone || round === MAX_ROUNDS) return { edits, free }
+  }
+}
+
+const isOwnersOrNone = (standing: SetElement | undefined, owner: string): boolean =>
+  standing === undefined || readClaims(standing.comment)[0] === owner
+
+/** An heir's own DEL may have looked for its elements just before it got these. */
+function refuseDeadHeirs(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  edits: readonly Edit[],
+  shared: Netfilter | undefined,
+): void {
+  const heirs = new Set(edits.flatMap(({ element }) => readClaims(element?.comment).slice(0, 1)))
+  const look = claimants(host)
+  for (const heir of heirs) {
+    if (heir !== '' && look(heir) === undefined) unpublishPorts(host, mappings, heir, shared)
+  }
+}
+
+/** For a lost lease: every element of the owner, found by reading both maps whole. */
+export function unpublishOwner(host: NetlinkSocket, owner: string): void {
+  unpublishWhere(host, () => (name) => name === owner)
+}
+
+/**
+ * Elements whose owner is gone go; for reconcile and `flatnet gc`. The kernel deletes by key alone: it does so only
+ * while the ruleset is the one that was looked at, or an element that a new owner put there meanwhile would go.
+ * @param judge called after the elements were read: an owner that published one of them stood before
+ * @returns how many went
+ */
+export function unpublishWhere(host: NetlinkSocket, judge: () => (owner: string) => boolean): number {
+  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  let count = 0
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const generation = nftGeneration(socket)
+    const listed = SETS.map((set) => ({ set, elements: listOf(socket, set) }))
+    const isGone = judge()
+    const look = claimants(host)
+    const [part] = listed.flatMap(({ set, elements }) => {
+      const gone = elements.filter(({ comment }) => isGone(readClaims(comment)[0] ?? '')).slice(0, CHUNK)
+      return gone.length > 0 ? [{ set, gone }] : []
+    })
+    if (part === undefined) break
+    const { set, gone } = part
+    const edits = gone.map((standing) => ({
+      slot: { set, key: standing.key },
+      standing,
+      element: inherited(standing, look),
+    }))
+    if (removedAt(socket, requestsOf(set, edits), generation)) count += gone.length
+  }
+  return count
+}
+
+function removedAt(
+  socket: NetlinkSocket,
+  requests: readonly Request[],
+  generation: number | undefined,
+): boolean {
+  try {
+    nftTransaction(socket, requests, generation)
+    return true
+  } catch (err) {
+    if (isAbsent(err) || hasErrno(err, ERESTART)) return false
+    throw err
+  }
+}
+
+/** The ports that CHECK misses: nothing is there, or what is there leads to somebody else. */
+export function missingPorts(
+  host: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+): PortMapping[] {
+  using single = new Netfilter()
+  return judge(single.socket, claimants(host), mappings, ip, owner).flatMap(({ slot, decision }) =>
+    decision === 'keep' || decision === 'join' ? [] : [slot.mapping],
+  )
+}

@@ -1,0 +1,112 @@
+/** Puts a container's ports among those of others: what stands at each place is judged, and changed only while it stands. */
+
+import { nftGeneration } from 'netlink-ts/netfilter/nfnetlink.ts'
+import type { SetElement } from 'netlink-ts/netfilter/set.ts'
+import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { Ipv4 } from '../../core/addr.ts'
+import type { PortMapping } from '../../core/api.ts'
+import {
+  type Claimant,
+  claimants,
+  claimsComment,
+  type Decision,
+  decideSlot,
+  type Look,
+  readClaims,
+} from './claims.ts'
+import { change, dataOf, type Edit, flushUdp, hasErrno, portIn, present, type Slot, slotOf } from './maps.ts'
+
+const EEXIST = 17
+export const ERESTART = 85
+/** Busy rulesets change between look and change; what is left then goes with the next run. */
+export const MAX_ROUNDS = 50
+
+export interface Judged {
+  readonly slot: Slot
+  readonly standing: SetElement | undefined
+  readonly decision: Decision
+  /** Whose it is: the first in its comment that lives. */
+  readonly holder: Claimant | undefined
+}
+
+const same = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
+  a !== undefined && b !== undefined && Buffer.compare(a, b) === 0
+
+export function judge(
+  socket: NetlinkSocket,
+  look: Look,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+): Judged[] {
+  const slots = mappings.map(slotOf)
+  const found = present(socket, slots)
+  return slots.map((slot, i) => {
+    const standing = found[i]
+    const data = dataOf(slot, ip)
+    const claims = standing && readClaims(standing.comment)
+    const living = claims?.find((name) => look(name) !== undefined)
+    const holder = look(living ?? '')
+    const facts = {
+      claims,
+      isOwnerGone: living === undefined || living !== claims?.[0],
+      isSameTarget: same(standing?.data, data),
+      isSamePort: same(portIn(standing?.data), portIn(data)),
+      ownerContainer: holder?.attachment.containerId,
+    }
+    const decision = decideSlot(facts, owner, look(owner)?.attachment.containerId)
+    return { slot, standing, decision, holder }
+  })
+}
+
+/**
+ * What is only added the kernel refuses when somebody was faster; what takes another's place goes by key, and so only
+ * while the ruleset is the one that was looked at. Either way the next look tells.
+ */
+export function settle(
+  host: NetlinkSocket,
+  socket: NetlinkSocket,
+  mappings: readonly PortMapping[],
+  ip: Ipv4,
+  owner: string,
+  refuse: (judged: readonly Judged[]) => void,
+): number {
+  let generation: number | undefined
+  let wasCutShort = false
+  for (let round = 0; ; round++) {
+    const look = claimants(host)
+    const judged = judge(socket, look, mappings, ip, owner)
+    refuse(judged)
+    const edits = editsOf(look, judged, ip, owner)
+    if (generation === undefined && edits.some(({ standing }) => standing !== undefined)) {
+      generation = nftGeneration(socket)
+      continue
+    }
+    try {
+      change(socket, edits, generation)
+    } catch (err) {
+      if (round >= MAX_ROUNDS || !(hasErrno(err, EEXIST) || hasErrno(err, ERESTART))) throw err
+      generation = undefined
+      wasCutShort = true
+      continue
+    }
+    const changed = judged.filter(({ decision }) => decision === 'add' || decision === 'replace')
+    // A part of what was cut short may have been done.
+    flushUdp(socket, wasCutShort ? mappings : changed.map(({ slot }) => slot.mapping))
+    return edits.length
+  }
+}
+
+function editsOf(look: Look, judged: readonly Judged[], ip: Ipv4, owner: string): Edit[] {
+  const container = look(owner)?.attachment.containerId
+  const others = (standing: SetElement | undefined): string[] =>
+    readClaims(standing?.comment).filter(
+      (name) => name !== owner && container !== undefined && look(name)?.attachment.containerId === container,
+    )
+  return judged.flatMap(({ slot, standing, decision }): Edit[] => {
+    if (decision === 'keep' || decision === 'conflict') return []
+    const names = decision === 'join' ? [...others(standing), owner] : [owner, ...others(standing)]
+    const data = decision === 'join' ? standing?.data : dataOf(slot, ip)
+    return [{ slot, standing, element: { key: slot.key, data, comment: claimsComment(names) } }]
+  })
+}

@@ -1,0 +1,33 @@
+/** The CNI entry point: environment in, one JSON document on stdout, an exit code out. Answers VERSION itself and loads the rest for the others. */
+
+import { toCniError } from '../core/errors.ts'
+import { mark } from '../core/trace.ts'
+import { readEnv } from './env.ts'
+import { print } from './stdio.ts'
+import { CURRENT_VERSION, SUPPORTED_VERSIONS } from './versions.ts'
+
+/** What `process` gives, as an argument, so that tests need no process. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** @returns the exit code: 0, or 1 with an error object on stdout */
+export async function main(io: Io): Promise<number> {
+  try {
+    mark('runtime and entry')
+    const env = readEnv(io.env)
+    if (env.verb === 'VERSION') return printVersion()
+    // In the packed executable the build puts build/stand-ins/packed.ts in the place of run.ts.
+    const { runVerb } = await import('./verbs.ts')
+    return await runVerb(env)
+  } catch (err) {
+    print(JSON.stringify(toCniError(err, CURRENT_VERSION)))
+    return 1
+  }
+}
+
+/** Never reads stdin: Podman asks at every start and may leave it open (facts: CNI V1). */
+function printVersion(): number {
+  print(JSON.stringify({ cniVersion: CURRENT_VERSION, supportedVersions: SUPPORTED_VERSIONS }))
+  return 0
+}

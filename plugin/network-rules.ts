@@ -1,0 +1,30 @@
+/** What the configuration says of a network's rules, and of what stays on disk about it. */
+
+import type { NetConf } from '../conf/netconf.ts'
+import { formatPrefix } from '../core/addr.ts'
+import { FlatnetError } from '../core/errors.ts'
+import type { Slice } from '../ipam/choose/slice.ts'
+import type { NetworkRecord } from '../ipam/networks.ts'
+import type { NetworkRules } from '../kernel/rules.ts'
+import type { Context } from './context.ts'
+
+/** Only where a configuration is read strictly: without a slice there are no rules. */
+export function rulesOf({ conf, slice }: Context): NetworkRules {
+  if (slice === undefined)
+    throw new FlatnetError('ERR_FLATNET_INTERNAL', 'rules were asked for without a slice')
+  return {
+    bridge: conf.bridge,
+    supernet: slice.supernet,
+    slice: slice.prefix,
+    masquerade: conf.ipMasq,
+    lockPath: `${conf.dataDir}/rules.lock`,
+  }
+}
+
+export const recordOf = (conf: NetConf, slice: Slice): NetworkRecord => ({
+  network: conf.name,
+  ...(conf.role === 'plugin' && { bridge: conf.bridge }),
+  supernet: formatPrefix(slice.supernet),
+  slice: formatPrefix(slice.prefix),
+  masquerade: conf.role === 'plugin' && conf.ipMasq,
+})

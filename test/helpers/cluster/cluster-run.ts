@@ -1,0 +1,138 @@
+/** Members of a cluster in the process of the test, on loopback: real files, TLS and messages, and a clock that can be set. */
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { daemonConf } from '../../../conf/daemon.ts'
+import type { Clock } from '../../../core/clock.ts'
+import type { LogFields } from '../../../core/log.ts'
+import { Events, type GatewayEvent } from '../../../gateway/base/events.ts'
+import { Metrics } from '../../../gateway/base/metrics.ts'
+import { Cluster } from '../../../gateway/cluster/cluster.ts'
+import { ClusterFiles } from '../../../gateway/cluster/identity/files.ts'
+import { createCluster, enterCluster } from '../../../gateway/cluster/joining/create.ts'
+import { decodeToken, type Grant } from '../../../gateway/cluster/joining/tokens.ts'
+import { scratchFolder } from '../run/scratch.ts'
+
+export interface SetClock extends Clock {
+  /** Added to the wall clock, ms. */
+  offset: number
+}
+
+export const setClock = (): SetClock => ({
+  offset: 0,
+  now() {
+    return Date.now() + this.offset
+  },
+  monotonic: () => performance.now(),
+})
+
+export interface RunningMember {
+  readonly hostId: number
+  readonly folder: string
+  readonly files: ClusterFiles
+  readonly clock: SetClock
+  readonly events: GatewayEvent[]
+  readonly logged: { readonly event: string; readonly fields: LogFields }[]
+  /** Of the present run. */
+  readonly cluster: Cluster
+  start(): Promise<void>
+  stop(): Promise<void>
+  token(grant?: Grant, ttlMs?: number): string
+}
+
+class Member implements RunningMember {
+  readonly hostId: number
+  readonly folder: string
+  readonly files: ClusterFiles
+  readonly clock = setClock()
+  readonly events: GatewayEvent[] = []
+  readonly logged: RunningMember['logged'] = []
+  #cluster: Cluster | undefined
+  /** Kept over restarts, as a configured one is. */
+  #port = 0
+
+  constructor(hostId: number, folder: string) {
+    this.hostId = hostId
+    this.folder = folder
+    this.files = new ClusterFiles(folder)
+  }
+
+  get cluster(): Cluster {
+    if (this.#cluster === undefined) throw new Error(`host ${this.hostId} does not run`)
+    return this.#cluster
+  }
+
+  async start(): Promise<void> {
+    const write = (fields: LogFields, event: string): void => {
+      this.logged.push({ event, fields })
+    }
+    const events = new Events()
+    events.listen(({ event }) => this.events.push(event))
+    const conf = daemonConf({
+      hostId: this.hostId,
+      dataDir: this.folder,
+      peers: { listen: `127.0.0.1:${this.#port}` },
+    })
+    const log = { debug: write, info: write, warn: write, error: write }
+    const metrics = new Metrics()
+    this.#cluster = new Cluster(
+      { conf, clock: this.clock, log, events, metrics, version: 'test' },
+      this.files,
+    )
+    await this.#cluster.start()
+    this.#port = this.#cluster.peers.port
+  }
+
+  async stop(): Promise<void> {
+    await this.#cluster?.stop()
+    this.#cluster = undefined
+  }
+
+  token(grant: Grant = {}, ttlMs = 60_000): string {
+    return this.cluster.makeToken(ttlMs, grant).token
+  }
+}
+
+/** @param folder where the host keeps its `cluster/` */
+export async function runningMember(
+  t: Pick<Test, 'teardown'>,
+  folder: string,
+  hostId: number,
+): Promise<RunningMember> {
+  const member = new Member(hostId, folder)
+  t.teardown(() => member.stop())
+  await member.start()
+  return member
+}
+
+const NET = { supernet: { base: 0x0a640000, prefixLen: 16 }, hostPrefix: 24 }
+
+export async function firstMember(t: Test, folder: string): Promise<RunningMember> {
+  const wishes = { cluster: 'testing', hostId: 1, name: 'h1', endpoints: [], ...NET, now: Date.now() }
+  await createCluster(new ClusterFiles(folder), wishes)
+  return runningMember(t, folder, 1)
+}
+
+/** Joins by a token and does not run yet. @returns its hostId */
+export async function enter(folder: string, token: string, name = 'h', now = Date.now()): Promise<number> {
+  const { hostId } = await enterCluster(new ClusterFiles(folder), decodeToken(token), {
+    name,
+    endpoints: [],
+    now,
+  })
+  return hostId
+}
+
+/** Host 1 and others that joined it, all running; not necessarily linked yet. */
+export async function members(t: Test, count: number): Promise<RunningMember[]> {
+  const dir = scratchFolder(t)
+  const first = await firstMember(t, join(dir, '1'))
+  const all = [first]
+  for (let n = 2; n <= count; n++) {
+    const folder = join(dir, String(n))
+    all.push(await runningMember(t, folder, await enter(folder, first.token(), `h${n}`)))
+  }
+  return all
+}
+
+export const isLinked = (a: RunningMember, b: RunningMember): boolean =>
+  a.cluster.peers.view(b.hostId)?.state === 'up' && b.cluster.peers.view(a.hostId)?.state === 'up'

@@ -1,0 +1,418 @@
+/**
+ * Whole hosts for tests: a network namespace each, all on one switch, each with its own folders and the built executable as
+ * command line and gateway. Killed, restarted, cut off from one another and healed by the test; gone with it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { ListedAssignment } from '../../../core/api.ts'
+import type { HostView } from '../../../gateway/api/host-view.ts'
+import { type Netns, netns, run } from '../kernel/netns.ts'
+import { ROOT } from '../run/executable.ts'
+import { waitFor } from '../run/wait.ts'
+
+export interface Ran {
+  readonly rc: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface ExecOptions {
+  readonly input?: string
+  readonly env?: Readonly<Record<string, string>>
+  /** Modules for `node --import`, e.g. one that sets the clock wrong. Runs from source: the executable takes none. */
+  readonly imports?: readonly string[]
+  readonly timeoutMs?: number
+}
+
+export interface TestHost {
+  /** 1, 2, 3 … in the order of making; its hostId too, when the test lets hosts join in that order. */
+  readonly index: number
+  /** On the switch, e.g. `192.0.2.1`. */
+  readonly ip: string
+  readonly ns: Netns
+  /** Holds `flatnet.yaml`, `data/`, `cni/` (conflists), `gateway.sock`, `gateway.log`. */
+  readonly dir: string
+  readonly dataDir: string
+  readonly socket: string
+  /** A command in the host's namespace. */
+  exec(argv: readonly string[], options?: ExecOptions): Promise<Ran>
+  /** `flatnet <args>` with the host's own paths. */
+  flatnet(...args: string[]): Promise<Ran>
+  flatnetWith(options: ExecOptions, ...args: string[]): Promise<Ran>
+  /** stdout of `flatnet <args>`; throws unless it exits with 0. */
+  ok(...args: string[]): Promise<string>
+  /** Everything the gateway has logged, over all of its runs. */
+  log(): string
+  /** Parsed lines with this message. */
+  // biome-ignore lint/suspicious/noExplicitAny: log lines are judged by the test
+  logged(msg: string): any[]
+  /** Starts the gateway and waits until its API answers. */
+  start(options?: Pick<ExecOptions, 'imports' | 'env'>): Promise<void>
+  /** SIGTERM, waited for. */
+  stop(): Promise<void>
+  kill(): Promise<void>
+  restart(): Promise<void>
+  signal(name: NodeJS.Signals): void
+  readonly pid: number | undefined
+  /** JSON of the gateway's API. */
+  // biome-ignore lint/suspicious/noExplicitAny: judged by the test
+  api<T = any>(path: string, body?: unknown, method?: string): Promise<T>
+  hosts(): Promise<HostView[]>
+  /** The host's table of all containers. */
+  assignments(): Promise<ListedAssignment[]>
+  /** The text of `GET /metrics`. */
+  metrics(): Promise<string>
+  /** hostIds whose control link stands. */
+  linksUp(): Promise<number[]>
+}
+
+export interface TestNet {
+  readonly hosts: readonly TestHost[]
+  host(index: number): TestHost
+  /** No packet passes between the two, either way; nobody is told. Existing connections hang. */
+  cut(a: number, b: number): void
+  heal(a: number, b: number): void
+  /** As `cut`, between this host and every other. */
+  isolate(index: number): void
+  /** All cuts. */
+  healAll(): void
+}
+
+export interface HostsOptions {
+  /** For `flatnet init`, e.g. `['--supernet', '10.77.0.0/16']`; the others get it by joining. */
+  readonly init?: readonly string[]
+  /** Machines more on the switch, after the others, that are in no cluster. */
+  readonly spare?: number
+}
+
+const EXECUTABLE = join(ROOT, 'dist/flatnet')
+/** Wide enough for a start from source, which loads 400 files, on two busy cores. */
+const START_MS = 30_000
+const END_MS = 15_000
+
+let nets = 0
+
+/** For what only a Node with its command line can do: take `--import`. */
+export function fromSource(args: readonly string[], imports: readonly string[]): string[] {
+  const flags = ['--disable-warning=ExperimentalWarning', ...imports.flatMap((file) => ['--import', file])]
+  return [process.execPath, ...flags, join(ROOT, 'bin/flatnet.ts'), ...args]
+}
+
+function execute(argv: readonly string[], options: ExecOptions): Promise<Ran> {
+  const { promise, resolve, reject } = Promise.withResolvers<Ran>()
+  const [command = '', ...args] = argv
+  const env = { ...process.env, ...options.env }
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd: ROOT })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
+  const limit = options.timeoutMs ?? 60_000
+  const timer = setTimeout(() => {
+    child.kill('SIGKILL')
+    reject(new Error(`${argv.join(' ')}: no end after ${limit} ms: ${stdout}${stderr}`))
+  }, limit)
+  child.on('error', reject)
+  child.on('close', (code, signal) => {
+    clearTimeout(timer)
+    resolve({ rc: code ?? 128, stdout, stderr: signal === null ? stderr : `${signal} ${stderr}` })
+  })
+  child.stdin.on('error', () => {})
+  child.stdin.end(options.input ?? '')
+  return promise
+}
+
+class Host implements TestHost {
+  readonly index: number
+  readonly ip: string
+  readonly ns: Netns
+  readonly dir: string
+  readonly dataDir: string
+  readonly socket: string
+  #gateway: ChildProcess | undefined
+
+  constructor(index: number, ip: string, ns: Netns, dir: string) {
+    this.index = index
+    this.ip = ip
+    this.ns = ns
+    this.dir = dir
+    this.dataDir = join(dir, 'data')
+    this.socket = join(dir, 'gateway.sock')
+    mkdirSync(join(dir, 'cni'), { recursive: true })
+  }
+
+  get #log(): string {
+    return join(this.dir, 'gateway.log')
+  }
+
+  #enter(argv: readonly string[]): string[] {
+    return ['ip', 'netns', 'exec', this.ns.name, ...argv]
+  }
+
+  #program(args: readonly string[], imports: readonly string[] = []): string[] {
+    return imports.length === 0 ? [EXECUTABLE, ...args] : fromSource(args, imports)
+  }
+
+  exec(argv: readonly string[], options: ExecOptions = {}): Promise<Ran> {
+    return execute(this.#enter(argv), options)
+  }
+
+  /** Commands that place things get every path, so that nothing outside of the host's folder is touched. */
+  #paths(command: string): string[] {
+    const config = ['--config', join(this.dir, 'flatnet.yaml')]
+    if (command === 'gateway') return config
+    const places = [...config, '--cni-conf-dir', join(this.dir, 'cni')]
+    if (!['install', 'init', 'join'].includes(command)) return places
+    return [
+      ...places,
+      ...['--cni-bin-dir', join(this.dir, 'cni-bin'), '--bin-dir', join(this.dir, 'bin')],
+      ...['--systemd-dir', join(this.dir, 'systemd'), '--containers-dir', join(this.dir, 'containers')],
+      ...['--data-dir', this.dataDir, '--socket', this.socket, '--no-executables', '--no-service'],
+    ]
+  }
+
+  flatnetWith(options: ExecOptions, ...args: string[]): Promise<Ran> {
+    const [command = '', ...rest] = args
+    const argv = this.#program([command, ...rest, ...this.#paths(command)], options.imports)
+    return execute(this.#enter(argv), options)
+  }
+
+  flatnet(...args: string[]): Promise<Ran> {
+    return this.flatnetWith({}, ...args)
+  }
+
+  async ok(...args: string[]): Promise<string> {
+    const ran = await this.flatnet(...args)
+    if (ran.rc === 0) return ran.stdout
+    throw new Error(`host ${this.index}: flatnet ${args[0]}: exit ${ran.rc}: ${ran.stdout}${ran.stderr}`)
+  }
+
+  log(): string {
+    return existsSync(this.#log) ? readFileSync(this.#log, 'utf8') : ''
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: log lines are judged by the test
+  logged(msg: string): any[] {
+    return this.log()
+      .split('\n')
+      .flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
+      .filter((line) => line.msg === msg)
+  }
+
+  get pid(): number | undefined {
+    return this.#gateway?.pid
+  }
+
+  async start({ imports, env }: Pick<ExecOptions, 'imports' | 'env'> = {}): Promise<void> {
+    if (this.#gateway !== undefined) return
+    const [command = '', ...args] = this.#enter(
+      this.#program(['gateway', ...this.#paths('gateway')], imports),
+    )
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+      cwd: ROOT,
+    })
+    this.#gateway = child
+    // Not a descriptor of the file: lines of a killed run would be torn by the next one.
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        if (existsSync(this.dir)) appendFileSync(this.#log, chunk)
+      })
+    let ended = ''
+    child.once('exit', (code, signal) => {
+      ended = `exit ${code ?? signal}`
+    })
+    await waitFor(`the gateway of host ${this.index} answers`, START_MS, async () => {
+      if (ended !== '') throw new Error(`${ended}: ${this.log()}`)
+      return (await this.api('/v1/status')).pid === child.pid
+    })
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#gateway
+    this.#gateway = undefined
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise<void>((resolve) => {
+      child.once('exit', () => resolve())
+    })
+    child.kill(signal)
+    const hard = setTimeout(() => child.kill('SIGKILL'), END_MS)
+    await gone
+    clearTimeout(hard)
+  }
+
+  stop(): Promise<void> {
+    return this.#end('SIGTERM')
+  }
+
+  kill(): Promise<void> {
+    return this.#end('SIGKILL')
+  }
+
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#gateway?.kill(name)
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: judged by the test
+  api<T = any>(path: string, body?: unknown, method = body === undefined ? 'GET' : 'POST'): Promise<T> {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    return new Promise((resolve, reject) => {
+      const headers = text !== undefined && {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(text),
+      }
+      const req = request({ socketPath: this.socket, path, method, timeout: 5_000, headers: headers || {} })
+      req.on('timeout', () => req.destroy(new Error(`${path}: no answer within 5 s`)))
+      req.on('error', reject)
+      req.on('response', (res) => {
+        let answer = ''
+        res.setEncoding('utf8').on('data', (chunk: string) => {
+          answer += chunk
+        })
+        res.on('end', () => {
+          if ((res.statusCode ?? 500) >= 400)
+            reject(new Error(`${method} ${path}: ${res.statusCode} ${answer}`))
+          else resolve(answer === '' ? undefined : JSON.parse(answer))
+        })
+      })
+      req.end(text)
+    })
+  }
+
+  hosts(): Promise<HostView[]> {
+    return this.api('/v1/hosts')
+  }
+
+  assignments(): Promise<ListedAssignment[]> {
+    return this.api('/v1/assignments')
+  }
+
+  async metrics(): Promise<string> {
+    const { stdout } = await this.exec(['curl', '-s', '--unix-socket', this.socket, 'http://flatnet/metrics'])
+    return stdout
+  }
+
+  async linksUp(): Promise<number[]> {
+    return (await this.hosts()).filter((h) => h.link?.state === 'up').map((h) => h.hostId)
+  }
+}
+
+/** Drops what a cut pair sends, in both directions, at the one end that has the chain: packets simply vanish. */
+const CUT_TABLE = `table inet cut {
+  set peers { type ipv4_addr; }
+  chain in { type filter hook input priority -300; ip saddr @peers drop; }
+  chain out { type filter hook output priority -300; ip daddr @peers drop; }
+}`
+
+/** N hosts on one switch, 192.0.2.1 up; nothing is installed and nothing runs yet. Needs root. */
+export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<TestNet> {
+  if (!existsSync(EXECUTABLE)) throw new Error(`no ${EXECUTABLE}: npm run build`)
+  const net = `${process.pid}-${nets++}`
+  const made: Host[] = []
+  // Short: the path of a socket has a bound.
+  const dir = mkdtempSync(join(tmpdir(), 'fth-'))
+  t.teardown(async () => {
+    await Promise.all(made.map((h) => h.kill()))
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
+  })
+  const lan = await netns(t)
+  lan.exec('ip', 'link', 'add', 'lan', 'type', 'bridge')
+  lan.exec('ip', 'link', 'set', 'lan', 'up')
+  for (let index = 1; index <= count; index++) {
+    const ns = await netns(t)
+    const ip = `192.0.2.${index}`
+    const port = `p${index}`
+    lan.exec('ip', 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns.name)
+    lan.exec('ip', 'link', 'set', port, 'master', 'lan', 'up')
+    ns.exec('ip', 'link', 'set', 'lo', 'up')
+    ns.exec('ip', 'addr', 'add', `${ip}/24`, 'dev', 'eth0')
+    ns.exec('ip', 'link', 'set', 'eth0', 'up')
+    run('ip', ['netns', 'exec', ns.name, 'nft', '-f', '-'], CUT_TABLE)
+    made.push(new Host(index, ip, ns, join(dir, String(index))))
+  }
+  const host = (index: number): Host => {
+    const found = made[index - 1]
+    if (found === undefined) throw new Error(`net ${net} has no host ${index}`)
+    return found
+  }
+  const change = (verb: 'add' | 'delete', a: number, b: number): void => {
+    const element = `{ ${host(b).ip} }`
+    host(a).ns.exec('nft', verb, 'element', 'inet', 'cut', 'peers', element)
+  }
+  const cuts = new Set<string>()
+  const heal = (a: number, b: number): void => {
+    if (cuts.delete(`${Math.min(a, b)} ${Math.max(a, b)}`)) change('delete', Math.min(a, b), Math.max(a, b))
+  }
+  const cut = (a: number, b: number): void => {
+    const key = `${Math.min(a, b)} ${Math.max(a, b)}`
+    if (cuts.has(key)) return
+    cuts.add(key)
+    change('add', Math.min(a, b), Math.max(a, b))
+  }
+  return {
+    hosts: made,
+    host,
+    cut,
+    heal,
+    isolate(index) {
+      for (const other of made) if (other.index !== index) cut(index, other.index)
+    },
+    healAll() {
+      for (const key of [...cuts]) {
+        const [a = 0, b = 0] = key.split(' ').map(Number)
+        heal(a, b)
+      }
+    },
+  }
+}
+
+/** The token that `flatnet token` prints. */
+export async function tokenOf(admitting: TestHost, ...args: string[]): Promise<string> {
+  const line = (await admitting.ok('token', ...args)).trim()
+  const [, token] = /^flatnet join (\S+)$/.exec(line) ?? []
+  if (token === undefined) throw new Error(`flatnet token printed: ${line}`)
+  return token
+}
+
+/** As `hosts`, with gateways running, host 1 the admitting one and the others joined in order; all links are up. */
+export async function joinedHosts(
+  t: Pick<Test, 'teardown'>,
+  count: number,
+  options: HostsOptions = {},
+): Promise<TestNet> {
+  const net = await hosts(t, count + (options.spare ?? 0))
+  const first = net.host(1)
+  await first.ok('init', '--cluster', 'testing', '--name', 'h1', ...(options.init ?? []))
+  await first.start()
+  const starting: Promise<void>[] = []
+  const members = net.hosts.slice(0, count)
+  for (const host of members.slice(1)) {
+    await host.ok('join', await tokenOf(first), '--name', `h${host.index}`)
+    starting.push(host.start())
+  }
+  await Promise.all(starting)
+  await allLinked({ hosts: members })
+  return net
+}
+
+/** Waits until every host of the net has a control link with every other. */
+export async function allLinked(net: Pick<TestNet, 'hosts'>, timeoutMs = 30_000): Promise<void> {
+  await waitFor('all hosts are linked', timeoutMs, async () => {
+    const up = await Promise.all(net.hosts.map((h) => h.linksUp()))
+    return up.every((ids) => ids.length === net.hosts.length - 1)
+  })
+}

@@ -1,0 +1,99 @@
+/** The links of hosts in the process of the test, on loopback: real TLS, certificates of a real CA, and no cluster or gateway behind them. */
+import type { TLSSocket } from 'node:tls'
+import type { Test } from 'tap'
+import { systemClock } from '../../../core/clock.ts'
+import type { LogFields } from '../../../core/log.ts'
+import { Peers } from '../../../gateway/links/links.ts'
+import type { ControlMessage, Identity, Member, Membership, Refused } from '../../../gateway/links/types.ts'
+import { waitFor } from '../run/wait.ts'
+import { memberOf, type TestCluster } from './cluster.ts'
+
+/** A host's links, and everything that they told. */
+export interface Host {
+  readonly identity: Identity
+  readonly peers: Peers
+  readonly members: Map<number, Member>
+  readonly refused: Map<number, string>
+  readonly log: string[]
+  readonly messages: ControlMessage[]
+  readonly turnedAway: Refused[]
+  readonly rivals: ControlMessage[]
+  /** Events of the log from `info` on. */
+  readonly told: string[]
+  readonly data: Map<number, TLSSocket>
+}
+
+/** For what comes at once, on a machine that is busy. */
+export const WAIT = 10_000
+
+/** Runs until the test ends. @param greeting what it says on each link that comes up */
+export async function host(t: Test, identity: Identity, port = 0, greeting?: ControlMessage): Promise<Host> {
+  const members = new Map<number, Member>()
+  const refused = new Map<number, string>()
+  const log: string[] = []
+  const messages: ControlMessage[] = []
+  const data = new Map<number, TLSSocket>()
+  const turnedAway: Refused[] = []
+  const rivals: ControlMessage[] = []
+  const told: string[] = []
+  const tell = (_: LogFields, event: string): void => void told.push(event)
+  const membership: Membership = {
+    members: () => [...members.values()],
+    refusal: (hostId, keyId) => {
+      const known = members.get(hostId)
+      if (refused.has(hostId)) return refused.get(hostId)
+      if (known === undefined) return 'no member'
+      return known.keyId === keyId ? undefined : `another key holds host ${hostId}`
+    },
+    isDuplicate: (hostId, keyId) => members.has(hostId) && members.get(hostId)?.keyId !== keyId,
+  }
+  const peers = new Peers({
+    identity: () => identity,
+    membership,
+    listen: { host: '127.0.0.1', port },
+    clock: systemClock,
+    log: { debug() {}, info: tell, warn: tell, error: tell },
+    events: {
+      up(id) {
+        log.push(`up ${id}`)
+        if (greeting !== undefined) peers.send(id, greeting)
+      },
+      down: (id, reason) => void log.push(`down ${id}: ${reason}`),
+      control(_, message) {
+        if (message.type === 'fault') throw new TypeError('a word that nobody thought of')
+        messages.push(message)
+      },
+      dataUp: (id, socket) => void data.set(id, socket),
+      dataDown: (id) => void data.delete(id),
+      refused: (refused) => void turnedAway.push(refused),
+      rival: (_, message) => void rivals.push(message),
+    },
+  })
+  await peers.start()
+  t.teardown(() => peers.stop())
+  return { identity, peers, members, refused, log, messages, data, turnedAway, rivals, told }
+}
+
+export const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
+
+export function introduce(a: Host, b: Host, how: 'both' | 'a dials' = 'both'): void {
+  a.members.set(b.identity.hostId, memberOf(b.identity, endpoint(b)))
+  b.members.set(a.identity.hostId, memberOf(a.identity, ...(how === 'both' ? [endpoint(a)] : [])))
+  a.peers.refresh()
+  b.peers.refresh()
+}
+
+export const isUp = (h: Host, id: number): boolean => h.peers.view(id)?.state === 'up' && h.data.has(id)
+
+/** Two that are linked. */
+export async function pair(
+  t: Test,
+  cluster: TestCluster,
+  how: 'both' | 'a dials' = 'both',
+): Promise<[Host, Host]> {
+  const a = await host(t, await cluster.identity(1))
+  const b = await host(t, await cluster.identity(2))
+  introduce(a, b, how)
+  await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
+  return [a, b]
+}

@@ -1,0 +1,147 @@
+/** Gateways on loopback with real links, streams and relays, in a time that runs as the clock does and can be put forward. */
+import type { TLSSocket } from 'node:tls'
+import type { Test } from 'tap'
+import { systemClock } from '../../../core/clock.ts'
+import { silentLog } from '../../../core/log.ts'
+import { Metrics } from '../../../gateway/base/metrics.ts'
+import { Relays } from '../../../gateway/dataplane/relay/relays.ts'
+import { Peers } from '../../../gateway/links/links.ts'
+import type { Identity, Member, Membership } from '../../../gateway/links/types.ts'
+import { waitFor } from '../run/wait.ts'
+import { SimTime, seeded } from '../sim/network.ts'
+import { memberOf, testCluster } from './cluster.ts'
+
+const WAIT_MS = 10_000
+const STEP_MS = 5
+
+export interface RelayHost {
+  readonly identity: Identity
+  readonly peers: Peers
+  readonly members: Map<number, Member>
+  readonly refused: Map<number, string>
+  readonly metrics: Metrics
+  /** Absent at a host whose streams the test answers by itself. */
+  readonly relays: Relays | undefined
+  /** Why it carries no packets; undefined: it does. */
+  readonly state: { noTunnel: string | undefined }
+  /** What the relays told, e.g. `up 2 3`. */
+  readonly told: string[]
+  /** The connections that stand, by `<hostId> <relay>`. */
+  readonly sockets: Map<string, TLSSocket>
+}
+
+export interface RelayWorld {
+  readonly time: SimTime
+  host(hostId: number): RelayHost
+  /** Of a host that has them. */
+  relays(hostId: number): Relays
+  isUsable(at: number, hostId: number, relay: number): boolean
+  /** Both ends of the connection between two hosts, when both have been told of it. */
+  joined(a: number, b: number, relay: number): Promise<[TLSSocket, TLSSocket]>
+}
+
+/**
+ * @param links pairs that reach each other; all are members
+ * @param bare hosts without relays of ours
+ */
+export async function relayWorld(
+  t: Test,
+  links: readonly (readonly [number, number])[],
+  bare: readonly number[] = [],
+): Promise<RelayWorld> {
+  const cluster = await testCluster()
+  const time = new SimTime()
+  const pump = setInterval(() => time.run(STEP_MS), STEP_MS)
+  t.teardown(() => clearInterval(pump))
+  const hosts = new Map<number, RelayHost>()
+  const identities = new Map<number, Identity>()
+  for (const hostId of new Set(links.flat())) {
+    const identity = await cluster.identity(hostId)
+    identities.set(hostId, identity)
+    hosts.set(hostId, await relayHost(t, identity, time, !bare.includes(hostId)))
+  }
+  const host = (hostId: number): RelayHost => hosts.get(hostId)!
+  const areLinked = (a: number, b: number): boolean =>
+    links.some(([x, y]) => (x === a && y === b) || (x === b && y === a))
+  for (const [a, { members }] of hosts) {
+    for (const [b, { peers }] of hosts) {
+      const endpoints = areLinked(a, b) ? [`127.0.0.1:${peers.port}`] : []
+      if (a !== b) members.set(b, memberOf(identities.get(b)!, ...endpoints))
+    }
+  }
+  for (const { peers } of hosts.values()) peers.refresh()
+  const isUp = (a: number, b: number): boolean => host(a).peers.view(b)?.state === 'up'
+  await waitFor('all links are up', WAIT_MS, () => links.every(([a, b]) => isUp(a, b) && isUp(b, a)))
+  return {
+    time,
+    host,
+    relays: (hostId) => host(hostId).relays!,
+    isUsable: (at, hostId, relay) => host(at).relays?.problem(hostId, relay) === undefined,
+    async joined(a, b, relay) {
+      return waitFor(`${a} and ${b} are joined by ${relay}`, WAIT_MS, () => {
+        const ends = [host(a).sockets.get(`${b} ${relay}`), host(b).sockets.get(`${a} ${relay}`)]
+        return ends.every((s) => s?.destroyed === false) ? (ends as [TLSSocket, TLSSocket]) : undefined
+      })
+    },
+  }
+}
+
+async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: boolean): Promise<RelayHost> {
+  const { hostId } = identity
+  const members = new Map<number, Member>()
+  const refused = new Map<number, string>()
+  const membership: Membership = {
+    members: () => [...members.values()],
+    refusal: (id, keyId) =>
+      refused.get(id) ?? (members.get(id)?.keyId === keyId ? undefined : 'another key holds its number'),
+  }
+  const peers = new Peers({
+    identity: () => identity,
+    membership,
+    listen: { host: '127.0.0.1', port: 0 },
+    clock: systemClock,
+    log: silentLog,
+    events: {
+      up: (id) => relays?.linkUp(id),
+      down() {},
+      control() {},
+      dataUp() {},
+      dataDown() {},
+    },
+  })
+  const state: RelayHost['state'] = { noTunnel: undefined }
+  const told: string[] = []
+  const sockets = new Map<string, TLSSocket>()
+  const metrics = new Metrics()
+  const relays: Relays | undefined = !hasRelays
+    ? undefined
+    : new Relays({
+        identity: () => identity,
+        membership,
+        streams: peers.streams,
+        scheduler: time.scheduler(() => 0),
+        random: seeded(hostId),
+        metrics,
+        log: silentLog,
+        noTunnel: () => state.noTunnel,
+        isLinked: (id) => peers.view(id)?.state === 'up',
+        events: {
+          up(id, relay, socket) {
+            told.push(`up ${id} ${relay}`)
+            sockets.set(`${id} ${relay}`, socket)
+          },
+          down(id, relay, reason) {
+            told.push(`down ${id} ${relay}: ${reason}`)
+            sockets.delete(`${id} ${relay}`)
+          },
+          problemChanged: (id, relay) =>
+            void told.push(`problem ${id} ${relay}: ${relays?.problem(id, relay) ?? 'none'}`),
+        },
+      })
+  await peers.start()
+  t.teardown(() => {
+    relays?.stop()
+    return peers.stop()
+  })
+  return { identity, peers, members, refused, metrics, relays, state, told, sockets }
+}

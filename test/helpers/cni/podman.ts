@@ -1,0 +1,297 @@
+/** Debian's Podman with the CNI backend on a machine of its own: own storage, networks, leases and gateway. */
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { Assignment } from '../../../core/api.ts'
+import type { Lease } from '../../../ipam/lease.ts'
+import { leasesOf, remains } from '../kernel/leftovers.ts'
+import { type Background, type Machine, machine, type Ran } from '../kernel/machine.ts'
+import { inside } from '../kernel/netns-programs.ts'
+import { cliExecutable, type Executable } from '../run/executable.ts'
+import { waitFor } from '../run/wait.ts'
+import { IMAGE, imageTar } from './image.ts'
+
+/** Why Podman tests cannot run here, or false. `bin/test` installs what is missing, so under CI=true a reason fails. */
+export function podmanMissing(): string | false {
+  if (process.getuid?.() !== 0) return 'needs root (network namespaces)'
+  const needed = ['/usr/bin/podman', '/usr/sbin/runc', '/bin/busybox', '/usr/sbin/nft']
+  const missing = needed.filter((path) => !existsSync(path))
+  return missing.length > 0 && `not installed: ${missing.join(', ')}`
+}
+
+/** Debian's reference plugins (containernetworking-plugins). */
+export const DEBIAN_CNI = '/usr/lib/cni'
+
+type Json = Readonly<Record<string, unknown>>
+
+export interface NetworkOptions {
+  /** Default `flatnet`. */
+  readonly name?: string
+  /** Laid over the plugin's entry of the conflist. */
+  readonly plugin?: Json
+  /** Laid over `ipam`. */
+  readonly ipam?: Json
+  /** Chained behind. */
+  readonly behind?: readonly Json[]
+}
+
+export interface PodmanOptions {
+  /** Default: every test host is host 1 of 10.100.0.0/16. */
+  readonly networks?: readonly NetworkOptions[]
+}
+
+/** What `podman inspect` says of a container, as far as tests look. */
+export interface Inspected {
+  readonly Id: string
+  readonly State: { readonly Pid: number; readonly Running: boolean; readonly Status: string }
+  readonly NetworkSettings: {
+    readonly SandboxKey: string
+    readonly Networks: Readonly<
+      Record<
+        string,
+        { IPAddress: string; MacAddress: string; Gateway: string; IPPrefixLen: number; Aliases?: string[] }
+      >
+    >
+  }
+}
+
+export interface Answer {
+  /** 0 when nobody answered; `error` says why. */
+  readonly status: number
+  readonly body: string
+  readonly error?: string
+}
+
+/** Whoever can run a command: the machine, or a neighbour on its cable. */
+export interface Place {
+  run(argv: readonly string[]): Promise<Ran>
+}
+
+/** One GET from there. Give a short timeout where no answer is expected. */
+export async function get(from: Place, url: string, headers: Json = {}, timeoutMs = 10_000): Promise<Answer> {
+  const { stdout, stderr } = await from.run(inside('http', url, JSON.stringify(headers), String(timeoutMs)))
+  if (stdout === '') throw new Error(`GET ${url}: ${stderr}`)
+  return JSON.parse(stdout)
+}
+
+/** Whether nobody answers there with success; a refusal and silence for a second are both a no. */
+export async function unanswered(from: Place, url: string): Promise<boolean> {
+  return (await get(from, url, {}, 1_000)).status !== 200
+}
+
+/** The answer of a `udp-echo`, '' when there is none. */
+export async function askUdp(from: Place, address: string, port: number, sourcePort = 0): Promise<string> {
+  return (await from.run(inside('udp-ask', address, String(port), String(sourcePort)))).stdout.trim()
+}
+
+/** runc, cgroupfs and low limits: crun refuses hybrid cgroups, and a sandbox may forbid raising limits. */
+const containersConf = (pluginDir: string, networkDir: string) => `[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+events_logger = "file"
+[network]
+network_backend = "cni"
+cni_plugin_dirs = ["${pluginDir}", "${DEBIAN_CNI}"]
+network_config_dir = "${networkDir}"
+`
+
+export class PodmanHost {
+  readonly m: Machine
+  readonly dataDir: string
+  readonly networkDir: string
+  readonly pluginDir: string
+  /** On the machine's tmpfs, as /run is on a real one. */
+  readonly socket = '/run/ft/gateway.sock'
+  readonly #executable: Executable
+
+  constructor(m: Machine, executable: Executable) {
+    this.m = m
+    this.#executable = executable
+    this.dataDir = join(m.dir, 'flatnet')
+    this.networkDir = join(m.dir, 'net.d')
+    this.pluginDir = join(m.dir, 'cni-bin')
+  }
+
+  async prepare(options: PodmanOptions): Promise<void> {
+    mkdirSync(this.networkDir)
+    mkdirSync(this.pluginDir)
+    copyFileSync(this.#executable.path, join(this.pluginDir, 'flatnet'))
+    // Where a person has it: Podman's cleanup process, a child of conmon, does not get every variable.
+    const conf = containersConf(this.pluginDir, this.networkDir)
+    await this.m.run(['sh', '-c', 'mkdir -p /etc/containers && cat >/etc/containers/containers.conf'], {
+      input: conf,
+    })
+    for (const network of options.networks ?? [{}]) this.writeNetwork(network)
+    await this.pod('import', '-q', '-c', 'CMD ["/bin/httpd","-f","-h","/www"]', imageTar(), IMAGE)
+  }
+
+  networkConfig(options: NetworkOptions = {}): Json {
+    const flatnet = {
+      type: 'flatnet',
+      bridge: 'flatnet0',
+      ipam: { type: 'flatnet', hostId: 1, supernet: '10.100.0.0/16', ...options.ipam },
+      dataDir: this.dataDir,
+      registrar: { endpoint: `unix://${this.socket}`, timeoutMs: 300 },
+      capabilities: { portMappings: true, ips: true, mac: true, aliases: true },
+      ...options.plugin,
+    }
+    return {
+      cniVersion: '1.0.0',
+      name: options.name ?? 'flatnet',
+      plugins: [flatnet, ...(options.behind ?? [])],
+    }
+  }
+
+  writeNetwork(options: NetworkOptions = {}): string {
+    const path = join(this.networkDir, `${options.name ?? 'flatnet'}.conflist`)
+    writeFileSync(path, JSON.stringify(this.networkConfig(options), null, 2))
+    return path
+  }
+
+  /** Runs podman, whatever its exit code. */
+  podman(...args: string[]): Promise<Ran> {
+    const roots = [
+      '--root',
+      join(this.m.dir, 'storage'),
+      '--runroot',
+      '/run/ft-podman',
+      '--tmpdir',
+      '/run/ft-libpod',
+    ]
+    return this.m.run(['podman', ...roots, ...args])
+  }
+
+  /** As `podman`; throws with stderr unless it exits with 0, returns trimmed stdout. */
+  async pod(...args: string[]): Promise<string> {
+    const ran = await this.podman(...args)
+    if (ran.rc !== 0) throw new Error(`podman ${args.join(' ')}: exit ${ran.rc}: ${ran.stderr.trim()}`)
+    return ran.stdout.trim()
+  }
+
+  /** Starts a web server in a container; returns the container's id. */
+  web(name: string, ...args: string[]): Promise<string> {
+    const network = args.some((arg) => arg === '--network' || arg === '--pod')
+    return this.pod('run', '-d', '--name', name, ...(network ? [] : ['--network', 'flatnet']), ...args, IMAGE)
+  }
+
+  async inspect(container: string): Promise<Inspected> {
+    const [found] = JSON.parse(await this.pod('container', 'inspect', container))
+    return found
+  }
+
+  /** '' when it has none. */
+  async address(container: string, network = 'flatnet'): Promise<string> {
+    return (await this.inspect(container)).NetworkSettings.Networks[network]?.IPAddress ?? ''
+  }
+
+  /** Runs a command in a running container. */
+  within(container: string, ...argv: string[]): Promise<Ran> {
+    return this.podman('exec', container, ...argv)
+  }
+
+  leases(network = 'flatnet'): Lease[] {
+    return leasesOf(this.dataDir, network)
+  }
+
+  /** A container's network namespace as a place to ask from. */
+  async inNetns(container: string): Promise<Place> {
+    const netns = (await this.inspect(container)).NetworkSettings.SandboxKey
+    return { run: (argv) => this.m.run(['nsenter', `--net=${netns}`, '--', ...argv]) }
+  }
+
+  /** Runs one of our small servers in a container's network namespace, and waits until it listens. */
+  async serveIn(container: string, ...argv: Parameters<typeof inside>): Promise<Background> {
+    const netns = (await this.inspect(container)).NetworkSettings.SandboxKey
+    const server = await this.m.start(['nsenter', `--net=${netns}`, '--', ...inside(...argv)], {
+      name: argv[0],
+    })
+    await waitFor(`${argv.join(' ')} listens in ${container}`, 10_000, () =>
+      server.log().includes('listening'),
+    )
+    return server
+  }
+
+  /** Writes the gateway's configuration, starts it and waits until it answers. */
+  async startGateway(over: Json = {}): Promise<Background> {
+    const config = join(this.m.dir, 'flatnet.yaml')
+    const conf = {
+      hostId: 1,
+      supernet: '10.100.0.0/16',
+      dataDir: this.dataDir,
+      api: { socket: this.socket },
+      ...over,
+    }
+    writeFileSync(config, JSON.stringify(conf)) // JSON is YAML
+    const gateway = await this.m.start([cliExecutable().path, 'gateway', '--config', config], {
+      name: 'gateway',
+    })
+    await waitFor('the gateway answers', 10_000, async () => {
+      if (!(await gateway.alive())) throw new Error(`the gateway has ended: ${gateway.log()}`)
+      return (await this.api('GET', '/healthz')).status === 200
+    })
+    return gateway
+  }
+
+  /** One request to the gateway's API over its socket; 2 s. */
+  api(method: string, path: string, body?: unknown): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+    const sent = request({ socketPath: this.m.path(this.socket), method, path, timeout: 2_000 }, (answer) => {
+      let text = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (chunk: string) => {
+        text += chunk
+      })
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: text }))
+    })
+    sent.on('timeout', () => sent.destroy(new Error(`${method} ${path}: no answer`)))
+    sent.on('error', reject)
+    sent.end(body === undefined ? undefined : JSON.stringify(body))
+    return promise
+  }
+
+  async assignments(): Promise<Assignment[]> {
+    const { status, body } = await this.api('GET', '/v1/assignments')
+    if (status !== 200) throw new Error(`GET /v1/assignments: ${status} ${body}`)
+    const parsed = JSON.parse(body)
+    return Array.isArray(parsed) ? parsed : parsed.assignments
+  }
+
+  /** Removes every container and pod, then names what is left of Flatnet beyond its bridge and ruleset. */
+  async removeAll(): Promise<string[]> {
+    await this.pod('pod', 'rm', '-f', '-a', '-t', '0')
+    await this.pod('rm', '-f', '-a', '-t', '0')
+    return this.gone()
+  }
+
+  /** As `remains`, when no container is left. conmon ends by itself, a moment after Podman has what it wants. */
+  async gone(): Promise<string[]> {
+    const quiet = async () => !(await this.m.exec('ps', '-eo', 'comm=')).split('\n').includes('conmon')
+    await waitFor('conmon ends', 10_000, quiet).catch(() => {}) // if not, `remains` names it
+    return this.remains()
+  }
+
+  /** One line per finding; empty when nothing is left. */
+  async remains(): Promise<string[]> {
+    const netns: { name: string }[] = await this.m.json('ip', '-j', 'netns')
+    const processes = (await this.m.exec('ps', '-eo', 'args=')).split('\n')
+    return [
+      ...(await remains(this.m, this.dataDir)),
+      ...netns.filter(({ name }) => name.startsWith('netns-')).map(({ name }) => `namespace ${name}`),
+      ...processes.filter((args) => /conmon|httpd/.test(args)).map((args) => `process ${args}`),
+    ]
+  }
+}
+
+/** A machine with Podman, the image and the networks; everything is gone with the test. */
+export async function podmanHost(
+  t: Pick<Test, 'teardown'>,
+  executable: Executable,
+  options: PodmanOptions = {},
+): Promise<PodmanHost> {
+  const host = new PodmanHost(await machine(t), executable)
+  await host.prepare(options)
+  return host
+}

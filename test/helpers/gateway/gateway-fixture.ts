@@ -1,0 +1,171 @@
+/** A gateway in the process of the test, on loopback: supernet 127.0.0.0/8, so that 127.1.x.y are "containers". */
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { type DaemonConf, daemonConf } from '../../../conf/daemon.ts'
+import type { Assignment } from '../../../core/api.ts'
+import type { LogFields } from '../../../core/log.ts'
+import { type GatewayOptions, type Ready, runGateway } from '../../../gateway/daemon.ts'
+import type { LeaseSnapshot } from '../../../gateway/leases/source.ts'
+import { enterPrivateNet } from '../kernel/private-net.ts'
+
+enterPrivateNet()
+
+export interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly rawHeaders: readonly string[]
+  readonly body: string
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of the gateway, judged by the test
+  json(): any
+}
+
+export interface Asked {
+  readonly method?: string
+  readonly headers?: OutgoingHttpHeaders
+  readonly body?: string | Buffer
+}
+
+export interface TestGateway {
+  readonly conf: DaemonConf
+  readonly port: number
+  readonly socket: string
+  readonly logged: { readonly event: string; readonly fields: LogFields }[]
+  api(path: string, asked?: Asked): Promise<Answer>
+  /** Through ingress; `host` is the Host header. */
+  get(host: string, path?: string, asked?: Asked): Promise<Answer>
+  /** Registers by POST and fails the test unless it is 200 or 201. */
+  register(part: Partial<Assignment>): Promise<Assignment>
+  stop(): Promise<void>
+}
+
+export const noLeases: LeaseSnapshot = { live: [], pending: [], stale: [], unreadable: [] }
+
+/** A folder under /tmp, short enough for a socket's name, removed after the test. */
+export async function scratch(t: Pick<Test, 'teardown'>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gw-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export function testConf(folder: string, more: Record<string, unknown> = {}): DaemonConf {
+  const { ingress = {}, ...rest } = more as { ingress?: object }
+  return daemonConf({
+    hostId: 1,
+    supernet: '127.0.0.0/8',
+    hostPrefix: 16,
+    dataDir: join(folder, 'data'),
+    api: { socket: join(folder, 'gateway.sock') },
+    // Far above the length of a test: what a test wants compared it changes on disk.
+    reconcileMs: 3_600_000,
+    ...rest,
+    ingress: { listen: '127.0.0.1:0', drainMs: 300, ...ingress },
+  })
+}
+
+export async function startGateway(
+  t: Pick<Test, 'teardown'>,
+  more: Record<string, unknown> = {},
+  options: Partial<GatewayOptions> = {},
+  folder?: string,
+): Promise<TestGateway> {
+  const conf = testConf(folder ?? (await scratch(t)), more)
+  const stop = new AbortController()
+  const logged: TestGateway['logged'] = []
+  const write = (fields: LogFields, event: string): void => {
+    logged.push({ event, fields })
+  }
+  const log = { debug: write, info: write, warn: write, error: write }
+  const ready = Promise.withResolvers<Ready>()
+  const done = runGateway(conf, { signal: stop.signal, log, onReady: ready.resolve, ...options })
+  done.catch(ready.reject)
+  const { ingress } = await ready.promise
+  const end = async (): Promise<void> => {
+    stop.abort()
+    await done
+  }
+  t.teardown(end)
+  const port = ingress?.port ?? 0
+  const { socket } = conf.api
+  const api: TestGateway['api'] = (path, asked) => ask({ socketPath: socket, path }, asked)
+  return {
+    conf,
+    port,
+    socket,
+    logged,
+    api,
+    get: (host, path = '/', asked = {}) =>
+      ask({ port, path }, { ...asked, headers: { host, ...asked.headers } }),
+    async register(part) {
+      const assignment = assignmentOf(part)
+      const { status, body } = await api('/v1/assignments', { method: 'POST', ...jsonBody(assignment) })
+      if (status !== 200 && status !== 201) throw new Error(`${status} ${body}`)
+      return assignment
+    },
+    stop: end,
+  }
+}
+
+export const jsonBody = (value: unknown): Pick<Asked, 'headers' | 'body'> => ({
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify(value),
+})
+
+let made = 0
+
+/** A valid one; each call another container. */
+export function assignmentOf(part: Partial<Assignment> = {}): Assignment {
+  made++
+  return {
+    network: 'flatnet',
+    containerId: `c${made}`,
+    ifname: 'eth0',
+    hostId: 1,
+    ips: [`127.1.${200 + (made >> 8)}.${made & 255}/16`],
+    mac: '0a:64:0a:64:01:0a',
+    aliases: [],
+    ports: [],
+    httpPort: 80,
+    createdAt: '2026-11-20T13:00:00.000Z',
+    ...part,
+  }
+}
+
+/** One request on a connection of its own, bounded by 10 s; the whole body as text. */
+export function ask(
+  to: { socketPath?: string; port?: number; path: string },
+  asked: Asked = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { method = 'GET', headers, body } = asked
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+    const req = request({
+      ...to,
+      method,
+      headers: { ...length, ...headers },
+      agent: false,
+      signal: AbortSignal.timeout(10_000),
+    })
+    req.on('error', reject)
+    req.on('response', (res) => {
+      const chunks: Buffer[] = []
+      res.on('data', (chunk: Buffer) => chunks.push(chunk))
+      res.on('error', reject)
+      res.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8')
+        const { statusCode = 0, rawHeaders } = res
+        resolve({
+          status: statusCode,
+          headers: res.headers,
+          rawHeaders,
+          body: text,
+          json: () => JSON.parse(text),
+        })
+      })
+    })
+    req.end(body)
+  })
+}

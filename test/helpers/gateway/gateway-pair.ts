@@ -1,0 +1,136 @@
+/** Two gateways in the process of the test, linked by real TLS, and no tunnel: host 2 with an ingress, host 1 with the "containers" of 127.1.0.0/16. */
+import { once } from 'node:events'
+import { type IncomingHttpHeaders, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+import type { Assignment } from '../../../core/api.ts'
+import { systemClock } from '../../../core/clock.ts'
+import { silentLog } from '../../../core/log.ts'
+import { type Assembly, assemble } from '../../../gateway/assemble.ts'
+import type { Cluster } from '../../../gateway/cluster/cluster.ts'
+import type { OpenCarrier } from '../../../gateway/dataplane/dataplane.ts'
+import { createIngress } from '../../../gateway/ingress/server.ts'
+import { Peers } from '../../../gateway/links/links.ts'
+import type { Identity, Member } from '../../../gateway/links/types.ts'
+import type { PathFacts } from '../../../gateway/paths/decide.ts'
+import { memberOf, testCluster } from '../cluster/cluster.ts'
+import { waitFor } from '../run/wait.ts'
+import { type Answer, type Asked, ask, assignmentOf, noLeases, scratch, testConf } from './gateway-fixture.ts'
+
+interface PairHost {
+  readonly parts: Assembly
+  readonly peers: Peers
+  readonly identity: Identity
+  readonly members: Map<number, Member>
+}
+
+export const NO_TUN = 'there is no TUN device here'
+
+async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOptions): Promise<PairHost> {
+  const conf = testConf(await scratch(t), { hostId: identity.hostId, ingress: { drainMs } })
+  const members = new Map<number, Member>()
+  const parts = assemble({
+    conf,
+    log: silentLog,
+    clock: systemClock,
+    leases: { read: async () => noLeases },
+    epoch: 1,
+  })
+  t.teardown(() => parts.close())
+  const peers = new Peers({
+    identity: () => identity,
+    membership: {
+      members: () => [...members.values()],
+      refusal: (hostId) => (members.has(hostId) ? undefined : 'no member'),
+    },
+    listen: { host: '127.0.0.1', port: 0 },
+    clock: systemClock,
+    log: silentLog,
+    events: { up() {}, down() {}, control() {}, dataUp() {}, dataDown() {} },
+  })
+  await peers.start()
+  t.teardown(() => peers.stop())
+  parts.setCluster({ peers } as Cluster)
+  parts.setCarrier({ noTunnel: () => NO_TUN, drain: async () => {} } as Partial<OpenCarrier> as OpenCarrier)
+  return { parts, peers, identity, members }
+}
+
+export interface GatewayPair {
+  /** Of host 2. */
+  readonly port: number
+  readonly near: PairHost
+  /** Host 1. */
+  readonly far: PairHost
+  /** Registers with host 1, and with host 2 as the registry would tell it. */
+  register(part: Partial<Assignment>): Assignment
+  /** Only host 1 knows: the news is on its way. */
+  withdraw(assignment: Assignment): void
+  /** What host 2 decides its path by. */
+  path(facts: Partial<PathFacts>): void
+  /** Connections that host 1 dialled for host 2, by outcome. */
+  forwarded(outcome: string): number
+  get(host: string, path?: string, asked?: Asked): Promise<Answer>
+}
+
+const LINK = { state: 'up', reason: '', forMs: 10_000, rttMs: 1, hasData: true } as const
+
+interface PairOptions {
+  /** Of both. */
+  readonly drainMs?: number
+}
+
+export async function gatewayPair(t: Test, options: PairOptions = {}): Promise<GatewayPair> {
+  const cluster = await testCluster()
+  const far = await pairHost(t, await cluster.identity(1), options)
+  const near = await pairHost(t, await cluster.identity(2), options)
+  near.members.set(1, memberOf(far.identity, `127.0.0.1:${far.peers.port}`))
+  far.members.set(2, memberOf(near.identity))
+  near.peers.refresh()
+  far.peers.refresh()
+  await waitFor('the link is up', 10_000, () => far.peers.view(2)?.state === 'up')
+  const server = createIngress(near.parts)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const { port } = server.address() as AddressInfo
+  const path: GatewayPair['path'] = (facts) =>
+    void near.parts.paths.update({ ownHostId: 2, hostId: 1, link: LINK, noTunnel: NO_TUN, ...facts })
+  path({})
+  let seq = 0
+  return {
+    port,
+    near,
+    far,
+    path,
+    register(part) {
+      const assignment = assignmentOf(part)
+      far.parts.registry.put(assignment)
+      near.parts.registry.replace(1, { epoch: 1, seq: ++seq }, far.parts.registry.all(1))
+      return assignment
+    },
+    withdraw({ network, containerId, ifname }) {
+      far.parts.registry.remove(`${network}/${containerId}/${ifname}`)
+    },
+    forwarded(outcome) {
+      const line = new RegExp(`^flatnet_forwarded_streams_total\\{outcome="${outcome}"\\} (\\d+)$`, 'm')
+      return Number(line.exec(far.parts.metrics.text())?.[1] ?? 0)
+    },
+    get: (host, at = '/', asked = {}) =>
+      ask({ port, path: at }, { ...asked, headers: { host, ...asked.headers } }),
+  }
+}
+
+/** Passes a request on as a proxy in a container would. */
+export const passOn = (to: { port: number; host: string }, headers: IncomingHttpHeaders): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const req = request({ port: to.port, path: '/', headers: { ...headers, host: to.host }, agent: false })
+    req.on('error', reject)
+    req.on('response', (res) => {
+      res.resume()
+      resolve(res.statusCode ?? 0)
+    })
+    req.end()
+  })

@@ -1,0 +1,118 @@
+/** Runs test files in a few processes, each of which takes one file after another: the start of Node, tap and what most files import is paid once for each process. */
+import { spawn } from 'node:child_process'
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { ROOT } from './executable.ts'
+import { type Tally, TapReader } from './tap-reader.ts'
+
+/** One more than cores, as tests of sockets wait now and then. */
+const PROCESSES = availableParallelism() + 1
+/** For one file, and for the end of a process after its last. */
+const PATIENCE_MS = 120_000
+
+const TIMES = join(ROOT, '.build/test-times.json')
+
+type FileEnded = ConstructorParameters<typeof TapReader>[0]
+/** ms that a file took the last time, by its path. */
+type Times = Record<string, number>
+
+/** Takes files from `queue` until it is empty or the process ends. */
+function runProcess(
+  queue: string[],
+  log: string,
+  env: NodeJS.ProcessEnv,
+  times: Times,
+  fileEnded: FileEnded,
+): Promise<Tally> {
+  const child = spawn(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      '--max-semi-space-size=64',
+      join(ROOT, 'test/helpers/run/test-worker.ts'),
+    ],
+    {
+      cwd: ROOT,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // No limit for the whole of it: tap's would end a process that runs many files.
+      env: { ...env, TAP_TIMEOUT: '0' },
+    },
+  )
+  const reader = new TapReader(fileEnded)
+  let file: string | undefined
+  let began = 0
+  let text: string[] = []
+  let patience: NodeJS.Timeout | undefined
+  const next = () => {
+    clearTimeout(patience)
+    patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+    began = performance.now()
+    file = queue.shift()
+    if (file === undefined) child.stdin.end()
+    else child.stdin.write(`${file}\n`)
+  }
+  child.stdin.on('error', () => child.kill('SIGKILL'))
+  child.stderr.on('data', (chunk: Buffer) => appendFileSync(log, chunk))
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    text.push(line)
+    reader.line(line)
+    if (file === undefined || line !== `# ended ${file}`) return
+    times[file] = Math.round(performance.now() - began)
+    // Files at a time: lines of several processes would be mixed.
+    appendFileSync(log, `${text.join('\n')}\n`)
+    text = []
+    next()
+  })
+  next()
+  return new Promise((done, reject) => {
+    child.once('error', reject)
+    child.once('close', (status, signal) => {
+      clearTimeout(patience)
+      appendFileSync(log, `${text.join('\n')}\n`)
+      const tally = reader.end(status ?? 128)
+      if (file === undefined) return done(tally)
+      done({ ...tally, failures: [...tally.failures, `${file}: its process ended (${signal ?? status})`] })
+    })
+  })
+}
+
+function lastTimes(): Times {
+  try {
+    return JSON.parse(readFileSync(TIMES, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+/** What takes long must not come last. Without times, long files mostly take long. */
+function longestFirst(files: readonly string[], times: Times): string[] {
+  const guess = new Map(files.map((file) => [file, times[file] ?? statSync(resolve(ROOT, file)).size / 10]))
+  return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))
+}
+
+/** @param fileEnded as for TapReader @param log each file's TAP in one piece, and what was written to stderr */
+export async function runPool(
+  files: readonly string[],
+  log: string,
+  env: NodeJS.ProcessEnv,
+  fileEnded: FileEnded,
+): Promise<Tally> {
+  const times = lastTimes()
+  const queue = longestFirst(files, times)
+  const tallies: Tally[] = []
+  const work = async () => {
+    while (queue.length > 0) tallies.push(await runProcess(queue, log, env, times, fileEnded))
+  }
+  await Promise.all(Array.from({ length: Math.min(PROCESSES, files.length) }, work))
+  const known = Object.entries(times).filter(([file]) => existsSync(resolve(ROOT, file)))
+  writeFileSync(TIMES, JSON.stringify(Object.fromEntries(known)))
+  return {
+    passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
+    failed: tallies.reduce((sum, { failed }) => sum + failed, 0),
+    skips: tallies.flatMap(({ skips }) => skips),
+    notes: [...new Set(tallies.flatMap(({ notes }) => notes))],
+    failures: tallies.flatMap(({ failures }) => failures),
+  }
+}
