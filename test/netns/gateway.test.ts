@@ -3,10 +3,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import t from 'tap'
-import { assignmentOf, jsonBody, scratch } from '../helpers/gateway/gateway-fixture.ts'
+import { jsonBody } from '../helpers/gateway/gateway-fixture.ts'
 import { type GatewayProcess, spawnGateway } from '../helpers/gateway/gateway-process.ts'
+import { assignmentOf } from '../helpers/gateway/gateway-samples.ts'
 import { until } from '../helpers/gateway/gateway-upstream.ts'
 import { type Netns, needsRoot, netns } from '../helpers/kernel/netns.ts'
+import { scratchFolder } from '../helpers/run/scratch.ts'
 
 const SERVER = `require('http').createServer((q, s) => s.end(JSON.stringify(q.headers))).listen(80, '0.0.0.0', () => console.log('up'))`
 
@@ -50,7 +52,7 @@ const CONF = {
 t.test('through a bridge', { skip: needsRoot }, async (t) => {
   const { host, container } = await wire(t)
   await serve(t, container)
-  const gw = await spawnGateway(t, await scratch(t), { netns: host.name, conf: CONF })
+  const gw = await spawnGateway(t, scratchFolder(t), { netns: host.name, conf: CONF })
   await register(gw, 'web', '10.100.1.10')
   await register(gw, 'nobody', '10.100.1.99')
   const curl = (...args: string[]): string => host.exec('curl', '-s', '--max-time', '10', ...args)
@@ -92,7 +94,7 @@ const GONE = `table ip gone {
 t.test('a way that vanishes without a word', { skip: needsRoot }, async (t) => {
   const { host, container } = await wire(t)
   await serve(t, container)
-  const gw = await spawnGateway(t, await scratch(t), { netns: host.name, conf: CONF })
+  const gw = await spawnGateway(t, scratchFolder(t), { netns: host.name, conf: CONF })
   await register(gw, 'web', '10.100.1.10')
   const ask = async (...more: string[]): Promise<string> => {
     const curl = [

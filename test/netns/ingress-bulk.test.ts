@@ -4,14 +4,16 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { type IncomingMessage, request, type ServerResponse } from 'node:http'
 import t from 'tap'
-import { assignmentOf, jsonBody, scratch } from '../helpers/gateway/gateway-fixture.ts'
+import { jsonBody } from '../helpers/gateway/gateway-fixture.ts'
 import { spawnGateway } from '../helpers/gateway/gateway-process.ts'
+import { assignmentOf } from '../helpers/gateway/gateway-samples.ts'
 import { httpContainer } from '../helpers/gateway/gateway-upstream.ts'
+import { scratchFolder } from '../helpers/run/scratch.ts'
 
 t.test('100 MB up and 100 MB down', async (t) => {
   const block = randomBytes(1024 * 1024)
   let blocks = 10
-  const gw = await spawnGateway(t, await scratch(t))
+  const gw = await spawnGateway(t, scratchFolder(t))
   const answer = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {
     const hash = createHash('sha256')
     for await (const chunk of req) hash.update(chunk)

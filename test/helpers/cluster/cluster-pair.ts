@@ -6,7 +6,8 @@ import type { HostView } from '../../../gateway/api/host-view.ts'
 import { ClusterFiles } from '../../../gateway/cluster/identity/files.ts'
 import { createCluster, enterCluster } from '../../../gateway/cluster/joining/create.ts'
 import { decodeToken } from '../../../gateway/cluster/joining/tokens.ts'
-import { jsonBody, scratch, startGateway, type TestGateway } from '../gateway/gateway-fixture.ts'
+import { jsonBody, startGateway, type TestGateway } from '../gateway/gateway-fixture.ts'
+import { scratchFolder } from '../run/scratch.ts'
 import { waitFor } from '../run/wait.ts'
 
 const LINK_MS = 10_000
@@ -22,7 +23,7 @@ export const clusterFiles = (folder: string): ClusterFiles => new ClusterFiles(j
 
 /** Host 1, which admits, and host 2, linked. */
 export async function gatewayPair(t: Test) {
-  const folders = [await scratch(t), await scratch(t)] as const
+  const folders = [scratchFolder(t), scratchFolder(t)] as const
   await createCluster(clusterFiles(folders[0]), {
     cluster: 'testing',
     hostId: 1,

@@ -1,16 +1,14 @@
 /** A gateway in the process of the test, on loopback: supernet 127.0.0.0/8, so that 127.1.x.y are "containers". */
 
-import { mkdtemp, rm } from 'node:fs/promises'
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Test } from 'tap'
-import { type DaemonConf, daemonConf } from '../../../conf/daemon.ts'
+import type { DaemonConf } from '../../../conf/daemon.ts'
 import type { Assignment } from '../../../core/api.ts'
 import type { LogFields } from '../../../core/log.ts'
 import { type GatewayOptions, type Ready, runGateway } from '../../../gateway/daemon.ts'
-import type { LeaseSnapshot } from '../../../gateway/leases/source.ts'
 import { enterPrivateNet } from '../kernel/private-net.ts'
+import { scratchFolder } from '../run/scratch.ts'
+import { assignmentOf, testConf } from './gateway-samples.ts'
 
 enterPrivateNet()
 
@@ -42,37 +40,13 @@ export interface TestGateway {
   stop(): Promise<void>
 }
 
-export const noLeases: LeaseSnapshot = { live: [], pending: [], stale: [], unreadable: [] }
-
-/** A folder under /tmp, short enough for a socket's name, removed after the test. */
-export async function scratch(t: Pick<Test, 'teardown'>): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'gw-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  return folder
-}
-
-export function testConf(folder: string, more: Record<string, unknown> = {}): DaemonConf {
-  const { ingress = {}, ...rest } = more as { ingress?: object }
-  return daemonConf({
-    hostId: 1,
-    supernet: '127.0.0.0/8',
-    hostPrefix: 16,
-    dataDir: join(folder, 'data'),
-    api: { socket: join(folder, 'gateway.sock') },
-    // Far above the length of a test: what a test wants compared it changes on disk.
-    reconcileMs: 3_600_000,
-    ...rest,
-    ingress: { listen: '127.0.0.1:0', drainMs: 300, ...ingress },
-  })
-}
-
 export async function startGateway(
   t: Pick<Test, 'teardown'>,
   more: Record<string, unknown> = {},
   options: Partial<GatewayOptions> = {},
   folder?: string,
 ): Promise<TestGateway> {
-  const conf = testConf(folder ?? (await scratch(t)), more)
+  const conf = testConf(folder ?? scratchFolder(t), more)
   const stop = new AbortController()
   const logged: TestGateway['logged'] = []
   const write = (fields: LogFields, event: string): void => {
@@ -113,26 +87,6 @@ export const jsonBody = (value: unknown): Pick<Asked, 'headers' | 'body'> => ({
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(value),
 })
-
-let made = 0
-
-/** A valid one; each call another container. */
-export function assignmentOf(part: Partial<Assignment> = {}): Assignment {
-  made++
-  return {
-    network: 'flatnet',
-    containerId: `c${made}`,
-    ifname: 'eth0',
-    hostId: 1,
-    ips: [`127.1.${200 + (made >> 8)}.${made & 255}/16`],
-    mac: '0a:64:0a:64:01:0a',
-    aliases: [],
-    ports: [],
-    httpPort: 80,
-    createdAt: '2026-11-20T13:00:00.000Z',
-    ...part,
-  }
-}
 
 /** One request on a connection of its own, bounded by 10 s; the whole body as text. */
 export function ask(

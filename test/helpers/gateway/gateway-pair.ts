@@ -14,8 +14,10 @@ import { Peers } from '../../../gateway/links/links.ts'
 import type { Identity, Member } from '../../../gateway/links/types.ts'
 import type { PathFacts } from '../../../gateway/paths/decide.ts'
 import { memberOf, testCluster } from '../cluster/cluster.ts'
+import { scratchFolder } from '../run/scratch.ts'
 import { waitFor } from '../run/wait.ts'
-import { type Answer, type Asked, ask, assignmentOf, noLeases, scratch, testConf } from './gateway-fixture.ts'
+import { type Answer, type Asked, ask } from './gateway-fixture.ts'
+import { assignmentOf, noLeases, testConf } from './gateway-samples.ts'
 
 interface PairHost {
   readonly parts: Assembly
@@ -27,7 +29,7 @@ interface PairHost {
 export const NO_TUN = 'there is no TUN device here'
 
 async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOptions): Promise<PairHost> {
-  const conf = testConf(await scratch(t), { hostId: identity.hostId, ingress: { drainMs } })
+  const conf = testConf(scratchFolder(t), { hostId: identity.hostId, ingress: { drainMs } })
   const members = new Map<number, Member>()
   const parts = assemble({
     conf,

@@ -1,10 +1,11 @@
 /** Runs the suites named as arguments, one after another, and closes with `N passed, N failed, N skipped`. Started by bin/test. */
 import { spawn } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
 import { ROOT } from './executable.ts'
+import { SUITE } from './no-sockets.ts'
 import { runPool } from './pool.ts'
 import { type Tally, TapReader } from './tap-reader.ts'
 
@@ -81,14 +82,16 @@ const fileEnded = (file: string, ok: boolean, took: string) =>
 
 async function runTap(suite: string, path: string, log: string): Promise<Tally> {
   const reader = new TapReader(fileEnded)
-  const argv = ['tap', '--reporter=tap', '--timeout=300', `--jobs=${JOBS[suite] ?? 2}`, path]
+  const argv = ['tap', '--reporter=tap', `--jobs=${JOBS[suite] ?? 2}`, path]
   const code = await follow(argv, log, (line) => reader.line(line))
   return reader.end(code)
 }
 
-/** These need neither root nor a process of their own. */
-const runUnit = (path: string, log: string): Promise<Tally> =>
-  runPool(testFiles(path), log, { ...ENV, ...FAST }, fileEnded)
+/** Suites whose files need no process of their own. */
+const POOLED: ReadonlySet<string> = new Set(['unit', 'loopback'])
+
+const runPooled = (suite: string, path: string, log: string): Promise<Tally> =>
+  runPool(testFiles(path), log, { ...ENV, ...FAST, [SUITE]: suite }, fileEnded)
 
 const seconds = (began: number) => (performance.now() - began) / 1000
 
@@ -113,7 +116,7 @@ async function runSuite(name: string): Promise<Outcome> {
   const tally =
     suite === 'check'
       ? await runChecks(log)
-      : await (suite === 'unit' ? runUnit(path, log) : runTap(suite, path, log))
+      : await (POOLED.has(suite) ? runPooled(suite, path, log) : runTap(suite, path, log))
   return { ...tally, suite: name, seconds: seconds(began), log }
 }
 
@@ -136,9 +139,16 @@ function unexcused(outcomes: readonly Outcome[]): string[] {
   return outcomes.flatMap((o) => o.skips.filter((reason) => !EXCUSED.test(reason)))
 }
 
+/** How to run the file of a failure by itself, and where all of its output is. */
+function wayOn(failure: string, log: string): string {
+  const file = /^test\/\S+\.test\.ts/.exec(failure)?.[0]
+  const all = `log: ${relative(ROOT, log)}`
+  return file === undefined ? all : `alone: npx tap ${file}    ${all}`
+}
+
 function report(outcomes: readonly Outcome[]): number {
   for (const { suite, failures, log } of outcomes)
-    for (const failure of failures) say(`\n${suite}: ${failure}\n    (all of it: ${log})`)
+    for (const failure of failures) say(`\n${suite}: ${failure}\n    ${wayOn(failure, log)}`)
   say(`\n${table(outcomes)}\n`)
   const skips = outcomes.flatMap(({ suite, skips }) => skips.map((reason) => `${suite}: ${reason}`))
   for (const [reason, times] of countBy(skips)) say(`skipped${times > 1 ? ` ${times} times` : ''}: ${reason}`)

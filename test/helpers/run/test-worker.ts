@@ -5,6 +5,9 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import root, { type Test } from 'tap'
+import { forbidSockets, SUITE } from './no-sockets.ts'
+
+if (process.env[SUITE] === 'unit') forbidSockets()
 
 const OWN = 'tap-of:'
 /** Less than what pool.ts waits before it ends the process, so that tap says which test hung. */

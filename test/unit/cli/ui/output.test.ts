@@ -4,7 +4,7 @@ import { duration } from '../../../../cli/commands/status.ts'
 import { CliError, explain, MAX_COLUMNS, table, widthOf, wrap } from '../../../../cli/ui/output.ts'
 import { patiently } from '../../../../cli/ui/progress.ts'
 import { ConfigError } from '../../../../core/errors.ts'
-import { waitFor } from '../../../helpers/run/wait.ts'
+import { turnsUntil } from '../../../helpers/run/turns.ts'
 
 const columns = [
   { title: 'NAME', value: (r: { name: string }) => r.name, min: 10 },
@@ -49,7 +49,7 @@ t.test('a long wait is told of, a short one is not', async (t) => {
   t.equal(said, '')
   const { promise, reject } = Promise.withResolvers<void>()
   const waits = patiently(io, 'asking host 1', promise, { firstMs: 2, againMs: 2 })
-  await waitFor('it is said twice', 5_000, () => said.split('\n').length > 2)
+  await turnsUntil('it is said twice', () => said.split('\n').length > 2)
   t.match(said, /^(flatnet: asking host 1, for \d+ s\n)+$/)
   reject(new Error('no'))
   await t.rejects(waits, { message: 'no' })

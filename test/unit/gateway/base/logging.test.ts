@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { openLog } from '../../../../gateway/base/log.ts'
-import { scratch } from '../../../helpers/gateway/gateway-fixture.ts'
-import { until } from '../../../helpers/gateway/gateway-upstream.ts'
+import { scratchFolder } from '../../../helpers/run/scratch.ts'
 import { inRepo, sources } from '../../../helpers/run/sources.ts'
+import { turnsUntil } from '../../../helpers/run/turns.ts'
 
 const documented = new Set(
   [...readFileSync(inRepo('docs/logging.md'), 'utf8').matchAll(/^\| `(\w+)` \|/gm)].map((m) => m[1]!),
@@ -35,14 +35,14 @@ t.test('fields are those of the list', (t) => {
 })
 
 t.test('a log file has one JSON object per line, complete after close', async (t) => {
-  const file = `${await scratch(t)}/new/folder/gateway.log`
+  const file = `${scratchFolder(t)}/new/folder/gateway.log`
   const { log, close } = openLog({ level: 'info', file })
   const cause = new Error('inner')
   log.debug({}, 'unseen')
   log.info({ lease: '10.100.1.10/24' }, 'assignment registered')
   log.error({ err: new Error('outer', { cause }) }, 'reconcile failed')
   close()
-  await until(() => readFileSync(file, 'utf8').split('\n').length === 3, 'both lines are written')
+  await turnsUntil('both lines are written', () => readFileSync(file, 'utf8').split('\n').length === 3)
   const lines = readFileSync(file, 'utf8')
     .trim()
     .split('\n')

@@ -9,7 +9,7 @@ import { encodeFrame, FrameDecoder, FrameType } from '../../../../gateway/datapl
 import type { PacketSink } from '../../../../gateway/dataplane/tunnel/outbound.ts'
 import { Tunnel } from '../../../../gateway/dataplane/tunnel/tunnel.ts'
 import { packet } from '../../../helpers/cluster/tunnel-packet.ts'
-import { waitFor } from '../../../helpers/run/wait.ts'
+import { turnsUntil } from '../../../helpers/run/turns.ts'
 import { SimTime } from '../../../helpers/sim/network.ts'
 
 interface End {
@@ -67,7 +67,6 @@ function world(t: Test, uso = true) {
   return { time, tunnel, lines, end, send, say, written, uso: () => deviceUso }
 }
 
-const WAIT = 5_000
 const data = (end: End) => end.heard.filter((frame) => frame === 'DATA').length
 
 t.test('direct, by a relay, direct again: what was chosen is used as soon as it stands', async (t) => {
@@ -76,20 +75,20 @@ t.test('direct, by a relay, direct again: what was chosen is used as soon as it 
   lines.choose(2, { kind: 'gateway' })
   lines.directUp(2, direct.socket)
   say(packet())
-  await waitFor('a packet by the direct line', WAIT, () => data(direct) === 1)
+  await turnsUntil('a packet by the direct line', () => data(direct) === 1)
   lines.choose(2, { kind: 'relay', hostId: 3 })
   say(packet())
-  await waitFor('it stays until the other stands', WAIT, () => data(direct) === 2)
+  await turnsUntil('it stays until the other stands', () => data(direct) === 2)
   lines.relayUp(2, 3, relayed.socket)
   say(packet())
-  await waitFor('a packet by the relay', WAIT, () => data(relayed) === 1)
+  await turnsUntil('a packet by the relay', () => data(relayed) === 1)
   lines.directDown(2)
   lines.directUp(2, again.socket)
   say(packet())
-  await waitFor('not back before it is chosen', WAIT, () => data(relayed) === 2)
+  await turnsUntil('not back before it is chosen', () => data(relayed) === 2)
   lines.choose(2, { kind: 'gateway' })
   say(packet())
-  await waitFor('back', WAIT, () => data(again) === 1)
+  await turnsUntil('back', () => data(again) === 1)
   t.equal(data(direct), 2)
   t.equal(data(relayed), 2)
 })
@@ -100,12 +99,12 @@ t.test('a relay that was chosen and does not stand holds up nothing that could g
   lines.choose(2, { kind: 'relay', hostId: 3 })
   lines.directUp(2, direct.socket)
   say(packet())
-  await waitFor('a packet by the direct line', WAIT, () => data(direct) === 1)
+  await turnsUntil('a packet by the direct line', () => data(direct) === 1)
   lines.relayUp(2, 3, relayed.socket)
   say(packet())
-  await waitFor('a packet by the relay', WAIT, () => data(relayed) === 1)
+  await turnsUntil('a packet by the relay', () => data(relayed) === 1)
   relayed.socket.destroy()
-  await waitFor('straight again', WAIT, () => {
+  await turnsUntil('straight again', () => {
     say(packet())
     return data(direct) > 1
   })
@@ -115,16 +114,16 @@ t.test('each end says what its kernel takes, and is believed', async (t) => {
   const { lines, end, send, uso } = world(t)
   const line = end()
   lines.directUp(2, line.socket)
-  await waitFor('our greeting', WAIT, () => line.heard.includes('CTRL {"uso":true}'))
+  await turnsUntil('our greeting', () => line.heard.includes('CTRL {"uso":true}'))
   t.equal(uso(), false, 'nothing heard yet')
   send(line, FrameType.CTRL, Buffer.from('{"uso":true,"later":[1]}'))
-  await waitFor('both take it', WAIT, () => uso() === true)
+  await turnsUntil('both take it', () => uso() === true)
   for (const nonsense of ['', '[]', '{"uso":"yes"}', '{', `{"uso":false,"x":"${'y'.repeat(2_000)}"}`])
     send(line, FrameType.CTRL, Buffer.from(nonsense))
   send(line, FrameType.CTRL, Buffer.from('{"uso":false}'))
-  await waitFor('the last that made sense counts', WAIT, () => uso() === false)
+  await turnsUntil('the last that made sense counts', () => uso() === false)
   lines.greetAll()
-  await waitFor('told again', WAIT, () => line.heard.filter((f) => f.startsWith('CTRL')).length === 2)
+  await turnsUntil('told again', () => line.heard.filter((f) => f.startsWith('CTRL')).length === 2)
   t.notOk(line.socket.destroyed)
 })
 
@@ -134,7 +133,7 @@ t.test('a ping is answered with what it brought', async (t) => {
   lines.directUp(2, line.socket)
   send(line, FrameType.PING, Buffer.alloc(9))
   send(line, FrameType.PING, Buffer.alloc(8, 7))
-  await waitFor('a pong', WAIT, () => line.heard.includes('PONG'))
+  await turnsUntil('a pong', () => line.heard.includes('PONG'))
   t.equal(line.heard.filter((f) => f === 'PONG').length, 1, 'and not one that is too long')
 })
 
@@ -143,12 +142,12 @@ t.test('a relayed line is measured, and ends when its other end is silent', asyn
   const line = end()
   lines.relayUp(2, 3, line.socket)
   lines.choose(2, { kind: 'relay', hostId: 3 })
-  await waitFor('a ping', WAIT, () => line.heard.includes('PING'))
+  await turnsUntil('a ping', () => line.heard.includes('PING'))
   time.run(40)
   const pong = Buffer.alloc(8)
   pong.writeDoubleBE(0)
   send(line, FrameType.PONG, pong)
-  await waitFor('it is measured', WAIT, () => lines.rttMs(2, 3) === 40)
+  await turnsUntil('it is measured', () => lines.rttMs(2, 3) === 40)
   pong.writeDoubleBE(-10_000)
   send(line, FrameType.PONG, pong)
   time.run(2_900)
@@ -159,7 +158,7 @@ t.test('a relayed line is measured, and ends when its other end is silent', asyn
   t.notOk(line.socket.destroyed, 'heard 2.9 s ago')
   time.run(1_200)
   t.ok(line.socket.destroyed)
-  await waitFor('it is gone', WAIT, () => lines.rttMs(2, 3) === undefined)
+  await turnsUntil('it is gone', () => lines.rttMs(2, 3) === undefined)
 })
 
 t.test('a direct line is not pinged: its link has a heartbeat of its own', async (t) => {
@@ -167,7 +166,7 @@ t.test('a direct line is not pinged: its link has a heartbeat of its own', async
   const line = end()
   lines.directUp(2, line.socket)
   time.run(10_000)
-  await waitFor('the greeting', WAIT, () => line.heard.length > 0)
+  await turnsUntil('the greeting', () => line.heard.length > 0)
   t.notOk(line.heard.includes('PING'))
   t.notOk(line.socket.destroyed)
 })
@@ -178,7 +177,7 @@ t.test('whoever sends no frames loses the connection, and nobody else', async (t
   lines.directUp(2, bad.socket)
   lines.relayUp(2, 3, good.socket)
   bad.far.write(Buffer.alloc(12, 0xff))
-  await waitFor('closed', WAIT, () => bad.socket.destroyed)
+  await turnsUntil('closed', () => bad.socket.destroyed)
   send(good, FrameType.DATA, packet({ src: '10.100.2.10', dst: '10.100.1.10' }))
-  await waitFor('the other line is heard', WAIT, () => written.length === 1)
+  await turnsUntil('the other line is heard', () => written.length === 1)
 })

@@ -8,7 +8,7 @@ import { rewriteHeader } from '../../../../gateway/ingress/rewrite.ts'
 import { type Decision, route } from '../../../../gateway/ingress/route.ts'
 import { Registry } from '../../../../gateway/registry/registry.ts'
 import { Slices } from '../../../../gateway/registry/slices.ts'
-import { assignmentOf } from '../../../helpers/gateway/gateway-fixture.ts'
+import { assignmentOf } from '../../../helpers/gateway/gateway-samples.ts'
 
 const registry = new Registry(1, 1, new Events(), new Slices({ base: 0x0a640000, prefixLen: 16 }, 24))
 const put = (name: string, last: number, more: Partial<Assignment> = {}): void => {

@@ -11,7 +11,7 @@ import type { LeaseSnapshot } from '../../../../gateway/leases/source.ts'
 import { Registry } from '../../../../gateway/registry/registry.ts'
 import { Slices } from '../../../../gateway/registry/slices.ts'
 import type { Lease } from '../../../../ipam/lease.ts'
-import { assignmentOf, noLeases, testConf } from '../../../helpers/gateway/gateway-fixture.ts'
+import { assignmentOf, noLeases, testConf } from '../../../helpers/gateway/gateway-samples.ts'
 
 const web = assignmentOf({ containerId: 'web', ips: ['127.1.0.1/16'], name: 'web', aliases: ['www'] })
 const bare: Assignment = { ...web, aliases: [], mac: '' }

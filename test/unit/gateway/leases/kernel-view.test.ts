@@ -11,7 +11,7 @@ import { Slices } from '../../../../gateway/registry/slices.ts'
 import type { Lease } from '../../../../ipam/lease.ts'
 import { bootId } from '../../../../kernel/boot.ts'
 import type { AttachedLink } from '../../../../kernel/links.ts'
-import { testConf } from '../../../helpers/gateway/gateway-fixture.ts'
+import { testConf } from '../../../helpers/gateway/gateway-samples.ts'
 
 const attachment = (containerId: string) => ({ network: 'flatnet', containerId, ifname: 'eth0' })
 

@@ -4,16 +4,16 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { assignmentsOf, diskLeases } from '../../../../gateway/leases/source.ts'
-import { scratch } from '../../../helpers/gateway/gateway-fixture.ts'
+import { scratchFolder } from '../../../helpers/run/scratch.ts'
 import { testStore } from '../../../helpers/store/gateway-store.ts'
 
 t.test('no store yet', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   t.same(await diskLeases(folder).read(), { live: [], pending: [], stale: [], unreadable: [] })
 })
 
 t.test('live, pending and stale leases of every network', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   const store = testStore(folder)
   const live = await store.lease('127.1.0.10')
   const rebuilt = await store.lease('127.1.0.11', { netns: '', netnsInode: '' })
@@ -40,7 +40,7 @@ t.test('live, pending and stale leases of every network', async (t) => {
 })
 
 t.test('a broken block costs its own network only', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   const store = testStore(folder)
   await store.write('good', [await store.lease('127.1.0.10', { network: 'good' })])
   const broken = ['', '{', '[]', '{"leases":[]}', '{"version":1,"leases":{"127.1.0.1":{}}}', 'null']
@@ -60,7 +60,7 @@ t.test('a broken block costs its own network only', async (t) => {
 })
 
 t.test('the leases of one attachment are one assignment', async (t) => {
-  const store = testStore(await scratch(t))
+  const store = testStore(scratchFolder(t))
   const a = await store.lease('127.1.0.10', { containerId: 'c', httpPort: 3000, aliases: ['x'] })
   const b = await store.lease('127.1.0.11', { containerId: 'c' })
   t.match(assignmentsOf([a, b], 1, 16), [

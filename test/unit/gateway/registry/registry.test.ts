@@ -5,7 +5,7 @@ import { attachmentKey } from '../../../../core/attachment.ts'
 import { Events, type GatewayEvent } from '../../../../gateway/base/events.ts'
 import { Registry } from '../../../../gateway/registry/registry.ts'
 import { Slices } from '../../../../gateway/registry/slices.ts'
-import { assignmentOf } from '../../../helpers/gateway/gateway-fixture.ts'
+import { assignmentOf } from '../../../helpers/gateway/gateway-samples.ts'
 
 function fresh() {
   const events = new Events()

@@ -8,12 +8,10 @@ import { RelayLimit } from '../../../../../gateway/dataplane/relay/limits.ts'
 import { Middle } from '../../../../../gateway/dataplane/relay/middle.ts'
 import { Purpose } from '../../../../../gateway/dataplane/relay/purpose.ts'
 import { StreamError, type StreamHead } from '../../../../../gateway/links/streams/stream-frame.ts'
-import { waitFor } from '../../../../helpers/run/wait.ts'
+import { turnsUntil } from '../../../../helpers/run/turns.ts'
 import { SimTime } from '../../../../helpers/sim/network.ts'
 
 const OWN = 250
-const WAIT = 5_000
-
 function world() {
   const time = new SimTime()
   const metrics = new Metrics()
@@ -175,9 +173,8 @@ t.test('an end that asks again has lost what it had', async (t) => {
   const gate = Promise.withResolvers<void>()
   w.state.gate = gate.promise
   const second = w.ask(1, 2)
-  await waitFor(
+  await turnsUntil(
     'the first is ended',
-    WAIT,
     () => near.readableEnded || near.destroyed || far.destroyed || far.readable === false,
   )
   const third = w.ask(1, 2)
@@ -195,16 +192,16 @@ t.test('either end ends both, in order, and the pair is free', async (t) => {
     const [one, other] = [ends[which], ends[1 - which]!]
     const got = counter(other)
     one.end('the last words')
-    await waitFor('the other end has all of it', WAIT, () => other.readableEnded && got() === 14)
+    await turnsUntil('the other end has all of it', () => other.readableEnded && got() === 14)
     t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
     one.resume()
     other.end()
-    await waitFor('the pair is free', WAIT, () => w.middle.freePairs === RelayLimit.pairs)
+    await turnsUntil('the pair is free', () => w.middle.freePairs === RelayLimit.pairs)
   }
   const [near, far] = await w.join(1, 2)
   near.end()
   far.resume()
-  await waitFor('the other end knows', WAIT, () => far.readableEnded)
+  await turnsUntil('the other end knows', () => far.readableEnded)
   w.time.run(1_000)
   t.equal(w.middle.freePairs, RelayLimit.pairs, 'one that does not close is not waited for')
 })
@@ -215,7 +212,7 @@ t.test('five minutes without a byte end it, one byte is enough to stay', async (
   const got = counter(far)
   w.time.run(RelayLimit.idleMs - 1_000)
   near.write('x')
-  await waitFor('it has passed', WAIT, () => got() === 1)
+  await turnsUntil('it has passed', () => got() === 1)
   w.time.run(RelayLimit.idleMs - 1_000)
   t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
   w.time.run(1_000)
@@ -276,9 +273,9 @@ t.test('an end that does not read holds up its own pair alone, and little of it'
   const [other, end] = await w.join(3, 4)
   const got = counter(end)
   other.write('x')
-  await waitFor('another pair goes on', WAIT, () => got() === 1)
+  await turnsUntil('another pair goes on', () => got() === 1)
   const late = counter(far)
-  await waitFor('and this one when it is read', WAIT, () => {
+  await turnsUntil('and this one when it is read', () => {
     w.time.run(10)
     return late() > 1_000_000
   })

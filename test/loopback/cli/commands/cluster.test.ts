@@ -7,8 +7,8 @@ import { parseDuration } from '../../../../cli/commands/token.ts'
 import { daemonTemplate } from '../../../../conf/templates.ts'
 import type { PathInfo } from '../../../../core/api.ts'
 import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
-import { scratch } from '../../../helpers/gateway/gateway-fixture.ts'
 import { hostView } from '../../../helpers/gateway/host-view.ts'
+import { scratchFolder } from '../../../helpers/run/scratch.ts'
 
 interface Answered {
   readonly status: number
@@ -17,7 +17,7 @@ interface Answered {
 
 /** @returns how to run a command against it, and what it was asked */
 async function gateway(t: Test, answers: Readonly<Record<string, Answered>>) {
-  const dir = await scratch(t)
+  const dir = scratchFolder(t)
   const socket = join(dir, 's')
   const asked: string[] = []
   const server = createServer((req, res) => {

@@ -5,7 +5,8 @@ import { connect } from 'node:net'
 import t from 'tap'
 import { Events } from '../../../../gateway/base/events.ts'
 import { followEvents } from '../../../helpers/gateway/gateway-events.ts'
-import { assignmentOf, startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { assignmentOf } from '../../../helpers/gateway/gateway-samples.ts'
 import { until } from '../../../helpers/gateway/gateway-upstream.ts'
 
 t.test('the bus numbers, remembers within bounds, and knows what it forgot', (t) => {

@@ -18,12 +18,8 @@ import {
 } from '../../../helpers/cluster/cluster-pair.ts'
 import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
 import { followEvents } from '../../../helpers/gateway/gateway-events.ts'
-import {
-  jsonBody,
-  scratch,
-  startGateway,
-  type TestGateway,
-} from '../../../helpers/gateway/gateway-fixture.ts'
+import { jsonBody, startGateway, type TestGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { scratchFolder } from '../../../helpers/run/scratch.ts'
 import { waitFor } from '../../../helpers/run/wait.ts'
 
 const WAIT = 20_000
@@ -108,7 +104,7 @@ t.test('a clone is kept out until a person releases its host', async (t) => {
   )
   t.match((await flatnet(a, 'hosts', 'release', '1')).stdout, /not kept out here; run this where/)
 
-  const copy = await scratch(t)
+  const copy = scratchFolder(t)
   cpSync(join(folders[1], 'data', 'cluster'), join(copy, 'data', 'cluster'), { recursive: true })
   const clone = await startMember(t, copy, 2)
   await waitFor('the host is kept out', WAIT, async () => (await pathOf(a, 2)).state === 'QUARANTINED')

@@ -8,21 +8,17 @@ import { join } from 'node:path'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { runGateway } from '../../../gateway/daemon.ts'
-import {
-  assignmentOf,
-  jsonBody,
-  scratch,
-  startGateway,
-  testConf,
-} from '../../helpers/gateway/gateway-fixture.ts'
+import { jsonBody, startGateway } from '../../helpers/gateway/gateway-fixture.ts'
 import { spawnGateway } from '../../helpers/gateway/gateway-process.ts'
+import { assignmentOf, testConf } from '../../helpers/gateway/gateway-samples.ts'
 import { httpContainer, until } from '../../helpers/gateway/gateway-upstream.ts'
+import { scratchFolder } from '../../helpers/run/scratch.ts'
 import { testStore } from '../../helpers/store/gateway-store.ts'
 
 t.test(
   'what was missed is there when the doors open, and what changes on disk follows at once',
   async (t) => {
-    const folder = await scratch(t)
+    const folder = scratchFolder(t)
     const store = testStore(folder)
     const first = await store.lease('127.1.0.10', { name: 'first' })
     const stale = await store.lease('127.1.0.11', { bootId: 'another' })
@@ -45,7 +41,7 @@ t.test(
 )
 
 t.test('a store that comes after the gateway is found', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   const gw = await startGateway(t, {}, {}, folder)
   const store = testStore(folder)
   await store.write('flatnet', [await store.lease('127.1.0.10')])
@@ -53,7 +49,7 @@ t.test('a store that comes after the gateway is found', async (t) => {
 })
 
 t.test('epoch rises with every start', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   const epochs: number[] = []
   for (let i = 0; i < 3; i++) {
     const gw = await startGateway(t, {}, {}, folder)
@@ -67,7 +63,7 @@ t.test('epoch rises with every start', async (t) => {
 })
 
 t.test('the socket: modes, a second gateway, a left-over, a plain file', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   const socket = join(folder, 'run', 'gateway.sock')
   const gw = await startGateway(t, { api: { socket } }, {}, folder)
   t.equal((await stat(socket)).mode & 0o777, 0o660)
@@ -92,7 +88,7 @@ t.test('the socket: modes, a second gateway, a left-over, a plain file', async (
 const silent = { debug() {}, info() {}, warn() {}, error() {} }
 
 t.test('a socket that was deleted or taken over', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   const gw = await startGateway(t, { reconcileMs: 100 }, {}, folder)
   await rm(gw.socket)
   await until(async () => (await gw.api('/healthz').catch(() => undefined))?.status === 200, 'made again')
@@ -107,7 +103,7 @@ t.test('a socket that was deleted or taken over', async (t) => {
 })
 
 t.test('ingress port taken: the message names it and the way out, and nothing stays behind', async (t) => {
-  const folder = await scratch(t)
+  const folder = scratchFolder(t)
   const taken = createServer()
   taken.listen(0, '127.0.0.1')
   await once(taken, 'listening')
@@ -127,7 +123,7 @@ t.test('ingress can be switched off', async (t) => {
 })
 
 t.test('a signal before the start stops it before it listens', async (t) => {
-  const conf = testConf(await scratch(t))
+  const conf = testConf(scratchFolder(t))
   await runGateway(conf, { signal: AbortSignal.abort(), log: silent })
   await t.rejects(stat(conf.api.socket), { code: 'ENOENT' })
 })
@@ -194,7 +190,7 @@ t.test('stopping does not wait for ever', async (t) => {
 t.test(
   'as a process: SIGTERM ends it with 0, SIGKILL leaves a socket that the next one replaces',
   async (t) => {
-    const folder = await scratch(t)
+    const folder = scratchFolder(t)
     const store = testStore(folder)
     const gw = await spawnGateway(t, folder)
     const posted = assignmentOf({ name: 'posted' })

@@ -6,13 +6,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { LeaseSource } from '../../../../gateway/leases/source.ts'
 import type { Lease } from '../../../../ipam/lease.ts'
-import {
-  type Answer,
-  assignmentOf,
-  jsonBody,
-  noLeases,
-  startGateway,
-} from '../../../helpers/gateway/gateway-fixture.ts'
+import { type Answer, jsonBody, startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { assignmentOf, noLeases } from '../../../helpers/gateway/gateway-samples.ts'
 import { anyText } from '../../../helpers/run/any-text.ts'
 
 const post = (value: unknown) => ({ method: 'POST', ...jsonBody(value) })

@@ -11,8 +11,8 @@ import { Forwarder } from '../../../../../gateway/ingress/upstream/forwarder.ts'
 import { TCP } from '../../../../../gateway/ingress/upstream/stream-dial.ts'
 import { StreamError } from '../../../../../gateway/links/streams/stream-frame.ts'
 import { Slices } from '../../../../../gateway/registry/slices.ts'
-import { assignmentOf } from '../../../../helpers/gateway/gateway-fixture.ts'
 import { gatewayPair, NO_TUN, passOn } from '../../../../helpers/gateway/gateway-pair.ts'
+import { assignmentOf } from '../../../../helpers/gateway/gateway-samples.ts'
 import {
   deadContainer,
   httpContainer,

@@ -6,7 +6,8 @@ import { formOf } from '../../../../../gateway/ingress/pages/accept.ts'
 import { listOf, renderList } from '../../../../../gateway/ingress/pages/list.ts'
 import { Registry } from '../../../../../gateway/registry/registry.ts'
 import { Slices } from '../../../../../gateway/registry/slices.ts'
-import { assignmentOf, startGateway } from '../../../../helpers/gateway/gateway-fixture.ts'
+import { startGateway } from '../../../../helpers/gateway/gateway-fixture.ts'
+import { assignmentOf } from '../../../../helpers/gateway/gateway-samples.ts'
 
 const EVIL = `<script>alert("1")</script>'&`.replace('/', '')
 

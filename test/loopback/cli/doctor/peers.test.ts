@@ -7,8 +7,8 @@ import { findPlaces } from '../../../../cli/host/places.ts'
 import { daemonTemplate } from '../../../../conf/templates.ts'
 import type { PathState } from '../../../../core/api.ts'
 import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
-import { scratch } from '../../../helpers/gateway/gateway-fixture.ts'
 import { hostView } from '../../../helpers/gateway/host-view.ts'
+import { scratchFolder } from '../../../helpers/run/scratch.ts'
 
 const own = hostView(1, { link: null })
 const unlinked = (hostId: number, reason: string, state: PathState = 'ISOLATED') =>
@@ -108,7 +108,7 @@ t.test('hosts with the same trouble are one finding', async (t) => {
 })
 
 t.test('facts come from the gateway, and from whoever sets the clock', async (t) => {
-  const dir = await scratch(t)
+  const dir = scratchFolder(t)
   const answers: Record<string, unknown> = {
     '/v1/hosts': [hostView(1), hostView(2)],
     '/v1/status': { tunnel: well.tunnel },

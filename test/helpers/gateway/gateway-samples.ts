@@ -1,0 +1,42 @@
+/** Valid values of the gateway for tests: a configuration and assignments. Opens nothing. */
+import { join } from 'node:path'
+import { type DaemonConf, daemonConf } from '../../../conf/daemon.ts'
+import type { Assignment } from '../../../core/api.ts'
+import type { LeaseSnapshot } from '../../../gateway/leases/source.ts'
+
+export const noLeases: LeaseSnapshot = { live: [], pending: [], stale: [], unreadable: [] }
+
+export function testConf(folder: string, more: Record<string, unknown> = {}): DaemonConf {
+  const { ingress = {}, ...rest } = more as { ingress?: object }
+  return daemonConf({
+    hostId: 1,
+    supernet: '127.0.0.0/8',
+    hostPrefix: 16,
+    dataDir: join(folder, 'data'),
+    api: { socket: join(folder, 'gateway.sock') },
+    // Far above the length of a test: what a test wants compared it changes on disk.
+    reconcileMs: 3_600_000,
+    ...rest,
+    ingress: { listen: '127.0.0.1:0', drainMs: 300, ...ingress },
+  })
+}
+
+let made = 0
+
+/** A valid one; each call another container. */
+export function assignmentOf(part: Partial<Assignment> = {}): Assignment {
+  made++
+  return {
+    network: 'flatnet',
+    containerId: `c${made}`,
+    ifname: 'eth0',
+    hostId: 1,
+    ips: [`127.1.${200 + (made >> 8)}.${made & 255}/16`],
+    mac: '0a:64:0a:64:01:0a',
+    aliases: [],
+    ports: [],
+    httpPort: 80,
+    createdAt: '2026-11-20T13:00:00.000Z',
+    ...part,
+  }
+}
