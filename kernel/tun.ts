@@ -231,7 +231,7 @@ class TunDevice implements Tun {
     }
     // Node watches pipes and sockets, and takes a TUN device, which is a character device, for a file. So it is given
     // the end of a pipe, and the device takes that descriptor's place before the event loop has looked at it: from then
-    // on epoll and read(2) of libuv work on the device, without a thread (docs/decisions.md, "Tunnel: waking up").
+    // on epoll and read(2) of libuv work on the device, without a thread (docs/decisions/0035-waking-up-on-the-tun-device.md).
     const { readFd, writeFd } = pipeNow()
     const onread = { buffer: () => sink.buffer(), callback }
     this.#watcher = new Socket({ fd: readFd, readable: true, writable: false, onread })

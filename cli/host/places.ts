@@ -84,7 +84,7 @@ export function findGateway(host: Host, options: PlaceOptions): Places {
   demandNamed(host, options.config)
   const places = findPlaces(host, options)
   if (places.confError === undefined) return places
-  const error = new CliError(`${places.config} is wrong`, 'correct it; README.md has the table of all keys')
+  const error = new CliError(`${places.config} is wrong`, 'correct it; docs/configuration.md lists all keys')
   const problems = 'problems' in places.confError ? places.confError.problems : [places.confError.message]
   throw Object.assign(error, { problems })
 }

@@ -15,7 +15,7 @@ import type { Way } from './way.ts'
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
  * `fresh`: one that never served. Node's client writes on a kept connection without a look at it, and a server may close an
- * idle one just as a POST is sent: nobody could tell whether it was acted on. Wires can (docs/decisions.md).
+ * idle one just as a POST is sent: nobody could tell whether it was acted on. Wires can (docs/decisions/0042-what-is-sent-twice.md).
  * `upgrade`: as fresh, and each direction ends by itself.
  */
 export type ConnectionKind = 'reuse' | 'fresh' | 'upgrade'
