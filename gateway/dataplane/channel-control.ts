@@ -4,7 +4,7 @@ import type { Line } from './tunnel/channel.ts'
 import { type FrameHead, FrameType } from './tunnel/frame.ts'
 
 /** A word about the line, JSON in a CTRL frame. Unknown members are for later versions. */
-interface Greeting {
+interface ChannelHello {
   /** Whether packets of UDP segmentation offload may be sent this way. */
   readonly uso: boolean
 }
@@ -14,9 +14,9 @@ const MAX_GREETING_BYTES = 1_024
 const PING_BYTES = 8
 
 /** First on every line, and again when the device is another. */
-export function greet(line: Line, uso: boolean): void {
-  const greeting: Greeting = { uso }
-  line.send(FrameType.CTRL, Buffer.from(JSON.stringify(greeting)))
+export function sendHello(line: Line, uso: boolean): void {
+  const hello: ChannelHello = { uso }
+  line.send(FrameType.CTRL, Buffer.from(JSON.stringify(hello)))
 }
 
 export function ping(line: Line, now: number): void {
@@ -35,7 +35,7 @@ export function hear(
   payload: Uint8Array,
   answered: (sentAt: number) => void,
 ): boolean {
-  if (type === FrameType.CTRL) line.takesUso = readGreeting(payload)?.uso ?? line.takesUso
+  if (type === FrameType.CTRL) line.takesUso = readHello(payload)?.uso ?? line.takesUso
   else if (type === FrameType.PING) {
     // Copied: the frame's buffer is used again before this is sent. No longer than what was asked.
     if (payload.byteLength === PING_BYTES) line.send(FrameType.PONG, Buffer.from(payload))
@@ -45,7 +45,7 @@ export function hear(
   return true
 }
 
-function readGreeting(payload: Uint8Array): Greeting | undefined {
+function readHello(payload: Uint8Array): ChannelHello | undefined {
   if (payload.byteLength > MAX_GREETING_BYTES) return undefined
   try {
     const value: unknown = JSON.parse(Buffer.from(payload).toString('utf8'))

@@ -4,7 +4,7 @@ import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import type { Via } from '../paths/decide.ts'
-import { greet, hear, ping } from './channel-control.ts'
+import { hear, ping, sendHello } from './channel-control.ts'
 import type { Line } from './tunnel/channel.ts'
 import { FrameError, type FrameHead } from './tunnel/frame.ts'
 import { socketPort } from './tunnel/socket-port.ts'
@@ -85,9 +85,9 @@ export class Lines {
   }
 
   /** The device is another, and with it what it takes. */
-  greetAll(): void {
+  sendHellos(): void {
     for (const lines of this.#byHost.values())
-      for (const { line } of lines.values()) greet(line, this.#parts.takesUso())
+      for (const { line } of lines.values()) sendHello(line, this.#parts.takesUso())
   }
 
   /** Frames that are no packets. @returns whether it was known */
@@ -124,7 +124,7 @@ export class Lines {
         socket.destroy()
       }
     })
-    greet(line, takesUso())
+    sendHello(line, takesUso())
     this.#use(hostId)
     return held
   }

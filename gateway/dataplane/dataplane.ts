@@ -73,7 +73,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     opened: (tun) => {
       routes.adopt(hostsRouted(tun.ifindex, slices).filter((hostId) => !keepsOut(hostId)))
       routes.refresh()
-      lines.greetAll()
+      lines.sendHellos()
     },
   })
   const routes = new PeerRoutes({ scheduler, apply: (hostIds) => apply(hostIds) })

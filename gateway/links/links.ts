@@ -4,9 +4,9 @@ import { createServer as createDoor, type Server as Door } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
-import { Seldom } from '../base/log-limit.ts'
+import { LogLimiter } from '../base/log-limit.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
-import { Greeting } from './handshake-guard.ts'
+import { HandshakeGuard } from './handshake-guard.ts'
 import { Peer } from './link.ts'
 import { Streams } from './streams/streams.ts'
 import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
@@ -40,9 +40,9 @@ export class Peers {
   readonly #server: Server
   /** Before TLS: who has not shown a certificate yet is nobody's peer. */
   readonly #door: Door
-  readonly #greeting = new Greeting()
+  readonly #handshakes = new HandshakeGuard()
   readonly #newcomers = new Set<TLSSocket>()
-  readonly #said = new Seldom(SAID_AGAIN_MS)
+  readonly #said = new LogLimiter(SAID_AGAIN_MS)
   #tick: NodeJS.Timeout | undefined
 
   constructor(parts: PeersParts) {
@@ -63,11 +63,11 @@ export class Peers {
       handshakeTimeout: HANDSHAKE_MS,
     })
     this.#door = createDoor((socket) => {
-      if (this.#greeting.admit(socket)) this.#server.emit('connection', socket)
+      if (this.#handshakes.admit(socket)) this.#server.emit('connection', socket)
       else socket.destroy()
     })
     this.#server.on('secureConnection', (socket) => {
-      this.#greeting.done(socket)
+      this.#handshakes.done(socket)
       this.#judge(socket)
     })
     this.#server.on('tlsClientError', (err, socket) => {
@@ -160,7 +160,7 @@ export class Peers {
     this.#peers.clear()
     this.streams.stop()
     for (const socket of this.#newcomers) socket.destroy()
-    this.#greeting.stop()
+    this.#handshakes.stop()
     if (!this.#door.listening) return
     await new Promise<void>((resolve) => {
       this.#door.close(() => resolve())

@@ -2,7 +2,7 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { Log, LogFields } from '../../../core/log.ts'
-import { plain } from '../../base/printable.ts'
+import { printable } from '../../base/printable.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { Identity, Membership } from '../../links/types.ts'
 import { type Connection, Connections } from './connections.ts'
@@ -230,7 +230,7 @@ export class Ends {
   /** A try came to nothing. */
   #fail(hostId: number, relay: number, err: unknown): void {
     const { events, scheduler } = this.#parts
-    const reason = plain(reasonOf(err))
+    const reason = printable(reasonOf(err))
     this.#log(err, { peer: hostId, relay, reason }, 'relayed connection failed')
     this.#problems.add(hostId, relay, reason, scheduler.monotonic())
     events.problemChanged(hostId, relay)

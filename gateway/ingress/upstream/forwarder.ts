@@ -8,7 +8,7 @@ import { parseIpv4 } from '../../../core/addr.ts'
 import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
-import { Seldom } from '../../base/log-limit.ts'
+import { LogLimiter } from '../../base/log-limit.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { StreamOffer } from '../../links/streams/streams.ts'
 import type { PathTable } from '../../paths/table.ts'
@@ -44,7 +44,7 @@ interface Traffic {
 
 export class Forwarder {
   readonly #parts: ForwarderParts
-  readonly #said = new Seldom(SAID_AGAIN_MS)
+  readonly #said = new LogLimiter(SAID_AGAIN_MS)
   /** By attachment: what goes when its container does. */
   readonly #joined = new Map<string, Map<Socket, Traffic>>()
   #isDraining = false

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
-import { Seldom } from '../../base/log-limit.ts'
-import { plain, wordsOf } from '../../base/printable.ts'
+import { LogLimiter } from '../../base/log-limit.ts'
+import { printable, reasonText } from '../../base/printable.ts'
 import { dialAt, HANDSHAKE_MS, STAGGER_MS } from '../dial/dial.ts'
 import { firstOf, type Way } from '../dial/race.ts'
 import { Alpn, type PeerId } from '../tls.ts'
@@ -49,7 +49,7 @@ export class Streams {
   readonly #parts: StreamsParts
   readonly #handlers = new Map<string, StreamHandler>()
   readonly #slots = new StreamSlots()
-  readonly #said = new Seldom(60_000)
+  readonly #said = new LogLimiter(60_000)
   /** Connections that peers were asked to make, by id. */
   readonly #awaited = new Map<string, Awaited>()
   /** Of each peer, the way that worked last: `back` or an endpoint. It goes first. */
@@ -87,7 +87,7 @@ export class Streams {
       slot.hold(socket, this.#slots.silentMs(hostId))
       socket.write(frame)
       const answer = await readFrame(socket, slot.signal)
-      if (answer['ok'] !== true) throw new StreamError(wordsOf(answer['reason']), true)
+      if (answer['ok'] !== true) throw new StreamError(reasonText(answer['reason']), true)
       return socket
     } catch (err) {
       slot.cut('not opened')
@@ -115,7 +115,7 @@ export class Streams {
     if (type !== 'stream.dial' && type !== 'stream.failed') return false
     if (typeof id !== 'string' || !ID_RE.test(id)) return true
     if (type === 'stream.dial') void this.#dialBack(hostId, id)
-    else this.#claim(hostId, id)?.failed(wordsOf(message['reason']))
+    else this.#claim(hostId, id)?.failed(reasonText(message['reason']))
     return true
   }
 
@@ -215,7 +215,7 @@ export class Streams {
       void this.#receive(socket, hostId, taken)
     } catch (err) {
       slot?.cut('not dialled')
-      this.#parts.send(hostId, { type: 'stream.failed', id, reason: plain(messageOf(err)) })
+      this.#parts.send(hostId, { type: 'stream.failed', id, reason: printable(messageOf(err)) })
     } finally {
       clearTimeout(timer)
     }
@@ -279,7 +279,7 @@ const messageOf = (err: unknown): string => (err instanceof Error ? err.message 
 /** Reads on to the end, for a reset would overtake the reason. */
 function refuse(socket: TLSSocket, reason: string): void {
   if (socket.destroyed) return
-  socket.end(encodeFrame({ ok: false, reason: plain(reason) }))
+  socket.end(encodeFrame({ ok: false, reason: printable(reason) }))
   socket.resume()
   const timer = setTimeout(() => socket.destroy(), GOODBYE_MS)
   socket.once('end', () => socket.destroy())

@@ -122,7 +122,7 @@ t.test('each end says what its kernel takes, and is believed', async (t) => {
     send(line, FrameType.CTRL, Buffer.from(nonsense))
   send(line, FrameType.CTRL, Buffer.from('{"uso":false}'))
   await turnsUntil('the last that made sense counts', () => uso() === false)
-  lines.greetAll()
+  lines.sendHellos()
   await turnsUntil('told again', () => line.heard.filter((f) => f.startsWith('CTRL')).length === 2)
   t.notOk(line.socket.destroyed)
 })
