@@ -17,7 +17,7 @@ import { Forwarder } from './ingress/upstream/forwarder.ts'
 import { Pool } from './ingress/upstream/pool.ts'
 import { TCP } from './ingress/upstream/stream-dial.ts'
 import { wayTo } from './ingress/upstream/way.ts'
-import type { Witness } from './leases/kernel-view.ts'
+import type { KernelView } from './leases/kernel-view.ts'
 import { Reconciler, type Repair } from './leases/reconciler.ts'
 import type { LeaseSource } from './leases/source.ts'
 import { PathTable } from './paths/table.ts'
@@ -32,7 +32,7 @@ export interface Materials {
   readonly leases: LeaseSource
   readonly epoch: number
   readonly repair?: Repair
-  readonly witness?: Witness
+  readonly kernelView?: KernelView
   readonly version?: string
   readonly reload?: (() => void) | undefined
 }
@@ -49,13 +49,13 @@ export interface Assembly extends ApiParts, IngressParts {
 }
 
 export function assemble(materials: Materials): Assembly {
-  const { conf, log, clock, leases, epoch, repair, witness } = materials
+  const { conf, log, clock, leases, epoch, repair, kernelView } = materials
   const events = new Events()
   const slices = new Slices(conf.supernet, conf.hostPrefix)
   const registry = new Registry(conf.hostId, epoch, events, slices, clock)
   const paths = new PathTable(conf.hostId, clock, events)
   const metrics = new Metrics()
-  const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair, witness })
+  const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair, kernelView })
   const pool = new Pool({
     connectTimeoutMs: conf.ingress.connectTimeoutMs,
     isRegistered: (key, ip) => {

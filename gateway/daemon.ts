@@ -17,7 +17,7 @@ import { ClusterFiles } from './cluster/identity/files.ts'
 import { removeCarrier } from './dataplane/remove.ts'
 import { drain } from './ingress/drain.ts'
 import { createIngress } from './ingress/server.ts'
-import type { Witness } from './leases/kernel-view.ts'
+import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
 import { StoreWatch } from './leases/watch.ts'
@@ -39,7 +39,7 @@ export interface GatewayOptions {
   /** Asked every second: did somebody take away what `repair` looks after? */
   readonly isDamaged?: () => boolean
   /** Without it the files alone say who lives. */
-  readonly witness?: Witness
+  readonly kernelView?: KernelView
   /** Called once when everything listens. */
   onReady?(ready: Ready): void
   /** Default: the store under `config.dataDir`. */

@@ -8,7 +8,7 @@ import type { Log } from '../../core/log.ts'
 import type { Lease } from '../../ipam/lease.ts'
 import type { Registry } from '../registry/registry.ts'
 import { DELETE_GRACE_MS, difference } from './diff.ts'
-import { judged, lackingLeases, type Witness } from './kernel-view.ts'
+import { type KernelView, lackingLeases, reconcileWithKernel } from './kernel-view.ts'
 import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './source.ts'
 
 /** Called with the live leases after each run; nftables and routes are put right here. Must be bounded in time. */
@@ -21,7 +21,7 @@ export interface ReconcilerParts {
   readonly clock: Clock
   readonly log: Log
   readonly repair?: Repair | undefined
-  readonly witness?: Witness | undefined
+  readonly kernelView?: KernelView | undefined
   /** Of reading, and of repairing. */
   readonly deadlineMs?: Millis
 }
@@ -127,22 +127,22 @@ export class Reconciler {
 
   /** The leases as the kernel confirms them; what lives and had none has one by then. */
   async #snapshot(): Promise<LeaseSnapshot> {
-    const { conf, leases, log, registry, witness } = this.#parts
-    if (witness === undefined) return leases.read()
-    const links = linksOf(witness, log)
+    const { conf, leases, log, registry, kernelView } = this.#parts
+    if (kernelView === undefined) return leases.read()
+    const links = linksOf(kernelView, log)
     if (links === undefined) return leases.read()
     const snapshot = await leases.read()
     const own = links.filter(({ cidr }) => isInSlice(conf.slice, parseCidr4(cidr)?.ip ?? -1))
     const networks = lackingLeases(own, snapshot)
-    if (networks.size === 0) return judged(links, snapshot)
+    if (networks.size === 0) return reconcileWithKernel(links, snapshot)
     try {
-      witness.adopt(networks, (key) => registry.get(key))
+      kernelView.adopt(networks, (key) => registry.get(key))
     } catch (cause) {
       // As with a file that cannot be read: what they hold is unknown, and is had in a later run.
       const unreadable = [...networks].map((network) => ({ network, cause }))
-      return judged(links, { ...snapshot, unreadable })
+      return reconcileWithKernel(links, { ...snapshot, unreadable })
     }
-    return judged(links, await leases.read())
+    return reconcileWithKernel(links, await leases.read())
   }
 
   #apply(
@@ -189,10 +189,10 @@ export class Reconciler {
   }
 }
 
-/** Undefined when the kernel does not say: then the files alone count, as without a witness. */
-function linksOf(witness: Witness, log: Log): ReturnType<Witness['links']> | undefined {
+/** Undefined when the kernel does not say: then the files alone count, as without a kernel view. */
+function linksOf(kernelView: KernelView, log: Log): ReturnType<KernelView['links']> | undefined {
   try {
-    return witness.links()
+    return kernelView.links()
   } catch (err) {
     log.warn({ err }, 'the kernel did not tell its links')
     return undefined
