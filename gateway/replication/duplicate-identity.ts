@@ -2,9 +2,9 @@
 
 import type { Millis } from '../../core/clock.ts'
 import type { SyncParts } from './deps.ts'
-import type { Links } from './links.ts'
 import type { Hello } from './messages.ts'
 import type { Arrivals } from './pages.ts'
+import type { ReplicationPeers } from './peers.ts'
 import type { Keeper } from './replica-store.ts'
 import type { Replicas } from './replicas.ts'
 
@@ -12,7 +12,7 @@ import type { Replicas } from './replicas.ts'
 const PROVEN_MS: Millis = 4_000
 
 interface RivalsParts extends Pick<SyncParts, 'scheduler'> {
-  readonly links: Links
+  readonly peers: ReplicationPeers
   readonly replicas: Replicas
   readonly keeper: Keeper
 }
@@ -31,11 +31,11 @@ export class Rivals {
 
   /** Heard twice, with the same link standing all the while between: then there are two that live. */
   hear(hostId: number, { hostId: claimed, nonce }: Hello): void {
-    const { keeper, links, replicas, scheduler } = this.#parts
-    const link = links.arrivals(hostId)
+    const { keeper, peers, replicas, scheduler } = this.#parts
+    const link = peers.arrivals(hostId)
     const replica = replicas.get(hostId)
     if (claimed !== hostId || link === undefined || replica === undefined) return
-    if (!links.isGreeted(hostId) || replica.known.nonce === nonce) return
+    if (!peers.isGreeted(hostId) || replica.known.nonce === nonce) return
     const now = scheduler.monotonic()
     const before = this.#heard.get(hostId)
     if (before?.nonce !== nonce || before.link !== link) this.#heard.set(hostId, { nonce, link, at: now })

@@ -8,7 +8,6 @@ import type { DropReason, SyncParts } from './deps.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'
-import type { Links } from './links.ts'
 import {
   claimIn,
   type Delta,
@@ -24,6 +23,7 @@ import {
   type Want,
 } from './messages.ts'
 import { pagesOf } from './pages.ts'
+import type { ReplicationPeers } from './peers.ts'
 import type { Publisher } from './publisher.ts'
 import type { RecordDecoder } from './record.ts'
 import type { Keeper } from './replica-store.ts'
@@ -31,7 +31,7 @@ import type { Replica, Replicas } from './replicas.ts'
 import { keyIdOfKey } from './sign.ts'
 
 export interface InboxParts extends SyncParts {
-  readonly links: Links
+  readonly peers: ReplicationPeers
   readonly guard: Guard
   readonly replicas: Replicas
   readonly publisher: Publisher
@@ -93,10 +93,10 @@ export class Inbox {
 
   /** Compares one table that was never compared with what its owner signed; a difference is a fault of ours, and mended. */
   audit(random: number): void {
-    const { replicas, links, registry } = this.#parts
+    const { replicas, peers, registry } = this.#parts
     const unchecked = [...replicas.all()].filter((r) => r.signed !== undefined && !r.isChecked)
     const one = unchecked[Math.floor(random * unchecked.length)]
-    if (one === undefined || this.#isGenuine(one) || !links.isUp(one.hostId)) return
+    if (one === undefined || this.#isGenuine(one) || !peers.isUp(one.hostId)) return
     this.#parts.log.error({ peer: one.hostId }, 'registry table differed from its hash')
     if (registry.version(one.hostId) !== undefined) this.#ask(one.hostId, one.hostId, NOTHING)
   }
@@ -111,18 +111,18 @@ export class Inbox {
   }
 
   #hello(from: number, m: Hello): DropReason | undefined {
-    const { links, publisher, scheduler } = this.#parts
+    const { peers, publisher, scheduler } = this.#parts
     if (m.v !== PROTOCOL) return 'malformed'
     const reason = this.#admit(from, m, true)
     if (reason !== undefined && reason !== 'stale-epoch') return reason
     // A second one on the same link: the other side started over, and waits for ours.
-    if (links.isGreeted(from)) this.sendHello(from)
-    links.greet(from)
+    if (peers.isGreeted(from)) this.sendHello(from)
+    peers.greet(from)
     const [, epoch = 0, seq = 0] = m.know.find(([hostId]) => hostId === publisher.hostId) ?? []
     this.#push(from, { epoch, seq })
     // What others know of third ones is compared when those have had the time to tell us themselves.
     scheduler.after(GREETED_MS, () => {
-      if (links.isGreeted(from)) this.sendFullDigest(from)
+      if (peers.isGreeted(from)) this.sendFullDigest(from)
     })
     return reason
   }
@@ -155,17 +155,17 @@ export class Inbox {
   }
 
   #page(from: number, m: TablePage): DropReason | undefined {
-    const { links, registry, publisher, slices } = this.#parts
+    const { peers, registry, publisher, slices } = this.#parts
     const isDirect = m.hostId === from
     if (m.hostId === publisher.hostId) return 'not-owner'
     const reason = isDirect ? this.#admit(from, m, false) : this.#doubt(m)
     if (reason !== undefined) return reason
     if (!isNewer(m, registry.version(m.hostId)) && !(isDirect && this.#isRepair(m))) return 'old'
-    const arrival = links.arrivals(from)?.add(m)
+    const arrival = peers.arrivals(from)?.add(m)
     if (arrival === undefined || arrival.kind === 'more') return undefined
     if (arrival.kind === 'bad') return arrival.reason
     if (!isDirect && hashOf(slices.sliceOf(m.hostId), arrival.assignments) !== m.hash) return 'forged'
-    links.arrived(m.hostId)
+    peers.arrived(m.hostId)
     registry.replace(m.hostId, versionIn(m), arrival.assignments)
     this.#parts.keeper.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
     return undefined
@@ -196,7 +196,7 @@ export class Inbox {
   }
 
   #want(from: number, m: Want): DropReason | undefined {
-    const { guard, links, publisher, registry, replicas, scheduler, send } = this.#parts
+    const { guard, peers, publisher, registry, replicas, scheduler, send } = this.#parts
     if (!guard.affords(from)) return 'flood'
     if (m.hostId === publisher.hostId) {
       this.#push(from, versionIn(m))
@@ -205,7 +205,7 @@ export class Inbox {
     const replica = replicas.get(m.hostId)
     const isNews = replica?.signed !== undefined && isNewer(replica.signed, m)
     if (!isNews || replica.quarantine !== undefined || !this.#isGenuine(replica)) return undefined
-    const ageMs = links.isUp(m.hostId) ? 0 : Math.max(0, Math.round(scheduler.monotonic() - replica.heardAt))
+    const ageMs = peers.isUp(m.hostId) ? 0 : Math.max(0, Math.round(scheduler.monotonic() - replica.heardAt))
     for (const page of pagesOf(replica.signed!, registry.all(m.hostId), ageMs)) send(from, page)
     return undefined
   }
@@ -255,14 +255,14 @@ export class Inbox {
 
   /** Why a table that a peer passes on is not followed. Called for each page; the signature is looked at once. */
   #doubt(m: TablePage): DropReason | undefined {
-    const { keyIdOf, links, registry, replicas, send, verifier } = this.#parts
+    const { keyIdOf, peers, registry, replicas, send, verifier } = this.#parts
     const keyId = keyIdOf(m.hostId)
     const replica = replicas.get(m.hostId)
     if (keyId === undefined) return 'stranger'
     if (!isNewer(m, registry.version(m.hostId))) return 'old'
     if (m.page === 0 && !verifier.verify(m, m, keyId)) return 'forged'
     if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
-    if (!links.isGreeted(m.hostId) || replica?.known.nonce === m.nonce) return undefined
+    if (!peers.isGreeted(m.hostId) || replica?.known.nonce === m.nonce) return undefined
     // Another run of it is there and lags behind: it is shown what it does not know of.
     if (m.page === 0) send(m.hostId, { type: 'registry.stale', ...claimIn(m) })
     return 'old'
@@ -270,16 +270,16 @@ export class Inbox {
 
   /** Asks for a table that somebody has newer, unless its owner will tell us himself. */
   #hearOf(from: number, hostId: number, version: Version): void {
-    const { keyIdOf, links, publisher, registry, replicas } = this.#parts
+    const { keyIdOf, peers, publisher, registry, replicas } = this.#parts
     if (hostId === publisher.hostId || keyIdOf(hostId) === undefined) return
     const have = registry.version(hostId)
     if (!isNewer(version, have)) return
     replicas.noteBehind(hostId, version)
-    if (hostId === from || !links.isUp(hostId)) this.#ask(from, hostId, have ?? NOTHING)
+    if (hostId === from || !peers.isUp(hostId)) this.#ask(from, hostId, have ?? NOTHING)
   }
 
   #ask(peer: number, hostId: number, { epoch, seq }: Version): void {
-    if (this.#parts.links.mayWant(hostId))
+    if (this.#parts.peers.mayWant(hostId))
       this.#parts.send(peer, { type: 'registry.want', hostId, epoch, seq })
   }
 

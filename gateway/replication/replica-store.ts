@@ -7,8 +7,8 @@ import type { Alarms } from './alarms.ts'
 import type { StoredTable, SyncParts } from './deps.ts'
 import { hearsay, type Incarnation, restoreFirst } from './fence.ts'
 import type { Guard } from './guard.ts'
-import type { Links } from './links.ts'
 import type { Signed } from './messages.ts'
+import type { ReplicationPeers } from './peers.ts'
 import type { RecordDecoder } from './record.ts'
 import type { Replica, Replicas } from './replicas.ts'
 
@@ -26,7 +26,7 @@ const release = (hostId: number): string =>
 
 interface KeeperParts extends SyncParts {
   readonly alarms: Alarms
-  readonly links: Links
+  readonly peers: ReplicationPeers
   readonly guard: Guard
   readonly replicas: Replicas
   readonly decoder: RecordDecoder
@@ -99,8 +99,8 @@ export class Keeper {
   }
 
   #freshness(replica: Replica): Freshness {
-    const { links, isReached, scheduler } = this.#parts
-    if (links.isUp(replica.hostId) || isReached(replica.hostId)) return 'live'
+    const { peers, isReached, scheduler } = this.#parts
+    if (peers.isUp(replica.hostId) || isReached(replica.hostId)) return 'live'
     return scheduler.monotonic() - replica.heardAt >= GONE_MS ? 'gone' : 'unreachable'
   }
 
@@ -161,12 +161,12 @@ export class Keeper {
   }
 
   async #write(hosts: readonly number[]): Promise<void> {
-    const { guard, links, log, replicas, store } = this.#parts
+    const { guard, peers, log, replicas, store } = this.#parts
     for (const hostId of hosts) {
       const replica = replicas.get(hostId)
       try {
         if (replica === undefined) await store?.remove(hostId)
-        else await store?.save(replicas.stored(replica, links.isUp(hostId)))
+        else await store?.save(replicas.stored(replica, peers.isUp(hostId)))
       } catch (err) {
         // A full disk takes none of 253; the next change of each tries again.
         if (guard.isDue('tables kept')) log.warn({ peer: hostId, err }, 'table of a host could not be kept')

@@ -13,8 +13,8 @@ import type { Quarantine, StoredTable, SyncParts } from './deps.ts'
 import { Rivals } from './duplicate-identity.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
-import { Links } from './links.ts'
 import { PREFIX, readMessage } from './messages.ts'
+import { ReplicationPeers } from './peers.ts'
 import { Publisher } from './publisher.ts'
 import { WireDecoder } from './record.ts'
 import { Keeper } from './replica-store.ts'
@@ -28,7 +28,7 @@ const TICK_MS: Millis = 1_000
 
 export class Sync {
   readonly #parts: SyncParts
-  readonly #links: Links
+  readonly #peers: ReplicationPeers
   readonly #guard: Guard
   readonly #alarms: Alarms
   readonly #replicas: Replicas
@@ -46,13 +46,13 @@ export class Sync {
   constructor(parts: SyncParts) {
     const decoder = parts.decoder ?? new WireDecoder(parts.slices)
     this.#parts = parts
-    this.#links = new Links(parts.scheduler, decoder)
+    this.#peers = new ReplicationPeers(parts.scheduler, decoder)
     this.#guard = new Guard(parts)
     this.#alarms = new Alarms(parts)
     this.#replicas = new Replicas(parts)
     this.#publisher = new Publisher(parts)
     this.#published = this.#publisher.version
-    const shared = { ...parts, links: this.#links, guard: this.#guard, replicas: this.#replicas, decoder }
+    const shared = { ...parts, peers: this.#peers, guard: this.#guard, replicas: this.#replicas, decoder }
     this.#keeper = new Keeper({ ...shared, alarms: this.#alarms })
     this.#clocks = new Clocks({ ...parts, alarms: this.#alarms })
     this.#rivals = new Rivals({ ...shared, keeper: this.#keeper })
@@ -71,11 +71,11 @@ export class Sync {
 
   start(): void {
     this.#repeat('pair', PAIR_DIGEST_MS, () => {
-      for (const hostId of this.#links.ready()) this.#inbox.sendPairDigest(hostId)
+      for (const hostId of this.#peers.ready()) this.#inbox.sendPairDigest(hostId)
       this.#inbox.audit(this.#parts.random())
     })
     this.#repeat('full', FULL_DIGEST_MS, () => {
-      const hostId = this.#links.someReady(this.#parts.random())
+      const hostId = this.#peers.someReady(this.#parts.random())
       if (hostId !== undefined) this.#inbox.sendFullDigest(hostId)
     })
     this.#repeat('tick', TICK_MS, () => this.#keeper.tick())
@@ -91,14 +91,14 @@ export class Sync {
 
   /** There is a link, or another one in the place of the last: both sides start over. */
   peerUp(hostId: number): void {
-    this.#links.up(hostId)
+    this.#peers.up(hostId)
     this.#keeper.evaluate(hostId)
     this.#inbox.sendHello(hostId)
   }
 
   peerDown(hostId: number, _reason: string): void {
-    if (!this.#links.isUp(hostId)) return
-    this.#links.down(hostId)
+    if (!this.#peers.isUp(hostId)) return
+    this.#peers.down(hostId)
     const replica = this.#replicas.get(hostId)
     if (replica !== undefined) replica.heardAt = this.#parts.scheduler.monotonic()
     this.#keeper.evaluate(hostId)
@@ -158,7 +158,7 @@ export class Sync {
   release(hostId: number): boolean {
     if (!this.#keeper.release(hostId)) return false
     // Start over on a link that stands: its hello was not followed.
-    if (this.#links.isUp(hostId)) this.peerUp(hostId)
+    if (this.#peers.isUp(hostId)) this.peerUp(hostId)
     return true
   }
 
@@ -179,7 +179,7 @@ export class Sync {
     const { version } = this.#publisher
     if (!isNewer(version, this.#published)) return
     this.#publishedAt = this.#parts.scheduler.monotonic()
-    const ready = [...this.#links.ready()].filter((id) => this.quarantineOf(id) === undefined)
+    const ready = [...this.#peers.ready()].filter((id) => this.quarantineOf(id) === undefined)
     const messages = ready.length === 0 ? [] : this.#publisher.since(this.#published)
     this.#published = version
     for (const message of messages) for (const hostId of ready) this.#parts.send(hostId, message)
