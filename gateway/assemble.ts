@@ -67,7 +67,7 @@ export function assemble(materials: Materials): Assembly {
       const noTunnel = carrier?.noTunnel()
       return wayTo({ ownHostId: conf.hostId, hostId, noTunnel, path: paths.path(hostId), now: clock.now() })
     },
-    streams: () => cluster?.peers.streams,
+    streams: () => cluster?.links.streams,
     onRetry: () => metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'connect' }),
   })
   const forwarder = new Forwarder({ registry, slices, paths, metrics, log })
@@ -114,7 +114,7 @@ export function assemble(materials: Materials): Assembly {
     },
     setCluster(opened) {
       cluster = opened
-      const { streams } = opened.peers
+      const { streams } = opened.links
       streams.handle(TCP, (offer) => void forwarder.take(offer))
       metrics.gauge('flatnet_peer_streams', 'Streams to and from other gateways', () => streams.count)
     },

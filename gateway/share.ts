@@ -67,7 +67,7 @@ export function shareRegistry(parts: ShareParts): Sharing {
     newNonce: () => randomBytes(16).toString('hex'),
     saveEpoch: (epoch) => saveEpoch(conf.dataDir, epoch),
     keyIdOf: (hostId) => keyIdOf(cluster, hostId),
-    send: (hostId, message) => cluster.peers.send(hostId, message),
+    send: (hostId, message) => cluster.links.send(hostId, message),
     isReached: (hostId) => paths.isReached(hostId),
     dropped: (reason) =>
       parts.metrics.count('flatnet_registry_dropped_total', 'Messages of peers not followed', { reason }),
@@ -78,15 +78,15 @@ export function shareRegistry(parts: ShareParts): Sharing {
     hostId: conf.hostId,
     table,
     effects: carrier,
-    links: () => cluster.peers.views(),
+    links: () => cluster.links.views(),
     quarantineOf: (hostId) => sync.quarantineOf(hostId)?.reason,
     noTunnel: () => carrier.noTunnel(),
     freePairs: () => carrier.freePairs(),
     relayProblem: (hostId, relay) => carrier.relayProblem(hostId, relay),
     hasLine: (hostId) => carrier.hasLine(hostId),
     lineRttMs: (hostId, relay) => carrier.lineRttMs(hostId, relay),
-    send: (hostId, message) => cluster.peers.send(hostId, message),
-    draining: (hostId) => cluster.peers.draining(hostId),
+    send: (hostId, message) => cluster.links.send(hostId, message),
+    draining: (hostId) => cluster.links.draining(hostId),
     changed: () => sync.refresh(),
   })
   carrier.onRelayProblem(() => paths.evaluateAll())

@@ -4,7 +4,7 @@ import { formatIpv4, parsePrefix4, sizeOf } from '../../core/addr.ts'
 import type { HostState, PathInfo } from '../../core/api.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { MemberRecord, MembersDocument } from '../cluster/members/document.ts'
-import type { PeerView } from '../links/types.ts'
+import type { LinkView } from '../links/types.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { HostSummary, Registry } from '../registry/registry.ts'
 import type { Version } from '../registry/table.ts'
@@ -29,7 +29,7 @@ export interface HostView {
   /** null: this host is in no cluster. */
   readonly member: MemberView | null
   /** null for this host, and for those that are no members. */
-  readonly link: PeerView | null
+  readonly link: LinkView | null
 }
 
 interface MemberView extends Omit<MemberRecord, 'hostId'> {
@@ -61,7 +61,7 @@ export function hostViews(
     assignments: tables.get(hostId)?.assignments ?? 0,
     path: paths.get(hostId) ?? null,
     member: cluster === undefined ? null : memberView(cluster, members.get(hostId)),
-    link: cluster?.peers.view(hostId) ?? null,
+    link: cluster?.links.view(hostId) ?? null,
   }))
 }
 

@@ -117,13 +117,13 @@ export async function statusOf({
 }
 
 function clusterStatus(cluster: Cluster): ClusterStatus {
-  const { state, peers } = cluster
+  const { state, links } = cluster
   return {
     name: state.document.cluster,
     version: state.document.version,
     members: state.document.members.filter((m) => m.state === 'active').length,
-    linksUp: peers.views().filter((v) => v.state === 'up').length,
-    port: peers.port,
+    linksUp: links.views().filter((v) => v.state === 'up').length,
+    port: links.port,
     expelled: state.expelled ?? null,
     certificate: cluster.certificateStatus(),
   }

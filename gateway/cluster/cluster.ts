@@ -7,8 +7,8 @@ import type { Log } from '../../core/log.ts'
 import { hasCode } from '../../kernel/durable.ts'
 import type { Events } from '../base/events.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { Peers } from '../links/links.ts'
-import type { ControlMessage, PeerEvents } from '../links/types.ts'
+import { Links } from '../links/links.ts'
+import type { ControlMessage, LinkEvents } from '../links/types.ts'
 import type { ClusterFiles } from './identity/files.ts'
 import { judgeConf } from './identity/fit.ts'
 import { type CertificateStatus, certificateStatus } from './identity/life.ts'
@@ -40,14 +40,14 @@ const LEAVE_MS: Millis = 5_000
 
 export class Cluster {
   readonly state: ClusterState
-  readonly peers: Peers
+  readonly links: Links
   readonly #parts: ClusterParts
   readonly #tokens: TokenBook
   readonly #admission: Admission
   readonly #gossip: Gossip
   readonly #renewal: Renewal
   readonly #linkRenewal: LinkRenewal
-  readonly #listeners = new Set<Partial<PeerEvents>>()
+  readonly #listeners = new Set<Partial<LinkEvents>>()
   #isDoubtful: (hostId: number) => boolean = () => false
   #looking: NodeJS.Timeout | undefined
 
@@ -67,7 +67,7 @@ export class Cluster {
       count: (outcome) =>
         parts.metrics.count('flatnet_cluster_admissions_total', 'Newcomers and renewals', { outcome }),
     })
-    this.peers = new Peers({
+    this.links = new Links({
       identity: () => this.state.identity,
       membership: this.state,
       listen: conf.peers.listen,
@@ -80,12 +80,12 @@ export class Cluster {
       state: this.state,
       clock,
       log,
-      send: (hostId, message) => this.peers.send(hostId, message),
-      broadcast: (message) => void this.peers.broadcast(message),
-      endpointsChanged: () => this.peers.hurry(),
+      send: (hostId, message) => this.links.send(hostId, message),
+      broadcast: (message) => void this.links.broadcast(message),
+      endpointsChanged: () => this.links.hurry(),
     })
     this.#linkRenewal = new LinkRenewal({
-      send: (hostId, message) => this.peers.send(hostId, message),
+      send: (hostId, message) => this.links.send(hostId, message),
       renew: (hostId, requestPem) =>
         this.#admission.renew(memberOf(this.state.document, hostId)?.keyId ?? '', requestPem),
     })
@@ -97,14 +97,14 @@ export class Cluster {
         String((await this.#admission.renew(this.state.keyId, requestPem))['certPem']),
       renewByLink: (hostId, requestPem) => this.#linkRenewal.ask(hostId, requestPem),
       adopt: (sealed) => void this.state.adopt(sealed),
-      renewed: () => this.peers.renewed(),
+      renewed: () => this.links.renewed(),
     })
     this.state.onChange((before, now) => this.#membersChanged(before, now))
-    clusterGauges({ ...parts, state: this.state, peers: this.peers })
+    clusterGauges({ ...parts, state: this.state, links: this.links })
   }
 
   /** Told of every link besides the cluster's own parts; a handler that was never given is not called. */
-  listen(listener: Partial<PeerEvents>): () => void {
+  listen(listener: Partial<LinkEvents>): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -119,7 +119,7 @@ export class Cluster {
     const { conf, log } = this.#parts
     const { host, port } = conf.peers.listen
     try {
-      await this.peers.start()
+      await this.links.start()
     } catch (cause) {
       const way = hasCode(cause, 'EADDRINUSE')
         ? 'something else listens there: stop it, or set peers.listen to another port'
@@ -142,7 +142,7 @@ export class Cluster {
   async stop(): Promise<void> {
     clearInterval(this.#looking)
     this.#renewal.stop()
-    await this.peers.stop()
+    await this.links.stop()
   }
 
   certificateStatus(): CertificateStatus {
@@ -194,7 +194,7 @@ export class Cluster {
    * @throws {FlatnetError} nobody who could was reached in time
    */
   async leave(): Promise<void> {
-    const { state, peers } = this
+    const { state, links } = this
     const own = memberOf(state.document, state.identity.hostId)
     if (own === undefined || own.state !== 'active') return
     if (own.admits) {
@@ -204,7 +204,7 @@ export class Cluster {
       )
     }
     const asked = state.document.members.filter(
-      (m) => m.admits && m.state === 'active' && peers.send(m.hostId, { type: 'cluster.leave' }),
+      (m) => m.admits && m.state === 'active' && links.send(m.hostId, { type: 'cluster.leave' }),
     )
     const admitting = state.document.members.filter((m) => m.admits).map((m) => m.hostId)
     if (asked.length === 0) throw unheard(admitting)
@@ -227,8 +227,8 @@ export class Cluster {
     return record
   }
 
-  #peerEvents(): PeerEvents {
-    const each = (call: (l: Partial<PeerEvents>) => void): void => {
+  #peerEvents(): LinkEvents {
+    const each = (call: (l: Partial<LinkEvents>) => void): void => {
       for (const listener of this.#listeners) call(listener)
     }
     return {
@@ -268,8 +268,8 @@ export class Cluster {
       log.error({ reason: 'the disk takes no more' }, 'list of members could not be kept')
     if (this.state.caKeyPem !== undefined) this.#gossip.spread()
     const changed = changedKeys(before, now)
-    if (changed.length > 0) this.state.withoutHosts(changed, () => this.peers.refresh())
-    this.peers.refresh()
+    if (changed.length > 0) this.state.withoutHosts(changed, () => this.links.refresh())
+    this.links.refresh()
     for (const event of changesOf(before, now)) events.emit(event)
     const { expelled } = this.state
     if (expelled !== undefined) this.#parts.log.error({ reason: expelled }, 'this host is no member any more')
@@ -278,9 +278,9 @@ export class Cluster {
   /** Says where this host is, when that is news. */
   #announce(): void {
     const { conf, clock, log } = this.#parts
-    const { state, peers } = this
+    const { state, links } = this
     const { host } = conf.peers.listen
-    const listen = { host, port: peers.port }
+    const listen = { host, port: links.port }
     const endpoints = ownEndpoints({ listen, advertise: conf.peers.advertise, supernet: conf.supernet })
     const before = state.endpoints.get(state.identity.hostId)
     if (JSON.stringify(before?.endpoints) === JSON.stringify(endpoints)) return
@@ -288,7 +288,7 @@ export class Cluster {
     const record = signEndpoints(state.identity, seq, endpoints)
     if (!state.putEndpoints(record)) return
     state.endpoints.save(log)
-    peers.broadcast({ type: 'cluster.endpoints', records: [record] })
+    links.broadcast({ type: 'cluster.endpoints', records: [record] })
   }
 }
 

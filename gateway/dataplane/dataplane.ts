@@ -139,7 +139,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
   /** The link stays, for what a person's release needs. */
   const keepOut = (hostId: number): void => {
     routes.forget(hostId)
-    cluster.peers.streams.cut(hostId, 'the host is in quarantine')
+    cluster.links.streams.cut(hostId, 'the host is in quarantine')
     relays.refresh()
   }
   const stops = [

@@ -17,7 +17,7 @@ export class CarriedRelays {
   #decide = (): void => {}
 
   constructor({ cluster, lines, keepsOut, ...common }: CarriedRelaysParts) {
-    const { peers, state } = cluster
+    const { links, state } = cluster
     const relays = new Relays({
       ...common,
       identity: () => state.identity,
@@ -26,10 +26,10 @@ export class CarriedRelays {
         refusal: (hostId, keyId) =>
           state.refusal(hostId, keyId) ?? (keepsOut(hostId) ? 'it is in quarantine' : undefined),
       },
-      streams: peers.streams,
+      streams: links.streams,
       random: Math.random,
       // A peer that is about to stop ends what it has; that is no time to begin something with it.
-      isLinked: (hostId) => peers.view(hostId)?.state === 'up',
+      isLinked: (hostId) => links.view(hostId)?.state === 'up',
       events: {
         up: (hostId, relay, socket) => {
           lines.relayUp(hostId, relay, socket)

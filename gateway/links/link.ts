@@ -7,15 +7,15 @@ import { ControlConnection } from './control.ts'
 import { Dialer } from './dial/dialer.ts'
 import { boundSilence } from './liveness.ts'
 import { Alpn, type PeerId } from './tls.ts'
-import type { ControlMessage, Identity, LinkState, PeerEvents, PeerView } from './types.ts'
+import type { ControlMessage, Identity, LinkEvents, LinkState, LinkView } from './types.ts'
 
-export interface PeerParts {
+export interface LinkDeps {
   readonly identity: () => Identity
   readonly hostId: number
   readonly endpoints: () => readonly string[]
   /** Why whoever was dialled is not let in. */
   readonly refusal: (id: PeerId, endpoint: string) => string | undefined
-  readonly events: PeerEvents
+  readonly events: LinkEvents
   readonly clock: Clock
   readonly log: Log
 }
@@ -39,9 +39,9 @@ interface Held<T> {
   readonly connection: T
 }
 
-export class Peer {
+export class Link {
   readonly hostId: number
-  readonly #parts: PeerParts
+  readonly #parts: LinkDeps
   readonly #controlDialer: Dialer
   readonly #dataDialer: Dialer
   #control: Held<ControlConnection> | undefined
@@ -58,7 +58,7 @@ export class Peer {
   #since: Millis
   #isStopped = false
 
-  constructor(parts: PeerParts) {
+  constructor(parts: LinkDeps) {
     this.#parts = parts
     this.hostId = parts.hostId
     this.#since = parts.clock.now()
@@ -109,7 +109,7 @@ export class Peer {
     this.#dataDialer.hurry()
   }
 
-  view(): PeerView {
+  view(): LinkView {
     return {
       hostId: this.hostId,
       state: this.#state,

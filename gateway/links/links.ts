@@ -7,17 +7,17 @@ import type { Log } from '../../core/log.ts'
 import { LogLimiter } from '../base/log-limit.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
 import { HandshakeGuard } from './handshake-guard.ts'
-import { Peer } from './link.ts'
+import { Link } from './link.ts'
 import { Streams } from './streams/streams.ts'
 import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
-import type { ControlMessage, Identity, Membership, PeerEvents, PeerView } from './types.ts'
+import type { ControlMessage, Identity, LinkEvents, LinkView, Membership } from './types.ts'
 
-export interface PeersParts {
+export interface LinksDeps {
   /** Asked anew for each connection: certificates renew themselves. */
   readonly identity: () => Identity
   readonly membership: Membership
   readonly listen: { readonly host: string; readonly port: number }
-  readonly events: PeerEvents
+  readonly events: LinkEvents
   readonly clock: Clock
   readonly log: Log
   /** A newcomer without a certificate; the cluster part answers it. Absent: refused. */
@@ -33,10 +33,10 @@ const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept: all timers are wrong, all connections may be dead. */
 const SLEPT_MS: Millis = 10_000
 
-export class Peers {
+export class Links {
   readonly streams: Streams
-  readonly #parts: PeersParts
-  readonly #peers = new Map<number, Peer>()
+  readonly #parts: LinksDeps
+  readonly #peers = new Map<number, Link>()
   readonly #server: Server
   /** Before TLS: who has not shown a certificate yet is nobody's peer. */
   readonly #door: Door
@@ -45,7 +45,7 @@ export class Peers {
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
   #tick: NodeJS.Timeout | undefined
 
-  constructor(parts: PeersParts) {
+  constructor(parts: LinksDeps) {
     this.#parts = parts
     const { identity, membership, log } = parts
     this.streams = new Streams({
@@ -131,11 +131,11 @@ export class Peers {
     for (const peer of this.#peers.values()) peer.hurry()
   }
 
-  views(): PeerView[] {
+  views(): LinkView[] {
     return [...this.#peers.values()].map((p) => p.view()).sort((a, b) => a.hostId - b.hostId)
   }
 
-  view(hostId: number): PeerView | undefined {
+  view(hostId: number): LinkView | undefined {
     return this.#peers.get(hostId)?.view()
   }
 
@@ -225,11 +225,11 @@ export class Peers {
     return reason
   }
 
-  #peerOf(hostId: number): Peer {
+  #peerOf(hostId: number): Link {
     const known = this.#peers.get(hostId)
     if (known !== undefined) return known
     const { clock, identity, log, membership } = this.#parts
-    const peer = new Peer({
+    const peer = new Link({
       identity,
       hostId,
       endpoints: () => membership.members().find((m) => m.hostId === hostId)?.endpoints ?? [],
@@ -253,7 +253,7 @@ export class Peers {
   }
 
   /** Streams hear of the links first: whoever is told next may open one. */
-  #events(): PeerEvents {
+  #events(): LinkEvents {
     const { events } = this.#parts
     return {
       ...events,

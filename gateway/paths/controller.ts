@@ -3,7 +3,7 @@
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { jittered, type Scheduler } from '../base/scheduler.ts'
-import type { ControlMessage, LinkState, PeerView } from '../links/types.ts'
+import type { ControlMessage, LinkState, LinkView } from '../links/types.ts'
 import { type LinkFacts, type PathDecision, SOON_MS, sameVia, type Via, viaText } from './decide.ts'
 import { type LinkReport, Reports } from './reports.ts'
 import { Steadiness } from './steadiness.ts'
@@ -25,7 +25,7 @@ export interface PathParts {
   readonly table: PathTable
   readonly effects: PathEffects
   /** All links, one for each member. */
-  links(): readonly PeerView[]
+  links(): readonly LinkView[]
   /** Why a host is kept out. */
   quarantineOf(hostId: number): string | undefined
   /** Why packets cannot be carried on this host; undefined when they can. */
@@ -156,7 +156,7 @@ export class PathController {
     }
   }
 
-  #evaluate(view: PeerView, views: ReadonlyMap<number, PeerView>): void {
+  #evaluate(view: LinkView, views: ReadonlyMap<number, LinkView>): void {
     const {
       hasLine,
       hostId,
@@ -198,7 +198,7 @@ export class PathController {
     hostId,
     state,
     hasData,
-  }: PeerView): Required<Pick<LinkFacts, 'forMs' | 'dataForMs' | 'settlesMs' | 'hasStopped'>> {
+  }: LinkView): Required<Pick<LinkFacts, 'forMs' | 'dataForMs' | 'settlesMs' | 'hasStopped'>> {
     const now = this.#parts.scheduler.monotonic()
     let known = this.#states.get(hostId)
     if (known?.state !== state) {
@@ -262,7 +262,7 @@ export class PathController {
 }
 
 /** A draining peer is about to stop: it is no relay for anybody. */
-const carries = (view: PeerView): boolean => view.state === 'up' && view.hasData
+const carries = (view: LinkView): boolean => view.state === 'up' && view.hasData
 
-const rttOf = (view: PeerView | undefined): Millis | undefined =>
+const rttOf = (view: LinkView | undefined): Millis | undefined =>
   view !== undefined && carries(view) ? (view.rttMs ?? UNMEASURED_MS) : undefined

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { silentLog } from '../../../../core/log.ts'
 import { Events, type GatewayEvent } from '../../../../gateway/base/events.ts'
-import type { ControlMessage, PeerView } from '../../../../gateway/links/types.ts'
+import type { ControlMessage, LinkView } from '../../../../gateway/links/types.ts'
 import { PathController } from '../../../../gateway/paths/controller.ts'
 import { viaText } from '../../../../gateway/paths/decide.ts'
 import { PathTable } from '../../../../gateway/paths/table.ts'
@@ -13,7 +13,7 @@ function world() {
   // Jumps, as wall clocks do; nothing here may depend on it.
   let wall = 1_795_000_000_000
   const scheduler = { ...time.scheduler(() => 0), now: () => wall }
-  const links = new Map<number, PeerView>()
+  const links = new Map<number, LinkView>()
   const routes: string[] = []
   const sent: [number, ControlMessage][] = []
   const events = new Events()
@@ -54,8 +54,8 @@ function world() {
     },
   })
   controller.start()
-  const set = (hostId: number, part: Partial<PeerView>): void => {
-    const fresh: PeerView = {
+  const set = (hostId: number, part: Partial<LinkView>): void => {
+    const fresh: LinkView = {
       hostId,
       state: 'connecting',
       reason: '',

@@ -30,7 +30,7 @@ interface Twist {
 }
 
 function relayWith(w: RelayWorld, twist: Twist): void {
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   const same = (chunk: Buffer): Buffer => chunk
   const pass = (from: Duplex, to: Duplex, change: (chunk: Buffer) => Buffer): void => {
     from.on('data', (chunk: Buffer) => to.write(change(chunk)))
@@ -152,7 +152,7 @@ t.test('a stream that is said to come from another host is refused', async (t) =
 t.test('the relay itself, strangers and nobody are no other ends', async (t) => {
   const w = await relayWorld(t, STAR, [3])
   w.host(2).refused.set(4, 'revoked')
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   for (const from of [3, 2, 9, '1', undefined]) {
     const opened = streams.open(2, { purpose: Purpose.relayed, from }, { timeoutMs: WAIT })
     await t.rejects(opened, new StreamError('not from a host behind the relay', true), String(from))
@@ -165,7 +165,7 @@ t.test(
   'of two connections that meet, one is ended before the other is known to be kept: no failure',
   async (t) => {
     const w = await relayWorld(t, STAR, [3])
-    const { streams } = w.host(3).peers
+    const { streams } = w.host(3).links
     const gate = Promise.withResolvers<void>()
     const carry = async (offer: StreamOffer): Promise<void> => {
       const head = { purpose: Purpose.relayed, from: offer.hostId }
@@ -203,7 +203,7 @@ t.test(
 
 t.test('a relay that answers by itself is refused, as itself and as the other end', async (t) => {
   const w = await relayWorld(t, STAR, [3])
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   // Of the same name, and by another CA.
   const forged = await (await testCluster('testing')).identity(2)
   const faces: [Identity, string][] = [
@@ -234,7 +234,7 @@ t.test('a relay that answers by itself is refused, as itself and as the other en
 
 t.test('a certificate of another cluster, or none, is refused', async (t) => {
   const w = await relayWorld(t, STAR, [3])
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   // Of the same name, and by another CA.
   const stranger = await (await testCluster('testing')).identity(1)
   for (const face of [tlsOptions(stranger), {}]) {
@@ -257,7 +257,7 @@ t.test('a certificate of another cluster, or none, is refused', async (t) => {
 
 t.test('an end that says nothing is given up after 5 s', async (t) => {
   const w = await relayWorld(t, STAR, [3])
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   const stream = await streams.open(2, { purpose: Purpose.relayed, from: 1 }, { timeoutMs: WAIT })
   stream.resume()
   w.time.run(5_000)
@@ -285,7 +285,7 @@ t.test('a relay that passes on to another relay: no second hop', async (t) => {
     ],
     [3],
   )
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   const carry = async (offer: StreamOffer): Promise<void> => {
     const leg = await streams.open(4, { purpose: Purpose.relay, to: 2, from: 1 }, { timeoutMs: WAIT })
     const stream = offer.accept()
