@@ -123,7 +123,7 @@ export function assemble(materials: Materials): Assembly {
     },
     setSharing(started) {
       sharing = started
-      cluster?.doubt((hostId) => started.sync.quarantineOf(hostId) !== undefined)
+      cluster?.setSuspicious((hostId) => started.sync.quarantineOf(hostId) !== undefined)
       cluster?.listen({
         rival: (hostId, message) => started.sync.rival(hostId, message),
         refused({ hostId, keyId, endpoint, isDuplicate }) {

@@ -79,7 +79,7 @@ export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Pl
   }
 }
 
-/** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong door. */
+/** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong api. */
 export function findGateway(host: Host, options: PlaceOptions): Places {
   demandNamed(host, options.config)
   const places = findPlaces(host, options)

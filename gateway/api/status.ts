@@ -124,7 +124,7 @@ function clusterStatus(cluster: Cluster): ClusterStatus {
     members: state.document.members.filter((m) => m.state === 'active').length,
     linksUp: links.views().filter((v) => v.state === 'up').length,
     port: links.port,
-    expelled: state.expelled ?? null,
+    expelled: state.removedWhy ?? null,
     certificate: cluster.certificateStatus(),
   }
 }

@@ -48,7 +48,7 @@ export class Cluster {
   readonly #renewal: Renewal
   readonly #linkRenewal: LinkRenewal
   readonly #listeners = new Set<Partial<LinkEvents>>()
-  #isDoubtful: (hostId: number) => boolean = () => false
+  #isSuspicious: (hostId: number) => boolean = () => false
   #looking: NodeJS.Timeout | undefined
 
   /** @throws {FlatnetError} ERR_FLATNET_STORE; ERR_FLATNET_CONFIG: flatnet.yaml is for another host or network */
@@ -82,7 +82,7 @@ export class Cluster {
       log,
       send: (hostId, message) => this.links.send(hostId, message),
       broadcast: (message) => void this.links.broadcast(message),
-      endpointsChanged: () => this.links.hurry(),
+      endpointsChanged: () => this.links.retryNow(),
     })
     this.#linkRenewal = new LinkRenewal({
       send: (hostId, message) => this.links.send(hostId, message),
@@ -109,9 +109,9 @@ export class Cluster {
     return () => this.#listeners.delete(listener)
   }
 
-  /** @param isDoubtful whether two machines use the identity of a host: neither may then speak for it */
-  doubt(isDoubtful: (hostId: number) => boolean): void {
-    this.#isDoubtful = isDoubtful
+  /** @param suspicious whether two machines use the identity of a host: neither may then speak for it */
+  setSuspicious(isSuspicious: (hostId: number) => boolean): void {
+    this.#isSuspicious = isSuspicious
   }
 
   /** @throws {FlatnetError} ERR_FLATNET_IO: the port is taken */
@@ -128,9 +128,9 @@ export class Cluster {
         cause,
       })
     }
-    if (this.state.takeOffice()) log.warn({}, 'this host admits others from now on')
-    const { expelled } = this.state
-    if (expelled !== undefined) log.error({ reason: expelled }, 'this host is no member any more')
+    if (this.state.becomeAdmin()) log.warn({}, 'this host admits others from now on')
+    const { removedWhy } = this.state
+    if (removedWhy !== undefined) log.error({ reason: removedWhy }, 'this host is no member any more')
     this.#announce()
     this.#looking = setInterval(() => {
       this.#announce()
@@ -211,7 +211,7 @@ export class Cluster {
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(unheard(admitting)), LEAVE_MS)
       state.onChange(() => {
-        if (state.expelled === undefined) return
+        if (state.removedWhy === undefined) return
         clearTimeout(timer)
         resolve()
       })
@@ -255,7 +255,7 @@ export class Cluster {
     if (message.type !== 'cluster.leave') return false
     const member = memberOf(this.state.document, hostId)
     if (member === undefined || this.state.caKeyPem === undefined) return true
-    if (this.#isDoubtful(hostId)) {
+    if (this.#isSuspicious(hostId)) {
       this.#parts.log.warn({ peer: hostId }, 'leave of a host that is kept out was ignored')
     } else this.#mark(member, 'left')
     return true
@@ -271,8 +271,9 @@ export class Cluster {
     if (changed.length > 0) this.state.withoutHosts(changed, () => this.links.refresh())
     this.links.refresh()
     for (const event of changesOf(before, now)) events.emit(event)
-    const { expelled } = this.state
-    if (expelled !== undefined) this.#parts.log.error({ reason: expelled }, 'this host is no member any more')
+    const { removedWhy } = this.state
+    if (removedWhy !== undefined)
+      this.#parts.log.error({ reason: removedWhy }, 'this host is no member any more')
   }
 
   /** Says where this host is, when that is news. */

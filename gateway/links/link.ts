@@ -104,9 +104,9 @@ export class Link {
     if (this.#control === undefined) this.#controlDialer.start()
   }
 
-  hurry(): void {
-    this.#controlDialer.hurry()
-    this.#dataDialer.hurry()
+  retryNow(): void {
+    this.#controlDialer.retryNow()
+    this.#dataDialer.retryNow()
   }
 
   view(): LinkView {

@@ -1,6 +1,6 @@
 /** All peers of this host: the listener that others reach, the diallers that reach others, and who may be here at all. */
 
-import { createServer as createDoor, type Server as Door } from 'node:net'
+import { createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
@@ -36,10 +36,10 @@ const SLEPT_MS: Millis = 10_000
 export class Links {
   readonly streams: Streams
   readonly #parts: LinksDeps
-  readonly #peers = new Map<number, Link>()
+  readonly #links = new Map<number, Link>()
   readonly #server: Server
-  /** Before TLS: who has not shown a certificate yet is nobody's peer. */
-  readonly #door: Door
+  /** Before TLS: a client that has not shown a certificate yet has no link yet. */
+  readonly #listener: TcpServer
   readonly #handshakes = new HandshakeGuard()
   readonly #newcomers = new Set<TLSSocket>()
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
@@ -62,7 +62,7 @@ export class Links {
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_MS,
     })
-    this.#door = createDoor((socket) => {
+    this.#listener = createTcpServer((socket) => {
       if (this.#handshakes.admit(socket)) this.#server.emit('connection', socket)
       else socket.destroy()
     })
@@ -82,10 +82,10 @@ export class Links {
   async start(): Promise<void> {
     const { host, port } = this.#parts.listen
     await new Promise<void>((resolve, reject) => {
-      this.#door.once('error', reject)
-      this.#door.listen({ host, port }, () => {
-        this.#door.off('error', reject)
-        this.#door.on('error', (err) => this.#parts.log.error({ err }, 'peer listener failed'))
+      this.#listener.once('error', reject)
+      this.#listener.listen({ host, port }, () => {
+        this.#listener.off('error', reject)
+        this.#listener.on('error', (err) => this.#parts.log.error({ err }, 'link listener failed'))
         resolve()
       })
     })
@@ -93,14 +93,14 @@ export class Links {
     let last = this.#parts.clock.monotonic()
     this.#tick = setInterval(() => {
       const now = this.#parts.clock.monotonic()
-      if (now - last > SLEPT_MS) this.hurry()
+      if (now - last > SLEPT_MS) this.retryNow()
       last = now
     }, TICK_MS)
   }
 
   /** The port that the kernel chose when 0 was asked for. */
   get port(): number {
-    const address = this.#door.address()
+    const address = this.#listener.address()
     return typeof address === 'object' && address !== null ? address.port : 0
   }
 
@@ -108,16 +108,16 @@ export class Links {
   refresh(): void {
     const { membership } = this.#parts
     const members = new Map(membership.members().map((m) => [m.hostId, m]))
-    for (const [hostId, peer] of this.#peers) {
+    for (const [hostId, link] of this.#links) {
       const member = members.get(hostId)
       const why = member === undefined ? 'no member any more' : membership.refusal(hostId, member.keyId)
       if (why === undefined) continue
-      this.#peers.delete(hostId)
-      peer.stop(why)
+      this.#links.delete(hostId)
+      link.stop(why)
       this.streams.cut(hostId, why)
     }
     for (const [hostId, member] of members) {
-      if (membership.refusal(hostId, member.keyId) === undefined) this.#peerOf(hostId).start()
+      if (membership.refusal(hostId, member.keyId) === undefined) this.#linkOf(hostId).start()
     }
   }
 
@@ -127,43 +127,43 @@ export class Links {
   }
 
   /** Tries again now whatever was waiting. */
-  hurry(): void {
-    for (const peer of this.#peers.values()) peer.hurry()
+  retryNow(): void {
+    for (const link of this.#links.values()) link.retryNow()
   }
 
   views(): LinkView[] {
-    return [...this.#peers.values()].map((p) => p.view()).sort((a, b) => a.hostId - b.hostId)
+    return [...this.#links.values()].map((p) => p.view()).sort((a, b) => a.hostId - b.hostId)
   }
 
   view(hostId: number): LinkView | undefined {
-    return this.#peers.get(hostId)?.view()
+    return this.#links.get(hostId)?.view()
   }
 
   send(hostId: number, message: ControlMessage): boolean {
-    return this.#peers.get(hostId)?.send(message) ?? false
+    return this.#links.get(hostId)?.send(message) ?? false
   }
 
   /** To all that are connected. @returns to how many */
   broadcast(message: ControlMessage): number {
     let sent = 0
-    for (const peer of this.#peers.values()) if (peer.send(message)) sent++
+    for (const link of this.#links.values()) if (link.send(message)) sent++
     return sent
   }
 
   draining(hostId: number): void {
-    this.#peers.get(hostId)?.draining()
+    this.#links.get(hostId)?.draining()
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#tick)
-    for (const peer of this.#peers.values()) peer.stop('this gateway stops')
-    this.#peers.clear()
+    for (const link of this.#links.values()) link.stop('this gateway stops')
+    this.#links.clear()
     this.streams.stop()
     for (const socket of this.#newcomers) socket.destroy()
     this.#handshakes.stop()
-    if (!this.#door.listening) return
+    if (!this.#listener.listening) return
     await new Promise<void>((resolve) => {
-      this.#door.close(() => resolve())
+      this.#listener.close(() => resolve())
     })
   }
 
@@ -186,7 +186,7 @@ export class Links {
     if (reason === undefined) return
     const endpoint = socket.remoteAddress
     const level = this.#isNews(`${endpoint} ${reason}`) ? 'warn' : 'debug'
-    this.#parts.log[level]({ endpoint, reason }, 'peer refused')
+    this.#parts.log[level]({ endpoint, reason }, 'link refused')
     socket.destroy()
   }
 
@@ -203,9 +203,9 @@ export class Links {
     const refusal = this.#refusal(id, socket.remoteAddress ?? '')
     if (refusal !== undefined) return refusal
     if (id.hostId === own.hostId) return `host ${id.hostId} is this host: a clone of it, or a loop`
-    const peer = this.#peerOf(id.hostId)
-    if (socket.alpnProtocol === Alpn.control) peer.adoptControl(socket, id.hostId)
-    else if (socket.alpnProtocol === Alpn.data) peer.adoptData(socket, id.hostId)
+    const link = this.#linkOf(id.hostId)
+    if (socket.alpnProtocol === Alpn.control) link.adoptControl(socket, id.hostId)
+    else if (socket.alpnProtocol === Alpn.data) link.adoptData(socket, id.hostId)
     else if (socket.alpnProtocol === Alpn.stream) this.streams.adopt(socket, id.hostId)
     else return 'no protocol of ours'
     return undefined
@@ -225,11 +225,11 @@ export class Links {
     return reason
   }
 
-  #peerOf(hostId: number): Link {
-    const known = this.#peers.get(hostId)
+  #linkOf(hostId: number): Link {
+    const known = this.#links.get(hostId)
     if (known !== undefined) return known
     const { clock, identity, log, membership } = this.#parts
-    const peer = new Link({
+    const link = new Link({
       identity,
       hostId,
       endpoints: () => membership.members().find((m) => m.hostId === hostId)?.endpoints ?? [],
@@ -238,8 +238,8 @@ export class Links {
       clock,
       log,
     })
-    this.#peers.set(hostId, peer)
-    return peer
+    this.#links.set(hostId, link)
+    return link
   }
 
   /** Whatever a member sends, it must not end this gateway. */

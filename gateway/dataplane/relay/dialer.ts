@@ -44,7 +44,7 @@ export class RelayDialer {
   }
 
   /** A try that waits is made now. */
-  hurry(): void {
+  retryNow(): void {
     this.#failures = 0
     if (this.#cancel === undefined) return
     this.#cancel()

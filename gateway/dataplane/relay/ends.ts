@@ -101,7 +101,7 @@ export class Ends {
   /** The relay's link came up: what failed before says nothing of it. */
   linkUp(relay: number): void {
     this.#problems.endAll(relay)
-    for (const wish of this.#wishes.values()) if (wish.relay === relay) wish.dialer.hurry()
+    for (const wish of this.#wishes.values()) if (wish.relay === relay) wish.dialer.retryNow()
   }
 
   /** After a change of membership. */

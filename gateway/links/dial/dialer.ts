@@ -49,7 +49,7 @@ export class Dialer {
   }
 
   /** Forgets earlier failures: the network changed, the machine woke up, the peer was heard of. */
-  hurry(): void {
+  retryNow(): void {
     this.#failures = 0
     if (this.#timer === undefined) return
     clearTimeout(this.#timer)

@@ -176,7 +176,7 @@ t.test('a revoked peer is cut off at once and stays out', async (t) => {
   t.equal(a.links.view(2), undefined)
   t.match(a.log, ['up 2', 'down 2: revoked'])
   const seen = a.log.length
-  b.links.hurry()
+  b.links.retryNow()
   await waitFor('b has tried again', WAIT, () => b.log.filter((line) => line.startsWith('down')).length > 0)
   t.equal(a.log.length, seen, 'a never let it in')
 })
@@ -218,10 +218,10 @@ t.test('a machine with another key for a hostId gets no link, whoever dials, and
   // The other way round: it dials us.
   const seen = a.turnedAway.length
   rival.members.set(1, memberOf(a.identity, endpoint(a)))
-  rival.links.hurry()
+  rival.links.retryNow()
   rival.links.refresh()
   await waitFor('it has dialled twice', WAIT, () => {
-    rival.links.hurry()
+    rival.links.retryNow()
     return a.turnedAway.slice(seen).filter((r) => r.endpoint === '127.0.0.1').length >= 2
   })
   t.same(a.log, [], 'it was never let in')

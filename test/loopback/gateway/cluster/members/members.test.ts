@@ -34,7 +34,7 @@ t.jobs = 2
 
 t.test('of two machines with one identity neither can say that the host leaves', async (t) => {
   const [a, b] = await three(t)
-  a.cluster.doubt((hostId) => hostId === 2)
+  a.cluster.setSuspicious((hostId) => hostId === 2)
   await t.rejects(b.cluster.leave(), { message: /was not reached: try again later, or leave with --force/ })
   t.equal(memberOf(a.cluster.state.document, 2)?.state, 'active')
   t.ok(a.logged.some((l) => l.event === 'leave of a host that is kept out was ignored'))
@@ -57,8 +57,8 @@ t.test('who is revoked is cut off by all, and knows it', async (t) => {
   t.equal(a.cluster.links.view(3), undefined, 'at once where it was done')
   await waitFor('b has cut it off', 5_000, () => b.cluster.links.view(3) === undefined)
   t.ok(performance.now() - from < 5_000)
-  await waitFor('c knows', 5_000, () => c.cluster.state.expelled !== undefined)
-  t.match(c.cluster.state.expelled, /host 3 was revoked/)
+  await waitFor('c knows', 5_000, () => c.cluster.state.removedWhy !== undefined)
+  t.match(c.cluster.state.removedWhy, /host 3 was revoked/)
   t.same(c.cluster.links.views(), [], 'and lets go of the others')
   t.match(b.events.at(-1), { type: 'hostRevoked', host: { hostId: 3 } })
   t.ok(isLinked(a, b), 'the others stay linked')
@@ -81,7 +81,7 @@ t.test('one that was down learns it from whoever it meets', async (t) => {
 t.test('one that leaves is told so by the list', async (t) => {
   const [a, b, c] = await three(t)
   await c.cluster.leave()
-  t.match(c.cluster.state.expelled, /host 3 has left/)
+  t.match(c.cluster.state.removedWhy, /host 3 has left/)
   await waitFor('all know', WAIT, () => versions(a, b).every((v) => v === 4))
   t.equal(memberOf(b.cluster.state.document, 3)?.state, 'left')
   await t.rejects(a.cluster.leave(), /admits the others/)
@@ -94,7 +94,7 @@ t.test('a new machine takes the number, the old one is cut off', async (t) => {
   const [a, b, c] = await three(t)
   const folder = join(c.folder, '../new3')
   t.equal(await enter(folder, a.token({ replaces: 3 }), 'h3'), 3)
-  await waitFor('the old one is out', 5_000, () => c.cluster.state.expelled !== undefined)
+  await waitFor('the old one is out', 5_000, () => c.cluster.state.removedWhy !== undefined)
   const fresh = await runningMember(t, folder, 3)
   await waitFor('the new one is linked', WAIT, () => isLinked(a, fresh) && isLinked(b, fresh))
   t.match(b.events.at(-1), { type: 'hostJoined', host: { hostId: 3 } })

@@ -113,7 +113,7 @@ t.test('a relay that always refuses: waits that double to 5 s, for as long as it
   t.same(gaps.slice(0, 7), [200, 400, 800, 1_600, 3_200, 5_000, 5_000])
   t.equal(d.tries.length, 16)
   t.same(new Set(d.failures), new Set(['Error: full']))
-  d.dialer.hurry()
+  d.dialer.retryNow()
   await d.run(100)
   t.equal(d.tries.length, 17, 'at once when there is news of the relay')
   d.dialer.stop()
