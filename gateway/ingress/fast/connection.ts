@@ -9,26 +9,26 @@ import type { Millis } from '../../../core/clock.ts'
 import type { IngressParts } from '../deps.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
-import { type ExchangeClient, LaneExchange, type Place } from './exchange.ts'
+import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
 import { readRequest } from './heads.ts'
 
-export interface LaneHost {
+export interface FastConnectionHost {
   readonly parts: IngressParts
   readonly ownNames: ReadonlySet<string>
   /** No more requests after the ones under way. */
   readonly isDraining: boolean
   /** Takes the socket over; `bytes` were read from it and go first. */
-  leave(lane: Lane, socket: Socket, bytes: Buffer): void
-  closed(lane: Lane): void
+  leave(connection: FastConnection, socket: Socket, bytes: Buffer): void
+  closed(connection: FastConnection): void
   answered(status: number): void
 }
 
-export class Lane implements ExchangeClient {
-  readonly #host: LaneHost
+export class FastConnection implements ExchangeClient {
+  readonly #host: FastConnectionHost
   readonly socket: Socket
   readonly clientAddress: string
   readonly localPort: number
-  #exchange: LaneExchange | undefined
+  #exchange: FastExchange | undefined
   #isClosing = false
   /** Read while an answer was under way. */
   #pending: Buffer | undefined
@@ -37,7 +37,7 @@ export class Lane implements ExchangeClient {
   #place: (Place & Pick<Target, 'ip' | 'port'>) | undefined
   #forwarded: { readonly host: string; readonly prefix: string; readonly lines: string } | undefined
 
-  constructor(host: LaneHost, socket: Socket) {
+  constructor(host: FastConnectionHost, socket: Socket) {
     this.#host = host
     this.socket = socket
     this.clientAddress = socket.remoteAddress ?? 'unknown'
@@ -167,7 +167,7 @@ export class Lane implements ExchangeClient {
     }
     if (head.close) this.#isClosing = true
     const body = bytes.length === head.end ? undefined : bytes.subarray(head.end)
-    this.#exchange = new LaneExchange(this, head, decision, body)
+    this.#exchange = new FastExchange(this, head, decision, body)
     this.#exchange.start()
   }
 

@@ -7,8 +7,8 @@ import { boundUnacknowledged } from '../../links/liveness.ts'
 import { UNACKNOWLEDGED_MS } from './dial.ts'
 import { isQuiet } from './tcp-state.ts'
 
-export interface WireUser {
-  /** @param bytes the wire's own, and overwritten by the next read unless `keepBytes` is called */
+export interface ConnectionUser {
+  /** @param bytes the connection's own, and overwritten by the next read unless `keepBytes` is called */
   bytes(bytes: Buffer): void
   /** The connection is gone. @param err undefined: the container ended it properly */
   lost(err: Error | undefined): void
@@ -32,7 +32,7 @@ export class Buffers {
   }
 }
 
-export class Wire {
+export class UpstreamConnection {
   /** `10.100.1.10:80` */
   readonly endpoint: string
   /** Monotonic; of the last return to the pool. */
@@ -40,14 +40,14 @@ export class Wire {
   /** How long the container keeps it idle, by its own word. */
   promisedMs: Millis = Number.POSITIVE_INFINITY
   #socket: Socket | undefined
-  #user: WireUser | undefined
+  #user: ConnectionUser | undefined
   readonly #buffers: Buffers
   #buffer: Buffer
   #isKept = false
   #isPaused = false
   /** Silence of the kernel on the other side ends it, see DialTarget. */
   #isBounded: boolean
-  #onDisturbed: ((wire: Wire) => void) | undefined
+  #onDisturbed: ((connection: UpstreamConnection) => void) | undefined
 
   constructor(endpoint: string, buffers: Buffers, isBounded: boolean) {
     this.endpoint = endpoint
@@ -100,7 +100,7 @@ export class Wire {
   }
 
   /** @param message each character a byte, or bytes */
-  send(message: string | Buffer, user: WireUser, isBounded: boolean): void {
+  send(message: string | Buffer, user: ConnectionUser, isBounded: boolean): void {
     const socket = this.#socket
     this.#user = user
     this.#onDisturbed = undefined
@@ -130,7 +130,7 @@ export class Wire {
   }
 
   /** Nobody's for now. @param onDisturbed told when the container ends it, or sends what nobody asked for: it is of no use then */
-  rest(onDisturbed: (wire: Wire) => void): void {
+  rest(onDisturbed: (connection: UpstreamConnection) => void): void {
     this.#user = undefined
     this.#onDisturbed = onDisturbed
     this.resume()
