@@ -28,9 +28,9 @@ export interface Carrier extends PathEffects {
   /** How a relay refused or failed for a host of late; undefined: it is usable. */
   relayProblem(hostId: number, relay: number): string | undefined
   /** Whether a connection that carries packets to the host stands, straight or through a relay. */
-  hasLine(hostId: number): boolean
+  hasChannel(hostId: number): boolean
   /** Round trip by the connection through a relay, from end to end; undefined: not measured. */
-  lineRttMs(hostId: number, relay: number): Millis | undefined
+  channelRttMs(hostId: number, relay: number): Millis | undefined
   /** Calls `decide` whenever one of these may have another answer. */
   onRelayProblem(decide: () => void): void
 }
@@ -83,8 +83,8 @@ export function shareRegistry(parts: ShareParts): Sharing {
     noTunnel: () => carrier.noTunnel(),
     freePairs: () => carrier.freePairs(),
     relayProblem: (hostId, relay) => carrier.relayProblem(hostId, relay),
-    hasLine: (hostId) => carrier.hasLine(hostId),
-    lineRttMs: (hostId, relay) => carrier.lineRttMs(hostId, relay),
+    hasChannel: (hostId) => carrier.hasChannel(hostId),
+    channelRttMs: (hostId, relay) => carrier.channelRttMs(hostId, relay),
     send: (hostId, message) => cluster.links.send(hostId, message),
     draining: (hostId) => cluster.links.draining(hostId),
     changed: () => sync.refresh(),

@@ -1,12 +1,12 @@
-/** Joins relays and lines: a connection through a relay is a line of the tunnel, kept for as long as the path goes that way. */
+/** Joins relays and channels: a connection through a relay is a channel of the tunnel, kept for as long as the path goes that way. */
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Via } from '../paths/decide.ts'
-import type { Lines } from './channels.ts'
+import type { ChannelTable } from './channels.ts'
 import { Relays, type RelaysParts } from './relay/relays.ts'
 
 interface CarriedRelaysParts extends Pick<RelaysParts, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
   readonly cluster: Cluster
-  readonly lines: Lines
+  readonly channels: ChannelTable
   /** Whether a host is in quarantine: nothing is carried to or from it, here and for others. */
   keepsOut(hostId: number): boolean
 }
@@ -16,7 +16,7 @@ export class CarriedRelays {
   readonly #stopListening: () => void
   #decide = (): void => {}
 
-  constructor({ cluster, lines, keepsOut, ...common }: CarriedRelaysParts) {
+  constructor({ cluster, channels, keepsOut, ...common }: CarriedRelaysParts) {
     const { links, state } = cluster
     const relays = new Relays({
       ...common,
@@ -32,10 +32,10 @@ export class CarriedRelays {
       isLinked: (hostId) => links.view(hostId)?.state === 'up',
       events: {
         up: (hostId, relay, socket) => {
-          lines.relayUp(hostId, relay, socket)
+          channels.relayUp(hostId, relay, socket)
           this.#decide()
         },
-        // The line sees its socket close, in the same turn.
+        // The channel sees its socket close, in the same turn.
         down: () => void setImmediate(() => this.#decide()),
         problemChanged: () => this.#decide(),
       },

@@ -35,9 +35,9 @@ export interface PathParts {
   /** How a relay refused or failed for a host of late; undefined: it is usable. */
   relayProblem(hostId: number, relay: number): string | undefined
   /** Whether a connection that carries packets to the host stands, straight or through a relay. */
-  hasLine(hostId: number): boolean
+  hasChannel(hostId: number): boolean
   /** Round trip by the connection through a relay, from end to end; undefined: not measured. */
-  lineRttMs(hostId: number, relay: number): Millis | undefined
+  channelRttMs(hostId: number, relay: number): Millis | undefined
   send(hostId: number, message: ControlMessage): boolean
   /** The peer has said that it is about to stop. */
   draining(hostId: number): void
@@ -48,7 +48,7 @@ export interface PathParts {
 /** Ages of links and reports count in the decision, so it is made again without any event. */
 const TICK_MS: Millis = 1_000
 const REPORT_MS: Millis = 5_000
-/** Links come up by the hundred after a start; peers hear of them once. */
+/** Links come up by the hundred after a start; peers get one report for all. */
 const REPORT_SOON_MS: Millis = 100
 /** Whoever has not been measured yet is used all the same, behind all others. */
 const UNMEASURED_MS: Millis = 1_000
@@ -158,9 +158,9 @@ export class PathController {
 
   #evaluate(view: LinkView, views: ReadonlyMap<number, LinkView>): void {
     const {
-      hasLine,
+      hasChannel,
       hostId,
-      lineRttMs,
+      channelRttMs,
       scheduler,
       relayProblem,
       noTunnel,
@@ -178,8 +178,8 @@ export class PathController {
       link: { ...view, ...this.#historyOf(view) },
       noTunnel: noTunnel(),
       peerNoTunnel: this.#reports.noTunnelOf(view.hostId),
-      hasLine: hasLine(view.hostId),
-      lineRttMs: before?.via.kind === 'relay' ? lineRttMs(view.hostId, before.via.hostId) : undefined,
+      hasChannel: hasChannel(view.hostId),
+      channelRttMs: before?.via.kind === 'relay' ? channelRttMs(view.hostId, before.via.hostId) : undefined,
       // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
       relays: isDirect
         ? []

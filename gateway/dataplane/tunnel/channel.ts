@@ -1,31 +1,31 @@
-/** One connection to a peer that carries frames, straight or by way of a relay: what comes is always taken, what goes is sent on the line in use. */
+/** One connection to a peer that carries frames, straight or by way of a relay: what comes is always taken, what goes is sent on the channel in use. */
 import { encodeFrame, FrameDecoder, type FrameSink, type FrameType } from './frame.ts'
 import { type DataPort, Sender, type SenderCounts } from './sender.ts'
 import type { SlabPool } from './slab.ts'
 
-export interface LineParts {
+export interface ChannelDeps {
   readonly hostId: number
   readonly ownHostId: number
   readonly port: DataPort
   readonly pool: SlabPool
-  /** The peer's, which outlive the line. */
+  /** The peer's, which outlive the channel. */
   readonly counts: SenderCounts
   readonly queueBytes: number | undefined
   readonly frame: FrameSink
-  /** `false`: the line is closed. */
-  use(line: Line, isUsed: boolean): void
+  /** `false`: the channel is closed. */
+  use(channel: Channel, isUsed: boolean): void
   usoChanged(): void
 }
 
-export class Line {
+export class Channel {
   readonly hostId: number
   readonly sender: Sender
-  readonly #parts: LineParts
+  readonly #parts: ChannelDeps
   readonly #decoder: FrameDecoder
   #isOpen = true
   #takesUso = false
 
-  constructor(parts: LineParts) {
+  constructor(parts: ChannelDeps) {
     this.hostId = parts.hostId
     this.#parts = parts
     this.sender = new Sender(parts.port, parts.pool, parts.counts, parts.queueBytes)
@@ -42,7 +42,7 @@ export class Line {
     this.#parts.usoChanged()
   }
 
-  /** Packets for the peer take this line from now on; what waits on another one goes there. */
+  /** Packets for the peer take this channel from now on; what waits on another one goes there. */
   use(): void {
     if (this.#isOpen) this.#parts.use(this, true)
   }
