@@ -10,7 +10,7 @@ import { type ListeningIngress, statusOf } from './api/status.ts'
 import { Events } from './base/events.ts'
 import { Metrics, processGauges } from './base/metrics.ts'
 import type { Cluster } from './cluster/cluster.ts'
-import type { OpenCarrier } from './dataplane/dataplane.ts'
+import type { DataPlane } from './dataplane/dataplane.ts'
 import type { IngressParts } from './ingress/deps.ts'
 import { RETRIES_HELP } from './ingress/exchange.ts'
 import { Forwarder } from './ingress/upstream/forwarder.ts'
@@ -40,11 +40,11 @@ export interface Materials {
 export interface Assembly extends ApiParts, IngressParts {
   readonly events: Events
   setCluster(cluster: Cluster): void
-  setCarrier(carrier: OpenCarrier): void
+  setDataPlane(dataplane: DataPlane): void
   setSharing(sharing: Sharing): void
   setIngress(ingress: ListeningIngress): void
   /** What is carried for other hosts moves away or ends, within `ingress.drainMs`. */
-  drainCarried(): Promise<void>
+  drainTransit(): Promise<void>
   close(): void
 }
 
@@ -64,7 +64,7 @@ export function assemble(materials: Materials): Assembly {
     },
     wayTo: (ip) => {
       const hostId = registry.byIp(ip)?.hostId ?? conf.hostId
-      const noTunnel = carrier?.noTunnel()
+      const noTunnel = dataplane?.noTunnel()
       return wayTo({ ownHostId: conf.hostId, hostId, noTunnel, path: paths.path(hostId), now: clock.now() })
     },
     streams: () => cluster?.links.streams,
@@ -84,7 +84,7 @@ export function assemble(materials: Materials): Assembly {
   const startedAt = clock.now()
   let ingress: ListeningIngress | undefined
   let cluster: Cluster | undefined
-  let carrier: OpenCarrier | undefined
+  let dataplane: DataPlane | undefined
   let sharing: Sharing | undefined
   gauges(metrics, registry, reconciler, streams)
   events.listen(({ event }) => {
@@ -109,7 +109,7 @@ export function assemble(materials: Materials): Assembly {
     endless: new Set(),
     status() {
       const alarms = sharing?.sync.alarms() ?? []
-      const running = { startedAt, registry, reconciler, paths, ingress, cluster, carrier, alarms }
+      const running = { startedAt, registry, reconciler, paths, ingress, cluster, dataplane, alarms }
       return statusOf({ ...materials, ...running })
     },
     setCluster(opened) {
@@ -118,8 +118,8 @@ export function assemble(materials: Materials): Assembly {
       streams.handle(TCP, (offer) => void forwarder.take(offer))
       metrics.gauge('flatnet_peer_streams', 'Streams to and from other gateways', () => streams.count)
     },
-    setCarrier(opened) {
-      carrier = opened
+    setDataPlane(opened) {
+      dataplane = opened
     },
     setSharing(started) {
       sharing = started
@@ -139,9 +139,9 @@ export function assemble(materials: Materials): Assembly {
     setIngress(listening) {
       ingress = listening
     },
-    async drainCarried() {
+    async drainTransit() {
       sharing?.paths.drain()
-      await Promise.all([forwarder.drain(conf.ingress.drainMs), carrier?.drain()])
+      await Promise.all([forwarder.drain(conf.ingress.drainMs), dataplane?.drain()])
     },
     close() {
       stopGauges()

@@ -1,9 +1,9 @@
-/** What the gateway of a host in a cluster has besides: peers, the carrier and the shared registry. A host alone does not load it, nor TLS. */
+/** What the gateway of a host in a cluster has besides: peers, the data plane and the shared registry. A host alone does not load it, nor TLS. */
 
 import type { Clock } from '../core/clock.ts'
 import type { Assembly } from './assemble.ts'
 import { openCluster } from './cluster/open.ts'
-import { openCarrier } from './dataplane/dataplane.ts'
+import { openDataPlane } from './dataplane/dataplane.ts'
 import { type ShareParts, shareRegistry } from './share.ts'
 
 interface MemberParts {
@@ -25,10 +25,10 @@ export async function openMember(
   if (cluster === undefined) return false
   opened.defer(() => cluster.stop())
   parts.setCluster(cluster)
-  const carrier = openCarrier({ ...parts, clock, cluster })
-  opened.defer(() => carrier.close())
-  parts.setCarrier(carrier)
-  const sharing = shareRegistry({ ...parts, clock, cluster, stored, carrier })
+  const dataplane = openDataPlane({ ...parts, clock, cluster })
+  opened.defer(() => dataplane.close())
+  parts.setDataPlane(dataplane)
+  const sharing = shareRegistry({ ...parts, clock, cluster, stored, dataplane })
   opened.defer(() => sharing.stop())
   parts.setSharing(sharing)
   return true

@@ -20,7 +20,7 @@ import { ed25519Signer, ed25519Verifier } from './replication/sign.ts'
 import { diskTables } from './replication/table-files.ts'
 
 /** What carries packets between hosts: the tunnel and the relays, behind what the paths need of them. */
-export interface Carrier extends PathEffects {
+export interface PathTransports extends PathEffects {
   /** Why packets cannot be carried, in words; undefined when they can. */
   noTunnel(): string | undefined
   /** Pairs for which this gateway would still be a relay. */
@@ -46,7 +46,7 @@ export interface ShareParts {
   readonly clock: Clock
   /** From `loadTables`. */
   readonly stored: readonly StoredTable[]
-  readonly carrier: Carrier
+  readonly dataplane: PathTransports
 }
 
 export interface Sharing {
@@ -57,7 +57,7 @@ export interface Sharing {
 
 /** To be called in the same turn in which the links were started, so that none comes up unseen. */
 export function shareRegistry(parts: ShareParts): Sharing {
-  const { carrier, clock, cluster, conf, events, log, paths: table, registry } = parts
+  const { dataplane, clock, cluster, conf, events, log, paths: table, registry } = parts
   const common = { scheduler: systemScheduler(clock), random: Math.random, log, registry, events }
   const sync = new Sync({
     ...common,
@@ -77,19 +77,19 @@ export function shareRegistry(parts: ShareParts): Sharing {
     ...common,
     hostId: conf.hostId,
     table,
-    effects: carrier,
+    effects: dataplane,
     links: () => cluster.links.views(),
     quarantineOf: (hostId) => sync.quarantineOf(hostId)?.reason,
-    noTunnel: () => carrier.noTunnel(),
-    freePairs: () => carrier.freePairs(),
-    relayProblem: (hostId, relay) => carrier.relayProblem(hostId, relay),
-    hasChannel: (hostId) => carrier.hasChannel(hostId),
-    channelRttMs: (hostId, relay) => carrier.channelRttMs(hostId, relay),
+    noTunnel: () => dataplane.noTunnel(),
+    freePairs: () => dataplane.freePairs(),
+    relayProblem: (hostId, relay) => dataplane.relayProblem(hostId, relay),
+    hasChannel: (hostId) => dataplane.hasChannel(hostId),
+    channelRttMs: (hostId, relay) => dataplane.channelRttMs(hostId, relay),
     send: (hostId, message) => cluster.links.send(hostId, message),
     draining: (hostId) => cluster.links.draining(hostId),
     changed: () => sync.refresh(),
   })
-  carrier.onRelayProblem(() => paths.evaluateAll())
+  dataplane.onRelayProblem(() => paths.evaluateAll())
   sync.restore(parts.stored)
   const stops = [follow(cluster, sync, paths), ...listen(events, registry.hostId, sync, paths)]
   gauges(parts, sync)

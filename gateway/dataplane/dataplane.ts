@@ -19,18 +19,18 @@ import { systemScheduler } from '../base/scheduler.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { PathTable } from '../paths/table.ts'
 import { Slices } from '../registry/slices.ts'
-import type { Carrier } from '../share.ts'
+import type { PathTransports } from '../share.ts'
 import { ChannelTable } from './channels.ts'
 import { DeviceSlot } from './device.ts'
 import { tunnelGauges } from './metrics.ts'
-import { CarriedRelays } from './relays.ts'
+import { RelayedChannels } from './relays.ts'
 import { PeerRoutes } from './routes.ts'
 import type { PacketSink } from './tunnel/outbound.ts'
 import { Tunnel } from './tunnel/tunnel.ts'
 
 export const TUN_IFNAME = 'flatnet-gw'
 
-export interface CarrierParts {
+export interface DataPlaneDeps {
   readonly conf: DaemonConf
   readonly cluster: Cluster
   readonly events: Events
@@ -49,7 +49,7 @@ export interface TunnelStatus {
   readonly problem: string | null
 }
 
-export interface OpenCarrier extends Carrier {
+export interface DataPlane extends PathTransports {
   readonly channels: ChannelTable
   status(): TunnelStatus
   /** This gateway is about to stop, and has said so: relayed pairs get a moment to move. */
@@ -59,7 +59,7 @@ export interface OpenCarrier extends Carrier {
 }
 
 /** To be called before whoever decides paths listens to the links, so that a channel stands when it is chosen. */
-export function openCarrier(parts: CarrierParts): OpenCarrier {
+export function openDataPlane(parts: DataPlaneDeps): DataPlane {
   const { clock, cluster, conf, events, log, metrics, paths } = parts
   const scheduler = systemScheduler(clock)
   const slices = new Slices(conf.supernet, conf.hostPrefix)
@@ -102,7 +102,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     takesUso: () => device.tun?.takesUso ?? false,
   })
   const noTunnel = (): string | undefined => device.why
-  const relays = new CarriedRelays({ cluster, channels, scheduler, metrics, log, noTunnel, keepsOut })
+  const relays = new RelayedChannels({ cluster, channels, scheduler, metrics, log, noTunnel, keepsOut })
   let problem: string | undefined
   const apply = (hostIds: ReadonlySet<number>): void => {
     const { tun } = device

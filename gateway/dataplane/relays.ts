@@ -4,19 +4,19 @@ import type { Via } from '../paths/decide.ts'
 import type { ChannelTable } from './channels.ts'
 import { Relays, type RelaysParts } from './relay/relays.ts'
 
-interface CarriedRelaysParts extends Pick<RelaysParts, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
+interface RelayedChannelsDeps extends Pick<RelaysParts, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
   readonly cluster: Cluster
   readonly channels: ChannelTable
   /** Whether a host is in quarantine: nothing is carried to or from it, here and for others. */
   keepsOut(hostId: number): boolean
 }
 
-export class CarriedRelays {
+export class RelayedChannels {
   readonly #relays: Relays
   readonly #stopListening: () => void
   #decide = (): void => {}
 
-  constructor({ cluster, channels, keepsOut, ...common }: CarriedRelaysParts) {
+  constructor({ cluster, channels, keepsOut, ...common }: RelayedChannelsDeps) {
     const { links, state } = cluster
     const relays = new Relays({
       ...common,

@@ -8,7 +8,7 @@ import { systemClock } from '../../../core/clock.ts'
 import { silentLog } from '../../../core/log.ts'
 import { type Assembly, assemble } from '../../../gateway/assemble.ts'
 import type { Cluster } from '../../../gateway/cluster/cluster.ts'
-import type { OpenCarrier } from '../../../gateway/dataplane/dataplane.ts'
+import type { DataPlane } from '../../../gateway/dataplane/dataplane.ts'
 import { createIngress } from '../../../gateway/ingress/server.ts'
 import { Links } from '../../../gateway/links/links.ts'
 import type { Identity, Member } from '../../../gateway/links/types.ts'
@@ -53,7 +53,7 @@ async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOp
   await links.start()
   t.teardown(() => links.stop())
   parts.setCluster({ links } as Cluster)
-  parts.setCarrier({ noTunnel: () => NO_TUN, drain: async () => {} } as Partial<OpenCarrier> as OpenCarrier)
+  parts.setDataPlane({ noTunnel: () => NO_TUN, drain: async () => {} } as Partial<DataPlane> as DataPlane)
   return { parts, links, identity, members }
 }
 

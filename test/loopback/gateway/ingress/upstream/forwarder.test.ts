@@ -271,7 +271,7 @@ t.test(
     await until(() => waiting.length === 1, 'it is asked')
     const from = performance.now()
     let isDone = false
-    const done = pair.far.parts.drainCarried().then(() => {
+    const done = pair.far.parts.drainTransit().then(() => {
       isDone = true
     })
     t.match(await pair.get('web.x', '/', { method: 'POST', body: 'x' }), { status: 503 })
@@ -292,7 +292,7 @@ t.test('a gateway that stops waits for no answer beyond its bound', async (t) =>
   const slow = pair.get('web.x', '/slow', { method: 'POST', body: 'x' })
   await until(() => waiting.length === 1, 'it is asked')
   const from = performance.now()
-  await pair.far.parts.drainCarried()
+  await pair.far.parts.drainTransit()
   const took = performance.now() - from
   t.ok(took >= 250 && took < 1_000, `${took}`)
   waiting[0]?.end()
