@@ -108,7 +108,7 @@ export function assemble(materials: Materials): Assembly {
     sharing: () => sharing,
     endless: new Set(),
     status() {
-      const alarms = sharing?.sync.alarms() ?? []
+      const alarms = sharing?.replication.alarms() ?? []
       const running = { startedAt, registry, reconciler, paths, ingress, cluster, dataplane, alarms }
       return statusOf({ ...materials, ...running })
     },
@@ -123,17 +123,17 @@ export function assemble(materials: Materials): Assembly {
     },
     setSharing(started) {
       sharing = started
-      cluster?.setSuspicious((hostId) => started.sync.quarantineOf(hostId) !== undefined)
+      cluster?.setSuspicious((hostId) => started.replication.quarantineOf(hostId) !== undefined)
       cluster?.listen({
-        rival: (hostId, message) => started.sync.rival(hostId, message),
+        rival: (hostId, message) => started.replication.rival(hostId, message),
         refused({ hostId, keyId, endpoint, isDuplicate }) {
-          if (isDuplicate) started.sync.duplicate(hostId, keyId, endpoint)
+          if (isDuplicate) started.replication.duplicate(hostId, keyId, endpoint)
         },
       })
       metrics.gauge(
         'flatnet_alarms',
         'What somebody has to act on now, besides quarantine',
-        () => started.sync.alarms().length,
+        () => started.replication.alarms().length,
       )
     },
     setIngress(listening) {

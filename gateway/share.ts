@@ -15,7 +15,7 @@ import type { PathTable } from './paths/table.ts'
 import type { Registry } from './registry/registry.ts'
 import { Slices } from './registry/slices.ts'
 import type { StoredTable } from './replication/deps.ts'
-import { Sync } from './replication/replication.ts'
+import { Replication } from './replication/replication.ts'
 import { ed25519Signer, ed25519Verifier } from './replication/sign.ts'
 import { diskTables } from './replication/table-files.ts'
 
@@ -50,7 +50,7 @@ export interface ShareParts {
 }
 
 export interface Sharing {
-  readonly sync: Sync
+  readonly replication: Replication
   readonly paths: PathController
   stop(): Promise<void>
 }
@@ -59,7 +59,7 @@ export interface Sharing {
 export function shareRegistry(parts: ShareParts): Sharing {
   const { dataplane, clock, cluster, conf, events, log, paths: table, registry } = parts
   const common = { scheduler: systemScheduler(clock), random: Math.random, log, registry, events }
-  const sync = new Sync({
+  const replication = new Replication({
     ...common,
     slices: new Slices(conf.supernet, conf.hostPrefix),
     signer: ed25519Signer(() => cluster.state.identity),
@@ -79,7 +79,7 @@ export function shareRegistry(parts: ShareParts): Sharing {
     table,
     effects: dataplane,
     links: () => cluster.links.views(),
-    quarantineOf: (hostId) => sync.quarantineOf(hostId)?.reason,
+    quarantineOf: (hostId) => replication.quarantineOf(hostId)?.reason,
     noTunnel: () => dataplane.noTunnel(),
     freePairs: () => dataplane.freePairs(),
     relayProblem: (hostId, relay) => dataplane.relayProblem(hostId, relay),
@@ -87,21 +87,21 @@ export function shareRegistry(parts: ShareParts): Sharing {
     channelRttMs: (hostId, relay) => dataplane.channelRttMs(hostId, relay),
     send: (hostId, message) => cluster.links.send(hostId, message),
     draining: (hostId) => cluster.links.draining(hostId),
-    changed: () => sync.refresh(),
+    changed: () => replication.refresh(),
   })
   dataplane.onRelayProblem(() => paths.evaluateAll())
-  sync.restore(parts.stored)
-  const stops = [follow(cluster, sync, paths), ...listen(events, registry.hostId, sync, paths)]
-  gauges(parts, sync)
-  sync.start()
+  replication.restore(parts.stored)
+  const stops = [follow(cluster, replication, paths), ...listen(events, registry.hostId, replication, paths)]
+  gauges(parts, replication)
+  replication.start()
   paths.start()
   return {
-    sync,
+    replication,
     paths,
     async stop() {
       for (const stop of stops) stop()
       paths.stop()
-      await sync.stop()
+      await replication.stop()
     },
   }
 }
@@ -112,38 +112,43 @@ function keyIdOf({ state }: Cluster, hostId: number): string | undefined {
 }
 
 /** The registry first: what a link brings is in it when its path is decided. */
-function follow(cluster: Cluster, sync: Sync, paths: PathController): () => void {
+function follow(cluster: Cluster, replication: Replication, paths: PathController): () => void {
   return cluster.listen({
     up(hostId) {
-      sync.peerUp(hostId)
+      replication.peerUp(hostId)
       paths.linkChanged(hostId)
     },
     down(hostId, reason) {
-      sync.peerDown(hostId, reason)
+      replication.peerDown(hostId, reason)
       paths.linkChanged(hostId)
     },
     control(hostId, message) {
-      if (!sync.receive(hostId, message)) paths.receive(hostId, message)
+      if (!replication.receive(hostId, message)) paths.receive(hostId, message)
     },
     dataUp: (hostId) => paths.linkChanged(hostId),
     dataDown: (hostId) => paths.linkChanged(hostId),
   })
 }
 
-function listen(events: Events, own: number, sync: Sync, paths: PathController): (() => void)[] {
+function listen(
+  events: Events,
+  own: number,
+  replication: Replication,
+  paths: PathController,
+): (() => void)[] {
   return [
     events.listen(({ event }) => {
-      if ('assignment' in event && event.assignment.hostId === own) sync.localChanged()
+      if ('assignment' in event && event.assignment.hostId === own) replication.localChanged()
       if (event.type === 'hostChanged') paths.evaluateAll()
     }),
   ]
 }
 
-function gauges({ metrics, registry, paths }: ShareParts, sync: Sync): void {
+function gauges({ metrics, registry, paths }: ShareParts, replication: Replication): void {
   metrics.gauge(
     'flatnet_registry_lag_seconds',
     'How long a table has been known to be out of date',
-    () => Math.round(sync.lagMs()) / 1000,
+    () => Math.round(replication.lagMs()) / 1000,
   )
   metrics.gaugeEach('flatnet_registry_assignments', 'Assignments by host', () =>
     registry.hosts().map((h) => [{ host: String(h.hostId) }, h.assignments]),
@@ -162,7 +167,7 @@ function gauges({ metrics, registry, paths }: ShareParts, sync: Sync): void {
       ['quarantined', 0],
     ])
     for (const { hostId, freshness } of registry.hosts()) {
-      const state = sync.quarantineOf(hostId) === undefined ? freshness : 'quarantined'
+      const state = replication.quarantineOf(hostId) === undefined ? freshness : 'quarantined'
       counts.set(state, (counts.get(state) ?? 0) + 1)
     }
     return [...counts].map(([state, n]) => [{ state }, n])

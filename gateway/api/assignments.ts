@@ -95,9 +95,9 @@ export function listAssignments(
   }
   const hostId = host === null ? undefined : Number(host)
   const name = query.get('name')
-  const sync = sharing()?.sync
+  const replication = sharing()?.replication
   const stateOf = (id: number): HostState =>
-    sync?.quarantineOf(id) === undefined ? (registry.freshness(id) ?? 'gone') : 'quarantined'
+    replication?.quarantineOf(id) === undefined ? (registry.freshness(id) ?? 'gone') : 'quarantined'
   const found = name === null ? registry.all(hostId) : registry.byName(name)
   sendJson(
     res,

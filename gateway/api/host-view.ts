@@ -10,7 +10,7 @@ import type { HostSummary, Registry } from '../registry/registry.ts'
 import type { Version } from '../registry/table.ts'
 import type { Alarm } from '../replication/alarms.ts'
 import type { Quarantine } from '../replication/deps.ts'
-import type { Sync } from '../replication/replication.ts'
+import type { Replication } from '../replication/replication.ts'
 
 export interface HostView {
   readonly hostId: number
@@ -47,15 +47,15 @@ export function hostViews(
   cluster: Cluster | undefined,
   registry: Registry,
   paths: PathTable,
-  sync: Sync | undefined,
+  replication: Replication | undefined,
 ): readonly HostView[] {
   const tables = new Map(registry.hosts().map((h) => [h.hostId, h]))
   const members = new Map(cluster?.state.document.members.map((m) => [m.hostId, m]))
-  const alarms = sync?.alarms() ?? []
+  const alarms = replication?.alarms() ?? []
   const ids = [...new Set([...tables.keys(), ...members.keys()])].sort((a, b) => a - b)
   return ids.map((hostId) => ({
     hostId,
-    ...freshness(tables.get(hostId), sync?.quarantineOf(hostId)),
+    ...freshness(tables.get(hostId), replication?.quarantineOf(hostId)),
     alarms: alarms.filter((a) => a.hostId === hostId),
     version: tables.get(hostId)?.version ?? null,
     assignments: tables.get(hostId)?.assignments ?? 0,

@@ -26,5 +26,5 @@ export function postRelease(parts: HostCallParts, host: string, res: ServerRespo
       `there is no host ${hostId} in this cluster: flatnet hosts lists them`,
     )
   }
-  sendJson(res, 200, { hostId, released: parts.sharing()?.sync.release(hostId) ?? false })
+  sendJson(res, 200, { hostId, released: parts.sharing()?.replication.release(hostId) ?? false })
 }

@@ -100,7 +100,7 @@ function answerError(parts: ApiParts, res: ServerResponse, err: unknown): void {
 }
 
 const hosts = ({ cluster, registry, paths, sharing }: ApiParts): unknown =>
-  hostViews(cluster(), registry, paths, sharing()?.sync)
+  hostViews(cluster(), registry, paths, sharing()?.replication)
 
 function sendPath({ paths }: ApiParts, { params: [hostId = ''], res }: Call): void {
   const path = /^\d{1,5}$/.test(hostId) ? paths.get(Number(hostId)) : undefined

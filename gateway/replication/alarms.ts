@@ -1,7 +1,7 @@
 /** What somebody has to act on: told when it begins, again while it goes on, and shown until it has been quiet for a while. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { SyncParts } from './deps.ts'
+import type { ReplicationDeps } from './deps.ts'
 
 export interface Alarm {
   readonly hostId: number
@@ -29,10 +29,10 @@ interface Held {
 }
 
 export class Alarms {
-  readonly #parts: Pick<SyncParts, 'events' | 'log' | 'scheduler'>
+  readonly #parts: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>
   readonly #held = new Map<string, Held>()
 
-  constructor(parts: Pick<SyncParts, 'events' | 'log' | 'scheduler'>) {
+  constructor(parts: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>) {
     this.#parts = parts
   }
 

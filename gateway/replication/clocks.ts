@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import type { Alarms } from './alarms.ts'
-import type { SyncParts } from './deps.ts'
+import type { ReplicationDeps } from './deps.ts'
 
 /** As at joining. Certificates allow two hours, so somebody has the time to act. */
 const MAX_OFF_MS: Millis = 5 * 60_000
@@ -11,7 +11,7 @@ const PATIENCE_MS: Millis = 25_000
 /** What was said before this counts no more: three digests missed. */
 const STALE_MS: Millis = 40_000
 
-interface ClocksParts extends Pick<SyncParts, 'scheduler' | 'registry'> {
+interface ClocksParts extends Pick<ReplicationDeps, 'scheduler' | 'registry'> {
   readonly alarms: Alarms
 }
 

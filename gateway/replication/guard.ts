@@ -1,7 +1,7 @@
 /** Bounds on what one peer can cost: drops are counted and seldom logged, answers are rationed. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { DropReason, SyncParts } from './deps.ts'
+import type { DropReason, ReplicationDeps } from './deps.ts'
 
 const WARN_EVERY_MS: Millis = 10_000
 /** A cold start asks for every table once; after that a few per round. */
@@ -11,11 +11,11 @@ const PER_SECOND = 50
 const QUIET: ReadonlySet<DropReason> = new Set(['old', 'gap'])
 
 export class Guard {
-  readonly #parts: Pick<SyncParts, 'log' | 'scheduler' | 'dropped'>
+  readonly #parts: Pick<ReplicationDeps, 'log' | 'scheduler' | 'dropped'>
   readonly #warnedAt = new Map<string, Millis>()
   readonly #tokens = new Map<number, { left: number; at: Millis }>()
 
-  constructor(parts: Pick<SyncParts, 'log' | 'scheduler' | 'dropped'>) {
+  constructor(parts: Pick<ReplicationDeps, 'log' | 'scheduler' | 'dropped'>) {
     this.#parts = parts
   }
 

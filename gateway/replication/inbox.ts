@@ -4,7 +4,7 @@ import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { ipsOf, isNewer, type Version } from '../registry/table.ts'
-import type { DropReason, SyncParts } from './deps.ts'
+import type { DropReason, ReplicationDeps } from './deps.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'
@@ -26,16 +26,16 @@ import { pagesOf } from './pages.ts'
 import type { ReplicationPeers } from './peers.ts'
 import type { Publisher } from './publisher.ts'
 import type { RecordDecoder } from './record.ts'
-import type { Keeper } from './replica-store.ts'
+import type { ReplicaStore } from './replica-store.ts'
 import type { Replica, Replicas } from './replicas.ts'
 import { keyIdOfKey } from './sign.ts'
 
-export interface InboxParts extends SyncParts {
+export interface InboxParts extends ReplicationDeps {
   readonly peers: ReplicationPeers
   readonly guard: Guard
   readonly replicas: Replicas
   readonly publisher: Publisher
-  readonly keeper: Keeper
+  readonly replicaStore: ReplicaStore
   readonly decoder: RecordDecoder
   /** The own epoch was raised. */
   republish(): void
@@ -73,7 +73,7 @@ export class Inbox {
       case 'registry.stale':
         return this.#stale(from, message)
       case 'registry.clone':
-        return void this.#parts.keeper.ownClone(from)
+        return void this.#parts.replicaStore.ownClone(from)
     }
   }
 
@@ -149,7 +149,7 @@ export class Inbox {
     const del = m.del.map((ip) => parseIpv4(ip))
     if (del.some((ip) => ip === undefined || !slices.owns(from, ip))) return 'out-of-slice'
     registry.patch(from, versionIn(m), { put, del: del.filter((ip) => ip !== undefined) })
-    this.#parts.keeper.tookOver(from, claimIn(m), false, 0)
+    this.#parts.replicaStore.tookOver(from, claimIn(m), false, 0)
     if (registry.sizeOf(from) !== m.size) this.#ask(from, from, NOTHING)
     return undefined
   }
@@ -167,7 +167,7 @@ export class Inbox {
     if (!isDirect && hashOf(slices.sliceOf(m.hostId), arrival.assignments) !== m.hash) return 'forged'
     peers.arrived(m.hostId)
     registry.replace(m.hostId, versionIn(m), arrival.assignments)
-    this.#parts.keeper.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
+    this.#parts.replicaStore.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
     return undefined
   }
 
@@ -222,13 +222,13 @@ export class Inbox {
 
   /** Why a message in which a peer speaks for itself is not followed. @param isFirst its first on this link */
   #admit(from: number, m: Signed, isFirst: boolean): DropReason | undefined {
-    const { keeper, replicas, keyIdOf } = this.#parts
+    const { replicaStore, replicas, keyIdOf } = this.#parts
     if (m.hostId !== from) return 'not-owner'
     const replica = replicas.get(from)
     if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
     const judgement = this.#judge(replica, m)
     if (judgement === 'clone') {
-      keeper.clone(replica!, m)
+      replicaStore.clone(replica!, m)
       return 'quarantined'
     }
     const have = this.#parts.registry.version(from)

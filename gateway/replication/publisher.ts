@@ -2,7 +2,7 @@
 
 import { formatIpv4 } from '../../core/addr.ts'
 import { isNewer, type Version } from '../registry/table.ts'
-import type { SyncParts } from './deps.ts'
+import type { ReplicationDeps } from './deps.ts'
 import { TableHash } from './hash.ts'
 import {
   claimIn,
@@ -16,7 +16,7 @@ import {
 import { fitsOnePage, pagesOf } from './pages.ts'
 import { wireRecord } from './record.ts'
 
-type PublisherParts = Pick<SyncParts, 'registry' | 'slices' | 'signer' | 'newNonce' | 'saveEpoch'>
+type PublisherParts = Pick<ReplicationDeps, 'registry' | 'slices' | 'signer' | 'newNonce' | 'saveEpoch'>
 
 export class Publisher {
   readonly #parts: PublisherParts

@@ -4,7 +4,7 @@ import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { type Freshness, isNewer } from '../registry/table.ts'
 import type { Alarms } from './alarms.ts'
-import type { StoredTable, SyncParts } from './deps.ts'
+import type { ReplicationDeps, StoredTable } from './deps.ts'
 import { hearsay, type Incarnation, restoreFirst } from './fence.ts'
 import type { Guard } from './guard.ts'
 import type { Signed } from './messages.ts'
@@ -24,7 +24,7 @@ const SPREAD_MS: Millis = 5_000
 const release = (hostId: number): string =>
   `stop the machine that should not be host ${hostId}, then on each host that keeps it out: flatnet hosts release ${hostId}`
 
-interface KeeperParts extends SyncParts {
+interface ReplicaStoreDeps extends ReplicationDeps {
   readonly alarms: Alarms
   readonly peers: ReplicationPeers
   readonly guard: Guard
@@ -32,13 +32,13 @@ interface KeeperParts extends SyncParts {
   readonly decoder: RecordDecoder
 }
 
-export class Keeper {
-  readonly #parts: KeeperParts
+export class ReplicaStore {
+  readonly #parts: ReplicaStoreDeps
   readonly #dirty = new Set<number>()
   #cancelSave: (() => void) | undefined
   #saving: Promise<void> = Promise.resolve()
 
-  constructor(parts: KeeperParts) {
+  constructor(parts: ReplicaStoreDeps) {
     this.#parts = parts
   }
 

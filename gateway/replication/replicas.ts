@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import { isNewer, type Version } from '../registry/table.ts'
-import type { Quarantine, StoredTable, SyncParts } from './deps.ts'
+import type { Quarantine, ReplicationDeps, StoredTable } from './deps.ts'
 import type { Known } from './fence.ts'
 import type { KnownVersion, Signed } from './messages.ts'
 import { wireRecord } from './record.ts'
@@ -24,7 +24,7 @@ export interface Replica {
   behind: { readonly version: Version; readonly since: Millis } | undefined
 }
 
-type ReplicasParts = Pick<SyncParts, 'registry' | 'scheduler' | 'keyIdOf'>
+type ReplicasParts = Pick<ReplicationDeps, 'registry' | 'scheduler' | 'keyIdOf'>
 
 export class Replicas {
   readonly #parts: ReplicasParts

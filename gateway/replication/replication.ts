@@ -9,15 +9,15 @@ import type { ControlMessage } from '../links/types.ts'
 import { isNewer } from '../registry/table.ts'
 import { type Alarm, Alarms } from './alarms.ts'
 import { Clocks } from './clocks.ts'
-import type { Quarantine, StoredTable, SyncParts } from './deps.ts'
-import { Rivals } from './duplicate-identity.ts'
+import type { Quarantine, ReplicationDeps, StoredTable } from './deps.ts'
+import { DuplicateIdentity } from './duplicate-identity.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
 import { PREFIX, readMessage } from './messages.ts'
 import { ReplicationPeers } from './peers.ts'
 import { Publisher } from './publisher.ts'
 import { WireDecoder } from './record.ts'
-import { Keeper } from './replica-store.ts'
+import { ReplicaStore } from './replica-store.ts'
 import { Replicas } from './replicas.ts'
 
 /** From one publication to the next; the first change after a pause goes out at once. facts/paths.md 3.3. */
@@ -26,16 +26,16 @@ const PAIR_DIGEST_MS: Millis = 10_000
 const FULL_DIGEST_MS: Millis = 5_000
 const TICK_MS: Millis = 1_000
 
-export class Sync {
-  readonly #parts: SyncParts
+export class Replication {
+  readonly #parts: ReplicationDeps
   readonly #peers: ReplicationPeers
   readonly #guard: Guard
   readonly #alarms: Alarms
   readonly #replicas: Replicas
   readonly #publisher: Publisher
-  readonly #keeper: Keeper
+  readonly #replicaStore: ReplicaStore
   readonly #inbox: Inbox
-  readonly #rivals: Rivals
+  readonly #duplicates: DuplicateIdentity
   readonly #clocks: Clocks
   #published: { epoch: number; seq: number }
   #publishedAt: Millis = Number.NEGATIVE_INFINITY
@@ -43,7 +43,7 @@ export class Sync {
   readonly #cancelTimers = new Map<string, () => void>()
   #isStopped = false
 
-  constructor(parts: SyncParts) {
+  constructor(parts: ReplicationDeps) {
     const decoder = parts.decoder ?? new WireDecoder(parts.slices)
     this.#parts = parts
     this.#peers = new ReplicationPeers(parts.scheduler, decoder)
@@ -53,20 +53,20 @@ export class Sync {
     this.#publisher = new Publisher(parts)
     this.#published = this.#publisher.version
     const shared = { ...parts, peers: this.#peers, guard: this.#guard, replicas: this.#replicas, decoder }
-    this.#keeper = new Keeper({ ...shared, alarms: this.#alarms })
+    this.#replicaStore = new ReplicaStore({ ...shared, alarms: this.#alarms })
     this.#clocks = new Clocks({ ...parts, alarms: this.#alarms })
-    this.#rivals = new Rivals({ ...shared, keeper: this.#keeper })
+    this.#duplicates = new DuplicateIdentity({ ...shared, replicaStore: this.#replicaStore })
     this.#inbox = new Inbox({
       ...shared,
       publisher: this.#publisher,
-      keeper: this.#keeper,
+      replicaStore: this.#replicaStore,
       republish: () => this.#publishIn(0),
     })
   }
 
   /** Tables of earlier runs, before `start`; what is wrong with one of them makes it absent. */
   restore(stored: readonly StoredTable[]): void {
-    for (const table of stored) this.#keeper.restore(table)
+    for (const table of stored) this.#replicaStore.restore(table)
   }
 
   start(): void {
@@ -78,7 +78,7 @@ export class Sync {
       const hostId = this.#peers.someReady(this.#parts.random())
       if (hostId !== undefined) this.#inbox.sendFullDigest(hostId)
     })
-    this.#repeat('tick', TICK_MS, () => this.#keeper.tick())
+    this.#repeat('tick', TICK_MS, () => this.#replicaStore.tick())
   }
 
   /** Tables are on disk when the promise resolves. */
@@ -86,13 +86,13 @@ export class Sync {
     this.#isStopped = true
     this.#cancelPublish?.()
     for (const cancel of this.#cancelTimers.values()) cancel()
-    await this.#keeper.flush()
+    await this.#replicaStore.flush()
   }
 
   /** There is a link, or another one in the place of the last: both sides start over. */
   peerUp(hostId: number): void {
     this.#peers.up(hostId)
-    this.#keeper.evaluate(hostId)
+    this.#replicaStore.evaluate(hostId)
     this.#inbox.sendHello(hostId)
   }
 
@@ -101,7 +101,7 @@ export class Sync {
     this.#peers.down(hostId)
     const replica = this.#replicas.get(hostId)
     if (replica !== undefined) replica.heardAt = this.#parts.scheduler.monotonic()
-    this.#keeper.evaluate(hostId)
+    this.#replicaStore.evaluate(hostId)
   }
 
   /** @returns whether the message was for the registry, followed or not */
@@ -130,7 +130,7 @@ export class Sync {
 
   /** A relay path to a host came or went, or the membership changed. */
   refresh(): void {
-    this.#keeper.tick()
+    this.#replicaStore.tick()
   }
 
   /** Why a host is kept out; undefined when it is not. */
@@ -141,12 +141,12 @@ export class Sync {
   /** A message of whoever came as this host while a link with it stood. */
   rival(hostId: number, message: ControlMessage): void {
     const read = message.type.startsWith(PREFIX) ? readMessage(message) : undefined
-    if (read?.type === 'registry.hello') this.#rivals.hear(hostId, read)
+    if (read?.type === 'registry.hello') this.#duplicates.hear(hostId, read)
   }
 
   /** A machine with another key calls itself this host. The pinned one stays as it is; the newcomer has no link to cut. */
   duplicate(hostId: number, keyId: string, endpoint: string): void {
-    this.#keeper.duplicate(hostId, keyId, endpoint)
+    this.#replicaStore.duplicate(hostId, keyId, endpoint)
   }
 
   /** What somebody has to act on besides quarantine, of this host too. */
@@ -156,7 +156,7 @@ export class Sync {
 
   /** An operator has removed the cause. @returns whether the host was quarantined */
   release(hostId: number): boolean {
-    if (!this.#keeper.release(hostId)) return false
+    if (!this.#replicaStore.release(hostId)) return false
     // Start over on a link that stands: its hello was not followed.
     if (this.#peers.isUp(hostId)) this.peerUp(hostId)
     return true

@@ -188,6 +188,6 @@ class TunnelHost {
 if (process.argv[1] === import.meta.filename) {
   const host = new TunnelHost(JSON.parse(process.argv[2] ?? '{}'))
   createInterface({ input: process.stdin })
-    .on('channel', (channel) => void host.order(JSON.parse(channel)))
+    .on('line', (line) => void host.order(JSON.parse(line)))
     .on('close', () => process.exit(0))
 }

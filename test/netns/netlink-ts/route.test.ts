@@ -30,7 +30,7 @@ import { needsRoot } from '../../helpers/kernel/netns.ts'
 const AF_INET = 2
 const AF_INET6 = 10
 
-/** A namespace with a link `d0` that is up and has a data plane. */
+/** A namespace with a link `d0` that is up and has a carrier. */
 async function withLink(t: Test): Promise<Live & { index: number }> {
   const ns = await live(t)
   ns.exec('ip', 'link', 'add', 'd0', 'type', 'veth', 'peer', 'name', 'd1')

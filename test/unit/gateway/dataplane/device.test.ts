@@ -1,4 +1,4 @@
-/** gateway/data plane device: the tunnel goes on without it and has it again when it can be had. */
+/** gateway/dataplane/device: the tunnel goes on without it and has it again when it can be had. */
 import t from 'tap'
 import type { Log } from '../../../../core/log.ts'
 import { silentLog } from '../../../../core/log.ts'
