@@ -1,17 +1,17 @@
-/** Makes the gateway's parts and hands each what it needs; nothing listens or reads yet. */
+/** Makes the gateway's deps and hands each what it needs; nothing listens or reads yet. */
 
 import type { DaemonConf } from '../conf/daemon.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { EventStreams } from './api/events.ts'
-import type { ApiParts } from './api/server.ts'
+import type { ApiDeps } from './api/server.ts'
 import { type ListeningIngress, statusOf } from './api/status.ts'
 import { Events } from './base/events.ts'
 import { Metrics, processGauges } from './base/metrics.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
-import type { IngressParts } from './ingress/deps.ts'
+import type { IngressDeps } from './ingress/deps.ts'
 import { RETRIES_HELP } from './ingress/exchange.ts'
 import { Forwarder } from './ingress/upstream/forwarder.ts'
 import { Pool } from './ingress/upstream/pool.ts'
@@ -37,7 +37,7 @@ export interface Materials {
   readonly reload?: (() => void) | undefined
 }
 
-export interface Assembly extends ApiParts, IngressParts {
+export interface Assembly extends ApiDeps, IngressDeps {
   readonly events: Events
   setCluster(cluster: Cluster): void
   setDataPlane(dataplane: DataPlane): void

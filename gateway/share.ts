@@ -35,7 +35,7 @@ export interface PathTransports extends PathEffects {
   onRelayProblem(decide: () => void): void
 }
 
-export interface ShareParts {
+export interface ShareDeps {
   readonly conf: DaemonConf
   readonly cluster: Cluster
   readonly registry: Registry
@@ -56,8 +56,8 @@ export interface Sharing {
 }
 
 /** To be called in the same turn in which the links were started, so that none comes up unseen. */
-export function shareRegistry(parts: ShareParts): Sharing {
-  const { dataplane, clock, cluster, conf, events, log, paths: table, registry } = parts
+export function shareRegistry(deps: ShareDeps): Sharing {
+  const { dataplane, clock, cluster, conf, events, log, paths: table, registry } = deps
   const common = { scheduler: systemScheduler(clock), random: Math.random, log, registry, events }
   const replication = new Replication({
     ...common,
@@ -70,7 +70,7 @@ export function shareRegistry(parts: ShareParts): Sharing {
     send: (hostId, message) => cluster.links.send(hostId, message),
     isReached: (hostId) => paths.isReached(hostId),
     dropped: (reason) =>
-      parts.metrics.count('flatnet_registry_dropped_total', 'Messages of peers not followed', { reason }),
+      deps.metrics.count('flatnet_registry_dropped_total', 'Messages of peers not followed', { reason }),
     store: diskTables(conf.dataDir),
   })
   const paths: PathController = new PathController({
@@ -90,9 +90,9 @@ export function shareRegistry(parts: ShareParts): Sharing {
     changed: () => replication.refresh(),
   })
   dataplane.onRelayProblem(() => paths.evaluateAll())
-  replication.restore(parts.stored)
+  replication.restore(deps.stored)
   const stops = [follow(cluster, replication, paths), ...listen(events, registry.hostId, replication, paths)]
-  gauges(parts, replication)
+  gauges(deps, replication)
   replication.start()
   paths.start()
   return {
@@ -144,7 +144,7 @@ function listen(
   ]
 }
 
-function gauges({ metrics, registry, paths }: ShareParts, replication: Replication): void {
+function gauges({ metrics, registry, paths }: ShareDeps, replication: Replication): void {
   metrics.gauge(
     'flatnet_registry_lag_seconds',
     'How long a table has been known to be out of date',

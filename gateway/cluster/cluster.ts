@@ -24,7 +24,7 @@ import { Gossip } from './members/gossip.ts'
 import { ClusterState } from './members/state.ts'
 import { clusterGauges, countRefused } from './metrics.ts'
 
-export interface ClusterParts {
+export interface ClusterDeps {
   readonly conf: DaemonConf
   readonly clock: Clock
   readonly log: Log
@@ -41,7 +41,7 @@ const LEAVE_MS: Millis = 5_000
 export class Cluster {
   readonly state: ClusterState
   readonly links: Links
-  readonly #parts: ClusterParts
+  readonly #deps: ClusterDeps
   readonly #tokens: TokenBook
   readonly #admission: Admission
   readonly #gossip: Gossip
@@ -52,9 +52,9 @@ export class Cluster {
   #looking: NodeJS.Timeout | undefined
 
   /** @throws {FlatnetError} ERR_FLATNET_STORE; ERR_FLATNET_CONFIG: flatnet.yaml is for another host or network */
-  constructor(parts: ClusterParts, files: ClusterFiles) {
-    const { conf, clock, log } = parts
-    this.#parts = parts
+  constructor(deps: ClusterDeps, files: ClusterFiles) {
+    const { conf, clock, log } = deps
+    this.#deps = deps
     this.state = new ClusterState(files)
     judgeConf(conf, this.state)
     this.#tokens = new TokenBook(files)
@@ -63,9 +63,9 @@ export class Cluster {
       tokens: this.#tokens,
       clock,
       log,
-      version: parts.version,
+      version: deps.version,
       count: (outcome) =>
-        parts.metrics.count('flatnet_cluster_admissions_total', 'Newcomers and renewals', { outcome }),
+        deps.metrics.count('flatnet_cluster_admissions_total', 'Newcomers and renewals', { outcome }),
     })
     this.links = new Links({
       identity: () => this.state.identity,
@@ -100,10 +100,10 @@ export class Cluster {
       renewed: () => this.links.renewed(),
     })
     this.state.onChange((before, now) => this.#membersChanged(before, now))
-    clusterGauges({ ...parts, state: this.state, links: this.links })
+    clusterGauges({ ...deps, state: this.state, links: this.links })
   }
 
-  /** Told of every link besides the cluster's own parts; a handler that was never given is not called. */
+  /** Told of every link besides the cluster's own deps; a handler that was never given is not called. */
   listen(listener: Partial<LinkEvents>): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -116,7 +116,7 @@ export class Cluster {
 
   /** @throws {FlatnetError} ERR_FLATNET_IO: the port is taken */
   async start(): Promise<void> {
-    const { conf, log } = this.#parts
+    const { conf, log } = this.#deps
     const { host, port } = conf.peers.listen
     try {
       await this.links.start()
@@ -146,7 +146,7 @@ export class Cluster {
   }
 
   certificateStatus(): CertificateStatus {
-    return certificateStatus(this.state.identity.certPem, this.#parts.clock.now())
+    return certificateStatus(this.state.identity.certPem, this.#deps.clock.now())
   }
 
   /** @throws {FlatnetError} this host cannot admit, or not what is asked for */
@@ -156,7 +156,7 @@ export class Cluster {
     const refusal = this.#admission.refusalOfGrant(grant)
     if (refusal !== undefined) throw new FlatnetError('ERR_FLATNET_CONFIG', refusal)
     const own = memberOf(state.document, state.identity.hostId)
-    const { conf, clock } = this.#parts
+    const { conf, clock } = this.#deps
     const { secret, expiresAt } = this.#tokens.make(clock.now(), ttlMs, grant)
     const token = encodeToken({
       caFingerprint: fingerprintOfCa(state.identity.caPem),
@@ -219,7 +219,7 @@ export class Cluster {
   }
 
   #mark(member: MemberRecord, to: 'left' | 'revoked'): MemberRecord {
-    const { clock, log } = this.#parts
+    const { clock, log } = this.#deps
     if (member.state === to || member.state === 'revoked') return member
     const record = { ...member, state: to, changedAt: new Date(clock.now()).toISOString() }
     this.state.change(record)
@@ -244,7 +244,7 @@ export class Cluster {
       dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
       rival: (hostId, message) => each((l) => l.rival?.(hostId, message)),
       refused: (refused) => {
-        countRefused(this.#parts.metrics, refused)
+        countRefused(this.#deps.metrics, refused)
         each((l) => l.refused?.(refused))
       },
     }
@@ -256,14 +256,14 @@ export class Cluster {
     const member = memberOf(this.state.document, hostId)
     if (member === undefined || this.state.caKeyPem === undefined) return true
     if (this.#isSuspicious(hostId)) {
-      this.#parts.log.warn({ peer: hostId }, 'leave of a host that is kept out was ignored')
+      this.#deps.log.warn({ peer: hostId }, 'leave of a host that is kept out was ignored')
     } else this.#mark(member, 'left')
     return true
   }
 
   /** Everybody is told before those that are out are cut off: they should know why. */
   #membersChanged(before: MembersDocument, now: MembersDocument): void {
-    const { events, log } = this.#parts
+    const { events, log } = this.#deps
     if (!this.state.keep())
       log.error({ reason: 'the disk takes no more' }, 'list of members could not be kept')
     if (this.state.caKeyPem !== undefined) this.#gossip.spread()
@@ -273,12 +273,12 @@ export class Cluster {
     for (const event of changesOf(before, now)) events.emit(event)
     const { removedWhy } = this.state
     if (removedWhy !== undefined)
-      this.#parts.log.error({ reason: removedWhy }, 'this host is no member any more')
+      this.#deps.log.error({ reason: removedWhy }, 'this host is no member any more')
   }
 
   /** Says where this host is, when that is news. */
   #announce(): void {
-    const { conf, clock, log } = this.#parts
+    const { conf, clock, log } = this.#deps
     const { state, links } = this
     const { host } = conf.peers.listen
     const listen = { host, port: links.port }

@@ -6,13 +6,13 @@ import type { Links } from '../links/links.ts'
 import type { Refused } from '../links/types.ts'
 import type { ClusterState } from './members/state.ts'
 
-export function clusterGauges(parts: {
+export function clusterGauges(deps: {
   readonly metrics: Metrics
   readonly clock: Clock
   readonly state: ClusterState
   readonly links: Links
 }): void {
-  const { metrics, clock, state, links } = parts
+  const { metrics, clock, state, links } = deps
   const active = (): number => state.document.members.filter((m) => m.state === 'active').length
   metrics.gauge('flatnet_cluster_members', 'Members of the cluster, this host included', active)
   metrics.gauge('flatnet_cluster_version', 'Of the list of members', () => state.document.version)

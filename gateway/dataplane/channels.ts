@@ -36,14 +36,14 @@ const RTT_WEIGHT = 0.25
 const DIRECT = 0
 
 export class ChannelTable {
-  readonly #parts: ChannelTableDeps
+  readonly #deps: ChannelTableDeps
   readonly #byHost = new Map<number, Map<number, Held>>()
   readonly #vias = new Map<number, number>()
   readonly #held = new WeakMap<Channel, Held>()
   readonly #cancels = new Set<() => void>()
 
-  constructor(parts: ChannelTableDeps) {
-    this.#parts = parts
+  constructor(deps: ChannelTableDeps) {
+    this.#deps = deps
   }
 
   /** The data connection of a peer link stands; until `directDown` it is read here. */
@@ -87,14 +87,14 @@ export class ChannelTable {
   /** The device is another, and with it what it takes. */
   sendHellos(): void {
     for (const channels of this.#byHost.values())
-      for (const { channel } of channels.values()) sendHello(channel, this.#parts.takesUso())
+      for (const { channel } of channels.values()) sendHello(channel, this.#deps.takesUso())
   }
 
   /** Frames that are no packets. @returns whether it was known */
   onFrame(channel: Channel, head: FrameHead, payload: Uint8Array): boolean {
     return onFrame(channel, head, payload, (sentAt) => {
       const held = this.#held.get(channel)
-      const sample = this.#parts.scheduler.monotonic() - sentAt
+      const sample = this.#deps.scheduler.monotonic() - sentAt
       // What we never asked says nothing.
       if (held === undefined || !(sample >= 0 && sample < DEAD_MS)) return
       held.rttMs = held.rttMs === undefined ? sample : held.rttMs + RTT_WEIGHT * (sample - held.rttMs)
@@ -108,7 +108,7 @@ export class ChannelTable {
   }
 
   #add(hostId: number, key: number, socket: TLSSocket): Held {
-    const { tunnel, scheduler, log, takesUso } = this.#parts
+    const { tunnel, scheduler, log, takesUso } = this.#deps
     this.#remove(hostId, key)
     const channel = tunnel.addChannel(hostId, socketPort(socket))
     const held: Held = { channel, socket, heardAt: scheduler.monotonic(), rttMs: undefined }
@@ -147,7 +147,7 @@ export class ChannelTable {
   }
 
   #watch(held: Held): void {
-    const { scheduler } = this.#parts
+    const { scheduler } = this.#deps
     let dueAt = scheduler.monotonic()
     const tick = (): void => {
       const now = scheduler.monotonic()

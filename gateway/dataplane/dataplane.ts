@@ -59,8 +59,8 @@ export interface DataPlane extends PathTransports {
 }
 
 /** To be called before whoever decides paths listens to the links, so that a channel stands when it is chosen. */
-export function openDataPlane(parts: DataPlaneDeps): DataPlane {
-  const { clock, cluster, conf, events, log, metrics, paths } = parts
+export function openDataPlane(deps: DataPlaneDeps): DataPlane {
+  const { clock, cluster, conf, events, log, metrics, paths } = deps
   const scheduler = systemScheduler(clock)
   const slices = new Slices(conf.supernet, conf.hostPrefix)
   /** The bridge's, DESIGN 6. The device bears it too, so that it is this host's without any container. */

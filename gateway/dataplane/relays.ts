@@ -2,9 +2,9 @@
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Via } from '../paths/decide.ts'
 import type { ChannelTable } from './channels.ts'
-import { Relays, type RelaysParts } from './relay/relays.ts'
+import { Relays, type RelaysDeps } from './relay/relays.ts'
 
-interface RelayedChannelsDeps extends Pick<RelaysParts, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
+interface RelayedChannelsDeps extends Pick<RelaysDeps, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
   readonly cluster: Cluster
   readonly channels: ChannelTable
   /** Whether a host is in quarantine: nothing is carried to or from it, here and for others. */

@@ -14,7 +14,7 @@ import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './source.ts
 /** Called with the live leases after each run; nftables and routes are put right here. Must be bounded in time. */
 export type Repair = (leases: readonly Lease[]) => Promise<void>
 
-export interface ReconcilerParts {
+export interface ReconcilerDeps {
   readonly conf: DaemonConf
   readonly registry: Registry
   readonly leases: LeaseSource
@@ -49,15 +49,15 @@ const MAX_CALLS = 4096
 const MAX_KEY_LENGTH = MAX_NETWORK_BYTES + MAX_CONTAINER_ID_BYTES + 20
 
 export class Reconciler {
-  readonly #parts: ReconcilerParts
+  readonly #deps: ReconcilerDeps
   readonly #posted = new Map<string, Millis>()
   readonly #deleted = new Map<string, Millis>()
   #running: Promise<void> | undefined
   #again = false
   #report: ReconcileReport | undefined
 
-  constructor(parts: ReconcilerParts) {
-    this.#parts = parts
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps
   }
 
   /** Undefined before the first run. */
@@ -98,7 +98,7 @@ export class Reconciler {
   }
 
   async #once(): Promise<void> {
-    const { clock, log, repair, deadlineMs = DEADLINE_MS } = this.#parts
+    const { clock, log, repair, deadlineMs = DEADLINE_MS } = this.#deps
     const readAt = clock.monotonic()
     const last = this.#report
     let counts = { live: last?.live ?? 0, stale: last?.stale ?? 0, put: 0, removed: 0 }
@@ -127,7 +127,7 @@ export class Reconciler {
 
   /** The leases as the kernel confirms them; what lives and had none has one by then. */
   async #snapshot(): Promise<LeaseSnapshot> {
-    const { conf, leases, log, registry, kernelView } = this.#parts
+    const { conf, leases, log, registry, kernelView } = this.#deps
     if (kernelView === undefined) return leases.read()
     const links = linksOf(kernelView, log)
     if (links === undefined) return leases.read()
@@ -149,7 +149,7 @@ export class Reconciler {
     snapshot: LeaseSnapshot,
     readAt: Millis,
   ): { live: number; stale: number; put: number; removed: number } {
-    const { conf, registry, log } = this.#parts
+    const { conf, registry, log } = this.#deps
     const own = snapshot.live.filter((l) => isInSlice(conf.slice, parseIpv4(l.ip) ?? -1))
     const { put, remove } = difference({
       wanted: assignmentsOf(own, conf.hostId, conf.hostPrefix),
@@ -177,7 +177,7 @@ export class Reconciler {
 
   #note(calls: Map<string, Millis>, key: string): void {
     calls.delete(key)
-    calls.set(key, this.#parts.clock.monotonic())
+    calls.set(key, this.#deps.clock.monotonic())
     const oldest = calls.keys().next().value
     if (calls.size > MAX_CALLS && oldest !== undefined) calls.delete(oldest)
   }

@@ -41,7 +41,7 @@ interface Held<T> {
 
 export class Link {
   readonly hostId: number
-  readonly #parts: LinkDeps
+  readonly #deps: LinkDeps
   readonly #controlDialer: Dialer
   readonly #dataDialer: Dialer
   #control: Held<ControlConnection> | undefined
@@ -58,13 +58,13 @@ export class Link {
   #since: Millis
   #isStopped = false
 
-  constructor(parts: LinkDeps) {
-    this.#parts = parts
-    this.hostId = parts.hostId
-    this.#since = parts.clock.now()
-    const { identity, hostId, refusal } = parts
+  constructor(deps: LinkDeps) {
+    this.#deps = deps
+    this.hostId = deps.hostId
+    this.#since = deps.clock.now()
+    const { identity, hostId, refusal } = deps
     const endpoints = (): string[] =>
-      [...parts.endpoints()].sort((a, b) => Number(b === this.#worked) - Number(a === this.#worked))
+      [...deps.endpoints()].sort((a, b) => Number(b === this.#worked) - Number(a === this.#worked))
     const headStartMs = identity().hostId < hostId ? 0 : HEAD_START_MS
     this.#controlDialer = new Dialer({
       identity,
@@ -94,7 +94,7 @@ export class Link {
       },
       failed: (reason) => {
         this.#dataReason = reason
-        parts.log.debug({ peer: hostId, reason }, 'data connection failed')
+        deps.log.debug({ peer: hostId, reason }, 'data connection failed')
       },
     })
   }
@@ -146,10 +146,10 @@ export class Link {
       socket.destroy()
       return
     }
-    const connection: ControlConnection = new ControlConnection(socket, this.#parts.clock, {
+    const connection: ControlConnection = new ControlConnection(socket, this.#deps.clock, {
       ready: () => this.#contest({ dialledBy, connection }),
       message: (message) => {
-        const { events } = this.#parts
+        const { events } = this.#deps
         if (this.#control?.connection === connection) events.control(this.hostId, message)
         else if (this.#losers.has(connection)) events.rival?.(this.hostId, message)
       },
@@ -172,7 +172,7 @@ export class Link {
     this.#controlDialer.settled()
     this.#become('up', 'connected')
     // Also when one replaced another: what was on its way over the old one may be lost, so its user starts over.
-    this.#parts.events.up(this.hostId)
+    this.#deps.events.up(this.hostId)
     this.#dataDialer.start()
   }
 
@@ -199,17 +199,17 @@ export class Link {
       if (this.#data !== held) return
       const reason = err instanceof Error ? err.message : 'connection closed'
       this.#dataReason = reason
-      this.#parts.log.info({ peer: this.hostId, reason }, 'data connection ended')
+      this.#deps.log.info({ peer: this.hostId, reason }, 'data connection ended')
       this.#dropData()
       if (this.#control !== undefined) this.#dataDialer.start()
     }
     socket.on('error', lost)
     socket.on('close', () => lost())
-    this.#parts.events.dataUp(this.hostId, socket)
+    this.#deps.events.dataUp(this.hostId, socket)
   }
 
   get #ownId(): number {
-    return this.#parts.identity().hostId
+    return this.#deps.identity().hostId
   }
 
   /** A newer connection of the same side replaces the older (that side restarted); of two sides the lower hostId's stays. */
@@ -226,7 +226,7 @@ export class Link {
       this.#dataDialer.stop()
       this.#dropData()
       this.#become('down', reason)
-      this.#parts.events.down(this.hostId, reason)
+      this.#deps.events.down(this.hostId, reason)
       // Whoever it is dials again at once, and then there is a place.
       for (const loser of [...this.#losers.keys()]) loser.close('the connection that stood is gone')
     } else if (wasPending && this.#control === undefined && !this.#isStopped)
@@ -242,13 +242,13 @@ export class Link {
     if (held === undefined) return
     this.#data = undefined
     held.connection.destroy()
-    this.#parts.events.dataDown(this.hostId)
+    this.#deps.events.dataDown(this.hostId)
   }
 
   #become(state: LinkState, reason: string): void {
     if (this.#state !== state) {
-      this.#since = this.#parts.clock.now()
-      this.#parts.log.info({ peer: this.hostId, path: state, reason }, 'peer link changed')
+      this.#since = this.#deps.clock.now()
+      this.#deps.log.info({ peer: this.hostId, path: state, reason }, 'peer link changed')
     }
     this.#state = state
     this.#reason = reason

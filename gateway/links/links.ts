@@ -35,7 +35,7 @@ const SLEPT_MS: Millis = 10_000
 
 export class Links {
   readonly streams: Streams
-  readonly #parts: LinksDeps
+  readonly #deps: LinksDeps
   readonly #links = new Map<number, Link>()
   readonly #server: Server
   /** Before TLS: a client that has not shown a certificate yet has no link yet. */
@@ -45,9 +45,9 @@ export class Links {
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
   #tick: NodeJS.Timeout | undefined
 
-  constructor(parts: LinksDeps) {
-    this.#parts = parts
-    const { identity, membership, log } = parts
+  constructor(deps: LinksDeps) {
+    this.#deps = deps
+    const { identity, membership, log } = deps
     this.streams = new Streams({
       identity,
       membership,
@@ -55,7 +55,7 @@ export class Links {
       send: (hostId, message) => this.send(hostId, message),
     })
     this.#server = createServer({
-      ...tlsOptions(parts.identity()),
+      ...tlsOptions(deps.identity()),
       ALPNProtocols: [Alpn.control, Alpn.data, Alpn.stream, Alpn.join],
       requestCert: true,
       // A newcomer has none yet; everybody else is judged in #judge.
@@ -73,26 +73,26 @@ export class Links {
     this.#server.on('tlsClientError', (err, socket) => {
       const endpoint = socket.remoteAddress
       const level = this.#isNews(`${endpoint} ${err.message}`) ? 'info' : 'debug'
-      parts.log[level]({ err, endpoint }, 'handshake failed')
+      deps.log[level]({ err, endpoint }, 'handshake failed')
       socket.destroy()
     })
   }
 
   /** @throws the listener's error, e.g. EADDRINUSE */
   async start(): Promise<void> {
-    const { host, port } = this.#parts.listen
+    const { host, port } = this.#deps.listen
     await new Promise<void>((resolve, reject) => {
       this.#listener.once('error', reject)
       this.#listener.listen({ host, port }, () => {
         this.#listener.off('error', reject)
-        this.#listener.on('error', (err) => this.#parts.log.error({ err }, 'link listener failed'))
+        this.#listener.on('error', (err) => this.#deps.log.error({ err }, 'link listener failed'))
         resolve()
       })
     })
     this.refresh()
-    let last = this.#parts.clock.monotonic()
+    let last = this.#deps.clock.monotonic()
     this.#tick = setInterval(() => {
-      const now = this.#parts.clock.monotonic()
+      const now = this.#deps.clock.monotonic()
       if (now - last > SLEPT_MS) this.retryNow()
       last = now
     }, TICK_MS)
@@ -106,7 +106,7 @@ export class Links {
 
   /** After a change of membership: new members are dialled, those that left or were revoked are cut off. */
   refresh(): void {
-    const { membership } = this.#parts
+    const { membership } = this.#deps
     const members = new Map(membership.members().map((m) => [m.hostId, m]))
     for (const [hostId, link] of this.#links) {
       const member = members.get(hostId)
@@ -123,7 +123,7 @@ export class Links {
 
   /** After a certificate was renewed: new handshakes use it. */
   renewed(): void {
-    this.#server.setSecureContext(tlsOptions(this.#parts.identity()))
+    this.#server.setSecureContext(tlsOptions(this.#deps.identity()))
   }
 
   /** Tries again now whatever was waiting. */
@@ -178,25 +178,25 @@ export class Links {
   #join(socket: TLSSocket): void {
     this.#newcomers.add(socket)
     socket.once('close', () => this.#newcomers.delete(socket))
-    if (this.#parts.join === undefined || this.#newcomers.size > MAX_NEWCOMERS) socket.destroy()
-    else this.#parts.join(socket)
+    if (this.#deps.join === undefined || this.#newcomers.size > MAX_NEWCOMERS) socket.destroy()
+    else this.#deps.join(socket)
   }
 
   #refuse(socket: TLSSocket, reason: string | undefined): void {
     if (reason === undefined) return
     const endpoint = socket.remoteAddress
     const level = this.#isNews(`${endpoint} ${reason}`) ? 'warn' : 'debug'
-    this.#parts.log[level]({ endpoint, reason }, 'link refused')
+    this.#deps.log[level]({ endpoint, reason }, 'link refused')
     socket.destroy()
   }
 
   #isNews(text: string): boolean {
-    return this.#said.isDue(text, this.#parts.clock.monotonic())
+    return this.#said.isDue(text, this.#deps.clock.monotonic())
   }
 
   /** @returns why not */
   #admit(socket: TLSSocket): string | undefined {
-    const own = this.#parts.identity()
+    const own = this.#deps.identity()
     const id = peerIdOfSocket(socket, own.cluster)
     if (id === undefined)
       return `no certificate of this cluster (${socket.authorizationError ?? 'no host name in it'})`
@@ -213,7 +213,7 @@ export class Links {
 
   /** Of either side of a connection. Its user is told, since two keys for one hostId need a person. */
   #refusal({ hostId, keyId }: PeerId, endpoint: string): string | undefined {
-    const { events, membership } = this.#parts
+    const { events, membership } = this.#deps
     const reason = membership.refusal(hostId, keyId)
     if (reason === undefined) return undefined
     events.refused?.({
@@ -228,7 +228,7 @@ export class Links {
   #linkOf(hostId: number): Link {
     const known = this.#links.get(hostId)
     if (known !== undefined) return known
-    const { clock, identity, log, membership } = this.#parts
+    const { clock, identity, log, membership } = this.#deps
     const link = new Link({
       identity,
       hostId,
@@ -248,13 +248,13 @@ export class Links {
       hear()
     } catch (err) {
       const level = this.#isNews(`${hostId} message failed`) ? 'error' : 'debug'
-      this.#parts.log[level]({ peer: hostId, err }, 'message of a peer failed')
+      this.#deps.log[level]({ peer: hostId, err }, 'message of a peer failed')
     }
   }
 
   /** Streams hear of the links first: whoever is told next may open one. */
   #events(): LinkEvents {
-    const { events } = this.#parts
+    const { events } = this.#deps
     return {
       ...events,
       up: (hostId) => {

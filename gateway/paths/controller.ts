@@ -17,7 +17,7 @@ export interface PathEffects {
   clearRoute(hostId: number): void
 }
 
-export interface PathParts {
+export interface PathDeps {
   readonly hostId: number
   readonly scheduler: Scheduler
   readonly random: () => number
@@ -57,7 +57,7 @@ const PREFIX = 'paths.'
 const DRAIN = 'paths.drain'
 
 export class PathController {
-  readonly #parts: PathParts
+  readonly #deps: PathDeps
   readonly #reports = new Reports()
   readonly #routed = new Map<number, Via>()
   /** Monotonic, unlike `since` of a link: a wall clock that is put right must not make a link new. */
@@ -72,9 +72,9 @@ export class PathController {
   #told: string | undefined
   #isStopped = false
 
-  constructor(parts: PathParts) {
-    this.#parts = parts
-    this.#startedAt = parts.scheduler.monotonic()
+  constructor(deps: PathDeps) {
+    this.#deps = deps
+    this.#startedAt = deps.scheduler.monotonic()
   }
 
   start(): void {
@@ -91,12 +91,12 @@ export class PathController {
 
   /** This gateway is about to stop: whoever goes through it as a relay finds another first. */
   drain(): void {
-    for (const { hostId } of this.#parts.links()) this.#parts.send(hostId, { type: DRAIN })
+    for (const { hostId } of this.#deps.links()) this.#deps.send(hostId, { type: DRAIN })
   }
 
   /** A link, its data connection or a quarantine changed. */
   linkChanged(hostId: number): void {
-    const link = this.#parts.links().find((l) => l.hostId === hostId)
+    const link = this.#deps.links().find((l) => l.hostId === hostId)
     if (link === undefined || link.state === 'down') this.#reports.forget(hostId)
     this.evaluateAll()
     this.#evaluateLater()
@@ -106,7 +106,7 @@ export class PathController {
   /** When what comes soon has not come. */
   #evaluateLater(): void {
     if (this.#isStopped || this.#cancels.has('soon to come')) return
-    const cancel = this.#parts.scheduler.after(SOON_MS, () => {
+    const cancel = this.#deps.scheduler.after(SOON_MS, () => {
       this.#cancels.delete('soon to come')
       this.evaluateAll()
     })
@@ -115,7 +115,7 @@ export class PathController {
 
   #reportSoon(): void {
     if (this.#isStopped || this.#cancels.has('soon')) return
-    const cancel = this.#parts.scheduler.after(REPORT_SOON_MS, () => {
+    const cancel = this.#deps.scheduler.after(REPORT_SOON_MS, () => {
       this.#cancels.delete('soon')
       this.#report()
     })
@@ -126,24 +126,24 @@ export class PathController {
   receive(hostId: number, message: ControlMessage): boolean {
     if (!message.type.startsWith(PREFIX)) return false
     if (message.type === DRAIN) {
-      this.#parts.draining(hostId)
+      this.#deps.draining(hostId)
       this.evaluateAll()
     } else if (
       message.type === 'paths.links' &&
-      this.#reports.take(hostId, message, this.#parts.scheduler.monotonic())
+      this.#reports.take(hostId, message, this.#deps.scheduler.monotonic())
     ) {
       this.evaluateAll()
-    } else this.#parts.log.debug({ peer: hostId }, 'report of links was not understood')
+    } else this.#deps.log.debug({ peer: hostId }, 'report of links was not understood')
     return true
   }
 
   /** Whether packets get to the host, directly or over a relay. */
   isReached(hostId: number): boolean {
-    return this.#parts.table.decision(hostId)?.state === 'GATEWAY_ONLY'
+    return this.#deps.table.decision(hostId)?.state === 'GATEWAY_ONLY'
   }
 
   evaluateAll(): void {
-    const { links, table, noTunnel, hostId: own } = this.#parts
+    const { links, table, noTunnel, hostId: own } = this.#deps
     if (noTunnel() !== this.#told) this.#reportSoon()
     const views = new Map(links().map((l) => [l.hostId, l]))
     for (const view of views.values()) this.#evaluate(view, views)
@@ -168,7 +168,7 @@ export class PathController {
       table,
       changed,
       log,
-    } = this.#parts
+    } = this.#deps
     const before = table.decision(view.hostId)
     const isDirect = before?.via.kind === 'gateway' && carries(view)
     const decision = table.update({
@@ -199,7 +199,7 @@ export class PathController {
     state,
     hasData,
   }: LinkView): Required<Pick<LinkFacts, 'forMs' | 'dataForMs' | 'settlesMs' | 'hasStopped'>> {
-    const now = this.#parts.scheduler.monotonic()
+    const now = this.#deps.scheduler.monotonic()
     let known = this.#states.get(hostId)
     if (known?.state !== state) {
       known = { state, at: now, hasStopped: state === 'down' && known?.state === 'draining' }
@@ -217,7 +217,7 @@ export class PathController {
   }
 
   #apply(hostId: number, decision: PathDecision | undefined): void {
-    const { effects } = this.#parts
+    const { effects } = this.#deps
     const before = this.#routed.get(hostId)
     const via = decision?.via
     const isRoutable = via?.kind === 'gateway' || via?.kind === 'relay'
@@ -232,7 +232,7 @@ export class PathController {
   }
 
   #report(): void {
-    const { freePairs, links, noTunnel, scheduler, send } = this.#parts
+    const { freePairs, links, noTunnel, scheduler, send } = this.#deps
     const up = links().filter((l) => l.state === 'up')
     const lack = noTunnel()
     const canRelay = lack === undefined
@@ -248,7 +248,7 @@ export class PathController {
   }
 
   #repeat(name: string, everyMs: Millis, task: () => void): void {
-    const { random, scheduler } = this.#parts
+    const { random, scheduler } = this.#deps
     const next = (): void => {
       const cancel = scheduler.after(jittered(everyMs, random()), () => {
         if (this.#isStopped) return

@@ -29,11 +29,11 @@ interface Held {
 }
 
 export class Alarms {
-  readonly #parts: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>
+  readonly #deps: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>
   readonly #held = new Map<string, Held>()
 
-  constructor(parts: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>) {
-    this.#parts = parts
+  constructor(deps: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>) {
+    this.#deps = deps
   }
 
   /**
@@ -46,7 +46,7 @@ export class Alarms {
     const now = this.#now
     const key = `${what.hostId} ${cause}`
     const { firstAt, toldAt, alarm: known } = this.#held.get(key) ?? { firstAt: now, toldAt: undefined }
-    const alarm = { ...what, since: known?.since ?? new Date(this.#parts.scheduler.now()).toISOString() }
+    const alarm = { ...what, since: known?.since ?? new Date(this.#deps.scheduler.now()).toISOString() }
     const isDue = now - firstAt >= patienceMs && (toldAt === undefined || now - toldAt >= REPEAT_MS)
     this.#held.delete(key)
     this.#held.set(key, { alarm, firstAt, seenAt: now, toldAt: isDue ? now : toldAt })
@@ -57,8 +57,8 @@ export class Alarms {
 
   /** For what is kept, and shown, elsewhere. */
   tell({ hostId, reason, next }: Omit<Alarm, 'since'>): void {
-    this.#parts.events.emit({ type: 'alarm', hostId, reason, next })
-    this.#parts.log.error({ peer: hostId, reason: `${reason}; ${next}` }, 'host alarm raised')
+    this.#deps.events.emit({ type: 'alarm', hostId, reason, next })
+    this.#deps.log.error({ peer: hostId, reason: `${reason}; ${next}` }, 'host alarm raised')
   }
 
   /** Those that were told and go on, in order of hostId. */
@@ -71,7 +71,7 @@ export class Alarms {
   }
 
   get #now(): Millis {
-    return this.#parts.scheduler.monotonic()
+    return this.#deps.scheduler.monotonic()
   }
 
   #forgetOld(): void {

@@ -18,20 +18,20 @@ interface DuplicateIdentityDeps extends Pick<ReplicationDeps, 'scheduler'> {
 }
 
 export class DuplicateIdentity {
-  readonly #parts: DuplicateIdentityDeps
+  readonly #deps: DuplicateIdentityDeps
   /** The last that was heard, for each host: bounded by the members, as only they get that far. */
   readonly #heard = new Map<
     number,
     { readonly nonce: string; readonly link: Arrivals; readonly at: Millis }
   >()
 
-  constructor(parts: DuplicateIdentityDeps) {
-    this.#parts = parts
+  constructor(deps: DuplicateIdentityDeps) {
+    this.#deps = deps
   }
 
   /** Heard twice, with the same link standing all the while between: then there are two that live. */
   hear(hostId: number, { hostId: claimed, nonce }: Hello): void {
-    const { replicaStore, peers, replicas, scheduler } = this.#parts
+    const { replicaStore, peers, replicas, scheduler } = this.#deps
     const link = peers.arrivals(hostId)
     const replica = replicas.get(hostId)
     if (claimed !== hostId || link === undefined || replica === undefined) return

@@ -30,7 +30,7 @@ import type { ReplicaStore } from './replica-store.ts'
 import type { Replica, Replicas } from './replicas.ts'
 import { keyIdOfKey } from './sign.ts'
 
-export interface InboxParts extends ReplicationDeps {
+export interface InboxDeps extends ReplicationDeps {
   readonly peers: ReplicationPeers
   readonly guard: Guard
   readonly replicas: Replicas
@@ -46,15 +46,15 @@ const GREETED_MS: Millis = 2_000
 const NOTHING: Version = { epoch: 0, seq: 0 }
 
 export class Inbox {
-  readonly #parts: InboxParts
+  readonly #deps: InboxDeps
 
-  constructor(parts: InboxParts) {
-    this.#parts = parts
+  constructor(deps: InboxDeps) {
+    this.#deps = deps
   }
 
   take(from: number, message: RegistryMessage): void {
     const reason = this.#take(from, message)
-    if (reason !== undefined) this.#parts.guard.drop(from, reason)
+    if (reason !== undefined) this.#deps.guard.drop(from, reason)
   }
 
   /** Each handler answers why it did not follow the message; undefined when it did. */
@@ -73,37 +73,37 @@ export class Inbox {
       case 'registry.stale':
         return this.#stale(from, message)
       case 'registry.clone':
-        return void this.#parts.replicaStore.ownClone(from)
+        return void this.#deps.replicaStore.ownClone(from)
     }
   }
 
   sendHello(to: number): void {
-    this.#parts.send(to, this.#parts.publisher.hello(this.#pair(to)))
+    this.#deps.send(to, this.#deps.publisher.hello(this.#pair(to)))
   }
 
   sendPairDigest(to: number): void {
-    const now = Math.round(this.#parts.scheduler.now())
-    this.#parts.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to), now })
+    const now = Math.round(this.#deps.scheduler.now())
+    this.#deps.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to), now })
   }
 
   sendFullDigest(to: number): void {
-    const { replicas, publisher, send } = this.#parts
+    const { replicas, publisher, send } = this.#deps
     send(to, { type: 'registry.digest', scope: 'all', know: replicas.know(publisher.version) })
   }
 
   /** Compares one table that was never compared with what its owner signed; a difference is a fault of ours, and mended. */
   audit(random: number): void {
-    const { replicas, peers, registry } = this.#parts
+    const { replicas, peers, registry } = this.#deps
     const unchecked = [...replicas.all()].filter((r) => r.signed !== undefined && !r.isChecked)
     const one = unchecked[Math.floor(random * unchecked.length)]
     if (one === undefined || this.#isGenuine(one) || !peers.isUp(one.hostId)) return
-    this.#parts.log.error({ peer: one.hostId }, 'registry table differed from its hash')
+    this.#deps.log.error({ peer: one.hostId }, 'registry table differed from its hash')
     if (registry.version(one.hostId) !== undefined) this.#ask(one.hostId, one.hostId, NOTHING)
   }
 
   /** What this host has of itself and of one peer; nothing of it when its table was let go of. */
   #pair(to: number): KnownVersion[] {
-    const { publisher, registry, replicas } = this.#parts
+    const { publisher, registry, replicas } = this.#deps
     const own = publisher.version
     const { epoch, seq } = (replicas.get(to)?.signed && registry.version(to)) ?? NOTHING
     const mine: KnownVersion = [publisher.hostId, own.epoch, own.seq]
@@ -111,7 +111,7 @@ export class Inbox {
   }
 
   #hello(from: number, m: Hello): DropReason | undefined {
-    const { peers, publisher, scheduler } = this.#parts
+    const { peers, publisher, scheduler } = this.#deps
     if (m.v !== PROTOCOL) return 'malformed'
     const reason = this.#admit(from, m, true)
     if (reason !== undefined && reason !== 'stale-epoch') return reason
@@ -128,7 +128,7 @@ export class Inbox {
   }
 
   #delta(from: number, m: Delta): DropReason | undefined {
-    const { decoder, registry, replicas, slices } = this.#parts
+    const { decoder, registry, replicas, slices } = this.#deps
     const reason = this.#admit(from, m, false)
     if (reason !== undefined) return reason
     const have = registry.version(from)
@@ -149,13 +149,13 @@ export class Inbox {
     const del = m.del.map((ip) => parseIpv4(ip))
     if (del.some((ip) => ip === undefined || !slices.owns(from, ip))) return 'out-of-slice'
     registry.patch(from, versionIn(m), { put, del: del.filter((ip) => ip !== undefined) })
-    this.#parts.replicaStore.tookOver(from, claimIn(m), false, 0)
+    this.#deps.replicaStore.tookOver(from, claimIn(m), false, 0)
     if (registry.sizeOf(from) !== m.size) this.#ask(from, from, NOTHING)
     return undefined
   }
 
   #page(from: number, m: TablePage): DropReason | undefined {
-    const { peers, registry, publisher, slices } = this.#parts
+    const { peers, registry, publisher, slices } = this.#deps
     const isDirect = m.hostId === from
     if (m.hostId === publisher.hostId) return 'not-owner'
     const reason = isDirect ? this.#admit(from, m, false) : this.#doubt(m)
@@ -167,20 +167,20 @@ export class Inbox {
     if (!isDirect && hashOf(slices.sliceOf(m.hostId), arrival.assignments) !== m.hash) return 'forged'
     peers.arrived(m.hostId)
     registry.replace(m.hostId, versionIn(m), arrival.assignments)
-    this.#parts.replicaStore.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
+    this.#deps.replicaStore.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
     return undefined
   }
 
   /** The table of the version that we have: asked for, because ours is not what its owner signed, or was let go of. */
   #isRepair(m: TablePage): boolean {
-    const version = this.#parts.registry.version(m.hostId)
-    const replica = this.#parts.replicas.get(m.hostId)
+    const version = this.#deps.registry.version(m.hostId)
+    const replica = this.#deps.replicas.get(m.hostId)
     const isSame = version?.epoch === m.epoch && version.seq === m.seq
     return isSame && replica !== undefined && !this.#isGenuine(replica)
   }
 
   #digest(from: number, m: Digest): DropReason | undefined {
-    const { guard, publisher, registry, replicas, send } = this.#parts
+    const { guard, publisher, registry, replicas, send } = this.#deps
     if (m.scope === 'all' && !guard.affords(from)) return 'flood'
     for (const [hostId, epoch, seq] of m.know) {
       if (hostId === publisher.hostId) this.#push(from, { epoch, seq })
@@ -196,7 +196,7 @@ export class Inbox {
   }
 
   #want(from: number, m: Want): DropReason | undefined {
-    const { guard, peers, publisher, registry, replicas, scheduler, send } = this.#parts
+    const { guard, peers, publisher, registry, replicas, scheduler, send } = this.#deps
     if (!guard.affords(from)) return 'flood'
     if (m.hostId === publisher.hostId) {
       this.#push(from, versionIn(m))
@@ -211,18 +211,18 @@ export class Inbox {
   }
 
   #stale(from: number, m: Stale): DropReason | undefined {
-    const { log, publisher, verifier } = this.#parts
+    const { log, publisher, verifier } = this.#deps
     const keyId = keyIdOfKey(publisher.signed().key)
     if (m.hostId !== publisher.hostId || !verifier.verify(m, m, keyId)) return 'forged'
     if (!publisher.raise(m)) return 'old'
     log.warn({ peer: from }, 'own epoch was behind and raised')
-    this.#parts.republish()
+    this.#deps.republish()
     return undefined
   }
 
   /** Why a message in which a peer speaks for itself is not followed. @param isFirst its first on this link */
   #admit(from: number, m: Signed, isFirst: boolean): DropReason | undefined {
-    const { replicaStore, replicas, keyIdOf } = this.#parts
+    const { replicaStore, replicas, keyIdOf } = this.#deps
     if (m.hostId !== from) return 'not-owner'
     const replica = replicas.get(from)
     if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
@@ -231,11 +231,11 @@ export class Inbox {
       replicaStore.clone(replica!, m)
       return 'quarantined'
     }
-    const have = this.#parts.registry.version(from)
+    const have = this.#deps.registry.version(from)
     // Of the run that we know, but before what it has told already: its memory is an old one, if it is not the message.
     const isOld = isFirst && judgement === 'same' && have?.epoch === m.epoch && m.seq < have.seq
     if ((judgement === 'stale' || isOld) && replica?.proof !== undefined) {
-      this.#parts.send(from, { type: 'registry.stale', ...replica.proof })
+      this.#deps.send(from, { type: 'registry.stale', ...replica.proof })
     }
     if (judgement === 'stale') return 'stale-epoch'
     const known = follow(replica?.known, m)
@@ -255,7 +255,7 @@ export class Inbox {
 
   /** Why a table that a peer passes on is not followed. Called for each page; the signature is looked at once. */
   #doubt(m: TablePage): DropReason | undefined {
-    const { keyIdOf, peers, registry, replicas, send, verifier } = this.#parts
+    const { keyIdOf, peers, registry, replicas, send, verifier } = this.#deps
     const keyId = keyIdOf(m.hostId)
     const replica = replicas.get(m.hostId)
     if (keyId === undefined) return 'stranger'
@@ -270,7 +270,7 @@ export class Inbox {
 
   /** Asks for a table that somebody has newer, unless its owner will tell us himself. */
   #hearOf(from: number, hostId: number, version: Version): void {
-    const { keyIdOf, peers, publisher, registry, replicas } = this.#parts
+    const { keyIdOf, peers, publisher, registry, replicas } = this.#deps
     if (hostId === publisher.hostId || keyIdOf(hostId) === undefined) return
     const have = registry.version(hostId)
     if (!isNewer(version, have)) return
@@ -279,17 +279,16 @@ export class Inbox {
   }
 
   #ask(peer: number, hostId: number, { epoch, seq }: Version): void {
-    if (this.#parts.peers.mayWant(hostId))
-      this.#parts.send(peer, { type: 'registry.want', hostId, epoch, seq })
+    if (this.#deps.peers.mayWant(hostId)) this.#deps.send(peer, { type: 'registry.want', hostId, epoch, seq })
   }
 
   #push(to: number, have: Version): void {
-    for (const message of this.#parts.publisher.since(have)) this.#parts.send(to, message)
+    for (const message of this.#deps.publisher.since(have)) this.#deps.send(to, message)
   }
 
   /** Whether our copy is what its owner signed; only then it is passed on. */
   #isGenuine(replica: Replica): boolean {
-    const { registry, slices, verifier } = this.#parts
+    const { registry, slices, verifier } = this.#deps
     const { signed, hostId, keyId } = replica
     if (signed === undefined) return false
     replica.isChecked ||=

@@ -27,7 +27,7 @@ const FULL_DIGEST_MS: Millis = 5_000
 const TICK_MS: Millis = 1_000
 
 export class Replication {
-  readonly #parts: ReplicationDeps
+  readonly #deps: ReplicationDeps
   readonly #peers: ReplicationPeers
   readonly #guard: Guard
   readonly #alarms: Alarms
@@ -43,18 +43,18 @@ export class Replication {
   readonly #cancelTimers = new Map<string, () => void>()
   #isStopped = false
 
-  constructor(parts: ReplicationDeps) {
-    const decoder = parts.decoder ?? new WireDecoder(parts.slices)
-    this.#parts = parts
-    this.#peers = new ReplicationPeers(parts.scheduler, decoder)
-    this.#guard = new Guard(parts)
-    this.#alarms = new Alarms(parts)
-    this.#replicas = new Replicas(parts)
-    this.#publisher = new Publisher(parts)
+  constructor(deps: ReplicationDeps) {
+    const decoder = deps.decoder ?? new WireDecoder(deps.slices)
+    this.#deps = deps
+    this.#peers = new ReplicationPeers(deps.scheduler, decoder)
+    this.#guard = new Guard(deps)
+    this.#alarms = new Alarms(deps)
+    this.#replicas = new Replicas(deps)
+    this.#publisher = new Publisher(deps)
     this.#published = this.#publisher.version
-    const shared = { ...parts, peers: this.#peers, guard: this.#guard, replicas: this.#replicas, decoder }
+    const shared = { ...deps, peers: this.#peers, guard: this.#guard, replicas: this.#replicas, decoder }
     this.#replicaStore = new ReplicaStore({ ...shared, alarms: this.#alarms })
-    this.#clocks = new Clocks({ ...parts, alarms: this.#alarms })
+    this.#clocks = new Clocks({ ...deps, alarms: this.#alarms })
     this.#duplicates = new DuplicateIdentity({ ...shared, replicaStore: this.#replicaStore })
     this.#inbox = new Inbox({
       ...shared,
@@ -72,10 +72,10 @@ export class Replication {
   start(): void {
     this.#repeat('pair', PAIR_DIGEST_MS, () => {
       for (const hostId of this.#peers.ready()) this.#inbox.sendPairDigest(hostId)
-      this.#inbox.audit(this.#parts.random())
+      this.#inbox.audit(this.#deps.random())
     })
     this.#repeat('full', FULL_DIGEST_MS, () => {
-      const hostId = this.#peers.someReady(this.#parts.random())
+      const hostId = this.#peers.someReady(this.#deps.random())
       if (hostId !== undefined) this.#inbox.sendFullDigest(hostId)
     })
     this.#repeat('tick', TICK_MS, () => this.#replicaStore.tick())
@@ -100,7 +100,7 @@ export class Replication {
     if (!this.#peers.isUp(hostId)) return
     this.#peers.down(hostId)
     const replica = this.#replicas.get(hostId)
-    if (replica !== undefined) replica.heardAt = this.#parts.scheduler.monotonic()
+    if (replica !== undefined) replica.heardAt = this.#deps.scheduler.monotonic()
     this.#replicaStore.evaluate(hostId)
   }
 
@@ -110,21 +110,21 @@ export class Replication {
     try {
       const read = readMessage(message)
       if (read === undefined) this.#guard.drop(hostId, 'malformed')
-      else if (this.#parts.keyIdOf(hostId) === undefined) this.#guard.drop(hostId, 'stranger')
+      else if (this.#deps.keyIdOf(hostId) === undefined) this.#guard.drop(hostId, 'stranger')
       else {
         this.#inbox.take(hostId, read)
         if (read.type === 'registry.digest' && read.now !== undefined) this.#clocks.hear(hostId, read.now)
       }
     } catch (err) {
       this.#guard.drop(hostId, 'fault')
-      this.#parts.log.error({ peer: hostId, err }, 'registry message failed')
+      this.#deps.log.error({ peer: hostId, err }, 'registry message failed')
     }
     return true
   }
 
   /** To be called after every change of the own table, cheap. */
   localChanged(): void {
-    const elapsed = this.#parts.scheduler.monotonic() - this.#publishedAt
+    const elapsed = this.#deps.scheduler.monotonic() - this.#publishedAt
     this.#publishIn(Math.max(0, DEBOUNCE_MS - elapsed))
   }
 
@@ -169,7 +169,7 @@ export class Replication {
 
   #publishIn(delayMs: Millis): void {
     if (this.#cancelPublish !== undefined || this.#isStopped) return
-    this.#cancelPublish = this.#parts.scheduler.after(delayMs, () => {
+    this.#cancelPublish = this.#deps.scheduler.after(delayMs, () => {
       this.#cancelPublish = undefined
       this.#publish()
     })
@@ -178,15 +178,15 @@ export class Replication {
   #publish(): void {
     const { version } = this.#publisher
     if (!isNewer(version, this.#published)) return
-    this.#publishedAt = this.#parts.scheduler.monotonic()
+    this.#publishedAt = this.#deps.scheduler.monotonic()
     const ready = [...this.#peers.ready()].filter((id) => this.quarantineOf(id) === undefined)
     const messages = ready.length === 0 ? [] : this.#publisher.since(this.#published)
     this.#published = version
-    for (const message of messages) for (const hostId of ready) this.#parts.send(hostId, message)
+    for (const message of messages) for (const hostId of ready) this.#deps.send(hostId, message)
   }
 
   #repeat(name: string, everyMs: Millis, task: () => void): void {
-    const { random, scheduler } = this.#parts
+    const { random, scheduler } = this.#deps
     const next = (): void => {
       this.#cancelTimers.set(
         name,

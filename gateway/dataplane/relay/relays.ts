@@ -8,7 +8,7 @@ import { Ends, type RelayEvents } from './ends.ts'
 import { Middle } from './middle.ts'
 import { Purpose, type RelayStreams } from './purpose.ts'
 
-export interface RelaysParts {
+export interface RelaysDeps {
   readonly identity: () => Identity
   readonly membership: Membership
   readonly streams: RelayStreams
@@ -28,12 +28,12 @@ export class Relays {
   readonly #middle: Middle
 
   /** Once for these streams: from here on it answers those that are for relays. */
-  constructor(parts: RelaysParts) {
-    this.#ends = new Ends(parts)
-    this.#middle = new Middle({ ...parts, ownHostId: () => parts.identity().hostId })
-    parts.streams.handle(Purpose.relay, (offer) => void this.#middle.take(offer))
-    parts.streams.handle(Purpose.relayed, (offer) => void this.#ends.take(offer))
-    parts.metrics.gauge(
+  constructor(deps: RelaysDeps) {
+    this.#ends = new Ends(deps)
+    this.#middle = new Middle({ ...deps, ownHostId: () => deps.identity().hostId })
+    deps.streams.handle(Purpose.relay, (offer) => void this.#middle.take(offer))
+    deps.streams.handle(Purpose.relayed, (offer) => void this.#ends.take(offer))
+    deps.metrics.gauge(
       'flatnet_relay_connections',
       'Connections to other hosts through a relay',
       () => this.#ends.count,

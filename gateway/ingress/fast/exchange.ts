@@ -33,7 +33,7 @@ export interface ExchangeClient extends AnswerClient {
   answered(status: number | undefined): void
 }
 
-/** A body up to this size is joined to its head; one string costs less than two parts, and above it copying does. */
+/** A body up to this size is joined to its head; one string costs less than two deps, and above it copying does. */
 const MAX_JOINED = 4096
 /** What fits into the window of any connection, so that its acknowledgement waits for nobody. */
 const MAX_SMALL = 16_384
@@ -71,7 +71,7 @@ export class FastExchange implements ConnectionUser {
         : body.length <= MAX_JOINED
           ? text + body.toString('latin1')
           : Buffer.concat([Buffer.from(text, 'latin1'), body])
-    const { maxHeaderBytes } = client.parts.conf.ingress
+    const { maxHeaderBytes } = client.deps.conf.ingress
     const isHead = head.method === 'HEAD'
     this.#writer = new AnswerWriter(client, target, isHead)
     this.#reader = new AnswerReader(this.#writer, isHead, maxHeaderBytes * 2)
@@ -82,7 +82,7 @@ export class FastExchange implements ConnectionUser {
   }
 
   start(): void {
-    const { pool } = this.#client.parts
+    const { pool } = this.#client.deps
     this.#tries++
     const { key, endpoint } = this.#place
     const connection =
@@ -110,7 +110,7 @@ export class FastExchange implements ConnectionUser {
   }
 
   get #facts() {
-    return { parts: this.#client.parts, target: this.#target, startedAt: this.startedAt }
+    return { deps: this.#client.deps, target: this.#target, startedAt: this.startedAt }
   }
 
   get #answer(): ResponseHead | undefined {
@@ -131,10 +131,10 @@ export class FastExchange implements ConnectionUser {
 
   /** Lists to be appended to, and names to be taken off. */
   #allLines(): string {
-    const { parts, clientAddress, localPort } = this.#client
+    const { deps, clientAddress, localPort } = this.#client
     const { method } = this.#head
     const { host, prefix } = this.#target
-    const { hostId } = parts.conf
+    const { hostId } = deps.conf
     const facts = { method, host, clientAddress, localPort, hostId, prefix, endpoint: '' }
     return headerLines(requestHeaders({ ...facts, rawHeaders: rawHeadersOf(this.#head) }))
   }
@@ -144,7 +144,7 @@ export class FastExchange implements ConnectionUser {
     const kind = this.#isSmall ? 'reuse' : 'fresh'
     const to = { ip, port, isWanted: () => !this.#isOver }
     try {
-      const connection = await this.#client.parts.pool.dialConnection(this.#place.key, kind, to)
+      const connection = await this.#client.deps.pool.dialConnection(this.#place.key, kind, to)
       if (this.#isOver) connection.destroy()
       else this.#send(connection)
     } catch (err) {
@@ -202,13 +202,13 @@ export class FastExchange implements ConnectionUser {
       return
     }
     if (this.#isReused && !this.#hadBytes)
-      this.#client.parts.pool.lostConnection(this.#place.key, this.#connection!)
+      this.#client.deps.pool.lostConnection(this.#place.key, this.#connection!)
     if (this.#isRepeatable && this.#tries === 1 && !this.#hadBytes) this.#again()
     else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
   }
 
   #again(): void {
-    const { registry, metrics } = this.#client.parts
+    const { registry, metrics } = this.#client.deps
     if (!registry.holds(this.#target.assignment, this.#target.ip)) {
       this.#fail('gone')
       return
@@ -222,9 +222,9 @@ export class FastExchange implements ConnectionUser {
     const connection = this.#connection!
     this.#isOver = true
     if (mayServeAgain)
-      this.#client.parts.pool.keepConnection(this.#place.key, connection, this.#answer!.keepAliveS)
+      this.#client.deps.pool.keepConnection(this.#place.key, connection, this.#answer!.keepAliveS)
     else connection.destroy()
-    if (this.#answer!.isEvents) this.#client.parts.endless.delete(this.#client)
+    if (this.#answer!.isEvents) this.#client.deps.endless.delete(this.#client)
     this.#client.answered(this.#answer!.status)
   }
 
@@ -237,14 +237,14 @@ export class FastExchange implements ConnectionUser {
     this.#isOver = true
     logFailure(this.#facts, 'container broke off its answer', err)
     this.#connection?.destroy()
-    this.#client.parts.endless.delete(this.#client)
+    this.#client.deps.endless.delete(this.#client)
     this.#client.destroy()
   }
 
   /** A mistake of ours costs one connection, and not the gateway. */
   #giveUp(err: unknown): void {
     this.abandon()
-    this.#client.parts.log.error({ err }, 'request could not be handled')
+    this.#client.deps.log.error({ err }, 'request could not be handled')
     this.#client.destroy()
   }
 

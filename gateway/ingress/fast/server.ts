@@ -3,11 +3,11 @@
 import { Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
-import type { IngressParts } from '../deps.ts'
+import type { IngressDeps } from '../deps.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
 
 /** Times are looked at this often; at least four times within each, and not more than 50 times a second. */
-const tickOf = ({ ingress }: IngressParts['conf']): Millis => {
+const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
   const shortest = Math.min(ingress.headersTimeoutMs, ingress.keepAliveMs, ingress.responseHeaderTimeoutMs)
   return Math.min(1000, Math.max(20, shortest / 4))
 }
@@ -15,7 +15,7 @@ const tickOf = ({ ingress }: IngressParts['conf']): Millis => {
 type Listener = (this: Server, socket: Socket) => void
 
 export class IngressServer extends Server implements FastConnectionHost {
-  readonly parts: IngressParts
+  readonly deps: IngressDeps
   readonly ownNames: ReadonlySet<string>
   readonly #open = new Set<FastConnection>()
   readonly #byNode: readonly Listener[]
@@ -25,19 +25,19 @@ export class IngressServer extends Server implements FastConnectionHost {
 
   constructor(
     options: ServerOptions,
-    parts: IngressParts,
+    deps: IngressDeps,
     ownNames: ReadonlySet<string>,
     countAnswer: (status: number) => void,
   ) {
     super(options)
-    this.parts = parts
+    this.deps = deps
     this.ownNames = ownNames
     this.#countAnswer = countAnswer
     // What Node has the server do with a connection is done when the connection leaves its fast connection.
     this.#byNode = this.listeners('connection') as Listener[]
     this.removeAllListeners('connection')
     this.on('listening', () => {
-      this.#timer = setInterval(() => this.#sweep(), tickOf(parts.conf)).unref()
+      this.#timer = setInterval(() => this.#sweep(), tickOf(deps.conf)).unref()
     })
     this.on('close', () => clearInterval(this.#timer))
   }
@@ -79,13 +79,13 @@ export class IngressServer extends Server implements FastConnectionHost {
   }
 
   #sweep(): void {
-    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.parts.conf.ingress
+    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.deps.conf.ingress
     const now = performance.now()
     for (const connection of this.#open) {
       const idle = connection.checkTime(now, responseHeaderTimeoutMs)
       if (idle !== undefined && now - idle.since >= (idle.hasServed ? keepAliveMs : headersTimeoutMs))
         connection.destroy()
     }
-    this.parts.pool.sweep()
+    this.deps.pool.sweep()
   }
 }

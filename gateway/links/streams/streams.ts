@@ -13,7 +13,7 @@ import type { ControlMessage, Identity, Member, Membership } from '../types.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
 import { type Slot, StreamSlots } from './stream-slots.ts'
 
-export interface StreamsParts {
+export interface StreamsDeps {
   readonly identity: () => Identity
   readonly membership: Membership
   readonly log: Log
@@ -46,7 +46,7 @@ interface Awaited {
 }
 
 export class Streams {
-  readonly #parts: StreamsParts
+  readonly #deps: StreamsDeps
   readonly #handlers = new Map<string, StreamHandler>()
   readonly #slots = new StreamSlots()
   readonly #said = new LogLimiter(60_000)
@@ -55,8 +55,8 @@ export class Streams {
   /** Of each peer, the way that worked last: `back` or an endpoint. It goes first. */
   readonly #worked = new Map<number, string>()
 
-  constructor(parts: StreamsParts) {
-    this.#parts = parts
+  constructor(deps: StreamsDeps) {
+    this.#deps = deps
   }
 
   /** Open, and being opened or offered. */
@@ -104,7 +104,7 @@ export class Streams {
       void this.#receive(socket, hostId, this.#slots.take(hostId))
     } catch (err) {
       const said = { peer: hostId, reason: messageOf(err) }
-      if (this.#said.isDue(`${hostId}`, performance.now())) this.#parts.log.warn(said, 'stream refused')
+      if (this.#said.isDue(`${hostId}`, performance.now())) this.#deps.log.warn(said, 'stream refused')
       refuse(socket, said.reason)
     }
   }
@@ -139,7 +139,7 @@ export class Streams {
   }
 
   #memberOf(hostId: number): Member | undefined {
-    return this.#parts.membership.members().find((m) => m.hostId === hostId)
+    return this.#deps.membership.members().find((m) => m.hostId === hostId)
   }
 
   #waysTo(member: Member): Way<TLSSocket>[] {
@@ -158,7 +158,7 @@ export class Streams {
   }
 
   #dialsTo({ hostId, endpoints }: Member): [string, Way<TLSSocket>][] {
-    const { identity, membership } = this.#parts
+    const { identity, membership } = this.#deps
     const dialled = {
       identity: identity(),
       hostId,
@@ -190,7 +190,7 @@ export class Streams {
       }
       signal.addEventListener('abort', aborted)
       this.#awaited.set(id, { hostId, arrived, failed })
-      if (!this.#parts.send(hostId, { type: 'stream.dial', id })) failed('its control connection is down')
+      if (!this.#deps.send(hostId, { type: 'stream.dial', id })) failed('its control connection is down')
     })
   }
 
@@ -215,7 +215,7 @@ export class Streams {
       void this.#receive(socket, hostId, taken)
     } catch (err) {
       slot?.cut('not dialled')
-      this.#parts.send(hostId, { type: 'stream.failed', id, reason: printable(messageOf(err)) })
+      this.#deps.send(hostId, { type: 'stream.failed', id, reason: printable(messageOf(err)) })
     } finally {
       clearTimeout(timer)
     }
@@ -232,7 +232,7 @@ export class Streams {
     } catch (err) {
       if (err instanceof StreamError) refuse(socket, err.reason)
       else {
-        this.#parts.log.error({ peer: hostId, err }, 'stream handler failed')
+        this.#deps.log.error({ peer: hostId, err }, 'stream handler failed')
         socket.destroy()
       }
     } finally {
