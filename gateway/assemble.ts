@@ -115,7 +115,7 @@ export function assemble(materials: Materials): Assembly {
     setCluster(opened) {
       cluster = opened
       const { streams } = opened.links
-      streams.handle(TCP, (offer) => void forwarder.take(offer))
+      streams.handle(TCP, (offer) => void forwarder.accept(offer))
       metrics.gauge('flatnet_peer_streams', 'Streams to and from other gateways', () => streams.count)
     },
     setDataPlane(opened) {

@@ -90,7 +90,7 @@ export interface Tun {
    */
   start(sink: TunSink): void
   /** Asks for packets of UDP segmentation offload or refuses them: off while a peer's kernel cannot take them. */
-  wantUso(want: boolean): void
+  requestUso(want: boolean): void
   /** Lets go of the device, which stays with its routes for the next process. Idempotent. */
   close(): void
 }
@@ -250,7 +250,7 @@ class TunDevice implements Tun {
     sink.failed(new FlatnetError('ERR_FLATNET_KERNEL', `${this.ifname} is gone`, { cause }))
   }
 
-  wantUso(want: boolean): void {
+  requestUso(want: boolean): void {
     if (!this.takesUso || want === this.#hasUso) return
     ioctlValue(this.#fd, TUNSETOFFLOAD, want ? this.#flags : this.#flags & ~USO)
     this.#hasUso = want

@@ -18,7 +18,7 @@ export function clusterGauges(deps: {
   metrics.gauge('flatnet_cluster_version', 'Of the list of members', () => state.document.version)
   metrics.gauge(
     'flatnet_cluster_links_up',
-    'Links with a control connection',
+    'Peers with a control connection',
     () => links.views().filter((v) => v.state === 'up').length,
   )
   metrics.gauge('flatnet_certificate_seconds', 'Until the certificate of this host ends', () =>
@@ -28,7 +28,7 @@ export function clusterGauges(deps: {
 
 /** Counts connections, not machines: whoever is refused dials again. */
 export function countRefused(metrics: Metrics, { isDuplicate }: Refused): void {
-  metrics.count('flatnet_cluster_refused_total', 'Links that were refused a connection', {
+  metrics.count('flatnet_cluster_refused_total', 'Peers that were refused a connection', {
     why: isDuplicate ? 'duplicate' : 'no member',
   })
 }

@@ -86,7 +86,7 @@ export function openDataPlane(deps: DataPlaneDeps): DataPlane {
     device: {
       read: (buf) => device.read(buf),
       write: (buf) => device.write(buf),
-      wantUso: (want) => device.wantUso(want),
+      requestUso: (want) => device.requestUso(want),
       start(given) {
         sink = given
       },

@@ -54,10 +54,10 @@ export class DeviceSlot {
     return this.#tun?.write(buf) ?? -EIO
   }
 
-  wantUso(want: boolean): void {
+  requestUso(want: boolean): void {
     this.#wantsUso = want
     try {
-      this.#tun?.wantUso(want)
+      this.#tun?.requestUso(want)
     } catch (err) {
       // It was deleted a moment ago, and reading will say so; whoever asks is a link that comes or goes.
       this.#deps.log.debug({ err }, 'tunnel device took no setting')
@@ -78,7 +78,7 @@ export class DeviceSlot {
     let tun: Tun | undefined
     try {
       tun = this.#deps.open()
-      tun.wantUso(this.#wantsUso)
+      tun.requestUso(this.#wantsUso)
       tun.start({
         buffer: () => sink.buffer(),
         packet: (length) => sink.packet(length),

@@ -47,8 +47,8 @@ export class RelayedChannels {
 
   /** @param via undefined: none */
   choose(hostId: number, via: Via | undefined): void {
-    if (via?.kind === 'relay') this.#relays.want(hostId, via.hostId)
-    else this.#relays.unwant(hostId)
+    if (via?.kind === 'relay') this.#relays.request(hostId, via.hostId)
+    else this.#relays.release(hostId)
   }
 
   /** After a change of who may be here. */

@@ -30,7 +30,7 @@ const SETTLED_MS: Millis = 5_000
  * A connection that lost is heard for so long before it is closed: a second machine with the peer's key must not go unseen
  * because the first one's connection stands, nor dial without a pause.
  */
-const HEARD_OUT_MS: Millis = 2_000
+const KEPT_FOR_RIVALS_MS: Millis = 2_000
 const MAX_LOSERS = 4
 
 /** Who opened a connection decides which of two survives: both sides must choose the same one. */
@@ -162,7 +162,7 @@ export class Link {
   #contest(held: Held<ControlConnection>): void {
     this.#pending.delete(held.connection)
     if (this.#isStopped || !this.#wins(this.#control, held.dialledBy)) {
-      this.#hearOut(held.connection)
+      this.#keepForRivals(held.connection)
       return
     }
     const old = this.#control
@@ -176,10 +176,10 @@ export class Link {
     this.#dataDialer.start()
   }
 
-  #hearOut(connection: ControlConnection): void {
+  #keepForRivals(connection: ControlConnection): void {
     const close = (): void => connection.close('another connection stands')
     if (this.#isStopped || this.#losers.size >= MAX_LOSERS) close()
-    else this.#losers.set(connection, setTimeout(close, HEARD_OUT_MS))
+    else this.#losers.set(connection, setTimeout(close, KEPT_FOR_RIVALS_MS))
   }
 
   adoptData(socket: TLSSocket, dialledBy: number): void {

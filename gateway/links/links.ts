@@ -85,7 +85,7 @@ export class Links {
       this.#listener.once('error', reject)
       this.#listener.listen({ host, port }, () => {
         this.#listener.off('error', reject)
-        this.#listener.on('error', (err) => this.#deps.log.error({ err }, 'link listener failed'))
+        this.#listener.on('error', (err) => this.#deps.log.error({ err }, 'peer listener failed'))
         resolve()
       })
     })
@@ -186,7 +186,7 @@ export class Links {
     if (reason === undefined) return
     const endpoint = socket.remoteAddress
     const level = this.#isNews(`${endpoint} ${reason}`) ? 'warn' : 'debug'
-    this.#deps.log[level]({ endpoint, reason }, 'link refused')
+    this.#deps.log[level]({ endpoint, reason }, 'peer refused')
     socket.destroy()
   }
 

@@ -130,7 +130,7 @@ export class PathController {
       this.evaluateAll()
     } else if (
       message.type === 'paths.links' &&
-      this.#reports.take(hostId, message, this.#deps.scheduler.monotonic())
+      this.#reports.handle(hostId, message, this.#deps.scheduler.monotonic())
     ) {
       this.evaluateAll()
     } else this.#deps.log.debug({ peer: hostId }, 'report of links was not understood')

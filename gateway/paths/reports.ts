@@ -55,7 +55,7 @@ export class Reports {
   readonly #byHost = new Map<number, Held>()
 
   /** @returns false when the message is not one */
-  take(from: number, message: ControlMessage, now: Millis): boolean {
+  handle(from: number, message: ControlMessage, now: Millis): boolean {
     if (!isReport(message)) return false
     const { freePairs, uptimeMs } = message
     const noTunnel = message.noTunnel === undefined ? undefined : printable(message.noTunnel)

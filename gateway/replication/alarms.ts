@@ -52,11 +52,11 @@ export class Alarms {
     this.#held.set(key, { alarm, firstAt, seenAt: now, toldAt: isDue ? now : toldAt })
     const [oldest] = this.#held.keys()
     if (this.#held.size > MAX_HELD && oldest !== undefined) this.#held.delete(oldest)
-    if (isDue) this.tell(what)
+    if (isDue) this.announce(what)
   }
 
   /** For what is kept, and shown, elsewhere. */
-  tell({ hostId, reason, next }: Omit<Alarm, 'since'>): void {
+  announce({ hostId, reason, next }: Omit<Alarm, 'since'>): void {
     this.#deps.events.emit({ type: 'alarm', hostId, reason, next })
     this.#deps.log.error({ peer: hostId, reason: `${reason}; ${next}` }, 'host alarm raised')
   }

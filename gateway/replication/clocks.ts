@@ -25,7 +25,7 @@ export class Clocks {
   }
 
   /** A peer says what its clock shows; a message is on its way for less than what counts. */
-  hear(hostId: number, theirs: Millis): void {
+  onReading(hostId: number, theirs: Millis): void {
     const { alarms, registry, scheduler } = this.#deps
     const now = scheduler.monotonic()
     const offMs = theirs - scheduler.now()

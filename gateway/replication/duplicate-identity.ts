@@ -30,7 +30,7 @@ export class DuplicateIdentity {
   }
 
   /** Heard twice, with the same link standing all the while between: then there are two that live. */
-  hear(hostId: number, { hostId: claimed, nonce }: Hello): void {
+  onHello(hostId: number, { hostId: claimed, nonce }: Hello): void {
     const { replicaStore, peers, replicas, scheduler } = this.#deps
     const link = peers.arrivals(hostId)
     const replica = replicas.get(hostId)

@@ -52,13 +52,13 @@ export class Inbox {
     this.#deps = deps
   }
 
-  take(from: number, message: RegistryMessage): void {
-    const reason = this.#take(from, message)
+  handle(from: number, message: RegistryMessage): void {
+    const reason = this.#handle(from, message)
     if (reason !== undefined) this.#deps.guard.drop(from, reason)
   }
 
   /** Each handler answers why it did not follow the message; undefined when it did. */
-  #take(from: number, message: RegistryMessage): DropReason | undefined {
+  #handle(from: number, message: RegistryMessage): DropReason | undefined {
     switch (message.type) {
       case 'registry.hello':
         return this.#hello(from, message)
@@ -69,7 +69,7 @@ export class Inbox {
       case 'registry.digest':
         return this.#digest(from, message)
       case 'registry.want':
-        return this.#want(from, message)
+        return this.#request(from, message)
       case 'registry.stale':
         return this.#stale(from, message)
       case 'registry.clone':
@@ -184,7 +184,7 @@ export class Inbox {
     if (m.scope === 'all' && !guard.affords(from)) return 'flood'
     for (const [hostId, epoch, seq] of m.know) {
       if (hostId === publisher.hostId) this.#push(from, { epoch, seq })
-      else this.#hearOf(from, hostId, { epoch, seq })
+      else this.#learnOf(from, hostId, { epoch, seq })
     }
     if (m.scope !== 'all') return undefined
     const theirs = new Map(m.know.map(([hostId, epoch, seq]) => [hostId, { epoch, seq }]))
@@ -195,7 +195,7 @@ export class Inbox {
     return undefined
   }
 
-  #want(from: number, m: Want): DropReason | undefined {
+  #request(from: number, m: Want): DropReason | undefined {
     const { guard, peers, publisher, registry, replicas, scheduler, send } = this.#deps
     if (!guard.affords(from)) return 'flood'
     if (m.hostId === publisher.hostId) {
@@ -269,7 +269,7 @@ export class Inbox {
   }
 
   /** Asks for a table that somebody has newer, unless its owner will tell us himself. */
-  #hearOf(from: number, hostId: number, version: Version): void {
+  #learnOf(from: number, hostId: number, version: Version): void {
     const { keyIdOf, peers, publisher, registry, replicas } = this.#deps
     if (hostId === publisher.hostId || keyIdOf(hostId) === undefined) return
     const have = registry.version(hostId)

@@ -119,7 +119,7 @@ export class ReplicaStore {
     const reason = `two machines use the identity of host ${hostId}`
     replica.quarantine = { reason, since }
     this.#save(hostId)
-    this.#deps.alarms.tell({ hostId, reason, next: release(hostId) })
+    this.#deps.alarms.announce({ hostId, reason, next: release(hostId) })
     this.#deps.events.emit({ type: 'hostChanged', hostId, state: 'quarantined' })
   }
 

@@ -112,8 +112,9 @@ export class Replication {
       if (read === undefined) this.#guard.drop(hostId, 'malformed')
       else if (this.#deps.keyIdOf(hostId) === undefined) this.#guard.drop(hostId, 'stranger')
       else {
-        this.#inbox.take(hostId, read)
-        if (read.type === 'registry.digest' && read.now !== undefined) this.#clocks.hear(hostId, read.now)
+        this.#inbox.handle(hostId, read)
+        if (read.type === 'registry.digest' && read.now !== undefined)
+          this.#clocks.onReading(hostId, read.now)
       }
     } catch (err) {
       this.#guard.drop(hostId, 'fault')
@@ -141,7 +142,7 @@ export class Replication {
   /** A message of whoever came as this host while a link with it stood. */
   rival(hostId: number, message: ControlMessage): void {
     const read = message.type.startsWith(PREFIX) ? readMessage(message) : undefined
-    if (read?.type === 'registry.hello') this.#duplicates.hear(hostId, read)
+    if (read?.type === 'registry.hello') this.#duplicates.onHello(hostId, read)
   }
 
   /** A machine with another key calls itself this host. The pinned one stays as it is; the newcomer has no link to cut. */

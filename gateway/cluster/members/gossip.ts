@@ -100,7 +100,7 @@ export class Gossip {
     const news = records.filter(
       // Only what its host has signed counts, or others could silence it.
       (r) =>
-        isEndpointRecord(r) && state.isNews(r) && this.#pace.take(r.hostId, now) && state.endpoints.put(r),
+        isEndpointRecord(r) && state.isNews(r) && this.#pace.reserve(r.hostId, now) && state.endpoints.put(r),
     )
     if (news.length === 0) return
     state.endpoints.save(log)

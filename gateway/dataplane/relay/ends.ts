@@ -70,7 +70,7 @@ export class Ends {
     return this.#problems.of(hostId, relay, this.#deps.scheduler.monotonic())
   }
 
-  want(hostId: number, relay: number): void {
+  request(hostId: number, relay: number): void {
     const before = this.#wishes.get(hostId)
     if (this.#isStopped || before?.relay === relay) return
     before?.dialer.stop()
@@ -92,7 +92,7 @@ export class Ends {
     else this.#settleOn(standing)
   }
 
-  unwant(hostId: number): void {
+  release(hostId: number): void {
     this.#wishes.get(hostId)?.dialer.stop()
     this.#wishes.delete(hostId)
     for (const c of this.#connections.all()) if (c.hostId === hostId) this.#connections.release(c)
@@ -122,7 +122,7 @@ export class Ends {
   }
 
   /** A stream by which a gateway says that `from` is at its other end. Whether it is, the certificate tells. */
-  async take(offer: RelayOffer): Promise<void> {
+  async accept(offer: RelayOffer): Promise<void> {
     const { hostId: relay, head } = offer
     const { from } = head
     const refusal = this.#refusal(from, relay)

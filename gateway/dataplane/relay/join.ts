@@ -53,7 +53,7 @@ export function joinLegs(a: Duplex, b: Duplex, deps: JoinDeps): (reason: string)
       heardAt = scheduler.monotonic()
       deps.passed(chunk.length)
       const isTaken = to.write(chunk)
-      const waitMs = deps.bucket.take(chunk.length, heardAt)
+      const waitMs = deps.bucket.reserve(chunk.length, heardAt)
       if (isTaken && waitMs === 0) return
       from.pause()
       waits = Number(!isTaken) + Number(waitMs > 0)

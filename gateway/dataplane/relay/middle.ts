@@ -46,7 +46,7 @@ export class Middle {
    * A stream to be carried on. It comes straight from its host, as streams do, and what is opened to `to` is of another
    * purpose, which no gateway carries on: that is why there is never a second hop.
    */
-  async take(offer: RelayOffer): Promise<void> {
+  async accept(offer: RelayOffer): Promise<void> {
     const { hostId: from, head } = offer
     const { to } = head
     const refusal = this.#refusal(from, to)
@@ -99,8 +99,8 @@ export class Middle {
     const now = this.#deps.scheduler.monotonic()
     const asks = this.#asks.get(from) ?? new TokenBucket(RelayLimit.asksPerS, RelayLimit.asksBurst, now)
     this.#asks.set(from, asks)
-    if (asks.take(0, now) > 0) return false
-    asks.take(1, now)
+    if (asks.reserve(0, now) > 0) return false
+    asks.reserve(1, now)
     return true
   }
 

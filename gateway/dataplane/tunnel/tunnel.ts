@@ -14,7 +14,7 @@ interface PacketDevice {
   read(buf: Uint8Array): number
   write(buf: Uint8Array): number
   start(sink: PacketSink): void
-  wantUso(want: boolean): void
+  requestUso(want: boolean): void
 }
 
 export interface TunnelOptions {
@@ -154,7 +154,7 @@ export class Tunnel {
   #agreeOnUso(): void {
     let all = true
     for (const peer of this.#peers.values()) if (!peer.takesUso) all = false
-    this.#options.device.wantUso(all)
+    this.#options.device.requestUso(all)
   }
 }
 

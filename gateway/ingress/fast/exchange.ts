@@ -162,7 +162,7 @@ export class FastExchange implements ConnectionUser {
   bytes(bytes: Buffer): void {
     this.#hadBytes = true
     try {
-      this.#take(bytes)
+      this.#handle(bytes)
     } catch (err) {
       this.#giveUp(err)
     }
@@ -176,7 +176,7 @@ export class FastExchange implements ConnectionUser {
     }
   }
 
-  #take(bytes: Buffer): void {
+  #handle(bytes: Buffer): void {
     let used: number
     try {
       used = this.#reader.read(bytes)

@@ -23,11 +23,11 @@ const MAX_FREE = 128
 export class Buffers {
   readonly #free: Buffer[] = []
 
-  take(): Buffer {
+  reserve(): Buffer {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
   }
 
-  give(buffer: Buffer): void {
+  release(buffer: Buffer): void {
     if (this.#free.length < MAX_FREE) this.#free.push(buffer)
   }
 }
@@ -53,7 +53,7 @@ export class UpstreamConnection {
     this.endpoint = endpoint
     this.#buffers = buffers
     this.#isBounded = isBounded
-    this.#buffer = buffers.take()
+    this.#buffer = buffers.reserve()
   }
 
   /**
@@ -62,12 +62,12 @@ export class UpstreamConnection {
    */
   readonly onread: OnReadOpts = {
     buffer: () => {
-      if (this.#isKept) this.#buffer = this.#buffers.take()
+      if (this.#isKept) this.#buffer = this.#buffers.reserve()
       this.#isKept = false
       return this.#buffer
     },
     callback: (length) => {
-      this.#take(this.#buffer.subarray(0, length))
+      this.#handle(this.#buffer.subarray(0, length))
       return !this.#isPaused
     },
   }
@@ -75,13 +75,13 @@ export class UpstreamConnection {
   attach(socket: Socket): void {
     this.#socket = socket
     // By way of another gateway: there `onread` does not exist, and bytes come in buffers of their own.
-    if (socket instanceof TLSSocket) socket.on('data', (chunk: Buffer) => this.#take(chunk))
+    if (socket instanceof TLSSocket) socket.on('data', (chunk: Buffer) => this.#handle(chunk))
     socket.on('end', () => this.#lose(undefined))
     socket.on('error', (err) => this.#lose(err))
     socket.on('close', () => {
       this.#lose(new Error('connection closed'))
       // Otherwise something in it is still to be written.
-      if (!this.#isPaused && !this.#isKept) this.#buffers.give(this.#buffer)
+      if (!this.#isPaused && !this.#isKept) this.#buffers.release(this.#buffer)
     })
   }
 
@@ -147,7 +147,7 @@ export class UpstreamConnection {
     this.#socket?.destroy()
   }
 
-  #take(bytes: Buffer): void {
+  #handle(bytes: Buffer): void {
     // Bytes that nobody asked for: whatever they answer, it is not the next request.
     if (this.#user === undefined) this.#lose(undefined)
     else this.#user.bytes(bytes)

@@ -54,7 +54,7 @@ export class Forwarder {
   }
 
   /** Never passed on to a third host, so a stream cannot go round in circles. */
-  async take(offer: StreamOffer): Promise<void> {
+  async accept(offer: StreamOffer): Promise<void> {
     const { log, metrics } = this.#deps
     const head = readHead(offer.head)
     const outcome = head === undefined ? 'bad-request' : await this.#join(offer, head)

@@ -39,8 +39,8 @@ export class IdleConnections {
     connection.rest(this.#disturbed)
   }
 
-  take(now: Millis, isRepeatable: boolean): UpstreamConnection | undefined {
-    return isRepeatable ? this.#takeLast(now) : this.#takeRecent(now)
+  reserve(now: Millis, isRepeatable: boolean): UpstreamConnection | undefined {
+    return isRepeatable ? this.#reserveLast(now) : this.#reserveRecent(now)
   }
 
   /** @returns nothing is left to be known */
@@ -56,7 +56,7 @@ export class IdleConnections {
     for (const connection of this.#connections.splice(0)) connection.destroy()
   }
 
-  #takeLast(now: Millis): UpstreamConnection | undefined {
+  #reserveLast(now: Millis): UpstreamConnection | undefined {
     for (
       let connection = this.#connections.pop();
       connection !== undefined;
@@ -69,7 +69,7 @@ export class IdleConnections {
   }
 
   /** The one that has been quiet longest: the end that a server sends right behind an answer has had the most time to arrive. */
-  #takeRecent(now: Millis): UpstreamConnection | undefined {
+  #reserveRecent(now: Millis): UpstreamConnection | undefined {
     for (;;) {
       if (this.#distrustedUntil > now) return undefined
       const at = this.#connections.findIndex((w) => isRecent(w, now))

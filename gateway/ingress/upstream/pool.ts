@@ -127,7 +127,7 @@ export class Pool {
 
   /** A connection that served before; undefined when none is idle, or none good enough for a request that must not go out twice. */
   idleConnection(key: string, endpoint: string, isRepeatable: boolean): UpstreamConnection | undefined {
-    return this.#byKey.get(key)?.idle.get(endpoint)?.take(performance.now(), isRepeatable)
+    return this.#byKey.get(key)?.idle.get(endpoint)?.reserve(performance.now(), isRepeatable)
   }
 
   /** @throws {DialError} */

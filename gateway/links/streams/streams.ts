@@ -80,7 +80,7 @@ export class Streams {
     const frame = encodeFrame(head)
     const member = this.#memberOf(hostId)
     if (member === undefined) throw new StreamError(`host ${hostId} is no member`)
-    const slot = this.#slots.take(hostId)
+    const slot = this.#slots.reserve(hostId)
     const timer = setTimeout(() => slot.cut(`host ${hostId} did not answer in ${timeoutMs} ms`), timeoutMs)
     try {
       const socket = await firstOf(this.#waysTo(member), STAGGER_MS, slot.signal)
@@ -101,7 +101,7 @@ export class Streams {
   adopt(socket: TLSSocket, hostId: number): void {
     socket.allowHalfOpen = true
     try {
-      void this.#receive(socket, hostId, this.#slots.take(hostId))
+      void this.#receive(socket, hostId, this.#slots.reserve(hostId))
     } catch (err) {
       const said = { peer: hostId, reason: messageOf(err) }
       if (this.#said.isDue(`${hostId}`, performance.now())) this.#deps.log.warn(said, 'stream refused')
@@ -204,7 +204,7 @@ export class Streams {
     let slot: Slot | undefined
     let timer: NodeJS.Timeout | undefined
     try {
-      const taken = this.#slots.take(hostId)
+      const taken = this.#slots.reserve(hostId)
       slot = taken
       timer = setTimeout(() => taken.cut('not answered in time'), HANDSHAKE_MS)
       const member = this.#memberOf(hostId)

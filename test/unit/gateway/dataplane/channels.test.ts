@@ -41,7 +41,7 @@ function world(t: Test, uso = true) {
       },
       read: () => -11,
       write: (bytes) => written.push(Uint8Array.from(bytes)),
-      wantUso: (want) => {
+      requestUso: (want) => {
         deviceUso = want
       },
     },

@@ -242,7 +242,7 @@ t.test('a peer that asks for it again and again fills no log', async (t) => {
     accept: () => t.fail() as never,
     refuse: (reason: string) => void refused.push(reason),
   }
-  for (let n = 0; n < 100; n++) await forwarder.take(offer)
+  for (let n = 0; n < 100; n++) await forwarder.accept(offer)
   t.equal(refused.length, 100)
   t.same(said, ['peer asked for what it must not'])
 })

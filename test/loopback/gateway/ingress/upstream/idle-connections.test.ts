@@ -42,9 +42,9 @@ t.test('how long after its last answer', async (t) => {
       const { connection } = await pair(t)
       const idle = new IdleConnections()
       idle.keep(connection, 10_000, promisedS)
-      t.equal(idle.take(10_000 + last, isRepeatable), connection, `${promisedS} s promised, ${last} ms`)
+      t.equal(idle.reserve(10_000 + last, isRepeatable), connection, `${promisedS} s promised, ${last} ms`)
       idle.keep(connection, 10_000, promisedS)
-      t.equal(idle.take(10_000 + last + 1, isRepeatable), undefined, `${last + 1} ms`)
+      t.equal(idle.reserve(10_000 + last + 1, isRepeatable), undefined, `${last + 1} ms`)
     }
   }
 })
@@ -62,10 +62,10 @@ t.test('an end or bytes that the event loop has not heard of yet', async (t) => 
     idle.keep(other.connection, now, undefined)
     disturb(far)
     t.equal(connection.isUsable, true, 'the event loop has not')
-    t.equal(idle.take(now + 1, false), undefined, 'nor any other of this server for now')
-    t.equal(idle.take(now + 1, true), other.connection)
+    t.equal(idle.reserve(now + 1, false), undefined, 'nor any other of this server for now')
+    t.equal(idle.reserve(now + 1, true), other.connection)
     idle.keep(other.connection, now + 60_000, undefined)
-    t.equal(idle.take(now + 60_002, false), other.connection, 'a minute later it is trusted again')
+    t.equal(idle.reserve(now + 60_002, false), other.connection, 'a minute later it is trusted again')
   }
 })
 
@@ -82,7 +82,7 @@ t.test('an idle connection that ends early takes the trust away, a late one does
     await until(() => !connection.isUsable)
     const now = performance.now()
     idle.keep(other.connection, now, undefined)
-    t.equal(idle.take(now + 1, false), isTrusted ? other.connection : undefined)
+    t.equal(idle.reserve(now + 1, false), isTrusted ? other.connection : undefined)
   }
 })
 
@@ -92,8 +92,8 @@ t.test('the oldest makes room for the newest', async (t) => {
   const connections = await Promise.all(Array.from({ length: 65 }, async () => (await pair(t)).connection))
   for (const connection of connections) idle.keep(connection, now, undefined)
   t.equal(connections[0]?.isUsable, false)
-  t.equal(idle.take(now, false), connections[1], 'a POST gets the one that has been quiet longest')
-  t.equal(idle.take(now, true), connections[64], 'others the last used')
+  t.equal(idle.reserve(now, false), connections[1], 'a POST gets the one that has been quiet longest')
+  t.equal(idle.reserve(now, true), connections[64], 'others the last used')
   t.equal(idle.sweep(now + 5000), true)
   t.ok(connections.slice(2, 64).every((w) => !w.isUsable))
 })

@@ -41,7 +41,7 @@ class FakeDevice {
     return buf.byteLength
   }
 
-  wantUso(want: boolean): void {
+  requestUso(want: boolean): void {
     this.uso = want
   }
 
