@@ -46,7 +46,7 @@ function world(t: Test, uso = true) {
       },
     },
     failed: () => {},
-    other: (channel, head, payload) => channels.hear(channel, head, payload),
+    other: (channel, head, payload) => channels.onFrame(channel, head, payload),
   })
   const channels = new ChannelTable({ tunnel, scheduler: time.scheduler(() => 0), log: silentLog, takesUso: () => uso })
   t.teardown(() => channels.close())
