@@ -48,7 +48,12 @@ function world(t: Test, uso = true) {
     failed: () => {},
     other: (channel, head, payload) => channels.onFrame(channel, head, payload),
   })
-  const channels = new ChannelTable({ tunnel, scheduler: time.scheduler(() => 0), log: silentLog, takesUso: () => uso })
+  const channels = new ChannelTable({
+    tunnel,
+    scheduler: time.scheduler(() => 0),
+    log: silentLog,
+    takesUso: () => uso,
+  })
   t.teardown(() => channels.close())
   const end = (): End => {
     const [near, far] = duplexPair()
