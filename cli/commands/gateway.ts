@@ -6,7 +6,7 @@ import type { Log } from '../../core/log.ts'
 import { openLog } from '../../gateway/base/log.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { runGateway } from '../../gateway/daemon.ts'
-import { kernelView } from '../../gateway/leases/kernel-source.ts'
+import { kernelWitness } from '../../gateway/leases/kernel-source.ts'
 import type { Repair } from '../../gateway/leases/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { refusePort } from '../../kernel/refused.ts'
@@ -111,7 +111,7 @@ async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, lo
         log,
         version: version(),
         ...repairOf(conf, log),
-        kernelView: kernelView(conf.dataDir, log),
+        witness: kernelWitness(conf.dataDir, log),
         reload,
         ...(isFirst && { onReady: () => readPlugin(config, stop, log) }),
       })

@@ -37,7 +37,7 @@ export interface TableStore {
   remove(hostId: number): Promise<void>
 }
 
-export interface ReplicationDeps {
+export interface SyncParts {
   readonly registry: Registry
   readonly slices: Slices
   readonly events: Events

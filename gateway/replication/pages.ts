@@ -78,7 +78,7 @@ export class Arrivals {
       this.#open.delete(page.hostId)
       return { kind: 'bad', reason: 'malformed' }
     }
-    const bad = this.#handle(open, page)
+    const bad = this.#take(open, page)
     open.next++
     if (bad !== undefined || open.next === open.pages) this.#open.delete(page.hostId)
     if (bad !== undefined) return { kind: 'bad', reason: bad }
@@ -99,7 +99,7 @@ export class Arrivals {
     })
   }
 
-  #handle(open: Open, page: TablePage): BadRecord | 'too-big' | undefined {
+  #take(open: Open, page: TablePage): BadRecord | 'too-big' | undefined {
     for (const record of page.records) {
       const assignment = this.#decoder.decode(record, page.hostId)
       if (typeof assignment === 'string') return assignment

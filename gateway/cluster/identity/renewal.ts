@@ -11,7 +11,7 @@ const LOOK_AGAIN_MS: Millis = 3_600_000
 const FIRST_RETRY_MS: Millis = 5_000
 const MAX_RETRY_MS: Millis = 3_600_000
 
-export interface RenewalDeps {
+export interface RenewalParts {
   readonly state: ClusterState
   readonly clock: Clock
   readonly log: Log
@@ -25,18 +25,18 @@ export interface RenewalDeps {
 }
 
 export class Renewal {
-  readonly #deps: RenewalDeps
+  readonly #parts: RenewalParts
   readonly #random = Math.random()
   #timer: NodeJS.Timeout | undefined
   #failures = 0
   #isStopped = false
 
-  constructor(deps: RenewalDeps) {
-    this.#deps = deps
+  constructor(parts: RenewalParts) {
+    this.#parts = parts
   }
 
   start(): void {
-    const { state, clock } = this.#deps
+    const { state, clock } = this.#parts
     const dueMs = renewsAt(lifeOf(state.identity.certPem), this.#random) - clock.now()
     this.#in(Math.min(Math.max(0, dueMs), LOOK_AGAIN_MS))
   }
@@ -52,7 +52,7 @@ export class Renewal {
   }
 
   async #look(): Promise<void> {
-    const { state, clock, log } = this.#deps
+    const { state, clock, log } = this.#parts
     if (renewsAt(lifeOf(state.identity.certPem), this.#random) > clock.now()) return this.start()
     try {
       await this.#renew()
@@ -67,7 +67,7 @@ export class Renewal {
   }
 
   async #renew(): Promise<void> {
-    const { state, renewHere, adopt, renewed } = this.#deps
+    const { state, renewHere, adopt, renewed } = this.#parts
     const { makeRequest } = await import('./certificates.ts')
     const { requestPem } = await makeRequest(state.identity.keyPem)
     if (state.caKeyPem !== undefined) state.renewed(await renewHere(requestPem))
@@ -81,7 +81,7 @@ export class Renewal {
 
   /** Any that admits, by the link or by dialling it as a newcomer does; the last error counts. */
   async #ask(requestPem: string): Promise<{ certPem: string; sealed: unknown }> {
-    const { state, renewByLink } = this.#deps
+    const { state, renewByLink } = this.#parts
     const caFingerprint = fingerprintOfCa(state.identity.caPem)
     let last: unknown = new Error('no host of this cluster admits')
     for (const member of state.document.members) {

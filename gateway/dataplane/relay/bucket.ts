@@ -21,7 +21,7 @@ export class TokenBucket {
   }
 
   /** @returns how long to send nothing more; 0: go on */
-  reserve(bytes: number, now: Millis): Millis {
+  take(bytes: number, now: Millis): Millis {
     const earned = Math.max(0, now - this.#at) * this.#bytesPerMs
     this.#at = now
     this.#tokens = Math.min(this.#burstBytes, this.#tokens + earned) - bytes

@@ -6,7 +6,7 @@ import type { TokenBucket } from './bucket.ts'
 import { boundUnread, boundUnsent } from './buffers.ts'
 import { RelayLimit } from './limits.ts'
 
-export interface JoinDeps {
+export interface JoinParts {
   readonly bucket: TokenBucket
   readonly scheduler: Scheduler
   passed(bytes: number): void
@@ -15,8 +15,8 @@ export interface JoinDeps {
 }
 
 /** @returns how to end it */
-export function joinLegs(a: Duplex, b: Duplex, deps: JoinDeps): (reason: string) => void {
-  const { scheduler } = deps
+export function joinLegs(a: Duplex, b: Duplex, parts: JoinParts): (reason: string) => void {
+  const { scheduler } = parts
   let isOver = false
   let heardAt = scheduler.monotonic()
   let cancelIdle = (): void => {}
@@ -29,7 +29,7 @@ export function joinLegs(a: Duplex, b: Duplex, deps: JoinDeps): (reason: string)
     cancelGoodbye()
     a.destroy()
     b.destroy()
-    deps.ended(reason)
+    parts.ended(reason)
   }
 
   /** What an end closes in order reaches the other one in order. */
@@ -51,9 +51,9 @@ export function joinLegs(a: Duplex, b: Duplex, deps: JoinDeps): (reason: string)
     from.on('data', (chunk: Buffer) => {
       if (isOver) return
       heardAt = scheduler.monotonic()
-      deps.passed(chunk.length)
+      parts.passed(chunk.length)
       const isTaken = to.write(chunk)
-      const waitMs = deps.bucket.reserve(chunk.length, heardAt)
+      const waitMs = parts.bucket.take(chunk.length, heardAt)
       if (isTaken && waitMs === 0) return
       from.pause()
       waits = Number(!isTaken) + Number(waitMs > 0)

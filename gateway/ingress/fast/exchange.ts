@@ -8,7 +8,7 @@ import { headerLines, requestHeaders } from '../headers.ts'
 import type { Reason } from '../pages/problem.ts'
 import { problemMessage } from '../pages/reply.ts'
 import type { Target } from '../route.ts'
-import type { ConnectionUser, UpstreamConnection } from '../upstream/connection.ts'
+import type { Wire, WireUser } from '../upstream/connection.ts'
 import { DialError } from '../upstream/dial.ts'
 import { type AnswerClient, AnswerWriter } from './answer.ts'
 import { AnswerReader } from './answer-reader.ts'
@@ -33,12 +33,12 @@ export interface ExchangeClient extends AnswerClient {
   answered(status: number | undefined): void
 }
 
-/** A body up to this size is joined to its head; one string costs less than two deps, and above it copying does. */
+/** A body up to this size is joined to its head; one string costs less than two parts, and above it copying does. */
 const MAX_JOINED = 4096
 /** What fits into the window of any connection, so that its acknowledgement waits for nobody. */
 const MAX_SMALL = 16_384
 
-export class FastExchange implements ConnectionUser {
+export class LaneExchange implements WireUser {
   readonly #client: ExchangeClient
   readonly #head: RequestHead
   readonly #target: Target
@@ -50,7 +50,7 @@ export class FastExchange implements ConnectionUser {
   #sentAt: Millis = 0
   readonly #writer: AnswerWriter
   readonly #reader: AnswerReader
-  #connection: UpstreamConnection | undefined
+  #wire: Wire | undefined
   #tries = 0
   /** The connection served before. */
   #isReused = false
@@ -71,7 +71,7 @@ export class FastExchange implements ConnectionUser {
         : body.length <= MAX_JOINED
           ? text + body.toString('latin1')
           : Buffer.concat([Buffer.from(text, 'latin1'), body])
-    const { maxHeaderBytes } = client.deps.conf.ingress
+    const { maxHeaderBytes } = client.parts.conf.ingress
     const isHead = head.method === 'HEAD'
     this.#writer = new AnswerWriter(client, target, isHead)
     this.#reader = new AnswerReader(this.#writer, isHead, maxHeaderBytes * 2)
@@ -82,14 +82,14 @@ export class FastExchange implements ConnectionUser {
   }
 
   start(): void {
-    const { pool } = this.#client.deps
+    const { pool } = this.#client.parts
     this.#tries++
     const { key, endpoint } = this.#place
-    const connection =
-      this.#tries === 1 && this.#isSmall ? pool.idleConnection(key, endpoint, this.#isRepeatable) : undefined
-    this.#isReused = connection !== undefined
-    if (connection === undefined) void this.#dial()
-    else this.#send(connection)
+    const wire =
+      this.#tries === 1 && this.#isSmall ? pool.idleWire(key, endpoint, this.#isRepeatable) : undefined
+    this.#isReused = wire !== undefined
+    if (wire === undefined) void this.#dial()
+    else this.#send(wire)
   }
 
   /** Called every now and then. */
@@ -101,16 +101,16 @@ export class FastExchange implements ConnectionUser {
   /** The client has gone, and the request to the container goes with it. */
   abandon(): void {
     this.#isOver = true
-    this.#connection?.destroy()
+    this.#wire?.destroy()
   }
 
   /** The client has taken what it was given. */
   resume(): void {
-    this.#connection?.resume()
+    this.#wire?.resume()
   }
 
   get #facts() {
-    return { deps: this.#client.deps, target: this.#target, startedAt: this.startedAt }
+    return { parts: this.#client.parts, target: this.#target, startedAt: this.startedAt }
   }
 
   get #answer(): ResponseHead | undefined {
@@ -131,10 +131,10 @@ export class FastExchange implements ConnectionUser {
 
   /** Lists to be appended to, and names to be taken off. */
   #allLines(): string {
-    const { deps, clientAddress, localPort } = this.#client
+    const { parts, clientAddress, localPort } = this.#client
     const { method } = this.#head
     const { host, prefix } = this.#target
-    const { hostId } = deps.conf
+    const { hostId } = parts.conf
     const facts = { method, host, clientAddress, localPort, hostId, prefix, endpoint: '' }
     return headerLines(requestHeaders({ ...facts, rawHeaders: rawHeadersOf(this.#head) }))
   }
@@ -144,25 +144,25 @@ export class FastExchange implements ConnectionUser {
     const kind = this.#isSmall ? 'reuse' : 'fresh'
     const to = { ip, port, isWanted: () => !this.#isOver }
     try {
-      const connection = await this.#client.deps.pool.dialConnection(this.#place.key, kind, to)
-      if (this.#isOver) connection.destroy()
-      else this.#send(connection)
+      const wire = await this.#client.parts.pool.dialWire(this.#place.key, kind, to)
+      if (this.#isOver) wire.destroy()
+      else this.#send(wire)
     } catch (err) {
       this.#fail(err instanceof DialError ? err.reason : 'internal', err)
     }
   }
 
-  #send(connection: UpstreamConnection): void {
-    this.#connection = connection
+  #send(wire: Wire): void {
+    this.#wire = wire
     this.#hadBytes = false
     this.#sentAt = performance.now()
-    connection.send(this.#message, this, this.#isSmall)
+    wire.send(this.#message, this, this.#isSmall)
   }
 
   bytes(bytes: Buffer): void {
     this.#hadBytes = true
     try {
-      this.#handle(bytes)
+      this.#take(bytes)
     } catch (err) {
       this.#giveUp(err)
     }
@@ -176,7 +176,7 @@ export class FastExchange implements ConnectionUser {
     }
   }
 
-  #handle(bytes: Buffer): void {
+  #take(bytes: Buffer): void {
     let used: number
     try {
       used = this.#reader.read(bytes)
@@ -187,12 +187,10 @@ export class FastExchange implements ConnectionUser {
     const { isDone } = this.#reader
     const mayGoOn = this.#writer.flush()
     // Paused, nothing is read until all of it is written.
-    if (!isDone && !mayGoOn) this.#connection?.pause()
-    else if (this.#client.socket.writableLength > 0) this.#connection?.keepBytes()
+    if (!isDone && !mayGoOn) this.#wire?.pause()
+    else if (this.#client.socket.writableLength > 0) this.#wire?.keepBytes()
     if (isDone)
-      this.#finish(
-        used === bytes.length && this.#answer?.keepsAlive === true && this.#connection?.isSent === true,
-      )
+      this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#wire?.isSent === true)
   }
 
   #lose(err: Error | undefined): void {
@@ -201,14 +199,13 @@ export class FastExchange implements ConnectionUser {
       this.#finish(false)
       return
     }
-    if (this.#isReused && !this.#hadBytes)
-      this.#client.deps.pool.lostConnection(this.#place.key, this.#connection!)
+    if (this.#isReused && !this.#hadBytes) this.#client.parts.pool.lostWire(this.#place.key, this.#wire!)
     if (this.#isRepeatable && this.#tries === 1 && !this.#hadBytes) this.#again()
     else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
   }
 
   #again(): void {
-    const { registry, metrics } = this.#client.deps
+    const { registry, metrics } = this.#client.parts
     if (!registry.holds(this.#target.assignment, this.#target.ip)) {
       this.#fail('gone')
       return
@@ -219,12 +216,11 @@ export class FastExchange implements ConnectionUser {
   }
 
   #finish(mayServeAgain: boolean): void {
-    const connection = this.#connection!
+    const wire = this.#wire!
     this.#isOver = true
-    if (mayServeAgain)
-      this.#client.deps.pool.keepConnection(this.#place.key, connection, this.#answer!.keepAliveS)
-    else connection.destroy()
-    if (this.#answer!.isEvents) this.#client.deps.endless.delete(this.#client)
+    if (mayServeAgain) this.#client.parts.pool.keepWire(this.#place.key, wire, this.#answer!.keepAliveS)
+    else wire.destroy()
+    if (this.#answer!.isEvents) this.#client.parts.endless.delete(this.#client)
     this.#client.answered(this.#answer!.status)
   }
 
@@ -236,15 +232,15 @@ export class FastExchange implements ConnectionUser {
     }
     this.#isOver = true
     logFailure(this.#facts, 'container broke off its answer', err)
-    this.#connection?.destroy()
-    this.#client.deps.endless.delete(this.#client)
+    this.#wire?.destroy()
+    this.#client.parts.endless.delete(this.#client)
     this.#client.destroy()
   }
 
   /** A mistake of ours costs one connection, and not the gateway. */
   #giveUp(err: unknown): void {
     this.abandon()
-    this.#client.deps.log.error({ err }, 'request could not be handled')
+    this.#client.parts.log.error({ err }, 'request could not be handled')
     this.#client.destroy()
   }
 
@@ -259,7 +255,7 @@ export class FastExchange implements ConnectionUser {
 
   #sendFailure(reason: Reason, err: unknown): void {
     this.#isOver = true
-    this.#connection?.destroy()
+    this.#wire?.destroy()
     const { socket, isLast } = this.#client
     const page = { accept: this.#head.accept, isHead: this.#head.method === 'HEAD', close: isLast }
     const { status, message } = problemMessage(page, failed(this.#facts, reason, err))

@@ -3,21 +3,21 @@
 import { Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
-import type { IngressDeps } from '../deps.ts'
-import { FastConnection, type FastConnectionHost } from './connection.ts'
+import type { IngressParts } from '../deps.ts'
+import { Lane, type LaneHost } from './connection.ts'
 
 /** Times are looked at this often; at least four times within each, and not more than 50 times a second. */
-const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
+const tickOf = ({ ingress }: IngressParts['conf']): Millis => {
   const shortest = Math.min(ingress.headersTimeoutMs, ingress.keepAliveMs, ingress.responseHeaderTimeoutMs)
   return Math.min(1000, Math.max(20, shortest / 4))
 }
 
 type Listener = (this: Server, socket: Socket) => void
 
-export class IngressServer extends Server implements FastConnectionHost {
-  readonly deps: IngressDeps
+export class IngressServer extends Server implements LaneHost {
+  readonly parts: IngressParts
   readonly ownNames: ReadonlySet<string>
-  readonly #open = new Set<FastConnection>()
+  readonly #open = new Set<Lane>()
   readonly #byNode: readonly Listener[]
   readonly #countAnswer: (status: number) => void
   #timer: NodeJS.Timeout | undefined
@@ -25,38 +25,38 @@ export class IngressServer extends Server implements FastConnectionHost {
 
   constructor(
     options: ServerOptions,
-    deps: IngressDeps,
+    parts: IngressParts,
     ownNames: ReadonlySet<string>,
     countAnswer: (status: number) => void,
   ) {
     super(options)
-    this.deps = deps
+    this.parts = parts
     this.ownNames = ownNames
     this.#countAnswer = countAnswer
-    // What Node has the server do with a connection is done when the connection leaves its fast connection.
+    // What Node has the server do with a connection is done when the connection leaves its lane.
     this.#byNode = this.listeners('connection') as Listener[]
     this.removeAllListeners('connection')
     this.on('listening', () => {
-      this.#timer = setInterval(() => this.#sweep(), tickOf(deps.conf)).unref()
+      this.#timer = setInterval(() => this.#sweep(), tickOf(parts.conf)).unref()
     })
     this.on('close', () => clearInterval(this.#timer))
   }
 
   /** For a new connection, when nobody has closed it for other reasons. */
   enter(socket: Socket): void {
-    if (!socket.destroyed) this.#open.add(new FastConnection(this, socket))
+    if (!socket.destroyed) this.#open.add(new Lane(this, socket))
   }
 
-  leave(connection: FastConnection, socket: Socket, bytes: Buffer): void {
-    this.#open.delete(connection)
+  leave(lane: Lane, socket: Socket, bytes: Buffer): void {
+    this.#open.delete(lane)
     socket.pause()
     socket.unshift(bytes)
     for (const listener of this.#byNode) listener.call(this, socket)
     socket.resume()
   }
 
-  closed(connection: FastConnection): void {
-    this.#open.delete(connection)
+  closed(lane: Lane): void {
+    this.#open.delete(lane)
   }
 
   answered(status: number): void {
@@ -70,22 +70,22 @@ export class IngressServer extends Server implements FastConnectionHost {
 
   override closeIdleConnections(): void {
     super.closeIdleConnections()
-    for (const connection of this.#open) if (connection.isIdle) connection.destroy()
+    for (const lane of this.#open) if (lane.isIdle) lane.destroy()
   }
 
   override closeAllConnections(): void {
     super.closeAllConnections()
-    for (const connection of this.#open) connection.destroy()
+    for (const lane of this.#open) lane.destroy()
   }
 
   #sweep(): void {
-    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.deps.conf.ingress
+    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.parts.conf.ingress
     const now = performance.now()
-    for (const connection of this.#open) {
-      const idle = connection.checkTime(now, responseHeaderTimeoutMs)
+    for (const lane of this.#open) {
+      const idle = lane.checkTime(now, responseHeaderTimeoutMs)
       if (idle !== undefined && now - idle.since >= (idle.hasServed ? keepAliveMs : headersTimeoutMs))
-        connection.destroy()
+        lane.destroy()
     }
-    this.deps.pool.sweep()
+    this.parts.pool.sweep()
   }
 }

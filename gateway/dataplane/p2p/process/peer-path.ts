@@ -1,0 +1,278 @@
+/** The way to one peer: which address is used, whether it answers, and how large its datagrams may be. */
+import { Errno } from 'netlink-ts/errors.ts'
+import type { Millis } from '../../../../core/clock.ts'
+import type { PlanePeer, UdpPlane } from '../plane/types.ts'
+import type { DemotionReason, SessionView } from '../protocol.ts'
+import { CandidateRace } from './candidates.ts'
+import { headersOf, parseEndpoint } from './endpoint.ts'
+import {
+  ControlType,
+  decodeAnswer,
+  decodeProbe,
+  encodeAnswer,
+  encodeProbe,
+  type ProbeKind,
+} from './messages.ts'
+import { BASE_MTU, PathMtu } from './path-mtu.ts'
+import { Prober, type ProberAction } from './prober.ts'
+
+export interface PeerPathDeps {
+  readonly plane: Pick<UdpPlane, 'sendControl'>
+  readonly peer: PlanePeer
+  /** Whether this host is the one that names the pair of addresses: the one of lower hostId. */
+  readonly isLower: boolean
+  isLan(address: string): boolean
+  /** Whether silence is likely this host's own fault. */
+  isLocalFault(): boolean
+  randomToken(): number
+  /** The path is proven, in doubt, or has failed. */
+  judged(what: 'proven' | 'suspect' | 'cleared' | 'extended'): void
+  lost(reason: DemotionReason): void
+  /** Address or datagram size changed. */
+  moved(): void
+  /** This host's own address as the peer sees it, when it changed. */
+  observed(address: string): void
+}
+
+/** The higher hostId waits so long for the lower one to name the pair before it does so itself. */
+const HIGHER_WAITS_MS: Millis = 1_000
+
+type PathField =
+  | 'isProven'
+  | 'isFullSize'
+  | 'address'
+  | 'rttMs'
+  | 'jitterMs'
+  | 'lossRate'
+  | 'peerLossRate'
+  | 'probes'
+  | 'mtu'
+
+export class PeerPath {
+  readonly prober: Prober
+  readonly #deps: PeerPathDeps
+  readonly #race: CandidateRace
+  readonly #mtu = new PathMtu(false)
+  #token: number
+  #peerLossRate: number | undefined
+  #observed: string | undefined
+  readonly #startedAt: Millis
+
+  constructor(deps: PeerPathDeps, now: Millis) {
+    this.#deps = deps
+    this.prober = new Prober(now)
+    this.#race = new CandidateRace((address) => deps.isLan(address), now)
+    this.#token = deps.randomToken()
+    this.#startedAt = now
+  }
+
+  /** Its part of what the gateway is told. */
+  view(): Pick<SessionView, PathField> {
+    const { isFullSize, isProven, trips } = this.prober
+    const { counts, jitterMs, lossRate, srttMs } = trips
+    const { address } = this.#deps.peer
+    return {
+      isProven,
+      isFullSize,
+      ...(address !== undefined && { address: withoutZone(address) }),
+      ...(srttMs !== undefined && { rttMs: srttMs }),
+      ...(jitterMs !== undefined && { jitterMs }),
+      lossRate,
+      ...(this.#peerLossRate !== undefined && { peerLossRate: this.#peerLossRate }),
+      probes: counts,
+      mtu: this.#mtu.bytes,
+    }
+  }
+
+  nextAt(now: Millis): Millis {
+    const hasAddress = this.#deps.peer.address !== undefined
+    const usedAt = hasAddress ? Math.min(this.prober.nextAt, this.#mtu.nextAt(now)) : Number.POSITIVE_INFINITY
+    return Math.min(this.#race.nextAt, usedAt)
+  }
+
+  tick(now: Millis): void {
+    for (const { seq, address } of this.#race.tick(now)) this.#probe('race', seq, { to: address })
+    this.#choose(now)
+    if (this.#deps.peer.address === undefined) return
+    this.#act(
+      this.prober.tick(now, () => this.#deps.isLocalFault()),
+      now,
+    )
+    const search = this.#mtu.tick(now, this.prober.trips.patienceMs)
+    if (search === undefined) return
+    const errno = this.#probe('mtu', search.seq, { padToBytes: this.#payloadOf(search.bytes) })
+    if (errno === Errno.EMSGSIZE) this.#tooLarge(search.bytes, now)
+  }
+
+  /** Whatever is proven of the path is of no use with these keys. */
+  restart(now: Millis): void {
+    this.#token = this.#deps.randomToken()
+    this.prober.restart(now)
+    this.#race.restart(now)
+  }
+
+  /** The path as it is, with answers that count from now on. */
+  renew(now: Millis): void {
+    this.#token = this.#deps.randomToken()
+    this.prober.moved(now, this.prober.trips.srttMs)
+    this.#race.restart(now)
+  }
+
+  offer(candidates: readonly string[], now: Millis): void {
+    this.#race.offer(candidates, now)
+  }
+
+  /** Probes everything at once. */
+  retry(now: Millis): void {
+    this.#race.restart(now)
+    this.prober.hurry(now)
+  }
+
+  /** This process stood still: what was on its way is not held against the path. */
+  forgive(now: Millis): void {
+    this.prober.forgive(now)
+    this.#race.restart(now)
+  }
+
+  /** Answers where the probe came from; of a path in use it also says where the peer is. */
+  probed(payload: Uint8Array, from: string, now: Millis): void {
+    const probe = decodeProbe(payload)
+    if (probe === undefined) return
+    const { rxDatagrams, rxBytes } = this.#deps.peer.counters
+    const answer = encodeAnswer({
+      ...probe,
+      lossRate: this.prober.trips.lossRate,
+      observed: from,
+      rxDatagrams,
+      rxBytes,
+    })
+    this.#deps.plane.sendControl(this.#deps.peer, ControlType.answer, answer, { to: from })
+    this.#peerLossRate = probe.lossRate
+    if (probe.kind === 'race') this.#race.seen(withoutZone(from))
+    else this.roamed(from, now)
+  }
+
+  answered(payload: Uint8Array, now: Millis): void {
+    const answer = decodeAnswer(payload)
+    if (answer === undefined || answer.token !== this.#token) return
+    this.#peerLossRate = answer.lossRate
+    if (answer.observed !== undefined && answer.observed !== this.#observed) {
+      this.#observed = answer.observed
+      this.#deps.observed(answer.observed)
+    }
+    if (answer.kind === 'race') {
+      if (this.#race.answered(answer.seq, now)) this.#choose(now)
+    } else if (answer.kind === 'mtu') {
+      if (this.#mtu.answered(answer.seq, now)) this.#resize()
+    } else {
+      this.#mtu.open()
+      this.#act(this.prober.answered(answer.seq, now), now)
+    }
+  }
+
+  /** Datagrams come from another address than they go to. */
+  roamed(from: string, now: Millis): void {
+    const { isLower, peer } = this.#deps
+    if (from === peer.address) return
+    // The lower hostId names the pair, so the higher one follows it anywhere. The lower one follows a new mapping of the
+    // peer's NAT, but not to another candidate while its own choice answers: the kernel of a host with two addresses
+    // answers from whichever it likes, and the two hosts would go round in circles.
+    if (isLower && this.#answers && this.#race.addresses.includes(withoutZone(from))) return
+    this.#use(from, undefined, now)
+  }
+
+  /** The kernel refused data for the peer. */
+  refused(errno: number, now: Millis): void {
+    if (errno === Errno.EMSGSIZE) this.#tooLarge(this.#mtu.bytes, now)
+    else if (isUnreachable(errno)) this.#fail('unreachable', now)
+  }
+
+  get #answers(): boolean {
+    return this.prober.trips.srttMs !== undefined && !this.prober.isSuspect
+  }
+
+  #choose(now: Millis): void {
+    const { isLower, peer } = this.#deps
+    if (!isLower && (peer.address !== undefined || now - this.#startedAt < HIGHER_WAITS_MS)) return
+    const { isSuspect, trips } = this.prober
+    const current =
+      peer.address === undefined || trips.srttMs === undefined || isSuspect
+        ? undefined
+        : { address: withoutZone(peer.address), rttMs: trips.srttMs }
+    const choice = this.#race.choose(current, now)
+    if (choice !== undefined) this.#use(choice.address, choice.rttMs, now)
+  }
+
+  #use(address: string, rttMs: Millis | undefined, now: Millis): void {
+    const { peer } = this.#deps
+    const before = peer.address
+    if (before === address) return
+    peer.setAddress(address)
+    // Another port of the same address is a NAT's new mapping of the same path.
+    if (before === undefined || hostOf(before) !== hostOf(address)) {
+      this.#mtu.restart(this.#deps.isLan(address))
+      if (rttMs !== undefined) this.#mtu.open()
+      this.#resize()
+    }
+    this.prober.moved(now, rttMs)
+    this.#deps.moved()
+  }
+
+  #act(actions: readonly ProberAction[], now: Millis): void {
+    for (const action of actions) {
+      if (action.do === 'send') {
+        const bytes = action.size === 'full' ? this.#mtu.bytes : action.size === 'base' ? BASE_MTU : undefined
+        const pad = bytes === undefined ? {} : { padToBytes: this.#payloadOf(bytes) }
+        const errno = this.#probe('path', action.seq, pad)
+        if (errno === Errno.EMSGSIZE) this.#tooLarge(bytes ?? BASE_MTU, now)
+        else if (isUnreachable(errno)) this.#fail('unreachable', now)
+      } else if (action.do === 'blackHole') {
+        if (this.#mtu.blackHole(now)) this.#resize()
+        else this.#fail('no answer', now)
+      } else if (action.what === 'lost') this.#lose('no answer', now)
+      else this.#deps.judged(action.what)
+    }
+  }
+
+  /** A path that never answered has nothing to lose: without this each of its probes would begin a race. */
+  #fail(reason: DemotionReason, now: Millis): void {
+    const hadAnswers = this.prober.isProven || this.prober.trips.srttMs !== undefined
+    this.prober.fail(now)
+    if (hadAnswers) this.#lose(reason, now)
+  }
+
+  #lose(reason: DemotionReason, now: Millis): void {
+    this.#race.restart(now)
+    this.#deps.lost(reason)
+  }
+
+  #tooLarge(bytes: number, now: Millis): void {
+    if (this.#mtu.refused(bytes, now)) this.#resize()
+  }
+
+  #resize(): void {
+    this.#deps.peer.setSegmentBytes(this.#payloadOf(this.#mtu.bytes))
+    this.prober.resized()
+    this.#deps.moved()
+  }
+
+  #payloadOf(mtu: number): number {
+    return mtu - headersOf(this.#deps.peer.address ?? '')
+  }
+
+  #probe(kind: ProbeKind, seq: number, options: { to?: string; padToBytes?: number }): number {
+    const { lossRate } = this.prober.trips
+    const probe = encodeProbe({ kind, token: this.#token, seq, lossRate })
+    return this.#deps.plane.sendControl(this.#deps.peer, ControlType.probe, probe, options)
+  }
+}
+
+/** `[fe80::1%3]:7443` without the interface, which is this host's own affair. */
+const withoutZone = (endpoint: string): string => endpoint.replace(/%[^\]]*/, '')
+
+const hostOf = (endpoint: string): string => {
+  const parsed = parseEndpoint(endpoint)
+  return parsed === undefined ? endpoint : parsed.ip.toHex()
+}
+
+const isUnreachable = (errno: number): boolean => errno === Errno.EHOSTUNREACH || errno === Errno.ENETUNREACH

@@ -1,0 +1,139 @@
+/** When two hosts change their keys, who answers whom, and which of two offers made at once counts. Pure. */
+import type { Millis } from '../../../../core/clock.ts'
+
+/** WireGuard's REKEY_AFTER_TIME; at 10 Gbit/s these are 2^33 blocks, far below AES-GCM's bound. */
+const REKEY_AFTER_MS: Millis = 120_000
+/** "120 s or 2^32 messages, whichever is first." */
+const REKEY_AFTER_MESSAGES = 2 ** 32
+/** The higher hostId leaves the lower one so long to begin: offers at once are resolved, but cost a key pair. */
+const HIGHER_WAITS_MS: Millis = 5_000
+/** A datagram may be lost: the same offer again, and slower after a few. */
+const RETRY_MS: Millis = 1_000
+const SLOW_RETRY_MS: Millis = 5_000
+const QUICK_TRIES = 5
+/** "If rekeying fails for 5 min the path ends." */
+const GIVE_UP_MS: Millis = 300_000
+
+export interface KeyPair {
+  /** 32 bytes of X25519. */
+  readonly publicKey: Uint8Array
+  /** The shared secret with a peer's public key, 32 bytes. @throws for a point of small order */
+  agree(publicKey: Uint8Array): Uint8Array
+}
+
+export type RekeyAction =
+  | { readonly do: 'offer'; readonly epoch: number; readonly publicKey: Uint8Array }
+  | { readonly do: 'answer'; readonly epoch: number; readonly publicKey: Uint8Array }
+  /** `now`: the peer has them; `heard`: it may not yet. */
+  | { readonly do: 'replace'; readonly dh: Uint8Array; readonly when: 'now' | 'heard' }
+  | { readonly do: 'expired' }
+
+export interface RekeyOptions {
+  /** Of the two hostIds: its offer counts when both offer at once. */
+  readonly isLower: boolean
+  createKeyPair(): KeyPair
+  /** Tests wait less. Default 120 s. */
+  readonly everyMs?: Millis | undefined
+}
+
+export class Rekey {
+  readonly #options: RekeyOptions
+  /** Of the keys that seal now: 0 are those of the attempt. */
+  #epoch = 0
+  #dueAt: Millis
+  #messagesAt = 0
+  #own: { readonly pair: KeyPair; readonly since: Millis; tries: number; nextAt: Millis } | undefined
+  /** The offer of the peer that was answered, and the answer: both may be asked for again. */
+  #answered:
+    | { readonly epoch: number; readonly offer: Uint8Array; readonly publicKey: Uint8Array }
+    | undefined
+
+  constructor(options: RekeyOptions, now: Millis) {
+    this.#options = options
+    this.#dueAt = now + this.#everyMs
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  get nextAt(): Millis {
+    return this.#own?.nextAt ?? this.#dueAt
+  }
+
+  /** @param messages sealed for the peer so far @param isAlive nothing is tried over a path that does not answer */
+  tick(now: Millis, messages: number, isAlive: boolean): RekeyAction[] {
+    if (!isAlive) {
+      this.#own = undefined
+      this.#dueAt = Math.max(this.#dueAt, now + RETRY_MS)
+      return []
+    }
+    if (this.#own === undefined) {
+      if (now < this.#dueAt && messages - this.#messagesAt < REKEY_AFTER_MESSAGES) return []
+      this.#own = { pair: this.#options.createKeyPair(), since: now, tries: 0, nextAt: now }
+    }
+    const own = this.#own
+    if (now - own.since >= GIVE_UP_MS) return [{ do: 'expired' }]
+    if (now < own.nextAt) return []
+    own.tries++
+    own.nextAt = now + (own.tries < QUICK_TRIES ? RETRY_MS : SLOW_RETRY_MS)
+    return [{ do: 'offer', epoch: this.#epoch + 1, publicKey: own.pair.publicKey }]
+  }
+
+  offered(epoch: number, offer: Uint8Array): RekeyAction[] {
+    const before = this.#answered
+    // The answer was lost. It is given once more also when the keys are in use here already.
+    if (before?.epoch === epoch && isSame(before.offer, offer))
+      return [{ do: 'answer', epoch, publicKey: before.publicKey }]
+    if (epoch !== this.#epoch + 1) return []
+    // Both offered at once: the higher one answers, and the lower one waits for that answer.
+    if (this.#own !== undefined && this.#options.isLower) return []
+    const pair = this.#options.createKeyPair()
+    const dh = agreed(pair, offer)
+    if (dh === undefined) return []
+    this.#own = undefined
+    this.#answered = { epoch, offer, publicKey: pair.publicKey }
+    return [
+      { do: 'replace', dh, when: 'heard' },
+      { do: 'answer', epoch, publicKey: pair.publicKey },
+    ]
+  }
+
+  answered(epoch: number, publicKey: Uint8Array, now: Millis, messages: number): RekeyAction[] {
+    if (this.#own === undefined || epoch !== this.#epoch + 1) return []
+    const dh = agreed(this.#own.pair, publicKey)
+    if (dh === undefined) return []
+    this.#done(now, messages)
+    return [{ do: 'replace', dh, when: 'now' }]
+  }
+
+  /** The peer seals with the keys that it offered: they are in use both ways. */
+  confirmed(now: Millis, messages: number): void {
+    if (this.#answered?.epoch === this.#epoch + 1) this.#done(now, messages)
+  }
+
+  get #everyMs(): Millis {
+    const { everyMs = REKEY_AFTER_MS, isLower } = this.#options
+    return isLower ? everyMs : everyMs + Math.min(HIGHER_WAITS_MS, everyMs)
+  }
+
+  #done(now: Millis, messages: number): void {
+    this.#epoch++
+    this.#own = undefined
+    this.#dueAt = now + this.#everyMs
+    this.#messagesAt = messages
+  }
+}
+
+/** @returns undefined for a public key that no honest peer sends */
+function agreed(pair: KeyPair, publicKey: Uint8Array): Uint8Array | undefined {
+  try {
+    const dh = pair.agree(publicKey)
+    return dh.some((byte) => byte !== 0) ? dh : undefined
+  } catch {
+    // OpenSSL refuses points of small order. The sender is authenticated, so that its host is at fault, and is asked again.
+    return undefined
+  }
+}
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0

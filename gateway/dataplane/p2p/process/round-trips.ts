@@ -1,0 +1,93 @@
+/** What the answers to one peer's probes say: round trip, jitter, and loss over the last forty. Pure. */
+import type { Millis } from '../../../../core/clock.ts'
+
+/** facts/paths.md 2.3: the window of the loss rules. */
+const WINDOW = 40
+/** RFC 6298: weights of a new round trip in the mean and in its deviation. */
+const MEAN_WEIGHT = 1 / 8
+const DEVIATION_WEIGHT = 1 / 4
+/** A probe without an answer for max(100 ms, 4 × srtt) makes its path suspect (facts/paths.md 2.3). */
+const LEAST_PATIENCE_MS: Millis = 100
+const PATIENCE_ROUND_TRIPS = 4
+
+/** One probe that was judged; a late answer changes its verdict. */
+export interface Judged {
+  isAnswered: boolean
+}
+
+export class RoundTrips {
+  #srttMs: Millis | undefined
+  #jitterMs: Millis = 0
+  readonly #window: Judged[] = []
+  #sent = 0
+  #answered = 0
+
+  get srttMs(): Millis | undefined {
+    return this.#srttMs
+  }
+
+  get jitterMs(): Millis | undefined {
+    return this.#srttMs === undefined ? undefined : this.#jitterMs
+  }
+
+  /** How long an answer is waited for. */
+  get patienceMs(): Millis {
+    return Math.max(LEAST_PATIENCE_MS, PATIENCE_ROUND_TRIPS * (this.#srttMs ?? 0))
+  }
+
+  get lossRate(): number {
+    if (this.#window.length === 0) return 0
+    return this.#window.filter((probe) => !probe.isAnswered).length / this.#window.length
+  }
+
+  get counts(): { readonly sent: number; readonly answered: number; readonly window: number } {
+    return { sent: this.#sent, answered: this.#answered, window: this.#window.length }
+  }
+
+  sent(): void {
+    this.#sent++
+  }
+
+  answered(roundTripMs: Millis): Judged {
+    this.#answered++
+    this.#measure(roundTripMs)
+    return this.#judge(true)
+  }
+
+  /** @returns the verdict, for an answer that still comes */
+  missed(): Judged {
+    return this.#judge(false)
+  }
+
+  /** Later than patience, but it came: the path is slow, not lossy. */
+  late(probe: Judged, roundTripMs: Millis): void {
+    probe.isAnswered = true
+    this.#answered++
+    this.#measure(roundTripMs)
+  }
+
+  /** Another path from now on, of which only this round trip is known. */
+  reset(srttMs?: Millis): void {
+    this.#srttMs = srttMs
+    this.#jitterMs = 0
+    this.#window.length = 0
+  }
+
+  #judge(isAnswered: boolean): Judged {
+    const probe = { isAnswered }
+    this.#window.push(probe)
+    if (this.#window.length > WINDOW) this.#window.shift()
+    return probe
+  }
+
+  #measure(roundTripMs: Millis): void {
+    if (this.#srttMs === undefined) {
+      this.#srttMs = roundTripMs
+      this.#jitterMs = roundTripMs / 2
+      return
+    }
+    const off = Math.abs(roundTripMs - this.#srttMs)
+    this.#jitterMs += DEVIATION_WEIGHT * (off - this.#jitterMs)
+    this.#srttMs += MEAN_WEIGHT * (roundTripMs - this.#srttMs)
+  }
+}

@@ -1,0 +1,32 @@
+/** What a session needs of the process around it. */
+import type { Millis } from '../../../../core/clock.ts'
+import type { Cipher } from '../plane/crypto/key-schedule.ts'
+import type { UdpPlane } from '../plane/types.ts'
+import type { FromProcess } from '../protocol.ts'
+
+/** `stays`: lost, but the gateway path is down as well. */
+export type Judgement = 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' | 'stays'
+
+export interface SessionDeps {
+  /** Of this host. */
+  readonly hostId: number
+  readonly cipher: Cipher
+  readonly rekeyEveryMs?: Millis | undefined
+  readonly plane: Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sendControl'>
+  readonly routes: {
+    /** @returns why the route could not be set */
+    add(hostId: number): string | undefined
+    remove(hostId: number): void
+  }
+  now(): Millis
+  wallClock(): Millis
+  randomToken(): number
+  isLan(address: string): boolean
+  isLocalFault(now: Millis): boolean
+  lagMs(): Millis
+  report(message: FromProcess): void
+  /** For the log and for the guard against local faults. */
+  judged(hostId: number, what: Judgement): void
+  /** It holds neither keys nor route any more. */
+  ended(hostId: number): void
+}

@@ -1,0 +1,286 @@
+/** One peer: its path, its keys, and whether packets go over it. Demotion is decided here, without asking the gateway. */
+import type { Millis } from '../../../../core/clock.ts'
+import type { PlanePeer } from '../plane/types.ts'
+import type { DemotionReason, SessionView } from '../protocol.ts'
+import { ControlType } from './messages.ts'
+import { PeerPath } from './peer-path.ts'
+import type { SessionDeps } from './session-deps.ts'
+import { SessionKeys } from './session-keys.ts'
+import { Throughput } from './throughput.ts'
+
+/** What the gateway gives to begin with. */
+export interface SessionStart {
+  readonly hostId: number
+  readonly attempt: string
+  /** 64 bytes that both gateways exported from the same TLS connection. */
+  readonly secret: Uint8Array
+  readonly candidates: readonly string[]
+  /** Ms since the epoch. */
+  readonly validUntil: Millis
+}
+
+const NOTHING = new Uint8Array(0)
+
+export class Session {
+  readonly hostId: number
+  readonly path: PeerPath
+  readonly peer: PlanePeer
+  readonly #deps: SessionDeps
+  readonly #keys: SessionKeys
+  readonly #throughput: Throughput
+  #attempt: string
+  #validUntil: Millis
+  #generation = 0
+  #isPromoted = false
+  #isGatewayUp = false
+  #isEnded = false
+  #since: Millis
+  #version = 0
+  #reported = -1
+
+  constructor(start: SessionStart, deps: SessionDeps) {
+    const now = deps.now()
+    this.#deps = deps
+    this.hostId = start.hostId
+    this.#attempt = start.attempt
+    this.#validUntil = start.validUntil
+    this.#since = deps.wallClock()
+    this.#throughput = new Throughput(now)
+    this.#keys = this.#openKeys(start.secret, now)
+    this.peer = deps.plane.addPeer({ hostId: start.hostId, keys: this.#keys.keys })
+    this.#keys.attach(this.peer)
+    this.path = this.#openPath(now)
+    this.path.offer(start.candidates, now)
+  }
+
+  get attempt(): string {
+    return this.#attempt
+  }
+
+  get isPromoted(): boolean {
+    return this.#isPromoted
+  }
+
+  /** When `tick` has something to do. */
+  nextAt(now: Millis): Millis {
+    const validFor = Math.max(0, this.#validUntil - this.#deps.wallClock())
+    return Math.min(this.path.nextAt(now), this.#keys.nextAt, now + validFor)
+  }
+
+  tick(now: Millis): void {
+    if (this.#deps.wallClock() >= this.#validUntil) this.end('keys expired')
+    if (this.#isEnded) return
+    this.look(now)
+    this.path.tick(now)
+    if (!this.#isEnded) this.#keys.tick(now, this.path.prober.isProven)
+  }
+
+  /** Notes whether packets passed since the last look. */
+  look(now: Millis): void {
+    const { txBytes, rxBytes } = this.peer.counters
+    if (!this.#throughput.moved(txBytes, rxBytes)) return
+    this.#version++
+    this.path.prober.traffic(now)
+  }
+
+  /** A control datagram of the peer, opened by the plane. */
+  control(type: number, payload: Uint8Array, from: string, now: Millis): void {
+    this.#version++
+    if (type === ControlType.probe) this.path.probed(payload, from, now)
+    else if (type === ControlType.answer) this.path.answered(payload, now)
+    else if (type === ControlType.rekeyOffer) this.#keys.offered(payload)
+    else if (type === ControlType.rekeyAnswer) this.#keys.answered(payload, now)
+    else if (type === ControlType.goodbye) this.end('peer said goodbye')
+  }
+
+  keysConfirmed(now: Millis): void {
+    this.#keys.confirmed(now)
+  }
+
+  /** A new attempt: other keys on the same path, which keeps carrying while it answers. */
+  renew(start: SessionStart, now: Millis): void {
+    this.#validUntil = start.validUntil
+    this.path.offer(start.candidates, now)
+    if (start.attempt === this.#attempt) return
+    this.#attempt = start.attempt
+    if (this.#isPromoted) this.path.renew(now)
+    else this.path.restart(now)
+    this.#keys.renew(start.secret, now)
+    this.#report()
+  }
+
+  gatewayPath(isUp: boolean): void {
+    this.#isGatewayUp = isUp
+    // Until now the UDP path was the better of two bad ones.
+    if (isUp && this.#isPromoted && !this.path.prober.isProven) this.#demoteSelf('no answer')
+  }
+
+  promote(attempt: string, generation: number): void {
+    const reason = this.#whyNot(attempt, generation) ?? this.#deps.routes.add(this.hostId)
+    const { hostId } = this
+    if (reason !== undefined) {
+      this.#deps.report({ type: 'notPromoted', hostId, attempt, generation, reason })
+      return
+    }
+    this.#generation = generation
+    this.#isPromoted = true
+    this.#deps.report({ type: 'promoted', hostId, attempt, generation })
+    this.#report()
+  }
+
+  /** An order that is older than the promotion is not followed. */
+  demote(generation: number, reason: string): void {
+    if (generation < this.#generation) return
+    this.#generation = generation
+    this.#leave(reason)
+  }
+
+  deviceLost(): void {
+    if (this.#isPromoted) this.#demoteSelf('device lost')
+  }
+
+  /** Takes the route away and forgets the keys, by itself: the gateway hears of it. */
+  end(reason: DemotionReason): void {
+    if (this.#isEnded) return
+    const { attempt, hostId } = this
+    if (this.#isPromoted) this.#demoteSelf(reason)
+    this.#close()
+    this.#deps.report({ type: 'ended', hostId, attempt, reason })
+  }
+
+  /** Ends it as the gateway said. The other side must not have to wait for silence. */
+  goodbye(): void {
+    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
+    this.#isPromoted = false
+    if (this.peer.address !== undefined) this.#send(ControlType.goodbye, NOTHING)
+    this.#close()
+  }
+
+  /** A `state` line if something changed since the last one. */
+  reportChanges(): void {
+    if (this.#version !== this.#reported) this.#report()
+  }
+
+  reportNow(): void {
+    this.#report()
+  }
+
+  view(): SessionView {
+    const { hostId, path, peer } = this
+    const { txBytes, rxBytes } = peer.counters
+    return {
+      hostId,
+      attempt: this.#attempt,
+      generation: this.#generation,
+      isPromoted: this.#isPromoted,
+      ...path.view(),
+      form: peer.form,
+      txBytes,
+      rxBytes,
+      ...this.#throughput.rates(txBytes, rxBytes, this.#deps.now()),
+      suspect: path.prober.isSuspect || (this.#isPromoted && !path.prober.isProven),
+      lagMs: this.#deps.lagMs(),
+      since: this.#since,
+    }
+  }
+
+  #openKeys(secret: Uint8Array, now: Millis): SessionKeys {
+    const { cipher, hostId, rekeyEveryMs } = this.#deps
+    return new SessionKeys(
+      secret,
+      {
+        owner: { hostId, peerId: this.hostId },
+        cipher,
+        rekeyEveryMs,
+        sendOffer: (message) => this.#send(ControlType.rekeyOffer, message),
+        sendAnswer: (message) => this.#send(ControlType.rekeyAnswer, message),
+        changed: () => this.path.prober.hurry(this.#deps.now()),
+        expired: () => this.end('keys expired'),
+      },
+      now,
+    )
+  }
+
+  #openPath(now: Millis): PeerPath {
+    const { plane, isLan, randomToken } = this.#deps
+    return new PeerPath(
+      {
+        plane,
+        peer: this.peer,
+        isLower: this.#deps.hostId < this.hostId,
+        isLan,
+        isLocalFault: () => this.#deps.isLocalFault(this.#deps.now()),
+        randomToken,
+        judged: (what) => this.#judged(what),
+        lost: (reason) => this.#lost(reason),
+        moved: () => this.#report(),
+        observed: (address) => this.#deps.report({ type: 'observed', hostId: this.hostId, address }),
+      },
+      now,
+    )
+  }
+
+  #whyNot(attempt: string, generation: number): string | undefined {
+    const { prober } = this.path
+    if (attempt !== this.#attempt) return 'another attempt'
+    if (generation < this.#generation) return 'an older generation'
+    if (!prober.isProven) return 'not proven'
+    if (prober.isSuspect) return 'a probe is without an answer'
+    return prober.isFullSize ? undefined : 'full-size datagrams do not arrive'
+  }
+
+  #judged(what: 'proven' | 'suspect' | 'cleared' | 'extended'): void {
+    this.#deps.judged(this.hostId, what)
+    if (what === 'proven') {
+      this.#since = this.#deps.wallClock()
+      this.#report()
+    } else this.#version++
+  }
+
+  #lost(reason: DemotionReason): void {
+    this.#since = this.#deps.wallClock()
+    // Never demote to a gateway path that is down: this is the better of two bad ones (facts/paths.md 2.3).
+    const stays = this.#isPromoted && !this.#isGatewayUp
+    this.#deps.judged(this.hostId, stays ? 'stays' : 'lost')
+    if (this.#isPromoted && !stays) this.#demoteSelf(reason)
+    else this.#report()
+  }
+
+  /** The generation rises, so that a promotion that crosses this on its way is old. */
+  #demoteSelf(reason: DemotionReason): void {
+    this.#generation++
+    this.#leave(reason)
+  }
+
+  #leave(reason: string): void {
+    // Before anything else: each millisecond here is one of a TCP connection that stands still.
+    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
+    this.#isPromoted = false
+    const { hostId } = this
+    this.#deps.report({
+      type: 'demoted',
+      hostId,
+      attempt: this.#attempt,
+      generation: this.#generation,
+      reason,
+    })
+    this.#report()
+  }
+
+  #close(): void {
+    this.#isEnded = true
+    this.#deps.plane.removePeer(this.hostId)
+    this.#deps.ended(this.hostId)
+  }
+
+  #send(type: number, message: Uint8Array): void {
+    this.#deps.plane.sendControl(this.peer, type, message)
+  }
+
+  #report(): void {
+    if (this.#isEnded) return
+    this.#version++
+    this.#reported = this.#version
+    this.#deps.report({ type: 'state', session: this.view() })
+  }
+}

@@ -1,0 +1,251 @@
+/** All peers of this host: orders of the gateway in, answers out, and the timers of every path as one. */
+import type { Millis } from '../../../../core/clock.ts'
+import type { Log } from '../../../../core/log.ts'
+import type { PlaneEvents } from '../plane/types.ts'
+import type { FromProcess, SessionView, ToProcess } from '../protocol.ts'
+import { Session, type SessionStart } from './session.ts'
+import type { Judgement, SessionDeps } from './session-deps.ts'
+
+export interface SessionsDeps
+  extends Pick<
+    SessionDeps,
+    'hostId' | 'cipher' | 'rekeyEveryMs' | 'plane' | 'routes' | 'now' | 'wallClock' | 'randomToken' | 'isLan'
+  > {
+  readonly log: Log
+  report(message: FromProcess): void
+}
+
+/** Timers of 253 peers that fall within it are one turn of the loop: 50 probes a second then wake it 50 times at most. */
+const COALESCE_MS: Millis = 5
+/** A first packet after silence is noticed within it; looking at 253 counters takes 5 µs. */
+const LOOK_MS: Millis = 20
+/** `state` lines of what changed. */
+const REPORT_MS: Millis = 1_000
+/** facts/paths.md 2.3, "local fault guard", after Lifeguard of serf. */
+const LATE_LOOP_MS: Millis = 100
+const FAULT_SPAN_MS: Millis = 500
+const FAULT_SHARE = 0.5
+/** Of two peers one is half: the guard would put off each failure. */
+const FAULT_LEAST = 3
+/** The loop does not stand still for so long but when the machine slept. */
+const SLEEP_MS: Millis = 10_000
+/** How long a late loop is a reason to doubt one's own judgement. */
+const LATE_COUNTS_MS: Millis = 1_000
+
+export class Sessions implements PlaneEvents {
+  readonly #deps: SessionsDeps
+  readonly #sessions = new Map<number, Session>()
+  readonly #suspectedAt = new Map<number, Millis>()
+  #wakeAt: Millis = Number.POSITIVE_INFINITY
+  #lookAt: Millis
+  #reportAt: Millis
+  #lateAt: Millis = Number.NEGATIVE_INFINITY
+  #lagMs: Millis = 0
+
+  constructor(deps: SessionsDeps) {
+    this.#deps = deps
+    this.#lookAt = deps.now()
+    this.#reportAt = deps.now() + REPORT_MS
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  /** When `tick` has something to do. */
+  get nextAt(): Millis {
+    return this.#sessions.size === 0 ? Number.POSITIVE_INFINITY : Math.min(this.#wakeAt, this.#reportAt)
+  }
+
+  views(): SessionView[] {
+    return [...this.#sessions.values()].map((session) => session.view())
+  }
+
+  /** Follows an order about one peer or all of them. */
+  handle(message: ToProcess): void {
+    const now = this.#deps.now()
+    // The next tick asks every session when it wants to be woken.
+    this.#wakeAt = now
+    if (message.type === 'session') this.#begin(message, now)
+    else if (message.type === 'probeNow' && message.hostId === undefined) this.retryAll()
+    else if ('hostId' in message && message.hostId !== undefined) this.#order(message, message.hostId, now)
+  }
+
+  tick(): void {
+    const now = this.#deps.now()
+    if (now >= this.#wakeAt) this.#tickSessions(now)
+    if (now >= this.#reportAt) {
+      this.#reportAt = now + REPORT_MS
+      for (const session of this.#sessions.values()) session.reportChanges()
+      this.#lagMs = 0
+    }
+  }
+
+  /** The plane carried packets: a path that was idle is probed at once. */
+  look(): void {
+    const now = this.#deps.now()
+    if (now < this.#lookAt) return
+    this.#lookAt = now + LOOK_MS
+    for (const session of this.#sessions.values()) {
+      session.look(now)
+      this.#wake(session, now)
+    }
+  }
+
+  /** The loop came back `lagMs` later than it wanted to. */
+  late(lagMs: Millis): void {
+    this.#lagMs = Math.max(this.#lagMs, lagMs)
+    if (lagMs <= LATE_LOOP_MS) return
+    const now = this.#deps.now()
+    this.#lateAt = now
+    if (lagMs <= SLEEP_MS) return
+    this.#deps.log.info(
+      { durationMs: Math.round(lagMs) },
+      'p2p process stood still, all paths are probed anew',
+    )
+    for (const session of this.#sessions.values()) session.path.forgive(now)
+    this.#wakeAt = now
+  }
+
+  /** Addresses, links or routes of this host changed: paths may be better or gone. */
+  retryAll(): void {
+    const now = this.#deps.now()
+    for (const session of this.#sessions.values()) session.path.retry(now)
+    this.#wakeAt = now
+  }
+
+  deviceLost(): void {
+    for (const session of this.#sessions.values()) session.deviceLost()
+  }
+
+  /** Says goodbye to all, with the routes away first. */
+  close(): void {
+    for (const session of [...this.#sessions.values()]) session.goodbye()
+  }
+
+  onControl(peer: { readonly hostId: number }, type: number, payload: Uint8Array, from: string): void {
+    const session = this.#sessions.get(peer.hostId)
+    if (session === undefined) return
+    const now = this.#deps.now()
+    session.control(type, payload, from, now)
+    this.#wake(session, now)
+  }
+
+  onRoamed(peer: { readonly hostId: number }, from: string): void {
+    const session = this.#sessions.get(peer.hostId)
+    session?.path.roamed(from, this.#deps.now())
+    if (session !== undefined) this.#wake(session, this.#deps.now())
+  }
+
+  onSendError(peer: { readonly hostId: number }, errno: number): void {
+    const session = this.#sessions.get(peer.hostId)
+    session?.path.refused(errno, this.#deps.now())
+    if (session !== undefined) this.#wake(session, this.#deps.now())
+  }
+
+  onForm(peer: { readonly hostId: number }): void {
+    this.#sessions.get(peer.hostId)?.reportNow()
+  }
+
+  onKeysConfirmed(peer: { readonly hostId: number }): void {
+    this.#sessions.get(peer.hostId)?.keysConfirmed(this.#deps.now())
+  }
+
+  #tickSessions(now: Millis): void {
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    for (const session of this.#sessions.values()) {
+      if (session.nextAt(now) <= now + COALESCE_MS) session.tick(now)
+      this.#wake(session, now)
+    }
+  }
+
+  #wake(session: Session, now: Millis): void {
+    if (this.#sessions.get(session.hostId) !== session) return
+    this.#wakeAt = Math.min(this.#wakeAt, session.nextAt(now))
+  }
+
+  #begin(message: Extract<ToProcess, { type: 'session' }>, now: Millis): void {
+    const { attempt, hostId, secret, validUntil } = message
+    const start: SessionStart = {
+      hostId,
+      attempt,
+      secret: Buffer.from(secret, 'hex'),
+      candidates: message.candidates.map(({ address }) => address),
+      validUntil,
+    }
+    const present = this.#sessions.get(hostId)
+    if (present !== undefined) {
+      present.renew(start, now)
+      return
+    }
+    try {
+      this.#sessions.set(hostId, new Session(start, this.#sessionDeps()))
+      this.#deps.log.debug({ peer: hostId }, 'p2p session began')
+    } catch (err) {
+      // Two keys with the same index, once in 2^32: the gateway begins another attempt.
+      this.#deps.log.warn({ peer: hostId, err }, 'p2p session could not begin')
+      this.#deps.report({ type: 'ended', hostId, attempt, reason: errorText(err) })
+    }
+  }
+
+  #order(message: ToProcess, hostId: number, now: Millis): void {
+    const session = this.#sessions.get(hostId)
+    if (session === undefined) {
+      if (message.type !== 'promote') return
+      const { attempt, generation } = message
+      this.#deps.report({ type: 'notPromoted', hostId, attempt, generation, reason: 'no such session' })
+      return
+    }
+    if (message.type === 'candidates') {
+      if (message.attempt !== session.attempt) return
+      session.path.offer(
+        message.candidates.map(({ address }) => address),
+        now,
+      )
+    } else if (message.type === 'promote') session.promote(message.attempt, message.generation)
+    else if (message.type === 'demote') session.demote(message.generation, message.reason)
+    else if (message.type === 'gatewayPath') session.gatewayPath(message.isUp)
+    else if (message.type === 'probeNow') session.path.retry(now)
+    else if (message.type === 'end') {
+      session.goodbye()
+      this.#deps.log.info({ peer: hostId, reason: message.reason }, 'p2p session ended')
+    }
+  }
+
+  #sessionDeps(): SessionDeps {
+    return {
+      ...this.#deps,
+      isLocalFault: (now) => this.#isLocalFault(now),
+      lagMs: () => this.#lagMs,
+      judged: (hostId, what) => this.#judged(hostId, what),
+      ended: (hostId) => {
+        this.#sessions.delete(hostId)
+        this.#suspectedAt.delete(hostId)
+      },
+    }
+  }
+
+  #isLocalFault(now: Millis): boolean {
+    if (now - this.#lateAt < LATE_COUNTS_MS) return true
+    let suspects = 0
+    for (const at of this.#suspectedAt.values()) if (now - at <= FAULT_SPAN_MS) suspects++
+    return suspects >= FAULT_LEAST && suspects >= FAULT_SHARE * this.#sessions.size
+  }
+
+  #judged(hostId: number, what: Judgement): void {
+    const { log } = this.#deps
+    if (what === 'suspect') this.#suspectedAt.set(hostId, this.#deps.now())
+    else if (what !== 'extended') this.#suspectedAt.delete(hostId)
+    if (what === 'proven') log.info({ peer: hostId }, 'p2p path was proven')
+    else if (what === 'lost') log.info({ peer: hostId }, 'p2p path was lost')
+    else if (what === 'stays')
+      log.warn({ peer: hostId }, 'p2p path was lost, but the gateway path is down as well')
+    else if (what === 'extended')
+      log.warn(
+        { peer: hostId },
+        'p2p path did not answer, but this host may be at fault: it was asked once more',
+      )
+  }
+}
+
+const errorText = (err: unknown): string => (err instanceof Error ? err.message : String(err)).slice(0, 200)
