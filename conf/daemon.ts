@@ -43,6 +43,14 @@ interface PeersConf {
   readonly advertise: readonly string[]
 }
 
+/** The UDP path to other hosts. */
+interface P2pConf {
+  readonly enabled: boolean
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Hosts with which this one does not use it. */
+  readonly off: ReadonlySet<number>
+}
+
 export interface DaemonConf {
   readonly hostId: number
   readonly supernet: Prefix4
@@ -53,6 +61,7 @@ export interface DaemonConf {
   readonly api: { readonly socket: string; readonly group?: string }
   readonly ingress: IngressConf
   readonly peers: PeersConf
+  readonly p2p: P2pConf
   readonly reconcileMs: Millis
   readonly log: LogConf
 }
@@ -65,6 +74,7 @@ const TOP_KEYS = [
   'api',
   'ingress',
   'peers',
+  'p2p',
   'reconcileMs',
   'log',
 ]
@@ -132,6 +142,7 @@ export function daemonConf(value: JsonObject): DaemonConf {
     api: readApi(top),
     ingress: readIngress(top),
     peers: readPeers(top),
+    p2p: readP2p(top),
     reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
     log: readLog(top),
   }
@@ -197,6 +208,23 @@ function readPeers(top: Reader): PeersConf {
     peers.problem('advertise', 'must be at most 8 addresses with ports, e.g. ["192.0.2.7:7443"]')
   }
   return { listen: listen ?? { host: '0.0.0.0', port: 7443 }, advertise: advertise as string[] }
+}
+
+function readP2p(top: Reader): P2pConf {
+  const p2p = top.object('p2p')
+  refuseUnknown(p2p, top.get('p2p'), ['enabled', 'listen', 'hosts'])
+  const allowed = 'must be an address and a port, e.g. "[::]:7443" or "192.0.2.7:7443"'
+  const listen = p2p.parsed('listen', '[::]:7443', allowed, parseListen)
+  const hosts = p2p.has('hosts') ? p2p.get('hosts') : {}
+  const entries = isObject(hosts) ? Object.entries(hosts) : []
+  const isSwitch = (value: unknown): boolean => ['on', 'off', true, false].some((v) => v === value)
+  if (!isObject(hosts) || entries.some(([id, value]) => !/^[1-9]\d{0,9}$/.test(id) || !isSwitch(value)))
+    p2p.problem('hosts', 'must be hostIds with on or off, e.g. { 7: off }')
+  return {
+    enabled: p2p.boolean('enabled', true),
+    listen: listen ?? { host: '::', port: 7443 },
+    off: new Set(entries.flatMap(([id, value]) => (value === 'off' || value === false ? [Number(id)] : []))),
+  }
 }
 
 /** Port 0 is allowed: the kernel picks one, and `GET /v1/status` names it. */

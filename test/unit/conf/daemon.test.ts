@@ -40,6 +40,7 @@ ingress: { listen: ":8080", connectTimeoutMs: 0, max_connections: 5 }
 reconcileMs: soon
 log: { level: loud, file: x.log }
 peers: { listen: 7443, advertise: ["192.0.2.7"], port: 1 }
+p2p: { listen: 7443, on: true }
 peer: {}
 `)
   const expected = [
@@ -58,6 +59,8 @@ peer: {}
     'peers.port is 1: no such key; known are listen, advertise',
     'peers.listen is 7443: must be an address and a port, e.g. "0.0.0.0:7443" or "192.0.2.7:7443"',
     'peers.advertise is ["192.0.2.7"]: must be at most 8 addresses with ports, e.g. ["192.0.2.7:7443"]',
+    'p2p.on is true: no such key; known are enabled, listen, hosts',
+    'p2p.listen is 7443: must be an address and a port, e.g. "[::]:7443" or "192.0.2.7:7443"',
     'peer is {}: no such key; did you mean peers?',
   ]
   for (const line of expected) t.ok(found.includes(line), line)
@@ -134,6 +137,23 @@ t.test('nearest', (t) => {
   t.same(nearest('x', ['alpha', 'beta']), [])
   t.same(nearest('', ['a']), [])
   t.same(nearest('a'.repeat(1000), ['a'.repeat(1000)]), [], 'long words are not compared')
+  t.end()
+})
+
+t.test('p2p', (t) => {
+  const p2p = (text: string) => parseDaemonConf(`hostId: 1\n${text}`).p2p
+  t.same(p2p(''), { enabled: true, listen: { host: '::', port: 7443 }, off: new Set() })
+  t.same(p2p('p2p: { enabled: false, listen: "192.0.2.7:7000", hosts: { 7: off, 8: on, 9: false } }'), {
+    enabled: false,
+    listen: { host: '192.0.2.7', port: 7000 },
+    off: new Set([7, 9]),
+  })
+  for (const bad of ['7', '{ x: off }', '{ 7: never }', '[7]'])
+    t.match(
+      problems(`hostId: 1\np2p: { hosts: ${bad} }`),
+      [/^p2p\.hosts .*must be hostIds with on or off/],
+      bad,
+    )
   t.end()
 })
 
