@@ -11,15 +11,7 @@ import { type BuildOptions, build, type Plugin } from 'esbuild'
 import { processIsAlive } from '../kernel/durable.ts'
 import { bunExecutable, compileWithBun } from './bun.ts'
 import { nodeToPack, pack } from './node.ts'
-import {
-  bunBuiltIns,
-  CNI_PARTS,
-  cniParts,
-  embedText,
-  flatImports,
-  packedParts,
-  plainMembers,
-} from './plugins.ts'
+import { CNI_PARTS, embedText, flatImports, plainMembers, standIns } from './plugins.ts'
 import { CACHE_SUFFIX, CLI_ASSET, PLUGIN_ASSET, wrapped } from './stand-ins/packed.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -154,7 +146,7 @@ async function main(): Promise<void> {
   mkdirSync(WORK, { recursive: true })
   await bundle({ ...forNode, keepNames: false }, 'bin/flatnet.ts', '.build/flatnet.cjs', [
     embedText,
-    packedParts,
+    standIns('flatnet'),
     flatImports(),
   ])
   // Without their comments both are ASCII.
@@ -197,10 +189,10 @@ async function buildCni(out: string): Promise<void> {
     return
   }
   for (const [part, modules] of Object.entries(CNI_PARTS)) {
-    const plugins = [embedText, bunBuiltIns, flatImports(modules), plainMembers]
+    const plugins = [embedText, standIns('flatnet-cni'), flatImports(modules), plainMembers]
     await bundle(forBun, 'plugin/main.ts', `.build/${part}.cjs`, plugins)
   }
-  await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText, bunBuiltIns, cniParts])
+  await bundle(forBun, 'bin/flatnet-cni.ts', '.build/flatnet-cni.cjs', [embedText, standIns('flatnet-cni')])
   await replaced('compiled', out, (fresh) => compileWithBun(bun, join(WORK, 'flatnet-cni.cjs'), fresh))
 }
 

@@ -1,7 +1,9 @@
-/** What esbuild does beyond bundling: texts put inside, parts kept apart, and what takes the place of Bun's built-in modules. */
+/** What esbuild does beyond bundling: texts put inside, stand-ins, and the scope of modules. */
+
 import { readFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Plugin } from 'esbuild'
+import { STAND_INS } from './stand-ins/table.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 
@@ -19,29 +21,23 @@ export const embedText: Plugin = {
   },
 }
 
-/** In the main bundle, the command line and the verbs become the loaders of their own bundles: VERSION carries neither. */
-export const packedParts: Plugin = {
-  name: 'packed-parts',
-  setup(pluginBuild) {
-    const loader = join(ROOT, 'build/stand-ins/packed.ts')
-    const places = [join(ROOT, 'bin/flatnet.ts'), join(ROOT, 'plugin/main.ts')]
-    pluginBuild.onResolve({ filter: /\/(cli|verbs)\.ts$/ }, ({ importer }) =>
-      places.includes(importer) ? { path: loader } : undefined,
-    )
-  },
-}
+const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&')
 
-/** In the bundle for Bun, what takes the place of its built-in modules: see each file. */
-export const bunBuiltIns: Plugin = {
-  name: 'bun-built-ins',
+/** Puts the files of STAND_INS into the bundles of an executable. */
+export const standIns = (executable: (typeof STAND_INS)[number]['executable']): Plugin => ({
+  name: 'stand-ins',
   setup(pluginBuild) {
-    pluginBuild.onResolve({ filter: /^(node:fs|node:path|bun:ffi)$/ }, ({ path, kind }) =>
-      kind === 'require-call'
-        ? undefined
-        : { path: join(ROOT, `build/stand-ins/bun-${path.slice(path.indexOf(':') + 1)}.ts`) },
-    )
+    for (const { file, replaces, importedBy } of STAND_INS.filter((s) => s.executable === executable)) {
+      const filter = replaces.includes(':') ? `^${escaped(replaces)}$` : `/${escaped(basename(replaces))}$`
+      pluginBuild.onResolve({ filter: new RegExp(filter) }, ({ importer, kind }) => {
+        // bun-fs.ts itself gets Bun's own module by `require`.
+        if (kind === 'require-call') return undefined
+        if (importedBy !== undefined && importer !== join(ROOT, importedBy)) return undefined
+        return { path: join(ROOT, 'build/stand-ins', file) }
+      })
+    }
   },
-}
+})
 
 /** The bundles of dist/flatnet-cni's verbs, which build/stand-ins/cni-parts.ts chooses from, with the modules of plugin/ that each loads. */
 export const CNI_PARTS: Readonly<Record<string, readonly string[]>> = {
@@ -49,18 +45,6 @@ export const CNI_PARTS: Readonly<Record<string, readonly string[]>> = {
   'cni-add': ['verbs', 'add'],
   'cni-del': ['verbs', 'del'],
   'cni-others': ['verbs', 'check', 'gc', 'status'],
-}
-
-/** In the bundle for Bun, the plugin becomes what chooses among its parts; bun build puts each in as one function. */
-export const cniParts: Plugin = {
-  name: 'cni-parts',
-  setup(pluginBuild) {
-    pluginBuild.onResolve({ filter: /\/plugin\/main\.ts$/ }, ({ importer }) =>
-      importer === join(ROOT, 'bin/flatnet-cni.ts')
-        ? { path: join(ROOT, 'build/stand-ins/cni-parts.ts') }
-        : undefined,
-    )
-  },
 }
 
 /**

@@ -61,7 +61,7 @@ const COMMANDS: readonly {
     name: 'revoke',
     places: '<host>',
     describe: 'Take another host out of the cluster, for good',
-    load: async () => (await import('./commands/hosts.ts')).revokeCommand,
+    load: async () => (await import('./commands/revoke.ts')).revokeCommand,
   },
   {
     name: 'status',

@@ -1,8 +1,5 @@
-/**
- * Stands in for `bun:ffi` in dist/flatnet-cni: the native half of it, on which Bun's module of that name is built. Loading
- * that module, and with it whatever else a first `require` sets up, takes half a millisecond. The pinned Bun has this property;
- * one without it ends at the first call, in the tests.
- */
+/** Stands in for `bun:ffi`: its native half. The pinned Bun has it; without it the first call of a test fails. */
+
 import type * as BunFfi from 'bun:ffi'
 
 const { FFI } = (globalThis as unknown as { Bun: { FFI: typeof BunFfi } }).Bun

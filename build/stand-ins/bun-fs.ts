@@ -1,7 +1,5 @@
-/**
- * Stands in for `node:fs` in dist/flatnet-cni: the calls of every ADD and DEL by libc, as Bun's own takes a millisecond to
- * load, which is a tenth of an ADD. What only a first run or a mishap needs comes from Bun when it is called.
- */
+/** Stands in for `node:fs`: the calls of every ADD and DEL by libc, the rest by Bun's own when it is called. */
+
 import type * as NodeFs from 'node:fs'
 import { Errno, errnoName } from 'netlink-ts/errors.ts'
 import { files, libc } from 'netlink-ts/libc.bun.ts'

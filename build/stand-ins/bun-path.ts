@@ -1,4 +1,4 @@
-/** Stands in for `node:path` in dist/flatnet-cni: three functions, for paths that are absolute and plain already (conf/netconf.ts). */
+/** Stands in for `node:path`: three functions, for absolute paths without `.`, `..` or `//`. */
 
 /** The first part is a folder, the others are names. */
 export const join = (...parts: readonly string[]): string => parts.join('/')

@@ -1,7 +1,5 @@
-/**
- * Stands in for plugin/main.ts in dist/flatnet-cni: the plugin as the verb at hand needs it, each in a bundle that has all of
- * that verb in one scope and nothing of the others. The engine pays for what it finds in a scope, called or not.
- */
+/** Stands in for plugin/main.ts: loads the bundle of the verb at hand and nothing of the others. */
+
 import type { Io } from '../../plugin/main.ts'
 
 type Part = typeof import('../../plugin/main.ts')

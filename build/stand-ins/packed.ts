@@ -1,7 +1,7 @@
-/**
- * The bundles that lie as assets in the packed executable; they take the place of what build/build.ts made them of.
- * VERSION carries this file too, so it asks for Node's modules only when it runs.
- */
+/** Stands in for cli/cli.ts and plugin/verbs.ts: runs their bundles, which are assets of the executable. */
+
+// VERSION carries this file too, so it asks for Node's modules only when it runs.
+
 /** Keys of the assets of the executable; build/build.ts writes them. */
 export const CLI_ASSET = 'cli.cjs'
 export const PLUGIN_ASSET = 'plugin.cjs'

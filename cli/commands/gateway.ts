@@ -1,72 +1,16 @@
 /** `flatnet gateway`: runs the daemon of this host until SIGTERM or SIGINT; SIGHUP and `POST /v1/reload` start it over. */
 import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
-import { nftTemplate } from '../../conf/templates.ts'
-import { parsePrefix4 } from '../../core/addr.ts'
 import type { Log } from '../../core/log.ts'
 import { openLog } from '../../gateway/base/log.ts'
-import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { kernelWitness } from '../../gateway/leases/kernel-source.ts'
-import type { Repair } from '../../gateway/leases/reconciler.ts'
-import { listRecords } from '../../ipam/networks.ts'
-import { refusePort } from '../../kernel/refused.ts'
-import { repairRules } from '../../kernel/repair.ts'
-import { type NetworkRules, rulesState } from '../../kernel/rules.ts'
 import { command } from '../command.ts'
+import { readThrough } from '../gateway/read-through.ts'
+import { repairOf } from '../gateway/repair.ts'
 import { systemHost } from '../host/host.ts'
 import { cniPluginDirs } from '../host/podman-conf.ts'
-import { readThrough } from '../host/read-through.ts'
 import { installedPlugin } from '../install/manifest.ts'
 import { version } from '../version.ts'
-
-/** Requests wait meanwhile: what cannot be had at once is had in the next run. A load takes 20 ms. */
-const PATIENCE = { lockMs: 10, loadMs: 1_000 } as const
-
-/** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
-function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })[] {
-  return listRecords(dataDir).flatMap(({ network, bridge, masquerade, ...record }) => {
-    const supernet = parsePrefix4(record.supernet)
-    const slice = parsePrefix4(record.slice)
-    if (bridge === undefined || supernet === undefined || slice === undefined) return []
-    return [
-      { network, bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, patience: PATIENCE },
-    ]
-  })
-}
-
-/** After each reconcile: what a firewall reload flushed is put back. Before the first container there is nothing to do. */
-function repairOf({ dataDir, peers }: DaemonConf, log: Log): { repair: Repair; isDamaged: () => boolean } {
-  let used: readonly NetworkRules[] = []
-  // One look-up for each network, of those that the last run saw with containers: no disk is asked every second, and what
-  // uninstall takes away does not come back.
-  const isDamaged = (): boolean => used.some((network) => rulesState(network) !== 'ready')
-  const repair: Repair = async (leases) => {
-    const networks = rulesOf(dataDir)
-    used = networks.filter(({ network }) => leases.some((lease) => lease.network === network))
-    if (networks.length === 0) return
-    const {
-      errors,
-      links,
-      networks: repaired,
-      published,
-      removed,
-    } = repairRules(networks, leases, nftTemplate)
-    for (const err of errors) log.error({ err }, 'rules could not be repaired')
-    if (new ClusterFiles(dataDir).isComplete) refuse(peers.listen.port, log)
-    if (repaired + published + removed > 0) log.warn({}, 'rules were missing or stale and were repaired')
-    if (links > 0) log.warn({}, 'bridges, their ports or sysctls were changed by others and were repaired')
-  }
-  return { repair, isDamaged }
-}
-
-/** Members speak TLS with certificates there; containers have no business with it at all. */
-function refuse(port: number, log: Log): void {
-  try {
-    refusePort(port)
-  } catch (err) {
-    log.error({ err }, 'rules could not be repaired')
-  }
-}
 
 /** The next run's configuration; one that is wrong keeps the present run going. */
 async function reread(config: string, log: Log): Promise<DaemonConf | undefined> {

@@ -1,14 +1,12 @@
-/** `flatnet hosts` lists the members of the cluster, `flatnet hosts release` lets one in again, `flatnet revoke` takes one out. */
+/** `flatnet hosts` lists the members of the cluster; `flatnet hosts release` ends a quarantine. */
 
 import type { HostView } from '../../gateway/api/host-view.ts'
-import type { MemberRecord } from '../../gateway/cluster/members/document.ts'
 import { command, jsonOption } from '../command.ts'
 import { apiGet, apiPost, type Door } from '../host/client.ts'
 import { findGateway, placeOptions } from '../host/places.ts'
 import { hostNumber } from '../ui/host-number.ts'
 import { COME_BACK } from '../ui/next-steps.ts'
 import { type Column, type Io, printJson, printLine, table, widthOf, wrap } from '../ui/output.ts'
-import { patiently } from '../ui/progress.ts'
 
 /** Of an active member how it is reached, of another one what became of it. */
 function stateOf({ member, link, path, quarantine }: HostView): string {
@@ -83,24 +81,6 @@ export const hostsCommand = command({
       printLine(io, table(COLUMNS, hosts, widthOf(io)))
       for (const view of hosts) printTroubles(io, view)
     }
-    return 0
-  },
-})
-
-export const revokeCommand = command({
-  options: placeOptions,
-  positionals: { host: { type: 'number', demandOption: true, describe: 'Its number' } },
-  examples: [['3', 'refuse host 3 from now on, everywhere']],
-  async run({ config, cniConfDir, host: hostId }, { io, host }) {
-    hostNumber('revoke', hostId)
-    const places = findGateway(host, { config, cniConfDir })
-    const revoked = apiPost<MemberRecord>(places, '/v1/cluster/revoke', { hostId })
-    const member = await patiently(io, 'the gateway is telling the other hosts', revoked)
-    printLine(
-      io,
-      `host ${hostId} (${member.name}) is ${member.state}; every host that is up refuses it by now.`,
-    )
-    printLine(io, `A new machine in its place: flatnet token --replace ${hostId}`)
     return 0
   },
 })

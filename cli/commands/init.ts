@@ -2,11 +2,6 @@
 import { formatPrefix } from '../../core/addr.ts'
 import { createCluster } from '../../gateway/cluster/joining/create.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'
-import { command } from '../command.ts'
-import { refuseMovingLive } from '../host/leases.ts'
-import { findPlaces } from '../host/places.ts'
-import { tellBackend } from '../install/backend.ts'
-import { CliError, printLine, UsageError } from '../ui/output.ts'
 import {
   demandConf,
   demandName,
@@ -15,9 +10,14 @@ import {
   enteringOptions,
   filesOf,
   tellStart,
-} from './cluster.ts'
+} from '../cluster/entering.ts'
+import { command } from '../command.ts'
+import { reloadGateway } from '../gateway/reload.ts'
+import { refuseMovingLive } from '../host/leases.ts'
+import { findPlaces } from '../host/places.ts'
+import { tellBackend } from '../install/backend.ts'
+import { CliError, printLine, UsageError } from '../ui/output.ts'
 import { install, prepareInstall } from './install.ts'
-import { reloadGateway } from './reload.ts'
 
 export const initCommand = command({
   options: {

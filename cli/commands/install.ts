@@ -1,17 +1,18 @@
-/** `flatnet install`: puts plugin, conflist, gateway configuration and unit in place. Run again, it changes what differs. */
-import { existsSync } from 'node:fs'
+/** `flatnet install`: puts plugin, conflist, configuration and unit in place; a rerun changes what differs. */
+
 import { join } from 'node:path'
-import { DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
+import { parseDaemonConf } from '../../conf/daemon.ts'
 import { formatPrefix } from '../../core/addr.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'
 import { type Context, command } from '../command.ts'
+import { restartGateway } from '../gateway/reload.ts'
 import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import { refuseMovingLive } from '../host/leases.ts'
-import { DEFAULT_CNI_CONF_DIR, findPlaces } from '../host/places.ts'
-import { CONTAINERS_DIR, cniPluginDirs, DROP_IN, DROP_IN_TEXT } from '../host/podman-conf.ts'
+import { findPlaces } from '../host/places.ts'
+import { DROP_IN, DROP_IN_TEXT } from '../host/podman-conf.ts'
 import { isSystemd } from '../host/service.ts'
 import { tellBackend } from '../install/backend.ts'
 import { Changes } from '../install/changes.ts'
@@ -25,41 +26,10 @@ import {
   readManifest,
   sha256,
 } from '../install/manifest.ts'
+import { defaultPluginDir, flag, number, placingOptions, text } from '../install/options.ts'
 import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from '../install/plan.ts'
 import { CliError, printLine } from '../ui/output.ts'
 import { version } from '../version.ts'
-import { restartGateway } from './reload.ts'
-
-const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
-const path = (describe: string, value: string) => ({ ...text(describe), default: value }) as const
-const number = (describe: string) => ({ type: 'number', requiresArg: true, describe }) as const
-const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const
-
-/** Where install puts things and uninstall looks for them when there is no record. */
-export const targetOptions = {
-  config: path("Gateway's configuration", DEFAULT_DAEMON_CONF),
-  'cni-conf-dir': path('Where the conflist goes', DEFAULT_CNI_CONF_DIR),
-  'cni-bin-dir': text("Where the plugin goes; default: the first of Podman's plugin directories that exists"),
-  'bin-dir': path('Where the command and gateway go', '/usr/local/bin'),
-  'systemd-dir': path('Where the unit goes', '/etc/systemd/system'),
-  'containers-dir': path("Podman's configuration", CONTAINERS_DIR),
-} as const
-
-/** Of every command that puts a host in place: install, and those that bring it into a cluster. */
-export const placingOptions = {
-  network: { ...text('Name of the network'), default: 'flatnet' },
-  'data-dir': text('Leases, logs and state [default: as it is, else /var/lib/flatnet]'),
-  socket: text("The gateway's API [default: as it is, else /run/flatnet/gateway.sock]"),
-  ...targetOptions,
-  executables: {
-    type: 'boolean',
-    default: true,
-    describe: 'Copy the command and the plugin; --no-executables when a package has done it',
-  },
-  service: { type: 'boolean', describe: 'Install the systemd unit [default: where systemd runs]' },
-  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf'),
-  force: flag('Change a conflist that was changed by hand (keeps a backup)'),
-} as const
 
 const options = {
   'host-id': number("This host's number, unique among the hosts [default: as it is, else 1]"),
@@ -71,11 +41,6 @@ const options = {
   ...placingOptions,
   'dry-run': flag('Only say what would be done'),
 } as const
-
-/** Podman's own choice where it exists; /opt/cni/bin, which Podman searches too, where there is none yet. */
-export function defaultPluginDir(host: Host, containersDir: string): string {
-  return cniPluginDirs(host, containersDir).find((dir) => existsSync(dir)) ?? '/opt/cni/bin'
-}
 
 function machineProblems(host: Host): string[] {
   const problems: string[] = []

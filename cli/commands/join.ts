@@ -7,12 +7,6 @@ import { enterCluster } from '../../gateway/cluster/joining/create.ts'
 import { fingerprintOfCa, JoinError } from '../../gateway/cluster/joining/joining.ts'
 import { decodeToken, describeNet, type Token, TokenTextError } from '../../gateway/cluster/joining/tokens.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'
-import { command } from '../command.ts'
-import { refuseMovingLive } from '../host/leases.ts'
-import { findPlaces } from '../host/places.ts'
-import { tellBackend } from '../install/backend.ts'
-import { CliError, printLine, UsageError } from '../ui/output.ts'
-import { patiently } from '../ui/progress.ts'
 import {
   demandName,
   demandRoot,
@@ -22,9 +16,15 @@ import {
   refuseOverlap,
   removeOldBridges,
   tellStart,
-} from './cluster.ts'
+} from '../cluster/entering.ts'
+import { command } from '../command.ts'
+import { reloadGateway } from '../gateway/reload.ts'
+import { refuseMovingLive } from '../host/leases.ts'
+import { findPlaces } from '../host/places.ts'
+import { tellBackend } from '../install/backend.ts'
+import { CliError, printLine, UsageError } from '../ui/output.ts'
+import { patiently } from '../ui/progress.ts'
 import { install, prepareInstall } from './install.ts'
-import { reloadGateway } from './reload.ts'
 
 /** What the operator can do about each refusal. */
 const NEXT: Readonly<Record<string, string>> = {

@@ -1,13 +1,13 @@
 /** `flatnet leave`: takes this host out of its cluster; its containers and its slice stay as they are. */
 import type { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'
+import { demandRoot, filesOf, tellStart } from '../cluster/entering.ts'
 import { command } from '../command.ts'
+import { reloadGateway } from '../gateway/reload.ts'
 import { apiPost, GatewayDownError, RefusedError } from '../host/client.ts'
 import { demandNamed, findPlaces, type Places, placeOptions } from '../host/places.ts'
 import { CliError, type Io, printLine } from '../ui/output.ts'
 import { patiently } from '../ui/progress.ts'
-import { demandRoot, filesOf, tellStart } from './cluster.ts'
-import { reloadGateway } from './reload.ts'
 
 interface Leaving {
   /** `host 3 of k3v9q2`. */

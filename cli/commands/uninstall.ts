@@ -14,8 +14,9 @@ import { DROP_IN, DROP_IN_TEXT } from '../host/podman-conf.ts'
 import { isSystemd } from '../host/service.ts'
 import { Changes } from '../install/changes.ts'
 import { type Made, manifestPath, readManifest, stateOf } from '../install/manifest.ts'
+import { defaultPluginDir, targetOptions } from '../install/options.ts'
 import { CliError, printLine } from '../ui/output.ts'
-import { defaultPluginDir, type Targets, targetOptions } from './install.ts'
+import type { Targets } from './install.ts'
 
 /** What an installation without a record would have made, as far as it is there: somebody copied the files by hand. */
 function guess(host: Host, places: Places, t: Targets): Made[] {

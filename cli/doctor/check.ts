@@ -1,11 +1,16 @@
-/** The result of one examination of the machine, as `flatnet doctor` prints it. */
+/** What every examination of `flatnet doctor` looks like: facts gathered, then judged into findings. */
 
-type CheckState = 'ok' | 'warn' | 'fail'
+import { hasCode } from '../../kernel/durable.ts'
+import type { Host } from '../host/host.ts'
+import type { Places } from '../host/places.ts'
 
-export interface Check {
+type FindingState = 'ok' | 'warn' | 'fail'
+
+/** One line of the report. */
+export interface Finding {
   /** Stable, for scripts; e.g. `podman-backend`. */
   readonly id: string
-  readonly state: CheckState
+  readonly state: FindingState
   /** What was found. */
   readonly what: string
   /** What goes wrong because of it; absent when all is well. */
@@ -14,18 +19,65 @@ export interface Check {
   readonly fix?: string
 }
 
-export const ok = (id: string, what: string): Check => ({ id, state: 'ok', what })
-export const warn = (id: string, what: string, why: string, fix: string): Check => ({
+export const ok = (id: string, what: string): Finding => ({ id, state: 'ok', what })
+export const warn = (id: string, what: string, why: string, fix: string): Finding => ({
   id,
   state: 'warn',
   what,
   why,
   fix,
 })
-export const fail = (id: string, what: string, why: string, fix: string): Check => ({
+export const fail = (id: string, what: string, why: string, fix: string): Finding => ({
   id,
   state: 'fail',
   what,
   why,
   fix,
 })
+
+/** The machine under examination. */
+export interface Subject {
+  readonly host: Host
+  readonly places: Places
+  /** Bridges and supernets of the networks, without repetition. */
+  readonly bridges: readonly string[]
+  readonly supernets: readonly string[]
+  /** Where Podman looks for plugins. */
+  readonly pluginDirs: readonly string[]
+  /** Conflists that `flatnet install` wrote and that are gone. */
+  readonly removedConflists: readonly string[]
+  /** The ruleset and the version of the executable that examines. */
+  readonly nftTemplate: string
+  readonly version: string
+}
+
+interface Definition<Facts> {
+  /** As its file or folder is called. */
+  readonly name: string
+  /** The findings where only root may look: `gather` was refused with EACCES. */
+  readonly needsRoot?: readonly Finding[]
+  /** Reads the machine and changes nothing. */
+  gather(subject: Subject): Facts | Promise<Facts>
+  /** Pure. */
+  judge(facts: Facts): readonly Finding[]
+}
+
+/** One file or folder of this directory; checks.ts lists them in order. */
+export interface HostCheck {
+  readonly name: string
+  run(subject: Subject): Promise<readonly Finding[]>
+}
+
+export function hostCheck<Facts>({ name, needsRoot, gather, judge }: Definition<Facts>): HostCheck {
+  return {
+    name,
+    async run(subject) {
+      try {
+        return judge(await gather(subject))
+      } catch (err) {
+        if (needsRoot === undefined || !hasCode(err, 'EACCES')) throw err
+        return needsRoot
+      }
+    },
+  }
+}

@@ -7,7 +7,7 @@ import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 import { howToRestart, itsLog } from '../host/service.ts'
 import { COME_BACK } from '../ui/next-steps.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface ClusterFacts {
   /** The files of a member are there. */
@@ -16,7 +16,7 @@ export interface ClusterFacts {
   readonly status: Status['cluster'] | undefined
 }
 
-export async function gatherCluster(host: Host, places: Places): Promise<ClusterFacts> {
+async function gatherCluster(host: Host, places: Places): Promise<ClusterFacts> {
   const files = new ClusterFiles(places.conf?.dataDir ?? places.dataDirs[0] ?? '')
   const status = await apiGet<Status>(places, '/v1/status').then(
     (answer) => answer.cluster,
@@ -25,7 +25,7 @@ export async function gatherCluster(host: Host, places: Places): Promise<Cluster
   return { isMember: host.read(files.path('members')) !== undefined, status }
 }
 
-export function judgeCluster({ isMember, status }: ClusterFacts): Check[] {
+export function judgeCluster({ isMember, status }: ClusterFacts): Finding[] {
   // Without an answer the check of the gateway says so.
   if (status === undefined) return []
   if (status === null) {
@@ -50,7 +50,7 @@ export function judgeCluster({ isMember, status }: ClusterFacts): Check[] {
       ),
     ]
   }
-  const checks: Check[] = []
+  const checks: Finding[] = []
   if (certificate.warning !== undefined) {
     const isEarly = certificate.state === 'not yet valid'
     const judge = isEarly || certificate.state === 'expired' ? fail : warn
@@ -70,3 +70,9 @@ export function judgeCluster({ isMember, status }: ClusterFacts): Check[] {
     ),
   ]
 }
+
+export const check = hostCheck({
+  name: 'cluster',
+  gather: ({ host, places }) => gatherCluster(host, places),
+  judge: judgeCluster,
+})

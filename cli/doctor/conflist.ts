@@ -4,7 +4,7 @@ import { formatPrefix } from '../../core/addr.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'
 import type { Host } from '../host/host.ts'
 import type { BrokenConflist, FlatnetNetwork } from '../host/networks.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface ConflistFacts {
   readonly cniConfDir: string
@@ -39,7 +39,7 @@ export function findPlugin(host: Host, dirs: readonly string[]): ConflistFacts['
 
 const CAPABILITIES = ['portMappings', 'ips', 'mac', 'aliases']
 
-function judgePresence(f: ConflistFacts): Check[] {
+function judgePresence(f: ConflistFacts): Finding[] {
   const checks = f.broken.map(({ file, reason }) =>
     fail(
       'conflist-readable',
@@ -72,8 +72,8 @@ function judgePresence(f: ConflistFacts): Check[] {
   ]
 }
 
-function judgeNetwork(n: FlatnetNetwork): Check[] {
-  const checks: Check[] = []
+function judgeNetwork(n: FlatnetNetwork): Finding[] {
+  const checks: Finding[] = []
   if (n.problems.length > 0) {
     checks.push(
       fail(
@@ -109,8 +109,8 @@ function judgeNetwork(n: FlatnetNetwork): Check[] {
   return checks.length > 0 ? checks : [ok('conflist-valid', `${n.name}: all keys are right`)]
 }
 
-function judgePairs(f: ConflistFacts): Check[] {
-  const checks: Check[] = []
+function judgePairs(f: ConflistFacts): Finding[] {
+  const checks: Finding[] = []
   f.networks.forEach((a, i) => {
     for (const b of f.networks.slice(i + 1)) {
       if (a.name === b.name && a.file !== b.file) {
@@ -141,7 +141,7 @@ function judgePairs(f: ConflistFacts): Check[] {
   return checks
 }
 
-function judgePlugin(f: ConflistFacts): Check {
+function judgePlugin(f: ConflistFacts): Finding {
   if (f.plugin === undefined) {
     return fail(
       'plugin',
@@ -170,6 +170,20 @@ function judgePlugin(f: ConflistFacts): Check {
   return ok('plugin', `${path} is ${version}`)
 }
 
-export function judgeConflist(f: ConflistFacts): Check[] {
+export function judgeConflist(f: ConflistFacts): Finding[] {
   return [...judgePresence(f), ...f.networks.flatMap(judgeNetwork), ...judgePairs(f), judgePlugin(f)]
 }
+
+export const check = hostCheck({
+  name: 'conflist',
+  gather: ({ host, places, removedConflists, pluginDirs, version }) => ({
+    cniConfDir: places.cniConfDir,
+    networks: places.networks,
+    broken: places.broken,
+    removed: removedConflists,
+    pluginDirs,
+    plugin: findPlugin(host, pluginDirs),
+    version,
+  }),
+  judge: judgeConflist,
+})

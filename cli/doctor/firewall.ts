@@ -1,6 +1,6 @@
 /** Doctor, the packet filter: our own table, and other tables that drop what we forward (a drop anywhere wins). */
 import { type Host, runJson } from '../host/host.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the JSON schema of libnftables is open
 type NftObject = Record<string, any>
@@ -36,7 +36,7 @@ export function gatherFirewall(
   }
 }
 
-function judgeTable(f: FirewallFacts): Check[] {
+function judgeTable(f: FirewallFacts): Finding[] {
   if (f.nftVersion === undefined) {
     return [
       fail(
@@ -164,7 +164,7 @@ function legacyBlocker(f: FirewallFacts): Blocker[] {
   ]
 }
 
-export function judgeFirewall(f: FirewallFacts): Check[] {
+export function judgeFirewall(f: FirewallFacts): Finding[] {
   const blockers = findBlockers(f)
   const checks = judgeTable(f)
   for (const b of blockers) {
@@ -191,3 +191,10 @@ export function judgeFirewall(f: FirewallFacts): Check[] {
   }
   return checks
 }
+
+export const check = hostCheck({
+  name: 'firewall',
+  gather: ({ host, supernets, bridges, nftTemplate }) =>
+    gatherFirewall(host, { supernets, bridges }, nftTemplate),
+  judge: judgeFirewall,
+})

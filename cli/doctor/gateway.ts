@@ -3,7 +3,7 @@ import { apiGet, GatewayDownError } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 import { howToRestart, howToStart, isSystemd } from '../host/service.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface GatewayFacts {
   readonly config: string
@@ -54,7 +54,7 @@ function strays(places: Places): Pick<GatewayFacts, 'strayEndpoints' | 'strayNet
   }
 }
 
-export async function gatherGateway(host: Host, places: Places, version: string): Promise<GatewayFacts> {
+async function gatherGateway(host: Host, places: Places, version: string): Promise<GatewayFacts> {
   const answer = await apiGet<{ version?: string }>(places, '/v1/status').then(
     (status) => ({ version: status.version }),
     (err: unknown) => ({
@@ -78,7 +78,7 @@ export async function gatherGateway(host: Host, places: Places, version: string)
   }
 }
 
-function judgeConf(f: GatewayFacts): Check[] {
+function judgeConf(f: GatewayFacts): Finding[] {
   if (!f.hasConf) {
     return [
       warn(
@@ -99,7 +99,7 @@ function judgeConf(f: GatewayFacts): Check[] {
       ),
     ]
   }
-  const checks: Check[] = []
+  const checks: Finding[] = []
   if (f.strayEndpoints.length > 0) {
     checks.push(
       warn(
@@ -123,7 +123,7 @@ function judgeConf(f: GatewayFacts): Check[] {
   return checks.length > 0 ? checks : [ok('gateway-config', `${f.config} is right`)]
 }
 
-function judgeUnit(f: GatewayFacts): Check[] {
+function judgeUnit(f: GatewayFacts): Finding[] {
   if (f.unit === undefined) return []
   const { active, enabled } = f.unit
   if (active === 'active' && enabled === 'enabled')
@@ -140,7 +140,7 @@ function judgeUnit(f: GatewayFacts): Check[] {
   ]
 }
 
-function judgeAnswer(f: GatewayFacts): Check {
+function judgeAnswer(f: GatewayFacts): Finding {
   if ('error' in f.answer && f.answer.silence === 'denied') {
     return warn(
       'gateway',
@@ -169,4 +169,10 @@ function judgeAnswer(f: GatewayFacts): Check {
   return ok('gateway', `the gateway answers on ${f.socket}`)
 }
 
-export const judgeGateway = (f: GatewayFacts): Check[] => [...judgeConf(f), ...judgeUnit(f), judgeAnswer(f)]
+export const judgeGateway = (f: GatewayFacts): Finding[] => [...judgeConf(f), ...judgeUnit(f), judgeAnswer(f)]
+
+export const check = hostCheck({
+  name: 'gateway',
+  gather: ({ host, places, version }) => gatherGateway(host, places, version),
+  judge: judgeGateway,
+})

@@ -5,7 +5,7 @@ import { type Host, runJson } from '../host/host.ts'
 import { readLeases } from '../host/leases.ts'
 import type { Places } from '../host/places.ts'
 import { howToStart } from '../host/service.ts'
-import { type Check, fail, warn } from './check.ts'
+import { type Finding, fail, hostCheck, warn } from './check.ts'
 
 export interface Holder {
   readonly network: string
@@ -16,7 +16,7 @@ export interface Holder {
   readonly hasLease: boolean
 }
 
-export async function gatherHolders(host: Host, places: Places): Promise<Holder[]> {
+async function gatherHolders(host: Host, places: Places): Promise<Holder[]> {
   const links = runJson<{ ifname: string; ifalias?: string }[]>(
     host,
     'ip',
@@ -39,7 +39,7 @@ export async function gatherHolders(host: Host, places: Places): Promise<Holder[
 
 const named = ({ containerId, ifname }: Holder): string => `${containerId.slice(0, 12)} (${ifname})`
 
-export function judgeHolders(holders: readonly Holder[]): Check[] {
+function judgeHolders(holders: readonly Holder[]): Finding[] {
   const byIp = [...Map.groupBy(holders, ({ ip }) => ip)]
   const doubled = byIp.flatMap(([ip, all]) => {
     // Who has no lease, or came last, moves.
@@ -67,3 +67,11 @@ export function judgeHolders(holders: readonly Holder[]): Check[] {
     ),
   ]
 }
+
+export const check = hostCheck({
+  name: 'kernel-addresses',
+  // The check of the leases says so.
+  needsRoot: [],
+  gather: ({ host, places }) => gatherHolders(host, places),
+  judge: judgeHolders,
+})

@@ -3,7 +3,7 @@ import { sizeOf } from '../../core/addr.ts'
 import type { Host } from '../host/host.ts'
 import { readLeases } from '../host/leases.ts'
 import type { Places } from '../host/places.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface LeaseFacts {
   readonly unreadable: readonly { readonly network: string; readonly reason: string }[]
@@ -21,7 +21,7 @@ interface LeaseCount {
   readonly size: number | undefined
 }
 
-export async function gatherLeases(host: Host, places: Places): Promise<LeaseFacts> {
+async function gatherLeases(host: Host, places: Places): Promise<LeaseFacts> {
   const snapshot = await readLeases(places.dataDirs)
   const all = [...snapshot.live, ...snapshot.pending, ...snapshot.stale]
   const names = new Set([...places.networks.map((n) => n.name), ...all.map((l) => l.network)])
@@ -56,8 +56,8 @@ export async function gatherLeases(host: Host, places: Places): Promise<LeaseFac
 /** With one address in ten left there is time to act before a container is refused. */
 const NEARLY_FULL = 0.9
 
-function judgeNetwork(n: LeaseCount): Check[] {
-  const checks: Check[] = []
+function judgeNetwork(n: LeaseCount): Finding[] {
+  const checks: Finding[] = []
   if (n.stale > 0) {
     checks.push(
       warn(
@@ -82,7 +82,7 @@ function judgeNetwork(n: LeaseCount): Check[] {
   return checks.length > 0 ? checks : [ok('leases', `${n.network}: ${n.used}${of} addresses held`)]
 }
 
-export function judgeLeases(f: LeaseFacts): Check[] {
+export function judgeLeases(f: LeaseFacts): Finding[] {
   const broken = f.unreadable.map(({ network, reason }) =>
     fail(
       'leases-readable',
@@ -101,3 +101,17 @@ export function judgeLeases(f: LeaseFacts): Check[] {
   )
   return [...broken, ...aside, ...f.networks.flatMap(judgeNetwork)]
 }
+
+export const check = hostCheck({
+  name: 'leases',
+  needsRoot: [
+    warn(
+      'leases',
+      'the leases may be read by root alone',
+      'nothing can be said about leases',
+      'run this as root',
+    ),
+  ],
+  gather: ({ host, places }) => gatherLeases(host, places),
+  judge: judgeLeases,
+})

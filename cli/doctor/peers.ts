@@ -4,7 +4,7 @@ import type { Status } from '../../gateway/api/status.ts'
 import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface PeerFacts {
   /** Of `GET /v1/hosts`; none when the gateway does not answer, or this host is in no cluster. */
@@ -91,7 +91,7 @@ const MAX_NAMED = 5
 const nameOf = ({ hostId, member }: HostView): string => `host ${hostId} (${member?.name ?? ''})`
 
 /** One finding for each kind of trouble, so that a switch that is off is one line and not a hundred. */
-function judgeLinks(hosts: readonly HostView[]): Check[] {
+function judgeLinks(hosts: readonly HostView[]): Finding[] {
   const kinds = new Map<Trouble, HostView[]>()
   for (const view of hosts) {
     const { link, quarantine } = view
@@ -113,7 +113,7 @@ function judgeLinks(hosts: readonly HostView[]): Check[] {
   })
 }
 
-const judgeAlarms = (hosts: readonly HostView[]): Check[] =>
+const judgeAlarms = (hosts: readonly HostView[]): Finding[] =>
   hosts.flatMap(({ hostId, quarantine, alarms }) => [
     ...(quarantine === null
       ? []
@@ -132,7 +132,7 @@ const judgeAlarms = (hosts: readonly HostView[]): Check[] =>
     ),
   ])
 
-function judgeTunnel({ hosts, tunnel }: PeerFacts): Check[] {
+function judgeTunnel({ hosts, tunnel }: PeerFacts): Finding[] {
   if (hosts.length === 0 || tunnel === null) return []
   if (tunnel.problem === null) return [ok('tunnel', `${tunnel.device} carries packets to the other hosts`)]
   return [
@@ -145,7 +145,7 @@ function judgeTunnel({ hosts, tunnel }: PeerFacts): Check[] {
   ]
 }
 
-function judgeClock({ hosts, isClockSynchronized }: PeerFacts): Check[] {
+function judgeClock({ hosts, isClockSynchronized }: PeerFacts): Finding[] {
   if (hosts.length < 2 || isClockSynchronized === undefined) return []
   if (isClockSynchronized) return [ok('clock', 'the clock is synchronized')]
   return [
@@ -158,9 +158,15 @@ function judgeClock({ hosts, isClockSynchronized }: PeerFacts): Check[] {
   ]
 }
 
-export const judgePeers = (f: PeerFacts): Check[] => [
+export const judgePeers = (f: PeerFacts): Finding[] => [
   ...judgeLinks(f.hosts),
   ...judgeAlarms(f.hosts),
   ...judgeTunnel(f),
   ...judgeClock(f),
 ]
+
+export const check = hostCheck({
+  name: 'peers',
+  gather: ({ host, places }) => gatherPeers(host, places),
+  judge: judgePeers,
+})

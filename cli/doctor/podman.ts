@@ -1,6 +1,6 @@
 /** Doctor, Podman: a version with CNI, the CNI backend, and whether it sees our networks. */
 import { type Host, runJson } from '../host/host.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface PodmanFacts {
   /** e.g. `4.3.1`; undefined without Podman. */
@@ -37,7 +37,7 @@ const USE_CNI =
   'flatnet install --configure-podman, or put these two lines into /etc/containers/containers.conf: ' +
   '[network] and network_backend = "cni"; containers that exist keep netavark until they are made anew'
 
-function judgeBackend(f: PodmanFacts, version: string): Check {
+function judgeBackend(f: PodmanFacts, version: string): Finding {
   if (f.backend === 'cni') return ok('podman-backend', `Podman ${version} uses CNI`)
   if (Number.parseInt(version, 10) >= 5) {
     return fail(
@@ -63,7 +63,7 @@ function judgeBackend(f: PodmanFacts, version: string): Check {
   )
 }
 
-function judgeSeen(f: PodmanFacts): Check[] {
+function judgeSeen(f: PodmanFacts): Finding[] {
   if (f.backend !== 'cni' || f.expected.length === 0) return []
   const missing = f.expected.filter((name) => !f.seen.includes(name))
   if (missing.length === 0) return [ok('podman-network', `Podman lists ${f.expected.join(', ')}`)]
@@ -77,7 +77,7 @@ function judgeSeen(f: PodmanFacts): Check[] {
   ]
 }
 
-export function judgePodman(f: PodmanFacts): Check[] {
+export function judgePodman(f: PodmanFacts): Finding[] {
   if (f.version === undefined) {
     return [
       warn(
@@ -90,3 +90,28 @@ export function judgePodman(f: PodmanFacts): Check[] {
   }
   return [judgeBackend(f, f.version), ...judgeSeen(f)]
 }
+
+/** Podman of another user is another Podman, with other networks. */
+function refuseOtherUsers(host: Host): void {
+  if (host.uid() !== 0) throw Object.assign(new Error("not root's Podman"), { code: 'EACCES' })
+}
+
+export const check = hostCheck({
+  name: 'podman',
+  needsRoot: [
+    warn(
+      'podman',
+      "root's Podman can be asked by root alone",
+      'nothing can be said about Podman',
+      'run this as root',
+    ),
+  ],
+  gather({ host, places }) {
+    refuseOtherUsers(host)
+    return gatherPodman(
+      host,
+      places.networks.map((n) => n.name),
+    )
+  },
+  judge: judgePodman,
+})

@@ -3,7 +3,7 @@ import { contains, formatPrefix, type Prefix4, parseCidr4, parseIpv4, prefixBase
 import { overlapping } from '../../ipam/choose/overlaps.ts'
 import { type Host, runJson } from '../host/host.ts'
 import { bridgeCidr, type FlatnetNetwork } from '../host/networks.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 interface Route {
   readonly dst: string
@@ -82,7 +82,7 @@ export function foreignRoutes(f: RouteFacts, ...bridges: string[]): { name: stri
   })
 }
 
-function judgeOverlap(f: RouteFacts, n: FlatnetNetwork): Check {
+function judgeOverlap(f: RouteFacts, n: FlatnetNetwork): Finding {
   const supernet = formatPrefix(n.conf.ipam.supernet)
   const foreign = foreignRoutes(f, n.conf.bridge)
   const clash = [...new Set(overlapping(n.conf.ipam.supernet, foreign).map((r) => r.name))]
@@ -107,7 +107,7 @@ function freeSupernet(foreign: readonly { name: string; prefix: Prefix4 }[]): st
 }
 
 /** What carries packets between hosts must not be led into what it carries: every host would dial itself. */
-function judgeUnderlay(f: RouteFacts, n: FlatnetNetwork): Check {
+function judgeUnderlay(f: RouteFacts, n: FlatnetNetwork): Finding {
   const { supernet } = n.conf.ipam
   const isInside = (address = ''): boolean => contains(supernet, parseIpv4(address) ?? -1)
   const own = f.links
@@ -125,7 +125,7 @@ function judgeUnderlay(f: RouteFacts, n: FlatnetNetwork): Check {
   )
 }
 
-function judgeBridge(f: RouteFacts, n: FlatnetNetwork): Check[] {
+function judgeBridge(f: RouteFacts, n: FlatnetNetwork): Finding[] {
   if (n.conf.role !== 'plugin' || n.slice === undefined) return []
   const link = f.links.find((l) => l.ifname === n.conf.bridge)
   const want = bridgeCidr(n.slice)
@@ -158,7 +158,7 @@ function judgeBridge(f: RouteFacts, n: FlatnetNetwork): Check[] {
   return [ok('bridge', `${n.conf.bridge} ${state}`), ...judgeMtu(f, n, link)]
 }
 
-function judgeMtu(f: RouteFacts, n: FlatnetNetwork, bridge: Link): Check[] {
+function judgeMtu(f: RouteFacts, n: FlatnetNetwork, bridge: Link): Finding[] {
   const dev = f.routes?.find((r) => r.dst === 'default' && r.dev !== undefined)?.dev
   const uplink = f.links.find((l) => l.ifname === dev)
   if (uplink === undefined) return []
@@ -174,7 +174,7 @@ function judgeMtu(f: RouteFacts, n: FlatnetNetwork, bridge: Link): Check[] {
   ]
 }
 
-export function judgeRoutes(f: RouteFacts): Check[] {
+export function judgeRoutes(f: RouteFacts): Finding[] {
   if (f.routes === undefined) {
     return [
       warn('route-overlap', 'ip cannot list the routes', 'overlaps stay unseen', 'apt-get install iproute2'),
@@ -182,3 +182,9 @@ export function judgeRoutes(f: RouteFacts): Check[] {
   }
   return f.networks.flatMap((n) => [judgeOverlap(f, n), judgeUnderlay(f, n), ...judgeBridge(f, n)])
 }
+
+export const check = hostCheck({
+  name: 'routes',
+  gather: ({ host, places }) => gatherRoutes(host, places.networks),
+  judge: judgeRoutes,
+})

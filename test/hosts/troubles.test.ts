@@ -2,7 +2,7 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Check } from '../../cli/doctor/check.ts'
+import type { Finding } from '../../cli/doctor/check.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { hosts, joinedHosts, type TestHost, tokenOf } from '../helpers/cluster/hosts.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
@@ -10,9 +10,9 @@ import { waitFor } from '../helpers/run/wait.ts'
 
 const skip = needsRoot
 
-const doctor = async (at: TestHost, ...ids: string[]): Promise<Check[]> => {
+const doctor = async (at: TestHost, ...ids: string[]): Promise<Finding[]> => {
   const { stdout } = await at.flatnet('doctor', '--json')
-  const checks: Check[] = JSON.parse(stdout)
+  const checks: Finding[] = JSON.parse(stdout)
   return checks.filter((c) => ids.includes(c.id) && c.state !== 'ok')
 }
 

@@ -1,6 +1,6 @@
 /** Doctor's judges of conflists, plugin, routes, bridge, leases and gateway. */
 import t from 'tap'
-import type { Check } from '../../../../cli/doctor/check.ts'
+import type { Finding } from '../../../../cli/doctor/check.ts'
 import { type ClusterFacts, judgeCluster } from '../../../../cli/doctor/cluster.ts'
 import { type ConflistFacts, findPlugin, judgeConflist } from '../../../../cli/doctor/conflist.ts'
 import { type GatewayFacts, judgeGateway } from '../../../../cli/doctor/gateway.ts'
@@ -34,7 +34,7 @@ function conflistFacts(files: Record<string, string>, change: Partial<ConflistFa
     ...change,
   }
 }
-const bad = (checks: readonly Check[]): Record<string, string> =>
+const bad = (checks: readonly Finding[]): Record<string, string> =>
   Object.fromEntries(checks.filter((c) => c.state !== 'ok').map((c) => [c.id, c.state]))
 const template = { 'flatnet.conflist': conflistTemplate() }
 

@@ -1,8 +1,8 @@
 /** Doctor's judges of the machine and of Podman: one row per trap. */
 import t from 'tap'
-import { gatherKernel } from '../../../../cli/doctor/kernel.ts'
 import { gatherPodman, judgePodman, type PodmanFacts } from '../../../../cli/doctor/podman.ts'
-import { gatherSystem, judgeSystem, type SystemFacts } from '../../../../cli/doctor/system.ts'
+import { gatherKernel } from '../../../../cli/doctor/system/kernel.ts'
+import { gatherSystem, judgeSystem, type SystemFacts } from '../../../../cli/doctor/system/system.ts'
 import { type FakeMachine, fakeHost } from '../../../helpers/gateway/fake-host.ts'
 
 const RELEASE = '6.1.0-18-amd64'

@@ -1,6 +1,6 @@
 /** Doctor, the kernel's parts: what the files of the machine say of them, and where those are silent, what works when tried. */
-import type { Host } from '../host/host.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import type { Host } from '../../host/host.ts'
+import { type Finding, fail, ok, warn } from '../check.ts'
 
 type PartState = 'present' | 'loadable' | 'missing' | 'unknown'
 
@@ -83,7 +83,7 @@ function tried(host: Host, trial: readonly string[]): PartState {
   return host.run('unshare', ['--net', program, ...args])?.code === 0 ? 'present' : 'missing'
 }
 
-export function judgeKernel({ release, parts }: KernelFacts): Check {
+export function judgeKernel({ release, parts }: KernelFacts): Finding {
   const isWsl = /microsoft/i.test(release)
   const of = (state: PartState): string[] => Object.keys(PARTS).filter((name) => parts[name] === state)
   const missing = of('missing')

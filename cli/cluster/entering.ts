@@ -1,4 +1,5 @@
-/** What the commands of the cluster share: where its files are, what stands against a change of slice, and the gateway's part. */
+/** What init, join and leave share: their options, what they demand first, and what an old slice left. */
+
 import { hostname } from 'node:os'
 import type { DaemonConf } from '../../conf/daemon.ts'
 import { formatIpv4, formatPrefix, type Prefix4 } from '../../core/addr.ts'
@@ -9,10 +10,8 @@ import { foreignRoutes, gatherRoutes } from '../doctor/routes.ts'
 import { type Host, runJson } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 import { howToStart } from '../host/service.ts'
+import { placingOptions, text } from '../install/options.ts'
 import { CliError, type Io, printLine, UsageError } from '../ui/output.ts'
-import { placingOptions } from './install.ts'
-
-const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
 
 /** Of `init` and `join`. */
 export const enteringOptions = {

@@ -1,8 +1,8 @@
-/** Doctor, what stands under containers that live: what each finding means for them, and who puts it right. */
+/** Doctor, under live containers: what each finding means for them, and what to do. */
 
-import { howToStart } from '../host/service.ts'
-import type { AttachedFacts, LiveLink } from './attached.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import { howToStart } from '../../host/service.ts'
+import { type Finding, fail, ok, warn } from '../check.ts'
+import type { AttachedFacts, LiveLink } from './gather.ts'
 
 const byGateway = (): string =>
   `the gateway puts it back within 30 s: ${howToStart()}; by hand: podman network reload --all`
@@ -18,7 +18,7 @@ function some<T>(all: readonly T[], name: (of: T) => string): string {
 const count = ({ links }: AttachedFacts): string =>
   links.length === 1 ? '1 live container' : `${links.length} live containers`
 
-function judgeBridge(f: AttachedFacts): Check[] {
+function judgeBridge(f: AttachedFacts): Finding[] {
   if (f.bridgeFault === undefined) return []
   return [
     fail(
@@ -30,12 +30,12 @@ function judgeBridge(f: AttachedFacts): Check[] {
   ]
 }
 
-function judgeLinks(f: AttachedFacts): Check[] {
+function judgeLinks(f: AttachedFacts): Finding[] {
   const gone = f.links.filter((link) => !link.isThere)
   // Without a bridge they are all outside; that is one finding.
   const astray =
     f.bridgeFault === 'is missing' ? [] : f.links.filter((l) => l.isThere && l.master !== f.bridge)
-  const checks: Check[] = []
+  const checks: Finding[] = []
   if (gone.length > 0) {
     checks.push(
       fail(
@@ -59,7 +59,7 @@ function judgeLinks(f: AttachedFacts): Check[] {
   return checks
 }
 
-function judgeRules(f: AttachedFacts): Check[] {
+function judgeRules(f: AttachedFacts): Finding[] {
   const missing = f.rulesMissing ?? []
   if (missing.length > 0) {
     return [
@@ -85,7 +85,7 @@ function judgeRules(f: AttachedFacts): Check[] {
   ]
 }
 
-function judgeLoopback(f: AttachedFacts): Check[] {
+function judgeLoopback(f: AttachedFacts): Finding[] {
   if (!f.isLoopbackShut || f.bridgeFault === 'is missing') return []
   return [
     warn(
@@ -97,7 +97,7 @@ function judgeLoopback(f: AttachedFacts): Check[] {
   ]
 }
 
-export function judgeAttached(facts: readonly AttachedFacts[]): Check[] {
+export function judgeAttached(facts: readonly AttachedFacts[]): Finding[] {
   return facts.flatMap((f) => {
     const checks = [...judgeBridge(f), ...judgeLinks(f), ...judgeRules(f), ...judgeLoopback(f)]
     const rules = f.rulesMissing === undefined ? '' : ', its ports and rules stand'

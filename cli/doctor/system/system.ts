@@ -1,7 +1,8 @@
 /** Doctor, the machine: root, the kernel, libraries and sysctls that Flatnet stands on. */
 import { release } from 'node:os'
-import type { Host } from '../host/host.ts'
-import { type Check, fail, ok, warn } from './check.ts'
+import type { Host } from '../../host/host.ts'
+import { type Finding, fail, hostCheck, ok, warn } from '../check.ts'
+import { OUR_DEVICES } from '../routes.ts'
 import { gatherKernel, judgeKernel, type KernelFacts } from './kernel.ts'
 
 export interface SystemFacts {
@@ -46,7 +47,7 @@ export function gatherSystem(host: Host, ours: readonly string[]): SystemFacts {
   }
 }
 
-function judgeRoot(f: SystemFacts): Check {
+function judgeRoot(f: SystemFacts): Finding {
   if (f.uid !== 0) {
     return fail(
       'root',
@@ -66,7 +67,7 @@ function judgeRoot(f: SystemFacts): Check {
   return ok('root', 'running as root')
 }
 
-function judgeWsl(f: SystemFacts): Check[] {
+function judgeWsl(f: SystemFacts): Finding[] {
   if (!/microsoft/i.test(f.kernel.release)) return []
   return [
     warn(
@@ -78,7 +79,7 @@ function judgeWsl(f: SystemFacts): Check[] {
   ]
 }
 
-function judgeForwarding(f: SystemFacts): Check {
+function judgeForwarding(f: SystemFacts): Finding {
   if (f.ipForward === true) return ok('ip-forward', 'net.ipv4.ip_forward is 1')
   return warn(
     'ip-forward',
@@ -89,7 +90,7 @@ function judgeForwarding(f: SystemFacts): Check {
   )
 }
 
-function judgeRpFilter(f: SystemFacts): Check {
+function judgeRpFilter(f: SystemFacts): Finding {
   const strict = Object.keys(f.rpFilter).filter((name) => f.rpFilter[name] === 1)
   if (strict.length === 0) return ok('rp-filter', 'no strict reverse path filter on our interfaces')
   return warn(
@@ -100,7 +101,7 @@ function judgeRpFilter(f: SystemFacts): Check {
   )
 }
 
-export function judgeSystem(f: SystemFacts): Check[] {
+export function judgeSystem(f: SystemFacts): Finding[] {
   const libatomic = f.hasLibatomic
     ? ok('libatomic', 'libatomic.so.1 is installed')
     : fail(
@@ -118,3 +119,9 @@ export function judgeSystem(f: SystemFacts): Check[] {
     judgeRpFilter(f),
   ]
 }
+
+export const check = hostCheck({
+  name: 'system',
+  gather: ({ host, bridges }) => gatherSystem(host, [...bridges, ...OUR_DEVICES]),
+  judge: judgeSystem,
+})

@@ -1,11 +1,11 @@
-/** Doctor, what stands under containers that live: their bridge, their links in it, the network's rules and their ports. */
-import type { PortMapping } from '../../core/api.ts'
-import { networkMark } from '../../kernel/rules.ts'
-import { needsLoopback, sysctlFaults } from '../../kernel/sysctl.ts'
-import { type Host, runJson } from '../host/host.ts'
-import { readLeases } from '../host/leases.ts'
-import { bridgeCidr } from '../host/networks.ts'
-import type { Places } from '../host/places.ts'
+/** Doctor, under live containers: reads their bridge, links, rules and ports. */
+import type { PortMapping } from '../../../core/api.ts'
+import { networkMark } from '../../../kernel/rules.ts'
+import { needsLoopback, sysctlFaults } from '../../../kernel/sysctl.ts'
+import { type Host, runJson } from '../../host/host.ts'
+import { readLeases } from '../../host/leases.ts'
+import { bridgeCidr } from '../../host/networks.ts'
+import type { Places } from '../../host/places.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the JSON schema of libnftables is open
 type NftObject = Record<string, any>

@@ -1,0 +1,28 @@
+/** The checks of `flatnet doctor`, in the order of the report. */
+
+import { check as attached } from './attached/attached.ts'
+import type { HostCheck } from './check.ts'
+import { check as cluster } from './cluster.ts'
+import { check as conflist } from './conflist.ts'
+import { check as firewall } from './firewall.ts'
+import { check as gateway } from './gateway.ts'
+import { check as kernelAddresses } from './kernel-addresses.ts'
+import { check as leases } from './leases.ts'
+import { check as peers } from './peers.ts'
+import { check as podman } from './podman.ts'
+import { check as routes } from './routes.ts'
+import { check as system } from './system/system.ts'
+
+export const CHECKS: readonly HostCheck[] = [
+  system,
+  podman,
+  conflist,
+  firewall,
+  routes,
+  leases,
+  attached,
+  kernelAddresses,
+  gateway,
+  cluster,
+  peers,
+]

@@ -1,0 +1,43 @@
+/** The options that install shares with uninstall, init and join. */
+
+import { existsSync } from 'node:fs'
+import { DEFAULT_DAEMON_CONF } from '../../conf/daemon.ts'
+import type { Host } from '../host/host.ts'
+import { DEFAULT_CNI_CONF_DIR } from '../host/places.ts'
+import { CONTAINERS_DIR, cniPluginDirs } from '../host/podman-conf.ts'
+
+export const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
+const path = (describe: string, value: string) => ({ ...text(describe), default: value }) as const
+export const number = (describe: string) => ({ type: 'number', requiresArg: true, describe }) as const
+export const flag = (describe: string) => ({ type: 'boolean', default: false, describe }) as const
+
+/** Where install puts things and uninstall looks for them when there is no record. */
+export const targetOptions = {
+  config: path("Gateway's configuration", DEFAULT_DAEMON_CONF),
+  'cni-conf-dir': path('Where the conflist goes', DEFAULT_CNI_CONF_DIR),
+  'cni-bin-dir': text("Where the plugin goes; default: the first of Podman's plugin directories that exists"),
+  'bin-dir': path('Where the command and gateway go', '/usr/local/bin'),
+  'systemd-dir': path('Where the unit goes', '/etc/systemd/system'),
+  'containers-dir': path("Podman's configuration", CONTAINERS_DIR),
+} as const
+
+/** Of every command that puts a host in place: install, and those that bring it into a cluster. */
+export const placingOptions = {
+  network: { ...text('Name of the network'), default: 'flatnet' },
+  'data-dir': text('Leases, logs and state [default: as it is, else /var/lib/flatnet]'),
+  socket: text("The gateway's API [default: as it is, else /run/flatnet/gateway.sock]"),
+  ...targetOptions,
+  executables: {
+    type: 'boolean',
+    default: true,
+    describe: 'Copy the command and the plugin; --no-executables when a package has done it',
+  },
+  service: { type: 'boolean', describe: 'Install the systemd unit [default: where systemd runs]' },
+  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf'),
+  force: flag('Change a conflist that was changed by hand (keeps a backup)'),
+} as const
+
+/** Podman's own choice where it exists; /opt/cni/bin, which Podman searches too, where there is none yet. */
+export function defaultPluginDir(host: Host, containersDir: string): string {
+  return cniPluginDirs(host, containersDir).find((dir) => existsSync(dir)) ?? '/opt/cni/bin'
+}
