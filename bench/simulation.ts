@@ -19,7 +19,7 @@ import { systemScheduler } from '../gateway/base/scheduler.ts'
 import type { ControlMessage } from '../gateway/links/types.ts'
 import { Registry } from '../gateway/registry/registry.ts'
 import { type BadRecord, type RecordDecoder, WireDecoder } from '../gateway/replication/record.ts'
-import { Sync } from '../gateway/replication/replication.ts'
+import { Replication } from '../gateway/replication/replication.ts'
 import { ed25519Verifier } from '../gateway/replication/sign.ts'
 import { SimNetwork, SimTime, seeded } from '../test/helpers/sim/network.ts'
 import {
@@ -183,7 +183,7 @@ async function measureMemory(count: number): Promise<void> {
   const events = new Events()
   const registry = new Registry(1, 1, events, SLICES)
   const members = new Map<number, string>()
-  const sync = new Sync({
+  const replication = new Replication({
     registry,
     slices: SLICES,
     events,
@@ -206,8 +206,8 @@ async function measureMemory(count: number): Promise<void> {
     const message = JSON.parse(line) as ControlMessage
     const id = Number(message['hostId'])
     members.set(id, `${id}`)
-    sync.peerUp(id)
-    sync.receive(id, message)
+    replication.peerUp(id)
+    replication.receive(id, message)
   }
   const { user, system } = process.cpuUsage(cpu)
   const rss = process.memoryUsage.rss()

@@ -161,20 +161,17 @@ async function main(): Promise<void> {
     [CLI_ASSET]: textAsset('cli-asset.cjs', CLI_ASSET),
     ...(await compiledAssets('.build/verbs.cjs', PLUGIN_ASSET)),
   }
-  await replaced('packed', out, (fresh) => packNode(join(WORK, 'flatnet.cjs'), fresh, assets))
+  await replaced('packed', out, (fresh) =>
+    pack(join(WORK, 'flatnet.cjs'), fresh, assets, values['code-cache']),
+  )
   if (values.cni) await buildCni(`${out}-cni`)
-}
-
-async function packNode(entry: string, out: string, assets: Record<string, string>): Promise<void> {
-  for (const left of await pack(entry, out, assets, values['code-cache']))
-    console.log(`build: this Node is not as expected, and each start takes 1 ms more: ${left}`)
 }
 
 async function buildEmpty(out: string): Promise<void> {
   mkdirSync(WORK, { recursive: true })
   const entry = join(WORK, 'empty.cjs')
   writeFileSync(entry, '')
-  await replaced('packed', out, (fresh) => packNode(entry, fresh, {}))
+  await replaced('packed', out, (fresh) => pack(entry, fresh, {}, values['code-cache']))
 }
 
 /** Without Bun dist/flatnet is complete in itself: it has the plugin role too. */

@@ -1,4 +1,5 @@
-/** The part of the build that is Bun's: compiles a bundle into an executable that nothing in its environment can turn into another. */
+/** The part of the build that is Bun's: compiles a bundle and changes what a plugin cannot live with. */
+
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -45,18 +46,30 @@ export async function compileWithBun(bun: string, entry: string, out: string): P
   if (done.status !== 0 || !existsSync(out)) {
     throw new Error(`bun build: ${done.error?.message ?? `${done.stdout}${done.stderr}`.trim()}`)
   }
-  const executable = readFileSync(out)
-  for (const name of VARIABLES) rename(executable, name)
-  needNoFolder(executable)
-  writeFileSync(out, executable)
+  changeRuntime(out)
   chmodSync(out, 0o755)
+  checkRuntime(out)
 }
 
 /**
- * Variables by which a compiled executable becomes something else: Bun's own command line (BUN_BE_BUN), one with other
- * options or code, one that writes files or listens. A CNI plugin inherits the whole environment of whoever started
- * Podman, so none may work, and Bun has no switch for that. (`BUN_JSC_*`, the engine's debugging, is out of reach.)
+ * All that is changed in the executable that Bun compiled. Both changes are for correctness, and Bun has no switch for
+ * either; a build in which one of them did not take ends with an error that leads here.
+ *
+ * 1. The names in VARIABLES become lower case (`bun_be_bun`), so that no variable which a CNI plugin inherits from
+ *    Podman's environment turns it into Bun's own command line, loads code, writes files or listens.
+ * 2. Calls of getcwd(3) go to ctermid(3). Bun asks for its working directory before anything else and exits when that
+ *    was deleted. Podman's cleanup process runs in the folder that the container was started from: without it, no DEL
+ *    would be done. ctermid takes a buffer as getcwd does, writes "/dev/tty" into it and cannot fail; every path of
+ *    the plugin is absolute.
  */
+function changeRuntime(path: string): void {
+  const executable = readFileSync(path)
+  for (const name of VARIABLES) rename(executable, name)
+  redirectImport(executable, 'getcwd', 'ctermid', 'uv_fs_realpath')
+  writeFileSync(path, executable)
+}
+
+/** Not among them: `BUN_JSC_*`, which tune and debug the engine. */
 const VARIABLES = [
   'BUN_BE_BUN',
   'BUN_OPTIONS',
@@ -69,16 +82,6 @@ const VARIABLES = [
   'NODE_CHANNEL_FD',
 ] as const
 
-/**
- * Bun asks for its working directory before anything else and ends when it was deleted, also for a program that never uses it.
- * Podman's cleanup process runs in the folder that its container was started from: with that gone no DEL would ever be done.
- * ctermid(3) takes the buffer as getcwd does, writes "/dev/tty" into it and cannot fail; paths of ours are absolute.
- */
-function needNoFolder(executable: Buffer): void {
-  redirectImport(executable, 'getcwd', 'ctermid', 'uv_fs_realpath')
-}
-
-/** `BUN_BE_BUN` → `bun_be_bun` wherever it stands in the file: of the same length, and no variable that anybody has. */
 function rename(file: Buffer, name: string): void {
   const other = Buffer.from(name.toLowerCase())
   let count = 0
@@ -86,6 +89,21 @@ function rename(file: Buffer, name: string): void {
     other.copy(file, at)
     count++
   }
-  if (count === 0)
-    throw new Error(`this Bun does not know ${name} any more: look at VARIABLES in build/bun.ts`)
+  if (count === 0) throw new Error(`this Bun does not read ${name} any more: ${SEE}`)
+}
+
+const SEE = 'look at changeRuntime in build/bun.ts'
+
+/** Starts the executable in a deleted folder, as Bun's command line: it must answer VERSION all the same. */
+function checkRuntime(path: string): void {
+  const deleted = 'dir=$(mktemp -d) && cd "$dir" && rmdir "$dir" && exec "$0" --version'
+  const env = { PATH: '/usr/bin:/bin', CNI_COMMAND: 'VERSION', BUN_BE_BUN: '1', BUN_OPTIONS: '--revision' }
+  const { status, stdout, stderr, error } = spawnSync('sh', ['-c', deleted, path], {
+    env,
+    encoding: 'utf8',
+    timeout: 20_000,
+  })
+  if (status === 0 && stdout.includes('"supportedVersions"')) return
+  const said = error?.message ?? `exit status ${status}, ${`${stdout}${stderr}`.trim()}`
+  throw new Error(`the compiled executable does not answer VERSION in a deleted folder (${said}): ${SEE}`)
 }

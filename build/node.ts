@@ -1,10 +1,8 @@
-/** The part of the build that is Node's: packs a bundle with the Node that npm brought, and takes from that what only costs time. */
-import { readFileSync, writeFileSync } from 'node:fs'
+/** The part of the build that is Node's: packs a bundle with npm's Node, of which no byte is changed. */
+
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
-import { Elf } from './elf.ts'
-import { fitSymbolFilter } from './symbol-filter.ts'
 
 /** The Node that came by npm; nothing is downloaded. */
 export function nodeToPack(): string {
@@ -13,13 +11,12 @@ export function nodeToPack(): string {
   return join(dirname(createRequire(import.meta.url).resolve(`node-linux-${arch}/package.json`)), 'bin/node')
 }
 
-/** @returns what of the Node could not be mended; the executable works the same */
 export async function pack(
   entry: string,
   output: string,
   assets: Record<string, string>,
   useCodeCache: boolean,
-): Promise<readonly string[]> {
+): Promise<void> {
   const require = createRequire(import.meta.url)
   // pkg reports each of its steps with console.log; ours are enough.
   require('@yao-pkg/pkg/lib-es5/log.js').log.info = () => {}
@@ -38,19 +35,6 @@ export async function pack(
     nodePath: nodeToPack(),
     targets: [{ platform: 'linux', arch: process.arch, nodeRange: 'node26', output }],
   })
-  const executable = readFileSync(output)
-  const left = [fitSymbolFilter, stopDeadlockDetection].map((mend) => complaintOf(() => mend(executable)))
-  writeFileSync(output, executable)
-  return left.filter((complaint) => complaint !== undefined)
-}
-
-function complaintOf(mend: () => unknown): string | undefined {
-  try {
-    mend()
-    return undefined
-  } catch (err) {
-    return err instanceof Error ? err.message : String(err)
-  }
 }
 
 const FLAGS = [
@@ -63,18 +47,3 @@ const FLAGS = [
   // Nor one that waits for a debugger, which nobody shall start in a process of root's.
   '--disable-sigusr1',
 ]
-
-/** `absl::OnDeadlockCycle::kAbort` and `kIgnore`. */
-const ABORT = 2
-const IGNORE = 0
-
-/**
- * Node's Abseil is a debug build: from the first mutex on it keeps a graph of who waits for whom, 1 MB, and adds to it
- * at each lock. This is what `absl::SetMutexDeadlockDetectionMode(kIgnore)` sets, and what a release build begins with.
- */
-function stopDeadlockDetection(executable: Buffer): void {
-  const mode = new Elf(executable).object('_ZN4absl12_GLOBAL__N_124synch_deadlock_detectionE')
-  if (mode?.size !== 4 || executable.readInt32LE(mode.at) !== ABORT)
-    throw new Error('its Abseil has no such mode of deadlock detection')
-  executable.writeInt32LE(IGNORE, mode.at)
-}

@@ -107,7 +107,9 @@ function parser(argv: readonly string[], width: number, choose: (chosen: Chosen)
     .strict()
     .demandCommand(1, 'Name a command.')
     .parserConfiguration({ 'duplicate-arguments-array': false, 'strip-dashed': false })
-    .epilogue('Configuration and errors: README.md and docs/errors.md. What is wrong here: flatnet doctor')
+    .epilogue(
+      'Configuration and errors: docs/configuration.md and docs/errors.md. What is wrong here: flatnet doctor',
+    )
     .wrap(width)
     .help()
     .alias('help', 'h')

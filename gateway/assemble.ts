@@ -1,23 +1,23 @@
-/** Makes the gateway's parts and hands each what it needs; nothing listens or reads yet. */
+/** Makes the gateway's deps and hands each what it needs; nothing listens or reads yet. */
 
 import type { DaemonConf } from '../conf/daemon.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { EventStreams } from './api/events.ts'
-import type { ApiParts } from './api/server.ts'
+import type { ApiDeps } from './api/server.ts'
 import { type ListeningIngress, statusOf } from './api/status.ts'
 import { Events } from './base/events.ts'
 import { Metrics, processGauges } from './base/metrics.ts'
 import type { Cluster } from './cluster/cluster.ts'
-import type { OpenCarrier } from './dataplane/dataplane.ts'
-import type { IngressParts } from './ingress/deps.ts'
+import type { DataPlane } from './dataplane/dataplane.ts'
+import type { IngressDeps } from './ingress/deps.ts'
 import { RETRIES_HELP } from './ingress/exchange.ts'
 import { Forwarder } from './ingress/upstream/forwarder.ts'
 import { Pool } from './ingress/upstream/pool.ts'
 import { TCP } from './ingress/upstream/stream-dial.ts'
 import { wayTo } from './ingress/upstream/way.ts'
-import type { Witness } from './leases/kernel-view.ts'
+import type { KernelView } from './leases/kernel-view.ts'
 import { Reconciler, type Repair } from './leases/reconciler.ts'
 import type { LeaseSource } from './leases/source.ts'
 import { PathTable } from './paths/table.ts'
@@ -32,30 +32,30 @@ export interface Materials {
   readonly leases: LeaseSource
   readonly epoch: number
   readonly repair?: Repair
-  readonly witness?: Witness
+  readonly kernelView?: KernelView
   readonly version?: string
   readonly reload?: (() => void) | undefined
 }
 
-export interface Assembly extends ApiParts, IngressParts {
+export interface Assembly extends ApiDeps, IngressDeps {
   readonly events: Events
   setCluster(cluster: Cluster): void
-  setCarrier(carrier: OpenCarrier): void
+  setDataPlane(dataplane: DataPlane): void
   setSharing(sharing: Sharing): void
   setIngress(ingress: ListeningIngress): void
   /** What is carried for other hosts moves away or ends, within `ingress.drainMs`. */
-  drainCarried(): Promise<void>
+  drainTransit(): Promise<void>
   close(): void
 }
 
 export function assemble(materials: Materials): Assembly {
-  const { conf, log, clock, leases, epoch, repair, witness } = materials
+  const { conf, log, clock, leases, epoch, repair, kernelView } = materials
   const events = new Events()
   const slices = new Slices(conf.supernet, conf.hostPrefix)
   const registry = new Registry(conf.hostId, epoch, events, slices, clock)
   const paths = new PathTable(conf.hostId, clock, events)
   const metrics = new Metrics()
-  const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair, witness })
+  const reconciler = new Reconciler({ conf, registry, leases, clock, log, repair, kernelView })
   const pool = new Pool({
     connectTimeoutMs: conf.ingress.connectTimeoutMs,
     isRegistered: (key, ip) => {
@@ -64,10 +64,10 @@ export function assemble(materials: Materials): Assembly {
     },
     wayTo: (ip) => {
       const hostId = registry.byIp(ip)?.hostId ?? conf.hostId
-      const noTunnel = carrier?.noTunnel()
+      const noTunnel = dataplane?.noTunnel()
       return wayTo({ ownHostId: conf.hostId, hostId, noTunnel, path: paths.path(hostId), now: clock.now() })
     },
-    streams: () => cluster?.peers.streams,
+    streams: () => cluster?.links.streams,
     onRetry: () => metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'connect' }),
   })
   const forwarder = new Forwarder({ registry, slices, paths, metrics, log })
@@ -84,7 +84,7 @@ export function assemble(materials: Materials): Assembly {
   const startedAt = clock.now()
   let ingress: ListeningIngress | undefined
   let cluster: Cluster | undefined
-  let carrier: OpenCarrier | undefined
+  let dataplane: DataPlane | undefined
   let sharing: Sharing | undefined
   gauges(metrics, registry, reconciler, streams)
   events.listen(({ event }) => {
@@ -108,40 +108,40 @@ export function assemble(materials: Materials): Assembly {
     sharing: () => sharing,
     endless: new Set(),
     status() {
-      const alarms = sharing?.sync.alarms() ?? []
-      const running = { startedAt, registry, reconciler, paths, ingress, cluster, carrier, alarms }
+      const alarms = sharing?.replication.alarms() ?? []
+      const running = { startedAt, registry, reconciler, paths, ingress, cluster, dataplane, alarms }
       return statusOf({ ...materials, ...running })
     },
     setCluster(opened) {
       cluster = opened
-      const { streams } = opened.peers
-      streams.handle(TCP, (offer) => void forwarder.take(offer))
+      const { streams } = opened.links
+      streams.handle(TCP, (offer) => void forwarder.accept(offer))
       metrics.gauge('flatnet_peer_streams', 'Streams to and from other gateways', () => streams.count)
     },
-    setCarrier(opened) {
-      carrier = opened
+    setDataPlane(opened) {
+      dataplane = opened
     },
     setSharing(started) {
       sharing = started
-      cluster?.doubt((hostId) => started.sync.quarantineOf(hostId) !== undefined)
+      cluster?.setSuspicious((hostId) => started.replication.quarantineOf(hostId) !== undefined)
       cluster?.listen({
-        rival: (hostId, message) => started.sync.rival(hostId, message),
+        rival: (hostId, message) => started.replication.rival(hostId, message),
         refused({ hostId, keyId, endpoint, isDuplicate }) {
-          if (isDuplicate) started.sync.duplicate(hostId, keyId, endpoint)
+          if (isDuplicate) started.replication.duplicate(hostId, keyId, endpoint)
         },
       })
       metrics.gauge(
         'flatnet_alarms',
         'What somebody has to act on now, besides quarantine',
-        () => started.sync.alarms().length,
+        () => started.replication.alarms().length,
       )
     },
     setIngress(listening) {
       ingress = listening
     },
-    async drainCarried() {
+    async drainTransit() {
       sharing?.paths.drain()
-      await Promise.all([forwarder.drain(conf.ingress.drainMs), carrier?.drain()])
+      await Promise.all([forwarder.drain(conf.ingress.drainMs), dataplane?.drain()])
     },
     close() {
       stopGauges()

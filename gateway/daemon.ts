@@ -14,10 +14,10 @@ import { type Assembly, assemble } from './assemble.ts'
 import { nextEpoch } from './base/epoch.ts'
 import { openLog } from './base/log.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
-import { removeCarrier } from './dataplane/remove.ts'
+import { removeDataPlane } from './dataplane/remove.ts'
 import { drain } from './ingress/drain.ts'
 import { createIngress } from './ingress/server.ts'
-import type { Witness } from './leases/kernel-view.ts'
+import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
 import { StoreWatch } from './leases/watch.ts'
@@ -39,7 +39,7 @@ export interface GatewayOptions {
   /** Asked every second: did somebody take away what `repair` looks after? */
   readonly isDamaged?: () => boolean
   /** Without it the files alone say who lives. */
-  readonly witness?: Witness
+  readonly kernelView?: KernelView
   /** Called once when everything listens. */
   onReady?(ready: Ready): void
   /** Default: the store under `config.dataDir`. */
@@ -87,9 +87,9 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
     (await (
       await import('./member.ts')
     ).openMember(parts, opened, { clock, stored, version: options.version }))
-  if (!isMember) removeCarrier(conf.supernet, log)
-  let carried: Promise<void> | undefined
-  opened.defer(() => carried)
+  if (!isMember) removeDataPlane(conf.supernet, log)
+  let drained: Promise<void> | undefined
+  opened.defer(() => drained)
   const ingress = conf.ingress.enabled ? await openIngress(parts, opened) : undefined
   const socket = new ApiSocket(conf.api, () => createApi(parts), log)
   await socket.open()
@@ -104,7 +104,7 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   if (options.isDamaged !== undefined) opened.use(lookout(options.isDamaged, parts))
   // First of all, so that relayed pairs move, and others' streams end, while requests in flight do.
   opened.defer(() => {
-    carried = parts.drainCarried()
+    drained = parts.drainTransit()
   })
   log.info(
     { endpoint: ingress === undefined ? undefined : `${ingress.address}:${ingress.port}` },

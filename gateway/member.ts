@@ -1,14 +1,14 @@
-/** What the gateway of a host in a cluster has besides: peers, the carrier and the shared registry. A host alone does not load it, nor TLS. */
+/** What the gateway of a host in a cluster has besides: peers, the data plane and the shared registry. A host alone does not load it, nor TLS. */
 
 import type { Clock } from '../core/clock.ts'
 import type { Assembly } from './assemble.ts'
 import { openCluster } from './cluster/open.ts'
-import { openCarrier } from './dataplane/dataplane.ts'
-import { type ShareParts, shareRegistry } from './share.ts'
+import { openDataPlane } from './dataplane/dataplane.ts'
+import { type ShareDeps, shareRegistry } from './share.ts'
 
-interface MemberParts {
+interface MemberDeps {
   readonly clock: Clock
-  readonly stored: ShareParts['stored']
+  readonly stored: ShareDeps['stored']
   readonly version: string | undefined
 }
 
@@ -17,19 +17,19 @@ interface MemberParts {
  * @returns false where the cluster cannot be used; then this host is alone
  */
 export async function openMember(
-  parts: Assembly,
+  deps: Assembly,
   opened: AsyncDisposableStack,
-  { clock, stored, version = '' }: MemberParts,
+  { clock, stored, version = '' }: MemberDeps,
 ): Promise<boolean> {
-  const cluster = await openCluster({ ...parts, clock, version })
+  const cluster = await openCluster({ ...deps, clock, version })
   if (cluster === undefined) return false
   opened.defer(() => cluster.stop())
-  parts.setCluster(cluster)
-  const carrier = openCarrier({ ...parts, clock, cluster })
-  opened.defer(() => carrier.close())
-  parts.setCarrier(carrier)
-  const sharing = shareRegistry({ ...parts, clock, cluster, stored, carrier })
+  deps.setCluster(cluster)
+  const dataplane = openDataPlane({ ...deps, clock, cluster })
+  opened.defer(() => dataplane.close())
+  deps.setDataPlane(dataplane)
+  const sharing = shareRegistry({ ...deps, clock, cluster, stored, dataplane })
   opened.defer(() => sharing.stop())
-  parts.setSharing(sharing)
+  deps.setSharing(sharing)
   return true
 }

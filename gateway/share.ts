@@ -15,12 +15,12 @@ import type { PathTable } from './paths/table.ts'
 import type { Registry } from './registry/registry.ts'
 import { Slices } from './registry/slices.ts'
 import type { StoredTable } from './replication/deps.ts'
-import { Sync } from './replication/replication.ts'
+import { Replication } from './replication/replication.ts'
 import { ed25519Signer, ed25519Verifier } from './replication/sign.ts'
 import { diskTables } from './replication/table-files.ts'
 
 /** What carries packets between hosts: the tunnel and the relays, behind what the paths need of them. */
-export interface Carrier extends PathEffects {
+export interface PathTransports extends PathEffects {
   /** Why packets cannot be carried, in words; undefined when they can. */
   noTunnel(): string | undefined
   /** Pairs for which this gateway would still be a relay. */
@@ -28,14 +28,14 @@ export interface Carrier extends PathEffects {
   /** How a relay refused or failed for a host of late; undefined: it is usable. */
   relayProblem(hostId: number, relay: number): string | undefined
   /** Whether a connection that carries packets to the host stands, straight or through a relay. */
-  hasLine(hostId: number): boolean
+  hasChannel(hostId: number): boolean
   /** Round trip by the connection through a relay, from end to end; undefined: not measured. */
-  lineRttMs(hostId: number, relay: number): Millis | undefined
+  channelRttMs(hostId: number, relay: number): Millis | undefined
   /** Calls `decide` whenever one of these may have another answer. */
   onRelayProblem(decide: () => void): void
 }
 
-export interface ShareParts {
+export interface ShareDeps {
   readonly conf: DaemonConf
   readonly cluster: Cluster
   readonly registry: Registry
@@ -46,20 +46,20 @@ export interface ShareParts {
   readonly clock: Clock
   /** From `loadTables`. */
   readonly stored: readonly StoredTable[]
-  readonly carrier: Carrier
+  readonly dataplane: PathTransports
 }
 
 export interface Sharing {
-  readonly sync: Sync
+  readonly replication: Replication
   readonly paths: PathController
   stop(): Promise<void>
 }
 
 /** To be called in the same turn in which the links were started, so that none comes up unseen. */
-export function shareRegistry(parts: ShareParts): Sharing {
-  const { carrier, clock, cluster, conf, events, log, paths: table, registry } = parts
+export function shareRegistry(deps: ShareDeps): Sharing {
+  const { dataplane, clock, cluster, conf, events, log, paths: table, registry } = deps
   const common = { scheduler: systemScheduler(clock), random: Math.random, log, registry, events }
-  const sync = new Sync({
+  const replication = new Replication({
     ...common,
     slices: new Slices(conf.supernet, conf.hostPrefix),
     signer: ed25519Signer(() => cluster.state.identity),
@@ -67,41 +67,41 @@ export function shareRegistry(parts: ShareParts): Sharing {
     newNonce: () => randomBytes(16).toString('hex'),
     saveEpoch: (epoch) => saveEpoch(conf.dataDir, epoch),
     keyIdOf: (hostId) => keyIdOf(cluster, hostId),
-    send: (hostId, message) => cluster.peers.send(hostId, message),
+    send: (hostId, message) => cluster.links.send(hostId, message),
     isReached: (hostId) => paths.isReached(hostId),
     dropped: (reason) =>
-      parts.metrics.count('flatnet_registry_dropped_total', 'Messages of peers not followed', { reason }),
+      deps.metrics.count('flatnet_registry_dropped_total', 'Messages of peers not followed', { reason }),
     store: diskTables(conf.dataDir),
   })
   const paths: PathController = new PathController({
     ...common,
     hostId: conf.hostId,
     table,
-    effects: carrier,
-    links: () => cluster.peers.views(),
-    quarantineOf: (hostId) => sync.quarantineOf(hostId)?.reason,
-    noTunnel: () => carrier.noTunnel(),
-    freePairs: () => carrier.freePairs(),
-    relayProblem: (hostId, relay) => carrier.relayProblem(hostId, relay),
-    hasLine: (hostId) => carrier.hasLine(hostId),
-    lineRttMs: (hostId, relay) => carrier.lineRttMs(hostId, relay),
-    send: (hostId, message) => cluster.peers.send(hostId, message),
-    draining: (hostId) => cluster.peers.draining(hostId),
-    changed: () => sync.refresh(),
+    effects: dataplane,
+    links: () => cluster.links.views(),
+    quarantineOf: (hostId) => replication.quarantineOf(hostId)?.reason,
+    noTunnel: () => dataplane.noTunnel(),
+    freePairs: () => dataplane.freePairs(),
+    relayProblem: (hostId, relay) => dataplane.relayProblem(hostId, relay),
+    hasChannel: (hostId) => dataplane.hasChannel(hostId),
+    channelRttMs: (hostId, relay) => dataplane.channelRttMs(hostId, relay),
+    send: (hostId, message) => cluster.links.send(hostId, message),
+    draining: (hostId) => cluster.links.draining(hostId),
+    changed: () => replication.refresh(),
   })
-  carrier.onRelayProblem(() => paths.evaluateAll())
-  sync.restore(parts.stored)
-  const stops = [follow(cluster, sync, paths), ...listen(events, registry.hostId, sync, paths)]
-  gauges(parts, sync)
-  sync.start()
+  dataplane.onRelayProblem(() => paths.evaluateAll())
+  replication.restore(deps.stored)
+  const stops = [follow(cluster, replication, paths), ...listen(events, registry.hostId, replication, paths)]
+  gauges(deps, replication)
+  replication.start()
   paths.start()
   return {
-    sync,
+    replication,
     paths,
     async stop() {
       for (const stop of stops) stop()
       paths.stop()
-      await sync.stop()
+      await replication.stop()
     },
   }
 }
@@ -112,38 +112,43 @@ function keyIdOf({ state }: Cluster, hostId: number): string | undefined {
 }
 
 /** The registry first: what a link brings is in it when its path is decided. */
-function follow(cluster: Cluster, sync: Sync, paths: PathController): () => void {
+function follow(cluster: Cluster, replication: Replication, paths: PathController): () => void {
   return cluster.listen({
     up(hostId) {
-      sync.peerUp(hostId)
+      replication.peerUp(hostId)
       paths.linkChanged(hostId)
     },
     down(hostId, reason) {
-      sync.peerDown(hostId, reason)
+      replication.peerDown(hostId, reason)
       paths.linkChanged(hostId)
     },
     control(hostId, message) {
-      if (!sync.receive(hostId, message)) paths.receive(hostId, message)
+      if (!replication.receive(hostId, message)) paths.receive(hostId, message)
     },
     dataUp: (hostId) => paths.linkChanged(hostId),
     dataDown: (hostId) => paths.linkChanged(hostId),
   })
 }
 
-function listen(events: Events, own: number, sync: Sync, paths: PathController): (() => void)[] {
+function listen(
+  events: Events,
+  own: number,
+  replication: Replication,
+  paths: PathController,
+): (() => void)[] {
   return [
     events.listen(({ event }) => {
-      if ('assignment' in event && event.assignment.hostId === own) sync.localChanged()
+      if ('assignment' in event && event.assignment.hostId === own) replication.localChanged()
       if (event.type === 'hostChanged') paths.evaluateAll()
     }),
   ]
 }
 
-function gauges({ metrics, registry, paths }: ShareParts, sync: Sync): void {
+function gauges({ metrics, registry, paths }: ShareDeps, replication: Replication): void {
   metrics.gauge(
     'flatnet_registry_lag_seconds',
     'How long a table has been known to be out of date',
-    () => Math.round(sync.lagMs()) / 1000,
+    () => Math.round(replication.lagMs()) / 1000,
   )
   metrics.gaugeEach('flatnet_registry_assignments', 'Assignments by host', () =>
     registry.hosts().map((h) => [{ host: String(h.hostId) }, h.assignments]),
@@ -162,7 +167,7 @@ function gauges({ metrics, registry, paths }: ShareParts, sync: Sync): void {
       ['quarantined', 0],
     ])
     for (const { hostId, freshness } of registry.hosts()) {
-      const state = sync.quarantineOf(hostId) === undefined ? freshness : 'quarantined'
+      const state = replication.quarantineOf(hostId) === undefined ? freshness : 'quarantined'
       counts.set(state, (counts.get(state) ?? 0) + 1)
     }
     return [...counts].map(([state, n]) => [{ state }, n])

@@ -90,7 +90,7 @@ export interface Tun {
    */
   start(sink: TunSink): void
   /** Asks for packets of UDP segmentation offload or refuses them: off while a peer's kernel cannot take them. */
-  wantUso(want: boolean): void
+  requestUso(want: boolean): void
   /** Lets go of the device, which stays with its routes for the next process. Idempotent. */
   close(): void
 }
@@ -231,7 +231,7 @@ class TunDevice implements Tun {
     }
     // Node watches pipes and sockets, and takes a TUN device, which is a character device, for a file. So it is given
     // the end of a pipe, and the device takes that descriptor's place before the event loop has looked at it: from then
-    // on epoll and read(2) of libuv work on the device, without a thread (docs/decisions.md, "Tunnel: waking up").
+    // on epoll and read(2) of libuv work on the device, without a thread (docs/decisions/0035-waking-up-on-the-tun-device.md).
     const { readFd, writeFd } = pipeNow()
     const onread = { buffer: () => sink.buffer(), callback }
     this.#watcher = new Socket({ fd: readFd, readable: true, writable: false, onread })
@@ -250,7 +250,7 @@ class TunDevice implements Tun {
     sink.failed(new FlatnetError('ERR_FLATNET_KERNEL', `${this.ifname} is gone`, { cause }))
   }
 
-  wantUso(want: boolean): void {
+  requestUso(want: boolean): void {
     if (!this.takesUso || want === this.#hasUso) return
     ioctlValue(this.#fd, TUNSETOFFLOAD, want ? this.#flags : this.#flags & ~USO)
     this.#hasUso = want

@@ -1,4 +1,5 @@
 /** A netlink socket: requests in, replies out. Sequence numbers, multi-part answers, errors and repetition are decided here. */
+import { debug } from './debug.ts'
 import { DecodeError, Errno, NetlinkError, SyscallError } from './errors.ts'
 import {
   buildMessages,
@@ -136,7 +137,10 @@ export class NetlinkSocket implements Disposable {
   notifications(): Reply[] {
     const replies: Reply[] = []
     for (let d = this.#transport.receiveNow(); d !== undefined; d = this.#transport.receiveNow())
-      replies.push(...splitMessages(d))
+      for (const reply of splitMessages(d)) {
+        debug?.received(this.#transport.pid, reply)
+        replies.push(reply)
+      }
     return replies
   }
 
@@ -178,6 +182,7 @@ export class NetlinkSocket implements Disposable {
   #send(requests: readonly Request[], flags: number): number {
     const first = this.#nextSeq
     this.#nextSeq += requests.length
+    debug?.sent(this.#transport.pid, requests, first, flags)
     this.#transport.send(buildMessages(requests, first, this.#transport.pid, flags))
     return first
   }
@@ -190,6 +195,7 @@ export class NetlinkSocket implements Disposable {
   #own(datagram: Uint8Array, first: number, count: number): Reply[] {
     const own: Reply[] = []
     for (const reply of splitMessages(datagram)) {
+      debug?.received(this.#transport.pid, reply)
       const { seq, pid, type } = reply.header
       // Answers to a request that was given up (time limit, failed batch) may still arrive.
       if (type === NLMSG_NOOP || (seq > 0 && seq < first)) continue

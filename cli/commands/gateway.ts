@@ -3,7 +3,7 @@ import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf
 import type { Log } from '../../core/log.ts'
 import { openLog } from '../../gateway/base/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
-import { kernelWitness } from '../../gateway/leases/kernel-source.ts'
+import { kernelView } from '../../gateway/leases/kernel-source.ts'
 import { command } from '../command.ts'
 import { readThrough } from '../gateway/read-through.ts'
 import { repairOf } from '../gateway/repair.ts'
@@ -55,7 +55,7 @@ async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, lo
         log,
         version: version(),
         ...repairOf(conf, log),
-        witness: kernelWitness(conf.dataDir, log),
+        kernelView: kernelView(conf.dataDir, log),
         reload,
         ...(isFirst && { onReady: () => readPlugin(config, stop, log) }),
       })

@@ -2,7 +2,7 @@
 
 import type { HostView } from '../../gateway/api/host-view.ts'
 import { command, jsonOption } from '../command.ts'
-import { apiGet, apiPost, type Door } from '../host/client.ts'
+import { type ApiPlace, apiGet, apiPost } from '../host/client.ts'
 import { findGateway, placeOptions } from '../host/places.ts'
 import { hostNumber } from '../ui/host-number.ts'
 import { COME_BACK } from '../ui/next-steps.ts'
@@ -39,13 +39,13 @@ function printTroubles(io: Io, { hostId, member, link, quarantine, alarms, path 
 }
 
 /** On this gateway alone: each finds out for itself, and is told by a person that it is over. */
-async function release(io: Io, door: Door, hostId: number, isJson: boolean): Promise<number> {
-  const answer = await apiPost<{ released: boolean }>(door, `/v1/hosts/${hostId}/release`, {})
+async function release(io: Io, api: ApiPlace, hostId: number, isJson: boolean): Promise<number> {
+  const answer = await apiPost<{ released: boolean }>(api, `/v1/hosts/${hostId}/release`, {})
   if (isJson) {
     printJson(io, answer)
     return 0
   }
-  const hosts = await apiGet<HostView[]>(door, '/v1/hosts')
+  const hosts = await apiGet<HostView[]>(api, '/v1/hosts')
   if (answer.released) {
     printLine(io, `host ${hostId} is let in again by this gateway.`)
     printLine(io, `Each other host that shows it QUARANTINED needs the same: flatnet hosts release ${hostId}`)

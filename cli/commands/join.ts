@@ -55,12 +55,12 @@ function tokenOf(text: string): Token {
 /** The member that this host is already, when a run before got that far. */
 function presentMember(files: ClusterFiles, token: Token): number | undefined {
   if (!files.isComplete) return undefined
-  const { identity, expelled } = new ClusterState(files)
+  const { identity, removedWhy } = new ClusterState(files)
   const isSame = fingerprintOfCa(identity.caPem) === token.caFingerprint
-  if (isSame && expelled === undefined) return identity.hostId
+  if (isSame && removedWhy === undefined) return identity.hostId
   throw new CliError(
     isSame
-      ? `this host was host ${identity.hostId} of this cluster: ${expelled}`
+      ? `this host was host ${identity.hostId} of this cluster: ${removedWhy}`
       : `this host is in another cluster: it is host ${identity.hostId} of ${identity.cluster}`,
     'flatnet leave --force first, then the same line again',
   )

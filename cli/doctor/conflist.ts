@@ -80,7 +80,7 @@ function judgeNetwork(n: FlatnetNetwork): Finding[] {
         'conflist-valid',
         `${n.file}: ${n.problems.join('; ')}`,
         'every container start on this network fails with code 7 and this text',
-        'correct the keys named; README.md has the table of all keys',
+        'correct the keys named; docs/configuration.md lists all keys',
       ),
     )
   }

@@ -95,7 +95,7 @@ function judgeConf(f: GatewayFacts): Finding[] {
         'gateway-config',
         `${f.config}: ${f.confProblems.join('; ')}`,
         'the gateway does not start with it',
-        'correct the keys named; README.md has the table of all keys',
+        'correct the keys named; docs/configuration.md lists all keys',
       ),
     ]
   }

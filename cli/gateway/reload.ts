@@ -1,7 +1,7 @@
 /** Makes a gateway that runs read its files again, and waits until it has. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Status } from '../../gateway/api/status.ts'
-import { apiGet, apiPost, type Door, GatewayDownError } from '../host/client.ts'
+import { type ApiPlace, apiGet, apiPost, GatewayDownError } from '../host/client.ts'
 import { howToRestart, itsLog } from '../host/service.ts'
 import { CliError, type Io } from '../ui/output.ts'
 import { patiently } from '../ui/progress.ts'
@@ -14,29 +14,29 @@ const RELOAD_MS = 30_000
  */
 export async function reloadGateway(
   io: Io,
-  door: Door,
+  api: ApiPlace,
   isThere: (status: Status) => boolean,
 ): Promise<boolean> {
   try {
-    if (isThere(await apiGet<Status>(door, '/v1/status'))) return true
-    await apiPost(door, '/v1/reload', {})
+    if (isThere(await apiGet<Status>(api, '/v1/status'))) return true
+    await apiPost(api, '/v1/reload', {})
   } catch (err) {
     if (err instanceof GatewayDownError) return false
     throw err
   }
-  await patiently(io, 'waiting for the gateway to start over', untilThere(door, isThere))
+  await patiently(io, 'waiting for the gateway to start over', untilThere(api, isThere))
   return true
 }
 
-async function untilThere(door: Door, isThere: (status: Status) => boolean): Promise<void> {
+async function untilThere(api: ApiPlace, isThere: (status: Status) => boolean): Promise<void> {
   const deadline = performance.now() + RELOAD_MS
   for (;;) {
-    const status = await apiGet<Status>(door, '/v1/status').catch(() => undefined)
+    const status = await apiGet<Status>(api, '/v1/status').catch(() => undefined)
     if (status !== undefined && isThere(status)) return
     if (performance.now() > deadline) {
       throw new CliError(
         'the gateway did not come back with the new configuration within 30 s',
-        `its log says why: ${itsLog()}; then ${howToRestart(door.config)}`,
+        `its log says why: ${itsLog()}; then ${howToRestart(api.config)}`,
       )
     }
     await pause(100)
@@ -47,14 +47,14 @@ async function untilThere(door: Door, isThere: (status: Status) => boolean): Pro
  * Whatever it was that changed.
  * @returns its process; undefined when none runs
  */
-export async function restartGateway(io: Io, door: Door): Promise<number | undefined> {
+export async function restartGateway(io: Io, api: ApiPlace): Promise<number | undefined> {
   let asked = performance.now()
   const isNew = ({ uptimeMs }: Status): boolean => uptimeMs < performance.now() - asked
   try {
-    const { pid } = await apiGet<Status>(door, '/v1/status')
+    const { pid } = await apiGet<Status>(api, '/v1/status')
     asked = performance.now()
-    await apiPost(door, '/v1/reload', {})
-    await patiently(io, 'waiting for the gateway to start over', untilThere(door, isNew))
+    await apiPost(api, '/v1/reload', {})
+    await patiently(io, 'waiting for the gateway to start over', untilThere(api, isNew))
     return pid
   } catch (err) {
     if (err instanceof GatewayDownError) return undefined

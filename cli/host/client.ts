@@ -8,7 +8,7 @@ const TIMEOUT_MS = 3000
 const MAX_BODY_BYTES = 64 << 20
 
 /** Where the gateway is asked, and the configuration that says so. */
-export interface Door {
+export interface ApiPlace {
   readonly socket: string
   readonly config?: string
 }
@@ -26,7 +26,7 @@ const wayOut = (silence: Silence, config: string | undefined): string => {
 /** The gateway did not answer; what is on disk still holds. */
 export class GatewayDownError extends CliError {
   readonly silence: Silence
-  constructor({ socket, config }: Door, reason: string, silence: Silence) {
+  constructor({ socket, config }: ApiPlace, reason: string, silence: Silence) {
     super(`the gateway does not answer on ${socket}: ${reason}`, wayOut(silence, config))
     this.silence = silence
   }
@@ -40,14 +40,14 @@ function reasonOf(err: NodeJS.ErrnoException): string {
 }
 
 interface Asked {
-  readonly door: Door
+  readonly api: ApiPlace
   readonly path: string
   readonly timeoutMs: number
   /** Sent by POST; undefined: GET. */
   readonly json?: unknown
 }
 
-function exchange({ door, path, timeoutMs, json }: Asked): Promise<{ status: number; body: string }> {
+function exchange({ api, path, timeoutMs, json }: Asked): Promise<{ status: number; body: string }> {
   const body = json === undefined ? undefined : JSON.stringify(json)
   const method = body === undefined ? 'GET' : 'POST'
   const headers = {
@@ -63,9 +63,9 @@ function exchange({ door, path, timeoutMs, json }: Asked): Promise<{ status: num
     const down = (err: NodeJS.ErrnoException): void => {
       const reason = signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(err)
       const silence = signal.aborted ? 'hangs' : err.code === 'EACCES' ? 'denied' : 'down'
-      fail(new GatewayDownError(door, reason, silence))
+      fail(new GatewayDownError(api, reason, silence))
     }
-    const req = request({ socketPath: door.socket, path, method, signal, headers }, (res) => {
+    const req = request({ socketPath: api.socket, path, method, signal, headers }, (res) => {
       let text = ''
       res.setEncoding('utf8')
       res.on('data', (chunk: string) => {
@@ -82,8 +82,8 @@ function exchange({ door, path, timeoutMs, json }: Asked): Promise<{ status: num
 
 /** The JSON of `GET path`. @throws {GatewayDownError} @throws {CliError} when the gateway refuses */
 // biome-ignore lint/suspicious/noExplicitAny: what the API answers is typed where it is used
-export async function apiGet<T = any>(door: Door, path: string, timeoutMs = TIMEOUT_MS): Promise<T> {
-  const { status, body } = await exchange({ door, path, timeoutMs })
+export async function apiGet<T = any>(api: ApiPlace, path: string, timeoutMs = TIMEOUT_MS): Promise<T> {
+  const { status, body } = await exchange({ api, path, timeoutMs })
   if (status !== 200) {
     throw new CliError(
       `the gateway answered ${status} to GET ${path}: ${body.slice(0, 200)}`,
@@ -110,12 +110,12 @@ export class RefusedError extends Error {
 /** The JSON that answers `POST path`. @throws {GatewayDownError} @throws {RefusedError} */
 // biome-ignore lint/suspicious/noExplicitAny: what the API answers is typed where it is used
 export async function apiPost<T = any>(
-  door: Door,
+  api: ApiPlace,
   path: string,
   json: unknown,
   timeoutMs = 10_000,
 ): Promise<T> {
-  const { status, body } = await exchange({ door, path, timeoutMs, json })
+  const { status, body } = await exchange({ api, path, timeoutMs, json })
   let answer: { code?: unknown; message?: unknown }
   try {
     answer = JSON.parse(body)

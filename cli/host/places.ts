@@ -79,12 +79,12 @@ export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Pl
   }
 }
 
-/** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong door. */
+/** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong api. */
 export function findGateway(host: Host, options: PlaceOptions): Places {
   demandNamed(host, options.config)
   const places = findPlaces(host, options)
   if (places.confError === undefined) return places
-  const error = new CliError(`${places.config} is wrong`, 'correct it; README.md has the table of all keys')
+  const error = new CliError(`${places.config} is wrong`, 'correct it; docs/configuration.md lists all keys')
   const problems = 'problems' in places.confError ? places.confError.problems : [places.confError.message]
   throw Object.assign(error, { problems })
 }

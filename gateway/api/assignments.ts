@@ -14,7 +14,7 @@ import { ApiProblem, sendJson } from './answer.ts'
 import { outsideOf, validateAssignment } from './assignment-schema.ts'
 import { readJson } from './body.ts'
 
-export interface AssignmentParts {
+export interface AssignmentDeps {
   readonly conf: DaemonConf
   readonly registry: Registry
   /** undefined: this host is in no cluster. */
@@ -26,11 +26,11 @@ export interface AssignmentParts {
 }
 
 export async function postAssignment(
-  parts: AssignmentParts,
+  deps: AssignmentDeps,
   req: IncomingMessage,
   res: ServerResponse,
 ): Promise<void> {
-  const { conf, registry, reconciler, paths, log } = parts
+  const { conf, registry, reconciler, paths, log } = deps
   const validated = validateAssignment(await readJson(req))
   if (!validated.ok) {
     const { problems } = validated
@@ -41,7 +41,7 @@ export async function postAssignment(
   const outside = outsideOf(assignment, conf.hostId, conf.slice)
   if (outside !== undefined)
     throw new ApiProblem('ERR_FLATNET_API_NOT_OURS', outside, { problems: [outside] })
-  await refuseHeld(parts, assignment)
+  await refuseHeld(deps, assignment)
   reconciler.notePosted(attachmentKey(assignment))
   const put = registered(registry, assignment)
   const reply: AssignmentReply = { ...assignment, paths: paths.peers() }
@@ -61,7 +61,7 @@ function registered(registry: Registry, assignment: Assignment): ReturnType<Regi
 }
 
 /** The leases on disk decide who holds an address: what is registered may be a container that went while nobody told us. */
-async function refuseHeld({ registry, leases }: AssignmentParts, wanted: Assignment): Promise<void> {
+async function refuseHeld({ registry, leases }: AssignmentDeps, wanted: Assignment): Promise<void> {
   const rivals = registry.rivals(wanted)
   if (rivals.length === 0) return
   const { live, pending, stale } = await leases.read()
@@ -77,15 +77,15 @@ async function refuseHeld({ registry, leases }: AssignmentParts, wanted: Assignm
 }
 
 /** Unknown is success: a container whose POST never came is withdrawn all the same. */
-export function deleteAssignment(parts: AssignmentParts, key: string, res: ServerResponse): void {
-  parts.reconciler.noteDeleted(key)
-  if (parts.registry.remove(key) !== undefined) parts.log.info({ attachment: key }, 'assignment withdrawn')
+export function deleteAssignment(deps: AssignmentDeps, key: string, res: ServerResponse): void {
+  deps.reconciler.noteDeleted(key)
+  if (deps.registry.remove(key) !== undefined) deps.log.info({ attachment: key }, 'assignment withdrawn')
   res.writeHead(204, { 'cache-control': 'no-store' }).end()
 }
 
 /** `?host=` a hostId, `?name=` a name or alias in any case; both narrow the list. */
 export function listAssignments(
-  { registry, sharing }: AssignmentParts,
+  { registry, sharing }: AssignmentDeps,
   query: URLSearchParams,
   res: ServerResponse,
 ): void {
@@ -95,9 +95,9 @@ export function listAssignments(
   }
   const hostId = host === null ? undefined : Number(host)
   const name = query.get('name')
-  const sync = sharing()?.sync
+  const replication = sharing()?.replication
   const stateOf = (id: number): HostState =>
-    sync?.quarantineOf(id) === undefined ? (registry.freshness(id) ?? 'gone') : 'quarantined'
+    replication?.quarantineOf(id) === undefined ? (registry.freshness(id) ?? 'gone') : 'quarantined'
   const found = name === null ? registry.all(hostId) : registry.byName(name)
   sendJson(
     res,

@@ -8,19 +8,19 @@ import type { Grant } from '../cluster/joining/tokens.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import { readJson } from './body.ts'
 
-export interface ClusterCallParts {
+export interface ClusterCallDeps {
   /** undefined: this host is in no cluster. */
   readonly cluster: () => Cluster | undefined
   /** Reads flatnet.yaml and the cluster's files again; undefined when whoever runs the gateway cannot. */
   readonly reload: (() => void) | undefined
 }
 
-type Call = (parts: ClusterCallParts, req: IncomingMessage, res: ServerResponse) => Promise<void>
+type Call = (deps: ClusterCallDeps, req: IncomingMessage, res: ServerResponse) => Promise<void>
 
 const MAX_TTL_MS = 7 * 86_400_000
 
 /** @throws {ApiProblem} this host is in none */
-export function demandCluster({ cluster }: ClusterCallParts): Cluster {
+export function demandCluster({ cluster }: ClusterCallDeps): Cluster {
   const found = cluster()
   if (found !== undefined) return found
   throw new ApiProblem(
@@ -53,8 +53,8 @@ function number(body: JsonObject, key: string, max: number): number | undefined 
 }
 
 /** `{ ttlMs, hostId?, replaces? }` → 201 `{ token, expiresAt }`; the token is nowhere else. */
-export const postToken: Call = async (parts, req, res) => {
-  const cluster = demandCluster(parts)
+export const postToken: Call = async (deps, req, res) => {
+  const cluster = demandCluster(deps)
   const body = await bodyOf(req)
   const ttlMs = number(body, 'ttlMs', MAX_TTL_MS) ?? 600_000
   const hostId = number(body, 'hostId', 65_534)
@@ -70,16 +70,16 @@ export const postToken: Call = async (parts, req, res) => {
 }
 
 /** `{ hostId }` → 200 with the member. */
-export const postRevoke: Call = async (parts, req, res) => {
-  const cluster = demandCluster(parts)
+export const postRevoke: Call = async (deps, req, res) => {
+  const cluster = demandCluster(deps)
   const hostId = number(await bodyOf(req), 'hostId', 65_534)
   if (hostId === undefined) throw new ApiProblem('ERR_FLATNET_API_INVALID', 'hostId is missing')
   sendJson(res, 200, await asked(() => cluster.revoke(hostId)))
 }
 
 /** → 200 when the list of members says that this host has left. */
-export const postLeave: Call = async (parts, req, res) => {
-  const cluster = demandCluster(parts)
+export const postLeave: Call = async (deps, req, res) => {
+  const cluster = demandCluster(deps)
   await bodyOf(req)
   await asked(() => cluster.leave())
   sendJson(res, 200, { left: true })

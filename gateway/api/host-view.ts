@@ -4,13 +4,13 @@ import { formatIpv4, parsePrefix4, sizeOf } from '../../core/addr.ts'
 import type { HostState, PathInfo } from '../../core/api.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { MemberRecord, MembersDocument } from '../cluster/members/document.ts'
-import type { PeerView } from '../links/types.ts'
+import type { LinkView } from '../links/types.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { HostSummary, Registry } from '../registry/registry.ts'
 import type { Version } from '../registry/table.ts'
 import type { Alarm } from '../replication/alarms.ts'
 import type { Quarantine } from '../replication/deps.ts'
-import type { Sync } from '../replication/replication.ts'
+import type { Replication } from '../replication/replication.ts'
 
 export interface HostView {
   readonly hostId: number
@@ -29,7 +29,7 @@ export interface HostView {
   /** null: this host is in no cluster. */
   readonly member: MemberView | null
   /** null for this host, and for those that are no members. */
-  readonly link: PeerView | null
+  readonly link: LinkView | null
 }
 
 interface MemberView extends Omit<MemberRecord, 'hostId'> {
@@ -47,21 +47,21 @@ export function hostViews(
   cluster: Cluster | undefined,
   registry: Registry,
   paths: PathTable,
-  sync: Sync | undefined,
+  replication: Replication | undefined,
 ): readonly HostView[] {
   const tables = new Map(registry.hosts().map((h) => [h.hostId, h]))
   const members = new Map(cluster?.state.document.members.map((m) => [m.hostId, m]))
-  const alarms = sync?.alarms() ?? []
+  const alarms = replication?.alarms() ?? []
   const ids = [...new Set([...tables.keys(), ...members.keys()])].sort((a, b) => a - b)
   return ids.map((hostId) => ({
     hostId,
-    ...freshness(tables.get(hostId), sync?.quarantineOf(hostId)),
+    ...freshness(tables.get(hostId), replication?.quarantineOf(hostId)),
     alarms: alarms.filter((a) => a.hostId === hostId),
     version: tables.get(hostId)?.version ?? null,
     assignments: tables.get(hostId)?.assignments ?? 0,
     path: paths.get(hostId) ?? null,
     member: cluster === undefined ? null : memberView(cluster, members.get(hostId)),
-    link: cluster?.peers.view(hostId) ?? null,
+    link: cluster?.links.view(hostId) ?? null,
   }))
 }
 

@@ -4,15 +4,15 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Metrics } from '../base/metrics.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
-import { type AssignmentParts, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
-import { type ClusterCallParts, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
+import { type AssignmentDeps, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
+import { type ClusterCallDeps, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
 import type { EventStreams } from './events.ts'
 import { hostViews } from './host-view.ts'
-import { type HostCallParts, postRelease } from './hosts.ts'
+import { type HostCallDeps, postRelease } from './hosts.ts'
 import { matchRoute, type Route } from './routes.ts'
 import type { Status } from './status.ts'
 
-export interface ApiParts extends AssignmentParts, ClusterCallParts, HostCallParts {
+export interface ApiDeps extends AssignmentDeps, ClusterCallDeps, HostCallDeps {
   readonly streams: EventStreams
   readonly metrics: Metrics
   status(): Promise<Status>
@@ -25,7 +25,7 @@ interface Call {
   readonly query: URLSearchParams
 }
 
-type Handler = (parts: ApiParts, call: Call) => void | Promise<void>
+type Handler = (deps: ApiDeps, call: Call) => void | Promise<void>
 
 const ROUTES: readonly Route<Handler>[] = [
   { method: 'POST', pattern: '/v1/assignments', handler: (p, c) => postAssignment(p, c.req, c.res) },
@@ -56,7 +56,7 @@ const ROUTES: readonly Route<Handler>[] = [
 ]
 
 /** Callers are local and few; a call is small and quick. Events are the exception, and they have sent their request. */
-export function createApi(parts: ApiParts): Server {
+export function createApi(deps: ApiDeps): Server {
   const server = createServer({
     headersTimeout: 5000,
     requestTimeout: 10_000,
@@ -65,33 +65,33 @@ export function createApi(parts: ApiParts): Server {
     maxHeaderSize: 16_384,
   })
   server.maxConnections = 256
-  server.on('request', (req, res) => void handle(parts, req, res))
+  server.on('request', (req, res) => void handle(deps, req, res))
   return server
 }
 
-async function handle(parts: ApiParts, req: IncomingMessage, res: ServerResponse): Promise<void> {
+async function handle(deps: ApiDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
   res.on('finish', () => {
     const labels = { method: req.method ?? '', status: String(res.statusCode) }
-    parts.metrics.count('flatnet_api_requests_total', 'Answered calls of the API', labels)
+    deps.metrics.count('flatnet_api_requests_total', 'Answered calls of the API', labels)
   })
   res.on('error', () => {})
   try {
     const [path = '', ...rest] = (req.url ?? '').split('?')
     const { handler, params } = matchRoute(ROUTES, req.method ?? '', path)
-    await handler(parts, { req, res, params, query: new URLSearchParams(rest.join('?')) })
+    await handler(deps, { req, res, params, query: new URLSearchParams(rest.join('?')) })
   } catch (err) {
-    answerError(parts, res, err)
+    answerError(deps, res, err)
   }
 }
 
-function answerError(parts: ApiParts, res: ServerResponse, err: unknown): void {
+function answerError(deps: ApiDeps, res: ServerResponse, err: unknown): void {
   if (res.headersSent) {
     res.destroy()
     return
   }
   if (err instanceof ApiProblem) sendProblem(res, err)
   else {
-    parts.log.error({ err }, 'api call failed')
+    deps.log.error({ err }, 'api call failed')
     sendProblem(
       res,
       new ApiProblem('ERR_FLATNET_API_INTERNAL', 'the gateway made a mistake; its log says more'),
@@ -99,10 +99,10 @@ function answerError(parts: ApiParts, res: ServerResponse, err: unknown): void {
   }
 }
 
-const hosts = ({ cluster, registry, paths, sharing }: ApiParts): unknown =>
-  hostViews(cluster(), registry, paths, sharing()?.sync)
+const hosts = ({ cluster, registry, paths, sharing }: ApiDeps): unknown =>
+  hostViews(cluster(), registry, paths, sharing()?.replication)
 
-function sendPath({ paths }: ApiParts, { params: [hostId = ''], res }: Call): void {
+function sendPath({ paths }: ApiDeps, { params: [hostId = ''], res }: Call): void {
   const path = /^\d{1,5}$/.test(hostId) ? paths.get(Number(hostId)) : undefined
   if (path === undefined) throw new ApiProblem('ERR_FLATNET_API_NOT_FOUND', 'no such host is known')
   sendJson(res, 200, path)

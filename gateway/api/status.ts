@@ -7,7 +7,7 @@ import type { PathInfo } from '../../core/api.ts'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
-import type { OpenCarrier, TunnelStatus } from '../dataplane/dataplane.ts'
+import type { DataPlane, TunnelStatus } from '../dataplane/dataplane.ts'
 import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -73,7 +73,7 @@ export interface StatusFacts {
   readonly paths: PathTable
   readonly ingress: ListeningIngress | undefined
   readonly cluster: Cluster | undefined
-  readonly carrier: OpenCarrier | undefined
+  readonly dataplane: DataPlane | undefined
   readonly alarms: readonly Alarm[]
 }
 
@@ -88,7 +88,7 @@ export async function statusOf({
   paths,
   ingress,
   cluster,
-  carrier,
+  dataplane,
   alarms,
 }: StatusFacts): Promise<Status> {
   const { rss, heapUsed } = process.memoryUsage()
@@ -109,7 +109,7 @@ export async function statusOf({
         : { address: ingress.address, port: ingress.port, connections: await connectionsOf(ingress.server) },
     reconcile: reconciler.report ?? null,
     cluster: cluster === undefined ? null : clusterStatus(cluster),
-    tunnel: carrier?.status() ?? null,
+    tunnel: dataplane?.status() ?? null,
     paths: paths.all(),
     alarms,
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
@@ -117,14 +117,14 @@ export async function statusOf({
 }
 
 function clusterStatus(cluster: Cluster): ClusterStatus {
-  const { state, peers } = cluster
+  const { state, links } = cluster
   return {
     name: state.document.cluster,
     version: state.document.version,
     members: state.document.members.filter((m) => m.state === 'active').length,
-    linksUp: peers.views().filter((v) => v.state === 'up').length,
-    port: peers.port,
-    expelled: state.expelled ?? null,
+    linksUp: links.views().filter((v) => v.state === 'up').length,
+    port: links.port,
+    expelled: state.removedWhy ?? null,
     certificate: cluster.certificateStatus(),
   }
 }

@@ -4,7 +4,7 @@ import type { Millis } from '../../core/clock.ts'
 
 const MAX_TEXTS = 1_024
 
-export class Seldom {
+export class LogLimiter {
   readonly #everyMs: Millis
   readonly #saidAt = new Map<string, Millis>()
 

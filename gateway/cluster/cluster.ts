@@ -7,8 +7,8 @@ import type { Log } from '../../core/log.ts'
 import { hasCode } from '../../kernel/durable.ts'
 import type { Events } from '../base/events.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { Peers } from '../links/links.ts'
-import type { ControlMessage, PeerEvents } from '../links/types.ts'
+import { Links } from '../links/links.ts'
+import type { ControlMessage, LinkEvents } from '../links/types.ts'
 import type { ClusterFiles } from './identity/files.ts'
 import { judgeConf } from './identity/fit.ts'
 import { type CertificateStatus, certificateStatus } from './identity/life.ts'
@@ -24,7 +24,7 @@ import { Gossip } from './members/gossip.ts'
 import { ClusterState } from './members/state.ts'
 import { clusterGauges, countRefused } from './metrics.ts'
 
-export interface ClusterParts {
+export interface ClusterDeps {
   readonly conf: DaemonConf
   readonly clock: Clock
   readonly log: Log
@@ -40,21 +40,21 @@ const LEAVE_MS: Millis = 5_000
 
 export class Cluster {
   readonly state: ClusterState
-  readonly peers: Peers
-  readonly #parts: ClusterParts
+  readonly links: Links
+  readonly #deps: ClusterDeps
   readonly #tokens: TokenBook
   readonly #admission: Admission
   readonly #gossip: Gossip
   readonly #renewal: Renewal
   readonly #linkRenewal: LinkRenewal
-  readonly #listeners = new Set<Partial<PeerEvents>>()
-  #isDoubtful: (hostId: number) => boolean = () => false
+  readonly #listeners = new Set<Partial<LinkEvents>>()
+  #isSuspicious: (hostId: number) => boolean = () => false
   #looking: NodeJS.Timeout | undefined
 
   /** @throws {FlatnetError} ERR_FLATNET_STORE; ERR_FLATNET_CONFIG: flatnet.yaml is for another host or network */
-  constructor(parts: ClusterParts, files: ClusterFiles) {
-    const { conf, clock, log } = parts
-    this.#parts = parts
+  constructor(deps: ClusterDeps, files: ClusterFiles) {
+    const { conf, clock, log } = deps
+    this.#deps = deps
     this.state = new ClusterState(files)
     judgeConf(conf, this.state)
     this.#tokens = new TokenBook(files)
@@ -63,11 +63,11 @@ export class Cluster {
       tokens: this.#tokens,
       clock,
       log,
-      version: parts.version,
+      version: deps.version,
       count: (outcome) =>
-        parts.metrics.count('flatnet_cluster_admissions_total', 'Newcomers and renewals', { outcome }),
+        deps.metrics.count('flatnet_cluster_admissions_total', 'Newcomers and renewals', { outcome }),
     })
-    this.peers = new Peers({
+    this.links = new Links({
       identity: () => this.state.identity,
       membership: this.state,
       listen: conf.peers.listen,
@@ -80,12 +80,12 @@ export class Cluster {
       state: this.state,
       clock,
       log,
-      send: (hostId, message) => this.peers.send(hostId, message),
-      broadcast: (message) => void this.peers.broadcast(message),
-      endpointsChanged: () => this.peers.hurry(),
+      send: (hostId, message) => this.links.send(hostId, message),
+      broadcast: (message) => void this.links.broadcast(message),
+      endpointsChanged: () => this.links.retryNow(),
     })
     this.#linkRenewal = new LinkRenewal({
-      send: (hostId, message) => this.peers.send(hostId, message),
+      send: (hostId, message) => this.links.send(hostId, message),
       renew: (hostId, requestPem) =>
         this.#admission.renew(memberOf(this.state.document, hostId)?.keyId ?? '', requestPem),
     })
@@ -97,29 +97,29 @@ export class Cluster {
         String((await this.#admission.renew(this.state.keyId, requestPem))['certPem']),
       renewByLink: (hostId, requestPem) => this.#linkRenewal.ask(hostId, requestPem),
       adopt: (sealed) => void this.state.adopt(sealed),
-      renewed: () => this.peers.renewed(),
+      renewed: () => this.links.renewed(),
     })
     this.state.onChange((before, now) => this.#membersChanged(before, now))
-    clusterGauges({ ...parts, state: this.state, peers: this.peers })
+    clusterGauges({ ...deps, state: this.state, links: this.links })
   }
 
-  /** Told of every link besides the cluster's own parts; a handler that was never given is not called. */
-  listen(listener: Partial<PeerEvents>): () => void {
+  /** Told of every link besides the cluster's own deps; a handler that was never given is not called. */
+  listen(listener: Partial<LinkEvents>): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
-  /** @param isDoubtful whether two machines use the identity of a host: neither may then speak for it */
-  doubt(isDoubtful: (hostId: number) => boolean): void {
-    this.#isDoubtful = isDoubtful
+  /** @param suspicious whether two machines use the identity of a host: neither may then speak for it */
+  setSuspicious(isSuspicious: (hostId: number) => boolean): void {
+    this.#isSuspicious = isSuspicious
   }
 
   /** @throws {FlatnetError} ERR_FLATNET_IO: the port is taken */
   async start(): Promise<void> {
-    const { conf, log } = this.#parts
+    const { conf, log } = this.#deps
     const { host, port } = conf.peers.listen
     try {
-      await this.peers.start()
+      await this.links.start()
     } catch (cause) {
       const way = hasCode(cause, 'EADDRINUSE')
         ? 'something else listens there: stop it, or set peers.listen to another port'
@@ -128,9 +128,9 @@ export class Cluster {
         cause,
       })
     }
-    if (this.state.takeOffice()) log.warn({}, 'this host admits others from now on')
-    const { expelled } = this.state
-    if (expelled !== undefined) log.error({ reason: expelled }, 'this host is no member any more')
+    if (this.state.becomeAdmin()) log.warn({}, 'this host admits others from now on')
+    const { removedWhy } = this.state
+    if (removedWhy !== undefined) log.error({ reason: removedWhy }, 'this host is no member any more')
     this.#announce()
     this.#looking = setInterval(() => {
       this.#announce()
@@ -142,11 +142,11 @@ export class Cluster {
   async stop(): Promise<void> {
     clearInterval(this.#looking)
     this.#renewal.stop()
-    await this.peers.stop()
+    await this.links.stop()
   }
 
   certificateStatus(): CertificateStatus {
-    return certificateStatus(this.state.identity.certPem, this.#parts.clock.now())
+    return certificateStatus(this.state.identity.certPem, this.#deps.clock.now())
   }
 
   /** @throws {FlatnetError} this host cannot admit, or not what is asked for */
@@ -156,7 +156,7 @@ export class Cluster {
     const refusal = this.#admission.refusalOfGrant(grant)
     if (refusal !== undefined) throw new FlatnetError('ERR_FLATNET_CONFIG', refusal)
     const own = memberOf(state.document, state.identity.hostId)
-    const { conf, clock } = this.#parts
+    const { conf, clock } = this.#deps
     const { secret, expiresAt } = this.#tokens.make(clock.now(), ttlMs, grant)
     const token = encodeToken({
       caFingerprint: fingerprintOfCa(state.identity.caPem),
@@ -194,7 +194,7 @@ export class Cluster {
    * @throws {FlatnetError} nobody who could was reached in time
    */
   async leave(): Promise<void> {
-    const { state, peers } = this
+    const { state, links } = this
     const own = memberOf(state.document, state.identity.hostId)
     if (own === undefined || own.state !== 'active') return
     if (own.admits) {
@@ -204,14 +204,14 @@ export class Cluster {
       )
     }
     const asked = state.document.members.filter(
-      (m) => m.admits && m.state === 'active' && peers.send(m.hostId, { type: 'cluster.leave' }),
+      (m) => m.admits && m.state === 'active' && links.send(m.hostId, { type: 'cluster.leave' }),
     )
     const admitting = state.document.members.filter((m) => m.admits).map((m) => m.hostId)
     if (asked.length === 0) throw unheard(admitting)
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(unheard(admitting)), LEAVE_MS)
       state.onChange(() => {
-        if (state.expelled === undefined) return
+        if (state.removedWhy === undefined) return
         clearTimeout(timer)
         resolve()
       })
@@ -219,7 +219,7 @@ export class Cluster {
   }
 
   #mark(member: MemberRecord, to: 'left' | 'revoked'): MemberRecord {
-    const { clock, log } = this.#parts
+    const { clock, log } = this.#deps
     if (member.state === to || member.state === 'revoked') return member
     const record = { ...member, state: to, changedAt: new Date(clock.now()).toISOString() }
     this.state.change(record)
@@ -227,8 +227,8 @@ export class Cluster {
     return record
   }
 
-  #peerEvents(): PeerEvents {
-    const each = (call: (l: Partial<PeerEvents>) => void): void => {
+  #peerEvents(): LinkEvents {
+    const each = (call: (l: Partial<LinkEvents>) => void): void => {
       for (const listener of this.#listeners) call(listener)
     }
     return {
@@ -244,7 +244,7 @@ export class Cluster {
       dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
       rival: (hostId, message) => each((l) => l.rival?.(hostId, message)),
       refused: (refused) => {
-        countRefused(this.#parts.metrics, refused)
+        countRefused(this.#deps.metrics, refused)
         each((l) => l.refused?.(refused))
       },
     }
@@ -255,32 +255,33 @@ export class Cluster {
     if (message.type !== 'cluster.leave') return false
     const member = memberOf(this.state.document, hostId)
     if (member === undefined || this.state.caKeyPem === undefined) return true
-    if (this.#isDoubtful(hostId)) {
-      this.#parts.log.warn({ peer: hostId }, 'leave of a host that is kept out was ignored')
+    if (this.#isSuspicious(hostId)) {
+      this.#deps.log.warn({ peer: hostId }, 'leave of a host that is kept out was ignored')
     } else this.#mark(member, 'left')
     return true
   }
 
   /** Everybody is told before those that are out are cut off: they should know why. */
   #membersChanged(before: MembersDocument, now: MembersDocument): void {
-    const { events, log } = this.#parts
+    const { events, log } = this.#deps
     if (!this.state.keep())
       log.error({ reason: 'the disk takes no more' }, 'list of members could not be kept')
     if (this.state.caKeyPem !== undefined) this.#gossip.spread()
     const changed = changedKeys(before, now)
-    if (changed.length > 0) this.state.withoutHosts(changed, () => this.peers.refresh())
-    this.peers.refresh()
+    if (changed.length > 0) this.state.withoutHosts(changed, () => this.links.refresh())
+    this.links.refresh()
     for (const event of changesOf(before, now)) events.emit(event)
-    const { expelled } = this.state
-    if (expelled !== undefined) this.#parts.log.error({ reason: expelled }, 'this host is no member any more')
+    const { removedWhy } = this.state
+    if (removedWhy !== undefined)
+      this.#deps.log.error({ reason: removedWhy }, 'this host is no member any more')
   }
 
   /** Says where this host is, when that is news. */
   #announce(): void {
-    const { conf, clock, log } = this.#parts
-    const { state, peers } = this
+    const { conf, clock, log } = this.#deps
+    const { state, links } = this
     const { host } = conf.peers.listen
-    const listen = { host, port: peers.port }
+    const listen = { host, port: links.port }
     const endpoints = ownEndpoints({ listen, advertise: conf.peers.advertise, supernet: conf.supernet })
     const before = state.endpoints.get(state.identity.hostId)
     if (JSON.stringify(before?.endpoints) === JSON.stringify(endpoints)) return
@@ -288,7 +289,7 @@ export class Cluster {
     const record = signEndpoints(state.identity, seq, endpoints)
     if (!state.putEndpoints(record)) return
     state.endpoints.save(log)
-    peers.broadcast({ type: 'cluster.endpoints', records: [record] })
+    links.broadcast({ type: 'cluster.endpoints', records: [record] })
   }
 }
 

@@ -2,24 +2,24 @@
 
 import type { Clock } from '../../core/clock.ts'
 import type { Metrics } from '../base/metrics.ts'
-import type { Peers } from '../links/links.ts'
+import type { Links } from '../links/links.ts'
 import type { Refused } from '../links/types.ts'
 import type { ClusterState } from './members/state.ts'
 
-export function clusterGauges(parts: {
+export function clusterGauges(deps: {
   readonly metrics: Metrics
   readonly clock: Clock
   readonly state: ClusterState
-  readonly peers: Peers
+  readonly links: Links
 }): void {
-  const { metrics, clock, state, peers } = parts
+  const { metrics, clock, state, links } = deps
   const active = (): number => state.document.members.filter((m) => m.state === 'active').length
   metrics.gauge('flatnet_cluster_members', 'Members of the cluster, this host included', active)
   metrics.gauge('flatnet_cluster_version', 'Of the list of members', () => state.document.version)
   metrics.gauge(
     'flatnet_cluster_links_up',
     'Peers with a control connection',
-    () => peers.views().filter((v) => v.state === 'up').length,
+    () => links.views().filter((v) => v.state === 'up').length,
   )
   metrics.gauge('flatnet_certificate_seconds', 'Until the certificate of this host ends', () =>
     Math.round(state.remainingMs(clock.now()) / 1000),

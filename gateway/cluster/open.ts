@@ -1,7 +1,7 @@
 /** Puts the cluster into a gateway that starts, where this host is in one. */
 
 import { FlatnetError } from '../../core/errors.ts'
-import { Cluster, type ClusterParts } from './cluster.ts'
+import { Cluster, type ClusterDeps } from './cluster.ts'
 import { ClusterFiles } from './identity/files.ts'
 
 /**
@@ -10,15 +10,15 @@ import { ClusterFiles } from './identity/files.ts'
  * @returns undefined without a cluster; otherwise it is started and the caller stops it
  * @throws {FlatnetError} ERR_FLATNET_IO: the port for peers is taken
  */
-export async function openCluster(parts: ClusterParts): Promise<Cluster | undefined> {
-  const files = new ClusterFiles(parts.conf.dataDir)
+export async function openCluster(deps: ClusterDeps): Promise<Cluster | undefined> {
+  const files = new ClusterFiles(deps.conf.dataDir)
   if (!files.isComplete) return undefined
   let cluster: Cluster
   try {
-    cluster = new Cluster(parts, files)
+    cluster = new Cluster(deps, files)
   } catch (err) {
     if (!(err instanceof FlatnetError)) throw err
-    parts.log.error({ err }, 'cluster could not be used, peers are left alone')
+    deps.log.error({ err }, 'cluster could not be used, peers are left alone')
     return undefined
   }
   await cluster.start()

@@ -1,24 +1,24 @@
-/** The lines to the peers: the direct one that the peer link brings, those by way of relays, and which of them is sent on. */
+/** The channels to the peers: the direct one that the peer link brings, those by way of relays, and which of them is sent on. */
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import type { Via } from '../paths/decide.ts'
-import { greet, hear, ping } from './channel-control.ts'
-import type { Line } from './tunnel/channel.ts'
+import { onFrame, ping, sendHello } from './channel-control.ts'
+import type { Channel } from './tunnel/channel.ts'
 import { FrameError, type FrameHead } from './tunnel/frame.ts'
 import { socketPort } from './tunnel/socket-port.ts'
 import type { Tunnel } from './tunnel/tunnel.ts'
 
 interface Held {
-  readonly line: Line
+  readonly channel: Channel
   readonly socket: TLSSocket
   /** Monotonic, of the last byte. */
   heardAt: Millis
   rttMs: Millis | undefined
 }
 
-export interface LinesParts {
+export interface ChannelTableDeps {
   readonly tunnel: Tunnel
   readonly scheduler: Scheduler
   readonly log: Log
@@ -26,24 +26,24 @@ export interface LinesParts {
   takesUso(): boolean
 }
 
-/** facts/paths.md 4.2: a relayed line has no control connection beside it that would notice. */
+/** facts/paths.md 4.2: a relayed channel has no control connection beside it that would notice. */
 const PING_MS: Millis = 1_000
 const DEAD_MS: Millis = 3_000
 /** Weight of a new measurement, as on the control connection. */
 const RTT_WEIGHT = 0.25
 
-/** The key of the direct line; relays have their hostIds, which begin at 1. */
+/** The key of the direct channel; relays have their hostIds, which begin at 1. */
 const DIRECT = 0
 
-export class Lines {
-  readonly #parts: LinesParts
+export class ChannelTable {
+  readonly #deps: ChannelTableDeps
   readonly #byHost = new Map<number, Map<number, Held>>()
   readonly #vias = new Map<number, number>()
-  readonly #held = new WeakMap<Line, Held>()
+  readonly #held = new WeakMap<Channel, Held>()
   readonly #cancels = new Set<() => void>()
 
-  constructor(parts: LinesParts) {
-    this.#parts = parts
+  constructor(deps: ChannelTableDeps) {
+    this.#deps = deps
   }
 
   /** The data connection of a peer link stands; until `directDown` it is read here. */
@@ -64,7 +64,7 @@ export class Lines {
     })
   }
 
-  /** From now on packets for the host go this way; until its line stands they stay where they are, or go straight. */
+  /** From now on packets for the host go this way; until its channel stands they stay where they are, or go straight. */
   choose(hostId: number, via: Extract<Via, { kind: 'gateway' | 'relay' }>): void {
     this.#vias.set(hostId, via.kind === 'relay' ? via.hostId : DIRECT)
     this.#use(hostId)
@@ -74,27 +74,27 @@ export class Lines {
     this.#vias.delete(hostId)
   }
 
-  /** Whether packets get to the host by any line. */
+  /** Whether packets get to the host by any channel. */
   has(hostId: number): boolean {
     return this.#byHost.has(hostId)
   }
 
-  /** Round trip of the relayed line; undefined before the first. */
+  /** Round trip of the relayed channel; undefined before the first. */
   rttMs(hostId: number, relay: number): Millis | undefined {
     return this.#byHost.get(hostId)?.get(relay)?.rttMs
   }
 
   /** The device is another, and with it what it takes. */
-  greetAll(): void {
-    for (const lines of this.#byHost.values())
-      for (const { line } of lines.values()) greet(line, this.#parts.takesUso())
+  sendHellos(): void {
+    for (const channels of this.#byHost.values())
+      for (const { channel } of channels.values()) sendHello(channel, this.#deps.takesUso())
   }
 
   /** Frames that are no packets. @returns whether it was known */
-  hear(line: Line, head: FrameHead, payload: Uint8Array): boolean {
-    return hear(line, head, payload, (sentAt) => {
-      const held = this.#held.get(line)
-      const sample = this.#parts.scheduler.monotonic() - sentAt
+  onFrame(channel: Channel, head: FrameHead, payload: Uint8Array): boolean {
+    return onFrame(channel, head, payload, (sentAt) => {
+      const held = this.#held.get(channel)
+      const sample = this.#deps.scheduler.monotonic() - sentAt
       // What we never asked says nothing.
       if (held === undefined || !(sample >= 0 && sample < DEAD_MS)) return
       held.rttMs = held.rttMs === undefined ? sample : held.rttMs + RTT_WEIGHT * (sample - held.rttMs)
@@ -103,50 +103,51 @@ export class Lines {
 
   close(): void {
     for (const cancel of this.#cancels) cancel()
-    for (const [hostId, lines] of this.#byHost) for (const key of [...lines.keys()]) this.#remove(hostId, key)
+    for (const [hostId, channels] of this.#byHost)
+      for (const key of [...channels.keys()]) this.#remove(hostId, key)
   }
 
   #add(hostId: number, key: number, socket: TLSSocket): Held {
-    const { tunnel, scheduler, log, takesUso } = this.#parts
+    const { tunnel, scheduler, log, takesUso } = this.#deps
     this.#remove(hostId, key)
-    const line = tunnel.addLine(hostId, socketPort(socket))
-    const held: Held = { line, socket, heardAt: scheduler.monotonic(), rttMs: undefined }
-    this.#held.set(line, held)
-    const lines = this.#byHost.get(hostId) ?? new Map<number, Held>()
-    this.#byHost.set(hostId, lines.set(key, held))
+    const channel = tunnel.addChannel(hostId, socketPort(socket))
+    const held: Held = { channel, socket, heardAt: scheduler.monotonic(), rttMs: undefined }
+    this.#held.set(channel, held)
+    const channels = this.#byHost.get(hostId) ?? new Map<number, Held>()
+    this.#byHost.set(hostId, channels.set(key, held))
     socket.on('data', (chunk: Buffer) => {
       held.heardAt = scheduler.monotonic()
       try {
-        line.receive(chunk)
+        channel.receive(chunk)
       } catch (err) {
         if (!(err instanceof FrameError)) throw err
         log.warn({ peer: hostId, err }, 'peer sent no frames, its connection was closed')
         socket.destroy()
       }
     })
-    greet(line, takesUso())
+    sendHello(channel, takesUso())
     this.#use(hostId)
     return held
   }
 
   #remove(hostId: number, key: number): void {
-    const lines = this.#byHost.get(hostId)
-    lines?.get(key)?.line.close()
-    lines?.delete(key)
-    if (lines?.size === 0) this.#byHost.delete(hostId)
+    const channels = this.#byHost.get(hostId)
+    channels?.get(key)?.channel.close()
+    channels?.delete(key)
+    if (channels?.size === 0) this.#byHost.delete(hostId)
     else this.#use(hostId)
   }
 
   #use(hostId: number): void {
     const via = this.#vias.get(hostId)
-    const lines = this.#byHost.get(hostId)
+    const channels = this.#byHost.get(hostId)
     if (via === undefined) return
-    const held = lines?.get(via) ?? lines?.get(DIRECT)
-    held?.line.use()
+    const held = channels?.get(via) ?? channels?.get(DIRECT)
+    held?.channel.use()
   }
 
   #watch(held: Held): void {
-    const { scheduler } = this.#parts
+    const { scheduler } = this.#deps
     let dueAt = scheduler.monotonic()
     const tick = (): void => {
       const now = scheduler.monotonic()
@@ -157,7 +158,7 @@ export class Lines {
         held.socket.destroy(new Error(`no sign of life for ${DEAD_MS / 1000} s`))
         return
       }
-      ping(held.line, now)
+      ping(held.channel, now)
       const cancel = scheduler.after(PING_MS, () => {
         this.#cancels.delete(cancel)
         if (!held.socket.destroyed) tick()

@@ -1,4 +1,4 @@
-/** Carries packets between hosts: device, tunnel, lines and routes behind what the paths decide. */
+/** Carries packets between hosts: device, tunnel, channels and routes behind what the paths decide. */
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { DaemonConf } from '../../conf/daemon.ts'
@@ -19,18 +19,18 @@ import { systemScheduler } from '../base/scheduler.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { PathTable } from '../paths/table.ts'
 import { Slices } from '../registry/slices.ts'
-import type { Carrier } from '../share.ts'
-import { Lines } from './channels.ts'
+import type { PathTransports } from '../share.ts'
+import { ChannelTable } from './channels.ts'
 import { DeviceSlot } from './device.ts'
 import { tunnelGauges } from './metrics.ts'
-import { CarriedRelays } from './relays.ts'
+import { RelayedChannels } from './relays.ts'
 import { PeerRoutes } from './routes.ts'
 import type { PacketSink } from './tunnel/outbound.ts'
 import { Tunnel } from './tunnel/tunnel.ts'
 
 export const TUN_IFNAME = 'flatnet-gw'
 
-export interface CarrierParts {
+export interface DataPlaneDeps {
   readonly conf: DaemonConf
   readonly cluster: Cluster
   readonly events: Events
@@ -49,8 +49,8 @@ export interface TunnelStatus {
   readonly problem: string | null
 }
 
-export interface OpenCarrier extends Carrier {
-  readonly lines: Lines
+export interface DataPlane extends PathTransports {
+  readonly channels: ChannelTable
   status(): TunnelStatus
   /** This gateway is about to stop, and has said so: relayed pairs get a moment to move. */
   drain(): Promise<void>
@@ -58,9 +58,9 @@ export interface OpenCarrier extends Carrier {
   close(): void
 }
 
-/** To be called before whoever decides paths listens to the links, so that a line stands when it is chosen. */
-export function openCarrier(parts: CarrierParts): OpenCarrier {
-  const { clock, cluster, conf, events, log, metrics, paths } = parts
+/** To be called before whoever decides paths listens to the links, so that a channel stands when it is chosen. */
+export function openDataPlane(deps: DataPlaneDeps): DataPlane {
+  const { clock, cluster, conf, events, log, metrics, paths } = deps
   const scheduler = systemScheduler(clock)
   const slices = new Slices(conf.supernet, conf.hostPrefix)
   /** The bridge's, DESIGN 6. The device bears it too, so that it is this host's without any container. */
@@ -73,7 +73,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     opened: (tun) => {
       routes.adopt(hostsRouted(tun.ifindex, slices).filter((hostId) => !keepsOut(hostId)))
       routes.refresh()
-      lines.greetAll()
+      channels.sendHellos()
     },
   })
   const routes = new PeerRoutes({ scheduler, apply: (hostIds) => apply(hostIds) })
@@ -86,23 +86,23 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     device: {
       read: (buf) => device.read(buf),
       write: (buf) => device.write(buf),
-      wantUso: (want) => device.wantUso(want),
+      requestUso: (want) => device.requestUso(want),
       start(given) {
         sink = given
       },
     },
     failed: () => {},
     keepsOut,
-    other: (line, head, payload) => lines.hear(line, head, payload),
+    other: (channel, head, payload) => channels.onFrame(channel, head, payload),
   })
-  const lines: Lines = new Lines({
+  const channels: ChannelTable = new ChannelTable({
     tunnel,
     scheduler,
     log,
     takesUso: () => device.tun?.takesUso ?? false,
   })
   const noTunnel = (): string | undefined => device.why
-  const relays = new CarriedRelays({ cluster, lines, scheduler, metrics, log, noTunnel, keepsOut })
+  const relays = new RelayedChannels({ cluster, channels, scheduler, metrics, log, noTunnel, keepsOut })
   let problem: string | undefined
   const apply = (hostIds: ReadonlySet<number>): void => {
     const { tun } = device
@@ -132,20 +132,20 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     }
   }
   const forget = (hostId: number): void => {
-    lines.directDown(hostId)
+    channels.directDown(hostId)
     routes.forget(hostId)
     tunnel.forgetPeer(hostId)
   }
   /** The link stays, for what a person's release needs. */
   const keepOut = (hostId: number): void => {
     routes.forget(hostId)
-    cluster.peers.streams.cut(hostId, 'the host is in quarantine')
+    cluster.links.streams.cut(hostId, 'the host is in quarantine')
     relays.refresh()
   }
   const stops = [
     cluster.listen({
-      dataUp: (hostId, socket) => lines.directUp(hostId, socket),
-      dataDown: (hostId) => lines.directDown(hostId),
+      dataUp: (hostId, socket) => channels.directUp(hostId, socket),
+      dataDown: (hostId) => channels.directDown(hostId),
     }),
     events.listen(({ event }) => {
       if (event.type === 'hostLeft' || event.type === 'hostRevoked') forget(event.host.hostId)
@@ -157,14 +157,14 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
   if (sink !== undefined) device.start(sink)
   routes.refresh()
   return {
-    lines,
+    channels,
     setRoute(hostId, via) {
-      lines.choose(hostId, via)
+      channels.choose(hostId, via)
       relays.choose(hostId, via)
       routes.set(hostId)
     },
     clearRoute(hostId) {
-      lines.unchoose(hostId)
+      channels.unchoose(hostId)
       relays.choose(hostId, undefined)
       routes.clear(hostId)
     },
@@ -172,8 +172,8 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
     freePairs: () => relays.freePairs(),
     relayProblem: (hostId, relay) => relays.problem(hostId, relay),
     onRelayProblem: (decide) => relays.onProblem(decide),
-    hasLine: (hostId) => lines.has(hostId),
-    lineRttMs: (hostId, relay) => lines.rttMs(hostId, relay),
+    hasChannel: (hostId) => channels.has(hostId),
+    channelRttMs: (hostId, relay) => channels.rttMs(hostId, relay),
     status: () => ({
       device: TUN_IFNAME,
       offloads: device.tun?.offloads ?? null,
@@ -184,7 +184,7 @@ export function openCarrier(parts: CarrierParts): OpenCarrier {
       for (const stop of stops) stop()
       relays.close()
       routes.close()
-      lines.close()
+      channels.close()
       device.close()
     },
   }

@@ -5,7 +5,7 @@ import type { Tun } from '../../kernel/tun.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import type { PacketSink } from './tunnel/outbound.ts'
 
-export interface DeviceParts {
+export interface DeviceDeps {
   /** @throws {FlatnetError} ERR_FLATNET_NOT_READY: there is none to be had, and why */
   open(): Tun
   /** It is there, for the first time or again. */
@@ -20,7 +20,7 @@ const AGAIN_MS: Millis = 2_000
 const EIO = 5
 
 export class DeviceSlot {
-  readonly #parts: DeviceParts
+  readonly #deps: DeviceDeps
   #tun: Tun | undefined
   #sink: PacketSink | undefined
   #wantsUso = true
@@ -28,8 +28,8 @@ export class DeviceSlot {
   #cancel: (() => void) | undefined
   #isClosed = false
 
-  constructor(parts: DeviceParts) {
-    this.#parts = parts
+  constructor(deps: DeviceDeps) {
+    this.#deps = deps
   }
 
   /** Why there is none, in words for a person; undefined while there is one. */
@@ -54,13 +54,13 @@ export class DeviceSlot {
     return this.#tun?.write(buf) ?? -EIO
   }
 
-  wantUso(want: boolean): void {
+  requestUso(want: boolean): void {
     this.#wantsUso = want
     try {
-      this.#tun?.wantUso(want)
+      this.#tun?.requestUso(want)
     } catch (err) {
       // It was deleted a moment ago, and reading will say so; whoever asks is a link that comes or goes.
-      this.#parts.log.debug({ err }, 'tunnel device took no setting')
+      this.#deps.log.debug({ err }, 'tunnel device took no setting')
     }
   }
 
@@ -77,16 +77,16 @@ export class DeviceSlot {
     if (sink === undefined || this.#isClosed) return
     let tun: Tun | undefined
     try {
-      tun = this.#parts.open()
-      tun.wantUso(this.#wantsUso)
+      tun = this.#deps.open()
+      tun.requestUso(this.#wantsUso)
       tun.start({
         buffer: () => sink.buffer(),
         packet: (length) => sink.packet(length),
         failed: (err) => this.#lost(err),
       })
       this.#tun = tun
-      this.#parts.log.info({ ifname: tun.ifname }, 'tunnel device opened')
-      this.#parts.opened(tun)
+      this.#deps.log.info({ ifname: tun.ifname }, 'tunnel device opened')
+      this.#deps.opened(tun)
     } catch (err) {
       // One that is half there would keep the next try from having it.
       tun?.close()
@@ -98,7 +98,7 @@ export class DeviceSlot {
   /** Said once for each reason: it is tried again for as long as the gateway runs. */
   #fail(err: unknown): void {
     const why = err instanceof Error ? err.message : String(err)
-    if (why !== this.#why) this.#parts.log.warn({ err }, 'tunnel device could not be had')
+    if (why !== this.#why) this.#deps.log.warn({ err }, 'tunnel device could not be had')
     this.#why = why
     this.#again()
   }
@@ -108,11 +108,11 @@ export class DeviceSlot {
     this.#tun = undefined
     this.#why = err.message
     if (this.#isClosed) return
-    this.#parts.log.warn({ err }, 'tunnel device was lost')
+    this.#deps.log.warn({ err }, 'tunnel device was lost')
     this.#again()
   }
 
   #again(): void {
-    this.#cancel = this.#parts.scheduler.after(AGAIN_MS, () => this.#open())
+    this.#cancel = this.#deps.scheduler.after(AGAIN_MS, () => this.#open())
   }
 }

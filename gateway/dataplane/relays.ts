@@ -1,23 +1,23 @@
-/** Joins relays and lines: a connection through a relay is a line of the tunnel, kept for as long as the path goes that way. */
+/** Joins relays and channels: a connection through a relay is a channel of the tunnel, kept for as long as the path goes that way. */
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Via } from '../paths/decide.ts'
-import type { Lines } from './channels.ts'
-import { Relays, type RelaysParts } from './relay/relays.ts'
+import type { ChannelTable } from './channels.ts'
+import { Relays, type RelaysDeps } from './relay/relays.ts'
 
-interface CarriedRelaysParts extends Pick<RelaysParts, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
+interface RelayedChannelsDeps extends Pick<RelaysDeps, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
   readonly cluster: Cluster
-  readonly lines: Lines
+  readonly channels: ChannelTable
   /** Whether a host is in quarantine: nothing is carried to or from it, here and for others. */
   keepsOut(hostId: number): boolean
 }
 
-export class CarriedRelays {
+export class RelayedChannels {
   readonly #relays: Relays
   readonly #stopListening: () => void
   #decide = (): void => {}
 
-  constructor({ cluster, lines, keepsOut, ...common }: CarriedRelaysParts) {
-    const { peers, state } = cluster
+  constructor({ cluster, channels, keepsOut, ...common }: RelayedChannelsDeps) {
+    const { links, state } = cluster
     const relays = new Relays({
       ...common,
       identity: () => state.identity,
@@ -26,16 +26,16 @@ export class CarriedRelays {
         refusal: (hostId, keyId) =>
           state.refusal(hostId, keyId) ?? (keepsOut(hostId) ? 'it is in quarantine' : undefined),
       },
-      streams: peers.streams,
+      streams: links.streams,
       random: Math.random,
       // A peer that is about to stop ends what it has; that is no time to begin something with it.
-      isLinked: (hostId) => peers.view(hostId)?.state === 'up',
+      isLinked: (hostId) => links.view(hostId)?.state === 'up',
       events: {
         up: (hostId, relay, socket) => {
-          lines.relayUp(hostId, relay, socket)
+          channels.relayUp(hostId, relay, socket)
           this.#decide()
         },
-        // The line sees its socket close, in the same turn.
+        // The channel sees its socket close, in the same turn.
         down: () => void setImmediate(() => this.#decide()),
         problemChanged: () => this.#decide(),
       },
@@ -47,8 +47,8 @@ export class CarriedRelays {
 
   /** @param via undefined: none */
   choose(hostId: number, via: Via | undefined): void {
-    if (via?.kind === 'relay') this.#relays.want(hostId, via.hostId)
-    else this.#relays.unwant(hostId)
+    if (via?.kind === 'relay') this.#relays.request(hostId, via.hostId)
+    else this.#relays.release(hostId)
   }
 
   /** After a change of who may be here. */

@@ -8,7 +8,7 @@ import { isTun } from '../../kernel/tun-link.ts'
 import { TUN_IFNAME } from './dataplane.ts'
 
 /** For a gateway that is in no cluster (any more). Another gateway's device, on the same host, is in use and stays. */
-export function removeCarrier(supernet: Prefix4, log: Log): void {
+export function removeDataPlane(supernet: Prefix4, log: Log): void {
   try {
     const isRemoved = deleteUnusedTun(TUN_IFNAME)
     if (isRemoved) log.info({ ifname: TUN_IFNAME }, 'tunnel device of an earlier membership was removed')

@@ -2,7 +2,7 @@
 import type { Millis } from '../../core/clock.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 
-export interface RoutesParts {
+export interface RoutesDeps {
   readonly scheduler: Scheduler
   /** Makes the kernel's routes these and no others. Must not throw. */
   apply(hostIds: ReadonlySet<number>): void
@@ -17,7 +17,7 @@ const LINGER_MS: Millis = 3_000
 const LOOK_MS: Millis = 5_000
 
 export class PeerRoutes {
-  readonly #parts: RoutesParts
+  readonly #deps: RoutesDeps
   readonly #wanted = new Set<number>()
   /** Monotonic instants at which they go. */
   readonly #lingering = new Map<number, Millis>()
@@ -25,8 +25,8 @@ export class PeerRoutes {
   #cancelLook: (() => void) | undefined
   #isClosed = false
 
-  constructor(parts: RoutesParts) {
-    this.#parts = parts
+  constructor(deps: RoutesDeps) {
+    this.#deps = deps
     this.#lookLater()
   }
 
@@ -66,8 +66,8 @@ export class PeerRoutes {
   }
 
   #linger(hostId: number): void {
-    this.#lingering.set(hostId, this.#parts.scheduler.monotonic() + LINGER_MS)
-    this.#parts.scheduler.after(LINGER_MS, () => {
+    this.#lingering.set(hostId, this.#deps.scheduler.monotonic() + LINGER_MS)
+    this.#deps.scheduler.after(LINGER_MS, () => {
       if (this.#lingering.has(hostId)) this.#soon(0)
     })
   }
@@ -75,14 +75,14 @@ export class PeerRoutes {
   /** Hosts come up by the hundred: one look at the kernel's table for all of a turn. */
   #soon(delayMs: Millis): void {
     if (this.#cancel !== undefined || this.#isClosed) return
-    this.#cancel = this.#parts.scheduler.after(delayMs, () => {
+    this.#cancel = this.#deps.scheduler.after(delayMs, () => {
       this.#cancel = undefined
       this.#apply()
     })
   }
 
   #lookLater(): void {
-    this.#cancelLook = this.#parts.scheduler.after(LOOK_MS, () => {
+    this.#cancelLook = this.#deps.scheduler.after(LOOK_MS, () => {
       if (this.#isClosed) return
       this.#apply()
       this.#lookLater()
@@ -91,8 +91,8 @@ export class PeerRoutes {
 
   #apply(): void {
     if (this.#isClosed) return
-    const now = this.#parts.scheduler.monotonic()
+    const now = this.#deps.scheduler.monotonic()
     for (const [hostId, at] of this.#lingering) if (at <= now) this.#lingering.delete(hostId)
-    this.#parts.apply(new Set([...this.#wanted, ...this.#lingering.keys()]))
+    this.#deps.apply(new Set([...this.#wanted, ...this.#lingering.keys()]))
   }
 }

@@ -1,4 +1,4 @@
-/** What the parts of ingress share. */
+/** What the deps of ingress share. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
@@ -7,7 +7,7 @@ import type { PathTable } from '../paths/table.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Pool } from './upstream/pool.ts'
 
-export interface IngressParts {
+export interface IngressDeps {
   readonly conf: DaemonConf
   readonly registry: Registry
   readonly paths: PathTable

@@ -2,7 +2,7 @@
 
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { IngressParts } from './deps.ts'
+import type { IngressDeps } from './deps.ts'
 import { type FailedRequest, failed, logFailure, reasonOfLoss } from './failure.ts'
 import { hasBody, requestHeaders, trailers } from './headers.ts'
 import type { Reason } from './pages/problem.ts'
@@ -30,7 +30,7 @@ export const isRepeatable = (method: string): boolean =>
 const CONTINUE_MS = 1000
 
 export class Exchange {
-  readonly #parts: IngressParts
+  readonly #deps: IngressDeps
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
   readonly #target: Target
@@ -44,13 +44,13 @@ export class Exchange {
   #isAnswered = false
 
   constructor(
-    parts: IngressParts,
+    deps: IngressDeps,
     req: IncomingMessage,
     res: ServerResponse,
     target: Target,
     options: ExchangeOptions,
   ) {
-    this.#parts = parts
+    this.#deps = deps
     this.#req = req
     this.#res = res
     this.#target = target
@@ -70,7 +70,7 @@ export class Exchange {
   }
 
   get #facts(): FailedRequest {
-    return { parts: this.#parts, target: this.#target, startedAt: this.#startedAt }
+    return { deps: this.#deps, target: this.#target, startedAt: this.#startedAt }
   }
 
   get #endpoint(): string {
@@ -78,7 +78,7 @@ export class Exchange {
   }
 
   #attempt(): void {
-    const { pool, registry } = this.#parts
+    const { pool, registry } = this.#deps
     const { assignment } = this.#target
     if (!registry.holds(assignment, this.#ip)) {
       this.#fail('gone')
@@ -103,7 +103,7 @@ export class Exchange {
         headers: this.#headers(),
         setHost: false,
         insecureHTTPParser: false,
-        maxHeaderSize: this.#parts.conf.ingress.maxHeaderBytes * 2,
+        maxHeaderSize: this.#deps.conf.ingress.maxHeaderBytes * 2,
       })
       this.#upstream = upstream
       this.#follow(upstream)
@@ -121,7 +121,7 @@ export class Exchange {
       host: this.#target.host === '' ? undefined : this.#target.host,
       clientAddress: req.socket.remoteAddress ?? 'unknown',
       localPort: req.socket.localPort ?? 0,
-      hostId: this.#parts.conf.hostId,
+      hostId: this.#deps.conf.hostId,
       prefix: this.#target.prefix,
       endpoint: this.#endpoint,
       upgrade: this.#options.upgrade?.value,
@@ -148,7 +148,7 @@ export class Exchange {
       if (err instanceof DialError) return this.#fail(err.reason, err)
       const hadBytes = socket !== undefined && socket.bytesRead > before
       if (this.#isRepeatable && this.#tries === 1 && !hadBytes) {
-        this.#parts.metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
+        this.#deps.metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
         return this.#attempt()
       }
       this.#fail(hasParserCode(err) ? 'bad-response' : reasonOfLoss(err), err)
@@ -165,7 +165,7 @@ export class Exchange {
     }
     this.#isAnswered = true
     clearTimeout(this.#timer)
-    this.#parts.pool.adopt(this.#target.assignment, container)
+    this.#deps.pool.adopt(this.#target.assignment, container)
     upgrade.join(response, container, head)
   }
 
@@ -177,7 +177,7 @@ export class Exchange {
       const isClient = !this.#req.complete && hasBody(this.#req.rawHeaders)
       this.#fail(isClient ? 'client-stalled' : 'response-timeout')
       this.#upstream?.destroy()
-    }, this.#parts.conf.ingress.responseHeaderTimeoutMs)
+    }, this.#deps.conf.ingress.responseHeaderTimeoutMs)
   }
 
   #sendBody(upstream: ClientRequest): void {
@@ -220,7 +220,7 @@ export class Exchange {
     this.#isAnswered = true
     clearTimeout(this.#timer)
     passResponse({
-      parts: this.#parts,
+      deps: this.#deps,
       req: this.#req,
       res: this.#res,
       response,

@@ -3,19 +3,19 @@
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
 import { hasCode } from '../../kernel/durable.ts'
-import type { IngressParts } from './deps.ts'
+import type { IngressDeps } from './deps.ts'
 import type { Problem, Reason } from './pages/problem.ts'
 import type { Target } from './route.ts'
 
 export interface FailedRequest {
-  readonly parts: IngressParts
+  readonly deps: IngressDeps
   readonly target: Target
   /** Monotonic. */
   readonly startedAt: Millis
 }
 
 export function failed(request: FailedRequest, reason: Reason, err?: unknown): Problem {
-  const { metrics, conf, paths } = request.parts
+  const { metrics, conf, paths } = request.deps
   const { assignment, ip, port } = request.target
   const help = 'Requests that the gateway had to answer itself'
   metrics.count('flatnet_ingress_failures_total', help, { reason })
@@ -34,11 +34,11 @@ export function failed(request: FailedRequest, reason: Reason, err?: unknown): P
   }
 }
 
-export function logFailure({ parts, target, startedAt }: FailedRequest, event: string, err: unknown): void {
+export function logFailure({ deps, target, startedAt }: FailedRequest, event: string, err: unknown): void {
   const { assignment, ip, port } = target
-  const path = parts.paths.get(assignment.hostId)?.state
+  const path = deps.paths.get(assignment.hostId)?.state
   const durationMs = Math.round(performance.now() - startedAt)
-  parts.log.warn(
+  deps.log.warn(
     { attachment: attachmentKey(assignment), endpoint: `${ip}:${port}`, path, durationMs, err },
     event,
   )

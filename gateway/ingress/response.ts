@@ -1,14 +1,14 @@
 /** A container's answer on its way to the client: headers, body as it comes, trailers, and an honest end when it breaks off. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { IngressParts } from './deps.ts'
+import type { IngressDeps } from './deps.ts'
 import { responseHeaders, trailers, valuesOf } from './headers.ts'
 import { isBodyOpen, lingerFor } from './pages/reply.ts'
 import { rewriteHeader } from './rewrite.ts'
 import type { Target } from './route.ts'
 
 export interface PassFacts {
-  readonly parts: IngressParts
+  readonly deps: IngressDeps
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly response: IncomingMessage
@@ -22,7 +22,7 @@ export interface PassFacts {
 }
 
 export function passResponse(facts: PassFacts): void {
-  const { parts, req, res, response } = facts
+  const { deps, req, res, response } = facts
   response.on('error', (err) => {
     if (!res.headersSent) facts.onUnusable(err)
     else {
@@ -38,8 +38,8 @@ export function passResponse(facts: PassFacts): void {
     return
   }
   if (/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
-    parts.endless.add(res)
-    res.on('close', () => parts.endless.delete(res))
+    deps.endless.add(res)
+    res.on('close', () => deps.endless.delete(res))
   }
   // Headers usually leave together with the first bytes. An event stream may have none for a while.
   setImmediate(() => {
@@ -54,12 +54,12 @@ export function passResponse(facts: PassFacts): void {
   response.pipe(res, { end: false })
 }
 
-function writeHead({ parts, req, res, response, target, endpoint }: PassFacts): void {
+function writeHead({ deps, req, res, response, target, endpoint }: PassFacts): void {
   const status = response.statusCode ?? 502
   const { prefix } = target
   const headers = responseHeaders({
     rawHeaders: response.rawHeaders,
-    hostId: parts.conf.hostId,
+    hostId: deps.conf.hostId,
     trailersFit: mayHaveTrailers(req, response, status),
     rewrite:
       prefix === ''

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { hostname } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { series } from '../base/metrics.ts'
-import type { IngressParts } from './deps.ts'
+import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer } from './fast/server.ts'
 import { hasBody, hasLooped, valuesOf } from './headers.ts'
@@ -19,11 +19,11 @@ import { join } from './upgrade.ts'
 /** Requests that one connection may have under way; browsers have one, and pipelining is what is bounded here. */
 const MAX_PIPELINED = 32
 
-export function createIngress(parts: IngressParts): Server {
-  const { ingress } = parts.conf
+export function createIngress(deps: IngressDeps): Server {
+  const { ingress } = deps.conf
   const ownNames = new Set([hostname().toLowerCase(), 'localhost'])
   const count = (status: number): void =>
-    parts.metrics.count(RESPONSES, RESPONSES_HELP, CLASSES[Math.floor(status / 100)] ?? OTHER_CLASS)
+    deps.metrics.count(RESPONSES, RESPONSES_HELP, CLASSES[Math.floor(status / 100)] ?? OTHER_CLASS)
   const options: ServerOptions = {
     // Never the lenient parser, whatever NODE_OPTIONS says: request smuggling lives in its leniency.
     insecureHTTPParser: false,
@@ -38,18 +38,18 @@ export function createIngress(parts: IngressParts): Server {
     keepAliveInitialDelay: 30_000,
     shouldUpgradeCallback: isUpgrade,
   }
-  const server = new IngressServer(options, parts, ownNames, count)
+  const server = new IngressServer(options, deps, ownNames, count)
   server.maxConnections = ingress.maxConnections
-  limitPerClient(server, ingress.maxConnectionsPerClient, parts)
+  limitPerClient(server, ingress.maxConnectionsPerClient, deps)
   server.on('connection', (socket) => server.enter(socket))
-  const handler = new Handler(parts, ownNames, count)
+  const handler = new Handler(deps, ownNames, count)
   server.on('request', (req, res) => handler.request(req, res, { expectsContinue: false }))
   server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
   server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
   server.on('connect', (_req, socket) => refuse(socket, '405 Method Not Allowed'))
   server.on('clientError', (err, socket) => handler.broken(err, socket))
   server.on('drop', () =>
-    parts.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'total' }),
+    deps.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'total' }),
   )
   return server
 }
@@ -65,14 +65,14 @@ function isUpgrade(req: IncomingMessage): boolean {
   return req.method === 'GET' && !/\bh2c?\b/i.test(protocol) && !hasBody(req.rawHeaders)
 }
 
-function limitPerClient(server: Server, max: number, parts: IngressParts): void {
+function limitPerClient(server: Server, max: number, deps: IngressDeps): void {
   if (max === 0) return
   const open = new Map<string, number>()
   server.on('connection', (socket: Socket) => {
     const client = socket.remoteAddress ?? ''
     const count = (open.get(client) ?? 0) + 1
     if (count > max) {
-      parts.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'client' })
+      deps.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'client' })
       socket.destroy()
       return
     }
@@ -104,14 +104,14 @@ function refuse(socket: Duplex, status: string): void {
 }
 
 class Handler {
-  readonly #parts: IngressParts
+  readonly #deps: IngressDeps
   readonly #ownNames: ReadonlySet<string>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
   readonly #countAnswer: (status: number) => void
 
-  constructor(parts: IngressParts, ownNames: ReadonlySet<string>, countAnswer: (status: number) => void) {
-    this.#parts = parts
+  constructor(deps: IngressDeps, ownNames: ReadonlySet<string>, countAnswer: (status: number) => void) {
+    this.#deps = deps
     this.#countAnswer = countAnswer
     this.#ownNames = ownNames
   }
@@ -125,7 +125,7 @@ class Handler {
       if (refusal === undefined) this.#dispatch(req, res, options)
       else this.#problem(req, res, ...refusal)
     } catch (err) {
-      this.#parts.log.error({ err }, 'request could not be handled')
+      this.#deps.log.error({ err }, 'request could not be handled')
       this.#giveUp(res)
     }
   }
@@ -166,10 +166,10 @@ class Handler {
         value: valuesOf(req.rawHeaders, 'upgrade')[0] ?? '',
         join: (response, container, containerHead) => {
           res.detachSocket(client as Socket)
-          this.#parts.metrics.count(RESPONSES, RESPONSES_HELP, { class: '1xx' })
-          this.#parts.endless.add(client)
-          client.on('close', () => this.#parts.endless.delete(client))
-          join({ hostId: this.#parts.conf.hostId, client, clientHead, response, container, containerHead })
+          this.#deps.metrics.count(RESPONSES, RESPONSES_HELP, { class: '1xx' })
+          this.#deps.endless.add(client)
+          client.on('close', () => this.#deps.endless.delete(client))
+          join({ hostId: this.#deps.conf.hostId, client, clientHead, response, container, containerHead })
         },
       },
     })
@@ -181,7 +181,7 @@ class Handler {
     // RFC 9112 3.2: two hosts are two readings of one request.
     if (valuesOf(req.rawHeaders, 'host').length > 1)
       return ['bad-request', 'There is more than one Host header.']
-    return hasLooped(req.rawHeaders, this.#parts.conf.hostId) ? ['loop'] : undefined
+    return hasLooped(req.rawHeaders, this.#deps.conf.hostId) ? ['loop'] : undefined
   }
 
   #dispatch(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
@@ -189,11 +189,11 @@ class Handler {
       url: req.url ?? '',
       host: req.headers.host,
       ownNames: this.#ownNames,
-      lookup: this.#parts.registry,
+      lookup: this.#deps.registry,
     })
     switch (decision.kind) {
       case 'container':
-        new Exchange(this.#parts, req, res, decision, options).start()
+        new Exchange(this.#deps, req, res, decision, options).start()
         break
       case 'bad':
         this.#problem(req, res, 'bad-request', `${decision.problem}.`)
@@ -212,7 +212,7 @@ class Handler {
 
   /** @param unknown what somebody asked for and nobody has */
   #list(req: IncomingMessage, res: ServerResponse, unknown?: string): void {
-    const { conf, registry } = this.#parts
+    const { conf, registry } = this.#deps
     const list = { hostId: conf.hostId, entries: listOf(registry) }
     if (unknown === undefined) {
       const form = formOf(req.headers.accept, 'html')
@@ -225,7 +225,7 @@ class Handler {
   }
 
   #problem(req: IncomingMessage, res: ServerResponse, reason: Reason, detail?: string): void {
-    sendProblem(req, res, { reason, hostId: this.#parts.conf.hostId, detail })
+    sendProblem(req, res, { reason, hostId: this.#deps.conf.hostId, detail })
   }
 
   #mayStart(req: IncomingMessage, res: ServerResponse): boolean {

@@ -1,4 +1,4 @@
-/** The witness that the gateway's command hands to the daemon: the host ends in the kernel, and the store they are adopted into. */
+/** The kernel view that the gateway's command hands to the daemon: the host ends in the kernel, and the store they are adopted into. */
 
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { ipOfCidr } from '../../core/addr.ts'
@@ -11,14 +11,14 @@ import type { Lease } from '../../ipam/lease.ts'
 import { leasesOfLinks } from '../../ipam/linked.ts'
 import { openStore } from '../../ipam/store/store.ts'
 import { type AttachedLink, attachedLinks, nameLinks } from '../../kernel/links.ts'
-import type { Witness } from './kernel-view.ts'
+import type { KernelView } from './kernel-view.ts'
 
 /** Requests wait meanwhile; what is locked by an ADD now is free in the next run. */
 const LOCK_MS: Millis = 50
 /** Doubled addresses that were logged; when there are more, some are logged again. */
 const MAX_TOLD = 1_000
 
-export function kernelWitness(dataDir: string, log: Log): Witness {
+export function kernelView(dataDir: string, log: Log): KernelView {
   const told = new Set<string>()
   return {
     links() {

@@ -8,7 +8,7 @@ import { bootId } from '../../kernel/boot.ts'
 import type { AttachedLink } from '../../kernel/links.ts'
 import type { LeaseSnapshot } from './source.ts'
 
-export interface Witness {
+export interface KernelView {
   /** Host ends of all networks. To be asked before the leases are read: then each has its lease, as that is made first. */
   links(): readonly AttachedLink[]
   /**
@@ -36,7 +36,7 @@ export function lackingLeases(links: readonly AttachedLink[], snapshot: LeaseSna
 const isOfThisBoot = (lease: Lease): boolean => lease.bootId === bootId()
 
 /** Where lease and link differ about who lives, the link is right; of delegated IPAM there is none. */
-export function judged(links: readonly AttachedLink[], snapshot: LeaseSnapshot): LeaseSnapshot {
+export function reconcileWithKernel(links: readonly AttachedLink[], snapshot: LeaseSnapshot): LeaseSnapshot {
   const standing = new Set(links.map(nameOf))
   const has = (lease: Lease): boolean => standing.has(nameOfLease(lease))
   // Made from its link: nothing but the link can tell that it is gone.

@@ -8,20 +8,20 @@ import type { Log } from '../../core/log.ts'
 import type { Lease } from '../../ipam/lease.ts'
 import type { Registry } from '../registry/registry.ts'
 import { DELETE_GRACE_MS, difference } from './diff.ts'
-import { judged, lackingLeases, type Witness } from './kernel-view.ts'
+import { type KernelView, lackingLeases, reconcileWithKernel } from './kernel-view.ts'
 import { assignmentsOf, type LeaseSnapshot, type LeaseSource } from './source.ts'
 
 /** Called with the live leases after each run; nftables and routes are put right here. Must be bounded in time. */
 export type Repair = (leases: readonly Lease[]) => Promise<void>
 
-export interface ReconcilerParts {
+export interface ReconcilerDeps {
   readonly conf: DaemonConf
   readonly registry: Registry
   readonly leases: LeaseSource
   readonly clock: Clock
   readonly log: Log
   readonly repair?: Repair | undefined
-  readonly witness?: Witness | undefined
+  readonly kernelView?: KernelView | undefined
   /** Of reading, and of repairing. */
   readonly deadlineMs?: Millis
 }
@@ -49,15 +49,15 @@ const MAX_CALLS = 4096
 const MAX_KEY_LENGTH = MAX_NETWORK_BYTES + MAX_CONTAINER_ID_BYTES + 20
 
 export class Reconciler {
-  readonly #parts: ReconcilerParts
+  readonly #deps: ReconcilerDeps
   readonly #posted = new Map<string, Millis>()
   readonly #deleted = new Map<string, Millis>()
   #running: Promise<void> | undefined
   #again = false
   #report: ReconcileReport | undefined
 
-  constructor(parts: ReconcilerParts) {
-    this.#parts = parts
+  constructor(deps: ReconcilerDeps) {
+    this.#deps = deps
   }
 
   /** Undefined before the first run. */
@@ -98,7 +98,7 @@ export class Reconciler {
   }
 
   async #once(): Promise<void> {
-    const { clock, log, repair, deadlineMs = DEADLINE_MS } = this.#parts
+    const { clock, log, repair, deadlineMs = DEADLINE_MS } = this.#deps
     const readAt = clock.monotonic()
     const last = this.#report
     let counts = { live: last?.live ?? 0, stale: last?.stale ?? 0, put: 0, removed: 0 }
@@ -127,29 +127,29 @@ export class Reconciler {
 
   /** The leases as the kernel confirms them; what lives and had none has one by then. */
   async #snapshot(): Promise<LeaseSnapshot> {
-    const { conf, leases, log, registry, witness } = this.#parts
-    if (witness === undefined) return leases.read()
-    const links = linksOf(witness, log)
+    const { conf, leases, log, registry, kernelView } = this.#deps
+    if (kernelView === undefined) return leases.read()
+    const links = linksOf(kernelView, log)
     if (links === undefined) return leases.read()
     const snapshot = await leases.read()
     const own = links.filter(({ cidr }) => isInSlice(conf.slice, parseCidr4(cidr)?.ip ?? -1))
     const networks = lackingLeases(own, snapshot)
-    if (networks.size === 0) return judged(links, snapshot)
+    if (networks.size === 0) return reconcileWithKernel(links, snapshot)
     try {
-      witness.adopt(networks, (key) => registry.get(key))
+      kernelView.adopt(networks, (key) => registry.get(key))
     } catch (cause) {
       // As with a file that cannot be read: what they hold is unknown, and is had in a later run.
       const unreadable = [...networks].map((network) => ({ network, cause }))
-      return judged(links, { ...snapshot, unreadable })
+      return reconcileWithKernel(links, { ...snapshot, unreadable })
     }
-    return judged(links, await leases.read())
+    return reconcileWithKernel(links, await leases.read())
   }
 
   #apply(
     snapshot: LeaseSnapshot,
     readAt: Millis,
   ): { live: number; stale: number; put: number; removed: number } {
-    const { conf, registry, log } = this.#parts
+    const { conf, registry, log } = this.#deps
     const own = snapshot.live.filter((l) => isInSlice(conf.slice, parseIpv4(l.ip) ?? -1))
     const { put, remove } = difference({
       wanted: assignmentsOf(own, conf.hostId, conf.hostPrefix),
@@ -177,7 +177,7 @@ export class Reconciler {
 
   #note(calls: Map<string, Millis>, key: string): void {
     calls.delete(key)
-    calls.set(key, this.#parts.clock.monotonic())
+    calls.set(key, this.#deps.clock.monotonic())
     const oldest = calls.keys().next().value
     if (calls.size > MAX_CALLS && oldest !== undefined) calls.delete(oldest)
   }
@@ -189,10 +189,10 @@ export class Reconciler {
   }
 }
 
-/** Undefined when the kernel does not say: then the files alone count, as without a witness. */
-function linksOf(witness: Witness, log: Log): ReturnType<Witness['links']> | undefined {
+/** Undefined when the kernel does not say: then the files alone count, as without a kernel view. */
+function linksOf(kernelView: KernelView, log: Log): ReturnType<KernelView['links']> | undefined {
   try {
-    return witness.links()
+    return kernelView.links()
   } catch (err) {
     log.warn({ err }, 'the kernel did not tell its links')
     return undefined

@@ -100,7 +100,7 @@ export class ControlConnection {
       for (const { type, body } of this.#reader.push(chunk)) {
         if (this.#isClosed) return
         this.#becomeReady()
-        if (!this.#isClosed) this.#take(type, body)
+        if (!this.#isClosed) this.#handle(type, body)
       }
     } catch (err) {
       if (!(err instanceof ProtocolError)) throw err
@@ -114,7 +114,7 @@ export class ControlConnection {
     this.#handlers.ready()
   }
 
-  #take(type: number, body: Buffer): void {
+  #handle(type: number, body: Buffer): void {
     if (type === FrameType.message) this.#handlers.message(decodeMessage(body))
     else if (type === FrameType.ping) this.#socket.write(encodeFrame(FrameType.pong, body))
     else if (type === FrameType.pong && body.length === 8) {

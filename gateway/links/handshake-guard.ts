@@ -7,7 +7,7 @@ const MAX_OF_ADDRESS = 256
 /** 254 hosts that come back at once have two each. */
 const MAX_IN_ALL = 1_024
 
-export class Greeting {
+export class HandshakeGuard {
   /** By address, then by port. */
   readonly #open = new Map<string, Map<number, Socket>>()
   #count = 0

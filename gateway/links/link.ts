@@ -7,15 +7,15 @@ import { ControlConnection } from './control.ts'
 import { Dialer } from './dial/dialer.ts'
 import { boundSilence } from './liveness.ts'
 import { Alpn, type PeerId } from './tls.ts'
-import type { ControlMessage, Identity, LinkState, PeerEvents, PeerView } from './types.ts'
+import type { ControlMessage, Identity, LinkEvents, LinkState, LinkView } from './types.ts'
 
-export interface PeerParts {
+export interface LinkDeps {
   readonly identity: () => Identity
   readonly hostId: number
   readonly endpoints: () => readonly string[]
   /** Why whoever was dialled is not let in. */
   readonly refusal: (id: PeerId, endpoint: string) => string | undefined
-  readonly events: PeerEvents
+  readonly events: LinkEvents
   readonly clock: Clock
   readonly log: Log
 }
@@ -30,7 +30,7 @@ const SETTLED_MS: Millis = 5_000
  * A connection that lost is heard for so long before it is closed: a second machine with the peer's key must not go unseen
  * because the first one's connection stands, nor dial without a pause.
  */
-const HEARD_OUT_MS: Millis = 2_000
+const KEPT_FOR_RIVALS_MS: Millis = 2_000
 const MAX_LOSERS = 4
 
 /** Who opened a connection decides which of two survives: both sides must choose the same one. */
@@ -39,9 +39,9 @@ interface Held<T> {
   readonly connection: T
 }
 
-export class Peer {
+export class Link {
   readonly hostId: number
-  readonly #parts: PeerParts
+  readonly #deps: LinkDeps
   readonly #controlDialer: Dialer
   readonly #dataDialer: Dialer
   #control: Held<ControlConnection> | undefined
@@ -58,13 +58,13 @@ export class Peer {
   #since: Millis
   #isStopped = false
 
-  constructor(parts: PeerParts) {
-    this.#parts = parts
-    this.hostId = parts.hostId
-    this.#since = parts.clock.now()
-    const { identity, hostId, refusal } = parts
+  constructor(deps: LinkDeps) {
+    this.#deps = deps
+    this.hostId = deps.hostId
+    this.#since = deps.clock.now()
+    const { identity, hostId, refusal } = deps
     const endpoints = (): string[] =>
-      [...parts.endpoints()].sort((a, b) => Number(b === this.#worked) - Number(a === this.#worked))
+      [...deps.endpoints()].sort((a, b) => Number(b === this.#worked) - Number(a === this.#worked))
     const headStartMs = identity().hostId < hostId ? 0 : HEAD_START_MS
     this.#controlDialer = new Dialer({
       identity,
@@ -94,7 +94,7 @@ export class Peer {
       },
       failed: (reason) => {
         this.#dataReason = reason
-        parts.log.debug({ peer: hostId, reason }, 'data connection failed')
+        deps.log.debug({ peer: hostId, reason }, 'data connection failed')
       },
     })
   }
@@ -104,12 +104,12 @@ export class Peer {
     if (this.#control === undefined) this.#controlDialer.start()
   }
 
-  hurry(): void {
-    this.#controlDialer.hurry()
-    this.#dataDialer.hurry()
+  retryNow(): void {
+    this.#controlDialer.retryNow()
+    this.#dataDialer.retryNow()
   }
 
-  view(): PeerView {
+  view(): LinkView {
     return {
       hostId: this.hostId,
       state: this.#state,
@@ -146,10 +146,10 @@ export class Peer {
       socket.destroy()
       return
     }
-    const connection: ControlConnection = new ControlConnection(socket, this.#parts.clock, {
+    const connection: ControlConnection = new ControlConnection(socket, this.#deps.clock, {
       ready: () => this.#contest({ dialledBy, connection }),
       message: (message) => {
-        const { events } = this.#parts
+        const { events } = this.#deps
         if (this.#control?.connection === connection) events.control(this.hostId, message)
         else if (this.#losers.has(connection)) events.rival?.(this.hostId, message)
       },
@@ -162,7 +162,7 @@ export class Peer {
   #contest(held: Held<ControlConnection>): void {
     this.#pending.delete(held.connection)
     if (this.#isStopped || !this.#wins(this.#control, held.dialledBy)) {
-      this.#hearOut(held.connection)
+      this.#keepForRivals(held.connection)
       return
     }
     const old = this.#control
@@ -172,14 +172,14 @@ export class Peer {
     this.#controlDialer.settled()
     this.#become('up', 'connected')
     // Also when one replaced another: what was on its way over the old one may be lost, so its user starts over.
-    this.#parts.events.up(this.hostId)
+    this.#deps.events.up(this.hostId)
     this.#dataDialer.start()
   }
 
-  #hearOut(connection: ControlConnection): void {
+  #keepForRivals(connection: ControlConnection): void {
     const close = (): void => connection.close('another connection stands')
     if (this.#isStopped || this.#losers.size >= MAX_LOSERS) close()
-    else this.#losers.set(connection, setTimeout(close, HEARD_OUT_MS))
+    else this.#losers.set(connection, setTimeout(close, KEPT_FOR_RIVALS_MS))
   }
 
   adoptData(socket: TLSSocket, dialledBy: number): void {
@@ -199,17 +199,17 @@ export class Peer {
       if (this.#data !== held) return
       const reason = err instanceof Error ? err.message : 'connection closed'
       this.#dataReason = reason
-      this.#parts.log.info({ peer: this.hostId, reason }, 'data connection ended')
+      this.#deps.log.info({ peer: this.hostId, reason }, 'data connection ended')
       this.#dropData()
       if (this.#control !== undefined) this.#dataDialer.start()
     }
     socket.on('error', lost)
     socket.on('close', () => lost())
-    this.#parts.events.dataUp(this.hostId, socket)
+    this.#deps.events.dataUp(this.hostId, socket)
   }
 
   get #ownId(): number {
-    return this.#parts.identity().hostId
+    return this.#deps.identity().hostId
   }
 
   /** A newer connection of the same side replaces the older (that side restarted); of two sides the lower hostId's stays. */
@@ -226,7 +226,7 @@ export class Peer {
       this.#dataDialer.stop()
       this.#dropData()
       this.#become('down', reason)
-      this.#parts.events.down(this.hostId, reason)
+      this.#deps.events.down(this.hostId, reason)
       // Whoever it is dials again at once, and then there is a place.
       for (const loser of [...this.#losers.keys()]) loser.close('the connection that stood is gone')
     } else if (wasPending && this.#control === undefined && !this.#isStopped)
@@ -242,13 +242,13 @@ export class Peer {
     if (held === undefined) return
     this.#data = undefined
     held.connection.destroy()
-    this.#parts.events.dataDown(this.hostId)
+    this.#deps.events.dataDown(this.hostId)
   }
 
   #become(state: LinkState, reason: string): void {
     if (this.#state !== state) {
-      this.#since = this.#parts.clock.now()
-      this.#parts.log.info({ peer: this.hostId, path: state, reason }, 'peer link changed')
+      this.#since = this.#deps.clock.now()
+      this.#deps.log.info({ peer: this.hostId, path: state, reason }, 'peer link changed')
     }
     this.#state = state
     this.#reason = reason

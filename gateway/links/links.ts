@@ -1,23 +1,23 @@
 /** All peers of this host: the listener that others reach, the diallers that reach others, and who may be here at all. */
 
-import { createServer as createDoor, type Server as Door } from 'node:net'
+import { createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
-import { Seldom } from '../base/log-limit.ts'
+import { LogLimiter } from '../base/log-limit.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
-import { Greeting } from './handshake-guard.ts'
-import { Peer } from './link.ts'
+import { HandshakeGuard } from './handshake-guard.ts'
+import { Link } from './link.ts'
 import { Streams } from './streams/streams.ts'
 import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
-import type { ControlMessage, Identity, Membership, PeerEvents, PeerView } from './types.ts'
+import type { ControlMessage, Identity, LinkEvents, LinkView, Membership } from './types.ts'
 
-export interface PeersParts {
+export interface LinksDeps {
   /** Asked anew for each connection: certificates renew themselves. */
   readonly identity: () => Identity
   readonly membership: Membership
   readonly listen: { readonly host: string; readonly port: number }
-  readonly events: PeerEvents
+  readonly events: LinkEvents
   readonly clock: Clock
   readonly log: Log
   /** A newcomer without a certificate; the cluster part answers it. Absent: refused. */
@@ -33,21 +33,21 @@ const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept: all timers are wrong, all connections may be dead. */
 const SLEPT_MS: Millis = 10_000
 
-export class Peers {
+export class Links {
   readonly streams: Streams
-  readonly #parts: PeersParts
-  readonly #peers = new Map<number, Peer>()
+  readonly #deps: LinksDeps
+  readonly #links = new Map<number, Link>()
   readonly #server: Server
-  /** Before TLS: who has not shown a certificate yet is nobody's peer. */
-  readonly #door: Door
-  readonly #greeting = new Greeting()
+  /** Before TLS: a client that has not shown a certificate yet has no link yet. */
+  readonly #listener: TcpServer
+  readonly #handshakes = new HandshakeGuard()
   readonly #newcomers = new Set<TLSSocket>()
-  readonly #said = new Seldom(SAID_AGAIN_MS)
+  readonly #said = new LogLimiter(SAID_AGAIN_MS)
   #tick: NodeJS.Timeout | undefined
 
-  constructor(parts: PeersParts) {
-    this.#parts = parts
-    const { identity, membership, log } = parts
+  constructor(deps: LinksDeps) {
+    this.#deps = deps
+    const { identity, membership, log } = deps
     this.streams = new Streams({
       identity,
       membership,
@@ -55,115 +55,115 @@ export class Peers {
       send: (hostId, message) => this.send(hostId, message),
     })
     this.#server = createServer({
-      ...tlsOptions(parts.identity()),
+      ...tlsOptions(deps.identity()),
       ALPNProtocols: [Alpn.control, Alpn.data, Alpn.stream, Alpn.join],
       requestCert: true,
       // A newcomer has none yet; everybody else is judged in #judge.
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_MS,
     })
-    this.#door = createDoor((socket) => {
-      if (this.#greeting.admit(socket)) this.#server.emit('connection', socket)
+    this.#listener = createTcpServer((socket) => {
+      if (this.#handshakes.admit(socket)) this.#server.emit('connection', socket)
       else socket.destroy()
     })
     this.#server.on('secureConnection', (socket) => {
-      this.#greeting.done(socket)
+      this.#handshakes.done(socket)
       this.#judge(socket)
     })
     this.#server.on('tlsClientError', (err, socket) => {
       const endpoint = socket.remoteAddress
       const level = this.#isNews(`${endpoint} ${err.message}`) ? 'info' : 'debug'
-      parts.log[level]({ err, endpoint }, 'handshake failed')
+      deps.log[level]({ err, endpoint }, 'handshake failed')
       socket.destroy()
     })
   }
 
   /** @throws the listener's error, e.g. EADDRINUSE */
   async start(): Promise<void> {
-    const { host, port } = this.#parts.listen
+    const { host, port } = this.#deps.listen
     await new Promise<void>((resolve, reject) => {
-      this.#door.once('error', reject)
-      this.#door.listen({ host, port }, () => {
-        this.#door.off('error', reject)
-        this.#door.on('error', (err) => this.#parts.log.error({ err }, 'peer listener failed'))
+      this.#listener.once('error', reject)
+      this.#listener.listen({ host, port }, () => {
+        this.#listener.off('error', reject)
+        this.#listener.on('error', (err) => this.#deps.log.error({ err }, 'peer listener failed'))
         resolve()
       })
     })
     this.refresh()
-    let last = this.#parts.clock.monotonic()
+    let last = this.#deps.clock.monotonic()
     this.#tick = setInterval(() => {
-      const now = this.#parts.clock.monotonic()
-      if (now - last > SLEPT_MS) this.hurry()
+      const now = this.#deps.clock.monotonic()
+      if (now - last > SLEPT_MS) this.retryNow()
       last = now
     }, TICK_MS)
   }
 
   /** The port that the kernel chose when 0 was asked for. */
   get port(): number {
-    const address = this.#door.address()
+    const address = this.#listener.address()
     return typeof address === 'object' && address !== null ? address.port : 0
   }
 
   /** After a change of membership: new members are dialled, those that left or were revoked are cut off. */
   refresh(): void {
-    const { membership } = this.#parts
+    const { membership } = this.#deps
     const members = new Map(membership.members().map((m) => [m.hostId, m]))
-    for (const [hostId, peer] of this.#peers) {
+    for (const [hostId, link] of this.#links) {
       const member = members.get(hostId)
       const why = member === undefined ? 'no member any more' : membership.refusal(hostId, member.keyId)
       if (why === undefined) continue
-      this.#peers.delete(hostId)
-      peer.stop(why)
+      this.#links.delete(hostId)
+      link.stop(why)
       this.streams.cut(hostId, why)
     }
     for (const [hostId, member] of members) {
-      if (membership.refusal(hostId, member.keyId) === undefined) this.#peerOf(hostId).start()
+      if (membership.refusal(hostId, member.keyId) === undefined) this.#linkOf(hostId).start()
     }
   }
 
   /** After a certificate was renewed: new handshakes use it. */
   renewed(): void {
-    this.#server.setSecureContext(tlsOptions(this.#parts.identity()))
+    this.#server.setSecureContext(tlsOptions(this.#deps.identity()))
   }
 
   /** Tries again now whatever was waiting. */
-  hurry(): void {
-    for (const peer of this.#peers.values()) peer.hurry()
+  retryNow(): void {
+    for (const link of this.#links.values()) link.retryNow()
   }
 
-  views(): PeerView[] {
-    return [...this.#peers.values()].map((p) => p.view()).sort((a, b) => a.hostId - b.hostId)
+  views(): LinkView[] {
+    return [...this.#links.values()].map((p) => p.view()).sort((a, b) => a.hostId - b.hostId)
   }
 
-  view(hostId: number): PeerView | undefined {
-    return this.#peers.get(hostId)?.view()
+  view(hostId: number): LinkView | undefined {
+    return this.#links.get(hostId)?.view()
   }
 
   send(hostId: number, message: ControlMessage): boolean {
-    return this.#peers.get(hostId)?.send(message) ?? false
+    return this.#links.get(hostId)?.send(message) ?? false
   }
 
   /** To all that are connected. @returns to how many */
   broadcast(message: ControlMessage): number {
     let sent = 0
-    for (const peer of this.#peers.values()) if (peer.send(message)) sent++
+    for (const link of this.#links.values()) if (link.send(message)) sent++
     return sent
   }
 
   draining(hostId: number): void {
-    this.#peers.get(hostId)?.draining()
+    this.#links.get(hostId)?.draining()
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#tick)
-    for (const peer of this.#peers.values()) peer.stop('this gateway stops')
-    this.#peers.clear()
+    for (const link of this.#links.values()) link.stop('this gateway stops')
+    this.#links.clear()
     this.streams.stop()
     for (const socket of this.#newcomers) socket.destroy()
-    this.#greeting.stop()
-    if (!this.#door.listening) return
+    this.#handshakes.stop()
+    if (!this.#listener.listening) return
     await new Promise<void>((resolve) => {
-      this.#door.close(() => resolve())
+      this.#listener.close(() => resolve())
     })
   }
 
@@ -178,34 +178,34 @@ export class Peers {
   #join(socket: TLSSocket): void {
     this.#newcomers.add(socket)
     socket.once('close', () => this.#newcomers.delete(socket))
-    if (this.#parts.join === undefined || this.#newcomers.size > MAX_NEWCOMERS) socket.destroy()
-    else this.#parts.join(socket)
+    if (this.#deps.join === undefined || this.#newcomers.size > MAX_NEWCOMERS) socket.destroy()
+    else this.#deps.join(socket)
   }
 
   #refuse(socket: TLSSocket, reason: string | undefined): void {
     if (reason === undefined) return
     const endpoint = socket.remoteAddress
     const level = this.#isNews(`${endpoint} ${reason}`) ? 'warn' : 'debug'
-    this.#parts.log[level]({ endpoint, reason }, 'peer refused')
+    this.#deps.log[level]({ endpoint, reason }, 'peer refused')
     socket.destroy()
   }
 
   #isNews(text: string): boolean {
-    return this.#said.isDue(text, this.#parts.clock.monotonic())
+    return this.#said.isDue(text, this.#deps.clock.monotonic())
   }
 
   /** @returns why not */
   #admit(socket: TLSSocket): string | undefined {
-    const own = this.#parts.identity()
+    const own = this.#deps.identity()
     const id = peerIdOfSocket(socket, own.cluster)
     if (id === undefined)
       return `no certificate of this cluster (${socket.authorizationError ?? 'no host name in it'})`
     const refusal = this.#refusal(id, socket.remoteAddress ?? '')
     if (refusal !== undefined) return refusal
     if (id.hostId === own.hostId) return `host ${id.hostId} is this host: a clone of it, or a loop`
-    const peer = this.#peerOf(id.hostId)
-    if (socket.alpnProtocol === Alpn.control) peer.adoptControl(socket, id.hostId)
-    else if (socket.alpnProtocol === Alpn.data) peer.adoptData(socket, id.hostId)
+    const link = this.#linkOf(id.hostId)
+    if (socket.alpnProtocol === Alpn.control) link.adoptControl(socket, id.hostId)
+    else if (socket.alpnProtocol === Alpn.data) link.adoptData(socket, id.hostId)
     else if (socket.alpnProtocol === Alpn.stream) this.streams.adopt(socket, id.hostId)
     else return 'no protocol of ours'
     return undefined
@@ -213,7 +213,7 @@ export class Peers {
 
   /** Of either side of a connection. Its user is told, since two keys for one hostId need a person. */
   #refusal({ hostId, keyId }: PeerId, endpoint: string): string | undefined {
-    const { events, membership } = this.#parts
+    const { events, membership } = this.#deps
     const reason = membership.refusal(hostId, keyId)
     if (reason === undefined) return undefined
     events.refused?.({
@@ -225,11 +225,11 @@ export class Peers {
     return reason
   }
 
-  #peerOf(hostId: number): Peer {
-    const known = this.#peers.get(hostId)
+  #linkOf(hostId: number): Link {
+    const known = this.#links.get(hostId)
     if (known !== undefined) return known
-    const { clock, identity, log, membership } = this.#parts
-    const peer = new Peer({
+    const { clock, identity, log, membership } = this.#deps
+    const link = new Link({
       identity,
       hostId,
       endpoints: () => membership.members().find((m) => m.hostId === hostId)?.endpoints ?? [],
@@ -238,8 +238,8 @@ export class Peers {
       clock,
       log,
     })
-    this.#peers.set(hostId, peer)
-    return peer
+    this.#links.set(hostId, link)
+    return link
   }
 
   /** Whatever a member sends, it must not end this gateway. */
@@ -248,13 +248,13 @@ export class Peers {
       hear()
     } catch (err) {
       const level = this.#isNews(`${hostId} message failed`) ? 'error' : 'debug'
-      this.#parts.log[level]({ peer: hostId, err }, 'message of a peer failed')
+      this.#deps.log[level]({ peer: hostId, err }, 'message of a peer failed')
     }
   }
 
   /** Streams hear of the links first: whoever is told next may open one. */
-  #events(): PeerEvents {
-    const { events } = this.#parts
+  #events(): LinkEvents {
+    const { events } = this.#deps
     return {
       ...events,
       up: (hostId) => {

@@ -40,7 +40,7 @@ export interface ControlMessage {
 
 export type LinkState = 'connecting' | 'up' | 'draining' | 'down'
 
-export interface PeerView {
+export interface LinkView {
   readonly hostId: number
   readonly state: LinkState
   /** Why it is not up, in words for a person. */
@@ -66,7 +66,7 @@ export interface Refused {
 }
 
 /** Called by the links, synchronously; must not throw. */
-export interface PeerEvents {
+export interface LinkEvents {
   up(hostId: number): void
   down(hostId: number, reason: string): void
   control(hostId: number, message: ControlMessage): void

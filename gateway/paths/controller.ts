@@ -3,7 +3,7 @@
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { jittered, type Scheduler } from '../base/scheduler.ts'
-import type { ControlMessage, LinkState, PeerView } from '../links/types.ts'
+import type { ControlMessage, LinkState, LinkView } from '../links/types.ts'
 import { type LinkFacts, type PathDecision, SOON_MS, sameVia, type Via, viaText } from './decide.ts'
 import { type LinkReport, Reports } from './reports.ts'
 import { Steadiness } from './steadiness.ts'
@@ -17,7 +17,7 @@ export interface PathEffects {
   clearRoute(hostId: number): void
 }
 
-export interface PathParts {
+export interface PathDeps {
   readonly hostId: number
   readonly scheduler: Scheduler
   readonly random: () => number
@@ -25,7 +25,7 @@ export interface PathParts {
   readonly table: PathTable
   readonly effects: PathEffects
   /** All links, one for each member. */
-  links(): readonly PeerView[]
+  links(): readonly LinkView[]
   /** Why a host is kept out. */
   quarantineOf(hostId: number): string | undefined
   /** Why packets cannot be carried on this host; undefined when they can. */
@@ -35,9 +35,9 @@ export interface PathParts {
   /** How a relay refused or failed for a host of late; undefined: it is usable. */
   relayProblem(hostId: number, relay: number): string | undefined
   /** Whether a connection that carries packets to the host stands, straight or through a relay. */
-  hasLine(hostId: number): boolean
+  hasChannel(hostId: number): boolean
   /** Round trip by the connection through a relay, from end to end; undefined: not measured. */
-  lineRttMs(hostId: number, relay: number): Millis | undefined
+  channelRttMs(hostId: number, relay: number): Millis | undefined
   send(hostId: number, message: ControlMessage): boolean
   /** The peer has said that it is about to stop. */
   draining(hostId: number): void
@@ -48,7 +48,7 @@ export interface PathParts {
 /** Ages of links and reports count in the decision, so it is made again without any event. */
 const TICK_MS: Millis = 1_000
 const REPORT_MS: Millis = 5_000
-/** Links come up by the hundred after a start; peers hear of them once. */
+/** Links come up by the hundred after a start; peers get one report for all. */
 const REPORT_SOON_MS: Millis = 100
 /** Whoever has not been measured yet is used all the same, behind all others. */
 const UNMEASURED_MS: Millis = 1_000
@@ -57,7 +57,7 @@ const PREFIX = 'paths.'
 const DRAIN = 'paths.drain'
 
 export class PathController {
-  readonly #parts: PathParts
+  readonly #deps: PathDeps
   readonly #reports = new Reports()
   readonly #routed = new Map<number, Via>()
   /** Monotonic, unlike `since` of a link: a wall clock that is put right must not make a link new. */
@@ -72,9 +72,9 @@ export class PathController {
   #told: string | undefined
   #isStopped = false
 
-  constructor(parts: PathParts) {
-    this.#parts = parts
-    this.#startedAt = parts.scheduler.monotonic()
+  constructor(deps: PathDeps) {
+    this.#deps = deps
+    this.#startedAt = deps.scheduler.monotonic()
   }
 
   start(): void {
@@ -91,12 +91,12 @@ export class PathController {
 
   /** This gateway is about to stop: whoever goes through it as a relay finds another first. */
   drain(): void {
-    for (const { hostId } of this.#parts.links()) this.#parts.send(hostId, { type: DRAIN })
+    for (const { hostId } of this.#deps.links()) this.#deps.send(hostId, { type: DRAIN })
   }
 
   /** A link, its data connection or a quarantine changed. */
   linkChanged(hostId: number): void {
-    const link = this.#parts.links().find((l) => l.hostId === hostId)
+    const link = this.#deps.links().find((l) => l.hostId === hostId)
     if (link === undefined || link.state === 'down') this.#reports.forget(hostId)
     this.evaluateAll()
     this.#evaluateLater()
@@ -106,7 +106,7 @@ export class PathController {
   /** When what comes soon has not come. */
   #evaluateLater(): void {
     if (this.#isStopped || this.#cancels.has('soon to come')) return
-    const cancel = this.#parts.scheduler.after(SOON_MS, () => {
+    const cancel = this.#deps.scheduler.after(SOON_MS, () => {
       this.#cancels.delete('soon to come')
       this.evaluateAll()
     })
@@ -115,7 +115,7 @@ export class PathController {
 
   #reportSoon(): void {
     if (this.#isStopped || this.#cancels.has('soon')) return
-    const cancel = this.#parts.scheduler.after(REPORT_SOON_MS, () => {
+    const cancel = this.#deps.scheduler.after(REPORT_SOON_MS, () => {
       this.#cancels.delete('soon')
       this.#report()
     })
@@ -126,24 +126,24 @@ export class PathController {
   receive(hostId: number, message: ControlMessage): boolean {
     if (!message.type.startsWith(PREFIX)) return false
     if (message.type === DRAIN) {
-      this.#parts.draining(hostId)
+      this.#deps.draining(hostId)
       this.evaluateAll()
     } else if (
       message.type === 'paths.links' &&
-      this.#reports.take(hostId, message, this.#parts.scheduler.monotonic())
+      this.#reports.handle(hostId, message, this.#deps.scheduler.monotonic())
     ) {
       this.evaluateAll()
-    } else this.#parts.log.debug({ peer: hostId }, 'report of links was not understood')
+    } else this.#deps.log.debug({ peer: hostId }, 'report of links was not understood')
     return true
   }
 
   /** Whether packets get to the host, directly or over a relay. */
   isReached(hostId: number): boolean {
-    return this.#parts.table.decision(hostId)?.state === 'GATEWAY_ONLY'
+    return this.#deps.table.decision(hostId)?.state === 'GATEWAY_ONLY'
   }
 
   evaluateAll(): void {
-    const { links, table, noTunnel, hostId: own } = this.#parts
+    const { links, table, noTunnel, hostId: own } = this.#deps
     if (noTunnel() !== this.#told) this.#reportSoon()
     const views = new Map(links().map((l) => [l.hostId, l]))
     for (const view of views.values()) this.#evaluate(view, views)
@@ -156,11 +156,11 @@ export class PathController {
     }
   }
 
-  #evaluate(view: PeerView, views: ReadonlyMap<number, PeerView>): void {
+  #evaluate(view: LinkView, views: ReadonlyMap<number, LinkView>): void {
     const {
-      hasLine,
+      hasChannel,
       hostId,
-      lineRttMs,
+      channelRttMs,
       scheduler,
       relayProblem,
       noTunnel,
@@ -168,7 +168,7 @@ export class PathController {
       table,
       changed,
       log,
-    } = this.#parts
+    } = this.#deps
     const before = table.decision(view.hostId)
     const isDirect = before?.via.kind === 'gateway' && carries(view)
     const decision = table.update({
@@ -178,8 +178,8 @@ export class PathController {
       link: { ...view, ...this.#historyOf(view) },
       noTunnel: noTunnel(),
       peerNoTunnel: this.#reports.noTunnelOf(view.hostId),
-      hasLine: hasLine(view.hostId),
-      lineRttMs: before?.via.kind === 'relay' ? lineRttMs(view.hostId, before.via.hostId) : undefined,
+      hasChannel: hasChannel(view.hostId),
+      channelRttMs: before?.via.kind === 'relay' ? channelRttMs(view.hostId, before.via.hostId) : undefined,
       // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
       relays: isDirect
         ? []
@@ -198,8 +198,8 @@ export class PathController {
     hostId,
     state,
     hasData,
-  }: PeerView): Required<Pick<LinkFacts, 'forMs' | 'dataForMs' | 'settlesMs' | 'hasStopped'>> {
-    const now = this.#parts.scheduler.monotonic()
+  }: LinkView): Required<Pick<LinkFacts, 'forMs' | 'dataForMs' | 'settlesMs' | 'hasStopped'>> {
+    const now = this.#deps.scheduler.monotonic()
     let known = this.#states.get(hostId)
     if (known?.state !== state) {
       known = { state, at: now, hasStopped: state === 'down' && known?.state === 'draining' }
@@ -217,7 +217,7 @@ export class PathController {
   }
 
   #apply(hostId: number, decision: PathDecision | undefined): void {
-    const { effects } = this.#parts
+    const { effects } = this.#deps
     const before = this.#routed.get(hostId)
     const via = decision?.via
     const isRoutable = via?.kind === 'gateway' || via?.kind === 'relay'
@@ -232,7 +232,7 @@ export class PathController {
   }
 
   #report(): void {
-    const { freePairs, links, noTunnel, scheduler, send } = this.#parts
+    const { freePairs, links, noTunnel, scheduler, send } = this.#deps
     const up = links().filter((l) => l.state === 'up')
     const lack = noTunnel()
     const canRelay = lack === undefined
@@ -248,7 +248,7 @@ export class PathController {
   }
 
   #repeat(name: string, everyMs: Millis, task: () => void): void {
-    const { random, scheduler } = this.#parts
+    const { random, scheduler } = this.#deps
     const next = (): void => {
       const cancel = scheduler.after(jittered(everyMs, random()), () => {
         if (this.#isStopped) return
@@ -262,7 +262,7 @@ export class PathController {
 }
 
 /** A draining peer is about to stop: it is no relay for anybody. */
-const carries = (view: PeerView): boolean => view.state === 'up' && view.hasData
+const carries = (view: LinkView): boolean => view.state === 'up' && view.hasData
 
-const rttOf = (view: PeerView | undefined): Millis | undefined =>
+const rttOf = (view: LinkView | undefined): Millis | undefined =>
   view !== undefined && carries(view) ? (view.rttMs ?? UNMEASURED_MS) : undefined

@@ -40,9 +40,9 @@ export interface PathFacts {
   readonly peerNoTunnel?: string | undefined
   readonly relays?: readonly RelayCandidate[] | undefined
   /** Whether a connection that carries packets to the host stands, of whatever way; undefined: it does. */
-  readonly hasLine?: boolean | undefined
+  readonly hasChannel?: boolean | undefined
   /** Round trip from end to end by the relay in use; undefined: not measured. */
-  readonly lineRttMs?: Millis | undefined
+  readonly channelRttMs?: Millis | undefined
   /** The decision that holds. */
   readonly current?: PathDecision | undefined
 }
@@ -162,7 +162,7 @@ function whyNot(link: LinkFacts): string {
 
 /** Over one other gateway. Needs a tunnel at both ends; the relay reads nothing of what it passes on. */
 function relayed(facts: PathFacts): PathDecision | undefined {
-  const { relays = [], current, link, lineRttMs } = facts
+  const { relays = [], current, link, channelRttMs } = facts
   if (lackOf(facts) !== undefined) return undefined
   const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
   if (inUse === undefined && link !== undefined && comesSoon(link)) return undefined
@@ -172,10 +172,10 @@ function relayed(facts: PathFacts): PathDecision | undefined {
   const why = isNew ? PathReason.noDirect : whyNot(link)
   return {
     // Chosen is not made: a host that has died is looked for behind others for a moment, and is not reached by that.
-    state: facts.hasLine === false ? 'CONNECTING' : 'GATEWAY_ONLY',
+    state: facts.hasChannel === false ? 'CONNECTING' : 'GATEWAY_ONLY',
     via: { kind: 'relay', hostId: relay.hostId },
     reason: `${PathReason.relayed} ${relay.hostId}: ${why}`,
-    rttMs: (relay.hostId === inUse ? lineRttMs : undefined) ?? relayRtt(relay),
+    rttMs: (relay.hostId === inUse ? channelRttMs : undefined) ?? relayRtt(relay),
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { isObject } from '../../conf/reader.ts'
 import type { Millis } from '../../core/clock.ts'
-import { plain } from '../base/printable.ts'
+import { printable } from '../base/printable.ts'
 import type { ControlMessage } from '../links/types.ts'
 import type { RelayCandidate } from './relay-choice.ts'
 
@@ -55,10 +55,10 @@ export class Reports {
   readonly #byHost = new Map<number, Held>()
 
   /** @returns false when the message is not one */
-  take(from: number, message: ControlMessage, now: Millis): boolean {
+  handle(from: number, message: ControlMessage, now: Millis): boolean {
     if (!isReport(message)) return false
     const { freePairs, uptimeMs } = message
-    const noTunnel = message.noTunnel === undefined ? undefined : plain(message.noTunnel)
+    const noTunnel = message.noTunnel === undefined ? undefined : printable(message.noTunnel)
     this.#byHost.set(from, { rttOf: new Map(message.links), freePairs, uptimeMs, noTunnel, at: now })
     return true
   }

@@ -1,7 +1,7 @@
 /** What somebody has to act on: told when it begins, again while it goes on, and shown until it has been quiet for a while. */
 
 import type { Millis } from '../../core/clock.ts'
-import type { SyncParts } from './deps.ts'
+import type { ReplicationDeps } from './deps.ts'
 
 export interface Alarm {
   readonly hostId: number
@@ -29,11 +29,11 @@ interface Held {
 }
 
 export class Alarms {
-  readonly #parts: Pick<SyncParts, 'events' | 'log' | 'scheduler'>
+  readonly #deps: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>
   readonly #held = new Map<string, Held>()
 
-  constructor(parts: Pick<SyncParts, 'events' | 'log' | 'scheduler'>) {
-    this.#parts = parts
+  constructor(deps: Pick<ReplicationDeps, 'events' | 'log' | 'scheduler'>) {
+    this.#deps = deps
   }
 
   /**
@@ -46,19 +46,19 @@ export class Alarms {
     const now = this.#now
     const key = `${what.hostId} ${cause}`
     const { firstAt, toldAt, alarm: known } = this.#held.get(key) ?? { firstAt: now, toldAt: undefined }
-    const alarm = { ...what, since: known?.since ?? new Date(this.#parts.scheduler.now()).toISOString() }
+    const alarm = { ...what, since: known?.since ?? new Date(this.#deps.scheduler.now()).toISOString() }
     const isDue = now - firstAt >= patienceMs && (toldAt === undefined || now - toldAt >= REPEAT_MS)
     this.#held.delete(key)
     this.#held.set(key, { alarm, firstAt, seenAt: now, toldAt: isDue ? now : toldAt })
     const [oldest] = this.#held.keys()
     if (this.#held.size > MAX_HELD && oldest !== undefined) this.#held.delete(oldest)
-    if (isDue) this.tell(what)
+    if (isDue) this.announce(what)
   }
 
   /** For what is kept, and shown, elsewhere. */
-  tell({ hostId, reason, next }: Omit<Alarm, 'since'>): void {
-    this.#parts.events.emit({ type: 'alarm', hostId, reason, next })
-    this.#parts.log.error({ peer: hostId, reason: `${reason}; ${next}` }, 'host alarm raised')
+  announce({ hostId, reason, next }: Omit<Alarm, 'since'>): void {
+    this.#deps.events.emit({ type: 'alarm', hostId, reason, next })
+    this.#deps.log.error({ peer: hostId, reason: `${reason}; ${next}` }, 'host alarm raised')
   }
 
   /** Those that were told and go on, in order of hostId. */
@@ -71,7 +71,7 @@ export class Alarms {
   }
 
   get #now(): Millis {
-    return this.#parts.scheduler.monotonic()
+    return this.#deps.scheduler.monotonic()
   }
 
   #forgetOld(): void {

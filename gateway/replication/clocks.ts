@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import type { Alarms } from './alarms.ts'
-import type { SyncParts } from './deps.ts'
+import type { ReplicationDeps } from './deps.ts'
 
 /** As at joining. Certificates allow two hours, so somebody has the time to act. */
 const MAX_OFF_MS: Millis = 5 * 60_000
@@ -11,22 +11,22 @@ const PATIENCE_MS: Millis = 25_000
 /** What was said before this counts no more: three digests missed. */
 const STALE_MS: Millis = 40_000
 
-interface ClocksParts extends Pick<SyncParts, 'scheduler' | 'registry'> {
+interface ClocksDeps extends Pick<ReplicationDeps, 'scheduler' | 'registry'> {
   readonly alarms: Alarms
 }
 
 export class Clocks {
-  readonly #parts: ClocksParts
+  readonly #deps: ClocksDeps
   /** Theirs less ours, by host: bounded by the members. */
   readonly #offs = new Map<number, { readonly offMs: Millis; readonly at: Millis }>()
 
-  constructor(parts: ClocksParts) {
-    this.#parts = parts
+  constructor(deps: ClocksDeps) {
+    this.#deps = deps
   }
 
   /** A peer says what its clock shows; a message is on its way for less than what counts. */
-  hear(hostId: number, theirs: Millis): void {
-    const { alarms, registry, scheduler } = this.#parts
+  onReading(hostId: number, theirs: Millis): void {
+    const { alarms, registry, scheduler } = this.#deps
     const now = scheduler.monotonic()
     const offMs = theirs - scheduler.now()
     this.#offs.set(hostId, { offMs, at: now })

@@ -37,7 +37,7 @@ export interface TableStore {
   remove(hostId: number): Promise<void>
 }
 
-export interface SyncParts {
+export interface ReplicationDeps {
   readonly registry: Registry
   readonly slices: Slices
   readonly events: Events

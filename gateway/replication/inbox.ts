@@ -4,11 +4,10 @@ import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { ipsOf, isNewer, type Version } from '../registry/table.ts'
-import type { DropReason, SyncParts } from './deps.ts'
+import type { DropReason, ReplicationDeps } from './deps.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'
-import type { Links } from './links.ts'
 import {
   claimIn,
   type Delta,
@@ -24,18 +23,19 @@ import {
   type Want,
 } from './messages.ts'
 import { pagesOf } from './pages.ts'
+import type { ReplicationPeers } from './peers.ts'
 import type { Publisher } from './publisher.ts'
 import type { RecordDecoder } from './record.ts'
-import type { Keeper } from './replica-store.ts'
+import type { ReplicaStore } from './replica-store.ts'
 import type { Replica, Replicas } from './replicas.ts'
 import { keyIdOfKey } from './sign.ts'
 
-export interface InboxParts extends SyncParts {
-  readonly links: Links
+export interface InboxDeps extends ReplicationDeps {
+  readonly peers: ReplicationPeers
   readonly guard: Guard
   readonly replicas: Replicas
   readonly publisher: Publisher
-  readonly keeper: Keeper
+  readonly replicaStore: ReplicaStore
   readonly decoder: RecordDecoder
   /** The own epoch was raised. */
   republish(): void
@@ -46,19 +46,19 @@ const GREETED_MS: Millis = 2_000
 const NOTHING: Version = { epoch: 0, seq: 0 }
 
 export class Inbox {
-  readonly #parts: InboxParts
+  readonly #deps: InboxDeps
 
-  constructor(parts: InboxParts) {
-    this.#parts = parts
+  constructor(deps: InboxDeps) {
+    this.#deps = deps
   }
 
-  take(from: number, message: RegistryMessage): void {
-    const reason = this.#take(from, message)
-    if (reason !== undefined) this.#parts.guard.drop(from, reason)
+  handle(from: number, message: RegistryMessage): void {
+    const reason = this.#handle(from, message)
+    if (reason !== undefined) this.#deps.guard.drop(from, reason)
   }
 
   /** Each handler answers why it did not follow the message; undefined when it did. */
-  #take(from: number, message: RegistryMessage): DropReason | undefined {
+  #handle(from: number, message: RegistryMessage): DropReason | undefined {
     switch (message.type) {
       case 'registry.hello':
         return this.#hello(from, message)
@@ -69,41 +69,41 @@ export class Inbox {
       case 'registry.digest':
         return this.#digest(from, message)
       case 'registry.want':
-        return this.#want(from, message)
+        return this.#request(from, message)
       case 'registry.stale':
         return this.#stale(from, message)
       case 'registry.clone':
-        return void this.#parts.keeper.ownClone(from)
+        return void this.#deps.replicaStore.ownClone(from)
     }
   }
 
   sendHello(to: number): void {
-    this.#parts.send(to, this.#parts.publisher.hello(this.#pair(to)))
+    this.#deps.send(to, this.#deps.publisher.hello(this.#pair(to)))
   }
 
   sendPairDigest(to: number): void {
-    const now = Math.round(this.#parts.scheduler.now())
-    this.#parts.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to), now })
+    const now = Math.round(this.#deps.scheduler.now())
+    this.#deps.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to), now })
   }
 
   sendFullDigest(to: number): void {
-    const { replicas, publisher, send } = this.#parts
+    const { replicas, publisher, send } = this.#deps
     send(to, { type: 'registry.digest', scope: 'all', know: replicas.know(publisher.version) })
   }
 
   /** Compares one table that was never compared with what its owner signed; a difference is a fault of ours, and mended. */
   audit(random: number): void {
-    const { replicas, links, registry } = this.#parts
+    const { replicas, peers, registry } = this.#deps
     const unchecked = [...replicas.all()].filter((r) => r.signed !== undefined && !r.isChecked)
     const one = unchecked[Math.floor(random * unchecked.length)]
-    if (one === undefined || this.#isGenuine(one) || !links.isUp(one.hostId)) return
-    this.#parts.log.error({ peer: one.hostId }, 'registry table differed from its hash')
+    if (one === undefined || this.#isGenuine(one) || !peers.isUp(one.hostId)) return
+    this.#deps.log.error({ peer: one.hostId }, 'registry table differed from its hash')
     if (registry.version(one.hostId) !== undefined) this.#ask(one.hostId, one.hostId, NOTHING)
   }
 
   /** What this host has of itself and of one peer; nothing of it when its table was let go of. */
   #pair(to: number): KnownVersion[] {
-    const { publisher, registry, replicas } = this.#parts
+    const { publisher, registry, replicas } = this.#deps
     const own = publisher.version
     const { epoch, seq } = (replicas.get(to)?.signed && registry.version(to)) ?? NOTHING
     const mine: KnownVersion = [publisher.hostId, own.epoch, own.seq]
@@ -111,24 +111,24 @@ export class Inbox {
   }
 
   #hello(from: number, m: Hello): DropReason | undefined {
-    const { links, publisher, scheduler } = this.#parts
+    const { peers, publisher, scheduler } = this.#deps
     if (m.v !== PROTOCOL) return 'malformed'
     const reason = this.#admit(from, m, true)
     if (reason !== undefined && reason !== 'stale-epoch') return reason
     // A second one on the same link: the other side started over, and waits for ours.
-    if (links.isGreeted(from)) this.sendHello(from)
-    links.greet(from)
+    if (peers.isGreeted(from)) this.sendHello(from)
+    peers.greet(from)
     const [, epoch = 0, seq = 0] = m.know.find(([hostId]) => hostId === publisher.hostId) ?? []
     this.#push(from, { epoch, seq })
     // What others know of third ones is compared when those have had the time to tell us themselves.
     scheduler.after(GREETED_MS, () => {
-      if (links.isGreeted(from)) this.sendFullDigest(from)
+      if (peers.isGreeted(from)) this.sendFullDigest(from)
     })
     return reason
   }
 
   #delta(from: number, m: Delta): DropReason | undefined {
-    const { decoder, registry, replicas, slices } = this.#parts
+    const { decoder, registry, replicas, slices } = this.#deps
     const reason = this.#admit(from, m, false)
     if (reason !== undefined) return reason
     const have = registry.version(from)
@@ -149,42 +149,42 @@ export class Inbox {
     const del = m.del.map((ip) => parseIpv4(ip))
     if (del.some((ip) => ip === undefined || !slices.owns(from, ip))) return 'out-of-slice'
     registry.patch(from, versionIn(m), { put, del: del.filter((ip) => ip !== undefined) })
-    this.#parts.keeper.tookOver(from, claimIn(m), false, 0)
+    this.#deps.replicaStore.tookOver(from, claimIn(m), false, 0)
     if (registry.sizeOf(from) !== m.size) this.#ask(from, from, NOTHING)
     return undefined
   }
 
   #page(from: number, m: TablePage): DropReason | undefined {
-    const { links, registry, publisher, slices } = this.#parts
+    const { peers, registry, publisher, slices } = this.#deps
     const isDirect = m.hostId === from
     if (m.hostId === publisher.hostId) return 'not-owner'
     const reason = isDirect ? this.#admit(from, m, false) : this.#doubt(m)
     if (reason !== undefined) return reason
     if (!isNewer(m, registry.version(m.hostId)) && !(isDirect && this.#isRepair(m))) return 'old'
-    const arrival = links.arrivals(from)?.add(m)
+    const arrival = peers.arrivals(from)?.add(m)
     if (arrival === undefined || arrival.kind === 'more') return undefined
     if (arrival.kind === 'bad') return arrival.reason
     if (!isDirect && hashOf(slices.sliceOf(m.hostId), arrival.assignments) !== m.hash) return 'forged'
-    links.arrived(m.hostId)
+    peers.arrived(m.hostId)
     registry.replace(m.hostId, versionIn(m), arrival.assignments)
-    this.#parts.keeper.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
+    this.#deps.replicaStore.tookOver(m.hostId, claimIn(m), !isDirect, m.ageMs)
     return undefined
   }
 
   /** The table of the version that we have: asked for, because ours is not what its owner signed, or was let go of. */
   #isRepair(m: TablePage): boolean {
-    const version = this.#parts.registry.version(m.hostId)
-    const replica = this.#parts.replicas.get(m.hostId)
+    const version = this.#deps.registry.version(m.hostId)
+    const replica = this.#deps.replicas.get(m.hostId)
     const isSame = version?.epoch === m.epoch && version.seq === m.seq
     return isSame && replica !== undefined && !this.#isGenuine(replica)
   }
 
   #digest(from: number, m: Digest): DropReason | undefined {
-    const { guard, publisher, registry, replicas, send } = this.#parts
+    const { guard, publisher, registry, replicas, send } = this.#deps
     if (m.scope === 'all' && !guard.affords(from)) return 'flood'
     for (const [hostId, epoch, seq] of m.know) {
       if (hostId === publisher.hostId) this.#push(from, { epoch, seq })
-      else this.#hearOf(from, hostId, { epoch, seq })
+      else this.#learnOf(from, hostId, { epoch, seq })
     }
     if (m.scope !== 'all') return undefined
     const theirs = new Map(m.know.map(([hostId, epoch, seq]) => [hostId, { epoch, seq }]))
@@ -195,8 +195,8 @@ export class Inbox {
     return undefined
   }
 
-  #want(from: number, m: Want): DropReason | undefined {
-    const { guard, links, publisher, registry, replicas, scheduler, send } = this.#parts
+  #request(from: number, m: Want): DropReason | undefined {
+    const { guard, peers, publisher, registry, replicas, scheduler, send } = this.#deps
     if (!guard.affords(from)) return 'flood'
     if (m.hostId === publisher.hostId) {
       this.#push(from, versionIn(m))
@@ -205,37 +205,37 @@ export class Inbox {
     const replica = replicas.get(m.hostId)
     const isNews = replica?.signed !== undefined && isNewer(replica.signed, m)
     if (!isNews || replica.quarantine !== undefined || !this.#isGenuine(replica)) return undefined
-    const ageMs = links.isUp(m.hostId) ? 0 : Math.max(0, Math.round(scheduler.monotonic() - replica.heardAt))
+    const ageMs = peers.isUp(m.hostId) ? 0 : Math.max(0, Math.round(scheduler.monotonic() - replica.heardAt))
     for (const page of pagesOf(replica.signed!, registry.all(m.hostId), ageMs)) send(from, page)
     return undefined
   }
 
   #stale(from: number, m: Stale): DropReason | undefined {
-    const { log, publisher, verifier } = this.#parts
+    const { log, publisher, verifier } = this.#deps
     const keyId = keyIdOfKey(publisher.signed().key)
     if (m.hostId !== publisher.hostId || !verifier.verify(m, m, keyId)) return 'forged'
     if (!publisher.raise(m)) return 'old'
     log.warn({ peer: from }, 'own epoch was behind and raised')
-    this.#parts.republish()
+    this.#deps.republish()
     return undefined
   }
 
   /** Why a message in which a peer speaks for itself is not followed. @param isFirst its first on this link */
   #admit(from: number, m: Signed, isFirst: boolean): DropReason | undefined {
-    const { keeper, replicas, keyIdOf } = this.#parts
+    const { replicaStore, replicas, keyIdOf } = this.#deps
     if (m.hostId !== from) return 'not-owner'
     const replica = replicas.get(from)
     if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
     const judgement = this.#judge(replica, m)
     if (judgement === 'clone') {
-      keeper.clone(replica!, m)
+      replicaStore.clone(replica!, m)
       return 'quarantined'
     }
-    const have = this.#parts.registry.version(from)
+    const have = this.#deps.registry.version(from)
     // Of the run that we know, but before what it has told already: its memory is an old one, if it is not the message.
     const isOld = isFirst && judgement === 'same' && have?.epoch === m.epoch && m.seq < have.seq
     if ((judgement === 'stale' || isOld) && replica?.proof !== undefined) {
-      this.#parts.send(from, { type: 'registry.stale', ...replica.proof })
+      this.#deps.send(from, { type: 'registry.stale', ...replica.proof })
     }
     if (judgement === 'stale') return 'stale-epoch'
     const known = follow(replica?.known, m)
@@ -255,41 +255,40 @@ export class Inbox {
 
   /** Why a table that a peer passes on is not followed. Called for each page; the signature is looked at once. */
   #doubt(m: TablePage): DropReason | undefined {
-    const { keyIdOf, links, registry, replicas, send, verifier } = this.#parts
+    const { keyIdOf, peers, registry, replicas, send, verifier } = this.#deps
     const keyId = keyIdOf(m.hostId)
     const replica = replicas.get(m.hostId)
     if (keyId === undefined) return 'stranger'
     if (!isNewer(m, registry.version(m.hostId))) return 'old'
     if (m.page === 0 && !verifier.verify(m, m, keyId)) return 'forged'
     if (replica?.quarantine !== undefined && replica.known.nonce !== m.nonce) return 'quarantined'
-    if (!links.isGreeted(m.hostId) || replica?.known.nonce === m.nonce) return undefined
+    if (!peers.isGreeted(m.hostId) || replica?.known.nonce === m.nonce) return undefined
     // Another run of it is there and lags behind: it is shown what it does not know of.
     if (m.page === 0) send(m.hostId, { type: 'registry.stale', ...claimIn(m) })
     return 'old'
   }
 
   /** Asks for a table that somebody has newer, unless its owner will tell us himself. */
-  #hearOf(from: number, hostId: number, version: Version): void {
-    const { keyIdOf, links, publisher, registry, replicas } = this.#parts
+  #learnOf(from: number, hostId: number, version: Version): void {
+    const { keyIdOf, peers, publisher, registry, replicas } = this.#deps
     if (hostId === publisher.hostId || keyIdOf(hostId) === undefined) return
     const have = registry.version(hostId)
     if (!isNewer(version, have)) return
     replicas.noteBehind(hostId, version)
-    if (hostId === from || !links.isUp(hostId)) this.#ask(from, hostId, have ?? NOTHING)
+    if (hostId === from || !peers.isUp(hostId)) this.#ask(from, hostId, have ?? NOTHING)
   }
 
   #ask(peer: number, hostId: number, { epoch, seq }: Version): void {
-    if (this.#parts.links.mayWant(hostId))
-      this.#parts.send(peer, { type: 'registry.want', hostId, epoch, seq })
+    if (this.#deps.peers.mayWant(hostId)) this.#deps.send(peer, { type: 'registry.want', hostId, epoch, seq })
   }
 
   #push(to: number, have: Version): void {
-    for (const message of this.#parts.publisher.since(have)) this.#parts.send(to, message)
+    for (const message of this.#deps.publisher.since(have)) this.#deps.send(to, message)
   }
 
   /** Whether our copy is what its owner signed; only then it is passed on. */
   #isGenuine(replica: Replica): boolean {
-    const { registry, slices, verifier } = this.#parts
+    const { registry, slices, verifier } = this.#deps
     const { signed, hostId, keyId } = replica
     if (signed === undefined) return false
     replica.isChecked ||=

@@ -78,7 +78,7 @@ export class Arrivals {
       this.#open.delete(page.hostId)
       return { kind: 'bad', reason: 'malformed' }
     }
-    const bad = this.#take(open, page)
+    const bad = this.#handle(open, page)
     open.next++
     if (bad !== undefined || open.next === open.pages) this.#open.delete(page.hostId)
     if (bad !== undefined) return { kind: 'bad', reason: bad }
@@ -99,7 +99,7 @@ export class Arrivals {
     })
   }
 
-  #take(open: Open, page: TablePage): BadRecord | 'too-big' | undefined {
+  #handle(open: Open, page: TablePage): BadRecord | 'too-big' | undefined {
     for (const record of page.records) {
       const assignment = this.#decoder.decode(record, page.hostId)
       if (typeof assignment === 'string') return assignment

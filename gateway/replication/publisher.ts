@@ -2,7 +2,7 @@
 
 import { formatIpv4 } from '../../core/addr.ts'
 import { isNewer, type Version } from '../registry/table.ts'
-import type { SyncParts } from './deps.ts'
+import type { ReplicationDeps } from './deps.ts'
 import { TableHash } from './hash.ts'
 import {
   claimIn,
@@ -16,10 +16,10 @@ import {
 import { fitsOnePage, pagesOf } from './pages.ts'
 import { wireRecord } from './record.ts'
 
-type PublisherParts = Pick<SyncParts, 'registry' | 'slices' | 'signer' | 'newNonce' | 'saveEpoch'>
+type PublisherDeps = Pick<ReplicationDeps, 'registry' | 'slices' | 'signer' | 'newNonce' | 'saveEpoch'>
 
 export class Publisher {
-  readonly #parts: PublisherParts
+  readonly #deps: PublisherDeps
   readonly #hash: TableHash
   #nonce: string
   /** What the hash has taken in. */
@@ -27,20 +27,20 @@ export class Publisher {
   #signed: Signed | undefined
   #pages: { readonly signed: Signed; readonly pages: readonly TablePage[] } | undefined
 
-  constructor(parts: PublisherParts) {
-    const { registry, slices } = parts
-    this.#parts = parts
-    this.#nonce = parts.newNonce()
+  constructor(deps: PublisherDeps) {
+    const { registry, slices } = deps
+    this.#deps = deps
+    this.#nonce = deps.newNonce()
     this.#hashed = this.version
     this.#hash = new TableHash(slices.sliceOf(registry.hostId), (ip) => registry.holder(registry.hostId, ip))
   }
 
   get hostId(): number {
-    return this.#parts.registry.hostId
+    return this.#deps.registry.hostId
   }
 
   get version(): Version {
-    return this.#parts.registry.version(this.hostId)!
+    return this.#deps.registry.version(this.hostId)!
   }
 
   get nonce(): string {
@@ -55,7 +55,7 @@ export class Publisher {
     this.#pages = undefined
     this.#rehash()
     const claim = { hostId: this.hostId, epoch, seq, nonce: this.#nonce, hash: this.#hash.value() }
-    this.#signed = { ...claim, ...this.#parts.signer.sign(claim) }
+    this.#signed = { ...claim, ...this.#deps.signer.sign(claim) }
     return this.#signed
   }
 
@@ -66,7 +66,7 @@ export class Publisher {
   /** What leads from `have` to now: a delta where that is known and small, else the table; nothing when `have` is now. */
   since(have: Version | undefined): readonly (Delta | TablePage)[] {
     if (have !== undefined && !isNewer(this.version, have)) return []
-    const { registry } = this.#parts
+    const { registry } = this.#deps
     const changes = have?.epoch === this.version.epoch ? registry.changesSince(have.seq) : undefined
     if (have === undefined || changes === undefined || !fitsOnePage(changes.put)) {
       return this.#wholeTable()
@@ -92,9 +92,9 @@ export class Publisher {
     const isOtherRun = proof.epoch === this.version.epoch && proof.nonce !== this.#nonce
     if (!isOtherRun && !isNewer(proof, this.version)) return false
     const epoch = proof.epoch + 1
-    this.#parts.saveEpoch(epoch)
-    this.#parts.registry.raiseEpoch(epoch)
-    if (proof.nonce === this.#nonce) this.#nonce = this.#parts.newNonce()
+    this.#deps.saveEpoch(epoch)
+    this.#deps.registry.raiseEpoch(epoch)
+    if (proof.nonce === this.#nonce) this.#nonce = this.#deps.newNonce()
     return true
   }
 
@@ -102,14 +102,14 @@ export class Publisher {
   #wholeTable(): readonly TablePage[] {
     const signed = this.signed()
     if (this.#pages?.signed !== signed) {
-      this.#pages = { signed, pages: pagesOf(signed, this.#parts.registry.all(this.hostId), 0) }
+      this.#pages = { signed, pages: pagesOf(signed, this.#deps.registry.all(this.hostId), 0) }
     }
     return this.#pages.pages
   }
 
   #rehash(): void {
     const now = this.version
-    const changes = this.#parts.registry.changesSince(this.#hashed.seq)
+    const changes = this.#deps.registry.changesSince(this.#hashed.seq)
     if (changes === undefined) this.#hash.touchAll()
     else {
       for (const ip of changes.del) this.#hash.touch(ip)

@@ -4,11 +4,11 @@ import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { type Freshness, isNewer } from '../registry/table.ts'
 import type { Alarms } from './alarms.ts'
-import type { StoredTable, SyncParts } from './deps.ts'
+import type { ReplicationDeps, StoredTable } from './deps.ts'
 import { hearsay, type Incarnation, restoreFirst } from './fence.ts'
 import type { Guard } from './guard.ts'
-import type { Links } from './links.ts'
 import type { Signed } from './messages.ts'
+import type { ReplicationPeers } from './peers.ts'
 import type { RecordDecoder } from './record.ts'
 import type { Replica, Replicas } from './replicas.ts'
 
@@ -24,26 +24,26 @@ const SPREAD_MS: Millis = 5_000
 const release = (hostId: number): string =>
   `stop the machine that should not be host ${hostId}, then on each host that keeps it out: flatnet hosts release ${hostId}`
 
-interface KeeperParts extends SyncParts {
+interface ReplicaStoreDeps extends ReplicationDeps {
   readonly alarms: Alarms
-  readonly links: Links
+  readonly peers: ReplicationPeers
   readonly guard: Guard
   readonly replicas: Replicas
   readonly decoder: RecordDecoder
 }
 
-export class Keeper {
-  readonly #parts: KeeperParts
+export class ReplicaStore {
+  readonly #deps: ReplicaStoreDeps
   readonly #dirty = new Set<number>()
   #cancelSave: (() => void) | undefined
   #saving: Promise<void> = Promise.resolve()
 
-  constructor(parts: KeeperParts) {
-    this.#parts = parts
+  constructor(deps: ReplicaStoreDeps) {
+    this.#deps = deps
   }
 
   restore({ hostId, keyId, known, signed, ageMs, quarantine, records }: StoredTable): void {
-    const { decoder, keyIdOf, registry, replicas, scheduler, slices } = this.#parts
+    const { decoder, keyIdOf, registry, replicas, scheduler, slices } = this.#deps
     if (!slices.isHostId(hostId) || hostId === registry.hostId || keyIdOf(hostId) !== keyId) return
     const assignments = records.map((r) => decoder.decode(r, hostId))
     if (assignments.some((a) => typeof a === 'string')) return
@@ -59,7 +59,7 @@ export class Keeper {
 
   /** A table, or changes of it, are in the registry now. @param isHearsay passed on, so signature and hash were checked */
   tookOver(hostId: number, signed: Signed, isHearsay: boolean, ageMs: Millis): void {
-    const { keyIdOf, replicas, scheduler } = this.#parts
+    const { keyIdOf, replicas, scheduler } = this.#deps
     const heardAt = scheduler.monotonic() - ageMs
     const known = { epoch: signed.epoch, nonce: signed.nonce, superseded: [] }
     const isNew = replicas.get(hostId) === undefined
@@ -75,7 +75,7 @@ export class Keeper {
   }
 
   tick(): void {
-    const { registry, replicas, scheduler } = this.#parts
+    const { registry, replicas, scheduler } = this.#deps
     for (const hostId of replicas.dropStrangers()) this.#save(hostId)
     for (const replica of replicas.all()) {
       this.evaluate(replica.hostId)
@@ -89,7 +89,7 @@ export class Keeper {
   }
 
   evaluate(hostId: number): void {
-    const { events, log, registry, replicas } = this.#parts
+    const { events, log, registry, replicas } = this.#deps
     const replica = replicas.get(hostId)
     if (replica === undefined) return
     const freshness = this.#freshness(replica)
@@ -99,8 +99,8 @@ export class Keeper {
   }
 
   #freshness(replica: Replica): Freshness {
-    const { links, isReached, scheduler } = this.#parts
-    if (links.isUp(replica.hostId) || isReached(replica.hostId)) return 'live'
+    const { peers, isReached, scheduler } = this.#deps
+    if (peers.isUp(replica.hostId) || isReached(replica.hostId)) return 'live'
     return scheduler.monotonic() - replica.heardAt >= GONE_MS ? 'gone' : 'unreachable'
   }
 
@@ -113,40 +113,40 @@ export class Keeper {
   /** The run that is known is the first one. */
   keepOut(replica: Replica): void {
     const { hostId } = replica
-    const since = new Date(this.#parts.scheduler.now()).toISOString()
-    this.#parts.send(hostId, { type: 'registry.clone' })
+    const since = new Date(this.#deps.scheduler.now()).toISOString()
+    this.#deps.send(hostId, { type: 'registry.clone' })
     if (replica.quarantine !== undefined) return
     const reason = `two machines use the identity of host ${hostId}`
     replica.quarantine = { reason, since }
     this.#save(hostId)
-    this.#parts.alarms.tell({ hostId, reason, next: release(hostId) })
-    this.#parts.events.emit({ type: 'hostChanged', hostId, state: 'quarantined' })
+    this.#deps.alarms.announce({ hostId, reason, next: release(hostId) })
+    this.#deps.events.emit({ type: 'hostChanged', hostId, state: 'quarantined' })
   }
 
   /** A machine with another key than the pinned one wants to be this host; the links refuse it. */
   duplicate(hostId: number, keyId: string, endpoint: string): void {
     const reason = `the machine at ${endpoint} calls itself host ${hostId} with another key, and is refused`
     const next = 'on that machine: flatnet leave --force, then flatnet join with a new token'
-    this.#parts.alarms.raise(`key ${keyId}`, { hostId, reason, next }, SPREAD_MS)
+    this.#deps.alarms.raise(`key ${keyId}`, { hostId, reason, next }, SPREAD_MS)
   }
 
   /** A peer says that another machine uses the identity of this host. */
   ownClone(from: number): void {
-    const { hostId } = this.#parts.registry
+    const { hostId } = this.#deps.registry
     const reason = `host ${from} sees a second machine with the identity of this host`
-    this.#parts.alarms.raise('clone', { hostId, reason, next: release(hostId) })
+    this.#deps.alarms.raise('clone', { hostId, reason, next: release(hostId) })
   }
 
   release(hostId: number): boolean {
-    const replica = this.#parts.replicas.get(hostId)
+    const replica = this.#deps.replicas.get(hostId)
     if (replica?.quarantine === undefined) return false
     replica.quarantine = undefined
     // Whichever machine is left is the one, as long as its epoch is not below what was used.
     replica.known = { epoch: replica.known.epoch - 1, nonce: '', superseded: [] }
     this.#save(hostId)
     const state = this.#freshness(replica)
-    this.#parts.events.emit({ type: 'hostChanged', hostId, state })
-    this.#parts.log.info({ peer: hostId }, 'host released')
+    this.#deps.events.emit({ type: 'hostChanged', hostId, state })
+    this.#deps.log.info({ peer: hostId }, 'host released')
     return true
   }
 
@@ -161,12 +161,12 @@ export class Keeper {
   }
 
   async #write(hosts: readonly number[]): Promise<void> {
-    const { guard, links, log, replicas, store } = this.#parts
+    const { guard, peers, log, replicas, store } = this.#deps
     for (const hostId of hosts) {
       const replica = replicas.get(hostId)
       try {
         if (replica === undefined) await store?.remove(hostId)
-        else await store?.save(replicas.stored(replica, links.isUp(hostId)))
+        else await store?.save(replicas.stored(replica, peers.isUp(hostId)))
       } catch (err) {
         // A full disk takes none of 253; the next change of each tries again.
         if (guard.isDue('tables kept')) log.warn({ peer: hostId, err }, 'table of a host could not be kept')
@@ -175,8 +175,8 @@ export class Keeper {
   }
 
   #save(hostId: number): void {
-    if (this.#parts.store === undefined) return
+    if (this.#deps.store === undefined) return
     this.#dirty.add(hostId)
-    this.#cancelSave ??= this.#parts.scheduler.after(SAVE_MS, () => void this.flush())
+    this.#cancelSave ??= this.#deps.scheduler.after(SAVE_MS, () => void this.flush())
   }
 }

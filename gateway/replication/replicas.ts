@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import { isNewer, type Version } from '../registry/table.ts'
-import type { Quarantine, StoredTable, SyncParts } from './deps.ts'
+import type { Quarantine, ReplicationDeps, StoredTable } from './deps.ts'
 import type { Known } from './fence.ts'
 import type { KnownVersion, Signed } from './messages.ts'
 import { wireRecord } from './record.ts'
@@ -24,14 +24,14 @@ export interface Replica {
   behind: { readonly version: Version; readonly since: Millis } | undefined
 }
 
-type ReplicasParts = Pick<SyncParts, 'registry' | 'scheduler' | 'keyIdOf'>
+type ReplicasDeps = Pick<ReplicationDeps, 'registry' | 'scheduler' | 'keyIdOf'>
 
 export class Replicas {
-  readonly #parts: ReplicasParts
+  readonly #deps: ReplicasDeps
   readonly #byHost = new Map<number, Replica>()
 
-  constructor(parts: ReplicasParts) {
-    this.#parts = parts
+  constructor(deps: ReplicasDeps) {
+    this.#deps = deps
   }
 
   get(hostId: number): Replica | undefined {
@@ -50,7 +50,7 @@ export class Replicas {
   ensure(hostId: number, keyId: string, known: Known): Replica {
     const there = this.#byHost.get(hostId)
     if (there !== undefined) return there
-    const heardAt = this.#parts.scheduler.monotonic()
+    const heardAt = this.#deps.scheduler.monotonic()
     const replica: Replica = {
       hostId,
       keyId,
@@ -68,17 +68,17 @@ export class Replicas {
 
   /** @returns those that were dropped: no member any more, or another machine under the hostId */
   dropStrangers(): number[] {
-    const strangers = [...this.#byHost.values()].filter((r) => this.#parts.keyIdOf(r.hostId) !== r.keyId)
+    const strangers = [...this.#byHost.values()].filter((r) => this.#deps.keyIdOf(r.hostId) !== r.keyId)
     for (const { hostId } of strangers) {
       this.#byHost.delete(hostId)
-      this.#parts.registry.forget(hostId)
+      this.#deps.registry.forget(hostId)
     }
     return strangers.map((r) => r.hostId)
   }
 
   /** All tables that can be passed on, and the own one. */
   know(own: Version): KnownVersion[] {
-    const { registry } = this.#parts
+    const { registry } = this.#deps
     const list: KnownVersion[] = [[registry.hostId, own.epoch, own.seq]]
     for (const { hostId, signed } of this.#byHost.values()) {
       const version = registry.version(hostId)
@@ -90,21 +90,21 @@ export class Replicas {
   /** Somebody has a newer table than we. */
   noteBehind(hostId: number, version: Version): void {
     const replica = this.#byHost.get(hostId)
-    if (replica === undefined || !isNewer(version, this.#parts.registry.version(hostId))) return
-    const since = replica.behind?.since ?? this.#parts.scheduler.monotonic()
+    if (replica === undefined || !isNewer(version, this.#deps.registry.version(hostId))) return
+    const since = replica.behind?.since ?? this.#deps.scheduler.monotonic()
     if (isNewer(version, replica.behind?.version)) replica.behind = { version, since }
   }
 
   noteCaughtUp(replica: Replica): void {
     const { behind } = replica
-    if (behind !== undefined && !isNewer(behind.version, this.#parts.registry.version(replica.hostId))) {
+    if (behind !== undefined && !isNewer(behind.version, this.#deps.registry.version(replica.hostId))) {
       replica.behind = undefined
     }
   }
 
   /** The longest that any table has been known to be out of date, ms. */
   lagMs(): Millis {
-    const now = this.#parts.scheduler.monotonic()
+    const now = this.#deps.scheduler.monotonic()
     let lag = 0
     for (const { behind } of this.#byHost.values()) {
       if (behind !== undefined) lag = Math.max(lag, now - behind.since)
@@ -113,8 +113,8 @@ export class Replicas {
   }
 
   stored({ hostId, keyId, known, signed, heardAt, quarantine }: Replica, isLinked: boolean): StoredTable {
-    const ageMs = isLinked ? 0 : Math.max(0, Math.round(this.#parts.scheduler.monotonic() - heardAt))
-    const records = this.#parts.registry.all(hostId).map(wireRecord)
+    const ageMs = isLinked ? 0 : Math.max(0, Math.round(this.#deps.scheduler.monotonic() - heardAt))
+    const records = this.#deps.registry.all(hostId).map(wireRecord)
     return { hostId, keyId, known, signed, ageMs, quarantine, records }
   }
 }

@@ -9,15 +9,15 @@ import type { ControlMessage } from '../links/types.ts'
 import { isNewer } from '../registry/table.ts'
 import { type Alarm, Alarms } from './alarms.ts'
 import { Clocks } from './clocks.ts'
-import type { Quarantine, StoredTable, SyncParts } from './deps.ts'
-import { Rivals } from './duplicate-identity.ts'
+import type { Quarantine, ReplicationDeps, StoredTable } from './deps.ts'
+import { DuplicateIdentity } from './duplicate-identity.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
-import { Links } from './links.ts'
 import { PREFIX, readMessage } from './messages.ts'
+import { ReplicationPeers } from './peers.ts'
 import { Publisher } from './publisher.ts'
 import { WireDecoder } from './record.ts'
-import { Keeper } from './replica-store.ts'
+import { ReplicaStore } from './replica-store.ts'
 import { Replicas } from './replicas.ts'
 
 /** From one publication to the next; the first change after a pause goes out at once. facts/paths.md 3.3. */
@@ -26,16 +26,16 @@ const PAIR_DIGEST_MS: Millis = 10_000
 const FULL_DIGEST_MS: Millis = 5_000
 const TICK_MS: Millis = 1_000
 
-export class Sync {
-  readonly #parts: SyncParts
-  readonly #links: Links
+export class Replication {
+  readonly #deps: ReplicationDeps
+  readonly #peers: ReplicationPeers
   readonly #guard: Guard
   readonly #alarms: Alarms
   readonly #replicas: Replicas
   readonly #publisher: Publisher
-  readonly #keeper: Keeper
+  readonly #replicaStore: ReplicaStore
   readonly #inbox: Inbox
-  readonly #rivals: Rivals
+  readonly #duplicates: DuplicateIdentity
   readonly #clocks: Clocks
   #published: { epoch: number; seq: number }
   #publishedAt: Millis = Number.NEGATIVE_INFINITY
@@ -43,42 +43,42 @@ export class Sync {
   readonly #cancelTimers = new Map<string, () => void>()
   #isStopped = false
 
-  constructor(parts: SyncParts) {
-    const decoder = parts.decoder ?? new WireDecoder(parts.slices)
-    this.#parts = parts
-    this.#links = new Links(parts.scheduler, decoder)
-    this.#guard = new Guard(parts)
-    this.#alarms = new Alarms(parts)
-    this.#replicas = new Replicas(parts)
-    this.#publisher = new Publisher(parts)
+  constructor(deps: ReplicationDeps) {
+    const decoder = deps.decoder ?? new WireDecoder(deps.slices)
+    this.#deps = deps
+    this.#peers = new ReplicationPeers(deps.scheduler, decoder)
+    this.#guard = new Guard(deps)
+    this.#alarms = new Alarms(deps)
+    this.#replicas = new Replicas(deps)
+    this.#publisher = new Publisher(deps)
     this.#published = this.#publisher.version
-    const shared = { ...parts, links: this.#links, guard: this.#guard, replicas: this.#replicas, decoder }
-    this.#keeper = new Keeper({ ...shared, alarms: this.#alarms })
-    this.#clocks = new Clocks({ ...parts, alarms: this.#alarms })
-    this.#rivals = new Rivals({ ...shared, keeper: this.#keeper })
+    const shared = { ...deps, peers: this.#peers, guard: this.#guard, replicas: this.#replicas, decoder }
+    this.#replicaStore = new ReplicaStore({ ...shared, alarms: this.#alarms })
+    this.#clocks = new Clocks({ ...deps, alarms: this.#alarms })
+    this.#duplicates = new DuplicateIdentity({ ...shared, replicaStore: this.#replicaStore })
     this.#inbox = new Inbox({
       ...shared,
       publisher: this.#publisher,
-      keeper: this.#keeper,
+      replicaStore: this.#replicaStore,
       republish: () => this.#publishIn(0),
     })
   }
 
   /** Tables of earlier runs, before `start`; what is wrong with one of them makes it absent. */
   restore(stored: readonly StoredTable[]): void {
-    for (const table of stored) this.#keeper.restore(table)
+    for (const table of stored) this.#replicaStore.restore(table)
   }
 
   start(): void {
     this.#repeat('pair', PAIR_DIGEST_MS, () => {
-      for (const hostId of this.#links.ready()) this.#inbox.sendPairDigest(hostId)
-      this.#inbox.audit(this.#parts.random())
+      for (const hostId of this.#peers.ready()) this.#inbox.sendPairDigest(hostId)
+      this.#inbox.audit(this.#deps.random())
     })
     this.#repeat('full', FULL_DIGEST_MS, () => {
-      const hostId = this.#links.someReady(this.#parts.random())
+      const hostId = this.#peers.someReady(this.#deps.random())
       if (hostId !== undefined) this.#inbox.sendFullDigest(hostId)
     })
-    this.#repeat('tick', TICK_MS, () => this.#keeper.tick())
+    this.#repeat('tick', TICK_MS, () => this.#replicaStore.tick())
   }
 
   /** Tables are on disk when the promise resolves. */
@@ -86,22 +86,22 @@ export class Sync {
     this.#isStopped = true
     this.#cancelPublish?.()
     for (const cancel of this.#cancelTimers.values()) cancel()
-    await this.#keeper.flush()
+    await this.#replicaStore.flush()
   }
 
   /** There is a link, or another one in the place of the last: both sides start over. */
   peerUp(hostId: number): void {
-    this.#links.up(hostId)
-    this.#keeper.evaluate(hostId)
+    this.#peers.up(hostId)
+    this.#replicaStore.evaluate(hostId)
     this.#inbox.sendHello(hostId)
   }
 
   peerDown(hostId: number, _reason: string): void {
-    if (!this.#links.isUp(hostId)) return
-    this.#links.down(hostId)
+    if (!this.#peers.isUp(hostId)) return
+    this.#peers.down(hostId)
     const replica = this.#replicas.get(hostId)
-    if (replica !== undefined) replica.heardAt = this.#parts.scheduler.monotonic()
-    this.#keeper.evaluate(hostId)
+    if (replica !== undefined) replica.heardAt = this.#deps.scheduler.monotonic()
+    this.#replicaStore.evaluate(hostId)
   }
 
   /** @returns whether the message was for the registry, followed or not */
@@ -110,27 +110,28 @@ export class Sync {
     try {
       const read = readMessage(message)
       if (read === undefined) this.#guard.drop(hostId, 'malformed')
-      else if (this.#parts.keyIdOf(hostId) === undefined) this.#guard.drop(hostId, 'stranger')
+      else if (this.#deps.keyIdOf(hostId) === undefined) this.#guard.drop(hostId, 'stranger')
       else {
-        this.#inbox.take(hostId, read)
-        if (read.type === 'registry.digest' && read.now !== undefined) this.#clocks.hear(hostId, read.now)
+        this.#inbox.handle(hostId, read)
+        if (read.type === 'registry.digest' && read.now !== undefined)
+          this.#clocks.onReading(hostId, read.now)
       }
     } catch (err) {
       this.#guard.drop(hostId, 'fault')
-      this.#parts.log.error({ peer: hostId, err }, 'registry message failed')
+      this.#deps.log.error({ peer: hostId, err }, 'registry message failed')
     }
     return true
   }
 
   /** To be called after every change of the own table, cheap. */
   localChanged(): void {
-    const elapsed = this.#parts.scheduler.monotonic() - this.#publishedAt
+    const elapsed = this.#deps.scheduler.monotonic() - this.#publishedAt
     this.#publishIn(Math.max(0, DEBOUNCE_MS - elapsed))
   }
 
   /** A relay path to a host came or went, or the membership changed. */
   refresh(): void {
-    this.#keeper.tick()
+    this.#replicaStore.tick()
   }
 
   /** Why a host is kept out; undefined when it is not. */
@@ -141,12 +142,12 @@ export class Sync {
   /** A message of whoever came as this host while a link with it stood. */
   rival(hostId: number, message: ControlMessage): void {
     const read = message.type.startsWith(PREFIX) ? readMessage(message) : undefined
-    if (read?.type === 'registry.hello') this.#rivals.hear(hostId, read)
+    if (read?.type === 'registry.hello') this.#duplicates.onHello(hostId, read)
   }
 
   /** A machine with another key calls itself this host. The pinned one stays as it is; the newcomer has no link to cut. */
   duplicate(hostId: number, keyId: string, endpoint: string): void {
-    this.#keeper.duplicate(hostId, keyId, endpoint)
+    this.#replicaStore.duplicate(hostId, keyId, endpoint)
   }
 
   /** What somebody has to act on besides quarantine, of this host too. */
@@ -156,9 +157,9 @@ export class Sync {
 
   /** An operator has removed the cause. @returns whether the host was quarantined */
   release(hostId: number): boolean {
-    if (!this.#keeper.release(hostId)) return false
+    if (!this.#replicaStore.release(hostId)) return false
     // Start over on a link that stands: its hello was not followed.
-    if (this.#links.isUp(hostId)) this.peerUp(hostId)
+    if (this.#peers.isUp(hostId)) this.peerUp(hostId)
     return true
   }
 
@@ -169,7 +170,7 @@ export class Sync {
 
   #publishIn(delayMs: Millis): void {
     if (this.#cancelPublish !== undefined || this.#isStopped) return
-    this.#cancelPublish = this.#parts.scheduler.after(delayMs, () => {
+    this.#cancelPublish = this.#deps.scheduler.after(delayMs, () => {
       this.#cancelPublish = undefined
       this.#publish()
     })
@@ -178,15 +179,15 @@ export class Sync {
   #publish(): void {
     const { version } = this.#publisher
     if (!isNewer(version, this.#published)) return
-    this.#publishedAt = this.#parts.scheduler.monotonic()
-    const ready = [...this.#links.ready()].filter((id) => this.quarantineOf(id) === undefined)
+    this.#publishedAt = this.#deps.scheduler.monotonic()
+    const ready = [...this.#peers.ready()].filter((id) => this.quarantineOf(id) === undefined)
     const messages = ready.length === 0 ? [] : this.#publisher.since(this.#published)
     this.#published = version
-    for (const message of messages) for (const hostId of ready) this.#parts.send(hostId, message)
+    for (const message of messages) for (const hostId of ready) this.#deps.send(hostId, message)
   }
 
   #repeat(name: string, everyMs: Millis, task: () => void): void {
-    const { random, scheduler } = this.#parts
+    const { random, scheduler } = this.#deps
     const next = (): void => {
       this.#cancelTimers.set(
         name,

@@ -125,8 +125,8 @@ t.test('fewer offloads when asked for, and UDP segmentation off and on', skip, a
     const tun = openIn(ns, { offloads })
     if (offloads !== 'tcp+ecn+udp') t.equal(tun.offloads, offloads)
     t.equal(tun.takesUso, tun.offloads === 'tcp+ecn+udp')
-    t.doesNotThrow(() => tun.wantUso(false))
-    t.doesNotThrow(() => tun.wantUso(true))
+    t.doesNotThrow(() => tun.requestUso(false))
+    t.doesNotThrow(() => tun.requestUso(true))
     tun.close()
   }
 })

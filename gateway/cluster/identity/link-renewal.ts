@@ -3,7 +3,7 @@
 import type { Millis } from '../../../core/clock.ts'
 import type { ControlMessage } from '../../links/types.ts'
 
-export interface LinkRenewalParts {
+export interface LinkRenewalDeps {
   send(hostId: number, message: ControlMessage): boolean
   /** On an admitting host. @throws why not */
   renew(hostId: number, requestPem: unknown): Promise<ControlMessage>
@@ -17,12 +17,12 @@ interface Pending {
 }
 
 export class LinkRenewal {
-  readonly #parts: LinkRenewalParts
+  readonly #deps: LinkRenewalDeps
   readonly #pending = new Map<number, Pending>()
   #asked = 0
 
-  constructor(parts: LinkRenewalParts) {
-    this.#parts = parts
+  constructor(deps: LinkRenewalDeps) {
+    this.#deps = deps
   }
 
   /** @throws {Error} no link, no answer, or the other side's reason */
@@ -32,7 +32,7 @@ export class LinkRenewal {
     const timer = setTimeout(() => reject(new Error(`host ${hostId} did not answer`)), ANSWER_MS)
     this.#pending.set(id, { hostId, answer: resolve })
     try {
-      if (!this.#parts.send(hostId, { type: 'cluster.renew', id, requestPem })) {
+      if (!this.#deps.send(hostId, { type: 'cluster.renew', id, requestPem })) {
         throw new Error(`there is no link with host ${hostId}`)
       }
       const { certPem, members, reason } = await promise
@@ -55,9 +55,9 @@ export class LinkRenewal {
   }
 
   async #answer(from: number, { id, requestPem }: ControlMessage): Promise<void> {
-    const answer = await this.#parts
+    const answer = await this.#deps
       .renew(from, requestPem)
       .catch((err: unknown) => ({ reason: err instanceof Error ? err.message : String(err) }))
-    this.#parts.send(from, { ...answer, type: 'cluster.renewed', id })
+    this.#deps.send(from, { ...answer, type: 'cluster.renewed', id })
   }
 }

@@ -11,7 +11,7 @@ const LOOK_AGAIN_MS: Millis = 3_600_000
 const FIRST_RETRY_MS: Millis = 5_000
 const MAX_RETRY_MS: Millis = 3_600_000
 
-export interface RenewalParts {
+export interface RenewalDeps {
   readonly state: ClusterState
   readonly clock: Clock
   readonly log: Log
@@ -25,18 +25,18 @@ export interface RenewalParts {
 }
 
 export class Renewal {
-  readonly #parts: RenewalParts
+  readonly #deps: RenewalDeps
   readonly #random = Math.random()
   #timer: NodeJS.Timeout | undefined
   #failures = 0
   #isStopped = false
 
-  constructor(parts: RenewalParts) {
-    this.#parts = parts
+  constructor(deps: RenewalDeps) {
+    this.#deps = deps
   }
 
   start(): void {
-    const { state, clock } = this.#parts
+    const { state, clock } = this.#deps
     const dueMs = renewsAt(lifeOf(state.identity.certPem), this.#random) - clock.now()
     this.#in(Math.min(Math.max(0, dueMs), LOOK_AGAIN_MS))
   }
@@ -52,7 +52,7 @@ export class Renewal {
   }
 
   async #look(): Promise<void> {
-    const { state, clock, log } = this.#parts
+    const { state, clock, log } = this.#deps
     if (renewsAt(lifeOf(state.identity.certPem), this.#random) > clock.now()) return this.start()
     try {
       await this.#renew()
@@ -67,7 +67,7 @@ export class Renewal {
   }
 
   async #renew(): Promise<void> {
-    const { state, renewHere, adopt, renewed } = this.#parts
+    const { state, renewHere, adopt, renewed } = this.#deps
     const { makeRequest } = await import('./certificates.ts')
     const { requestPem } = await makeRequest(state.identity.keyPem)
     if (state.caKeyPem !== undefined) state.renewed(await renewHere(requestPem))
@@ -81,7 +81,7 @@ export class Renewal {
 
   /** Any that admits, by the link or by dialling it as a newcomer does; the last error counts. */
   async #ask(requestPem: string): Promise<{ certPem: string; sealed: unknown }> {
-    const { state, renewByLink } = this.#parts
+    const { state, renewByLink } = this.#deps
     const caFingerprint = fingerprintOfCa(state.identity.caPem)
     let last: unknown = new Error('no host of this cluster admits')
     for (const member of state.document.members) {

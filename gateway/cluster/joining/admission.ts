@@ -41,7 +41,7 @@ class Refusal extends Error {
   }
 }
 
-export interface AdmissionParts {
+export interface AdmissionDeps {
   readonly state: ClusterState
   readonly tokens: TokenBook
   readonly clock: Clock
@@ -60,11 +60,11 @@ interface Newcomer {
 }
 
 export class Admission {
-  readonly #parts: AdmissionParts
+  readonly #deps: AdmissionDeps
   readonly #limiter = new FailureLimiter()
 
-  constructor(parts: AdmissionParts) {
-    this.#parts = parts
+  constructor(deps: AdmissionDeps) {
+    this.#deps = deps
   }
 
   /** Hook of gateway/peers; never throws. */
@@ -77,7 +77,7 @@ export class Admission {
   }
 
   async #converse(conversation: Conversation, socket: TLSSocket, address: string): Promise<void> {
-    const { state, clock, version } = this.#parts
+    const { state, clock, version } = this.#deps
     const { identity } = state
     conversation.send({
       type: 'join.hello',
@@ -100,7 +100,7 @@ export class Admission {
   }
 
   #refuse(conversation: Conversation, address: string, err: unknown): void {
-    const { clock, log, count } = this.#parts
+    const { clock, log, count } = this.#deps
     const known = err instanceof Refusal ? err : undefined
     this.#limiter.failed(address, clock.monotonic())
     count(known?.code ?? 'failed')
@@ -111,7 +111,7 @@ export class Admission {
   }
 
   async #join(newcomer: Newcomer, socket: TLSSocket): Promise<ControlMessage> {
-    const { state, tokens, clock, log, count } = this.#parts
+    const { state, tokens, clock, log, count } = this.#deps
     const caKeyPem = this.#demandKey()
     const certificates = await import('../identity/certificates.ts')
     const keyId = await certificates.keyIdOfRequest(newcomer.requestPem).catch((err: Error) => {
@@ -138,7 +138,7 @@ export class Admission {
     newcomer: Newcomer,
     socket: TLSSocket,
   ): { hostId: number; record?: MemberRecord } {
-    const { state, clock } = this.#parts
+    const { state, clock } = this.#deps
     const { document } = state
     const known = document.members.find((m) => m.keyId === keyId || m.formerKeys.includes(keyId))
     if (known !== undefined) {
@@ -167,7 +167,7 @@ export class Admission {
   }
 
   #numberFor({ replaces, hostId, spent }: TokenRecord): number {
-    const { document } = this.#parts.state
+    const { document } = this.#deps.state
     if (replaces !== undefined) return replaces
     const wanted = hostId ?? spent?.hostId
     if (wanted !== undefined && memberOf(document, wanted) === undefined) return wanted
@@ -182,7 +182,7 @@ export class Admission {
 
   /** The handshake has proven that the key is held; the certificate may have expired, but not long ago. */
   #keyOfExpired(socket: TLSSocket): string {
-    const { state, clock } = this.#parts
+    const { state, clock } = this.#deps
     const cert = socket.getPeerX509Certificate()
     if (cert === undefined || !cert.verify(new X509Certificate(state.identity.caPem).publicKey)) {
       throw new Refusal('request', 'only a member can renew: there is no certificate of this cluster')
@@ -202,7 +202,7 @@ export class Admission {
    * @throws {Refusal}
    */
   async renew(keyId: string, requestPem: unknown): Promise<ControlMessage> {
-    const { state, count, log } = this.#parts
+    const { state, count, log } = this.#deps
     const caKeyPem = this.#demandKey()
     if (typeof requestPem !== 'string' || requestPem.length > MAX_REQUEST_CHARS) {
       throw new Refusal('request', 'the request for a certificate is missing or too long')
@@ -226,7 +226,7 @@ export class Admission {
 
   /** What a token may grant is judged when it is made, so that the error meets the operator and not the newcomer. */
   refusalOfGrant({ hostId, replaces }: Grant): string | undefined {
-    const { state } = this.#parts
+    const { state } = this.#deps
     if (hostId !== undefined && (hostId < 1 || hostId > maxHostId(state.document))) {
       return `hostId must be from 1 to ${maxHostId(state.document)}`
     }
@@ -240,7 +240,7 @@ export class Admission {
   }
 
   async #issue(caKeyPem: string, requestPem: string, hostId: number): Promise<string> {
-    const { state, clock } = this.#parts
+    const { state, clock } = this.#deps
     const { issue } = await import('../identity/certificates.ts')
     const ca: KeyedPem = { certPem: state.identity.caPem, keyPem: caKeyPem }
     return issue(ca, requestPem, { cluster: state.identity.cluster, hostId, now: clock.now() })
@@ -248,7 +248,7 @@ export class Admission {
 
   #demandKey(): string {
     try {
-      return this.#parts.state.demandCaKey()
+      return this.#deps.state.demandCaKey()
     } catch (err) {
       throw new Refusal('not-admitting', err instanceof Error ? err.message : String(err))
     }

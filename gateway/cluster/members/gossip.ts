@@ -8,7 +8,7 @@ import { isEndpointRecord } from './endpoints.ts'
 import { Pace } from './pace.ts'
 import type { ClusterState } from './state.ts'
 
-export interface GossipParts {
+export interface GossipDeps {
   readonly state: ClusterState
   readonly clock: Clock
   readonly log: Log
@@ -19,21 +19,21 @@ export interface GossipParts {
 }
 
 export class Gossip {
-  readonly #parts: GossipParts
+  readonly #deps: GossipDeps
   readonly #pace = new Pace()
 
-  constructor(parts: GossipParts) {
-    this.#parts = parts
+  constructor(deps: GossipDeps) {
+    this.#deps = deps
   }
 
   /** A link stands: each side says what it has, and sends what the other lacks. */
   greet(hostId: number): void {
-    this.#parts.send(hostId, this.#digest())
+    this.#deps.send(hostId, this.#digest())
   }
 
   /** The list changed here. The whole of it, since a host that is revoked by it must be known within seconds. */
   spread(): void {
-    this.#parts.broadcast(this.#members())
+    this.#deps.broadcast(this.#members())
   }
 
   /** @returns whether the message was of this part */
@@ -46,7 +46,7 @@ export class Gossip {
   }
 
   #digest(): ControlMessage {
-    const { state } = this.#parts
+    const { state } = this.#deps
     const endpoints = Object.fromEntries(state.endpoints.all().map((r) => [r.hostId, r.seq]))
     return {
       type: 'cluster.digest',
@@ -57,11 +57,11 @@ export class Gossip {
   }
 
   #members(): ControlMessage {
-    return { type: 'cluster.members', sealed: this.#parts.state.sealed }
+    return { type: 'cluster.members', sealed: this.#deps.state.sealed }
   }
 
   #takeDigest(from: number, message: ControlMessage): void {
-    const { state, send } = this.#parts
+    const { state, send } = this.#deps
     const theirs = Number(message['version'])
     const { version } = state.document
     const isOther = theirs === version && message['signature'] !== state.sealed.signature
@@ -75,7 +75,7 @@ export class Gossip {
   }
 
   #takeMembers(from: number, sealed: unknown): void {
-    const { state, log, broadcast, send } = this.#parts
+    const { state, log, broadcast, send } = this.#deps
     try {
       const adopted = state.adopt(sealed)
       if (adopted.kind === 'newer') broadcast(this.#digest())
@@ -94,13 +94,13 @@ export class Gossip {
   }
 
   #takeEndpoints(from: number, records: unknown): void {
-    const { state, clock, log, broadcast, endpointsChanged } = this.#parts
+    const { state, clock, log, broadcast, endpointsChanged } = this.#deps
     if (!Array.isArray(records)) return
     const now = clock.monotonic()
     const news = records.filter(
       // Only what its host has signed counts, or others could silence it.
       (r) =>
-        isEndpointRecord(r) && state.isNews(r) && this.#pace.take(r.hostId, now) && state.endpoints.put(r),
+        isEndpointRecord(r) && state.isNews(r) && this.#pace.reserve(r.hostId, now) && state.endpoints.put(r),
     )
     if (news.length === 0) return
     state.endpoints.save(log)

@@ -11,7 +11,7 @@ export class Pace {
   readonly #changes = new Map<number, { readonly since: Millis; count: number }>()
 
   /** @param now monotonic @returns false: too often; what is left out comes with the digests of the next link */
-  take(hostId: number, now: Millis): boolean {
+  reserve(hostId: number, now: Millis): boolean {
     const known = this.#changes.get(hostId)
     if (known === undefined || now - known.since >= WINDOW_MS) {
       this.#changes.set(hostId, { since: now, count: 1 })

@@ -121,12 +121,12 @@ export class ClusterState implements Membership {
   }
 
   /** Why this host is no member any more; undefined while it is one. */
-  get expelled(): string | undefined {
+  get removedWhy(): string | undefined {
     return this.#refusalOf(this.#identity.hostId, this.#keyId)
   }
 
   members(): readonly Member[] {
-    if (this.expelled !== undefined) return []
+    if (this.removedWhy !== undefined) return []
     return this.#document.members
       .filter(
         (m) => m.hostId !== this.#identity.hostId && m.state === 'active' && !this.#hidden.has(m.hostId),
@@ -135,13 +135,13 @@ export class ClusterState implements Membership {
   }
 
   refusal(hostId: number, keyId: string): string | undefined {
-    if (this.expelled !== undefined) return `this host is no member any more: ${this.expelled}`
+    if (this.removedWhy !== undefined) return `this host is no member any more: ${this.removedWhy}`
     return this.#refusalOf(hostId, keyId)
   }
 
   isDuplicate(hostId: number, keyId: string): boolean {
     const member = memberOf(this.#document, hostId)
-    if (member?.state !== 'active' || this.expelled !== undefined) return false
+    if (member?.state !== 'active' || this.removedWhy !== undefined) return false
     return member.keyId !== keyId && !member.formerKeys.includes(keyId)
   }
 
@@ -215,9 +215,9 @@ export class ClusterState implements Membership {
   }
 
   /** The CA's key was brought here, as after the loss of the host that had it: from now on the list says so. */
-  takeOffice(): boolean {
+  becomeAdmin(): boolean {
     const own = memberOf(this.#document, this.#identity.hostId)
-    if (own === undefined || own.admits || this.expelled !== undefined) return false
+    if (own === undefined || own.admits || this.removedWhy !== undefined) return false
     if (this.caKeyPem === undefined) return false
     this.change({ ...own, admits: true })
     return true

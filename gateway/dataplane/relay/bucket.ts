@@ -21,7 +21,7 @@ export class TokenBucket {
   }
 
   /** @returns how long to send nothing more; 0: go on */
-  take(bytes: number, now: Millis): Millis {
+  reserve(bytes: number, now: Millis): Millis {
     const earned = Math.max(0, now - this.#at) * this.#bytesPerMs
     this.#at = now
     this.#tokens = Math.min(this.#burstBytes, this.#tokens + earned) - bytes

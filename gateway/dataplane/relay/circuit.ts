@@ -2,21 +2,21 @@
 
 import type { Duplex } from 'node:stream'
 import type { TokenBucket } from './bucket.ts'
-import { type JoinParts, joinLegs } from './join.ts'
+import { type JoinDeps, joinLegs } from './join.ts'
 
 export class Circuit {
   /** The end that asked for it. */
   readonly from: number
   readonly to: number
-  readonly #parts: Omit<JoinParts, 'bucket'>
+  readonly #deps: Omit<JoinDeps, 'bucket'>
   #endLegs: ((reason: string) => void) | undefined
   #ended: string | undefined
   #hasBegun = false
 
-  constructor(from: number, to: number, parts: Omit<JoinParts, 'bucket'>) {
+  constructor(from: number, to: number, deps: Omit<JoinDeps, 'bucket'>) {
     this.from = from
     this.to = to
-    this.#parts = parts
+    this.#deps = deps
   }
 
   /** Why it ended; undefined: it has not. */
@@ -32,7 +32,7 @@ export class Circuit {
   /** Not after its end. */
   carry(a: Duplex, b: Duplex, bucket: TokenBucket): void {
     this.#hasBegun = true
-    this.#endLegs = joinLegs(a, b, { ...this.#parts, bucket, ended: (reason) => this.end(reason) })
+    this.#endLegs = joinLegs(a, b, { ...this.#deps, bucket, ended: (reason) => this.end(reason) })
   }
 
   /** Idempotent. */
@@ -40,6 +40,6 @@ export class Circuit {
     if (this.#ended !== undefined) return
     this.#ended = reason
     this.#endLegs?.(reason)
-    this.#parts.ended(reason)
+    this.#deps.ended(reason)
   }
 }

@@ -14,7 +14,7 @@ export interface Connection extends Secured {
   readonly since: Millis
 }
 
-export interface ConnectionsParts {
+export interface ConnectionsDeps {
   readonly ownHostId: () => number
   readonly scheduler: Scheduler
   /** It ended, and `close` was not called. @param isBroken not by a word of the other end: its user may have found it silent */
@@ -25,13 +25,13 @@ export interface ConnectionsParts {
 const keyOf = (hostId: number, relay: number): string => `${hostId} ${relay}`
 
 export class Connections {
-  readonly #parts: ConnectionsParts
+  readonly #deps: ConnectionsDeps
   readonly #byKey = new Map<string, Connection>()
   /** How to call off the end of those that nobody here wants. */
   readonly #spare = new Map<Connection, () => void>()
 
-  constructor(parts: ConnectionsParts) {
-    this.#parts = parts
+  constructor(deps: ConnectionsDeps) {
+    this.#deps = deps
   }
 
   get size(): number {
@@ -65,7 +65,7 @@ export class Connections {
     })
     socket.once('close', () => {
       if (!this.#remove(connection)) return
-      this.#parts.lost(connection, broken ?? 'the other end closed the connection', broken !== undefined)
+      this.#deps.lost(connection, broken ?? 'the other end closed the connection', broken !== undefined)
     })
     return true
   }
@@ -81,7 +81,7 @@ export class Connections {
    * one that the other end opened is the other's to close.
    */
   release(connection: Connection): void {
-    const { ownHostId, scheduler } = this.#parts
+    const { ownHostId, scheduler } = this.#deps
     if (connection.dialledBy !== ownHostId() || this.#spare.has(connection)) return
     const end = (): void => this.#end(connection, 'not used any more')
     this.#spare.set(connection, scheduler.after(EndLimit.lingerMs, end))
@@ -91,7 +91,7 @@ export class Connections {
   close(connection: Connection, reason: string): void {
     if (!this.#remove(connection)) return
     connection.socket.destroy()
-    this.#parts.closed(connection, reason)
+    this.#deps.closed(connection, reason)
   }
 
   /** In order, so that the other end takes it for no fault of the relay. */
@@ -100,9 +100,9 @@ export class Connections {
     const { socket } = connection
     socket.end()
     socket.resume()
-    const cancel = this.#parts.scheduler.after(RelayLimit.goodbyeMs, () => socket.destroy())
+    const cancel = this.#deps.scheduler.after(RelayLimit.goodbyeMs, () => socket.destroy())
     socket.once('close', cancel)
-    this.#parts.closed(connection, reason)
+    this.#deps.closed(connection, reason)
   }
 
   #remove(connection: Connection): boolean {

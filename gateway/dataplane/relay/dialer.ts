@@ -4,7 +4,7 @@ import type { Millis } from '../../../core/clock.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import { backoffMs } from '../../links/dial/backoff.ts'
 
-export interface RelayDialerParts {
+export interface RelayDialerDeps {
   readonly scheduler: Scheduler
   readonly random: () => number
   /** Before the first try. */
@@ -17,7 +17,7 @@ export interface RelayDialerParts {
 }
 
 export class RelayDialer {
-  readonly #parts: RelayDialerParts
+  readonly #deps: RelayDialerDeps
   /** In a row, until `settled`: an end that takes connections and drops them is not asked in a tight loop. */
   #failures = 0
   #cancel: (() => void) | undefined
@@ -25,16 +25,16 @@ export class RelayDialer {
   #headStartMs: Millis
   #isStopped = false
 
-  constructor(parts: RelayDialerParts) {
-    this.#parts = parts
-    this.#headStartMs = parts.headStartMs
+  constructor(deps: RelayDialerDeps) {
+    this.#deps = deps
+    this.#headStartMs = deps.headStartMs
   }
 
   /** Does nothing while it is at it. */
   start(): void {
     if (this.#isStopped || this.#cancel !== undefined || this.#current !== undefined) return
     this.#tryIn(
-      this.#headStartMs + (this.#failures === 0 ? 0 : backoffMs(this.#failures, this.#parts.random())),
+      this.#headStartMs + (this.#failures === 0 ? 0 : backoffMs(this.#failures, this.#deps.random())),
     )
     this.#headStartMs = 0
   }
@@ -44,7 +44,7 @@ export class RelayDialer {
   }
 
   /** A try that waits is made now. */
-  hurry(): void {
+  retryNow(): void {
     this.#failures = 0
     if (this.#cancel === undefined) return
     this.#cancel()
@@ -64,9 +64,9 @@ export class RelayDialer {
   }
 
   #tryIn(waitMs: Millis): void {
-    this.#cancel = this.#parts.scheduler.after(waitMs, () => {
+    this.#cancel = this.#deps.scheduler.after(waitMs, () => {
       this.#cancel = undefined
-      if (this.#parts.isNeeded()) void this.#try()
+      if (this.#deps.isNeeded()) void this.#try()
     })
   }
 
@@ -75,15 +75,15 @@ export class RelayDialer {
     this.#current = current
     let failure: unknown = new Error('the other end closed the connection')
     try {
-      await this.#parts.dial(current.signal)
+      await this.#deps.dial(current.signal)
     } catch (err) {
       failure = err
     }
     this.#current = undefined
     this.#failures++
     // The other end's own try may have come first, and ended this one.
-    if (this.#isStopped || !this.#parts.isNeeded()) return
-    this.#parts.failed(failure)
-    if (!this.#isStopped) this.#tryIn(backoffMs(this.#failures - 1, this.#parts.random()))
+    if (this.#isStopped || !this.#deps.isNeeded()) return
+    this.#deps.failed(failure)
+    if (!this.#isStopped) this.#tryIn(backoffMs(this.#failures - 1, this.#deps.random()))
   }
 }

@@ -2,7 +2,7 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { Log, LogFields } from '../../../core/log.ts'
-import { plain } from '../../base/printable.ts'
+import { printable } from '../../base/printable.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { Identity, Membership } from '../../links/types.ts'
 import { type Connection, Connections } from './connections.ts'
@@ -26,7 +26,7 @@ export interface RelayEvents {
   problemChanged(hostId: number, relay: number): void
 }
 
-export interface EndsParts {
+export interface EndsDeps {
   readonly identity: () => Identity
   readonly membership: Membership
   readonly streams: RelayStreams
@@ -44,7 +44,7 @@ interface Wish {
 }
 
 export class Ends {
-  readonly #parts: EndsParts
+  readonly #deps: EndsDeps
   readonly #connections: Connections
   readonly #wishes = new Map<number, Wish>()
   /** Handshakes that others began, by host and relay. */
@@ -52,11 +52,11 @@ export class Ends {
   readonly #problems = new Problems()
   #isStopped = false
 
-  constructor(parts: EndsParts) {
-    this.#parts = parts
+  constructor(deps: EndsDeps) {
+    this.#deps = deps
     this.#connections = new Connections({
       ownHostId: () => this.#ownId,
-      scheduler: parts.scheduler,
+      scheduler: deps.scheduler,
       lost: (connection, reason, isBroken) => this.#lost(connection, reason, isBroken),
       closed: (connection, reason) => this.#down(connection, reason),
     })
@@ -67,14 +67,14 @@ export class Ends {
   }
 
   problem(hostId: number, relay: number): string | undefined {
-    return this.#problems.of(hostId, relay, this.#parts.scheduler.monotonic())
+    return this.#problems.of(hostId, relay, this.#deps.scheduler.monotonic())
   }
 
-  want(hostId: number, relay: number): void {
+  request(hostId: number, relay: number): void {
     const before = this.#wishes.get(hostId)
     if (this.#isStopped || before?.relay === relay) return
     before?.dialer.stop()
-    const { scheduler, random } = this.#parts
+    const { scheduler, random } = this.#deps
     const wish: Wish = {
       relay,
       dialer: new RelayDialer({
@@ -92,7 +92,7 @@ export class Ends {
     else this.#settleOn(standing)
   }
 
-  unwant(hostId: number): void {
+  release(hostId: number): void {
     this.#wishes.get(hostId)?.dialer.stop()
     this.#wishes.delete(hostId)
     for (const c of this.#connections.all()) if (c.hostId === hostId) this.#connections.release(c)
@@ -101,13 +101,13 @@ export class Ends {
   /** The relay's link came up: what failed before says nothing of it. */
   linkUp(relay: number): void {
     this.#problems.endAll(relay)
-    for (const wish of this.#wishes.values()) if (wish.relay === relay) wish.dialer.hurry()
+    for (const wish of this.#wishes.values()) if (wish.relay === relay) wish.dialer.retryNow()
   }
 
   /** After a change of membership. */
   refresh(): void {
     for (const connection of this.#connections.all()) {
-      const refusal = this.#parts.membership.refusal(connection.hostId, connection.keyId)
+      const refusal = this.#deps.membership.refusal(connection.hostId, connection.keyId)
       if (refusal !== undefined) this.#connections.close(connection, refusal)
     }
   }
@@ -122,12 +122,12 @@ export class Ends {
   }
 
   /** A stream by which a gateway says that `from` is at its other end. Whether it is, the certificate tells. */
-  async take(offer: RelayOffer): Promise<void> {
+  async accept(offer: RelayOffer): Promise<void> {
     const { hostId: relay, head } = offer
     const { from } = head
     const refusal = this.#refusal(from, relay)
     if (refusal !== undefined || typeof from !== 'number') {
-      this.#parts.log.debug({ relay, reason: refusal }, 'relayed connection refused')
+      this.#deps.log.debug({ relay, reason: refusal }, 'relayed connection refused')
       offer.refuse(refusal ?? 'no host')
       return
     }
@@ -146,18 +146,18 @@ export class Ends {
   }
 
   get #ownId(): number {
-    return this.#parts.identity().hostId
+    return this.#deps.identity().hostId
   }
 
   #refusal(from: unknown, relay: number): string | undefined {
     if (this.#isStopped) return 'this gateway stops'
     if (this.#handshakesBy(relay) >= EndLimit.incoming) return 'too many handshakes'
-    const member = this.#parts.membership.members().find((m) => m.hostId === from)
+    const member = this.#deps.membership.members().find((m) => m.hostId === from)
     if (member === undefined || from === relay || from === this.#ownId)
       return 'not from a host behind the relay'
-    const lack = this.#parts.noTunnel()
+    const lack = this.#deps.noTunnel()
     if (lack !== undefined) return `it carries no packets (${lack})`
-    return this.#parts.membership.refusal(member.hostId, member.keyId)
+    return this.#deps.membership.refusal(member.hostId, member.keyId)
   }
 
   #handshakesBy(relay: number): number {
@@ -166,7 +166,7 @@ export class Ends {
 
   async #dial(hostId: number, relay: number, signal: AbortSignal): Promise<void> {
     const head = { purpose: Purpose.relay, to: hostId }
-    const stream = await this.#parts.streams.open(relay, head, { timeoutMs: EndLimit.openMs })
+    const stream = await this.#deps.streams.open(relay, head, { timeoutMs: EndLimit.openMs })
     const secured = await this.#secure(secureAsking, stream, hostId, relay, signal)
     this.#adopt(secured, hostId, relay, this.#ownId)
   }
@@ -175,7 +175,7 @@ export class Ends {
     how: typeof secureAsked,
     ...[stream, hostId, relay, signal]: [Parameters<typeof secureAsked>[0], number, number, AbortSignal]
   ): Promise<Secured> {
-    const { identity, membership, scheduler } = this.#parts
+    const { identity, membership, scheduler } = this.#deps
     const late = new AbortController()
     const cancel = scheduler.after(EndLimit.handshakeMs, () => late.abort(new Error('no handshake in time')))
     try {
@@ -187,7 +187,7 @@ export class Ends {
   }
 
   #adopt(secured: Secured, hostId: number, relay: number, dialledBy: number): void {
-    const { events, log, scheduler } = this.#parts
+    const { events, log, scheduler } = this.#deps
     const connection: Connection = { ...secured, hostId, relay, dialledBy, since: scheduler.monotonic() }
     if (!this.#connections.adopt(connection)) return
     const isNews = this.#problems.end(hostId, relay)
@@ -212,25 +212,25 @@ export class Ends {
     const { hostId, relay, since } = connection
     const wish = this.#wishes.get(hostId)
     const isWanted = wish?.relay === relay
-    const hasSettled = this.#parts.scheduler.monotonic() - since >= EndLimit.settledMs
+    const hasSettled = this.#deps.scheduler.monotonic() - since >= EndLimit.settledMs
     if (isWanted && hasSettled) wish.dialer.settled()
     // Of two that meet, the end of the one may be known here before the other is: that one's own outcome counts.
     const isFailure = isWanted && !wish.dialer.isTrying && (isBroken || !hasSettled)
-    if (isFailure) this.#problems.add(hostId, relay, reason, this.#parts.scheduler.monotonic())
+    if (isFailure) this.#problems.add(hostId, relay, reason, this.#deps.scheduler.monotonic())
     if (isWanted) wish.dialer.start()
     this.#down(connection, reason)
-    if (isFailure) this.#parts.events.problemChanged(hostId, relay)
+    if (isFailure) this.#deps.events.problemChanged(hostId, relay)
   }
 
   #down({ hostId, relay }: Connection, reason: string): void {
-    this.#parts.log.info({ peer: hostId, relay, reason }, 'relayed connection ended')
-    this.#parts.events.down(hostId, relay, reason)
+    this.#deps.log.info({ peer: hostId, relay, reason }, 'relayed connection ended')
+    this.#deps.events.down(hostId, relay, reason)
   }
 
   /** A try came to nothing. */
   #fail(hostId: number, relay: number, err: unknown): void {
-    const { events, scheduler } = this.#parts
-    const reason = plain(reasonOf(err))
+    const { events, scheduler } = this.#deps
+    const reason = printable(reasonOf(err))
     this.#log(err, { peer: hostId, relay, reason }, 'relayed connection failed')
     this.#problems.add(hostId, relay, reason, scheduler.monotonic())
     events.problemChanged(hostId, relay)
@@ -238,7 +238,7 @@ export class Ends {
 
   /** A relay that leads elsewhere is worth a look; what else goes wrong is tried again. */
   #log(err: unknown, fields: LogFields, event: string): void {
-    const { log } = this.#parts
+    const { log } = this.#deps
     if (err instanceof WrongEnd) log.warn(fields, event)
     else log.debug(fields, event)
   }

@@ -6,7 +6,7 @@ import type { TokenBucket } from './bucket.ts'
 import { boundUnread, boundUnsent } from './buffers.ts'
 import { RelayLimit } from './limits.ts'
 
-export interface JoinParts {
+export interface JoinDeps {
   readonly bucket: TokenBucket
   readonly scheduler: Scheduler
   passed(bytes: number): void
@@ -15,8 +15,8 @@ export interface JoinParts {
 }
 
 /** @returns how to end it */
-export function joinLegs(a: Duplex, b: Duplex, parts: JoinParts): (reason: string) => void {
-  const { scheduler } = parts
+export function joinLegs(a: Duplex, b: Duplex, deps: JoinDeps): (reason: string) => void {
+  const { scheduler } = deps
   let isOver = false
   let heardAt = scheduler.monotonic()
   let cancelIdle = (): void => {}
@@ -29,7 +29,7 @@ export function joinLegs(a: Duplex, b: Duplex, parts: JoinParts): (reason: strin
     cancelGoodbye()
     a.destroy()
     b.destroy()
-    parts.ended(reason)
+    deps.ended(reason)
   }
 
   /** What an end closes in order reaches the other one in order. */
@@ -51,9 +51,9 @@ export function joinLegs(a: Duplex, b: Duplex, parts: JoinParts): (reason: strin
     from.on('data', (chunk: Buffer) => {
       if (isOver) return
       heardAt = scheduler.monotonic()
-      parts.passed(chunk.length)
+      deps.passed(chunk.length)
       const isTaken = to.write(chunk)
-      const waitMs = parts.bucket.take(chunk.length, heardAt)
+      const waitMs = deps.bucket.reserve(chunk.length, heardAt)
       if (isTaken && waitMs === 0) return
       from.pause()
       waits = Number(!isTaken) + Number(waitMs > 0)

@@ -11,7 +11,7 @@ import { RelayLimit } from './limits.ts'
 import { Pairs } from './pairs.ts'
 import { Purpose, type RelayOffer, type RelayStreams, reasonOf } from './purpose.ts'
 
-export interface MiddleParts {
+export interface MiddleDeps {
   readonly ownHostId: () => number
   readonly membership: Membership
   readonly streams: RelayStreams
@@ -23,15 +23,15 @@ export interface MiddleParts {
 }
 
 export class Middle {
-  readonly #parts: MiddleParts
+  readonly #deps: MiddleDeps
   readonly #pairs = new Pairs()
   /** How often each host may ask; members are few. */
   readonly #asks = new Map<number, TokenBucket>()
   #isStopped = false
 
-  constructor(parts: MiddleParts) {
-    this.#parts = parts
-    parts.metrics.gauge(
+  constructor(deps: MiddleDeps) {
+    this.#deps = deps
+    deps.metrics.gauge(
       'flatnet_relay_pairs',
       'Pairs of hosts that this gateway relays',
       () => this.#pairs.size,
@@ -46,7 +46,7 @@ export class Middle {
    * A stream to be carried on. It comes straight from its host, as streams do, and what is opened to `to` is of another
    * purpose, which no gateway carries on: that is why there is never a second hop.
    */
-  async take(offer: RelayOffer): Promise<void> {
+  async accept(offer: RelayOffer): Promise<void> {
     const { hostId: from, head } = offer
     const { to } = head
     const refusal = this.#refusal(from, to)
@@ -55,10 +55,10 @@ export class Middle {
       return
     }
     const circuit = this.#circuit(from, to)
-    const bucket = this.#pairs.enter(circuit, this.#parts.scheduler.monotonic())
+    const bucket = this.#pairs.enter(circuit, this.#deps.scheduler.monotonic())
     const leg = await this.#reach(circuit)
     if (circuit.ended === undefined && leg !== undefined) {
-      this.#parts.log.info({ pair: `${from}-${to}` }, 'relay began')
+      this.#deps.log.info({ pair: `${from}-${to}` }, 'relay began')
       circuit.carry(offer.accept(), leg, bucket)
     } else {
       leg?.destroy()
@@ -71,7 +71,7 @@ export class Middle {
     this.#isStopped = true
     const { promise, resolve } = Promise.withResolvers<void>()
     if (this.#pairs.size === 0) resolve()
-    else this.#parts.scheduler.after(RelayLimit.moveMs, resolve)
+    else this.#deps.scheduler.after(RelayLimit.moveMs, resolve)
     return promise
   }
 
@@ -81,7 +81,7 @@ export class Middle {
   }
 
   #refusal(from: number, to: unknown): string | undefined {
-    const { isLinked, membership, ownHostId } = this.#parts
+    const { isLinked, membership, ownHostId } = this.#deps
     if (this.#isStopped) return 'the relay stops'
     if (typeof to !== 'number' || to === ownHostId() || to === from) return 'no host to relay to'
     for (const hostId of [from, to]) {
@@ -96,16 +96,16 @@ export class Middle {
   }
 
   #mayAsk(from: number): boolean {
-    const now = this.#parts.scheduler.monotonic()
+    const now = this.#deps.scheduler.monotonic()
     const asks = this.#asks.get(from) ?? new TokenBucket(RelayLimit.asksPerS, RelayLimit.asksBurst, now)
     this.#asks.set(from, asks)
-    if (asks.take(0, now) > 0) return false
-    asks.take(1, now)
+    if (asks.reserve(0, now) > 0) return false
+    asks.reserve(1, now)
     return true
   }
 
   #circuit(from: number, to: number): Circuit {
-    const { scheduler, metrics, log } = this.#parts
+    const { scheduler, metrics, log } = this.#deps
     const circuit: Circuit = new Circuit(from, to, {
       scheduler,
       passed: (bytes) =>
@@ -123,7 +123,7 @@ export class Middle {
     const { from, to } = circuit
     try {
       const head = { purpose: Purpose.relayed, from }
-      return await this.#parts.streams.open(to, head, { timeoutMs: RelayLimit.legMs })
+      return await this.#deps.streams.open(to, head, { timeoutMs: RelayLimit.legMs })
     } catch (err) {
       circuit.end(`host ${to} was not reached: ${reasonOf(err)}`)
       return undefined
@@ -131,8 +131,8 @@ export class Middle {
   }
 
   #refuse(offer: RelayOffer, reason: string): void {
-    this.#parts.metrics.count('flatnet_relay_refused_total', 'Streams of peers that were not relayed')
-    this.#parts.log.debug({ peer: offer.hostId, reason }, 'relay refused')
+    this.#deps.metrics.count('flatnet_relay_refused_total', 'Streams of peers that were not relayed')
+    this.#deps.log.debug({ peer: offer.hostId, reason }, 'relay refused')
     offer.refuse(reason)
   }
 }

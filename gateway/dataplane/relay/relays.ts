@@ -8,7 +8,7 @@ import { Ends, type RelayEvents } from './ends.ts'
 import { Middle } from './middle.ts'
 import { Purpose, type RelayStreams } from './purpose.ts'
 
-export interface RelaysParts {
+export interface RelaysDeps {
   readonly identity: () => Identity
   readonly membership: Membership
   readonly streams: RelayStreams
@@ -28,12 +28,12 @@ export class Relays {
   readonly #middle: Middle
 
   /** Once for these streams: from here on it answers those that are for relays. */
-  constructor(parts: RelaysParts) {
-    this.#ends = new Ends(parts)
-    this.#middle = new Middle({ ...parts, ownHostId: () => parts.identity().hostId })
-    parts.streams.handle(Purpose.relay, (offer) => void this.#middle.take(offer))
-    parts.streams.handle(Purpose.relayed, (offer) => void this.#ends.take(offer))
-    parts.metrics.gauge(
+  constructor(deps: RelaysDeps) {
+    this.#ends = new Ends(deps)
+    this.#middle = new Middle({ ...deps, ownHostId: () => deps.identity().hostId })
+    deps.streams.handle(Purpose.relay, (offer) => void this.#middle.accept(offer))
+    deps.streams.handle(Purpose.relayed, (offer) => void this.#ends.accept(offer))
+    deps.metrics.gauge(
       'flatnet_relay_connections',
       'Connections to other hosts through a relay',
       () => this.#ends.count,
@@ -49,13 +49,13 @@ export class Relays {
    * Keeps a connection to `hostId` through `relay` until another call; TLS from end to end, both certificates checked. One
    * through another relay stays until the new one stands, and the new one's `up` is told first.
    */
-  want(hostId: number, relay: number): void {
-    this.#ends.want(hostId, relay)
+  request(hostId: number, relay: number): void {
+    this.#ends.request(hostId, relay)
   }
 
   /** Those that this host opened are closed 5 s later; the other end closes its own. */
-  unwant(hostId: number): void {
-    this.#ends.unwant(hostId)
+  release(hostId: number): void {
+    this.#ends.release(hostId)
   }
 
   /** How the relay refused or failed for this host within the last 10 s; undefined: it is usable. */

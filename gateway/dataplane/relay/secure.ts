@@ -12,7 +12,7 @@ export interface Secured {
   readonly keyId: string
 }
 
-export interface SecureParts {
+export interface SecureDeps {
   readonly identity: Identity
   readonly membership: Membership
   /** Who the other end has to be. */
@@ -31,10 +31,10 @@ export class WrongEnd extends Error {
 const KEPT = Buffer.from([1])
 
 /** For the end that asked. Resolves when the other has said that it keeps the connection. */
-export function secureAsking(stream: Duplex, parts: SecureParts): Promise<Secured> {
+export function secureAsking(stream: Duplex, deps: SecureDeps): Promise<Secured> {
   return orDestroy(stream, async () => {
     const socket = connect({
-      ...tlsOptions(parts.identity),
+      ...tlsOptions(deps.identity),
       socket: stream,
       ALPNProtocols: [Alpn.data],
       servername: '',
@@ -43,9 +43,9 @@ export function secureAsking(stream: Duplex, parts: SecureParts): Promise<Secure
       checkServerIdentity: () => undefined,
     })
     socket.on('error', () => socket.destroy())
-    await settle(socket, parts, (resolve) => socket.once('secureConnect', () => resolve(socket)))
-    const secured = judge(socket, parts)
-    await settle(socket, parts, (resolve) => {
+    await settle(socket, deps, (resolve) => socket.once('secureConnect', () => resolve(socket)))
+    const secured = judge(socket, deps)
+    await settle(socket, deps, (resolve) => {
       const read = (): void => {
         if (socket.read(KEPT.length) === null) return
         socket.off('readable', read)
@@ -58,29 +58,29 @@ export function secureAsking(stream: Duplex, parts: SecureParts): Promise<Secure
 }
 
 /** For the end that was asked, which says with `keep` that the connection stays. */
-export function secureAsked(stream: Duplex, parts: SecureParts): Promise<Secured> {
+export function secureAsked(stream: Duplex, deps: SecureDeps): Promise<Secured> {
   return orDestroy(stream, async () => {
     // A server that listens nowhere: Node tells only a server's sockets whether a client's chain is good.
     const server = createServer({
-      ...tlsOptions(parts.identity),
+      ...tlsOptions(deps.identity),
       ALPNProtocols: [Alpn.data],
       requestCert: true,
       rejectUnauthorized: false,
     })
-    const socket = await settle(stream, parts, (resolve, reject) => {
+    const socket = await settle(stream, deps, (resolve, reject) => {
       server.once('secureConnection', resolve)
       server.once('tlsClientError', reject)
       server.emit('connection', stream)
     })
     socket.on('error', () => socket.destroy())
-    return judge(socket, parts)
+    return judge(socket, deps)
   })
 }
 
 export const keep = ({ socket }: Secured): void => void socket.write(KEPT)
 
 /** @throws {WrongEnd} who the other end is, when that is not who it has to be */
-function judge(socket: TLSSocket, { identity, membership, hostId, relay }: SecureParts): Secured {
+function judge(socket: TLSSocket, { identity, membership, hostId, relay }: SecureDeps): Secured {
   const id = peerIdOfSocket(socket, identity.cluster)
   if (id?.hostId !== hostId) {
     const who = id === undefined ? 'no host of this cluster' : `host ${id.hostId}`
@@ -97,7 +97,7 @@ function judge(socket: TLSSocket, { identity, membership, hostId, relay }: Secur
 /** What `start` resolves with, unless the stream ends or the signal comes first. */
 function settle(
   stream: Duplex,
-  { signal }: SecureParts,
+  { signal }: SecureDeps,
   start: (resolve: (socket: TLSSocket) => void, reject: (err: unknown) => void) => void,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {

@@ -1,35 +1,35 @@
-/** One connection to a peer that carries frames, straight or by way of a relay: what comes is always taken, what goes is sent on the line in use. */
+/** One connection to a peer that carries frames, straight or by way of a relay: what comes is always taken, what goes is sent on the channel in use. */
 import { encodeFrame, FrameDecoder, type FrameSink, type FrameType } from './frame.ts'
 import { type DataPort, Sender, type SenderCounts } from './sender.ts'
 import type { SlabPool } from './slab.ts'
 
-export interface LineParts {
+export interface ChannelDeps {
   readonly hostId: number
   readonly ownHostId: number
   readonly port: DataPort
   readonly pool: SlabPool
-  /** The peer's, which outlive the line. */
+  /** The peer's, which outlive the channel. */
   readonly counts: SenderCounts
   readonly queueBytes: number | undefined
   readonly frame: FrameSink
-  /** `false`: the line is closed. */
-  use(line: Line, isUsed: boolean): void
+  /** `false`: the channel is closed. */
+  use(channel: Channel, isUsed: boolean): void
   usoChanged(): void
 }
 
-export class Line {
+export class Channel {
   readonly hostId: number
   readonly sender: Sender
-  readonly #parts: LineParts
+  readonly #deps: ChannelDeps
   readonly #decoder: FrameDecoder
   #isOpen = true
   #takesUso = false
 
-  constructor(parts: LineParts) {
-    this.hostId = parts.hostId
-    this.#parts = parts
-    this.sender = new Sender(parts.port, parts.pool, parts.counts, parts.queueBytes)
-    this.#decoder = new FrameDecoder(parts.frame)
+  constructor(deps: ChannelDeps) {
+    this.hostId = deps.hostId
+    this.#deps = deps
+    this.sender = new Sender(deps.port, deps.pool, deps.counts, deps.queueBytes)
+    this.#decoder = new FrameDecoder(deps.frame)
   }
 
   /** Whether the kernel at the other end takes packets of UDP segmentation offload; not until it has said so. */
@@ -39,12 +39,12 @@ export class Line {
 
   set takesUso(takes: boolean) {
     this.#takesUso = takes
-    this.#parts.usoChanged()
+    this.#deps.usoChanged()
   }
 
-  /** Packets for the peer take this line from now on; what waits on another one goes there. */
+  /** Packets for the peer take this channel from now on; what waits on another one goes there. */
   use(): void {
-    if (this.#isOpen) this.#parts.use(this, true)
+    if (this.#isOpen) this.#deps.use(this, true)
   }
 
   /**
@@ -57,7 +57,7 @@ export class Line {
 
   /** A frame that is no packet, behind what is on its way; it may be dropped like one. */
   send(type: FrameType, payload: Uint8Array): void {
-    const { hostId, ownHostId } = this.#parts
+    const { hostId, ownHostId } = this.#deps
     const head = { type, flags: 0, srcHost: ownHostId, dstHost: hostId, hops: 0 }
     if (this.#isOpen) this.sender.sendFrame(encodeFrame(head, payload))
   }
@@ -67,6 +67,6 @@ export class Line {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.sender.close()
-    this.#parts.use(this, false)
+    this.#deps.use(this, false)
   }
 }

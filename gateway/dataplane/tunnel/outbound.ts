@@ -60,7 +60,7 @@ export class Outbound implements PacketSink {
 
   constructor(options: OutboundOptions) {
     this.#options = options
-    this.#slab = options.pool.take()
+    this.#slab = options.pool.reserve()
     this.#head = { type: FrameType.DATA, flags: 0, srcHost: options.hostId, dstHost: 0, hops: 0 }
   }
 
@@ -126,7 +126,7 @@ export class Outbound implements PacketSink {
   #nextSlab(): void {
     this.#flush()
     this.#options.pool.release(this.#slab)
-    this.#slab = this.#options.pool.take()
+    this.#slab = this.#options.pool.reserve()
     this.#at = 0
     this.#runStart = 0
   }

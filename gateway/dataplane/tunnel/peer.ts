@@ -1,13 +1,13 @@
-/** One peer of the tunnel: its lines of the moment, the one that is sent on, and counters that outlive them. */
+/** One peer of the tunnel: its channels of the moment, the one that is sent on, and counters that outlive them. */
 import type { Prefix4 } from '../../../core/addr.ts'
-import type { Line } from './channel.ts'
+import type { Channel } from './channel.ts'
 import { type DropReason, Drops } from './drops.ts'
 import type { Destination } from './outbound.ts'
 import type { Sender, SenderCounts } from './sender.ts'
 
 export interface PeerStats {
   readonly hostId: number
-  /** Whether there is a line to send on. */
+  /** Whether there is a channel to send on. */
   readonly isAttached: boolean
   readonly sentPackets: number
   /** With frame headers, before TLS. */
@@ -29,8 +29,8 @@ export class TunnelPeer implements Destination {
   readonly counts: SenderCounts
   receivedPackets = 0
   receivedBytes = 0
-  readonly #lines = new Set<Line>()
-  #used: Line | undefined
+  readonly #channels = new Set<Channel>()
+  #used: Channel | undefined
 
   constructor(hostId: number, slice: Prefix4) {
     this.hostId = hostId
@@ -42,26 +42,26 @@ export class TunnelPeer implements Destination {
     return this.#used?.sender
   }
 
-  /** What a packet sent now may look like: that of every line, as the next one may be another's. */
+  /** What a packet sent now may look like: that of every channel, as the next one may be another's. */
   get takesUso(): boolean {
-    for (const line of this.#lines) if (!line.takesUso) return false
+    for (const channel of this.#channels) if (!channel.takesUso) return false
     return true
   }
 
-  add(line: Line): void {
-    this.#lines.add(line)
+  add(channel: Channel): void {
+    this.#channels.add(channel)
   }
 
-  use(line: Line, isUsed: boolean): void {
-    if (isUsed) this.#used = line
+  use(channel: Channel, isUsed: boolean): void {
+    if (isUsed) this.#used = channel
     else {
-      this.#lines.delete(line)
-      if (this.#used === line) this.#used = undefined
+      this.#channels.delete(channel)
+      if (this.#used === channel) this.#used = undefined
     }
   }
 
   close(): void {
-    for (const line of [...this.#lines]) line.close()
+    for (const channel of [...this.#channels]) channel.close()
   }
 
   stats(): PeerStats {

@@ -17,7 +17,7 @@ export class SlabPool {
   readonly #free: Slab[] = []
 
   /** One with its first user. */
-  take(): Slab {
+  reserve(): Slab {
     const slab = this.#free.pop() ?? new Slab()
     slab.users = 1
     return slab

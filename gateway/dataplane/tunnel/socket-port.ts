@@ -2,7 +2,7 @@
 import type { TLSSocket } from 'node:tls'
 import type { DataPort } from './sender.ts'
 
-/** Of the socket given by `PeerEvents.dataUp`. Switches Nagle's algorithm off: a batch is whole when it is written. */
+/** Of the socket given by `LinkEvents.dataUp`. Switches Nagle's algorithm off: a batch is whole when it is written. */
 export function socketPort(socket: TLSSocket): DataPort {
   socket.setNoDelay(true)
   return {

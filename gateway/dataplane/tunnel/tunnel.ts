@@ -1,6 +1,6 @@
 /** The gateway path: packets of the TUN device to the peers whose addresses they bear, and the peers' packets to the device. */
 import { type Ipv4, type Prefix4, sizeOf } from '../../../core/addr.ts'
-import { Line } from './channel.ts'
+import { Channel } from './channel.ts'
 import { checkIncoming, isInside, Verdict } from './check.ts'
 import { type DropReason, Drops, dropReason } from './drops.ts'
 import { type FrameHead, FrameType } from './frame.ts'
@@ -14,7 +14,7 @@ interface PacketDevice {
   read(buf: Uint8Array): number
   write(buf: Uint8Array): number
   start(sink: PacketSink): void
-  wantUso(want: boolean): void
+  requestUso(want: boolean): void
 }
 
 export interface TunnelOptions {
@@ -26,8 +26,8 @@ export interface TunnelOptions {
   /** The device is gone, and with it the tunnel. */
   readonly failed: (error: Error) => void
   /** Frames of other types than DATA. `payload` holds until it returns. @returns whether the type was known; others are counted */
-  readonly other?: (line: Line, head: FrameHead, payload: Uint8Array) => boolean
-  /** Of whom no packet is taken, whatever its line: nobody can tell which of two machines sent it. */
+  readonly other?: (channel: Channel, head: FrameHead, payload: Uint8Array) => boolean
+  /** Of whom no packet is taken, whatever its channel: nobody can tell which of two machines sent it. */
   readonly keepsOut?: (hostId: number) => boolean
   /** Limit of what waits for one peer. Default 256 KiB. */
   readonly queueBytes?: number
@@ -72,29 +72,29 @@ export class Tunnel {
    * before `use`, so that a way that is new does not take over from one that works.
    * @param hostId from its certificate
    */
-  addLine(hostId: number, port: DataPort): Line {
+  addChannel(hostId: number, port: DataPort): Channel {
     const peer = this.#peers.get(hostId) ?? new TunnelPeer(hostId, this.#sliceOf(hostId))
     this.#peers.set(hostId, peer)
-    const line: Line = new Line({
+    const channel: Channel = new Channel({
       hostId,
       ownHostId: this.#options.hostId,
       port,
       pool: this.#pool,
       counts: peer.counts,
       queueBytes: this.#options.queueBytes,
-      frame: (head, bytes, start, end) => this.#frame(peer, line, head, bytes, start, end),
+      frame: (head, bytes, start, end) => this.#frame(peer, channel, head, bytes, start, end),
       use: (used, isUsed) => {
         peer.use(used, isUsed)
         if (!isUsed) this.#agreeOnUso()
       },
       usoChanged: () => this.#agreeOnUso(),
     })
-    peer.add(line)
+    peer.add(channel)
     this.#agreeOnUso()
-    return line
+    return channel
   }
 
-  /** The host has left the cluster: its lines are closed, and its counters go too. */
+  /** The host has left the cluster: its channels are closed, and its counters go too. */
   forgetPeer(hostId: number): void {
     this.#peers.get(hostId)?.close()
     this.#peers.delete(hostId)
@@ -104,11 +104,18 @@ export class Tunnel {
     return { peers: [...this.#peers.values()].map((peer) => peer.stats()), drops: this.#drops.counts() }
   }
 
-  #frame(peer: TunnelPeer, line: Line, head: FrameHead, bytes: Uint8Array, start: number, end: number): void {
+  #frame(
+    peer: TunnelPeer,
+    channel: Channel,
+    head: FrameHead,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
     if (head.type === FrameType.DATA) {
       const reason = this.#deliver(peer, head, bytes, start, end)
       if (reason !== undefined) peer.drops.add(reason)
-    } else if (this.#options.other?.(line, head, bytes.subarray(start, end)) !== true)
+    } else if (this.#options.other?.(channel, head, bytes.subarray(start, end)) !== true)
       peer.drops.add('frameType')
   }
 
@@ -147,7 +154,7 @@ export class Tunnel {
   #agreeOnUso(): void {
     let all = true
     for (const peer of this.#peers.values()) if (!peer.takesUso) all = false
-    this.#options.device.wantUso(all)
+    this.#options.device.requestUso(all)
   }
 }
 

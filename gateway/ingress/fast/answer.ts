@@ -2,7 +2,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { IngressParts } from '../deps.ts'
+import type { IngressDeps } from '../deps.ts'
 import { headerLines, type ResponseFacts, responseHeaders, trailers, valuesOf } from '../headers.ts'
 import { rewriteHeader } from '../rewrite.ts'
 import type { Target } from '../route.ts'
@@ -10,22 +10,22 @@ import type { AnswerSink } from './answer-reader.ts'
 import { type ResponseHead, rawHeadersOf } from './heads.ts'
 
 export interface AnswerClient {
-  readonly parts: IngressParts
+  readonly deps: IngressDeps
   readonly socket: Socket
   /** The connection ends after this answer. */
   readonly isLast: boolean
   destroy(): void
 }
 
-/** One string costs less than two parts up to about here; above, copying does. */
+/** One string costs less than two deps up to about here; above, copying does. */
 const MAX_JOINED = 4096
 
 export class AnswerWriter implements AnswerSink {
   readonly #client: AnswerClient
   readonly #target: Target
   readonly #isHead: boolean
-  /** What is written together when the bytes at hand are read: parts, and then text. */
-  #parts: (Buffer | string)[] = []
+  /** What is written together when the bytes at hand are read: deps, and then text. */
+  #deps: (Buffer | string)[] = []
   #text = ''
   /** Once its head has come. */
   answer: ResponseHead | undefined
@@ -43,7 +43,7 @@ export class AnswerWriter implements AnswerSink {
   }
 
   head(answer: ResponseHead): void {
-    const { parts, isLast } = this.#client
+    const { deps, isLast } = this.#client
     this.answer = answer
     const { status, framing, passed } = answer
     const hasBody = !this.#isHead && status !== 204 && status !== 304
@@ -53,17 +53,17 @@ export class AnswerWriter implements AnswerSink {
     const lines =
       passed === undefined || this.#target.prefix !== ''
         ? this.#answerLines(answer, hasBody && framing === 'chunked')
-        : `${passed}Via: 1.1 flatnet-${parts.conf.hostId}\r\n`
+        : `${passed}Via: 1.1 flatnet-${deps.conf.hostId}\r\n`
     this.#text += `HTTP/1.1 ${status} ${message}\r\n${lines}`
     if (hasBody && framing !== 'length') this.#text += 'Transfer-Encoding: chunked\r\n'
     if (!answer.hasDate) this.#text += `Date: ${new Date().toUTCString()}\r\n`
     this.#text += isLast ? 'Connection: close\r\n\r\n' : '\r\n'
-    if (answer.isEvents) parts.endless.add(this.#client)
+    if (answer.isEvents) deps.endless.add(this.#client)
   }
 
   /** Names to be taken off, and values to be rewritten. */
   #answerLines(answer: ResponseHead, trailersFit: boolean): string {
-    const { hostId } = this.#client.parts.conf
+    const { hostId } = this.#client.deps.conf
     const { prefix, host } = this.#target
     const endpoint = `${this.#target.ip}:${this.#target.port}`
     const rewrite: ResponseFacts['rewrite'] =
@@ -73,11 +73,11 @@ export class AnswerWriter implements AnswerSink {
   }
 
   body(bytes: Buffer, from: number, to: number): void {
-    if (this.#parts.length === 0 && this.#text.length + to - from <= MAX_JOINED)
+    if (this.#deps.length === 0 && this.#text.length + to - from <= MAX_JOINED)
       this.#text += bytes.toString('latin1', from, to)
     else {
       this.#endText()
-      this.#parts.push(bytes.subarray(from, to))
+      this.#deps.push(bytes.subarray(from, to))
     }
   }
 
@@ -90,23 +90,23 @@ export class AnswerWriter implements AnswerSink {
   }
 
   #endText(): void {
-    if (this.#text !== '') this.#parts.push(this.#text)
+    if (this.#text !== '') this.#deps.push(this.#text)
     this.#text = ''
   }
 
   /** @returns false: the client has more than it takes at the moment */
   flush(): boolean {
     const { socket } = this.#client
-    if (this.#parts.length === 0) {
+    if (this.#deps.length === 0) {
       const text = this.#text
       this.#text = ''
       return text === '' || socket.write(text, 'latin1')
     }
     this.#endText()
-    const parts = this.#parts
-    this.#parts = []
+    const deps = this.#deps
+    this.#deps = []
     socket.cork()
-    for (const part of parts) write(socket, part)
+    for (const part of deps) write(socket, part)
     socket.uncork()
     return !socket.writableNeedDrain
   }

@@ -6,29 +6,29 @@
 import type { Socket } from 'node:net'
 import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
-import type { IngressParts } from '../deps.ts'
+import type { IngressDeps } from '../deps.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
-import { type ExchangeClient, LaneExchange, type Place } from './exchange.ts'
+import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
 import { readRequest } from './heads.ts'
 
-export interface LaneHost {
-  readonly parts: IngressParts
+export interface FastConnectionHost {
+  readonly deps: IngressDeps
   readonly ownNames: ReadonlySet<string>
   /** No more requests after the ones under way. */
   readonly isDraining: boolean
   /** Takes the socket over; `bytes` were read from it and go first. */
-  leave(lane: Lane, socket: Socket, bytes: Buffer): void
-  closed(lane: Lane): void
+  leave(connection: FastConnection, socket: Socket, bytes: Buffer): void
+  closed(connection: FastConnection): void
   answered(status: number): void
 }
 
-export class Lane implements ExchangeClient {
-  readonly #host: LaneHost
+export class FastConnection implements ExchangeClient {
+  readonly #host: FastConnectionHost
   readonly socket: Socket
   readonly clientAddress: string
   readonly localPort: number
-  #exchange: LaneExchange | undefined
+  #exchange: FastExchange | undefined
   #isClosing = false
   /** Read while an answer was under way. */
   #pending: Buffer | undefined
@@ -37,7 +37,7 @@ export class Lane implements ExchangeClient {
   #place: (Place & Pick<Target, 'ip' | 'port'>) | undefined
   #forwarded: { readonly host: string; readonly prefix: string; readonly lines: string } | undefined
 
-  constructor(host: LaneHost, socket: Socket) {
+  constructor(host: FastConnectionHost, socket: Socket) {
     this.#host = host
     this.socket = socket
     this.clientAddress = socket.remoteAddress ?? 'unknown'
@@ -49,8 +49,8 @@ export class Lane implements ExchangeClient {
     socket.on('error', onError)
   }
 
-  get parts(): IngressParts {
-    return this.#host.parts
+  get deps(): IngressDeps {
+    return this.#host.deps
   }
 
   /** What the gateway adds to a request that says nothing of it itself; the same for most of a connection. */
@@ -58,7 +58,7 @@ export class Lane implements ExchangeClient {
     const known = this.#forwarded
     if (known !== undefined && known.host === host && known.prefix === prefix) return known.lines
     const { clientAddress, localPort } = this
-    const { hostId } = this.parts.conf
+    const { hostId } = this.deps.conf
     const facts = { method: 'GET', host, clientAddress, localPort, hostId, prefix, endpoint: '' }
     const lines = headerLines(requestHeaders({ ...facts, rawHeaders: [] }))
     this.#forwarded = { host, prefix, lines }
@@ -138,7 +138,7 @@ export class Lane implements ExchangeClient {
   readonly #onClose = (): void => {
     this.#exchange?.abandon()
     this.#exchange = undefined
-    this.#host.parts.endless.delete(this)
+    this.#host.deps.endless.delete(this)
     this.#host.closed(this)
   }
 
@@ -146,7 +146,7 @@ export class Lane implements ExchangeClient {
     try {
       this.#begin(bytes)
     } catch (err) {
-      this.parts.log.error({ err }, 'request could not be handled')
+      this.deps.log.error({ err }, 'request could not be handled')
       this.destroy()
     }
   }
@@ -159,15 +159,15 @@ export class Lane implements ExchangeClient {
       return
     }
     const { target, host } = head
-    const { parts, ownNames } = this.#host
-    const decision = route({ url: target, host, ownNames, lookup: parts.registry })
+    const { deps, ownNames } = this.#host
+    const decision = route({ url: target, host, ownNames, lookup: deps.registry })
     if (decision.kind !== 'container') {
       this.#leave(bytes)
       return
     }
     if (head.close) this.#isClosing = true
     const body = bytes.length === head.end ? undefined : bytes.subarray(head.end)
-    this.#exchange = new LaneExchange(this, head, decision, body)
+    this.#exchange = new FastExchange(this, head, decision, body)
     this.#exchange.start()
   }
 

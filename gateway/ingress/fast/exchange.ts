@@ -8,7 +8,7 @@ import { headerLines, requestHeaders } from '../headers.ts'
 import type { Reason } from '../pages/problem.ts'
 import { problemMessage } from '../pages/reply.ts'
 import type { Target } from '../route.ts'
-import type { Wire, WireUser } from '../upstream/connection.ts'
+import type { ConnectionUser, UpstreamConnection } from '../upstream/connection.ts'
 import { DialError } from '../upstream/dial.ts'
 import { type AnswerClient, AnswerWriter } from './answer.ts'
 import { AnswerReader } from './answer-reader.ts'
@@ -33,12 +33,12 @@ export interface ExchangeClient extends AnswerClient {
   answered(status: number | undefined): void
 }
 
-/** A body up to this size is joined to its head; one string costs less than two parts, and above it copying does. */
+/** A body up to this size is joined to its head; one string costs less than two deps, and above it copying does. */
 const MAX_JOINED = 4096
 /** What fits into the window of any connection, so that its acknowledgement waits for nobody. */
 const MAX_SMALL = 16_384
 
-export class LaneExchange implements WireUser {
+export class FastExchange implements ConnectionUser {
   readonly #client: ExchangeClient
   readonly #head: RequestHead
   readonly #target: Target
@@ -50,7 +50,7 @@ export class LaneExchange implements WireUser {
   #sentAt: Millis = 0
   readonly #writer: AnswerWriter
   readonly #reader: AnswerReader
-  #wire: Wire | undefined
+  #connection: UpstreamConnection | undefined
   #tries = 0
   /** The connection served before. */
   #isReused = false
@@ -71,7 +71,7 @@ export class LaneExchange implements WireUser {
         : body.length <= MAX_JOINED
           ? text + body.toString('latin1')
           : Buffer.concat([Buffer.from(text, 'latin1'), body])
-    const { maxHeaderBytes } = client.parts.conf.ingress
+    const { maxHeaderBytes } = client.deps.conf.ingress
     const isHead = head.method === 'HEAD'
     this.#writer = new AnswerWriter(client, target, isHead)
     this.#reader = new AnswerReader(this.#writer, isHead, maxHeaderBytes * 2)
@@ -82,14 +82,14 @@ export class LaneExchange implements WireUser {
   }
 
   start(): void {
-    const { pool } = this.#client.parts
+    const { pool } = this.#client.deps
     this.#tries++
     const { key, endpoint } = this.#place
-    const wire =
-      this.#tries === 1 && this.#isSmall ? pool.idleWire(key, endpoint, this.#isRepeatable) : undefined
-    this.#isReused = wire !== undefined
-    if (wire === undefined) void this.#dial()
-    else this.#send(wire)
+    const connection =
+      this.#tries === 1 && this.#isSmall ? pool.idleConnection(key, endpoint, this.#isRepeatable) : undefined
+    this.#isReused = connection !== undefined
+    if (connection === undefined) void this.#dial()
+    else this.#send(connection)
   }
 
   /** Called every now and then. */
@@ -101,16 +101,16 @@ export class LaneExchange implements WireUser {
   /** The client has gone, and the request to the container goes with it. */
   abandon(): void {
     this.#isOver = true
-    this.#wire?.destroy()
+    this.#connection?.destroy()
   }
 
   /** The client has taken what it was given. */
   resume(): void {
-    this.#wire?.resume()
+    this.#connection?.resume()
   }
 
   get #facts() {
-    return { parts: this.#client.parts, target: this.#target, startedAt: this.startedAt }
+    return { deps: this.#client.deps, target: this.#target, startedAt: this.startedAt }
   }
 
   get #answer(): ResponseHead | undefined {
@@ -131,10 +131,10 @@ export class LaneExchange implements WireUser {
 
   /** Lists to be appended to, and names to be taken off. */
   #allLines(): string {
-    const { parts, clientAddress, localPort } = this.#client
+    const { deps, clientAddress, localPort } = this.#client
     const { method } = this.#head
     const { host, prefix } = this.#target
-    const { hostId } = parts.conf
+    const { hostId } = deps.conf
     const facts = { method, host, clientAddress, localPort, hostId, prefix, endpoint: '' }
     return headerLines(requestHeaders({ ...facts, rawHeaders: rawHeadersOf(this.#head) }))
   }
@@ -144,25 +144,25 @@ export class LaneExchange implements WireUser {
     const kind = this.#isSmall ? 'reuse' : 'fresh'
     const to = { ip, port, isWanted: () => !this.#isOver }
     try {
-      const wire = await this.#client.parts.pool.dialWire(this.#place.key, kind, to)
-      if (this.#isOver) wire.destroy()
-      else this.#send(wire)
+      const connection = await this.#client.deps.pool.dialConnection(this.#place.key, kind, to)
+      if (this.#isOver) connection.destroy()
+      else this.#send(connection)
     } catch (err) {
       this.#fail(err instanceof DialError ? err.reason : 'internal', err)
     }
   }
 
-  #send(wire: Wire): void {
-    this.#wire = wire
+  #send(connection: UpstreamConnection): void {
+    this.#connection = connection
     this.#hadBytes = false
     this.#sentAt = performance.now()
-    wire.send(this.#message, this, this.#isSmall)
+    connection.send(this.#message, this, this.#isSmall)
   }
 
   bytes(bytes: Buffer): void {
     this.#hadBytes = true
     try {
-      this.#take(bytes)
+      this.#handle(bytes)
     } catch (err) {
       this.#giveUp(err)
     }
@@ -176,7 +176,7 @@ export class LaneExchange implements WireUser {
     }
   }
 
-  #take(bytes: Buffer): void {
+  #handle(bytes: Buffer): void {
     let used: number
     try {
       used = this.#reader.read(bytes)
@@ -187,10 +187,12 @@ export class LaneExchange implements WireUser {
     const { isDone } = this.#reader
     const mayGoOn = this.#writer.flush()
     // Paused, nothing is read until all of it is written.
-    if (!isDone && !mayGoOn) this.#wire?.pause()
-    else if (this.#client.socket.writableLength > 0) this.#wire?.keepBytes()
+    if (!isDone && !mayGoOn) this.#connection?.pause()
+    else if (this.#client.socket.writableLength > 0) this.#connection?.keepBytes()
     if (isDone)
-      this.#finish(used === bytes.length && this.#answer?.keepsAlive === true && this.#wire?.isSent === true)
+      this.#finish(
+        used === bytes.length && this.#answer?.keepsAlive === true && this.#connection?.isSent === true,
+      )
   }
 
   #lose(err: Error | undefined): void {
@@ -199,13 +201,14 @@ export class LaneExchange implements WireUser {
       this.#finish(false)
       return
     }
-    if (this.#isReused && !this.#hadBytes) this.#client.parts.pool.lostWire(this.#place.key, this.#wire!)
+    if (this.#isReused && !this.#hadBytes)
+      this.#client.deps.pool.lostConnection(this.#place.key, this.#connection!)
     if (this.#isRepeatable && this.#tries === 1 && !this.#hadBytes) this.#again()
     else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
   }
 
   #again(): void {
-    const { registry, metrics } = this.#client.parts
+    const { registry, metrics } = this.#client.deps
     if (!registry.holds(this.#target.assignment, this.#target.ip)) {
       this.#fail('gone')
       return
@@ -216,11 +219,12 @@ export class LaneExchange implements WireUser {
   }
 
   #finish(mayServeAgain: boolean): void {
-    const wire = this.#wire!
+    const connection = this.#connection!
     this.#isOver = true
-    if (mayServeAgain) this.#client.parts.pool.keepWire(this.#place.key, wire, this.#answer!.keepAliveS)
-    else wire.destroy()
-    if (this.#answer!.isEvents) this.#client.parts.endless.delete(this.#client)
+    if (mayServeAgain)
+      this.#client.deps.pool.keepConnection(this.#place.key, connection, this.#answer!.keepAliveS)
+    else connection.destroy()
+    if (this.#answer!.isEvents) this.#client.deps.endless.delete(this.#client)
     this.#client.answered(this.#answer!.status)
   }
 
@@ -232,15 +236,15 @@ export class LaneExchange implements WireUser {
     }
     this.#isOver = true
     logFailure(this.#facts, 'container broke off its answer', err)
-    this.#wire?.destroy()
-    this.#client.parts.endless.delete(this.#client)
+    this.#connection?.destroy()
+    this.#client.deps.endless.delete(this.#client)
     this.#client.destroy()
   }
 
   /** A mistake of ours costs one connection, and not the gateway. */
   #giveUp(err: unknown): void {
     this.abandon()
-    this.#client.parts.log.error({ err }, 'request could not be handled')
+    this.#client.deps.log.error({ err }, 'request could not be handled')
     this.#client.destroy()
   }
 
@@ -255,7 +259,7 @@ export class LaneExchange implements WireUser {
 
   #sendFailure(reason: Reason, err: unknown): void {
     this.#isOver = true
-    this.#wire?.destroy()
+    this.#connection?.destroy()
     const { socket, isLast } = this.#client
     const page = { accept: this.#head.accept, isHead: this.#head.method === 'HEAD', close: isLast }
     const { status, message } = problemMessage(page, failed(this.#facts, reason, err))

@@ -3,21 +3,21 @@
 import { Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
-import type { IngressParts } from '../deps.ts'
-import { Lane, type LaneHost } from './connection.ts'
+import type { IngressDeps } from '../deps.ts'
+import { FastConnection, type FastConnectionHost } from './connection.ts'
 
 /** Times are looked at this often; at least four times within each, and not more than 50 times a second. */
-const tickOf = ({ ingress }: IngressParts['conf']): Millis => {
+const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
   const shortest = Math.min(ingress.headersTimeoutMs, ingress.keepAliveMs, ingress.responseHeaderTimeoutMs)
   return Math.min(1000, Math.max(20, shortest / 4))
 }
 
 type Listener = (this: Server, socket: Socket) => void
 
-export class IngressServer extends Server implements LaneHost {
-  readonly parts: IngressParts
+export class IngressServer extends Server implements FastConnectionHost {
+  readonly deps: IngressDeps
   readonly ownNames: ReadonlySet<string>
-  readonly #open = new Set<Lane>()
+  readonly #open = new Set<FastConnection>()
   readonly #byNode: readonly Listener[]
   readonly #countAnswer: (status: number) => void
   #timer: NodeJS.Timeout | undefined
@@ -25,38 +25,38 @@ export class IngressServer extends Server implements LaneHost {
 
   constructor(
     options: ServerOptions,
-    parts: IngressParts,
+    deps: IngressDeps,
     ownNames: ReadonlySet<string>,
     countAnswer: (status: number) => void,
   ) {
     super(options)
-    this.parts = parts
+    this.deps = deps
     this.ownNames = ownNames
     this.#countAnswer = countAnswer
-    // What Node has the server do with a connection is done when the connection leaves its lane.
+    // What Node has the server do with a connection is done when the connection leaves its fast connection.
     this.#byNode = this.listeners('connection') as Listener[]
     this.removeAllListeners('connection')
     this.on('listening', () => {
-      this.#timer = setInterval(() => this.#sweep(), tickOf(parts.conf)).unref()
+      this.#timer = setInterval(() => this.#sweep(), tickOf(deps.conf)).unref()
     })
     this.on('close', () => clearInterval(this.#timer))
   }
 
   /** For a new connection, when nobody has closed it for other reasons. */
   enter(socket: Socket): void {
-    if (!socket.destroyed) this.#open.add(new Lane(this, socket))
+    if (!socket.destroyed) this.#open.add(new FastConnection(this, socket))
   }
 
-  leave(lane: Lane, socket: Socket, bytes: Buffer): void {
-    this.#open.delete(lane)
+  leave(connection: FastConnection, socket: Socket, bytes: Buffer): void {
+    this.#open.delete(connection)
     socket.pause()
     socket.unshift(bytes)
     for (const listener of this.#byNode) listener.call(this, socket)
     socket.resume()
   }
 
-  closed(lane: Lane): void {
-    this.#open.delete(lane)
+  closed(connection: FastConnection): void {
+    this.#open.delete(connection)
   }
 
   answered(status: number): void {
@@ -70,22 +70,22 @@ export class IngressServer extends Server implements LaneHost {
 
   override closeIdleConnections(): void {
     super.closeIdleConnections()
-    for (const lane of this.#open) if (lane.isIdle) lane.destroy()
+    for (const connection of this.#open) if (connection.isIdle) connection.destroy()
   }
 
   override closeAllConnections(): void {
     super.closeAllConnections()
-    for (const lane of this.#open) lane.destroy()
+    for (const connection of this.#open) connection.destroy()
   }
 
   #sweep(): void {
-    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.parts.conf.ingress
+    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.deps.conf.ingress
     const now = performance.now()
-    for (const lane of this.#open) {
-      const idle = lane.checkTime(now, responseHeaderTimeoutMs)
+    for (const connection of this.#open) {
+      const idle = connection.checkTime(now, responseHeaderTimeoutMs)
       if (idle !== undefined && now - idle.since >= (idle.hasServed ? keepAliveMs : headersTimeoutMs))
-        lane.destroy()
+        connection.destroy()
     }
-    this.parts.pool.sweep()
+    this.deps.pool.sweep()
   }
 }

@@ -7,8 +7,8 @@ import { boundUnacknowledged } from '../../links/liveness.ts'
 import { UNACKNOWLEDGED_MS } from './dial.ts'
 import { isQuiet } from './tcp-state.ts'
 
-export interface WireUser {
-  /** @param bytes the wire's own, and overwritten by the next read unless `keepBytes` is called */
+export interface ConnectionUser {
+  /** @param bytes the connection's own, and overwritten by the next read unless `keepBytes` is called */
   bytes(bytes: Buffer): void
   /** The connection is gone. @param err undefined: the container ended it properly */
   lost(err: Error | undefined): void
@@ -23,16 +23,16 @@ const MAX_FREE = 128
 export class Buffers {
   readonly #free: Buffer[] = []
 
-  take(): Buffer {
+  reserve(): Buffer {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
   }
 
-  give(buffer: Buffer): void {
+  release(buffer: Buffer): void {
     if (this.#free.length < MAX_FREE) this.#free.push(buffer)
   }
 }
 
-export class Wire {
+export class UpstreamConnection {
   /** `10.100.1.10:80` */
   readonly endpoint: string
   /** Monotonic; of the last return to the pool. */
@@ -40,20 +40,20 @@ export class Wire {
   /** How long the container keeps it idle, by its own word. */
   promisedMs: Millis = Number.POSITIVE_INFINITY
   #socket: Socket | undefined
-  #user: WireUser | undefined
+  #user: ConnectionUser | undefined
   readonly #buffers: Buffers
   #buffer: Buffer
   #isKept = false
   #isPaused = false
   /** Silence of the kernel on the other side ends it, see DialTarget. */
   #isBounded: boolean
-  #onDisturbed: ((wire: Wire) => void) | undefined
+  #onDisturbed: ((connection: UpstreamConnection) => void) | undefined
 
   constructor(endpoint: string, buffers: Buffers, isBounded: boolean) {
     this.endpoint = endpoint
     this.#buffers = buffers
     this.#isBounded = isBounded
-    this.#buffer = buffers.take()
+    this.#buffer = buffers.reserve()
   }
 
   /**
@@ -62,12 +62,12 @@ export class Wire {
    */
   readonly onread: OnReadOpts = {
     buffer: () => {
-      if (this.#isKept) this.#buffer = this.#buffers.take()
+      if (this.#isKept) this.#buffer = this.#buffers.reserve()
       this.#isKept = false
       return this.#buffer
     },
     callback: (length) => {
-      this.#take(this.#buffer.subarray(0, length))
+      this.#handle(this.#buffer.subarray(0, length))
       return !this.#isPaused
     },
   }
@@ -75,13 +75,13 @@ export class Wire {
   attach(socket: Socket): void {
     this.#socket = socket
     // By way of another gateway: there `onread` does not exist, and bytes come in buffers of their own.
-    if (socket instanceof TLSSocket) socket.on('data', (chunk: Buffer) => this.#take(chunk))
+    if (socket instanceof TLSSocket) socket.on('data', (chunk: Buffer) => this.#handle(chunk))
     socket.on('end', () => this.#lose(undefined))
     socket.on('error', (err) => this.#lose(err))
     socket.on('close', () => {
       this.#lose(new Error('connection closed'))
       // Otherwise something in it is still to be written.
-      if (!this.#isPaused && !this.#isKept) this.#buffers.give(this.#buffer)
+      if (!this.#isPaused && !this.#isKept) this.#buffers.release(this.#buffer)
     })
   }
 
@@ -100,7 +100,7 @@ export class Wire {
   }
 
   /** @param message each character a byte, or bytes */
-  send(message: string | Buffer, user: WireUser, isBounded: boolean): void {
+  send(message: string | Buffer, user: ConnectionUser, isBounded: boolean): void {
     const socket = this.#socket
     this.#user = user
     this.#onDisturbed = undefined
@@ -130,7 +130,7 @@ export class Wire {
   }
 
   /** Nobody's for now. @param onDisturbed told when the container ends it, or sends what nobody asked for: it is of no use then */
-  rest(onDisturbed: (wire: Wire) => void): void {
+  rest(onDisturbed: (connection: UpstreamConnection) => void): void {
     this.#user = undefined
     this.#onDisturbed = onDisturbed
     this.resume()
@@ -147,7 +147,7 @@ export class Wire {
     this.#socket?.destroy()
   }
 
-  #take(bytes: Buffer): void {
+  #handle(bytes: Buffer): void {
     // Bytes that nobody asked for: whatever they answer, it is not the next request.
     if (this.#user === undefined) this.#lose(undefined)
     else this.#user.bytes(bytes)

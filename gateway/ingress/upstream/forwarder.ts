@@ -8,7 +8,7 @@ import { parseIpv4 } from '../../../core/addr.ts'
 import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
-import { Seldom } from '../../base/log-limit.ts'
+import { LogLimiter } from '../../base/log-limit.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { StreamOffer } from '../../links/streams/streams.ts'
 import type { PathTable } from '../../paths/table.ts'
@@ -17,7 +17,7 @@ import type { Slices } from '../../registry/slices.ts'
 import { connectOnce, DialError } from './dial.ts'
 import type { Refusal, TcpHead } from './stream-dial.ts'
 
-export interface ForwarderParts {
+export interface ForwarderDeps {
   readonly registry: Registry
   readonly slices: Slices
   readonly paths: PathTable
@@ -43,19 +43,19 @@ interface Traffic {
 }
 
 export class Forwarder {
-  readonly #parts: ForwarderParts
-  readonly #said = new Seldom(SAID_AGAIN_MS)
+  readonly #deps: ForwarderDeps
+  readonly #said = new LogLimiter(SAID_AGAIN_MS)
   /** By attachment: what goes when its container does. */
   readonly #joined = new Map<string, Map<Socket, Traffic>>()
   #isDraining = false
 
-  constructor(parts: ForwarderParts) {
-    this.#parts = parts
+  constructor(deps: ForwarderDeps) {
+    this.#deps = deps
   }
 
   /** Never passed on to a third host, so a stream cannot go round in circles. */
-  async take(offer: StreamOffer): Promise<void> {
-    const { log, metrics } = this.#parts
+  async accept(offer: StreamOffer): Promise<void> {
+    const { log, metrics } = this.#deps
     const head = readHead(offer.head)
     const outcome = head === undefined ? 'bad-request' : await this.#join(offer, head)
     metrics.count('flatnet_forwarded_streams_total', 'Connections dialled for other gateways', { outcome })
@@ -89,7 +89,7 @@ export class Forwarder {
 
   /** @returns `left`: the peer did not wait for it */
   async #join(offer: StreamOffer, { ip, port, timeoutMs }: TcpHead): Promise<Refusal | 'joined' | 'left'> {
-    const { registry, slices, paths } = this.#parts
+    const { registry, slices, paths } = this.#deps
     if (paths.decision(offer.hostId)?.state === 'QUARANTINED') return 'forbidden'
     if (this.#isDraining) return 'unreachable'
     const number = parseIpv4(ip)

@@ -1,7 +1,7 @@
 /** Idle connections to one server, and which of them may carry a request that must not be sent twice. */
 
 import type { Millis } from '../../../core/clock.ts'
-import type { Wire } from './connection.ts'
+import type { UpstreamConnection } from './connection.ts'
 
 /** Below the 5 s after which a Node server, the most impatient of the usual ones, closes idle connections. */
 export const IDLE_MS: Millis = 4000
@@ -21,75 +21,81 @@ const DISTRUST_MS: Millis = 60_000
 const OF_PROMISE = 0.8
 const RECENT_OF_PROMISE = 0.5
 
-export class IdleWires {
+export class IdleConnections {
   /** The last used last. */
-  readonly #wires: Wire[] = []
+  readonly #connections: UpstreamConnection[] = []
   #distrustedUntil: Millis = 0
 
-  keep(wire: Wire, now: Millis, promisedS: number | undefined): void {
-    wire.promisedMs = promisedS === undefined ? Number.POSITIVE_INFINITY : promisedS * 1000
-    if (wire.promisedMs === 0) {
-      wire.destroy()
+  keep(connection: UpstreamConnection, now: Millis, promisedS: number | undefined): void {
+    connection.promisedMs = promisedS === undefined ? Number.POSITIVE_INFINITY : promisedS * 1000
+    if (connection.promisedMs === 0) {
+      connection.destroy()
       return
     }
     // Not the new one: where all others are too old for a POST, each would go on being dialled.
-    if (this.#wires.length >= MAX_IDLE_PER_CONTAINER) this.#wires.shift()?.destroy()
-    wire.idleSince = now
-    this.#wires.push(wire)
-    wire.rest(this.#disturbed)
+    if (this.#connections.length >= MAX_IDLE_PER_CONTAINER) this.#connections.shift()?.destroy()
+    connection.idleSince = now
+    this.#connections.push(connection)
+    connection.rest(this.#disturbed)
   }
 
-  take(now: Millis, isRepeatable: boolean): Wire | undefined {
-    return isRepeatable ? this.#takeLast(now) : this.#takeRecent(now)
+  reserve(now: Millis, isRepeatable: boolean): UpstreamConnection | undefined {
+    return isRepeatable ? this.#reserveLast(now) : this.#reserveRecent(now)
   }
 
   /** @returns nothing is left to be known */
   sweep(now: Millis): boolean {
     // What is to go stands in front.
-    const keep = this.#wires.findIndex((w) => isFresh(w, now))
-    for (const wire of this.#wires.splice(0, keep < 0 ? this.#wires.length : keep)) wire.destroy()
-    return this.#wires.length === 0 && this.#distrustedUntil <= now
+    const keep = this.#connections.findIndex((w) => isFresh(w, now))
+    for (const connection of this.#connections.splice(0, keep < 0 ? this.#connections.length : keep))
+      connection.destroy()
+    return this.#connections.length === 0 && this.#distrustedUntil <= now
   }
 
   close(): void {
-    for (const wire of this.#wires.splice(0)) wire.destroy()
+    for (const connection of this.#connections.splice(0)) connection.destroy()
   }
 
-  #takeLast(now: Millis): Wire | undefined {
-    for (let wire = this.#wires.pop(); wire !== undefined; wire = this.#wires.pop()) {
-      if (isFresh(wire, now)) return wire
-      wire.destroy()
+  #reserveLast(now: Millis): UpstreamConnection | undefined {
+    for (
+      let connection = this.#connections.pop();
+      connection !== undefined;
+      connection = this.#connections.pop()
+    ) {
+      if (isFresh(connection, now)) return connection
+      connection.destroy()
     }
     return undefined
   }
 
   /** The one that has been quiet longest: the end that a server sends right behind an answer has had the most time to arrive. */
-  #takeRecent(now: Millis): Wire | undefined {
+  #reserveRecent(now: Millis): UpstreamConnection | undefined {
     for (;;) {
       if (this.#distrustedUntil > now) return undefined
-      const at = this.#wires.findIndex((w) => isRecent(w, now))
+      const at = this.#connections.findIndex((w) => isRecent(w, now))
       if (at < 0) return undefined
-      const [wire] = this.#wires.splice(at, 1)
-      if (wire!.isQuiet) return wire
-      wire!.destroy()
-      this.lost(wire!, now)
+      const [connection] = this.#connections.splice(at, 1)
+      if (connection!.isQuiet) return connection
+      connection!.destroy()
+      this.lost(connection!, now)
     }
   }
 
   /** The server has ended a connection that served before, and had not said so. */
-  lost({ idleSince }: Wire, now: Millis): void {
+  lost({ idleSince }: UpstreamConnection, now: Millis): void {
     if (now - idleSince < EARLY_MS) this.#distrustedUntil = now + DISTRUST_MS
   }
 
-  readonly #disturbed = (wire: Wire): void => {
-    const at = this.#wires.indexOf(wire)
-    if (at >= 0) this.#wires.splice(at, 1)
-    this.lost(wire, performance.now())
+  readonly #disturbed = (connection: UpstreamConnection): void => {
+    const at = this.#connections.indexOf(connection)
+    if (at >= 0) this.#connections.splice(at, 1)
+    this.lost(connection, performance.now())
   }
 }
 
-const isFresh = (wire: Wire, now: Millis): boolean =>
-  wire.isUsable && now - wire.idleSince < Math.min(IDLE_MS, wire.promisedMs * OF_PROMISE)
+const isFresh = (connection: UpstreamConnection, now: Millis): boolean =>
+  connection.isUsable && now - connection.idleSince < Math.min(IDLE_MS, connection.promisedMs * OF_PROMISE)
 
-const isRecent = (wire: Wire, now: Millis): boolean =>
-  wire.isUsable && now - wire.idleSince < Math.min(RECENT_MS, wire.promisedMs * RECENT_OF_PROMISE)
+const isRecent = (connection: UpstreamConnection, now: Millis): boolean =>
+  connection.isUsable &&
+  now - connection.idleSince < Math.min(RECENT_MS, connection.promisedMs * RECENT_OF_PROMISE)

@@ -7,15 +7,15 @@ import type { Assignment } from '../../../core/api.ts'
 import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Streams } from '../../links/streams/streams.ts'
-import { Buffers, Wire } from './connection.ts'
+import { Buffers, UpstreamConnection } from './connection.ts'
 import { type DialTarget, dial } from './dial.ts'
-import { IDLE_MS, IdleWires, MAX_IDLE_PER_CONTAINER } from './idle-connections.ts'
+import { IDLE_MS, IdleConnections, MAX_IDLE_PER_CONTAINER } from './idle-connections.ts'
 import type { Way } from './way.ts'
 
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
  * `fresh`: one that never served. Node's client writes on a kept connection without a look at it, and a server may close an
- * idle one just as a POST is sent: nobody could tell whether it was acted on. Wires can (docs/decisions.md).
+ * idle one just as a POST is sent: nobody could tell whether it was acted on. Idle connections can (docs/decisions/0042-what-is-sent-twice.md).
  * `upgrade`: as fresh, and each direction ends by itself.
  */
 export type ConnectionKind = 'reuse' | 'fresh' | 'upgrade'
@@ -66,9 +66,9 @@ class ContainerAgent extends Agent {
 interface Connections {
   readonly agents: Map<ConnectionKind, ContainerAgent>
   readonly upgraded: Set<Socket>
-  readonly wires: Set<Wire>
-  /** Of wires; by endpoint. */
-  readonly idle: Map<string, IdleWires>
+  readonly open: Set<UpstreamConnection>
+  /** Of connections; by endpoint. */
+  readonly idle: Map<string, IdleConnections>
 }
 
 type Destination = Pick<DialTarget, 'ip' | 'port' | 'isWanted' | 'onread'>
@@ -113,7 +113,7 @@ export class Pool {
     for (const agent of connections.agents.values()) agent.destroy()
     for (const socket of connections.upgraded) socket.destroy()
     // Their users hear of it, and find the container gone.
-    for (const wire of connections.wires) wire.cut()
+    for (const connection of connections.open) connection.cut()
   }
 
   /** Its connections go another way from now on: those that are idle stand on the old one. */
@@ -122,50 +122,50 @@ export class Pool {
     if (connections === undefined) return
     for (const { freeSockets } of connections.agents.values())
       for (const sockets of Object.values(freeSockets)) for (const socket of sockets ?? []) socket.destroy()
-    for (const wires of connections.idle.values()) wires.close()
+    for (const idle of connections.idle.values()) idle.close()
   }
 
   /** A connection that served before; undefined when none is idle, or none good enough for a request that must not go out twice. */
-  idleWire(key: string, endpoint: string, isRepeatable: boolean): Wire | undefined {
-    return this.#byKey.get(key)?.idle.get(endpoint)?.take(performance.now(), isRepeatable)
+  idleConnection(key: string, endpoint: string, isRepeatable: boolean): UpstreamConnection | undefined {
+    return this.#byKey.get(key)?.idle.get(endpoint)?.reserve(performance.now(), isRepeatable)
   }
 
   /** @throws {DialError} */
-  async dialWire(key: string, kind: 'reuse' | 'fresh', to: Destination): Promise<Wire> {
-    const wire = new Wire(`${to.ip}:${to.port}`, this.#buffers, kind === 'reuse')
-    const socket = await this.#dial(key, kind, { ...to, onread: wire.onread })
-    wire.attach(socket)
-    const { wires } = this.#of(key)
-    wires.add(wire)
-    socket.on('close', () => wires.delete(wire))
-    return wire
+  async dialConnection(key: string, kind: 'reuse' | 'fresh', to: Destination): Promise<UpstreamConnection> {
+    const connection = new UpstreamConnection(`${to.ip}:${to.port}`, this.#buffers, kind === 'reuse')
+    const socket = await this.#dial(key, kind, { ...to, onread: connection.onread })
+    connection.attach(socket)
+    const { open } = this.#of(key)
+    open.add(connection)
+    socket.on('close', () => open.delete(connection))
+    return connection
   }
 
   /** Idle from now on. @param promisedS how long the container will keep it, if it says so */
-  keepWire(key: string, wire: Wire, promisedS?: number): void {
+  keepConnection(key: string, connection: UpstreamConnection, promisedS?: number): void {
     const connections = this.#byKey.get(key)
-    if (connections?.wires.has(wire) !== true) {
-      wire.destroy()
+    if (connections?.open.has(connection) !== true) {
+      connection.destroy()
       return
     }
-    let idle = connections.idle.get(wire.endpoint)
+    let idle = connections.idle.get(connection.endpoint)
     if (idle === undefined) {
-      idle = new IdleWires()
-      connections.idle.set(wire.endpoint, idle)
+      idle = new IdleConnections()
+      connections.idle.set(connection.endpoint, idle)
     }
-    idle.keep(wire, performance.now(), promisedS)
+    idle.keep(connection, performance.now(), promisedS)
   }
 
   /** A connection that served before ended under a request, without a byte of an answer. */
-  lostWire(key: string, wire: Wire): void {
-    this.#byKey.get(key)?.idle.get(wire.endpoint)?.lost(wire, performance.now())
+  lostConnection(key: string, connection: UpstreamConnection): void {
+    this.#byKey.get(key)?.idle.get(connection.endpoint)?.lost(connection, performance.now())
   }
 
   /** Closes what has been idle for too long; to be called every second or so. */
   sweep(): void {
     const now = performance.now()
     for (const { idle } of this.#byKey.values())
-      for (const [endpoint, wires] of idle) if (wires.sweep(now)) idle.delete(endpoint)
+      for (const [endpoint, connections] of idle) if (connections.sweep(now)) idle.delete(endpoint)
   }
 
   close(): void {
@@ -175,7 +175,7 @@ export class Pool {
   #of(key: string): Connections {
     let connections = this.#byKey.get(key)
     if (connections === undefined) {
-      connections = { agents: new Map(), upgraded: new Set(), wires: new Set(), idle: new Map() }
+      connections = { agents: new Map(), upgraded: new Set(), open: new Set(), idle: new Map() }
       this.#byKey.set(key, connections)
     }
     return connections

@@ -14,7 +14,7 @@ import { firstOf } from './race.ts'
  */
 const STAGGER_MS: Millis = 1_000
 
-export interface DialerParts {
+export interface DialerDeps {
   readonly identity: () => Identity
   readonly hostId: number
   readonly alpn: Alpn
@@ -31,25 +31,25 @@ export interface DialerParts {
 }
 
 export class Dialer {
-  readonly #parts: DialerParts
+  readonly #deps: DialerDeps
   #timer: NodeJS.Timeout | undefined
   #current: AbortController | undefined
   /** In a row, until `settled`: a peer that takes connections and drops them is not asked in a tight loop. */
   #failures = 0
 
-  constructor(parts: DialerParts) {
-    this.#parts = parts
+  constructor(deps: DialerDeps) {
+    this.#deps = deps
   }
 
   /** Tries, then again with growing waits. Does nothing while it is at it. */
   start(): void {
     if (this.#timer !== undefined || this.#current !== undefined) return
     const backoff = this.#failures === 0 ? 0 : backoffMs(this.#failures, Math.random())
-    this.#tryIn(this.#parts.headStartMs + backoff)
+    this.#tryIn(this.#deps.headStartMs + backoff)
   }
 
   /** Forgets earlier failures: the network changed, the machine woke up, the peer was heard of. */
-  hurry(): void {
+  retryNow(): void {
     this.#failures = 0
     if (this.#timer === undefined) return
     clearTimeout(this.#timer)
@@ -76,7 +76,7 @@ export class Dialer {
   }
 
   #try(): void {
-    const { endpoints, identity } = this.#parts
+    const { endpoints, identity } = this.#deps
     const all = [...new Set(endpoints())]
     if (all.length === 0) {
       this.#later('no address of this host is known; it has to connect to us')
@@ -84,7 +84,7 @@ export class Dialer {
     }
     const current = new AbortController()
     this.#current = current
-    const dialled = { ...this.#parts, identity: identity() }
+    const dialled = { ...this.#deps, identity: identity() }
     let worked = ''
     const ways = all.map((endpoint) => async (signal: AbortSignal) => {
       const socket = await dialAt(endpoint, dialled)(signal)
@@ -104,7 +104,7 @@ export class Dialer {
     }
     this.#current = undefined
     this.#failures++
-    this.#parts.connected(socket, endpoint)
+    this.#deps.connected(socket, endpoint)
   }
 
   #lost(current: AbortController, reason: string): void {
@@ -114,7 +114,7 @@ export class Dialer {
   }
 
   #later(reason: string): void {
-    this.#parts.failed(reason)
+    this.#deps.failed(reason)
     this.#tryIn(backoffMs(this.#failures++, Math.random()))
   }
 }

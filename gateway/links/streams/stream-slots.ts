@@ -67,7 +67,7 @@ export class StreamSlots {
   }
 
   /** @throws {StreamError} too many */
-  take(hostId: number): Slot {
+  reserve(hostId: number): Slot {
     const slots = this.#slots.get(hostId) ?? new Set()
     if (slots.size >= MAX_OF_PEER)
       throw new StreamError(`${MAX_OF_PEER} streams with host ${hostId} are open`)

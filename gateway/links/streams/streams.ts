@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
-import { Seldom } from '../../base/log-limit.ts'
-import { plain, wordsOf } from '../../base/printable.ts'
+import { LogLimiter } from '../../base/log-limit.ts'
+import { printable, reasonText } from '../../base/printable.ts'
 import { dialAt, HANDSHAKE_MS, STAGGER_MS } from '../dial/dial.ts'
 import { firstOf, type Way } from '../dial/race.ts'
 import { Alpn, type PeerId } from '../tls.ts'
@@ -13,7 +13,7 @@ import type { ControlMessage, Identity, Member, Membership } from '../types.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
 import { type Slot, StreamSlots } from './stream-slots.ts'
 
-export interface StreamsParts {
+export interface StreamsDeps {
   readonly identity: () => Identity
   readonly membership: Membership
   readonly log: Log
@@ -46,17 +46,17 @@ interface Awaited {
 }
 
 export class Streams {
-  readonly #parts: StreamsParts
+  readonly #deps: StreamsDeps
   readonly #handlers = new Map<string, StreamHandler>()
   readonly #slots = new StreamSlots()
-  readonly #said = new Seldom(60_000)
+  readonly #said = new LogLimiter(60_000)
   /** Connections that peers were asked to make, by id. */
   readonly #awaited = new Map<string, Awaited>()
   /** Of each peer, the way that worked last: `back` or an endpoint. It goes first. */
   readonly #worked = new Map<number, string>()
 
-  constructor(parts: StreamsParts) {
-    this.#parts = parts
+  constructor(deps: StreamsDeps) {
+    this.#deps = deps
   }
 
   /** Open, and being opened or offered. */
@@ -80,14 +80,14 @@ export class Streams {
     const frame = encodeFrame(head)
     const member = this.#memberOf(hostId)
     if (member === undefined) throw new StreamError(`host ${hostId} is no member`)
-    const slot = this.#slots.take(hostId)
+    const slot = this.#slots.reserve(hostId)
     const timer = setTimeout(() => slot.cut(`host ${hostId} did not answer in ${timeoutMs} ms`), timeoutMs)
     try {
       const socket = await firstOf(this.#waysTo(member), STAGGER_MS, slot.signal)
       slot.hold(socket, this.#slots.silentMs(hostId))
       socket.write(frame)
       const answer = await readFrame(socket, slot.signal)
-      if (answer['ok'] !== true) throw new StreamError(wordsOf(answer['reason']), true)
+      if (answer['ok'] !== true) throw new StreamError(reasonText(answer['reason']), true)
       return socket
     } catch (err) {
       slot.cut('not opened')
@@ -101,10 +101,10 @@ export class Streams {
   adopt(socket: TLSSocket, hostId: number): void {
     socket.allowHalfOpen = true
     try {
-      void this.#receive(socket, hostId, this.#slots.take(hostId))
+      void this.#receive(socket, hostId, this.#slots.reserve(hostId))
     } catch (err) {
       const said = { peer: hostId, reason: messageOf(err) }
-      if (this.#said.isDue(`${hostId}`, performance.now())) this.#parts.log.warn(said, 'stream refused')
+      if (this.#said.isDue(`${hostId}`, performance.now())) this.#deps.log.warn(said, 'stream refused')
       refuse(socket, said.reason)
     }
   }
@@ -115,7 +115,7 @@ export class Streams {
     if (type !== 'stream.dial' && type !== 'stream.failed') return false
     if (typeof id !== 'string' || !ID_RE.test(id)) return true
     if (type === 'stream.dial') void this.#dialBack(hostId, id)
-    else this.#claim(hostId, id)?.failed(wordsOf(message['reason']))
+    else this.#claim(hostId, id)?.failed(reasonText(message['reason']))
     return true
   }
 
@@ -139,7 +139,7 @@ export class Streams {
   }
 
   #memberOf(hostId: number): Member | undefined {
-    return this.#parts.membership.members().find((m) => m.hostId === hostId)
+    return this.#deps.membership.members().find((m) => m.hostId === hostId)
   }
 
   #waysTo(member: Member): Way<TLSSocket>[] {
@@ -158,7 +158,7 @@ export class Streams {
   }
 
   #dialsTo({ hostId, endpoints }: Member): [string, Way<TLSSocket>][] {
-    const { identity, membership } = this.#parts
+    const { identity, membership } = this.#deps
     const dialled = {
       identity: identity(),
       hostId,
@@ -190,7 +190,7 @@ export class Streams {
       }
       signal.addEventListener('abort', aborted)
       this.#awaited.set(id, { hostId, arrived, failed })
-      if (!this.#parts.send(hostId, { type: 'stream.dial', id })) failed('its control connection is down')
+      if (!this.#deps.send(hostId, { type: 'stream.dial', id })) failed('its control connection is down')
     })
   }
 
@@ -204,7 +204,7 @@ export class Streams {
     let slot: Slot | undefined
     let timer: NodeJS.Timeout | undefined
     try {
-      const taken = this.#slots.take(hostId)
+      const taken = this.#slots.reserve(hostId)
       slot = taken
       timer = setTimeout(() => taken.cut('not answered in time'), HANDSHAKE_MS)
       const member = this.#memberOf(hostId)
@@ -215,7 +215,7 @@ export class Streams {
       void this.#receive(socket, hostId, taken)
     } catch (err) {
       slot?.cut('not dialled')
-      this.#parts.send(hostId, { type: 'stream.failed', id, reason: plain(messageOf(err)) })
+      this.#deps.send(hostId, { type: 'stream.failed', id, reason: printable(messageOf(err)) })
     } finally {
       clearTimeout(timer)
     }
@@ -232,7 +232,7 @@ export class Streams {
     } catch (err) {
       if (err instanceof StreamError) refuse(socket, err.reason)
       else {
-        this.#parts.log.error({ peer: hostId, err }, 'stream handler failed')
+        this.#deps.log.error({ peer: hostId, err }, 'stream handler failed')
         socket.destroy()
       }
     } finally {
@@ -279,7 +279,7 @@ const messageOf = (err: unknown): string => (err instanceof Error ? err.message 
 /** Reads on to the end, for a reset would overtake the reason. */
 function refuse(socket: TLSSocket, reason: string): void {
   if (socket.destroyed) return
-  socket.end(encodeFrame({ ok: false, reason: plain(reason) }))
+  socket.end(encodeFrame({ ok: false, reason: printable(reason) }))
   socket.resume()
   const timer = setTimeout(() => socket.destroy(), GOODBYE_MS)
   socket.once('end', () => socket.destroy())

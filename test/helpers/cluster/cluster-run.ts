@@ -79,7 +79,7 @@ class Member implements RunningMember {
       this.files,
     )
     await this.#cluster.start()
-    this.#port = this.#cluster.peers.port
+    this.#port = this.#cluster.links.port
   }
 
   async stop(): Promise<void> {
@@ -135,4 +135,4 @@ export async function members(t: Test, count: number): Promise<RunningMember[]> 
 }
 
 export const isLinked = (a: RunningMember, b: RunningMember): boolean =>
-  a.cluster.peers.view(b.hostId)?.state === 'up' && b.cluster.peers.view(a.hostId)?.state === 'up'
+  a.cluster.links.view(b.hostId)?.state === 'up' && b.cluster.links.view(a.hostId)?.state === 'up'

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
 import { systemClock } from '../../../core/clock.ts'
 import type { LogFields } from '../../../core/log.ts'
-import { Peers } from '../../../gateway/links/links.ts'
+import { Links } from '../../../gateway/links/links.ts'
 import type { ControlMessage, Identity, Member, Membership, Refused } from '../../../gateway/links/types.ts'
 import { waitFor } from '../run/wait.ts'
 import { memberOf, type TestCluster } from './cluster.ts'
@@ -11,7 +11,7 @@ import { memberOf, type TestCluster } from './cluster.ts'
 /** A host's links, and everything that they told. */
 export interface Host {
   readonly identity: Identity
-  readonly peers: Peers
+  readonly links: Links
   readonly members: Map<number, Member>
   readonly refused: Map<number, string>
   readonly log: string[]
@@ -47,7 +47,7 @@ export async function host(t: Test, identity: Identity, port = 0, greeting?: Con
     },
     isDuplicate: (hostId, keyId) => members.has(hostId) && members.get(hostId)?.keyId !== keyId,
   }
-  const peers = new Peers({
+  const links = new Links({
     identity: () => identity,
     membership,
     listen: { host: '127.0.0.1', port },
@@ -56,7 +56,7 @@ export async function host(t: Test, identity: Identity, port = 0, greeting?: Con
     events: {
       up(id) {
         log.push(`up ${id}`)
-        if (greeting !== undefined) peers.send(id, greeting)
+        if (greeting !== undefined) links.send(id, greeting)
       },
       down: (id, reason) => void log.push(`down ${id}: ${reason}`),
       control(_, message) {
@@ -69,21 +69,21 @@ export async function host(t: Test, identity: Identity, port = 0, greeting?: Con
       rival: (_, message) => void rivals.push(message),
     },
   })
-  await peers.start()
-  t.teardown(() => peers.stop())
-  return { identity, peers, members, refused, log, messages, data, turnedAway, rivals, told }
+  await links.start()
+  t.teardown(() => links.stop())
+  return { identity, links, members, refused, log, messages, data, turnedAway, rivals, told }
 }
 
-export const endpoint = (h: Host): string => `127.0.0.1:${h.peers.port}`
+export const endpoint = (h: Host): string => `127.0.0.1:${h.links.port}`
 
 export function introduce(a: Host, b: Host, how: 'both' | 'a dials' = 'both'): void {
   a.members.set(b.identity.hostId, memberOf(b.identity, endpoint(b)))
   b.members.set(a.identity.hostId, memberOf(a.identity, ...(how === 'both' ? [endpoint(a)] : [])))
-  a.peers.refresh()
-  b.peers.refresh()
+  a.links.refresh()
+  b.links.refresh()
 }
 
-export const isUp = (h: Host, id: number): boolean => h.peers.view(id)?.state === 'up' && h.data.has(id)
+export const isUp = (h: Host, id: number): boolean => h.links.view(id)?.state === 'up' && h.data.has(id)
 
 /** Two that are linked. */
 export async function pair(

@@ -5,7 +5,7 @@ import { systemClock } from '../../../core/clock.ts'
 import { silentLog } from '../../../core/log.ts'
 import { Metrics } from '../../../gateway/base/metrics.ts'
 import { Relays } from '../../../gateway/dataplane/relay/relays.ts'
-import { Peers } from '../../../gateway/links/links.ts'
+import { Links } from '../../../gateway/links/links.ts'
 import type { Identity, Member, Membership } from '../../../gateway/links/types.ts'
 import { waitFor } from '../run/wait.ts'
 import { SimTime, seeded } from '../sim/network.ts'
@@ -16,7 +16,7 @@ const STEP_MS = 5
 
 export interface RelayHost {
   readonly identity: Identity
-  readonly peers: Peers
+  readonly links: Links
   readonly members: Map<number, Member>
   readonly refused: Map<number, string>
   readonly metrics: Metrics
@@ -64,13 +64,13 @@ export async function relayWorld(
   const areLinked = (a: number, b: number): boolean =>
     links.some(([x, y]) => (x === a && y === b) || (x === b && y === a))
   for (const [a, { members }] of hosts) {
-    for (const [b, { peers }] of hosts) {
-      const endpoints = areLinked(a, b) ? [`127.0.0.1:${peers.port}`] : []
+    for (const [b, { links }] of hosts) {
+      const endpoints = areLinked(a, b) ? [`127.0.0.1:${links.port}`] : []
       if (a !== b) members.set(b, memberOf(identities.get(b)!, ...endpoints))
     }
   }
-  for (const { peers } of hosts.values()) peers.refresh()
-  const isUp = (a: number, b: number): boolean => host(a).peers.view(b)?.state === 'up'
+  for (const { links } of hosts.values()) links.refresh()
+  const isUp = (a: number, b: number): boolean => host(a).links.view(b)?.state === 'up'
   await waitFor('all links are up', WAIT_MS, () => links.every(([a, b]) => isUp(a, b) && isUp(b, a)))
   return {
     time,
@@ -95,7 +95,7 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
     refusal: (id, keyId) =>
       refused.get(id) ?? (members.get(id)?.keyId === keyId ? undefined : 'another key holds its number'),
   }
-  const peers = new Peers({
+  const links = new Links({
     identity: () => identity,
     membership,
     listen: { host: '127.0.0.1', port: 0 },
@@ -118,13 +118,13 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
     : new Relays({
         identity: () => identity,
         membership,
-        streams: peers.streams,
+        streams: links.streams,
         scheduler: time.scheduler(() => 0),
         random: seeded(hostId),
         metrics,
         log: silentLog,
         noTunnel: () => state.noTunnel,
-        isLinked: (id) => peers.view(id)?.state === 'up',
+        isLinked: (id) => links.view(id)?.state === 'up',
         events: {
           up(id, relay, socket) {
             told.push(`up ${id} ${relay}`)
@@ -138,10 +138,10 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
             void told.push(`problem ${id} ${relay}: ${relays?.problem(id, relay) ?? 'none'}`),
         },
       })
-  await peers.start()
+  await links.start()
   t.teardown(() => {
     relays?.stop()
-    return peers.stop()
+    return links.stop()
   })
-  return { identity, peers, members, refused, metrics, relays, state, told, sockets }
+  return { identity, links, members, refused, metrics, relays, state, told, sockets }
 }

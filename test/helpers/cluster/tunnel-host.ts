@@ -107,19 +107,19 @@ class TunnelHost {
 
   #dataUp(hostId: number, socket: TLSSocket): void {
     this.#data.set(hostId, socket)
-    const line = this.#tunnel.addLine(hostId, socketPort(socket))
-    line.takesUso = true
-    line.use()
+    const channel = this.#tunnel.addChannel(hostId, socketPort(socket))
+    channel.takesUso = true
+    channel.use()
     socket.on('data', (chunk: Buffer) => {
       try {
-        line.receive(chunk)
+        channel.receive(chunk)
       } catch (error) {
         print({ event: 'broken', hostId, error: error instanceof Error ? error.message : String(error) })
         socket.destroy()
       }
     })
     socket.once('close', () => {
-      line.close()
+      channel.close()
       if (this.#data.get(hostId) !== socket) return
       this.#data.delete(hostId)
       print({ event: 'down', hostId })

@@ -8,9 +8,9 @@ import { systemClock } from '../../../core/clock.ts'
 import { silentLog } from '../../../core/log.ts'
 import { type Assembly, assemble } from '../../../gateway/assemble.ts'
 import type { Cluster } from '../../../gateway/cluster/cluster.ts'
-import type { OpenCarrier } from '../../../gateway/dataplane/dataplane.ts'
+import type { DataPlane } from '../../../gateway/dataplane/dataplane.ts'
 import { createIngress } from '../../../gateway/ingress/server.ts'
-import { Peers } from '../../../gateway/links/links.ts'
+import { Links } from '../../../gateway/links/links.ts'
 import type { Identity, Member } from '../../../gateway/links/types.ts'
 import type { PathFacts } from '../../../gateway/paths/decide.ts'
 import { memberOf, testCluster } from '../cluster/cluster.ts'
@@ -21,7 +21,7 @@ import { assignmentOf, noLeases, testConf } from './gateway-samples.ts'
 
 interface PairHost {
   readonly parts: Assembly
-  readonly peers: Peers
+  readonly links: Links
   readonly identity: Identity
   readonly members: Map<number, Member>
 }
@@ -39,7 +39,7 @@ async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOp
     epoch: 1,
   })
   t.teardown(() => parts.close())
-  const peers = new Peers({
+  const links = new Links({
     identity: () => identity,
     membership: {
       members: () => [...members.values()],
@@ -50,11 +50,11 @@ async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOp
     log: silentLog,
     events: { up() {}, down() {}, control() {}, dataUp() {}, dataDown() {} },
   })
-  await peers.start()
-  t.teardown(() => peers.stop())
-  parts.setCluster({ peers } as Cluster)
-  parts.setCarrier({ noTunnel: () => NO_TUN, drain: async () => {} } as Partial<OpenCarrier> as OpenCarrier)
-  return { parts, peers, identity, members }
+  await links.start()
+  t.teardown(() => links.stop())
+  parts.setCluster({ links } as Cluster)
+  parts.setDataPlane({ noTunnel: () => NO_TUN, drain: async () => {} } as Partial<DataPlane> as DataPlane)
+  return { parts, links, identity, members }
 }
 
 export interface GatewayPair {
@@ -85,11 +85,11 @@ export async function gatewayPair(t: Test, options: PairOptions = {}): Promise<G
   const cluster = await testCluster()
   const far = await pairHost(t, await cluster.identity(1), options)
   const near = await pairHost(t, await cluster.identity(2), options)
-  near.members.set(1, memberOf(far.identity, `127.0.0.1:${far.peers.port}`))
+  near.members.set(1, memberOf(far.identity, `127.0.0.1:${far.links.port}`))
   far.members.set(2, memberOf(near.identity))
-  near.peers.refresh()
-  far.peers.refresh()
-  await waitFor('the link is up', 10_000, () => far.peers.view(2)?.state === 'up')
+  near.links.refresh()
+  far.links.refresh()
+  await waitFor('the link is up', 10_000, () => far.links.view(2)?.state === 'up')
   const server = createIngress(near.parts)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

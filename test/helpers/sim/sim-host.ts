@@ -10,7 +10,7 @@ import { Registry } from '../../../gateway/registry/registry.ts'
 import { Slices } from '../../../gateway/registry/slices.ts'
 import type { DropReason, StoredTable } from '../../../gateway/replication/deps.ts'
 import type { RecordDecoder } from '../../../gateway/replication/record.ts'
-import { Sync } from '../../../gateway/replication/replication.ts'
+import { Replication } from '../../../gateway/replication/replication.ts'
 import { ed25519Signer, ed25519Verifier } from '../../../gateway/replication/sign.ts'
 import type { SimNetwork, SimNode } from './network.ts'
 
@@ -61,7 +61,7 @@ export class SimHost implements SimNode {
   readonly hostId: number
   readonly disk: SimDisk
   readonly registry: Registry
-  readonly sync: Sync
+  readonly replication: Replication
   readonly events = new Events()
   readonly seen: GatewayEvent[] = []
   readonly drops = new Map<DropReason, number>()
@@ -84,7 +84,7 @@ export class SimHost implements SimNode {
     this.registry = new Registry(hostId, disk.epoch, this.events, SLICES, scheduler)
     for (const lease of disk.leases.values()) this.registry.put(lease)
     const identity = { cluster: 'sim', keyPem: keys.keyPem }
-    this.sync = new Sync({
+    this.replication = new Replication({
       registry: this.registry,
       slices: SLICES,
       events: this.events,
@@ -112,8 +112,8 @@ export class SimHost implements SimNode {
         },
       },
     })
-    this.sync.restore([...disk.tables.values()])
-    this.sync.start()
+    this.replication.restore([...disk.tables.values()])
+    this.replication.start()
     network.add(this)
   }
 
@@ -126,31 +126,31 @@ export class SimHost implements SimNode {
   put(assignment: Assignment): void {
     this.disk.leases.set(attachmentKey(assignment), assignment)
     this.registry.put(assignment)
-    this.sync.localChanged()
+    this.replication.localChanged()
   }
 
   remove(key: string): void {
     this.disk.leases.delete(key)
     this.registry.remove(key)
-    this.sync.localChanged()
+    this.replication.localChanged()
   }
 
   /** kill -9. */
   crash(): void {
     this.#network.remove(this)
-    void this.sync.stop()
+    void this.replication.stop()
   }
 
   up(hostId: number): void {
-    this.sync.peerUp(hostId)
+    this.replication.peerUp(hostId)
   }
 
   down(hostId: number): void {
-    this.sync.peerDown(hostId, 'silent')
+    this.replication.peerDown(hostId, 'silent')
   }
 
   receive(hostId: number, message: ControlMessage): void {
-    this.sync.receive(hostId, this.tamper?.(hostId, message) ?? message)
+    this.replication.receive(hostId, this.tamper?.(hostId, message) ?? message)
   }
 }
 

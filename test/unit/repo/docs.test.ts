@@ -1,5 +1,6 @@
-/** README.md lists every key of the conflist and of flatnet.yaml with its default, and every command; texts name no machine of ours. */
-import { readFileSync } from 'node:fs'
+/** docs/configuration.md lists every key with its default; the documents name no machine of ours and stay short. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 import { isObject } from '../../../conf/reader.ts'
@@ -16,7 +17,7 @@ function leaves(value: unknown, path = ''): [key: string, value: unknown][] {
 
 /** Rows of one table: the keys in backquotes of the first cell, with those of the second as their defaults, in order. */
 function tableAfter(marker: string): Map<string, string | undefined> {
-  const [, rest = ''] = text('README.md').split(marker)
+  const [, rest = ''] = text('docs/configuration.md').split(marker)
   const [table = ''] = rest.match(/(?:^\|.*\n)+/m) ?? []
   const quoted = (cell: string) => [...cell.matchAll(/`([^`]*)`/g)].map((m) => m[1] ?? '')
   return new Map(
@@ -48,18 +49,33 @@ t.test('keys of flatnet.yaml', async (t) => {
   }
 })
 
-t.test('it is short', async (t) => {
+t.test('README.md is short', async (t) => {
   t.ok(text('README.md').split('\n').length <= 151)
 })
 
-t.test('no paths of a workplace, no hosts of registries', async (t) => {
-  for (const file of [
-    'README.md',
-    'CHANGELOG.md',
-    'docs/errors.md',
-    'docs/operations.md',
-    'docs/decisions.md',
-  ]) {
-    t.notMatch(text(file), /\/work\/|\/home\/|registry\.|docker\.io|ghcr\.io|quay\.io/, file)
+const decisions = readdirSync(inRepo('docs/decisions')).filter((name) => name !== 'README.md')
+
+t.test('a decision is at most 25 lines, dated, and in the index', async (t) => {
+  const index = text('docs/decisions/README.md')
+  for (const name of decisions) {
+    const lines = text(`docs/decisions/${name}`).trimEnd().split('\n')
+    t.match(name, /^\d{4}-[a-z\d-]+\.md$/)
+    t.ok(lines.length <= 25, `${name}: ${lines.length} lines`)
+    t.match(lines[0], new RegExp(`^# ${name.slice(0, 4)} \\w`), name)
+    t.match(lines[2], /^\d{4}-\d\d-\d\d · [a-z ]+$/, name)
+    t.ok(index.includes(`](${name})`), `${name} in the index`)
   }
+  t.equal(new Set(decisions.map((name) => name.slice(0, 4))).size, decisions.length, 'each number once')
+})
+
+/** Every Markdown file of the repository, as paths from the root. */
+const documents = ['.', 'docs', 'docs/architecture', 'docs/decisions', 'ipam', 'netlink-ts', 'test']
+  .filter((dir) => existsSync(inRepo(dir)))
+  .flatMap((dir) => readdirSync(inRepo(dir)).map((name) => join(dir, name)))
+  .filter((name) => name.endsWith('.md'))
+
+t.test('no paths of a workplace, no hosts of registries', async (t) => {
+  t.ok(documents.length > 50)
+  for (const file of documents)
+    t.notMatch(text(file), /\/work\/|\/home\/|registry\.npm|docker\.io|ghcr\.io|quay\.io/, file)
 })

@@ -18,7 +18,7 @@ t.test(
     const [a, b] = await pair(t, cluster, 'a dials')
     const clone = await host(t, b.identity, 0, { type: 'hello', from: 'clone' })
     clone.members.set(1, memberOf(a.identity, endpoint(a)))
-    clone.peers.refresh()
+    clone.links.refresh()
     await waitFor('it was heard twice', WAIT, () => a.rivals.length >= 2)
     const from = performance.now()
     await waitFor('and again', WAIT, () => a.rivals.length >= 3)
@@ -26,7 +26,7 @@ t.test(
     for (const message of a.rivals) t.same(message, { type: 'hello', from: 'clone' })
     t.same([a.log, b.log], [['up 2'], ['up 1']], 'the link that stands is not touched')
     t.match(clone.log.slice(0, 2), ['up 1', /^down 1: (?:connection closed|read ECONNRESET)$/])
-    await b.peers.stop()
+    await b.links.stop()
     const left = performance.now()
     const ups = (): number => a.log.filter((line) => line === 'up 2').length
     await waitFor('whoever waits takes the place of one that is gone', WAIT, () => ups() === 2)
@@ -42,7 +42,7 @@ t.test('a silent peer is dead after three seconds', async (t) => {
   let isFrozen = false
   // A wire between them that can be cut without anybody being told.
   const wire = createServer((client) => {
-    const server = tcp({ host: '127.0.0.1', port: b.peers.port })
+    const server = tcp({ host: '127.0.0.1', port: b.links.port })
     held.push(client, server)
     client.on('data', (chunk) => isFrozen || server.write(chunk))
     server.on('data', (chunk) => isFrozen || client.write(chunk))
@@ -59,7 +59,7 @@ t.test('a silent peer is dead after three seconds', async (t) => {
   const port = typeof address === 'object' ? (address?.port ?? 0) : 0
   a.members.set(2, memberOf(b.identity, `127.0.0.1:${port}`))
   b.members.set(1, memberOf(a.identity))
-  a.peers.refresh()
+  a.links.refresh()
   await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
   isFrozen = true
   const start = performance.now()
@@ -70,13 +70,13 @@ t.test('a silent peer is dead after three seconds', async (t) => {
 
 t.test('two gateways find each other, talk, and measure the way', async (t) => {
   const [a, b] = await pair(t, await testCluster())
-  t.ok(a.peers.send(2, { type: 'hello', n: 1 }))
-  t.equal(b.peers.broadcast({ type: 'answer', text: 'x'.repeat(1_000_000) }), 1)
+  t.ok(a.links.send(2, { type: 'hello', n: 1 }))
+  t.equal(b.links.broadcast({ type: 'answer', text: 'x'.repeat(1_000_000) }), 1)
   await waitFor('both have heard', WAIT, () => a.messages.length === 1 && b.messages.length === 1)
   t.same(b.messages, [{ type: 'hello', n: 1 }])
   t.equal(String(a.messages[0]?.['text']).length, 1_000_000)
-  await waitFor('a round trip was measured', WAIT, () => a.peers.view(2)?.rttMs !== undefined)
-  t.match(a.peers.views(), [{ hostId: 2, state: 'up', hasData: true }])
+  await waitFor('a round trip was measured', WAIT, () => a.links.view(2)?.rttMs !== undefined)
+  t.match(a.links.views(), [{ hostId: 2, state: 'up', hasData: true }])
   const got = new Promise<string>((resolve) => {
     b.data.get(1)?.once('data', (chunk: Buffer) => resolve(chunk.toString()))
   })
@@ -86,11 +86,11 @@ t.test('two gateways find each other, talk, and measure the way', async (t) => {
 
 t.test('a word on which its reader fails is told of, and ends neither gateway nor link', async (t) => {
   const [a, b] = await pair(t, await testCluster())
-  a.peers.send(2, { type: 'fault' })
-  a.peers.send(2, { type: 'hello' })
+  a.links.send(2, { type: 'fault' })
+  a.links.send(2, { type: 'hello' })
   await waitFor('the next one is heard', WAIT, () => b.messages.length === 1)
   t.ok(b.told.includes('message of a peer failed'), b.told.join())
-  t.equal(b.peers.view(1)?.state, 'up')
+  t.equal(b.links.view(1)?.state, 'up')
 })
 
 t.test('a newcomer does not disturb links that stand', async (t) => {
@@ -101,10 +101,10 @@ t.test('a newcomer does not disturb links that stand', async (t) => {
   introduce(a, third)
   introduce(b, third)
   await waitFor('the newcomer is linked', WAIT, () => isUp(third, 1) && isUp(third, 2))
-  a.peers.refresh()
-  b.peers.refresh()
-  third.peers.refresh()
-  t.ok(a.peers.send(2, { type: 'after' }))
+  a.links.refresh()
+  b.links.refresh()
+  third.links.refresh()
+  t.ok(a.links.send(2, { type: 'after' }))
   await waitFor('b has heard', WAIT, () => b.messages.length === 1)
   // Whoever dials again does so within the 250 ms that the side with the higher hostId waits.
   await new Promise((resolve) => setTimeout(resolve, 600))
@@ -117,21 +117,21 @@ t.test('a newcomer does not disturb links that stand', async (t) => {
 t.test('one that nobody can reach connects by itself', async (t) => {
   const cluster = await testCluster()
   const [a, b] = await pair(t, cluster, 'a dials')
-  t.equal(a.peers.view(2)?.state, 'up')
-  t.equal(b.peers.view(1)?.state, 'up')
+  t.equal(a.links.view(2)?.state, 'up')
+  t.equal(b.links.view(1)?.state, 'up')
 })
 
 t.test('a gateway that stops is noticed, and found again', async (t) => {
   const cluster = await testCluster()
   const [a, b] = await pair(t, cluster)
-  const port = b.peers.port
-  await b.peers.stop()
-  await waitFor('a sees it go', WAIT, () => a.peers.view(2)?.state === 'down')
+  const port = b.links.port
+  await b.links.stop()
+  await waitFor('a sees it go', WAIT, () => a.links.view(2)?.state === 'down')
   t.notOk(a.data.has(2), 'its data connection went with it')
-  t.notOk(a.peers.send(2, { type: 'lost' }), 'nothing can be sent')
+  t.notOk(a.links.send(2, { type: 'lost' }), 'nothing can be sent')
   const again = await host(t, b.identity, port)
   again.members.set(1, memberOf(a.identity, endpoint(a)))
-  again.peers.refresh()
+  again.links.refresh()
   await waitFor('both are up again', WAIT, () => isUp(a, 2) && isUp(again, 1))
   t.match(a.log, ['up 2', /^down 2: /, 'up 2'])
 })
@@ -148,7 +148,7 @@ t.test('who is not welcome stays out', async (t) => {
     new Promise((resolve) => {
       const socket = connect({
         host: '127.0.0.1',
-        port: a.peers.port,
+        port: a.links.port,
         ALPNProtocols: [alpn],
         ...(identity && tlsOptions(identity)),
         rejectUnauthorized: false,
@@ -171,12 +171,12 @@ t.test('who is not welcome stays out', async (t) => {
 t.test('a revoked peer is cut off at once and stays out', async (t) => {
   const [a, b] = await pair(t, await testCluster())
   a.refused.set(2, 'revoked')
-  a.peers.refresh()
-  await waitFor('b is out', WAIT, () => b.peers.view(1)?.state !== 'up')
-  t.equal(a.peers.view(2), undefined)
+  a.links.refresh()
+  await waitFor('b is out', WAIT, () => b.links.view(1)?.state !== 'up')
+  t.equal(a.links.view(2), undefined)
   t.match(a.log, ['up 2', 'down 2: revoked'])
   const seen = a.log.length
-  b.peers.hurry()
+  b.links.retryNow()
   await waitFor('b has tried again', WAIT, () => b.log.filter((line) => line.startsWith('down')).length > 0)
   t.equal(a.log.length, seen, 'a never let it in')
 })
@@ -186,9 +186,9 @@ t.test('a host that its peer refuses is told so, not that nothing was tried', as
   const a = await host(t, await cluster.identity(1))
   const b = await host(t, await cluster.identity(2))
   b.members.set(1, memberOf(a.identity, endpoint(a)))
-  b.peers.refresh()
-  await waitFor('the reason', WAIT, () => /after the handshake/.test(b.peers.view(1)?.reason ?? ''))
-  t.match(b.peers.view(1), { state: 'connecting', reason: /refuses this host/ })
+  b.links.refresh()
+  await waitFor('the reason', WAIT, () => /after the handshake/.test(b.links.view(1)?.reason ?? ''))
+  t.match(b.links.view(1), { state: 'connecting', reason: /refuses this host/ })
 })
 
 t.test('an address that belongs to another host now leads nowhere', async (t) => {
@@ -196,9 +196,9 @@ t.test('an address that belongs to another host now leads nowhere', async (t) =>
   const a = await host(t, await cluster.identity(1))
   const c = await host(t, await cluster.identity(3))
   a.members.set(2, memberOf(await cluster.identity(2), endpoint(c)))
-  a.peers.refresh()
-  await waitFor('the reason is told', WAIT, () => /is host 3, not host 2/.test(a.peers.view(2)?.reason ?? ''))
-  t.equal(a.peers.view(2)?.state, 'connecting')
+  a.links.refresh()
+  await waitFor('the reason is told', WAIT, () => /is host 3, not host 2/.test(a.links.view(2)?.reason ?? ''))
+  t.equal(a.links.view(2)?.state, 'connecting')
 })
 
 t.test('a machine with another key for a hostId gets no link, whoever dials, and is told of', async (t) => {
@@ -210,18 +210,18 @@ t.test('a machine with another key for a hostId gets no link, whoever dials, and
   rival.members.set(1, memberOf(a.identity))
   // The address that host 2 once had is the rival's.
   a.members.set(2, { ...real, endpoints: [endpoint(rival)] })
-  a.peers.refresh()
-  await waitFor('it was dialled', WAIT, () => /another key holds host 2/.test(a.peers.view(2)?.reason ?? ''))
+  a.links.refresh()
+  await waitFor('it was dialled', WAIT, () => /another key holds host 2/.test(a.links.view(2)?.reason ?? ''))
   t.match(a.turnedAway, [{ hostId: 2, keyId: rivalKey, endpoint: endpoint(rival), isDuplicate: true }])
   t.same([a.log, rival.log], [[], []], 'no link came up on either side')
 
   // The other way round: it dials us.
   const seen = a.turnedAway.length
   rival.members.set(1, memberOf(a.identity, endpoint(a)))
-  rival.peers.hurry()
-  rival.peers.refresh()
+  rival.links.retryNow()
+  rival.links.refresh()
   await waitFor('it has dialled twice', WAIT, () => {
-    rival.peers.hurry()
+    rival.links.retryNow()
     return a.turnedAway.slice(seen).filter((r) => r.endpoint === '127.0.0.1').length >= 2
   })
   t.same(a.log, [], 'it was never let in')
@@ -254,17 +254,17 @@ t.test(
     a.members.set(2, memberOf(b.identity, ...dead, endpoint(b)))
     b.members.set(1, memberOf(a.identity))
     let from = performance.now()
-    a.peers.refresh()
+    a.links.refresh()
     await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
     t.ok(performance.now() - from < 4_000, `${Math.round(performance.now() - from)} ms`)
     t.ok(knocks > 0, 'they were tried')
 
     from = performance.now()
-    const { port: place } = b.peers
-    await b.peers.stop()
+    const { port: place } = b.links
+    await b.links.stop()
     const again = await host(t, b.identity, place)
     again.members.set(1, memberOf(a.identity))
-    again.peers.refresh()
+    again.links.refresh()
     await waitFor('both are up again', WAIT, () => isUp(a, 2) && isUp(again, 1))
     t.ok(performance.now() - from < 3_000, `${Math.round(performance.now() - from)} ms`)
   },
@@ -275,7 +275,7 @@ t.test('strangers that connect and say nothing are bounded, and trouble no link'
   const mute = new Set<Socket>()
   let closed = 0
   for (let n = 0; n < 300; n++) {
-    const socket = tcp({ host: '127.0.0.1', port: a.peers.port })
+    const socket = tcp({ host: '127.0.0.1', port: a.links.port })
     mute.add(socket.on('error', () => {}))
     socket.once('close', () => closed++)
   }
@@ -289,9 +289,9 @@ t.test('strangers that connect and say nothing are bounded, and trouble no link'
   t.same([a.log, b.log], [['up 2'], ['up 1']])
   for (const socket of mute) socket.destroy()
   await waitFor('there is room again', WAIT, () => closed === 300)
-  await b.peers.stop()
+  await b.links.stop()
   const again = await host(t, b.identity)
   again.members.set(1, memberOf(a.identity, endpoint(a)))
-  again.peers.refresh()
+  again.links.refresh()
   await waitFor('it is let in', WAIT, () => isUp(again, 1))
 })

@@ -1,10 +1,10 @@
-/** gateway/carrier lines: which connection a host's packets take, what its two ends tell each other, and when a silent one ends. */
+/** gateway/dataplane/channels: which connection a host's packets take, what its two ends tell each other, and when a silent one ends. */
 import { type Duplex, duplexPair } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import { parseIpv4 } from '../../../../core/addr.ts'
 import { silentLog } from '../../../../core/log.ts'
-import { Lines } from '../../../../gateway/dataplane/channels.ts'
+import { ChannelTable } from '../../../../gateway/dataplane/channels.ts'
 import { encodeFrame, FrameDecoder, FrameType } from '../../../../gateway/dataplane/tunnel/frame.ts'
 import type { PacketSink } from '../../../../gateway/dataplane/tunnel/outbound.ts'
 import { Tunnel } from '../../../../gateway/dataplane/tunnel/tunnel.ts'
@@ -41,15 +41,20 @@ function world(t: Test, uso = true) {
       },
       read: () => -11,
       write: (bytes) => written.push(Uint8Array.from(bytes)),
-      wantUso: (want) => {
+      requestUso: (want) => {
         deviceUso = want
       },
     },
     failed: () => {},
-    other: (line, head, payload) => lines.hear(line, head, payload),
+    other: (channel, head, payload) => channels.onFrame(channel, head, payload),
   })
-  const lines = new Lines({ tunnel, scheduler: time.scheduler(() => 0), log: silentLog, takesUso: () => uso })
-  t.teardown(() => lines.close())
+  const channels = new ChannelTable({
+    tunnel,
+    scheduler: time.scheduler(() => 0),
+    log: silentLog,
+    takesUso: () => uso,
+  })
+  t.teardown(() => channels.close())
   const end = (): End => {
     const [near, far] = duplexPair()
     const heard: string[] = []
@@ -64,29 +69,29 @@ function world(t: Test, uso = true) {
   const send = (to: End, type: number, payload: Uint8Array): void => {
     to.far.write(encodeFrame({ type, flags: 0, srcHost: 2, dstHost: 1, hops: 0 }, payload))
   }
-  return { time, tunnel, lines, end, send, say, written, uso: () => deviceUso }
+  return { time, tunnel, channels, end, send, say, written, uso: () => deviceUso }
 }
 
 const data = (end: End) => end.heard.filter((frame) => frame === 'DATA').length
 
 t.test('direct, by a relay, direct again: what was chosen is used as soon as it stands', async (t) => {
-  const { lines, end, say } = world(t)
+  const { channels, end, say } = world(t)
   const [direct, relayed, again] = [end(), end(), end()]
-  lines.choose(2, { kind: 'gateway' })
-  lines.directUp(2, direct.socket)
+  channels.choose(2, { kind: 'gateway' })
+  channels.directUp(2, direct.socket)
   say(packet())
-  await turnsUntil('a packet by the direct line', () => data(direct) === 1)
-  lines.choose(2, { kind: 'relay', hostId: 3 })
+  await turnsUntil('a packet by the direct channel', () => data(direct) === 1)
+  channels.choose(2, { kind: 'relay', hostId: 3 })
   say(packet())
   await turnsUntil('it stays until the other stands', () => data(direct) === 2)
-  lines.relayUp(2, 3, relayed.socket)
+  channels.relayUp(2, 3, relayed.socket)
   say(packet())
   await turnsUntil('a packet by the relay', () => data(relayed) === 1)
-  lines.directDown(2)
-  lines.directUp(2, again.socket)
+  channels.directDown(2)
+  channels.directUp(2, again.socket)
   say(packet())
   await turnsUntil('not back before it is chosen', () => data(relayed) === 2)
-  lines.choose(2, { kind: 'gateway' })
+  channels.choose(2, { kind: 'gateway' })
   say(packet())
   await turnsUntil('back', () => data(again) === 1)
   t.equal(data(direct), 2)
@@ -94,13 +99,13 @@ t.test('direct, by a relay, direct again: what was chosen is used as soon as it 
 })
 
 t.test('a relay that was chosen and does not stand holds up nothing that could go straight', async (t) => {
-  const { lines, end, say } = world(t)
+  const { channels, end, say } = world(t)
   const [direct, relayed] = [end(), end()]
-  lines.choose(2, { kind: 'relay', hostId: 3 })
-  lines.directUp(2, direct.socket)
+  channels.choose(2, { kind: 'relay', hostId: 3 })
+  channels.directUp(2, direct.socket)
   say(packet())
-  await turnsUntil('a packet by the direct line', () => data(direct) === 1)
-  lines.relayUp(2, 3, relayed.socket)
+  await turnsUntil('a packet by the direct channel', () => data(direct) === 1)
+  channels.relayUp(2, 3, relayed.socket)
   say(packet())
   await turnsUntil('a packet by the relay', () => data(relayed) === 1)
   relayed.socket.destroy()
@@ -111,73 +116,73 @@ t.test('a relay that was chosen and does not stand holds up nothing that could g
 })
 
 t.test('each end says what its kernel takes, and is believed', async (t) => {
-  const { lines, end, send, uso } = world(t)
-  const line = end()
-  lines.directUp(2, line.socket)
-  await turnsUntil('our greeting', () => line.heard.includes('CTRL {"uso":true}'))
+  const { channels, end, send, uso } = world(t)
+  const channel = end()
+  channels.directUp(2, channel.socket)
+  await turnsUntil('our greeting', () => channel.heard.includes('CTRL {"uso":true}'))
   t.equal(uso(), false, 'nothing heard yet')
-  send(line, FrameType.CTRL, Buffer.from('{"uso":true,"later":[1]}'))
+  send(channel, FrameType.CTRL, Buffer.from('{"uso":true,"later":[1]}'))
   await turnsUntil('both take it', () => uso() === true)
   for (const nonsense of ['', '[]', '{"uso":"yes"}', '{', `{"uso":false,"x":"${'y'.repeat(2_000)}"}`])
-    send(line, FrameType.CTRL, Buffer.from(nonsense))
-  send(line, FrameType.CTRL, Buffer.from('{"uso":false}'))
+    send(channel, FrameType.CTRL, Buffer.from(nonsense))
+  send(channel, FrameType.CTRL, Buffer.from('{"uso":false}'))
   await turnsUntil('the last that made sense counts', () => uso() === false)
-  lines.greetAll()
-  await turnsUntil('told again', () => line.heard.filter((f) => f.startsWith('CTRL')).length === 2)
-  t.notOk(line.socket.destroyed)
+  channels.sendHellos()
+  await turnsUntil('told again', () => channel.heard.filter((f) => f.startsWith('CTRL')).length === 2)
+  t.notOk(channel.socket.destroyed)
 })
 
 t.test('a ping is answered with what it brought', async (t) => {
-  const { lines, end, send } = world(t)
-  const line = end()
-  lines.directUp(2, line.socket)
-  send(line, FrameType.PING, Buffer.alloc(9))
-  send(line, FrameType.PING, Buffer.alloc(8, 7))
-  await turnsUntil('a pong', () => line.heard.includes('PONG'))
-  t.equal(line.heard.filter((f) => f === 'PONG').length, 1, 'and not one that is too long')
+  const { channels, end, send } = world(t)
+  const channel = end()
+  channels.directUp(2, channel.socket)
+  send(channel, FrameType.PING, Buffer.alloc(9))
+  send(channel, FrameType.PING, Buffer.alloc(8, 7))
+  await turnsUntil('a pong', () => channel.heard.includes('PONG'))
+  t.equal(channel.heard.filter((f) => f === 'PONG').length, 1, 'and not one that is too long')
 })
 
-t.test('a relayed line is measured, and ends when its other end is silent', async (t) => {
-  const { lines, end, send, time } = world(t)
-  const line = end()
-  lines.relayUp(2, 3, line.socket)
-  lines.choose(2, { kind: 'relay', hostId: 3 })
-  await turnsUntil('a ping', () => line.heard.includes('PING'))
+t.test('a relayed channel is measured, and ends when its other end is silent', async (t) => {
+  const { channels, end, send, time } = world(t)
+  const channel = end()
+  channels.relayUp(2, 3, channel.socket)
+  channels.choose(2, { kind: 'relay', hostId: 3 })
+  await turnsUntil('a ping', () => channel.heard.includes('PING'))
   time.run(40)
   const pong = Buffer.alloc(8)
   pong.writeDoubleBE(0)
-  send(line, FrameType.PONG, pong)
-  await turnsUntil('it is measured', () => lines.rttMs(2, 3) === 40)
+  send(channel, FrameType.PONG, pong)
+  await turnsUntil('it is measured', () => channels.rttMs(2, 3) === 40)
   pong.writeDoubleBE(-10_000)
-  send(line, FrameType.PONG, pong)
+  send(channel, FrameType.PONG, pong)
   time.run(2_900)
-  send(line, FrameType.PONG, Buffer.alloc(3))
+  send(channel, FrameType.PONG, Buffer.alloc(3))
   await new Promise((resolve) => setImmediate(resolve))
-  t.equal(lines.rttMs(2, 3), 40, 'what was never asked says nothing')
+  t.equal(channels.rttMs(2, 3), 40, 'what was never asked says nothing')
   time.run(2_900)
-  t.notOk(line.socket.destroyed, 'heard 2.9 s ago')
+  t.notOk(channel.socket.destroyed, 'heard 2.9 s ago')
   time.run(1_200)
-  t.ok(line.socket.destroyed)
-  await turnsUntil('it is gone', () => lines.rttMs(2, 3) === undefined)
+  t.ok(channel.socket.destroyed)
+  await turnsUntil('it is gone', () => channels.rttMs(2, 3) === undefined)
 })
 
-t.test('a direct line is not pinged: its link has a heartbeat of its own', async (t) => {
-  const { lines, end, time } = world(t)
-  const line = end()
-  lines.directUp(2, line.socket)
+t.test('a direct channel is not pinged: its link has a heartbeat of its own', async (t) => {
+  const { channels, end, time } = world(t)
+  const channel = end()
+  channels.directUp(2, channel.socket)
   time.run(10_000)
-  await turnsUntil('the greeting', () => line.heard.length > 0)
-  t.notOk(line.heard.includes('PING'))
-  t.notOk(line.socket.destroyed)
+  await turnsUntil('the greeting', () => channel.heard.length > 0)
+  t.notOk(channel.heard.includes('PING'))
+  t.notOk(channel.socket.destroyed)
 })
 
 t.test('whoever sends no frames loses the connection, and nobody else', async (t) => {
-  const { lines, end, send, written } = world(t)
+  const { channels, end, send, written } = world(t)
   const [bad, good] = [end(), end()]
-  lines.directUp(2, bad.socket)
-  lines.relayUp(2, 3, good.socket)
+  channels.directUp(2, bad.socket)
+  channels.relayUp(2, 3, good.socket)
   bad.far.write(Buffer.alloc(12, 0xff))
   await turnsUntil('closed', () => bad.socket.destroyed)
   send(good, FrameType.DATA, packet({ src: '10.100.2.10', dst: '10.100.1.10' }))
-  await turnsUntil('the other line is heard', () => written.length === 1)
+  await turnsUntil('the other channel is heard', () => written.length === 1)
 })

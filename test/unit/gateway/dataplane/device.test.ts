@@ -1,4 +1,4 @@
-/** gateway/carrier device: the tunnel goes on without it and has it again when it can be had. */
+/** gateway/dataplane/device: the tunnel goes on without it and has it again when it can be had. */
 import t from 'tap'
 import type { Log } from '../../../../core/log.ts'
 import { silentLog } from '../../../../core/log.ts'
@@ -29,7 +29,7 @@ function world() {
     start: (given) => {
       sink = given
     },
-    wantUso: (want) => {
+    requestUso: (want) => {
       if (state.isGone) throw new Error('EBADFD')
       state.uso = want
     },
@@ -84,7 +84,7 @@ t.test('there at once', (t) => {
 
 t.test('lost, refused for two reasons, and back with the setting of before', (t) => {
   const { time, slot, said, state, packets, lose } = world()
-  slot.wantUso(false)
+  slot.requestUso(false)
   t.equal(state.uso, false)
   state.uso = undefined
   state.refuse = 'there is no TUN device here'
@@ -109,7 +109,7 @@ t.test('lost, refused for two reasons, and back with the setting of before', (t)
 t.test('deleted, and not yet known to be: a link that comes or goes does not fail', (t) => {
   const { slot, state } = world()
   state.isGone = true
-  slot.wantUso(false)
+  slot.requestUso(false)
   t.equal(slot.why, undefined)
   t.end()
 })

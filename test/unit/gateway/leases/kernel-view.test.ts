@@ -3,7 +3,11 @@
 import t from 'tap'
 import { silentLog } from '../../../../core/log.ts'
 import { Events } from '../../../../gateway/base/events.ts'
-import { judged, lackingLeases, type Witness } from '../../../../gateway/leases/kernel-view.ts'
+import {
+  type KernelView,
+  lackingLeases,
+  reconcileWithKernel,
+} from '../../../../gateway/leases/kernel-view.ts'
 import { Reconciler } from '../../../../gateway/leases/reconciler.ts'
 import type { LeaseSnapshot } from '../../../../gateway/leases/source.ts'
 import { Registry } from '../../../../gateway/registry/registry.ts'
@@ -58,7 +62,7 @@ t.test('which networks lack a lease', async (t) => {
 
 t.test('who is alive', async (t) => {
   const names = (snapshot: Partial<LeaseSnapshot>, links: readonly AttachedLink[]) => {
-    const { live, stale } = judged(links, { ...none, ...snapshot })
+    const { live, stale } = reconcileWithKernel(links, { ...none, ...snapshot })
     return { live: live.map((l) => l.containerId), stale: stale.map((l) => l.containerId) }
   }
   const known = lease('a', '127.1.0.10')
@@ -80,7 +84,7 @@ t.test('the reconciler asks the kernel first, and reads again what was given bac
   let disk: readonly Lease[] = []
   let fails = false
   let isDeaf = false
-  const witness: Witness = {
+  const kernelView: KernelView = {
     links() {
       calls.push('links')
       if (isDeaf) throw new Error('no buffers')
@@ -99,7 +103,7 @@ t.test('the reconciler asks the kernel first, and reads again what was given bac
     },
   }
   const clock = { now: () => 1_000, monotonic: () => 1_000 }
-  const reconciler = new Reconciler({ conf, registry, leases, clock, log: silentLog, witness })
+  const reconciler = new Reconciler({ conf, registry, leases, clock, log: silentLog, kernelView })
   const registered = () => registry.all(conf.hostId).map(({ containerId }) => containerId)
   fails = true
   await reconciler.run()

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
-import { Greeting } from '../../../../gateway/links/handshake-guard.ts'
+import { HandshakeGuard } from '../../../../gateway/links/handshake-guard.ts'
 
 let ports = 1
 
@@ -22,13 +22,13 @@ class Caller extends EventEmitter {
   }
 }
 
-const knock = (greeting: Greeting, address?: string): { caller: Caller; isIn: boolean } => {
+const knock = (greeting: HandshakeGuard, address?: string): { caller: Caller; isIn: boolean } => {
   const caller = new Caller(address)
   return { caller, isIn: greeting.admit(caller as unknown as Socket) }
 }
 
 t.test('256 of one address; those that are done, or gone, do not count', async (t) => {
-  const greeting = new Greeting()
+  const greeting = new HandshakeGuard()
   const all = Array.from({ length: 256 }, () => knock(greeting, '192.0.2.1'))
   t.ok(all.every(({ isIn }) => isIn))
   t.notOk(knock(greeting, '192.0.2.1').isIn)
@@ -43,7 +43,7 @@ t.test('256 of one address; those that are done, or gone, do not count', async (
 })
 
 t.test('1,024 in all: then the oldest of whoever has most makes room', async (t) => {
-  const greeting = new Greeting()
+  const greeting = new HandshakeGuard()
   const strangers = [1, 2, 3].flatMap((n) =>
     Array.from({ length: 256 }, () => knock(greeting, `192.0.2.${n}`)),
   )

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { silentLog } from '../../../../core/log.ts'
 import { Events, type GatewayEvent } from '../../../../gateway/base/events.ts'
-import type { ControlMessage, PeerView } from '../../../../gateway/links/types.ts'
+import type { ControlMessage, LinkView } from '../../../../gateway/links/types.ts'
 import { PathController } from '../../../../gateway/paths/controller.ts'
 import { viaText } from '../../../../gateway/paths/decide.ts'
 import { PathTable } from '../../../../gateway/paths/table.ts'
@@ -13,7 +13,7 @@ function world() {
   // Jumps, as wall clocks do; nothing here may depend on it.
   let wall = 1_795_000_000_000
   const scheduler = { ...time.scheduler(() => 0), now: () => wall }
-  const links = new Map<number, PeerView>()
+  const links = new Map<number, LinkView>()
   const routes: string[] = []
   const sent: [number, ControlMessage][] = []
   const events = new Events()
@@ -23,7 +23,7 @@ function world() {
     quarantine: new Set<number>(),
     noTunnel: undefined as string | undefined,
     failed: new Set<string>(),
-    hasLine: true,
+    hasChannel: true,
     measured: new Map<string, number>(),
   }
   const table = new PathTable(1, scheduler, events)
@@ -42,8 +42,8 @@ function world() {
     noTunnel: () => state.noTunnel,
     freePairs: () => 5,
     relayProblem: (hostId, relay) => (state.failed.has(`${hostId} by ${relay}`) ? 'it is full' : undefined),
-    hasLine: () => state.hasLine,
-    lineRttMs: (hostId, relay) => state.measured.get(`${hostId} by ${relay}`),
+    hasChannel: () => state.hasChannel,
+    channelRttMs: (hostId, relay) => state.measured.get(`${hostId} by ${relay}`),
     draining: (hostId) => {
       const view = links.get(hostId)
       if (view !== undefined) links.set(hostId, { ...view, state: 'draining' })
@@ -54,8 +54,8 @@ function world() {
     },
   })
   controller.start()
-  const set = (hostId: number, part: Partial<PeerView>): void => {
-    const fresh: PeerView = {
+  const set = (hostId: number, part: Partial<LinkView>): void => {
+    const fresh: LinkView = {
       hostId,
       state: 'connecting',
       reason: '',
@@ -184,7 +184,7 @@ t.test('quarantine and a lost tunnel take routes away', (t) => {
   t.end()
 })
 
-t.test('peers hear of our links soon after a change and every 5 s', (t) => {
+t.test('peers onFrame of our links soon after a change and every 5 s', (t) => {
   const w = world()
   w.set(2, up)
   w.set(3, { ...up, rttMs: undefined })
@@ -230,7 +230,7 @@ t.test('a peer that carries no packets gets no route, and is reached all the sam
   t.end()
 })
 
-t.test('peers hear at once when the tunnel is lost, and when it is back', (t) => {
+t.test('peers onFrame at once when the tunnel is lost, and when it is back', (t) => {
   const w = world()
   w.set(2, up)
   w.time.run(150)
@@ -301,12 +301,12 @@ t.test('a relay that is chosen reaches nobody before its connection stands', (t)
   w.set(2, up)
   w.set(3, up)
   w.controller.receive(3, { type: 'paths.links', links: [[2, 4]], freePairs: 5, uptimeMs: 1 })
-  w.state.hasLine = false
+  w.state.hasChannel = false
   w.set(2, { state: 'down', hasData: false, reason: 'gone' })
   t.match(w.table.get(2), { state: 'CONNECTING', via: 'relay:3', reason: /through host 3: gone/ })
   t.notOk(w.controller.isReached(2))
   t.equal(w.routes.at(-1), '2 relay:3', 'it is asked for')
-  w.state.hasLine = true
+  w.state.hasChannel = true
   w.controller.evaluateAll()
   t.match(w.table.get(2), { state: 'GATEWAY_ONLY', via: 'relay:3' })
   t.ok(w.controller.isReached(2))

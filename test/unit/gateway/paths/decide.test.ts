@@ -349,7 +349,7 @@ for (const [rule, rows] of Object.entries(groups)) {
 
 t.test('round trips: of the link; of the relay what was measured through it, else of both ways', (t) => {
   t.equal(decidePath({ ownHostId: 1, hostId: 2, link: link({ rttMs: 7 }) }).rttMs, 7)
-  const relayed = { ownHostId: 1, hostId: 2, link: down, relays: [relay(3, 9)], lineRttMs: 31 }
+  const relayed = { ownHostId: 1, hostId: 2, link: down, relays: [relay(3, 9)], channelRttMs: 31 }
   t.equal(decidePath(relayed).rttMs, 9, 'it was another relay')
   t.equal(decidePath({ ...relayed, current: over(3) }).rttMs, 31)
   t.end()

@@ -1,4 +1,4 @@
-/** gateway/sync: whatever happens, hosts that live and see each other end with what each owner holds. */
+/** gateway/replication: whatever happens, hosts that live and see each other end with what each owner holds. */
 import fc from 'fast-check'
 import t from 'tap'
 import { attachmentKey } from '../../../../core/attachment.ts'
@@ -120,7 +120,8 @@ t.test('after healing all hosts agree with each owner', (t) => {
           hosts.every((owner) => {
             const truth = tableOf(owner, owner.hostId).join('\n')
             return (
-              tableOf(h, owner.hostId).join('\n') === truth && h.sync.quarantineOf(owner.hostId) === undefined
+              tableOf(h, owner.hostId).join('\n') === truth &&
+              h.replication.quarantineOf(owner.hostId) === undefined
             )
           }),
         )

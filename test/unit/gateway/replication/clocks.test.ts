@@ -14,7 +14,8 @@ function world(...clocks: number[]) {
   const hosts = clocks.map(
     (clockMs, i) => new SimHost(network, members, i + 1, emptyDisk(), { clockMs, keys: keys[i]! }),
   )
-  const said = () => hosts.map((h) => h.sync.alarms().map(({ hostId, reason }) => `${hostId}: ${reason}`))
+  const said = () =>
+    hosts.map((h) => h.replication.alarms().map(({ hostId, reason }) => `${hostId}: ${reason}`))
   return { time, said, hosts }
 }
 

@@ -1,4 +1,4 @@
-/** gateway/sync: what one host writes all others come to know, and nothing that they should not. */
+/** gateway/replication: what one host writes all others come to know, and nothing that they should not. */
 import t, { type Test } from 'tap'
 import { attachmentKey } from '../../../../core/attachment.ts'
 import type { ControlMessage } from '../../../../gateway/links/types.ts'
@@ -156,7 +156,7 @@ t.test('what is forged, replayed, foreign or broken is counted and dropped', (t)
   const [page] = heard.filter((m) => m['hostId'] === 1)
   const before = tableOf(c, 1)
   t.equal(before.length, 1)
-  const inject = (m: ControlMessage) => c.sync.receive(2, m)
+  const inject = (m: ControlMessage) => c.replication.receive(2, m)
   const [record] = page!['records'] as unknown[][]
   const newer = { ...page, type: 'registry.table', seq: 99 }
   inject(newer)
@@ -186,7 +186,7 @@ t.test('what is forged, replayed, foreign or broken is counted and dropped', (t)
       JSON.stringify(broken).slice(0, 60),
     )
   }
-  t.equal(c.sync.receive(2, { type: 'paths.rtts' }), false, 'not ours')
+  t.equal(c.replication.receive(2, { type: 'paths.rtts' }), false, 'not ours')
   // Its owner himself cannot give what is not his.
   const delta = { ...page, type: 'registry.delta', hostId: 1, from: 1, seq: 2, size: 2, put: [], del: [] }
   for (const [put, del, reason] of [
@@ -198,7 +198,7 @@ t.test('what is forged, replayed, foreign or broken is counted and dropped', (t)
     [[{}], [], 'malformed'],
   ] as const) {
     const dropped = count(b, reason)
-    b.sync.receive(1, { ...delta, put, del })
+    b.replication.receive(1, { ...delta, put, del })
     t.equal(count(b, reason), dropped + 1, reason)
   }
   t.same(tableOf(c, 1), before)
@@ -227,7 +227,7 @@ t.test('an old snapshot does not bring back what is gone; its host raises its ep
   t.ok(b.registry.version(1)!.epoch > before.epoch)
   t.equal(restored.disk.epoch, b.registry.version(1)!.epoch, 'on its disk')
   same(t, [restored, b])
-  t.equal(b.sync.quarantineOf(1), undefined)
+  t.equal(b.replication.quarantineOf(1), undefined)
   restored.put(container(1, 30))
   w.time.run(100)
   same(t, [restored, b])
@@ -255,7 +255,7 @@ t.test('memory restored from a snapshot: the same run at an earlier seq takes a 
     sent.push(m)
     return m
   }
-  b.sync.receive(1, hello[0]!)
+  b.replication.receive(1, hello[0]!)
   w.time.run(100)
   t.ok(sent.some((m) => m.type === 'registry.stale'))
   same(t, [a, b])
@@ -272,7 +272,7 @@ t.test('a clone is seen, kept out at every peer, and released by a person', (t) 
   clone.put(container(1, 20))
   w.time.run(15_000)
   for (const h of hosts) {
-    t.match(h.sync.quarantineOf(1)?.reason, /two machines/)
+    t.match(h.replication.quarantineOf(1)?.reason, /two machines/)
     const alarms = h.seen.filter((e) => e.type === 'alarm')
     t.equal(alarms.length, 1)
     t.match(alarms[0], { hostId: 1, next: /flatnet hosts release 1$/ })
@@ -281,15 +281,15 @@ t.test('a clone is seen, kept out at every peer, and released by a person', (t) 
   clone.crash()
   w.time.run(10_000)
   for (const h of hosts) {
-    t.ok(h.sync.quarantineOf(1), 'a person has to say that it is over')
-    t.ok(h.sync.release(1))
-    t.notOk(h.sync.release(1))
+    t.ok(h.replication.quarantineOf(1), 'a person has to say that it is over')
+    t.ok(h.replication.release(1))
+    t.notOk(h.replication.release(1))
   }
   w.time.run(15_000)
   a.put(container(1, 30))
   w.time.run(100)
   same(t, [a, ...hosts])
-  t.equal(hosts[0]!.sync.quarantineOf(1), undefined)
+  t.equal(hosts[0]!.replication.quarantineOf(1), undefined)
   t.end()
 })
 
@@ -300,7 +300,7 @@ t.test('two machines at one epoch are told apart as well', (t) => {
   const a = w.host(1, copyOf(disk))
   const clone = w.host(1, copyOf(disk))
   t.equal(a.disk.epoch, clone.disk.epoch)
-  t.ok(w.time.runUntil(() => b.sync.quarantineOf(1) !== undefined, 20_000))
+  t.ok(w.time.runUntil(() => b.replication.quarantineOf(1) !== undefined, 20_000))
   t.end()
 })
 
@@ -321,24 +321,28 @@ t.test('a clone that never gets a link, as the link of the first stands, is seen
   const [hello] = hellos
   t.ok(hello)
   // One that has just started anew says the same, until the dead link is given up.
-  b.sync.rival(1, hello!)
+  b.replication.rival(1, hello!)
   w.time.run(3000)
-  b.sync.rival(1, hello!)
+  b.replication.rival(1, hello!)
   w.network.reset(a, b)
   w.time.run(3000)
-  b.sync.rival(1, hello!)
-  t.equal(b.sync.quarantineOf(1), undefined)
+  b.replication.rival(1, hello!)
+  t.equal(b.replication.quarantineOf(1), undefined)
   for (const message of [{ type: 'registry.hello' }, { ...hello!, hostId: 2 }, { type: 'x' }])
-    b.sync.rival(1, message)
+    b.replication.rival(1, message)
   w.time.run(5000)
-  b.sync.rival(1, hello!)
-  t.match(b.sync.quarantineOf(1)?.reason, /two machines/)
+  b.replication.rival(1, hello!)
+  t.match(b.replication.quarantineOf(1)?.reason, /two machines/)
   t.equal(b.seen.filter((e) => e.type === 'alarm').length, 1)
   w.time.run(100)
-  t.match(a.sync.alarms(), [{ hostId: 1, reason: /host 2 sees a second machine/ }], 'the first one is told')
-  t.ok(b.sync.release(1))
+  t.match(
+    a.replication.alarms(),
+    [{ hostId: 1, reason: /host 2 sees a second machine/ }],
+    'the first one is told',
+  )
+  t.ok(b.replication.release(1))
   w.time.run(1000)
-  t.equal(b.sync.quarantineOf(1), undefined, 'the first one is let in again')
+  t.equal(b.replication.quarantineOf(1), undefined, 'the first one is let in again')
   t.end()
 })
 
@@ -348,12 +352,12 @@ t.test('quarantine outlives a restart of the peer', async (t) => {
   const b = w.host(2)
   w.time.run(1000)
   const clone = w.host(1, copyOf(a.disk))
-  t.ok(w.time.runUntil(() => b.sync.quarantineOf(1) !== undefined, 20_000))
+  t.ok(w.time.runUntil(() => b.replication.quarantineOf(1) !== undefined, 20_000))
   clone.crash()
-  await b.sync.stop()
+  await b.replication.stop()
   b.crash()
   const again = w.host(2, b.disk)
-  t.match(again.sync.quarantineOf(1)?.reason, /two machines/)
+  t.match(again.replication.quarantineOf(1)?.reason, /two machines/)
 })
 
 t.test('another key for a hostId raises one alarm an hour while it goes on, and changes nothing', (t) => {
@@ -364,22 +368,22 @@ t.test('another key for a hostId raises one alarm an hour while it goes on, and 
   const alarms = () => b.seen.filter((e) => e.type === 'alarm')
   const dialFor = (ms: number): void => {
     for (let passed = 0; passed < ms; passed += 4000) {
-      b.sync.duplicate(1, 'f00', '192.0.2.9')
+      b.replication.duplicate(1, 'f00', '192.0.2.9')
       w.time.run(4000)
     }
   }
-  b.sync.duplicate(1, 'bad', '192.0.2.8')
-  t.same([alarms(), b.sync.alarms()], [[], []], 'until the list of members has had the time to come')
+  b.replication.duplicate(1, 'bad', '192.0.2.8')
+  t.same([alarms(), b.replication.alarms()], [[], []], 'until the list of members has had the time to come')
   dialFor(60_000)
   t.match(alarms(), [
     { hostId: 1, reason: /192\.0\.2\.9 calls itself host 1 with another key/, next: /leave --force.*join/ },
   ])
-  t.match(b.sync.alarms(), [{ hostId: 1, since: /^2026-11-/ }])
+  t.match(b.replication.alarms(), [{ hostId: 1, since: /^2026-11-/ }])
   dialFor(3_600_000)
   t.equal(alarms().length, 2)
   w.time.run(700_000)
-  t.same(b.sync.alarms(), [], 'it has been quiet')
-  t.equal(b.sync.quarantineOf(1), undefined)
+  t.same(b.replication.alarms(), [], 'it has been quiet')
+  t.equal(b.replication.quarantineOf(1), undefined)
   same(t, [a, b])
   t.end()
 })
@@ -409,7 +413,7 @@ t.test('a cold start shows what was known, stale, until the owner is there', asy
   const [a, b] = [w.host(1), w.host(2)]
   a.put(container(1, 10))
   w.time.run(11_000)
-  await b.sync.stop()
+  await b.replication.stop()
   a.crash()
   b.crash()
   const cold = w.host(2, b.disk)
@@ -504,7 +508,8 @@ t.test('a peer that asks without end is not answered without end', (t) => {
   const [a] = [w.host(1), w.host(2)]
   a.put(container(1, 10))
   w.time.run(1000)
-  for (let i = 0; i < 1000; i++) a.sync.receive(2, { type: 'registry.want', hostId: 1, epoch: 0, seq: 0 })
+  for (let i = 0; i < 1000; i++)
+    a.replication.receive(2, { type: 'registry.want', hostId: 1, epoch: 0, seq: 0 })
   t.equal(count(a, 'flood'), 700)
   t.end()
 })

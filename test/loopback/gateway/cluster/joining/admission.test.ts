@@ -156,19 +156,19 @@ t.test('who does not admit says who does', async (t) => {
   t.throws(() => one.cluster.revoke(9), /there is no host 9/)
   // A token that somebody bent so that it leads to another member.
   const bent = decodeToken(one.token())
-  const at = `127.0.0.1:${two.cluster.peers.port}`
+  const at = `127.0.0.1:${two.cluster.links.port}`
   await t.rejects(ask(encodeToken({ ...bent, hostId: 2, addresses: [at] })), { code: 'not-admitting' })
 })
 
 t.test('a member of the cluster cannot pose as the one that admits', async (t) => {
   const [one, two] = await both(t)
   const token = decodeToken(one.token())
-  const at = `127.0.0.1:${two.cluster.peers.port}`
+  const at = `127.0.0.1:${two.cluster.links.port}`
   await t.rejects(ask(encodeToken({ ...token, addresses: [at] })), { message: /host 2 is at this address/ })
 })
 
 async function knock(one: RunningMember, write: (send: (data: Buffer) => void) => void): Promise<number> {
-  const place = parseEndpoint(`127.0.0.1:${one.cluster.peers.port}`)
+  const place = parseEndpoint(`127.0.0.1:${one.cluster.links.port}`)
   const socket = connect({ ...place, ALPNProtocols: [Alpn.join], rejectUnauthorized: false })
   socket.on('error', () => {})
   let received = 0
@@ -228,7 +228,7 @@ t.test('renewal', async (t) => {
   const admitting = {
     caFingerprint: fingerprintOfCa(identity.caPem),
     hostId: 1,
-    addresses: [`127.0.0.1:${one.cluster.peers.port}`],
+    addresses: [`127.0.0.1:${one.cluster.links.port}`],
   }
   const { requestPem } = await makeRequest(identity.keyPem)
   /** A certificate for the key of host 2 that ended so many days ago. */

@@ -30,7 +30,7 @@ interface Twist {
 }
 
 function relayWith(w: RelayWorld, twist: Twist): void {
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   const same = (chunk: Buffer): Buffer => chunk
   const pass = (from: Duplex, to: Duplex, change: (chunk: Buffer) => Buffer): void => {
     from.on('data', (chunk: Buffer) => to.write(change(chunk)))
@@ -68,7 +68,7 @@ t.test('all that a relay sees is TLS of others', async (t) => {
       return chunk
     }
   relayWith(w, { there: record(seen[0]), back: record(seen[1]) })
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a, b] = await w.joined(1, 2, 3)
   const secret = randomBytes(32).toString('hex')
   const got: string[] = []
@@ -94,7 +94,7 @@ t.test('one changed bit ends the connection, and nothing of it is delivered', as
       return chunk
     },
   })
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a, b] = await w.joined(1, 2, 3)
   const got: string[] = []
   b.on('data', (chunk: Buffer) => got.push(chunk.toString()))
@@ -118,7 +118,7 @@ t.test('bytes that are said again are refused as well', async (t) => {
       return twice
     },
   })
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a, b] = await w.joined(1, 2, 3)
   isEvil = true
   const got: string[] = []
@@ -132,7 +132,7 @@ t.test('bytes that are said again are refused as well', async (t) => {
 t.test('another host at the other end is refused, and hears nothing', async (t) => {
   const w = await relayWorld(t, STAR, [3])
   relayWith(w, { to: 4 })
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   await waitFor('1 has refused', WAIT, () => w.host(1).told.length > 0)
   t.same(w.host(1).told, ['problem 2 3: behind host 3 is host 4, not host 2'])
   t.notOk(w.isUsable(1, 2, 3))
@@ -143,7 +143,7 @@ t.test('another host at the other end is refused, and hears nothing', async (t) 
 t.test('a stream that is said to come from another host is refused', async (t) => {
   const w = await relayWorld(t, STAR, [3])
   relayWith(w, { from: 4 })
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   await waitFor('1 knows', WAIT, () => w.host(1).told.length > 0)
   t.same(w.host(1).told, ['problem 2 3: read ECONNRESET'])
   t.same(w.host(2).told, [], 'neither as 4 nor as 1')
@@ -152,7 +152,7 @@ t.test('a stream that is said to come from another host is refused', async (t) =
 t.test('the relay itself, strangers and nobody are no other ends', async (t) => {
   const w = await relayWorld(t, STAR, [3])
   w.host(2).refused.set(4, 'revoked')
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   for (const from of [3, 2, 9, '1', undefined]) {
     const opened = streams.open(2, { purpose: Purpose.relayed, from }, { timeoutMs: WAIT })
     await t.rejects(opened, new StreamError('not from a host behind the relay', true), String(from))
@@ -165,7 +165,7 @@ t.test(
   'of two connections that meet, one is ended before the other is known to be kept: no failure',
   async (t) => {
     const w = await relayWorld(t, STAR, [3])
-    const { streams } = w.host(3).peers
+    const { streams } = w.host(3).links
     const gate = Promise.withResolvers<void>()
     const carry = async (offer: StreamOffer): Promise<void> => {
       const head = { purpose: Purpose.relayed, from: offer.hostId }
@@ -185,8 +185,8 @@ t.test(
       leg.once('close', () => stream.destroy())
     }
     streams.handle(Purpose.relay, (offer) => void carry(offer))
-    w.relays(2).want(1, 3)
-    w.relays(1).want(2, 3)
+    w.relays(2).request(1, 3)
+    w.relays(1).request(2, 3)
     w.time.run(250)
     await waitFor(
       '2 has kept the one of 1, and 1 knows the end of the other',
@@ -203,7 +203,7 @@ t.test(
 
 t.test('a relay that answers by itself is refused, as itself and as the other end', async (t) => {
   const w = await relayWorld(t, STAR, [3])
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   // Of the same name, and by another CA.
   const forged = await (await testCluster('testing')).identity(2)
   const faces: [Identity, string][] = [
@@ -222,10 +222,10 @@ t.test('a relay that answers by itself is refused, as itself and as the other en
   })
   for (const [identity, reason] of faces) {
     face = identity
-    w.relays(1).want(2, 3)
+    w.relays(1).request(2, 3)
     await waitFor('1 has refused', WAIT, () => !w.isUsable(1, 2, 3))
     t.equal(w.relays(1).problem(2, 3), reason)
-    w.relays(1).unwant(2)
+    w.relays(1).release(2)
     w.relays(1).linkUp(3)
   }
   t.same(heard, [])
@@ -234,7 +234,7 @@ t.test('a relay that answers by itself is refused, as itself and as the other en
 
 t.test('a certificate of another cluster, or none, is refused', async (t) => {
   const w = await relayWorld(t, STAR, [3])
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   // Of the same name, and by another CA.
   const stranger = await (await testCluster('testing')).identity(1)
   for (const face of [tlsOptions(stranger), {}]) {
@@ -257,7 +257,7 @@ t.test('a certificate of another cluster, or none, is refused', async (t) => {
 
 t.test('an end that says nothing is given up after 5 s', async (t) => {
   const w = await relayWorld(t, STAR, [3])
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   const stream = await streams.open(2, { purpose: Purpose.relayed, from: 1 }, { timeoutMs: WAIT })
   stream.resume()
   w.time.run(5_000)
@@ -268,7 +268,7 @@ t.test('an end that says nothing is given up after 5 s', async (t) => {
       heard += chunk.length
     }),
   )
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   await waitFor('1 has begun its handshake', WAIT, () => heard > 0)
   w.time.run(5_000)
   await waitFor('1 gives up', WAIT, () => w.host(1).told.includes('problem 2 3: no handshake in time'))
@@ -285,7 +285,7 @@ t.test('a relay that passes on to another relay: no second hop', async (t) => {
     ],
     [3],
   )
-  const { streams } = w.host(3).peers
+  const { streams } = w.host(3).links
   const carry = async (offer: StreamOffer): Promise<void> => {
     const leg = await streams.open(4, { purpose: Purpose.relay, to: 2, from: 1 }, { timeoutMs: WAIT })
     const stream = offer.accept()
@@ -294,7 +294,7 @@ t.test('a relay that passes on to another relay: no second hop', async (t) => {
     leg.once('close', () => stream.destroy())
   }
   streams.handle(Purpose.relay, (offer) => void carry(offer))
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   await waitFor('1 is refused', WAIT, () => w.host(1).told.length > 0)
   t.match(w.host(1).told, [/^problem 2 3: /])
   t.same(w.host(2).told, [], 'for 2 it came from 3, whose certificate it is not')

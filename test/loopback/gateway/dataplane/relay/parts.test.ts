@@ -11,12 +11,12 @@ import { SimTime } from '../../../../helpers/sim/network.ts'
 
 t.test('tokens: a burst is free, what is beyond it is paid for before more is sent', (t) => {
   const bucket = new TokenBucket(1_000_000, 5_000, 100)
-  t.equal(bucket.take(5_000, 100), 0)
-  t.equal(bucket.take(2_000, 100), 2)
-  t.equal(bucket.take(1_000, 101), 2, 'a lender is asked again before all is paid')
-  t.equal(bucket.take(0, 103), 0)
-  t.equal(bucket.take(6_000, 60_103), 1, 'no more than a burst is saved')
-  t.equal(bucket.take(0, 60_000), 1, 'a clock that goes back earns nothing and costs nothing')
+  t.equal(bucket.reserve(5_000, 100), 0)
+  t.equal(bucket.reserve(2_000, 100), 2)
+  t.equal(bucket.reserve(1_000, 101), 2, 'a lender is asked again before all is paid')
+  t.equal(bucket.reserve(0, 103), 0)
+  t.equal(bucket.reserve(6_000, 60_103), 1, 'no more than a burst is saved')
+  t.equal(bucket.reserve(0, 60_000), 1, 'a clock that goes back earns nothing and costs nothing')
   t.end()
 })
 
@@ -113,7 +113,7 @@ t.test('a relay that always refuses: waits that double to 5 s, for as long as it
   t.same(gaps.slice(0, 7), [200, 400, 800, 1_600, 3_200, 5_000, 5_000])
   t.equal(d.tries.length, 16)
   t.same(new Set(d.failures), new Set(['Error: full']))
-  d.dialer.hurry()
+  d.dialer.retryNow()
   await d.run(100)
   t.equal(d.tries.length, 17, 'at once when there is news of the relay')
   d.dialer.stop()

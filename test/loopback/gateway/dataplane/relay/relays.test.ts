@@ -27,7 +27,7 @@ async function take(socket: Duplex, size: number): Promise<Buffer> {
 
 t.test('bytes go both ways, and arrive as they were', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a, b] = await w.joined(1, 2, 3)
   const there = randomBytes(400_000)
   const back = randomBytes(300_000)
@@ -45,8 +45,8 @@ t.test('bytes go both ways, and arrive as they were', async (t) => {
 
 t.test('both want it at once: one stays, the same at both', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
-  w.relays(2).want(1, 3)
+  w.relays(1).request(2, 3)
+  w.relays(2).request(1, 3)
   // The head start of the lower hostId is over.
   w.time.run(300)
   const heard = new Map<Duplex, number>()
@@ -69,9 +69,9 @@ t.test('both want it at once: one stays, the same at both', async (t) => {
 
 t.test('another relay takes over before the first is let go', async (t) => {
   const w = await relayWorld(t, DIAMOND)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   await w.joined(1, 2, 3)
-  w.relays(1).want(2, 4)
+  w.relays(1).request(2, 4)
   const [a] = await w.joined(1, 2, 4)
   const [old] = await w.joined(1, 2, 3)
   t.notOk(old.destroyed, 'what is on its way still comes')
@@ -87,27 +87,27 @@ t.test('another relay takes over before the first is let go', async (t) => {
 
 t.test('the first stays while the second cannot be had', async (t) => {
   const w = await relayWorld(t, [...V, [1, 4]])
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
-  w.relays(1).want(2, 4)
+  w.relays(1).request(2, 4)
   await waitFor('the other has failed', WAIT, () => !w.isUsable(1, 2, 4))
   w.time.run(8_000)
   t.notOk(a.destroyed)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   t.equal((await w.joined(1, 2, 3))[0], a, 'and is still the one')
 })
 
 t.test('no longer wanted: it stays 5 s, and for good when it is wanted again', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
-  w.relays(1).unwant(2)
+  w.relays(1).release(2)
   w.time.run(4_000)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   w.time.run(20_000)
   t.notOk(a.destroyed)
-  w.relays(1).unwant(2)
-  w.relays(2).unwant(1)
+  w.relays(1).release(2)
+  w.relays(2).release(1)
   w.time.run(5_000)
   await waitFor('it is gone', WAIT, () => w.host(2).told.length === 2 && w.relays(3).freePairs() === 64)
   t.same(w.host(1).told, ['up 2 3', 'down 2 3: not used any more'])
@@ -115,10 +115,10 @@ t.test('no longer wanted: it stays 5 s, and for good when it is wanted again', a
 
 t.test('the end that wants it makes it anew when the other lets go', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
-  w.relays(2).want(1, 3)
-  w.relays(1).unwant(2)
+  w.relays(2).request(1, 3)
+  w.relays(1).release(2)
   w.time.run(5_000)
   await waitFor('the first is gone', WAIT, () => a.destroyed)
   const [, b] = await w.joined(1, 2, 3)
@@ -129,15 +129,15 @@ t.test('the end that wants it makes it anew when the other lets go', async (t) =
 
 t.test('a relay that dies is left out for 10 s', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   await w.joined(1, 2, 3)
-  await w.host(3).peers.stop()
+  await w.host(3).links.stop()
   await waitFor('both know', WAIT, () => w.host(1).told.length >= 3 && w.host(2).told.length >= 2)
   t.match(w.host(1).told, ['up 2 3', /^down 2 3: /, /^problem 2 3: /])
   t.match(w.host(2).told, ['up 1 3', /^down 1 3: /])
   t.notOk(w.isUsable(1, 2, 3))
   t.ok(w.isUsable(1, 2, 4))
-  w.relays(1).unwant(2)
+  w.relays(1).release(2)
   w.time.run(9_000)
   t.notOk(w.isUsable(1, 2, 3))
   w.time.run(1_000)
@@ -146,7 +146,7 @@ t.test('a relay that dies is left out for 10 s', async (t) => {
 
 t.test('a relay whose link came up is usable at once', async (t) => {
   const w = await relayWorld(t, [...V, [1, 4]])
-  w.relays(1).want(2, 4)
+  w.relays(1).request(2, 4)
   await waitFor('it has refused', WAIT, () => !w.isUsable(1, 2, 4))
   t.equal(w.relays(1).problem(2, 4), 'it has no link to host 2')
   w.relays(1).linkUp(4)
@@ -156,14 +156,14 @@ t.test('a relay whose link came up is usable at once', async (t) => {
 t.test('a host without a tunnel takes no relayed connection, and says why', async (t) => {
   const w = await relayWorld(t, V)
   w.host(2).state.noTunnel = 'no TUN device'
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   await waitFor('it is refused', WAIT, () => !w.isUsable(1, 2, 3))
   t.equal(w.relays(1).problem(2, 3), 'host 2 was not reached: it carries no packets (no TUN device)')
 })
 
 t.test('a connection that stood is made again before its relay is given up', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a, b] = await w.joined(1, 2, 3)
   w.time.run(5_000)
   b.end()
@@ -174,7 +174,7 @@ t.test('a connection that stood is made again before its relay is given up', asy
 
 t.test('one through which nothing comes is its fault of its relay', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
   w.time.run(5_000)
   a.destroy(new Error('silent for 3 s'))
@@ -188,18 +188,18 @@ t.test('one through which nothing comes is its fault of its relay', async (t) =>
 
 t.test('a host that is revoked is cut off, at the end and in the middle', async (t) => {
   const w = await relayWorld(t, V)
-  w.relays(1).want(2, 3)
+  w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
   w.host(1).refused.set(2, 'revoked')
   w.relays(1).refresh()
   t.ok(a.destroyed)
   t.same(w.host(1).told, ['up 2 3', 'down 2 3: revoked'])
   w.host(1).refused.clear()
-  w.relays(1).unwant(2)
-  w.relays(1).want(2, 3)
+  w.relays(1).release(2)
+  w.relays(1).request(2, 3)
   const [again] = await w.joined(1, 2, 3)
   w.host(3).refused.set(2, 'revoked')
-  w.host(3).peers.refresh()
+  w.host(3).links.refresh()
   await waitFor('the relay has ended it', WAIT, () => again.destroyed && w.relays(3).freePairs() === 64)
   await waitFor('it does not begin again', WAIT, () => !w.isUsable(1, 2, 3))
 })

@@ -236,9 +236,9 @@ t.test('a mistake of ours costs one connection, and not the gateway', async (t) 
   const web = await httpContainer(t, (_req, res) => res.end('ok'))
   await gw.register({ name: 'web', ...web.at })
   for (const [owner, method] of [
-    [Pool.prototype, 'idleWire'],
+    [Pool.prototype, 'idleConnection'],
     [AnswerReader.prototype, 'read'],
-    [Pool.prototype, 'keepWire'],
+    [Pool.prototype, 'keepConnection'],
   ] as const) {
     const mistaken = t.capture(owner as never, method as never, () => {
       throw new Error('a mistake')

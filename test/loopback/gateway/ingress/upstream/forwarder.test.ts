@@ -66,7 +66,7 @@ t.test('GET and POST come through, and connections serve again', async (t) => {
   t.equal(pair.forwarded('joined'), 3, 'each POST has one of its own')
   t.same(seen, ['GET /a 2', 'GET /b 2', 'POST /c 2', 'POST /d 2'])
   pair.near.parts.pool.close()
-  await until(() => open.size === 0 && pair.far.peers.streams.count === 0, 'all is closed')
+  await until(() => open.size === 0 && pair.far.links.streams.count === 0, 'all is closed')
   t.same(errors, [], 'no connection was reset')
 })
 
@@ -84,9 +84,9 @@ t.test('when packets get there again, no connection is left on the old way', asy
   pair.register({ name: 'web', ...web.at })
   t.equal((await pair.get('web.x')).body, 'here')
   t.equal((await pair.get('web.x', '/', { headers: { te: 'trailers' } })).body, 'here')
-  t.equal(pair.far.peers.streams.count, 2, 'both kinds of connections are idle')
+  t.equal(pair.far.links.streams.count, 2, 'both kinds of connections are idle')
   pair.path({ noTunnel: undefined })
-  await until(() => pair.far.peers.streams.count === 0, 'its stream is gone')
+  await until(() => pair.far.links.streams.count === 0, 'its stream is gone')
 })
 
 t.test('bodies of 1 and 8 MiB both ways, known length and chunked', async (t) => {
@@ -202,15 +202,15 @@ t.test('a container that is withdrawn takes its connections with it', async (t) 
   await until(() => text.endsWith('half'))
   pair.withdraw(assignment)
   await until(() => client.closed, 'the client hears of it')
-  await until(() => pair.far.peers.streams.count === 0, 'its stream is gone')
+  await until(() => pair.far.links.streams.count === 0, 'its stream is gone')
 })
 
 t.test('a peer gets to registered containers of the host that it asks, and to nothing else', async (t) => {
   const pair = await gatewayPair(t)
   const open = (head: Record<string, unknown>): Promise<unknown> =>
-    pair.near.peers.streams.open(1, { purpose: TCP, timeoutMs: 500, ...head }, { timeoutMs: 5_000 })
+    pair.near.links.streams.open(1, { purpose: TCP, timeoutMs: 500, ...head }, { timeoutMs: 5_000 })
   const cases: readonly (readonly [string, Record<string, unknown>, string])[] = [
-    ['the host itself', { ip: '127.0.0.1', port: pair.far.peers.port }, 'forbidden'],
+    ['the host itself', { ip: '127.0.0.1', port: pair.far.links.port }, 'forbidden'],
     ['the world', { ip: '192.0.2.1', port: 80 }, 'forbidden'],
     ['a third host', { ip: '127.3.0.9', port: 80 }, 'forbidden'],
     ['nobody', { ip: '127.1.0.9', port: 80 }, 'gone'],
@@ -242,7 +242,7 @@ t.test('a peer that asks for it again and again fills no log', async (t) => {
     accept: () => t.fail() as never,
     refuse: (reason: string) => void refused.push(reason),
   }
-  for (let n = 0; n < 100; n++) await forwarder.take(offer)
+  for (let n = 0; n < 100; n++) await forwarder.accept(offer)
   t.equal(refused.length, 100)
   t.same(said, ['peer asked for what it must not'])
 })
@@ -271,7 +271,7 @@ t.test(
     await until(() => waiting.length === 1, 'it is asked')
     const from = performance.now()
     let isDone = false
-    const done = pair.far.parts.drainCarried().then(() => {
+    const done = pair.far.parts.drainTransit().then(() => {
       isDone = true
     })
     t.match(await pair.get('web.x', '/', { method: 'POST', body: 'x' }), { status: 503 })
@@ -292,7 +292,7 @@ t.test('a gateway that stops waits for no answer beyond its bound', async (t) =>
   const slow = pair.get('web.x', '/slow', { method: 'POST', body: 'x' })
   await until(() => waiting.length === 1, 'it is asked')
   const from = performance.now()
-  await pair.far.parts.drainCarried()
+  await pair.far.parts.drainTransit()
   const took = performance.now() - from
   t.ok(took >= 250 && took < 1_000, `${took}`)
   waiting[0]?.end()

@@ -33,8 +33,8 @@ async function pair(t: Test, ofA?: readonly string[]): Promise<Pair> {
   const b = await host(t, await cluster.identity(2))
   a.members.set(2, memberOf(b.identity, endpoint(b)))
   b.members.set(1, memberOf(a.identity, ...(ofA ?? [endpoint(a)])))
-  a.peers.refresh()
-  b.peers.refresh()
+  a.links.refresh()
+  b.links.refresh()
   await waitFor('both are up', WAIT, () => isUp(a, 2) && isUp(b, 1))
   return { cluster, a, b }
 }
@@ -53,10 +53,10 @@ const refusal = (reason: string): StreamError => new StreamError(reason, true)
 
 /** The next stream for `purpose` that reaches `h`. */
 const nextOffer = (h: Host, purpose = 'test'): Promise<StreamOffer> =>
-  new Promise((resolve) => h.peers.streams.handle(purpose, resolve))
+  new Promise((resolve) => h.links.streams.handle(purpose, resolve))
 
 const echo = (h: Host, purpose = 'echo'): void =>
-  h.peers.streams.handle(purpose, (offer) => {
+  h.links.streams.handle(purpose, (offer) => {
     const stream = offer.accept()
     stream.pipe(stream)
   })
@@ -70,7 +70,7 @@ async function roundTrip(stream: Duplex, bytes: Buffer): Promise<boolean> {
 async function knock(identity: Identity, to: Host, alpn: Alpn = Alpn.stream): Promise<TLSSocket> {
   const socket = connect({
     host: '127.0.0.1',
-    port: to.peers.port,
+    port: to.links.port,
     ALPNProtocols: [alpn],
     ...tlsOptions(identity),
     checkServerIdentity: () => undefined,
@@ -100,14 +100,14 @@ t.jobs = 2
 
 t.test('who is not answered hears so in time', async (t) => {
   const { a, b } = await pair(t)
-  b.peers.streams.handle('mute', () => {})
+  b.links.streams.handle('mute', () => {})
   await t.rejects(
-    a.peers.streams.open(2, { purpose: 'mute' }, { timeoutMs: 300 }),
+    a.links.streams.open(2, { purpose: 'mute' }, { timeoutMs: 300 }),
     new StreamError('host 2 did not answer in 300 ms'),
   )
   const silent = await knock(a.identity, b)
   await Promise.all([
-    t.rejects(a.peers.streams.open(2, { purpose: 'mute' }, soon), refusal('not answered in time')),
+    t.rejects(a.links.streams.open(2, { purpose: 'mute' }, soon), refusal('not answered in time')),
     answerOn(silent).then((answer) => t.equal(answer, undefined, 'no head in 5 s: closed')),
   ])
 })
@@ -119,12 +119,12 @@ t.test('bytes go both ways, opened from either side', async (t) => {
     [b, a],
   ] as const) {
     echo(to)
-    const stream = await from.peers.streams.open(to.identity.hostId, { purpose: 'echo' }, soon)
+    const stream = await from.links.streams.open(to.identity.hostId, { purpose: 'echo' }, soon)
     t.ok(await roundTrip(stream, Buffer.from('there and back')))
     await waitFor(
       'both have forgotten it',
       WAIT,
-      () => from.peers.streams.count + to.peers.streams.count === 0,
+      () => from.links.streams.count + to.links.streams.count === 0,
     )
   }
 })
@@ -132,7 +132,7 @@ t.test('bytes go both ways, opened from either side', async (t) => {
 t.test('the handler sees who asks and what for', async (t) => {
   const { a, b } = await pair(t)
   const offered = nextOffer(b)
-  const opening = a.peers.streams.open(2, { purpose: 'test', ip: '10.100.2.10', port: 80 }, soon)
+  const opening = a.links.streams.open(2, { purpose: 'test', ip: '10.100.2.10', port: 80 }, soon)
   const offer = await offered
   t.equal(offer.hostId, 1)
   t.same(offer.head, { purpose: 'test', ip: '10.100.2.10', port: 80 } satisfies StreamHead)
@@ -144,7 +144,7 @@ t.test('the handler sees who asks and what for', async (t) => {
 t.test('either half ends by itself', async (t) => {
   const { a, b } = await pair(t)
   const offered = nextOffer(b)
-  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  const opening = a.links.streams.open(2, { purpose: 'test' }, soon)
   const theirs = (await offered).accept()
   const ours = await opening
   ours.end('all that we say')
@@ -161,7 +161,7 @@ t.test('either half ends by itself', async (t) => {
 t.test('the side that accepted may end first', async (t) => {
   const { a, b } = await pair(t)
   const offered = nextOffer(b)
-  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  const opening = a.links.streams.open(2, { purpose: 'test' }, soon)
   const theirs = (await offered).accept()
   const ours = await opening
   theirs.end('bye')
@@ -173,9 +173,9 @@ t.test('the side that accepted may end first', async (t) => {
 t.test('what is broken off does not look like an end', async (t) => {
   const { a, b } = await pair(t)
   const offers: StreamOffer[] = []
-  b.peers.streams.handle('test', (offer) => offers.push(offer))
+  b.links.streams.handle('test', (offer) => offers.push(offer))
   for (const side of ['accepted', 'opened'] as const) {
-    const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+    const opening = a.links.streams.open(2, { purpose: 'test' }, soon)
     await waitFor('it is offered', WAIT, () => offers.length > 0)
     const theirs = offers.pop()!.accept()
     const ours = await opening
@@ -196,7 +196,7 @@ t.test('what is broken off does not look like an end', async (t) => {
 t.test('32 MiB each way arrive whole, and a reader that pauses stops the writer', async (t) => {
   const { a, b } = await pair(t)
   const offered = nextOffer(b)
-  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  const opening = a.links.streams.open(2, { purpose: 'test' }, soon)
   const theirs = (await offered).accept()
   const ours = await opening
   const piece = randomBytes(1024 * 1024)
@@ -228,10 +228,10 @@ t.test('32 MiB each way arrive whole, and a reader that pauses stops the writer'
 t.test('a host that cannot be dialled is asked to dial', async (t) => {
   const { a, b } = await pair(t, [])
   echo(a)
-  const stream = await b.peers.streams.open(1, { purpose: 'echo' }, soon)
+  const stream = await b.links.streams.open(1, { purpose: 'echo' }, soon)
   t.ok(await roundTrip(stream, randomBytes(300_000)))
   t.same(a.messages, [], 'nobody else hears of it')
-  await waitFor('both have forgotten it', WAIT, () => a.peers.streams.count + b.peers.streams.count === 0)
+  await waitFor('both have forgotten it', WAIT, () => a.links.streams.count + b.links.streams.count === 0)
 })
 
 t.test('an address that does not answer costs less than a second, and once', async (t) => {
@@ -249,7 +249,7 @@ t.test('an address that does not answer costs less than a second, and once', asy
   echo(a)
   const timed = async (): Promise<number> => {
     const start = performance.now()
-    const stream = await b.peers.streams.open(1, { purpose: 'echo' }, soon)
+    const stream = await b.links.streams.open(1, { purpose: 'echo' }, soon)
     const ms = performance.now() - start
     t.ok(await roundTrip(stream, Buffer.from('x')))
     return ms
@@ -263,60 +263,60 @@ t.test('an address that does not answer costs less than a second, and once', asy
 t.test('a host that nobody can dial, and that cannot dial, fails with both reasons', async (t) => {
   const { a, b } = await pair(t, [])
   a.members.set(2, memberOf(b.identity))
-  await t.rejects(b.peers.streams.open(1, { purpose: 'echo' }, soon), {
+  await t.rejects(b.links.streams.open(1, { purpose: 'echo' }, soon), {
     name: 'StreamError',
     isRefusal: false,
     message: /neither host knows an address of the other/,
   })
-  await t.rejects(b.peers.streams.open(9, { purpose: 'echo' }, soon), /host 9 is no member/)
-  t.equal(a.peers.streams.count + b.peers.streams.count, 0)
+  await t.rejects(b.links.streams.open(9, { purpose: 'echo' }, soon), /host 9 is no member/)
+  t.equal(a.links.streams.count + b.links.streams.count, 0)
 })
 
 t.test('a refusal brings its reason', async (t) => {
   const { a, b } = await pair(t)
-  b.peers.streams.handle('test', (offer) => offer.refuse('gone'))
-  const opening = a.peers.streams.open(2, { purpose: 'test' }, soon)
+  b.links.streams.handle('test', (offer) => offer.refuse('gone'))
+  const opening = a.links.streams.open(2, { purpose: 'test' }, soon)
   await t.rejects(opening, refusal('gone'))
   await t.rejects(
-    a.peers.streams.open(2, { purpose: 'unheard of' }, soon),
+    a.links.streams.open(2, { purpose: 'unheard of' }, soon),
     refusal('unknown purpose "unheard of"'),
   )
-  await waitFor('both have forgotten it', WAIT, () => a.peers.streams.count + b.peers.streams.count === 0)
+  await waitFor('both have forgotten it', WAIT, () => a.links.streams.count + b.links.streams.count === 0)
 })
 
 t.test('a reason is shown only if it is text, and passed on as far as it fits', async (t) => {
   const { a, b } = await pair(t, [])
-  b.peers.streams.handle('long', (offer) => offer.refuse('\u0001'.repeat(1_000)))
-  await t.rejects(a.peers.streams.open(2, { purpose: 'long' }, soon), {
+  b.links.streams.handle('long', (offer) => offer.refuse('\u0001'.repeat(1_000)))
+  await t.rejects(a.links.streams.open(2, { purpose: 'long' }, soon), {
     name: 'StreamError',
     isRefusal: true,
   })
   // Where JSON says that a value has no text, String(value) throws.
   const textless = { toString: 1, valueOf: 1 }
-  a.peers.streams.take = (_, message) => {
+  a.links.streams.take = (_, message) => {
     if (message.type === 'stream.dial')
-      a.peers.send(2, { type: 'stream.failed', id: message['id'], reason: textless })
+      a.links.send(2, { type: 'stream.failed', id: message['id'], reason: textless })
     return true
   }
-  await t.rejects(b.peers.streams.open(1, { purpose: 'test' }, soon), /no reason given/)
+  await t.rejects(b.links.streams.open(1, { purpose: 'test' }, soon), /no reason given/)
 })
 
 t.test('a revoked peer loses its streams at once and opens no more', async (t) => {
   const { a, b } = await pair(t)
   echo(b)
-  const stream = await a.peers.streams.open(2, { purpose: 'echo' }, soon)
+  const stream = await a.links.streams.open(2, { purpose: 'echo' }, soon)
   b.refused.set(1, 'revoked')
-  b.peers.refresh()
+  b.links.refresh()
   stream.resume()
   await waitFor('it is cut', WAIT, () => stream.destroyed || stream.readableEnded)
-  t.equal(b.peers.streams.count, 0)
-  await t.rejects(a.peers.streams.open(2, { purpose: 'echo' }, { timeoutMs: 1_000 }), StreamError)
+  t.equal(b.links.streams.count, 0)
+  await t.rejects(a.links.streams.open(2, { purpose: 'echo' }, { timeoutMs: 1_000 }), StreamError)
 })
 
 t.test('a stream outlives the control connection', async (t) => {
   const { a, b } = await pair(t)
   echo(b)
-  const stream = await a.peers.streams.open(2, { purpose: 'echo' }, soon)
+  const stream = await a.links.streams.open(2, { purpose: 'echo' }, soon)
   const since = downs(b)
   const control = await knock(a.identity, b, Alpn.control)
   // A heartbeat: a second connection of the same host takes the place of the one that stands.
@@ -366,8 +366,8 @@ t.test('what is no head is refused', async (t) => {
     socket.write(bytes)
     t.match(await answerOn(socket), { ok: false, reason }, name)
   }
-  await t.rejects(a.peers.streams.open(2, { purpose: 'x'.repeat(4096) }, soon), /at most 4096/)
-  await waitFor('all are forgotten', WAIT, () => b.peers.streams.count === 0)
+  await t.rejects(a.links.streams.open(2, { purpose: 'x'.repeat(4096) }, soon), /at most 4096/)
+  await waitFor('all are forgotten', WAIT, () => b.links.streams.count === 0)
 })
 
 t.test('an id is good once, for the host that was asked', async (t) => {
@@ -376,11 +376,11 @@ t.test('an id is good once, for the host that was asked', async (t) => {
   b.members.set(3, memberOf(c))
   // a is asked and never answers itself: its part is played here.
   const ids: string[] = []
-  a.peers.streams.take = (_, message) => {
+  a.links.streams.take = (_, message) => {
     if (message.type === 'stream.dial') ids.push(String(message['id']))
     return true
   }
-  const opening = b.peers.streams.open(1, { purpose: 'test' }, soon)
+  const opening = b.links.streams.open(1, { purpose: 'test' }, soon)
   await waitFor('b has asked', WAIT, () => ids.length === 1)
   const [id] = ids
   const another = await knock(c, b)
@@ -398,19 +398,19 @@ t.test('an id is good once, for the host that was asked', async (t) => {
     'a second time',
   )
   stream.destroy()
-  const expired = b.peers.streams.open(1, { purpose: 'test' }, { timeoutMs: 200 })
+  const expired = b.links.streams.open(1, { purpose: 'test' }, { timeoutMs: 200 })
   await t.rejects(expired, /did not answer in 200 ms/)
   const late = await knock(a.identity, b)
   late.write(frame({ back: ids[1] }))
   t.match(await answerOn(late), { ok: false, reason: 'nobody waits for this connection' }, 'too late')
-  await waitFor('b has forgotten all', WAIT, () => b.peers.streams.count === 0)
+  await waitFor('b has forgotten all', WAIT, () => b.links.streams.count === 0)
 })
 
 t.test('no peer has more than 1024 streams', async (t) => {
   const { a, b } = await pair(t)
-  const slots = [...Array(1_024)].map(() => a.peers.streams.open(2, { purpose: 'none' }, { timeoutMs: 1 }))
-  await t.rejects(a.peers.streams.open(2, { purpose: 'none' }, soon), /1024 streams with host 2 are open/)
+  const slots = [...Array(1_024)].map(() => a.links.streams.open(2, { purpose: 'none' }, { timeoutMs: 1 }))
+  await t.rejects(a.links.streams.open(2, { purpose: 'none' }, soon), /1024 streams with host 2 are open/)
   await Promise.allSettled(slots)
-  t.equal(a.peers.streams.count, 0)
-  await waitFor('b has forgotten all', WAIT, () => b.peers.streams.count === 0)
+  t.equal(a.links.streams.count, 0)
+  await waitFor('b has forgotten all', WAIT, () => b.links.streams.count === 0)
 })

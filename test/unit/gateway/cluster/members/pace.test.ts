@@ -4,10 +4,10 @@ import { Pace } from '../../../../../gateway/cluster/members/pace.ts'
 
 t.test('five changes in ten seconds, of each host', (t) => {
   const pace = new Pace()
-  const taken = Array.from({ length: 8 }, (_, n) => pace.take(2, 1_000 + n))
+  const taken = Array.from({ length: 8 }, (_, n) => pace.reserve(2, 1_000 + n))
   t.same(taken, [true, true, true, true, true, false, false, false])
-  t.ok(pace.take(3, 1_100), 'another host')
-  t.notOk(pace.take(2, 10_999))
-  t.ok(pace.take(2, 11_000), 'a window later')
+  t.ok(pace.reserve(3, 1_100), 'another host')
+  t.notOk(pace.reserve(2, 10_999))
+  t.ok(pace.reserve(2, 11_000), 'a window later')
   t.end()
 })

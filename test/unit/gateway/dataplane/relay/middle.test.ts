@@ -50,7 +50,7 @@ function world() {
   const ask = async (from: number, to: unknown): Promise<Duplex | string> => {
     const [near, far] = duplexPair()
     let refusal: string | undefined
-    await middle.take({
+    await middle.accept({
       hostId: from,
       head: { purpose: Purpose.relay, to },
       accept: () => near,

@@ -1,7 +1,7 @@
 /** The tunnel between a device and ports that the test plays: who gets what, what is dropped and why, and what waits. */
 import t from 'tap'
 import { parseIpv4 } from '../../../../../core/addr.ts'
-import type { Line } from '../../../../../gateway/dataplane/tunnel/channel.ts'
+import type { Channel } from '../../../../../gateway/dataplane/tunnel/channel.ts'
 import {
   encodeFrame,
   FRAME_HEADER,
@@ -41,7 +41,7 @@ class FakeDevice {
     return buf.byteLength
   }
 
-  wantUso(want: boolean): void {
+  requestUso(want: boolean): void {
     this.uso = want
   }
 
@@ -110,18 +110,18 @@ function host1(options: Partial<TunnelOptions> = {}) {
     failed: () => {},
     ...options,
   })
-  const lines = new Map<number, Line>()
-  /** A line that is used; it takes the place of an earlier one. */
+  const channels = new Map<number, Channel>()
+  /** A channel that is used; it takes the place of an earlier one. */
   const attach = (hostId: number, port = new FakePort(), takesUso = true) => {
-    lines.get(hostId)?.close()
-    const line = tunnel.addLine(hostId, port)
-    line.takesUso = takesUso
-    line.use()
-    lines.set(hostId, line)
+    channels.get(hostId)?.close()
+    const channel = tunnel.addChannel(hostId, port)
+    channel.takesUso = takesUso
+    channel.use()
+    channels.set(hostId, channel)
     return port
   }
-  const receive = (hostId: number, chunk: Uint8Array) => lines.get(hostId)?.receive(chunk)
-  const detach = (hostId: number) => lines.get(hostId)?.close()
+  const receive = (hostId: number, chunk: Uint8Array) => channels.get(hostId)?.receive(chunk)
+  const detach = (hostId: number) => channels.get(hostId)?.close()
   const peer = (hostId: number) => tunnel.stats().peers.find((p) => p.hostId === hostId)
   return { device, tunnel, attach, receive, detach, peer }
 }
@@ -264,7 +264,7 @@ t.test('a peer sends what it must not: dropped and counted, never an error', asy
 t.test('frames of other types are somebody else’s', async (t) => {
   const seen: unknown[] = []
   const { attach, peer, receive } = host1({
-    other: (line, h, payload) => seen.push([line.hostId, h.type, hex(payload)]) === 1,
+    other: (channel, h, payload) => seen.push([channel.hostId, h.type, hex(payload)]) === 1,
   })
   attach(2)
   receive(2, encodeFrame(head({ type: FrameType.PING }), Uint8Array.of(7)))
@@ -369,7 +369,7 @@ t.test('a new connection begins with whole frames; the old one says nothing any 
   t.equal(peer(2)?.inFlightBytes, FRAME_HEADER + packet().byteLength)
 })
 
-t.test('UDP segmentation is on while the kernels of all lines take it', async (t) => {
+t.test('UDP segmentation is on while the kernels of all channels take it', async (t) => {
   const { device, tunnel, attach, detach } = host1()
   attach(2)
   t.equal(device.uso, true)
@@ -379,22 +379,22 @@ t.test('UDP segmentation is on while the kernels of all lines take it', async (t
   t.equal(device.uso, false)
   detach(3)
   t.equal(device.uso, true)
-  const line = tunnel.addLine(2, new FakePort())
-  t.equal(device.uso, false, 'a line whose other end has not said so')
-  line.takesUso = true
+  const channel = tunnel.addChannel(2, new FakePort())
+  t.equal(device.uso, false, 'a channel whose other end has not said so')
+  channel.takesUso = true
   t.equal(device.uso, true)
 })
 
-t.test('two lines to one peer: both are heard, one is used, and a move drops nothing', async (t) => {
+t.test('two channels to one peer: both are heard, one is used, and a move drops nothing', async (t) => {
   const { device, tunnel, peer } = host1()
   const [first, second] = [new FakePort(), new FakePort()]
-  const one = tunnel.addLine(2, first)
-  const two = tunnel.addLine(2, second)
+  const one = tunnel.addChannel(2, first)
+  const two = tunnel.addChannel(2, second)
   device.say(packet())
   t.same(peer(2)?.drops, { detached: 1 }, 'none is used yet')
   one.use()
   device.say(packet())
-  for (const line of [one, two]) line.receive(encodeFrame(head(), back()))
+  for (const channel of [one, two]) channel.receive(encodeFrame(head(), back()))
   t.equal(device.written.length, 2)
   two.use()
   device.say(packet())
@@ -404,12 +404,12 @@ t.test('two lines to one peer: both are heard, one is used, and a move drops not
   one.close()
   device.say(packet())
   second.finish()
-  t.equal(second.frames().length, 2, 'the end of a line that is not used changes nothing')
+  t.equal(second.frames().length, 2, 'the end of a channel that is not used changes nothing')
   one.use()
   one.receive(encodeFrame(head(), back()))
   device.say(packet())
   second.finish()
-  t.same([second.frames().length, device.written.length], [3, 2], 'a closed line is out of it')
+  t.same([second.frames().length, device.written.length], [3, 2], 'a closed channel is out of it')
   t.match(peer(2), { isAttached: true, sentPackets: 4, receivedPackets: 2, drops: { detached: 1 } })
   two.close()
   t.match(peer(2), { isAttached: false })
@@ -418,17 +418,17 @@ t.test('two lines to one peer: both are heard, one is used, and a move drops not
 t.test('frames that are no packets wait like packets and are not counted as such', async (t) => {
   const { device, tunnel, peer } = host1({ queueBytes: 100 })
   const port = new FakePort()
-  const line = tunnel.addLine(2, port)
-  line.send(FrameType.PING, Uint8Array.of(1, 2))
-  line.use()
+  const channel = tunnel.addChannel(2, port)
+  channel.send(FrameType.PING, Uint8Array.of(1, 2))
+  channel.use()
   device.say(packet())
   port.finish()
   t.same(
     port.frames().map((f) => f.head.type),
     [FrameType.PING, FrameType.DATA],
   )
-  line.close()
-  line.send(FrameType.PING, Uint8Array.of(3))
+  channel.close()
+  channel.send(FrameType.PING, Uint8Array.of(3))
   t.match(peer(2), { sentPackets: 1, drops: {} })
   t.equal(port.writes.length, 2)
 })

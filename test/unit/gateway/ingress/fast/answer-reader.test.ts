@@ -15,7 +15,7 @@ interface Read {
   readonly used: number
 }
 
-/** Each part in one buffer that is overwritten afterwards, as a wire's is. */
+/** Each part in one buffer that is overwritten afterwards, as a connection's is. */
 function read(parts: readonly string[], isHead = false, end = false): Read {
   let out = ''
   const heads: number[] = []

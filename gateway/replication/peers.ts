@@ -8,7 +8,7 @@ import type { RecordDecoder } from './record.ts'
 /** An answer takes a round trip and the time of a table; after this it is asked for again. */
 const ANSWER_MS: Millis = 2_000
 
-export class Links {
+export class ReplicationPeers {
   readonly #scheduler: Scheduler
   readonly #decoder: RecordDecoder
   readonly #linked = new Map<number, Arrivals>()

@@ -1,0 +1,112 @@
+/** Decides when packets of a pair of hosts move to UDP and back: the lower hostId leads, either demotes. Pure. */
+
+import { newHealth } from './health.ts'
+import { messageReceived } from './messages.ts'
+import { progress } from './progress.ts'
+import { isP2pCode, type P2pCode, type P2pReason } from './reasons.ts'
+import {
+  activate,
+  afresh,
+  demote,
+  initial,
+  isPromotedIn,
+  notPromoted,
+  pardoned,
+  requestOf,
+  stateMessage,
+  stay,
+} from './transitions.ts'
+import type { Action, Escalation, EscalationFacts, Input, ResetCause, SessionFacts, Step } from './types.ts'
+
+/** What an input makes possible is done in the same turn: the next tick is up to a second away. */
+export function escalate(state: Escalation, input: Input, facts: EscalationFacts): Step {
+  const first = follow(state, input, facts)
+  const second = progress(first.state, facts)
+  return { state: second.state, actions: [...first.actions, ...second.actions] }
+}
+
+/** A gateway that was started anew finds what its P2P process does for the peer already. */
+export function adopt(session: SessionFacts, facts: EscalationFacts): Escalation {
+  const { now } = facts
+  const { attempt, generation, isPromoted } = session
+  const common = { ...initial(now), attempt, generation, attempts: 1, wasProven: session.isProven }
+  if (!isPromoted) return { ...common, phase: 'waiting', reason: { code: 'unproven' } }
+  return {
+    ...common,
+    phase: 'active',
+    reason: { code: 'proven' },
+    activeAt: now,
+    health: newHealth(session, now),
+  }
+}
+
+function follow(state: Escalation, input: Input, facts: EscalationFacts): Step {
+  switch (input.type) {
+    case 'tick':
+      return stay(state)
+    case 'message':
+      return messageReceived(state, input.message, facts)
+    case 'linkUp':
+      return linkUp(state, facts)
+    case 'reset':
+      return reset(state, input.cause, facts)
+    case 'installed':
+      return state.phase === 'installing' && input.attempt === state.attempt
+        ? activate(state, facts)
+        : stay(state)
+    case 'notInstalled':
+      return notInstalled(state, input, facts)
+    case 'removed':
+      return input.attempt === state.attempt && isPromotedIn(state)
+        ? demote(state, { reason: reasonOf(input.reason, 'no answer'), hasRoute: false, isOwn: true }, facts)
+        : stay(state)
+    case 'ended':
+      return ended(state, input, facts)
+  }
+}
+
+/** The process's own words are codes; a newer process may have others. */
+const reasonOf = (text: string, fallback: P2pCode): P2pReason =>
+  isP2pCode(text) ? { code: text } : { code: fallback, detail: text }
+
+/** Both say what they do, as each may have been started anew or have demoted while they could not talk. */
+function linkUp(state: Escalation, { now }: EscalationFacts): Step {
+  const next = state.phase === 'active' ? state : afresh(state, now)
+  return { state: next, actions: [{ type: 'send', message: stateMessage(state) }] }
+}
+
+function reset(state: Escalation, cause: ResetCause, facts: EscalationFacts): Step {
+  const { now, isLeader, canSignal } = facts
+  const actions: Action[] = state.attempt === undefined ? [] : [{ type: 'probeNow' }]
+  if (state.phase === 'active') return { state, actions }
+  const next = cause === 'operator' ? pardoned(state, now) : afresh(state, now)
+  const isFresh = cause === 'operator' || next.schedule.resetAt === now
+  if (!isLeader && canSignal && isFresh) actions.push({ type: 'send', message: requestOf(cause) })
+  return { state: next, actions }
+}
+
+function notInstalled(
+  state: Escalation,
+  { attempt, reason }: { readonly attempt: string; readonly reason: string },
+  facts: EscalationFacts,
+): Step {
+  if (state.phase !== 'installing' || attempt !== state.attempt) return stay(state)
+  const step = notPromoted(state, { code: 'not promoted', detail: reason }, facts)
+  if (facts.isLeader) return step
+  const { generation } = state
+  const message = { type: 'p2p.notReady', attempt, generation, reason } as const
+  return { state: { ...step.state, generation }, actions: [{ type: 'send', message }] }
+}
+
+function ended(
+  state: Escalation,
+  { attempt, reason }: { readonly attempt: string; readonly reason: string },
+  facts: EscalationFacts,
+): Step {
+  if (attempt !== state.attempt) return stay(state)
+  const why = reasonOf(reason, 'session lost')
+  const step = isPromotedIn(state)
+    ? demote(state, { reason: why, hasRoute: false, isOwn: true }, facts)
+    : stay({ ...state, phase: 'waiting', reason: why, since: facts.now })
+  return { ...step, state: { ...step.state, attempt: undefined, wasProven: false } }
+}

@@ -1,0 +1,147 @@
+/** What the peer's `p2p.` messages do to an escalation. Pure. */
+
+import { sessionOf, whyNotFast, whyNotProven } from './promotion.ts'
+import { isP2pCode, type P2pReason, reasonText } from './reasons.ts'
+import { RESET_EVERY_MS } from './retry-schedule.ts'
+import {
+  afresh,
+  demote,
+  install,
+  isPromotedIn,
+  notPromoted,
+  pardoned,
+  prove,
+  SWITCH_EVERY_MS,
+  stay,
+  tryFailed,
+} from './transitions.ts'
+import type { Action, Escalation, EscalationFacts, PeerMessage, ResetCause, Step } from './types.ts'
+
+type Of<T extends PeerMessage['type']> = Extract<PeerMessage, { readonly type: T }>
+
+export function messageReceived(state: Escalation, message: PeerMessage, facts: EscalationFacts): Step {
+  switch (message.type) {
+    case 'p2p.request':
+      return facts.isLeader && state.phase !== 'active' ? stay(requested(state, message, facts)) : stay(state)
+    case 'p2p.offer':
+      return facts.isLeader ? stay(state) : offered(state, message, facts)
+    case 'p2p.answer':
+      return isAwaited(state, message, 'offered') ? prove(state, message.attempt, facts.now) : stay(state)
+    case 'p2p.refuse':
+      return isAwaited(state, message, 'offered')
+        ? tryFailed(state, { code: 'refused', detail: message.reason }, facts)
+        : stay(state)
+    case 'p2p.promote':
+      return facts.isLeader ? stay(state) : promoteAsked(state, message, facts)
+    case 'p2p.promoted':
+      return isAwaited(state, message, 'asking') && message.generation === state.generation
+        ? install(state, state.generation, facts.now)
+        : stay(state)
+    case 'p2p.notReady':
+      return isAwaited(state, message, 'asking') ? notReady(state, message, facts) : stay(state)
+    case 'p2p.demote':
+      return peerDemoted(state, message, facts)
+    case 'p2p.state':
+      return peerState(state, message, facts)
+  }
+}
+
+const isAwaited = (
+  { phase, attempt }: Escalation,
+  message: { readonly attempt: string },
+  expected: Escalation['phase'],
+): boolean => phase === expected && attempt === message.attempt
+
+/** A person at either host ends the waits, once in 10 s: a peer must not be able to end them at will. */
+function requested(state: Escalation, { reason }: Of<'p2p.request'>, { now }: EscalationFacts): Escalation {
+  const isPerson = reason === ('operator' satisfies ResetCause)
+  const isDue = now - (state.pardonedAt ?? -Infinity) >= RESET_EVERY_MS
+  return isPerson && isDue ? pardoned(state, now) : afresh(state, now)
+}
+
+function offered(state: Escalation, { attempt, generation }: Of<'p2p.offer'>, facts: EscalationFacts): Step {
+  const { obstacle, now } = facts
+  if (obstacle !== undefined) {
+    const message = { type: 'p2p.refuse', attempt, reason: reasonText(obstacle) } as const
+    return { state, actions: [{ type: 'send', message }] }
+  }
+  // A leader that offers does not send by UDP itself.
+  const before = isPromotedIn(state)
+    ? demote(state, { reason: { code: 'began anew' }, hasRoute: true, isOwn: false }, facts)
+    : stay(state)
+  const begun = prove(before.state, attempt, now)
+  const answer: Action = { type: 'send', message: { type: 'p2p.answer', attempt } }
+  const next = { attempts: state.attempts + 1, generation: Math.max(state.generation, generation) }
+  return {
+    state: { ...begun.state, ...next, leaderNextAt: undefined },
+    actions: [...before.actions, ...begun.actions, answer],
+  }
+}
+
+function promoteAsked(state: Escalation, message: Of<'p2p.promote'>, facts: EscalationFacts): Step {
+  const { attempt, generation } = message
+  const lack = whyNotReady(state, message, facts)
+  if (lack === undefined) return install(state, generation, facts.now)
+  const known = Math.max(state.generation, generation)
+  const answer = { type: 'p2p.notReady', attempt, generation: known, reason: lack.code } as const
+  return { state: { ...state, generation: known }, actions: [{ type: 'send', message: answer }] }
+}
+
+/** The leader keeps the long waits; this host holds to its own probes and to one switch in 10 s. */
+function whyNotReady(
+  state: Escalation,
+  { attempt, generation }: Of<'p2p.promote'>,
+  facts: EscalationFacts,
+): P2pReason | undefined {
+  if (facts.obstacle !== undefined) return facts.obstacle
+  if (attempt !== state.attempt) return { code: 'no session' }
+  if (generation <= state.generation) return { code: 'old generation' }
+  const session = sessionOf(state, facts)
+  const lack = whyNotProven(session) ?? (session && whyNotFast(session, facts.gateway.rttMs))
+  if (lack !== undefined) return lack
+  const { phase, dwellUntil, since } = state
+  const hasJustSwitched = phase === 'waiting' && facts.now < Math.min(dwellUntil, since + SWITCH_EVERY_MS)
+  return hasJustSwitched ? { code: 'dwell' } : undefined
+}
+
+function notReady(
+  before: Escalation,
+  { reason, generation }: Of<'p2p.notReady'>,
+  facts: EscalationFacts,
+): Step {
+  const state = { ...before, generation: Math.max(before.generation, generation) }
+  const detail = isP2pCode(reason) ? reasonText({ code: reason }) : reason
+  const why: P2pReason = { code: 'peer not ready', detail }
+  // The peer's process or gateway is another one: only new keys help.
+  if (reason !== 'no session') return notPromoted(state, why, facts)
+  const step = tryFailed(state, why, facts)
+  return { ...step, state: { ...step.state, attempt: undefined } }
+}
+
+function peerDemoted(state: Escalation, message: Of<'p2p.demote'>, facts: EscalationFacts): Step {
+  const { attempt, generation, reason } = message
+  if (attempt !== state.attempt || generation < state.generation) return stay(state)
+  const seen = { ...state, generation }
+  if (!isPromotedIn(state) && state.phase !== 'asking') return stay(seen)
+  const detail = isP2pCode(reason) ? reasonText({ code: reason }) : reason
+  return demote(
+    seen,
+    {
+      reason: { code: 'demoted', detail },
+      countsAs: reason,
+      hasRoute: state.phase !== 'asking',
+      isOwn: false,
+    },
+    facts,
+  )
+}
+
+function peerState(state: Escalation, message: Of<'p2p.state'>, facts: EscalationFacts): Step {
+  const { attempt, generation, isPromoted, retryInMs } = message
+  const leaderNextAt = facts.isLeader || retryInMs === undefined ? undefined : facts.now + retryInMs
+  const seen = { ...state, leaderNextAt }
+  const isOlder = attempt === state.attempt && generation < state.generation
+  if (isPromoted || isOlder || state.phase !== 'active') return stay(seen)
+  const reason: P2pReason = { code: 'peer not promoted' }
+  return demote(seen, { reason, hasRoute: true, isOwn: true }, facts)
+}

@@ -1,0 +1,59 @@
+/** Whether packets may move to UDP: proof, loss, round trip, and the waits after the last move. Pure. */
+
+import type { Millis } from '../../../core/clock.ts'
+import { isSuppressed, suppressedUntil } from './damping.ts'
+import { lossOf } from './health.ts'
+import type { P2pReason } from './reasons.ts'
+import type { Escalation, EscalationFacts, SessionFacts } from './types.ts'
+
+/** A gap to the 1.5 at which `slower` demotes: equal paths must not alternate. */
+const RTT_RATIO = 1.25
+const RTT_SLACK_MS: Millis = 10
+/** 2 % in, 10 % out; one of the window's 40 probes is the first figure above it, and none of 20 or fewer below. */
+const MAX_LOSS = 1 / 40
+const FULL_WINDOW = 20
+
+/** The session that both hosts agreed on last; one of an older try proves nothing about the peer's keys. */
+export const sessionOf = ({ attempt }: Escalation, { session }: EscalationFacts): SessionFacts | undefined =>
+  session !== undefined && session.attempt === attempt ? session : undefined
+
+/** What the probes lack; undefined: nothing. */
+export function whyNotProven(session: SessionFacts | undefined): P2pReason | undefined {
+  if (session === undefined) return { code: 'no session' }
+  if (session.isProven && !isLossy(session)) return undefined
+  const { answered } = session.probes
+  if (answered === 0) return { code: isHeard(session) ? 'one way' : 'no probe answered' }
+  if (session.isProven || (isLossy(session) && session.isFullSize))
+    return { code: 'loss', detail: `${(lossOf(session) * 100).toFixed(0)} %` }
+  return { code: session.isFullSize ? 'unproven' : 'full size lost' }
+}
+
+const isLossy = (session: SessionFacts): boolean =>
+  session.probes.window >= FULL_WINDOW && lossOf(session) > MAX_LOSS
+
+/** Of a proven path. */
+export function whyNotFast({ rttMs }: SessionFacts, gatewayRttMs: Millis | undefined): P2pReason | undefined {
+  if (rttMs === undefined || gatewayRttMs === undefined) return undefined
+  if (rttMs <= Math.max(RTT_RATIO * gatewayRttMs, gatewayRttMs + RTT_SLACK_MS)) return undefined
+  return { code: 'slower', detail: `${rttMs.toFixed(1)} ms against ${gatewayRttMs.toFixed(1)} ms` }
+}
+
+/** When this host's waits are over, monotonic. */
+export function readyAt(state: Escalation, session: SessionFacts | undefined): Millis {
+  const { rest, dwellUntil, damping } = state
+  const restUntil = rest !== undefined && rest.address === session?.address ? rest.until : 0
+  return Math.max(dwellUntil, restUntil, suppressedUntil(damping))
+}
+
+/** Undefined: packets may move now. */
+export function whyNotPromote(state: Escalation, facts: EscalationFacts): P2pReason | undefined {
+  const session = sessionOf(state, facts)
+  const lack = whyNotProven(session) ?? (session && whyNotFast(session, facts.gateway.rttMs))
+  if (lack !== undefined) return lack
+  if (isSuppressed(state.damping, facts.now)) return { code: 'damped' }
+  return facts.now < readyAt(state, session) ? { code: 'dwell' } : undefined
+}
+
+/** Something of the peer's arrived, so UDP is not blocked towards this host. */
+const isHeard = ({ rxBytes, peerLossRate }: SessionFacts): boolean =>
+  rxBytes > 0 || peerLossRate !== undefined

@@ -1,0 +1,94 @@
+/** Why a pair of hosts uses UDP or not: a closed list, each with words for a person. docs/operations.md lists the ways out. */
+
+/** What a demotion counts as. */
+export type DemotionKind =
+  /** The path broke: it has to rest, and breaking often suppresses it. */
+  | 'failure'
+  /** The path works, and the gateway path is better. */
+  | 'choice'
+  /** A person, the peer or the process ended it; nothing is wrong with the path. */
+  | 'order'
+
+const WORDS = {
+  // No try is made
+  off: 'P2P is off on this host (p2p.enabled)',
+  'off for host': 'P2P with this host is off here (p2p.hosts)',
+  'no process': 'the P2P process does not run',
+  'no device': 'the P2P process has no device',
+  'no UDP': 'the P2P process has no UDP socket',
+  'not admitted': 'the host is not admitted',
+  'no link': 'waits for the control link, over which keys are made',
+  starting: 'the first try is about to begin',
+  // A try
+  offering: 'offers keys and addresses to the peer',
+  proving: 'proves that UDP works both ways',
+  promoting: 'both hosts move their packets to UDP',
+  // Carries packets
+  proven: 'UDP is proven both ways',
+  lossy: 'UDP is proven, and loses more than 5 % of its probes',
+  'slow both ways': 'UDP is proven, and takes more than 500 ms',
+  'gateway path is down': 'UDP is proven; the gateway path is down, so nothing could take over',
+  'both degraded': 'UDP works badly, and the gateway path is worse or down',
+  // A try failed
+  'no answer to offer': 'the peer does not answer the offer; it may run an older version',
+  refused: 'the peer refuses',
+  'no session': 'the P2P process did not take the session',
+  'no probe answered': 'no probe was answered: UDP is blocked, or none of the addresses is right',
+  'one way': 'UDP arrives from the peer and does not get to it',
+  'full size lost': 'small datagrams get through and full-size ones do not (path MTU)',
+  unproven: 'probes are answered, and not five in a row',
+  'peer not ready': 'the peer does not take part yet',
+  'promotion timed out': 'the peer did not answer the promotion within 2 s',
+  'not promoted': 'the P2P process did not install the route',
+  'old generation': 'the promotion is older than what the peer knows',
+  // Was demoted: failures
+  'no answer': 'UDP stopped answering',
+  unreachable: 'the kernel has no route to the peer any more',
+  'device lost': 'the P2P device is gone',
+  loss: 'UDP loses 10 % or more',
+  'process ended': 'the P2P process ended',
+  'session lost': 'the P2P process lost the session',
+  // Was demoted: choices
+  slower: 'UDP is slower than the gateway path',
+  'too slow': 'UDP takes more than 1 s, and the gateway path less',
+  jitter: 'UDP varies more than a round trip of the gateway path takes',
+  throughput: 'UDP is congested and far below what this pair has carried, and the gateway path is not',
+  // Was demoted: orders
+  'peer said goodbye': "the peer's P2P process stopped",
+  'keys expired': 'the keys expired',
+  'began anew': 'the peer begins anew',
+  'peer not promoted': 'the peer sends by its gateway path',
+  demoted: 'the peer moved its packets to the gateway path',
+  // Works, and has to wait
+  dwell: 'UDP works; packets wait before they move again',
+  damped: 'UDP failed too often and is not used for a while',
+} as const satisfies Readonly<Record<string, string>>
+
+export type P2pCode = keyof typeof WORDS
+
+export interface P2pReason {
+  readonly code: P2pCode
+  /** Figures, addresses or the peer's own words. */
+  readonly detail?: string | undefined
+}
+
+export const isP2pCode = (text: string): text is P2pCode => Object.hasOwn(WORDS, text)
+
+export const reasonText = ({ code, detail }: P2pReason): string =>
+  detail === undefined ? WORDS[code] : `${WORDS[code]}: ${detail}`
+
+const FAILURES: ReadonlySet<string> = new Set<P2pCode>([
+  'no answer',
+  'unreachable',
+  'device lost',
+  'loss',
+  'process ended',
+  'session lost',
+])
+const CHOICES: ReadonlySet<string> = new Set<P2pCode>(['slower', 'too slow', 'jitter', 'throughput'])
+
+/** @param code of this host or of a newer peer: one that is not known counts as a failure, the careful guess */
+export function demotionKind(code: string): DemotionKind {
+  if (FAILURES.has(code) || !isP2pCode(code)) return 'failure'
+  return CHOICES.has(code) ? 'choice' : 'order'
+}

@@ -1,0 +1,208 @@
+/** The moves between the phases of an escalation: each with its waits, its penalties and what both hosts hear of it. Pure. */
+
+import type { Millis } from '../../../core/clock.ts'
+import { NO_DAMPING, penalized, restAfter } from './damping.ts'
+import { newHealth } from './health.ts'
+import { sessionOf } from './promotion.ts'
+import { demotionKind, type P2pCode, type P2pReason } from './reasons.ts'
+import { tryAfresh, tryAt, tryLater } from './retry-schedule.ts'
+import type { Action, Escalation, EscalationFacts, PeerMessage, ResetCause, Step } from './types.ts'
+
+/** At most one switch of a pair in 10 s: a person on the phone hears each one of a burst. */
+export const SWITCH_EVERY_MS: Millis = 10_000
+/** After a demotion by choice nothing is broken, so there is no hurry (Tailscale 60 s, ZeroTier 15 s). */
+const CHOICE_DWELL_MS: Millis = 60_000
+/** A path that is worse under load and better without it would switch each minute for ever. */
+const CHOICE_DWELL_AT_MOST_MS: Millis = 900_000
+/** What has carried packets for this long was well: its end is the first of its kind. */
+const STEADY_MS: Millis = 60_000
+/** The peer says `not ready` in a round trip; asking again costs as much. */
+const ASK_AGAIN_MS: Millis = 2_000
+
+export const initial = (now: Millis): Escalation => ({
+  phase: 'idle',
+  since: now,
+  reason: { code: 'starting' },
+  generation: 0,
+  attempts: 0,
+  schedule: tryAt(now),
+  damping: NO_DAMPING,
+  dwellUntil: 0,
+  choices: 0,
+  wasProven: false,
+})
+
+export const stay = (state: Escalation): Step => ({ state, actions: [] })
+
+const enter = (
+  state: Escalation,
+  now: Millis,
+  phase: Escalation['phase'],
+  reason: P2pReason,
+): Escalation => ({ ...state, phase, reason, since: now })
+
+/** Leader: a new try with new keys. */
+export function offer(state: Escalation, { now, newAttempt }: EscalationFacts): Step {
+  const next = enter(state, now, 'offered', { code: 'offering' })
+  const { generation } = state
+  return {
+    state: { ...next, attempt: newAttempt, attempts: state.attempts + 1, wasProven: false },
+    actions: [{ type: 'send', message: { type: 'p2p.offer', attempt: newAttempt, generation } }],
+  }
+}
+
+/** Both hosts have the keys of the try now. */
+export function prove(state: Escalation, attempt: string, now: Millis): Step {
+  const next = enter(state, now, 'proving', { code: 'proving' })
+  return { state: { ...next, attempt, wasProven: false }, actions: [{ type: 'startSession', attempt }] }
+}
+
+/** A try came to nothing. The session stays: the process goes on probing now and then, and may find that UDP works. */
+export function tryFailed(state: Escalation, reason: P2pReason, facts: EscalationFacts): Step {
+  const { now, random } = facts
+  const schedule = tryLater(state.schedule, now, random)
+  return plan({ ...enter(state, now, 'waiting', reason), schedule, activeAt: undefined }, facts)
+}
+
+/** Leader: packets of both hosts move, the peer's first. */
+export function ask(state: Escalation, { now }: EscalationFacts): Step {
+  const generation = state.generation + 1
+  const { attempt } = state
+  if (attempt === undefined) return stay(state)
+  return {
+    state: { ...enter(state, now, 'asking', { code: 'promoting' }), generation },
+    actions: [{ type: 'send', message: { type: 'p2p.promote', attempt, generation } }],
+  }
+}
+
+/** Asks the own process for the route. */
+export function install(state: Escalation, generation: number, now: Millis): Step {
+  const { attempt } = state
+  if (attempt === undefined) return stay(state)
+  return {
+    state: { ...enter(state, now, 'installing', { code: 'promoting' }), generation },
+    actions: [{ type: 'install', attempt, generation }],
+  }
+}
+
+export function activate(state: Escalation, facts: EscalationFacts): Step {
+  const { now, isLeader } = facts
+  const { attempt, generation } = state
+  const next = { ...enter(state, now, 'active', { code: 'proven' }), activeAt: now }
+  return {
+    state: { ...next, health: newHealth(sessionOf(state, facts), now), leaderNextAt: undefined },
+    actions:
+      isLeader || attempt === undefined
+        ? []
+        : [{ type: 'send', message: { type: 'p2p.promoted', attempt, generation } }],
+  }
+}
+
+/** A promotion came to nothing; the path is as proven as before, so neither keys nor penalties change. */
+export function notPromoted(state: Escalation, reason: P2pReason, facts: EscalationFacts): Step {
+  const { attempt } = state
+  const generation = state.generation + 1
+  const next = enter(state, facts.now, 'waiting', reason)
+  const dwellUntil = Math.max(state.dwellUntil, facts.now + ASK_AGAIN_MS)
+  const actions: Action[] = [{ type: 'remove', generation, code: 'promotion timed out' }]
+  // The peer may have installed its route and lost the way to say so.
+  if (attempt !== undefined)
+    actions.push({ type: 'send', message: demoteMessage(attempt, generation, 'promotion timed out') })
+  return { state: { ...next, generation, dwellUntil }, actions }
+}
+
+const demoteMessage = (attempt: string, generation: number, reason: P2pCode): PeerMessage => ({
+  type: 'p2p.demote',
+  attempt,
+  generation,
+  reason,
+})
+
+/** How packets left UDP. */
+export interface Demotion {
+  readonly reason: P2pReason
+  /** Under which reason it counts, where the peer's own word differs from what is shown. */
+  readonly countsAs?: string
+  /** Whether the process still has the route. */
+  readonly hasRoute: boolean
+  /** Whether the peer has to follow; it need not when it went first. */
+  readonly isOwn: boolean
+}
+
+/** Packets go back to the gateway path: unilateral, at once. */
+export function demote(state: Escalation, demotion: Demotion, facts: EscalationFacts): Step {
+  const { reason, countsAs, hasRoute, isOwn } = demotion
+  const generation = isOwn ? state.generation + 1 : state.generation
+  const actions: Action[] = []
+  if (hasRoute) actions.push({ type: 'remove', generation, code: reason.code })
+  if (isOwn && state.attempt !== undefined)
+    actions.push({ type: 'send', message: demoteMessage(state.attempt, generation, reason.code) })
+  const kind = demotionKind(countsAs ?? reason.code)
+  const next = waits({ ...enter(state, facts.now, 'waiting', reason), generation }, kind, facts)
+  const wasProven = sessionOf(state, facts)?.isProven === true
+  const planned = plan({ ...next, activeAt: undefined, health: undefined, wasProven }, facts)
+  return { state: planned.state, actions: [...actions, ...planned.actions] }
+}
+
+function waits(state: Escalation, kind: ReturnType<typeof demotionKind>, facts: EscalationFacts): Escalation {
+  const { now, random } = facts
+  const { activeAt = now, schedule, damping, rest, choices } = state
+  const isSteady = now - activeAt >= STEADY_MS
+  const fresh = isSteady ? { ...schedule, failures: 0 } : schedule
+  const base = { ...state, schedule: tryLater(fresh, now, random), dwellUntil: now + SWITCH_EVERY_MS }
+  if (kind === 'order') return base
+  if (kind === 'failure') {
+    const address = sessionOf(state, facts)?.address
+    return { ...base, damping: penalized(damping, now), rest: restAfter(rest, address, now), choices: 0 }
+  }
+  const n = isSteady ? 0 : choices
+  const dwellMs = Math.min(CHOICE_DWELL_AT_MOST_MS, CHOICE_DWELL_MS * 2 ** n)
+  return { ...base, dwellUntil: now + dwellMs, choices: n + 1 }
+}
+
+/** Leader: tells the peer when the next try comes, so that both hosts show the same. */
+function plan(state: Escalation, { now, isLeader }: EscalationFacts): Step {
+  if (!isLeader) return stay(state)
+  const retryInMs = Math.max(0, Math.round(state.schedule.nextAt - now))
+  return { state, actions: [{ type: 'send', message: { ...stateMessage(state), retryInMs } }] }
+}
+
+/** What this host does, for a peer that may not know. */
+export const stateMessage = (state: Escalation): Extract<PeerMessage, { type: 'p2p.state' }> => ({
+  type: 'p2p.state',
+  ...(state.attempt !== undefined && { attempt: state.attempt }),
+  generation: state.generation,
+  isPromoted: state.phase === 'active',
+})
+
+/** Follower: asks the leader for a try. */
+export const requestOf = (cause: ResetCause): PeerMessage => ({ type: 'p2p.request', reason: cause })
+
+/** Whether the own process has the route, or is about to. */
+export const isPromotedIn = ({ phase }: Escalation): boolean => phase === 'active' || phase === 'installing'
+
+/** No UDP path may be had with this peer: keys, route and session go. */
+export function block(state: Escalation, obstacle: P2pReason, now: Millis): Step {
+  const isSame = state.reason.code === obstacle.code && state.reason.detail === obstacle.detail
+  if (state.phase === 'idle') return stay(isSame ? state : enter(state, now, 'idle', obstacle))
+  const { attempt } = state
+  const generation = state.generation + 1
+  const actions: Action[] = [{ type: 'endSession', code: obstacle.code }]
+  if (attempt !== undefined)
+    actions.push({ type: 'send', message: demoteMessage(attempt, generation, obstacle.code) })
+  const { damping, attempts, rest, dwellUntil } = state
+  const kept = { damping, attempts, rest, dwellUntil, generation }
+  return { state: { ...initial(now), ...kept, reason: obstacle }, actions }
+}
+
+/** Something changed that may let the next try succeed. */
+export function afresh(state: Escalation, now: Millis): Escalation {
+  return { ...state, schedule: tryAfresh(state.schedule, now) }
+}
+
+/** A person asked: what they have repaired is not held against it. */
+export function pardoned(state: Escalation, now: Millis): Escalation {
+  const dwellUntil = Math.min(state.dwellUntil, now)
+  const schedule = { ...state.schedule, failures: 0, nextAt: now }
+  return { ...state, schedule, damping: NO_DAMPING, rest: undefined, choices: 0, dwellUntil, pardonedAt: now }
+}

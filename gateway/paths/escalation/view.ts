@@ -1,0 +1,74 @@
+/** An escalation as the API and the command line show it. Pure. */
+
+import type { Millis } from '../../../core/clock.ts'
+import { isSuppressed } from './damping.ts'
+import { readyAt, sessionOf, whyNotPromote, whyNotProven } from './promotion.ts'
+import { reasonText } from './reasons.ts'
+import type { Escalation, EscalationFacts } from './types.ts'
+
+export interface EscalationView {
+  readonly state: 'GATEWAY_ONLY' | 'P2P_ATTEMPTING' | 'P2P_ACTIVE' | 'GATEWAY_FALLBACK'
+  /** Why it is not direct, or how well it is, in words for a person. */
+  readonly reason: string
+  readonly generation: number
+  readonly attempts: number
+  /** Monotonic; undefined: a try is under way, none is needed, or none is possible. */
+  readonly nextAttemptAt?: Millis | undefined
+}
+
+const STATES = {
+  idle: 'GATEWAY_ONLY',
+  offered: 'P2P_ATTEMPTING',
+  proving: 'P2P_ATTEMPTING',
+  asking: 'P2P_ATTEMPTING',
+  installing: 'P2P_ATTEMPTING',
+  active: 'P2P_ACTIVE',
+  waiting: 'GATEWAY_FALLBACK',
+} as const satisfies Readonly<Record<Escalation['phase'], EscalationView['state']>>
+
+export const viewOf = (state: Escalation, facts: EscalationFacts): EscalationView => ({
+  state: STATES[state.phase],
+  reason: whyOf(state, facts),
+  generation: state.generation,
+  attempts: state.attempts,
+  nextAttemptAt: nextOf(state, facts),
+})
+
+function whyOf(state: Escalation, facts: EscalationFacts): string {
+  const { phase, reason, damping } = state
+  if (phase !== 'waiting') return reasonText(facts.obstacle ?? reason)
+  const isWorking = whyNotProven(sessionOf(state, facts)) === undefined
+  const last = reasonText(reason)
+  if (isSuppressed(damping, facts.now))
+    return reasonText({ code: 'damped', detail: isWorking ? `${last}; it would work now` : last })
+  const why = isWorking ? whyNotPromote(state, facts) : undefined
+  if (why === undefined) return last
+  return why.code === 'dwell' ? reasonText({ code: 'dwell', detail: last }) : reasonText(why)
+}
+
+function nextOf(state: Escalation, facts: EscalationFacts): Millis | undefined {
+  if (state.phase !== 'waiting' || facts.obstacle !== undefined) return undefined
+  if (!facts.isLeader) return state.leaderNextAt
+  const session = sessionOf(state, facts)
+  const isWorking = whyNotProven(session) === undefined
+  return Math.max(readyAt(state, session), isWorking ? facts.now : state.schedule.nextAt)
+}
+
+/**
+ * How good a path is, 0 to 1: a product, so that one bad figure is not hidden by good ones. Loss of 10 %, and a round trip
+ * of 300 ms more than none, each leave half.
+ */
+export function qualityOf({
+  lossRate = 0,
+  rttMs = 0,
+  jitterMs = 0,
+}: {
+  readonly lossRate?: number | undefined
+  readonly rttMs?: Millis | undefined
+  readonly jitterMs?: Millis | undefined
+}): number {
+  const byLoss = 0.5 ** (lossRate / 0.1)
+  const byRtt = 0.5 ** (rttMs / 300)
+  const byJitter = 0.5 ** (jitterMs / 100)
+  return Math.round(byLoss * byRtt * byJitter * 100) / 100
+}
