@@ -1,7 +1,7 @@
 /** Reads a container's answer from the bytes of its connection and hands it on as the bytes that a client gets; chunked where the end of the connection was its framing. */
 
 import { type ChunkSink, Chunks } from './chunks.ts'
-import { type ResponseHead, readResponse } from './heads.ts'
+import { type ResponseHead, readResponse } from './response-head.ts'
 
 export interface AnswerSink extends ChunkSink {
   /** 1xx: the answer itself is still to come. */

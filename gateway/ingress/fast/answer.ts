@@ -7,7 +7,8 @@ import { headerLines, type ResponseFacts, responseHeaders, trailers, valuesOf } 
 import { rewriteHeader } from '../rewrite.ts'
 import type { Target } from '../route.ts'
 import type { AnswerSink } from './answer-reader.ts'
-import { type ResponseHead, rawHeadersOf } from './heads.ts'
+import { rawHeadersOf } from './fields.ts'
+import type { ResponseHead } from './response-head.ts'
 
 export interface AnswerClient {
   readonly deps: IngressDeps

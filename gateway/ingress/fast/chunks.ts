@@ -1,6 +1,6 @@
 /** Finds the end of a chunked body (RFC 9112 7.1) without decoding it: what is passed on is what came, but for extensions. */
 
-import { readTrailers } from './heads.ts'
+import { readTrailers } from './fields.ts'
 
 /** The bytes are no chunked body. */
 export class ChunkError extends Error {

@@ -10,7 +10,7 @@ import type { IngressDeps } from '../deps.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
 import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
-import { readRequest } from './heads.ts'
+import { readRequest } from './request-head.ts'
 
 export interface FastConnectionHost {
   readonly deps: IngressDeps

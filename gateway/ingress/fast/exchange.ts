@@ -12,7 +12,9 @@ import type { ConnectionUser, UpstreamConnection } from '../upstream/connection.
 import { DialError } from '../upstream/dial.ts'
 import { type AnswerClient, AnswerWriter } from './answer.ts'
 import { AnswerReader } from './answer-reader.ts'
-import { type RequestHead, type ResponseHead, rawHeadersOf } from './heads.ts'
+import { rawHeadersOf } from './fields.ts'
+import type { RequestHead } from './request-head.ts'
+import type { ResponseHead } from './response-head.ts'
 
 /** Under which names connections to a target are kept. */
 export interface Place {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { AnswerError, AnswerReader } from '../../../../../gateway/ingress/fast/answer-reader.ts'
 import { ChunkError } from '../../../../../gateway/ingress/fast/chunks.ts'
-import type { ResponseHead } from '../../../../../gateway/ingress/fast/heads.ts'
+import type { ResponseHead } from '../../../../../gateway/ingress/fast/response-head.ts'
 import { headerLines } from '../../../../../gateway/ingress/headers.ts'
 
 interface Read {

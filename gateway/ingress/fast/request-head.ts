@@ -1,0 +1,99 @@
+/** The strict reader of request heads: Node's parser gets every request that it does not accept. Pure. */
+
+import { HOP_BY_HOP, isOurs } from '../headers.ts'
+import { areFields, type Fate, type Head, LENGTH, Names, passFields } from './fields.ts'
+
+export interface RequestHead extends Head {
+  readonly method: string
+  /** In origin-form. */
+  readonly target: string
+  /** Value of the one Host header, raw. */
+  readonly host: string
+  readonly accept: string | undefined
+  /** Where the body starts. */
+  readonly end: number
+  /** Of the body; undefined when the request does not say. */
+  readonly length: number | undefined
+  /** The client wants the connection closed after the answer. */
+  readonly close: boolean
+}
+
+const END = Buffer.from('\r\n\r\n')
+
+/** Bytes of a head; longer ones are rare, and Node's parser has the configured limit. */
+const MAX_REQUEST_HEAD = 8192
+
+/**
+ * The grammar accepts a part of what Node's parser accepts, with the same meaning: no request has a second reading.
+ * Methods are those that browsers and their scripts send most.
+ */
+const REQUEST_LINE = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\/[\x21-\x22\x24-\x7e]*) HTTP\/1\.1\r\n/
+
+/** Fields of requests that need more work: other framing, upgrades, 100-continue, trailers, another gateway's mark. */
+const LEFT_TO_NODE = new Set([
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'te',
+  'trailer',
+  'http2-settings',
+  'proxy-connection',
+  'keep-alive',
+  'x-flatnet-via',
+])
+
+const LOOKED_AT = new Names([
+  ...LEFT_TO_NODE,
+  ...HOP_BY_HOP,
+  ...['host', 'content-length', 'accept', 'via', 'connection'],
+])
+
+/** What the fields of a request say. */
+interface Seen {
+  host: string | undefined
+  accept: string | undefined
+  length: string | undefined
+  close: boolean
+}
+
+/** @returns undefined: Node's parser decides about it */
+export function readRequest(bytes: Buffer): RequestHead | undefined {
+  const end = bytes.indexOf(END)
+  if (end < 0 || end > MAX_REQUEST_HEAD) return undefined
+  const text = bytes.toString('latin1', 0, end + 2)
+  const line = REQUEST_LINE.exec(text)
+  if (line === null) return undefined
+  const [{ length: start }, method = '', target = ''] = line
+  if (!areFields(text, start)) return undefined
+  const seen: Seen = { host: undefined, accept: undefined, length: undefined, close: false }
+  const fields = passFields(text, start, LOOKED_AT, look, seen)
+  const { host, accept, close } = seen
+  if (fields === undefined || host === undefined) return undefined
+  const length = seen.length === undefined ? undefined : Number(seen.length)
+  return { text, passed: fields.passed, method, target, host, accept, end: end + 4, length, close }
+}
+
+function look(seen: Seen, name: string, value: string): Fate {
+  switch (name) {
+    case 'host':
+      if (seen.host !== undefined) return 'refuse'
+      seen.host = value
+      return 'drop'
+    case 'content-length':
+      if (seen.length !== undefined || !LENGTH.test(value)) return 'refuse'
+      seen.length = value
+      return 'drop'
+    case 'connection': {
+      const option = value.toLowerCase()
+      if (option !== 'keep-alive' && option !== 'close') return 'refuse'
+      seen.close ||= option === 'close'
+      return 'drop'
+    }
+    case 'accept':
+      seen.accept = seen.accept === undefined ? value : `${seen.accept}, ${value}`
+      return 'pass'
+    default:
+      if (LEFT_TO_NODE.has(name)) return 'refuse'
+      return name === 'via' || isOurs(name) || HOP_BY_HOP.has(name) ? 'second-look' : 'pass'
+  }
+}
