@@ -2,12 +2,14 @@
 
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Millis } from '../../core/clock.ts'
 import type { IngressDeps } from './deps.ts'
 import { type FailedRequest, failed, logFailure, reasonOfLoss } from './failure.ts'
 import { hasBody, requestHeaders, trailers } from './headers.ts'
 import type { Reason } from './pages/problem.ts'
 import { sendProblem } from './pages/reply.ts'
 import { passEarly, passResponse } from './response.ts'
+import { afterFailure, isRepeatable, mayReuse, RETRIES_HELP } from './retry.ts'
 import type { Target } from './route.ts'
 import { DialError } from './upstream/dial.ts'
 import type { ConnectionKind, DialOptions } from './upstream/pool.ts'
@@ -21,10 +23,6 @@ export interface ExchangeOptions {
     join(response: IncomingMessage, container: Socket, head: Buffer): void
   }
 }
-
-/** RFC 9110 9.2.1, without TRACE, which nobody needs. */
-export const isRepeatable = (method: string): boolean =>
-  method === 'GET' || method === 'HEAD' || method === 'OPTIONS'
 
 /** After this an upstream that knows nothing of 100-continue is assumed, and the client told to go on (RFC 9110 10.1.1). */
 const CONTINUE_MS = 1000
@@ -55,8 +53,11 @@ export class Exchange {
     this.#res = res
     this.#target = target
     this.#options = options
-    this.#isRepeatable =
-      isRepeatable(req.method ?? '') && !hasBody(req.rawHeaders) && options.upgrade === undefined
+    this.#isRepeatable = isRepeatable({
+      method: req.method ?? '',
+      hasBody: hasBody(req.rawHeaders),
+      isUpgrade: options.upgrade !== undefined,
+    })
     this.#ip = target.ip
   }
 
@@ -84,13 +85,8 @@ export class Exchange {
       this.#fail('gone')
       return
     }
+    const kind = this.#connectionKind()
     this.#tries++
-    const kind: ConnectionKind =
-      this.#options.upgrade !== undefined
-        ? 'upgrade'
-        : this.#isRepeatable && this.#tries === 1
-          ? 'reuse'
-          : 'fresh'
     const dialOptions: DialOptions = { isWanted: () => !this.#res.destroyed }
     try {
       const upstream = request({
@@ -113,6 +109,12 @@ export class Exchange {
     }
   }
 
+  #connectionKind(): ConnectionKind {
+    if (this.#options.upgrade !== undefined) return 'upgrade'
+    const next = { tries: this.#tries, isRepeatable: this.#isRepeatable, isProbed: false }
+    return mayReuse(next) ? 'reuse' : 'fresh'
+  }
+
   #headers(): string[] {
     const req = this.#req
     const headers = requestHeaders({
@@ -132,11 +134,13 @@ export class Exchange {
   }
 
   #follow(upstream: ClientRequest): void {
-    let before = 0
     let socket: Socket | undefined
+    let bytesBefore = 0
+    let sentAt = 0
     upstream.on('socket', (s) => {
       socket = s
-      before = s.bytesRead
+      bytesBefore = s.bytesRead
+      sentAt = performance.now()
       this.#armTimer()
       this.#sendBody(upstream)
     })
@@ -145,14 +149,29 @@ export class Exchange {
     upstream.on('upgrade', (response, container, head) => this.#switch(response, container, head))
     upstream.on('error', (err) => {
       if (this.#isAnswered || this.#res.destroyed || upstream !== this.#upstream) return
-      if (err instanceof DialError) return this.#fail(err.reason, err)
-      const hadBytes = socket !== undefined && socket.bytesRead > before
-      if (this.#isRepeatable && this.#tries === 1 && !hadBytes) {
-        this.#deps.metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
-        return this.#attempt()
-      }
-      this.#fail(hasParserCode(err) ? 'bad-response' : reasonOfLoss(err), err)
+      const hadBytes = socket !== undefined && socket.bytesRead > bytesBefore
+      this.#lost(err, hadBytes, socket === undefined ? 0 : performance.now() - sentAt)
     })
+  }
+
+  /** Before the answer began. */
+  #lost(err: Error, hadBytes: boolean, elapsedMs: Millis): void {
+    if (err instanceof DialError) {
+      this.#fail(err.reason, err)
+      return
+    }
+    const outcome = afterFailure({
+      isRepeatable: this.#isRepeatable,
+      tries: this.#tries,
+      hadBytes,
+      isAnswered: false,
+      elapsedMs,
+      limitMs: this.#deps.conf.ingress.responseHeaderTimeoutMs,
+    })
+    if (outcome === 'again') {
+      this.#deps.metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
+      this.#attempt()
+    } else this.#fail(hasParserCode(err) ? 'bad-response' : reasonOfLoss(err), err)
   }
 
   /** Without a listener Node would drop a 101 that nobody asked for, and the request with it, in silence. */
@@ -239,8 +258,6 @@ export class Exchange {
     this.#upstream?.destroy()
   }
 }
-
-export const RETRIES_HELP = 'Second and third tries, by whether anything had been sent'
 
 const hasParserCode = (err: Error): boolean =>
   'code' in err && typeof err.code === 'string' && err.code.startsWith('HPE_')

@@ -2,11 +2,11 @@
 
 import type { Assignment } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
-import { isRepeatable, RETRIES_HELP } from '../exchange.ts'
 import { failed, logFailure, reasonOfLoss } from '../failure.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
 import type { Reason } from '../pages/problem.ts'
 import { problemMessage } from '../pages/reply.ts'
+import { afterFailure, isEarlyClose, isRepeatable, mayReuse, RETRIES_HELP } from '../retry.ts'
 import type { Target } from '../route.ts'
 import type { ConnectionUser, UpstreamConnection } from '../upstream/connection.ts'
 import { DialError } from '../upstream/dial.ts'
@@ -65,7 +65,7 @@ export class FastExchange implements ConnectionUser {
     this.#head = head
     this.#target = target
     this.#place = client.placeOf(target)
-    this.#isRepeatable = body === undefined && isRepeatable(head.method)
+    this.#isRepeatable = isRepeatable({ method: head.method, hasBody: body !== undefined, isUpgrade: false })
     const text = this.#requestText()
     this.#message =
       body === undefined
@@ -85,10 +85,11 @@ export class FastExchange implements ConnectionUser {
 
   start(): void {
     const { pool } = this.#client.deps
-    this.#tries++
     const { key, endpoint } = this.#place
+    const isRepeatable = this.#isRepeatable
+    const next = { tries: this.#tries++, isRepeatable, isProbed: true }
     const connection =
-      this.#tries === 1 && this.#isSmall ? pool.idleConnection(key, endpoint, this.#isRepeatable) : undefined
+      this.#isSmall && mayReuse(next) ? pool.idleConnection(key, endpoint, isRepeatable) : undefined
     this.#isReused = connection !== undefined
     if (connection === undefined) void this.#dial()
     else this.#send(connection)
@@ -183,7 +184,7 @@ export class FastExchange implements ConnectionUser {
     try {
       used = this.#reader.read(bytes)
     } catch (err) {
-      this.#broken('bad-response', err)
+      this.#failTry('bad-response', err)
       return
     }
     const { isDone } = this.#reader
@@ -203,10 +204,24 @@ export class FastExchange implements ConnectionUser {
       this.#finish(false)
       return
     }
-    if (this.#isReused && !this.#hadBytes)
+    if (isEarlyClose({ isReused: this.#isReused, hadBytes: this.#hadBytes }))
       this.#client.deps.pool.lostConnection(this.#place.key, this.#connection!)
-    if (this.#isRepeatable && this.#tries === 1 && !this.#hadBytes) this.#again()
-    else this.#broken(reasonOfLoss(err), err ?? new Error('connection ended'))
+    this.#failTry(reasonOfLoss(err), err ?? new Error('connection ended'))
+  }
+
+  #failTry(reason: Reason, err: unknown): void {
+    const { conf } = this.#client.deps
+    const outcome = afterFailure({
+      isRepeatable: this.#isRepeatable,
+      tries: this.#tries,
+      hadBytes: this.#hadBytes,
+      isAnswered: this.#answer !== undefined,
+      elapsedMs: performance.now() - this.#sentAt,
+      limitMs: conf.ingress.responseHeaderTimeoutMs,
+    })
+    if (outcome === 'again') this.#again()
+    else if (outcome === 'fail') this.#fail(reason, err)
+    else this.#breakOff(err)
   }
 
   #again(): void {
@@ -230,12 +245,8 @@ export class FastExchange implements ConnectionUser {
     this.#client.answered(this.#answer!.status)
   }
 
-  /** When the client has a part of the answer, it gets a broken connection and no end that looks like one. */
-  #broken(reason: Reason, err: unknown): void {
-    if (this.#answer === undefined) {
-      this.#fail(reason, err)
-      return
-    }
+  /** The client sees a broken connection, never a short answer that looks whole. */
+  #breakOff(err: unknown): void {
     this.#isOver = true
     logFailure(this.#facts, 'container broke off its answer', err)
     this.#connection?.destroy()
