@@ -14,11 +14,23 @@ const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
 
 type Listener = (this: Server, socket: Socket) => void
 
+/**
+ * Takes Node's own handling of new connections off the server; a connection gets it when it leaves the fast path.
+ * Node's constructor registers `connectionListener` for it, which makes the parser and the listeners of a socket
+ * whenever it is called (lib/_http_server.js of Node 26, `function Server` and `connectionListenerInternal`).
+ * test/loopback/gateway/ingress/fast/node-listeners.test.ts fails when a version of Node does it in another way.
+ */
+export function takeNodeListeners(server: Server): readonly Listener[] {
+  const nodeListeners = server.listeners('connection') as Listener[]
+  server.removeAllListeners('connection')
+  return nodeListeners
+}
+
 export class IngressServer extends Server implements FastConnectionHost {
   readonly deps: IngressDeps
   readonly ownNames: ReadonlySet<string>
   readonly #open = new Set<FastConnection>()
-  readonly #byNode: readonly Listener[]
+  readonly #nodeListeners: readonly Listener[]
   readonly #countAnswer: (status: number) => void
   #timer: NodeJS.Timeout | undefined
   isDraining = false
@@ -33,9 +45,7 @@ export class IngressServer extends Server implements FastConnectionHost {
     this.deps = deps
     this.ownNames = ownNames
     this.#countAnswer = countAnswer
-    // What Node has the server do with a connection is done when the connection leaves its fast connection.
-    this.#byNode = this.listeners('connection') as Listener[]
-    this.removeAllListeners('connection')
+    this.#nodeListeners = takeNodeListeners(this)
     this.on('listening', () => {
       this.#timer = setInterval(() => this.#sweep(), tickOf(deps.conf)).unref()
     })
@@ -51,7 +61,7 @@ export class IngressServer extends Server implements FastConnectionHost {
     this.#open.delete(connection)
     socket.pause()
     socket.unshift(bytes)
-    for (const listener of this.#byNode) listener.call(this, socket)
+    for (const listener of this.#nodeListeners) listener.call(this, socket)
     socket.resume()
   }
 

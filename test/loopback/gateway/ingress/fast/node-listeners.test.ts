@@ -1,0 +1,43 @@
+/** What the fast path assumes of Node's HTTP server: its listener can be called later, on a socket that was read. */
+
+import { once } from 'node:events'
+import { Server } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import t from 'tap'
+import { takeNodeListeners } from '../../../../../gateway/ingress/fast/server.ts'
+
+const HOW = `gateway/ingress/fast/server.ts hands sockets to this listener: read connectionListener in lib/_http_server.js of Node ${process.versions.node} and change takeNodeListeners`
+
+t.test('Node handles a new connection in one listener, connectionListener', async (t) => {
+  const names = new Server().listeners('connection').map((l) => l.name)
+  t.same(names, ['connectionListener'], HOW)
+})
+
+t.test(
+  'without it, Node does nothing with a connection; called later, it serves what was read before',
+  async (t) => {
+    const server = new Server((req, res) => {
+      req.resume()
+      req.on('end', () => res.end(`<${req.method} ${req.url}>`))
+    })
+    const nodeListeners = takeNodeListeners(server)
+    t.teardown(() => server.close())
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    t.teardown(() => client.destroy())
+    client.write(
+      'GET /1 HTTP/1.1\r\nHost: a\r\n\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na',
+    )
+    const [socket] = (await once(server, 'connection')) as [Socket]
+    t.same(socket.eventNames().includes('data'), false, `no listener of Node reads it. ${HOW}`)
+    const [bytes] = (await once(socket, 'data')) as [Buffer]
+    socket.pause()
+    socket.unshift(bytes)
+    for (const listener of nodeListeners) listener.call(server, socket)
+    socket.resume()
+    client.write('bcGET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    let text = ''
+    for await (const chunk of client) text += String(chunk)
+    t.same(text.match(/<[^>]+>/g), ['<GET /1>', '<POST /2>', '<GET /3>'], `all of it is served. ${HOW}`)
+  },
+)
