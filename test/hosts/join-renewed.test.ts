@@ -3,12 +3,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { issue, makeRequest } from '../../gateway/cluster/identity/certificates.ts'
-import { allLinked, joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { allLinked, joinedByCommands, type TestHost } from '../helpers/cluster/hosts.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 t.test('renewed', { skip: needsRoot }, async (t) => {
-  const net = await joinedHosts(t, 2)
+  const net = await joinedByCommands(t, 2)
   const [one, two] = [net.host(1), net.host(2)]
   const file = (host: TestHost, name: string): string => join(host.dataDir, 'cluster', name)
   const read = (host: TestHost, name: string): string => readFileSync(file(host, name), 'utf8')

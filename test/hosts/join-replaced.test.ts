@@ -1,7 +1,7 @@
 /** Hosts that leave, come back as others, and take the place of machines that are gone. */
 import t from 'tap'
 import { bareContainer } from '../helpers/cluster/host-container.ts'
-import { joinedHosts, type TestHost, tokenOf } from '../helpers/cluster/hosts.ts'
+import { joinedByCommands, type TestHost, tokenOf } from '../helpers/cluster/hosts.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -9,7 +9,7 @@ const stateOf = async (at: TestHost, hostId: number): Promise<string | undefined
   (await at.hosts()).find((h) => h.hostId === hostId)?.member?.state
 
 t.test('gone and replaced', { skip: needsRoot }, async (t) => {
-  const net = await joinedHosts(t, 3)
+  const net = await joinedByCommands(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
 
   const admitting = await one.flatnet('leave')

@@ -1,6 +1,6 @@
 /** A host that is revoked: cut off by all, also by those that were down, and although it does not listen. */
 import t from 'tap'
-import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { joinedByCommands, type TestHost } from '../helpers/cluster/hosts.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -11,7 +11,7 @@ const isCutOff = async (at: TestHost, hostId: number): Promise<boolean> =>
   (await stateOf(at, hostId)) === 'revoked' && !(await at.linksUp()).includes(hostId)
 
 t.test('revoked', { skip: needsRoot }, async (t) => {
-  const net = await joinedHosts(t, 4)
+  const net = await joinedByCommands(t, 4)
   const [one, two, three, four] = [net.host(1), net.host(2), net.host(3), net.host(4)]
   // Host 2 does not hear of it, as a stolen machine would not listen; host 4 is down.
   net.cut(1, 2)

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { HostView } from '../../gateway/api/host-view.ts'
-import { hosts, joinedHosts } from '../helpers/cluster/hosts.ts'
+import { hosts, joinedByCommands } from '../helpers/cluster/hosts.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 
 const skip = needsRoot
@@ -12,7 +12,7 @@ const table = (views: readonly HostView[]): unknown =>
   views.map(({ hostId, member }) => [hostId, member?.name, member?.slice, member?.state, member?.keyId])
 
 t.test('three hosts from nothing to a cluster', { skip }, async (t) => {
-  const net = await joinedHosts(t, 3)
+  const net = await joinedByCommands(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   await t.test('every host shows the same table', async (t) => {
     const tables = await Promise.all(net.hosts.map(async (h) => table(await h.hosts())))

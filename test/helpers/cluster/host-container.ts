@@ -126,3 +126,13 @@ export async function hostContainer(
 /** Bytes that the container's interface has received. */
 export const received = ({ ns }: HostContainer): number =>
   Number(ns.exec('cat', '/sys/class/net/eth0/statistics/rx_bytes'))
+
+/** IPv4 packets that have reached the container, wrong ones too; ARP and the multicasts of IPv6 are not among them. */
+export function ipv4Received({ ns }: HostContainer): number {
+  const [names, values] = [...ns.exec('cat', '/proc/net/snmp').matchAll(/^Ip: (.*)$/gm)].map(
+    (row) => row[1]?.split(' ') ?? [],
+  )
+  const found = values?.[names?.indexOf('InReceives') ?? -1]
+  if (found === undefined) throw new Error('/proc/net/snmp has no Ip InReceives')
+  return Number(found)
+}

@@ -3,7 +3,7 @@
  * command line and gateway. Killed, restarted, cut off from one another and healed by the test; gone with it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,9 @@ import type { ListedAssignment } from '../../../core/api.ts'
 import type { HostView } from '../../../gateway/api/host-view.ts'
 import { type Netns, netns, run } from '../kernel/netns.ts'
 import { ROOT } from '../run/executable.ts'
+import { oncePerRun } from '../run/once-per-run.ts'
 import { waitFor } from '../run/wait.ts'
+import { keepFolder, placeFolder } from './host-folder.ts'
 
 export interface Ran {
   readonly rc: number
@@ -83,8 +85,6 @@ export interface TestNet {
 }
 
 export interface HostsOptions {
-  /** For `flatnet init`, e.g. `['--supernet', '10.77.0.0/16']`; the others get it by joining. */
-  readonly init?: readonly string[]
   /** Machines more on the switch, after the others, that are in no cluster. */
   readonly spare?: number
 }
@@ -388,15 +388,23 @@ export async function tokenOf(admitting: TestHost, ...args: string[]): Promise<s
   return token
 }
 
-/** As `hosts`, with gateways running, host 1 the admitting one and the others joined in order; all links are up. */
-export async function joinedHosts(
-  t: Pick<Test, 'teardown'>,
-  count: number,
-  options: HostsOptions = {},
-): Promise<TestNet> {
-  const net = await hosts(t, count + (options.spare ?? 0))
+/** What a test gives: `comment` is where set-up seconds are said, for the runner to print. */
+type Setup = Pick<Test, 'teardown'> & Partial<Pick<Test, 'comment'>>
+
+/** Runs a set-up and says how long it took. */
+async function timed<T>(t: Setup, make: () => Promise<T>): Promise<T> {
+  const began = performance.now()
+  try {
+    return await make()
+  } finally {
+    t.comment?.(`setup: ${Math.round(performance.now() - began)} ms`)
+  }
+}
+
+/** `flatnet init` on host 1, `flatnet token` and `flatnet join` on the others, in order; all run and are linked. */
+async function joinByCommands(net: TestNet, count: number): Promise<void> {
   const first = net.host(1)
-  await first.ok('init', '--cluster', 'testing', '--name', 'h1', ...(options.init ?? []))
+  await first.ok('init', '--cluster', 'testing', '--name', 'h1')
   await first.start()
   const starting: Promise<void>[] = []
   const members = net.hosts.slice(0, count)
@@ -406,7 +414,44 @@ export async function joinedHosts(
   }
   await Promise.all(starting)
   await allLinked({ hosts: members })
-  return net
+}
+
+/** For the tests of joining: every host has come in by the command line, as an operator does it. */
+export function joinedByCommands(t: Setup, count: number): Promise<TestNet> {
+  return timed(t, async () => {
+    const net = await hosts(t, count)
+    await joinByCommands(net, count)
+    return net
+  })
+}
+
+/** The folders of `count` hosts that have joined, without logs and without what their gateways knew. */
+function preparedFolders(count: number): Promise<string> {
+  return oncePerRun(`cluster-${count}-${Math.round(statSync(EXECUTABLE).mtimeMs)}`, async (folder) => {
+    const teardowns: (() => unknown)[] = []
+    try {
+      const net = await hosts({ teardown: (fn: () => unknown) => void teardowns.push(fn) } as Setup, count)
+      await joinByCommands(net, count)
+      for (const host of net.hosts) {
+        await host.stop()
+        keepFolder(host.dir, join(folder, String(host.index)))
+      }
+    } finally {
+      for (const teardown of teardowns.toReversed()) await teardown()
+    }
+  })
+}
+
+/** As `hosts`, with gateways running, host 1 the admitting one and the others members; all links are up. */
+export function joinedHosts(t: Setup, count: number, { spare = 0 }: HostsOptions = {}): Promise<TestNet> {
+  return timed(t, async () => {
+    const [prepared, net] = await Promise.all([preparedFolders(count), hosts(t, count + spare)])
+    const members = net.hosts.slice(0, count)
+    for (const host of members) placeFolder(join(prepared, String(host.index)), host.dir)
+    await Promise.all(members.map((host) => host.start()))
+    await allLinked({ hosts: members })
+    return net
+  })
 }
 
 /** Waits until every host of the net has a control link with every other. */

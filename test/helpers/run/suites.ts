@@ -1,18 +1,28 @@
 /** Runs the suites named as arguments, one after another, and closes with `N passed, N failed, N skipped`. Started by bin/test. */
 import { spawn } from 'node:child_process'
-import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import {
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
 import { ROOT } from './executable.ts'
 import { SUITE } from './no-sockets.ts'
+import { RUN_FOLDER } from './once-per-run.ts'
 import { runPool } from './pool.ts'
 import { type Tally, TapReader } from './tap-reader.ts'
 
 const LOGS = join(ROOT, '.build/test-logs')
 const BIN = join(ROOT, 'node_modules/.bin')
 /** Podman and hosts tests load both cores by themselves. */
-const JOBS: Readonly<Record<string, number>> = { podman: 2, hosts: 1 }
+const JOBS: Readonly<Record<string, number>> = { podman: 2, hosts: 2 }
 /** What this processor's kernel cannot do cannot be installed either; every other skip is a failure in CI. */
 const EXCUSED = /^kernel: /
 const ENV = { ...process.env, PATH: `${BIN}:${process.env['PATH']}`, NO_COLOR: '1' }
@@ -37,12 +47,17 @@ function checks(): string[] {
 }
 
 /** Runs a command; each line goes to the log and to `each`. Returns the exit code, 128 for a signal. */
-async function follow(argv: readonly string[], log: string, each: (line: string) => void): Promise<number> {
+async function follow(
+  argv: readonly string[],
+  log: string,
+  each: (line: string) => void,
+  env: NodeJS.ProcessEnv = {},
+): Promise<number> {
   const [command = '', ...args] = argv
   const child = spawn(command, args, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: ENV,
+    env: { ...ENV, ...env },
   })
   const file = createWriteStream(log, { flags: 'a' })
   child.stderr.pipe(file, { end: false })
@@ -83,8 +98,13 @@ const fileEnded = (file: string, ok: boolean, took: string) =>
 async function runTap(suite: string, path: string, log: string): Promise<Tally> {
   const reader = new TapReader(fileEnded)
   const argv = ['tap', '--reporter=tap', `--jobs=${JOBS[suite] ?? 2}`, path]
-  const code = await follow(argv, log, (line) => reader.line(line))
-  return reader.end(code)
+  const folder = mkdtempSync(join(tmpdir(), 'ft-run-'))
+  try {
+    const code = await follow(argv, log, (line) => reader.line(line), { [RUN_FOLDER]: folder })
+    return reader.end(code)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 /** Suites whose files need no process of their own. */

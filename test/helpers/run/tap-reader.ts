@@ -13,6 +13,8 @@ export interface Tally {
 
 const POINT = /^( *)(not )?ok \d+(?: - (.*?))?(?: # (SKIP|TODO)\b ?(.*?))?(?: # time=([\d.]+)ms)?(?: \{)?$/i
 const SUBTEST = /^( *)# Subtest: (.*)$/
+/** What `joinedHosts` says. */
+const SETUP = /^ *# setup: (\d+) ms$/
 const NOTE = /^ *# note: (.*)$/
 const SUMMARY = /^# \{ (.*) \}$/
 const MAX_DIAGNOSTIC_LINES = 25
@@ -27,6 +29,9 @@ export class TapReader {
   readonly #failures: string[][] = []
   /** Names of the open subtests by depth. */
   readonly #open: string[] = []
+  /** ms of set-up that the open file has said, and how the file ends once its braces do. */
+  #setupMs = 0
+  #inBraces: (() => void) | undefined
   /** Lines of diagnostics still wanted for the last failure. */
   #wanted = 0
 
@@ -47,6 +52,8 @@ export class TapReader {
     }
     const note = NOTE.exec(line)?.[1]
     if (note !== undefined) this.#notes.add(note)
+    this.#setupMs += Number(SETUP.exec(line)?.[1] ?? 0)
+    if (line === '}') this.#endBraces()
     const subtest = SUBTEST.exec(line)
     if (subtest) this.#open[depthOf(subtest[1])] = subtest[2] ?? ''
     const point = POINT.exec(line)
@@ -63,7 +70,26 @@ export class TapReader {
     this.#wanted = 0
     if (directive) this.#skips.push(reason || `${name} (no reason given)`)
     else if (not && depth > 0) this.#failed(depth, name)
-    if (depth === 0) this.#fileEnded(name, !not, time ? ` (${(Number(time) / 1000).toFixed(1)} s)` : '')
+    if (point.input.endsWith(' {')) this.#open[depth] = name
+    if (depth > 0) return
+    const end = () => this.#fileEnded(name, !not, this.#took(Number(time ?? 0)))
+    // In braces what the file said comes after its result.
+    if (point.input.endsWith(' {')) this.#inBraces = end
+    else end()
+  }
+
+  #endBraces(): void {
+    this.#inBraces?.()
+    this.#inBraces = undefined
+  }
+
+  /** ` (12.3 s)`, or ` (12.3 s: setup 2.1, test 10.2)`; a set-up of the next file starts at 0. */
+  #took(ms: number): string {
+    const setupMs = this.#setupMs
+    this.#setupMs = 0
+    if (ms === 0) return ''
+    const [all, setup, test] = [ms, setupMs, ms - setupMs].map((part) => (part / 1000).toFixed(1))
+    return setupMs === 0 ? ` (${all} s)` : ` (${all} s: setup ${setup}, test ${test})`
   }
 
   /** A subtest fails with its assertions; only the innermost is worth telling. */
@@ -76,6 +102,7 @@ export class TapReader {
   }
 
   end(exitCode: number): Tally {
+    this.#endBraces()
     const count = (key: string) => this.#summary?.get(key) ?? 0
     const failures = this.#failures.map((lines) => lines.join('\n    '))
     let failed = count('fail')
