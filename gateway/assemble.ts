@@ -1,5 +1,6 @@
 /** Makes the gateway's deps and hands each what it needs; nothing listens or reads yet. */
 
+import { hostname } from 'node:os'
 import type { DaemonConf } from '../conf/daemon.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import type { Clock } from '../core/clock.ts'
@@ -11,6 +12,7 @@ import { Events } from './base/events.ts'
 import { Metrics, processGauges } from './base/metrics.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
+import { answerCounter } from './ingress/answers.ts'
 import type { IngressDeps } from './ingress/deps.ts'
 import { RETRIES_HELP } from './ingress/retry.ts'
 import { Forwarder } from './ingress/upstream/forwarder.ts'
@@ -106,6 +108,8 @@ export function assemble(materials: Materials): Assembly {
     reload: materials.reload,
     cluster: () => cluster,
     sharing: () => sharing,
+    ownNames: new Set([hostname().toLowerCase(), 'localhost']),
+    countAnswer: answerCounter(metrics),
     endless: new Set(),
     status() {
       const alarms = sharing?.replication.alarms() ?? []

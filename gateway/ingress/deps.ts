@@ -1,4 +1,4 @@
-/** What the deps of ingress share. */
+/** What the parts of ingress share. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
@@ -14,6 +14,10 @@ export interface IngressDeps {
   readonly metrics: Metrics
   readonly log: Log
   readonly pool: Pool
+  /** Names of this machine, lower case: they show the list of containers. */
+  readonly ownNames: ReadonlySet<string>
+  /** Called once for each answer, see `answerCounter`. */
+  readonly countAnswer: (status: number) => void
   /** What has no end of its own, such as event streams and WebSockets: cut off when the gateway stops. */
   readonly endless: Set<{ destroy(): unknown }>
 }

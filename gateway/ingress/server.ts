@@ -2,9 +2,7 @@
 
 import { type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { hostname } from 'node:os'
 import type { Duplex } from 'node:stream'
-import { series } from '../base/metrics.ts'
 import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer } from './fast/server.ts'
@@ -21,9 +19,6 @@ const MAX_PIPELINED = 32
 
 export function createIngress(deps: IngressDeps): Server {
   const { ingress } = deps.conf
-  const ownNames = new Set([hostname().toLowerCase(), 'localhost'])
-  const count = (status: number): void =>
-    deps.metrics.count(RESPONSES, RESPONSES_HELP, CLASSES[Math.floor(status / 100)] ?? OTHER_CLASS)
   const options: ServerOptions = {
     // Never the lenient parser, whatever NODE_OPTIONS says: request smuggling lives in its leniency.
     insecureHTTPParser: false,
@@ -38,11 +33,11 @@ export function createIngress(deps: IngressDeps): Server {
     keepAliveInitialDelay: 30_000,
     shouldUpgradeCallback: isUpgrade,
   }
-  const server = new IngressServer(options, deps, ownNames, count)
+  const server = new IngressServer(options, deps)
   server.maxConnections = ingress.maxConnections
   limitPerClient(server, ingress.maxConnectionsPerClient, deps)
   server.on('connection', (socket) => server.enter(socket))
-  const handler = new Handler(deps, ownNames, count)
+  const handler = new Handler(deps)
   server.on('request', (req, res) => handler.request(req, res, { expectsContinue: false }))
   server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
   server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
@@ -105,15 +100,10 @@ function refuse(socket: Duplex, status: string): void {
 
 class Handler {
   readonly #deps: IngressDeps
-  readonly #ownNames: ReadonlySet<string>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
-  readonly #countAnswer: (status: number) => void
-
-  constructor(deps: IngressDeps, ownNames: ReadonlySet<string>, countAnswer: (status: number) => void) {
+  constructor(deps: IngressDeps) {
     this.#deps = deps
-    this.#countAnswer = countAnswer
-    this.#ownNames = ownNames
   }
 
   request(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
@@ -166,7 +156,7 @@ class Handler {
         value: valuesOf(req.rawHeaders, 'upgrade')[0] ?? '',
         join: (response, container, containerHead) => {
           res.detachSocket(client as Socket)
-          this.#deps.metrics.count(RESPONSES, RESPONSES_HELP, { class: '1xx' })
+          this.#deps.countAnswer(101)
           this.#deps.endless.add(client)
           client.on('close', () => this.#deps.endless.delete(client))
           join({ hostId: this.#deps.conf.hostId, client, clientHead, response, container, containerHead })
@@ -188,7 +178,7 @@ class Handler {
     const decision = route({
       url: req.url ?? '',
       host: req.headers.host,
-      ownNames: this.#ownNames,
+      ownNames: this.#deps.ownNames,
       lookup: this.#deps.registry,
     })
     switch (decision.kind) {
@@ -237,11 +227,6 @@ class Handler {
   }
 
   #count(res: ServerResponse): void {
-    res.on('finish', () => this.#countAnswer(res.statusCode))
+    res.on('finish', () => this.#deps.countAnswer(res.statusCode))
   }
 }
-
-const RESPONSES = 'flatnet_ingress_responses_total'
-const OTHER_CLASS = series({ class: 'other' })
-const CLASSES = [0, 1, 2, 3, 4, 5].map((n) => series({ class: `${n}xx` }))
-const RESPONSES_HELP = 'Answers to clients of ingress, by class of status'

@@ -14,13 +14,11 @@ import { readRequest } from './request-head.ts'
 
 export interface FastConnectionHost {
   readonly deps: IngressDeps
-  readonly ownNames: ReadonlySet<string>
   /** No more requests after the ones under way. */
   readonly isDraining: boolean
   /** Takes the socket over; `bytes` were read from it and go first. */
   leave(connection: FastConnection, socket: Socket, bytes: Buffer): void
   closed(connection: FastConnection): void
-  answered(status: number): void
 }
 
 export class FastConnection implements ExchangeClient {
@@ -98,7 +96,7 @@ export class FastConnection implements ExchangeClient {
     this.#exchange = undefined
     this.#hasServed = true
     this.#idleSince = performance.now()
-    if (status !== undefined) this.#host.answered(status)
+    if (status !== undefined) this.deps.countAnswer(status)
     if (this.isLast) {
       this.#isClosing = true
       this.socket.end(() => this.socket.destroy())
@@ -159,8 +157,8 @@ export class FastConnection implements ExchangeClient {
       return
     }
     const { target, host } = head
-    const { deps, ownNames } = this.#host
-    const decision = route({ url: target, host, ownNames, lookup: deps.registry })
+    const { ownNames, registry } = this.deps
+    const decision = route({ url: target, host, ownNames, lookup: registry })
     if (decision.kind !== 'container') {
       this.#leave(bytes)
       return

@@ -28,23 +28,14 @@ export function takeNodeListeners(server: Server): readonly Listener[] {
 
 export class IngressServer extends Server implements FastConnectionHost {
   readonly deps: IngressDeps
-  readonly ownNames: ReadonlySet<string>
   readonly #open = new Set<FastConnection>()
   readonly #nodeListeners: readonly Listener[]
-  readonly #countAnswer: (status: number) => void
   #timer: NodeJS.Timeout | undefined
   isDraining = false
 
-  constructor(
-    options: ServerOptions,
-    deps: IngressDeps,
-    ownNames: ReadonlySet<string>,
-    countAnswer: (status: number) => void,
-  ) {
+  constructor(options: ServerOptions, deps: IngressDeps) {
     super(options)
     this.deps = deps
-    this.ownNames = ownNames
-    this.#countAnswer = countAnswer
     this.#nodeListeners = takeNodeListeners(this)
     this.on('listening', () => {
       this.#timer = setInterval(() => this.#sweep(), tickOf(deps.conf)).unref()
@@ -67,10 +58,6 @@ export class IngressServer extends Server implements FastConnectionHost {
 
   closed(connection: FastConnection): void {
     this.#open.delete(connection)
-  }
-
-  answered(status: number): void {
-    this.#countAnswer(status)
   }
 
   override close(callback?: (err?: Error) => void): this {
