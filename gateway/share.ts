@@ -91,6 +91,8 @@ export function shareRegistry(deps: ShareDeps): Sharing {
   })
   dataplane.onRelayProblem(() => paths.evaluateAll())
   replication.restore(deps.stored)
+  cluster.links.handle('registry.', (hostId, message) => replication.receive(hostId, message))
+  cluster.links.handle('paths.', (hostId, message) => paths.receive(hostId, message))
   const stops = [follow(cluster, replication, paths), ...listen(events, registry.hostId, replication, paths)]
   gauges(deps, replication)
   replication.start()
@@ -121,9 +123,6 @@ function follow(cluster: Cluster, replication: Replication, paths: PathControlle
     down(hostId, reason) {
       replication.peerDown(hostId, reason)
       paths.linkChanged(hostId)
-    },
-    control(hostId, message) {
-      if (!replication.receive(hostId, message)) paths.receive(hostId, message)
     },
     dataUp: (hostId) => paths.linkChanged(hostId),
     dataDown: (hostId) => paths.linkChanged(hostId),

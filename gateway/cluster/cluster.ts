@@ -8,7 +8,7 @@ import { hasCode } from '../../kernel/durable.ts'
 import type { Events } from '../base/events.ts'
 import type { Metrics } from '../base/metrics.ts'
 import { Links } from '../links/links.ts'
-import type { ControlMessage, LinkEvents } from '../links/types.ts'
+import type { LinkEvents } from '../links/types.ts'
 import type { ClusterFiles } from './identity/files.ts'
 import { judgeConf } from './identity/fit.ts'
 import { type CertificateStatus, certificateStatus } from './identity/life.ts'
@@ -72,6 +72,7 @@ export class Cluster {
       membership: this.state,
       listen: conf.peers.listen,
       events: this.#peerEvents(),
+      metrics: deps.metrics,
       clock,
       log,
       join: (socket) => this.#admission.answer(socket),
@@ -99,6 +100,7 @@ export class Cluster {
       adopt: (sealed) => void this.state.adopt(sealed),
       renewed: () => this.links.renewed(),
     })
+    this.#handleMessages()
     this.state.onChange((before, now) => this.#membersChanged(before, now))
     clusterGauges({ ...deps, state: this.state, links: this.links })
   }
@@ -237,9 +239,6 @@ export class Cluster {
         each((l) => l.up?.(hostId))
       },
       down: (hostId, reason) => each((l) => l.down?.(hostId, reason)),
-      control: (hostId, message) => {
-        if (!this.#take(hostId, message)) each((l) => l.control?.(hostId, message))
-      },
       dataUp: (hostId, socket) => each((l) => l.dataUp?.(hostId, socket)),
       dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
       rival: (hostId, message) => each((l) => l.rival?.(hostId, message)),
@@ -250,15 +249,22 @@ export class Cluster {
     }
   }
 
-  #take(hostId: number, message: ControlMessage): boolean {
-    if (this.#gossip.take(hostId, message) || this.#linkRenewal.take(hostId, message)) return true
-    if (message.type !== 'cluster.leave') return false
+  #handleMessages(): void {
+    const { links } = this
+    links.handle('cluster.digest', (hostId, message) => this.#gossip.onDigest(hostId, message))
+    links.handle('cluster.members', (hostId, message) => this.#gossip.onMembers(hostId, message))
+    links.handle('cluster.endpoints', (hostId, message) => this.#gossip.onEndpoints(hostId, message))
+    links.handle('cluster.renew', (hostId, message) => void this.#linkRenewal.onRequest(hostId, message))
+    links.handle('cluster.renewed', (hostId, message) => this.#linkRenewal.onAnswer(hostId, message))
+    links.handle('cluster.leave', (hostId) => this.#left(hostId))
+  }
+
+  #left(hostId: number): void {
     const member = memberOf(this.state.document, hostId)
-    if (member === undefined || this.state.caKeyPem === undefined) return true
+    if (member === undefined || this.state.caKeyPem === undefined) return
     if (this.#isSuspicious(hostId)) {
       this.#deps.log.warn({ peer: hostId }, 'leave of a host that is kept out was ignored')
     } else this.#mark(member, 'left')
-    return true
   }
 
   /** Everybody is told before those that are out are cut off: they should know why. */

@@ -15,7 +15,7 @@ export interface LinkDeps {
   readonly endpoints: () => readonly string[]
   /** Why whoever was dialled is not let in. */
   readonly refusal: (id: PeerId, endpoint: string) => string | undefined
-  readonly events: LinkEvents
+  readonly events: LinkEvents & { message(hostId: number, message: ControlMessage): void }
   readonly clock: Clock
   readonly log: Log
 }
@@ -150,7 +150,7 @@ export class Link {
       ready: () => this.#contest({ dialledBy, connection }),
       message: (message) => {
         const { events } = this.#deps
-        if (this.#control?.connection === connection) events.control(this.hostId, message)
+        if (this.#control?.connection === connection) events.message(this.hostId, message)
         else if (this.#losers.has(connection)) events.rival?.(this.hostId, message)
       },
       closed: (reason) => this.#controlClosed(connection, reason),

@@ -5,9 +5,12 @@ import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { LogLimiter } from '../base/log-limit.ts'
+import type { Metrics } from '../base/metrics.ts'
+import { printable } from '../base/printable.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
 import { HandshakeGuard } from './handshake-guard.ts'
-import { Link } from './link.ts'
+import { Link, type LinkDeps } from './link.ts'
+import { type MessageHandler, MessageHandlers } from './message-handlers.ts'
 import { Streams } from './streams/streams.ts'
 import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
 import type { ControlMessage, Identity, LinkEvents, LinkView, Membership } from './types.ts'
@@ -18,6 +21,7 @@ export interface LinksDeps {
   readonly membership: Membership
   readonly listen: { readonly host: string; readonly port: number }
   readonly events: LinkEvents
+  readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
   /** A newcomer without a certificate; the cluster part answers it. Absent: refused. */
@@ -28,6 +32,8 @@ export interface LinksDeps {
 const MAX_NEWCOMERS = 64
 /** Whoever is refused or fails dials again every few seconds; the log needs to say so once in a while. */
 const SAID_AGAIN_MS: Millis = 600_000
+/** A peer of a later version may send messages that this one does not know, and many of them. */
+const UNKNOWN_AGAIN_MS: Millis = 60_000
 /** How often the clock is compared with itself. */
 const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept: all timers are wrong, all connections may be dead. */
@@ -43,6 +49,8 @@ export class Links {
   readonly #handshakes = new HandshakeGuard()
   readonly #newcomers = new Set<TLSSocket>()
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
+  readonly #handlers = new MessageHandlers()
+  readonly #unknown = new LogLimiter(UNKNOWN_AGAIN_MS)
   #tick: NodeJS.Timeout | undefined
 
   constructor(deps: LinksDeps) {
@@ -54,6 +62,7 @@ export class Links {
       log,
       send: (hostId, message) => this.send(hostId, message),
     })
+    this.handle('stream.', (hostId, message) => this.streams.onMessage(hostId, message))
     this.#server = createServer({
       ...tlsOptions(deps.identity()),
       ALPNProtocols: [Alpn.control, Alpn.data, Alpn.stream, Alpn.join],
@@ -76,6 +85,15 @@ export class Links {
       deps.log[level]({ err, endpoint }, 'handshake failed')
       socket.destroy()
     })
+  }
+
+  /**
+   * Before `start`. One handler for each prefix or type of messages, e.g. `registry.`; a message that none is for is
+   * counted and logged.
+   * @throws {Error} the prefix is registered already
+   */
+  handle(prefix: string, handler: MessageHandler): void {
+    this.#handlers.add(prefix, handler)
   }
 
   /** @throws the listener's error, e.g. EADDRINUSE */
@@ -252,8 +270,16 @@ export class Links {
     }
   }
 
+  #unknownMessage(hostId: number, { type }: ControlMessage): void {
+    const { clock, log, metrics } = this.#deps
+    const help = 'Messages of peers that no part of this gateway handles'
+    metrics.count('flatnet_peer_unknown_messages_total', help, { host: String(hostId) })
+    if (!this.#unknown.isDue(String(hostId), clock.monotonic())) return
+    log.warn({ peer: hostId, reason: printable(type) }, 'unknown message of a peer was dropped')
+  }
+
   /** Streams hear of the links first: whoever is told next may open one. */
-  #events(): LinkEvents {
+  #events(): LinkDeps['events'] {
     const { events } = this.#deps
     return {
       ...events,
@@ -265,10 +291,10 @@ export class Links {
         this.streams.linkDown(hostId)
         events.down(hostId, reason)
       },
-      control: (hostId, message) => {
-        this.#guarded(hostId, () => {
-          if (!this.streams.take(hostId, message)) events.control(hostId, message)
-        })
+      message: (hostId, message) => {
+        const handler = this.#handlers.of(message)
+        if (handler === undefined) this.#unknownMessage(hostId, message)
+        else this.#guarded(hostId, () => handler(hostId, message))
       },
       rival: (hostId, message) => this.#guarded(hostId, () => events.rival?.(hostId, message)),
     }

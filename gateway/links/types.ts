@@ -69,7 +69,6 @@ export interface Refused {
 export interface LinkEvents {
   up(hostId: number): void
   down(hostId: number, reason: string): void
-  control(hostId: number, message: ControlMessage): void
   /** The data connection stands; it is the caller's to read and write until `dataDown`. */
   dataUp(hostId: number, socket: TLSSocket): void
   dataDown(hostId: number): void

@@ -53,7 +53,6 @@ const REPORT_SOON_MS: Millis = 100
 /** Whoever has not been measured yet is used all the same, behind all others. */
 const UNMEASURED_MS: Millis = 1_000
 
-const PREFIX = 'paths.'
 const DRAIN = 'paths.drain'
 
 export class PathController {
@@ -122,9 +121,9 @@ export class PathController {
     this.#cancels.set('soon', cancel)
   }
 
-  /** @returns whether the message was for the paths, followed or not */
-  receive(hostId: number, message: ControlMessage): boolean {
-    if (!message.type.startsWith(PREFIX)) return false
+  /** A message of a peer whose type begins with `paths.`. */
+  receive(hostId: number, message: ControlMessage): void {
+    if (this.#isStopped) return
     if (message.type === DRAIN) {
       this.#deps.draining(hostId)
       this.evaluateAll()
@@ -134,7 +133,6 @@ export class PathController {
     ) {
       this.evaluateAll()
     } else this.#deps.log.debug({ peer: hostId }, 'report of links was not understood')
-    return true
   }
 
   /** Whether packets get to the host, directly or over a relay. */

@@ -70,7 +70,6 @@ interface CloneSeen extends ControlMessage {
 export type RegistryMessage = Hello | Delta | TablePage | Digest | Want | Stale | CloneSeen
 
 export const PROTOCOL = 1
-export const PREFIX = 'registry.'
 
 /** More hosts than any supernet of ours has in use; a bound for lists. */
 const MAX_HOSTS = 65_536

@@ -13,7 +13,7 @@ import type { Quarantine, ReplicationDeps, StoredTable } from './deps.ts'
 import { DuplicateIdentity } from './duplicate-identity.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
-import { PREFIX, readMessage } from './messages.ts'
+import { readMessage } from './messages.ts'
 import { ReplicationPeers } from './peers.ts'
 import { Publisher } from './publisher.ts'
 import { WireDecoder } from './record.ts'
@@ -104,9 +104,9 @@ export class Replication {
     this.#replicaStore.evaluate(hostId)
   }
 
-  /** @returns whether the message was for the registry, followed or not */
-  receive(hostId: number, message: ControlMessage): boolean {
-    if (!message.type.startsWith(PREFIX)) return false
+  /** A message of a peer whose type begins with `registry.`. */
+  receive(hostId: number, message: ControlMessage): void {
+    if (this.#isStopped) return
     try {
       const read = readMessage(message)
       if (read === undefined) this.#guard.drop(hostId, 'malformed')
@@ -120,7 +120,6 @@ export class Replication {
       this.#guard.drop(hostId, 'fault')
       this.#deps.log.error({ peer: hostId, err }, 'registry message failed')
     }
-    return true
   }
 
   /** To be called after every change of the own table, cheap. */
@@ -141,7 +140,7 @@ export class Replication {
 
   /** A message of whoever came as this host while a link with it stood. */
   rival(hostId: number, message: ControlMessage): void {
-    const read = message.type.startsWith(PREFIX) ? readMessage(message) : undefined
+    const read = readMessage(message)
     if (read?.type === 'registry.hello') this.#duplicates.onHello(hostId, read)
   }
 

@@ -44,17 +44,14 @@ export class LinkRenewal {
     }
   }
 
-  /** @returns whether the message was of this part */
-  take(from: number, message: ControlMessage): boolean {
-    if (message.type === 'cluster.renew') void this.#answer(from, message)
-    else if (message.type === 'cluster.renewed') {
-      const pending = this.#pending.get(Number(message['id']))
-      if (pending?.hostId === from) pending.answer(message)
-    } else return false
-    return true
+  /** `cluster.renewed`: the answer of the admitting host. */
+  onAnswer(from: number, message: ControlMessage): void {
+    const pending = this.#pending.get(Number(message['id']))
+    if (pending?.hostId === from) pending.answer(message)
   }
 
-  async #answer(from: number, { id, requestPem }: ControlMessage): Promise<void> {
+  /** `cluster.renew`: a peer asks this host for a certificate. */
+  async onRequest(from: number, { id, requestPem }: ControlMessage): Promise<void> {
     const answer = await this.#deps
       .renew(from, requestPem)
       .catch((err: unknown) => ({ reason: err instanceof Error ? err.message : String(err) }))

@@ -36,15 +36,6 @@ export class Gossip {
     this.#deps.broadcast(this.#members())
   }
 
-  /** @returns whether the message was of this part */
-  take(from: number, message: ControlMessage): boolean {
-    if (message.type === 'cluster.digest') this.#takeDigest(from, message)
-    else if (message.type === 'cluster.members') this.#takeMembers(from, message['sealed'])
-    else if (message.type === 'cluster.endpoints') this.#takeEndpoints(from, message['records'])
-    else return false
-    return true
-  }
-
   #digest(): ControlMessage {
     const { state } = this.#deps
     const endpoints = Object.fromEntries(state.endpoints.all().map((r) => [r.hostId, r.seq]))
@@ -60,7 +51,8 @@ export class Gossip {
     return { type: 'cluster.members', sealed: this.#deps.state.sealed }
   }
 
-  #takeDigest(from: number, message: ControlMessage): void {
+  /** `cluster.digest`: what the peer has. */
+  onDigest(from: number, message: ControlMessage): void {
     const { state, send } = this.#deps
     const theirs = Number(message['version'])
     const { version } = state.document
@@ -74,7 +66,8 @@ export class Gossip {
     if (news.length > 0) send(from, { type: 'cluster.endpoints', records: news })
   }
 
-  #takeMembers(from: number, sealed: unknown): void {
+  /** `cluster.members`: the whole list, signed. */
+  onMembers(from: number, { sealed }: ControlMessage): void {
     const { state, log, broadcast, send } = this.#deps
     try {
       const adopted = state.adopt(sealed)
@@ -93,7 +86,8 @@ export class Gossip {
     }
   }
 
-  #takeEndpoints(from: number, records: unknown): void {
+  /** `cluster.endpoints`: where hosts can be reached, each record signed by its host. */
+  onEndpoints(from: number, { records }: ControlMessage): void {
     const { state, clock, log, broadcast, endpointsChanged } = this.#deps
     if (!Array.isArray(records)) return
     const now = clock.monotonic()

@@ -109,14 +109,12 @@ export class Streams {
     }
   }
 
-  /** @returns whether the message was for streams */
-  take(hostId: number, message: ControlMessage): boolean {
+  /** A peer cannot dial this host and asks to be dialled, or could not dial it when asked. */
+  onMessage(hostId: number, message: ControlMessage): void {
     const { type, id } = message
-    if (type !== 'stream.dial' && type !== 'stream.failed') return false
-    if (typeof id !== 'string' || !ID_RE.test(id)) return true
+    if (typeof id !== 'string' || !ID_RE.test(id)) return
     if (type === 'stream.dial') void this.#dialBack(hostId, id)
-    else this.#claim(hostId, id)?.failed(reasonText(message['reason']))
-    return true
+    else if (type === 'stream.failed') this.#claim(hostId, id)?.failed(reasonText(message['reason']))
   }
 
   linkUp(hostId: number): void {

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
 import { systemClock } from '../../../core/clock.ts'
 import type { LogFields } from '../../../core/log.ts'
+import { Metrics } from '../../../gateway/base/metrics.ts'
 import { Links } from '../../../gateway/links/links.ts'
 import type { ControlMessage, Identity, Member, Membership, Refused } from '../../../gateway/links/types.ts'
 import { waitFor } from '../run/wait.ts'
@@ -15,12 +16,14 @@ export interface Host {
   readonly members: Map<number, Member>
   readonly refused: Map<number, string>
   readonly log: string[]
+  /** Of types that begin with `test.`. */
   readonly messages: ControlMessage[]
   readonly turnedAway: Refused[]
   readonly rivals: ControlMessage[]
   /** Events of the log from `info` on. */
   readonly told: string[]
   readonly data: Map<number, TLSSocket>
+  readonly metrics: Metrics
 }
 
 /** For what comes at once, on a machine that is busy. */
@@ -47,10 +50,12 @@ export async function host(t: Test, identity: Identity, port = 0, greeting?: Con
     },
     isDuplicate: (hostId, keyId) => members.has(hostId) && members.get(hostId)?.keyId !== keyId,
   }
+  const metrics = new Metrics()
   const links = new Links({
     identity: () => identity,
     membership,
     listen: { host: '127.0.0.1', port },
+    metrics,
     clock: systemClock,
     log: { debug() {}, info: tell, warn: tell, error: tell },
     events: {
@@ -59,19 +64,19 @@ export async function host(t: Test, identity: Identity, port = 0, greeting?: Con
         if (greeting !== undefined) links.send(id, greeting)
       },
       down: (id, reason) => void log.push(`down ${id}: ${reason}`),
-      control(_, message) {
-        if (message.type === 'fault') throw new TypeError('a word that nobody thought of')
-        messages.push(message)
-      },
       dataUp: (id, socket) => void data.set(id, socket),
       dataDown: (id) => void data.delete(id),
       refused: (refused) => void turnedAway.push(refused),
       rival: (_, message) => void rivals.push(message),
     },
   })
+  links.handle('test.', (_, message) => {
+    if (message.type === 'test.fault') throw new TypeError('a message that no code foresaw')
+    messages.push(message)
+  })
   await links.start()
   t.teardown(() => links.stop())
-  return { identity, links, members, refused, log, messages, data, turnedAway, rivals, told }
+  return { identity, links, members, refused, log, messages, data, turnedAway, rivals, told, metrics }
 }
 
 export const endpoint = (h: Host): string => `127.0.0.1:${h.links.port}`

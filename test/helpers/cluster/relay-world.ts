@@ -101,10 +101,10 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
     listen: { host: '127.0.0.1', port: 0 },
     clock: systemClock,
     log: silentLog,
+    metrics: new Metrics(),
     events: {
       up: (id) => relays?.linkUp(id),
       down() {},
-      control() {},
       dataUp() {},
       dataDown() {},
     },

@@ -48,7 +48,8 @@ async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOp
     listen: { host: '127.0.0.1', port: 0 },
     clock: systemClock,
     log: silentLog,
-    events: { up() {}, down() {}, control() {}, dataUp() {}, dataDown() {} },
+    metrics: parts.metrics,
+    events: { up() {}, down() {}, dataUp() {}, dataDown() {} },
   })
   await links.start()
   t.teardown(() => links.stop())

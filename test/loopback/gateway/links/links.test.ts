@@ -1,4 +1,4 @@
-/** gateway/peers: links between gateways on loopback, with real TLS and certificates of a real CA. */
+/** gateway/links: links between gateways on loopback, with real TLS and certificates of a real CA. */
 import { createServer, type Socket, connect as tcp } from 'node:net'
 import { connect } from 'node:tls'
 import t from 'tap'
@@ -16,14 +16,14 @@ t.test(
   async (t) => {
     const cluster = await testCluster()
     const [a, b] = await pair(t, cluster, 'a dials')
-    const clone = await host(t, b.identity, 0, { type: 'hello', from: 'clone' })
+    const clone = await host(t, b.identity, 0, { type: 'test.hello', from: 'clone' })
     clone.members.set(1, memberOf(a.identity, endpoint(a)))
     clone.links.refresh()
     await waitFor('it was heard twice', WAIT, () => a.rivals.length >= 2)
     const from = performance.now()
     await waitFor('and again', WAIT, () => a.rivals.length >= 3)
     t.ok(performance.now() - from > 1_000)
-    for (const message of a.rivals) t.same(message, { type: 'hello', from: 'clone' })
+    for (const message of a.rivals) t.same(message, { type: 'test.hello', from: 'clone' })
     t.same([a.log, b.log], [['up 2'], ['up 1']], 'the link that stands is not touched')
     t.match(clone.log.slice(0, 2), ['up 1', /^down 1: (?:connection closed|read ECONNRESET)$/])
     await b.links.stop()
@@ -70,10 +70,10 @@ t.test('a silent peer is dead after three seconds', async (t) => {
 
 t.test('two gateways find each other, talk, and measure the way', async (t) => {
   const [a, b] = await pair(t, await testCluster())
-  t.ok(a.links.send(2, { type: 'hello', n: 1 }))
-  t.equal(b.links.broadcast({ type: 'answer', text: 'x'.repeat(1_000_000) }), 1)
+  t.ok(a.links.send(2, { type: 'test.hello', n: 1 }))
+  t.equal(b.links.broadcast({ type: 'test.answer', text: 'x'.repeat(1_000_000) }), 1)
   await waitFor('both have heard', WAIT, () => a.messages.length === 1 && b.messages.length === 1)
-  t.same(b.messages, [{ type: 'hello', n: 1 }])
+  t.same(b.messages, [{ type: 'test.hello', n: 1 }])
   t.equal(String(a.messages[0]?.['text']).length, 1_000_000)
   await waitFor('a round trip was measured', WAIT, () => a.links.view(2)?.rttMs !== undefined)
   t.match(a.links.views(), [{ hostId: 2, state: 'up', hasData: true }])
@@ -86,10 +86,24 @@ t.test('two gateways find each other, talk, and measure the way', async (t) => {
 
 t.test('a word on which its reader fails is told of, and ends neither gateway nor link', async (t) => {
   const [a, b] = await pair(t, await testCluster())
-  a.links.send(2, { type: 'fault' })
-  a.links.send(2, { type: 'hello' })
+  a.links.send(2, { type: 'test.fault' })
+  a.links.send(2, { type: 'test.hello' })
   await waitFor('the next one is heard', WAIT, () => b.messages.length === 1)
   t.ok(b.told.includes('message of a peer failed'), b.told.join())
+  t.equal(b.links.view(1)?.state, 'up')
+})
+
+t.test('a message that no part handles is counted, and logged once a minute', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  for (const type of ['future.hello', 'testing.hello', 'test', 'future.\u001b[2J'])
+    t.ok(a.links.send(2, { type }))
+  a.links.send(2, { type: 'test.hello' })
+  await waitFor('the known one is heard', WAIT, () => b.messages.length === 1)
+  t.match(b.metrics.text(), /^flatnet_peer_unknown_messages_total\{host="1"\} 4$/m)
+  t.same(
+    b.told.filter((event) => event === 'unknown message of a peer was dropped'),
+    ['unknown message of a peer was dropped'],
+  )
   t.equal(b.links.view(1)?.state, 'up')
 })
 
@@ -104,7 +118,7 @@ t.test('a newcomer does not disturb links that stand', async (t) => {
   a.links.refresh()
   b.links.refresh()
   third.links.refresh()
-  t.ok(a.links.send(2, { type: 'after' }))
+  t.ok(a.links.send(2, { type: 'test.after' }))
   await waitFor('b has heard', WAIT, () => b.messages.length === 1)
   // Whoever dials again does so within the 250 ms that the side with the higher hostId waits.
   await new Promise((resolve) => setTimeout(resolve, 600))
@@ -128,7 +142,7 @@ t.test('a gateway that stops is noticed, and found again', async (t) => {
   await b.links.stop()
   await waitFor('a sees it go', WAIT, () => a.links.view(2)?.state === 'down')
   t.notOk(a.data.has(2), 'its data connection went with it')
-  t.notOk(a.links.send(2, { type: 'lost' }), 'nothing can be sent')
+  t.notOk(a.links.send(2, { type: 'test.lost' }), 'nothing can be sent')
   const again = await host(t, b.identity, port)
   again.members.set(1, memberOf(a.identity, endpoint(a)))
   again.links.refresh()

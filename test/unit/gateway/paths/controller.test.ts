@@ -258,10 +258,9 @@ t.test('what is no report is dropped; other messages are not ours', (t) => {
     { ...good, noTunnel: true },
     { type: 'paths.more' },
   ]) {
-    t.ok(w.controller.receive(3, bad))
+    t.doesNotThrow(() => w.controller.receive(3, bad))
     t.equal(w.table.get(2)?.state, 'ISOLATED', JSON.stringify(bad))
   }
-  t.notOk(w.controller.receive(3, { type: 'registry.want' }))
   t.end()
 })
 
@@ -290,7 +289,7 @@ t.test('a gateway that is about to stop: its peers are told, and it is no relay 
     w.controller.receive(relay, { type: 'paths.links', links: [[2, relay]], freePairs: 5, uptimeMs: 1 })
   w.set(2, { state: 'down', hasData: false, reason: 'gone' })
   t.equal(w.table.get(2)?.via, 'relay:3')
-  t.ok(w.controller.receive(3, { type: 'paths.drain' }))
+  w.controller.receive(3, { type: 'paths.drain' })
   t.equal(w.table.get(2)?.via, 'relay:4')
   t.match(w.table.get(3), { via: 'gateway', reason: /stopping/ }, 'what is on its way still goes there')
   t.end()

@@ -230,7 +230,8 @@ t.test('a host that cannot be dialled is asked to dial', async (t) => {
   echo(a)
   const stream = await b.links.streams.open(1, { purpose: 'echo' }, soon)
   t.ok(await roundTrip(stream, randomBytes(300_000)))
-  t.same(a.messages, [], 'nobody else hears of it')
+  t.same(a.messages, [], 'no other part hears of it')
+  t.notMatch(a.metrics.text(), /unknown_messages/)
   await waitFor('both have forgotten it', WAIT, () => a.links.streams.count + b.links.streams.count === 0)
 })
 
@@ -293,10 +294,9 @@ t.test('a reason is shown only if it is text, and passed on as far as it fits', 
   })
   // Where JSON says that a value has no text, String(value) throws.
   const textless = { toString: 1, valueOf: 1 }
-  a.links.streams.take = (_, message) => {
+  a.links.streams.onMessage = (_, message) => {
     if (message.type === 'stream.dial')
       a.links.send(2, { type: 'stream.failed', id: message['id'], reason: textless })
-    return true
   }
   await t.rejects(b.links.streams.open(1, { purpose: 'test' }, soon), /no reason given/)
 })
@@ -376,9 +376,8 @@ t.test('an id is good once, for the host that was asked', async (t) => {
   b.members.set(3, memberOf(c))
   // a is asked and never answers itself: its part is played here.
   const ids: string[] = []
-  a.links.streams.take = (_, message) => {
+  a.links.streams.onMessage = (_, message) => {
     if (message.type === 'stream.dial') ids.push(String(message['id']))
-    return true
   }
   const opening = b.links.streams.open(1, { purpose: 'test' }, soon)
   await waitFor('b has asked', WAIT, () => ids.length === 1)
