@@ -1,18 +1,11 @@
-/** Which container a request is for: Host header and request target in, decision out. Pure but for the look-up it is given. */
+/** Which container a request is for: Host header and request target in, decision out. Pure but for its look-up. */
 
-import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
-
-interface Lookup {
-  /** Of a registered address; undefined for every other. */
-  byIp(ip: string): Assignment | undefined
-  /** The one to use first. */
-  byName(name: string): readonly Assignment[]
-}
+import { type NameLookup, resolveHost, resolveName } from '../registry/names.ts'
 
 export interface Target {
   readonly assignment: Assignment
-  /** The one that was asked for, else its first. */
+  /** The address that was asked for, else its first. */
   readonly ip: string
   readonly port: number
   /** What is sent to the container: origin-form, or `*`. */
@@ -28,7 +21,7 @@ export type Decision =
   | { readonly kind: 'redirect'; readonly location: string }
   /** `/` on the gateway's own name or address. */
   | { readonly kind: 'list' }
-  /** `name` is what somebody meant to reach; empty: a path on the gateway itself. */
+  /** `name` is what the client meant to reach; empty: a path on the gateway itself. */
   | { readonly kind: 'unknown'; readonly name: string }
   | { readonly kind: 'bad'; readonly problem: string }
 
@@ -39,14 +32,11 @@ export interface RouteFacts {
   readonly host: string | undefined
   /** Names of this machine, lower case: they show the list. */
   readonly ownNames: ReadonlySet<string>
-  readonly lookup: Lookup
+  readonly lookup: NameLookup
 }
 
-/** Names with more labels than this are nobody's; it bounds the look-ups that a stranger's Host can cause. */
-const MAX_LABELS = 8
-
 /**
- * A Host that names a container has it all, `/~user` included; only other hosts are routed by path.
+ * A Host that names a container gets every path, `/~user` included; only other hosts are routed by path.
  * RFC 9112 3.2.2: an absolute-form target replaces the Host header.
  */
 export function route(facts: RouteFacts): Decision {
@@ -55,7 +45,7 @@ export function route(facts: RouteFacts): Decision {
     return { kind: 'bad', problem: 'the request target is neither a path nor an http:// URL' }
   const host = parseHost(target.host)
   if (host === undefined) return { kind: 'bad', problem: 'the Host header is not a host name' }
-  const named = isAddressLike(host) ? undefined : byHost(host, facts.lookup)
+  const named = isAddressLike(host) ? undefined : resolveHost(host, facts.lookup)
   if (named !== undefined) {
     // Written out: a spread of two objects makes a map of its own for each request.
     const { assignment, ip, port } = named
@@ -77,7 +67,7 @@ function parseTarget(url: string, host: string): { host: string; path: string } 
   return { host: authority, path: rest.startsWith('/') ? rest : `/${rest}` }
 }
 
-/** Lower case, without port and trailing dot; empty when the client gave none; undefined when it is no host. */
+/** Lower case, without port and trailing dot; empty when the client gave none; undefined: not a host. */
 function parseHost(text: string): string | undefined {
   const [, host] = /^(\[[0-9a-fA-F:.]+\]|[^\s[\]@/\\?#:,"<>]*)(?::\d{0,5})?$/.exec(text) ?? []
   return (host?.endsWith('.') === true ? host.slice(0, -1) : host)?.toLowerCase()
@@ -85,68 +75,14 @@ function parseHost(text: string): string | undefined {
 
 const isAddressLike = (host: string): boolean => host === '' || host.startsWith('[') || /^[\d.]+$/.test(host)
 
-const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39
-
 /** A single label that names no container is how people call the gateway's machine itself. */
 const isOwn = (host: string, ownNames: ReadonlySet<string>): boolean =>
   isAddressLike(host) || !host.includes('.') || ownNames.has(host)
 
-type Named = Pick<Target, 'assignment' | 'ip' | 'port'>
-
-/** Names may have dots themselves: `my.app.flatnet` is container `my.app` before it is container `my`. */
-function byHost(host: string, lookup: Lookup): Named | undefined {
-  if (labelsIn(host) > MAX_LABELS) return undefined
-  for (let end = host.length; end > 0; end = host.lastIndexOf('.', end - 1)) {
-    const found = resolveName(host.slice(0, end), lookup)
-    if (found !== undefined) return found
-  }
-  return undefined
-}
-
-function labelsIn(host: string): number {
-  let labels = 1
-  for (let at = host.indexOf('.'); at >= 0; at = host.indexOf('.', at + 1)) labels++
-  return labels
-}
-
-/**
- * `web`, `web-8080`, `10-100-1-10`, `10-100-1-10-8080`. A registered address comes first, as nobody may take the
- * address of another by calling himself like it; then the exact name, as names end in `-<digits>` too; then name and port.
- */
-function resolveName(name: string, lookup: Lookup): Named | undefined {
-  const address = byAddress(name, lookup)
-  if (address !== undefined) return address
-  const [exact] = lookup.byName(name)
-  if (exact !== undefined) return { assignment: exact, ip: firstIp(exact), port: exact.httpPort }
-  if (!isDigit(name.charCodeAt(name.length - 1))) return undefined
-  const [, base, digits] = /^(.+)-(\d{1,5})$/.exec(name) ?? []
-  const port = portOf(digits)
-  const [assignment] = base === undefined ? [] : lookup.byName(base)
-  if (assignment === undefined || port === undefined) return undefined
-  return { assignment, ip: firstIp(assignment), port }
-}
-
-function firstIp({ ips: [cidr = ''] }: Assignment): string {
-  const slash = cidr.indexOf('/')
-  return slash < 0 ? cidr : cidr.slice(0, slash)
-}
-
-function byAddress(name: string, lookup: Lookup): Named | undefined {
-  if (!isDigit(name.charCodeAt(0))) return undefined
-  const [, dashed, digits] = /^(\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3})(?:-(\d{1,5}))?$/.exec(name) ?? []
-  const ip = dashed?.replaceAll('-', '.')
-  if (ip === undefined || parseIpv4(ip) === undefined) return undefined
-  const assignment = lookup.byIp(ip)
-  const port = digits === undefined ? assignment?.httpPort : portOf(digits)
-  return assignment === undefined || port === undefined ? undefined : { assignment, ip, port }
-}
-
-function portOf(digits: string | undefined): number | undefined {
-  const port = Number(digits ?? 0)
-  return port >= 1 && port <= 65_535 ? port : undefined
-}
-
-function routeByPath({ host, path }: Pick<Target, 'host' | 'path'>, lookup: Lookup): Decision | undefined {
+function routeByPath(
+  { host, path }: Pick<Target, 'host' | 'path'>,
+  lookup: NameLookup,
+): Decision | undefined {
   const [, raw, rest = ''] = /^\/~([^/?]+)(.*)$/.exec(path) ?? []
   if (raw === undefined) return undefined
   const name = decoded(raw)

@@ -6,7 +6,7 @@ import { attachmentKey } from '../../core/attachment.ts'
 import { type Clock, systemClock } from '../../core/clock.ts'
 import type { Events } from '../base/events.ts'
 import { ChangeLog, type Changes } from './change-log.ts'
-import { NameIndex } from './names.ts'
+import { NameIndex } from './name-index.ts'
 import type { Slices } from './slices.ts'
 import { type Freshness, HostTable, ipsOf, type Version } from './table.ts'
 

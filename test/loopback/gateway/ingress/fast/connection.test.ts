@@ -44,6 +44,11 @@ t.test('plain requests, then others, then plain ones: one connection, answers in
   }
   await closed
   t.same(text().match(/<[^>]+>/g), ['<GET/1>', '<GET/2>', '<POST/up>', '<GET/3>', '<GET/4>'])
+  t.match(
+    (await gw.api('/metrics')).body,
+    'flatnet_ingress_responses_total{class="2xx"} 5',
+    'each counted once',
+  )
 })
 
 t.test('requests in pieces and ahead of time', async (t) => {
