@@ -1,4 +1,7 @@
-/** The entry of dist/flatnet-cni: the CNI plugin role alone. Imports nothing at the top (STYLE 3.5). */
+/**
+ * The entry of dist/flatnet-cni: the CNI plugin role alone. Imports nothing at the top
+ * (docs/architecture/plugin.md#loads).
+ */
 
 async function run(): Promise<number> {
   if (process.env['CNI_COMMAND'] !== undefined) {

@@ -1,4 +1,7 @@
-/** The executable's entry: a CNI verb when CNI_COMMAND is set, the command line otherwise. Imports nothing at the top (STYLE 3.5). */
+/**
+ * The executable's entry: a CNI verb when CNI_COMMAND is set, the command line otherwise. Imports nothing at
+ * the top (docs/architecture/plugin.md#loads).
+ */
 
 async function run(): Promise<number> {
   if (process.env['CNI_COMMAND'] !== undefined) {
