@@ -2,7 +2,10 @@
 import { isOneOff } from './nearest.ts'
 import type { JsonObject, Reader } from './reader.ts'
 
-/** Ours, for a look at what was probably meant. Unknown keys pass: runtimes hand theirs through (facts: CNI S4). */
+/**
+ * Ours, for a look at what was probably meant. Unknown keys pass: runtimes hand theirs through
+ * (docs/architecture/cni.md#s4).
+ */
 const TOP_KEYS = [
   'bridge',
   'mtu',

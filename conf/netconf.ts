@@ -1,4 +1,7 @@
-/** The network configuration that a runtime writes to the plugin's stdin, read once, with every problem at once (DESIGN 4). */
+/**
+ * The network configuration that a runtime writes to the plugin's stdin, read once, with every problem at once
+ * (docs/architecture/plugin.md#configuration).
+ */
 
 import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
 import { IFNAME_RULE, isIfname, isName, MAX_NETWORK_BYTES } from '../core/attachment.ts'
@@ -152,7 +155,10 @@ const isType = (type: unknown): boolean =>
 const isAddress = (text: string): boolean =>
   parseIpv4(text) !== undefined || (text.includes(':') && /^[0-9a-fA-F:.]+$/.test(text))
 
-/** Podman refuses a result whose nameservers are no addresses (facts: CNI 2.3), after everything has been made. */
+/**
+ * Podman refuses a result whose nameservers are no addresses (docs/architecture/cni.md#podman-result), after
+ * everything has been made.
+ */
 function readDns(top: Reader): void {
   const dns = top.object('dns')
   for (const [i, server] of dns.array('nameservers').entries()) {
