@@ -1,4 +1,6 @@
-/** The shapes of the gateway's API (DESIGN 7), shared by the plugin that posts and the gateway that answers. */
+/**
+ * The shapes of the gateway's API (docs/api.md), shared by the plugin that posts and the gateway that answers.
+ */
 
 import type { Attachment } from './attachment.ts'
 

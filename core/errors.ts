@@ -1,4 +1,6 @@
-/** The error tree of Flatnet and its translation into the CNI error object (DESIGN 11, CNI SPEC "Error"). */
+/**
+ * The error tree of Flatnet and its translation into the CNI error object (docs/errors.md, CNI SPEC "Error").
+ */
 
 /** Error codes of the CNI specification 1.1.0, section "Error"; 8 and 999 come from the Go library. Ours start at 100. */
 export const CniCode = {
