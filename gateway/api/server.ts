@@ -1,4 +1,4 @@
-/** The API over its Unix socket (DESIGN 7): routes, status and errors. */
+/** The API over its Unix socket (docs/api.md): routes, status and errors. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { attachmentKey } from '../../core/attachment.ts'

@@ -1,4 +1,7 @@
-/** The epoch of this run: higher than that of every run before, on disk before it is used (facts/paths.md 3.3). */
+/**
+ * The epoch of this run: higher than that of every run before, on disk before it is used
+ * (docs/architecture/registry.md#epochs).
+ */
 
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

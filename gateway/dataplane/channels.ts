@@ -26,7 +26,10 @@ export interface ChannelTableDeps {
   takesUso(): boolean
 }
 
-/** facts/paths.md 4.2: a relayed channel has no control connection beside it that would notice. */
+/**
+ * docs/architecture/dataplane.md#channels: a relayed channel has no control connection beside it that would
+ * notice.
+ */
 const PING_MS: Millis = 1_000
 const DEAD_MS: Millis = 3_000
 /** Weight of a new measurement, as on the control connection. */

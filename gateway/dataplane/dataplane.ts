@@ -63,7 +63,10 @@ export function openDataPlane(deps: DataPlaneDeps): DataPlane {
   const { clock, cluster, conf, events, log, metrics, paths } = deps
   const scheduler = systemScheduler(clock)
   const slices = new Slices(conf.supernet, conf.hostPrefix)
-  /** The bridge's, DESIGN 6. The device bears it too, so that it is this host's without any container. */
+  /**
+   * The bridge's, docs/architecture/dataplane.md#device. The device bears it too, so that it is this host's
+   * without any container.
+   */
   const address = conf.slice.base + 1
   const link = () => ({ ifname: TUN_IFNAME, mtu: withRoutes(uplinkMtu), address })
   const device: DeviceSlot = new DeviceSlot({

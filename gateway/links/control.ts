@@ -5,7 +5,7 @@ import type { Clock, Millis } from '../../core/clock.ts'
 import { decodeMessage, encodeFrame, encodeMessage, FrameReader, FrameType, ProtocolError } from './frames.ts'
 import type { ControlMessage } from './types.ts'
 
-/** DESIGN 9. */
+/** docs/architecture/links.md#heartbeat. */
 const HEARTBEAT_MS: Millis = 1_000
 const DEAD_MS: Millis = 3_000
 /** How finely silence is measured: a dead peer is known to be so after 3.25 s at the latest. */

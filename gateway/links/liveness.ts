@@ -14,7 +14,7 @@ const TCP_USER_TIMEOUT = 18
 /** asm-generic/socket.h. */
 const SO_LINGER = 13
 
-/** DESIGN 9: dead after 3 s. */
+/** docs/architecture/links.md#dead: dead after 3 s. */
 export const DEAD_MS: Millis = 3_000
 
 /** The descriptor below a socket, TLS or not; Node has no public way to it. undefined when the socket is gone. */

@@ -15,7 +15,10 @@ export interface RelayCandidate {
   readonly problem?: string | undefined
 }
 
-/** Tailscale (netcheck): a change must gain 10 ms and a third, or nearly equal relays alternate. facts/paths.md 7.10. */
+/**
+ * Tailscale (netcheck): a change must gain 10 ms and a third, or nearly equal relays alternate.
+ * docs/architecture/paths.md#relay-choice.
+ */
 const GAIN_MS: Millis = 10
 const GAIN_RATIO = 2 / 3
 /** Closer than this is the same: a measurement moves by more. */

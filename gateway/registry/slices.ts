@@ -1,4 +1,4 @@
-/** Which part of the supernet belongs to which host (DESIGN 5), for any host. */
+/** Which part of the supernet belongs to which host (docs/architecture/leases.md#slices), for any host. */
 
 import { isInSlice } from '../../conf/daemon.ts'
 import { contains, type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'

@@ -12,7 +12,7 @@ import type { ReplicationPeers } from './peers.ts'
 import type { RecordDecoder } from './record.ts'
 import type { Replica, Replicas } from './replicas.ts'
 
-/** Its names are nobody's then: a person has moved what ran there. facts/paths.md 3.3. */
+/** Its names are nobody's then: a person has moved what ran there. docs/architecture/registry.md#gone. */
 const GONE_MS: Millis = 600_000
 /** Shown so long for whoever looks for what was there. */
 const FORGET_MS: Millis = 86_400_000

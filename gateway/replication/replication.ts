@@ -1,5 +1,5 @@
 /**
- * Shares the registry with the other gateways (DESIGN 9, facts/paths.md 3.3). Knows no sockets: the daemon tells it of
+ * Shares the registry with the other gateways (docs/architecture/registry.md#one-writer). Knows no sockets: the daemon tells it of
  * links and messages, and it sends through a function. Nothing a peer sends makes it throw.
  */
 
@@ -20,7 +20,10 @@ import { WireDecoder } from './record.ts'
 import { ReplicaStore } from './replica-store.ts'
 import { Replicas } from './replicas.ts'
 
-/** From one publication to the next; the first change after a pause goes out at once. facts/paths.md 3.3. */
+/**
+ * From one publication to the next; the first change after a pause goes out at once.
+ * docs/architecture/registry.md#publish.
+ */
 const DEBOUNCE_MS: Millis = 20
 const PAIR_DIGEST_MS: Millis = 10_000
 const FULL_DIGEST_MS: Millis = 5_000

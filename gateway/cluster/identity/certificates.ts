@@ -27,7 +27,10 @@ import { SKEW } from './life.ts'
 const DAY: Millis = 86_400_000
 /** Renewing a CA means joining every host anew, so it outlives the cluster. */
 const CA_DAYS = 3_650
-/** Hosts renew theirs at two thirds (gateway/cluster/identity/renewal.ts). facts/paths.md 5. */
+/**
+ * Hosts renew theirs at two thirds (gateway/cluster/identity/renewal.ts).
+ * docs/architecture/links.md#certificates.
+ */
 const HOST_DAYS = 90
 const ED25519 = { name: 'Ed25519' }
 

@@ -1,7 +1,7 @@
 /** What waits for one peer's connection: bounded in bytes and number, the oldest dropped first, since the freshest packets are worth most. */
 import type { Slab } from './slab.ts'
 
-/** DESIGN 10. At 1 Gbit/s this is 2 ms of traffic. */
+/** docs/architecture/dataplane.md#queue. At 1 Gbit/s this is 2 ms of traffic. */
 const QUEUE_BYTES = 256 * 1024
 
 /** Frames that go to one peer in one piece. */

@@ -51,7 +51,7 @@ export class DialError extends Error {
 const WAITS_MS: readonly Millis[] = [200, 800]
 /**
  * After a path has gone, TCP sends again at 0.2, 0.6, 1.4, 3 and 6.2 s: the last of these still finds the other path,
- * which DESIGN 7 has in place after 3 s. The system's own bound is 15 minutes.
+ * which docs/architecture/paths.md#first-switch has in place after 3 s. The system's own bound is 15 minutes.
  */
 export const UNACKNOWLEDGED_MS: Millis = 8000
 

@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../../core/clock.ts'
 
-/** DESIGN 9: 0.2 s doubling to 5 s. */
+/** docs/architecture/links.md#reconnect: 0.2 s doubling to 5 s. */
 const FIRST_MS: Millis = 200
 const MOST_MS: Millis = 5_000
 /** So that 253 hosts do not come back to a restarted one in step. */

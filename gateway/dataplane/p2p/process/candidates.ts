@@ -1,7 +1,7 @@
 /** The race of the addresses at which one peer may answer: which to probe when, and which one to use. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
-/** "5 in the first 100 ms, then every 250 ms for 5 s, then each 30 s" (facts/p2p.md, "Finding the way"). */
+/** 5 in the first 100 ms, then every 250 ms for 5 s, then each 30 s. */
 const BURST_PROBES = 5
 const BURST_MS: Millis = 100
 const RACE_EVERY_MS: Millis = 250

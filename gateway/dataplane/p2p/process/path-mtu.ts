@@ -10,7 +10,7 @@ const LAN_STEP = 9_000
 const PROOF_ANSWERS = 2
 /** RFC 8899 MAX_PROBES: so many without an answer, and the size does not pass. */
 const MAX_PROBES = 3
-/** A size that failed is tried again after it (facts/p2p.md, "MTU"). */
+/** A size that failed is tried again after it. */
 const AGAIN_MS: Millis = 600_000
 /** Between probes of one size. */
 const EVERY_MS: Millis = 50

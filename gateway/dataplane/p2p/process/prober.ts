@@ -2,7 +2,10 @@
 import type { Millis } from '../../../../core/clock.ts'
 import { type Judged, RoundTrips } from './round-trips.ts'
 
-/** facts/paths.md 2.3, "active probing": 3 s and more, as others have, are too slow for an outage below one second. */
+/**
+ * docs/architecture/paths.md#probing, "active probing": 3 s and more, as others have, are too slow for an
+ * outage below one second.
+ */
 const BUSY_EVERY_MS: Millis = 250
 const IDLE_EVERY_MS: Millis = 1_000
 const QUIET_EVERY_MS: Millis = 5_000

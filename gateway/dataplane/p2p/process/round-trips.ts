@@ -1,12 +1,15 @@
 /** What the answers to one peer's probes say: round trip, jitter, and loss over the last forty. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
-/** facts/paths.md 2.3: the window of the loss rules. */
+/** docs/architecture/paths.md#suspect: the window of the loss rules. */
 const WINDOW = 40
 /** RFC 6298: weights of a new round trip in the mean and in its deviation. */
 const MEAN_WEIGHT = 1 / 8
 const DEVIATION_WEIGHT = 1 / 4
-/** A probe without an answer for max(100 ms, 4 × srtt) makes its path suspect (facts/paths.md 2.3). */
+/**
+ * A probe without an answer for max(100 ms, 4 × srtt) makes its path suspect
+ * (docs/architecture/paths.md#suspect).
+ */
 const LEAST_PATIENCE_MS: Millis = 100
 const PATIENCE_ROUND_TRIPS = 4
 

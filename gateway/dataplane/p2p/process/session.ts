@@ -239,7 +239,7 @@ export class Session {
 
   #lost(reason: DemotionReason): void {
     this.#since = this.#deps.wallClock()
-    // Never demote to a gateway path that is down: this is the better of two bad ones (facts/paths.md 2.3).
+    // Never demote to a gateway path that is down: this is the better of two bad ones (docs/architecture/paths.md#better-of-two).
     const stays = this.#isPromoted && !this.#isGatewayUp
     this.#deps.judged(this.hostId, stays ? 'stays' : 'lost')
     if (this.#isPromoted && !stays) this.#demoteSelf(reason)

@@ -21,7 +21,7 @@ const COALESCE_MS: Millis = 5
 const LOOK_MS: Millis = 20
 /** `state` lines of what changed. */
 const REPORT_MS: Millis = 1_000
-/** facts/paths.md 2.3, "local fault guard", after Lifeguard of serf. */
+/** docs/architecture/paths.md#local-fault, "local fault guard", after Lifeguard of serf. */
 const LATE_LOOP_MS: Millis = 100
 const FAULT_SPAN_MS: Millis = 500
 const FAULT_SHARE = 0.5
