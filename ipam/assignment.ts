@@ -3,7 +3,7 @@
 import type { Assignment } from '../core/api.ts'
 import type { Lease } from './lease.ts'
 
-/** DESIGN 4: what ingress talks to when nobody says otherwise. */
+/** docs/architecture/plugin.md#http-port: what ingress talks to when nobody says otherwise. */
 const DEFAULT_HTTP_PORT = 80
 
 export function assignmentOf(lease: Lease, hostId: number, prefixLen: number): Assignment {

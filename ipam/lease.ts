@@ -1,4 +1,7 @@
-/** What a lease is: one address of the slice, held by one attachment, as it stands on disk (DESIGN 5). */
+/**
+ * What a lease is: one address of the slice, held by one attachment, as it stands on disk
+ * (docs/architecture/leases.md#lease).
+ */
 
 import type { PortMapping } from '../core/api.ts'
 import type { Attachment } from '../core/attachment.ts'
