@@ -1,4 +1,7 @@
-/** Puts back what others took from a bridge under its containers: itself, its address, its ports, its sysctls (facts: CNI 5 #24). */
+/**
+ * Puts back what others took from a bridge under its containers: itself, its address, its ports, its sysctls
+ * (docs/architecture/cni.md#p24).
+ */
 
 import { AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
 import { bridgeAddRequest, type Link, linkByName, linkList, linkSetRequest } from 'netlink-ts/route/link.ts'

@@ -15,7 +15,7 @@ import {
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Ipv4, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../core/addr.ts'
 
-/** DESIGN 10: P2P has 100. */
+/** docs/architecture/dataplane.md#routes: P2P has 100. */
 const GATEWAY_METRIC = 200
 /** The worst there is, so that a route of anybody to the same prefix goes first. */
 const GUARD_METRIC = 0xffff_ffff

@@ -47,7 +47,7 @@ const OFFLOADS = [
 export type Offloads = (typeof OFFLOADS)[number]['name']
 
 export interface TunOptions {
-  /** At most 15 bytes; `flatnet-gw` (DESIGN 10). */
+  /** At most 15 bytes; `flatnet-gw` (docs/architecture/dataplane.md#device). */
   readonly ifname: string
   /** 68 to 65535. Segmentation makes it matter to all but TCP: that of the containers, so that nothing is cut on the way. */
   readonly mtu: number

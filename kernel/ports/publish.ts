@@ -1,6 +1,6 @@
 /**
  * Published ports: elements of two maps in `inet flatnet`, whose comment says whose they are (port-claims.ts);
- * only an owner's own elements are ever deleted (facts: CNI D5).
+ * only an owner's own elements are ever deleted (docs/architecture/cni.md#d5).
  */
 
 import type { Request } from 'netlink-ts/message.ts'
