@@ -1,4 +1,7 @@
-/** ADD: validate all, then act, each step with its undo; the first error is what the caller sees (DESIGN 6). */
+/**
+ * ADD: validate all, then act, each step with its undo; the first error is what the caller sees
+ * (docs/architecture/plugin.md#order).
+ */
 
 import { type Link, linkByName } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'

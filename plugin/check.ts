@@ -1,4 +1,7 @@
-/** CHECK: is what ADD made still there? Only our own objects; what later plugins changed is theirs (facts: CNI K1-K6). */
+/**
+ * CHECK: is what ADD made still there? Only our own objects; what later plugins changed is theirs
+ * (docs/architecture/cni.md#k1 to #k6).
+ */
 
 import { AF_INET, addrList } from 'netlink-ts/route/addr.ts'
 import { type Link, linkByName } from 'netlink-ts/route/link.ts'

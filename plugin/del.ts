@@ -1,4 +1,7 @@
-/** DEL: always finishes. Needs no prevResult, no namespace and no configuration that is still right (facts: CNI D1-D7). */
+/**
+ * DEL: always finishes. Needs no prevResult, no namespace and no configuration that is still right
+ * (docs/architecture/cni.md#d1 to #d7).
+ */
 
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { Attachment } from '../core/attachment.ts'

@@ -1,4 +1,7 @@
-/** GC: everything of this network that is not in the runtime's list goes; other networks are not looked at (facts: CNI G1-G7). */
+/**
+ * GC: everything of this network that is not in the runtime's list goes; other networks are not looked at
+ * (docs/architecture/cni.md#g1 to #g7).
+ */
 
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { isObject } from '../conf/reader.ts'

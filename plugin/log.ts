@@ -1,4 +1,7 @@
-/** The plugin's log: JSON lines in `<dataDir>/log/cni.log`, and on stderr only when that is a terminal (DESIGN 11). */
+/**
+ * The plugin's log: JSON lines in `<dataDir>/log/cni.log`, and on stderr only when that is a terminal
+ * (docs/architecture/plugin.md#errors).
+ */
 
 import { appendFileSync, fstatSync, mkdirSync, renameSync, statSync, writeSync } from 'node:fs'
 import { ioctl } from 'netlink-ts/libc.ts'

@@ -26,7 +26,7 @@ export async function main(io: Io): Promise<number> {
   }
 }
 
-/** Never reads stdin: Podman asks at every start and may leave it open (facts: CNI V1). */
+/** Never reads stdin: Podman asks at every start and may leave it open (docs/architecture/cni.md#v1). */
 function printVersion(): number {
   print(JSON.stringify({ cniVersion: CURRENT_VERSION, supportedVersions: SUPPORTED_VERSIONS }))
   return 0

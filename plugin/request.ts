@@ -1,4 +1,7 @@
-/** What the runtime wants for this attachment: CNI_ARGS < args.cni < runtimeConfig (CNI CONVENTIONS; DESIGN 4). */
+/**
+ * What the runtime wants for this attachment: CNI_ARGS < args.cni < runtimeConfig
+ * (docs/architecture/cni.md#e4).
+ */
 
 import type { NetConf } from '../conf/netconf.ts'
 import { isObject, type JsonObject, Reader, show } from '../conf/reader.ts'
