@@ -44,7 +44,7 @@ const BREAKS: readonly Break[] = [
   { name: 'the lease is gone', script: 'rm -r $DATA/ipam', says: /lease/ },
 ]
 
-/** Done by other plugins or by the machine: none of our business (facts/cni.md K3, K6). */
+/** Done by other plugins or by the machine: none of our business (docs/architecture/cni.md#k3, #k6). */
 const HARMLESS: readonly Omit<Break, 'says'>[] = [
   { name: 'udev gave the host end another MAC', script: 'ip link set $HOSTIF address 02:00:00:00:00:99' },
   { name: 'a route was added', script: 'ip -n c1 route add 192.168.77.0/24 via 10.100.1.1' },

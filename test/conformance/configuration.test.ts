@@ -101,7 +101,9 @@ const ADD_ONLY: readonly Case[] = [
   },
 ]
 
-/** Must never be an error: runtimes pass them, libcni never drops `capabilities` (facts/cni.md S4). */
+/**
+ * Must never be an error: runtimes pass them, libcni never drops `capabilities` (docs/architecture/cni.md#s4).
+ */
 const TOLERATED = {
   capabilities: { portMappings: true },
   args: { cni: {}, 'org.example': { x: 1 } },

@@ -1,4 +1,4 @@
-/** Others that hold the lock, die with it, or come all at once (facts: CNI C7; 5 #13). */
+/** Others that hold the lock, die with it, or come all at once (docs/architecture/cni.md#c7, #p13). */
 import t from 'tap'
 import type { Call, CniHost } from '../helpers/cni/cni.ts'
 import { faultHost, litter, needsStrace, standing } from '../helpers/cni/fault.ts'

@@ -1,4 +1,7 @@
-/** `flatnet gc` while containers start: what it saw stale may live by the time it acts (DESIGN 5: a live one is never touched). */
+/**
+ * `flatnet gc` while containers start: what it saw stale may live by the time it acts
+ * (docs/architecture/leases.md#stale: a live one is never touched).
+ */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

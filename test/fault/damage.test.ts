@@ -1,4 +1,7 @@
-/** Whatever happens to the lease store while containers live: the next ADD gives nobody a live address (DESIGN 5). */
+/**
+ * Whatever happens to the lease store while containers live: the next ADD gives nobody a live address
+ * (docs/architecture/leases.md#stale).
+ */
 import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

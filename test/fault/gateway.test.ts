@@ -1,4 +1,7 @@
-/** A gateway that is absent, hung, slow or mad never fails a container and never holds it longer than timeoutMs (DESIGN 7). */
+/**
+ * A gateway that is absent, hung, slow or mad never fails a container and never holds it longer than timeoutMs
+ * (docs/architecture/plugin.md#telling-the-gateway).
+ */
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

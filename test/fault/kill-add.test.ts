@@ -1,4 +1,7 @@
-/** SIGKILL at every step of ADD, on a host that runs containers and on one that never ran any (facts: CNI C8; DESIGN 6). */
+/**
+ * SIGKILL at every step of ADD, on a host that runs containers and on one that never ran any
+ * (docs/architecture/cni.md#c8; docs/architecture/plugin.md#order).
+ */
 import t from 'tap'
 import { faultHost, litter, litterAfterGc, needsStrace, standing } from '../helpers/cni/fault.ts'
 import { ALONE, BOTH, killEverywhere, sawAll, VICTIM, withWitness } from '../helpers/cni/fault-kill.ts'
@@ -53,7 +56,7 @@ for (const executable of executables()) {
         before: () => host.ok('DEL', VICTIM),
         after: async (t, { what }) => {
           const add = await host.call('ADD', VICTIM)
-          // Killed once all stood, only the answer was missing: then the attachment is live, and says so (facts: CNI A5).
+          // Killed once all stood, only the answer was missing: then the attachment is live, and says so (docs/architecture/cni.md#a5).
           t.ok(add.rc === 0 || add.json.code === 102, `${what}: ADD: ${add.stdout}`)
           t.same(await standing(host), BOTH, what)
           await host.ok('DEL', VICTIM)

@@ -1,4 +1,7 @@
-/** SIGKILL at every step of DEL: Podman never repeats one by itself, but `podman rm -f` and the next ADD do (facts: CNI 5 #6, #25). */
+/**
+ * SIGKILL at every step of DEL: Podman never repeats one by itself, but `podman rm -f` and the next ADD do
+ * (docs/architecture/cni.md#p6, #p25).
+ */
 import t from 'tap'
 import { faultHost, litter, needsStrace, standing } from '../helpers/cni/fault.ts'
 import { ALONE, BOTH, killEverywhere, sawAll, VICTIM, withWitness } from '../helpers/cni/fault-kill.ts'

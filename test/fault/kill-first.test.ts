@@ -1,4 +1,7 @@
-/** SIGKILL at every step of the very first ADD of a host: bridge, ruleset and folders are half made (facts: CNI C8, 5 #20). */
+/**
+ * SIGKILL at every step of the very first ADD of a host: bridge, ruleset and folders are half made
+ * (docs/architecture/cni.md#c8, #p20).
+ */
 import { rmSync } from 'node:fs'
 import t from 'tap'
 import type { CniHost } from '../helpers/cni/cni.ts'

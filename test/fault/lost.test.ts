@@ -1,4 +1,7 @@
-/** What DEL has to live without: the namespace, the address that is another's by now, its peace (facts: CNI D1-D7; 5 #25). */
+/**
+ * What DEL has to live without: the namespace, the address that is another's by now, its peace
+ * (docs/architecture/cni.md#d1 to #d7, #p25).
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

@@ -1,4 +1,7 @@
-/** An ADD that is killed while its nft loads the ruleset: the nft lives on without the lock, and comes between the next one (facts: CNI C8). */
+/**
+ * An ADD that is killed while its nft loads the ruleset: the nft lives on without the lock, and comes between
+ * the next one (docs/architecture/cni.md#c8).
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

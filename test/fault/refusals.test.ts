@@ -1,4 +1,7 @@
-/** What the disk and the kernel refuse: one error object with the operation and the errno, and nothing left behind (DESIGN 6, 11). */
+/**
+ * What the disk and the kernel refuse: one error object with the operation and the errno, and nothing left
+ * behind (docs/architecture/plugin.md#order, #errors).
+ */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

@@ -1,4 +1,7 @@
-/** Removing ports without a living owner while others publish theirs (facts: CNI D5): stopped at each of its requests. */
+/**
+ * Removing ports without a living owner while others publish theirs (docs/architecture/cni.md#d5): stopped at
+ * each of its requests.
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

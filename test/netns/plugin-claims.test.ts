@@ -1,4 +1,7 @@
-/** Who owns a slice and a bridge on one host: no address twice across networks and stores, and STATUS says what ADD would (facts: CNI T1, K3, 5 #23, #29). */
+/**
+ * Who owns a slice and a bridge on one host: no address twice across networks and stores, and STATUS says what
+ * ADD would (docs/architecture/cni.md#t1, #k3, #p23, #p29).
+ */
 import t from 'tap'
 import { cniHost } from '../helpers/cni/cni.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'

@@ -1,4 +1,7 @@
-/** Whatever comes by stdin and environment: an exit code, at most one JSON document, and nothing that GC cannot take away (facts: CNI C2, C3). */
+/**
+ * Whatever comes by stdin and environment: an exit code, at most one JSON document, and nothing that GC cannot
+ * take away (docs/architecture/cni.md#c2, #c3).
+ */
 import t from 'tap'
 import { faultHost, litter, standing } from '../helpers/cni/fault.ts'
 import type { Seen } from '../helpers/cni/fault-fuzz.ts'

@@ -1,4 +1,7 @@
-/** Hosts as they are in the field: what is in the way is told and left as it was (facts: CNI 5 #19, #20, #23). */
+/**
+ * Hosts as they are in the field: what is in the way is told and left as it was (docs/architecture/cni.md#p19,
+ * #p20, #p23).
+ */
 import t, { type Test } from 'tap'
 import type { Call, CniHost } from '../helpers/cni/cni.ts'
 import { errorProblems } from '../helpers/cni/cni-result.ts'
@@ -104,35 +107,43 @@ for (const executable of executables()) {
     },
   )
 
-  t.test(`${executable.name}: /proc/sys is read-only (facts: CNI 5 #19)`, { skip: needsRoot }, async (t) => {
-    const host = await faultHost(t, executable)
-    await host.container('c1')
-    // As systemd's ProtectKernelTunables does it; the namespace of a container shows by the same mount.
-    await host.m.sh(
-      'echo 0 >/proc/sys/net/ipv4/ip_forward; mount --bind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys',
-    )
-    await refused(t, host, 103, /sysctl net\.ipv4\.ip_forward is 0 and cannot be set to 1.*EROFS/)
-    await host.m.sh(`umount /proc/sys; echo 1 >/proc/sys/net/ipv4/ip_forward
+  t.test(
+    `${executable.name}: /proc/sys is read-only (docs/architecture/cni.md#p19)`,
+    { skip: needsRoot },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      await host.container('c1')
+      // As systemd's ProtectKernelTunables does it; the namespace of a container shows by the same mount.
+      await host.m.sh(
+        'echo 0 >/proc/sys/net/ipv4/ip_forward; mount --bind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys',
+      )
+      await refused(t, host, 103, /sysctl net\.ipv4\.ip_forward is 0 and cannot be set to 1.*EROFS/)
+      await host.m.sh(`umount /proc/sys; echo 1 >/proc/sys/net/ipv4/ip_forward
       echo 2 >/proc/sys/net/ipv4/conf/default/rp_filter; echo 1 >/proc/sys/net/ipv4/conf/default/route_localnet
       ip netns exec c1 sh -c 'echo 2 >/proc/sys/net/ipv4/conf/default/rp_filter; echo 1 >/proc/sys/net/ipv4/conf/default/arp_notify'
       mount --bind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys`)
-    await host.ok('ADD')
-    t.pass('right values need no writing')
-  })
+      await host.ok('ADD')
+      t.pass('right values need no writing')
+    },
+  )
 
-  t.test(`${executable.name}: a host without IPv6 (facts: CNI 5 #19)`, { skip: needsRoot }, async (t) => {
-    const host = await faultHost(t, executable)
-    await host.container('c1')
-    const off = 'for c in all default; do echo 1 >/proc/sys/net/ipv6/conf/$c/disable_ipv6; done'
-    await host.m.sh(`${off}; ip netns exec c1 sh -c '${off}'`)
-    await host.ok('ADD')
-    t.equal(
-      (await host.m.run(['ip', 'netns', 'exec', 'c1', 'busybox', 'ping', '-c1', '-W2', '10.100.1.1'])).rc,
-      0,
-    )
-    await host.ok('DEL')
-    t.same(await standing(host), NOBODY)
-  })
+  t.test(
+    `${executable.name}: a host without IPv6 (docs/architecture/cni.md#p19)`,
+    { skip: needsRoot },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      await host.container('c1')
+      const off = 'for c in all default; do echo 1 >/proc/sys/net/ipv6/conf/$c/disable_ipv6; done'
+      await host.m.sh(`${off}; ip netns exec c1 sh -c '${off}'`)
+      await host.ok('ADD')
+      t.equal(
+        (await host.m.run(['ip', 'netns', 'exec', 'c1', 'busybox', 'ping', '-c1', '-W2', '10.100.1.1'])).rc,
+        0,
+      )
+      await host.ok('DEL')
+      t.same(await standing(host), NOBODY)
+    },
+  )
 
   t.test(`${executable.name}: tables of others stay as they are`, { skip: needsRoot }, async (t) => {
     const host = await faultHost(t, executable)

@@ -1,4 +1,7 @@
-/** What ADD makes, read back by `ip` and `bridge`; and that DEL takes all of it away (DESIGN 6; facts: CNI A7, 5 #14-#19). */
+/**
+ * What ADD makes, read back by `ip` and `bridge`; and that DEL takes all of it away
+ * (docs/architecture/plugin.md#kernel-objects; docs/architecture/cni.md#a7, #p14 to #p19).
+ */
 import t from 'tap'
 import type { CniHost } from '../helpers/cni/cni.ts'
 import { faultHost, standing } from '../helpers/cni/fault.ts'
@@ -56,7 +59,7 @@ for (const executable of executables()) {
       bridge.addr_info.filter(({ family }) => family === 'inet'),
       [{ local: '10.100.1.1', prefixlen: 24 }],
     )
-    // NET_ADDR_SET: udev's MACAddressPolicy leaves such an address alone (facts: CNI 5 #17).
+    // NET_ADDR_SET: udev's MACAddressPolicy leaves such an address alone (docs/architecture/cni.md#p17).
     for (const name of ['flatnet0', fn.ifname])
       t.equal((await host.m.exec('cat', `/sys/class/net/${name}/addr_assign_type`)).trim(), '3', name)
   })
@@ -78,7 +81,7 @@ for (const executable of executables()) {
   )
 
   t.test(
-    `${executable.name}: the bridge keeps its MAC whoever comes and goes (facts: CNI 5 #16)`,
+    `${executable.name}: the bridge keeps its MAC whoever comes and goes (docs/architecture/cni.md#p16)`,
     { skip: needsRoot },
     async (t) => {
       const host = await faultHost(t, executable)
@@ -96,7 +99,7 @@ for (const executable of executables()) {
   )
 
   t.test(
-    `${executable.name}: MTU by configuration, from the uplink, or 1500 (facts: CNI 5 #14)`,
+    `${executable.name}: MTU by configuration, from the uplink, or 1500 (docs/architecture/cni.md#p14)`,
     { skip: needsRoot },
     async (t) => {
       const host = await faultHost(t, executable)
@@ -145,7 +148,7 @@ for (const executable of executables()) {
   })
 
   t.test(
-    `${executable.name}: the same container twice (facts: CNI A6), and hairpin off`,
+    `${executable.name}: the same container twice (docs/architecture/cni.md#a6), and hairpin off`,
     { skip: needsRoot },
     async (t) => {
       const host = await faultHost(t, executable)

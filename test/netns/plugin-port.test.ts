@@ -1,4 +1,7 @@
-/** ADD's wait for the bridge port: when it is over, what is sent to the container arrives (facts: CNI 5 #14). */
+/**
+ * ADD's wait for the bridge port: when it is over, what is sent to the container arrives
+ * (docs/architecture/cni.md#p14).
+ */
 import { close, SOCK_DGRAM, sendto, socket } from 'netlink-ts/libc.ts'
 import { inNetns } from 'netlink-ts/netns.ts'
 import { AF_INET, addrAddRequest } from 'netlink-ts/route/addr.ts'

@@ -1,4 +1,7 @@
-/** Packets through what ADD made: containers, bridge, LAN, masquerade, and the way in that stays shut (DESIGN 6). */
+/**
+ * Packets through what ADD made: containers, bridge, LAN, masquerade, and the way in that stays shut
+ * (docs/architecture/plugin.md#kernel-objects).
+ */
 import t from 'tap'
 import { faultHost } from '../helpers/cni/fault.ts'
 import { ask, attached, httpd, pings } from '../helpers/cni/fault-servers.ts'

@@ -1,4 +1,7 @@
-/** Traps of others that show in the order and kind of what is done: teardown order, programs started, paths from the environment (facts: CNI 5 #12, #13, #26). */
+/**
+ * Traps of others that show in the order and kind of what is done: teardown order, programs started, paths
+ * from the environment (docs/architecture/cni.md#p12, #p13, #p26).
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

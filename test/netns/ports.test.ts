@@ -1,4 +1,7 @@
-/** Published ports on the real kernel: who reaches them from where, whose they are, and that they go (facts: CNI 5 #10, #11). */
+/**
+ * Published ports on the real kernel: who reaches them from where, whose they are, and that they go
+ * (docs/architecture/cni.md#p10, #p11).
+ */
 import t from 'tap'
 import type { Call, CniHost } from '../helpers/cni/cni.ts'
 import { faultHost, standing } from '../helpers/cni/fault.ts'

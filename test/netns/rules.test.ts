@@ -1,4 +1,7 @@
-/** The ruleset after others were at it: the next ADD, and the gateway's repair, put back what the leases say (facts: CNI 5 #9). */
+/**
+ * The ruleset after others were at it: the next ADD, and the gateway's repair, put back what the leases say
+ * (docs/architecture/cni.md#p9).
+ */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

@@ -1,4 +1,7 @@
-/** The shape of a CNI result in each version of the specification, written from its text and the Go types (facts/cni.md 1.5). */
+/**
+ * The shape of a CNI result in each version of the specification, written from its text and the Go types
+ * (docs/architecture/cni.md#results).
+ */
 
 interface Rules {
   /** Keys an interface, address and route may have. */

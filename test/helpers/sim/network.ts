@@ -123,7 +123,7 @@ export interface NetworkOptions {
 
 /** A lost segment comes 200 ms later (Linux: TCP_RTO_MIN), and all behind it as well. */
 const RETRANSMIT_MS: Millis = 200
-/** DESIGN 9: a silent peer is dead after 3 s. */
+/** docs/architecture/links.md#dead: a silent peer is dead after 3 s. */
 const DEAD_MS: Millis = 3_000
 
 export class SimNetwork {
@@ -155,7 +155,10 @@ export class SimNetwork {
     this.#links.delete(node)
   }
 
-  /** Links that are no longer allowed fall silent; those that are allowed again come within 5 s (DESIGN 9: backoff). */
+  /**
+   * Links that are no longer allowed fall silent; those that are allowed again come within 5 s
+   * (docs/architecture/links.md#dead: backoff).
+   */
   allow(allows: (a: SimNode, b: SimNode) => boolean): void {
     this.#allows = allows
     const links = new Set([...this.#links.values()].flatMap((l) => [...l.values()]))

@@ -1,4 +1,7 @@
-/** registrar/: one exchange with a gateway that may do anything; never longer than timeoutMs, never more than an error (DESIGN 7). */
+/**
+ * registrar/: one exchange with a gateway that may do anything; never longer than timeoutMs, never more than
+ * an error (docs/architecture/plugin.md#telling-the-gateway).
+ */
 import { createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

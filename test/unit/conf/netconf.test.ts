@@ -1,4 +1,7 @@
-/** conf/netconf.ts: each wrong key is one problem that names key and value, all are told at once, and unknown ones are code 2 (DESIGN 4). */
+/**
+ * conf/netconf.ts: each wrong key is one problem that names key and value, all are told at once, and unknown
+ * ones are code 2 (docs/architecture/plugin.md#configuration).
+ */
 import t from 'tap'
 import { networkName, parseNetConfJson, readLeniently, readNetConf } from '../../../conf/netconf.ts'
 import { conflistTemplate } from '../../../conf/templates.ts'
@@ -45,7 +48,7 @@ t.test('what is not said has the documented value', async (t) => {
       routes: [],
     },
   })
-  t.equal(conf.validAttachments, undefined, 'absent is not empty (facts: CNI G3)')
+  t.equal(conf.validAttachments, undefined, 'absent is not empty (docs/architecture/cni.md#g3)')
 })
 
 t.test('the template that ships is right', async (t) => {
@@ -135,7 +138,7 @@ t.test('all problems are told at once', async (t) => {
 })
 
 t.test(
-  'an unknown ipam key is code 2 with key and value (facts: CNI S3), and says what was meant',
+  'an unknown ipam key is code 2 with key and value (docs/architecture/cni.md#s3), and says what was meant',
   async (t) => {
     t.same(problemsOf(withIpam({ subnet: '10.0.0.0/8' })), {
       code: 2,
@@ -160,7 +163,7 @@ t.test(
   },
 )
 
-t.test('what runtimes and libcni add is none of our business (facts: CNI S4)', async (t) => {
+t.test('what runtimes and libcni add is none of our business (docs/architecture/cni.md#s4)', async (t) => {
   const json = base({
     capabilities: { portMappings: true },
     'cni.dev/valid-attachments': [],
@@ -183,13 +186,16 @@ t.test("delegated: another plugin's keys are not ours, and our own may stand in 
   t.match(problemsOf({ ...json, ipam: { type: 'flatnet' } }).problems, [/^ipam\.hostId is missing/])
 })
 
-t.test('a lenient reading goes on with defaults in the place of what is wrong (facts: CNI D7)', async (t) => {
-  const { conf, problems } = readLeniently(base({ bridge: 7, mtu: -1, ipam: 'x', dataDir: '/d' }), '1.0.0')
-  t.ok(problems.length >= 3)
-  t.equal(conf.name, 'flatnet')
-  t.equal(conf.dataDir, '/d', 'what is right stays')
-  t.equal(conf.bridge, 'flatnet0')
-})
+t.test(
+  'a lenient reading goes on with defaults in the place of what is wrong (docs/architecture/cni.md#d7)',
+  async (t) => {
+    const { conf, problems } = readLeniently(base({ bridge: 7, mtu: -1, ipam: 'x', dataDir: '/d' }), '1.0.0')
+    t.ok(problems.length >= 3)
+    t.equal(conf.name, 'flatnet')
+    t.equal(conf.dataDir, '/d', 'what is right stays')
+    t.equal(conf.bridge, 'flatnet0')
+  },
+)
 
 const thrownBy = (run: () => unknown): FlatnetError => {
   try {
@@ -201,13 +207,13 @@ const thrownBy = (run: () => unknown): FlatnetError => {
   throw new Error('nothing was thrown')
 }
 
-t.test('stdin that is no JSON object is code 6 (facts: CNI S1, S8)', async (t) => {
+t.test('stdin that is no JSON object is code 6 (docs/architecture/cni.md#s1, #s8)', async (t) => {
   for (const text of ['', 'x', '{', '[]', 'null', '"x"', '{} {}', '\ufeff{}', '{}\0'])
     t.equal(thrownBy(() => parseNetConfJson(text)).cniCode, 6, JSON.stringify(text))
   t.same(parseNetConfJson(' \n{"a": 1}\n'), { a: 1 })
 })
 
-t.test('the name is checked as the reference skeleton does (facts: CNI S1)', async (t) => {
+t.test('the name is checked as the reference skeleton does (docs/architecture/cni.md#s1)', async (t) => {
   for (const name of [undefined, ''])
     t.match(
       thrownBy(() => networkName({ name })),

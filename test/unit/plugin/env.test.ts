@@ -1,4 +1,7 @@
-/** plugin/env.ts: which variables a verb needs and what they may hold (facts: CNI E1-E3, C6). */
+/**
+ * plugin/env.ts: which variables a verb needs and what they may hold (docs/architecture/cni.md#e1 to #e3,
+ * #c6).
+ */
 import fc from 'fast-check'
 import t from 'tap'
 import { FlatnetError } from '../../../core/errors.ts'

@@ -1,4 +1,7 @@
-/** plugin/request.ts: CNI_ARGS < args.cni < runtimeConfig, in every shape that runtimes send (facts: CNI E4, 1.12). */
+/**
+ * plugin/request.ts: CNI_ARGS < args.cni < runtimeConfig, in every shape that runtimes send
+ * (docs/architecture/cni.md#e4, #capabilities).
+ */
 import fc from 'fast-check'
 import t from 'tap'
 import { readNetConf } from '../../../conf/netconf.ts'

@@ -1,4 +1,7 @@
-/** plugin/result.ts: one result for every version, and prevResult kept with its indexes right (facts: CNI A3, A7, 1.5). */
+/**
+ * plugin/result.ts: one result for every version, and prevResult kept with its indexes right
+ * (docs/architecture/cni.md#a3, #a7, #results).
+ */
 import t from 'tap'
 import {
   type CniResult,

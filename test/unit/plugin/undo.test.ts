@@ -1,4 +1,4 @@
-/** plugin/undo.ts: newest first, past failures, once (DESIGN 6). */
+/** plugin/undo.ts: newest first, past failures, once (docs/architecture/plugin.md#order). */
 import t from 'tap'
 import { silentLog } from '../../../core/log.ts'
 import { Undo } from '../../../plugin/undo.ts'

@@ -1,4 +1,7 @@
-/** plugin/versions.ts: exact version strings, and verbs no older than their version (facts: CNI S2, R2, 1.7-1.9). */
+/**
+ * plugin/versions.ts: exact version strings, and verbs no older than their version
+ * (docs/architecture/cni.md#s2, #r2, #verb-versions).
+ */
 import t from 'tap'
 import {
   atLeast,

@@ -1,4 +1,7 @@
-/** What the CNI path may load. Its list of modules is an API: growing it needs a reason in the commit (STYLE 3.5). */
+/**
+ * What the CNI path may load. Its list of modules is an API: growing it needs a reason in the commit
+ * (docs/architecture/plugin.md#loads).
+ */
 import { spawnSync } from 'node:child_process'
 import { build } from 'esbuild'
 import t from 'tap'
