@@ -1,0 +1,265 @@
+/** Sealing and opening in place, in the two forms of the wire, with the counter and tag where the wire has them. */
+import type { Arena, Region } from '../../../../../kernel/arena.ts'
+import type { Evp } from '../../../../../kernel/evp.node.ts'
+import { COUNTER, TAG } from '../wire/datagram.ts'
+import type { Cipher, FormKey } from './key-schedule.ts'
+
+/** openssl/evp.h: EVP_CTRL_AEAD_GET_TAG, _SET_TAG, EVP_CTRL_GCM_SET_IV_FIXED, EVP_CTRL_AEAD_TLS1_AAD. */
+const GET_TAG = 0x10
+const SET_TAG = 0x11
+const SET_IV_FIXED = 0x12
+const TLS1_AAD = 0x16
+const ALL_OF_IV = -1
+/** TLS 1.2's additional data: 8 bytes sequence, type, version, and the length of the text in the last two. */
+const AAD = 13
+const SALT = 4
+const U32 = 2 ** 32
+
+const IV_AT = 0
+const LENGTH_AT = 16
+const FINAL_AT = 32
+const AAD_AT = 96
+const SCRATCH = 128
+const KEY_AT = 128
+const KEY_BYTES = 32
+
+/** One thread's means: the functions, and memory that each call uses and none keeps. */
+export class Aead {
+  readonly evp: Evp
+  readonly #scratch: Region
+  readonly iv: bigint
+  readonly length: bigint
+  readonly final: bigint
+  readonly aad: bigint
+  /** Whether OpenSSL's record form of AES-GCM is used: two calls instead of five. The bytes are the same. */
+  readonly hasRecord: boolean
+
+  constructor(arena: Arena, evp: Evp, hasRecord: boolean) {
+    this.evp = evp
+    this.hasRecord = hasRecord
+    this.#scratch = arena.take(SCRATCH + KEY_BYTES)
+    this.iv = this.#scratch.address(IV_AT, 16)
+    this.length = this.#scratch.address(LENGTH_AT, 4)
+    this.final = this.#scratch.address(FINAL_AT, 64)
+    this.aad = this.#scratch.address(AAD_AT, AAD)
+  }
+
+  cipherOf(cipher: Cipher): bigint {
+    return cipher === 'aes-256-gcm' ? this.evp.EVP_aes_256_gcm() : this.evp.EVP_chacha20_poly1305()
+  }
+
+  /** A context with its key set, which has to be freed. */
+  context(cipher: Cipher, key: Uint8Array, isSealing: boolean): bigint {
+    const { evp } = this
+    const context = evp.EVP_CIPHER_CTX_new()
+    this.#scratch.bytes.set(key, KEY_AT)
+    const at = this.#scratch.address(KEY_AT, KEY_BYTES)
+    const init = isSealing ? evp.EVP_EncryptInit_ex : evp.EVP_DecryptInit_ex
+    const result = context === 0n ? 0 : init(context, this.cipherOf(cipher), 0n, at, 0n)
+    this.#scratch.bytes.fill(0, KEY_AT, KEY_AT + KEY_BYTES)
+    if (result !== 1) throw new Error(`OpenSSL refuses a context of ${cipher}`)
+    return context
+  }
+
+  /** The nonce of the next call: salt, then a counter as the wire has it. */
+  setNonce(salt: Uint8Array, high: number, low: number): void {
+    const { bytes, view } = this.#scratch
+    bytes.set(salt, IV_AT)
+    view.setUint32(IV_AT + SALT, high)
+    view.setUint32(IV_AT + SALT + 4, low)
+  }
+
+  /** The nonce from which OpenSSL counts on its own. */
+  setFirstNonce(context: bigint, salt: Uint8Array): void {
+    this.setNonce(salt, 0, 0)
+    if (this.evp.EVP_CIPHER_CTX_ctrl(context, SET_IV_FIXED, ALL_OF_IV, this.iv) !== 1)
+      throw new Error('OpenSSL refuses a nonce for the record form')
+  }
+
+  /**
+   * The additional data of a record: the datagram's header, three zeroes, and a length.
+   * @param length as the call wants it: of the text, or with what OpenSSL takes off again
+   */
+  setAad(header: Region, at: number, length: number): void {
+    const { bytes, view } = this.#scratch
+    view.setUint32(AAD_AT, header.view.getUint32(at))
+    view.setUint32(AAD_AT + 4, header.view.getUint32(at + 4))
+    bytes[AAD_AT + 8] = 0
+    bytes[AAD_AT + 9] = 0
+    bytes[AAD_AT + 10] = 0
+    view.setUint16(AAD_AT + 11, length)
+  }
+}
+
+abstract class Keyed {
+  protected readonly aead: Aead
+  protected readonly context: bigint
+  readonly #salt: Uint8Array
+  #isFreed = false
+
+  constructor(aead: Aead, cipher: Cipher, { key, salt }: FormKey, isSealing: boolean) {
+    if (key.byteLength !== KEY_BYTES || salt.byteLength !== SALT)
+      throw new RangeError('key of 32 and salt of 4 bytes')
+    this.aead = aead
+    this.context = aead.context(cipher, key, isSealing)
+    this.#salt = salt
+  }
+
+  protected setNonce(high: number, low: number): void {
+    if (this.#isFreed) throw new Error('a key that has been freed')
+    this.aead.setNonce(this.#salt, high, low)
+  }
+
+  free(): void {
+    if (this.#isFreed) return
+    this.#isFreed = true
+    this.aead.evp.EVP_CIPHER_CTX_free(this.context)
+  }
+
+  protected fail(): never {
+    throw new Error('OpenSSL refuses to seal')
+  }
+}
+
+/** One AEAD for up to 64 KB. */
+export class WholeSealer extends Keyed {
+  constructor(aead: Aead, cipher: Cipher, key: FormKey) {
+    super(aead, cipher, key, true)
+  }
+
+  /** Seals `n` bytes of `text` in place. Counter and tag go to `head` at `headAt`: 24 bytes. */
+  seal(text: Region, at: number, n: number, counter: number, head: Region, headAt: number): void {
+    const { aead, context } = this
+    const { evp } = aead
+    const high = Math.floor(counter / U32)
+    const low = counter >>> 0
+    this.setNonce(high, low)
+    head.view.setUint32(headAt, high)
+    head.view.setUint32(headAt + 4, low)
+    const p = text.address(at, n)
+    const tag = head.address(headAt + COUNTER, TAG)
+    if (evp.EVP_EncryptInit_ex(context, 0n, 0n, 0n, aead.iv) !== 1) this.fail()
+    if (evp.EVP_EncryptUpdate(context, p, aead.length, p, n) !== 1) this.fail()
+    if (evp.EVP_EncryptFinal_ex(context, aead.final, aead.length) !== 1) this.fail()
+    if (evp.EVP_CIPHER_CTX_ctrl(context, GET_TAG, TAG, tag) !== 1) this.fail()
+  }
+}
+
+export class WholeOpener extends Keyed {
+  constructor(aead: Aead, cipher: Cipher, key: FormKey) {
+    super(aead, cipher, key, false)
+  }
+
+  /** Opens `counter | tag | text of n bytes` at `at` in place. @returns whether it is genuine; if not, the text is garbage */
+  open(message: Region, at: number, n: number): boolean {
+    const { aead, context } = this
+    const { evp } = aead
+    this.setNonce(message.view.getUint32(at), message.view.getUint32(at + 4))
+    const p = message.address(at + COUNTER + TAG, n)
+    const tag = message.address(at + COUNTER, TAG)
+    if (evp.EVP_DecryptInit_ex(context, 0n, 0n, 0n, aead.iv) !== 1) return false
+    if (evp.EVP_DecryptUpdate(context, p, aead.length, p, n) !== 1) return false
+    if (evp.EVP_CIPHER_CTX_ctrl(context, SET_TAG, TAG, tag) !== 1) return false
+    return evp.EVP_DecryptFinal_ex(context, aead.final, aead.length) === 1
+  }
+}
+
+/** One datagram: `counter | text | tag` in place, its header authenticated. */
+export class RecordSealer extends Keyed {
+  readonly #isTls: boolean
+  #next = 0
+
+  constructor(aead: Aead, cipher: Cipher, key: FormKey) {
+    super(aead, cipher, key, true)
+    this.#isTls = aead.hasRecord && cipher === 'aes-256-gcm'
+    if (this.#isTls) aead.setFirstNonce(this.context, key.salt)
+  }
+
+  /** Datagrams sealed so far. */
+  get sealed(): number {
+    return this.#next
+  }
+
+  /** @param n of the text, which begins 8 bytes after `at` */
+  seal(header: Region, headerAt: number, message: Region, at: number, n: number): void {
+    const counter = this.#next++
+    if (this.#isTls) this.#sealTls(header, headerAt, message, at, n)
+    else this.#sealByParts(header, headerAt, message, at, n, counter)
+  }
+
+  #sealTls(header: Region, headerAt: number, message: Region, at: number, n: number): void {
+    const { aead, context } = this
+    // OpenSSL writes the counter itself and takes its 8 bytes off the length.
+    aead.setAad(header, headerAt, n + COUNTER)
+    const all = n + COUNTER + TAG
+    const p = message.address(at, all)
+    if (aead.evp.EVP_CIPHER_CTX_ctrl(context, TLS1_AAD, AAD, aead.aad) !== TAG) this.fail()
+    if (aead.evp.EVP_Cipher(context, p, p, all) !== all) this.fail()
+  }
+
+  #sealByParts(
+    header: Region,
+    headerAt: number,
+    message: Region,
+    at: number,
+    n: number,
+    counter: number,
+  ): void {
+    const { aead, context } = this
+    const { evp } = aead
+    const high = Math.floor(counter / U32)
+    const low = counter >>> 0
+    this.setNonce(high, low)
+    message.view.setUint32(at, high)
+    message.view.setUint32(at + 4, low)
+    aead.setAad(header, headerAt, n)
+    const p = message.address(at + COUNTER, n)
+    const tag = message.address(at + COUNTER + n, TAG)
+    if (evp.EVP_EncryptInit_ex(context, 0n, 0n, 0n, aead.iv) !== 1) this.fail()
+    if (evp.EVP_EncryptUpdate(context, 0n, aead.length, aead.aad, AAD) !== 1) this.fail()
+    if (evp.EVP_EncryptUpdate(context, p, aead.length, p, n) !== 1) this.fail()
+    if (evp.EVP_EncryptFinal_ex(context, aead.final, aead.length) !== 1) this.fail()
+    if (evp.EVP_CIPHER_CTX_ctrl(context, GET_TAG, TAG, tag) !== 1) this.fail()
+  }
+}
+
+export class RecordOpener extends Keyed {
+  readonly #isTls: boolean
+
+  constructor(aead: Aead, cipher: Cipher, key: FormKey) {
+    super(aead, cipher, key, false)
+    this.#isTls = aead.hasRecord && cipher === 'aes-256-gcm'
+    if (this.#isTls) aead.setFirstNonce(this.context, key.salt)
+  }
+
+  /** @param n of the text. @returns whether it is genuine */
+  open(header: Region, headerAt: number, message: Region, at: number, n: number): boolean {
+    return this.#isTls
+      ? this.#openTls(header, headerAt, message, at, n)
+      : this.#openByParts(header, headerAt, message, at, n)
+  }
+
+  #openTls(header: Region, headerAt: number, message: Region, at: number, n: number): boolean {
+    const { aead, context } = this
+    const all = n + COUNTER + TAG
+    aead.setAad(header, headerAt, all)
+    const p = message.address(at, all)
+    if (aead.evp.EVP_CIPHER_CTX_ctrl(context, TLS1_AAD, AAD, aead.aad) !== TAG) return false
+    // The length that it returns is not the text's in every version; a forged tag is -1 in all.
+    return aead.evp.EVP_Cipher(context, p, p, all) > 0
+  }
+
+  #openByParts(header: Region, headerAt: number, message: Region, at: number, n: number): boolean {
+    const { aead, context } = this
+    const { evp } = aead
+    this.setNonce(message.view.getUint32(at), message.view.getUint32(at + 4))
+    aead.setAad(header, headerAt, n)
+    const p = message.address(at + COUNTER, n)
+    const tag = message.address(at + COUNTER + n, TAG)
+    if (evp.EVP_DecryptInit_ex(context, 0n, 0n, 0n, aead.iv) !== 1) return false
+    if (evp.EVP_DecryptUpdate(context, 0n, aead.length, aead.aad, AAD) !== 1) return false
+    if (evp.EVP_DecryptUpdate(context, p, aead.length, p, n) !== 1) return false
+    if (evp.EVP_CIPHER_CTX_ctrl(context, SET_TAG, TAG, tag) !== 1) return false
+    return evp.EVP_DecryptFinal_ex(context, aead.final, aead.length) === 1
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * The libc calls of the UDP path, through `node:ffi`, on memory that is named by address. Only the process of the UDP
+ * path loads this file, and it runs on Node alone, so it has no twin for Bun and stays out of the seam of `libc.raw.ts`.
+ */
+import { DynamicLibrary, type FunctionDefinitions, getInt32, toArrayBuffer } from 'node:ffi'
+import { Errno, SyscallError } from './errors.ts'
+
+// Addresses are u64, made once where possible: a call with three bigints takes 87 ns, with three numbers 23, and with a
+// `buffer` 105 to 350. Lengths are u32 and results i32, as in libc-tun.node.ts and for its reasons.
+const SYMBOLS = {
+  __errno_location: { arguments: [], return: 'pointer' },
+  mmap: { arguments: ['u64', 'u64', 'i32', 'i32', 'i32', 'i64'], return: 'u64' },
+  mprotect: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
+  munmap: { arguments: ['u64', 'u64'], return: 'i32' },
+  read: { arguments: ['i32', 'u64', 'u32'], return: 'i32' },
+  write: { arguments: ['i32', 'u64', 'u32'], return: 'i32' },
+  writev: { arguments: ['i32', 'u64', 'i32'], return: 'i32' },
+  sendmsg: { arguments: ['i32', 'u64', 'i32'], return: 'i32' },
+  recvmsg: { arguments: ['i32', 'u64', 'i32'], return: 'i32' },
+  sendmmsg: { arguments: ['i32', 'u64', 'u32', 'i32'], return: 'i32' },
+  recvmmsg: { arguments: ['i32', 'u64', 'u32', 'i32', 'u64'], return: 'i32' },
+  poll: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
+} as const satisfies FunctionDefinitions
+
+// null is the process image: glibc and musl alike, nothing to find on disk.
+const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
+// Constant for the life of a thread, and each thread has its own copy of this module.
+const errnoAt = c.__errno_location()
+
+const PROT_NONE = 0
+const PROT_READ_WRITE = 3
+/** MAP_PRIVATE and MAP_ANONYMOUS, alike on x64, arm64, riscv64 and s390x. */
+const MAP_FLAGS = 0x22
+/** MAP_FAILED, as the 64 bits that it is. */
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn
+
+/** Repeats what a signal interrupted. @returns the result, or the negative errno */
+function settled(call: () => number): number {
+  for (;;) {
+    const result = call()
+    if (result !== -1) return result
+    const errno = getInt32(errnoAt)
+    if (errno !== Errno.EINTR) return -errno
+  }
+}
+
+// The common case without a closure: these run for each packet or batch.
+const again = (result: number, call: () => number): number => (result === -1 ? settledAfter(call) : result)
+function settledAfter(call: () => number): number {
+  const errno = getInt32(errnoAt)
+  return errno === Errno.EINTR ? settled(call) : -errno
+}
+
+/** Memory of this process between two pages that end it when touched; zero until written, and no page before. */
+export interface Mapping {
+  readonly address: bigint
+  readonly bytes: ArrayBuffer
+  unmap(): void
+}
+
+/**
+ * @param size a multiple of `guard`
+ * @param guard bytes before and after that may not be touched; a multiple of the page size
+ * @throws {SyscallError} ENOMEM
+ */
+export function mapMemory(size: number, guard: number): Mapping {
+  const whole = BigInt(size + 2 * guard)
+  const start = c.mmap(0n, whole, PROT_READ_WRITE, MAP_FLAGS, -1, 0n)
+  if (start === MAP_FAILED) throw new SyscallError('mmap', getInt32(errnoAt), `${size} bytes`)
+  const address = start + BigInt(guard)
+  for (const page of [start, address + BigInt(size)])
+    if (c.mprotect(page, BigInt(guard), PROT_NONE) === -1)
+      throw new SyscallError('mprotect', getInt32(errnoAt), `guard of ${guard} bytes`)
+  return {
+    address,
+    bytes: toArrayBuffer(address, size, false),
+    unmap: () => void c.munmap(start, whole),
+  }
+}
+
+/** read(2) into memory by address. @returns bytes, or the negative errno: -11 for EAGAIN */
+export const readAt = (fd: number, address: bigint, length: number): number =>
+  again(c.read(fd, address, length), () => c.read(fd, address, length))
+
+/** write(2) from memory by address. @returns bytes, or the negative errno */
+export const writeAt = (fd: number, address: bigint, length: number): number =>
+  again(c.write(fd, address, length), () => c.write(fd, address, length))
+
+/** @param iovecs address of the first `struct iovec`. @returns bytes, or the negative errno */
+export const writevAt = (fd: number, iovecs: bigint, count: number): number =>
+  again(c.writev(fd, iovecs, count), () => c.writev(fd, iovecs, count))
+
+/** @param message address of a `struct msghdr`. @returns bytes, or the negative errno */
+export const sendmsgAt = (fd: number, message: bigint, flags: number): number =>
+  again(c.sendmsg(fd, message, flags), () => c.sendmsg(fd, message, flags))
+
+/** As `sendmsgAt`. */
+export const recvmsgAt = (fd: number, message: bigint, flags: number): number =>
+  again(c.recvmsg(fd, message, flags), () => c.recvmsg(fd, message, flags))
+
+/** @param messages address of the first `struct mmsghdr`. @returns messages sent, or the negative errno */
+export const sendmmsgAt = (fd: number, messages: bigint, count: number, flags: number): number =>
+  again(c.sendmmsg(fd, messages, count, flags), () => c.sendmmsg(fd, messages, count, flags))
+
+/** As `sendmmsgAt`, without a timeout: `flags` has to say MSG_DONTWAIT. */
+export const recvmmsgAt = (fd: number, messages: bigint, count: number, flags: number): number =>
+  again(c.recvmmsg(fd, messages, count, flags, 0n), () => c.recvmmsg(fd, messages, count, flags, 0n))
+
+/**
+ * poll(2). A signal ends it early, so that the caller's loop sees what the signal changed.
+ * @param fds address of the first `struct pollfd`
+ * @returns descriptors that are ready, 0 at the timeout, or the negative errno
+ */
+export function pollAt(fds: bigint, count: number, timeoutMs: number): number {
+  const result = c.poll(fds, BigInt(count), timeoutMs)
+  return result === -1 ? -getInt32(errnoAt) : result
+}
