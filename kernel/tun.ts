@@ -57,6 +57,8 @@ export interface TunOptions {
   readonly txQueueLen?: number
   /** The most to ask for; the way around a kernel whose offloads are broken. Default all. */
   readonly offloads?: Offloads
+  /** Whether it stays, with its routes, when the process ends. Default true. */
+  readonly isPersistent?: boolean
 }
 
 /** Who gets the packets. */
@@ -95,19 +97,24 @@ export interface Tun {
   close(): void
 }
 
+/** A device that the kernel gave, with its descriptor: for poll(2) and `TunPort`, instead of `start`. */
+interface OpenTun extends Tun {
+  readonly fd: number
+}
+
 /**
- * Opens the device, making it when absent. It is persistent: routes over it outlive a restart of the gateway, so that
- * packets of that moment are lost and sent again instead of being answered with "unreachable" or led to another door.
+ * Opens the device, making it when absent. It is persistent by default: routes over it outlive a restart of the
+ * gateway, so that packets of that moment are lost and sent again instead of being answered with "unreachable" or led to another door.
  * @throws {FlatnetError} ERR_FLATNET_NOT_READY with `facts.reason` `absent` (no /dev/net/tun, no driver), `refused` (no
  *   CAP_NET_ADMIN) or `busy` (another process has it): the gateway can do without and use its peers' ingress
  */
-export function openTun(options: TunOptions): Tun {
+export function openTun(options: TunOptions): OpenTun {
   const fd = openDevice()
   try {
     attach(fd, options.ifname)
     ioctl(fd, TUNSETVNETHDRSZ, int(10))
     ioctl(fd, TUNSETVNETLE, int(1))
-    ioctlValue(fd, TUNSETPERSIST, 1)
+    ioctlValue(fd, TUNSETPERSIST, (options.isPersistent ?? true) ? 1 : 0)
     const got = agree(fd, options.offloads ?? 'tcp+ecn+udp')
     return new TunDevice(fd, options.ifname, configureTun(options), got)
   } catch (err) {
@@ -195,7 +202,7 @@ function agree(fd: number, most: Offloads): (typeof OFFLOADS)[number] {
   throw new FlatnetError('ERR_FLATNET_KERNEL', 'TUNSETOFFLOAD refuses even to switch everything off')
 }
 
-class TunDevice implements Tun {
+class TunDevice implements OpenTun {
   readonly ifname: string
   readonly ifindex: number
   readonly offloads: Offloads
@@ -213,6 +220,10 @@ class TunDevice implements Tun {
     this.#hasUso = this.takesUso
     this.#flags = got.flags
     this.#fd = fd
+  }
+
+  get fd(): number {
+    return this.#fd
   }
 
   read(buf: Uint8Array): number {
