@@ -50,15 +50,16 @@ const portOf = (text: string): number | undefined => {
 function parseIpv6(text: string): Uint8Array | undefined {
   const [head = '', tail, more] = text.split('::')
   if (more !== undefined) return undefined
-  const before = groups(head)
-  const after = tail === undefined ? [] : groups(tail)
+  const before = groups(head, tail === undefined)
+  const after = tail === undefined ? [] : groups(tail, true)
   if (before === undefined || after === undefined) return undefined
   const missing = 16 - before.length - after.length
   if (tail === undefined ? missing !== 0 : missing < 2) return undefined
   return Uint8Array.from([...before, ...new Array<number>(missing).fill(0), ...after])
 }
 
-function groups(text: string): number[] | undefined {
+/** @param isEnd an IPv4 address may be its last part */
+function groups(text: string, isEnd: boolean): number[] | undefined {
   if (text === '') return []
   const bytes: number[] = []
   const parts = text.split(':')
@@ -66,7 +67,7 @@ function groups(text: string): number[] | undefined {
     if (/^[0-9a-fA-F]{1,4}$/.test(part)) {
       const value = Number.parseInt(part, 16)
       bytes.push(value >> 8, value & 255)
-    } else if (i === parts.length - 1 && part.includes('.')) {
+    } else if (isEnd && i === parts.length - 1 && part.includes('.')) {
       const octets = part.split('.').map(octetOf)
       if (octets.length !== 4 || octets.includes(undefined)) return undefined
       bytes.push(...(octets as number[]))

@@ -27,6 +27,8 @@ export interface PlaneEvents {
   onSendError?(peer: PlanePeer, errno: number): void
   /** The form changed. `reason` is one of flow/form.ts. */
   onForm?(peer: PlanePeer, form: Form, reason: string): void
+  /** The device cannot be read: EBADFD (77) when it was deleted, EIO while it is down. At most once per `step`. */
+  onDeviceError?(errno: number): void
   /** The peer sealed something with keys that were given as `next`; they are in use for sending from now on. */
   onKeysConfirmed?(peer: PlanePeer): void
 }

@@ -1,0 +1,213 @@
+/** One peer of the plane: its address, keys, counters, and what is known of the way to it. */
+import type { Prefix4 } from '../../../../core/addr.ts'
+import type { Region } from '../../../../kernel/arena.ts'
+import { MAX_SEGMENT, MIN_SEGMENT } from '../../../../kernel/receive-slots.ts'
+import { sockaddrBytes, type UdpFamily, writeSockaddr } from '../../../../kernel/sockaddr.ts'
+import type { Aead } from './crypto/aead.ts'
+import type { PeerKeys } from './crypto/key-schedule.ts'
+import { Credit } from './flow/credit.ts'
+import { FormChooser } from './flow/form.ts'
+import { Least } from './flow/least.ts'
+import { OpenKey, SealKey } from './keys.ts'
+import type { Endpoint, Form, PeerCounters, PlanePeer } from './types.ts'
+import { HEADER } from './wire/datagram.ts'
+
+/** Datagrams of the old keys may be on their way so long after the new ones are in use. */
+const OLD_KEYS_MS = 10_000
+/** In use, next, and the one before. */
+const MAX_OPEN = 3
+
+/** What a peer needs of its plane. */
+export interface PeerHome {
+  readonly aead: Aead
+  readonly family: UdpFamily
+  now(): number
+  /** @throws {FlatnetError} the index is another key's */
+  addOpenKey(key: OpenKey): void
+  removeOpenKey(key: OpenKey): void
+  /** Freed once no datagram is being handled. */
+  retire(key: { free(): void }): void
+  formChanged(peer: PeerState): void
+  keysConfirmed(peer: PeerState): void
+}
+
+const noCounts = (): PeerCounters => ({
+  txPackets: 0,
+  txBytes: 0,
+  txDatagrams: 0,
+  rxPackets: 0,
+  rxBytes: 0,
+  rxDatagrams: 0,
+  txDropped: 0,
+  txLost: 0,
+  rxForged: 0,
+  rxReplayed: 0,
+  rxMalformed: 0,
+  rxRefused: 0,
+  rxIncomplete: 0,
+})
+
+export class PeerState implements PlanePeer {
+  readonly hostId: number
+  readonly slice: Prefix4
+  readonly counters = noCounts()
+  readonly credit = new Credit()
+  readonly chooser = new FormChooser()
+  readonly rtt = new Least()
+  /** The peer's sockaddr, as the socket wants it. */
+  readonly sockaddr: Region
+  readonly #home: PeerHome
+  #address: Endpoint | undefined
+  #segmentBytes = 1_232
+  #generation = 0
+  #seal: SealKey | undefined
+  /** Sealed with once the peer has. */
+  #nextSeal: SealKey | undefined
+  #open: OpenKey[] = []
+  isRemoved = false
+  /** When packets were last read for it. */
+  usedAt = Number.NEGATIVE_INFINITY
+
+  constructor(home: PeerHome, hostId: number, slice: Prefix4, sockaddr: Region, keys: PeerKeys) {
+    this.#home = home
+    this.hostId = hostId
+    this.slice = slice
+    this.sockaddr = sockaddr
+    this.replaceKeys(keys, 'now')
+  }
+
+  get form(): Form {
+    return this.chooser.form
+  }
+
+  get address(): Endpoint | undefined {
+    return this.#address
+  }
+
+  get segmentBytes(): number {
+    return this.#segmentBytes
+  }
+
+  get rttMs(): number | undefined {
+    return this.rtt.value
+  }
+
+  /** What seals now; undefined only after it was removed. */
+  get seal(): SealKey | undefined {
+    return this.#seal
+  }
+
+  /** Bytes of a full datagram behind its header. */
+  get partBytes(): number {
+    return this.#segmentBytes - HEADER
+  }
+
+  setAddress(address: Endpoint | undefined): void {
+    if (address !== undefined) writeSockaddr(this.#home.family, address, this.sockaddr.bytes)
+    this.#address = address
+  }
+
+  /** Whether a source as the kernel wrote it is where this peer is. */
+  isAt(source: Uint8Array): boolean {
+    if (this.#address === undefined) return false
+    const own = this.sockaddr.bytes
+    const length = sockaddrBytes(this.#home.family)
+    // Bytes 4 to 8 of IPv6 are flow information, which says nothing of where a peer is.
+    for (let i = 2; i < length; i++)
+      if (own[i] !== source[i] && !(length === 28 && i >= 4 && i < 8)) return false
+    return true
+  }
+
+  setSegmentBytes(bytes: number): void {
+    if (!Number.isInteger(bytes) || bytes < MIN_SEGMENT || bytes > MAX_SEGMENT)
+      throw new RangeError(`segments of ${bytes} bytes: ${MIN_SEGMENT} to ${MAX_SEGMENT}`)
+    this.#segmentBytes = bytes
+  }
+
+  setForm(form: Form | undefined): void {
+    this.chooser.fix(form)
+    this.#home.formChanged(this)
+  }
+
+  replaceKeys(keys: PeerKeys, when: 'now' | 'heard'): void {
+    const home = this.#home
+    const generation = this.#generation + 1
+    const open = new OpenKey(home.aead, this, generation, keys)
+    try {
+      home.addOpenKey(open)
+    } catch (error) {
+      open.free()
+      throw error
+    }
+    this.#generation = generation
+    this.#open.push(open)
+    const oldest = this.#open.length > MAX_OPEN ? this.#open.shift() : undefined
+    if (oldest !== undefined) this.#drop(oldest)
+    if (this.#nextSeal !== undefined) home.retire(this.#nextSeal)
+    this.#nextSeal = new SealKey(home.aead, generation, keys)
+    if (when === 'now') this.#useNext()
+  }
+
+  #useNext(): void {
+    if (this.#seal !== undefined) this.#home.retire(this.#seal)
+    this.#seal = this.#nextSeal
+    this.#nextSeal = undefined
+    this.credit.reset()
+    const diesAt = this.#home.now() + OLD_KEYS_MS
+    for (const key of this.#open) if (key.generation < this.#generation) key.diesAt ??= diesAt
+  }
+
+  /** A datagram opened with this key: when it is the next one, the peer has it. */
+  heard(key: OpenKey): void {
+    if (this.#nextSeal === undefined || key.generation !== this.#nextSeal.generation) return
+    this.#useNext()
+    this.#home.keysConfirmed(this)
+  }
+
+  expireKeys(now: number): void {
+    for (const key of this.#open) if (key.diesAt !== undefined && key.diesAt <= now) this.#drop(key)
+    this.#open = this.#open.filter((key) => key.diesAt === undefined || key.diesAt > now)
+  }
+
+  #drop(key: OpenKey): void {
+    this.#home.removeOpenKey(key)
+    this.#home.retire(key)
+  }
+
+  /** Lets go of all keys. */
+  remove(): void {
+    this.isRemoved = true
+    for (const key of this.#open) this.#drop(key)
+    this.#open = []
+    for (const key of [this.#seal, this.#nextSeal]) if (key !== undefined) this.#home.retire(key)
+    this.#seal = undefined
+    this.#nextSeal = undefined
+    this.#address = undefined
+  }
+
+  /** Whether more may be on its way to it. */
+  hasCredit(now: number): boolean {
+    const { credit } = this
+    const log = this.#seal?.log
+    if (log?.isFull !== true) return credit.isOpen(now)
+    if (credit.waitMs(now) > 0) return false
+    credit.reset()
+    log.skip()
+    return true
+  }
+
+  /** An acknowledgement: of which key, the newest message that has ended, and how many datagrams had come by then. */
+  acknowledged(index: number, id: number, received: number, now: number): void {
+    const seal = this.#seal
+    if (seal === undefined || index !== seal.index) return
+    const news = seal.log.acknowledge(id, received, now)
+    if (news === undefined) return
+    this.rtt.add(news.rttMs, now)
+    const rttMs = this.rtt.value ?? news.rttMs
+    this.credit.acked(news.bytes, now, rttMs)
+    this.counters.txLost = Math.max(0, this.counters.txLost + news.lost)
+    const before = this.form
+    this.chooser.observe(news.bytes, news.datagrams, news.lost, rttMs, now)
+    if (this.form !== before) this.#home.formChanged(this)
+  }
+}

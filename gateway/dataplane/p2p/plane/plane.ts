@@ -1,0 +1,301 @@
+/** The UDP plane: peers, keys by index, and the two directions, driven by one loop of its owner. */
+import { Errno } from 'netlink-ts/errors.ts'
+import { contains, type Prefix4, sizeOf } from '../../../../core/addr.ts'
+import { FlatnetError } from '../../../../core/errors.ts'
+import type { Arena, Region } from '../../../../kernel/arena.ts'
+import { readSockaddr, type UdpFamily, writeSockaddr } from '../../../../kernel/sockaddr.ts'
+import type { PacketPort } from '../../../../kernel/tun-port.ts'
+import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
+import { ACKNOWLEDGE, decodeAck, encodeAck, payloadIn } from './control.ts'
+import type { Aead } from './crypto/aead.ts'
+import { Deliverer } from './deliver.ts'
+import type { OpenKey } from './keys.ts'
+import { type PeerHome, PeerState } from './peer.ts'
+import { RecordReceiver } from './receive-record.ts'
+import { WholeReceiver } from './receive-whole.ts'
+import { Receiver } from './receiver.ts'
+import { RecordSender } from './send-record.ts'
+import { WholeSender } from './send-whole.ts'
+import { Sender } from './sender.ts'
+import type {
+  AddPeer,
+  PlaneCounters,
+  PlaneEvents,
+  PlaneHost,
+  PlanePeer,
+  SendControl,
+  UdpPlane,
+} from './types.ts'
+import { COUNTER } from './wire/datagram.ts'
+import { Reassembly } from './wire/reassembly.ts'
+
+/** Batches before the device gets its turn; 1 MB of bulk. */
+const TURN_BATCHES = 16
+const SOCKADDR = 28
+/** How often old keys are looked for. */
+const EXPIRY_MS = 1_000
+
+/** Memory of a plane, its socket's included: 4.2 MB are taken, and of the slots of reassembly only pages that were used count. */
+export const PLANE_MEMORY = 6 << 20
+
+export interface PlaneOptions extends PlaneHost, PlaneEvents {
+  /** With `PLANE_MEMORY`, the socket's and the AEAD's parts included. */
+  readonly arena: Arena
+  readonly aead: Aead
+  readonly udp: DatagramPort
+  readonly tun: PacketPort
+  /** Of device and socket, where they have one. */
+  readonly fds?: { readonly tun: number; readonly udp: number }
+  /** Monotonic, ms. */
+  readonly now: () => number
+}
+
+export class Plane implements UdpPlane, PeerHome {
+  readonly aead: Aead
+  readonly family: UdpFamily
+  readonly counters: PlaneCounters = {
+    unknownIndex: 0,
+    malformed: 0,
+    noPeer: 0,
+    notOurs: 0,
+    deviceRefused: 0,
+    segmented: 0,
+  }
+  readonly #options: PlaneOptions
+  readonly #peers = new Map<number, PeerState>()
+  readonly #keys = new Map<number, OpenKey>()
+  /** The key of the last datagram: most are of the same. */
+  #lastKey: OpenKey | undefined
+  readonly #reassembly: Reassembly
+  readonly #sender: Sender
+  readonly #receiver: Receiver
+  readonly #record: RecordSender
+  readonly #recordReceiver: RecordReceiver
+  /** Places of addresses that peers left. */
+  readonly #sockaddrs: Region[] = []
+  readonly #to: Region
+  #retired: { free(): void }[] = []
+  #expiresAt = 0
+  #now = 0
+  /** `hostId errno` of the errors told in this step. */
+  readonly #told = new Set<string>()
+  #deviceTold = false
+
+  constructor(options: PlaneOptions) {
+    const { arena, udp, tun, aead } = options
+    this.#options = options
+    this.aead = aead
+    this.family = udp.family
+    const own = this.#sliceOf(options.hostId)
+    this.#to = arena.take(SOCKADDR)
+    this.#reassembly = new Reassembly(arena)
+    const deliver = new Deliverer(arena, tun, own, this.counters)
+    const failed = (peer: PeerState, errno: number) => this.#failed(peer, errno)
+    this.#record = new RecordSender(arena, udp, failed)
+    this.#recordReceiver = new RecordReceiver(arena, udp.slots, deliver)
+    this.#receiver = new Receiver({
+      udp,
+      counters: this.counters,
+      whole: new WholeReceiver(udp.slots, this.#reassembly, deliver),
+      record: this.#recordReceiver,
+      keyOf: (index) => this.#keyOf(index),
+      control: (key, slot, n) => this.#control(key, slot, n),
+      arrived: (key, bytes) => this.#arrived(key, bytes),
+    })
+    this.#sender = new Sender(arena, {
+      tun,
+      own,
+      counters: this.counters,
+      whole: new WholeSender(arena, udp),
+      record: this.#record,
+      peerOf: (ip) => this.#peerOf(ip),
+      now: () => this.#now,
+      failed,
+      deviceFailed: (errno) => this.#deviceFailed(errno),
+    })
+  }
+
+  now(): number {
+    return this.#options.now()
+  }
+
+  get descriptors(): readonly number[] {
+    const { fds } = this.#options
+    if (fds === undefined) return []
+    return this.#sender.waitMs(this.now()) === undefined ? [fds.tun, fds.udp] : [fds.udp]
+  }
+
+  get waitMs(): number | undefined {
+    return this.#sender.waitMs(this.now())
+  }
+
+  peer(hostId: number): PeerState | undefined {
+    return this.#peers.get(hostId)
+  }
+
+  addPeer({ hostId, keys, address, segmentBytes }: AddPeer): PeerState {
+    if (this.#peers.has(hostId))
+      throw new FlatnetError('ERR_FLATNET_INTERNAL', `host ${hostId} is a peer already`)
+    const sockaddr = this.#sockaddrs.pop() ?? this.#options.arena.take(SOCKADDR, 4)
+    try {
+      const peer = new PeerState(this, hostId, this.#sliceOf(hostId), sockaddr, keys)
+      if (segmentBytes !== undefined) peer.setSegmentBytes(segmentBytes)
+      peer.setAddress(address)
+      this.#peers.set(hostId, peer)
+      return peer
+    } catch (error) {
+      this.#sockaddrs.push(sockaddr)
+      throw error
+    }
+  }
+
+  removePeer(hostId: number): void {
+    const peer = this.#peers.get(hostId)
+    if (peer === undefined) return
+    this.#peers.delete(hostId)
+    peer.remove()
+    this.#sockaddrs.push(peer.sockaddr)
+  }
+
+  #sliceOf(hostId: number): Prefix4 {
+    const { supernet, hostPrefix } = this.#options
+    return { base: supernet.base + hostId * sizeOf(hostPrefix), prefixLen: hostPrefix }
+  }
+
+  #peerOf(ip: number): PeerState | undefined {
+    const { supernet, hostPrefix } = this.#options
+    if (!contains(supernet, ip)) return undefined
+    return this.#peers.get(Math.floor((ip - supernet.base) / sizeOf(hostPrefix)))
+  }
+
+  addOpenKey(key: OpenKey): void {
+    if (this.#keys.has(key.index))
+      throw new FlatnetError(
+        'ERR_FLATNET_TRY_AGAIN',
+        `the index of host ${key.peer.hostId}'s keys is taken: begin a new attempt`,
+      )
+    this.#keys.set(key.index, key)
+  }
+
+  removeOpenKey(key: OpenKey): void {
+    this.#keys.delete(key.index)
+    this.#reassembly.forget(key)
+    if (this.#lastKey === key) this.#lastKey = undefined
+  }
+
+  retire(key: { free(): void }): void {
+    this.#retired.push(key)
+  }
+
+  formChanged(peer: PeerState): void {
+    this.#options.onForm?.(peer, peer.form, peer.chooser.reason)
+  }
+
+  keysConfirmed(peer: PeerState): void {
+    this.#options.onKeysConfirmed?.(peer)
+  }
+
+  #keyOf(index: number): OpenKey | undefined {
+    if (this.#lastKey?.index === index) return this.#lastKey
+    const key = this.#keys.get(index)
+    if (key !== undefined) this.#lastKey = key
+    return key
+  }
+
+  step(): boolean {
+    this.#freeRetired()
+    this.#now = this.now()
+    this.#told.clear()
+    this.#deviceTold = false
+    if (this.#now >= this.#expiresAt) {
+      for (const peer of this.#peers.values()) peer.expireKeys(this.#now)
+      this.#expiresAt = this.#now + EXPIRY_MS
+    }
+    let any = this.#sender.step()
+    this.#now = this.now()
+    let batches = 0
+    while (batches < TURN_BATCHES && this.#receiver.step()) batches++
+    if (batches > 0) any = true
+    this.#acknowledge(batches < TURN_BATCHES)
+    return any
+  }
+
+  #freeRetired(): void {
+    if (this.#retired.length === 0) return
+    for (const key of this.#retired) key.free()
+    this.#retired = []
+  }
+
+  /** Keys for which data came since the last acknowledgement. */
+  readonly #arrivedKeys = new Set<OpenKey>()
+
+  #arrived(key: OpenKey, bytes: number): void {
+    key.arrivals.count(bytes, this.#now)
+    this.#arrivedKeys.add(key)
+    if (key.arrivals.isDue(this.#now, false)) this.#tell(key)
+    const { onRoamed, udp } = this.#options
+    const slot = key.openedSlot
+    key.openedSlot = -1
+    if (onRoamed === undefined || slot < 0 || key.peer.isRemoved) return
+    const source = udp.slots.source(slot)
+    if (!key.peer.isAt(source)) onRoamed(key.peer, readSockaddr(source))
+  }
+
+  #acknowledge(isIdle: boolean): void {
+    if (!isIdle || this.#arrivedKeys.size === 0) return
+    for (const key of this.#arrivedKeys) if (key.arrivals.isDue(this.#now, true)) this.#tell(key)
+    this.#arrivedKeys.clear()
+  }
+
+  #tell(key: OpenKey): void {
+    if (key.peer.isRemoved || key.peer.address === undefined) return
+    const ack = encodeAck({ index: key.index, ...key.arrivals.tell() })
+    this.#record.control(key.peer, ACKNOWLEDGE, ack, key.peer.sockaddr)
+  }
+
+  sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options: SendControl = {}): number {
+    const state = this.#peers.get(peer.hostId)
+    if (state === undefined || state !== peer) return Errno.ENOTCONN
+    if (!(type > ACKNOWLEDGE && type <= 255)) throw new RangeError(`control type ${type}: 1 to 255`)
+    if (options.to !== undefined) writeSockaddr(this.family, options.to, this.#to.bytes)
+    else if (state.address === undefined) return Errno.ENOTCONN
+    const to = options.to === undefined ? state.sockaddr : this.#to
+    return this.#record.control(state, type, payload, to, options.padToBytes)
+  }
+
+  #control(key: OpenKey, slot: number, n: number): void {
+    const { udp, onControl } = this.#options
+    const at = udp.slots.textAt(slot) + COUNTER
+    const found = payloadIn(udp.slots.texts.bytes.subarray(at, at + n))
+    if (found === undefined) {
+      key.peer.counters.rxMalformed++
+      return
+    }
+    if (found.type !== ACKNOWLEDGE) {
+      onControl(key.peer, found.type, found.payload.slice(), readSockaddr(udp.slots.source(slot)))
+      return
+    }
+    const ack = decodeAck(found.payload)
+    if (ack === undefined) key.peer.counters.rxMalformed++
+    else key.peer.acknowledged(ack.index, ack.id, ack.received, this.#now)
+  }
+
+  #failed(peer: PeerState, errno: number): void {
+    peer.counters.txDropped++
+    const what = `${peer.hostId} ${errno}`
+    if (this.#told.has(what)) return
+    this.#told.add(what)
+    this.#options.onSendError?.(peer, errno)
+  }
+
+  #deviceFailed(errno: number): void {
+    if (this.#deviceTold) return
+    this.#deviceTold = true
+    this.#options.onDeviceError?.(errno)
+  }
+
+  close(): void {
+    for (const hostId of [...this.#peers.keys()]) this.removePeer(hostId)
+    this.#freeRetired()
+  }
+}

@@ -1,0 +1,146 @@
+/** Datagrams of the record form: each opened alone; neighbours of one super-packet are joined again without a copy. */
+import { type Arena, Iovecs } from '../../../../kernel/arena.ts'
+import { type ReceiveSlots, SLOTS } from '../../../../kernel/receive-slots.ts'
+import type { Deliverer } from './deliver.ts'
+import type { OpenKey } from './keys.ts'
+import { COUNTER, HEADER, idOf, NEXT_PART, numberOf, partOf, partsOf, SEAL } from './wire/datagram.ts'
+import { headLength, payloadOf, repairHead } from './wire/record-head.ts'
+
+const U32 = 2 ** 32
+
+/** Slots `from` to `to` (inclusive) hold consecutive slices of one super-packet, opened. */
+interface Run {
+  readonly key: OpenKey
+  readonly from: number
+  to: number
+  /** Of the last one's header. */
+  word: number
+  readonly head: number
+}
+
+export class RecordReceiver {
+  readonly #slots: ReceiveSlots
+  readonly #deliver: Deliverer
+  readonly #iovecs: Iovecs
+  #run: Run | undefined
+
+  constructor(arena: Arena, slots: ReceiveSlots, deliver: Deliverer) {
+    this.#slots = slots
+    this.#deliver = deliver
+    this.#iovecs = new Iovecs(arena, SLOTS)
+  }
+
+  /**
+   * Opens a datagram of this form, or a control datagram, in place.
+   * @returns bytes of text, 8 behind `textAt(slot)`; 0 when there is nothing to be had from it
+   */
+  open(key: OpenKey, slot: number): number {
+    const slots = this.#slots
+    const { counters } = key.peer
+    const at = slots.textAt(slot)
+    const n = slots.textLength(slot) - SEAL
+    if (n <= 0) {
+      counters.rxMalformed++
+      return 0
+    }
+    const { view } = slots.texts
+    const counter = view.getUint32(at) * U32 + view.getUint32(at + 4)
+    if (!key.recordSeen.isNew(counter)) {
+      counters.rxReplayed++
+      return 0
+    }
+    if (!key.record.open(slots.heads, slot * HEADER, slots.texts, at, n)) {
+      counters.rxForged++
+      return 0
+    }
+    key.recordSeen.accept(counter)
+    counters.rxDatagrams++
+    key.peer.heard(key)
+    return n
+  }
+
+  /** A datagram whose header is of this form. */
+  handle(key: OpenKey, slot: number): void {
+    const n = this.open(key, slot)
+    if (n === 0) return
+    key.openedSlot = slot
+    const slots = this.#slots
+    const word = slots.heads.view.getUint32(slot * HEADER + 4)
+    const number = numberOf(idOf(word), key.arrivals.newest)
+    if (number >= 1) key.arrivals.record(number, partOf(word), partsOf(word))
+    const at = slots.textAt(slot) + COUNTER
+    if (partsOf(word) === 1) {
+      this.flush()
+      this.#deliver.packets(key.peer, slots.texts, at, n)
+      return
+    }
+    const head = headLength(slots.texts.bytes, at, n)
+    if (head === 0 || n <= head) {
+      key.peer.counters.rxMalformed++
+      return
+    }
+    if (this.#continues(key, slot, word, head)) return
+    this.flush()
+    this.#run = { key, from: slot, to: slot, word, head }
+  }
+
+  #continues(key: OpenKey, slot: number, word: number, head: number): boolean {
+    const run = this.#run
+    if (run === undefined || run.key !== key || run.to !== slot - 1 || run.head !== head) return false
+    if (word !== run.word + NEXT_PART || this.#deliver.isCutting) return false
+    run.to = slot
+    run.word = word
+    return true
+  }
+
+  /** Hands on what has been joined. */
+  flush(): void {
+    const run = this.#run
+    if (run === undefined) return
+    this.#run = undefined
+    if (this.#join(run) || run.to === run.from) return
+    // Refused in one piece: each alone, from now on. The heads of all but the first are as they came.
+    this.#deliver.cutFromNow()
+    const first = run.word - (run.to - run.from) * NEXT_PART
+    for (let slot = run.from + 1; slot <= run.to; slot++) {
+      const word = first + (slot - run.from) * NEXT_PART
+      this.#join({ key: run.key, from: slot, to: slot, word, head: run.head })
+    }
+  }
+
+  /** @returns whether nothing is left to try */
+  #join(run: Run): boolean {
+    const slots = this.#slots
+    const { bytes } = slots.texts
+    const { head } = run
+    const at = slots.textAt(run.from) + COUNTER
+    const part = partOf(run.word) - (run.to - run.from)
+    const parts = partsOf(run.word)
+    const isLast = partOf(run.word) === parts - 1
+    const payload = payloadOf(bytes, at, head)
+    const first = this.#sliceLength(run.from, head)
+    // Where a slice begins follows from the size of a full one; the last alone has to work it out.
+    const slice = part < parts - 1 ? first : (payload - first) / (parts - 1)
+    let size = 0
+    for (let slot = run.from; slot <= run.to; slot++) {
+      const length = this.#sliceLength(slot, head)
+      const place = slots.textAt(slot) + COUNTER
+      const i = slot - run.from
+      if (i === 0) this.#iovecs.set(0, slots.texts, place, head + length)
+      else this.#iovecs.set(i, slots.texts, place + head, length)
+      size += length
+    }
+    const offset = part * slice
+    if (!Number.isInteger(slice) || slice < 1 || offset + size > payload) {
+      run.key.peer.counters.rxMalformed++
+      return true
+    }
+    if (size < payload) repairHead(bytes, at, head, { offset, size, isLast, before: part })
+    const all = run.to - run.from + 1
+    return this.#deliver.scattered(run.key.peer, slots.texts, at, head + size, this.#iovecs, all)
+  }
+
+  #sliceLength(slot: number, head: number): number {
+    return this.#slots.textLength(slot) - SEAL - head
+  }
+}

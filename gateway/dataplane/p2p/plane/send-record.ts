@@ -1,0 +1,139 @@
+/** Datagrams of the record form and of control: each sealed alone, sent together while their size allows it. */
+import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
+import { MAX_SEGMENT } from '../../../../kernel/receive-slots.ts'
+import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
+import type { PeerState } from './peer.ts'
+import { COUNTER, HEADER, headWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
+import { headLength, isTcp } from './wire/record-head.ts'
+
+/** What one send holds, and one datagram more. */
+const BATCH_BYTES = 65_507
+const TEXT_AT = HEADER + COUNTER
+const CONTROL_HEAD = 3
+export const MAX_CONTROL = 1_024
+const EMSGSIZE = 90
+
+export class RecordSender {
+  readonly #udp: DatagramPort
+  /** @param failed a batch could not be sent */
+  readonly #failed: (peer: PeerState, errno: number) => void
+  readonly #out: Region
+  readonly #iovecs: Iovecs
+  readonly #control: Region
+  readonly #controlIovec: Iovecs
+  #peer: PeerState | undefined
+  #count = 0
+  #bytes = 0
+  /** Of each datagram of the batch but the last. */
+  #segment = 0
+  #time = 0
+
+  constructor(arena: Arena, udp: DatagramPort, failed: (peer: PeerState, errno: number) => void) {
+    this.#udp = udp
+    this.#failed = failed
+    this.#out = arena.take(BATCH_BYTES + MAX_SEGMENT)
+    this.#iovecs = new Iovecs(arena, MAX_PARTS)
+    this.#control = arena.take(MAX_SEGMENT)
+    this.#controlIovec = new Iovecs(arena, 1)
+  }
+
+  /**
+   * Seals one packet; it is on its way after `flush` at the latest.
+   * @returns false when it does not fit this form and has to go as a whole
+   */
+  packet(peer: PeerState, text: Region, at: number, n: number, now: number): boolean {
+    const { seal } = peer
+    const room = peer.partBytes - SEAL
+    if (seal === undefined) return true
+    this.#time = now
+    if (n <= room) {
+      const number = seal.log.next(n + SEAL + HEADER, 1, now)
+      this.#append(peer, headWord(WireForm.record, 0, 1, number), text, at, 0, at, n)
+      return true
+    }
+    const head = headLength(text.bytes, at, n)
+    if (head === 0 || !isTcp(text.bytes, at)) return false
+    const slice = room - head
+    const parts = Math.ceil((n - head) / slice)
+    if (parts > MAX_PARTS) return false
+    const number = seal.log.next(n + (parts - 1) * head + parts * (SEAL + HEADER), parts, now)
+    for (let part = 0, from = head; part < parts; part++, from += slice) {
+      const word = headWord(WireForm.record, part, parts, number)
+      this.#append(peer, word, text, at, head, at + from, Math.min(slice, n - from))
+    }
+    return true
+  }
+
+  /** One datagram of two pieces of text: the repeated head, if any, and what is its own. */
+  #append(
+    peer: PeerState,
+    word: number,
+    text: Region,
+    headAt: number,
+    head: number,
+    at: number,
+    n: number,
+  ): void {
+    const length = HEADER + SEAL + head + n
+    if (this.#count > 0 && !this.#fits(peer, length)) this.flush()
+    if (this.#count === 0) {
+      this.#peer = peer
+      this.#segment = length
+    }
+    const seal = peer.seal!
+    const out = this.#out
+    const to = this.#bytes
+    out.view.setUint32(to, seal.index)
+    out.view.setUint32(to + 4, word)
+    if (head > 0) out.copyFrom(to + TEXT_AT, text, headAt, head)
+    out.copyFrom(to + TEXT_AT + head, text, at, n)
+    seal.record.seal(out, to, out, to + HEADER, head + n)
+    this.#iovecs.set(this.#count, out, to, length)
+    this.#count++
+    this.#bytes += length
+    // Offload cuts at equal sizes: only the last may be shorter.
+    if (length < this.#segment) this.flush()
+  }
+
+  #fits(peer: PeerState, length: number): boolean {
+    return (
+      peer === this.#peer && length <= this.#segment && this.#count < this.#udp.maxSegments(this.#segment)
+    )
+  }
+
+  /** Sends what has been sealed. */
+  flush(): void {
+    const peer = this.#peer
+    if (peer === undefined || this.#count === 0) return
+    const errno = this.#udp.send(this.#iovecs, 0, this.#count, 1, this.#segment, peer.sockaddr)
+    peer.credit.sent(this.#bytes, this.#time)
+    peer.counters.txDatagrams += this.#count
+    this.#peer = undefined
+    this.#count = 0
+    this.#bytes = 0
+    if (errno !== 0) this.#failed(peer, errno)
+  }
+
+  /**
+   * Seals and sends one control datagram at once.
+   * @param padTo UDP payload in all, at least; the padding is sealed as well
+   */
+  control(peer: PeerState, type: number, payload: Uint8Array, to: Region, padTo = 0): number {
+    const { seal } = peer
+    const text = Math.max(CONTROL_HEAD + payload.byteLength, padTo - HEADER - SEAL)
+    if (payload.byteLength > MAX_CONTROL)
+      throw new RangeError(`control payload of ${payload.byteLength} bytes: at most ${MAX_CONTROL}`)
+    if (seal === undefined || text + HEADER + SEAL > MAX_SEGMENT) return EMSGSIZE
+    const { bytes, view } = this.#control
+    view.setUint32(0, seal.index)
+    view.setUint32(4, headWord(WireForm.control, 0, 1, 0))
+    bytes[TEXT_AT] = type
+    view.setUint16(TEXT_AT + 1, payload.byteLength)
+    bytes.set(payload, TEXT_AT + CONTROL_HEAD)
+    bytes.fill(0, TEXT_AT + CONTROL_HEAD + payload.byteLength, TEXT_AT + text)
+    seal.record.seal(this.#control, 0, this.#control, HEADER, text)
+    const length = HEADER + SEAL + text
+    this.#controlIovec.set(0, this.#control, 0, length)
+    return this.#udp.send(this.#controlIovec, 0, 1, 1, length, to)
+  }
+}

@@ -1,0 +1,71 @@
+/** Messages of the whole form: sealed where the device put the packets, cut into datagrams by a table of places. */
+import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
+import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
+import type { PeerState } from './peer.ts'
+import { HEADER, headWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
+
+/** A header each; the first also has counter and tag. */
+const HEAD = HEADER + SEAL
+
+export class WholeSender {
+  readonly #udp: DatagramPort
+  readonly #heads: Region
+  readonly #iovecs: Iovecs
+
+  constructor(arena: Arena, udp: DatagramPort) {
+    this.#udp = udp
+    this.#heads = arena.take(MAX_PARTS * HEAD)
+    this.#iovecs = new Iovecs(arena, MAX_PARTS * 2)
+    for (let part = 0; part < MAX_PARTS; part++)
+      this.#iovecs.set(2 * part, this.#heads, part * HEAD, part === 0 ? HEAD : HEADER)
+  }
+
+  /** Bytes of packets that go in one send; more take two. */
+  most(peer: PeerState): number {
+    return this.#udp.maxSegments(peer.segmentBytes) * peer.partBytes - SEAL
+  }
+
+  /**
+   * Sends `n` bytes of packets, which are garbage afterwards.
+   * @returns 0, or the errno; EMSGSIZE also for what no message holds
+   */
+  send(peer: PeerState, text: Region, at: number, n: number, now: number): number {
+    const { seal, partBytes } = peer
+    if (seal === undefined) return 0
+    const parts = Math.ceil((n + SEAL) / partBytes)
+    if (parts > MAX_PARTS) return 90
+    const bytes = n + SEAL + parts * HEADER
+    const number = seal.log.next(bytes, parts, now)
+    seal.whole.seal(text, at, n, number, this.#heads, HEADER)
+    this.#place(peer, text, at, n, parts)
+    this.#head(seal.index, parts, number)
+    peer.credit.sent(bytes, now)
+    peer.counters.txDatagrams += parts
+    return this.#transmit(peer, parts)
+  }
+
+  #head(index: number, parts: number, number: number): void {
+    const { view } = this.#heads
+    for (let part = 0, at = 0; part < parts; part++, at += HEAD) {
+      view.setUint32(at, index)
+      view.setUint32(at + 4, headWord(WireForm.whole, part, parts, number))
+    }
+  }
+
+  #place({ partBytes }: PeerState, text: Region, at: number, n: number, parts: number): void {
+    const first = Math.min(n, partBytes - SEAL)
+    this.#iovecs.set(1, text, at, first)
+    for (let part = 1, from = first; part < parts; part++, from += partBytes)
+      this.#iovecs.set(2 * part + 1, text, at + from, Math.min(partBytes, n - from))
+  }
+
+  #transmit(peer: PeerState, parts: number): number {
+    const most = this.#udp.maxSegments(peer.segmentBytes)
+    for (let part = 0; part < parts; part += most) {
+      const segments = Math.min(most, parts - part)
+      const errno = this.#udp.send(this.#iovecs, 2 * part, segments, 2, peer.segmentBytes, peer.sockaddr)
+      if (errno !== 0) return errno
+    }
+    return 0
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Super-packets in pieces: which of their bytes each piece has to repeat, and how such a head is made that of the part of
+ * the packet that arrived. Pure. Layout: virtio header, IPv4, TCP or UDP.
+ */
+import { VIRTIO_HEADER } from '../../../tunnel/frame.ts'
+
+/** struct virtio_net_hdr, little-endian. */
+const FLAGS = 0
+const GSO_TYPE = 1
+const GSO_SIZE = 4
+const F_NEEDS_CSUM = 1
+const GSO_NONE = 0
+const GSO_TCPV4 = 1
+const GSO_UDP_L4 = 5
+const GSO_ECN = 0x80
+const IP_LENGTH = 2
+const IP_ID = 4
+const IP_PROTOCOL = 9
+const IP_CHECKSUM = 10
+const IP_HEADER = 20
+const TCP = 6
+const UDP = 17
+const TCP_HEADER = 20
+const TCP_SEQUENCE = 4
+const TCP_OFFSET = 12
+const TCP_FLAGS = 13
+const TCP_CHECKSUM = 16
+const FIN = 0x01
+const PSH = 0x08
+const CWR = 0x80
+const UDP_HEADER = 8
+const UDP_LENGTH = 4
+const UDP_CHECKSUM = 6
+
+/** virtio 10, IPv4 60, TCP 60. */
+export const MAX_HEAD = 130
+
+const u16 = (b: Uint8Array, at: number): number => (b[at]! << 8) | b[at + 1]!
+function putU16(b: Uint8Array, at: number, value: number): void {
+  b[at] = value >>> 8
+  b[at + 1] = value
+}
+
+/** Length of the IPv4 header of the packet behind a virtio header. */
+const ipHeaderLength = (b: Uint8Array, at: number): number => (b[at + VIRTIO_HEADER]! & 15) * 4
+
+/**
+ * Bytes of virtio header and all headers of a super-packet of TCP or UDP whose checksum the kernel has yet to fill in.
+ * @param length bytes that are there from `at` on
+ * @returns 0 for any other packet: it is not to be cut
+ */
+export function headLength(b: Uint8Array, at: number, length: number): number {
+  const ip = at + VIRTIO_HEADER
+  if (length < VIRTIO_HEADER + IP_HEADER || b[at + FLAGS] !== F_NEEDS_CSUM || b[ip]! >>> 4 !== 4) return 0
+  const ihl = ipHeaderLength(b, at)
+  const type = b[at + GSO_TYPE]! & ~GSO_ECN
+  if (ihl < IP_HEADER || length < VIRTIO_HEADER + ihl + UDP_HEADER) return 0
+  if (type === GSO_UDP_L4) return b[ip + IP_PROTOCOL] === UDP ? VIRTIO_HEADER + ihl + UDP_HEADER : 0
+  if (type !== GSO_TCPV4 || b[ip + IP_PROTOCOL] !== TCP || length < VIRTIO_HEADER + ihl + TCP_HEADER) return 0
+  const tcp = (b[ip + ihl + TCP_OFFSET]! >>> 4) * 4
+  return tcp < TCP_HEADER || length < VIRTIO_HEADER + ihl + tcp ? 0 : VIRTIO_HEADER + ihl + tcp
+}
+
+export const isTcp = (b: Uint8Array, at: number): boolean => b[at + VIRTIO_HEADER + IP_PROTOCOL] === TCP
+
+/** Payload of the packet as its head says: that of all pieces. Negative when the head lies. */
+export const payloadOf = (b: Uint8Array, at: number, head: number): number =>
+  u16(b, at + VIRTIO_HEADER + IP_LENGTH) - (head - VIRTIO_HEADER)
+
+/** Bytes of payload in each segment that the kernel will make of it. */
+export const segmentSizeOf = (b: Uint8Array, at: number): number =>
+  b[at + GSO_SIZE]! | (b[at + GSO_SIZE + 1]! << 8)
+
+/** Which part of a super-packet a head is to stand for. */
+export interface Piece {
+  /** Of the payload, where it begins and how much it is. */
+  readonly offset: number
+  readonly size: number
+  /** Whether it holds the last byte. */
+  readonly isLast: boolean
+  /** How many pieces come before it: what the identification of IPv4 goes up by. */
+  readonly before: number
+}
+
+/** Changes the head of the whole packet, in place, into that of a piece. `head` is what `headLength` said. */
+export function repairHead(b: Uint8Array, at: number, head: number, piece: Piece): void {
+  const ip = at + VIRTIO_HEADER
+  const ihl = ipHeaderLength(b, at)
+  const transport = ip + ihl
+  const total = head - VIRTIO_HEADER + piece.size
+  const change = total - u16(b, ip + IP_LENGTH)
+  putU16(b, ip + IP_LENGTH, total)
+  putU16(b, ip + IP_ID, u16(b, ip + IP_ID) + piece.before)
+  if (isTcp(b, at)) repairTcp(b, transport, piece, change)
+  else repairUdp(b, transport, piece, change)
+  putU16(b, ip + IP_CHECKSUM, 0)
+  putU16(b, ip + IP_CHECKSUM, ~sum(b, ip, ihl))
+  if (piece.size <= segmentSizeOf(b, at)) {
+    b[at + GSO_TYPE] = GSO_NONE
+    b[at + GSO_SIZE] = 0
+    b[at + GSO_SIZE + 1] = 0
+  }
+}
+
+function repairTcp(b: Uint8Array, tcp: number, piece: Piece, change: number): void {
+  const view = new DataView(b.buffer, b.byteOffset + tcp, TCP_HEADER)
+  view.setUint32(TCP_SEQUENCE, view.getUint32(TCP_SEQUENCE) + piece.offset)
+  // As the kernel cuts: the end of a record and of the stream are in the last segment, CWR is in the first.
+  if (!piece.isLast) b[tcp + TCP_FLAGS]! &= ~(FIN | PSH)
+  if (piece.offset > 0) b[tcp + TCP_FLAGS]! &= ~CWR
+  putU16(b, tcp + TCP_CHECKSUM, addTo(u16(b, tcp + TCP_CHECKSUM), change))
+}
+
+function repairUdp(b: Uint8Array, udp: number, piece: Piece, change: number): void {
+  putU16(b, udp + UDP_LENGTH, UDP_HEADER + piece.size)
+  putU16(b, udp + UDP_CHECKSUM, addTo(u16(b, udp + UDP_CHECKSUM), change))
+}
+
+/** The sum of the pseudo header covers the length; ones' complement, so below zero is one less. */
+const addTo = (checksum: number, change: number): number =>
+  fold(checksum + (change < 0 ? 0xffff + change : change))
+
+function sum(b: Uint8Array, at: number, length: number): number {
+  let total = 0
+  for (let i = 0; i < length; i += 2) total += u16(b, at + i)
+  return fold(total)
+}
+
+function fold(total: number): number {
+  const once = (total & 0xffff) + (total >>> 16)
+  return (once & 0xffff) + (once >>> 16)
+}
