@@ -6,7 +6,8 @@ import type { Arena, Region } from '../../../../kernel/arena.ts'
 import { readSockaddr, type UdpFamily, writeSockaddr } from '../../../../kernel/sockaddr.ts'
 import type { PacketPort } from '../../../../kernel/tun-port.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
-import { ACKNOWLEDGE, decodeAck, encodeAck, payloadIn } from './control.ts'
+import { Acknowledger } from './acknowledge.ts'
+import { ACKNOWLEDGE, decodeAck, payloadIn } from './control.ts'
 import type { Aead } from './crypto/aead.ts'
 import { Deliverer } from './deliver.ts'
 import type { OpenKey } from './keys.ts'
@@ -70,7 +71,7 @@ export class Plane implements UdpPlane, PeerHome {
   readonly #sender: Sender
   readonly #receiver: Receiver
   readonly #record: RecordSender
-  readonly #recordReceiver: RecordReceiver
+  readonly #acknowledger: Acknowledger
   /** Places of addresses that peers left. */
   readonly #sockaddrs: Region[] = []
   readonly #to: Region
@@ -92,12 +93,12 @@ export class Plane implements UdpPlane, PeerHome {
     const deliver = new Deliverer(arena, tun, own, this.counters)
     const failed = (peer: PeerState, errno: number) => this.#failed(peer, errno)
     this.#record = new RecordSender(arena, udp, failed)
-    this.#recordReceiver = new RecordReceiver(arena, udp.slots, deliver)
+    this.#acknowledger = new Acknowledger(this.#record)
     this.#receiver = new Receiver({
       udp,
       counters: this.counters,
       whole: new WholeReceiver(udp.slots, this.#reassembly, deliver),
-      record: this.#recordReceiver,
+      record: new RecordReceiver(arena, udp.slots, deliver),
       keyOf: (index) => this.#keyOf(index),
       control: (key, slot, n) => this.#control(key, slot, n),
       arrived: (key, bytes) => this.#arrived(key, bytes),
@@ -216,7 +217,7 @@ export class Plane implements UdpPlane, PeerHome {
     let batches = 0
     while (batches < TURN_BATCHES && this.#receiver.step()) batches++
     if (batches > 0) any = true
-    this.#acknowledge(batches < TURN_BATCHES)
+    if (batches < TURN_BATCHES) this.#acknowledger.idle(this.#now)
     return any
   }
 
@@ -226,31 +227,14 @@ export class Plane implements UdpPlane, PeerHome {
     this.#retired = []
   }
 
-  /** Keys for which data came since the last acknowledgement. */
-  readonly #arrivedKeys = new Set<OpenKey>()
-
   #arrived(key: OpenKey, bytes: number): void {
-    key.arrivals.count(bytes, this.#now)
-    this.#arrivedKeys.add(key)
-    if (key.arrivals.isDue(this.#now, false)) this.#tell(key)
+    this.#acknowledger.arrived(key, bytes, this.#now)
     const { onRoamed, udp } = this.#options
     const slot = key.openedSlot
     key.openedSlot = -1
     if (onRoamed === undefined || slot < 0 || key.peer.isRemoved) return
     const source = udp.slots.source(slot)
     if (!key.peer.isAt(source)) onRoamed(key.peer, readSockaddr(source))
-  }
-
-  #acknowledge(isIdle: boolean): void {
-    if (!isIdle || this.#arrivedKeys.size === 0) return
-    for (const key of this.#arrivedKeys) if (key.arrivals.isDue(this.#now, true)) this.#tell(key)
-    this.#arrivedKeys.clear()
-  }
-
-  #tell(key: OpenKey): void {
-    if (key.peer.isRemoved || key.peer.address === undefined) return
-    const ack = encodeAck({ index: key.index, ...key.arrivals.tell() })
-    this.#record.control(key.peer, ACKNOWLEDGE, ack, key.peer.sockaddr)
   }
 
   sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options: SendControl = {}): number {

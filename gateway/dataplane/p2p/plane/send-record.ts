@@ -10,7 +10,7 @@ import { headLength, isTcp } from './wire/record-head.ts'
 const BATCH_BYTES = 65_507
 const TEXT_AT = HEADER + COUNTER
 const CONTROL_HEAD = 3
-export const MAX_CONTROL = 1_024
+const MAX_CONTROL = 1_024
 const EMSGSIZE = 90
 
 export class RecordSender {

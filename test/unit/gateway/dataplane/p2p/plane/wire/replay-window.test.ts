@@ -1,7 +1,10 @@
 /** The replay window against a model that remembers every counter. */
 import fc from 'fast-check'
 import t from 'tap'
-import { REPLAY_WINDOW, ReplayWindow } from '../../../../../../../gateway/dataplane/p2p/plane/wire/replay-window.ts'
+import {
+  REPLAY_WINDOW,
+  ReplayWindow,
+} from '../../../../../../../gateway/dataplane/p2p/plane/wire/replay-window.ts'
 
 t.test('each counter is new once, and only inside the window', async () => {
   const near = fc.integer({ min: -10_000, max: 10_000 })
@@ -41,5 +44,6 @@ t.test('the edge of the window', async (t) => {
 
 t.test('what is no counter', async (t) => {
   const window = new ReplayWindow()
-  for (const counter of [-1, 2 ** 53, 2 ** 63, Number.NaN, Number.POSITIVE_INFINITY]) t.notOk(window.isNew(counter))
+  for (const counter of [-1, 2 ** 53, 2 ** 63, Number.NaN, Number.POSITIVE_INFINITY])
+    t.notOk(window.isNew(counter))
 })

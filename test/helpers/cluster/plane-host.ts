@@ -3,16 +3,16 @@
  * blocking loop. Orders come as JSON lines on stdin, answers go out as JSON lines.
  */
 import { readSync, writeSync } from 'node:fs'
-import { parseIpv4 } from '../../core/addr.ts'
-import { firstKeys } from '../../gateway/dataplane/p2p/plane/crypto/key-schedule.ts'
-import { testedAead } from '../../gateway/dataplane/p2p/plane/crypto/self-test.ts'
-import { PLANE_MEMORY, Plane } from '../../gateway/dataplane/p2p/plane/plane.ts'
-import type { Form } from '../../gateway/dataplane/p2p/plane/types.ts'
-import { Arena } from '../../kernel/arena.ts'
-import { Poller } from '../../kernel/poller.ts'
-import { openTun } from '../../kernel/tun.ts'
-import { TunPort } from '../../kernel/tun-port.ts'
-import { UdpSocket } from '../../kernel/udp-socket.ts'
+import { parseIpv4 } from '../../../core/addr.ts'
+import { firstKeys } from '../../../gateway/dataplane/p2p/plane/crypto/key-schedule.ts'
+import { testedAead } from '../../../gateway/dataplane/p2p/plane/crypto/self-test.ts'
+import { PLANE_MEMORY, Plane } from '../../../gateway/dataplane/p2p/plane/plane.ts'
+import type { Form } from '../../../gateway/dataplane/p2p/plane/types.ts'
+import { Arena } from '../../../kernel/arena.ts'
+import { Poller } from '../../../kernel/poller.ts'
+import { openTun } from '../../../kernel/tun.ts'
+import { TunPort } from '../../../kernel/tun-port.ts'
+import { UdpSocket } from '../../../kernel/udp-socket.ts'
 
 export interface PlaneHostConf {
   readonly hostId: number
@@ -112,7 +112,10 @@ function stats(): void {
 }
 
 function handle(order: PlaneHostOrder): void {
-  if (order.do === 'stats') return stats()
+  if (order.do === 'stats') {
+    stats()
+    return
+  }
   const peer = plane.peer(order.hostId)
   if (peer === undefined) return
   switch (order.do) {
