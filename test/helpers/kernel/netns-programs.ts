@@ -64,7 +64,10 @@ const PROGRAMS: Readonly<Record<string, (...args: string[]) => void>> = {
 }
 
 /** For `Machine.run` and `start`: the command line of one of the programs above. */
-export function inside(program: 'http' | 'serve' | 'udp-echo' | 'udp-ask', ...args: string[]): string[] {
+export function netnsProgram(
+  program: 'http' | 'serve' | 'udp-echo' | 'udp-ask',
+  ...args: string[]
+): string[] {
   return [process.execPath, import.meta.filename, program, ...args]
 }
 
