@@ -7,12 +7,15 @@ import { explain, type Io, UsageError, widthOf } from './ui/output.ts'
 import { misunderstood, type Named, refuseValues } from './ui/usage-errors.ts'
 import { version } from './version.ts'
 
+/** What yargs leaves out of help and completion: a command that programs run. */
+const HIDDEN = false
+
 /** A command's code is loaded when it is the one: all of them together take 80 ms. */
 const COMMANDS: readonly {
   readonly name: string
   /** What follows the name, e.g. `<token>`. */
   readonly places?: string
-  readonly describe: string
+  readonly describe: string | typeof HIDDEN
   load(): Promise<Command>
 }[] = [
   {
@@ -22,13 +25,18 @@ const COMMANDS: readonly {
   },
   {
     name: 'uninstall',
-    describe: 'Remove everything that install and the gateway created',
+    describe: 'Take away what install and running made',
     load: async () => (await import('./commands/uninstall.ts')).uninstallCommand,
   },
   {
     name: 'gateway',
     describe: 'Run the gateway of this host; the systemd unit does',
     load: async () => (await import('./commands/gateway.ts')).gatewayCommand,
+  },
+  {
+    name: 'p2p',
+    describe: HIDDEN,
+    load: async () => (await import('./commands/p2p.ts')).p2pCommand,
   },
   {
     name: 'init',
@@ -75,7 +83,7 @@ const COMMANDS: readonly {
   },
   {
     name: 'gc',
-    describe: 'Release addresses and ports of containers that exited without cleanup',
+    describe: 'Give back addresses and ports of containers that went without saying so',
     load: async () => (await import('./commands/gc.ts')).gcCommand,
   },
   {
@@ -88,7 +96,7 @@ const COMMANDS: readonly {
 /** Commands the shell shows besides ours. */
 const COMPLETION = 'completion'
 
-const NAMES = [...COMMANDS.map(({ name }) => name), COMPLETION]
+const NAMES = [...COMMANDS.filter(({ describe }) => describe !== HIDDEN).map(({ name }) => name), COMPLETION]
 
 interface Chosen {
   readonly command: Command
@@ -120,7 +128,8 @@ function parser(argv: readonly string[], width: number, choose: (chosen: Chosen)
   for (const { name, places, describe, load } of COMMANDS) {
     line = line.command(
       places === undefined ? name : `${name} ${places}`,
-      describe,
+      // Its types have text and false apart.
+      describe as string,
       async (builder) => {
         named = { name, places, command: undefined }
         const command = await load()

@@ -13,5 +13,8 @@ export const nftTemplate = (): string => embedText('./flatnet.nft')
 /** The gateway's configuration, YAML with comments. */
 export const daemonTemplate = (): string => embedText('./flatnet.yaml')
 
+/** The systemd unit of the P2P process. */
+export const p2pUnitTemplate = (): string => embedText('./flatnet-p2p.service')
+
 /** The systemd unit of the gateway. */
 export const unitTemplate = (): string => embedText('./flatnet-gateway.service')

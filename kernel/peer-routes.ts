@@ -1,6 +1,6 @@
 /**
- * The routes of the gateway path: one to each remote host's slice over the TUN device, with the metric that a direct path
- * undercuts, and one below them all that answers for hosts that do not exist. Other routes are never touched.
+ * Routes to each remote host's slice over a TUN device: those of the gateway path, those of direct paths, which undercut
+ * them, and one below them all that answers for hosts that do not exist. Other routes are never touched.
  */
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
 import type { Request } from 'netlink-ts/message.ts'
@@ -15,8 +15,9 @@ import {
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Ipv4, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../core/addr.ts'
 
-/** docs/architecture/dataplane.md#routes: P2P has 100. */
+/** docs/architecture/dataplane.md#routes: a direct path goes first; its route goes with its process. */
 const GATEWAY_METRIC = 200
+export const DIRECT_METRIC = 100
 /** The worst there is, so that a route of anybody to the same prefix goes first. */
 const GUARD_METRIC = 0xffff_ffff
 /** Ours, so that nobody's route is taken for it: a number that /etc/iproute2/rt_protos leaves free. */
@@ -32,19 +33,23 @@ export interface PeerRoute {
 
 const prefixOf = ({ base, prefixLen }: Prefix4) => ({ address: ipv4Bytes(base), prefixLen })
 
-const options = (ifindex: number, { slice, src, mtu }: PeerRoute) => ({
+const options = (ifindex: number, { slice, src, mtu }: PeerRoute, metric: number) => ({
   family: AF_INET,
   dst: prefixOf(slice),
   oif: ifindex,
   src: ipv4Bytes(src),
-  metric: GATEWAY_METRIC,
+  metric,
   protocol: RTPROT_FLATNET,
   mtu,
 })
 
 /** The routes over the device that this file made. */
-export function peerRouteList(route: NetlinkSocket, ifindex: number): PeerRoute[] {
-  return ours(route, ifindex).flatMap(({ dst, src, mtu }) =>
+export function peerRouteList(
+  route: NetlinkSocket,
+  ifindex: number,
+  metric: number = GATEWAY_METRIC,
+): PeerRoute[] {
+  return ours(route, ifindex, metric).flatMap(({ dst, src, mtu }) =>
     dst === undefined || src === undefined
       ? []
       : [
@@ -57,18 +62,23 @@ export function peerRouteList(route: NetlinkSocket, ifindex: number): PeerRoute[
   )
 }
 
-const ours = (route: NetlinkSocket, ifindex: number): Route[] =>
+const ours = (route: NetlinkSocket, ifindex: number, metric: number): Route[] =>
   routeList(route, { family: AF_INET, table: RT_TABLE_MAIN, oif: ifindex }).filter(
-    (r) => r.protocol === RTPROT_FLATNET && r.metric === GATEWAY_METRIC,
+    (r) => r.protocol === RTPROT_FLATNET && r.metric === metric,
   )
 
 /**
  * Makes the routes over the device exactly these: adds, changes and deletes. Idempotent.
  * @throws {NetlinkError} ENETDOWN: the device is down; EINVAL: `src` is no address of this host;
- *   EEXIST: somebody else has a route to the slice with metric 200
+ *   EEXIST: somebody else has a route to the slice with this metric
  */
-export function peerRoutesEnsure(route: NetlinkSocket, ifindex: number, wanted: readonly PeerRoute[]): void {
-  const have = peerRouteList(route, ifindex)
+export function peerRoutesEnsure(
+  route: NetlinkSocket,
+  ifindex: number,
+  wanted: readonly PeerRoute[],
+  metric: number = GATEWAY_METRIC,
+): void {
+  const have = peerRouteList(route, ifindex, metric)
   const gone = have.filter((h) => !wanted.some((w) => isSameSlice(h, w)))
   const todo = wanted.filter(
     (w) => !have.some((h) => isSameSlice(h, w) && h.src === w.src && h.mtu === w.mtu),
@@ -77,15 +87,23 @@ export function peerRoutesEnsure(route: NetlinkSocket, ifindex: number, wanted: 
   const changed = todo.filter((w) => have.some((h) => isSameSlice(h, w)))
   send(
     route,
-    [...gone, ...changed].map((r) => routeDelRequest(options(ifindex, r))),
+    [...gone, ...changed].map((r) => routeDelRequest(options(ifindex, r, metric))),
     Errno.ESRCH,
   )
   send(
     route,
-    todo.map((r) => routeAddRequest(options(ifindex, r))),
+    todo.map((r) => routeAddRequest(options(ifindex, r, metric))),
     undefined,
   )
 }
+
+/** One request and no look at the table, for when each millisecond counts. Absent is fine, also the device. */
+export function directRouteDel(route: NetlinkSocket, ifindex: number, peer: PeerRoute): void {
+  for (const outcome of route.executeAll([routeDelRequest(options(ifindex, peer, DIRECT_METRIC))]))
+    if (outcome instanceof NetlinkError && !GONE.includes(outcome.errno)) throw outcome
+}
+
+const GONE: readonly number[] = [Errno.ESRCH, Errno.ENODEV]
 
 const isSameSlice = (a: PeerRoute, b: PeerRoute): boolean =>
   a.slice.base === b.slice.base && a.slice.prefixLen === b.slice.prefixLen

@@ -18,7 +18,8 @@ const SOCK_STREAM = 1
 /** struct sockaddr_un. */
 const SUN_PATH = 2
 
-function sockaddr(path: string): Uint8Array {
+/** @param path at most 107 bytes */
+export function unixSockaddr(path: string): Uint8Array {
   const name = new TextEncoder().encode(path)
   const address = new Uint8Array(SUN_PATH + name.length + 1)
   address.set(new Uint8Array(Uint16Array.of(AF_UNIX).buffer))
@@ -38,7 +39,7 @@ export class UnixStream implements Disposable {
   constructor(path: string) {
     this.#fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
     try {
-      connect(this.#fd, sockaddr(path))
+      connect(this.#fd, unixSockaddr(path))
     } catch (err) {
       close(this.#fd)
       throw err

@@ -1,7 +1,6 @@
 /** Standard input and output of a plugin, whole and synchronous, whatever kind of descriptor the runtime gave. */
 
 import { readSync, writeSync } from 'node:fs'
-import { sleepSync } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 
 const STDIN = 0
@@ -47,7 +46,7 @@ function retried(call: () => number): number {
       const code = err instanceof Error && 'code' in err ? err.code : undefined
       if (code === 'EOF') return 0
       if (code !== 'EAGAIN' || tries >= 10_000) throw err
-      sleepSync(1)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
     }
   }
 }

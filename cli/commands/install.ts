@@ -27,7 +27,7 @@ import {
   sha256,
 } from '../install/manifest.ts'
 import { defaultPluginDir, flag, number, placingOptions, text } from '../install/options.ts'
-import { type FilePlan, type InstallOptions, type InstallPlan, planInstall } from '../install/plan.ts'
+import { type FilePlan, type InstallOptions, type InstallPlan, planInstall, UNITS } from '../install/plan.ts'
 import { CliError, printLine } from '../ui/output.ts'
 import { version } from '../version.ts'
 
@@ -87,8 +87,11 @@ function startService(changes: Changes): void {
     return
   }
   changes.run('systemctl daemon-reload', 'systemctl', 'daemon-reload')
-  changes.run('systemctl enable flatnet-gateway', 'systemctl', 'enable', '--quiet', 'flatnet-gateway.service')
-  changes.run('systemctl restart flatnet-gateway', 'systemctl', 'restart', 'flatnet-gateway.service')
+  for (const unit of UNITS) {
+    const name = unit.replace('.service', '')
+    changes.run(`systemctl enable ${name}`, 'systemctl', 'enable', '--quiet', unit)
+    changes.run(`systemctl restart ${name}`, 'systemctl', 'restart', unit)
+  }
 }
 
 /** @returns how the gateway is to be started; undefined when it runs, by systemd or otherwise */
@@ -181,7 +184,7 @@ export function install(wishes: InstallWishes, context: Context, prepared: Prepa
   }
   record('config', plan.config)
   record('conflist', plan.conflist)
-  if (plan.unit !== undefined) record('unit', plan.unit)
+  for (const unit of plan.units) record('unit', unit)
   if (wishes.configurePodman) {
     const dropIn = join(wishes.containersDir, DROP_IN)
     const action = host.read(dropIn) === DROP_IN_TEXT ? 'keep' : 'write'
@@ -191,7 +194,7 @@ export function install(wishes: InstallWishes, context: Context, prepared: Prepa
   const others = (manifest?.made ?? []).filter((m) => !made.some((n) => n.path === m.path))
   const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
   changes.write(manifestPath(o.config), text, 'what uninstall takes away')
-  if (plan.unit !== undefined) startService(changes)
+  if (plan.units.length > 0) startService(changes)
 }
 
 /** A host of a cluster has its numbers from there: with others its gateway would not start. */

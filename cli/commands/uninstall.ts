@@ -1,6 +1,6 @@
 /** `flatnet uninstall`: takes away what install and running made, and nothing else. */
 import { existsSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Status } from '../../gateway/api/status.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { listRecords } from '../../ipam/networks.ts'
@@ -15,13 +15,14 @@ import { isSystemd } from '../host/service.ts'
 import { Changes } from '../install/changes.ts'
 import { type Made, manifestPath, readManifest, stateOf } from '../install/manifest.ts'
 import { defaultPluginDir, targetOptions } from '../install/options.ts'
+import { UNITS } from '../install/plan.ts'
 import { CliError, printLine } from '../ui/output.ts'
 import type { Targets } from './install.ts'
 
 /** What an installation without a record would have made, as far as it is there: somebody copied the files by hand. */
 function guess(host: Host, places: Places, t: Targets): Made[] {
   const candidates: readonly Made[] = [
-    { path: join(t.systemdDir, 'flatnet-gateway.service'), kind: 'unit' },
+    ...UNITS.map((unit): Made => ({ path: join(t.systemdDir, unit), kind: 'unit' })),
     ...places.networks
       .filter((n) => n.conf.role === 'plugin')
       .map(({ file }): Made => ({ path: file, kind: 'conflist' })),
@@ -51,11 +52,13 @@ async function refuseLive(places: Places): Promise<void> {
 }
 
 function stopService(host: Host, changes: Changes, made: readonly Made[]): void {
-  const unit = made.find((m) => m.kind === 'unit')
-  if (unit === undefined || !existsSync(unit.path) || !isSystemd()) return
-  const ran = host.run('systemctl', ['is-active', '--quiet', 'flatnet-gateway.service'])
-  const verb = ran?.code === 0 ? ['disable', '--now', '--quiet'] : ['disable', '--quiet']
-  changes.run('systemctl disable --now flatnet-gateway', 'systemctl', ...verb, 'flatnet-gateway.service')
+  const units = made.filter((m) => m.kind === 'unit' && existsSync(m.path)).map((m) => basename(m.path))
+  if (!isSystemd()) return
+  for (const unit of units) {
+    const ran = host.run('systemctl', ['is-active', '--quiet', unit])
+    const verb = ran?.code === 0 ? ['disable', '--now', '--quiet'] : ['disable', '--quiet']
+    changes.run(`systemctl disable --now ${basename(unit, '.service')}`, 'systemctl', ...verb, unit)
+  }
 }
 
 /** Of the conflists, and of networks that were used here and whose conflist is gone. */

@@ -1,8 +1,7 @@
 /** The conflist that install wants: the template, what the present one says, and what the options say, later wins. */
 import { isDeepStrictEqual } from 'node:util'
-import { show } from '../../conf/reader.ts'
+import { isObject, type JsonObject, show } from '../../conf/reader.ts'
 import { conflistTemplate } from '../../conf/templates.ts'
-import { isObject, type JsonObject } from '../../core/json.ts'
 
 /** Options of install that end up in the conflist; undefined: as it is. */
 export interface NetworkOptions {

@@ -4,10 +4,10 @@ import { isDeepStrictEqual } from 'node:util'
 import { isCollection, parseDocument } from 'yaml'
 import { parseDaemonConf } from '../../conf/daemon.ts'
 import { readLeniently } from '../../conf/netconf.ts'
-import { daemonTemplate, unitTemplate } from '../../conf/templates.ts'
+import { isObject, type JsonObject } from '../../conf/reader.ts'
+import { daemonTemplate, p2pUnitTemplate, unitTemplate } from '../../conf/templates.ts'
 import { formatPrefix } from '../../core/addr.ts'
 import { NAME_RE } from '../../core/attachment.ts'
-import { isObject, type JsonObject } from '../../core/json.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'
 import { sliceOf } from '../../ipam/choose/slice.ts'
 import type { Host } from '../host/host.ts'
@@ -42,12 +42,17 @@ export interface InstallPlan {
   readonly problems: readonly string[]
   readonly conflist: FilePlan
   readonly config: FilePlan
-  readonly unit: FilePlan | undefined
+  /** The gateway's and that of the direct paths; none without a service manager. */
+  readonly units: readonly FilePlan[]
   readonly slice: string
 }
 
 const conflistPath = (o: InstallOptions): string => join(o.cniConfDir, `${o.network}.conflist`)
-const unitPath = (o: InstallOptions): string => join(o.systemdDir, 'flatnet-gateway.service')
+
+/** The gateway's is the first. */
+export const UNITS = ['flatnet-gateway.service', 'flatnet-p2p.service'] as const
+const COMMANDS = { 'flatnet-gateway.service': 'gateway', 'flatnet-p2p.service': 'p2p' } as const
+const TEXTS = { 'flatnet-gateway.service': unitTemplate, 'flatnet-p2p.service': p2pUnitTemplate } as const
 
 /** undefined for text that is no JSON object, which is a changed file like any other: --force replaces it. */
 function objectIn(text: string | undefined): JsonObject | undefined {
@@ -177,15 +182,17 @@ const unitArgument = (text: string): string => {
   return /\s/.test(escaped) ? `"${escaped}"` : escaped
 }
 
-export function unitText(o: Pick<InstallOptions, 'binDir' | 'config'>): string {
-  const line = `${unitArgument(join(o.binDir, 'flatnet'))} gateway --config ${unitArgument(o.config)}`
-  return unitTemplate().replace(/^ExecStart=.*$/m, () => `ExecStart=${line}`)
+export function unitText(
+  o: Pick<InstallOptions, 'binDir' | 'config'>,
+  unit: (typeof UNITS)[number] = 'flatnet-gateway.service',
+): string {
+  const line = `${unitArgument(join(o.binDir, 'flatnet'))} ${COMMANDS[unit]} --config ${unitArgument(o.config)}`
+  return TEXTS[unit]().replace(/^ExecStart=.*$/m, () => `ExecStart=${line}`)
 }
 
-function planUnit(host: Host, o: InstallOptions): FilePlan | undefined {
-  if (!o.hasService) return undefined
-  const path = unitPath(o)
-  const text = unitText(o)
+function planUnit(host: Host, o: InstallOptions, unit: (typeof UNITS)[number]): FilePlan {
+  const path = join(o.systemdDir, unit)
+  const text = unitText(o, unit)
   const present = host.read(path)
   const isEqual = present === text
   return {
@@ -229,7 +236,7 @@ export function planInstall(host: Host, manifest: Manifest | undefined, o: Insta
     problems.push(
       `--network is "${o.network}": letters, digits, "_", "." and "-", beginning with a letter or digit`,
     )
-    return { problems, conflist: nothing, config: nothing, unit: undefined, slice: '' }
+    return { problems, conflist: nothing, config: nothing, units: [], slice: '' }
   }
   const { desired, file } = planConflist(host, manifest, o, problems)
   const entry = desired.plugins.find((p) => p['type'] === 'flatnet') ?? {}
@@ -246,7 +253,7 @@ export function planInstall(host: Host, manifest: Manifest | undefined, o: Insta
     problems,
     conflist: file,
     config,
-    unit: planUnit(host, o),
+    units: o.hasService ? UNITS.map((unit) => planUnit(host, o, unit)) : [],
     slice: slice.ok ? formatPrefix(slice.slice.prefix) : '',
   }
 }

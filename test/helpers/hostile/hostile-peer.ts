@@ -31,7 +31,7 @@ export function identityIn(dataDir: string): Identity {
   return { cluster, hostId: Number(own), caPem, certPem, keyPem }
 }
 
-export interface HostilePeer {
+export interface EvilPeer {
   /** Of the peer, in order. */
   readonly heard: readonly ControlMessage[]
   readonly isOpen: boolean
@@ -41,11 +41,7 @@ export interface HostilePeer {
 }
 
 /** Takes the place of the gateway of `own`, which does not run, at one of its peers. */
-export async function hostilePeer(
-  t: Pick<Test, 'teardown'>,
-  own: TestHost,
-  to: TestHost,
-): Promise<HostilePeer> {
+export async function evilPeer(t: Pick<Test, 'teardown'>, own: TestHost, to: TestHost): Promise<EvilPeer> {
   const argv = [process.execPath, '--disable-warning=ExperimentalWarning', import.meta.filename]
   const args = [...argv, own.dataDir, String(to.index), `${to.ip}:7443`]
   const child: ChildProcessWithoutNullStreams = spawn('ip', ['netns', 'exec', own.ns.name, ...args])
@@ -61,7 +57,7 @@ export async function hostilePeer(
     complaint += text
   })
   child.stdin.on('error', () => {})
-  await waitFor('the hostile peer is in', 10_000, () => {
+  await waitFor('the evil peer is in', 10_000, () => {
     if (complaint !== '') throw new Error(complaint)
     return state === 'open'
   })

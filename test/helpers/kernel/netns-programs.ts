@@ -52,26 +52,63 @@ function udpAsk(address = '', port = '0', sourcePort = '0'): void {
   setTimeout(() => process.exit(1), 2_000)
 }
 
+/** `udp-mirror <port>`: sends each datagram back as it is. */
+function udpMirror(port = '0'): void {
+  const socket = createSocket('udp4')
+  socket.on('message', (bytes, from) => socket.send(bytes, from.port, from.address))
+  socket.bind(Number(port), '0.0.0.0', () => print('listening'))
+}
+
+/** `udp-flow <address> <port> <for ms> <every ms> <bytes>`: prints what came back of it, and the longest pause. */
+function udpFlow(address = '', port = '0', forMs = '1000', everyMs = '10', bytes = '100'): void {
+  const socket = createSocket('udp4')
+  const since = performance.now()
+  let [sent, answered, last, longestMs] = [0, 0, since, 0]
+  const heard = (): void => {
+    longestMs = Math.max(longestMs, performance.now() - last)
+    last = performance.now()
+  }
+  socket.on('message', () => {
+    answered++
+    heard()
+  })
+  socket.on('error', () => {})
+  const timer = setInterval(() => {
+    if (performance.now() - since < Number(forMs)) {
+      sent++
+      // What has no way at this moment is lost like any other.
+      socket.send(Buffer.alloc(Number(bytes)), Number(port), address, () => {})
+      return
+    }
+    clearInterval(timer)
+    setTimeout(() => {
+      print({ sent, answered, longestMs: Math.round(longestMs) })
+      process.exit(0)
+    }, 200)
+  }, Number(everyMs))
+}
+
 function print(what: unknown): void {
   process.stdout.write(`${typeof what === 'string' ? what : JSON.stringify(what)}\n`)
 }
 
-const PROGRAMS: Readonly<Record<string, (...args: string[]) => void>> = {
+type Program = 'http' | 'serve' | 'udp-echo' | 'udp-ask' | 'udp-mirror' | 'udp-flow'
+
+const PROGRAMS: Readonly<Record<Program, (...args: string[]) => void>> = {
   http,
   serve,
   'udp-echo': udpEcho,
   'udp-ask': udpAsk,
+  'udp-mirror': udpMirror,
+  'udp-flow': udpFlow,
 }
 
 /** For `Machine.run` and `start`: the command line of one of the programs above. */
-export function netnsProgram(
-  program: 'http' | 'serve' | 'udp-echo' | 'udp-ask',
-  ...args: string[]
-): string[] {
+export function inside(program: Program, ...args: string[]): string[] {
   return [process.execPath, import.meta.filename, program, ...args]
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const [, , program = '', ...args] = process.argv
-  PROGRAMS[program]?.(...args)
+  const [, , program, ...args] = process.argv
+  PROGRAMS[program as Program]?.(...args)
 }

@@ -100,6 +100,7 @@ export class SimHost {
       wallClock: () => 1_790_000_000_000 + world.now,
       randomToken: () => world.token++,
       isLan: (endpoint) => isInNetworks(world.lan, endpoint),
+      canReach: () => true,
       log: silentLog,
       report: (message) => this.said.push({ at: world.now, message }),
     })

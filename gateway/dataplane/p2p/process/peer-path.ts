@@ -22,6 +22,7 @@ export interface PeerPathDeps {
   /** Whether this host is the one that names the pair of addresses: the one of lower hostId. */
   readonly isLower: boolean
   isLan(address: string): boolean
+  canReach(address: string): boolean
   /** Whether silence is likely this host's own fault. */
   isLocalFault(): boolean
   randomToken(): number
@@ -119,7 +120,10 @@ export class PeerPath {
   }
 
   offer(candidates: readonly string[], now: Millis): void {
-    this.#race.offer(candidates, now)
+    this.#race.offer(
+      candidates.filter((address) => this.#deps.canReach(address)),
+      now,
+    )
   }
 
   /** Probes everything at once. */

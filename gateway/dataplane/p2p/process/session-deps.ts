@@ -22,6 +22,8 @@ export interface SessionDeps {
   wallClock(): Millis
   randomToken(): number
   isLan(address: string): boolean
+  /** Whether this host's socket can send there at all: without IPv6 not to IPv6. */
+  canReach(address: string): boolean
   isLocalFault(now: Millis): boolean
   lagMs(): Millis
   report(message: FromProcess): void

@@ -202,13 +202,14 @@ export class Session {
   }
 
   #openPath(now: Millis): PeerPath {
-    const { plane, isLan, randomToken } = this.#deps
+    const { canReach, plane, isLan, randomToken } = this.#deps
     return new PeerPath(
       {
         plane,
         peer: this.peer,
         isLower: this.#deps.hostId < this.hostId,
         isLan,
+        canReach,
         isLocalFault: () => this.#deps.isLocalFault(this.#deps.now()),
         randomToken,
         judged: (what) => this.#judged(what),

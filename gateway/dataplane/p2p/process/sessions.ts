@@ -9,7 +9,16 @@ import type { Judgement, SessionDeps } from './session-deps.ts'
 export interface SessionsDeps
   extends Pick<
     SessionDeps,
-    'hostId' | 'cipher' | 'rekeyEveryMs' | 'plane' | 'routes' | 'now' | 'wallClock' | 'randomToken' | 'isLan'
+    | 'hostId'
+    | 'cipher'
+    | 'rekeyEveryMs'
+    | 'plane'
+    | 'routes'
+    | 'now'
+    | 'wallClock'
+    | 'randomToken'
+    | 'isLan'
+    | 'canReach'
   > {
   readonly log: Log
   report(message: FromProcess): void
@@ -101,7 +110,7 @@ export class Sessions implements PlaneEvents {
     if (lagMs <= SLEEP_MS) return
     this.#deps.log.info(
       { durationMs: Math.round(lagMs) },
-      'p2p process stood still, all paths are probed anew',
+      'this process stood still, direct paths were probed anew',
     )
     for (const session of this.#sessions.values()) session.path.forgive(now)
     this.#wakeAt = now
@@ -180,10 +189,10 @@ export class Sessions implements PlaneEvents {
     }
     try {
       this.#sessions.set(hostId, new Session(start, this.#sessionDeps()))
-      this.#deps.log.debug({ peer: hostId }, 'p2p session began')
+      this.#deps.log.debug({ peer: hostId }, 'direct path was offered')
     } catch (err) {
       // Two keys with the same index, once in 2^32: the gateway begins another attempt.
-      this.#deps.log.warn({ peer: hostId, err }, 'p2p session could not begin')
+      this.#deps.log.warn({ peer: hostId, err }, 'direct path could not be tried')
       this.#deps.report({ type: 'ended', hostId, attempt, reason: errorText(err) })
     }
   }
@@ -208,7 +217,7 @@ export class Sessions implements PlaneEvents {
     else if (message.type === 'probeNow') session.path.retry(now)
     else if (message.type === 'end') {
       session.goodbye()
-      this.#deps.log.info({ peer: hostId, reason: message.reason }, 'p2p session ended')
+      this.#deps.log.info({ peer: hostId, reason: message.reason }, 'direct path was ended')
     }
   }
 
@@ -236,14 +245,14 @@ export class Sessions implements PlaneEvents {
     const { log } = this.#deps
     if (what === 'suspect') this.#suspectedAt.set(hostId, this.#deps.now())
     else if (what !== 'extended') this.#suspectedAt.delete(hostId)
-    if (what === 'proven') log.info({ peer: hostId }, 'p2p path was proven')
-    else if (what === 'lost') log.info({ peer: hostId }, 'p2p path was lost')
+    if (what === 'proven') log.info({ peer: hostId }, 'direct path was proven')
+    else if (what === 'lost') log.info({ peer: hostId }, 'direct path was lost')
     else if (what === 'stays')
-      log.warn({ peer: hostId }, 'p2p path was lost, but the gateway path is down as well')
+      log.warn({ peer: hostId }, 'direct path was lost and kept, as the gateway path is down')
     else if (what === 'extended')
       log.warn(
         { peer: hostId },
-        'p2p path did not answer, but this host may be at fault: it was asked once more',
+        'direct path did not answer and was asked once more, as this host may be at fault',
       )
   }
 }

@@ -3,7 +3,7 @@ import t from 'tap'
 import { cniPluginDirs, configuredBackend } from '../../../../cli/host/podman-conf.ts'
 import { differences } from '../../../../cli/install/conflist.ts'
 import { manifestPath, readManifest, sha256, stateOf } from '../../../../cli/install/manifest.ts'
-import { type InstallOptions, planInstall, unitText } from '../../../../cli/install/plan.ts'
+import { type InstallOptions, planInstall, UNITS, unitText } from '../../../../cli/install/plan.ts'
 import { parseDaemonConf } from '../../../../conf/daemon.ts'
 import { conflistTemplate, daemonTemplate } from '../../../../conf/templates.ts'
 import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
@@ -37,7 +37,7 @@ t.test('a new host gets the templates with its own values', async (t) => {
   t.match(conf, { hostId: 3, api: { socket: '/run/x.sock' }, ingress: { host: '127.0.0.1', port: 81 } })
   t.match(plan.config.text, /^# Which slice of the supernet/m, 'comments stay')
   t.match(
-    plan.unit?.text,
+    plan.units[0]?.text,
     /^ExecStart=\/usr\/local\/bin\/flatnet gateway --config \/etc\/flatnet\/flatnet\.yaml$/m,
   )
 })
@@ -47,10 +47,13 @@ t.test('run again, it keeps what is there', async (t) => {
   const files = {
     [CONFLIST]: first.conflist.text,
     [options.config]: first.config.text,
-    [first.unit!.path]: first.unit!.text,
+    ...Object.fromEntries(first.units.map(({ path, text }) => [path, text])),
   }
   const again = planInstall(fakeHost({ files }), undefined, options)
-  t.same([again.conflist.action, again.config.action, again.unit?.action], ['keep', 'keep', 'keep'])
+  t.same(
+    [again.conflist, again.config, ...again.units].map(({ action }) => action),
+    Array(4).fill('keep'),
+  )
 })
 
 t.test('a conflist of ours is changed, one of others only by force', async (t) => {
@@ -159,6 +162,19 @@ t.test('paths in the unit are escaped', async (t) => {
     unitText({ binDir: '/opt/a b', config: '/etc/50%.yaml' }),
     /^ExecStart="\/opt\/a b\/flatnet" gateway --config \/etc\/50%%\.yaml$/m,
   )
+})
+
+t.test('the unit of the direct paths runs its own command', async (t) => {
+  t.match(
+    unitText({ binDir: '/opt', config: '/etc/f.yaml' }, 'flatnet-p2p.service'),
+    /^ExecStart=\/opt\/flatnet p2p --config \/etc\/f\.yaml$/m,
+  )
+  const { units } = planInstall(fakeHost({}), undefined, options)
+  t.same(
+    units.map(({ path }) => path),
+    UNITS.map((unit) => `${options.systemdDir}/${unit}`),
+  )
+  t.same(planInstall(fakeHost({}), undefined, { ...options, hasService: false }).units, [])
 })
 
 t.test('the record of what was made', async (t) => {

@@ -1,3 +1,4 @@
+/** The lines between the gateway and its P2P process, and what is refused. */
 import fc from 'fast-check'
 import t from 'tap'
 import {

@@ -1,3 +1,4 @@
+/** The race of candidates: its cadence, and which address is chosen. */
 import t from 'tap'
 import { CandidateRace } from '../../../../../../gateway/dataplane/p2p/process/candidates.ts'
 

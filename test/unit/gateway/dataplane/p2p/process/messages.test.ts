@@ -1,3 +1,4 @@
+/** Control datagrams and endpoints, as bytes and back. */
 import fc from 'fast-check'
 import t from 'tap'
 import {

@@ -1,3 +1,4 @@
+/** The search of the path MTU, over paths that carry so much and no more. */
 import t from 'tap'
 import { PathMtu } from '../../../../../../gateway/dataplane/p2p/process/path-mtu.ts'
 

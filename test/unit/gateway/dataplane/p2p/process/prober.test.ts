@@ -1,3 +1,4 @@
+/** The prober: proof, suspicion and loss of one path, millisecond by millisecond. */
 import t from 'tap'
 import { Prober, type ProberAction } from '../../../../../../gateway/dataplane/p2p/process/prober.ts'
 

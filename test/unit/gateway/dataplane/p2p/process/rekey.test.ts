@@ -1,3 +1,4 @@
+/** The rekey of two hosts, with messages that are lost or cross each other. */
 import t from 'tap'
 import { createKeyPair } from '../../../../../../gateway/dataplane/p2p/process/key-pair.ts'
 import {

@@ -1,3 +1,4 @@
+/** Two and more hosts over a simulated plane: each rule of direct paths with its bound in time. */
 import t from 'tap'
 import { attempt, introduce, type SimHost, SimWorld } from '../../../../../helpers/sim/p2p-world.ts'
 

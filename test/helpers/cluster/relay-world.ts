@@ -30,7 +30,7 @@ export interface RelayHost {
   readonly sockets: Map<string, TLSSocket>
 }
 
-export interface RelayHosts {
+export interface RelayWorld {
   readonly time: SimTime
   host(hostId: number): RelayHost
   /** Of a host that has them. */
@@ -44,11 +44,11 @@ export interface RelayHosts {
  * @param links pairs that reach each other; all are members
  * @param bare hosts without relays of ours
  */
-export async function relayHosts(
+export async function relayWorld(
   t: Test,
   links: readonly (readonly [number, number])[],
   bare: readonly number[] = [],
-): Promise<RelayHosts> {
+): Promise<RelayWorld> {
   const cluster = await testCluster()
   const time = new SimTime()
   const pump = setInterval(() => time.run(STEP_MS), STEP_MS)

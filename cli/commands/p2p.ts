@@ -1,0 +1,48 @@
+/** `flatnet p2p`: runs the process of direct paths of this host; the gateway or systemd starts it, not a person. */
+import { DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
+import { openLog } from '../../gateway/base/log.ts'
+import { runP2p } from '../../gateway/dataplane/p2p/process/main.ts'
+import { command } from '../command.ts'
+import { version } from '../version.ts'
+
+/** EX_CONFIG of sysexits.h: the unit does not start it again (RestartPreventExitStatus). */
+const NOTHING_TO_DO = 78
+
+export const p2pCommand = command({
+  options: {
+    config: {
+      type: 'string',
+      default: DEFAULT_DAEMON_CONF,
+      requiresArg: true,
+      describe: "The gateway's configuration",
+    },
+  },
+  async run({ config }, { io }) {
+    const conf = await readDaemonConf(config)
+    if (!conf.p2p.enabled) {
+      io.stderr.write(`p2p.enabled is false in ${config}: packets go by the gateways' connections\n`)
+      return NOTHING_TO_DO
+    }
+    const stop = new AbortController()
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
+    const { log, close, flush } = openLog(conf.log)
+    // What was not caught ends the process, and with it the device and its routes: packets go by the gateway at once.
+    const fatal = (err: unknown): void => {
+      log.error({ err }, 'process of direct paths ends by an error that was not caught')
+      process.stderr.write(`flatnet: ${err instanceof Error ? err.stack : String(err)}\n`)
+      try {
+        flush()
+      } finally {
+        process.exit(1)
+      }
+    }
+    process.on('uncaughtException', fatal)
+    process.on('unhandledRejection', fatal)
+    try {
+      await runP2p({ conf, version: version(), log, signal: stop.signal })
+      return 0
+    } finally {
+      close()
+    }
+  },
+})

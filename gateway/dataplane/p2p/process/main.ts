@@ -1,0 +1,30 @@
+/** Runs the process of direct paths until it is told to stop: turns of its own loop, and Node's between them. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Log } from '../../../../core/log.ts'
+import { turn } from './loop.ts'
+import { type P2pOptions, P2pProcess } from './p2p-process.ts'
+
+export type RunP2pOptions = P2pOptions & {
+  /** SIGTERM and SIGINT. */
+  readonly signal: AbortSignal
+}
+
+/** @throws {FlatnetError} another process does this host's direct paths */
+export async function runP2p({ signal, ...options }: RunP2pOptions): Promise<void> {
+  const p2p = new P2pProcess(options)
+  p2p.log.info({}, 'process of direct paths started')
+  try {
+    while (!signal.aborted && p2p.stopReason === undefined) {
+      turn(p2p)
+      await nextTurn()
+    }
+  } finally {
+    sayWhy(options.log, p2p.stopReason)
+    p2p.close()
+  }
+}
+
+function sayWhy(log: Log, reason: string | undefined): void {
+  if (reason === undefined) log.info({}, 'process of direct paths stopped')
+  else log.info({ reason }, 'process of direct paths stopped')
+}

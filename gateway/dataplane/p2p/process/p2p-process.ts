@@ -1,0 +1,284 @@
+/** The parts of the process of direct paths, and what each hears of the others. */
+import { randomBytes } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { DaemonConf } from '../../../../conf/daemon.ts'
+import { type Clock, type Millis, systemClock } from '../../../../core/clock.ts'
+import type { Log, LogFields } from '../../../../core/log.ts'
+import { Poller } from '../../../../kernel/poller.ts'
+import { openTun } from '../../../../kernel/tun.ts'
+import { configureTun } from '../../../../kernel/tun-link.ts'
+import { UnixListener } from '../../../../kernel/unix-listener.ts'
+import { uplinkMtu } from '../../../../kernel/uplink.ts'
+import { type FromProcess, P2P_PROTOCOL, type ToProcess } from '../protocol.ts'
+import { ControlServer } from './control-server.ts'
+import { DIRECT_IFNAME, DirectDevice } from './device.ts'
+import { PlaneSlot } from './plane-slot.ts'
+import { DirectRoutes } from './routes.ts'
+import { Sessions } from './sessions.ts'
+import { UnderlayWatch } from './underlay-watch.ts'
+
+export interface P2pOptions {
+  readonly conf: Pick<DaemonConf, 'hostId' | 'supernet' | 'hostPrefix' | 'slice' | 'api' | 'p2p'>
+  readonly version: string
+  readonly log: Log
+  readonly clock?: Clock
+  /** Tests wait less than 120 s. */
+  readonly rekeyEveryMs?: Millis
+}
+
+/** Others delete what they do not know, and netlink may lose a message of it. */
+const ROUTES_MS: Millis = 5_000
+/** A route that someone deletes in a loop is not put back in one. */
+const PUT_BACK_MS: Millis = 200
+/** The wall clock of a machine that slept is ahead of the monotonic one, which stands still meanwhile. */
+const SLEPT_MS: Millis = 10_000
+/** Tun, UDP, netlink, listener and client. */
+const DESCRIPTORS = 5
+
+/** Where the gateway of the same configuration finds the process. */
+const controlSocket = (apiSocket: string): string => join(dirname(apiSocket), 'p2p.sock')
+
+export class P2pProcess {
+  readonly clock: Clock
+  readonly log: Log
+  readonly device: DirectDevice
+  readonly slot: PlaneSlot
+  readonly routes: DirectRoutes
+  readonly sessions: Sessions
+  readonly watch: UnderlayWatch
+  readonly server: ControlServer
+  readonly poller: Poller
+  readonly #options: P2pOptions
+  #routesAt: Millis
+  #putBackAt: Millis = 0
+  #sleep: { wall: Millis; monotonic: Millis }
+  #stopReason: string | undefined
+
+  /** @throws {FlatnetError} another process does this host's direct paths; the folder of the socket is not there */
+  constructor(options: P2pOptions) {
+    this.#options = options
+    this.clock = options.clock ?? systemClock
+    this.log = this.#logFor(options.log)
+    this.#routesAt = this.#now() + ROUTES_MS
+    this.#sleep = { wall: this.clock.now(), monotonic: this.#now() }
+    this.device = this.#openDevice()
+    this.watch = this.#openWatch()
+    this.routes = this.#openRoutes()
+    this.slot = this.#openSlot()
+    this.sessions = this.#openSessions()
+    this.poller = new Poller(this.slot.arena, DESCRIPTORS)
+    this.server = this.#openServer()
+  }
+
+  /** The gateway said `stop`. */
+  get stopReason(): string | undefined {
+    return this.#stopReason
+  }
+
+  /** When `tick` has something to do. */
+  get nextAt(): Millis {
+    return Math.min(
+      this.#routesAt,
+      this.device.nextAt,
+      this.slot.nextAt,
+      this.watch.nextAt,
+      this.sessions.nextAt,
+    )
+  }
+
+  tick(): void {
+    const now = this.#now()
+    this.#notice(now)
+    this.device.tick()
+    this.slot.tick()
+    this.watch.tick()
+    if (now >= this.#routesAt) {
+      this.#routesAt = now + ROUTES_MS
+      if (this.routes.size > 0) this.routes.ensure()
+    }
+    this.sessions.tick()
+  }
+
+  /** Ends it in order: routes, a goodbye to each peer, then the device. */
+  close(): void {
+    this.sessions.close()
+    this.server.close()
+    this.watch.close()
+    this.slot.close()
+    this.device.close()
+    this.routes.close()
+  }
+
+  #now(): Millis {
+    return this.clock.monotonic()
+  }
+
+  #notice(now: Millis): void {
+    const wall = this.clock.now()
+    const slept = wall - this.#sleep.wall - (now - this.#sleep.monotonic)
+    this.#sleep = { wall, monotonic: now }
+    if (slept > SLEPT_MS) this.sessions.late(slept)
+  }
+
+  #link() {
+    using route = NetlinkSocket.open(NETLINK_ROUTE)
+    // The bridge's address, as flatnet-gw has it: this host's also without any container.
+    return { ifname: DIRECT_IFNAME, mtu: uplinkMtu(route), address: this.#options.conf.slice.base + 1 }
+  }
+
+  #openDevice(): DirectDevice {
+    return new DirectDevice({
+      open: () => openTun({ ...this.#link(), isPersistent: false }),
+      now: () => this.#now(),
+      log: this.log,
+      changed: () => this.#deviceChanged(),
+    })
+  }
+
+  /** Called by the device's constructor as well, before the rest is there. */
+  #deviceChanged(): void {
+    const { problem } = this.device ?? {}
+    if (this.device?.ifindex !== undefined) this.slot?.open()
+    this.#report({ type: 'device', ifname: DIRECT_IFNAME, ...(problem !== undefined && { problem }) })
+  }
+
+  #openWatch(): UnderlayWatch {
+    return new UnderlayWatch({
+      now: () => this.#now(),
+      ifindex: () => this.device.ifindex,
+      deviceGone: () => {
+        this.device.lost()
+        this.routes.forget()
+        this.sessions.deviceLost()
+      },
+      routeGone: () => this.#putBack(),
+      networkChanged: (what) => {
+        this.log.info({ reason: what }, 'network of this host changed, direct paths were probed anew')
+        this.#report({ type: 'networkChanged', what })
+        this.sessions.retryAll()
+      },
+    })
+  }
+
+  /** A look that finds all as it should be costs one dump; this process's own changes cause one each as well. */
+  #putBack(): void {
+    if (this.routes.size === 0) return
+    const now = this.#now()
+    if (now >= this.#putBackAt) {
+      this.#putBackAt = now + PUT_BACK_MS
+      this.routes.ensure()
+    } else this.#routesAt = Math.min(this.#routesAt, this.#putBackAt)
+  }
+
+  #openRoutes(): DirectRoutes {
+    const { hostPrefix, slice, supernet } = this.#options.conf
+    return new DirectRoutes({
+      supernet,
+      hostPrefix,
+      src: slice.base + 1,
+      ifindex: () => this.device.ifindex,
+      configure: () => void configureTun(this.#link()),
+      log: this.log,
+    })
+  }
+
+  #openSlot(): PlaneSlot {
+    const { hostId, hostPrefix, p2p, supernet } = this.#options.conf
+    const { host, port } = p2p.listen
+    return new PlaneSlot({
+      hostId,
+      supernet,
+      hostPrefix,
+      listen: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+      events: {
+        onControl: (peer, type, payload, from) => this.sessions.onControl(peer, type, payload, from),
+        onRoamed: (peer, from) => this.sessions.onRoamed(peer, from),
+        onSendError: (peer, errno) => this.sessions.onSendError(peer, errno),
+        onForm: (peer) => this.sessions.onForm(peer),
+        onKeysConfirmed: (peer) => this.sessions.onKeysConfirmed(peer),
+      },
+      tunFd: () => (this.device.ifindex === undefined ? undefined : this.device.fd),
+      now: () => this.#now(),
+      log: this.log,
+      changed: () => this.#report({ type: 'udp', ...this.#udp() }),
+    })
+  }
+
+  #openSessions(): Sessions {
+    const { conf, rekeyEveryMs } = this.#options
+    return new Sessions({
+      hostId: conf.hostId,
+      cipher: 'aes-256-gcm',
+      rekeyEveryMs,
+      plane: this.slot,
+      routes: this.routes,
+      now: () => this.#now(),
+      wallClock: () => this.clock.now(),
+      randomToken: () => randomBytes(4).readUInt32BE(),
+      isLan: (endpoint) => this.watch.isLan(endpoint),
+      canReach: (endpoint) => this.slot.canReach(endpoint),
+      log: this.log,
+      report: (message) => this.#report(message),
+    })
+  }
+
+  #openServer(): ControlServer {
+    const path = controlSocket(this.#options.conf.api.socket)
+    return new ControlServer(new UnixListener(path), {
+      handle: (message) => this.#handle(message),
+      changed: (isConnected) => {
+        // Said by this process itself: there is no gateway yet, or none any more.
+        if (isConnected) this.#options.log.info({}, 'gateway connected to direct paths')
+        else this.#options.log.info({}, 'gateway disconnected from direct paths')
+      },
+    })
+  }
+
+  #handle(message: ToProcess): void {
+    if (message.type === 'hello') this.#hello()
+    else if (message.type === 'stop') this.#stopReason = message.reason
+    else if (message.type === 'session' && this.#options.conf.p2p.off.has(message.hostId)) {
+      const { attempt, hostId } = message
+      this.#report({ type: 'ended', hostId, attempt, reason: `p2p.hosts says off for host ${hostId}` })
+    } else this.sessions.handle(message)
+  }
+
+  #hello(): void {
+    const { problem } = this.device
+    const { conf, version } = this.#options
+    this.#report({
+      type: 'hello',
+      protocol: P2P_PROTOCOL,
+      version,
+      pid: process.pid,
+      hostId: conf.hostId,
+      device: { ifname: DIRECT_IFNAME, ...(problem !== undefined && { problem }) },
+      udp: this.#udp(),
+      features: { ...this.slot.features, uso: this.device.hasUso },
+      sessions: this.sessions.views(),
+    })
+  }
+
+  #udp(): { port: number; problem?: string } {
+    const { port, problem } = this.slot
+    return { port, ...(problem !== undefined && { problem }) }
+  }
+
+  #report(message: FromProcess): void {
+    this.server?.send(message)
+  }
+
+  /** A gateway that is connected logs for this process, so that no line is there twice. */
+  #logFor(own: Log): Log {
+    const to = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, msg: string) => {
+      if (this.server?.isConnected) this.#report({ type: 'log', level, msg, fields: plain(fields) })
+      else own[level](fields, msg)
+    }
+    return { debug: to('debug'), info: to('info'), warn: to('warn'), error: to('error') }
+  }
+}
+
+/** An error as JSON would lose it. */
+const plain = (fields: LogFields): LogFields =>
+  fields['err'] instanceof Error ? { ...fields, err: fields['err'].message } : fields

@@ -1,0 +1,143 @@
+/** The plane, once there are a device, a UDP socket and tested means to seal; and why there is none until then. */
+import type { Prefix4 } from '../../../../core/addr.ts'
+import type { Millis } from '../../../../core/clock.ts'
+import type { Log } from '../../../../core/log.ts'
+import { Arena } from '../../../../kernel/arena.ts'
+import { canReach, type UdpFamily } from '../../../../kernel/sockaddr.ts'
+import { TunPort } from '../../../../kernel/tun-port.ts'
+import { UdpSocket } from '../../../../kernel/udp-socket.ts'
+import { testedAead } from '../plane/crypto/self-test.ts'
+import { PLANE_MEMORY, Plane } from '../plane/plane.ts'
+import type { AddPeer, PlaneEvents, PlanePeer, SendControl, UdpPlane } from '../plane/types.ts'
+
+export interface PlaneSlotDeps {
+  readonly hostId: number
+  readonly supernet: Prefix4
+  readonly hostPrefix: number
+  /** `[::]:7443`. */
+  readonly listen: string
+  readonly events: PlaneEvents
+  /** Undefined while there is none. */
+  tunFd(): number | undefined
+  now(): Millis
+  readonly log: Log
+  /** The plane is there, or the problem is another one. */
+  changed(): void
+}
+
+/** Another process that has the port may end at any time; a person who ends it should not wait. */
+const AGAIN_MS: Millis = 5_000
+/** What the loop polls with, besides the plane's own. */
+const LOOP_MEMORY = 65_536
+
+export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sendControl'> {
+  readonly arena = new Arena(PLANE_MEMORY + LOOP_MEMORY)
+  readonly #deps: PlaneSlotDeps
+  readonly #tested: ReturnType<typeof testedAead>
+  #udp: UdpSocket | undefined
+  #plane: Plane | undefined
+  #problem: string | undefined
+  #tryAt: Millis
+
+  constructor(deps: PlaneSlotDeps) {
+    this.#deps = deps
+    this.#tested = testedAead(this.arena)
+    if ('problem' in this.#tested) this.#problem = this.#tested.problem
+    this.#tryAt = deps.now()
+  }
+
+  get plane(): Plane | undefined {
+    return this.#plane
+  }
+
+  /** Why there is no UDP socket, in words for a person. */
+  get problem(): string | undefined {
+    return this.#problem
+  }
+
+  get port(): number {
+    return Number(/\d+$/.exec(this.#udp?.address ?? this.#deps.listen)?.[0] ?? 0)
+  }
+
+  get features(): { cipher: string; gso: boolean; gro: boolean; record: boolean } {
+    const { gso, gro } = this.#udp?.features ?? { gso: false, gro: false }
+    const record = 'features' in this.#tested && this.#tested.features.record
+    return { cipher: 'aes-256-gcm', gso, gro, record }
+  }
+
+  get nextAt(): Millis {
+    const isHopeless = 'problem' in this.#tested
+    return this.#plane !== undefined || isHopeless ? Number.POSITIVE_INFINITY : this.#tryAt
+  }
+
+  tick(): void {
+    if (this.#deps.now() < this.nextAt) return
+    this.#tryAt = this.#deps.now() + AGAIN_MS
+    this.#openUdp()
+    this.open()
+  }
+
+  /** Makes the plane if all of it is there by now. */
+  open(): void {
+    const { events, hostId, hostPrefix, now, supernet } = this.#deps
+    const [tun, udp, tested] = [this.#deps.tunFd(), this.#udp, this.#tested]
+    if (this.#plane !== undefined || tun === undefined || udp === undefined || 'problem' in tested) return
+    this.#plane = new Plane({
+      hostId,
+      supernet,
+      hostPrefix,
+      arena: this.arena,
+      aead: tested.aead,
+      udp,
+      tun: new TunPort(tun),
+      fds: { tun, udp: udp.fd },
+      now,
+      onControl: (peer, type, payload, from) => events.onControl(peer, type, payload, from),
+      onRoamed: (peer, from) => events.onRoamed?.(peer, from),
+      onSendError: (peer, errno) => events.onSendError?.(peer, errno),
+      onForm: (peer, form, reason) => events.onForm?.(peer, form, reason),
+      onKeysConfirmed: (peer) => events.onKeysConfirmed?.(peer),
+    })
+    this.#deps.changed()
+  }
+
+  /** Whether the socket's family can send there. */
+  canReach(endpoint: string): boolean {
+    return this.#udp !== undefined && canReach(this.#udp.family as UdpFamily, endpoint)
+  }
+
+  addPeer(peer: AddPeer): PlanePeer {
+    if (this.#plane === undefined) throw new Error(this.#problem ?? 'there is no device')
+    return this.#plane.addPeer(peer)
+  }
+
+  removePeer(hostId: number): void {
+    this.#plane?.removePeer(hostId)
+  }
+
+  sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options?: SendControl): number {
+    return this.#plane?.sendControl(peer, type, payload, options) ?? 0
+  }
+
+  close(): void {
+    this.#plane?.close()
+    this.#plane = undefined
+    this.#udp?.close()
+    this.#udp = undefined
+  }
+
+  #openUdp(): void {
+    if (this.#udp !== undefined) return
+    try {
+      this.#udp = new UdpSocket(this.arena, { listen: this.#deps.listen })
+      this.#problem = undefined
+      this.#deps.changed()
+    } catch (err) {
+      const problem = err instanceof Error ? err.message : String(err)
+      if (problem === this.#problem) return
+      this.#problem = problem
+      this.#deps.log.error({ err }, 'socket of direct paths could not be opened')
+      this.#deps.changed()
+    }
+  }
+}

@@ -1,0 +1,97 @@
+/** The routes of direct paths: set on promotion, deleted on demotion, and put back when others take them. */
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import { type Ipv4, type Prefix4, sizeOf } from '../../../../core/addr.ts'
+import type { Log } from '../../../../core/log.ts'
+import {
+  DIRECT_METRIC,
+  directRouteDel,
+  type PeerRoute,
+  peerRoutesEnsure,
+} from '../../../../kernel/peer-routes.ts'
+
+export interface DirectRoutesDeps {
+  readonly supernet: Prefix4
+  readonly hostPrefix: number
+  /** Preferred source of this host's own packets: its bridge address. */
+  readonly src: Ipv4
+  /** Of the device; undefined while there is none. */
+  ifindex(): number | undefined
+  /** Sets the device up again: someone set it down or took its address. */
+  configure(): void
+  readonly log: Log
+}
+
+export class DirectRoutes {
+  readonly #deps: DirectRoutesDeps
+  readonly #wanted = new Map<number, PeerRoute>()
+  /** One for the life of the process: opening one takes longer than the request. */
+  readonly #socket = NetlinkSocket.open(NETLINK_ROUTE)
+  #problem: string | undefined
+
+  constructor(deps: DirectRoutesDeps) {
+    this.#deps = deps
+  }
+
+  get size(): number {
+    return this.#wanted.size
+  }
+
+  /** @returns why it could not be set; then there is none */
+  add(hostId: number): string | undefined {
+    const { hostPrefix, src, supernet } = this.#deps
+    const slice = { base: supernet.base + hostId * sizeOf(hostPrefix), prefixLen: hostPrefix }
+    this.#wanted.set(hostId, { slice, src })
+    const problem = this.ensure()
+    if (problem !== undefined) this.#wanted.delete(hostId)
+    return problem
+  }
+
+  remove(hostId: number): void {
+    const peer = this.#wanted.get(hostId)
+    const ifindex = this.#deps.ifindex()
+    this.#wanted.delete(hostId)
+    if (peer === undefined || ifindex === undefined) return
+    try {
+      directRouteDel(this.#socket, ifindex, peer)
+    } catch (err) {
+      // The look at all routes, every few seconds, tries again.
+      this.#deps.log.error({ peer: hostId, err }, 'route of a direct path could not be deleted')
+    }
+  }
+
+  /** The device is gone, and the kernel has deleted them all. */
+  forget(): void {
+    this.#wanted.clear()
+  }
+
+  /** Makes the kernel's routes the wanted ones. @returns why not */
+  ensure(): string | undefined {
+    const ifindex = this.#deps.ifindex()
+    if (ifindex === undefined) return 'there is no device'
+    try {
+      this.#ensure(ifindex)
+      this.#problem = undefined
+    } catch (err) {
+      // Tried again every few seconds, said once.
+      const problem = err instanceof Error ? err.message : String(err)
+      if (problem !== this.#problem) this.#deps.log.error({ err }, 'routes of direct paths could not be set')
+      this.#problem = problem
+    }
+    return this.#problem
+  }
+
+  close(): void {
+    this.#socket.close()
+  }
+
+  #ensure(ifindex: number): void {
+    const wanted = [...this.#wanted.values()]
+    try {
+      peerRoutesEnsure(this.#socket, ifindex, wanted, DIRECT_METRIC)
+    } catch {
+      // A device that is down or has lost its address refuses them; whatever else it was is thrown by the second try.
+      this.#deps.configure()
+      peerRoutesEnsure(this.#socket, ifindex, wanted, DIRECT_METRIC)
+    }
+  }
+}

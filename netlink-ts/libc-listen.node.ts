@@ -1,0 +1,57 @@
+/** The libc calls of a Unix socket that listens without an event loop. Only the process of the UDP path loads this file. */
+import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
+import { Errno, SyscallError } from './errors.ts'
+
+const SYMBOLS = {
+  __errno_location: { arguments: [], return: 'pointer' },
+  listen: { arguments: ['i32', 'i32'], return: 'i32' },
+  accept4: { arguments: ['i32', 'u64', 'u64', 'i32'], return: 'i32' },
+  recv: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
+  send: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
+} as const satisfies FunctionDefinitions
+
+// null is the process image: glibc and musl alike, nothing to find on disk.
+const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
+// Constant for the life of a thread, and each thread has its own copy of this module.
+const errnoAt = c.__errno_location()
+
+/** SOCK_NONBLOCK | SOCK_CLOEXEC, MSG_DONTWAIT and MSG_NOSIGNAL; alike on x64, arm64, riscv64 and s390x. */
+const ACCEPT_FLAGS = 0o4000 | 0o2000000
+const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
+
+/** @throws {SyscallError} EADDRINUSE: another socket listens there */
+export function listen(fd: number, backlog: number): void {
+  if (c.listen(fd, backlog) === -1) throw new SyscallError('listen', getInt32(errnoAt))
+}
+
+/** @returns a descriptor that does not block, or undefined when no one waits @throws {SyscallError} EMFILE, ENFILE */
+export function acceptNow(fd: number): number | undefined {
+  for (;;) {
+    const result = c.accept4(fd, 0n, 0n, ACCEPT_FLAGS)
+    if (result !== -1) return result
+    const errno = getInt32(errnoAt)
+    if (errno === Errno.EAGAIN || errno === Errno.ECONNABORTED) return undefined
+    if (errno !== Errno.EINTR) throw new SyscallError('accept4', errno)
+  }
+}
+
+/** @returns bytes, 0 at the end, or the negative errno: -11 (EAGAIN) when nothing is there */
+export function recvNow(fd: number, into: Uint8Array): number {
+  for (;;) {
+    const result = Number(c.recv(fd, into, BigInt(into.byteLength), MSG_DONTWAIT))
+    if (result !== -1) return result
+    const errno = getInt32(errnoAt)
+    if (errno !== Errno.EINTR) return -errno
+  }
+}
+
+/** Raises no SIGPIPE. @returns bytes taken, or the negative errno: -11 (EAGAIN) when none can be now */
+export function sendNow(fd: number, bytes: Uint8Array): number {
+  for (;;) {
+    const result = Number(c.send(fd, bytes, BigInt(bytes.byteLength), MSG_DONTWAIT | MSG_NOSIGNAL))
+    if (result !== -1) return result
+    const errno = getInt32(errnoAt)
+    if (errno !== Errno.EINTR) return -errno
+  }
+}

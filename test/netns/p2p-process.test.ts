@@ -1,0 +1,152 @@
+/** The process of direct paths: how it begins, carries and ends, with two of them in namespaces. */
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import {
+  ATTEMPT,
+  type Flow,
+  introduce,
+  type P2pNet,
+  type P2pNetHost,
+  p2pNet,
+  promote,
+  promotedPair,
+  proven,
+} from '../helpers/cluster/p2p-net.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
+
+const lossless = ({ sent, answered }: Flow): boolean => sent > 10 && sent === answered
+
+async function pair(t: Test): Promise<P2pNet & { a: P2pNetHost; b: P2pNetHost }> {
+  const net = await promotedPair()
+  t.teardown(() => net.close())
+  return net
+}
+
+t.test('two hosts: proven, promoted, carrying, demoted', { skip: needsRoot }, async (t) => {
+  const net = await p2pNet(2)
+  t.teardown(() => net.close())
+  const [a, b] = net.hosts as [P2pNetHost, P2pNetHost]
+  await Promise.all([a.start(), b.start()])
+  introduce(a, b)
+  const ms = await proven(a, b)
+  t.ok(ms <= 2_000, `proven after ${ms.toFixed(0)} ms`)
+  t.same(a.directRoutes(), [], 'no route before the promotion')
+  await a.until('1,500 bytes', ({ mtu }) => mtu === 1_500, 2)
+  const { message } = await a.message('observed')
+  t.equal(message.address, '10.0.0.1:7443')
+
+  await promote(a, b)
+  t.match(a.directRoutes(), [{ dst: '10.100.2.0/24', dev: 'flatnet-p2p', prefsrc: '10.100.1.1' }])
+  t.equal(a.exec('sysctl', '-n', 'net.ipv4.conf.flatnet-p2p.rp_filter').trim(), '2')
+  t.ok(lossless(await a.flow(b, 300)))
+  t.ok(lossless(await a.flow(b, 300, { bytes: 1_400 })))
+  await a.until('counted', ({ txBytes, rxBytes }) => txBytes > 16_000 && rxBytes > 16_000, 2)
+
+  const seen = a.heard.length
+  a.order({ type: 'demote', hostId: 2, generation: 2, reason: 'slower' })
+  await a.message('demoted', seen, ({ generation, reason }) => generation === 2 && reason === 'slower')
+  t.same(a.directRoutes(), [])
+  t.equal(b.directRoutes().length, 1, 'the other side follows by its own gateway')
+  a.order({ type: 'promote', hostId: 2, attempt: ATTEMPT, generation: 1 })
+  await a.message('notPromoted', seen, ({ reason }) => reason === 'an older generation')
+})
+
+t.test('a gateway that is gone or new leaves the path as it is', { skip: needsRoot }, async (t) => {
+  const { a, b } = await pair(t)
+  a.gateway.destroy()
+  t.ok(lossless(await a.flow(b, 300)))
+  const seen = a.heard.length
+  await a.connect()
+  const { message } = await a.message('hello', seen)
+  t.match(message, {
+    hostId: 1,
+    pid: a.pid,
+    device: { ifname: 'flatnet-p2p' },
+    udp: { port: 7443 },
+    sessions: [{ hostId: 2, attempt: ATTEMPT, generation: 1, isPromoted: true, isProven: true }],
+  })
+  t.equal(message.features.cipher, 'aes-256-gcm')
+  const first = a.gateway
+  await a.connect()
+  await waitFor(
+    'the first connection is closed by the second',
+    2_000,
+    () => first.destroyed || first.readableEnded,
+  )
+  t.equal(b.directRoutes().length, 1)
+})
+
+t.test('a line that is none closes the connection, and says why', { skip: needsRoot }, async (t) => {
+  const { a } = await pair(t)
+  for (const line of ['{"type":"fly"}\n', 'x'.repeat(300_000), '\u0000\n', '[1,2]\n']) {
+    const seen = a.heard.length
+    const { gateway } = a
+    gateway.write(line)
+    await a.message('refused', seen)
+    await waitFor('closed', 2_000, () => gateway.destroyed || gateway.readableEnded)
+    await a.connect()
+  }
+  t.equal(a.directRoutes().length, 1, 'packets do not care')
+})
+
+t.test('a gateway that reads nothing stops no packet', { skip: needsRoot }, async (t) => {
+  const { a, b } = await pair(t)
+  a.gateway.pause()
+  for (let i = 0; i < 20_000; i++) a.order({ type: 'hello', protocol: 1, version: 'x' })
+  t.ok(lossless(await a.flow(b, 500)))
+  t.ok(b.view(1)?.isProven)
+  a.gateway.destroy()
+  await a.connect()
+  t.equal(a.directRoutes().length, 1)
+})
+
+t.test('SIGTERM: a goodbye, and everything is gone', { skip: needsRoot }, async (t) => {
+  const { a, b } = await pair(t)
+  const seen = b.heard.length
+  const ms = await a.kill('SIGTERM')
+  t.ok(ms <= 500, `ended after ${ms.toFixed(0)} ms`)
+  await b.message('demoted', seen, ({ reason }) => reason === 'peer said goodbye', 500)
+  await b.message('ended', seen, ({ hostId, attempt }) => hostId === 1 && attempt === ATTEMPT, 500)
+  t.notOk(a.hasDevice())
+  t.same(a.directRoutes(), [])
+  t.same(b.directRoutes(), [])
+})
+
+t.test('stop by the gateway is an orderly end', { skip: needsRoot }, async (t) => {
+  const { a, b } = await pair(t)
+  const seen = b.heard.length
+  a.order({ type: 'stop', reason: 'upgrade' })
+  await b.message('ended', seen, () => true, 1_000)
+  await waitFor('the device is gone', 1_000, () => !a.hasDevice())
+  await a.start()
+  introduce(a, b)
+  await proven(a, b)
+})
+
+t.test('kill -9: device and routes are gone within 50 ms', { skip: needsRoot }, async (t) => {
+  const { a, b } = await pair(t)
+  const seen = b.heard.length
+  const ms = await a.kill('SIGKILL')
+  t.ok(ms <= 50, `the process, and with it its device, is gone after ${ms.toFixed(0)} ms`)
+  t.notOk(a.hasDevice())
+  t.same(a.directRoutes(), [])
+  await b.message('demoted', seen, ({ reason }) => reason === 'no answer', 3_000)
+  await a.start()
+  introduce(a, b)
+  await proven(a, b)
+})
+
+t.test('a second process for the same host does not begin', { skip: needsRoot }, async (t) => {
+  const { a } = await pair(t)
+  const config = join(
+    t.testdir({ 'flatnet.yaml': 'hostId: 1\napi: { socket: /nowhere/gateway.sock }\n' }),
+    'flatnet.yaml',
+  )
+  const line = [process.execPath, 'bin/flatnet.ts', 'p2p', '--config', config]
+  const done = spawnSync('ip', ['netns', 'exec', a.netns, ...line], { encoding: 'utf8' })
+  t.equal(done.status, 1)
+  t.match(done.stderr, /flatnet-p2p is in use/)
+  t.equal(a.directRoutes().length, 1)
+})
