@@ -16,6 +16,8 @@ const STOOD_STILL_MS: Millis = 1_000
 const MAX_BACKLOG = 64 * 1024 * 1024
 /** Weight of a new measurement (RFC 6298's 1/8 is for many more of them). */
 const RTT_WEIGHT = 0.25
+/** Weight of a deviation, as RFC 6298 has it. */
+const JITTER_WEIGHT = 0.25
 
 export interface ControlHandlers {
   /** Once: the other side has spoken, so it has accepted us too (in TLS 1.3 the dialler's handshake ends before that). */
@@ -35,6 +37,7 @@ export class ControlConnection {
   #checkedAt: Millis
   #pingedAt: Millis = 0
   #rttMs: Millis | undefined
+  #jitterMs: Millis = 0
   #isClosed = false
   #isReady = false
 
@@ -55,6 +58,22 @@ export class ControlConnection {
 
   get rttMs(): Millis | undefined {
     return this.#rttMs
+  }
+
+  /** How far round trips are off their mean, smoothed. */
+  get jitterMs(): Millis {
+    return this.#jitterMs
+  }
+
+  /** Both ends' addresses, as the socket names them. */
+  get addresses(): { readonly local: string; readonly remote: string } | undefined {
+    const { localAddress: local, remoteAddress: remote } = this.#socket
+    return local === undefined || remote === undefined ? undefined : { local, remote }
+  }
+
+  /** A secret that both ends of this connection can make, and no one else (RFC 8446, 7.5). Undefined: it is closed. */
+  exportKey(bytes: number, label: string, context: Buffer): Buffer | undefined {
+    return this.#isClosed ? undefined : this.#socket.exportKeyingMaterial(bytes, label, context)
   }
 
   /** @returns false when the connection is gone, or goes because the peer does not read */
@@ -120,9 +139,13 @@ export class ControlConnection {
     else if (type === FrameType.pong && body.length === 8) {
       const sample = this.#clock.monotonic() - body.readDoubleBE(0)
       // A pong that we never asked for says nothing.
-      if (sample >= 0 && sample < DEAD_MS) {
-        this.#rttMs = this.#rttMs === undefined ? sample : this.#rttMs + RTT_WEIGHT * (sample - this.#rttMs)
-      }
+      if (sample >= 0 && sample < DEAD_MS) this.#measured(sample)
     } else throw new ProtocolError(`frame of type ${type}`)
+  }
+
+  #measured(sample: Millis): void {
+    const off = this.#rttMs === undefined ? 0 : sample - this.#rttMs
+    this.#rttMs = (this.#rttMs ?? sample) + RTT_WEIGHT * off
+    this.#jitterMs += JITTER_WEIGHT * (Math.abs(off) - this.#jitterMs)
   }
 }

@@ -115,6 +115,7 @@ export class Link {
       state: this.#state,
       reason: this.#reason,
       rttMs: this.#control?.connection.rttMs,
+      jitterMs: this.#control?.connection.jitterMs,
       hasData: this.#data !== undefined,
       dataReason: this.#data === undefined ? this.#dataReason : undefined,
       since: this.#since,
@@ -123,6 +124,15 @@ export class Link {
 
   send(message: ControlMessage): boolean {
     return this.#control?.connection.send(message) ?? false
+  }
+
+  /** See ControlConnection; undefined: none stands. */
+  exportKey(bytes: number, label: string, context: Buffer): Buffer | undefined {
+    return this.#control?.connection.exportKey(bytes, label, context)
+  }
+
+  get addresses(): ControlConnection['addresses'] {
+    return this.#control?.connection.addresses
   }
 
   /** For good: revoked, removed, or this gateway stops. */

@@ -6,11 +6,10 @@ import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { LogLimiter } from '../base/log-limit.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { printable } from '../base/printable.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
 import { HandshakeGuard } from './handshake-guard.ts'
 import { Link, type LinkDeps } from './link.ts'
-import { type MessageHandler, MessageHandlers } from './message-handlers.ts'
+import { type MessageHandler, MessageHandlers, UnknownMessages } from './message-handlers.ts'
 import { Streams } from './streams/streams.ts'
 import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
 import type { ControlMessage, Identity, LinkEvents, LinkView, Membership } from './types.ts'
@@ -32,8 +31,6 @@ export interface LinksDeps {
 const MAX_NEWCOMERS = 64
 /** Whoever is refused or fails dials again every few seconds; the log needs to say so once in a while. */
 const SAID_AGAIN_MS: Millis = 600_000
-/** A peer of a later version may send messages that this one does not know, and many of them. */
-const UNKNOWN_AGAIN_MS: Millis = 60_000
 /** How often the clock is compared with itself. */
 const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept: all timers are wrong, all connections may be dead. */
@@ -50,12 +47,13 @@ export class Links {
   readonly #newcomers = new Set<TLSSocket>()
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
   readonly #handlers = new MessageHandlers()
-  readonly #unknown = new LogLimiter(UNKNOWN_AGAIN_MS)
+  readonly #unknown: UnknownMessages
   #tick: NodeJS.Timeout | undefined
 
   constructor(deps: LinksDeps) {
     this.#deps = deps
     const { identity, membership, log } = deps
+    this.#unknown = new UnknownMessages(deps)
     this.streams = new Streams({
       identity,
       membership,
@@ -159,6 +157,11 @@ export class Links {
 
   send(hostId: number, message: ControlMessage): boolean {
     return this.#links.get(hostId)?.send(message) ?? false
+  }
+
+  /** The peer's link, for keys and addresses of its connection. */
+  get(hostId: number): Pick<Link, 'exportKey' | 'addresses'> | undefined {
+    return this.#links.get(hostId)
   }
 
   /** To all that are connected. @returns to how many */
@@ -270,14 +273,6 @@ export class Links {
     }
   }
 
-  #unknownMessage(hostId: number, { type }: ControlMessage): void {
-    const { clock, log, metrics } = this.#deps
-    const help = 'Messages of peers that no part of this gateway handles'
-    metrics.count('flatnet_peer_unknown_messages_total', help, { host: String(hostId) })
-    if (!this.#unknown.isDue(String(hostId), clock.monotonic())) return
-    log.warn({ peer: hostId, reason: printable(type) }, 'unknown message of a peer was dropped')
-  }
-
   /** Streams hear of the links first: whoever is told next may open one. */
   #events(): LinkDeps['events'] {
     const { events } = this.#deps
@@ -293,7 +288,7 @@ export class Links {
       },
       message: (hostId, message) => {
         const handler = this.#handlers.of(message)
-        if (handler === undefined) this.#unknownMessage(hostId, message)
+        if (handler === undefined) this.#unknown.drop(hostId, message)
         else this.#guarded(hostId, () => handler(hostId, message))
       },
       rival: (hostId, message) => this.#guarded(hostId, () => events.rival?.(hostId, message)),

@@ -1,6 +1,14 @@
 /** Which part of the gateway handles which messages of peers: one handler for a prefix or a type. */
 
+import type { Clock, Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import { LogLimiter } from '../base/log-limit.ts'
+import type { Metrics } from '../base/metrics.ts'
+import { printable } from '../base/printable.ts'
 import type { ControlMessage } from './types.ts'
+
+/** A peer of a later version may send messages that this one does not know, and many of them. */
+const UNKNOWN_AGAIN_MS: Millis = 60_000
 
 /** Must not wait. What it throws is logged and ends neither link nor gateway. */
 export type MessageHandler = (hostId: number, message: ControlMessage) => void
@@ -20,5 +28,29 @@ export class MessageHandlers {
   /** Undefined: no part of this gateway registered for it. */
   of({ type }: ControlMessage): MessageHandler | undefined {
     return this.#handlers.get(type) ?? this.#handlers.get(type.slice(0, type.indexOf('.') + 1))
+  }
+}
+
+interface UnknownMessagesDeps {
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/** What no part of this gateway handles: counted, and logged once in a while. */
+export class UnknownMessages {
+  readonly #deps: UnknownMessagesDeps
+  readonly #limit = new LogLimiter(UNKNOWN_AGAIN_MS)
+
+  constructor(deps: UnknownMessagesDeps) {
+    this.#deps = deps
+  }
+
+  drop(hostId: number, { type }: ControlMessage): void {
+    const { clock, log, metrics } = this.#deps
+    const help = 'Messages of peers that no part of this gateway handles'
+    metrics.count('flatnet_peer_unknown_messages_total', help, { host: String(hostId) })
+    if (!this.#limit.isDue(String(hostId), clock.monotonic())) return
+    log.warn({ peer: hostId, reason: printable(type) }, 'unknown message of a peer was dropped')
   }
 }

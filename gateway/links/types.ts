@@ -47,6 +47,8 @@ export interface LinkView {
   readonly reason: string
   /** Smoothed round trip of the control connection; undefined before the first. */
   readonly rttMs: Millis | undefined
+  /** How far round trips are off their mean; undefined: no connection stands. */
+  readonly jitterMs?: Millis | undefined
   /** Whether the data connection stands. */
   readonly hasData: boolean
   /** Why it does not, while the control connection does; undefined: it does, or was not tried yet. */

@@ -2,6 +2,7 @@
 import { createServer, type Socket, connect as tcp } from 'node:net'
 import { connect } from 'node:tls'
 import t from 'tap'
+import type { Links } from '../../../../gateway/links/links.ts'
 import { Alpn, tlsOptions } from '../../../../gateway/links/tls.ts'
 import type { Identity } from '../../../../gateway/links/types.ts'
 import { memberOf, testCluster } from '../../../helpers/cluster/cluster.ts'
@@ -66,6 +67,20 @@ t.test('a silent peer is dead after three seconds', async (t) => {
   await waitFor('both have noticed', WAIT, () => !isUp(a, 2) && !isUp(b, 1))
   t.ok(performance.now() - start < 6_000, 'within the heartbeat bound and a beat')
   t.match(b.log, ['up 1', /^down 1: no sign of life/])
+})
+
+t.test('both ends of a link make the same key, and another one for another context', async (t) => {
+  const [a, b] = await pair(t, await testCluster())
+  const key = (links: Links, peer: number, context: string): string =>
+    links.get(peer)?.exportKey(64, 'EXPORTER-test', Buffer.from(context))?.toString('hex') ?? 'none'
+  t.equal(key(a.links, 2, 'x'), key(b.links, 1, 'x'))
+  t.equal(key(a.links, 2, 'x').length, 128)
+  t.not(key(a.links, 2, 'x'), key(a.links, 2, 'y'))
+  t.same(a.links.get(2)?.addresses, { local: '127.0.0.1', remote: '127.0.0.1' })
+  await waitFor('round trips were measured', WAIT, () => a.links.view(2)?.rttMs !== undefined)
+  t.ok((a.links.view(2)?.jitterMs ?? -1) >= 0)
+  t.equal(key(a.links, 9, 'x'), 'none')
+  t.equal(a.links.get(9), undefined)
 })
 
 t.test('two gateways find each other, talk, and measure the way', async (t) => {
