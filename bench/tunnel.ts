@@ -33,19 +33,26 @@ export interface TunnelBenchOptions {
 }
 
 const OWN = '10.100.2.1'
-const THEIRS = '10.101.0.2'
+/** Host 2 behind Nebula's device. */
+export const NEBULA_ADDRESS = '10.101.0.2'
 
-const median = (values: readonly number[]): number =>
+export const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
 /** What is not installed of what this needs. */
-export const missing = (): string[] =>
-  ['iperf3', 'nebula', 'nebula-cert', 'ping', 'openssl', 'ip'].filter(
+export const missing = (...more: string[]): string[] =>
+  ['iperf3', 'nebula', 'nebula-cert', 'ping', 'openssl', 'ip', ...more].filter(
     (tool) => spawnSync('which', [tool]).status !== 0,
   )
 
+/** Processes that stand between the hosts of a bench. */
+export interface Started {
+  readonly pids: readonly number[]
+  stop(): Promise<void>
+}
+
 /** Nebula 1.6.1 as its manual has it, but with the largest MTU that fits, so that 1,400 bytes are one packet for both. */
-async function startNebula(hosts: readonly TunnelNetHost[]): Promise<() => Promise<void>> {
+export async function startNebula(hosts: readonly TunnelNetHost[]): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), 'flatnet-nebula-'))
   const cert = (...args: string[]) => run('sh', ['-c', 'cd "$0" && exec nebula-cert "$@"', folder, ...args])
   cert('ca', '-name', 'bench')
@@ -71,34 +78,42 @@ async function startNebula(hosts: readonly TunnelNetHost[]): Promise<() => Promi
     })
   })
   const [first] = hosts
-  await waitFor('nebula answers', 10_000, () => first?.exec('ping', '-c', '1', '-W', '1', THEIRS))
-  return async () => {
-    await Promise.all(
-      children.map((child) => {
-        const gone = new Promise((resolve) => child.once('close', resolve))
-        child.kill()
-        return gone
-      }),
-    )
-    rmSync(folder, { recursive: true, force: true })
+  await waitFor('nebula answers', 10_000, () => first?.exec('ping', '-c', '1', '-W', '1', NEBULA_ADDRESS))
+  return {
+    pids: children.map((child) => child.pid ?? 0),
+    async stop() {
+      await endAll(children)
+      rmSync(folder, { recursive: true, force: true })
+    },
   }
+}
+
+/** Ends processes and waits until they are gone. */
+export async function endAll(children: readonly ChildProcess[]): Promise<void> {
+  await Promise.all(
+    children.map((child) => {
+      const gone = new Promise((resolve) => child.once('close', resolve))
+      child.kill()
+      return gone
+    }),
+  )
 }
 
 const iperf = (host: TunnelNetHost, ...args: string[]): { end: Record<string, Record<string, number>> } =>
   JSON.parse(host.exec('iperf3', '-J', ...args))
 
-const tcpMbps = (host: TunnelNetHost, to: string, seconds: number): number =>
+export const tcpMbps = (host: TunnelNetHost, to: string, seconds: number): number =>
   (iperf(host, '-c', to, '-t', String(seconds), '-O', '1').end['sum_received']?.['bits_per_second'] ?? 0) /
   1e6
 
 /** Packets that arrive per second when the sender sends what it can. */
-function udpPps(host: TunnelNetHost, to: string, seconds: number): number {
+export function udpPps(host: TunnelNetHost, to: string, seconds: number): number {
   const sum = iperf(host, '-c', to, '-u', '-l', '1400', '-b', '0', '-t', String(seconds)).end['sum'] ?? {}
   return ((sum['packets'] ?? 0) - (sum['lost_packets'] ?? 0)) / seconds
 }
 
 /** Median of 300 echoes 10 ms apart, ms. */
-function roundTrip(host: TunnelNetHost, to: string): number {
+export function roundTrip(host: TunnelNetHost, to: string): number {
   const times = host.exec('ping', '-c', '300', '-i', '0.01', to).matchAll(/time=([\d.]+) ms/g)
   return median([...times].map(([, ms]) => Number(ms)))
 }
@@ -130,7 +145,7 @@ export async function benchTunnel({
   const net = await tunnelNet({ hosts: 2 })
   try {
     const [a, b] = net.hosts as [TunnelNetHost, TunnelNetHost]
-    const stopNebula = await startNebula(net.hosts)
+    const nebula = await startNebula(net.hosts)
     const server = b.spawn('iperf3', '-s')
     const back = a.spawn('iperf3', '-s')
     try {
@@ -140,7 +155,7 @@ export async function benchTunnel({
     } finally {
       server.child.kill()
       back.child.kill()
-      await stopNebula()
+      await nebula.stop()
     }
   } finally {
     await net.close()
@@ -159,7 +174,7 @@ async function measure(
   for (let round = 0; round < rounds; round++)
     for (const [name, to] of [
       ['flatnet', OWN],
-      ['nebula', THEIRS],
+      ['nebula', NEBULA_ADDRESS],
     ] as const) {
       tcp[name].push(tcpMbps(a, to, seconds))
       udp[name].push(udpPps(a, to, seconds))

@@ -53,6 +53,10 @@ export class PlaneNetHost {
     return this.event('ready', 0)
   }
 
+  get pid(): number {
+    return this.#process?.pid ?? 0
+  }
+
   get isRunning(): boolean {
     return this.#process?.exitCode === null && this.#process.signalCode === null
   }

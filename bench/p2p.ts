@@ -1,0 +1,294 @@
+/**
+ * The UDP path against the TLS tunnel, Nebula and wireguard-go: `node bench/p2p.ts [--json] [--rounds n] [--seconds n]`.
+ *
+ * All of them stand between the same two namespaces at once and take turns; those that wait are idle.
+ * Needs root and the Debian packages iperf3, nebula, iputils-ping, ethtool and openssl, and Go for wireguard-go.
+ */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { type PlaneNetHost, planes } from '../test/helpers/cluster/plane-net.ts'
+import { type TunnelNetHost, tunnelNet } from '../test/helpers/cluster/tunnel-net.ts'
+import { waitFor } from '../test/helpers/run/wait.ts'
+import { median, missing, NEBULA_ADDRESS, roundTrip, startNebula, tcpMbps, udpPps } from './tunnel.ts'
+import { lackOfWireguard, startWireguard, wireguardAddress } from './wireguard.ts'
+
+/** One datagram each for 1,400 bytes of payload, as for Nebula and wireguard-go in practice. */
+const MTU_OF_OTHERS = 1_440
+/** USER_HZ of every Linux that Node runs on (sysconf(_SC_CLK_TCK)). */
+const TICKS_PER_S = 100
+
+type Name = 'p2p' | 'tls' | 'nebula' | 'wireguard'
+const NAMES: readonly Name[] = ['p2p', 'tls', 'nebula', 'wireguard']
+
+interface Contestant {
+  readonly name: Name
+  /** Where host 2 answers by this way. */
+  readonly to: string
+  readonly pids: readonly number[]
+  /** Makes packets go this way, or no longer. */
+  enter(): void
+  leave(): void
+}
+
+/** What one turn of one contestant showed. */
+interface Sample {
+  readonly tcpMbps: number
+  readonly udpPps: number
+  readonly idleMs: number
+  readonly loadMs: number
+  readonly cpuPerGb: number
+}
+
+export interface P2pRow {
+  readonly what: string
+  readonly value: number
+  readonly unit: string
+  readonly bound: number
+  readonly aim: number
+  readonly isMore: boolean
+}
+
+/** User and system time of processes, s. proc(5), fields 14 and 15 of stat, behind the name in brackets. */
+const cpuSeconds = (pids: readonly number[]): number =>
+  pids.reduce((sum, pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return sum + (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
+  }, 0)
+
+/** Median echo of 20 ms apart while one TCP stream runs, ms. */
+function loadedRoundTrip(host: TunnelNetHost, to: string, seconds: number): number {
+  const load = host.spawn('iperf3', '-c', to, '-t', String(seconds + 1))
+  const count = String(seconds * 50)
+  const times = [...host.exec('ping', '-c', count, '-i', '0.02', to).matchAll(/time=([\d.]+) ms/g)]
+  load.child.kill('SIGKILL')
+  return median(times.map(([, ms]) => Number(ms)))
+}
+
+function measure(host: TunnelNetHost, one: Contestant, seconds: number): Sample {
+  one.enter()
+  try {
+    const cpuBefore = cpuSeconds(one.pids)
+    const mbps = tcpMbps(host, one.to, seconds)
+    // iperf3 runs one second longer than it counts.
+    const gigabytes = (mbps * (seconds + 1)) / 8 / 1_000
+    return {
+      tcpMbps: mbps,
+      cpuPerGb: (cpuSeconds(one.pids) - cpuBefore) / gigabytes,
+      udpPps: udpPps(host, one.to, seconds),
+      idleMs: roundTrip(host, one.to),
+      loadMs: loadedRoundTrip(host, one.to, seconds),
+    }
+  } finally {
+    one.leave()
+  }
+}
+
+/** Cards of both ends send and take nothing but single datagrams of 1,500 bytes, and lose some. */
+function singleDatagrams(hosts: readonly TunnelNetHost[], lossPercent: number): void {
+  for (const host of hosts) {
+    host.exec('ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off')
+    host.exec('nft', 'add table inet bench')
+    host.exec('nft', 'add chain inet bench in { type filter hook input priority 0; }')
+    const lose = `numgen random mod 1000 < ${lossPercent * 10} drop`
+    host.exec('nft', `add rule inet bench in iifname eth0 ${lose}`)
+  }
+}
+
+function contestants(
+  [a, b]: readonly [TunnelNetHost, TunnelNetHost],
+  [planeA, planeB]: readonly [PlaneNetHost, PlaneNetHost],
+  others: Readonly<Record<'nebula' | 'wireguard', readonly number[]>>,
+): Contestant[] {
+  const nothing = (): void => {}
+  const toP2p = (isOn: boolean) => (): void => {
+    planeA.route([b.hostId], isOn)
+    planeB.route([a.hostId], isOn)
+  }
+  const own = `10.100.${b.hostId}.1`
+  return [
+    { name: 'p2p', to: own, pids: [planeA.pid, planeB.pid], enter: toP2p(true), leave: toP2p(false) },
+    { name: 'tls', to: own, pids: [a.pid, b.pid], enter: nothing, leave: nothing },
+    { name: 'nebula', to: NEBULA_ADDRESS, pids: others.nebula, enter: nothing, leave: nothing },
+    {
+      name: 'wireguard',
+      to: wireguardAddress(b.hostId),
+      pids: others.wireguard,
+      enter: nothing,
+      leave: nothing,
+    },
+  ]
+}
+
+/** Rounds in which each contestant has its turn; the order rotates. */
+function rounds(
+  host: TunnelNetHost,
+  all: readonly Contestant[],
+  count: number,
+  turn: (one: Contestant) => Sample,
+): Map<Name, Sample[]> {
+  const samples = new Map<Name, Sample[]>(all.map(({ name }) => [name, []]))
+  for (let round = 0; round < count; round++) {
+    const order = [...all.slice(round % all.length), ...all.slice(0, round % all.length)]
+    for (const one of order) {
+      samples.get(one.name)?.push(turn(one))
+      process.stderr.write(`p2p: round ${round + 1}/${count}, ${one.name} on ${host.netns}\n`)
+    }
+  }
+  return samples
+}
+
+const medianOf = (samples: readonly Sample[] | undefined, key: keyof Sample): number =>
+  median((samples ?? []).map((sample) => sample[key]))
+
+export interface P2pBench {
+  /** Medians of each contestant; `lossy`: TCP at 1 % loss over single datagrams, Mbit/s. */
+  readonly medians: Readonly<Record<Name, Sample & { readonly lossyMbps: number }>>
+  readonly rows: readonly P2pRow[]
+}
+
+/** @throws {Error} a tool is missing, or a way does not come up */
+export async function benchP2p({ count = 3, seconds = 3 } = {}): Promise<P2pBench> {
+  const lack = [...missing('ethtool'), ...[lackOfWireguard() ?? []].flat()]
+  if (lack.length > 0) throw new Error(`not there: ${lack.join(', ')}`)
+  const net = await tunnelNet({ hosts: 2 })
+  await using ends = new AsyncDisposableStack()
+  ends.defer(() => net.close())
+  const [a, b] = net.hosts as [TunnelNetHost, TunnelNetHost]
+  const nebula = await startNebula(net.hosts)
+  ends.defer(() => nebula.stop())
+  const wireguard = await startWireguard(net.hosts, MTU_OF_OTHERS)
+  ends.defer(() => wireguard.stop())
+  const pair = (await planes(net.hosts)) as [PlaneNetHost, PlaneNetHost]
+  ends.defer(async () => void (await Promise.all(pair.map((one) => one.stop()))))
+  for (const one of pair) one.route([one.host === a ? b.hostId : a.hostId], false)
+  const server = b.spawn('iperf3', '-s')
+  ends.defer(() => void server.child.kill())
+  await waitFor('iperf3 listens', 5_000, () => b.exec('ss', '-Hltn', 'sport = 5201').trim())
+  const all = contestants([a, b], pair, { nebula: nebula.pids, wireguard: wireguard.pids })
+  const clean = rounds(a, all, count, (one) => measure(a, one, seconds))
+  singleDatagrams(net.hosts, 1)
+  const lossy = rounds(a, all, count, (one) => {
+    one.enter()
+    try {
+      return { tcpMbps: tcpMbps(a, one.to, seconds), udpPps: 0, idleMs: 0, loadMs: 0, cpuPerGb: 0 }
+    } finally {
+      one.leave()
+    }
+  })
+  const medians = Object.fromEntries(
+    NAMES.map((name) => {
+      const of = (key: keyof Sample): number => medianOf(clean.get(name), key)
+      return [
+        name,
+        {
+          tcpMbps: of('tcpMbps'),
+          udpPps: of('udpPps'),
+          idleMs: of('idleMs'),
+          loadMs: of('loadMs'),
+          cpuPerGb: of('cpuPerGb'),
+          lossyMbps: medianOf(lossy.get(name), 'tcpMbps'),
+        },
+      ]
+    }),
+  ) as unknown as P2pBench['medians']
+  return { medians, rows: rowsOf(medians) }
+}
+
+function rowsOf({ p2p, tls, nebula, wireguard }: P2pBench['medians']): P2pRow[] {
+  const more = { unit: 'ratio', isMore: true }
+  const less = { unit: 'ratio', isMore: false }
+  return [
+    {
+      what: 'TCP, one stream: p2p / nebula',
+      value: p2p.tcpMbps / nebula.tcpMbps,
+      bound: 8,
+      aim: 11,
+      ...more,
+    },
+    {
+      what: 'TCP, one stream: p2p / TLS tunnel',
+      value: p2p.tcpMbps / tls.tcpMbps,
+      bound: 1.5,
+      aim: 1.9,
+      ...more,
+    },
+    {
+      what: 'TCP, one stream: p2p / wireguard-go',
+      value: p2p.tcpMbps / wireguard.tcpMbps,
+      bound: 2,
+      aim: 2.7,
+      ...more,
+    },
+    {
+      what: 'UDP, 1,400-byte packets: p2p / nebula',
+      value: p2p.udpPps / nebula.udpPps,
+      bound: 2,
+      aim: 2.9,
+      ...more,
+    },
+    { what: 'round trip idle: p2p / nebula', value: p2p.idleMs / nebula.idleMs, bound: 1.3, aim: 1, ...less },
+    {
+      what: 'round trip under load: p2p / nebula',
+      value: p2p.loadMs / nebula.loadMs,
+      bound: 0.7,
+      aim: 0.45,
+      ...less,
+    },
+    {
+      what: 'TCP, 1 % loss: p2p / TLS tunnel',
+      value: p2p.lossyMbps / tls.lossyMbps,
+      bound: 2,
+      aim: 2.4,
+      ...more,
+    },
+    {
+      what: 'TCP, 1 % loss: p2p / wireguard-go',
+      value: p2p.lossyMbps / wireguard.lossyMbps,
+      bound: 1,
+      aim: 1.3,
+      ...more,
+    },
+    {
+      what: 'CPU per GB: p2p / wireguard-go',
+      value: p2p.cpuPerGb / wireguard.cpuPerGb,
+      bound: 0.6,
+      aim: 0.35,
+      ...less,
+    },
+  ]
+}
+
+const holds = (row: P2pRow): boolean => (row.isMore ? row.value >= row.bound : row.value <= row.bound)
+
+function print({ medians, rows }: P2pBench): string {
+  const head = `${'way'.padEnd(10)} TCP Mbit/s    UDP 1/s   idle ms   load ms  CPU s/GB  TCP at 1 % loss`
+  const lines = NAMES.map((name) => {
+    const m = medians[name]
+    const cells = [
+      m.tcpMbps.toFixed(0).padStart(10),
+      m.udpPps.toFixed(0).padStart(10),
+      m.idleMs.toFixed(3).padStart(9),
+      m.loadMs.toFixed(3).padStart(9),
+      m.cpuPerGb.toFixed(2).padStart(9),
+      m.lossyMbps.toFixed(0).padStart(16),
+    ]
+    return `${name.padEnd(10)} ${cells.join(' ')}`
+  })
+  const claims = rows.map((row) => {
+    const limits = `${row.value.toFixed(2).padStart(7)} ${String(row.bound).padStart(6)} ${String(row.aim).padStart(6)}`
+    return `${row.what.padEnd(46)}${limits}${holds(row) ? '' : '  MISSED'}`
+  })
+  return [head, ...lines, '', `${'what'.padEnd(46)}  ratio  bound    aim`, ...claims].join('\n')
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values } = parseArgs({
+    options: { json: { type: 'boolean' }, rounds: { type: 'string' }, seconds: { type: 'string' } },
+  })
+  const report = await benchP2p({
+    ...(values.rounds !== undefined && { count: Number(values.rounds) }),
+    ...(values.seconds !== undefined && { seconds: Number(values.seconds) }),
+  })
+  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${print(report)}\n`)
+  process.exitCode = report.rows.every(holds) ? 0 : 1
+}
