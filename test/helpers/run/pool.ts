@@ -1,22 +1,17 @@
 /** Runs test files in a few processes, each of which takes one file after another: the start of Node, tap and what most files import is paid once for each process. */
 import { spawn } from 'node:child_process'
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ROOT } from './executable.ts'
-import { type Tally, TapReader } from './tap-reader.ts'
+import { type FileEnded, sumOf, type Tally, TapReader } from './tap-reader.ts'
+import { keepTimes, lastTimes, longestFirst, type Times } from './test-times.ts'
 
 /** One more than cores, as tests of sockets wait now and then. */
 const PROCESSES = availableParallelism() + 1
 /** For one file, and for the end of a process after its last. */
 const PATIENCE_MS = 120_000
-
-const TIMES = join(ROOT, '.build/test-times.json')
-
-type FileEnded = ConstructorParameters<typeof TapReader>[0]
-/** ms that a file took the last time, by its path. */
-type Times = Record<string, number>
 
 /** Takes files from `queue` until it is empty or the process ends. */
 function runProcess(
@@ -78,20 +73,6 @@ function runProcess(
   })
 }
 
-function lastTimes(): Times {
-  try {
-    return JSON.parse(readFileSync(TIMES, 'utf8'))
-  } catch {
-    return {}
-  }
-}
-
-/** What takes long must not come last. Without times, long files mostly take long. */
-function longestFirst(files: readonly string[], times: Times): string[] {
-  const guess = new Map(files.map((file) => [file, times[file] ?? statSync(resolve(ROOT, file)).size / 10]))
-  return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))
-}
-
 /** @param fileEnded as for TapReader @param log each file's TAP in one piece, and what was written to stderr */
 export async function runPool(
   files: readonly string[],
@@ -106,13 +87,6 @@ export async function runPool(
     while (queue.length > 0) tallies.push(await runProcess(queue, log, env, times, fileEnded))
   }
   await Promise.all(Array.from({ length: Math.min(PROCESSES, files.length) }, work))
-  const known = Object.entries(times).filter(([file]) => existsSync(resolve(ROOT, file)))
-  writeFileSync(TIMES, JSON.stringify(Object.fromEntries(known)))
-  return {
-    passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
-    failed: tallies.reduce((sum, { failed }) => sum + failed, 0),
-    skips: tallies.flatMap(({ skips }) => skips),
-    notes: [...new Set(tallies.flatMap(({ notes }) => notes))],
-    failures: tallies.flatMap(({ failures }) => failures),
-  }
+  keepTimes(times)
+  return sumOf(tallies)
 }

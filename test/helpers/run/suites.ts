@@ -13,16 +13,17 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
+import { runAlone } from './alone.ts'
 import { ROOT } from './executable.ts'
 import { SUITE } from './no-sockets.ts'
 import { RUN_FOLDER } from './once-per-run.ts'
 import { runPool } from './pool.ts'
-import { type Tally, TapReader } from './tap-reader.ts'
+import type { Tally } from './tap-reader.ts'
 
 const LOGS = join(ROOT, '.build/test-logs')
 const BIN = join(ROOT, 'node_modules/.bin')
-/** Podman and hosts tests load both cores by themselves. */
-const JOBS: Readonly<Record<string, number>> = { podman: 2, hosts: 2 }
+/** Files at a time: namespaces are private, and each waits for something now and then. */
+const JOBS = 2
 /** What this processor's kernel cannot do cannot be installed either; every other skip is a failure in CI. */
 const EXCUSED = /^kernel: /
 const ENV = { ...process.env, PATH: `${BIN}:${process.env['PATH']}`, NO_COLOR: '1' }
@@ -47,17 +48,12 @@ function checks(): string[] {
 }
 
 /** Runs a command; each line goes to the log and to `each`. Returns the exit code, 128 for a signal. */
-async function follow(
-  argv: readonly string[],
-  log: string,
-  each: (line: string) => void,
-  env: NodeJS.ProcessEnv = {},
-): Promise<number> {
+async function follow(argv: readonly string[], log: string, each: (line: string) => void): Promise<number> {
   const [command = '', ...args] = argv
   const child = spawn(command, args, {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...ENV, ...env },
+    env: ENV,
   })
   const file = createWriteStream(log, { flags: 'a' })
   child.stderr.pipe(file, { end: false })
@@ -95,13 +91,11 @@ async function runChecks(log: string): Promise<Tally> {
 const fileEnded = (file: string, ok: boolean, took: string) =>
   say(`  ${ok ? 'ok    ' : 'FAILED'} ${file}${took}`)
 
-async function runTap(suite: string, path: string, log: string): Promise<Tally> {
-  const reader = new TapReader(fileEnded)
-  const argv = ['tap', '--reporter=tap', `--jobs=${JOBS[suite] ?? 2}`, path]
+async function runInProcesses(path: string, log: string): Promise<Tally> {
   const folder = mkdtempSync(join(tmpdir(), 'ft-run-'))
   try {
-    const code = await follow(argv, log, (line) => reader.line(line), { [RUN_FOLDER]: folder })
-    return reader.end(code)
+    const env = { ...ENV, [RUN_FOLDER]: folder }
+    return await runAlone(testFiles(path), JOBS, log, env, fileEnded)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -136,7 +130,7 @@ async function runSuite(name: string): Promise<Outcome> {
   const tally =
     suite === 'check'
       ? await runChecks(log)
-      : await (POOLED.has(suite) ? runPooled(suite, path, log) : runTap(suite, path, log))
+      : await (POOLED.has(suite) ? runPooled(suite, path, log) : runInProcesses(path, log))
   return { ...tally, suite: name, seconds: seconds(began), log }
 }
 

@@ -11,6 +11,19 @@ export interface Tally {
   readonly failures: readonly string[]
 }
 
+export type FileEnded = (file: string, ok: boolean, took: string) => void
+
+/** Of several readers. */
+export function sumOf(tallies: readonly Tally[]): Tally {
+  return {
+    passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
+    failed: tallies.reduce((sum, { failed }) => sum + failed, 0),
+    skips: tallies.flatMap(({ skips }) => skips),
+    notes: [...new Set(tallies.flatMap(({ notes }) => notes))],
+    failures: tallies.flatMap(({ failures }) => failures),
+  }
+}
+
 const POINT = /^( *)(not )?ok \d+(?: - (.*?))?(?: # (SKIP|TODO)\b ?(.*?))?(?: # time=([\d.]+)ms)?(?: \{)?$/i
 const SUBTEST = /^( *)# Subtest: (.*)$/
 /** What `joinedHosts` says. */
@@ -22,20 +35,19 @@ const MAX_FAILURES = 40
 
 /** Feed it every line of stdout, then ask `end`. Reports each test file as it ends. */
 export class TapReader {
-  readonly #fileEnded: (file: string, ok: boolean, took: string) => void
+  readonly #fileEnded: FileEnded
   #summary: Map<string, number> | undefined
   readonly #skips: string[] = []
   readonly #notes = new Set<string>()
   readonly #failures: string[][] = []
   /** Names of the open subtests by depth. */
   readonly #open: string[] = []
-  /** ms of set-up that the open file has said, and how the file ends once its braces do. */
+  /** ms of set-up that the open file has said. */
   #setupMs = 0
-  #inBraces: (() => void) | undefined
   /** Lines of diagnostics still wanted for the last failure. */
   #wanted = 0
 
-  constructor(fileEnded: (file: string, ok: boolean, took: string) => void) {
+  constructor(fileEnded: FileEnded) {
     this.#fileEnded = fileEnded
   }
 
@@ -53,7 +65,6 @@ export class TapReader {
     const note = NOTE.exec(line)?.[1]
     if (note !== undefined) this.#notes.add(note)
     this.#setupMs += Number(SETUP.exec(line)?.[1] ?? 0)
-    if (line === '}') this.#endBraces()
     const subtest = SUBTEST.exec(line)
     if (subtest) this.#open[depthOf(subtest[1])] = subtest[2] ?? ''
     const point = POINT.exec(line)
@@ -70,17 +81,7 @@ export class TapReader {
     this.#wanted = 0
     if (directive) this.#skips.push(reason || `${name} (no reason given)`)
     else if (not && depth > 0) this.#failed(depth, name)
-    if (point.input.endsWith(' {')) this.#open[depth] = name
-    if (depth > 0) return
-    const end = () => this.#fileEnded(name, !not, this.#took(Number(time ?? 0)))
-    // In braces what the file said comes after its result.
-    if (point.input.endsWith(' {')) this.#inBraces = end
-    else end()
-  }
-
-  #endBraces(): void {
-    this.#inBraces?.()
-    this.#inBraces = undefined
+    if (depth === 0) this.#fileEnded(name, !not, this.#took(Number(time ?? 0)))
   }
 
   /** ` (12.3 s)`, or ` (12.3 s: setup 2.1, test 10.2)`; a set-up of the next file starts at 0. */
@@ -102,7 +103,6 @@ export class TapReader {
   }
 
   end(exitCode: number): Tally {
-    this.#endBraces()
     const count = (key: string) => this.#summary?.get(key) ?? 0
     const failures = this.#failures.map((lines) => lines.join('\n    '))
     let failed = count('fail')

@@ -61,6 +61,20 @@ t.test('parallel files come in braces', async (t) => {
   t.strictSame(seen.files, ['ok test/x.test.ts'])
 })
 
+t.test('set-up is told apart from the test', async (t) => {
+  const took: string[] = []
+  const reader = new TapReader((_, __, text) => took.push(text))
+  for (const line of [
+    '    # Subtest: two sets of hosts',
+    '        # setup: 1200 ms',
+    '        # setup: 900 ms',
+    'ok 1 - test/hosts/a.test.ts # time=12300ms',
+    'ok 2 - test/hosts/b.test.ts # time=700ms',
+  ])
+    reader.line(line)
+  t.strictSame(took, [' (12.3 s: setup 2.1, test 10.2)', ' (0.7 s)'])
+})
+
 t.test('what must never look like success', async (t) => {
   t.equal(read('TAP version 14', 1).failed, 1, 'tap died before it said anything')
   t.equal(read('TAP version 14\nok 1 - test/x.test.ts', 0).failed, 1, 'no summary')

@@ -1,0 +1,74 @@
+/** Runs each test file in a process of its own, a few at a time: for files that make namespaces and start programs. */
+import { spawn } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { ROOT } from './executable.ts'
+import { type FileEnded, sumOf, type Tally, TapReader } from './tap-reader.ts'
+import { keepTimes, lastTimes, longestFirst } from './test-times.ts'
+
+/** As in .taprc, which holds for a file that is run by hand. */
+const LIMIT_S = 300
+const LIMIT_MS = (LIMIT_S + 10) * 1000
+
+/** The lines of one file, as the file's own subtest of the run. */
+async function runFile(
+  file: string,
+  log: string,
+  env: NodeJS.ProcessEnv,
+  fileEnded: FileEnded,
+): Promise<Tally> {
+  const began = performance.now()
+  const reader = new TapReader(fileEnded)
+  const text = [`# Subtest: ${file}`]
+  reader.line(text[0] ?? '')
+  // Without tap's own runner, whose hooks for coverage slow down every program that a test starts.
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...env, TAP: '1', TAP_TIMEOUT: String(LIMIT_S) },
+  })
+  const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS)
+  child.stderr.on('data', (chunk: Buffer) => appendFileSync(log, chunk))
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    text.push(`    ${line}`)
+    // Totals are the run's; all else belongs to the file.
+    reader.line(line.startsWith('# { ') ? line : `    ${line}`)
+  })
+  const code = await new Promise<number>((done, reject) => {
+    child.once('error', reject)
+    child.once('close', (status) => done(status ?? 128))
+  })
+  clearTimeout(limit)
+  const end = `${code === 0 ? '' : 'not '}ok 1 - ${file} # time=${Math.round(performance.now() - began)}ms`
+  reader.line(end)
+  // Files at a time: lines of several processes would be mixed.
+  appendFileSync(log, `${text.join('\n')}\n${end}\n\n`)
+  const tally = reader.end(code)
+  const failures = tally.failures.map((failure) =>
+    failure.startsWith(file) ? failure : `${file}: ${failure}`,
+  )
+  return { ...tally, failures }
+}
+
+/** @param jobs how many files at a time @param fileEnded as for TapReader */
+export async function runAlone(
+  files: readonly string[],
+  jobs: number,
+  log: string,
+  env: NodeJS.ProcessEnv,
+  fileEnded: FileEnded,
+): Promise<Tally> {
+  const times = lastTimes()
+  const queue = longestFirst(files, times)
+  const tallies: Tally[] = []
+  const work = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const began = performance.now()
+      tallies.push(await runFile(file, log, env, fileEnded))
+      times[file] = Math.round(performance.now() - began)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(jobs, files.length) }, work))
+  keepTimes(times)
+  return sumOf(tallies)
+}

@@ -1,0 +1,28 @@
+/** How long each test file took the last time, so that a run begins with the longest. */
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { ROOT } from './executable.ts'
+
+const TIMES = join(ROOT, '.build/test-times.json')
+
+/** ms by the path of the file. */
+export type Times = Record<string, number>
+
+export function lastTimes(): Times {
+  try {
+    return JSON.parse(readFileSync(TIMES, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+/** What takes long must not come last. Without times, long files mostly take long. */
+export function longestFirst(files: readonly string[], times: Times): string[] {
+  const guess = new Map(files.map((file) => [file, times[file] ?? statSync(resolve(ROOT, file)).size / 10]))
+  return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))
+}
+
+export function keepTimes(times: Times): void {
+  const known = Object.entries(times).filter(([file]) => existsSync(resolve(ROOT, file)))
+  writeFileSync(TIMES, JSON.stringify(Object.fromEntries(known)))
+}
