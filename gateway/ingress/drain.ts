@@ -1,4 +1,4 @@
-/** Stops ingress without breaking off what is about to end. */
+/** Stops ingress: requests under way get time to end. */
 
 import { once } from 'node:events'
 import type { Server } from 'node:http'
@@ -7,7 +7,7 @@ import type { Millis } from '../../core/clock.ts'
 /** A connection that turns idle during the drain is closed within this time. */
 const SWEEP_MS: Millis = 50
 
-/** No new connections; requests under way get `drainMs` to end; what has no end is cut off at once. */
+/** No new connections; requests under way get `drainMs` to end; what has no end of its own is cut off at once. */
 export async function drain(
   server: Server,
   endless: ReadonlySet<{ destroy(): unknown }>,

@@ -1,4 +1,4 @@
-/** One request to a container and its answer, streamed both ways; sent again only when that cannot do harm. */
+/** One request to a container and its answer, streamed both ways; sent again as retry.ts allows. */
 
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -17,14 +17,14 @@ import type { ConnectionKind, DialOptions } from './upstream/pool.ts'
 export interface ExchangeOptions {
   /** The client waits for 100 before it sends the body. */
   readonly expectsContinue: boolean
-  /** Present for requests to change the protocol: `value` of Upgrade, and who takes over after a 101. */
+  /** For upgrades only: the value of the Upgrade field, and what joins both sides after a 101. */
   readonly upgrade?: {
     readonly value: string
     join(response: IncomingMessage, container: Socket, head: Buffer): void
   }
 }
 
-/** After this an upstream that knows nothing of 100-continue is assumed, and the client told to go on (RFC 9110 10.1.1). */
+/** A container that is silent for so long may not know 100-continue: the client gets its 100 (RFC 9110 10.1.1). */
 const CONTINUE_MS = 1000
 
 export class Exchange {
@@ -62,7 +62,7 @@ export class Exchange {
   }
 
   start(): void {
-    // A client that goes away takes the request to the container with it.
+    // When the client goes, the request to the container is cancelled.
     this.#res.on('close', () => {
       clearTimeout(this.#timer)
       if (!this.#res.writableFinished) this.#upstream?.destroy()
@@ -104,7 +104,7 @@ export class Exchange {
       this.#upstream = upstream
       this.#follow(upstream)
     } catch (err) {
-      // What the parser let through and Node's client does not: a raw byte in the path or a header.
+      // Node's client refuses bytes in paths and headers that Node's parser accepts.
       this.#fail('bad-request', err)
     }
   }
@@ -174,7 +174,7 @@ export class Exchange {
     } else this.#fail(hasParserCode(err) ? 'bad-response' : reasonOfLoss(err), err)
   }
 
-  /** Without a listener Node would drop a 101 that nobody asked for, and the request with it, in silence. */
+  /** Without this listener, Node would drop an unrequested 101, and the request with it, in silence. */
   #switch(response: IncomingMessage, container: Socket, head: Buffer): void {
     const { upgrade } = this.#options
     if (upgrade === undefined) {
@@ -210,7 +210,7 @@ export class Exchange {
     else this.#pipeBody(upstream)
   }
 
-  /** The container's own word decides; `100` is passed on by whoever speaks first, it or the clock. */
+  /** The client gets its 100 when the container sends one, or after CONTINUE_MS. */
   #awaitContinue(upstream: ClientRequest): void {
     const go = (): void => {
       clearTimeout(timer)

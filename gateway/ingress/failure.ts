@@ -1,4 +1,4 @@
-/** What is counted, logged and told when a request to a container comes to nothing. */
+/** Counts, logs and explains a request to a container that failed. */
 
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
@@ -44,5 +44,5 @@ export function logFailure({ deps, target, startedAt }: FailedRequest, event: st
   )
 }
 
-/** Of a connection that broke before the answer began. ETIMEDOUT: see `dial`, what was sent was never acknowledged. */
+/** For a connection that broke before the answer began. ETIMEDOUT: the request was never acknowledged, see `dial`. */
 export const reasonOfLoss = (err: unknown): Reason => (hasCode(err, 'ETIMEDOUT') ? 'silent' : 'reset')

@@ -1,4 +1,4 @@
-/** Which headers cross the gateway, in both directions. Pure: raw name-value lists in, raw lists out. */
+/** Which headers cross the gateway, in both directions: raw lists in, raw lists out. Pure. */
 
 /** `[name, value, name, value, …]` as Node has it: order, case and repetition survive. */
 export type RawHeaders = readonly string[]
@@ -21,14 +21,32 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
 const OURS = /^x[-_](?:flatnet[-_].*|forwarded[-_](?:for|host|proto|port|prefix))$/
 
 /** Fields that say how a message is framed or where it goes must not come after its body (RFC 9110 6.5.1). */
-const NOT_IN_TRAILERS =
-  /^(?:content-(?:length|encoding|type|range)|host|set-cookie|authorization|cookie|location|cache-control|expect|te|trailer|age|date|vary|www-authenticate|max-forwards)$/
+const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
+  'content-length',
+  'content-encoding',
+  'content-type',
+  'content-range',
+  'host',
+  'set-cookie',
+  'authorization',
+  'cookie',
+  'location',
+  'cache-control',
+  'expect',
+  'te',
+  'trailer',
+  'age',
+  'date',
+  'vary',
+  'www-authenticate',
+  'max-forwards',
+])
 
 export interface RequestFacts {
   readonly rawHeaders: RawHeaders
   /** `GET` … */
   readonly method: string
-  /** As the client sees the gateway, Host header raw; undefined with HTTP/1.0. */
+  /** The client's Host header, raw; undefined with HTTP/1.0. */
   readonly host: string | undefined
   readonly clientAddress: string
   /** Of the gateway's listener, for clients that send no Host. */
@@ -44,11 +62,11 @@ export interface RequestFacts {
 
 export const isOurs = (lower: string): boolean => lower.startsWith('x') && OURS.test(lower)
 
-/** Names that a Connection header makes hop-by-hop, lower case; undefined for none beyond the usual. */
+/** Names that a Connection header makes hop-by-hop, lower case; undefined: none. */
 function namedByConnection(raw: RawHeaders): Set<string> | undefined {
   let named: Set<string> | undefined
   for (let i = 0; i < raw.length; i += 2) {
-    // Longer or shorter names need no look.
+    // A name of another length is a different name.
     if (raw[i]!.length !== 10 || raw[i]!.toLowerCase() !== 'connection') continue
     const value = raw[i + 1]!.toLowerCase()
     if (value === 'close' || value === 'keep-alive') continue
@@ -80,7 +98,7 @@ export function hasBody(raw: RawHeaders): boolean {
   return valuesOf(raw, 'transfer-encoding').length > 0 || Number(valuesOf(raw, 'content-length')[0] ?? 0) > 0
 }
 
-/** One pass: each request to a container comes through here. */
+/** In one pass, as each request to a container comes through here. */
 export function requestHeaders(facts: RequestFacts): string[] {
   const { rawHeaders, method, host, upgrade } = facts
   const named = namedByConnection(rawHeaders)
@@ -102,7 +120,7 @@ export function requestHeaders(facts: RequestFacts): string[] {
   return out
 }
 
-/** What is taken off a request and put on again, changed or not. */
+/** Fields that are removed from a request and added again, changed or not. */
 interface Seen {
   /** Lists, each entry with `, ` behind it. */
   via: string
@@ -136,7 +154,7 @@ function note(seen: Seen, late: string[], name: string, value: string): void {
       seen.isChunked = true
       break
     case 'te':
-      // TE is hop-by-hop, and we do pass trailers on (gRPC asks for it).
+      // TE is hop-by-hop, and the gateway does pass trailers on (gRPC asks for it).
       if (!late.includes('TE') && /\btrailers\b/i.test(value)) late.unshift('TE', 'trailers')
       break
     case 'trailer':
@@ -157,7 +175,10 @@ function framing(out: string[], method: string, { isChunked, length }: Seen): vo
   else if (!UNFRAMED.has(method)) out.push('Content-Length', '0')
 }
 
-/** Of all others Node's client makes a chunked request, which a PROPFIND without body is not, and old servers refuse. */
+/**
+ * Without a length, Node's client makes a request with any other method a chunked one: old servers refuse a PROPFIND
+ * like that.
+ */
 const UNFRAMED: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT'])
 
 function forwarded(
@@ -182,7 +203,7 @@ export interface ResponseFacts {
   readonly hostId: number
   /** Whether a chunked body with trailers may follow. */
   readonly trailersFit: boolean
-  /** Rewrites what points into the container's own path space; undefined when it is the client's as well. */
+  /** Rewrites what points into the container's own path space; undefined when the client has the same one. */
   readonly rewrite?:
     | ((name: 'location' | 'content-location' | 'set-cookie', value: string) => string)
     | undefined
@@ -203,19 +224,19 @@ export function responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }: Re
   return out
 }
 
-/** As they stand in a message, each with its line end. */
+/** The lines of a message, each with its CRLF. */
 export function headerLines(headers: RawHeaders): string {
   let lines = ''
   for (let i = 0; i < headers.length; i += 2) lines += `${headers[i]}: ${headers[i + 1]}\r\n`
   return lines
 }
 
-/** As pairs, for addTrailers; fields that do not belong there are dropped. */
+/** As pairs, for addTrailers; fields that do not belong into trailers are dropped. */
 export function trailers(raw: RawHeaders): [string, string][] {
   const pairs: [string, string][] = []
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
-    if (!HOP_BY_HOP.has(name) && !NOT_IN_TRAILERS.test(name) && !isOurs(name))
+    if (!HOP_BY_HOP.has(name) && !NOT_IN_TRAILERS.has(name) && !isOurs(name))
       pairs.push([raw[i]!, raw[i + 1]!])
   }
   return pairs

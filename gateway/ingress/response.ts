@@ -1,4 +1,4 @@
-/** A container's answer on its way to the client: headers, body as it comes, trailers, and an honest end when it breaks off. */
+/** A container's answer on its way to a client of Node's server: headers, body and trailers. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IngressDeps } from './deps.ts'
@@ -15,9 +15,9 @@ export interface PassFacts {
   readonly target: Target
   /** `10.100.1.10:80` */
   readonly endpoint: string
-  /** The container stopped in the middle; the client sees a broken connection, never a short answer that looks whole. */
+  /** The container stopped midway: the client sees a broken connection, never a short answer that looks whole. */
   onBroken(err: Error): void
-  /** Nothing was sent yet and nothing can be. */
+  /** Nothing was sent yet, and this answer cannot be. */
   onUnusable(err: unknown): void
 }
 
@@ -69,7 +69,7 @@ function writeHead({ deps, req, res, response, target, endpoint }: PassFacts): v
   // Answered before the body was read: what is left of it must not be taken for the next request.
   if (isBodyOpen(req)) headers.push('Connection', 'close')
   const message = response.statusMessage ?? ''
-  // A reason phrase may hold bytes that Node refuses to send; it means nothing to anybody.
+  // A reason phrase may hold bytes that Node refuses to send; clients ignore it (RFC 9112 4).
   if (/^[\t\x20-\x7e]*$/.test(message)) res.writeHead(status, message, headers)
   else res.writeHead(status, headers)
 }
@@ -97,6 +97,6 @@ export function passEarly(
   try {
     if (link.length > 0) res.writeEarlyHints({ link })
   } catch {
-    // A hint that Node finds malformed; the answer itself is still to come.
+    // Node finds the hint malformed; the answer itself is still to come.
   }
 }

@@ -1,4 +1,8 @@
-/** For containers named by path: what points into a container's path space is moved below `/~name`. Pure. */
+/**
+ * Moves what points into a container's path space below `/~name`, for containers named by path.
+ *
+ * Pure.
+ */
 
 export interface RewriteFacts {
   /** `/~web` */

@@ -1,4 +1,4 @@
-/** Which container a request is for: Host header and request target in, decision out. Pure but for its look-up. */
+/** Which container a request is for, by Host header and target. Pure but for its look-up. */
 
 import type { Assignment } from '../../core/api.ts'
 import { type NameLookup, resolveHost, resolveName } from '../registry/names.ts'

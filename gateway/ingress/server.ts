@@ -1,4 +1,4 @@
-/** The listener for people: one HTTP server, its limits, and the way of each request to a page or a container. */
+/** Ingress: one HTTP server, its limits, and each request's way to a page or a container. */
 
 import { type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -14,17 +14,17 @@ import { sendPage, sendProblem } from './pages/reply.ts'
 import { route } from './route.ts'
 import { join } from './upgrade.ts'
 
-/** Requests that one connection may have under way; browsers have one, and pipelining is what is bounded here. */
+/** Requests under way on one connection. Browsers have one; this bounds pipelining. */
 const MAX_PIPELINED = 32
 
 export function createIngress(deps: IngressDeps): Server {
   const { ingress } = deps.conf
   const options: ServerOptions = {
-    // Never the lenient parser, whatever NODE_OPTIONS says: request smuggling lives in its leniency.
+    // Never the lenient parser, even if NODE_OPTIONS asks for it: it lets smuggled requests through.
     insecureHTTPParser: false,
     maxHeaderSize: ingress.maxHeaderBytes,
     headersTimeout: ingress.headersTimeoutMs,
-    // 0: it counts the body as well, and uploads may take hours. Stalled ones are ended by the exchange.
+    // Off: it counts the body as well, and uploads may take hours. The exchange ends those that stall.
     requestTimeout: 0,
     keepAliveTimeout: ingress.keepAliveMs,
     connectionsCheckingInterval: Math.min(1000, ingress.headersTimeoutMs),
@@ -52,7 +52,7 @@ export function createIngress(deps: IngressDeps): Server {
 const REFUSED = 'Connections closed at once because there were too many'
 
 /**
- * h2c is not passed on: behind it a client could speak to the container unseen. With a body the upgrade is ignored,
+ * h2c is not passed on: the gateway could not read the requests behind it. With a body the upgrade is ignored,
  * as RFC 9110 7.8 allows, and the request goes its ordinary way.
  */
 function isUpgrade(req: IncomingMessage): boolean {
@@ -85,7 +85,7 @@ function statusOf(err: Error & { code?: string }): string {
   return err.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
 }
 
-/** For connections on which no request stands that could be answered. */
+/** For connections without a request that a page could answer. */
 function refuse(socket: Duplex, status: string): void {
   socket.on('error', () => {})
   if (!socket.writable) {
@@ -120,7 +120,7 @@ class Handler {
     }
   }
 
-  /** Looks at nothing of the request: what has thrown once on the way to an answer would throw again, and end the gateway. */
+  /** Reads nothing of the request: what threw in `request` may throw again, and here it would end the gateway. */
   #giveUp(res: ServerResponse): void {
     if (res.headersSent) {
       res.destroy()
@@ -133,14 +133,14 @@ class Handler {
     }
   }
 
-  /** What the parser refuses. In the middle of an answer a second status line would be read as part of it. */
+  /** The parser has refused a request. In the middle of an answer, a status line would be read as a part of it. */
   broken(err: Error & { code?: string }, socket: Duplex): void {
     const isAnswering = [...(this.#underWay.get(socket) ?? [])].some((res) => res.headersSent)
     if (isAnswering) socket.destroy()
     else refuse(socket, statusOf(err))
   }
 
-  /** Answered through a response of our own on the bare socket until the container says 101. */
+  /** Until the container sends 101, a response made here answers on the bare socket. */
   upgrade(req: IncomingMessage, client: Duplex, clientHead: Buffer): void {
     client.on('error', () => client.destroy())
     const res = new ServerResponse(req)
@@ -165,7 +165,7 @@ class Handler {
     })
   }
 
-  /** Why a request is not even looked at. */
+  /** Why a request is refused before it is routed. */
   #refusal(req: IncomingMessage, res: ServerResponse): readonly [Reason, string?] | undefined {
     if (!this.#mayStart(req, res)) return ['busy']
     // RFC 9112 3.2: two hosts are two readings of one request.
@@ -200,7 +200,7 @@ class Handler {
     }
   }
 
-  /** @param unknown what somebody asked for and nobody has */
+  /** @param unknown a name that was asked for and that no container has */
   #list(req: IncomingMessage, res: ServerResponse, unknown?: string): void {
     const { conf, registry } = this.#deps
     const list = { hostId: conf.hostId, entries: listOf(registry) }

@@ -1,4 +1,4 @@
-/** After a 101: the two connections joined, each direction with its own end, until the last byte is through. */
+/** Joins a client's and a container's connection after a 101; each direction ends by itself. */
 
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
@@ -8,15 +8,15 @@ import { responseHeaders, valuesOf } from './headers.ts'
 export interface JoinFacts {
   readonly hostId: number
   readonly client: Duplex
-  /** What the client has sent after its request. */
+  /** Bytes that the client has sent after its request. */
   readonly clientHead: Buffer
   readonly response: IncomingMessage
   readonly container: Socket
-  /** What the container has sent after its 101. */
+  /** Bytes that the container has sent after its 101. */
   readonly containerHead: Buffer
 }
 
-/** Backpressure is pipe's; an error or an early close on one side ends the other at once. */
+/** An error or an early close on one side ends the other at once; backpressure is left to `pipe`. */
 export function join({ hostId, client, clientHead, response, container, containerHead }: JoinFacts): void {
   client.write(head(response, hostId), 'latin1')
   if (containerHead.length > 0) client.write(containerHead)
@@ -27,7 +27,7 @@ export function join({ hostId, client, clientHead, response, container, containe
   ] as const) {
     from.on('error', () => to.destroy())
     from.on('close', () => {
-      // A proper end was passed on by pipe and may still be on its way out.
+      // `pipe` has passed on a proper end, which may still be on its way out.
       if (!from.readableEnded) to.destroy()
     })
     from.pipe(to)

@@ -53,7 +53,10 @@ async function byGateway(t: Test, from: TestHost, to: HostContainer): Promise<vo
   to.ns.exec('nft', 'add table inet quiet')
   to.ns.exec('nft', 'add chain inet quiet in { type filter hook input priority 0; }')
   to.ns.exec('nft', 'add rule inet quiet in tcp dport 82 drop')
-  t.match(await curl(from, `/~${name}-82/`, '-w', '%{http_code}'), /does not take the connection[\s\S]*504$/)
+  t.match(
+    await curl(from, `/~${name}-82/`, '-w', '%{http_code}'),
+    /does not accept the connection[\s\S]*504$/,
+  )
   const refused = await curl(from, `/~${name}-81/`, '-w', '%{http_code}')
   t.match(refused, /refuses the connection[\s\S]*path: GATEWAY_ONLY \(only web pages[\s\S]*502$/)
 }

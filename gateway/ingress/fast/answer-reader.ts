@@ -1,4 +1,8 @@
-/** Reads a container's answer from the bytes of its connection and hands it on as the bytes that a client gets; chunked where the end of the connection was its framing. */
+/**
+ * Reads a container's answer from its connection and hands on the bytes that the client gets.
+ *
+ * An answer that ends with its connection becomes a chunked one.
+ */
 
 import { type ChunkSink, Chunks } from './chunks.ts'
 import { type ResponseHead, readResponse } from './response-head.ts'
@@ -9,7 +13,7 @@ export interface AnswerSink extends ChunkSink {
   head(head: ResponseHead): void
 }
 
-/** The bytes are no HTTP/1.1 that could be passed on. */
+/** The bytes are not an HTTP/1.1 answer that can be passed on. */
 export class AnswerError extends Error {
   override readonly name = 'AnswerError'
 }
@@ -22,13 +26,13 @@ export class AnswerReader {
   readonly #isHead: boolean
   readonly #maxHeadBytes: number
   #state: 'head' | 'length' | 'chunks' | 'close' | 'done' = 'head'
-  /** The beginning of a head that is not all there. */
+  /** The beginning of a head whose end has not arrived. */
   #held: Buffer | undefined
   /** Bytes of the body to come, where its length is known. */
   #left = 0
   #chunks: Chunks | undefined
 
-  /** @param isHead the request was HEAD: whatever the answer says about its body, there is none */
+  /** @param isHead the request was HEAD: the answer has no body, even if its fields announce one */
   constructor(sink: AnswerSink, isHead: boolean, maxHeadBytes: number) {
     this.#sink = sink
     this.#isHead = isHead
@@ -40,7 +44,7 @@ export class AnswerReader {
   }
 
   /**
-   * @returns how many bytes were the answer's; what is left was sent behind its end
+   * @returns how many bytes belong to the answer; the rest was sent after its end
    * @throws {AnswerError | ChunkError}
    */
   read(bytes: Buffer): number {
@@ -83,17 +87,19 @@ export class AnswerReader {
     const all =
       this.#held === undefined ? bytes.subarray(at) : Buffer.concat([this.#held, bytes.subarray(at)])
     const end = all.indexOf(HEAD_END, Math.max(0, held - 3))
-    if ((end < 0 ? all.length : end) > this.#maxHeadBytes) throw new AnswerError('head too long')
+    if ((end < 0 ? all.length : end) > this.#maxHeadBytes)
+      throw new AnswerError(`head longer than ${this.#maxHeadBytes} bytes`)
     if (end < 0) {
-      // What is no HTTP at all may never have an end.
+      // Bytes that are not HTTP may never contain the end of a head.
       if (!PROTOCOL.subarray(0, all.length).equals(all.subarray(0, PROTOCOL.length)))
-        throw new AnswerError('no HTTP/1.1')
+        throw new AnswerError('not HTTP/1.1')
       this.#held = Buffer.from(all)
       return bytes.length
     }
     this.#held = undefined
     const head = readResponse(all.toString('latin1', 0, end + 2))
-    if (head === undefined || head.status === 101) throw new AnswerError('unusable head')
+    if (head === undefined || head.status === 101)
+      throw new AnswerError('malformed or ambiguous head, or an unrequested 101')
     if (head.status < 200) this.#sink.early(head)
     else this.#start(head)
     return at + end + HEAD_END.length - held

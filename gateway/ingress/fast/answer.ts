@@ -1,4 +1,4 @@
-/** A container's answer on its way to a client of the short way: what the client gets, and how it is written. */
+/** Writes a container's answer to a client of the fast path. */
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -18,17 +18,17 @@ export interface AnswerClient {
   destroy(): void
 }
 
-/** One string costs less than two deps up to about here; above, copying does. */
+/** Bytes: up to about here one string is cheaper than two writes; above it, the copy costs more. */
 const MAX_JOINED = 4096
 
 export class AnswerWriter implements AnswerSink {
   readonly #client: AnswerClient
   readonly #target: Target
   readonly #isHead: boolean
-  /** What is written together when the bytes at hand are read: deps, and then text. */
-  #deps: (Buffer | string)[] = []
+  /** Written together once the bytes at hand are read: these pieces, then `#text`. */
+  #pieces: (Buffer | string)[] = []
   #text = ''
-  /** Once its head has come. */
+  /** Set once its head has arrived. */
   answer: ResponseHead | undefined
 
   constructor(client: AnswerClient, target: Target, isHead: boolean) {
@@ -48,7 +48,7 @@ export class AnswerWriter implements AnswerSink {
     this.answer = answer
     const { status, framing, passed } = answer
     const hasBody = !this.#isHead && status !== 204 && status !== 304
-    // A reason phrase may hold bytes that mean nothing to anybody.
+    // Other bytes in a reason phrase are not passed on; clients ignore the phrase (RFC 9112 4).
     const isPlain = answer.message === 'OK' || /^[\t\x20-\x7e]*$/.test(answer.message)
     const message = isPlain ? answer.message : (STATUS_CODES[status] ?? '')
     const lines =
@@ -62,7 +62,7 @@ export class AnswerWriter implements AnswerSink {
     if (answer.isEvents) deps.endless.add(this.#client)
   }
 
-  /** Names to be taken off, and values to be rewritten. */
+  /** For answers with names to drop or values to rewrite. */
   #answerLines(answer: ResponseHead, trailersFit: boolean): string {
     const { hostId } = this.#client.deps.conf
     const { prefix, host } = this.#target
@@ -74,11 +74,11 @@ export class AnswerWriter implements AnswerSink {
   }
 
   body(bytes: Buffer, from: number, to: number): void {
-    if (this.#deps.length === 0 && this.#text.length + to - from <= MAX_JOINED)
+    if (this.#pieces.length === 0 && this.#text.length + to - from <= MAX_JOINED)
       this.#text += bytes.toString('latin1', from, to)
     else {
       this.#endText()
-      this.#deps.push(bytes.subarray(from, to))
+      this.#pieces.push(bytes.subarray(from, to))
     }
   }
 
@@ -91,27 +91,27 @@ export class AnswerWriter implements AnswerSink {
   }
 
   #endText(): void {
-    if (this.#text !== '') this.#deps.push(this.#text)
+    if (this.#text !== '') this.#pieces.push(this.#text)
     this.#text = ''
   }
 
-  /** @returns false: the client has more than it takes at the moment */
+  /** @returns false: the client takes no more for now */
   flush(): boolean {
     const { socket } = this.#client
-    if (this.#deps.length === 0) {
+    if (this.#pieces.length === 0) {
       const text = this.#text
       this.#text = ''
       return text === '' || socket.write(text, 'latin1')
     }
     this.#endText()
-    const deps = this.#deps
-    this.#deps = []
+    const pieces = this.#pieces
+    this.#pieces = []
     socket.cork()
-    for (const part of deps) write(socket, part)
+    for (const piece of pieces) write(socket, piece)
     socket.uncork()
     return !socket.writableNeedDrain
   }
 }
 
-const write = (socket: Socket, part: Buffer | string): boolean =>
-  typeof part === 'string' ? socket.write(part, 'latin1') : socket.write(part)
+const write = (socket: Socket, piece: Buffer | string): boolean =>
+  typeof piece === 'string' ? socket.write(piece, 'latin1') : socket.write(piece)

@@ -1,22 +1,26 @@
-/** Finds the end of a chunked body (RFC 9112 7.1) without decoding it: what is passed on is what came, but for extensions. */
+/**
+ * Finds the end of a chunked body (RFC 9112 7.1) without decoding it.
+ *
+ * The bytes are passed on as they came, without chunk extensions.
+ */
 
 import { readTrailers } from './fields.ts'
 
-/** The bytes are no chunked body. */
+/** The bytes are not a chunked body. */
 export class ChunkError extends Error {
   override readonly name = 'ChunkError'
 }
 
 export interface ChunkSink {
-  /** Of the bytes at hand, framing and all; they are somebody else's after the call that brought them. */
+  /** A part of the bytes at hand, framing included. They are valid during the call only. */
   body(bytes: Buffer, from: number, to: number): void
-  /** Framing that is not in the bytes as it should be. */
+  /** Framing that replaces what stood in the bytes. */
   text(framing: string): void
   /** @returns those that may be passed on, as lines */
   trailers(raw: string[]): string
 }
 
-/** 2^48 bytes: more than anybody sends at once, and exact as a number. Extensions mean nothing to anybody. */
+/** Sizes below 2^48 bytes, which a number holds exactly. Extensions are dropped (RFC 9112 7.1.1). */
 const SIZE_LINE = /^([0-9a-fA-F]{1,12})(;[\t\x20-\x7e\x80-\xff]*)?\r\n$/
 const MAX_SIZE_LINE = 4096
 const MAX_TRAILERS = 16_384
@@ -26,9 +30,9 @@ const LF = 0x0a
 export class Chunks {
   readonly #sink: ChunkSink
   #state: 'size' | 'data' | 'trailers' = 'size'
-  /** The beginning of a size line, or of the trailers, from earlier reads; nothing of it was handed on. */
+  /** The beginning of a size line or of the trailers, from earlier reads and not handed on yet. */
   #held = ''
-  /** Bytes of the chunk to come, its CRLF included. */
+  /** Bytes left of the chunk, its CRLF included. */
   #left = 0
   isDone = false
 
@@ -69,7 +73,7 @@ export class Chunks {
     if (to > from) this.#sink.body(bytes, from, to)
   }
 
-  /** @returns undefined: it is not all there */
+  /** @returns undefined: its end has not arrived */
   #readSizeLine(bytes: Buffer, at: number): { size: number; end: number; isAsIs: boolean } | undefined {
     const lf = bytes.indexOf(LF, at)
     const end = lf < 0 ? bytes.length : lf + 1
@@ -93,12 +97,12 @@ export class Chunks {
     let at = Math.min(bytes.length, start + Math.max(0, this.#left - 2))
     this.#left -= at - start
     for (; at < bytes.length && this.#left > 0 && this.#left <= 2; at++, this.#left--)
-      if (bytes[at] !== (this.#left === 2 ? CR : LF)) throw new ChunkError('no line end behind a chunk')
+      if (bytes[at] !== (this.#left === 2 ? CR : LF)) throw new ChunkError('no CRLF after a chunk')
     if (this.#left === 0) this.#state = 'size'
     return at
   }
 
-  /** Hands on the last chunk with what is left of the trailers. */
+  /** Hands on the last chunk, with those trailers that may be passed on. */
   #readTrailers(bytes: Buffer, at: number): number {
     const text = this.#held + bytes.toString('latin1', at, Math.min(bytes.length, at + MAX_TRAILERS))
     const end = text.startsWith('\r\n') ? 2 : text.indexOf('\r\n\r\n') + 4

@@ -1,6 +1,7 @@
 /**
- * The short way of a client's connection: whole, plain requests to containers are read and answered here, on bytes.
- * With the first request that is anything else the connection goes to Node's server, unread, and stays there.
+ * The fast path of a client's connection: it answers whole, plain requests to containers on bytes.
+ *
+ * At the first other request the connection moves, with that request unread, to Node's server and stays there.
  */
 
 import type { Socket } from 'node:net'
@@ -51,7 +52,7 @@ export class FastConnection implements ExchangeClient {
     return this.#host.deps
   }
 
-  /** What the gateway adds to a request that says nothing of it itself; the same for most of a connection. */
+  /** What the gateway adds to a request without such fields. Cached: a client repeats host and prefix. */
   forwardedLines({ host, prefix }: Pick<Target, 'host' | 'prefix'>): string {
     const known = this.#forwarded
     if (known !== undefined && known.host === host && known.prefix === prefix) return known.lines
@@ -63,7 +64,7 @@ export class FastConnection implements ExchangeClient {
     return lines
   }
 
-  /** The same for most of a connection: a string that was looked up before is found sooner than an equal one. */
+  /** Cached: a map finds a string that it has seen faster than an equal new one. */
   placeOf({ assignment, ip, port }: Target): Place {
     let place = this.#place
     if (place === undefined || place.assignment !== assignment || place.ip !== ip || place.port !== port) {
@@ -85,24 +86,24 @@ export class FastConnection implements ExchangeClient {
     this.socket.destroy()
   }
 
-  /** @returns how long it has had nothing to do; undefined while it has */
+  /** @returns since when the connection is idle; undefined while a request is under way */
   checkTime(now: Millis, responseHeaderTimeoutMs: Millis): { since: Millis; hasServed: boolean } | undefined {
     if (this.#exchange === undefined) return { since: this.#idleSince, hasServed: this.#hasServed }
     this.#exchange.checkTime(now, responseHeaderTimeoutMs)
     return undefined
   }
 
-  answered(status: number | undefined): void {
+  answered(status: number): void {
     this.#exchange = undefined
     this.#hasServed = true
     this.#idleSince = performance.now()
-    if (status !== undefined) this.deps.countAnswer(status)
+    this.deps.countAnswer(status)
     if (this.isLast) {
       this.#isClosing = true
       this.socket.end(() => this.socket.destroy())
       return
     }
-    // A client that asks and does not read would fill the memory.
+    // A client that sends requests and reads no answers would fill the memory.
     if (this.socket.writableNeedDrain) this.socket.pause()
     else this.#goOn()
   }
@@ -128,7 +129,7 @@ export class FastConnection implements ExchangeClient {
     else this.#exchange.resume()
   }
 
-  /** As Node's server has it: who ends his side takes the request back. */
+  /** Like Node's server: a client that ends its side cancels its request. */
   readonly #onEnd = (): void => {
     this.socket.destroy()
   }
@@ -151,7 +152,7 @@ export class FastConnection implements ExchangeClient {
 
   #begin(bytes: Buffer): void {
     const head = readRequest(bytes)
-    // With more behind it, or less of it, than one request: pipelining and uploads.
+    // More or fewer bytes than one request: pipelining and uploads.
     if (head === undefined || bytes.length !== head.end + (head.length ?? 0)) {
       this.#leave(bytes)
       return
@@ -180,5 +181,5 @@ export class FastConnection implements ExchangeClient {
   }
 }
 
-/** Close follows. */
+/** 'close' follows and does the rest. */
 const onError = (): void => {}

@@ -1,4 +1,4 @@
-/** One request of the short way and its answer: the same rules as in `Exchange`, on bytes instead of streams. */
+/** One request on the fast path and its answer: the rules of `Exchange`, on bytes. */
 
 import type { Assignment } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
@@ -16,7 +16,7 @@ import { rawHeadersOf } from './fields.ts'
 import type { RequestHead } from './request-head.ts'
 import type { ResponseHead } from './response-head.ts'
 
-/** Under which names connections to a target are kept. */
+/** The keys under which the pool keeps connections to a target. */
 export interface Place {
   readonly assignment: Assignment
   readonly key: string
@@ -24,20 +24,20 @@ export interface Place {
   readonly endpoint: string
 }
 
-/** The client's side of it. */
+/** The client's side of an exchange. */
 export interface ExchangeClient extends AnswerClient {
   readonly clientAddress: string
   readonly localPort: number
   placeOf(target: Target): Place
   /** Host, X-Forwarded-For and the like, for a request that has none of them but Host. */
   forwardedLines(target: Pick<Target, 'host' | 'prefix'>): string
-  /** The answer is out, for what it was worth. @param status undefined: it broke off */
-  answered(status: number | undefined): void
+  /** A whole answer was written. */
+  answered(status: number): void
 }
 
-/** A body up to this size is joined to its head; one string costs less than two deps, and above it copying does. */
+/** Bytes of a body that is joined to its head: up to about here one string is cheaper than two writes. */
 const MAX_JOINED = 4096
-/** What fits into the window of any connection, so that its acknowledgement waits for nobody. */
+/** Bytes that fit into the receive window of any connection: the kernel acknowledges them at once. */
 const MAX_SMALL = 16_384
 
 export class FastExchange implements ConnectionUser {
@@ -59,7 +59,7 @@ export class FastExchange implements ConnectionUser {
   #hadBytes = false
   #isOver = false
 
-  /** @param body all of it */
+  /** @param body the whole body */
   constructor(client: ExchangeClient, head: RequestHead, target: Target, body: Buffer | undefined) {
     this.#client = client
     this.#head = head
@@ -95,19 +95,19 @@ export class FastExchange implements ConnectionUser {
     else this.#send(connection)
   }
 
-  /** Called every now and then. */
+  /** Called on each sweep of the server. */
   checkTime(now: Millis, responseHeaderTimeoutMs: Millis): void {
     if (this.#sentAt > 0 && this.#answer === undefined && now - this.#sentAt >= responseHeaderTimeoutMs)
       this.#fail('response-timeout')
   }
 
-  /** The client has gone, and the request to the container goes with it. */
+  /** The client has gone: cancels the request to the container. */
   abandon(): void {
     this.#isOver = true
     this.#connection?.destroy()
   }
 
-  /** The client has taken what it was given. */
+  /** The client has read what was written. */
   resume(): void {
     this.#connection?.resume()
   }
@@ -132,7 +132,7 @@ export class FastExchange implements ConnectionUser {
     return `${method} ${path} HTTP/1.1\r\n${lines}${passed}${framing}\r\n`
   }
 
-  /** Lists to be appended to, and names to be taken off. */
+  /** For requests with lists to extend or names to drop. */
   #allLines(): string {
     const { deps, clientAddress, localPort } = this.#client
     const { method } = this.#head
@@ -174,8 +174,8 @@ export class FastExchange implements ConnectionUser {
   lost(err: Error | undefined): void {
     try {
       this.#lose(err)
-    } catch (mistake) {
-      this.#giveUp(mistake)
+    } catch (bug) {
+      this.#giveUp(bug)
     }
   }
 
@@ -189,7 +189,7 @@ export class FastExchange implements ConnectionUser {
     }
     const { isDone } = this.#reader
     const mayGoOn = this.#writer.flush()
-    // Paused, nothing is read until all of it is written.
+    // While paused, nothing is read until everything is written.
     if (!isDone && !mayGoOn) this.#connection?.pause()
     else if (this.#client.socket.writableLength > 0) this.#connection?.keepBytes()
     if (isDone)
@@ -254,7 +254,7 @@ export class FastExchange implements ConnectionUser {
     this.#client.destroy()
   }
 
-  /** A mistake of ours costs one connection, and not the gateway. */
+  /** A bug costs one connection, not the gateway. */
   #giveUp(err: unknown): void {
     this.abandon()
     this.#client.deps.log.error({ err }, 'request could not be handled')
@@ -265,8 +265,8 @@ export class FastExchange implements ConnectionUser {
     if (this.#isOver) return
     try {
       this.#sendFailure(reason, err)
-    } catch (mistake) {
-      this.#giveUp(mistake)
+    } catch (bug) {
+      this.#giveUp(bug)
     }
   }
 

@@ -1,4 +1,4 @@
-/** Field lines of HTTP/1.1 heads: their grammar, and which of them are passed on as they are. Pure. */
+/** Field lines of HTTP/1.1 heads: their grammar, and which lines pass unchanged. Pure. */
 
 export interface Head {
   /** First line and fields, each with its CRLF. */

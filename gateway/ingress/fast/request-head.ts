@@ -1,4 +1,8 @@
-/** The strict reader of request heads: Node's parser gets every request that it does not accept. Pure. */
+/**
+ * The strict reader of request heads.
+ *
+ * Node's parser gets every request that it does not accept. Pure.
+ */
 
 import { HOP_BY_HOP, isOurs } from '../headers.ts'
 import { areFields, type Fate, type Head, LENGTH, Names, passFields } from './fields.ts'

@@ -1,4 +1,4 @@
-/** The strict reader of a container's response heads, in three parts: status line, fields, framing. Pure. */
+/** The strict reader of response heads: status line, fields, framing. Pure. */
 
 import { HOP_BY_HOP } from '../headers.ts'
 import { areFields, type Fate, type Head, LENGTH, Names, passFields } from './fields.ts'

@@ -1,4 +1,4 @@
-/** Ingress' listener: Node's HTTP server, with the short way in front of it for what is plain. */
+/** The listener of ingress: Node's HTTP server, with the fast path in front of it. */
 
 import { Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
@@ -6,7 +6,7 @@ import type { Millis } from '../../../core/clock.ts'
 import type { IngressDeps } from '../deps.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
 
-/** Times are looked at this often; at least four times within each, and not more than 50 times a second. */
+/** How often timeouts are checked: at least four times within the shortest, at most 50 times a second. */
 const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
   const shortest = Math.min(ingress.headersTimeoutMs, ingress.keepAliveMs, ingress.responseHeaderTimeoutMs)
   return Math.min(1000, Math.max(20, shortest / 4))
@@ -43,7 +43,7 @@ export class IngressServer extends Server implements FastConnectionHost {
     this.on('close', () => clearInterval(this.#timer))
   }
 
-  /** For a new connection, when nobody has closed it for other reasons. */
+  /** Starts a new connection on the fast path, unless a limit has closed it already. */
   enter(socket: Socket): void {
     if (!socket.destroyed) this.#open.add(new FastConnection(this, socket))
   }

@@ -1,4 +1,4 @@
-/** Which form of our own pages a client wants, by its Accept header (RFC 9110 12.5.1, as far as two forms need it). */
+/** Which form of the gateway's pages a client wants, by its Accept header (RFC 9110 12.5.1). */
 
 export type Form = 'html' | 'json' | 'text'
 

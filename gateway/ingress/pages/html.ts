@@ -1,4 +1,4 @@
-/** The frame of every page of the gateway: escaped, no scripts, nothing loaded from elsewhere, dark or light as the system is. */
+/** The frame of the gateway's pages: escaped, without scripts, self-contained. */
 
 import { hash } from 'node:crypto'
 
@@ -26,7 +26,13 @@ code{font-family:ui-monospace,monospace;font-size:.9em}
 small{display:block;opacity:.75}`
 
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
-  'content-security-policy': `default-src 'none'; style-src 'sha256-${hash('sha256', STYLE, 'base64')}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'content-security-policy': [
+    `default-src 'none'`,
+    `style-src 'sha256-${hash('sha256', STYLE, 'base64')}'`,
+    `base-uri 'none'`,
+    `form-action 'none'`,
+    `frame-ancestors 'none'`,
+  ].join('; '),
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'cache-control': 'no-store',

@@ -1,4 +1,4 @@
-/** The page that lists what runs, and the one for a name that nobody has. */
+/** The page that lists running containers, and the one for a name that no container has. */
 
 import { nearest } from '../../../conf/nearest.ts'
 import type { Assignment } from '../../../core/api.ts'
@@ -20,18 +20,18 @@ export interface Entry {
   readonly path: string
   /** Another container answers to this name, as it is newer; this one is reached by its address. */
   readonly shadowed: boolean
-  /** Its host is not reached now; it may well run. */
+  /** Its host cannot be reached; the container may well run. */
   readonly unreachable: boolean
 }
 
 export interface ListPage {
   readonly hostId: number
   readonly entries: readonly Entry[]
-  /** What somebody asked for; undefined on the plain list. Empty: a path of the gateway itself. */
+  /** The name that was asked for; undefined on the plain list. Empty: a path of the gateway itself. */
   readonly unknown?: { readonly name: string; readonly near: readonly string[] }
 }
 
-/** Enough for a /24; more would be a page that nobody reads. */
+/** Enough for four hosts with a /24 each; a longer page helps no reader. */
 const MAX_ENTRIES = 1000
 
 export function listOf(registry: Registry): Entry[] {
@@ -82,7 +82,7 @@ function asJson({ hostId, entries, unknown }: ListPage): unknown {
 
 const outOfReach = ({ hostId }: Entry): string => `host ${hostId} is out of reach`
 
-/** Of a host out of reach nobody here knows whether its containers run. */
+/** Whether containers of a host out of reach run is not known here, so they are counted apart. */
 function countText(entries: readonly Entry[]): string {
   const away = entries.filter((e) => e.unreachable).length
   if (entries.length === 0) return 'No container runs.'

@@ -1,4 +1,4 @@
-/** What a client is told when a container could not be asked or did not answer: host, path state, reason and a way out. */
+/** The page for a request that no container answered: host, path state, reason, way out. */
 
 import type { PathInfo } from '../../../core/api.ts'
 import type { Form } from './accept.ts'
@@ -39,19 +39,19 @@ export const STATUS_OF: Readonly<Record<Reason, number>> = {
 
 const TITLES: Readonly<Record<Reason, string>> = {
   refused: 'The container refuses the connection',
-  timeout: 'The container does not take the connection',
+  timeout: 'The container does not accept the connection',
   unreachable: 'The container is out of reach',
   gone: 'The container has just gone',
   reset: 'The container closed the connection without an answer',
   'bad-response': 'The container did not answer in HTTP',
   'response-timeout': 'The container took too long to answer',
   silent: 'The container went silent',
-  'client-stalled': 'The request stopped coming',
+  'client-stalled': 'The client stopped sending its request',
   'bad-request': 'The request cannot be understood',
   method: 'The gateway itself only answers GET and HEAD',
   busy: 'The gateway is busy',
   loop: 'The request goes round in circles',
-  internal: 'The gateway made a mistake',
+  internal: 'The gateway failed to handle the request',
 }
 
 export interface Problem {
@@ -73,7 +73,11 @@ export interface Problem {
 function hintOf({ reason, container }: Problem): string | undefined {
   switch (reason) {
     case 'refused':
-      return `Nothing listens on port ${container?.port} in the container. If it listens on another one, start it with FLATNET_PORT, or ask for ${container?.name}-<port>. instead.`
+      return [
+        `Nothing listens on port ${container?.port} in the container.`,
+        'If its server uses another port, set FLATNET_PORT when you start it,',
+        `or open ${container?.name}-<port> instead of ${container?.name}.`,
+      ].join(' ')
     case 'timeout':
       return 'A firewall in the container may drop packets, or the container is paused or overloaded.'
     case 'unreachable':
@@ -82,15 +86,18 @@ function hintOf({ reason, container }: Problem): string | undefined {
     case 'busy':
       return 'Try again.'
     case 'reset':
-      return 'Its own log says why. It may have acted on the request; only GET, HEAD and OPTIONS are sent again.'
+      return 'Its own log should say why. It may have executed the request: only GET, HEAD and OPTIONS are sent again.'
     case 'bad-response':
       return 'It may speak another protocol on this port, such as HTTPS.'
     case 'response-timeout':
-      return 'It may still be at work. ingress.responseHeaderTimeoutMs says how long the gateway waits.'
+      return 'It may still be working on the request. ingress.responseHeaderTimeoutMs sets how long the gateway waits.'
     case 'silent':
-      return 'Its machine acknowledged nothing of the request: the way there may have broken, or the container been paused.'
+      return 'Its host acknowledged nothing of the request: the path may be broken, or the container paused.'
     case 'loop':
-      return 'A container sends what it gets from the gateway back to the gateway. Let it use the address of the other container, or drop X-Flatnet-Via.'
+      return [
+        'A container sends requests from the gateway back to the gateway.',
+        'Configure it with the address of the container that it means, or let it remove X-Flatnet-Via.',
+      ].join(' ')
     case 'client-stalled':
     case 'bad-request':
     case 'method':

@@ -1,4 +1,4 @@
-/** Sends a page of the gateway's own, whatever became of the request's body. */
+/** Sends pages of the gateway, also while the body of the request still arrives. */
 
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { hasBody, headerLines } from '../headers.ts'
@@ -12,7 +12,7 @@ const TYPES: Readonly<Record<Form, string>> = {
   text: 'text/plain; charset=utf-8',
 }
 
-/** How long a client that was answered early may go on sending its body, so that it reads the answer and no reset. */
+/** How long a client that was answered early may go on sending, so that it reads the answer and not a reset. */
 const LINGER_MS = 2000
 
 export function sendPage(
@@ -58,7 +58,7 @@ function problemPage(accept: string | undefined, problem: Problem): ProblemPage 
   return { status: STATUS_OF[reason], form, text: renderProblem(problem, form), headers }
 }
 
-/** The same page as a whole message, for connections that are not Node's. */
+/** The same page as a whole message, for the fast path. */
 export function problemMessage(
   { accept, isHead, close }: { accept: string | undefined; isHead: boolean; close: boolean },
   problem: Problem,
@@ -76,7 +76,7 @@ export function problemMessage(
   return { status, message: Buffer.from(isHead ? head : head + text) }
 }
 
-/** `complete` alone will not do: while the request is being announced it is false for requests without a body too. */
+/** `complete` alone is not enough: during 'request' it is false for requests without a body too. */
 export const isBodyOpen = (req: IncomingMessage): boolean => !req.complete && hasBody(req.rawHeaders)
 
 /** Reads and drops the rest of a body, bounded in time; a connection with half a body in it cannot be used again. */

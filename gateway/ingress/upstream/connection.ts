@@ -14,12 +14,15 @@ export interface ConnectionUser {
   lost(err: Error | undefined): void
 }
 
-/** As much as libuv would take; what is never filled costs no memory. */
+/** As much as libuv would allocate; pages that are never filled cost no memory. */
 const BUFFER_BYTES = 65_536
-/** Of those kept, 8 MB at most. */
+/** Free buffers that are kept: 8 MB at most. */
 const MAX_FREE = 128
 
-/** Buffers to read into: each new one counts for the garbage collector as if it were full, 200 MB/s with a connection per POST. */
+/**
+ * Buffers to read into, used again and again. The garbage collector counts a new one as if it were full: that was
+ * 200 MB/s with one connection per POST.
+ */
 export class Buffers {
   readonly #free: Buffer[] = []
 
@@ -37,7 +40,7 @@ export class UpstreamConnection {
   readonly endpoint: string
   /** Monotonic; of the last return to the pool. */
   idleSince: Millis = 0
-  /** How long the container keeps it idle, by its own word. */
+  /** How long the container has promised to keep it idle. */
   promisedMs: Millis = Number.POSITIVE_INFINITY
   #socket: Socket | undefined
   #user: ConnectionUser | undefined
@@ -45,7 +48,7 @@ export class UpstreamConnection {
   #buffer: Buffer
   #isKept = false
   #isPaused = false
-  /** Silence of the kernel on the other side ends it, see DialTarget. */
+  /** It ends without acknowledgements of the other side's kernel, see DialTarget. */
   #isBounded: boolean
   #onDisturbed: ((connection: UpstreamConnection) => void) | undefined
 
@@ -57,8 +60,8 @@ export class UpstreamConnection {
   }
 
   /**
-   * For the socket to be made. Without it Node takes 64 KB for each read and leaves them to the garbage collector:
-   * that was 80 us of 120 for an answer of 100 KB, and 200 MB resident.
+   * For `connect`. Without it Node allocates 64 KB for each read and leaves them to the garbage collector: that was
+   * 80 us of 120 for an answer of 100 KB, and 200 MB resident.
    */
   readonly onread: OnReadOpts = {
     buffer: () => {
@@ -74,13 +77,13 @@ export class UpstreamConnection {
 
   attach(socket: Socket): void {
     this.#socket = socket
-    // By way of another gateway: there `onread` does not exist, and bytes come in buffers of their own.
+    // Through another gateway: TLS has no `onread`, and bytes arrive in buffers of their own.
     if (socket instanceof TLSSocket) socket.on('data', (chunk: Buffer) => this.#handle(chunk))
     socket.on('end', () => this.#lose(undefined))
     socket.on('error', (err) => this.#lose(err))
     socket.on('close', () => {
       this.#lose(new Error('connection closed'))
-      // Otherwise something in it is still to be written.
+      // Otherwise bytes in it are still to be written.
       if (!this.#isPaused && !this.#isKept) this.#buffers.release(this.#buffer)
     })
   }
@@ -89,12 +92,15 @@ export class UpstreamConnection {
     return this.#socket?.readyState === 'open'
   }
 
-  /** The container has not ended it and has sent nothing unasked for; never by way of another gateway, which alone could tell. */
+  /**
+   * The container has neither ended it nor sent unrequested bytes. Never true through another gateway, which alone
+   * could know.
+   */
   get isQuiet(): boolean {
     return this.#socket !== undefined && !(this.#socket instanceof TLSSocket) && isQuiet(this.#socket)
   }
 
-  /** All that was sent is with the kernel. */
+  /** The kernel has everything that was sent. */
   get isSent(): boolean {
     return this.#socket?.writableLength === 0
   }
@@ -113,7 +119,7 @@ export class UpstreamConnection {
     else socket.write(message)
   }
 
-  /** The bytes at hand are still to be written: the next ones are read elsewhere. */
+  /** The bytes at hand are still to be written: the next read gets another buffer. */
   keepBytes(): void {
     this.#isKept = true
   }
@@ -129,7 +135,10 @@ export class UpstreamConnection {
     this.#socket?.resume()
   }
 
-  /** Nobody's for now. @param onDisturbed told when the container ends it, or sends what nobody asked for: it is of no use then */
+  /**
+   * It is idle from now on.
+   * @param onDisturbed called when the container ends it or sends bytes: it is of no use then
+   */
   rest(onDisturbed: (connection: UpstreamConnection) => void): void {
     this.#user = undefined
     this.#onDisturbed = onDisturbed
@@ -142,13 +151,13 @@ export class UpstreamConnection {
     this.#socket?.destroy()
   }
 
-  /** Unlike `destroy`, as if the container had broken it off. */
+  /** As if the container had broken it off: unlike with `destroy`, its user hears of it. */
   cut(): void {
     this.#socket?.destroy()
   }
 
   #handle(bytes: Buffer): void {
-    // Bytes that nobody asked for: whatever they answer, it is not the next request.
+    // Unrequested bytes: they are not the answer to the next request.
     if (this.#user === undefined) this.#lose(undefined)
     else this.#user.bytes(bytes)
   }

@@ -1,4 +1,8 @@
-/** Connects to a container: three tries within five seconds, before anything is sent, so safe for every request. */
+/**
+ * Connects to a container, in up to three tries within five seconds.
+ *
+ * Nothing has been sent by then, so trying again is safe for every request.
+ */
 
 import { connect, type OnReadOpts, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,7 +19,7 @@ export interface DialTarget {
   readonly port: number
   /** Of one try. */
   readonly timeoutMs: Millis
-  /** False once the container is gone or the client is: the address may be somebody else's by now. */
+  /** False once the client or the container has gone: another container may have the address by now. */
   isWanted(): boolean
   /** Asked before each try. */
   way(): Way
@@ -24,11 +28,11 @@ export interface DialTarget {
   /** For upgraded connections, where each direction ends by itself. */
   readonly allowHalfOpen: boolean
   /**
-   * For small requests, which the kernel of the other side acknowledges at once, whether they are read or not: without an
-   * acknowledgement in time the connection ends with ETIMEDOUT. Not for bodies, whose reader may pause as long as it likes.
+   * The connection ends with ETIMEDOUT when the other side's kernel acknowledges nothing for UNACKNOWLEDGED_MS. It
+   * acknowledges small requests at once, read or not. Not for large bodies: their reader may pause for any time.
    */
   readonly isBounded?: boolean
-  /** Where its bytes go, when not into a stream. A connection by way of another gateway has no use for it. */
+  /** Where bytes are read into. A connection through another gateway does not use it. */
   readonly onread?: OnReadOpts
   onRetry(): void
 }
@@ -38,7 +42,7 @@ export type DialReason = 'refused' | 'timeout' | 'unreachable' | 'gone'
 export class DialError extends Error {
   override readonly name = 'DialError'
   readonly reason: DialReason
-  /** Another try would end the same. */
+  /** Another try would end the same way. */
   readonly isFinal: boolean
   constructor(reason: DialReason, options?: ErrorOptions, isFinal = reason === 'gone') {
     super(`connect: ${reason}`, options)
@@ -47,17 +51,18 @@ export class DialError extends Error {
   }
 }
 
-/** Before the second and the third try: long enough for a server that is just restarting, short enough for a person. */
+/** Before the second and the third try: long enough for a server that restarts, short enough for a person. */
 const WAITS_MS: readonly Millis[] = [200, 800]
 /**
  * After a path has gone, TCP sends again at 0.2, 0.6, 1.4, 3 and 6.2 s: the last of these still finds the other path,
- * which docs/architecture/paths.md#first-switch has in place after 3 s. The system's own bound is 15 minutes.
+ * which docs/architecture/paths.md#first-switch has in place after 3 s. The kernel's own bound is 15 minutes.
  */
 export const UNACKNOWLEDGED_MS: Millis = 8000
 
+/** How often a missing path is asked for. */
 const ASK_MS: Millis = 50
 
-/** Of all tries and waits. */
+/** For all tries and waits. */
 const DEADLINE_MS: Millis = 5000
 
 /** @throws {DialError} after the last try, with its reason */
@@ -81,7 +86,7 @@ export async function dial(target: DialTarget): Promise<Socket> {
   }
 }
 
-/** While no path leads there, and one may come: asked again and again, without counting as a try. */
+/** Waits while there is no path and one may come; that does not count as a try. */
 async function wayFor(target: DialTarget, endAt: Millis): Promise<Way> {
   for (;;) {
     const way = target.way()
@@ -111,7 +116,7 @@ async function connectOver(target: DialTarget, hostId: number, remainingMs: Mill
   }
 }
 
-/** What the peer's gateway met is told as if this one had met it. */
+/** Reports what the peer's gateway met as if this one had met it. */
 function reasonOfRefusal({ isRefusal, reason }: StreamError): DialReason {
   const known = REFUSALS.find((r) => r === reason)
   return isRefusal && known !== undefined ? known : 'unreachable'
@@ -152,6 +157,6 @@ export function connectOnce(
 
 function reasonOf(err: unknown): DialReason {
   if (hasCode(err, 'ETIMEDOUT')) return 'timeout'
-  // EADDRNOTAVAIL, EMFILE and the like are our own trouble; to the caller the container is out of reach all the same.
+  // EADDRNOTAVAIL, EMFILE and the like are faults of this host; the container is out of reach all the same.
   return hasCode(err, 'ECONNREFUSED', 'ECONNRESET') ? 'refused' : 'unreachable'
 }

@@ -1,4 +1,4 @@
-/** Dials containers of this host for other gateways: each `tcp` stream of a peer is joined to a connection of its own. */
+/** Dials containers of this host for other gateways, once for each stream of a peer. */
 
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,17 +26,17 @@ export interface ForwarderDeps {
 }
 
 const MAX_TIMEOUT_MS: Millis = 5_000
-/** A peer may ask a thousand times a second; it is told of once in a while. */
+/** A peer may ask a thousand times a second; the log says so once in this time. */
 const SAID_AGAIN_MS: Millis = 60_000
 
-/** While this gateway stops: an answer that pauses for longer cannot be told from a connection that is kept for the next request. */
+/** While this gateway stops: after such a pause a stream counts as idle, kept for a next request. */
 const REST_MS: Millis = 1_000
-/** How often it is looked for whom to wait. */
+/** How often a stopping gateway looks for streams that are not idle. */
 const SWEEP_MS: Millis = 50
 
-/** What has passed on a stream last. */
+/** The last bytes on a stream. */
 interface Traffic {
-  /** From the container, or nothing yet: whoever asked may have its answer. */
+  /** They came from the container, or there were none yet: the answer may be complete. */
   isAnswered: boolean
   /** Monotonic. */
   at: Millis
@@ -45,7 +45,7 @@ interface Traffic {
 export class Forwarder {
   readonly #deps: ForwarderDeps
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
-  /** By attachment: what goes when its container does. */
+  /** By attachment: closed when the container goes. */
   readonly #joined = new Map<string, Map<Socket, Traffic>>()
   #isDraining = false
 
@@ -53,7 +53,7 @@ export class Forwarder {
     this.#deps = deps
   }
 
-  /** Never passed on to a third host, so a stream cannot go round in circles. */
+  /** Never forwards to a third host, so a stream cannot loop. */
   async accept(offer: StreamOffer): Promise<void> {
     const { log, metrics } = this.#deps
     const head = readHead(offer.head)
@@ -63,7 +63,7 @@ export class Forwarder {
       const endpoint = head === undefined ? undefined : `${head.ip}:${head.port}`
       const isNews = this.#said.isDue(`${offer.hostId} ${outcome}`, performance.now())
       const fields = { peer: offer.hostId, endpoint, reason: outcome }
-      log[isNews ? 'warn' : 'debug'](fields, 'peer asked for what it must not')
+      log[isNews ? 'warn' : 'debug'](fields, 'stream of a peer refused')
     }
     if (outcome !== 'joined' && outcome !== 'left') offer.refuse(outcome)
   }
@@ -74,7 +74,7 @@ export class Forwarder {
     this.#joined.delete(key)
   }
 
-  /** This gateway is about to stop: nothing new, and what is under way gets `drainMs` to end. */
+  /** This gateway is about to stop: no new streams, and those under way get `drainMs` to end. */
   async drain(drainMs: Millis): Promise<void> {
     this.#isDraining = true
     const end = performance.now() + drainMs
@@ -87,7 +87,7 @@ export class Forwarder {
     return all.some(({ isAnswered, at }) => !isAnswered || at > restedAt)
   }
 
-  /** @returns `left`: the peer did not wait for it */
+  /** @returns `left`: the peer has closed the stream meanwhile */
   async #join(offer: StreamOffer, { ip, port, timeoutMs }: TcpHead): Promise<Refusal | 'joined' | 'left'> {
     const { registry, slices, paths } = this.#deps
     if (paths.decision(offer.hostId)?.state === 'QUARANTINED') return 'forbidden'
@@ -144,15 +144,15 @@ function readHead(head: unknown): TcpHead | undefined {
 }
 
 /**
- * Each half ends by itself. A container that breaks off its answer breaks off the stream, so that nobody takes it for the
- * end; the other way the container sees what it would see of a gateway that dials it directly and closes when it is done.
+ * Each direction ends by itself. When the container breaks off its answer, the stream breaks off too, so that the peer
+ * does not take it for the end. The container sees what a gateway does that dials directly: it closes when it is done.
  */
 function join(stream: TLSSocket, container: Socket): void {
   stream.pipe(container)
   container.pipe(stream)
   container.on('error', () => stream.destroy())
   container.on('close', () => {
-    // A proper end was passed on by pipe and may still be on its way out.
+    // `pipe` has passed on a proper end, which may still be on its way out.
     if (!container.readableEnded) stream.destroy()
   })
   stream.on('close', () => {

@@ -1,28 +1,31 @@
-/** Idle connections to one server, and which of them may carry a request that must not be sent twice. */
+/** Idle connections to one server, and which of them may carry a request that goes once. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { UpstreamConnection } from './connection.ts'
 
 /** Below the 5 s after which a Node server, the most impatient of the usual ones, closes idle connections. */
 export const IDLE_MS: Millis = 4000
-/** With 32 clients, 8 gave 2.8k requests/s, as the rest was dialled anew each time; 64 give 6.3k (2 busy cores). They last IDLE_MS. */
+/** With 32 clients, 8 gave 2.8k requests/s, as most requests dialled; 64 give 6.3k (2 busy cores). */
 export const MAX_IDLE_PER_CONTAINER = 64
 
 /**
- * A POST goes out on a connection only this soon after its last answer: no server in wide use closes an idle one within 2 s
- * without a word (`Keep-Alive`, `Connection`).
+ * A POST goes out on a connection only this soon after its last answer: no server in wide use closes an idle one within
+ * 2 s without announcing it (`Keep-Alive`, `Connection`).
  */
 const RECENT_MS: Millis = 1000
-/** Whoever closes sooner, for what reason ever, might do so while a POST is on its way: it gets each on a connection of its own for a while. */
+/**
+ * A server that closed this early may close again under a POST, so POSTs to it use fresh connections for
+ * DISTRUST_MS.
+ */
 const EARLY_MS: Millis = 1500
 const DISTRUST_MS: Millis = 60_000
 
-/** Of what a server promises: its clock started earlier, and the request takes its time. */
+/** Shares of the promised time: the server's clock started earlier, and a request takes time to arrive. */
 const OF_PROMISE = 0.8
 const RECENT_OF_PROMISE = 0.5
 
 export class IdleConnections {
-  /** The last used last. */
+  /** Least recently used first. */
   readonly #connections: UpstreamConnection[] = []
   #distrustedUntil: Millis = 0
 
@@ -32,7 +35,7 @@ export class IdleConnections {
       connection.destroy()
       return
     }
-    // Not the new one: where all others are too old for a POST, each would go on being dialled.
+    // The oldest goes, not the new one: if all kept ones were too old for a POST, each POST would dial.
     if (this.#connections.length >= MAX_IDLE_PER_CONTAINER) this.#connections.shift()?.destroy()
     connection.idleSince = now
     this.#connections.push(connection)
@@ -43,10 +46,10 @@ export class IdleConnections {
     return isRepeatable ? this.#reserveLast(now) : this.#reserveRecent(now)
   }
 
-  /** @returns nothing is left to be known */
+  /** @returns true: nothing is kept or remembered */
   sweep(now: Millis): boolean {
-    // What is to go stands in front.
-    const keep = this.#connections.findIndex((w) => isFresh(w, now))
+    // The oldest stand in front.
+    const keep = this.#connections.findIndex((c) => isFresh(c, now))
     for (const connection of this.#connections.splice(0, keep < 0 ? this.#connections.length : keep))
       connection.destroy()
     return this.#connections.length === 0 && this.#distrustedUntil <= now
@@ -68,11 +71,11 @@ export class IdleConnections {
     return undefined
   }
 
-  /** The one that has been quiet longest: the end that a server sends right behind an answer has had the most time to arrive. */
+  /** The one idle for longest: an end that the server sent right after an answer has had the most time to arrive. */
   #reserveRecent(now: Millis): UpstreamConnection | undefined {
     for (;;) {
       if (this.#distrustedUntil > now) return undefined
-      const at = this.#connections.findIndex((w) => isRecent(w, now))
+      const at = this.#connections.findIndex((c) => isRecent(c, now))
       if (at < 0) return undefined
       const [connection] = this.#connections.splice(at, 1)
       if (connection!.isQuiet) return connection
@@ -81,7 +84,7 @@ export class IdleConnections {
     }
   }
 
-  /** The server has ended a connection that served before, and had not said so. */
+  /** The server has ended a kept connection without announcing it. */
   lost({ idleSince }: UpstreamConnection, now: Millis): void {
     if (now - idleSince < EARLY_MS) this.#distrustedUntil = now + DISTRUST_MS
   }

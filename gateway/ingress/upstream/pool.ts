@@ -1,4 +1,4 @@
-/** Connections to containers: kept for the next request within bounds, and gone the moment their container is. */
+/** Connections to containers: kept for the next request, closed when their container goes. */
 
 import { Agent, type ClientRequestArgs } from 'node:http'
 import type { Socket } from 'node:net'
@@ -14,8 +14,9 @@ import type { Way } from './way.ts'
 
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
- * `fresh`: one that never served. Node's client writes on a kept connection without a look at it, and a server may close an
- * idle one just as a POST is sent: nobody could tell whether it was acted on. Idle connections can (docs/decisions/0042-what-is-sent-twice.md).
+ * `fresh`: one that never served. Node's client writes on a kept connection without a look at it, and a server may
+ * close an idle one just as a POST is sent: the gateway could not tell whether the POST was executed. IdleConnections
+ * look first (docs/decisions/0042-what-is-sent-twice.md).
  * `upgrade`: as fresh, and each direction ends by itself.
  */
 export type ConnectionKind = 'reuse' | 'fresh' | 'upgrade'
@@ -67,7 +68,7 @@ interface Connections {
   readonly agents: Map<ConnectionKind, ContainerAgent>
   readonly upgraded: Set<Socket>
   readonly open: Set<UpstreamConnection>
-  /** Of connections; by endpoint. */
+  /** By endpoint. */
   readonly idle: Map<string, IdleConnections>
 }
 
@@ -82,7 +83,7 @@ export class Pool {
     this.#options = options
   }
 
-  /** Only for an attachment that is registered now: what is made for it goes when it is withdrawn. */
+  /** Only for an attachment that is registered now: its agents go when it is withdrawn. */
   agent(assignment: Assignment, kind: ConnectionKind): Agent {
     const key = attachmentKey(assignment)
     const { agents } = this.#of(key)
@@ -94,7 +95,7 @@ export class Pool {
     return agent
   }
 
-  /** An upgraded connection has left its agent, and must go with its container all the same. */
+  /** Closes an upgraded connection with its container: it has left its agent. */
   adopt(assignment: Assignment, socket: Socket): void {
     const upgraded = this.#byKey.get(attachmentKey(assignment))?.upgraded
     if (upgraded === undefined) {
@@ -105,18 +106,18 @@ export class Pool {
     socket.on('close', () => upgraded.delete(socket))
   }
 
-  /** Its address may be given to another container; what is still under way could not be answered any more. */
+  /** The container has gone: another may get its address, and requests under way cannot be answered any more. */
   drop(key: string): void {
     const connections = this.#byKey.get(key)
     if (connections === undefined) return
     this.#byKey.delete(key)
     for (const agent of connections.agents.values()) agent.destroy()
     for (const socket of connections.upgraded) socket.destroy()
-    // Their users hear of it, and find the container gone.
+    // Their users hear of it and find the container gone.
     for (const connection of connections.open) connection.cut()
   }
 
-  /** Its connections go another way from now on: those that are idle stand on the old one. */
+  /** Connections take another way from now on, and the idle ones are on the old way. */
   dropIdle(key: string): void {
     const connections = this.#byKey.get(key)
     if (connections === undefined) return
@@ -125,7 +126,7 @@ export class Pool {
     for (const idle of connections.idle.values()) idle.close()
   }
 
-  /** A connection that served before; undefined when none is idle, or none good enough for a request that must not go out twice. */
+  /** A connection that served before. @returns undefined: none is idle, or none is safe for a request that goes once */
   idleConnection(key: string, endpoint: string, isRepeatable: boolean): UpstreamConnection | undefined {
     return this.#byKey.get(key)?.idle.get(endpoint)?.reserve(performance.now(), isRepeatable)
   }
@@ -161,7 +162,7 @@ export class Pool {
     this.#byKey.get(key)?.idle.get(connection.endpoint)?.lost(connection, performance.now())
   }
 
-  /** Closes what has been idle for too long; to be called every second or so. */
+  /** Closes what has been idle for too long. Called at least once a second. */
   sweep(): void {
     const now = performance.now()
     for (const { idle } of this.#byKey.values())

@@ -1,11 +1,11 @@
-/** Connects to a container of another host by a stream to its gateway, which dials for this one. */
+/** Connects to a container of another host through its gateway, which dials for this one. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'
 import { StreamError } from '../../links/streams/stream-frame.ts'
 import type { Streams } from '../../links/streams/streams.ts'
 
-/** The stream's purpose, and what its head says besides. */
+/** The purpose of such a stream, and the rest of its head. */
 export const TCP = 'tcp'
 export interface TcpHead {
   readonly ip: string
@@ -14,15 +14,15 @@ export interface TcpHead {
   readonly timeoutMs: Millis
 }
 
-/** In words that both sides know: the peer's own dialling failed, or it will not dial. */
+/** Why the peer's own dialling failed, or why it does not dial; both sides know these words. */
 export type Refusal = 'refused' | 'timeout' | 'unreachable' | 'gone' | 'forbidden' | 'bad-request'
 
-/** For the stream itself: several endpoints, and a request to dial back, beside the container's own time. */
+/** For the stream itself, on top of the container's time: several endpoints, and a request to dial back. */
 const STREAM_MS: Millis = 2_000
 
 export interface StreamDial extends TcpHead {
   readonly hostId: number
-  /** For all of it. */
+  /** For stream and container together. */
   readonly remainingMs: Millis
   readonly allowHalfOpen: boolean
 }

@@ -1,4 +1,8 @@
-/** How a container is dialled: by the kernel's routes, by a stream to its host's gateway, or not at all. Facts in, way out. */
+/**
+ * How a container is dialled: by the kernel's routes, through its host's gateway, or not at all.
+ *
+ * Pure.
+ */
 
 import type { PathInfo } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
@@ -7,7 +11,7 @@ import type { PathDecision } from '../../paths/decide.ts'
 export type Way =
   | { readonly kind: 'kernel' }
   | { readonly kind: 'stream'; readonly hostId: number }
-  /** `mayCome`: it is worth a moment's wait. */
+  /** `mayCome`: a short wait is worth it, as a path may come. */
   | { readonly kind: 'none'; readonly reason: string; readonly mayCome: boolean }
 
 export interface WayFacts {
@@ -23,12 +27,12 @@ export interface WayFacts {
   readonly now: Millis
 }
 
-/** A gateway that restarts is back by then, and a person is told within the 3 s in which a peer is found dead. */
+/** A gateway that restarts is back by then, and the page still comes within the 3 s in which a peer is found dead. */
 const HOPE_MS: Millis = 2_000
 
 export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way {
   if (hostId === ownHostId) return { kind: 'kernel' }
-  // Without a tunnel nothing may be left to the kernel: by the default route it would go to strangers.
+  // Without a tunnel nothing is left to the kernel: its default route leads to strangers.
   if (path === undefined) {
     return noTunnel === undefined
       ? { kind: 'kernel' }
@@ -37,7 +41,7 @@ export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way
   const { decision, info } = path
   if (decision.via.kind === 'none') {
     const age = now - Date.parse(info.since)
-    // A wall clock that was put back must not make an outage new.
+    // A wall clock that was put back must not make an old outage look new.
     const isFresh = age >= 0 && age < HOPE_MS
     const mayCome = decision.state === 'CONNECTING' || (isFresh && decision.state !== 'QUARANTINED')
     return { kind: 'none', reason: `host ${hostId} is out of reach: ${decision.reason}`, mayCome }

@@ -1,4 +1,5 @@
-/** A server in a thread of its own that writes down what it executes, and ends connections when nobody expects it. */
+/** A server in its own thread that records what it executes and ends connections unexpectedly. */
+
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -22,12 +23,12 @@ interface Order {
   readonly habits: Habits
 }
 
-export interface ShakyServer extends Container {
+export interface FlakyServer extends Container {
   /** How often each request was executed, by its `x-id`. */
   executed(): Promise<Map<string, number>>
 }
 
-export async function shakyServer(t: Test, ip: string, habits: Habits): Promise<ShakyServer> {
+export async function flakyServer(t: Test, ip: string, habits: Habits): Promise<FlakyServer> {
   const worker = new Worker(import.meta.filename, { workerData: { ip, habits } satisfies Order })
   t.teardown(() => worker.terminate())
   const [port] = await once(worker, 'message')

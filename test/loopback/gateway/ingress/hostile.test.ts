@@ -1,4 +1,4 @@
-/** What hostile clients send: smuggling probes, slow requests, too many of everything, and noise. The gateway stays. */
+/** Hostile clients and containers: smuggling probes, slow requests, limits, noise. */
 
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -119,7 +119,7 @@ t.test('a request that never ends is ended; a long upload and a slow answer are 
   slow.destroy()
 })
 
-t.test('names that every object has are no special names, wherever they stand', async (t) => {
+t.test('property names of every JavaScript object are ordinary names everywhere', async (t) => {
   const gw = await startGateway(t)
   const web = await httpContainer(t, (req, res) => res.end(`${req.url}`))
   await gw.register({ name: 'web', ...web.at })
@@ -134,7 +134,7 @@ t.test('names that every object has are no special names, wherever they stand', 
     'X-Forwarded-For',
   ]
   for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'valueOf']) {
-    for (const host of ['nobody.x', 'web.x', 'localhost', name, `${name}.x`]) {
+    for (const host of ['missing.x', 'web.x', 'localhost', name, `${name}.x`]) {
       for (const header of [...headers, name]) {
         for (const path of ['/', `/~${name}/`]) {
           const text = await raw(
@@ -164,11 +164,11 @@ t.test('limits: header size, connections in all, connections of one client', asy
   t.equal(await raw(gw.port, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'), '', 'the third is closed at once')
   for (const s of held) s.destroy()
   await until(async () => (await gw.api('/v1/status')).json().ingress.connections === 0)
-  t.equal((await gw.get('localhost')).status, 200, 'and places are given back')
+  t.equal((await gw.get('localhost')).status, 200, 'and places are free again')
   t.match((await gw.api('/metrics')).body, /flatnet_ingress_connections_refused_total\{by="client"\} 1/)
 })
 
-t.test('whatever bytes come, the gateway answers or closes, and lives', async (t) => {
+t.test('the gateway answers or closes for any bytes, and stays up', async (t) => {
   const gw = await startGateway(t, { ingress: { headersTimeoutMs: 100 } })
   const web = await httpContainer(t, (req, res) => {
     req.resume()

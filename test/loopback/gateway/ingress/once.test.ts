@@ -1,9 +1,13 @@
-/** POSTs on connections that served before, while the server ends them at the worst moments: executed once or answered with an error. */
+/**
+ * POSTs on kept connections that the server ends at the worst moments.
+ *
+ * Each is executed once, or answered with an error.
+ */
 
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { type Habits, shakyServer } from '../../../helpers/gateway/flaky-server.ts'
+import { flakyServer, type Habits } from '../../../helpers/gateway/flaky-server.ts'
 import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
 
 const CLIENTS = 8
@@ -38,7 +42,7 @@ interface Case {
 const around = (ms: number) => (n: number) => ms + ((n * 7) % 5) - 2
 const none = (): number => 0
 
-/** The first needless error costs the server its trust: beside it only what was under way just then can meet one. */
+/** After a first needless error POSTs get fresh connections: besides it, only requests under way then may fail. */
 const cases: readonly Case[] = [
   { name: 'idle connections end after 5 ms', habits: { idleMs: 5 }, pauseMs: around(5) },
   { name: 'after 20 ms', habits: { idleMs: 20 }, pauseMs: around(20) },
@@ -63,7 +67,7 @@ const cases: readonly Case[] = [
 for (const [i, { name, habits, pauseMs, errors = 0 }] of cases.entries()) {
   t.test(name, async (t) => {
     const gw = await startGateway(t)
-    const web = await shakyServer(t, `127.1.250.${i + 1}`, habits)
+    const web = await flakyServer(t, `127.1.250.${i + 1}`, habits)
     await gw.register({ name: 'web', ...web.at })
     const agent = new Agent({ keepAlive: true })
     t.teardown(() => agent.destroy())
@@ -86,12 +90,12 @@ for (const [i, { name, habits, pauseMs, errors = 0 }] of cases.entries()) {
     t.same(
       good.filter(([id]) => executed.get(id) !== 1),
       [],
-      'whatever was answered with 200 was executed',
+      'each request answered with 200 was executed once',
     )
     const bad = [...answers].filter(([, status]) => status !== 200)
     t.ok(
       bad.every(([, status]) => status === 502),
-      'the others are told',
+      'the others got 502',
     )
     t.comment(`${bad.length} of ${answers.size} with an error`)
     t.ok(bad.length >= errors && bad.length <= errors + CLIENTS, `${bad.length} errors`)

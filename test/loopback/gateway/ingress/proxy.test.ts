@@ -180,7 +180,8 @@ t.test('HEAD, 204, 304, trailers, 103 and HTTP/1.0', async (t) => {
   t.match(hints, /^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200/)
   const up = await raw(
     gw.port,
-    'POST / HTTP/1.1\r\nHost: web.x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\nConnection: close\r\n\r\n' +
+      '3\r\nabc\r\n0\r\nX-Sum: 7\r\n\r\n',
   )
   t.match(up, /x-trailers: {"x-sum":"7"}/)
   const old = await raw(gw.port, 'GET /trailers HTTP/1.0\r\nHost: web.x\r\n\r\n')

@@ -78,17 +78,20 @@ t.test('a refused upgrade is passed on as the answer it is', async (t) => {
   t.match(web.received[0], /Connection: Upgrade\r\nUpgrade: raw\r\n/)
 })
 
-t.test('an upgrade for nobody, and one to a dead port, are answered with pages', async (t) => {
-  const gw = await startGateway(t)
-  t.match(
-    await raw(gw.port, upgradeTo('websocket', 'nobody.x')),
-    /^HTTP\/1\.1 404 [\s\S]*No container is called nobody/,
-  )
-  const web = await scriptedContainer(t, [(s) => s.once('data', () => s.resetAndDestroy())])
-  await gw.register({ name: 'web', ...web.at })
-  t.match(await raw(gw.port, upgradeTo('websocket')), /^HTTP\/1\.1 502 [\s\S]*reason: reset/)
-  t.equal(web.received.length, 1, 'an upgrade is never sent again')
-})
+t.test(
+  'an upgrade for an unknown name, and one that the container resets, are answered with pages',
+  async (t) => {
+    const gw = await startGateway(t)
+    t.match(
+      await raw(gw.port, upgradeTo('websocket', 'missing.x')),
+      /^HTTP\/1\.1 404 [\s\S]*No container is called missing/,
+    )
+    const web = await scriptedContainer(t, [(s) => s.once('data', () => s.resetAndDestroy())])
+    await gw.register({ name: 'web', ...web.at })
+    t.match(await raw(gw.port, upgradeTo('websocket')), /^HTTP\/1\.1 502 [\s\S]*reason: reset/)
+    t.equal(web.received.length, 1, 'an upgrade is never sent again')
+  },
+)
 
 t.test('h2c is not passed on', async (t) => {
   const gw = await startGateway(t)
@@ -97,7 +100,8 @@ t.test('h2c is not passed on', async (t) => {
   ])
   await gw.register({ name: 'web', ...web.at })
   const request =
-    'GET / HTTP/1.1\r\nHost: web.x\r\nConnection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n'
+    'GET / HTTP/1.1\r\nHost: web.x\r\nConnection: close, Upgrade, HTTP2-Settings\r\n' +
+    'Upgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n'
   t.match(await raw(gw.port, request), /^HTTP\/1\.1 200 OK/)
   t.notMatch(web.received[0], /upgrade|http2-settings/i)
 })

@@ -1,4 +1,4 @@
-/** Which container a Host and a target mean, as a table; and the header rules that need no socket. */
+/** Which container a Host and a target mean, as a table; and the rules for headers. */
 
 import t from 'tap'
 import type { Assignment } from '../../../../core/api.ts'
@@ -63,7 +63,7 @@ const cases: [host: string | undefined, url: string, expected: string][] = [
   ['[fe80::1]:8080', '/', 'list'],
   ['localhost:8080', '/', 'list'],
   ['thismachine.lan', '/', 'list'],
-  ['nobody', '/', 'list'],
+  ['missing', '/', 'list'],
   ['10.100.1.10', '/x', 'unknown '],
   // By path, only where the Host names no container.
   ['10.0.0.1', '/~web/a?b', '10.100.1.10:80 /a?b below /~web'],
@@ -75,7 +75,7 @@ const cases: [host: string | undefined, url: string, expected: string][] = [
   ['10.0.0.1', '/~web', 'to /~web/'],
   ['10.0.0.1', '/~web?x=/~y', 'to /~web/?x=/~y'],
   ['10.0.0.1', '/~web//evil.example', '10.100.1.10:80 //evil.example below /~web'],
-  ['10.0.0.1', '/~nobody/', 'unknown nobody'],
+  ['10.0.0.1', '/~missing/', 'unknown missing'],
   ['10.0.0.1', '/~%ff/', 'bad'],
   ['10.0.0.1', '/~/', 'unknown '],
   ['web.x', '/~my/', '10.100.1.10:80 /~my/'],

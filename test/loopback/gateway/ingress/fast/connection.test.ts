@@ -1,4 +1,4 @@
-/** The short way from outside: how connections change from it to Node's server, and that no client gets another's bytes. */
+/** The fast path from outside: its way over to Node's server, and each client's own bytes. */
 
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -127,7 +127,7 @@ function dechunked(bytes: Buffer, start: number): Buffer {
   }
 }
 
-t.test('bytes behind an answer are nobody’s', async (t) => {
+t.test('bytes behind an answer reach no client', async (t) => {
   const gw = await startGateway(t)
   const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
   let isClosed = false
@@ -174,7 +174,7 @@ t.test('an answer whose end is the end of the connection', async (t) => {
   t.notMatch(text(), /\r\n0\r\n\r\n$/, 'nor is the end of the container')
 })
 
-t.test('who goes takes the request along; who is idle for too long is let go', async (t) => {
+t.test('a client that goes cancels its request; an idle one is closed in time', async (t) => {
   const gw = await startGateway(t, { ingress: { keepAliveMs: 100 } })
   const gone = Promise.withResolvers<void>()
   const web = await httpContainer(t, (req, res) => {
@@ -218,25 +218,25 @@ t.test('the gateway stops: the answer under way ends and says so, idle connectio
   await stopped
 })
 
-t.test('failures on the short way look as on the other', async (t) => {
+t.test('failures look the same on the fast path and on the other', async (t) => {
   const gw = await startGateway(t, { ingress: { responseHeaderTimeoutMs: 100 } })
   const web = await scriptedContainer(t, [() => {}])
   await gw.register({ name: 'web', ...web.at })
   const ask = (more: string): Promise<string> => raw(gw.port, get('/', `${more}Connection: close\r\n`))
-  const short = await ask('')
-  // TE is something that the short way leaves to Node.
-  const long = await ask('TE: trailers\r\n')
+  const fast = await ask('')
+  // The fast path leaves requests with TE to Node.
+  const other = await ask('TE: trailers\r\n')
   const fields = (text: string): string[] =>
     text
       .toLowerCase()
       .split('\r\n')
       .filter((l) => !l.startsWith('date:'))
       .sort()
-  t.match(short, /^HTTP\/1\.1 504 Gateway Timeout\r\n/)
-  t.same(fields(short), fields(long))
+  t.match(fast, /^HTTP\/1\.1 504 Gateway Timeout\r\n/)
+  t.same(fields(fast), fields(other))
 })
 
-t.test('a mistake of ours costs one connection, and not the gateway', async (t) => {
+t.test('a bug costs one connection, not the gateway', async (t) => {
   const gw = await startGateway(t)
   const web = await httpContainer(t, (_req, res) => res.end('ok'))
   await gw.register({ name: 'web', ...web.at })
@@ -245,11 +245,11 @@ t.test('a mistake of ours costs one connection, and not the gateway', async (t) 
     [AnswerReader.prototype, 'read'],
     [Pool.prototype, 'keepConnection'],
   ] as const) {
-    const mistaken = t.capture(owner as never, method as never, () => {
-      throw new Error('a mistake')
+    const broken = t.capture(owner as never, method as never, () => {
+      throw new Error('a bug')
     })
     await gw.get('web.x').catch(() => {})
-    mistaken.restore()
+    broken.restore()
     t.equal((await gw.get('web.x')).body, 'ok', method)
   }
 })

@@ -1,4 +1,4 @@
-/** What the fast path assumes of Node's HTTP server: its listener can be called later, on a socket that was read. */
+/** What the fast path assumes of Node's server: its listener may come later, on a read socket. */
 
 import { once } from 'node:events'
 import { Server } from 'node:http'
@@ -6,7 +6,9 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import t from 'tap'
 import { takeNodeListeners } from '../../../../../gateway/ingress/fast/server.ts'
 
-const HOW = `gateway/ingress/fast/server.ts hands sockets to this listener: read connectionListener in lib/_http_server.js of Node ${process.versions.node} and change takeNodeListeners`
+const HOW =
+  'gateway/ingress/fast/server.ts hands sockets to this listener: read connectionListener in ' +
+  `lib/_http_server.js of Node ${process.versions.node} and change takeNodeListeners`
 
 t.test('Node handles a new connection in one listener, connectionListener', async (t) => {
   const names = new Server().listeners('connection').map((l) => l.name)

@@ -1,4 +1,4 @@
-/** The gateway's own pages: what they list, in which form, and that nothing in a name or Host becomes markup. */
+/** The gateway's own pages: what they list, their forms, and that nothing becomes markup. */
 
 import t from 'tap'
 import { Events } from '../../../../../gateway/base/events.ts'

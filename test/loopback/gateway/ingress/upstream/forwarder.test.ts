@@ -1,4 +1,5 @@
-/** Ingress over a peer's gateway, where packets do not get: two gateways, their real link, and no tunnel. */
+/** Ingress through a peer's gateway, without a tunnel: two gateways and their real link. */
+
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { request, type ServerResponse } from 'node:http'
@@ -23,7 +24,7 @@ import {
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
-// The first mostly waits: the others run meanwhile.
+// The first test mostly waits: the others run meanwhile.
 t.jobs = 2
 
 t.test('without any way the answer comes at once and says why', async (t) => {
@@ -141,7 +142,7 @@ t.test('each direction of an upgraded connection ends by itself', async (t) => {
   t.match(text, /\r\n\r\nearly and late$/)
 })
 
-t.test('what the other gateway meets is told as if this one had met it', async (t) => {
+t.test('failures at the other gateway are reported as if met here', async (t) => {
   const pair = await gatewayPair(t)
   const dead = await deadContainer()
   pair.register({ name: 'dead', ...dead.at })
@@ -213,12 +214,12 @@ t.test('a peer gets to registered containers of the host that it asks, and to no
     ['the host itself', { ip: '127.0.0.1', port: pair.far.links.port }, 'forbidden'],
     ['the world', { ip: '192.0.2.1', port: 80 }, 'forbidden'],
     ['a third host', { ip: '127.3.0.9', port: 80 }, 'forbidden'],
-    ['nobody', { ip: '127.1.0.9', port: 80 }, 'gone'],
+    ['an address without a container', { ip: '127.1.0.9', port: 80 }, 'gone'],
     ['no address', { ip: 'localhost', port: 80 }, 'bad-request'],
     ['no port', { ip: '127.1.0.9', port: 0 }, 'bad-request'],
     ['nothing', {}, 'bad-request'],
   ]
-  // Another host's container is known here, and still not dialled for anybody.
+  // Another host's container is known here, and still not dialled for a peer.
   const third = assignmentOf({ hostId: 3, ips: ['127.3.0.9/16'] })
   pair.far.parts.registry.replace(3, { epoch: 1, seq: 1 }, [third])
   for (const [name, head, reason] of cases) {
@@ -230,7 +231,7 @@ t.test('a peer gets to registered containers of the host that it asks, and to no
   await t.rejects(open({ ip: web.ip, port: web.port }), new StreamError('forbidden', true), 'in quarantine')
 })
 
-t.test('a peer that asks for it again and again fills no log', async (t) => {
+t.test('a peer that asks again and again does not fill the log', async (t) => {
   const { parts } = (await gatewayPair(t)).far
   const said: string[] = []
   const log: Log = { ...silentLog, warn: (_, event) => said.push(event) }
@@ -244,10 +245,10 @@ t.test('a peer that asks for it again and again fills no log', async (t) => {
   }
   for (let n = 0; n < 100; n++) await forwarder.accept(offer)
   t.equal(refused.length, 100)
-  t.same(said, ['peer asked for what it must not'])
+  t.same(said, ['stream of a peer refused'])
 })
 
-t.test('a container that sends requests back to the gateway is told of the loop', async (t) => {
+t.test('a container that sends requests back to the gateway gets 508', async (t) => {
   const pair = await gatewayPair(t)
   const proxy = await httpContainer(t, (req, res) => {
     void passOn({ port: pair.port, host: 'proxy.x' }, req.headers).then((status) => res.end(`saw ${status}`))
@@ -276,7 +277,7 @@ t.test(
     })
     t.match(await pair.get('web.x', '/', { method: 'POST', body: 'x' }), { status: 503 })
     await until(() => performance.now() - from > 1_200, 'longer than idle ones are waited for')
-    t.notOk(isDone, 'somebody waits for an answer')
+    t.notOk(isDone, 'a client waits for its answer')
     waiting[0]?.end('late')
     t.match(await slow, { status: 200, body: 'late' })
     await done

@@ -1,4 +1,4 @@
-/** Which idle connection a request gets, and when a server is trusted with one that must not be sent twice. */
+/** Which idle connection a request gets, and when one may carry a request that goes once. */
 
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
@@ -95,5 +95,5 @@ t.test('the oldest makes room for the newest', async (t) => {
   t.equal(idle.reserve(now, false), connections[1], 'a POST gets the one that has been quiet longest')
   t.equal(idle.reserve(now, true), connections[64], 'others the last used')
   t.equal(idle.sweep(now + 5000), true)
-  t.ok(connections.slice(2, 64).every((w) => !w.isUsable))
+  t.ok(connections.slice(2, 64).every((c) => !c.isUsable))
 })

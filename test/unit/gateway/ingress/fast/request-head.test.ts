@@ -8,7 +8,8 @@ const request = (lines: string): Buffer => Buffer.from(`${lines}\r\n\r\n`, 'lati
 t.test('a plain request is read whole', async (t) => {
   const head = readRequest(
     request(
-      'POST /a?b=%20 HTTP/1.1\r\nHost:web.x:80 \r\nAccept: a\r\nX-A: \t 1 \r\naccept:b\r\nConnection: Close\r\nContent-Length: 3',
+      'POST /a?b=%20 HTTP/1.1\r\nHost:web.x:80 \r\nAccept: a\r\nX-A: \t 1 \r\naccept:b\r\n' +
+        'Connection: Close\r\nContent-Length: 3',
     ),
   )
   t.match(head, { method: 'POST', target: '/a?b=%20', host: 'web.x:80', accept: 'a, b', length: 3 })

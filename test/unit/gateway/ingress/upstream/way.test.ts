@@ -1,4 +1,5 @@
-/** gateway/ingress/way: how a container is dialled, from what is known of its host. */
+/** How a container is dialled, from what is known of its host. */
+
 import t from 'tap'
 import { type WayFacts, wayTo } from '../../../../../gateway/ingress/upstream/way.ts'
 import { decidePath, type PathFacts, viaText } from '../../../../../gateway/paths/decide.ts'
