@@ -39,11 +39,11 @@ const probes: readonly [name: string, head: string][] = [
     'bad chunk size',
     'POST / HTTP/1.1\r\nHost: web.x\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n',
   ],
-  ['bare CR in a header', 'GET / HTTP/1.1\r\nHost: web.x\r\nX: a\rGET /evil HTTP/1.1\r\n\r\n'],
+  ['bare CR in a header', 'GET / HTTP/1.1\r\nHost: web.x\r\nX: a\rGET /smuggled HTTP/1.1\r\n\r\n'],
   ['NUL in a header', 'GET / HTTP/1.1\r\nHost: web.x\r\nX: a\0b\r\n\r\n'],
   ['no Host', 'GET / HTTP/1.1\r\n\r\n'],
   ['two Hosts', 'GET / HTTP/1.1\r\nHost: web.x\r\nHost: other.x\r\nConnection: close\r\n\r\n'],
-  ['Host with a path', 'GET / HTTP/1.1\r\nHost: web.x/evil\r\nConnection: close\r\n\r\n'],
+  ['Host with a path', 'GET / HTTP/1.1\r\nHost: web.x/path\r\nConnection: close\r\n\r\n'],
   ['Host with a user', 'GET / HTTP/1.1\r\nHost: a@web.x\r\nConnection: close\r\n\r\n'],
   [
     'absolute target of another scheme',
@@ -68,7 +68,7 @@ t.test('smuggling probes are answered 400 and never answered twice', async (t) =
     t.notMatch(text, /reached/, `${name}: nothing got through`)
     t.equal(text.match(/HTTP\/1\.1 /g)?.length, 1, `${name}: one answer`)
   }
-  t.notMatch(last, 'evil')
+  t.notMatch(last, 'smuggled')
   t.equal((await gw.get('web.x')).body, 'reached', 'still there')
 })
 

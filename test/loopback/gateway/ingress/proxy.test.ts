@@ -156,7 +156,7 @@ t.test('HEAD, 204, 304, trailers, 103 and HTTP/1.0', async (t) => {
     else if (req.url === '/trailers') {
       res.writeHead(200, { trailer: 'X-Sum' })
       res.write('body')
-      res.addTrailers({ 'X-Sum': '42', Host: 'evil' })
+      res.addTrailers({ 'X-Sum': '42', Host: 'other.x' })
       res.end()
     } else if (req.url === '/hints') {
       res.writeEarlyHints({ link: '</a.css>; rel=preload' })

@@ -74,7 +74,7 @@ const cases: [host: string | undefined, url: string, expected: string][] = [
   ['10.0.0.1', '/~my%2Eapp/', '10.100.1.12:3000 / below /~my%2Eapp'],
   ['10.0.0.1', '/~web', 'to /~web/'],
   ['10.0.0.1', '/~web?x=/~y', 'to /~web/?x=/~y'],
-  ['10.0.0.1', '/~web//evil.example', '10.100.1.10:80 //evil.example below /~web'],
+  ['10.0.0.1', '/~web//other.example', '10.100.1.10:80 //other.example below /~web'],
   ['10.0.0.1', '/~missing/', 'unknown missing'],
   ['10.0.0.1', '/~%ff/', 'bad'],
   ['10.0.0.1', '/~/', 'unknown '],

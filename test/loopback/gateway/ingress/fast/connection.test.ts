@@ -138,7 +138,7 @@ t.test('bytes behind an answer reach no client', async (t) => {
     s.once('data', () => s.write(OK, () => setTimeout(() => s.write(OK), 20)))
   }
   const web = await scriptedContainer(t, [
-    (s) => s.on('data', () => s.write(`${OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`)),
+    (s) => s.on('data', () => s.write(`${OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate`)),
     late,
     (s) => s.on('data', () => s.write(OK)),
   ])

@@ -9,7 +9,7 @@ import { Slices } from '../../../../../gateway/registry/slices.ts'
 import { startGateway } from '../../../../helpers/gateway/gateway-fixture.ts'
 import { assignmentOf } from '../../../../helpers/gateway/gateway-samples.ts'
 
-const EVIL = `<script>alert("1")</script>'&`.replace('/', '')
+const MARKUP = `<script>alert("1")</script>'&`.replace('/', '')
 
 t.test('the list: HTML for people, JSON for programs, links that work without DNS', async (t) => {
   const gw = await startGateway(t)
@@ -79,7 +79,7 @@ t.test('an unknown name: 404 with near ones', async (t) => {
 
 t.test('nothing becomes markup', async (t) => {
   const gw = await startGateway(t)
-  await gw.register({ name: EVIL, aliases: [`${EVIL}2`], network: 'n' })
+  await gw.register({ name: MARKUP, aliases: [`${MARKUP}2`], network: 'n' })
   const list = await gw.get('localhost')
   t.notMatch(list.body, '<script')
   t.match(list.body, '&lt;script&gt;alert(&quot;1&quot;)')
