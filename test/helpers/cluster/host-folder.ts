@@ -24,10 +24,15 @@ export function keepFolder(from: string, to: string): void {
   rewrite(to, from, HERE)
 }
 
-/** Copies a kept folder to where a host lives, as if the commands had been run there. */
-export function placeFolder(kept: string, to: string): void {
+/**
+ * Copies a kept folder to where a host lives, as if the commands had been run there.
+ * @param edit changes flatnet.yaml on the way, as an operator would have before the start
+ */
+export function placeFolder(kept: string, to: string, edit: (conf: string) => string = (conf) => conf): void {
   cpSync(kept, to, { recursive: true })
   rewrite(to, HERE, to)
+  const conf = join(to, 'flatnet.yaml')
+  writeFileSync(conf, edit(readFileSync(conf, 'utf8')))
   // The manifest names each file's content, which has just changed.
   const manifest = JSON.parse(readFileSync(join(to, MANIFEST), 'utf8'))
   for (const made of manifest.made) {

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { ListedAssignment } from '../../../core/api.ts'
 import type { HostView } from '../../../gateway/api/host-view.ts'
+import { hasCode } from '../../../kernel/durable.ts'
 import { type Netns, netns, run } from '../kernel/netns.ts'
 import { ROOT } from '../run/executable.ts'
 import { oncePerRun } from '../run/once-per-run.ts'
@@ -42,6 +43,8 @@ export interface TestHost {
   readonly socket: string
   /** A command in the host's namespace. */
   exec(argv: readonly string[], options?: ExecOptions): Promise<Ran>
+  /** A command in the host's namespace that runs on; ended with the host. stdin and stdout are pipes. */
+  spawn(...argv: string[]): ChildProcess
   /** `flatnet <args>` with the host's own paths. */
   flatnet(...args: string[]): Promise<Ran>
   flatnetWith(options: ExecOptions, ...args: string[]): Promise<Ran>
@@ -87,6 +90,8 @@ export interface TestNet {
 export interface HostsOptions {
   /** Machines more on the switch, after the others, that are in no cluster. */
   readonly spare?: number
+  /** Direct UDP paths, as a fresh installation has them. Default false: such a test is about the gateway path. */
+  readonly p2p?: boolean
 }
 
 const EXECUTABLE = join(ROOT, 'dist/flatnet')
@@ -138,6 +143,7 @@ class Host implements TestHost {
   readonly dataDir: string
   readonly socket: string
   #gateway: ChildProcess | undefined
+  readonly #commands: ChildProcess[] = []
 
   constructor(index: number, ip: string, ns: Netns, dir: string) {
     this.index = index
@@ -163,6 +169,27 @@ class Host implements TestHost {
 
   exec(argv: readonly string[], options: ExecOptions = {}): Promise<Ran> {
     return execute(this.#enter(argv), options)
+  }
+
+  spawn(...argv: string[]): ChildProcess {
+    const [command = '', ...args] = this.#enter(argv)
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], cwd: ROOT })
+    this.#commands.push(child)
+    return child
+  }
+
+  /** The P2P process outlives its gateway on purpose, so the end of a test looks for what still runs in the namespace. */
+  async endAll(): Promise<void> {
+    await this.kill()
+    for (const child of this.#commands) child.kill('SIGKILL')
+    for (const pid of run('ip', ['netns', 'pids', this.ns.name]).split('\n').filter(Boolean)) {
+      try {
+        process.kill(Number(pid), 'SIGKILL')
+      } catch (err) {
+        // It ended between the list and the signal.
+        if (!hasCode(err, 'ESRCH')) throw err
+      }
+    }
   }
 
   /** Commands that place things get every path, so that nothing outside of the host's folder is touched. */
@@ -326,7 +353,7 @@ export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<T
   // Short: the path of a socket has a bound.
   const dir = mkdtempSync(join(tmpdir(), 'fth-'))
   t.teardown(async () => {
-    await Promise.all(made.map((h) => h.kill()))
+    await Promise.all(made.map((h) => h.endAll()))
     rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
   })
   const lan = await netns(t)
@@ -443,11 +470,19 @@ function preparedFolders(count: number): Promise<string> {
 }
 
 /** As `hosts`, with gateways running, host 1 the admitting one and the others members; all links are up. */
-export function joinedHosts(t: Setup, count: number, { spare = 0 }: HostsOptions = {}): Promise<TestNet> {
+export function joinedHosts(
+  t: Setup,
+  count: number,
+  { spare = 0, p2p = false }: HostsOptions = {},
+): Promise<TestNet> {
   return timed(t, async () => {
     const [prepared, net] = await Promise.all([preparedFolders(count), hosts(t, count + spare)])
     const members = net.hosts.slice(0, count)
-    for (const host of members) placeFolder(join(prepared, String(host.index)), host.dir)
+    for (const host of members) {
+      placeFolder(join(prepared, String(host.index)), host.dir, (conf) =>
+        conf.replace(/(?<=^p2p:\n {2}enabled: )true$/m, String(p2p)),
+      )
+    }
     await Promise.all(members.map((host) => host.start()))
     await allLinked({ hosts: members })
     return net

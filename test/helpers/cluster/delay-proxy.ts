@@ -1,0 +1,48 @@
+/** Passes datagrams on after a while, both ways: `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80}'`. */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+
+interface Way {
+  readonly listen: number
+  readonly to: string
+}
+
+interface Conf {
+  readonly ways: readonly Way[]
+  readonly port: number
+  readonly ms: number
+}
+
+/** A full queue of a slow link: what comes beyond it is lost. */
+const MAX_WAITING = 10_000
+
+function pass({ listen, to }: Way, { port, ms }: Conf): void {
+  let waiting = 0
+  const later = (send: () => void): void => {
+    if (waiting >= MAX_WAITING) return
+    waiting++
+    setTimeout(() => {
+      waiting--
+      send()
+    }, ms)
+  }
+  const front = createSocket('udp4')
+  /** One towards `to` for each client, so that answers find their way back. */
+  const backs = new Map<string, Socket>()
+  const backOf = (client: RemoteInfo): Socket => {
+    const key = `${client.address}:${client.port}`
+    const known = backs.get(key)
+    if (known !== undefined) return known
+    const back = createSocket('udp4')
+    back.on('message', (text) => later(() => front.send(text, client.port, client.address)))
+    backs.set(key, back)
+    return back
+  }
+  front.on('message', (text, client) => {
+    const back = backOf(client)
+    later(() => back.send(text, port, to))
+  })
+  front.bind(listen)
+}
+
+const conf: Conf = JSON.parse(process.argv[2] ?? '{}')
+for (const way of conf.ways) pass(way, conf)

@@ -1,0 +1,54 @@
+/** A client that asks a URL at a steady rate and writes down when each answer came: what a person would have noticed. */
+import { Agent, get } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** One request: when it was sent, ms since the start; how long it took; the status, or the error's code. */
+export type Answer = readonly [at: number, ms: number, outcome: number | string]
+
+const TIMEOUT_MS = 10_000
+
+function ask(agent: Agent, url: string, startedAt: number): Promise<Answer> {
+  const sentAt = performance.now()
+  return new Promise((resolve) => {
+    const done = (outcome: number | string): void => {
+      const now = performance.now()
+      resolve([Math.round(sentAt - startedAt), Math.round(now - sentAt), outcome])
+    }
+    const req = get(url, { agent, timeout: TIMEOUT_MS }, (res) => {
+      res.on('error', (err) => done(err.message))
+      res.resume().on('end', () => done(res.statusCode ?? 0))
+    })
+    req.on('timeout', () => req.destroy(new Error('timeout')))
+    req.on('error', (err) => done(err.message))
+  })
+}
+
+/** Asks until stdin ends; then prints all answers as one line of JSON. */
+async function steady(url = '', perSecond = '100'): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  let isOver = false
+  process.stdin.resume().on('end', () => {
+    isOver = true
+  })
+  const startedAt = performance.now()
+  const all: Promise<Answer>[] = []
+  while (!isOver) {
+    all.push(ask(agent, url, startedAt))
+    const next = startedAt + (all.length * 1_000) / Number(perSecond)
+    await pause(Math.max(0, next - performance.now()))
+  }
+  const answers = await Promise.all(all)
+  process.stdout.write(`${JSON.stringify(answers)}\n`)
+  agent.destroy()
+}
+
+/** The command for a namespace: `steadyRequests('http://10.100.2.10/', 100)`. */
+export const steadyRequests = (url: string, perSecond: number): string[] => [
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  import.meta.filename,
+  url,
+  String(perSecond),
+]
+
+if (process.argv[1] === import.meta.filename) await steady(...process.argv.slice(2))

@@ -1,0 +1,133 @@
+/**
+ * Faults of the UDP path alone between hosts of a test: dropped, lost, too large, slow or delayed datagrams.
+ *
+ * TCP between the hosts, and with it the gateway path, is never touched.
+ */
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { run } from '../kernel/netns.ts'
+import { waitFor } from '../run/wait.ts'
+import type { TestHost, TestNet } from './hosts.ts'
+
+const PORT = 7443
+const TABLE = 'udpfault'
+const PROXY = join(import.meta.dirname, 'delay-proxy.ts')
+
+export interface UdpFaults {
+  /** Drops all datagrams from host `from` to host `to`. */
+  dropOneWay(from: number, to: number): void
+  /** Drops all datagrams between the two. */
+  drop(a: number, b: number): void
+  /** Loses so many percent of the datagrams from `from` to `to`, each by chance. */
+  lose(from: number, to: number, percent: number): void
+  /** Drops datagrams from `from` to `to` whose UDP length is above `bytes`. */
+  dropLarge(from: number, to: number, bytes: number): void
+  /** Lets pass so many kbit/s of datagrams from `from`, with a queue of 32 KB, as a slow uplink does. */
+  throttle(from: number, kbit: number): void
+  /** Sends datagrams of the pair through a program that keeps each for so long. @returns how to end it */
+  delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
+  /** Forgets every flow that connection tracking knows at a host, as a router that reboots does. */
+  forgetFlows(host: number): void
+  /** Ends all faults but delays. */
+  heal(): void
+}
+
+const nft = ({ ns }: TestHost, text: string): string =>
+  run('ip', ['netns', 'exec', ns.name, 'nft', '-f', '-'], text)
+
+/** A table of this host for one kind of fault, in which each call adds a rule. */
+const rule = (host: TestHost, text: string): string =>
+  nft(
+    host,
+    `add table inet ${TABLE}
+     add chain inet ${TABLE} out { type filter hook output priority -290; }
+     add rule inet ${TABLE} out udp dport ${PORT} ${text}`,
+  )
+
+export function udpFaults(net: TestNet): UdpFaults {
+  const touched = new Set<TestHost>()
+  const throttled = new Set<TestHost>()
+  const at = (index: number): TestHost => {
+    const host = net.host(index)
+    touched.add(host)
+    return host
+  }
+  // Where a roamed or translated source port is answered, the destination port is another: both ends of the pair count.
+  const from = (index: number, to: number, what: string): void => {
+    rule(at(index), `ip daddr ${net.host(to).ip} ${what}`)
+  }
+  const faults: UdpFaults = {
+    dropOneWay: (a, b) => from(a, b, 'drop'),
+    drop(a, b) {
+      faults.dropOneWay(a, b)
+      faults.dropOneWay(b, a)
+    },
+    lose: (a, b, percent) => from(a, b, `numgen random mod 1000 < ${Math.round(percent * 10)} drop`),
+    dropLarge: (a, b, bytes) => from(a, b, `udp length > ${bytes} drop`),
+    throttle(index, kbit) {
+      const host = at(index)
+      throttled.add(host)
+      throttle(host, kbit)
+    },
+    delay: (t, all, a, b, ms) => delay(t, all, a, b, ms),
+    forgetFlows: (index) => void net.host(index).ns.exec('sh', '-c', 'conntrack -F 2>/dev/null'),
+    heal() {
+      for (const host of touched) nft(host, `add table inet ${TABLE}\ndelete table inet ${TABLE}`)
+      for (const host of throttled) host.ns.exec('tc', 'qdisc', 'del', 'dev', 'eth0', 'root')
+      touched.clear()
+      throttled.clear()
+    },
+  }
+  return faults
+}
+
+/** Datagrams to the port go through a class of their own, everything else past it. tc-htb(8), tc-u32(8). */
+function throttle({ ns }: TestHost, kbit: number): void {
+  const tc = (line: string): string => ns.exec('tc', ...line.split(' '))
+  tc('qdisc add dev eth0 root handle 1: htb default 20')
+  tc('class add dev eth0 parent 1: classid 1:20 htb rate 10gbit quantum 60000')
+  tc(`class add dev eth0 parent 1: classid 1:10 htb rate ${kbit}kbit ceil ${kbit}kbit`)
+  tc('qdisc add dev eth0 parent 1:10 handle 10: bfifo limit 32768')
+  const isUdp = 'match ip protocol 17 0xff'
+  tc(`filter add dev eth0 parent 1: protocol ip u32 ${isUdp} match ip dport ${PORT} 0xffff flowid 1:10`)
+}
+
+/**
+ * The proxy runs on a spare host of the net. Each end's datagrams to the other are translated to it, so that neither end
+ * has a way around.
+ */
+async function delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void> {
+  const proxy = net.hosts.at(-1)
+  if (proxy === undefined || proxy.index === a || proxy.index === b)
+    throw new Error('a delay needs a spare host: joinedHosts(t, n, { spare: 1 })')
+  const ports = { [a]: 20_000 + a, [b]: 20_000 + b }
+  const ways = [
+    { listen: ports[a], to: net.host(b).ip },
+    { listen: ports[b], to: net.host(a).ip },
+  ]
+  const child = proxy.spawn(process.execPath, PROXY, JSON.stringify({ ways, port: PORT, ms }))
+  t.teardown(() => child.kill('SIGKILL'))
+  await waitFor('the delay proxy listens', 10_000, () =>
+    proxy.ns.exec('ss', '-Hlun').includes(`:${ports[b]} `),
+  )
+  const translate = (from: number, to: number): void => {
+    const host = net.host(from)
+    nft(
+      host,
+      `add table ip udpdelay
+       add chain ip udpdelay out { type nat hook output priority -100; }
+       add rule ip udpdelay out ip daddr ${net.host(to).ip} udp dport ${PORT} dnat to ${proxy.ip}:${ports[from]}`,
+    )
+    // Only the first datagram of a flow is looked up for translation.
+    host.ns.exec('sh', '-c', 'conntrack -F 2>/dev/null')
+  }
+  translate(a, b)
+  translate(b, a)
+  return () => {
+    for (const index of [a, b]) {
+      nft(net.host(index), 'delete table ip udpdelay')
+      net.host(index).ns.exec('sh', '-c', 'conntrack -F 2>/dev/null')
+    }
+    child.kill('SIGKILL')
+  }
+}
