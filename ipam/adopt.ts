@@ -1,8 +1,9 @@
 /** Gives what lives in the kernel its leases back, and says so: for a store that is whole and old. */
 import type { Clock } from '../core/clock.ts'
-import type { Adoption } from './adoption.ts'
+import type { Adoption } from './from-kernel.ts'
 import type { Lease } from './lease.ts'
-import { inSession, type Session } from './store/session.ts'
+import { adoptFromKernel, inSession } from './store/open.ts'
+import type { Session } from './store/session.ts'
 import type { Store } from './store/store.ts'
 
 /**
@@ -11,7 +12,7 @@ import type { Store } from './store/store.ts'
  */
 export function adoptIn(session: Session, clock: Clock, told: Set<string> = new Set()): Adoption {
   const { log, network } = session.store
-  const adoption = session.adopt(clock.now())
+  const adoption = adoptFromKernel(session, clock.now())
   for (const { ip, containerId, ifname } of adoption.adopted) {
     log.warn(
       { network, lease: ip, containerId, ifname },

@@ -8,8 +8,8 @@ import { type Counts, countBlocks } from './choose/counts.ts'
 import type { Slice } from './choose/slice.ts'
 import type { Lease } from './lease.ts'
 import { isReclaimable, type LiveFacts, staleReason } from './stale.ts'
+import { inSession } from './store/open.ts'
 import { readBlocks } from './store/read.ts'
-import { inSession } from './store/session.ts'
 import { isPresent, type Store } from './store/store.ts'
 
 /** All leases of the network, by address. Lock-free; blocks that cannot be read are logged and left out. */

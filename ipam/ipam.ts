@@ -13,8 +13,9 @@ import { list } from './inventory.ts'
 import type { Lease } from './lease.ts'
 import { isReclaimable, type LiveFacts, staleReason } from './stale.ts'
 import { blockBaseOf } from './store/layout.ts'
+import { inSession } from './store/open.ts'
 import { readBlock } from './store/read.ts'
-import { inSession, type Session } from './store/session.ts'
+import type { Session } from './store/session.ts'
 import { guarded, isPresent, type Store } from './store/store.ts'
 
 export interface LeaseRequest extends LiveFacts {

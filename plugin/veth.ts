@@ -70,7 +70,7 @@ export function removeLeftover(host: NetlinkSocket, attachment: Attachment, host
   host.execute(linkDelRequest({ index: link.index }))
 }
 
-/** Another link of this host has the address, whatever the leases say: they are of an old store (ipam/adoption.ts). */
+/** Another link of this host has the address, whatever the leases say: they are of an old store (ipam/from-kernel.ts). */
 export class AddressHeld extends FlatnetError {
   constructor(ip: string, holder: Link | undefined) {
     const owner = parseAlias(holder?.alias ?? '')?.attachment

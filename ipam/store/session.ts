@@ -1,9 +1,8 @@
-/** The store while its lock is held: blocks, keys and index kept in step, in an order that any kill -9 leaves sound. */
+/** The store while its lock is held: blocks, keys and index change together (ipam/README.md). */
+
 import { formatIpv4, type Ipv4 } from '../../core/addr.ts'
-import { type Attachment, attachmentKey, sameAttachment } from '../../core/attachment.ts'
-import { type Millis, systemClock } from '../../core/clock.ts'
-import { sweepTemps } from '../../kernel/durable.ts'
-import { type Adoption, adoptionOf } from '../adoption.ts'
+import { type Attachment, sameAttachment } from '../../core/attachment.ts'
+import type { Millis } from '../../core/clock.ts'
 import type { Lease } from '../lease.ts'
 import { type Block, type BlockDb, BrokenBlock, OldBlock, openBlock } from './block.ts'
 import {
@@ -20,19 +19,9 @@ import { IndexFile } from './index-file.ts'
 import type { AttachmentId } from './keys.ts'
 import { blockBaseOf, headOf } from './layout.ts'
 import { ipv4 } from './octet.ts'
-import { type Cause, fromKernel, recoverBlock } from './recover.ts'
-import { splitAll, splitOld } from './split.ts'
-import { asideBases, blockPath, indexPath, locked, type Store } from './store.ts'
-
-/** Opens a session under the lock. What `fn` changed in memory is on disk when it changed it, or `fn` threw. */
-export function inSession<T>(store: Store, fn: (session: Session) => T): T {
-  return locked(store, () => {
-    const session = new Session(store)
-    session.ready()
-    session.settle()
-    return fn(session)
-  })
-}
+import { type Cause, recoverBlock } from './recover.ts'
+import { splitOld } from './split.ts'
+import { asideBases, blockPath, indexPath, type Store } from './store.ts'
 
 export class Session {
   readonly store: Store
@@ -43,41 +32,17 @@ export class Session {
     this.#index = new IndexFile(indexPath(store))
   }
 
-  /** Once per boot, after the keys were lost, and in a store of an older layout: makes keys for all leases, and drops what has none. */
-  ready(): void {
-    const { store } = this
-    if (store.keys.isSigned(store.bootId)) return
-    sweepTemps(store.folder)
+  dropIndex(): void {
     this.#index.drop()
-    // The store is new, or was lost in part or whole.
-    const isLost = store.keys.boot() === undefined
-    if (isLost) store.keys.begin()
-    splitAll(store)
-    if (isLost) this.adopt(systemClock.now())
-    // Read, and if need be recovered with the help of the old keys, before the keys are touched.
-    const leases = this.all().sort((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt))
-    store.keys.begin()
-    const wanted = new Map(leases.map((lease) => [attachmentKey(lease), lease]))
-    for (const key of store.keys.all()) {
-      const name = attachmentKey({ ...key, network: store.network })
-      const lease = wanted.get(name)
-      if (lease === undefined) store.keys.drop(key)
-      else if (lease.ip === formatIpv4(key.ip)) wanted.delete(name)
-    }
-    for (const lease of wanted.values()) store.keys.set(lease, ipv4(lease.ip))
-    const isBlind = [...this.#blocks.values()].some(({ data }) => data.unsure === store.bootId)
-    store.keys.sign(store.bootId, isBlind)
   }
 
-  /** What lives in the kernel has its lease afterwards. Cut short, the store is still old, only less so. */
-  adopt(now: Millis): Adoption {
-    const adoption = adoptionOf(this.all(), fromKernel(this.store))
-    this.remove(adoption.dropped, now)
-    this.#give(adoption.adopted)
-    return adoption
+  /** Whether a block was rebuilt in this boot after its keys were lost too: something may hold its free addresses. */
+  isUnsure(): boolean {
+    return [...this.#blocks.values()].some(({ data }) => data.unsure === this.store.bootId)
   }
 
-  #give(leases: readonly Lease[]): void {
+  /** Puts leases of containers that live already, each under its own address. */
+  give(leases: readonly Lease[]): void {
     if (leases.length === 0) return
     this.#journaled('all', () => {
       for (const [base, given] of Map.groupBy(leases, baseOf)) {
@@ -94,17 +59,7 @@ export class Session {
     })
   }
 
-  /** Clears up after a writer that was killed, so that no two keys ever lead to one address. */
-  settle(): void {
-    const { keys, folder } = this.store
-    const ids = keys.leftOver()
-    if (ids === undefined) return
-    sweepTemps(folder)
-    for (const id of ids) this.leaseOf({ ...id, network: this.store.network })
-    keys.closeJournal()
-  }
-
-  /** A change that, when it is cut short, `settle` finds. */
+  /** A change that `settle` (open.ts) finds when it was cut short. */
   #journaled(id: AttachmentId | 'all', change: () => void): void {
     this.store.keys.openJournal(id)
     try {

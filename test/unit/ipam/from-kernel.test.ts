@@ -1,8 +1,8 @@
-/** ipam/adoption.ts as a table, and what acquire makes of it: a store that is whole and older than the kernel. */
+/** ipam/from-kernel.ts as a table, and what acquire makes of it: a store that is whole and older than the kernel. */
 import { cpSync, rmSync } from 'node:fs'
 import t from 'tap'
 import { attachmentKey } from '../../../core/attachment.ts'
-import { adoptionOf } from '../../../ipam/adoption.ts'
+import { adoptionOf } from '../../../ipam/from-kernel.ts'
 import { find } from '../../../ipam/ipam.ts'
 import type { Lease } from '../../../ipam/lease.ts'
 import { attachmentOf, fakeHost, refusal, slice16, slice24 } from '../../helpers/store/lease-host.ts'

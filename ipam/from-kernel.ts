@@ -1,6 +1,29 @@
-/** What the leases have to become so that they agree with what lives in the kernel. Pure; the session writes it down. */
+/** Leases made from the host ends in the kernel, and how a store has to change to agree with them. Writes nothing. */
+
+import { ipOfCidr } from '../core/addr.ts'
 import { attachmentKey } from '../core/attachment.ts'
+import type { Clock } from '../core/clock.ts'
+import { bootId } from '../kernel/boot.ts'
+import type { AttachedLink } from '../kernel/links.ts'
 import type { Lease } from './lease.ts'
+
+/** Without the namespace, which an alias does not tell: such a lease holds while its link stands, in this boot. */
+export function leasesOfLinks(links: readonly AttachedLink[], network: string, clock: Clock): Lease[] {
+  const createdAt = new Date(clock.now()).toISOString()
+  return links
+    .filter((link) => link.attachment.network === network)
+    .map(({ attachment, cidr, ifname }) => ({
+      ...attachment,
+      ip: ipOfCidr(cidr),
+      mac: '',
+      hostIfname: ifname,
+      netns: '',
+      netnsInode: '',
+      bootId: bootId(),
+      createdAt,
+      state: 'active' as const,
+    }))
+}
 
 export interface Adoption {
   /** Of attachments that live under another address now, or that are gone while another has their address. */
