@@ -352,10 +352,7 @@ export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<T
   const made: Host[] = []
   // Short: the path of a socket has a bound.
   const dir = mkdtempSync(join(tmpdir(), 'fth-'))
-  t.teardown(async () => {
-    await Promise.all(made.map((h) => h.endAll()))
-    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 })
-  })
+  t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }))
   const lan = await netns(t)
   lan.exec('ip', 'link', 'add', 'lan', 'type', 'bridge')
   lan.exec('ip', 'link', 'set', 'lan', 'up')
@@ -371,6 +368,8 @@ export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<T
     run('ip', ['netns', 'exec', ns.name, 'nft', '-f', '-'], CUT_TABLE)
     made.push(new Host(index, ip, ns, join(dir, String(index))))
   }
+  // Teardowns run in reverse order: processes end before their namespaces lose their names.
+  t.teardown(() => Promise.all(made.map((h) => h.endAll())))
   const host = (index: number): Host => {
     const found = made[index - 1]
     if (found === undefined) throw new Error(`net ${net} has no host ${index}`)
