@@ -3,30 +3,9 @@ import { mkdirSync } from 'node:fs'
 import { benchLeases } from './leases.ts'
 import { benchParallel } from './parallel.ts'
 import { benchPodman } from './podman.ts'
+import type { Order } from './spawn.ts'
 import { benchVerbs } from './verbs.ts'
 import { benchVersion } from './version.ts'
-
-/** Paths. */
-export interface Executables {
-  readonly flatnet: string
-  readonly flatnetCni: string
-  /** A packed Node that does nothing. */
-  readonly empty: string
-}
-
-export interface Order {
-  readonly claim: 'version' | 'verbs' | 'leases' | 'parallel' | 'podman'
-  readonly executables: Executables
-  /** On the machine's disk. */
-  readonly dir: string
-  readonly isQuick: boolean
-  /** For `podman`: the program with its options, and what the image is called. */
-  readonly podman?: {
-    readonly argv: readonly string[]
-    readonly image: string
-    readonly env: Record<string, string>
-  }
-}
 
 function run({ claim, executables, dir, isQuick, podman }: Order) {
   mkdirSync(dir, { recursive: true })

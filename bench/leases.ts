@@ -7,7 +7,7 @@ import type { Lease } from '../ipam/lease.ts'
 import { emptyBlock } from '../ipam/store/block.ts'
 import { blockBaseOf, blockFileName } from '../ipam/store/layout.ts'
 import { flatnet } from './contestants.ts'
-import type { Executables } from './inside.ts'
+import type { Executables } from './spawn.ts'
 import { type Claim, figure, ratio, rotated } from './stats.ts'
 
 const SIZES = [0, 1_000, 10_000, 60_000] as const

@@ -3,8 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DEBIAN, flatnetConf, verbEnv } from './contestants.ts'
-import type { Executables } from './inside.ts'
-import { ended, start } from './spawn.ts'
+import { type Executables, ended, start } from './spawn.ts'
 import { type Claim, figure, ratio, rotated } from './stats.ts'
 
 export function benchParallel(

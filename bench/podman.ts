@@ -1,7 +1,6 @@
 /** Claim: `podman run --rm` of a container that does nothing, on Flatnet, on Podman's own network and on none. */
 import { readFileSync } from 'node:fs'
-import type { Order } from './inside.ts'
-import { timed } from './spawn.ts'
+import { type Order, timed } from './spawn.ts'
 import { type Claim, figure, ratio, rotated } from './stats.ts'
 
 const NETWORKS = ['flatnet', 'podman', 'none'] as const

@@ -15,9 +15,9 @@ import { drawChart } from './chart.ts'
 import { benchGateway, machineFacts } from './gateway.ts'
 import { claimSimulation, claimTunnel } from './hosts.ts'
 import { benchIngress, renderIngress } from './ingress.ts'
-import type { Executables, Order } from './inside.ts'
 import { benchRegistry } from './registry.ts'
 import { benchRestart } from './restart.ts'
+import type { Executables, Order } from './spawn.ts'
 import { type Claim, isWithin, renderClaim } from './stats.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')

@@ -4,6 +4,29 @@
  */
 import { DynamicLibrary, type FunctionDefinitions, getRawPointer } from 'node:ffi'
 
+/** Paths of what is measured. */
+export interface Executables {
+  readonly flatnet: string
+  readonly flatnetCni: string
+  /** A packed Node that does nothing. */
+  readonly empty: string
+}
+
+/** What run.ts asks of inside.ts, which it starts in a private machine. */
+export interface Order {
+  readonly claim: 'version' | 'verbs' | 'leases' | 'parallel' | 'podman'
+  readonly executables: Executables
+  /** On the machine's disk. */
+  readonly dir: string
+  readonly isQuick: boolean
+  /** For `podman`: the program with its options, and what the image is called. */
+  readonly podman?: {
+    readonly argv: readonly string[]
+    readonly image: string
+    readonly env: Record<string, string>
+  }
+}
+
 const SYMBOLS = {
   posix_spawn: {
     arguments: ['buffer', 'string', 'buffer', 'pointer', 'buffer', 'buffer'],

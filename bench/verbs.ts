@@ -5,8 +5,7 @@ import { openNetns } from 'netlink-ts/netns.ts'
 import { bridgeAddRequest, linkByName, linkDelRequest, vethAddRequest } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Contestant, debian, flatnet, Netavark } from './contestants.ts'
-import type { Executables } from './inside.ts'
-import { timed } from './spawn.ts'
+import { type Executables, timed } from './spawn.ts'
 import { type Claim, type Figure, figure, ratio, rotated } from './stats.ts'
 
 const PORTS = [{ hostPort: 18_080, containerPort: 80, protocol: 'tcp' }]

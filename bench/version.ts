@@ -1,8 +1,7 @@
 /** Claim: VERSION, which Podman asks twice at every start, against an empty packed Node and Debian's `loopback`. */
 import { join } from 'node:path'
 import { DEBIAN } from './contestants.ts'
-import type { Executables } from './inside.ts'
-import { timed } from './spawn.ts'
+import { type Executables, timed } from './spawn.ts'
 import { type Claim, figure, ratio, rotated } from './stats.ts'
 
 export function benchVersion({ flatnet, flatnetCni, empty }: Executables, rounds: number): Claim[] {

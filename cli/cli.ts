@@ -25,7 +25,7 @@ const COMMANDS: readonly {
   },
   {
     name: 'uninstall',
-    describe: 'Take away what install and running made',
+    describe: 'Remove everything that install and the gateway created',
     load: async () => (await import('./commands/uninstall.ts')).uninstallCommand,
   },
   {
@@ -83,7 +83,7 @@ const COMMANDS: readonly {
   },
   {
     name: 'gc',
-    describe: 'Give back addresses and ports of containers that went without saying so',
+    describe: 'Release addresses and ports of containers that exited without cleanup',
     load: async () => (await import('./commands/gc.ts')).gcCommand,
   },
   {

@@ -2,11 +2,12 @@
 
 import { readFile } from 'node:fs/promises'
 import { type Document, parseDocument } from 'yaml'
-import { contains, type Prefix4, parseIpv4, parsePrefix4, sizeOf } from '../core/addr.ts'
+import { type Prefix4, parseIpv4, parsePrefix4, sizeOf } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
+import { isObject, type JsonObject } from '../core/json.ts'
 import { nearest } from './nearest.ts'
-import { isObject, type JsonObject, Reader, show } from './reader.ts'
+import { Reader, show } from './reader.ts'
 
 export const DEFAULT_DAEMON_CONF = '/etc/flatnet/flatnet.yaml'
 
@@ -267,12 +268,4 @@ function refuseUnknown(reader: Reader, value: unknown, known: readonly string[])
         : `no such key; did you mean ${near}?`,
     )
   }
-}
-
-/**
- * True for an address in the slice that a container may have: not its network nor its broadcast address, nor the bridge's,
- * behind which the host's own services are.
- */
-export function isInSlice(slice: Prefix4, ip: number): boolean {
-  return contains(slice, ip) && ip > slice.base + 1 && ip !== slice.base + sizeOf(slice.prefixLen) - 1
 }

@@ -1,6 +1,8 @@
 /** Keys of a network configuration that are not ours but nearly: what was written is not what was meant. */
+
+import type { JsonObject } from '../core/json.ts'
 import { isOneOff } from './nearest.ts'
-import type { JsonObject, Reader } from './reader.ts'
+import type { Reader } from './reader.ts'
 
 /**
  * Ours, for a look at what was probably meant. Unknown keys pass: runtimes hand theirs through

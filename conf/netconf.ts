@@ -6,8 +6,9 @@
 import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
 import { IFNAME_RULE, isIfname, isName, MAX_NETWORK_BYTES } from '../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
+import { isObject, type JsonObject } from '../core/json.ts'
 import { refuseMisspelt } from './misspelt.ts'
-import { isObject, type JsonObject, Reader, show } from './reader.ts'
+import { Reader, show } from './reader.ts'
 
 export interface RouteConf {
   readonly dst: Prefix4

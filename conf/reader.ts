@@ -1,10 +1,6 @@
 /** Reads typed values out of untrusted JSON and collects every problem, each with its key, its value and what is allowed. */
 
-export type JsonObject = Readonly<Record<string, unknown>>
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
+import { isObject, type JsonObject } from '../core/json.ts'
 
 /** A value for an error message: JSON, cut at 80 characters. */
 export function show(value: unknown): string {

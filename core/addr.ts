@@ -59,6 +59,14 @@ export function contains(prefix: Prefix4, ip: Ipv4): boolean {
   return ip >= prefix.base && ip < prefix.base + sizeOf(prefix.prefixLen)
 }
 
+/**
+ * True for an address in the slice that a container may have: not its network nor its broadcast address, nor the bridge's,
+ * behind which the host's own services are.
+ */
+export function isInSlice(slice: Prefix4, ip: number): boolean {
+  return contains(slice, ip) && ip > slice.base + 1 && ip !== slice.base + sizeOf(slice.prefixLen) - 1
+}
+
 export function overlaps(a: Prefix4, b: Prefix4): boolean {
   return contains(a, b.base) || contains(b, a.base)
 }

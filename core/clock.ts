@@ -14,3 +14,8 @@ export interface Clock {
 export const monotonic = (): Millis => process.uptime() * 1000
 
 export const systemClock: Clock = { now: () => Date.now(), monotonic }
+
+/** Blocks the thread: for the plugin, which does one thing and ends. */
+export function sleepSync(ms: Millis): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}

@@ -116,3 +116,12 @@ export function toCniError(err: unknown, cniVersion: string): CniErrorResult {
   const msg = err instanceof Error ? err.message : String(err)
   return { cniVersion, code, msg, ...(rest.length > 0 && { details: rest.join(': ') }) }
 }
+
+/** Whether `err` is one of node:fs with one of these codes, e.g. `ENOENT`. */
+export function hasCode(err: unknown, ...codes: readonly string[]): boolean {
+  return err instanceof Error && 'code' in err && typeof err.code === 'string' && codes.includes(err.code)
+}
+
+/** Each error with its cause, in one line: `releasing the lease of web: ENOSPC; veth fn01: EBUSY`. */
+export const joinCauses = (errors: readonly Error[]): string =>
+  errors.map((e) => `${e.message}: ${e.cause instanceof Error ? e.cause.message : e.cause}`).join('; ')

@@ -3,6 +3,7 @@
  * (docs/architecture/cni.md#p24).
  */
 
+import { Errno } from 'netlink-ts/errors.ts'
 import { AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
 import { bridgeAddRequest, type Link, linkByName, linkList, linkSetRequest } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
@@ -19,9 +20,6 @@ import {
 import { parseAlias } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { bridgeSysctls, sysctlEnsure, sysctlGet } from './sysctl.ts'
-
-const EEXIST = 17
-const ENODEV = 19
 
 export interface BridgeOf {
   readonly bridge: string
@@ -70,7 +68,7 @@ function createBridge(host: NetlinkSocket, { bridge, slice }: BridgeOf, mtu: num
   const [outcome] = host.executeAll([
     bridgeAddRequest({ name: bridge, address: macOf(bridgeIpOf(slice)), mtu }),
   ])
-  if (outcome instanceof Error && outcome.errno !== EEXIST) throw outcome
+  if (outcome instanceof Error && outcome.errno !== Errno.EEXIST) throw outcome
   const link = linkByName(host, bridge)
   if (link === undefined) throw refused(bridge, 'vanished again')
   return link
@@ -91,7 +89,7 @@ function ensureAddress(host: NetlinkSocket, bridge: Link, { slice }: BridgeOf): 
       prefixLen: slice.prefixLen,
     }),
   ])
-  if (outcome instanceof Error && outcome.errno !== EEXIST) throw outcome
+  if (outcome instanceof Error && outcome.errno !== Errno.EEXIST) throw outcome
   return 1
 }
 
@@ -99,7 +97,7 @@ function attach(host: NetlinkSocket, bridge: Link, port: Link): number {
   if (port.master === bridge.index && port.isUp) return 0
   const [outcome] = host.executeAll([linkSetRequest({ index: port.index, master: bridge.index, up: true })])
   // Its container ended meanwhile.
-  if (outcome instanceof Error && outcome.errno === ENODEV) return 0
+  if (outcome instanceof Error && outcome.errno === Errno.ENODEV) return 0
   if (outcome instanceof Error) throw outcome
   return 1
 }

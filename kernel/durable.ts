@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import { hasCode } from '../core/errors.ts'
 
 export interface ReplaceOptions {
   /**
@@ -120,9 +121,4 @@ export function processIsAlive(pid: number): boolean {
   } catch (err) {
     return hasCode(err, 'EPERM')
   }
-}
-
-/** Whether `err` is one of node:fs with one of these codes, e.g. `ENOENT`. */
-export function hasCode(err: unknown, ...codes: readonly string[]): boolean {
-  return err instanceof Error && 'code' in err && typeof err.code === 'string' && codes.includes(err.code)
 }

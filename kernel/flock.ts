@@ -5,9 +5,8 @@
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { flock, LOCK_EX, LOCK_NB } from 'netlink-ts/libc.ts'
-import { type Millis, monotonic } from '../core/clock.ts'
-import { FlatnetError } from '../core/errors.ts'
-import { hasCode } from './durable.ts'
+import { type Millis, monotonic, sleepSync } from '../core/clock.ts'
+import { FlatnetError, hasCode } from '../core/errors.ts'
 
 type Sync<T> = T extends PromiseLike<unknown> ? never : T
 
@@ -76,7 +75,7 @@ function poll(fd: number, timeoutMs: Millis): boolean {
     if (waited >= timeoutMs) return false
     const longest = waited < EAGER_MS ? 3 : 1 + MAX_PAUSE_MS * (1 - waited / timeoutMs)
     // The jitter keeps many waiters from asking at the same instant.
-    pause(longest * (0.5 + Math.random() / 2))
+    sleepSync(longest * (0.5 + Math.random() / 2))
     if (flock(fd, LOCK_EX | LOCK_NB)) return true
   }
 }
@@ -96,11 +95,6 @@ function isStill(path: string, fd: number): boolean {
   const mine = fstatSync(fd)
   const there = statSync(path, { throwIfNoEntry: false })
   return there !== undefined && there.ino === mine.ino && there.dev === mine.dev
-}
-
-/** Blocks the thread: the plugin is one shot. */
-function pause(ms: Millis): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
 function busy(path: string, pid: number | undefined, waitedMs: Millis): FlatnetError {

@@ -4,12 +4,11 @@
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { SyscallError } from 'netlink-ts/errors.ts'
+import { Errno, SyscallError } from 'netlink-ts/errors.ts'
 import { ioctl } from 'netlink-ts/libc.ts'
 import { dupOnto, ioctlValue, pipeNow, readNow, writeNow } from 'netlink-ts/libc-tun.node.ts'
 import type { Ipv4 } from '../core/addr.ts'
-import { FlatnetError } from '../core/errors.ts'
-import { hasCode } from './durable.ts'
+import { FlatnetError, hasCode } from '../core/errors.ts'
 import { configureTun, deleteTun, isTun } from './tun-link.ts'
 
 /** include/uapi/linux/if_tun.h; `_IOW` and `_IOR` as on x64, arm64, riscv64 and s390x. */
@@ -31,8 +30,6 @@ const USO = TUN_F_USO4 | TUN_F_USO6
 /** struct ifreq: the name, then a union whose first two bytes are the flags. include/uapi/linux/if.h. */
 const IFREQ_BYTES = 40
 const IFNAMSIZ = 16
-
-const EINVAL = 22
 
 const TCP = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
 
@@ -163,7 +160,7 @@ function attach(fd: number, ifname: string): void {
   try {
     setInterface(fd, ifname)
   } catch (err) {
-    if (!(err instanceof SyscallError) || err.errno !== EINVAL) throw explained(err, ifname)
+    if (!(err instanceof SyscallError) || err.errno !== Errno.EINVAL) throw explained(err, ifname)
     if (!deleteTun(ifname))
       throw unavailable('busy', `${ifname} is another kind of interface: rename or delete it`, err)
     setInterface(fd, ifname)
@@ -196,7 +193,7 @@ function agree(fd: number, most: Offloads): (typeof OFFLOADS)[number] {
       ioctlValue(fd, TUNSETOFFLOAD, step.flags)
       return step
     } catch (err) {
-      if (!(err instanceof SyscallError) || err.errno !== EINVAL) throw err
+      if (!(err instanceof SyscallError) || err.errno !== Errno.EINVAL) throw err
     }
   }
   throw new FlatnetError('ERR_FLATNET_KERNEL', 'TUNSETOFFLOAD refuses even to switch everything off')

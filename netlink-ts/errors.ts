@@ -38,6 +38,7 @@ export const Errno = {
   ELOOP: 40,
   ENODATA: 61,
   EOVERFLOW: 75,
+  ERESTART: 85,
   ENOTSOCK: 88,
   EMSGSIZE: 90,
   EPROTONOSUPPORT: 93,

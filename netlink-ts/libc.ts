@@ -42,9 +42,8 @@ export const POLLIN = 1
 export const POLLOUT = 4
 
 /**
- * After a call that returned -1: whether it is to be made again, as a signal interrupted it; false only for `expected`.
- * Asked in a loop by each call here: a closure given to one loop for all would be a second function for the engine to make
- * ready, which costs a short program more than the call.
+ * After a call that returned -1: true when a signal interrupted it, so that it is made again; false only for `expected`.
+ * Each call has its own loop instead of a closure for one: 40 functions less, 0.4 ms of an ADD (docs/speed.md).
  */
 function isInterrupted(syscall: string, detail?: string, expected?: number): boolean {
   const errno = libc.errno()

@@ -5,11 +5,11 @@
 
 import { type Link, linkByName } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { isObject } from '../conf/reader.ts'
 import { nftTemplate } from '../conf/templates.ts'
 import { hostIfname } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
-import { FlatnetError } from '../core/errors.ts'
+import { FlatnetError, joinCauses } from '../core/errors.ts'
+import { isObject } from '../core/json.ts'
 import { mark } from '../core/trace.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
 import type { Slice } from '../ipam/choose/slice.ts'
@@ -23,7 +23,7 @@ import { ensureRules } from '../kernel/rules.ts'
 import { uplinkMtu } from '../kernel/uplink.ts'
 import { announce } from '../registrar/assignments.ts'
 import { ensureBridge, refuseBridge, refuseDetour } from './bridge.ts'
-import type { Context } from './context.ts'
+import type { Context, Output } from './context.ts'
 import { readCniArgs } from './env.ts'
 import { inUseBy, liveFacts, storeOf } from './lease-store.ts'
 import { type ContainerNetns, enterable } from './netns.ts'
@@ -32,7 +32,6 @@ import { bridgePlanOf, ipamResultOf, type Plan, planOf, resultOf } from './plan.
 import { readWanted, type Wanted } from './request.ts'
 import { type CniResult, formatResult, mergeResults, readPrevResult } from './result.ts'
 import { Undo } from './undo.ts'
-import type { Output } from './verbs.ts'
 import {
   AddressHeld,
   configureContainer,
@@ -88,48 +87,59 @@ function attach(
     // Also for a lease of ours, but there the lease's own check has the better words.
     refuseExisting(container, context.attachment.ifname, netnsPath(context))
   }
-  const known = claimNetwork(host, context, slice)
+  const attempt: Attempt = {
+    context,
+    slice,
+    store,
+    sockets: { host, container },
+    netns,
+    known: claimNetwork(host, context, slice),
+    prev,
+  }
   const request = requestOf(context, slice, wanted, netns)
-  const attempt = (n: number): Output => {
+  for (let n = 1; ; n++) {
     const undo = new Undo()
     try {
-      const acquired = lease(context, store, host, { ...request, isDoubtful: n > 1 }, undo)
-      mark('lease')
-      const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(host))
-      const bridge = wire(context, { host, container }, netns, plan, acquired, undo, known)
-      mark('ports')
-      activate(store, context.attachment)
-      mark('lease active')
-      return outputOf(context, plan, bridge, acquired.lease, prev)
+      return tryAttach(attempt, { ...request, isDoubtful: n > 1 }, undo)
     } catch (err) {
       const failed = undo.rollback(context.log)
-      const thrown = failed.length === 0 ? err : withUndoFailures(err, failed)
-      if (isTriedAgain(thrown, n))
-        context.log.warn(
-          { err },
-          'address was held by a live link, so the leases are put right and another is taken',
-        )
-      else context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
-      throw thrown
+      if (!(err instanceof AddressHeld) || failed.length > 0 || n === MAX_ATTEMPTS) {
+        context.log.error({ err, undoFailed: failed.length }, 'attachment failed')
+        throw withUndoFailures(err, failed)
+      }
+      // The leases are those of an old store: the next attempt repairs them first.
+      context.log.warn(
+        { err },
+        'address was held by a live link, so the leases are repaired and another is taken',
+      )
     }
   }
-  return pastHeld(attempt)
 }
 
-/** More are of no use: all that the kernel knows is known by the second. */
+/** The second attempt knows all that the kernel knows; more than a third would not help. */
 const MAX_ATTEMPTS = 3
 
-/** The address may be a live container's all the same when the store is an old one; then it is made whole first. */
-const isTriedAgain = (err: unknown, n: number): boolean => err instanceof AddressHeld && n < MAX_ATTEMPTS
+/** What every attempt of one ADD shares. */
+interface Attempt {
+  readonly context: Context
+  readonly slice: Slice
+  readonly store: Store
+  readonly sockets: Sockets
+  readonly netns: ContainerNetns
+  readonly known: Link | undefined
+  readonly prev: CniResult | undefined
+}
 
-function pastHeld(attempt: (n: number) => Output): Output {
-  for (let n = 1; ; n++) {
-    try {
-      return attempt(n)
-    } catch (err) {
-      if (!isTriedAgain(err, n)) throw err
-    }
-  }
+function tryAttach(attempt: Attempt, request: Request, undo: Undo): Output {
+  const { context, slice, store, sockets, prev } = attempt
+  const acquired = lease(attempt, request, undo)
+  mark('lease')
+  const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(sockets.host))
+  const bridge = wire(attempt, plan, acquired, undo)
+  mark('ports')
+  activate(store, context.attachment)
+  mark('lease active')
+  return outputOf(context, plan, bridge, acquired.lease, prev)
 }
 
 /**
@@ -169,14 +179,10 @@ function requestOf(
   }
 }
 
+type Request = ReturnType<typeof requestOf> & Pick<LeaseRequest, 'isDoubtful'>
+
 /** The address, with what stale holders of it left in the kernel taken away. */
-function lease(
-  context: Context,
-  store: Store,
-  host: NetlinkSocket,
-  request: ReturnType<typeof requestOf> & Pick<LeaseRequest, 'isDoubtful'>,
-  undo: Undo,
-): Acquired {
+function lease({ context, store, sockets: { host } }: Attempt, request: Request, undo: Undo): Acquired {
   const facts = { ...liveFacts(store, host), inUse: inUseBy(host) }
   const acquired = acquire(store, { ...request, ...facts }, systemClock)
   undo.push(`lease ${acquired.lease.ip}`, () => {
@@ -195,15 +201,9 @@ function lease(
   return acquired
 }
 
-function wire(
-  context: Context,
-  { host, container }: Sockets,
-  netns: ContainerNetns,
-  plan: Plan,
-  acquired: Acquired,
-  undo: Undo,
-  known: Link | undefined,
-): Link {
+function wire(attempt: Attempt, plan: Plan, acquired: Acquired, undo: Undo): Link {
+  const { context, netns, known } = attempt
+  const { host, container } = attempt.sockets
   refuseExisting(container, plan.ifname, netnsPath(context))
   mark('plan')
   using netfilter = new Netfilter()
@@ -248,10 +248,8 @@ function outputOf(
 
 /** The first error stays what it is; what could not be undone is in its details. */
 function withUndoFailures(err: unknown, failed: readonly Error[]): unknown {
-  if (!(err instanceof FlatnetError)) return err
-  const left = failed
-    .map((f) => `${f.message}: ${f.cause instanceof Error ? f.cause.message : f.cause}`)
-    .join('; ')
+  if (failed.length === 0 || !(err instanceof FlatnetError)) return err
+  const left = joinCauses(failed)
   const details = err.details === undefined ? left : `${err.details}; ${left}`
   return new FlatnetError(err.code, err.message, { cause: err.cause, details, facts: err.facts })
 }

@@ -1,5 +1,6 @@
 /** The bridge of a network: created when absent, its address and sysctls ensured, never taken from somebody else. */
 
+import { Errno } from 'netlink-ts/errors.ts'
 import { type Addr, AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
 import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import {
@@ -25,9 +26,6 @@ import {
 import { FlatnetError } from '../core/errors.ts'
 import { bridgeSysctls, sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Undo } from './undo.ts'
-
-const EEXIST = 17
-const ENODEV = 19
 
 export interface BridgePlan {
   readonly bridge: string
@@ -73,7 +71,7 @@ function standing(host: NetlinkSocket, plan: BridgePlan): Link | undefined {
   if (link === undefined || present.length === 0 || hasAddress(present, plan)) return link
   if (!isIdleOwn(host, link, plan)) return link
   const [outcome] = host.executeAll([linkDelRequest({ index: link.index })])
-  if (outcome instanceof Error && outcome.errno !== ENODEV) throw outcome
+  if (outcome instanceof Error && outcome.errno !== Errno.ENODEV) throw outcome
   return undefined
 }
 
@@ -90,7 +88,7 @@ function createBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
     bridgeAddRequest({ name: plan.bridge, address: plan.bridgeMac, mtu: plan.mtu }),
   ])
   if (outcome instanceof Error) {
-    if (outcome.errno !== EEXIST) throw outcome
+    if (outcome.errno !== Errno.EEXIST) throw outcome
   } else {
     undo.push(`bridge ${plan.bridge}`, () => removeIfEmpty(host, plan.bridge))
   }
@@ -154,7 +152,7 @@ function addAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void {
       prefixLen: plan.prefixLen,
     }),
   ])
-  if (outcome instanceof Error && outcome.errno !== EEXIST) throw outcome
+  if (outcome instanceof Error && outcome.errno !== Errno.EEXIST) throw outcome
 }
 
 /**

@@ -26,6 +26,14 @@ export interface Context {
   readonly log: Log
 }
 
+/** ADD's result. */
+export interface Output {
+  /** For stdout. */
+  readonly text: string
+  /** What is done once the runtime has it. */
+  after(): Promise<void>
+}
+
 /** Verbs that take away: they go on with a configuration that is no longer right. */
 const isLenient = (env: Env): boolean => env.verb === 'DEL' || env.verb === 'GC'
 

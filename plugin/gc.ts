@@ -4,17 +4,16 @@
  */
 
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { isObject } from '../conf/reader.ts'
 import { type Attachment, attachmentKey } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
+import { isObject } from '../core/json.ts'
 import { list } from '../ipam/inventory.ts'
 import { release } from '../ipam/ipam.ts'
 import { attachedLinks } from '../kernel/links.ts'
 import type { Context } from './context.ts'
-import { throwAll, withdrawQuietly } from './del.ts'
 import { storeOf } from './lease-store.ts'
-import { teardown } from './teardown.ts'
+import { teardown, throwAll, withdrawQuietly } from './teardown.ts'
 
 export async function gc(context: Context): Promise<void> {
   const { conf, log } = context

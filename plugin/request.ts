@@ -4,10 +4,11 @@
  */
 
 import type { NetConf } from '../conf/netconf.ts'
-import { isObject, type JsonObject, Reader, show } from '../conf/reader.ts'
+import { Reader, show } from '../conf/reader.ts'
 import { formatIpv4, isUnicastMac, parseCidr4, parseIpv4, parseMac } from '../core/addr.ts'
 import type { PortMapping, Protocol } from '../core/api.ts'
 import { ConfigError } from '../core/errors.ts'
+import { isObject, type JsonObject } from '../core/json.ts'
 
 export interface Wanted {
   /** Canonical IPv4 without prefix length. */

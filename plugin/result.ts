@@ -1,7 +1,8 @@
 /** The ADD result: built once in the newest shape, merged with `prevResult`, and cut to the version the config asks for. */
 
-import { isObject, type JsonObject, show } from '../conf/reader.ts'
+import { show } from '../conf/reader.ts'
 import { FlatnetError } from '../core/errors.ts'
+import { isObject, type JsonObject } from '../core/json.ts'
 import { atLeast, type CniVersion } from './versions.ts'
 
 interface ResultInterface {
@@ -111,7 +112,7 @@ const isIpv6 = (address: string): boolean => address.includes(':')
 export function formatResult(result: CniResult, version: CniVersion): string {
   const v110 = atLeast(version, '1.1.0')
   const v100 = atLeast(version, '1.0.0')
-  // Loops, as a callback is one more function for the engine to make ready.
+  // Loops instead of callbacks, here and in netlink-ts/libc.ts: 40 functions less, 0.4 ms of an ADD (docs/speed.md).
   const interfaces: object[] = []
   for (const i of result.interfaces) {
     interfaces.push({

@@ -1,6 +1,7 @@
 /** Standard input and output of a plugin, whole and synchronous, whatever kind of descriptor the runtime gave. */
 
 import { readSync, writeSync } from 'node:fs'
+import { sleepSync } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 
 const STDIN = 0
@@ -46,7 +47,7 @@ function retried(call: () => number): number {
       const code = err instanceof Error && 'code' in err ? err.code : undefined
       if (code === 'EOF') return 0
       if (code !== 'EAGAIN' || tries >= 10_000) throw err
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+      sleepSync(1)
     }
   }
 }

@@ -1,9 +1,12 @@
 /** Takes one attachment out of the host: rules, then the link, then the lease. Never stops at an error; absent is done. */
 
+import { Errno } from 'netlink-ts/errors.ts'
 import { linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Attachment, hostIfname, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
+import { FlatnetError, joinCauses } from '../core/errors.ts'
+import type { Log } from '../core/log.ts'
 import { mark } from '../core/trace.ts'
 import { releaseStale } from '../ipam/inventory.ts'
 import { find, release } from '../ipam/ipam.ts'
@@ -12,8 +15,8 @@ import type { LiveFacts } from '../ipam/stale.ts'
 import type { Store } from '../ipam/store/store.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
 import { unpublishOwner, unpublishPorts } from '../kernel/ports/publish.ts'
-
-const ENODEV = 19
+import { withdraw } from '../registrar/assignments.ts'
+import type { Endpoint } from '../registrar/exchange.ts'
 
 /** Runs one step and collects what it throws: the ones after it run all the same. */
 type Step = <T>(what: string, run: () => T) => T | undefined
@@ -111,5 +114,34 @@ function removeLink(host: NetlinkSocket, attachment: Attachment, ifname: string)
   if (link === undefined) return
   const [outcome] = host.executeAll([linkDelRequest({ index: link.index })])
   // The namespace may die at the same moment and take the pair with it.
-  if (outcome instanceof Error && outcome.errno !== ENODEV) throw outcome
+  if (outcome instanceof Error && outcome.errno !== Errno.ENODEV) throw outcome
+}
+
+/**
+ * The gateway sees the lease go when it reconciles; its absence is no reason to keep a container's network.
+ * @returns whether it was told
+ */
+export async function withdrawQuietly(
+  endpoint: Endpoint,
+  attachment: Attachment,
+  log: Log,
+): Promise<boolean> {
+  try {
+    await withdraw(endpoint, attachment)
+    return true
+  } catch (err) {
+    log.info({ err }, 'gateway not told of the deletion')
+    return false
+  }
+}
+
+/** One error with all of them in its details; its code is that of the first. */
+export function throwAll(errors: readonly Error[], log: Log): void {
+  const [first] = errors
+  if (first === undefined) return
+  for (const err of errors) log.error({ err }, 'deletion step failed')
+  const code = first.cause instanceof FlatnetError ? first.cause.code : 'ERR_FLATNET_KERNEL'
+  throw new FlatnetError(code, 'not everything could be taken away; delete again, or run "flatnet gc"', {
+    details: joinCauses(errors),
+  })
 }

@@ -2,7 +2,7 @@
 
 import { toCniError } from '../core/errors.ts'
 import { mark } from '../core/trace.ts'
-import { type Context, readContext } from './context.ts'
+import { type Context, type Output, readContext } from './context.ts'
 import type { Env } from './env.ts'
 import { print, readStdin } from './stdio.ts'
 import { versionForError } from './versions.ts'
@@ -31,12 +31,6 @@ async function run(env: Env, stdin: string): Promise<void> {
   mark('result')
   await output?.after()
   mark('after')
-}
-
-/** ADD's result, and what is done once the runtime has it. */
-export interface Output {
-  readonly text: string
-  after(): Promise<void>
 }
 
 async function dispatch(context: Context): Promise<Output | undefined> {

@@ -17,7 +17,7 @@ import { routeAddRequest } from 'netlink-ts/route/route.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { formatIpv4, formatPrefix, ipv4Bytes } from '../core/addr.ts'
 import { type Attachment, addressName, parseAlias, sameAttachment } from '../core/attachment.ts'
-import { monotonic } from '../core/clock.ts'
+import { monotonic, sleepSync } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Plan } from './plan.ts'
@@ -180,6 +180,6 @@ function comesUp(host: NetlinkSocket, name: string): boolean {
     if (link === undefined) throw gone(name)
     if (link.operstate === IF_OPER_UP) return true
     if (monotonic() > deadline) return false
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PORT_UP_POLL_MS)
+    sleepSync(PORT_UP_POLL_MS)
   }
 }

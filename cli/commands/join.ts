@@ -68,7 +68,9 @@ function presentMember(files: ClusterFiles, token: Token): number | undefined {
 
 export const joinCommand = command({
   options: enteringOptions,
-  positionals: { token: { type: 'string', demandOption: true, describe: 'As flatnet token printed it' } },
+  positionals: {
+    token: { type: 'string', demandOption: true, describe: 'The token printed by flatnet token' },
+  },
   examples: [
     ['fnj_...', 'the line that flatnet token printed'],
     ['fnj_... --configure-podman', "and switch this host's Podman to CNI"],

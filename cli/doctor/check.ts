@@ -1,6 +1,6 @@
 /** What every examination of `flatnet doctor` looks like: facts gathered, then judged into findings. */
 
-import { hasCode } from '../../kernel/durable.ts'
+import { hasCode } from '../../core/errors.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 

@@ -1,8 +1,8 @@
 /** The Flatnet networks of this host, as the conflists in the CNI configuration directory describe them. */
 import { join } from 'node:path'
 import { type NetConf, readLeniently } from '../../conf/netconf.ts'
-import { isObject, type JsonObject } from '../../conf/reader.ts'
 import { formatIpv4 } from '../../core/addr.ts'
+import { isObject, type JsonObject } from '../../core/json.ts'
 import { type Slice, sliceOf } from '../../ipam/choose/slice.ts'
 import type { Host } from './host.ts'
 

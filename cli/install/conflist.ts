@@ -1,7 +1,8 @@
 /** The conflist that install wants: the template, what the present one says, and what the options say, later wins. */
 import { isDeepStrictEqual } from 'node:util'
-import { isObject, type JsonObject, show } from '../../conf/reader.ts'
+import { show } from '../../conf/reader.ts'
 import { conflistTemplate } from '../../conf/templates.ts'
+import { isObject, type JsonObject } from '../../core/json.ts'
 
 /** Options of install that end up in the conflist; undefined: as it is. */
 export interface NetworkOptions {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { isObject } from '../../conf/reader.ts'
+import { isObject } from '../../core/json.ts'
 import type { Host } from '../host/host.ts'
 import { CliError } from '../ui/output.ts'
 

@@ -1,10 +1,10 @@
 /** An assignment out of an untrusted request body, with every problem at once; unknown keys are refused. */
 
-import { isInSlice } from '../../conf/daemon.ts'
-import { isObject, type JsonObject, Reader, show } from '../../conf/reader.ts'
-import { formatPrefix, type Prefix4, parseCidr4, parseIpv4, parseMac } from '../../core/addr.ts'
+import { Reader, show } from '../../conf/reader.ts'
+import { formatPrefix, isInSlice, type Prefix4, parseCidr4, parseIpv4, parseMac } from '../../core/addr.ts'
 import type { Assignment, PortMapping, Protocol } from '../../core/api.ts'
 import { isIfname, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES, NAME_RE } from '../../core/attachment.ts'
+import { isObject, type JsonObject } from '../../core/json.ts'
 
 export type Validated =
   | { readonly ok: true; readonly assignment: Assignment }

@@ -1,8 +1,8 @@
 /** The calls that change the cluster: tokens, revoking, leaving; and the one that makes the gateway read its files again. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { isObject, type JsonObject } from '../../conf/reader.ts'
 import { FlatnetError } from '../../core/errors.ts'
+import { isObject, type JsonObject } from '../../core/json.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Grant } from '../cluster/joining/tokens.ts'
 import { ApiProblem, sendJson } from './answer.ts'

@@ -6,9 +6,8 @@ import type { Server } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import type { DaemonConf } from '../../conf/daemon.ts'
-import { FlatnetError } from '../../core/errors.ts'
+import { FlatnetError, hasCode } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
-import { hasCode } from '../../kernel/durable.ts'
 
 /** A gateway that is there answers a connect at once; one whose queue is full for this long is there as well. */
 const PROBE_MS = 1000

@@ -6,8 +6,8 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
-import { FlatnetError } from '../../core/errors.ts'
-import { hasCode, replaceFile } from '../../kernel/durable.ts'
+import { FlatnetError, hasCode } from '../../core/errors.ts'
+import { replaceFile } from '../../kernel/durable.ts'
 
 /**
  * Runs once, before anything is served, hence synchronous. The wall clock only helps when the file is lost; a clock

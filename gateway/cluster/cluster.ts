@@ -2,9 +2,8 @@
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Clock, Millis } from '../../core/clock.ts'
-import { FlatnetError } from '../../core/errors.ts'
+import { FlatnetError, hasCode } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
-import { hasCode } from '../../kernel/durable.ts'
 import type { Events } from '../base/events.ts'
 import type { Metrics } from '../base/metrics.ts'
 import { Links } from '../links/links.ts'

@@ -1,4 +1,5 @@
 /** The tunnel's device while it is there, and the tries to have it again while it is not: the tunnel itself never ends. */
+import { Errno } from 'netlink-ts/errors.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Tun } from '../../kernel/tun.ts'
@@ -17,7 +18,6 @@ export interface DeviceDeps {
 /** Somebody deleted it, or another gateway has it still: a person who mends that should not wait. */
 const AGAIN_MS: Millis = 2_000
 /** What a write answers without a device; counted by the tunnel as refused. */
-const EIO = 5
 
 export class DeviceSlot {
   readonly #deps: DeviceDeps
@@ -47,11 +47,11 @@ export class DeviceSlot {
   }
 
   read(buf: Uint8Array): number {
-    return this.#tun?.read(buf) ?? -EIO
+    return this.#tun?.read(buf) ?? -Errno.EIO
   }
 
   write(buf: Uint8Array): number {
-    return this.#tun?.write(buf) ?? -EIO
+    return this.#tun?.write(buf) ?? -Errno.EIO
   }
 
   requestUso(want: boolean): void {

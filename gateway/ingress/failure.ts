@@ -2,7 +2,7 @@
 
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Millis } from '../../core/clock.ts'
-import { hasCode } from '../../kernel/durable.ts'
+import { hasCode } from '../../core/errors.ts'
 import type { IngressDeps } from './deps.ts'
 import type { Problem, Reason } from './pages/problem.ts'
 import type { Target } from './route.ts'

@@ -1,7 +1,7 @@
 /** Keeps the registry equal to the leases on disk: at start, on change, every now and then, one run at a time. */
 
-import { type DaemonConf, isInSlice } from '../../conf/daemon.ts'
-import { parseCidr4, parseIpv4 } from '../../core/addr.ts'
+import type { DaemonConf } from '../../conf/daemon.ts'
+import { isInSlice, parseCidr4, parseIpv4 } from '../../core/addr.ts'
 import { attachmentKey, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES } from '../../core/attachment.ts'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'

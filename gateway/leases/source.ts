@@ -2,11 +2,11 @@
 
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isObject } from '../../conf/reader.ts'
 import type { Ipv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import { attachmentKey } from '../../core/attachment.ts'
-import { FlatnetError } from '../../core/errors.ts'
+import { FlatnetError, hasCode } from '../../core/errors.ts'
+import { isObject } from '../../core/json.ts'
 import { assignmentOf } from '../../ipam/assignment.ts'
 import type { Lease } from '../../ipam/lease.ts'
 import { staleReason } from '../../ipam/stale.ts'
@@ -21,7 +21,6 @@ import {
 } from '../../ipam/store/layout.ts'
 import { leaseProblem } from '../../ipam/store/lease-check.ts'
 import { bootId } from '../../kernel/boot.ts'
-import { hasCode } from '../../kernel/durable.ts'
 
 export interface LeaseSnapshot {
   /** Active, and their namespace is there. */

@@ -1,7 +1,7 @@
 /** What peers say of their links: the data that a relay is chosen by. */
 
-import { isObject } from '../../conf/reader.ts'
 import type { Millis } from '../../core/clock.ts'
+import { isObject } from '../../core/json.ts'
 import { printable } from '../base/printable.ts'
 import type { ControlMessage } from '../links/types.ts'
 import type { RelayCandidate } from './relay-choice.ts'

@@ -1,7 +1,6 @@
 /** Which part of the supernet belongs to which host (docs/architecture/leases.md#slices), for any host. */
 
-import { isInSlice } from '../../conf/daemon.ts'
-import { contains, type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
+import { contains, type Ipv4, isInSlice, type Prefix4, sizeOf } from '../../core/addr.ts'
 
 export class Slices {
   readonly #supernet: Prefix4

@@ -1,6 +1,6 @@
 /** What gateways tell each other about their tables: the shapes, and reading them out of what a peer sent. */
 
-import { isObject, type JsonObject } from '../../conf/reader.ts'
+import { isObject, type JsonObject } from '../../core/json.ts'
 import type { ControlMessage } from '../links/types.ts'
 import type { Version } from '../registry/table.ts'
 import type { WireRecord } from './record.ts'

@@ -2,8 +2,8 @@
 
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isObject, type JsonObject } from '../../conf/reader.ts'
-import { hasCode } from '../../kernel/durable.ts'
+import { hasCode } from '../../core/errors.ts'
+import { isObject, type JsonObject } from '../../core/json.ts'
 import type { Quarantine, StoredTable, TableStore } from './deps.ts'
 import type { Known } from './fence.ts'
 import { claimIn, isSigned, type Signed } from './messages.ts'

@@ -9,8 +9,8 @@
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
 import { formatIpv4, type Ipv4, parseIpv4 } from '../../core/addr.ts'
 import { type Attachment, isIfname, isName } from '../../core/attachment.ts'
-import { FlatnetError } from '../../core/errors.ts'
-import { hasCode, replaceSymlink, sweepTemps } from '../../kernel/durable.ts'
+import { FlatnetError, hasCode } from '../../core/errors.ts'
+import { replaceSymlink, sweepTemps } from '../../kernel/durable.ts'
 
 export type AttachmentId = Pick<Attachment, 'containerId' | 'ifname'>
 

@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import { formatIpv4, type Ipv4, macOf, parseIpv4 } from '../../core/addr.ts'
 import { hostIfname, sameAttachment } from '../../core/attachment.ts'
-import { hasCode } from '../../kernel/durable.ts'
+import { hasCode } from '../../core/errors.ts'
 import type { Lease } from '../lease.ts'
 import { type Block, type BrokenBlock, openBlock } from './block.ts'
 import type { Key } from './keys.ts'

@@ -7,7 +7,7 @@
  */
 import { existsSync, unlinkSync } from 'node:fs'
 import type { Ipv4 } from '../../core/addr.ts'
-import { hasCode } from '../../kernel/durable.ts'
+import { hasCode } from '../../core/errors.ts'
 import { type Block, BrokenBlock, emptyBlock, type Leases, OldBlock, openBlock } from './block.ts'
 import { BLOCK_SIZE, blockBaseOf, headOf, OLD_BLOCK_SIZE } from './layout.ts'
 import { ipIn, ipv4 } from './octet.ts'

@@ -1,5 +1,6 @@
 /** The two maps of `inet flatnet` that hold published ports: where a mapping stands, what stands there, and changing it. */
 
+import { Errno } from 'netlink-ts/errors.ts'
 import type { Request } from 'netlink-ts/message.ts'
 import { conntrackFlush, conntrackFlushByDump } from 'netlink-ts/netfilter/conntrack.ts'
 import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
@@ -22,7 +23,6 @@ export const SETS = ['ports', 'ports_any'] as const
 export type SetName = (typeof SETS)[number]
 /** 64 KiB hold about 800 elements; half of that leaves room for comments. */
 export const CHUNK = 400
-const ENOENT = 2
 
 export interface Slot {
   readonly mapping: PortMapping
@@ -120,7 +120,7 @@ export function listOf(socket: NetlinkSocket, set: SetName): SetElement[] {
 
 export const hasErrno = (err: unknown, errno: number): boolean =>
   err instanceof Error && 'errno' in err && err.errno === errno
-export const isAbsent = (err: unknown): boolean => hasErrno(err, ENOENT)
+export const isAbsent = (err: unknown): boolean => hasErrno(err, Errno.ENOENT)
 
 /**
  * UDP has no end of a connection: a client that keeps sending keeps the old translation alive for ever, so the entries

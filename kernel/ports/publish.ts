@@ -1,8 +1,22 @@
 /**
- * Published ports: elements of two maps in `inet flatnet`, whose comment says whose they are (port-claims.ts);
- * only an owner's own elements are ever deleted (docs/architecture/cni.md#d5).
+ * Published ports: elements of two maps in the table `inet flatnet`, each with its owners in the comment.
+ *
+ * The map `ports_any` (`ports` for a given host address) sends a host port to a container. One container on the networks
+ * A and B has two host interfaces, and Podman publishes its port 8080 on both:
+ *
+ *   ADD on A, by fnaaaaaaaaaa   tcp . 8080 : 10.100.1.10 . 80  comment "fnaaaaaaaaaa"
+ *   ADD on B, by fnbbbbbbbbbb   tcp . 8080 : 10.100.1.10 . 80  comment "fnaaaaaaaaaa fnbbbbbbbbbb"   B joins
+ *   DEL on A                    tcp . 8080 : 10.200.1.10 . 80  comment "fnbbbbbbbbbb"                B inherits
+ *   DEL on B                    (no element)
+ *
+ * The first name owns the element; the others are its heirs. Another container that asks for 8080 is refused while
+ * fnaaaaaaaaaa or fnbbbbbbbbbb exists, and replaces the element when neither does. Each line is one transaction, so a
+ * packet never finds the port without its container, and only an owner's elements are deleted
+ * (docs/architecture/cni.md#d5). claims.ts judges comments, maps.ts speaks to the kernel, settle.ts repeats an edit
+ * that lost a race.
  */
 
+import { Errno } from 'netlink-ts/errors.ts'
 import type { Request } from 'netlink-ts/message.ts'
 import { nftGeneration, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
 import type { SetElement } from 'netlink-ts/netfilter/set.ts'
@@ -29,7 +43,7 @@ import {
   show,
   slotOf,
 } from './maps.ts'
-import { ERESTART, type Judged, judge, MAX_ROUNDS, settle } from './settle.ts'
+import { type Judged, judge, MAX_ROUNDS, settle } from './settle.ts'
 
 /**
  * @param host rtnetlink, to tell live owners from stale ones
@@ -194,7 +208,7 @@ function removedAt(
     nftTransaction(socket, requests, generation)
     return true
   } catch (err) {
-    if (isAbsent(err) || hasErrno(err, ERESTART)) return false
+    if (isAbsent(err) || hasErrno(err, Errno.ERESTART)) return false
     throw err
   }
 }

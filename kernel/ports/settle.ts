@@ -1,5 +1,6 @@
 /** Puts a container's ports among those of others: what stands at each place is judged, and changed only while it stands. */
 
+import { Errno } from 'netlink-ts/errors.ts'
 import { nftGeneration } from 'netlink-ts/netfilter/nfnetlink.ts'
 import type { SetElement } from 'netlink-ts/netfilter/set.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
@@ -16,8 +17,6 @@ import {
 } from './claims.ts'
 import { change, dataOf, type Edit, flushUdp, hasErrno, portIn, present, type Slot, slotOf } from './maps.ts'
 
-const EEXIST = 17
-export const ERESTART = 85
 /** Busy rulesets change between look and change; what is left then goes with the next run. */
 export const MAX_ROUNDS = 50
 
@@ -85,7 +84,7 @@ export function settle(
     try {
       change(socket, edits, generation)
     } catch (err) {
-      if (round >= MAX_ROUNDS || !(hasErrno(err, EEXIST) || hasErrno(err, ERESTART))) throw err
+      if (round >= MAX_ROUNDS || !(hasErrno(err, Errno.EEXIST) || hasErrno(err, Errno.ERESTART))) throw err
       generation = undefined
       wasCutShort = true
       continue

@@ -55,7 +55,7 @@ for (const executable of executables()) {
     t.test('the whole chain is taken down', async (t) => {
       const done = await runTool(host, 'del', 'chain', { capabilities })
       t.equal(done.rc, 0, done.stderr + done.stdout)
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
     })
   })
 
@@ -87,7 +87,7 @@ for (const executable of executables()) {
       })
       t.equal(checked.rc, 0, checked.stdout)
       t.equal((await runTool(host, 'del', 'chain')).rc, 0)
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
     })
   })
 
@@ -100,6 +100,6 @@ for (const executable of executables()) {
     const { rc, stderr, stdout } = await runTool(host, 'add', 'chain')
     t.equal(rc, 1)
     t.match(stderr + stdout, /eth0.*exists|exists.*eth0/, 'says that eth0 exists (SPEC ADD)')
-    t.strictSame(await host.remains(), [])
+    t.strictSame(await host.leftovers(), [])
   })
 }

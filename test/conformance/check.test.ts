@@ -95,7 +95,7 @@ for (const executable of executables()) {
         t.match(`${reply.json?.msg} ${reply.json?.details}`, says)
         t.strictSame(errorProblems(reply.json, reply.json?.code), [])
         await detach()
-        t.strictSame(await host.remains(), [], 'DEL cleans up all the same')
+        t.strictSame(await host.leftovers(), [], 'DEL cleans up all the same')
         await host.m.run(['ip', 'link', 'del', 'flatnet0'])
       })
     }

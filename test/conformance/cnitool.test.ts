@@ -31,7 +31,7 @@ for (const executable of executables()) {
       t.match(json.ips, [{ address: '10.100.1.55/24' }])
       t.match(host.leases(), [{ ip: '10.100.1.55', mac: '02:00:00:00:00:55', aliases: ['shop'] }])
       t.ok(
-        (await host.remains()).some((line) => line.includes('8080')),
+        (await host.leftovers()).some((line) => line.includes('8080')),
         'the port is published',
       )
     })
@@ -52,7 +52,7 @@ for (const executable of executables()) {
       for (const _ of [1, 2]) {
         const { rc, stderr } = await runTool(host, 'del', 'flatnet')
         t.equal(rc, 0, stderr)
-        t.strictSame(await host.remains(), [])
+        t.strictSame(await host.leftovers(), [])
       }
     })
     t.test('gc', async (t) => {
@@ -61,7 +61,7 @@ for (const executable of executables()) {
       const { rc, stderr } = await runTool(host, 'gc', 'flatnet')
       t.equal(rc, 0, stderr)
       t.strictSame(
-        await host.remains(),
+        await host.leftovers(),
         [],
         'cnitool gives no list: libcni deletes every attachment it has cached',
       )
@@ -72,7 +72,7 @@ for (const executable of executables()) {
       })
       t.equal(rc, 1)
       t.match(stderr + stdout, '10.100.9.9')
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
     })
   })
 }

@@ -128,7 +128,7 @@ for (const executable of executables()) {
           for (const part of names) t.match(`${reply.json?.msg} ${reply.json?.details}`, part, name)
         }
         t.equal((await host.m.run(['ip', 'link', 'show', 'flatnet0'])).rc, 1, 'nothing was touched')
-        t.strictSame(await host.remains(), [])
+        t.strictSame(await host.leftovers(), [])
       })
     }
 
@@ -148,7 +148,7 @@ for (const executable of executables()) {
       }
       const deleted = await host.call('DEL', { conf })
       t.equal(deleted.rc, 0, deleted.stdout)
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
     })
   })
 }

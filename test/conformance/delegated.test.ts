@@ -77,7 +77,7 @@ for (const executable of executables()) {
           const { rc, stdout } = await debian(host, 'DEL', id, conf)
           t.equal(rc, 0, stdout)
         }
-        t.strictSame(await host.remains(), [])
+        t.strictSame(await host.leftovers(), [])
         const checked = await debian(host, 'CHECK', 'c1', { ...conf, prevResult: results[0]?.json })
         t.equal(checked.rc, 1, 'CHECK misses the lease')
       })
@@ -123,7 +123,7 @@ for (const executable of executables()) {
       const reply = await host.call('ADD', { conf, containerId: 'c2', args: 'IP=10.100.3.50' })
       t.strictSame(errorProblems(reply.json, 101), [])
       await host.ok('DEL', { conf })
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
     })
   })
 }

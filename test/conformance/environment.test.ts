@@ -200,7 +200,7 @@ for (const executable of executables()) {
     })
 
     t.test('nothing of all this left a trace', async (t) => {
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
     })
   })
 }

@@ -55,7 +55,7 @@ for (const executable of executables()) {
         "c1's second link is gone",
       )
       t.equal((await host.m.run(['ip', '-n', 'c1', 'link', 'show', 'eth0'])).rc, 0, "c1's first one is not")
-      const left = await host.remains()
+      const left = await host.leftovers()
       t.equal(left.filter((line) => line.includes('8003')).length, 0, "c3's port is not published")
       t.equal(left.filter((line) => line.includes('8001')).length, 1, "c1's is")
     })

@@ -3,7 +3,7 @@ import t from 'tap'
 import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
 import { resultProblems } from '../helpers/cni/cni-result.ts'
 import { publishedPorts } from '../helpers/kernel/leftovers.ts'
-import { inside } from '../helpers/kernel/netns-programs.ts'
+import { netnsProgram } from '../helpers/kernel/netns-programs.ts'
 import { executables } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -23,7 +23,7 @@ for (const executable of executables()) {
       const seen = await look(result)
       await host.ok('CHECK', { conf: { ...conf, prevResult: result } })
       await host.ok('DEL', { conf })
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
       await host.m.run(['ip', 'link', 'del', String(conf['bridge'] ?? 'flatnet0')])
       return seen
     }
@@ -86,11 +86,17 @@ for (const executable of executables()) {
       t.equal(await attached({ hairpinMode: false }, hairpin), false)
     })
     t.test('ipMasq', async (t) => {
-      const server = await host.m.start(['ip', 'netns', 'exec', lan.name, ...inside('serve', '80')])
+      const server = await host.m.start(['ip', 'netns', 'exec', lan.name, ...netnsProgram('serve', '80')])
       await waitFor('the server on the LAN listens', 10_000, () => server.log().includes('listening'))
       await host.m.sh(`ip -n ${lan.name} route add 10.100.0.0/16 via ${lan.machineIp}`)
       const from = async () => {
-        const ran = await host.m.run(['ip', 'netns', 'exec', 'c1', ...inside('http', `http://${lan.ip}/`)])
+        const ran = await host.m.run([
+          'ip',
+          'netns',
+          'exec',
+          'c1',
+          ...netnsProgram('http', `http://${lan.ip}/`),
+        ])
         return JSON.parse(JSON.parse(ran.stdout).body).from
       }
       t.equal(await attached({}, from), lan.machineIp, 'on: the LAN sees the host')
@@ -126,7 +132,7 @@ for (const executable of executables()) {
       })
     })
     t.test('a container cannot reach the loopback of the host, whatever it sets itself', async (t) => {
-      const server = await host.m.start(inside('serve', '7777'))
+      const server = await host.m.start(netnsProgram('serve', '7777'))
       await waitFor('the server of the host listens', 10_000, () => server.log().includes('listening'))
       const portMappings = [{ hostPort: 8081, containerPort: 80, protocol: 'tcp', hostIP: '127.0.0.1' }]
       await attached({ runtimeConfig: { portMappings } }, async () => {
@@ -140,7 +146,7 @@ for (const executable of executables()) {
           'c1',
           'timeout',
           '3',
-          ...inside('http', 'http://127.0.0.1:7777/'),
+          ...netnsProgram('http', 'http://127.0.0.1:7777/'),
         ])
         t.notMatch(ran.stdout, '"status":200')
         await host.m.sh('ip -n c1 route del 127.0.0.1/32; ip -n c1 addr add 127.0.0.1/8 dev lo')

@@ -58,7 +58,7 @@ const TROUBLES: readonly Trouble[] = [
 ]
 
 async function quiet(host: CniHost): Promise<string[]> {
-  return (await host.remains()).filter((line) => !line.includes('holder'))
+  return (await host.leftovers()).filter((line) => !line.includes('holder'))
 }
 
 for (const executable of executables()) {
@@ -68,7 +68,7 @@ for (const executable of executables()) {
     await host.container('c2')
     await host.container('holder')
     await host.ok('ADD', { containerId: 'holder', conf: PORTS })
-    const before = (await host.remains()).sort()
+    const before = (await host.leftovers()).sort()
 
     for (const { name, before: prepare, call, after, says } of TROUBLES) {
       t.test(name, async (t) => {
@@ -78,14 +78,14 @@ for (const executable of executables()) {
         t.match(`${reply.json?.msg} ${reply.json?.details}`, says)
         t.strictSame(errorProblems(reply.json, reply.json?.code), [])
         t.strictSame(
-          (await host.remains()).sort(),
+          (await host.leftovers()).sort(),
           before,
           'nothing is left, and the other container keeps all',
         )
         await host.m.sh(after)
         // SPEC: the runtime sends DEL after a failed ADD, without prevResult.
         t.equal((await host.call('DEL', call)).rc, 0)
-        t.strictSame((await host.remains()).sort(), before)
+        t.strictSame((await host.leftovers()).sort(), before)
       })
     }
     t.test('and afterwards it simply works', async (t) => {

@@ -87,7 +87,7 @@ for (const executable of executables()) {
           const done = await host.call('DEL', call)
           t.equal(done.rc, 0, done.stdout)
           t.equal(done.stdout, '', 'prints nothing')
-          t.strictSame(await host.remains(), [])
+          t.strictSame(await host.leftovers(), [])
         }
         t.equal((await host.m.run(['ip', '-n', 'c1', 'link', 'show', 'eth0'])).rc, 1, 'eth0 is gone')
         const stranger = await host.call('DEL', { containerId: 'never-seen' })

@@ -25,7 +25,7 @@ for (const executable of executables()) {
     ) {
       const reply = await host.call('ADD', { ...(args !== undefined && { args }), conf })
       t.strictSame(errorProblems(reply.json, code), [])
-      t.strictSame(await host.remains(), [])
+      t.strictSame(await host.leftovers(), [])
       return `${reply.json?.msg} ${reply.json?.details}`
     }
 

@@ -39,7 +39,7 @@ t.test('two hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
         )
         t.match(stdout, /\n4\d\d$/, `${call} is none of them`)
       }
-      const body = JSON.stringify({ network: 'flatnet', containerId: 'evil', ifname: 'eth0' })
+      const body = JSON.stringify({ network: 'flatnet', containerId: 'hostile', ifname: 'eth0' })
       const { stdout } = await curl(
         '-w',
         '\n%{http_code}',

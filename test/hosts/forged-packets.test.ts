@@ -5,7 +5,7 @@ import { encodeFrame, FrameType } from '../../gateway/dataplane/tunnel/frame.ts'
 import { hostContainer, ipv4Received } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
 import { checksummed, type PacketFields, packet, tso } from '../helpers/cluster/tunnel-packet.ts'
-import { evilPackets } from '../helpers/hostile/hostile-packets.ts'
+import { hostilePackets } from '../helpers/hostile/hostile-packets.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -34,17 +34,23 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   await t.test('a gateway that has gone bad', async (t) => {
     await two.kill()
     await waitFor('host 1 has let go of host 2', 10_000, async () => (await one.linksUp()).length === 1)
-    const evil = spawn('ip', ['netns', 'exec', two.ns.name, ...evilPackets(two.dataDir, 1, '192.0.2.1:7443')])
-    t.teardown(() => evil.kill('SIGKILL'))
+    const hostile = spawn('ip', [
+      'netns',
+      'exec',
+      two.ns.name,
+      ...hostilePackets(two.dataDir, 1, '192.0.2.1:7443'),
+    ])
+    t.teardown(() => hostile.kill('SIGKILL'))
     let said = ''
-    evil.stdout.setEncoding('utf8').on('data', (text: string) => {
+    hostile.stdout.setEncoding('utf8').on('data', (text: string) => {
       said += text
     })
-    evil.stderr.setEncoding('utf8').on('data', (text: string) => {
+    hostile.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text
     })
     await waitFor('it is in', 10_000, () => said.startsWith('open'))
-    const send = (bytes: Uint8Array): void => void evil.stdin.write(`${Buffer.from(bytes).toString('hex')}\n`)
+    const send = (bytes: Uint8Array): void =>
+      void hostile.stdin.write(`${Buffer.from(bytes).toString('hex')}\n`)
     const frame = (payload: Uint8Array, over: object = {}): Uint8Array =>
       encodeFrame({ type: FrameType.DATA, flags: 0, srcHost: 2, dstHost: 1, hops: 0, ...over }, payload)
     /** The host's kernel must have no reason of its own to drop one. */

@@ -13,7 +13,7 @@ import { ed25519Signer } from '../../gateway/replication/sign.ts'
 import { bareContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
 import { equalTables, markOf, tableOf } from '../helpers/cluster/tables.ts'
-import { evilPeer, identityIn } from '../helpers/hostile/hostile-peer.ts'
+import { hostilePeer, identityIn } from '../helpers/hostile/hostile-peer.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -74,16 +74,16 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     pages: 1,
     records,
   })
-  const evil = await evilPeer(t, two, one)
-  evil.send(hello())
-  evil.send(page(claim(), [wireRecord(assignment(2, '10.100.2.10', 'berry'))]))
+  const hostile = await hostilePeer(t, two, one)
+  hostile.send(hello())
+  hostile.send(page(claim(), [wireRecord(assignment(2, '10.100.2.10', 'berry'))]))
   await waitFor('it is believed about its own slice', 5_000, async () => (await markOf(one, 2)) === 'live')
   believed = seq
   const before = await tableOf(one)
   /** Sends it, and waits until host 1 has counted so many for the reason. */
   const refused = async (reason: string, ...messages: ControlMessage[]): Promise<void> => {
     const from = (await dropped(one))[reason] ?? 0
-    for (const message of messages) evil.send(message)
+    for (const message of messages) hostile.send(message)
     await waitFor(`${messages.length} are dropped as ${reason}`, 5_000, async () => {
       return ((await dropped(one))[reason] ?? 0) >= from + messages.length
     })
@@ -126,9 +126,9 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   })
 
   await t.test('a true table of another host, kept and sent again', async (t) => {
-    evil.send({ type: 'registry.want', hostId: 3, epoch: 0, seq: 0 })
+    hostile.send({ type: 'registry.want', hostId: 3, epoch: 0, seq: 0 })
     const genuine = await waitFor('host 1 passes on the table of host 3', 5_000, () =>
-      evil.heard.find((m) => m.type === 'registry.table' && m['hostId'] === 3),
+      hostile.heard.find((m) => m.type === 'registry.table' && m['hostId'] === 3),
     )
     t.ok(JSON.stringify(genuine).includes(cherry.ip))
     await cherry.del()
@@ -171,7 +171,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
         { type: 'registry.constructor' },
       ].map((message) => message as ControlMessage),
     )
-    t.ok(evil.isOpen, 'which is no reason to end the link')
+    t.ok(hostile.isOpen, 'which is no reason to end the link')
     t.same(
       (await containers()).filter((line) => line.includes('10.100.2.')),
       ['10.100.2.10/24 berry'],
@@ -180,7 +180,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
 
   await t.test('a flood of questions', async () => {
     const ask = { type: 'registry.want', hostId: 3, epoch: 0, seq: 0 }
-    for (let n = 0; n < 600; n++) evil.send(ask)
+    for (let n = 0; n < 600; n++) hostile.send(ask)
     await waitFor('some are left unanswered', 5_000, async () => ((await dropped(one))['flood'] ?? 0) > 0)
   })
 
@@ -204,15 +204,15 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
       Buffer.concat([head(2, 1), Buffer.from('[]')]),
       Buffer.concat([Buffer.of(0xff), randomBytes(4_096)]),
     ]) {
-      const other = await evilPeer(t, two, one)
+      const other = await hostilePeer(t, two, one)
       other.raw(bytes)
       await waitFor(`it is cut off after ${bytes.toString('hex', 0, 16)}`, 5_000, () => !other.isOpen)
     }
     // The beginning of a message that never ends, and one that holds 30 MB of nothing.
-    const slow = await evilPeer(t, two, one)
+    const slow = await hostilePeer(t, two, one)
     slow.raw(torn)
     slow.end()
-    const huge = await evilPeer(t, two, one)
+    const huge = await hostilePeer(t, two, one)
     huge.send({
       ...hello(),
       know: Array.from({ length: 60_000 }, () => [3, 1, 1]),

@@ -79,7 +79,7 @@ for (const executable of executables()) {
     t.match(bridge, { address: '0a:64:0a:64:02:01', operstate: 'UP' }, 'the idle bridge made way')
     t.match(bridge.addr_info, [{ local: '10.100.2.1', prefixlen: 24 }])
     t.match(
-      await host.m.exec('ip', 'netns', 'exec', 'c2', 'ping', '-c1', '-W2', '10.100.2.1'),
+      await host.m.exec('ip', 'netns', 'exec', 'c2', 'busybox', 'ping', '-c1', '-W2', '10.100.2.1'),
       / 0% packet loss/,
     )
   })

@@ -91,7 +91,7 @@ for (const executable of executables()) {
       await host.ok('ADD', { ...CALL, env: env('one') })
       t.equal(host.leases().length, 1)
       await host.ok('DEL', { ...CALL, env: env('other') })
-      t.same(await host.remains(), [])
+      t.same(await host.leftovers(), [])
     },
   )
 }

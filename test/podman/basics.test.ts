@@ -2,7 +2,7 @@
 import t from 'tap'
 import { IMAGE } from '../helpers/cni/image.ts'
 import { get, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'
-import { inside } from '../helpers/kernel/netns-programs.ts'
+import { netnsProgram } from '../helpers/kernel/netns-programs.ts'
 import { executables } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -23,7 +23,7 @@ for (const executable of executables()) {
       t.equal(ran.stderr, '', 'without a word of warning')
       t.match(ran.stdout, 'inet 10.100.1.10/24')
       t.match(ran.stdout, 'inet 127.0.0.1/8')
-      await waitFor('Podman has cleaned up', 10_000, async () => (await host.remains()).length === 0)
+      await waitFor('Podman has cleaned up', 10_000, async () => (await host.leftovers()).length === 0)
     })
 
     t.test('two containers', async (t) => {
@@ -52,7 +52,7 @@ for (const executable of executables()) {
 
     t.test('the world', async (t) => {
       const lan = await host.m.neighbour()
-      const server = await host.m.start(['ip', 'netns', 'exec', lan.name, ...inside('serve', '80')])
+      const server = await host.m.start(['ip', 'netns', 'exec', lan.name, ...netnsProgram('serve', '80')])
       await waitFor('the server on the LAN listens', 10_000, () => server.log().includes('listening'))
       const seen = await host.within('one', 'wget', '-q', '-O', '-', `http://${lan.ip}/`)
       t.equal(JSON.parse(seen.stdout || '{}').from, lan.machineIp, 'sees the host (masquerade)')

@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { get, podmanMissing } from '../helpers/cni/podman.ts'
-import { remains } from '../helpers/kernel/leftovers.ts'
+import { leftovers } from '../helpers/kernel/leftovers.ts'
 import { type Machine, machine, type Ran } from '../helpers/kernel/machine.ts'
 import { ROOT } from '../helpers/run/executable.ts'
 
@@ -80,6 +80,6 @@ t.test('a bare clone', { skip: notHere(), timeout: 290_000 }, async (t) => {
   t.test('bin/up --down', async (t) => {
     const ran = await clone.run('bin/up', '--down')
     t.equal(ran.rc, 0, ran.stdout + ran.stderr)
-    t.strictSame(await remains(m, '/var/lib/flatnet'), [])
+    t.strictSame(await leftovers(m, '/var/lib/flatnet'), [])
   })
 })

@@ -40,7 +40,7 @@ for (const executable of executables()) {
       const { Pid: pid } = (await host.inspect('web')).State
       await host.m.exec('kill', '-9', String(pid))
       await waitFor('Podman notices', 10_000, async () => !(await host.inspect('web')).State.Running)
-      await waitFor('everything is gone', 10_000, async () => (await host.remains()).length === 0)
+      await waitFor('everything is gone', 10_000, async () => (await host.leftovers()).length === 0)
       await host.pod('start', 'web')
       t.ok(await answers('web'))
       await host.pod('rm', '-f', '-t', '0', 'web')

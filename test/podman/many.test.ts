@@ -32,7 +32,7 @@ for (const executable of executables()) {
     })
     t.test('leases, links and ports are as many', async (t) => {
       t.equal(host.leases().length, MANY)
-      const left = await host.remains()
+      const left = await host.leftovers()
       t.equal(left.filter((line) => line.startsWith('link ')).length, MANY)
       t.equal(left.filter((line) => line.startsWith('nft ')).length, MANY)
     })

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { imageTar } from '../helpers/cni/image.ts'
 import { get, podmanMissing } from '../helpers/cni/podman.ts'
-import { remains } from '../helpers/kernel/leftovers.ts'
+import { leftovers } from '../helpers/kernel/leftovers.ts'
 import { machine } from '../helpers/kernel/machine.ts'
-import { inside } from '../helpers/kernel/netns-programs.ts'
+import { netnsProgram } from '../helpers/kernel/netns-programs.ts'
 import { ROOT } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -53,7 +53,7 @@ t.test('a Podman without containers', options, async (t) => {
     for (const _ of [1, 2]) {
       const ran = await up('--down')
       t.equal(ran.rc, 0, ran.stdout + ran.stderr)
-      t.strictSame(await remains(m, '/var/lib/flatnet'), [])
+      t.strictSame(await leftovers(m, '/var/lib/flatnet'), [])
       const links: { ifname: string }[] = await m.json('ip', '-j', 'link')
       t.strictSame(links.map(({ ifname }) => ifname).sort(), ['lan0', 'lo'])
       t.equal(await m.exec('nft', 'list', 'ruleset'), '')
@@ -68,7 +68,7 @@ t.test('a Podman without containers', options, async (t) => {
   t.test(
     'killed half-way, then up: nothing stands in its way; and another port where 8080 is taken',
     async (t) => {
-      const taken = await m.start(inside('serve', '8080'))
+      const taken = await m.start(netnsProgram('serve', '8080'))
       await waitFor('8080 is taken', 10_000, () => taken.log().includes('listening'))
       for (const seconds of ['1', '2', '3']) await m.run(['timeout', '-s', 'KILL', seconds, 'bash', UP])
       const ran = await up()
@@ -127,5 +127,5 @@ t.test('a Podman that has containers on another backend is left alone', options,
   const down = await m.run(['bash', UP, '--down'])
   t.equal(down.rc, 0, down.stdout + down.stderr)
   t.match(await m.exec('podman', 'ps', '--format', '{{.Names}}'), /^mine\n$/, 'what was there is there')
-  t.strictSame(await remains(m, '/var/lib/flatnet'), [])
+  t.strictSame(await leftovers(m, '/var/lib/flatnet'), [])
 })

@@ -3,8 +3,8 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { LowSync, type SyncAdapter } from 'lowdb'
-import { FlatnetError } from '../../../core/errors.ts'
-import { hasCode, replaceFile, syncFolder } from '../../../kernel/durable.ts'
+import { FlatnetError, hasCode } from '../../../core/errors.ts'
+import { replaceFile, syncFolder } from '../../../kernel/durable.ts'
 
 /** `ca.key` is only where hosts may be admitted; `members.json` is written last, so its presence means: all of it is there. */
 const NAMES = {

@@ -2,9 +2,9 @@
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { LowSync } from 'lowdb'
-import { isObject } from '../../../conf/reader.ts'
 import { formatPrefix, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../../../core/addr.ts'
 import type { Millis } from '../../../core/clock.ts'
+import { isObject } from '../../../core/json.ts'
 import type { ClusterFiles } from '../identity/files.ts'
 
 /** What a newcomer knows before it has spoken to anybody. */

@@ -4,8 +4,8 @@
  */
 
 import { createPrivateKey, sign, verify, X509Certificate } from 'node:crypto'
-import { isObject } from '../../../conf/reader.ts'
 import { parsePrefix4 } from '../../../core/addr.ts'
+import { isObject } from '../../../core/json.ts'
 
 /** In order: a member only moves to the right, whoever says otherwise. */
 const STATES = ['active', 'left', 'revoked'] as const

@@ -1,4 +1,5 @@
 /** The gateway path: packets of the TUN device to the peers whose addresses they bear, and the peers' packets to the device. */
+import { Errno } from 'netlink-ts/errors.ts'
 import { type Ipv4, type Prefix4, sizeOf } from '../../../core/addr.ts'
 import { Channel } from './channel.ts'
 import { checkIncoming, isInside, Verdict } from './check.ts'
@@ -38,9 +39,6 @@ export interface TunnelStats {
   /** Packets of our own kernel that are for no peer. */
   readonly drops: Readonly<Partial<Record<DropReason, number>>>
 }
-
-const EINVAL = 22
-const EIO = 5
 
 export class Tunnel {
   readonly #options: TunnelOptions
@@ -160,4 +158,4 @@ export class Tunnel {
 
 /** The rest is want of memory; writing never waits, and TCP sends again. */
 const refusal = (errno: number): DropReason =>
-  errno === EINVAL || errno === EIO ? 'deviceRefused' : 'deviceBusy'
+  errno === Errno.EINVAL || errno === Errno.EIO ? 'deviceRefused' : 'deviceBusy'

@@ -7,7 +7,7 @@
 import { connect, type OnReadOpts, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Millis } from '../../../core/clock.ts'
-import { hasCode } from '../../../kernel/durable.ts'
+import { hasCode } from '../../../core/errors.ts'
 import { boundUnacknowledged } from '../../links/liveness.ts'
 import { StreamError } from '../../links/streams/stream-frame.ts'
 import type { Streams } from '../../links/streams/streams.ts'

@@ -36,6 +36,8 @@ export const viewOf = (state: Escalation, facts: EscalationFacts): EscalationVie
 
 function whyOf(state: Escalation, facts: EscalationFacts): string {
   const { phase, reason, damping } = state
+  if (phase === 'idle' && facts.obstacle === undefined && !facts.canSignal)
+    return reasonText({ code: 'no link' })
   if (phase !== 'waiting') return reasonText(facts.obstacle ?? reason)
   const isWorking = whyNotProven(sessionOf(state, facts)) === undefined
   const last = reasonText(reason)

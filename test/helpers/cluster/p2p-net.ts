@@ -17,7 +17,7 @@ import {
   type ToProcess,
 } from '../../../gateway/dataplane/p2p/protocol.ts'
 import { run } from '../kernel/netns.ts'
-import { inside } from '../kernel/netns-programs.ts'
+import { netnsProgram } from '../kernel/netns-programs.ts'
 import { waitFor } from '../run/wait.ts'
 import type { P2pHostConf } from './p2p-host.ts'
 
@@ -33,8 +33,8 @@ export interface Flow {
   readonly longestMs: number
 }
 
-function programLine(...args: Parameters<typeof inside>): [string, ...string[]] {
-  const [command = '', ...rest] = inside(...args)
+function programLine(...args: Parameters<typeof netnsProgram>): [string, ...string[]] {
+  const [command = '', ...rest] = netnsProgram(...args)
   return [command, ...rest]
 }
 

@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { leasesOf, remains } from '../kernel/leftovers.ts'
+import { leasesOf, leftovers } from '../kernel/leftovers.ts'
 import { type Machine, machine, type Ran } from '../kernel/machine.ts'
 import type { Executable } from '../run/executable.ts'
 
@@ -117,8 +117,8 @@ export class CniHost {
     return reply.json
   }
 
-  remains(): Promise<string[]> {
-    return remains(this.m, this.dataDir)
+  leftovers(): Promise<string[]> {
+    return leftovers(this.m, this.dataDir)
   }
 
   leases(network = 'flatnet') {

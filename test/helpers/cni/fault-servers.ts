@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Machine } from '../kernel/machine.ts'
-import { inside } from '../kernel/netns-programs.ts'
+import { netnsProgram } from '../kernel/netns-programs.ts'
 import { waitFor } from '../run/wait.ts'
 import type { CniHost } from './cni.ts'
 
@@ -38,12 +38,12 @@ export async function ask(m: Machine, netns: string | undefined, address: string
 
 /** Answers each datagram with `<word> <sender>`. */
 export async function udpServer(m: Machine, netns: string, port: number, word: string): Promise<void> {
-  const server = await m.start([...within(netns), ...inside('udp-echo', String(port), word)])
+  const server = await m.start([...within(netns), ...netnsProgram('udp-echo', String(port), word)])
   await waitFor(`${word} listens`, 10_000, () => server.log().includes('listening'))
 }
 
 export async function askUdp(m: Machine, netns: string | undefined, address: string, port: number, from = 0) {
-  const ran = await m.run([...within(netns), ...inside('udp-ask', address, String(port), String(from))])
+  const ran = await m.run([...within(netns), ...netnsProgram('udp-ask', address, String(port), String(from))])
   return ran.rc === 0 ? ran.stdout.trim() : 'nobody'
 }
 

@@ -126,7 +126,7 @@ export const failAt = (host: CniHost, verb: Verb, call: Call, { syscall, nth }: 
 const filesOf = (folder: string): string[] =>
   existsSync(folder) ? readdirSync(folder, { recursive: true }).map((file) => String(file)) : []
 
-/** Beyond `remains`: hints that lead nowhere, and temp files of killed writers, except those of blocks, which go with `gc`. */
+/** Beyond `leftovers`: hints that lead nowhere, and temp files of killed writers, except those of blocks, which go with `gc`. */
 export function litter(host: CniHost): string[] {
   const leased = new Set(host.leases().map(({ containerId, ifname }) => `${containerId}:${ifname}`))
   return filesOf(host.dataDir).filter((file) => {

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Assignment } from '../../../core/api.ts'
 import type { Lease } from '../../../ipam/lease.ts'
-import { leasesOf, remains } from '../kernel/leftovers.ts'
+import { leasesOf, leftovers } from '../kernel/leftovers.ts'
 import { type Background, type Machine, machine, type Ran } from '../kernel/machine.ts'
-import { inside } from '../kernel/netns-programs.ts'
+import { netnsProgram } from '../kernel/netns-programs.ts'
 import { cliExecutable, type Executable } from '../run/executable.ts'
 import { waitFor } from '../run/wait.ts'
 import { IMAGE, imageTar } from './image.ts'
@@ -70,7 +70,9 @@ export interface Place {
 
 /** One GET from there. Give a short timeout where no answer is expected. */
 export async function get(from: Place, url: string, headers: Json = {}, timeoutMs = 10_000): Promise<Answer> {
-  const { stdout, stderr } = await from.run(inside('http', url, JSON.stringify(headers), String(timeoutMs)))
+  const { stdout, stderr } = await from.run(
+    netnsProgram('http', url, JSON.stringify(headers), String(timeoutMs)),
+  )
   if (stdout === '') throw new Error(`GET ${url}: ${stderr}`)
   return JSON.parse(stdout)
 }
@@ -82,7 +84,7 @@ export async function unanswered(from: Place, url: string): Promise<boolean> {
 
 /** The answer of a `udp-echo`, '' when there is none. */
 export async function askUdp(from: Place, address: string, port: number, sourcePort = 0): Promise<string> {
-  return (await from.run(inside('udp-ask', address, String(port), String(sourcePort)))).stdout.trim()
+  return (await from.run(netnsProgram('udp-ask', address, String(port), String(sourcePort)))).stdout.trim()
 }
 
 /** runc, cgroupfs and low limits: crun refuses hybrid cgroups, and a sandbox may forbid raising limits. */
@@ -203,9 +205,9 @@ export class PodmanHost {
   }
 
   /** Runs one of our small servers in a container's network namespace, and waits until it listens. */
-  async serveIn(container: string, ...argv: Parameters<typeof inside>): Promise<Background> {
+  async serveIn(container: string, ...argv: Parameters<typeof netnsProgram>): Promise<Background> {
     const netns = (await this.inspect(container)).NetworkSettings.SandboxKey
-    const server = await this.m.start(['nsenter', `--net=${netns}`, '--', ...inside(...argv)], {
+    const server = await this.m.start(['nsenter', `--net=${netns}`, '--', ...netnsProgram(...argv)], {
       name: argv[0],
     })
     await waitFor(`${argv.join(' ')} listens in ${container}`, 10_000, () =>
@@ -266,19 +268,19 @@ export class PodmanHost {
     return this.gone()
   }
 
-  /** As `remains`, when no container is left. conmon ends by itself, a moment after Podman has what it wants. */
+  /** As `leftovers`, when no container is left. conmon ends by itself, a moment after Podman has what it wants. */
   async gone(): Promise<string[]> {
     const quiet = async () => !(await this.m.exec('ps', '-eo', 'comm=')).split('\n').includes('conmon')
-    await waitFor('conmon ends', 10_000, quiet).catch(() => {}) // if not, `remains` names it
-    return this.remains()
+    await waitFor('conmon ends', 10_000, quiet).catch(() => {}) // if not, `leftovers` names it
+    return this.leftovers()
   }
 
   /** One line per finding; empty when nothing is left. */
-  async remains(): Promise<string[]> {
+  async leftovers(): Promise<string[]> {
     const netns: { name: string }[] = await this.m.json('ip', '-j', 'netns')
     const processes = (await this.m.exec('ps', '-eo', 'args=')).split('\n')
     return [
-      ...(await remains(this.m, this.dataDir)),
+      ...(await leftovers(this.m, this.dataDir)),
       ...netns.filter(({ name }) => name.startsWith('netns-')).map(({ name }) => `namespace ${name}`),
       ...processes.filter((args) => /conmon|httpd/.test(args)).map((args) => `process ${args}`),
     ]

@@ -12,6 +12,7 @@ import type {
   PeerMessage,
   SessionFacts,
 } from '../../../gateway/paths/escalation/types.ts'
+import { seeded } from '../sim/network.ts'
 
 /** What UDP between two hosts is like now. */
 export interface Cable {
@@ -27,17 +28,6 @@ export interface Cable {
 
 /** How often each fake process probes while packets pass; the facts are seen as often. */
 export const STEP_MS = 250
-
-/** mulberry32: the same run for the same seed. */
-export function seeded(seed: number): () => number {
-  let a = seed
-  return () => {
-    a = (a + 0x6d2b79f5) | 0
-    let x = Math.imul(a ^ (a >>> 15), 1 | a)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return ((x ^ (x >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 interface Session {
   readonly attempt: string

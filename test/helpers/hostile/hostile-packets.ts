@@ -7,7 +7,7 @@ import { Alpn, dialPeer } from '../../../gateway/links/tls.ts'
 import { identityIn } from './hostile-peer.ts'
 
 /** The command: `dataDir` of the host whose identity is used, and whom it dials. */
-export const evilPackets = (dataDir: string, hostId: number, endpoint: string): [string, ...string[]] => [
+export const hostilePackets = (dataDir: string, hostId: number, endpoint: string): [string, ...string[]] => [
   process.execPath,
   '--disable-warning=ExperimentalWarning',
   import.meta.filename,

@@ -31,7 +31,7 @@ export function identityIn(dataDir: string): Identity {
   return { cluster, hostId: Number(own), caPem, certPem, keyPem }
 }
 
-export interface EvilPeer {
+export interface HostilePeer {
   /** Of the peer, in order. */
   readonly heard: readonly ControlMessage[]
   readonly isOpen: boolean
@@ -41,7 +41,11 @@ export interface EvilPeer {
 }
 
 /** Takes the place of the gateway of `own`, which does not run, at one of its peers. */
-export async function evilPeer(t: Pick<Test, 'teardown'>, own: TestHost, to: TestHost): Promise<EvilPeer> {
+export async function hostilePeer(
+  t: Pick<Test, 'teardown'>,
+  own: TestHost,
+  to: TestHost,
+): Promise<HostilePeer> {
   const argv = [process.execPath, '--disable-warning=ExperimentalWarning', import.meta.filename]
   const args = [...argv, own.dataDir, String(to.index), `${to.ip}:7443`]
   const child: ChildProcessWithoutNullStreams = spawn('ip', ['netns', 'exec', own.ns.name, ...args])
@@ -57,7 +61,7 @@ export async function evilPeer(t: Pick<Test, 'teardown'>, own: TestHost, to: Tes
     complaint += text
   })
   child.stdin.on('error', () => {})
-  await waitFor('the evil peer is in', 10_000, () => {
+  await waitFor('the hostile peer is in', 10_000, () => {
     if (complaint !== '') throw new Error(complaint)
     return state === 'open'
   })

@@ -28,7 +28,7 @@ export async function publishedPorts(m: Machine): Promise<string[]> {
 }
 
 /** One line per finding beyond the bridge and the static ruleset; empty when nothing is left. */
-export async function remains(m: Machine, dataDir: string): Promise<string[]> {
+export async function leftovers(m: Machine, dataDir: string): Promise<string[]> {
   const links: { ifname: string }[] = await m.json('ip', '-j', 'link')
   const ipam = join(dataDir, 'ipam')
   const networks = existsSync(ipam) ? readdirSync(ipam) : []

@@ -104,7 +104,7 @@ const PROGRAMS: Readonly<Record<Program, (...args: string[]) => void>> = {
 }
 
 /** For `Machine.run` and `start`: the command line of one of the programs above. */
-export function inside(program: Program, ...args: string[]): string[] {
+export function netnsProgram(program: Program, ...args: string[]): string[] {
   return [process.execPath, import.meta.filename, program, ...args]
 }
 

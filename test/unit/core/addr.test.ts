@@ -7,6 +7,7 @@ import {
   formatPrefix,
   ipv4Bytes,
   ipv4FromBytes,
+  isInSlice,
   isUnicastMac,
   macOf,
   overlaps,
@@ -107,3 +108,15 @@ t.test(
     )
   },
 )
+
+t.test('a container may have neither the network, the bridge nor the broadcast address', async (t) => {
+  const own = parsePrefix4('10.100.1.0/24')!
+  const inside = (text: string): boolean => isInSlice(own, parseIpv4(text)!)
+  t.same(['10.100.1.1', '10.100.1.254', '10.100.1.0', '10.100.1.255', '10.100.2.1'].map(inside), [
+    false,
+    true,
+    false,
+    false,
+    false,
+  ])
+})

@@ -7,6 +7,8 @@ import {
   ConfigError,
   type FlatnetCode,
   FlatnetError,
+  hasCode,
+  joinCauses,
   toCniError,
 } from '../../../core/errors.ts'
 
@@ -84,4 +86,19 @@ t.test('a configuration shows every problem, and one alone is the message', asyn
   t.equal(several.msg, '2 problems in the configuration')
   t.equal(several.details, 'a is 1: no; b is 2: no')
   t.equal(toCniError(new ConfigError([]), '1.0.0').msg, 'unknown problem')
+})
+
+t.test('errors of node:fs by code', async (t) => {
+  t.equal(hasCode(Object.assign(new Error(), { code: 'EIO' }), 'ENOENT', 'EIO'), true)
+  t.equal(hasCode(new Error('EIO'), 'EIO'), false)
+  t.equal(hasCode({ code: 'EIO' }, 'EIO'), false)
+})
+
+t.test('errors with their causes in one line', async (t) => {
+  const errors = [
+    new Error('lease of web', { cause: new Error('ENOSPC') }),
+    new Error('veth', { cause: 'gone' }),
+  ]
+  t.equal(joinCauses(errors), 'lease of web: ENOSPC; veth: gone')
+  t.equal(joinCauses([]), '')
 })

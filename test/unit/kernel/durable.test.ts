@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { bootId } from '../../../kernel/boot.ts'
-import { hasCode, processIsAlive, replaceFile, replaceSymlink, sweepTemps } from '../../../kernel/durable.ts'
+import { processIsAlive, replaceFile, replaceSymlink, sweepTemps } from '../../../kernel/durable.ts'
 import { killAt } from '../../helpers/cni/kill-at.ts'
 
 t.test('a file is replaced as a whole', async (t) => {
@@ -66,12 +66,6 @@ t.test('left-over temp files', async (t) => {
   )
   t.same(sweepTemps(folder), [`.a.${process.pid}.7.tmp`])
   t.same(readdirSync(folder).sort(), ['.a.tmp', 'a.1.2.tmp'], 'files of others are none of ours')
-})
-
-t.test('errors of node:fs by code', async (t) => {
-  t.equal(hasCode(Object.assign(new Error(), { code: 'EIO' }), 'ENOENT', 'EIO'), true)
-  t.equal(hasCode(new Error('EIO'), 'EIO'), false)
-  t.equal(hasCode({ code: 'EIO' }, 'EIO'), false)
 })
 
 t.test('the boot id is a UUID and stays', async (t) => {

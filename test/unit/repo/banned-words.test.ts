@@ -5,11 +5,11 @@ import { BANNED, tooOften } from '../../../build/check/banned-words.ts'
 t.test('a banned word is found with its place', async (t) => {
   const texts = new Map([
     ['core/a.ts', '/** The lock is free. */\n// Nobody waits\nconst anybodyElse = 1'],
-    ['docs/a.md', 'A sentence, and whoever reads it.'],
+    ['notes/a.md', 'A sentence, and whoever reads it.'],
   ])
   t.same(tooOften(texts, { nobody: 0, whoever: 0, anybody: 0 }), [
     { word: 'nobody', places: ['core/a.ts:2: // Nobody waits'] },
-    { word: 'whoever', places: ['docs/a.md:1: A sentence, and whoever reads it.'] },
+    { word: 'whoever', places: ['notes/a.md:1: A sentence, and whoever reads it.'] },
   ])
 })
 

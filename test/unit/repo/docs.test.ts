@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { isObject } from '../../../conf/reader.ts'
 import { conflistTemplate, daemonTemplate } from '../../../conf/templates.ts'
+import { isObject } from '../../../core/json.ts'
 import { inRepo } from '../../helpers/run/sources.ts'
 
 const text = (file: string): string => readFileSync(inRepo(file), 'utf8')

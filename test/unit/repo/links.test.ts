@@ -1,109 +1,59 @@
-/** Links of the documents and citations in the sources lead to a file, and to an anchor in it; named functions exist. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+/** build/check/links.ts: what it finds, and that it finds nothing in this repository. */
 import t from 'tap'
-import { inRepo, sources } from '../../helpers/run/sources.ts'
+import { anchorsOf, faultsOf, repositoryOnDisk } from '../../../build/check/links.ts'
 
-const text = (file: string): string => readFileSync(inRepo(file), 'utf8')
-const isThere = (path: string): boolean => existsSync(inRepo(path))
+const faults = (texts: Record<string, string>): string[] =>
+  faultsOf({
+    texts: new Map(Object.entries(texts)),
+    exists: (path) => path in texts || Object.keys(texts).some((file) => file.startsWith(path)),
+  })
 
-const documents = [
-  '.',
-  'docs',
-  'docs/architecture',
-  'docs/decisions',
-  'ipam',
-  'netlink-ts',
-  'test',
-  '.github',
+t.test('headings and named places are anchors', async (t) => {
+  const page = '# A browser\'s request\n\n## `init`, and *more*\n<a id="p14"></a>\n```\n# no heading\n```\n'
+  t.same([...anchorsOf(page)], ['a-browsers-request', 'init-and-more', 'p14'])
+})
+
+const PAGE = '# Order\n\n<a id="d1"></a> <a id="d7"></a>\n'
+const rows: readonly [what: string, texts: Record<string, string>, fault?: RegExp][] = [
+  ['a link to a page', { 'docs/a.md': '[b](b.md)', 'docs/b.md': '' }],
+  [
+    'a link to a page that is not there',
+    { 'docs/a.md': '[b](b.md)' },
+    /docs\/a\.md: there is no docs\/b\.md/,
+  ],
+  ['a link to an anchor', { 'docs/a.md': '[b](b.md#order)', 'docs/b.md': PAGE }],
+  ['an anchor that is not there', { 'docs/a.md': '[b](b.md#x)', 'docs/b.md': PAGE }, /docs\/b\.md has no #x/],
+  ['an anchor of the page itself', { 'docs/a.md': '# B\n[b](#c)' }, /docs\/a\.md has no #c/],
+  ['a public link', { 'docs/a.md': '[b](https://www.rfc-editor.org/rfc/rfc8305)' }],
+  ['a link in code', { 'docs/a.md': '```\n[b](b.md)\n```\n' }],
+  ['a file that is named', { 'docs/a.md': '`plugin/add.ts`', 'plugin/add.ts': '' }],
+  ['a named file that is not there', { 'docs/a.md': '`plugin/add.ts`' }, /there is no plugin\/add\.ts/],
+  ['a function in a file', { 'docs/a.md': '`add` in `plugin/add.ts`', 'plugin/add.ts': 'function add()' }],
+  [
+    'a function of another name',
+    { 'docs/a.md': '`add` in `plugin/add.ts`', 'plugin/add.ts': '' },
+    /has no add/,
+  ],
+  ['a citation', { 'plugin/del.ts': '(docs/a.md#d1 to #d7)', 'docs/a.md': PAGE }],
+  [
+    'a citation whose end is not there',
+    { 'plugin/del.ts': 'docs/a.md#d1, #d8', 'docs/a.md': PAGE },
+    /has no #d8/,
+  ],
+  ['papers of the authors', { 'plugin/del.ts': '(DESIGN 6)' }, /cites DESIGN 6/],
+  ['their facts', { 'plugin/del.ts': '(facts: CNI D1-D7)' }, /cites facts: CNI D1/],
+  ['a variable of that name', { 'plugin/del.ts': 'facts: PathFacts' }],
 ]
-  .filter(isThere)
-  .flatMap((dir) => readdirSync(inRepo(dir)).map((name) => join(dir, name)))
-  .filter((name) => name.endsWith('.md'))
+for (const [what, texts, fault] of rows)
+  t.test(what, async (t) => {
+    const found = faults(texts)
+    if (fault === undefined) t.same(found, [])
+    else t.match(found, [fault])
+    t.equal(found.length, fault === undefined ? 0 : 1)
+  })
 
-const withoutCode = (markdown: string): string => markdown.replaceAll(/^```[\s\S]*?^```/gm, '')
-
-/** As GitHub makes them: lower case, without punctuation, blanks as hyphens; and `<a id>`. */
-function anchorsOf(file: string): Set<string> {
-  const markdown = withoutCode(text(file))
-  const headings = [...markdown.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-    heading
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
-      .replaceAll(' ', '-'),
-  )
-  const named = [...markdown.matchAll(/<a id="([^"]+)"><\/a>/g)].map(([, id = '']) => id)
-  return new Set([...headings, ...named])
-}
-
-/** @returns what is wrong with `path#anchor`; undefined: nothing */
-function fault(target: string): string | undefined {
-  const [path = '', anchor] = target.split('#')
-  if (!isThere(path)) return `${path}: no such file`
-  if (anchor === undefined || !path.endsWith('.md')) return undefined
-  return anchorsOf(path).has(anchor) ? undefined : `${path}: no anchor #${anchor}`
-}
-
-t.test('links between documents', async (t) => {
-  let found = 0
-  for (const file of documents) {
-    for (const [, link = ''] of withoutCode(text(file)).matchAll(/\]\(([^)\s]+)\)/g)) {
-      if (/^[a-z]+:/.test(link)) continue
-      found++
-      const path = link.startsWith('#') ? `${file}${link}` : join(dirname(file), link)
-      t.equal(fault(path), undefined, `${file}: ${link}`)
-    }
-  }
-  t.ok(found > 120)
-})
-
-/** In backquotes, with a folder of ours before it. */
-const PATH =
-  /`((?:bin|build|cli|plugin|gateway|ipam|registrar|conf|kernel|netlink-ts|core|test|bench)\/[\w./-]*)`/g
-
-t.test('files that documents name', async (t) => {
-  let found = 0
-  for (const file of documents) {
-    for (const [, path = ''] of withoutCode(text(file)).matchAll(PATH)) {
-      found++
-      t.ok(isThere(path), `${file}: ${path}`)
-    }
-  }
-  t.ok(found > 100)
-})
-
-t.test('functions that the walks name are in their files', async (t) => {
-  let found = 0
-  for (const [, names = '', path = ''] of text('docs/architecture/overview.md').matchAll(
-    /((?:`\w+`, )*`\w+`) in `([\w./-]+\.ts)`/g,
-  )) {
-    for (const [, name = ''] of names.matchAll(/`(\w+)`/g)) {
-      found++
-      t.match(text(path), new RegExp(`\\b${name}\\b`), `${name} in ${path}`)
-    }
-  }
-  t.ok(found > 30)
-})
-
-t.test('citations in the sources', async (t) => {
-  const files = [...sources(), 'biome.json', ...readdirSync(inRepo('conf')).map((name) => `conf/${name}`)]
-  let found = 0
-  for (const file of files.filter((name) => statSync(inRepo(name)).isFile())) {
-    const lines = text(file)
-    t.notMatch(
-      lines,
-      /\b(?:DESIGN|STYLE|HOUSE)(?:\.md)? ?\d|facts(?:\/\w+\.md|: CNI| \d)/,
-      `${file}: not in the repository`,
-    )
-    for (const [, target = '', more = ''] of lines.matchAll(
-      /\b(docs\/[\w./-]+\.(?:md|json|svg)(?:#[\w-]+)?)((?:,? (?:and |to )?#[\w-]+)*)/g,
-    )) {
-      found++
-      t.equal(fault(target), undefined, `${file}: ${target}`)
-      const [path] = target.split('#')
-      for (const [anchor] of more.matchAll(/#[\w-]+/g))
-        t.equal(fault(`${path}${anchor}`), undefined, `${file}: ${anchor}`)
-    }
-  }
-  t.ok(found > 100)
+t.test('this repository', async (t) => {
+  const repository = repositoryOnDisk()
+  t.ok(repository.texts.size > 600)
+  t.same(faultsOf(repository), [])
 })

@@ -60,6 +60,7 @@ t.test('VERSION, which Podman asks at every start, loads what it answers with an
   t.strictSame(own.sort(), [
     'bin/flatnet.ts',
     'core/attachment.ts',
+    'core/clock.ts',
     'core/errors.ts',
     'core/trace.ts',
     'plugin/env.ts',

@@ -29,7 +29,7 @@ t.test('fields are those of the list', (t) => {
       .map((f) => f.split(':')[0]!.trim())
       .filter((f) => /^\w+$/.test(f))
     for (const key of keys) t.ok(documented.has(key), `${file}: ${key}`)
-    if (event.startsWith("'")) t.notMatch(event, /[A-Z0-9${}]/, `${file}: ${event}`)
+    if (event.startsWith("'")) t.notMatch(event.replaceAll('p2p', ''), /[A-Z0-9${}]/, `${file}: ${event}`)
   }
   t.end()
 })

@@ -22,7 +22,7 @@ interface End {
 
 const NAMES = new Map<number, string>(Object.entries(FrameType).map(([name, type]) => [type, name]))
 
-function world(t: Test, uso = true) {
+function simulation(t: Test, uso = true) {
   const time = new SimTime()
   let sink: PacketSink | undefined
   const written: Uint8Array[] = []
@@ -75,7 +75,7 @@ function world(t: Test, uso = true) {
 const data = (end: End) => end.heard.filter((frame) => frame === 'DATA').length
 
 t.test('direct, by a relay, direct again: what was chosen is used as soon as it stands', async (t) => {
-  const { channels, end, say } = world(t)
+  const { channels, end, say } = simulation(t)
   const [direct, relayed, again] = [end(), end(), end()]
   channels.choose(2, { kind: 'gateway' })
   channels.directUp(2, direct.socket)
@@ -99,7 +99,7 @@ t.test('direct, by a relay, direct again: what was chosen is used as soon as it 
 })
 
 t.test('a relay that was chosen and does not stand holds up nothing that could go straight', async (t) => {
-  const { channels, end, say } = world(t)
+  const { channels, end, say } = simulation(t)
   const [direct, relayed] = [end(), end()]
   channels.choose(2, { kind: 'relay', hostId: 3 })
   channels.directUp(2, direct.socket)
@@ -116,7 +116,7 @@ t.test('a relay that was chosen and does not stand holds up nothing that could g
 })
 
 t.test('each end says what its kernel takes, and is believed', async (t) => {
-  const { channels, end, send, uso } = world(t)
+  const { channels, end, send, uso } = simulation(t)
   const channel = end()
   channels.directUp(2, channel.socket)
   await turnsUntil('our greeting', () => channel.heard.includes('CTRL {"uso":true}'))
@@ -133,7 +133,7 @@ t.test('each end says what its kernel takes, and is believed', async (t) => {
 })
 
 t.test('a ping is answered with what it brought', async (t) => {
-  const { channels, end, send } = world(t)
+  const { channels, end, send } = simulation(t)
   const channel = end()
   channels.directUp(2, channel.socket)
   send(channel, FrameType.PING, Buffer.alloc(9))
@@ -143,7 +143,7 @@ t.test('a ping is answered with what it brought', async (t) => {
 })
 
 t.test('a relayed channel is measured, and ends when its other end is silent', async (t) => {
-  const { channels, end, send, time } = world(t)
+  const { channels, end, send, time } = simulation(t)
   const channel = end()
   channels.relayUp(2, 3, channel.socket)
   channels.choose(2, { kind: 'relay', hostId: 3 })
@@ -167,7 +167,7 @@ t.test('a relayed channel is measured, and ends when its other end is silent', a
 })
 
 t.test('a direct channel is not pinged: its link has a heartbeat of its own', async (t) => {
-  const { channels, end, time } = world(t)
+  const { channels, end, time } = simulation(t)
   const channel = end()
   channels.directUp(2, channel.socket)
   time.run(10_000)
@@ -177,7 +177,7 @@ t.test('a direct channel is not pinged: its link has a heartbeat of its own', as
 })
 
 t.test('whoever sends no frames loses the connection, and nobody else', async (t) => {
-  const { channels, end, send, written } = world(t)
+  const { channels, end, send, written } = simulation(t)
   const [bad, good] = [end(), end()]
   channels.directUp(2, bad.socket)
   channels.relayUp(2, 3, good.socket)

@@ -6,7 +6,7 @@ import { DeviceSlot } from '../../../../gateway/dataplane/device.ts'
 import type { Tun, TunSink } from '../../../../kernel/tun.ts'
 import { SimTime } from '../../../helpers/sim/network.ts'
 
-function world() {
+function simulation() {
   const time = new SimTime()
   const said: string[] = []
   const state = {
@@ -69,7 +69,7 @@ function world() {
 const bytes = new Uint8Array(3)
 
 t.test('there at once', (t) => {
-  const { slot, state, packets, sink } = world()
+  const { slot, state, packets, sink } = simulation()
   t.equal(slot.why, undefined)
   t.equal(state.opened, 1)
   t.equal(slot.read(bytes), 20)
@@ -83,7 +83,7 @@ t.test('there at once', (t) => {
 })
 
 t.test('lost, refused for two reasons, and back with the setting of before', (t) => {
-  const { time, slot, said, state, packets, lose } = world()
+  const { time, slot, said, state, packets, lose } = simulation()
   slot.requestUso(false)
   t.equal(state.uso, false)
   state.uso = undefined
@@ -107,7 +107,7 @@ t.test('lost, refused for two reasons, and back with the setting of before', (t)
 })
 
 t.test('deleted, and not yet known to be: a link that comes or goes does not fail', (t) => {
-  const { slot, state } = world()
+  const { slot, state } = simulation()
   state.isGone = true
   slot.requestUso(false)
   t.equal(slot.why, undefined)
@@ -115,7 +115,7 @@ t.test('deleted, and not yet known to be: a link that comes or goes does not fai
 })
 
 t.test('opened, and not fit for use: it is closed, or the next try would find it busy', (t) => {
-  const { time, slot, state, lose } = world()
+  const { time, slot, state, lose } = simulation()
   state.fault = 'routes cannot be read'
   lose()
   time.run(2_000)
@@ -129,7 +129,7 @@ t.test('opened, and not fit for use: it is closed, or the next try would find it
 })
 
 t.test('closed while it waits: it is not opened again', (t) => {
-  const { time, slot, state, lose } = world()
+  const { time, slot, state, lose } = simulation()
   lose()
   slot.close()
   time.run(10_000)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { PeerRoutes } from '../../../../gateway/dataplane/routes.ts'
 import { SimTime } from '../../../helpers/sim/network.ts'
 
-function world() {
+function simulation() {
   const time = new SimTime()
   const applied: number[][] = []
   const routes = new PeerRoutes({
@@ -15,7 +15,7 @@ function world() {
 }
 
 t.test('hosts that come up together are one look at the kernel', (t) => {
-  const { time, applied, routes } = world()
+  const { time, applied, routes } = simulation()
   for (let hostId = 1; hostId <= 200; hostId++) routes.set(hostId)
   time.run(1)
   t.equal(applied.length, 1)
@@ -24,7 +24,7 @@ t.test('hosts that come up together are one look at the kernel', (t) => {
 })
 
 t.test('a way that is back within three seconds never lost its route', (t) => {
-  const { time, applied, routes, now } = world()
+  const { time, applied, routes, now } = simulation()
   routes.set(2)
   time.run(10)
   routes.clear(2)
@@ -40,7 +40,7 @@ t.test('a way that is back within three seconds never lost its route', (t) => {
 })
 
 t.test('routes of an earlier run stay until it is known how their hosts are reached', (t) => {
-  const { time, routes, now } = world()
+  const { time, routes, now } = simulation()
   routes.adopt([2, 3])
   routes.set(4)
   time.run(10)
@@ -52,7 +52,7 @@ t.test('routes of an earlier run stay until it is known how their hosts are reac
 })
 
 t.test('a host that has left has no route at once', (t) => {
-  const { time, routes, now } = world()
+  const { time, routes, now } = simulation()
   routes.set(2)
   time.run(10)
   routes.forget(2)
@@ -62,7 +62,7 @@ t.test('a host that has left has no route at once', (t) => {
 })
 
 t.test('what others deleted is put back, and a gateway that stops touches nothing any more', (t) => {
-  const { time, applied, routes } = world()
+  const { time, applied, routes } = simulation()
   routes.set(2)
   time.run(20_100)
   t.equal(applied.length, 5, 'at once, and every 5 s')

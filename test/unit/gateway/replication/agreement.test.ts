@@ -46,7 +46,7 @@ const step = fc.oneof(
 )
 type Step = typeof step extends fc.Arbitrary<infer S> ? S : never
 
-class World {
+class Simulation {
   readonly time = new SimTime()
   readonly network: SimNetwork
   readonly hosts = new Map<number, SimHost>()
@@ -108,14 +108,14 @@ t.test('after healing all hosts agree with each owner', (t) => {
       fc.integer(),
       fc.constantFrom(0, 0.05),
       (steps, seed, loss) => {
-        const world = new World(seed, loss)
-        world.time.run(500)
-        for (const s of steps) world.act(s)
-        world.network.allow(() => true)
-        const hosts = [...world.hosts.values()]
+        const simulation = new Simulation(seed, loss)
+        simulation.time.run(500)
+        for (const s of steps) simulation.act(s)
+        simulation.network.allow(() => true)
+        const hosts = [...simulation.hosts.values()]
         const isEqual = (): boolean =>
           agree(hosts) && hosts.every((h) => HOSTS.every((id) => h.registry.freshness(id) === 'live'))
-        if (world.time.runUntil(isEqual, 30_000, 50) === undefined) return false
+        if (simulation.time.runUntil(isEqual, 30_000, 50) === undefined) return false
         return hosts.every((h) =>
           hosts.every((owner) => {
             const truth = tableOf(owner, owner.hostId).join('\n')
@@ -134,22 +134,23 @@ t.test('after healing all hosts agree with each owner', (t) => {
 
 t.test('a partition with adds and deletes on both sides: equal within 10 s of healing', (t) => {
   for (const seed of [1, 2, 3]) {
-    const world = new World(seed, 0.01)
-    const put = (id: number, n: number) => world.hosts.get(id)!.put(container(id, n))
-    const remove = (id: number, n: number) => world.hosts.get(id)!.remove(attachmentKey(container(id, n)))
+    const simulation = new Simulation(seed, 0.01)
+    const put = (id: number, n: number) => simulation.hosts.get(id)!.put(container(id, n))
+    const remove = (id: number, n: number) =>
+      simulation.hosts.get(id)!.remove(attachmentKey(container(id, n)))
     for (const id of HOSTS) for (let n = 10; n < 60; n++) put(id, n)
-    world.time.run(2000)
-    world.act({ do: 'split', side: [1, 2] })
-    world.time.run(4000)
+    simulation.time.run(2000)
+    simulation.act({ do: 'split', side: [1, 2] })
+    simulation.time.run(4000)
     for (const id of HOSTS) {
       for (let n = 10; n < 30; n++) remove(id, n)
       for (let n = 60; n < 90; n++) put(id, n)
     }
-    world.time.run(60_000)
-    t.equal(world.hosts.get(1)!.registry.byName('web-3-10').length, 1, 'the other side is as it was')
-    world.network.allow(() => true)
-    const hosts = [...world.hosts.values()]
-    const tookMs = world.time.runUntil(() => agree(hosts), 10_000)
+    simulation.time.run(60_000)
+    t.equal(simulation.hosts.get(1)!.registry.byName('web-3-10').length, 1, 'the other side is as it was')
+    simulation.network.allow(() => true)
+    const hosts = [...simulation.hosts.values()]
+    const tookMs = simulation.time.runUntil(() => agree(hosts), 10_000)
     t.type(tookMs, 'number', `after ${tookMs} ms`)
     for (const h of hosts) {
       for (const owner of hosts) {

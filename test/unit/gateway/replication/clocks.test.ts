@@ -6,7 +6,7 @@ import { emptyDisk, SimHost, type SimMembers, simKeys } from '../../../helpers/s
 const HOUR = 3_600_000
 
 /** Hosts 1, 2, … with clocks that are off by so much. */
-function world(...clocks: number[]) {
+function simulation(...clocks: number[]) {
   const time = new SimTime()
   const network = new SimNetwork(time, seeded(1), { isSerialized: true, delayMs: 20 })
   const keys = clocks.map(() => simKeys())
@@ -20,7 +20,7 @@ function world(...clocks: number[]) {
 }
 
 t.test('the one of three that is wrong is named by all, itself included, once', (t) => {
-  const { time, said, hosts } = world(0, 20_000, -2 * HOUR)
+  const { time, said, hosts } = simulation(0, 20_000, -2 * HOUR)
   for (const host of hosts) host.follow()
   time.run(5_000)
   t.same(said(), [[], [], []], 'a clock that was just started is put right by itself')
@@ -39,7 +39,7 @@ t.test('the one of three that is wrong is named by all, itself included, once', 
 })
 
 t.test('of two nobody can tell', (t) => {
-  const { time, said } = world(0, 7 * 60_000)
+  const { time, said } = simulation(0, 7 * 60_000)
   time.run(60_000)
   t.same(said(), [
     ['2: its clock is 7 minutes ahead of that of host 1'],
@@ -49,7 +49,7 @@ t.test('of two nobody can tell', (t) => {
 })
 
 t.test('minutes do no harm, nor does a host of an earlier version, which says nothing', (t) => {
-  const { time, said, hosts } = world(-4 * 60_000, 0, HOUR)
+  const { time, said, hosts } = simulation(-4 * 60_000, 0, HOUR)
   for (const host of hosts)
     host.tamper = (from, message) => {
       const { now, ...rest } = message

@@ -16,7 +16,7 @@ import {
   tableOf,
 } from '../../../helpers/sim/sim-host.ts'
 
-interface World {
+interface Simulation {
   readonly time: SimTime
   readonly network: SimNetwork
   readonly members: SimMembers
@@ -24,7 +24,7 @@ interface World {
   host(hostId: number, disk?: SimHost['disk'], options?: SimHostOptions): SimHost
 }
 
-function world(options: NetworkOptions = {}, seed = 1): World {
+function simulation(options: NetworkOptions = {}, seed = 1): Simulation {
   const time = new SimTime()
   const network = new SimNetwork(time, seeded(seed), { isSerialized: true, ...options })
   const members: SimMembers = new Map()
@@ -54,19 +54,19 @@ const same = (t: Test, hosts: readonly SimHost[]): void => {
 }
 
 t.test('a change is known everywhere after its way, not after a round', (t) => {
-  const w = world({ delayMs: 1 })
-  const [a, b, c] = [w.host(1), w.host(2), w.host(3)]
-  w.time.run(1000)
+  const sim = simulation({ delayMs: 1 })
+  const [a, b, c] = [sim.host(1), sim.host(2), sim.host(3)]
+  sim.time.run(1000)
   a.put(container(1, 10))
-  w.time.run(3)
+  sim.time.run(3)
   t.equal(b.registry.byName('web-1-10').length, 1)
   t.equal(c.registry.byIp('10.100.1.10')?.containerId, container(1, 10).containerId)
   a.put(container(1, 11))
   a.put(container(1, 12))
   a.remove(attachmentKey(container(1, 10)))
-  w.time.run(3)
+  sim.time.run(3)
   t.equal(b.registry.sizeOf(1), 1, 'within 20 ms of the last they wait for more')
-  w.time.run(20)
+  sim.time.run(20)
   t.same(tableOf(b, 1), tableOf(a, 1))
   t.same(b.registry.byName('web-1-10'), [])
   same(t, [a, b, c])
@@ -74,21 +74,21 @@ t.test('a change is known everywhere after its way, not after a round', (t) => {
 })
 
 t.test('who comes later gets what is there, and what changed while he was away', (t) => {
-  const w = world()
-  const a = w.host(1)
+  const sim = simulation()
+  const a = sim.host(1)
   for (let n = 10; n < 200; n++) a.put(container(1, n))
-  const b = w.host(2)
-  w.time.run(500)
+  const b = sim.host(2)
+  sim.time.run(500)
   same(t, [a, b])
-  w.network.allow(() => false)
-  w.time.run(4000)
+  sim.network.allow(() => false)
+  sim.time.run(4000)
   t.equal(b.registry.freshness(1), 'unreachable')
   t.equal(b.registry.byName('web-1-10').length, 1, 'still there')
   for (let n = 10; n < 150; n++) a.remove(attachmentKey(container(1, n)))
   a.put(container(1, 10, { name: 'other' }))
-  w.network.allow(() => true)
+  sim.network.allow(() => true)
   t.type(
-    w.time.runUntil(() => agree([a, b]), 10_000),
+    sim.time.runUntil(() => agree([a, b]), 10_000),
     'number',
   )
   same(t, [a, b])
@@ -97,29 +97,29 @@ t.test('who comes later gets what is there, and what changed while he was away',
 })
 
 t.test('a host out of reach is unreachable, then gone, then forgotten, and comes back', (t) => {
-  const w = world()
-  const [a, b, c] = [w.host(1), w.host(2).follow(), w.host(3)]
+  const sim = simulation()
+  const [a, b, c] = [sim.host(1), sim.host(2).follow(), sim.host(3)]
   a.put(container(1, 10, { name: 'web' }))
   c.put(container(3, 10, { name: 'web', createdAt: '2026-01-01T00:00:00.000Z' }))
-  w.time.run(500)
+  sim.time.run(500)
   t.equal(b.registry.byName('web')[0]?.hostId, 1, 'the newer')
-  w.network.allow((x, y) => x !== a && y !== a)
-  w.time.run(4000)
+  sim.network.allow((x, y) => x !== a && y !== a)
+  sim.time.run(4000)
   t.equal(b.registry.byName('web')[0]?.hostId, 3, 'the one that is reached')
-  w.time.run(600_000)
+  sim.time.run(600_000)
   t.equal(b.registry.freshness(1), 'gone')
   t.same(
     b.registry.byName('web').map((x) => x.hostId),
     [3],
   )
   t.equal(b.registry.byIp('10.100.1.10')?.name, 'web', 'for whoever looks for it')
-  w.time.run(86_400_000)
+  sim.time.run(86_400_000)
   t.equal(b.registry.byIp('10.100.1.10'), undefined)
-  const fresh = w.host(4)
-  w.time.run(30_000)
+  const fresh = sim.host(4)
+  sim.time.run(30_000)
   t.equal(fresh.registry.version(1), undefined, 'nobody passes it on')
-  w.network.allow(() => true)
-  w.time.run(15_000)
+  sim.network.allow(() => true)
+  sim.time.run(15_000)
   same(t, [a, b, c, fresh])
   t.same(
     b.seen.flatMap((e) => (e.type === 'hostChanged' && e.hostId === 1 ? [e.state] : [])),
@@ -129,30 +129,30 @@ t.test('a host out of reach is unreachable, then gone, then forgotten, and comes
 })
 
 t.test('a table is passed on with the signature of its owner', (t) => {
-  const w = world()
+  const sim = simulation()
   // 1 and 3 do not see each other.
-  w.network.allow((x, y) => x.hostId === 2 || y.hostId === 2)
-  const [a, b, c] = [w.host(1), w.host(2), w.host(3, emptyDisk(), { isReached: (id) => id === 1 })]
+  sim.network.allow((x, y) => x.hostId === 2 || y.hostId === 2)
+  const [a, b, c] = [sim.host(1), sim.host(2), sim.host(3, emptyDisk(), { isReached: (id) => id === 1 })]
   for (let n = 10; n < 60; n++) a.put(container(1, n))
-  t.ok(w.time.runUntil(() => c.registry.sizeOf(1) === 50, 15_000))
+  t.ok(sim.time.runUntil(() => c.registry.sizeOf(1) === 50, 15_000))
   t.equal(c.registry.freshness(1), 'live', 'reached over a relay')
   a.remove(attachmentKey(container(1, 10)))
-  t.ok(w.time.runUntil(() => c.registry.sizeOf(1) === 49, 15_000))
+  t.ok(sim.time.runUntil(() => c.registry.sizeOf(1) === 49, 15_000))
   same(t, [a, b, c])
   t.end()
 })
 
 t.test('what is forged, replayed, foreign or broken is counted and dropped', (t) => {
-  const w = world()
-  const [a, b, c] = [w.host(1), w.host(2), w.host(3)]
-  w.network.allow((x, y) => x.hostId === 2 || y.hostId === 2)
+  const sim = simulation()
+  const [a, b, c] = [sim.host(1), sim.host(2), sim.host(3)]
+  sim.network.allow((x, y) => x.hostId === 2 || y.hostId === 2)
   const heard: ControlMessage[] = []
   b.tamper = (_, m) => {
     if (m.type === 'registry.table') heard.push(m)
     return m
   }
   a.put(container(1, 10))
-  w.time.run(20_000)
+  sim.time.run(20_000)
   const [page] = heard.filter((m) => m['hostId'] === 1)
   const before = tableOf(c, 1)
   t.equal(before.length, 1)
@@ -206,70 +206,70 @@ t.test('what is forged, replayed, foreign or broken is counted and dropped', (t)
 })
 
 t.test('an old snapshot does not bring back what is gone; its host raises its epoch', (t) => {
-  const w = world()
-  const b = w.host(2)
+  const sim = simulation()
+  const b = sim.host(2)
   // Without a clock that is right, as on a machine that was just restored.
-  let a = w.host(1, emptyDisk(), { clockMs: -1_796_000_000_000 })
+  let a = sim.host(1, emptyDisk(), { clockMs: -1_796_000_000_000 })
   for (let n = 10; n < 20; n++) a.put(container(1, n))
-  w.time.run(1000)
+  sim.time.run(1000)
   const old = copyOf(a.disk)
   a.remove(attachmentKey(container(1, 10)))
   a.crash()
-  a = w.host(1, a.disk, { clockMs: -1_796_000_000_000 })
-  w.time.run(1000)
+  a = sim.host(1, a.disk, { clockMs: -1_796_000_000_000 })
+  sim.time.run(1000)
   const before = b.registry.version(1)!
   a.crash()
   old.leases.delete(attachmentKey(container(1, 11)))
-  const restored = w.host(1, old, { clockMs: -1_796_000_000_000 })
+  const restored = sim.host(1, old, { clockMs: -1_796_000_000_000 })
   t.ok(restored.disk.epoch <= before.epoch)
-  w.time.run(3000)
+  sim.time.run(3000)
   t.ok(b.registry.version(1)!.epoch > before.epoch)
   t.equal(restored.disk.epoch, b.registry.version(1)!.epoch, 'on its disk')
   same(t, [restored, b])
   t.equal(b.replication.quarantineOf(1), undefined)
   restored.put(container(1, 30))
-  w.time.run(100)
+  sim.time.run(100)
   same(t, [restored, b])
   t.end()
 })
 
 t.test('memory restored from a snapshot: the same run at an earlier seq takes a new epoch', (t) => {
-  const w = world()
-  const b = w.host(2)
-  const a = w.host(1)
+  const sim = simulation()
+  const b = sim.host(2)
+  const a = sim.host(1)
   a.put(container(1, 10))
-  w.time.run(1000)
+  sim.time.run(1000)
   const hello: ControlMessage[] = []
-  w.network.reset(a, b)
+  sim.network.reset(a, b)
   b.tamper = (_, m) => {
     if (m.type === 'registry.hello') hello.push(m)
     return m
   }
-  w.time.run(1000)
+  sim.time.run(1000)
   b.tamper = undefined
   a.put(container(1, 11))
-  w.time.run(1000)
+  sim.time.run(1000)
   const sent: ControlMessage[] = []
   a.tamper = (_, m) => {
     sent.push(m)
     return m
   }
   b.replication.receive(1, hello[0]!)
-  w.time.run(100)
+  sim.time.run(100)
   t.ok(sent.some((m) => m.type === 'registry.stale'))
   same(t, [a, b])
   t.end()
 })
 
 t.test('a clone is seen, kept out at every peer, and released by a person', (t) => {
-  const w = world()
-  const hosts = [w.host(2).follow(), w.host(3).follow()]
-  const a = w.host(1)
+  const sim = simulation()
+  const hosts = [sim.host(2).follow(), sim.host(3).follow()]
+  const a = sim.host(1)
   a.put(container(1, 10))
-  w.time.run(1000)
-  const clone = w.host(1, copyOf(a.disk))
+  sim.time.run(1000)
+  const clone = sim.host(1, copyOf(a.disk))
   clone.put(container(1, 20))
-  w.time.run(15_000)
+  sim.time.run(15_000)
   for (const h of hosts) {
     t.match(h.replication.quarantineOf(1)?.reason, /two machines/)
     const alarms = h.seen.filter((e) => e.type === 'alarm')
@@ -278,37 +278,37 @@ t.test('a clone is seen, kept out at every peer, and released by a person', (t) 
     t.match(tableOf(h, 1), [/10\.100\.1\.10/], 'the first one is shown')
   }
   clone.crash()
-  w.time.run(10_000)
+  sim.time.run(10_000)
   for (const h of hosts) {
     t.ok(h.replication.quarantineOf(1), 'a person has to say that it is over')
     t.ok(h.replication.release(1))
     t.notOk(h.replication.release(1))
   }
-  w.time.run(15_000)
+  sim.time.run(15_000)
   a.put(container(1, 30))
-  w.time.run(100)
+  sim.time.run(100)
   same(t, [a, ...hosts])
   t.equal(hosts[0]!.replication.quarantineOf(1), undefined)
   t.end()
 })
 
 t.test('two machines at one epoch are told apart as well', (t) => {
-  const w = world()
-  const b = w.host(2)
+  const sim = simulation()
+  const b = sim.host(2)
   const disk = emptyDisk()
-  const a = w.host(1, copyOf(disk))
-  const clone = w.host(1, copyOf(disk))
+  const a = sim.host(1, copyOf(disk))
+  const clone = sim.host(1, copyOf(disk))
   t.equal(a.disk.epoch, clone.disk.epoch)
-  t.ok(w.time.runUntil(() => b.replication.quarantineOf(1) !== undefined, 20_000))
+  t.ok(sim.time.runUntil(() => b.replication.quarantineOf(1) !== undefined, 20_000))
   t.end()
 })
 
 t.test('a clone that never gets a link, as the link of the first stands, is seen by what it says', (t) => {
-  const w = world()
-  const [a, b] = [w.host(1), w.host(2).follow()]
-  w.time.run(1000)
-  const elsewhere = world()
-  elsewhere.keys.set(1, w.keys.get(1)!)
+  const sim = simulation()
+  const [a, b] = [sim.host(1), sim.host(2).follow()]
+  sim.time.run(1000)
+  const elsewhere = simulation()
+  elsewhere.keys.set(1, sim.keys.get(1)!)
   const hellos: ControlMessage[] = []
   const listener = elsewhere.host(2)
   listener.tamper = (_, m) => {
@@ -321,54 +321,54 @@ t.test('a clone that never gets a link, as the link of the first stands, is seen
   t.ok(hello)
   // One that has just started anew says the same, until the dead link is given up.
   b.replication.rival(1, hello!)
-  w.time.run(3000)
+  sim.time.run(3000)
   b.replication.rival(1, hello!)
-  w.network.reset(a, b)
-  w.time.run(3000)
+  sim.network.reset(a, b)
+  sim.time.run(3000)
   b.replication.rival(1, hello!)
   t.equal(b.replication.quarantineOf(1), undefined)
   for (const message of [{ type: 'registry.hello' }, { ...hello!, hostId: 2 }, { type: 'x' }])
     b.replication.rival(1, message)
-  w.time.run(5000)
+  sim.time.run(5000)
   b.replication.rival(1, hello!)
   t.match(b.replication.quarantineOf(1)?.reason, /two machines/)
   t.equal(b.seen.filter((e) => e.type === 'alarm').length, 1)
-  w.time.run(100)
+  sim.time.run(100)
   t.match(
     a.replication.alarms(),
     [{ hostId: 1, reason: /host 2 sees a second machine/ }],
     'the first one is told',
   )
   t.ok(b.replication.release(1))
-  w.time.run(1000)
+  sim.time.run(1000)
   t.equal(b.replication.quarantineOf(1), undefined, 'the first one is let in again')
   t.end()
 })
 
 t.test('quarantine outlives a restart of the peer', async (t) => {
-  const w = world()
-  const a = w.host(1)
-  const b = w.host(2)
-  w.time.run(1000)
-  const clone = w.host(1, copyOf(a.disk))
-  t.ok(w.time.runUntil(() => b.replication.quarantineOf(1) !== undefined, 20_000))
+  const sim = simulation()
+  const a = sim.host(1)
+  const b = sim.host(2)
+  sim.time.run(1000)
+  const clone = sim.host(1, copyOf(a.disk))
+  t.ok(sim.time.runUntil(() => b.replication.quarantineOf(1) !== undefined, 20_000))
   clone.crash()
   await b.replication.stop()
   b.crash()
-  const again = w.host(2, b.disk)
+  const again = sim.host(2, b.disk)
   t.match(again.replication.quarantineOf(1)?.reason, /two machines/)
 })
 
 t.test('another key for a hostId raises one alarm an hour while it goes on, and changes nothing', (t) => {
-  const w = world()
-  const [a, b] = [w.host(1), w.host(2).follow()]
+  const sim = simulation()
+  const [a, b] = [sim.host(1), sim.host(2).follow()]
   a.put(container(1, 10))
-  w.time.run(500)
+  sim.time.run(500)
   const alarms = () => b.seen.filter((e) => e.type === 'alarm')
   const dialFor = (ms: number): void => {
     for (let passed = 0; passed < ms; passed += 4000) {
       b.replication.duplicate(1, 'f00', '192.0.2.9')
-      w.time.run(4000)
+      sim.time.run(4000)
     }
   }
   b.replication.duplicate(1, 'bad', '192.0.2.8')
@@ -380,7 +380,7 @@ t.test('another key for a hostId raises one alarm an hour while it goes on, and 
   t.match(b.replication.alarms(), [{ hostId: 1, since: /^2026-11-/ }])
   dialFor(3_600_000)
   t.equal(alarms().length, 2)
-  w.time.run(700_000)
+  sim.time.run(700_000)
   t.same(b.replication.alarms(), [], 'it has been quiet')
   t.equal(b.replication.quarantineOf(1), undefined)
   same(t, [a, b])
@@ -388,84 +388,84 @@ t.test('another key for a hostId raises one alarm an hour while it goes on, and 
 })
 
 t.test('who is no member any more loses his table; another machine in his place starts anew', (t) => {
-  const w = world()
-  const [a, b] = [w.host(1), w.host(2)]
+  const sim = simulation()
+  const [a, b] = [sim.host(1), sim.host(2)]
   a.put(container(1, 10))
-  w.time.run(500)
+  sim.time.run(500)
   a.crash()
-  w.members.delete(1)
-  w.time.run(2000)
+  sim.members.delete(1)
+  sim.time.run(2000)
   t.equal(b.registry.byIp('10.100.1.10'), undefined)
   t.equal(b.registry.version(1), undefined)
   const keys = simKeys()
-  w.members.set(1, keys.keyId)
+  sim.members.set(1, keys.keyId)
   // Its clock is far behind: under another key that does not matter.
-  const other = w.host(1, emptyDisk(), { keys, clockMs: -1_700_000_000_000 })
+  const other = sim.host(1, emptyDisk(), { keys, clockMs: -1_700_000_000_000 })
   other.put(container(1, 11))
-  w.time.run(2000)
+  sim.time.run(2000)
   same(t, [other, b])
   t.end()
 })
 
 t.test('a cold start shows what was known, stale, until the owner is there', async (t) => {
-  const w = world()
-  const [a, b] = [w.host(1), w.host(2)]
+  const sim = simulation()
+  const [a, b] = [sim.host(1), sim.host(2)]
   a.put(container(1, 10))
-  w.time.run(11_000)
+  sim.time.run(11_000)
   await b.replication.stop()
   a.crash()
   b.crash()
-  const cold = w.host(2, b.disk)
+  const cold = sim.host(2, b.disk)
   t.equal(cold.registry.byName('web-1-10').length, 1)
   t.equal(cold.registry.freshness(1), 'unreachable')
-  const back = w.host(1, a.disk)
+  const back = sim.host(1, a.disk)
   back.remove(attachmentKey(container(1, 10)))
-  w.time.run(1000)
+  sim.time.run(1000)
   t.equal(cold.registry.byName('web-1-10').length, 0)
   same(t, [back, cold])
 })
 
 t.test('a wall clock an hour off, either way, changes nothing', (t) => {
-  const w = world()
+  const sim = simulation()
   const hosts = [
-    w.host(1, emptyDisk(), { clockMs: 3_600_000 }),
-    w.host(2, emptyDisk(), { clockMs: -3_600_000 }),
-    w.host(3),
+    sim.host(1, emptyDisk(), { clockMs: 3_600_000 }),
+    sim.host(2, emptyDisk(), { clockMs: -3_600_000 }),
+    sim.host(3),
   ]
   for (const h of hosts) h.put(container(h.hostId, 10))
-  w.time.run(1000)
+  sim.time.run(1000)
   same(t, hosts)
   const [ahead] = hosts
   ahead!.crash()
   // Its clock was put right meanwhile.
-  const right = w.host(1, ahead!.disk)
+  const right = sim.host(1, ahead!.disk)
   right.put(container(1, 11))
-  w.time.run(1000)
+  sim.time.run(1000)
   same(t, [right, ...hosts.slice(1)])
   t.equal(hosts[1]!.registry.freshness(1), 'live')
   t.end()
 })
 
 t.test('1,000 changes in 10 s, with loss', (t) => {
-  const w = world({ delayMs: 20, loss: 0.01 })
-  const hosts = [w.host(1), w.host(2), w.host(3)]
-  w.time.run(1000)
+  const sim = simulation({ delayMs: 20, loss: 0.01 })
+  const hosts = [sim.host(1), sim.host(2), sim.host(3)]
+  sim.time.run(1000)
   for (let i = 0; i < 1000; i++) {
     const n = 10 + (i % 200)
     const known = hosts[0]!.registry.byIp(`10.100.1.${n}`)
     if (known === undefined) hosts[0]!.put(container(1, n))
     else hosts[0]!.remove(attachmentKey(known))
-    w.time.run(10)
+    sim.time.run(10)
   }
-  const tookMs = w.time.runUntil(() => agree(hosts), 5_000)
+  const tookMs = sim.time.runUntil(() => agree(hosts), 5_000)
   t.type(tookMs, 'number')
   same(t, hosts)
   t.end()
 })
 
 t.test('a wide slice goes in pages, and its changes do not', (t) => {
-  const w = world()
-  const a = w.host(1)
+  const sim = simulation()
+  const a = sim.host(1)
   const ports = Array.from({ length: 200 }, (_, i) => ({
     protocol: 'tcp' as const,
     hostIP: '',
@@ -473,40 +473,40 @@ t.test('a wide slice goes in pages, and its changes do not', (t) => {
     containerPort: 80,
   }))
   for (let n = 10; n < 250; n++) a.put(container(1, n, { ports }))
-  const b = w.host(2)
+  const b = sim.host(2)
   const pages: number[] = []
   b.tamper = (_, m) => {
     if (m.type === 'registry.table') pages.push(Number(m['pages']))
     return m
   }
-  w.time.run(1000)
+  sim.time.run(1000)
   t.ok(pages.length > 3 && pages.length === pages[0], `${pages.length} pages`)
   same(t, [a, b])
   a.put(container(1, 250))
-  w.time.run(100)
+  sim.time.run(100)
   t.equal(pages.length, pages[0])
   same(t, [a, b])
   t.end()
 })
 
 t.test('a table that lost something without notice is found and mended', (t) => {
-  const w = world()
-  const [a, b] = [w.host(1), w.host(2)]
+  const sim = simulation()
+  const [a, b] = [sim.host(1), sim.host(2)]
   a.put(container(1, 10))
   a.put(container(1, 11))
-  w.time.run(1000)
+  sim.time.run(1000)
   b.registry.patch(1, b.registry.version(1)!, { put: [], del: [0x0a64010a] })
   t.equal(b.registry.sizeOf(1), 1)
-  w.time.run(30_000)
+  sim.time.run(30_000)
   same(t, [a, b])
   t.end()
 })
 
 t.test('a peer that asks without end is not answered without end', (t) => {
-  const w = world()
-  const [a] = [w.host(1), w.host(2)]
+  const sim = simulation()
+  const [a] = [sim.host(1), sim.host(2)]
   a.put(container(1, 10))
-  w.time.run(1000)
+  sim.time.run(1000)
   for (let i = 0; i < 1000; i++)
     a.replication.receive(2, { type: 'registry.want', hostId: 1, epoch: 0, seq: 0 })
   t.equal(count(a, 'flood'), 700)

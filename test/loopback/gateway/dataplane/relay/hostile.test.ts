@@ -9,7 +9,7 @@ import type { StreamOffer } from '../../../../../gateway/links/streams/streams.t
 import { Alpn, tlsOptions } from '../../../../../gateway/links/tls.ts'
 import type { Identity } from '../../../../../gateway/links/types.ts'
 import { testCluster } from '../../../../helpers/cluster/cluster.ts'
-import { type RelayWorld, relayWorld } from '../../../../helpers/cluster/relay-world.ts'
+import { type RelayHosts, relayHosts } from '../../../../helpers/cluster/relay-hosts.ts'
 import { waitFor } from '../../../../helpers/run/wait.ts'
 
 const WAIT = 10_000
@@ -29,7 +29,7 @@ interface Twist {
   readonly back?: (chunk: Buffer) => Buffer
 }
 
-function relayWith(w: RelayWorld, twist: Twist): void {
+function relayWith(w: RelayHosts, twist: Twist): void {
   const { streams } = w.host(3).links
   const same = (chunk: Buffer): Buffer => chunk
   const pass = (from: Duplex, to: Duplex, change: (chunk: Buffer) => Buffer): void => {
@@ -59,7 +59,7 @@ function recordTypes(bytes: Buffer): number[] {
 }
 
 t.test('all that a relay sees is TLS of others', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   const seen: [Buffer[], Buffer[]] = [[], []]
   const record =
     (into: Buffer[]) =>
@@ -86,7 +86,7 @@ t.test('all that a relay sees is TLS of others', async (t) => {
 })
 
 t.test('one changed bit ends the connection, and nothing of it is delivered', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   let isEvil = false
   relayWith(w, {
     there(chunk) {
@@ -108,7 +108,7 @@ t.test('one changed bit ends the connection, and nothing of it is delivered', as
 })
 
 t.test('bytes that are said again are refused as well', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   let last: Buffer = Buffer.alloc(0)
   let isEvil = false
   relayWith(w, {
@@ -130,7 +130,7 @@ t.test('bytes that are said again are refused as well', async (t) => {
 })
 
 t.test('another host at the other end is refused, and hears nothing', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   relayWith(w, { to: 4 })
   w.relays(1).request(2, 3)
   await waitFor('1 has refused', WAIT, () => w.host(1).told.length > 0)
@@ -141,7 +141,7 @@ t.test('another host at the other end is refused, and hears nothing', async (t) 
 })
 
 t.test('a stream that is said to come from another host is refused', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   relayWith(w, { from: 4 })
   w.relays(1).request(2, 3)
   await waitFor('1 knows', WAIT, () => w.host(1).told.length > 0)
@@ -150,7 +150,7 @@ t.test('a stream that is said to come from another host is refused', async (t) =
 })
 
 t.test('the relay itself, strangers and nobody are no other ends', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   w.host(2).refused.set(4, 'revoked')
   const { streams } = w.host(3).links
   for (const from of [3, 2, 9, '1', undefined]) {
@@ -164,7 +164,7 @@ t.test('the relay itself, strangers and nobody are no other ends', async (t) => 
 t.test(
   'of two connections that meet, one is ended before the other is known to be kept: no failure',
   async (t) => {
-    const w = await relayWorld(t, STAR, [3])
+    const w = await relayHosts(t, STAR, [3])
     const { streams } = w.host(3).links
     const gate = Promise.withResolvers<void>()
     const carry = async (offer: StreamOffer): Promise<void> => {
@@ -202,7 +202,7 @@ t.test(
 )
 
 t.test('a relay that answers by itself is refused, as itself and as the other end', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   const { streams } = w.host(3).links
   // Of the same name, and by another CA.
   const forged = await (await testCluster('testing')).identity(2)
@@ -233,7 +233,7 @@ t.test('a relay that answers by itself is refused, as itself and as the other en
 })
 
 t.test('a certificate of another cluster, or none, is refused', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   const { streams } = w.host(3).links
   // Of the same name, and by another CA.
   const stranger = await (await testCluster('testing')).identity(1)
@@ -256,7 +256,7 @@ t.test('a certificate of another cluster, or none, is refused', async (t) => {
 })
 
 t.test('an end that says nothing is given up after 5 s', async (t) => {
-  const w = await relayWorld(t, STAR, [3])
+  const w = await relayHosts(t, STAR, [3])
   const { streams } = w.host(3).links
   const stream = await streams.open(2, { purpose: Purpose.relayed, from: 1 }, { timeoutMs: WAIT })
   stream.resume()
@@ -276,7 +276,7 @@ t.test('an end that says nothing is given up after 5 s', async (t) => {
 })
 
 t.test('a relay that passes on to another relay: no second hop', async (t) => {
-  const w = await relayWorld(
+  const w = await relayHosts(
     t,
     [
       [1, 3],

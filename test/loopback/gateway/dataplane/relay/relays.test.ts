@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import t from 'tap'
-import { relayWorld } from '../../../../helpers/cluster/relay-world.ts'
+import { relayHosts } from '../../../../helpers/cluster/relay-hosts.ts'
 import { waitFor } from '../../../../helpers/run/wait.ts'
 
 const WAIT = 10_000
@@ -26,7 +26,7 @@ async function take(socket: Duplex, size: number): Promise<Buffer> {
 }
 
 t.test('bytes go both ways, and arrive as they were', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   const [a, b] = await w.joined(1, 2, 3)
   const there = randomBytes(400_000)
@@ -44,7 +44,7 @@ t.test('bytes go both ways, and arrive as they were', async (t) => {
 })
 
 t.test('both want it at once: one stays, the same at both', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   w.relays(2).request(1, 3)
   // The head start of the lower hostId is over.
@@ -68,7 +68,7 @@ t.test('both want it at once: one stays, the same at both', async (t) => {
 })
 
 t.test('another relay takes over before the first is let go', async (t) => {
-  const w = await relayWorld(t, DIAMOND)
+  const w = await relayHosts(t, DIAMOND)
   w.relays(1).request(2, 3)
   await w.joined(1, 2, 3)
   w.relays(1).request(2, 4)
@@ -86,7 +86,7 @@ t.test('another relay takes over before the first is let go', async (t) => {
 })
 
 t.test('the first stays while the second cannot be had', async (t) => {
-  const w = await relayWorld(t, [...V, [1, 4]])
+  const w = await relayHosts(t, [...V, [1, 4]])
   w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
   w.relays(1).request(2, 4)
@@ -98,7 +98,7 @@ t.test('the first stays while the second cannot be had', async (t) => {
 })
 
 t.test('no longer wanted: it stays 5 s, and for good when it is wanted again', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
   w.relays(1).release(2)
@@ -114,7 +114,7 @@ t.test('no longer wanted: it stays 5 s, and for good when it is wanted again', a
 })
 
 t.test('the end that wants it makes it anew when the other lets go', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
   w.relays(2).request(1, 3)
@@ -128,7 +128,7 @@ t.test('the end that wants it makes it anew when the other lets go', async (t) =
 })
 
 t.test('a relay that dies is left out for 10 s', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   await w.joined(1, 2, 3)
   await w.host(3).links.stop()
@@ -145,7 +145,7 @@ t.test('a relay that dies is left out for 10 s', async (t) => {
 })
 
 t.test('a relay whose link came up is usable at once', async (t) => {
-  const w = await relayWorld(t, [...V, [1, 4]])
+  const w = await relayHosts(t, [...V, [1, 4]])
   w.relays(1).request(2, 4)
   await waitFor('it has refused', WAIT, () => !w.isUsable(1, 2, 4))
   t.equal(w.relays(1).problem(2, 4), 'it has no link to host 2')
@@ -154,7 +154,7 @@ t.test('a relay whose link came up is usable at once', async (t) => {
 })
 
 t.test('a host without a tunnel takes no relayed connection, and says why', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.host(2).state.noTunnel = 'no TUN device'
   w.relays(1).request(2, 3)
   await waitFor('it is refused', WAIT, () => !w.isUsable(1, 2, 3))
@@ -162,7 +162,7 @@ t.test('a host without a tunnel takes no relayed connection, and says why', asyn
 })
 
 t.test('a connection that stood is made again before its relay is given up', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   const [a, b] = await w.joined(1, 2, 3)
   w.time.run(5_000)
@@ -173,7 +173,7 @@ t.test('a connection that stood is made again before its relay is given up', asy
 })
 
 t.test('one through which nothing comes is its fault of its relay', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
   w.time.run(5_000)
@@ -187,7 +187,7 @@ t.test('one through which nothing comes is its fault of its relay', async (t) =>
 })
 
 t.test('a host that is revoked is cut off, at the end and in the middle', async (t) => {
-  const w = await relayWorld(t, V)
+  const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)
   w.host(1).refused.set(2, 'revoked')

@@ -12,7 +12,7 @@ import { turnsUntil } from '../../../../helpers/run/turns.ts'
 import { SimTime } from '../../../../helpers/sim/network.ts'
 
 const OWN = 250
-function world() {
+function simulation() {
   const time = new SimTime()
   const metrics = new Metrics()
   /** What was opened to a host, and its far end. */
@@ -79,9 +79,9 @@ function counter(stream: Duplex): () => number {
 }
 
 t.test('who is joined with whom, and who is not', async (t) => {
-  const w = world()
-  w.state.unlinked.add(3)
-  w.state.refused.set(4, 'revoked')
+  const sim = simulation()
+  sim.state.unlinked.add(3)
+  sim.state.refused.set(4, 'revoked')
   const cases: [from: number, to: unknown, reason: RegExp][] = [
     [1, OWN, /no host to relay to/],
     [1, 1, /no host to relay to/],
@@ -92,41 +92,41 @@ t.test('who is joined with whom, and who is not', async (t) => {
     [1, 4, /host 4: revoked/],
     [4, 2, /host 4: revoked/],
   ]
-  for (const [from, to, reason] of cases) t.match(await w.ask(from, to), reason, `${from} to ${to}`)
-  t.equal(w.legs.length, 0, 'nobody was troubled')
-  w.state.fault = 'no route'
-  t.match(await w.ask(1, 2), /host 2 was not reached: no route/)
-  t.equal(w.middle.freePairs, RelayLimit.pairs)
-  t.match(w.metrics.text(), /^flatnet_relay_refused_total 9$/m)
-  w.state.fault = undefined
-  await w.join(1, 2)
-  t.match(w.legs, [{ to: 2, head: { purpose: 'relayed', from: 1 } }])
+  for (const [from, to, reason] of cases) t.match(await sim.ask(from, to), reason, `${from} to ${to}`)
+  t.equal(sim.legs.length, 0, 'nobody was troubled')
+  sim.state.fault = 'no route'
+  t.match(await sim.ask(1, 2), /host 2 was not reached: no route/)
+  t.equal(sim.middle.freePairs, RelayLimit.pairs)
+  t.match(sim.metrics.text(), /^flatnet_relay_refused_total 9$/m)
+  sim.state.fault = undefined
+  await sim.join(1, 2)
+  t.match(sim.legs, [{ to: 2, head: { purpose: 'relayed', from: 1 } }])
 })
 
 t.test('64 pairs and no more, of one host half of them', async (t) => {
-  const w = world()
-  const first = await w.join(1, 2)
+  const sim = simulation()
+  const first = await sim.join(1, 2)
   for (let host = 3; host < 2 + RelayLimit.pairsOfPeer; host++)
-    await w.join(host % 2 ? 1 : host, host % 2 ? host : 1)
-  t.match(await w.ask(1, 90), /32 pairs of host 1, and no more/)
-  t.match(await w.ask(90, 1), /32 pairs of host 1, and no more/)
-  for (let host = 40; w.middle.freePairs > 0; host++) await w.join(host, host + 1)
-  t.match(await w.ask(98, 99), /it relays 64 pairs, and no more/)
-  await w.join(2, 1)
-  t.equal(w.middle.freePairs, 0, 'a pair that it carries may be opened from the other end')
+    await sim.join(host % 2 ? 1 : host, host % 2 ? host : 1)
+  t.match(await sim.ask(1, 90), /32 pairs of host 1, and no more/)
+  t.match(await sim.ask(90, 1), /32 pairs of host 1, and no more/)
+  for (let host = 40; sim.middle.freePairs > 0; host++) await sim.join(host, host + 1)
+  t.match(await sim.ask(98, 99), /it relays 64 pairs, and no more/)
+  await sim.join(2, 1)
+  t.equal(sim.middle.freePairs, 0, 'a pair that it carries may be opened from the other end')
   t.notOk(first[0].destroyed)
   first[0].destroy()
   await turn()
-  t.equal(w.middle.freePairs, 0)
-  w.middle.stop()
-  t.equal(w.middle.freePairs, RelayLimit.pairs)
-  t.match(await w.ask(1, 2), /the relay stops/)
+  t.equal(sim.middle.freePairs, 0)
+  sim.middle.stop()
+  t.equal(sim.middle.freePairs, RelayLimit.pairs)
+  t.match(await sim.ask(1, 2), /the relay stops/)
 })
 
 t.test('a gateway that is about to stop carries on for a moment, and takes on nothing more', async (t) => {
-  const w = world()
-  await w.middle.drain()
-  const other = world()
+  const sim = simulation()
+  await sim.middle.drain()
+  const other = simulation()
   const [near] = await other.join(1, 2)
   let isDone = false
   const done = other.middle.drain().then(() => {
@@ -142,24 +142,24 @@ t.test('a gateway that is about to stop carries on for a moment, and takes on no
 })
 
 t.test('who asks too often is refused for a while, others are not', async (t) => {
-  const w = world()
-  w.state.fault = 'no route'
+  const sim = simulation()
+  sim.state.fault = 'no route'
   const answers: string[] = []
-  for (let i = 0; i < RelayLimit.asksBurst + 10; i++) answers.push(String(await w.ask(1, 2)))
+  for (let i = 0; i < RelayLimit.asksBurst + 10; i++) answers.push(String(await sim.ask(1, 2)))
   const refused = (): number => answers.filter((answer) => answer === 'asked too often').length
   t.equal(refused(), 9, 'one is lent')
-  t.match(await w.ask(3, 2), /no route/)
-  w.time.run(1_000)
-  for (let i = 0; i < 10; i++) answers.push(String(await w.ask(1, 2)))
+  t.match(await sim.ask(3, 2), /no route/)
+  sim.time.run(1_000)
+  for (let i = 0; i < 10; i++) answers.push(String(await sim.ask(1, 2)))
   t.equal(refused(), 9 + 10 - RelayLimit.asksPerS)
 })
 
 t.test('pairs count while they are being opened', async (t) => {
-  const w = world()
+  const sim = simulation()
   const gate = Promise.withResolvers<void>()
-  w.state.gate = gate.promise
-  const asked = Array.from({ length: RelayLimit.pairs + 1 }, (_, i) => w.ask(i + 1, i + 2))
-  t.equal(w.middle.freePairs, 0)
+  sim.state.gate = gate.promise
+  const asked = Array.from({ length: RelayLimit.pairs + 1 }, (_, i) => sim.ask(i + 1, i + 2))
+  t.equal(sim.middle.freePairs, 0)
   t.match(await asked.at(-1), /it relays 64 pairs/)
   gate.resolve()
   const answers = await Promise.all(asked.slice(0, -1))
@@ -167,61 +167,61 @@ t.test('pairs count while they are being opened', async (t) => {
 })
 
 t.test('an end that asks again has lost what it had', async (t) => {
-  const w = world()
-  const [near, far] = await w.join(1, 2)
+  const sim = simulation()
+  const [near, far] = await sim.join(1, 2)
   const ended = counter(near)
   const gate = Promise.withResolvers<void>()
-  w.state.gate = gate.promise
-  const second = w.ask(1, 2)
+  sim.state.gate = gate.promise
+  const second = sim.ask(1, 2)
   await turnsUntil(
     'the first is ended',
     () => near.readableEnded || near.destroyed || far.destroyed || far.readable === false,
   )
-  const third = w.ask(1, 2)
+  const third = sim.ask(1, 2)
   gate.resolve()
   t.equal(await second, 'opened anew')
   t.not(typeof (await third), 'string')
-  t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
+  t.equal(sim.middle.freePairs, RelayLimit.pairs - 1)
   t.equal(ended(), 0)
 })
 
 t.test('either end ends both, in order, and the pair is free', async (t) => {
-  const w = world()
+  const sim = simulation()
   for (const which of [0, 1] as const) {
-    const ends = await w.join(1, 2)
+    const ends = await sim.join(1, 2)
     const [one, other] = [ends[which], ends[1 - which]!]
     const got = counter(other)
     one.end('the last words')
     await turnsUntil('the other end has all of it', () => other.readableEnded && got() === 14)
-    t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
+    t.equal(sim.middle.freePairs, RelayLimit.pairs - 1)
     one.resume()
     other.end()
-    await turnsUntil('the pair is free', () => w.middle.freePairs === RelayLimit.pairs)
+    await turnsUntil('the pair is free', () => sim.middle.freePairs === RelayLimit.pairs)
   }
-  const [near, far] = await w.join(1, 2)
+  const [near, far] = await sim.join(1, 2)
   near.end()
   far.resume()
   await turnsUntil('the other end knows', () => far.readableEnded)
-  w.time.run(1_000)
-  t.equal(w.middle.freePairs, RelayLimit.pairs, 'one that does not close is not waited for')
+  sim.time.run(1_000)
+  t.equal(sim.middle.freePairs, RelayLimit.pairs, 'one that does not close is not waited for')
 })
 
 t.test('five minutes without a byte end it, one byte is enough to stay', async (t) => {
-  const w = world()
-  const [near, far] = await w.join(1, 2)
+  const sim = simulation()
+  const [near, far] = await sim.join(1, 2)
   const got = counter(far)
-  w.time.run(RelayLimit.idleMs - 1_000)
+  sim.time.run(RelayLimit.idleMs - 1_000)
   near.write('x')
   await turnsUntil('it has passed', () => got() === 1)
-  w.time.run(RelayLimit.idleMs - 1_000)
-  t.equal(w.middle.freePairs, RelayLimit.pairs - 1)
-  w.time.run(1_000)
-  t.equal(w.middle.freePairs, RelayLimit.pairs)
+  sim.time.run(RelayLimit.idleMs - 1_000)
+  t.equal(sim.middle.freePairs, RelayLimit.pairs - 1)
+  sim.time.run(1_000)
+  t.equal(sim.middle.freePairs, RelayLimit.pairs)
 })
 
 t.test('a burst of 1 MB, then 50 Mbit/s for both directions together', async (t) => {
-  const w = world()
-  const [near, far] = await w.join(1, 2)
+  const sim = simulation()
+  const [near, far] = await sim.join(1, 2)
   const toFar = counter(far)
   const toNear = counter(near)
   const total = (): number => toFar() + toNear()
@@ -244,7 +244,7 @@ t.test('a burst of 1 MB, then 50 Mbit/s for both directions together', async (t)
   const burst = total()
   t.ok(burst >= RelayLimit.burstBytes && burst < RelayLimit.burstBytes + 200_000, `${burst} bytes at once`)
   for (let ms = 0; ms < 1_000; ms++) {
-    w.time.run(1)
+    sim.time.run(1)
     await settle()
   }
   const second = total() - burst
@@ -257,8 +257,8 @@ t.test('a burst of 1 MB, then 50 Mbit/s for both directions together', async (t)
 })
 
 t.test('an end that does not read holds up its own pair alone, and little of it', async (t) => {
-  const w = world()
-  const [near, far] = await w.join(1, 2)
+  const sim = simulation()
+  const [near, far] = await sim.join(1, 2)
   let written = 0
   const fill = (): void => {
     for (let more = true; more; written += 16_384) more = near.write(Buffer.alloc(16_384))
@@ -266,17 +266,17 @@ t.test('an end that does not read holds up its own pair alone, and little of it'
   }
   fill()
   for (let i = 0; i < 100; i++) {
-    w.time.run(100)
+    sim.time.run(100)
     await turn()
   }
   t.ok(written < 400_000, `${written} bytes were taken`)
-  const [other, end] = await w.join(3, 4)
+  const [other, end] = await sim.join(3, 4)
   const got = counter(end)
   other.write('x')
   await turnsUntil('another pair goes on', () => got() === 1)
   const late = counter(far)
   await turnsUntil('and this one when it is read', () => {
-    w.time.run(10)
+    sim.time.run(10)
     return late() > 1_000_000
   })
   t.pass()

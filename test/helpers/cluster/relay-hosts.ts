@@ -30,7 +30,7 @@ export interface RelayHost {
   readonly sockets: Map<string, TLSSocket>
 }
 
-export interface RelayWorld {
+export interface RelayHosts {
   readonly time: SimTime
   host(hostId: number): RelayHost
   /** Of a host that has them. */
@@ -44,11 +44,11 @@ export interface RelayWorld {
  * @param links pairs that reach each other; all are members
  * @param bare hosts without relays of ours
  */
-export async function relayWorld(
+export async function relayHosts(
   t: Test,
   links: readonly (readonly [number, number])[],
   bare: readonly number[] = [],
-): Promise<RelayWorld> {
+): Promise<RelayHosts> {
   const cluster = await testCluster()
   const time = new SimTime()
   const pump = setInterval(() => time.run(STEP_MS), STEP_MS)

@@ -1,0 +1,139 @@
+/** The `p2p.` messages between gateways: checked field by field, bounded, and few from each member. */
+
+import type { Millis } from '../../../core/clock.ts'
+import { isObject } from '../../../core/json.ts'
+import { printable } from '../../base/printable.ts'
+import type { ControlMessage } from '../../links/types.ts'
+import type { PeerMessage } from '../../paths/escalation/types.ts'
+import { isEndpoint } from './candidates.ts'
+
+/** Of the messages; an offer of another one is refused with both numbers. */
+export const OFFER_VERSION = 1
+/** More addresses than a machine has that others could use. */
+const MAX_CANDIDATES = 16
+const MAX_TEXT = 200
+/** A day: what a peer plans beyond it is no plan. */
+const MAX_RETRY_MS: Millis = 86_400_000
+
+/** A `p2p.` message that was understood; addresses travel beside what is decided. */
+export interface Received {
+  /** Undefined: only addresses. */
+  readonly message: PeerMessage | undefined
+  readonly attempt?: string
+  readonly candidates?: readonly string[]
+}
+
+/** Why a message is not followed. */
+export class OfferError extends Error {
+  override readonly name = 'OfferError'
+  /** To be told to the peer, of an offer that could otherwise be followed. */
+  readonly refused: string | undefined
+
+  constructor(message: string, refused?: string) {
+    super(message)
+    this.refused = refused
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** @throws {OfferError} names the field, never the value: the log is no place for a peer's text */
+export function parseOffer(given: ControlMessage): Received {
+  if (!isObject(given)) throw new OfferError('it is no object')
+  const fields: Fields = given
+  const { type } = given
+  const attempt = (): string => hexOf(fields, 'attempt')
+  const generation = (): number => wholeOf(fields, 'generation', Number.MAX_SAFE_INTEGER)
+  const reason = (): string => textOf(fields, 'reason')
+  switch (type) {
+    case 'p2p.request':
+      return { message: { type, reason: reason() } }
+    case 'p2p.offer':
+      checkVersion(fields, attempt())
+      return {
+        message: { type, attempt: attempt(), generation: generation() },
+        candidates: candidatesOf(fields),
+      }
+    case 'p2p.answer':
+      return { message: { type, attempt: attempt() }, candidates: candidatesOf(fields) }
+    case 'p2p.candidates':
+      return { message: undefined, attempt: attempt(), candidates: candidatesOf(fields) }
+    case 'p2p.refuse':
+      return { message: { type, attempt: attempt(), reason: reason() } }
+    case 'p2p.promote':
+    case 'p2p.promoted':
+      return { message: { type, attempt: attempt(), generation: generation() } }
+    case 'p2p.notReady':
+    case 'p2p.demote':
+      return { message: { type, attempt: attempt(), generation: generation(), reason: reason() } }
+    case 'p2p.state':
+      return { message: stateOf(fields) }
+    default:
+      throw new OfferError('its type is not known')
+  }
+}
+
+function stateOf(fields: Fields): PeerMessage {
+  const { isPromoted } = fields
+  if (typeof isPromoted !== 'boolean') throw new OfferError('isPromoted must be true or false')
+  return {
+    type: 'p2p.state',
+    generation: wholeOf(fields, 'generation', Number.MAX_SAFE_INTEGER),
+    isPromoted,
+    ...(fields['attempt'] !== undefined && { attempt: hexOf(fields, 'attempt') }),
+    ...(fields['retryInMs'] !== undefined && { retryInMs: wholeOf(fields, 'retryInMs', MAX_RETRY_MS) }),
+  }
+}
+
+function checkVersion(fields: Fields, attempt: string): void {
+  const version = wholeOf(fields, 'version', 1_000_000)
+  if (version === OFFER_VERSION) return
+  throw new OfferError(`speaks version ${version}, this gateway ${OFFER_VERSION}`, attempt)
+}
+
+function hexOf(fields: Fields, key: string): string {
+  const value = fields[key]
+  if (typeof value === 'string' && /^[0-9a-f]{16}$/.test(value)) return value
+  throw new OfferError(`${key} must be 16 digits of hex`)
+}
+
+function wholeOf(fields: Fields, key: string, max: number): number {
+  const value = fields[key]
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max) return value
+  throw new OfferError(`${key} must be a whole number from 0 to ${max}`)
+}
+
+function textOf(fields: Fields, key: string): string {
+  const value = fields[key]
+  if (typeof value === 'string' && value.length <= MAX_TEXT) return printable(value)
+  throw new OfferError(`${key} must be text of at most ${MAX_TEXT} characters`)
+}
+
+function candidatesOf({ candidates }: Fields): string[] {
+  if (Array.isArray(candidates) && candidates.length <= MAX_CANDIDATES && candidates.every(isEndpoint))
+    return candidates
+  throw new OfferError(`candidates must be at most ${MAX_CANDIDATES} addresses with ports`)
+}
+
+/** A try takes five messages of each side; flapping at its worst is one try in a second. */
+const BURST = 30
+const PER_SECOND = 5
+
+/** How many messages one member may send. */
+export class MessageBudget {
+  #left = BURST
+  #at: Millis
+
+  constructor(now: Millis) {
+    this.#at = now
+  }
+
+  /** @returns whether one more is followed */
+  spend(now: Millis): boolean {
+    this.#left = Math.min(BURST, this.#left + ((now - this.#at) / 1_000) * PER_SECOND)
+    this.#at = now
+    if (this.#left < 1) return false
+    this.#left--
+    return true
+  }
+}

@@ -1,0 +1,297 @@
+/** The UDP paths to all peers, as the gateway sees them: who may have one, what each does, and what changed. */
+
+import type { Millis } from '../../../core/clock.ts'
+import type { Log } from '../../../core/log.ts'
+import { jittered, type Scheduler } from '../../base/scheduler.ts'
+import type { ControlMessage } from '../../links/types.ts'
+import type { P2pReason } from '../../paths/escalation/reasons.ts'
+import type { EscalationFacts, GatewayPathFacts, ResetCause } from '../../paths/escalation/types.ts'
+import type { EscalationView } from '../../paths/escalation/view.ts'
+import { ObservedAddresses, ownCandidates } from './candidates.ts'
+import { MessageBudget, OfferError, parseOffer, type Received } from './offers.ts'
+import { type P2pLinks, PeerSession } from './peer-session.ts'
+import type { ProcessHello } from './process-client.ts'
+import { ProcessStatus } from './process-status.ts'
+import type { FromProcess, SessionView, ToProcess } from './protocol.ts'
+
+export interface P2pTransportDeps {
+  readonly hostId: number
+  readonly conf: { readonly enabled: boolean; readonly off: ReadonlySet<number> }
+  readonly scheduler: Scheduler
+  readonly random: () => number
+  /** 16 hex digits. */
+  readonly newAttempt: () => string
+  readonly log: Log
+  readonly links: P2pLinks
+  /** The P2P process; `problem`: why it is not connected. */
+  readonly process: { readonly problem: string | undefined; send(message: ToProcess): boolean }
+  /** Other hosts that are members. */
+  members(): readonly number[]
+  /** Why a member gets no packets, e.g. quarantine; undefined: it does. */
+  refusalOf(hostId: number): string | undefined
+  gatewayPath(hostId: number): GatewayPathFacts
+  validUntil(hostId: number): Millis
+  /** `host:port`, as announced to members. */
+  ownEndpoints(): readonly string[]
+  /** State, reason or generation of a path is another one now. */
+  changed(hostId: number): void
+  count(name: 'offered' | 'promoted' | 'demoted' | 'refused', hostId: number, reason?: string): void
+}
+
+const TICK_MS: Millis = 1_000
+/** A tick this late means that the machine slept, or stood still: what is known of paths is old. */
+const SLEPT_MS: Millis = 10_000
+
+export class P2pTransport {
+  readonly #deps: P2pTransportDeps
+  readonly #peers = new Map<number, PeerSession>()
+  readonly #budgets = new Map<number, MessageBudget>()
+  readonly #observed = new ObservedAddresses()
+  /** What was last told of each. */
+  readonly #shown = new Map<number, string>()
+  readonly #status = new ProcessStatus()
+  #tickedAt: Millis
+  #lastOfferAt: Millis | undefined
+  #cancel: (() => void) | undefined
+
+  constructor(deps: P2pTransportDeps) {
+    this.#deps = deps
+    this.#tickedAt = deps.scheduler.monotonic()
+  }
+
+  start(): void {
+    this.#tickedAt = this.#deps.scheduler.monotonic()
+    this.#membersChanged()
+    this.#again()
+  }
+
+  /** Routes and keys stay with the process, which the next gateway adopts. */
+  stop(): void {
+    this.#cancel?.()
+  }
+
+  view(hostId: number): EscalationView | undefined {
+    return this.#peers.get(hostId)?.view
+  }
+
+  session(hostId: number): SessionView | undefined {
+    return this.#peers.get(hostId)?.session
+  }
+
+  /** For the metric that shows that tries go on; undefined: none was made. */
+  get lastOfferAt(): Millis | undefined {
+    return this.#lastOfferAt
+  }
+
+  hostIds(): number[] {
+    return [...this.#peers.keys()]
+  }
+
+  linkUp(hostId: number): void {
+    this.#membersChanged()
+    this.#give(hostId, (peer) => peer.give({ type: 'linkUp' }))
+  }
+
+  linkDown(hostId: number): void {
+    this.#give(hostId, (peer) => peer.give({ type: 'tick' }))
+  }
+
+  /** The gateway path, a quarantine or the membership changed. */
+  refresh(): void {
+    this.#membersChanged()
+    for (const hostId of this.#peers.keys()) this.#give(hostId, (peer) => peer.give({ type: 'tick' }))
+  }
+
+  reset(hostId: number, cause: ResetCause): void {
+    this.#give(hostId, (peer) => peer.give({ type: 'reset', cause }))
+  }
+
+  resetAll(cause: ResetCause): void {
+    for (const hostId of this.#peers.keys()) this.reset(hostId, cause)
+  }
+
+  receive(hostId: number, given: ControlMessage): void {
+    const { scheduler, log, count, links } = this.#deps
+    const now = scheduler.monotonic()
+    const budget = this.#budgets.get(hostId) ?? new MessageBudget(now)
+    this.#budgets.set(hostId, budget)
+    if (!budget.spend(now)) {
+      count('refused', hostId, 'too many')
+      return
+    }
+    try {
+      this.#follow(hostId, parseOffer(given))
+    } catch (err) {
+      if (!(err instanceof OfferError)) throw err
+      count('refused', hostId, 'not understood')
+      log.debug({ peer: hostId, reason: err.message }, 'p2p message was not understood')
+      const { refused: attempt, message: reason } = err
+      if (attempt !== undefined) links.send(hostId, { type: 'p2p.refuse', attempt, reason })
+    }
+  }
+
+  /** What runs already, or was started anew. */
+  processConnected(hello: ProcessHello): void {
+    this.#status.connected(hello)
+    this.#membersChanged()
+    const bySession = new Map(hello.sessions.map((s) => [s.hostId, s]))
+    for (const hostId of bySession.keys())
+      if (!this.#peers.has(hostId)) this.#deps.process.send({ type: 'end', hostId, reason: 'no member' })
+    for (const hostId of this.#peers.keys()) {
+      const session = bySession.get(hostId)
+      this.#give(hostId, (peer) => (session === undefined ? peer.forgotten() : peer.adopt(session)))
+    }
+    this.resetAll('process started')
+  }
+
+  processDisconnected(): void {
+    this.#status.disconnected(this.#deps.scheduler.monotonic())
+  }
+
+  processSaid(message: FromProcess): void {
+    switch (message.type) {
+      case 'state':
+        this.#give(message.session.hostId, (peer) => peer.see(message.session))
+        return
+      case 'promoted':
+        this.#give(message.hostId, (peer) => peer.give({ ...message, type: 'installed' }))
+        return
+      case 'notPromoted':
+        this.#give(message.hostId, (peer) => peer.give({ ...message, type: 'notInstalled' }))
+        return
+      case 'demoted':
+        this.#give(message.hostId, (peer) => peer.give({ ...message, type: 'removed' }))
+        return
+      case 'ended':
+        this.#give(message.hostId, (peer) => peer.give({ ...message, type: 'ended' }))
+        return
+      case 'observed':
+        this.#observedAs(message.hostId, message.address)
+        return
+      case 'device':
+        this.#status.device(message.problem)
+        this.refresh()
+        return
+      case 'udp':
+        this.#status.udp(message)
+        this.refresh()
+        return
+      case 'networkChanged':
+        this.#deps.log.info({ reason: message.what }, 'network changed')
+        this.#observed.clear()
+        this.resetAll('network changed')
+        return
+      case 'log':
+        this.#deps.log[message.level](message.fields, message.msg)
+        return
+      case 'hello':
+      case 'refused':
+        // Of the connection's own conversation (process-client.ts).
+        return
+    }
+  }
+
+  #follow(hostId: number, { message, attempt, candidates }: Received): void {
+    this.#give(hostId, (peer) => {
+      if (message !== undefined) peer.receive(message, candidates)
+      else if (attempt !== undefined && candidates !== undefined) peer.moreCandidates(attempt, candidates)
+    })
+  }
+
+  /** A mapping that is new is told to those who try right now; later tries offer it by themselves. */
+  #observedAs(hostId: number, address: string): void {
+    if (!this.#observed.put(hostId, address)) return
+    for (const peer of this.#peers.values()) {
+      const { attempt, hostId: id, view } = peer
+      if (attempt === undefined || view.state === 'P2P_ACTIVE') continue
+      this.#deps.links.send(id, { type: 'p2p.candidates', attempt, candidates: this.#candidatesFor(id) })
+    }
+  }
+
+  #candidatesFor(hostId: number): string[] {
+    return ownCandidates({
+      port: this.#status.port,
+      linkedFrom: this.#deps.links.addresses(hostId)?.local,
+      announced: this.#deps.ownEndpoints(),
+      observed: this.#observed.all(),
+    })
+  }
+
+  #give(hostId: number, task: (peer: PeerSession) => void): void {
+    const peer = this.#peers.get(hostId)
+    if (peer === undefined) return
+    task(peer)
+    const { state, reason, generation } = peer.view
+    const shown = `${state} ${generation} ${reason}`
+    if (this.#shown.get(hostId) === shown) return
+    this.#shown.set(hostId, shown)
+    this.#deps.changed(hostId)
+  }
+
+  #again(): void {
+    const { scheduler, random } = this.#deps
+    this.#cancel = scheduler.after(jittered(TICK_MS, random()), () => {
+      const now = scheduler.monotonic()
+      const hasSlept = now - this.#tickedAt > SLEPT_MS
+      this.#tickedAt = now
+      if (hasSlept) this.resetAll('resumed')
+      this.refresh()
+      this.#again()
+    })
+  }
+
+  /** A host that left takes its session with it at once. */
+  #membersChanged(): void {
+    const members = new Set(this.#deps.members())
+    for (const hostId of members) if (!this.#peers.has(hostId)) this.#peers.set(hostId, this.#open(hostId))
+    for (const hostId of this.#peers.keys()) {
+      if (members.has(hostId)) continue
+      this.#peers.delete(hostId)
+      this.#budgets.delete(hostId)
+      this.#observed.forget(hostId)
+      this.#shown.delete(hostId)
+      this.#deps.process.send({ type: 'end', hostId, reason: 'no member' })
+    }
+  }
+
+  #open(hostId: number): PeerSession {
+    const { links, log, validUntil, process, count, hostId: ownHostId, scheduler } = this.#deps
+    return new PeerSession({
+      ownHostId,
+      hostId,
+      links,
+      log,
+      facts: () => this.#factsOf(hostId),
+      toProcess: (message) => process.send(message),
+      ownCandidates: () => this.#candidatesFor(hostId),
+      validUntil: () => validUntil(hostId),
+      acted: (what, reason) => {
+        if (what === 'offered') this.#lastOfferAt = scheduler.monotonic()
+        count(what, hostId, reason)
+      },
+    })
+  }
+
+  #factsOf(hostId: number): Omit<EscalationFacts, 'session'> {
+    const { scheduler, random, newAttempt, hostId: own, links, gatewayPath } = this.#deps
+    const canSignal = links.isUp(hostId)
+    return {
+      now: scheduler.monotonic(),
+      random: random(),
+      newAttempt: newAttempt(),
+      isLeader: own < hostId,
+      obstacle: this.#obstacleOf(hostId),
+      canSignal,
+      gateway: gatewayPath(hostId),
+    }
+  }
+
+  #obstacleOf(hostId: number): P2pReason | undefined {
+    const { conf, refusalOf, process, scheduler } = this.#deps
+    if (!conf.enabled) return { code: 'off' }
+    if (conf.off.has(hostId)) return { code: 'off for host' }
+    const refusal = refusalOf(hostId)
+    if (refusal !== undefined) return { code: 'not admitted', detail: refusal }
+    return this.#status.obstacle(process.problem, scheduler.monotonic())
+  }
+}

@@ -1,0 +1,204 @@
+/** One peer's escalation, put into effect: its actions become lines to the P2P process and messages to the peer. */
+
+import type { Millis } from '../../../core/clock.ts'
+import type { Log } from '../../../core/log.ts'
+import { adopt, escalate } from '../../paths/escalation/escalation.ts'
+import { initial } from '../../paths/escalation/transitions.ts'
+import type {
+  Action,
+  Escalation,
+  EscalationFacts,
+  GatewayPathFacts,
+  Input,
+  PeerMessage,
+} from '../../paths/escalation/types.ts'
+import { type EscalationView, viewOf } from '../../paths/escalation/view.ts'
+import { peerCandidates } from './candidates.ts'
+import { OFFER_VERSION } from './offers.ts'
+import type { SessionView, ToProcess } from './protocol.ts'
+
+/** What this part needs of the links; all of it is of the connection that stands now. */
+export interface P2pLinks {
+  isUp(hostId: number): boolean
+  send(hostId: number, message: { readonly type: string; readonly [key: string]: unknown }): boolean
+  /** RFC 8446, 7.5; undefined: no connection stands. */
+  exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined
+  /** Both ends' addresses; undefined: no connection stands. */
+  addresses(hostId: number): { readonly local: string; readonly remote: string } | undefined
+}
+
+export interface PeerSessionDeps {
+  readonly ownHostId: number
+  readonly hostId: number
+  readonly links: P2pLinks
+  readonly log: Log
+  /** All but the session itself. */
+  facts(): Omit<EscalationFacts, 'session'>
+  toProcess(message: ToProcess): boolean
+  ownCandidates(): readonly string[]
+  /** The earlier end of both certificates, ms since the epoch. */
+  validUntil(): Millis
+  /** For the counters. */
+  acted(what: 'offered' | 'promoted' | 'demoted', reason?: string): void
+}
+
+const KEY_LABEL = 'EXPORTER-flatnet-udp'
+const KEY_BYTES = 64
+/** A round trip that moved by less is not told to the process. */
+const RTT_TELLS = 0.2
+
+export class PeerSession {
+  readonly hostId: number
+  readonly #deps: PeerSessionDeps
+  #state: Escalation
+  #view: SessionView | undefined
+  #offered: readonly string[] = []
+  #toldGateway: GatewayPathFacts | undefined
+
+  constructor(deps: PeerSessionDeps) {
+    this.#deps = deps
+    this.hostId = deps.hostId
+    this.#state = initial(deps.facts().now)
+  }
+
+  get session(): SessionView | undefined {
+    return this.#view
+  }
+
+  get view(): EscalationView {
+    return viewOf(this.#state, this.#facts())
+  }
+
+  /** The try whose keys both hosts have; undefined: there is none. */
+  get attempt(): string | undefined {
+    return this.#state.attempt
+  }
+
+  give(input: Input): void {
+    const before = this.#state
+    const { state, actions } = escalate(before, input, this.#facts())
+    this.#state = state
+    for (const action of actions) this.#do(action)
+    const { acted } = this.#deps
+    if (before.phase !== 'active' && state.phase === 'active') acted('promoted')
+    if (before.phase === 'active' && state.phase !== 'active') acted('demoted', state.reason.code)
+    this.#tellGateway()
+  }
+
+  /** @param candidates of the message, for the session that it may begin */
+  receive(message: PeerMessage, candidates: readonly string[] | undefined): void {
+    if (candidates !== undefined) this.#offered = candidates
+    this.give({ type: 'message', message })
+  }
+
+  /** More addresses of the peer, for the try that is under way. */
+  moreCandidates(attempt: string, candidates: readonly string[]): void {
+    if (attempt !== this.#state.attempt) return
+    this.#offered = candidates
+    this.#deps.toProcess({ type: 'candidates', hostId: this.hostId, attempt, candidates: this.#addresses() })
+  }
+
+  see(view: SessionView): void {
+    this.#view = view
+    this.give({ type: 'tick' })
+  }
+
+  /** What a process that was there before this gateway does for the peer. */
+  adopt(view: SessionView): void {
+    this.#view = view
+    this.#toldGateway = undefined
+    if (this.#state.attempt === undefined) this.#state = adopt(view, this.#facts())
+    this.give({ type: 'tick' })
+  }
+
+  /** The process that runs now has no session with the peer. */
+  forgotten(): void {
+    this.#view = undefined
+    this.#toldGateway = undefined
+    this.give({ type: 'tick' })
+  }
+
+  #facts(): EscalationFacts {
+    return { ...this.#deps.facts(), session: this.#view }
+  }
+
+  #do(action: Action): void {
+    const { toProcess } = this.#deps
+    const { hostId } = this
+    switch (action.type) {
+      case 'send':
+        this.#send(action.message)
+        return
+      case 'startSession':
+        this.#start(action.attempt)
+        return
+      case 'install':
+        toProcess({ type: 'promote', hostId, attempt: action.attempt, generation: action.generation })
+        return
+      case 'remove':
+        toProcess({ type: 'demote', hostId, generation: action.generation, reason: action.code })
+        return
+      case 'endSession':
+        this.#view = undefined
+        toProcess({ type: 'end', hostId, reason: action.code })
+        return
+      case 'probeNow':
+        toProcess({ type: 'probeNow', hostId })
+    }
+  }
+
+  #send(message: PeerMessage): void {
+    const { links, ownCandidates, acted } = this.#deps
+    if (message.type === 'p2p.offer') acted('offered')
+    const isOffer = message.type === 'p2p.offer' || message.type === 'p2p.answer'
+    links.send(this.hostId, {
+      ...message,
+      ...(isOffer && { candidates: ownCandidates() }),
+      ...(message.type === 'p2p.offer' && { version: OFFER_VERSION }),
+    })
+  }
+
+  /** Both hosts make the same key of the connection over which offer and answer went. */
+  #start(attempt: string): void {
+    const { ownHostId, links, toProcess, validUntil, log } = this.#deps
+    const { hostId } = this
+    const [low, high] = ownHostId < hostId ? [ownHostId, hostId] : [hostId, ownHostId]
+    const context = Buffer.from(`${low}|${high}|${attempt}`)
+    const secret = links.exportKey(hostId, KEY_BYTES, KEY_LABEL, context)
+    this.#view = undefined
+    this.#toldGateway = undefined
+    if (secret === undefined) {
+      log.debug({ peer: hostId }, 'keys could not be made, the link is gone')
+      return
+    }
+    toProcess({
+      type: 'session',
+      hostId,
+      attempt,
+      secret: secret.toString('hex'),
+      candidates: this.#addresses(),
+      validUntil: validUntil(),
+    })
+  }
+
+  #addresses(): { readonly address: string }[] {
+    const remote = this.#deps.links.addresses(this.hostId)?.remote
+    return peerCandidates(this.#offered, remote).map((address) => ({ address }))
+  }
+
+  /** The process demotes by itself only to a gateway path that is up. */
+  #tellGateway(): void {
+    if (this.#view === undefined && this.#state.attempt === undefined) return
+    const { gateway } = this.#deps.facts()
+    const told = this.#toldGateway
+    const { rttMs = 0 } = gateway
+    const isNews =
+      told === undefined ||
+      told.isUp !== gateway.isUp ||
+      Math.abs(rttMs - (told.rttMs ?? 0)) > RTT_TELLS * Math.max(rttMs, 1)
+    if (!isNews) return
+    const message = { type: 'gatewayPath', hostId: this.hostId, isUp: gateway.isUp } as const
+    const isSent = this.#deps.toProcess({ ...message, ...(gateway.rttMs !== undefined && { rttMs }) })
+    if (isSent) this.#toldGateway = gateway
+  }
+}

@@ -1,0 +1,44 @@
+/** Whether the P2P process could carry packets at all: it runs, has its device and its port. */
+
+import type { Millis } from '../../../core/clock.ts'
+import type { P2pReason } from '../../paths/escalation/reasons.ts'
+import type { ProcessHello } from './process-client.ts'
+
+/** A process that is killed is back within half a second; its kernel routes went with it. */
+const GRACE_MS: Millis = 2_000
+
+export class ProcessStatus {
+  #device: string | undefined
+  #udp: ProcessHello['udp'] = { port: 0 }
+  #lostAt: Millis = -Infinity
+
+  get port(): number {
+    return this.#udp.port
+  }
+
+  connected({ device, udp }: Pick<ProcessHello, 'device' | 'udp'>): void {
+    this.#device = device.problem
+    this.#udp = udp
+    this.#lostAt = -Infinity
+  }
+
+  disconnected(now: Millis): void {
+    this.#lostAt = now
+  }
+
+  device(problem: string | undefined): void {
+    this.#device = problem
+  }
+
+  udp(udp: ProcessHello['udp']): void {
+    this.#udp = udp
+  }
+
+  /** @param problem why the process is not connected; undefined: it is */
+  obstacle(problem: string | undefined, now: Millis): P2pReason | undefined {
+    if (problem !== undefined)
+      return now - this.#lostAt < GRACE_MS ? undefined : { code: 'no process', detail: problem }
+    if (this.#device !== undefined) return { code: 'no device', detail: this.#device }
+    return this.#udp.problem === undefined ? undefined : { code: 'no UDP', detail: this.#udp.problem }
+  }
+}

@@ -1,0 +1,113 @@
+/** gateway/dataplane/p2p: messages of peers, field by field, and the addresses that hosts offer. */
+import t from 'tap'
+import {
+  endpointOf,
+  isEndpoint,
+  ownCandidates,
+  peerCandidates,
+} from '../../../../../gateway/dataplane/p2p/candidates.ts'
+import { MessageBudget, OfferError, parseOffer } from '../../../../../gateway/dataplane/p2p/offers.ts'
+
+const attempt = '0123456789abcdef'
+const whole: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'p2p.request': { reason: 'resumed' },
+  'p2p.offer': { attempt, generation: 3, candidates: ['192.0.2.1:7443', '[2001:db8::1]:7443'], version: 1 },
+  'p2p.answer': { attempt, candidates: [] },
+  'p2p.candidates': { attempt, candidates: ['192.0.2.1:7443'] },
+  'p2p.refuse': { attempt, reason: 'off' },
+  'p2p.promote': { attempt, generation: 4 },
+  'p2p.promoted': { attempt, generation: 4 },
+  'p2p.notReady': { attempt, generation: 4, reason: 'unproven' },
+  'p2p.demote': { attempt, generation: 5, reason: 'slower' },
+  'p2p.state': { generation: 5, isPromoted: false, attempt, retryInMs: 300_000 },
+}
+const WRONG: readonly unknown[] = [null, undefined, -1, 1.5, 2 ** 60, 'x'.repeat(201), {}, [{}], NaN]
+
+t.test('each message is understood, and nothing in it that is not known is kept', async (t) => {
+  for (const [type, fields] of Object.entries(whole)) {
+    const { message, candidates } = parseOffer({ type, ...fields, extra: 'x' })
+    if (type !== 'p2p.candidates') t.notOk(message !== undefined && 'extra' in message, type)
+    t.same(candidates, fields['candidates'], type)
+  }
+  t.same(parseOffer({ type: 'p2p.state', generation: 0, isPromoted: true }).message, {
+    type: 'p2p.state',
+    generation: 0,
+    isPromoted: true,
+  })
+})
+
+t.test('a field that is absent or wrong is named', async (t) => {
+  const optional = new Set(['retryInMs', 'attempt p2p.state'])
+  for (const [type, fields] of Object.entries(whole))
+    for (const key of Object.keys(fields))
+      for (const wrong of WRONG) {
+        if (wrong === undefined && (optional.has(key) || optional.has(`${key} ${type}`))) continue
+        t.throws(() => parseOffer({ type, ...fields, [key]: wrong }), OfferError, `${type} ${key}`)
+      }
+  t.throws(() => parseOffer({ type: 'p2p.other' }), { message: 'its type is not known' })
+  t.throws(() => parseOffer({ type: 'p2p.promote', attempt: 'ABC' }), {
+    message: 'attempt must be 16 digits of hex',
+  })
+})
+
+t.test("a peer's words are fit for a terminal", async (t) => {
+  const { message } = parseOffer({ type: 'p2p.refuse', attempt, reason: 'a\u001b[2Jb' })
+  t.match(message, { reason: 'a [2Jb' })
+})
+
+t.test('addresses', async (t) => {
+  for (const good of ['192.0.2.1:7443', '[2001:db8::1]:1', '[::1]:65535']) t.ok(isEndpoint(good), good)
+  for (const bad of [
+    '192.0.2.1',
+    '192.0.2.1:0',
+    '192.0.2.1:65536',
+    '256.0.0.1:1',
+    '[::g]:1',
+    '::1:1',
+    'a:1',
+    7,
+  ])
+    t.notOk(isEndpoint(bad), String(bad))
+  t.equal(endpointOf('::ffff:192.0.2.1', 7), '192.0.2.1:7')
+  t.equal(endpointOf('2001:DB8::1', 7), '[2001:db8::1]:7')
+  t.equal(endpointOf('fe80::1%eth0', 7), undefined)
+  t.equal(endpointOf('192.0.2.1', 0), undefined)
+})
+
+t.test(
+  'own: where the link comes from, what is announced, what peers see; each once, 16 at most',
+  async (t) => {
+    const own = ownCandidates({
+      port: 7000,
+      linkedFrom: '::ffff:192.0.2.1',
+      announced: ['192.0.2.1:7443', 'name.example:7443', '[2001:db8::1]:7443'],
+      observed: ['203.0.113.1:1', '203.0.113.2:2', '203.0.113.3:3', '203.0.113.4:4', '203.0.113.5:5'],
+    })
+    t.same(own, [
+      '192.0.2.1:7000',
+      '[2001:db8::1]:7000',
+      '203.0.113.2:2',
+      '203.0.113.3:3',
+      '203.0.113.4:4',
+      '203.0.113.5:5',
+    ])
+    const many = Array.from({ length: 30 }, (_, i) => `192.0.2.${i + 1}:7443`)
+    t.equal(ownCandidates({ port: 7, linkedFrom: undefined, announced: many, observed: [] }).length, 16)
+  },
+)
+
+t.test('of the peer: what it says, and where its link comes from with the port that it says', async (t) => {
+  t.same(peerCandidates(['10.0.0.1:7000'], '::ffff:203.0.113.1'), ['10.0.0.1:7000', '203.0.113.1:7000'])
+  t.same(peerCandidates(['10.0.0.1:7000'], '10.0.0.1'), ['10.0.0.1:7000'])
+  t.same(peerCandidates([], '10.0.0.1'), [], 'no port is known')
+  t.same(peerCandidates(['10.0.0.1:7000'], undefined), ['10.0.0.1:7000'])
+})
+
+t.test('30 messages at once, then 5 a second', async (t) => {
+  const budget = new MessageBudget(0)
+  const spend = (now: number): number =>
+    Array.from({ length: 50 }, () => budget.spend(now)).filter(Boolean).length
+  t.equal(spend(0), 30)
+  t.equal(spend(1_000), 5)
+  t.equal(spend(60_000), 30)
+})

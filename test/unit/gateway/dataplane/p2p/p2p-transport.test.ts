@@ -1,0 +1,356 @@
+/** gateway/dataplane/p2p: the gateway's side of the UDP path, with fake links, fake processes and virtual time. */
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { silentLog } from '../../../../../core/log.ts'
+import { P2pTransport, type P2pTransportDeps } from '../../../../../gateway/dataplane/p2p/p2p-transport.ts'
+import type { SessionView, ToProcess } from '../../../../../gateway/dataplane/p2p/protocol.ts'
+import type { ControlMessage } from '../../../../../gateway/links/types.ts'
+import { SimTime, seeded } from '../../../../helpers/sim/network.ts'
+
+type Session = Extract<ToProcess, { readonly type: 'session' }>
+
+/** One host: its gateway's part, and a process that proves at once when both ends have the same key. */
+class Host {
+  readonly id: number
+  readonly transport: P2pTransport
+  readonly told: ToProcess[] = []
+  readonly counts: string[] = []
+  readonly changes: string[] = []
+  problem: string | undefined
+  session: Session | undefined
+  generation = 0
+  isPromoted = false
+  isMember = true
+  refusal: string | undefined
+  readonly #world: World
+
+  constructor(world: World, id: number, part: Partial<P2pTransportDeps>) {
+    this.id = id
+    this.#world = world
+    const random = seeded(id)
+    const host = this
+    this.transport = new P2pTransport({
+      hostId: id,
+      conf: { enabled: true, off: new Set() },
+      scheduler: world.time.scheduler(() => 1_000_000),
+      random,
+      newAttempt: () =>
+        Math.floor(random() * 2 ** 48)
+          .toString(16)
+          .padStart(16, '0'),
+      log: silentLog,
+      links: {
+        isUp: () => world.isUp,
+        send: (to, message) => world.send(id, to, message),
+        exportKey: (_to, bytes, label, context) =>
+          world.isUp ? world.keyOf(bytes, label, context.toString()) : undefined,
+        addresses: (to) => ({ local: `::ffff:192.0.2.${id}`, remote: `192.0.2.${to}` }),
+      },
+      process: {
+        get problem() {
+          return host.problem
+        },
+        send: (message) => host.#take(message),
+      },
+      members: () => (host.isMember ? [world.other(id)] : []),
+      refusalOf: () => host.refusal,
+      gatewayPath: () => ({ isUp: world.isUp, rttMs: 5 }),
+      validUntil: () => 2_000_000,
+      ownEndpoints: () => [`192.0.2.${id}:7443`, 'name.example:7443', '[2001:db8::1]:7443'],
+      changed: (to) => this.changes.push(this.transport.view(to)?.state ?? 'gone'),
+      count: (name, _to, reason) => this.counts.push(reason === undefined ? name : `${name} ${reason}`),
+      ...part,
+    })
+  }
+
+  hello(sessions: readonly SessionView[] = []): void {
+    this.transport.processConnected({
+      type: 'hello',
+      protocol: 1,
+      version: '0',
+      pid: 1,
+      hostId: this.id,
+      device: { ifname: 'flatnet-p2p' },
+      udp: { port: 7000 },
+      features: { cipher: 'AES-256-GCM', gso: true, gro: true, uso: true, record: true },
+      sessions,
+    })
+  }
+
+  view(): SessionView | undefined {
+    const { session } = this
+    const peer = this.#world.host(this.#world.other(this.id)).session
+    if (session === undefined) return undefined
+    const isProven = peer?.secret === session.secret && this.#world.isOpen
+    const answered = isProven ? 40 : 0
+    return {
+      hostId: session.hostId,
+      attempt: session.attempt,
+      generation: this.generation,
+      isPromoted: this.isPromoted,
+      isProven,
+      isFullSize: isProven,
+      ...(isProven && { rttMs: 4, jitterMs: 0.2, address: session.candidates[0]?.address ?? '' }),
+      lossRate: 0,
+      probes: { sent: 40, answered, window: answered },
+      mtu: 1500,
+      form: 'whole',
+      txBytes: 0,
+      rxBytes: answered,
+      txBps: 0,
+      rxBps: 0,
+      suspect: false,
+      lagMs: 0,
+      since: 0,
+    }
+  }
+
+  /** What the process does in a quarter of a second. */
+  step(): void {
+    const view = this.view()
+    if (view !== undefined && this.problem === undefined)
+      this.transport.processSaid({ type: 'state', session: view })
+  }
+
+  #take(message: ToProcess): boolean {
+    if (this.problem !== undefined) return false
+    this.told.push(message)
+    const { time } = this.#world
+    if (message.type === 'session') this.session = message
+    else if (message.type === 'end') this.session = undefined
+    else if (message.type === 'demote') this.isPromoted = false
+    else if (message.type === 'promote') {
+      this.isPromoted = true
+      this.generation = message.generation
+      time.after(1, () => this.transport.processSaid({ ...message, type: 'promoted' }))
+    }
+    return true
+  }
+}
+
+class World {
+  readonly time = new SimTime()
+  isUp = true
+  isOpen = true
+  connection = 1
+  readonly hosts: readonly Host[]
+  readonly sent: ControlMessage[] = []
+
+  constructor(part: (id: number) => Partial<P2pTransportDeps> = () => ({})) {
+    this.hosts = [1, 2].map((id) => new Host(this, id, part(id)))
+  }
+
+  other = (id: number): number => 3 - id
+
+  host(id: number): Host {
+    const host = this.hosts[id - 1]
+    if (host === undefined) throw new Error(`no host ${id}`)
+    return host
+  }
+
+  keyOf(bytes: number, label: string, context: string): Buffer {
+    const text = `${label} ${context} ${this.connection}`
+    return createHash('shake256', { outputLength: bytes }).update(text).digest()
+  }
+
+  send(from: number, to: number, message: ControlMessage): boolean {
+    if (!this.isUp) return false
+    this.sent.push(message)
+    const copy = JSON.parse(JSON.stringify(message)) as ControlMessage
+    this.time.after(2, () => this.host(to).transport.receive(from, copy))
+    return true
+  }
+
+  start(): this {
+    for (const host of this.hosts) {
+      host.transport.start()
+      host.hello()
+    }
+    return this
+  }
+
+  run(ms: number): this {
+    for (let i = 0; i < ms / 250; i++) {
+      this.time.run(250)
+      for (const host of this.hosts) host.step()
+    }
+    return this
+  }
+
+  get states(): string {
+    return this.hosts.map((h) => h.transport.view(this.other(h.id))?.state).join(' ')
+  }
+}
+
+const ACTIVE = 'P2P_ACTIVE P2P_ACTIVE'
+
+t.test('two hosts agree on keys and addresses, prove the path and move to it', async (t) => {
+  const world = new World().start().run(5_000)
+  t.equal(world.states, ACTIVE)
+  const [one, two] = [world.host(1), world.host(2)]
+  t.equal(one.session?.secret, two.session?.secret)
+  t.equal(one.session?.secret.length, 128)
+  t.equal(one.session?.validUntil, 2_000_000)
+  t.same(
+    one.session?.candidates.map((c) => c.address),
+    ['192.0.2.2:7000', '[2001:db8::1]:7000'],
+    'the UDP port, no names, no IPv4 in IPv6, each once',
+  )
+  t.match(one.told.slice(-1), [{ type: 'promote', generation: 1 }])
+  t.match(
+    one.told.find((m) => m.type === 'gatewayPath'),
+    { isUp: true, rttMs: 5 },
+  )
+  t.same(one.counts, ['offered', 'promoted'])
+  t.same(two.counts, ['promoted'])
+  t.ok(one.changes.includes('P2P_ATTEMPTING'))
+})
+
+t.test('nothing is tried where UDP is off, and the other host says why', async (t) => {
+  const off =
+    (conf: Partial<P2pTransportDeps['conf']>) =>
+    (id: number): Partial<P2pTransportDeps> =>
+      id === 2 ? { conf: { enabled: true, off: new Set(), ...conf } } : {}
+  for (const conf of [{ enabled: false }, { off: new Set([1]) }]) {
+    const world = new World(off(conf)).start().run(3_000)
+    t.equal(world.states, 'GATEWAY_FALLBACK GATEWAY_ONLY')
+    t.match(world.host(1).transport.view(2)?.reason, /^the peer refuses: P2P .*off/)
+    t.match(world.host(2).transport.view(1)?.reason, /^P2P .*off/)
+  }
+})
+
+t.test('a host that is quarantined or leaves loses its keys at once', async (t) => {
+  const world = new World().start().run(5_000)
+  const one = world.host(1)
+  one.refusal = 'two machines hold it'
+  one.transport.refresh()
+  t.match(one.told.at(-1), { type: 'end', hostId: 2, reason: 'not admitted' })
+  t.match(one.transport.view(2)?.reason, /not admitted: two machines/)
+  world.run(1_000)
+  t.match(world.states, /GATEWAY_ONLY GATEWAY_FALLBACK/)
+
+  const other = new World().start().run(5_000)
+  const two = other.host(2)
+  two.isMember = false
+  two.transport.refresh()
+  t.same(two.told.at(-1), { type: 'end', hostId: 1, reason: 'no member' })
+  t.equal(two.transport.view(1), undefined)
+  t.same(two.transport.hostIds(), [])
+})
+
+t.test('a process that is gone for a moment changes nothing; one that stays away does', async (t) => {
+  const world = new World().start().run(5_000)
+  const one = world.host(1)
+  one.problem = 'ECONNREFUSED'
+  one.transport.processDisconnected()
+  world.run(1_000)
+  t.equal(world.states, ACTIVE)
+  one.problem = undefined
+  const view = one.view()
+  one.hello(view === undefined ? [] : [view])
+  world.run(1_000)
+  t.equal(world.states, ACTIVE, 'the gateway alone had lost it')
+
+  one.problem = 'ECONNREFUSED'
+  one.transport.processDisconnected()
+  world.run(4_000)
+  t.match(one.transport.view(2), { state: 'GATEWAY_ONLY', reason: /process does not run: ECONN/ })
+  one.problem = undefined
+  one.session = undefined
+  one.isPromoted = false
+  one.hello()
+  world.run(20_000)
+  t.equal(world.states, ACTIVE, 'and is back with a new process')
+})
+
+t.test('a session of a host that is no member is ended when the process is met', async (t) => {
+  const world = new World().start().run(5_000)
+  const one = world.host(1)
+  const view = one.view()
+  if (view === undefined) throw new Error('no session')
+  one.hello([view, { ...view, hostId: 99 }])
+  t.ok(one.told.some((m) => m.type === 'end' && m.hostId === 99))
+  t.equal(world.states, ACTIVE)
+})
+
+t.test('keys of another connection prove nothing; the next try does', async (t) => {
+  const world = new World()
+  const two = world.host(2)
+  world.start()
+  world.time.after(3, () => {
+    world.connection++
+  })
+  world.run(5_000)
+  t.not(two.session?.secret, world.host(1).session?.secret)
+  world.run(15_000)
+  t.equal(world.states, ACTIVE)
+})
+
+t.test('an address that a peer sees is offered, at once to those who try', async (t) => {
+  const world = new World()
+  world.isOpen = false
+  world.start().run(2_000)
+  world.host(2).transport.processSaid({ type: 'observed', hostId: 1, address: '203.0.113.9:4000' })
+  world.run(250)
+  t.match(
+    world.sent.filter((m) => m.type === 'p2p.candidates'),
+    [{ candidates: ['192.0.2.2:7000', '[2001:db8::1]:7000', '203.0.113.9:4000'] }],
+  )
+  t.match(world.host(1).told.at(-1), { type: 'candidates', hostId: 2 })
+  world.host(2).transport.processSaid({ type: 'observed', hostId: 1, address: '203.0.113.9:4000' })
+  t.equal(world.sent.filter((m) => m.type === 'p2p.candidates').length, 1, 'said once')
+})
+
+t.test('a member that floods or talks nonsense is counted and not followed', async (t) => {
+  const world = new World().start()
+  const one = world.host(1)
+  for (let i = 0; i < 100; i++) one.transport.receive(2, { type: 'p2p.request', reason: 7 })
+  const tooMany = one.counts.filter((c) => c === 'refused too many').length
+  const nonsense = one.counts.filter((c) => c === 'refused not understood').length
+  t.equal(tooMany + nonsense, 100)
+  t.ok(nonsense <= 31, `${nonsense} were read`)
+  world.run(20_000)
+  t.equal(world.states, ACTIVE, 'the peer itself goes on a moment later')
+})
+
+t.test('an offer of another version is refused with both numbers', async (t) => {
+  const world = new World().start()
+  const offer = { type: 'p2p.offer', attempt: '0'.repeat(16), generation: 0, candidates: [], version: 9 }
+  world.host(2).transport.receive(1, offer)
+  t.match(world.sent.at(-1), { type: 'p2p.refuse', reason: 'speaks version 9, this gateway 1' })
+})
+
+t.test('a device or a port that is lost ends the path and says why', async (t) => {
+  const world = new World().start().run(5_000)
+  const one = world.host(1)
+  one.transport.processSaid({ type: 'device', ifname: 'flatnet-p2p', problem: 'EBUSY' })
+  t.match(one.transport.view(2), { state: 'GATEWAY_ONLY', reason: /no device: EBUSY/ })
+  one.transport.processSaid({ type: 'device', ifname: 'flatnet-p2p' })
+  one.transport.processSaid({ type: 'udp', port: 0, problem: 'EADDRINUSE' })
+  t.match(one.transport.view(2), { state: 'GATEWAY_ONLY', reason: /no UDP socket: EADDRINUSE/ })
+  one.transport.processSaid({ type: 'udp', port: 7000 })
+  world.run(20_000)
+  t.equal(world.states, ACTIVE)
+})
+
+t.test('the gateway path goes down: the process is told, and the path stays', async (t) => {
+  const world = new World().start().run(5_000)
+  const one = world.host(1)
+  world.isUp = false
+  one.transport.linkDown(2)
+  world.run(5_000)
+  t.match(one.told.filter((m) => m.type === 'gatewayPath').at(-1), { isUp: false })
+  t.match(one.transport.view(2), { state: 'P2P_ACTIVE', reason: /gateway path is down/ })
+  world.isUp = true
+  for (const host of world.hosts) host.transport.linkUp(world.other(host.id))
+  world.run(2_000)
+  t.equal(world.states, ACTIVE)
+})
+
+t.test('stopped, nothing is left to run', async (t) => {
+  const world = new World().start().run(5_000)
+  for (const host of world.hosts) host.transport.stop()
+  const told = world.host(1).told.length
+  world.time.run(60_000)
+  t.equal(world.host(1).told.length, told)
+})
