@@ -74,7 +74,7 @@ export class Arena {
     this.#address = Number(this.#mapping.address)
   }
 
-  /** @throws {RangeError} the arena is full: whoever makes it knows what its parts take */
+  /** @throws {RangeError} the arena is full: its maker knows what its parts take */
   take(length: number, align: number = CACHE_LINE): Region {
     const start = Math.ceil(this.#used / align) * align
     if (!Number.isInteger(length) || length <= 0 || start + length > this.#size)
