@@ -100,7 +100,7 @@ export class ReceiveSlots {
    * A batch of `bytes` was scattered from `slot` on; each datagram has `segment` bytes but the last.
    * Where that is not the layout's size the datagrams are moved to slots of their own.
    * @param emptied called before the layout changes, while what lies before `slot` can still be saved
-   * @returns the first slot of the batch and how many datagrams there are; none when they are too large
+   * @returns the first slot of the batch and how many datagrams there are; too large ones are one `unusable`
    */
   settle(
     slot: number,
@@ -114,8 +114,15 @@ export class ReceiveSlots {
       this.#describe(slot, count, bytes, segment)
       return { first: slot, count }
     }
-    if (segment > MAX_SEGMENT) return { first: slot, count: 0 }
+    if (segment > MAX_SEGMENT) return this.unusable(slot)
     return this.#move(slot, bytes, segment, emptied)
+  }
+
+  /** Something came that is no datagram of ours: it has a slot and no length. */
+  unusable(slot: number): { first: number; count: number } {
+    this.lengths[slot] = 0
+    this.sourceOf[slot] = slot
+    return { first: slot, count: 1 }
   }
 
   #describe(slot: number, count: number, bytes: number, segment: number): void {

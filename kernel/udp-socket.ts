@@ -57,7 +57,7 @@ export interface DatagramPort {
   /**
    * Takes the next batch into the slots from `slot` on.
    * @param emptied as of `ReceiveSlots.settle`
-   * @returns where it is; `count` 0: nothing was there, or nothing that can be used
+   * @returns where it is; `count` 0: nothing was there
    */
   receive(slot: number, emptied: () => void): { readonly first: number; readonly count: number }
 }
@@ -169,7 +169,8 @@ export class UdpSocket implements DatagramPort {
     putAddress(view, MSG_CONTROL, this.#inControl.addressNumber(0, CONTROL_BYTES))
     view.setUint32(MSG_CONTROLLEN, CONTROL_BYTES, true)
     const bytes = recvmsgAt(this.fd, this.#inAddress, MSG_DONTWAIT)
-    if (bytes <= 0 || (view.getUint32(MSG_FLAGS, true) & MSG_TRUNC) !== 0) return NOTHING
+    if (bytes < 0) return NOTHING
+    if (bytes === 0 || (view.getUint32(MSG_FLAGS, true) & MSG_TRUNC) !== 0) return slots.unusable(slot)
     return slots.settle(slot, bytes, this.#segment(bytes), emptied)
   }
 

@@ -85,13 +85,13 @@ export class Deliverer {
       return true
     }
     if (result === -Errno.EINVAL) return false
-    this.#counters.deviceRefused++
+    this.refused()
     return true
   }
 
   #retry(peer: PeerState, text: Region, at: number, size: number): void {
     const head = headLength(text.bytes, at, size)
-    if (head === 0 || !this.#cut(peer, text, at, head)) this.#counters.deviceRefused++
+    if (head === 0 || !this.#cut(peer, text, at, head)) this.refused()
     else this.#isCutting = true
   }
 
@@ -110,6 +110,11 @@ export class Deliverer {
       this.#counters.segmented++
     }
     return true
+  }
+
+  /** The device took a packet in no form. */
+  refused(): void {
+    this.#counters.deviceRefused++
   }
 
   /** The device refused what record datagrams were joined to, and takes them alone. */

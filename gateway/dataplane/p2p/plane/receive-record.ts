@@ -4,7 +4,7 @@ import { type ReceiveSlots, SLOTS } from '../../../../kernel/receive-slots.ts'
 import type { Deliverer } from './deliver.ts'
 import type { OpenKey } from './keys.ts'
 import { COUNTER, HEADER, idOf, NEXT_PART, numberOf, partOf, partsOf, SEAL } from './wire/datagram.ts'
-import { headLength, payloadOf, repairHead } from './wire/record-head.ts'
+import { headLength, MAX_HEAD, payloadOf, repairHead } from './wire/record-head.ts'
 
 const U32 = 2 ** 32
 
@@ -22,6 +22,8 @@ export class RecordReceiver {
   readonly #slots: ReceiveSlots
   readonly #deliver: Deliverer
   readonly #iovecs: Iovecs
+  /** That of the run being joined, as it came. */
+  readonly #head = new Uint8Array(MAX_HEAD)
   #run: Run | undefined
 
   constructor(arena: Arena, slots: ReceiveSlots, deliver: Deliverer) {
@@ -98,17 +100,25 @@ export class RecordReceiver {
     const run = this.#run
     if (run === undefined) return
     this.#run = undefined
-    if (this.#join(run) || run.to === run.from) return
-    // Refused in one piece: each alone, from now on. The heads of all but the first are as they came.
+    const { bytes } = this.#slots.texts
+    const at = this.#slots.textAt(run.from) + COUNTER
+    this.#head.set(bytes.subarray(at, at + run.head))
+    if (this.#join(run)) return
+    if (run.to === run.from) {
+      this.#deliver.refused()
+      return
+    }
+    // Refused in one piece: each alone, from now on, with its head as it came.
     this.#deliver.cutFromNow()
+    bytes.set(this.#head.subarray(0, run.head), at)
     const first = run.word - (run.to - run.from) * NEXT_PART
-    for (let slot = run.from + 1; slot <= run.to; slot++) {
+    for (let slot = run.from; slot <= run.to; slot++) {
       const word = first + (slot - run.from) * NEXT_PART
-      this.#join({ key: run.key, from: slot, to: slot, word, head: run.head })
+      if (!this.#join({ key: run.key, from: slot, to: slot, word, head: run.head })) this.#deliver.refused()
     }
   }
 
-  /** @returns whether nothing is left to try */
+  /** @returns false when the device refuses it */
   #join(run: Run): boolean {
     const slots = this.#slots
     const { bytes } = slots.texts

@@ -41,7 +41,7 @@ export class WholeReceiver {
       this.#open(key, slot, slots.texts, slots.textAt(slot), length, parts)
       return next
     }
-    if (next === end && partOf(word) === 0 && this.#areFull(slot, next)) return -1 - slot
+    if (partOf(word) === 0 && next === end && this.#mayStay(key, slot, next, number)) return -1 - slot
     this.keep(key, slot, next, number)
     return next
   }
@@ -70,7 +70,10 @@ export class WholeReceiver {
     )
   }
 
-  #areFull(slot: number, end: number): boolean {
+  /** Whether all of the rest is still to come, and would follow what is there. */
+  #mayStay(key: OpenKey, slot: number, end: number, number: number): boolean {
+    // With the rest there already, a message that is complete would wait for the next datagram.
+    if (this.#reassembly.has(key, number)) return false
     for (let i = slot; i < end; i++) if (this.#slots.lengths[i] !== this.#slots.segmentBytes) return false
     return true
   }

@@ -18,7 +18,7 @@ export class Arrivals {
   #newest = 0
   #number = 0
   #told = 0
-  #toldNumber = -1
+  #toldNumber = 0
   #open = 0
   #openSince = 0
   #span = 0

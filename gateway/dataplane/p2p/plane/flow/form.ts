@@ -4,10 +4,16 @@
  */
 import type { Form } from '../types.ts'
 
-/** Loss is judged over so many datagrams, or what came in so long. */
-const WINDOW_DATAGRAMS = 1_000
+/**
+ * Loss is judged over so many datagrams, or what came in so long: at 0.1 % a thousand of them lose three by chance each
+ * few milliseconds, 20,000 lose forty never.
+ */
+const WINDOW_DATAGRAMS = 20_000
 const WINDOW_MS = 1_000
 const LOSSY = 0.002
+/** Loss that needs no such care: whole stands still with it. */
+const BROKEN_DATAGRAMS = 1_000
+const BROKEN = 0.01
 const CLEAN = 0.0005
 /** So long clean after loss before whole is tried again. */
 const CLEAN_MS = 2_000
@@ -21,13 +27,38 @@ const FALL_MS = 1_000
 
 export type FormReason = 'loss' | 'round trip' | 'rate' | 'clean and fast' | 'fixed'
 
+/** The rate of loss over a number of datagrams or a time, whichever is full first. */
+class LossWindow {
+  readonly #most: number
+  readonly #ms: number
+  #datagrams = 0
+  #lost = 0
+  start = 0
+
+  constructor(most: number, ms: number) {
+    this.#most = most
+    this.#ms = ms
+  }
+
+  /** @returns the rate once the window is full, which begins the next; else undefined */
+  add(datagrams: number, lost: number, now: number): number | undefined {
+    this.#datagrams += datagrams
+    this.#lost += lost
+    if (this.#datagrams < this.#most && now - this.start < this.#ms) return undefined
+    const rate = this.#datagrams === 0 ? 0 : this.#lost / this.#datagrams
+    this.#datagrams = 0
+    this.#lost = 0
+    this.start = now
+    return rate
+  }
+}
+
 export class FormChooser {
   #form: Form = 'record'
   #reason: FormReason = 'rate'
   #fixed: Form | undefined
-  #datagrams = 0
-  #lost = 0
-  #windowStart = 0
+  readonly #long = new LossWindow(WINDOW_DATAGRAMS, WINDOW_MS)
+  readonly #short = new LossWindow(BROKEN_DATAGRAMS, Number.POSITIVE_INFINITY)
   /** Start of the first clean window since the last that was not. */
   #cleanSince: number | undefined
   #lossAt: number | undefined
@@ -64,18 +95,19 @@ export class FormChooser {
   }
 
   #measureLoss(datagrams: number, lost: number, now: number): void {
-    this.#datagrams += datagrams
-    this.#lost += lost
-    if (this.#datagrams < WINDOW_DATAGRAMS && now - this.#windowStart < WINDOW_MS) return
-    const rate = this.#datagrams === 0 ? 0 : this.#lost / this.#datagrams
-    if (rate > LOSSY) this.#lossAt = now
-    if (rate >= CLEAN) this.#cleanSince = undefined
-    else this.#cleanSince ??= this.#windowStart
+    const short = this.#short.add(datagrams, lost, now)
+    if (short !== undefined && short > BROKEN) {
+      this.#lossAt = now
+      this.#cleanSince = undefined
+    }
+    const { start } = this.#long
+    const long = this.#long.add(datagrams, lost, now)
+    if (long === undefined) return
+    if (long > LOSSY) this.#lossAt = now
+    if (long >= CLEAN) this.#cleanSince = undefined
+    else this.#cleanSince ??= start
     const isCleanLong = this.#cleanSince !== undefined && now - this.#cleanSince >= CLEAN_MS
     if (isCleanLong) this.#lossAt = undefined
-    this.#datagrams = 0
-    this.#lost = 0
-    this.#windowStart = now
   }
 
   #measureRate(bytes: number, now: number): void {

@@ -112,7 +112,7 @@ export class Reassembly {
     at: number,
     length: number,
   ): Assembled | 'kept' | 'refused' {
-    const found = this.#slots.find((slot) => slot.owner === owner && slot.number === number)
+    const found = this.#find(owner, number)
     if (found !== undefined && found.parts !== parts) return 'refused'
     const slot = found ?? this.#free(owner, number, parts)
     if (!slot.put(part, from, at, length)) {
@@ -123,6 +123,16 @@ export class Reassembly {
     slot.finish()
     slot.owner = undefined
     return slot
+  }
+
+  /** Whether parts of this message are there. */
+  has(owner: Assembling, number: number): boolean {
+    return this.#find(owner, number) !== undefined
+  }
+
+  #find(owner: Assembling, number: number): Slot | undefined {
+    for (const slot of this.#slots) if (slot.owner === owner && slot.number === number) return slot
+    return undefined
   }
 
   /** Parts of messages of this sender with a higher number. */
