@@ -9,16 +9,15 @@ import type { Reconciler } from '../leases/reconciler.ts'
 import type { LeaseSource } from '../leases/source.ts'
 import type { PathTable } from '../paths/table.ts'
 import { addressesOf, type Registry } from '../registry/registry.ts'
-import type { Sharing } from '../share.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import { outsideOf, validateAssignment } from './assignment-schema.ts'
 import { readJson } from './body.ts'
+import type { ClusterAccess } from './cluster-access.ts'
 
 export interface AssignmentDeps {
   readonly conf: DaemonConf
   readonly registry: Registry
-  /** undefined: this host is in no cluster. */
-  readonly sharing: () => Sharing | undefined
+  readonly cluster: ClusterAccess
   readonly reconciler: Reconciler
   readonly leases: LeaseSource
   readonly paths: PathTable
@@ -85,7 +84,7 @@ export function deleteAssignment(deps: AssignmentDeps, key: string, res: ServerR
 
 /** `?host=` a hostId, `?name=` a name or alias in any case; both narrow the list. */
 export function listAssignments(
-  { registry, sharing }: AssignmentDeps,
+  { cluster, registry }: AssignmentDeps,
   query: URLSearchParams,
   res: ServerResponse,
 ): void {
@@ -95,9 +94,8 @@ export function listAssignments(
   }
   const hostId = host === null ? undefined : Number(host)
   const name = query.get('name')
-  const replication = sharing()?.replication
   const stateOf = (id: number): HostState =>
-    replication?.quarantineOf(id) === undefined ? (registry.freshness(id) ?? 'gone') : 'quarantined'
+    cluster.quarantineOf(id) === undefined ? (registry.freshness(id) ?? 'gone') : 'quarantined'
   const found = name === null ? registry.all(hostId) : registry.byName(name)
   sendJson(
     res,

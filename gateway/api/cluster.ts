@@ -3,14 +3,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FlatnetError } from '../../core/errors.ts'
 import { isObject, type JsonObject } from '../../core/json.ts'
-import type { Cluster } from '../cluster/cluster.ts'
 import type { Grant } from '../cluster/joining/tokens.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import { readJson } from './body.ts'
+import type { ClusterAccess } from './cluster-access.ts'
 
 export interface ClusterCallDeps {
-  /** undefined: this host is in no cluster. */
-  readonly cluster: () => Cluster | undefined
+  readonly cluster: ClusterAccess
   /** Reads flatnet.yaml and the cluster's files again; undefined when whoever runs the gateway cannot. */
   readonly reload: (() => void) | undefined
 }
@@ -18,16 +17,6 @@ export interface ClusterCallDeps {
 type Call = (deps: ClusterCallDeps, req: IncomingMessage, res: ServerResponse) => Promise<void>
 
 const MAX_TTL_MS = 7 * 86_400_000
-
-/** @throws {ApiProblem} this host is in none */
-export function demandCluster({ cluster }: ClusterCallDeps): Cluster {
-  const found = cluster()
-  if (found !== undefined) return found
-  throw new ApiProblem(
-    'ERR_FLATNET_API_CLUSTER',
-    'this host is in no cluster: flatnet init makes one, flatnet join enters one; if it should be in one, the log says why it is not',
-  )
-}
 
 /** What the cluster refuses is the caller's to read; anything else is a fault of ours. */
 async function asked<T>(run: () => T | Promise<T>): Promise<T> {
@@ -54,7 +43,7 @@ function number(body: JsonObject, key: string, max: number): number | undefined 
 
 /** `{ ttlMs, hostId?, replaces? }` → 201 `{ token, expiresAt }`; the token is nowhere else. */
 export const postToken: Call = async (deps, req, res) => {
-  const cluster = demandCluster(deps)
+  const cluster = deps.cluster.demand()
   const body = await bodyOf(req)
   const ttlMs = number(body, 'ttlMs', MAX_TTL_MS) ?? 600_000
   const hostId = number(body, 'hostId', 65_534)
@@ -66,22 +55,22 @@ export const postToken: Call = async (deps, req, res) => {
     ...(hostId !== undefined && { hostId }),
     ...(replaces !== undefined && { replaces }),
   }
-  sendJson(res, 201, await asked(() => cluster.makeToken(ttlMs, grant)))
+  sendJson(res, 201, await asked(() => cluster.operations.makeToken(ttlMs, grant)))
 }
 
 /** `{ hostId }` → 200 with the member. */
 export const postRevoke: Call = async (deps, req, res) => {
-  const cluster = demandCluster(deps)
+  const cluster = deps.cluster.demand()
   const hostId = number(await bodyOf(req), 'hostId', 65_534)
   if (hostId === undefined) throw new ApiProblem('ERR_FLATNET_API_INVALID', 'hostId is missing')
-  sendJson(res, 200, await asked(() => cluster.revoke(hostId)))
+  sendJson(res, 200, await asked(() => cluster.operations.revoke(hostId)))
 }
 
 /** → 200 when the list of members says that this host has left. */
 export const postLeave: Call = async (deps, req, res) => {
-  const cluster = demandCluster(deps)
+  const cluster = deps.cluster.demand()
   await bodyOf(req)
-  await asked(() => cluster.leave())
+  await asked(() => cluster.operations.leave())
   sendJson(res, 200, { left: true })
 }
 

@@ -2,15 +2,15 @@
 
 import { formatIpv4, parsePrefix4, sizeOf } from '../../core/addr.ts'
 import type { HostState, PathInfo } from '../../core/api.ts'
-import type { Cluster } from '../cluster/cluster.ts'
 import type { MemberRecord, MembersDocument } from '../cluster/members/document.ts'
+import type { ClusterState } from '../cluster/members/state.ts'
 import type { LinkView } from '../links/types.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { HostSummary, Registry } from '../registry/registry.ts'
 import type { Version } from '../registry/table.ts'
 import type { Alarm } from '../replication/alarms.ts'
 import type { Quarantine } from '../replication/deps.ts'
-import type { Replication } from '../replication/replication.ts'
+import type { ClusterAccess } from './cluster-access.ts'
 
 export interface HostView {
   readonly hostId: number
@@ -43,25 +43,20 @@ const sliceText = (
 ): string => `${formatIpv4((parsePrefix4(supernet)?.base ?? 0) + hostId * sizeOf(hostPrefix))}/${hostPrefix}`
 
 /** In order of hostId. */
-export function hostViews(
-  cluster: Cluster | undefined,
-  registry: Registry,
-  paths: PathTable,
-  replication: Replication | undefined,
-): readonly HostView[] {
+export function hostViews(cluster: ClusterAccess, registry: Registry, paths: PathTable): readonly HostView[] {
   const tables = new Map(registry.hosts().map((h) => [h.hostId, h]))
-  const members = new Map(cluster?.state.document.members.map((m) => [m.hostId, m]))
-  const alarms = replication?.alarms() ?? []
+  const members = new Map(cluster.members().map((m) => [m.hostId, m.view]))
+  const alarms = cluster.alarms()
   const ids = [...new Set([...tables.keys(), ...members.keys()])].sort((a, b) => a - b)
   return ids.map((hostId) => ({
     hostId,
-    ...freshness(tables.get(hostId), replication?.quarantineOf(hostId)),
+    ...freshness(tables.get(hostId), cluster.quarantineOf(hostId)),
     alarms: alarms.filter((a) => a.hostId === hostId),
     version: tables.get(hostId)?.version ?? null,
     assignments: tables.get(hostId)?.assignments ?? 0,
     path: paths.get(hostId) ?? null,
-    member: cluster === undefined ? null : memberView(cluster, members.get(hostId)),
-    link: cluster?.links.view(hostId) ?? null,
+    member: members.get(hostId) ?? null,
+    link: cluster.link(hostId) ?? null,
   }))
 }
 
@@ -75,8 +70,14 @@ function freshness(
   return { state: table?.freshness ?? null, since: table?.since ?? null, quarantine: null }
 }
 
-function memberView({ state }: Cluster, member: MemberRecord | undefined): MemberView | null {
-  if (member === undefined) return null
-  const { hostId, ...rest } = member
-  return { ...rest, endpoints: state.endpointsOf(member), slice: sliceText(state.document, hostId) }
+export interface ListedMember {
+  readonly hostId: number
+  readonly view: MemberView
 }
+
+export const listedMembers = (state: ClusterState): ListedMember[] =>
+  state.document.members.map((member) => {
+    const { hostId, ...rest } = member
+    const slice = sliceText(state.document, hostId)
+    return { hostId, view: { ...rest, endpoints: state.endpointsOf(member), slice } }
+  })

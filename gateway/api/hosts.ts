@@ -3,14 +3,11 @@
 import type { ServerResponse } from 'node:http'
 import { memberOf } from '../cluster/members/document.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { Sharing } from '../share.ts'
 import { ApiProblem, sendJson } from './answer.ts'
-import { type ClusterCallDeps, demandCluster } from './cluster.ts'
+import type { ClusterCallDeps } from './cluster.ts'
 
 export interface HostCallDeps extends ClusterCallDeps {
   readonly registry: Registry
-  /** undefined: this host is in no cluster. */
-  readonly sharing: () => Sharing | undefined
 }
 
 /** Ends the quarantine of a host on this gateway. `{ released: false }`: there was none. */
@@ -19,12 +16,12 @@ export function postRelease(deps: HostCallDeps, host: string, res: ServerRespons
     throw new ApiProblem('ERR_FLATNET_API_INVALID', 'the host must be a hostId, e.g. /v1/hosts/7/release')
   }
   const hostId = Number(host)
-  const { document } = demandCluster(deps).state
+  const { document } = deps.cluster.demand().state
   if (memberOf(document, hostId) === undefined && deps.registry.version(hostId) === undefined) {
     throw new ApiProblem(
       'ERR_FLATNET_API_NOT_FOUND',
       `there is no host ${hostId} in this cluster: flatnet hosts lists them`,
     )
   }
-  sendJson(res, 200, { hostId, released: deps.sharing()?.replication.release(hostId) ?? false })
+  sendJson(res, 200, { hostId, released: deps.cluster.release(hostId) })
 }

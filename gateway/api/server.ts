@@ -99,8 +99,7 @@ function answerError(deps: ApiDeps, res: ServerResponse, err: unknown): void {
   }
 }
 
-const hosts = ({ cluster, registry, paths, sharing }: ApiDeps): unknown =>
-  hostViews(cluster(), registry, paths, sharing()?.replication)
+const hosts = ({ cluster, registry, paths }: ApiDeps): unknown => hostViews(cluster, registry, paths)
 
 function sendPath({ paths }: ApiDeps, { params: [hostId = ''], res }: Call): void {
   const path = /^\d{1,5}$/.test(hostId) ? paths.get(Number(hostId)) : undefined

@@ -7,11 +7,13 @@ import type { PathInfo } from '../../core/api.ts'
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
-import type { DataPlane, TunnelStatus } from '../dataplane/dataplane.ts'
+import type { TunnelStatus } from '../dataplane/dataplane.ts'
+import type { ListeningIngress } from '../ingress/listener.ts'
 import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Alarm } from '../replication/alarms.ts'
+import type { ClusterAccess } from './cluster-access.ts'
 
 export interface Status {
   readonly hostId: number
@@ -42,7 +44,7 @@ export interface Status {
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
 }
 
-interface ClusterStatus {
+export interface ClusterStatus {
   readonly name: string
   /** Of the list of members. */
   readonly version: number
@@ -56,12 +58,6 @@ interface ClusterStatus {
   readonly certificate: CertificateStatus
 }
 
-export interface ListeningIngress {
-  readonly address: string
-  readonly port: number
-  readonly server: Server
-}
-
 export interface StatusFacts {
   readonly conf: DaemonConf
   readonly clock: Clock
@@ -72,9 +68,7 @@ export interface StatusFacts {
   readonly reconciler: Reconciler
   readonly paths: PathTable
   readonly ingress: ListeningIngress | undefined
-  readonly cluster: Cluster | undefined
-  readonly dataplane: DataPlane | undefined
-  readonly alarms: readonly Alarm[]
+  readonly cluster: ClusterAccess
 }
 
 export async function statusOf({
@@ -88,8 +82,6 @@ export async function statusOf({
   paths,
   ingress,
   cluster,
-  dataplane,
-  alarms,
 }: StatusFacts): Promise<Status> {
   const { rss, heapUsed } = process.memoryUsage()
   return {
@@ -108,15 +100,15 @@ export async function statusOf({
         ? null
         : { address: ingress.address, port: ingress.port, connections: await connectionsOf(ingress.server) },
     reconcile: reconciler.report ?? null,
-    cluster: cluster === undefined ? null : clusterStatus(cluster),
-    tunnel: dataplane?.status() ?? null,
+    cluster: cluster.status(),
+    tunnel: cluster.tunnel(),
     paths: paths.all(),
-    alarms,
+    alarms: cluster.alarms(),
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
   }
 }
 
-function clusterStatus(cluster: Cluster): ClusterStatus {
+export function clusterStatus(cluster: Cluster): ClusterStatus {
   const { state, links } = cluster
   return {
     name: state.document.cluster,

@@ -21,6 +21,7 @@ export function clusterGauges(deps: {
     'Peers with a control connection',
     () => links.views().filter((v) => v.state === 'up').length,
   )
+  metrics.gauge('flatnet_peer_streams', 'Streams to and from other gateways', () => links.streams.count)
   metrics.gauge('flatnet_certificate_seconds', 'Until the certificate of this host ends', () =>
     Math.round(state.remainingMs(clock.now()) / 1000),
   )

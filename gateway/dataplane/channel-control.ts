@@ -35,8 +35,10 @@ export function onFrame(
   payload: Uint8Array,
   answered: (sentAt: number) => void,
 ): boolean {
-  if (type === FrameType.CTRL) channel.takesUso = readHello(payload)?.uso ?? channel.takesUso
-  else if (type === FrameType.PING) {
+  if (type === FrameType.CTRL) {
+    const hello = readHello(payload)
+    if (hello !== undefined) channel.setPeerAcceptsUso(hello.uso)
+  } else if (type === FrameType.PING) {
     // Copied: the frame's buffer is used again before this is sent. No longer than what was asked.
     if (payload.byteLength === PING_BYTES) channel.send(FrameType.PONG, Buffer.from(payload))
   } else if (type === FrameType.PONG) {

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Scheduler } from '../base/scheduler.ts'
-import type { Via } from '../paths/decide.ts'
+import { type CandidateId, viaText } from '../paths/transport.ts'
 import { onFrame, ping, sendHello } from './channel-control.ts'
 import type { Channel } from './tunnel/channel.ts'
 import { FrameError, type FrameHead } from './tunnel/frame.ts'
@@ -35,13 +35,13 @@ const DEAD_MS: Millis = 3_000
 /** Weight of a new measurement, as on the control connection. */
 const RTT_WEIGHT = 0.25
 
-/** The key of the direct channel; relays have their hostIds, which begin at 1. */
-const DIRECT = 0
+const DIRECT: CandidateId = { kind: 'gateway' }
 
 export class ChannelTable {
   readonly #deps: ChannelTableDeps
-  readonly #byHost = new Map<number, Map<number, Held>>()
-  readonly #vias = new Map<number, number>()
+  /** Of each host, its channels by `viaText`. */
+  readonly #byHost = new Map<number, Map<string, Held>>()
+  readonly #chosen = new Map<number, CandidateId>()
   readonly #held = new WeakMap<Channel, Held>()
   readonly #cancels = new Set<() => void>()
 
@@ -60,21 +60,23 @@ export class ChannelTable {
 
   /** An end-to-end connection through a relay stands. It is watched here: it ends when its other end is silent. */
   relayUp(hostId: number, relay: number, socket: TLSSocket): void {
-    const held = this.#add(hostId, relay, socket)
+    const id: CandidateId = { kind: 'relay', hostId: relay }
+    const held = this.#add(hostId, id, socket)
     this.#watch(held)
     socket.once('close', () => {
-      if (this.#byHost.get(hostId)?.get(relay) === held) this.#remove(hostId, relay)
+      if (this.#get(hostId, id) === held) this.#remove(hostId, id)
     })
   }
 
   /** From now on packets for the host go this way; until its channel stands they stay where they are, or go straight. */
-  choose(hostId: number, via: Extract<Via, { kind: 'gateway' | 'relay' }>): void {
-    this.#vias.set(hostId, via.kind === 'relay' ? via.hostId : DIRECT)
+  choose(hostId: number, id: CandidateId): void {
+    this.#chosen.set(hostId, id)
     this.#use(hostId)
   }
 
-  unchoose(hostId: number): void {
-    this.#vias.delete(hostId)
+  /** @returns false: a candidate of another kind has been chosen since */
+  unchoose(hostId: number, kind: CandidateId['kind']): boolean {
+    return this.#chosen.get(hostId)?.kind === kind && this.#chosen.delete(hostId)
   }
 
   /** Whether packets get to the host by any channel. */
@@ -83,8 +85,8 @@ export class ChannelTable {
   }
 
   /** Round trip of the relayed channel; undefined before the first. */
-  rttMs(hostId: number, relay: number): Millis | undefined {
-    return this.#byHost.get(hostId)?.get(relay)?.rttMs
+  rttMs(hostId: number, id: CandidateId): Millis | undefined {
+    return this.#get(hostId, id)?.rttMs
   }
 
   /** The device is another, and with it what it takes. */
@@ -107,17 +109,21 @@ export class ChannelTable {
   close(): void {
     for (const cancel of this.#cancels) cancel()
     for (const [hostId, channels] of this.#byHost)
-      for (const key of [...channels.keys()]) this.#remove(hostId, key)
+      for (const key of [...channels.keys()]) this.#removeByKey(hostId, key)
   }
 
-  #add(hostId: number, key: number, socket: TLSSocket): Held {
+  #get(hostId: number, id: CandidateId): Held | undefined {
+    return this.#byHost.get(hostId)?.get(viaText(id))
+  }
+
+  #add(hostId: number, id: CandidateId, socket: TLSSocket): Held {
     const { tunnel, scheduler, log, takesUso } = this.#deps
-    this.#remove(hostId, key)
+    this.#remove(hostId, id)
     const channel = tunnel.addChannel(hostId, socketPort(socket))
     const held: Held = { channel, socket, heardAt: scheduler.monotonic(), rttMs: undefined }
     this.#held.set(channel, held)
-    const channels = this.#byHost.get(hostId) ?? new Map<number, Held>()
-    this.#byHost.set(hostId, channels.set(key, held))
+    const channels = this.#byHost.get(hostId) ?? new Map<string, Held>()
+    this.#byHost.set(hostId, channels.set(viaText(id), held))
     socket.on('data', (chunk: Buffer) => {
       held.heardAt = scheduler.monotonic()
       try {
@@ -133,7 +139,11 @@ export class ChannelTable {
     return held
   }
 
-  #remove(hostId: number, key: number): void {
+  #remove(hostId: number, id: CandidateId): void {
+    this.#removeByKey(hostId, viaText(id))
+  }
+
+  #removeByKey(hostId: number, key: string): void {
     const channels = this.#byHost.get(hostId)
     channels?.get(key)?.channel.close()
     channels?.delete(key)
@@ -142,10 +152,9 @@ export class ChannelTable {
   }
 
   #use(hostId: number): void {
-    const via = this.#vias.get(hostId)
-    const channels = this.#byHost.get(hostId)
-    if (via === undefined) return
-    const held = channels?.get(via) ?? channels?.get(DIRECT)
+    const chosen = this.#chosen.get(hostId)
+    if (chosen === undefined) return
+    const held = this.#get(hostId, chosen) ?? this.#get(hostId, DIRECT)
     held?.channel.use()
   }
 

@@ -6,6 +6,9 @@ import type { Tun } from '../../kernel/tun.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import type { PacketSink } from './tunnel/outbound.ts'
 
+/** The one device of a host for packets to and from other hosts. */
+export const TUN_IFNAME = 'flatnet-gw'
+
 export interface DeviceDeps {
   /** @throws {FlatnetError} ERR_FLATNET_NOT_READY: there is none to be had, and why */
   open(): Tun

@@ -1,4 +1,5 @@
 /** What the tunnel counts, for Prometheus: packets and bytes by peer, drops by peer and reason. */
+
 import type { Metrics } from '../base/metrics.ts'
 import type { PeerStats } from './tunnel/peer.ts'
 import type { Tunnel } from './tunnel/tunnel.ts'

@@ -5,7 +5,7 @@ import type { Log } from '../../core/log.ts'
 import { hasSupernetGuard, supernetGuardDel } from '../../kernel/peer-routes.ts'
 import { deleteUnusedTun } from '../../kernel/tun.ts'
 import { isTun } from '../../kernel/tun-link.ts'
-import { TUN_IFNAME } from './dataplane.ts'
+import { TUN_IFNAME } from './device.ts'
 
 /** For a gateway that is in no cluster (any more). Another gateway's device, on the same host, is in use and stays. */
 export function removeDataPlane(supernet: Prefix4, log: Log): void {

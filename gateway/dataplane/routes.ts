@@ -27,7 +27,11 @@ export class PeerRoutes {
 
   constructor(deps: RoutesDeps) {
     this.#deps = deps
+  }
+
+  start(): void {
     this.#lookLater()
+    this.#soon(0)
   }
 
   /** Of an earlier run: they stay until it is known how their hosts are reached now. */

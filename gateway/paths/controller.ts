@@ -1,21 +1,14 @@
-/** Gathers the facts about every host, has the path decided, and puts the decision into effect. */
+/** Gathers the facts about every host, has its path decided, and puts the decision into effect. */
 
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { jittered, type Scheduler } from '../base/scheduler.ts'
-import type { ControlMessage, LinkState, LinkView } from '../links/types.ts'
-import { type LinkFacts, type PathDecision, SOON_MS, sameVia, type Via, viaText } from './decide.ts'
-import { type LinkReport, Reports } from './reports.ts'
-import { Steadiness } from './steadiness.ts'
+import type { ControlMessage, LinkView } from '../links/types.ts'
+import { type PathDecision, SOON_MS } from './decide.ts'
+import { LinkHistory } from './link-history.ts'
+import { carries, type LinkReport, type Reports, UNMEASURED_MS } from './reports.ts'
 import type { PathTable } from './table.ts'
-
-/** What a decision does to the kernel and the tunnel; implemented by the glue over them. Must not throw. */
-export interface PathEffects {
-  /** Packets for the host go this way from now on. Called again with another way; the old one may stay until then. */
-  setRoute(hostId: number, via: Extract<Via, { kind: 'gateway' | 'relay' }>): void
-  /** There is no way for packets. */
-  clearRoute(hostId: number): void
-}
+import { type Candidate, type Carriage, sameVia, type Transport, viaText } from './transport.ts'
 
 export interface PathDeps {
   readonly hostId: number
@@ -23,21 +16,13 @@ export interface PathDeps {
   readonly random: () => number
   readonly log: Log
   readonly table: PathTable
-  readonly effects: PathEffects
+  readonly reports: Reports
+  readonly transports: readonly Transport[]
+  readonly carriage: Carriage
   /** All links, one for each member. */
   links(): readonly LinkView[]
   /** Why a host is kept out. */
   quarantineOf(hostId: number): string | undefined
-  /** Why packets cannot be carried on this host; undefined when they can. */
-  noTunnel(): string | undefined
-  /** Pairs for which this gateway would still be a relay. */
-  freePairs(): number
-  /** How a relay refused or failed for a host of late; undefined: it is usable. */
-  relayProblem(hostId: number, relay: number): string | undefined
-  /** Whether a connection that carries packets to the host stands, straight or through a relay. */
-  hasChannel(hostId: number): boolean
-  /** Round trip by the connection through a relay, from end to end; undefined: not measured. */
-  channelRttMs(hostId: number, relay: number): Millis | undefined
   send(hostId: number, message: ControlMessage): boolean
   /** The peer has said that it is about to stop. */
   draining(hostId: number): void
@@ -48,32 +33,33 @@ export interface PathDeps {
 /** Ages of links and reports count in the decision, so it is made again without any event. */
 const TICK_MS: Millis = 1_000
 const REPORT_MS: Millis = 5_000
-/** Links come up by the hundred after a start; peers get one report for all. */
+/** Links come up by the hundred after a start; peers hear of them once. */
 const REPORT_SOON_MS: Millis = 100
-/** Whoever has not been measured yet is used all the same, behind all others. */
-const UNMEASURED_MS: Millis = 1_000
 
 const DRAIN = 'paths.drain'
 
+/** Which candidate of each transport is used, by its key. */
+type Used = ReadonlyMap<Transport, string>
+
 export class PathController {
   readonly #deps: PathDeps
-  readonly #reports = new Reports()
-  readonly #routed = new Map<number, Via>()
-  /** Monotonic, unlike `since` of a link: a wall clock that is put right must not make a link new. */
-  readonly #states = new Map<
-    number,
-    { readonly state: LinkState; readonly at: Millis; readonly hasStopped: boolean }
-  >()
-  readonly #steadiness = new Map<number, Steadiness>()
+  readonly #used = new Map<number, Used>()
+  readonly #history = new LinkHistory()
   readonly #startedAt: Millis
   readonly #cancels = new Map<string, () => void>()
-  /** Of this host's tunnel, in the last report. */
-  #told: string | undefined
+  readonly #stops: (() => void)[]
+  /** Why this host carries no packets, as the last report said. */
+  #reported: string | undefined
   #isStopped = false
 
   constructor(deps: PathDeps) {
     this.#deps = deps
     this.#startedAt = deps.scheduler.monotonic()
+    this.#stops = deps.transports.map((transport) =>
+      transport.onChange((hostId) =>
+        transport.kind === 'gateway' ? this.linkChanged(hostId) : this.evaluateAll(),
+      ),
+    )
   }
 
   start(): void {
@@ -85,10 +71,11 @@ export class PathController {
 
   stop(): void {
     this.#isStopped = true
+    for (const stop of this.#stops) stop()
     for (const cancel of this.#cancels.values()) cancel()
   }
 
-  /** This gateway is about to stop: whoever goes through it as a relay finds another first. */
+  /** This gateway is about to stop: hosts that it relays for find another relay first. */
   drain(): void {
     for (const { hostId } of this.#deps.links()) this.#deps.send(hostId, { type: DRAIN })
   }
@@ -96,153 +83,117 @@ export class PathController {
   /** A link, its data connection or a quarantine changed. */
   linkChanged(hostId: number): void {
     const link = this.#deps.links().find((l) => l.hostId === hostId)
-    if (link === undefined || link.state === 'down') this.#reports.forget(hostId)
+    if (link === undefined || link.state === 'down') this.#deps.reports.forget(hostId)
     this.evaluateAll()
     this.#evaluateLater()
     this.#reportSoon()
   }
 
-  /** When what comes soon has not come. */
-  #evaluateLater(): void {
-    if (this.#isStopped || this.#cancels.has('soon to come')) return
-    const cancel = this.#deps.scheduler.after(SOON_MS, () => {
-      this.#cancels.delete('soon to come')
-      this.evaluateAll()
-    })
-    this.#cancels.set('soon to come', cancel)
-  }
-
-  #reportSoon(): void {
-    if (this.#isStopped || this.#cancels.has('soon')) return
-    const cancel = this.#deps.scheduler.after(REPORT_SOON_MS, () => {
-      this.#cancels.delete('soon')
-      this.#report()
-    })
-    this.#cancels.set('soon', cancel)
-  }
-
   /** A message of a peer whose type begins with `paths.`. */
   receive(hostId: number, message: ControlMessage): void {
+    const { draining, log, reports, scheduler } = this.#deps
     if (this.#isStopped) return
     if (message.type === DRAIN) {
-      this.#deps.draining(hostId)
+      draining(hostId)
       this.evaluateAll()
-    } else if (
-      message.type === 'paths.links' &&
-      this.#reports.handle(hostId, message, this.#deps.scheduler.monotonic())
-    ) {
+    } else if (message.type === 'paths.links' && reports.handle(hostId, message, scheduler.monotonic())) {
       this.evaluateAll()
-    } else this.#deps.log.debug({ peer: hostId }, 'report of links was not understood')
-  }
-
-  /** Whether packets get to the host, directly or over a relay. */
-  isReached(hostId: number): boolean {
-    return this.#deps.table.decision(hostId)?.state === 'GATEWAY_ONLY'
+    } else log.debug({ peer: hostId }, 'report of links was not understood')
   }
 
   evaluateAll(): void {
-    const { links, table, noTunnel, hostId: own } = this.#deps
-    if (noTunnel() !== this.#told) this.#reportSoon()
-    const views = new Map(links().map((l) => [l.hostId, l]))
-    for (const view of views.values()) this.#evaluate(view, views)
+    const { carriage, hostId: own, links, table } = this.#deps
+    if (carriage.noTunnel() !== this.#reported) this.#reportSoon()
+    const views = links()
+    for (const view of views) this.#evaluate(view)
+    const known = new Set(views.map((v) => v.hostId))
     for (const { hostId } of table.all()) {
-      if (hostId === own || views.has(hostId)) continue
+      if (hostId === own || known.has(hostId)) continue
       table.forget(hostId)
-      this.#states.delete(hostId)
-      this.#steadiness.delete(hostId)
-      this.#apply(hostId, undefined)
+      this.#history.forget(hostId)
+      this.#apply(hostId, undefined, [])
     }
   }
 
-  #evaluate(view: LinkView, views: ReadonlyMap<number, LinkView>): void {
-    const {
-      hasChannel,
-      hostId,
-      channelRttMs,
-      scheduler,
-      relayProblem,
-      noTunnel,
-      quarantineOf,
-      table,
-      changed,
-      log,
-    } = this.#deps
-    const before = table.decision(view.hostId)
-    const isDirect = before?.via.kind === 'gateway' && carries(view)
+  #evaluate(view: LinkView): void {
+    const { carriage, changed, hostId: ownHostId, log, quarantineOf, reports, scheduler, table } = this.#deps
+    const { hostId } = view
+    const before = table.decision(hostId)
+    const candidates = this.#candidatesFor(view, before)
     const decision = table.update({
-      ownHostId: hostId,
-      hostId: view.hostId,
-      quarantine: quarantineOf(view.hostId),
-      link: { ...view, ...this.#historyOf(view) },
-      noTunnel: noTunnel(),
-      peerNoTunnel: this.#reports.noTunnelOf(view.hostId),
-      hasChannel: hasChannel(view.hostId),
-      channelRttMs: before?.via.kind === 'relay' ? channelRttMs(view.hostId, before.via.hostId) : undefined,
-      // Nobody needs a relay while the direct way stands: with 254 hosts this is most of the work.
-      relays: isDirect
-        ? []
-        : this.#reports
-            .candidates(view.hostId, scheduler.monotonic(), (relay) => rttOf(views.get(relay)))
-            .map((relay) => ({ ...relay, problem: relayProblem(view.hostId, relay.hostId) })),
+      ownHostId,
+      hostId,
+      quarantine: quarantineOf(hostId),
+      link: this.#history.see(view, scheduler.monotonic()),
+      noTunnel: carriage.noTunnel(),
+      peerNoTunnel: reports.noTunnelOf(hostId),
+      candidates,
     })
-    this.#apply(view.hostId, decision)
+    this.#apply(hostId, decision, candidates)
     if (before !== undefined && before.state === decision.state && sameVia(before.via, decision.via)) return
     const { state, reason, via } = decision
-    log.info({ peer: view.hostId, path: `${state} ${viaText(via)}`, reason }, 'path changed')
-    changed?.(view.hostId)
+    log.info({ peer: hostId, path: `${state} ${viaText(via)}`, reason }, 'path changed')
+    changed?.(hostId)
   }
 
-  #historyOf({
-    hostId,
-    state,
-    hasData,
-  }: LinkView): Required<Pick<LinkFacts, 'forMs' | 'dataForMs' | 'settlesMs' | 'hasStopped'>> {
-    const now = this.#deps.scheduler.monotonic()
-    let known = this.#states.get(hostId)
-    if (known?.state !== state) {
-      known = { state, at: now, hasStopped: state === 'down' && known?.state === 'draining' }
-      this.#states.set(hostId, known)
-    }
-    const steadiness = this.#steadiness.get(hostId) ?? new Steadiness(now)
-    this.#steadiness.set(hostId, steadiness)
-    steadiness.see(hasData, state === 'draining' || known.hasStopped, now)
-    return {
-      forMs: now - known.at,
-      dataForMs: steadiness.forMs(now),
-      settlesMs: steadiness.settlesMs,
-      hasStopped: known.hasStopped,
-    }
+  /** No relay is needed while the direct way stands: with 254 hosts gathering them is most of the work. */
+  #candidatesFor(view: LinkView, before: PathDecision | undefined): Candidate[] {
+    const isDirect = before?.via.kind === 'gateway' && carries(view)
+    return this.#deps.transports.flatMap((transport) =>
+      isDirect && transport.kind === 'relay' ? [] : transport.candidates(view.hostId),
+    )
   }
 
-  #apply(hostId: number, decision: PathDecision | undefined): void {
-    const { effects } = this.#deps
-    const before = this.#routed.get(hostId)
-    const via = decision?.via
-    const isRoutable = via?.kind === 'gateway' || via?.kind === 'relay'
-    if (isRoutable && decision?.isWebOnly !== true) {
-      if (before !== undefined && sameVia(before, via)) return
-      this.#routed.set(hostId, via)
-      effects.setRoute(hostId, via)
-    } else if (before !== undefined) {
-      this.#routed.delete(hostId)
-      effects.clearRoute(hostId)
+  /** The transport that takes over goes first, so that packets have a way at every moment. */
+  #apply(hostId: number, decision: PathDecision | undefined, candidates: readonly Candidate[]): void {
+    const ways = decision === undefined || decision.isWebOnly === true ? [] : [decision.via]
+    const wanted = candidates.filter(({ id }) => ways.some((via) => sameVia(via, id)))
+    const before = this.#used.get(hostId)
+    const used = new Map<Transport, string>()
+    for (const transport of this.#deps.transports) {
+      const candidate = wanted.find(({ id }) => id.kind === transport.kind)
+      if (candidate === undefined) continue
+      const key = viaText(candidate.id)
+      used.set(transport, key)
+      if (before?.get(transport) !== key) transport.use(hostId, candidate)
     }
+    for (const transport of before?.keys() ?? []) if (!used.has(transport)) transport.use(hostId, undefined)
+    if (used.size > 0) this.#used.set(hostId, used)
+    else this.#used.delete(hostId)
+  }
+
+  /** When what comes soon has not come. */
+  #evaluateLater(): void {
+    this.#once('soon to come', SOON_MS, () => this.evaluateAll())
+  }
+
+  #reportSoon(): void {
+    this.#once('soon', REPORT_SOON_MS, () => this.#report())
   }
 
   #report(): void {
-    const { freePairs, links, noTunnel, scheduler, send } = this.#deps
+    const { carriage, links, scheduler, send } = this.#deps
     const up = links().filter((l) => l.state === 'up')
-    const lack = noTunnel()
+    const lack = carriage.noTunnel()
     const canRelay = lack === undefined
-    this.#told = lack
+    this.#reported = lack
     const report: LinkReport = {
       type: 'paths.links',
-      links: canRelay ? up.filter(carries).map((l) => [l.hostId, rttOf(l) ?? UNMEASURED_MS]) : [],
-      freePairs: canRelay ? freePairs() : 0,
+      links: canRelay ? up.filter(carries).map((l) => [l.hostId, l.rttMs ?? UNMEASURED_MS]) : [],
+      freePairs: canRelay ? carriage.freePairs() : 0,
       uptimeMs: Math.round(scheduler.monotonic() - this.#startedAt),
       ...(lack !== undefined && { noTunnel: lack }),
     }
     for (const { hostId } of up) send(hostId, report)
+  }
+
+  #once(name: string, delayMs: Millis, task: () => void): void {
+    if (this.#isStopped || this.#cancels.has(name)) return
+    const cancel = this.#deps.scheduler.after(delayMs, () => {
+      this.#cancels.delete(name)
+      task()
+    })
+    this.#cancels.set(name, cancel)
   }
 
   #repeat(name: string, everyMs: Millis, task: () => void): void {
@@ -258,9 +209,3 @@ export class PathController {
     next()
   }
 }
-
-/** A draining peer is about to stop: it is no relay for anybody. */
-const carries = (view: LinkView): boolean => view.state === 'up' && view.hasData
-
-const rttOf = (view: LinkView | undefined): Millis | undefined =>
-  view !== undefined && carries(view) ? (view.rttMs ?? UNMEASURED_MS) : undefined

@@ -4,8 +4,9 @@ import type { PathState } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../links/types.ts'
 import { carriesNone, PathReason, relaysNone } from './reasons.ts'
-import { chooseRelay, type RelayCandidate, relayRtt, whyNoRelay } from './relay-choice.ts'
+import { chooseRelay, isRelay, relayRtt, whyNoRelay } from './relay-choice.ts'
 import { SETTLED_MS } from './steadiness.ts'
+import type { Candidate, Via } from './transport.ts'
 
 /** The link to a peer's gateway as the decider sees it. */
 export interface LinkFacts {
@@ -14,12 +15,7 @@ export interface LinkFacts {
   readonly reason: string
   /** How long it has been in this state. */
   readonly forMs: Millis
-  readonly rttMs: Millis | undefined
-  /** Whether the connection that carries packets stands. */
-  readonly hasData: boolean
-  /** Why it does not, in words. */
-  readonly dataReason?: string | undefined
-  /** How long `hasData` has been as it is; undefined: as long as the state. */
+  /** How long the connection for packets has stood, or not; undefined: as long as the state. */
   readonly dataForMs?: Millis
   /** How long both have to stand before they take packets back from a relay; undefined: 2 s. */
   readonly settlesMs?: Millis
@@ -38,21 +34,11 @@ export interface PathFacts {
   readonly noTunnel?: string | undefined
   /** The same of the other host, in its own words. */
   readonly peerNoTunnel?: string | undefined
-  readonly relays?: readonly RelayCandidate[] | undefined
-  /** Whether a connection that carries packets to the host stands, of whatever way; undefined: it does. */
-  readonly hasChannel?: boolean | undefined
-  /** Round trip from end to end by the relay in use; undefined: not measured. */
-  readonly channelRttMs?: Millis | undefined
+  /** Of every transport; undefined: none. */
+  readonly candidates?: readonly Candidate[] | undefined
   /** The decision that holds. */
   readonly current?: PathDecision | undefined
 }
-
-/** The way that packets go; `none`: there is no route. */
-export type Via =
-  | { readonly kind: 'local' }
-  | { readonly kind: 'gateway' }
-  | { readonly kind: 'relay'; readonly hostId: number }
-  | { readonly kind: 'none' }
 
 export interface PathDecision {
   readonly state: PathState
@@ -77,15 +63,7 @@ const RESTART_MS: Millis = 2_000
 
 const NONE: Via = { kind: 'none' }
 
-/** As the API and the command line name it: `local`, `gateway`, `relay:3`, `none`. */
-export const viaText = (via: Via): string => (via.kind === 'relay' ? `relay:${via.hostId}` : via.kind)
-
-export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)
-
-/**
- * Rules in order; the first that answers decides. P2P will be a rule of its own before `direct`, with a `p2p` member in
- * the facts: it needs the same link for its promises, and falls back on the rules that follow it.
- */
+/** Rules in order; the first that answers decides. */
 const RULES: readonly ((facts: PathFacts) => PathDecision | undefined)[] = [
   own,
   quarantined,
@@ -117,7 +95,8 @@ function quarantined({ quarantine, hostId }: PathFacts): PathDecision | undefine
 /** Straight to the peer, while both connections stand. A relay in use is left when they have settled, at once when nothing carries. */
 function direct(facts: PathFacts): PathDecision | undefined {
   const { link, current } = facts
-  if (link === undefined || !isUp(link) || !link.hasData) return undefined
+  const candidate = directOf(facts)
+  if (link === undefined || !isUp(link) || candidate?.hasChannel !== true) return undefined
   const isRelayed = current?.via.kind === 'relay' && relayed(facts) !== undefined
   if (isRelayed && Math.min(link.forMs, link.dataForMs ?? link.forMs) < settlesMs(link)) return undefined
   const lack = lackOf(facts)
@@ -126,12 +105,15 @@ function direct(facts: PathFacts): PathDecision | undefined {
   const isWebOnly = lack !== undefined
   return {
     state: 'GATEWAY_ONLY',
-    via: { kind: 'gateway' },
+    via: candidate.id,
     reason,
-    rttMs: link.rttMs,
+    rttMs: candidate.rttMs,
     ...(isWebOnly && { isWebOnly }),
   }
 }
+
+const directOf = ({ candidates = [] }: PathFacts): Candidate | undefined =>
+  candidates.find(({ id }) => id.kind === 'gateway')
 
 /** Which host of the two carries no packets, and why. */
 function lackOf({ ownHostId, hostId, noTunnel, peerNoTunnel }: PathFacts): string | undefined {
@@ -154,28 +136,30 @@ const comesSoon = (link: LinkFacts): boolean =>
 /** A draining link still carries what is on its way. */
 const isUp = ({ state }: LinkFacts): boolean => state === 'up' || state === 'draining'
 
-/** Of a link that carries no packets. */
-function whyNot(link: LinkFacts): string {
+/** @param problem of the direct candidate @returns why a link carries no packets */
+function whyNot(link: LinkFacts, problem: string | undefined): string {
   if (!isUp(link)) return link.reason
-  return link.dataReason === undefined ? PathReason.noData : `${PathReason.noData}: ${link.dataReason}`
+  return problem === undefined ? PathReason.noData : `${PathReason.noData}: ${problem}`
 }
 
 /** Over one other gateway. Needs a tunnel at both ends; the relay reads nothing of what it passes on. */
 function relayed(facts: PathFacts): PathDecision | undefined {
-  const { relays = [], current, link, channelRttMs } = facts
+  const { candidates = [], current, link } = facts
   if (lackOf(facts) !== undefined) return undefined
   const inUse = current?.via.kind === 'relay' ? current.via.hostId : undefined
   if (inUse === undefined && link !== undefined && comesSoon(link)) return undefined
-  const relay = chooseRelay(relays, inUse)
+  const relay = chooseRelay(candidates.filter(isRelay), inUse)
   if (relay === undefined) return undefined
-  const isNew = link === undefined || (isUp(link) && link.dataReason === undefined)
-  const why = isNew ? PathReason.noDirect : whyNot(link)
+  const { hostId } = relay.offer
+  const problem = directOf(facts)?.problem
+  const isNew = link === undefined || (isUp(link) && problem === undefined)
+  const why = isNew ? PathReason.noDirect : whyNot(link, problem)
   return {
     // Chosen is not made: a host that has died is looked for behind others for a moment, and is not reached by that.
-    state: facts.hasChannel === false ? 'CONNECTING' : 'GATEWAY_ONLY',
-    via: { kind: 'relay', hostId: relay.hostId },
-    reason: `${PathReason.relayed} ${relay.hostId}: ${why}`,
-    rttMs: (relay.hostId === inUse ? channelRttMs : undefined) ?? relayRtt(relay),
+    state: relay.hasChannel ? 'GATEWAY_ONLY' : 'CONNECTING',
+    via: relay.id,
+    reason: `${PathReason.relayed} ${hostId}: ${why}`,
+    rttMs: (hostId === inUse ? relay.rttMs : undefined) ?? relayRtt(relay.offer),
   }
 }
 
@@ -186,10 +170,11 @@ function connecting({ link }: PathFacts): PathDecision | undefined {
   return { state: 'CONNECTING', via: NONE, reason }
 }
 
-function isolated({ link, relays = [] }: PathFacts): PathDecision {
+function isolated(facts: PathFacts): PathDecision {
+  const { link, candidates = [] } = facts
   if (link === undefined) return { state: 'ISOLATED', via: NONE, reason: PathReason.noLink }
-  const why = whyNot(link)
-  const refusal = comesSoon(link) ? undefined : whyNoRelay(relays)
+  const why = whyNot(link, directOf(facts)?.problem)
+  const refusal = comesSoon(link) ? undefined : whyNoRelay(candidates.filter(isRelay))
   const reason = refusal === undefined ? why : relaysNone(why, refusal.hostId, refusal.problem)
   return { state: 'ISOLATED', via: NONE, reason }
 }

@@ -1,19 +1,10 @@
 /** Which third gateway carries the packets when two do not reach each other. Pure: candidates in, choice out. */
 
 import type { Millis } from '../../core/clock.ts'
+import type { Candidate, RelayOffer } from './transport.ts'
 
 /** A gateway that both this host and the remote one have a link to. */
-export interface RelayCandidate {
-  readonly hostId: number
-  readonly toRelayMs: Millis
-  readonly fromRelayMs: Millis
-  /** Pairs that it takes on; 0: full. */
-  readonly freePairs: number
-  /** Of its gateway. */
-  readonly uptimeMs: Millis
-  /** How it refused or failed for the remote host of late; undefined: it did not. */
-  readonly problem?: string | undefined
-}
+export type RelayCandidate = Candidate & { readonly offer: RelayOffer }
 
 /**
  * Tailscale (netcheck): a change must gain 10 ms and a third, or nearly equal relays alternate.
@@ -24,14 +15,16 @@ const GAIN_RATIO = 2 / 3
 /** Closer than this is the same: a measurement moves by more. */
 const EQUAL_MS: Millis = 1
 
-export const relayRtt = (c: RelayCandidate): Millis => c.toRelayMs + c.fromRelayMs
+export const isRelay = (candidate: Candidate): candidate is RelayCandidate => candidate.offer !== undefined
 
-/** Lowest round trip; of those that equal it whoever runs longest, as it is the least likely to stop; then the lowest hostId. */
+export const relayRtt = ({ toRelayMs, fromRelayMs }: RelayOffer): Millis => toRelayMs + fromRelayMs
+
+/** Lowest round trip; of equal ones the longest uptime, as it is the least likely to stop; then the lowest hostId. */
 function bestOf(candidates: readonly RelayCandidate[]): RelayCandidate | undefined {
-  const lowest = Math.min(...candidates.map(relayRtt))
+  const lowest = Math.min(...candidates.map((c) => relayRtt(c.offer)))
   return candidates
-    .filter((c) => relayRtt(c) < lowest + EQUAL_MS)
-    .sort((a, b) => b.uptimeMs - a.uptimeMs || a.hostId - b.hostId)[0]
+    .filter((c) => relayRtt(c.offer) < lowest + EQUAL_MS)
+    .sort((a, b) => b.offer.uptimeMs - a.offer.uptimeMs || a.offer.hostId - b.offer.hostId)[0]
 }
 
 /**
@@ -43,17 +36,16 @@ export function chooseRelay(
   current: number | undefined,
 ): RelayCandidate | undefined {
   const usable = candidates.filter((c) => c.problem === undefined)
-  const present = usable.find((c) => c.hostId === current)
-  const best = bestOf(usable.filter((c) => c.freePairs > 0 && c !== present))
+  const present = usable.find((c) => c.offer.hostId === current)
+  const best = bestOf(usable.filter((c) => c.offer.freePairs > 0 && c !== present))
   if (present === undefined || best === undefined) return present ?? best
-  const isWorth =
-    relayRtt(present) - relayRtt(best) >= GAIN_MS && relayRtt(best) <= relayRtt(present) * GAIN_RATIO
-  return isWorth ? best : present
+  const [presentMs, bestMs] = [relayRtt(present.offer), relayRtt(best.offer)]
+  return presentMs - bestMs >= GAIN_MS && bestMs <= presentMs * GAIN_RATIO ? best : present
 }
 
 /** For when none was chosen. @returns undefined: there is none to choose */
 export function whyNoRelay([first]: readonly RelayCandidate[]):
   | { readonly hostId: number; readonly problem: string }
   | undefined {
-  return first && { hostId: first.hostId, problem: first.problem ?? 'it takes on no more pairs' }
+  return first && { hostId: first.offer.hostId, problem: first.problem ?? 'it takes on no more pairs' }
 }

@@ -3,8 +3,8 @@
 import type { Millis } from '../../core/clock.ts'
 import { isObject } from '../../core/json.ts'
 import { printable } from '../base/printable.ts'
-import type { ControlMessage } from '../links/types.ts'
-import type { RelayCandidate } from './relay-choice.ts'
+import type { ControlMessage, LinkView } from '../links/types.ts'
+import type { RelayOffer } from './transport.ts'
 
 /** One gateway's links that carry packets, to all its peers. */
 export interface LinkReport extends ControlMessage {
@@ -31,6 +31,12 @@ const STALE_MS: Millis = 16_000
 const MAX_LINKS = 65_536
 /** A round trip that is longer is a dead link. */
 const MAX_RTT_MS: Millis = 60_000
+
+/** A peer that has not been measured yet is used all the same, behind all others. */
+export const UNMEASURED_MS: Millis = 1_000
+
+/** Whether a link carries packets for others. A draining peer is about to stop and relays for no one. */
+export const carries = (view: LinkView): boolean => view.state === 'up' && view.hasData
 
 const isAmount = (value: unknown, max: number): value is number =>
   typeof value === 'number' && value >= 0 && value <= max
@@ -73,16 +79,17 @@ export class Reports {
   }
 
   /**
-   * Whoever says that it has a link to `hostId`.
-   * @param rttTo ours to a gateway that could relay; undefined when it is none
+   * The gateways that report a link to `hostId` and that this host has a link to.
+   * @param linkTo the own link to a gateway that could relay
    */
-  candidates(hostId: number, now: Millis, rttTo: (relay: number) => Millis | undefined): RelayCandidate[] {
-    const found: RelayCandidate[] = []
+  offers(hostId: number, now: Millis, linkTo: (relay: number) => LinkView | undefined): RelayOffer[] {
+    const found: RelayOffer[] = []
     for (const [relay, { rttOf, freePairs, uptimeMs, at }] of this.#byHost) {
       const fromRelayMs = rttOf.get(hostId)
-      const toRelayMs = rttTo(relay)
-      if (relay === hostId || fromRelayMs === undefined || toRelayMs === undefined) continue
-      if (now - at > STALE_MS) continue
+      if (relay === hostId || fromRelayMs === undefined || now - at > STALE_MS) continue
+      const link = linkTo(relay)
+      if (link === undefined || !carries(link)) continue
+      const toRelayMs = link.rttMs ?? UNMEASURED_MS
       found.push({ hostId: relay, toRelayMs, fromRelayMs, freePairs, uptimeMs })
     }
     return found

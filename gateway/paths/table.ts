@@ -3,7 +3,8 @@
 import type { PathInfo } from '../../core/api.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Events } from '../base/events.ts'
-import { decidePath, type PathDecision, type PathFacts, viaText } from './decide.ts'
+import { decidePath, type PathDecision, type PathFacts } from './decide.ts'
+import { viaText } from './transport.ts'
 
 export class PathTable {
   readonly #ownHostId: number
@@ -57,6 +58,16 @@ export class PathTable {
 
   decision(hostId: number): PathDecision | undefined {
     return this.#paths.get(hostId)?.decision
+  }
+
+  /** Whether packets get to the host, directly or over a relay. */
+  isReached(hostId: number): boolean {
+    return this.decision(hostId)?.state === 'GATEWAY_ONLY'
+  }
+
+  /** Whether the host is kept out: two machines use its identity, and neither may speak for it. */
+  isQuarantined(hostId: number): boolean {
+    return this.decision(hostId)?.state === 'QUARANTINED'
   }
 
   /** The own host included, in order of hostId. */

@@ -99,7 +99,7 @@ export class Replication {
     this.#inbox.sendHello(hostId)
   }
 
-  peerDown(hostId: number, _reason: string): void {
+  peerDown(hostId: number): void {
     if (!this.#peers.isUp(hostId)) return
     this.#peers.down(hostId)
     const replica = this.#replicas.get(hostId)

@@ -37,7 +37,7 @@ export class Channel {
     return this.#takesUso
   }
 
-  set takesUso(takes: boolean) {
+  setPeerAcceptsUso(takes: boolean): void {
     this.#takesUso = takes
     this.#deps.usoChanged()
   }

@@ -12,8 +12,6 @@ export interface PacketSink {
   buffer(): Uint8Array
   /** A packet of `length` bytes is there. */
   packet(length: number): void
-  /** The device is gone; nothing follows. */
-  failed(error: Error): void
 }
 
 /** A destination outside the own host. */
@@ -33,7 +31,6 @@ export interface OutboundOptions {
   /** The negative errno, or the bytes of one packet. */
   readonly read: (buf: Uint8Array) => number
   readonly peerOf: (ip: Ipv4) => Destination | undefined
-  readonly failed: (error: Error) => void
 }
 
 /**
@@ -81,10 +78,6 @@ export class Outbound implements PacketSink {
       this.#accept(next)
     }
     this.#flush()
-  }
-
-  failed(error: Error): void {
-    this.#options.failed(error)
   }
 
   /** Judges the packet at `#at`, and takes it into the run or forgets it. */

@@ -10,11 +10,10 @@ import { type PeerStats, TunnelPeer } from './peer.ts'
 import type { DataPort } from './sender.ts'
 import { SlabPool } from './slab.ts'
 
-/** What the tunnel needs of `kernel/tun.ts`. */
+/** What the tunnel needs of `kernel/tun.ts`; its life, coming and going, is the caller's. */
 interface PacketDevice {
   read(buf: Uint8Array): number
   write(buf: Uint8Array): number
-  start(sink: PacketSink): void
   requestUso(want: boolean): void
 }
 
@@ -24,8 +23,6 @@ export interface TunnelOptions {
   /** Length of a host's slice, e.g. 24. */
   readonly hostPrefix: number
   readonly device: PacketDevice
-  /** The device is gone, and with it the tunnel. */
-  readonly failed: (error: Error) => void
   /** Frames of other types than DATA. `payload` holds until it returns. @returns whether the type was known; others are counted */
   readonly other?: (channel: Channel, head: FrameHead, payload: Uint8Array) => boolean
   /** Of whom no packet is taken, whatever its channel: nobody can tell which of two machines sent it. */
@@ -41,28 +38,26 @@ export interface TunnelStats {
 }
 
 export class Tunnel {
+  /** Takes the device's packets: give it to the device to start. */
+  readonly sink: PacketSink
   readonly #options: TunnelOptions
   readonly #own: Prefix4
   readonly #peers = new Map<number, TunnelPeer>()
   readonly #pool = new SlabPool()
   readonly #drops = new Drops()
 
-  /** Starts reading the device at once. */
   constructor(options: TunnelOptions) {
     this.#options = options
     this.#own = this.#sliceOf(options.hostId)
-    const { device, hostId, failed } = options
-    device.start(
-      new Outbound({
-        hostId,
-        own: this.#own,
-        pool: this.#pool,
-        drops: this.#drops,
-        read: (buf) => device.read(buf),
-        peerOf: (ip) => this.#peerOf(ip),
-        failed,
-      }),
-    )
+    const { device, hostId } = options
+    this.sink = new Outbound({
+      hostId,
+      own: this.#own,
+      pool: this.#pool,
+      drops: this.#drops,
+      read: (buf) => device.read(buf),
+      peerOf: (ip) => this.#peerOf(ip),
+    })
   }
 
   /**

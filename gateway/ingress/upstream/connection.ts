@@ -1,11 +1,13 @@
 /** One connection to a container, for one request at a time, reading into one buffer. */
 
 import type { OnReadOpts, Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'
 import { boundUnacknowledged } from '../../links/liveness.ts'
 import { UNACKNOWLEDGED_MS } from './dial.ts'
 import { isQuiet } from './tcp-state.ts'
+
+/** By its mark, not its class: a host without a cluster does not load TLS. */
+const isTls = (socket: Socket): boolean => 'encrypted' in socket
 
 export interface ConnectionUser {
   /** @param bytes the connection's own, and overwritten by the next read unless `keepBytes` is called */
@@ -78,7 +80,7 @@ export class UpstreamConnection {
   attach(socket: Socket): void {
     this.#socket = socket
     // Through another gateway: TLS has no `onread`, and bytes arrive in buffers of their own.
-    if (socket instanceof TLSSocket) socket.on('data', (chunk: Buffer) => this.#handle(chunk))
+    if (isTls(socket)) socket.on('data', (chunk: Buffer) => this.#handle(chunk))
     socket.on('end', () => this.#lose(undefined))
     socket.on('error', (err) => this.#lose(err))
     socket.on('close', () => {
@@ -97,7 +99,7 @@ export class UpstreamConnection {
    * could know.
    */
   get isQuiet(): boolean {
-    return this.#socket !== undefined && !(this.#socket instanceof TLSSocket) && isQuiet(this.#socket)
+    return this.#socket !== undefined && !isTls(this.#socket) && isQuiet(this.#socket)
   }
 
   /** The kernel has everything that was sent. */

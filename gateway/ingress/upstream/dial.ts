@@ -10,8 +10,7 @@ import type { Millis } from '../../../core/clock.ts'
 import { hasCode } from '../../../core/errors.ts'
 import { boundUnacknowledged } from '../../links/liveness.ts'
 import { StreamError } from '../../links/streams/stream-frame.ts'
-import type { Streams } from '../../links/streams/streams.ts'
-import { connectByStream } from './stream-dial.ts'
+import { connectByStream, type StreamOpener } from './stream-dial.ts'
 import type { Way } from './way.ts'
 
 export interface DialTarget {
@@ -24,7 +23,7 @@ export interface DialTarget {
   /** Asked before each try. */
   way(): Way
   /** For ways by a stream. */
-  streams(): Streams | undefined
+  readonly streams: StreamOpener
   /** For upgraded connections, where each direction ends by itself. */
   readonly allowHalfOpen: boolean
   /**
@@ -108,7 +107,7 @@ async function connectBy(target: DialTarget, way: Way, remainingMs: Millis): Pro
 
 async function connectOver(target: DialTarget, hostId: number, remainingMs: Millis): Promise<Socket> {
   try {
-    return await connectByStream(target.streams(), { ...target, hostId, remainingMs })
+    return await connectByStream(target.streams, { ...target, hostId, remainingMs })
   } catch (err) {
     if (!(err instanceof StreamError)) throw err
     const cause = new Error(`by the gateway of host ${hostId}: ${err.reason}`, { cause: err })

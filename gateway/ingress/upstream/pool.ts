@@ -6,10 +6,10 @@ import type { Duplex } from 'node:stream'
 import type { Assignment } from '../../../core/api.ts'
 import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
-import type { Streams } from '../../links/streams/streams.ts'
 import { Buffers, UpstreamConnection } from './connection.ts'
 import { type DialTarget, dial } from './dial.ts'
 import { IDLE_MS, IdleConnections, MAX_IDLE_PER_CONTAINER } from './idle-connections.ts'
+import type { StreamOpener } from './stream-dial.ts'
 import type { Way } from './way.ts'
 
 /**
@@ -27,8 +27,8 @@ export interface PoolOptions {
   isRegistered(key: string, ip: string): boolean
   /** Asked before each try to connect. */
   wayTo(ip: string): Way
-  /** To other gateways; undefined outside of a cluster. */
-  streams(): Streams | undefined
+  /** To other gateways. */
+  readonly streams: StreamOpener
   onRetry(): void
 }
 

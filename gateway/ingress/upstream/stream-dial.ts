@@ -2,7 +2,6 @@
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'
-import { StreamError } from '../../links/streams/stream-frame.ts'
 import type { Streams } from '../../links/streams/streams.ts'
 
 /** The purpose of such a stream, and the rest of its head. */
@@ -20,6 +19,9 @@ export type Refusal = 'refused' | 'timeout' | 'unreachable' | 'gone' | 'forbidde
 /** For the stream itself, on top of the container's time: several endpoints, and a request to dial back. */
 const STREAM_MS: Millis = 2_000
 
+/** Opens streams to other gateways. */
+export type StreamOpener = Pick<Streams, 'open'>
+
 export interface StreamDial extends TcpHead {
   readonly hostId: number
   /** For stream and container together. */
@@ -28,8 +30,7 @@ export interface StreamDial extends TcpHead {
 }
 
 /** @throws {StreamError} with a Refusal as its reason, if the peer answered */
-export async function connectByStream(streams: Streams | undefined, to: StreamDial): Promise<TLSSocket> {
-  if (streams === undefined) throw new StreamError('this host is in no cluster')
+export async function connectByStream(streams: StreamOpener, to: StreamDial): Promise<TLSSocket> {
   const { hostId, ip, port, allowHalfOpen } = to
   const timeoutMs = Math.max(1, Math.min(to.timeoutMs + STREAM_MS, to.remainingMs))
   const head: TcpHead = { ip, port, timeoutMs: Math.min(to.timeoutMs, timeoutMs) }

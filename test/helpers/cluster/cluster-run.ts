@@ -34,6 +34,8 @@ export interface RunningMember {
   readonly logged: { readonly event: string; readonly fields: LogFields }[]
   /** Of the present run. */
   readonly cluster: Cluster
+  /** Hosts that two machines claim to be. */
+  readonly quarantined: Set<number>
   start(): Promise<void>
   stop(): Promise<void>
   token(grant?: Grant, ttlMs?: number): string
@@ -44,6 +46,7 @@ class Member implements RunningMember {
   readonly folder: string
   readonly files: ClusterFiles
   readonly clock = setClock()
+  readonly quarantined = new Set<number>()
   readonly events: GatewayEvent[] = []
   readonly logged: RunningMember['logged'] = []
   #cluster: Cluster | undefined
@@ -75,7 +78,15 @@ class Member implements RunningMember {
     const log = { debug: write, info: write, warn: write, error: write }
     const metrics = new Metrics()
     this.#cluster = new Cluster(
-      { conf, clock: this.clock, log, events, metrics, version: 'test' },
+      {
+        conf,
+        clock: this.clock,
+        log,
+        events,
+        metrics,
+        version: 'test',
+        isQuarantined: (hostId) => this.quarantined.has(hostId),
+      },
       this.files,
     )
     await this.#cluster.start()
@@ -88,7 +99,7 @@ class Member implements RunningMember {
   }
 
   token(grant: Grant = {}, ttlMs = 60_000): string {
-    return this.cluster.makeToken(ttlMs, grant).token
+    return this.cluster.operations.makeToken(ttlMs, grant).token
   }
 }
 

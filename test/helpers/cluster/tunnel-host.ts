@@ -50,10 +50,12 @@ class TunnelHost {
       supernet: { base: parseIpv4('10.100.0.0') ?? 0, prefixLen: 16 },
       hostPrefix: 24,
       device,
-      failed: (error) => {
-        throw error
-      },
     })
+    const failed = (error: Error): void => {
+      throw error
+    }
+    const { sink } = this.#tunnel
+    device.start({ buffer: () => sink.buffer(), packet: (length) => sink.packet(length), failed })
     const cert = readFileSync(`${conf.tls}/cert.pem`)
     this.#tls = {
       cert,
@@ -108,7 +110,7 @@ class TunnelHost {
   #dataUp(hostId: number, socket: TLSSocket): void {
     this.#data.set(hostId, socket)
     const channel = this.#tunnel.addChannel(hostId, socketPort(socket))
-    channel.takesUso = true
+    channel.setPeerAcceptsUso(true)
     channel.use()
     socket.on('data', (chunk: Buffer) => {
       try {

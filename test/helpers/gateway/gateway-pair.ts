@@ -6,21 +6,20 @@ import type { Test } from 'tap'
 import type { Assignment } from '../../../core/api.ts'
 import { systemClock } from '../../../core/clock.ts'
 import { silentLog } from '../../../core/log.ts'
-import { type Assembly, assemble } from '../../../gateway/assemble.ts'
-import type { Cluster } from '../../../gateway/cluster/cluster.ts'
-import type { DataPlane } from '../../../gateway/dataplane/dataplane.ts'
+import { composeBase, composeGateway, type Gateway, NO_CLUSTER } from '../../../gateway/compose.ts'
+import type { IngressDeps } from '../../../gateway/ingress/deps.ts'
 import { createIngress } from '../../../gateway/ingress/server.ts'
 import { Links } from '../../../gateway/links/links.ts'
 import type { Identity, Member } from '../../../gateway/links/types.ts'
-import type { PathFacts } from '../../../gateway/paths/decide.ts'
 import { memberOf, testCluster } from '../cluster/cluster.ts'
 import { scratchFolder } from '../run/scratch.ts'
 import { waitFor } from '../run/wait.ts'
 import { type Answer, type Asked, ask } from './gateway-fixture.ts'
 import { assignmentOf, noLeases, testConf } from './gateway-samples.ts'
+import { type FactsSample, factsOf } from './path-facts.ts'
 
 interface PairHost {
-  readonly parts: Assembly
+  readonly parts: IngressDeps & Pick<Gateway, 'drainTransit'>
   readonly links: Links
   readonly identity: Identity
   readonly members: Map<number, Member>
@@ -31,14 +30,13 @@ export const NO_TUN = 'there is no TUN device here'
 async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOptions): Promise<PairHost> {
   const conf = testConf(scratchFolder(t), { hostId: identity.hostId, ingress: { drainMs } })
   const members = new Map<number, Member>()
-  const parts = assemble({
+  const base = composeBase({
     conf,
     log: silentLog,
     clock: systemClock,
     leases: { read: async () => noLeases },
     epoch: 1,
   })
-  t.teardown(() => parts.close())
   const links = new Links({
     identity: () => identity,
     membership: {
@@ -48,14 +46,14 @@ async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOp
     listen: { host: '127.0.0.1', port: 0 },
     clock: systemClock,
     log: silentLog,
-    metrics: parts.metrics,
+    metrics: base.metrics,
     events: { up() {}, down() {}, dataUp() {}, dataDown() {} },
   })
+  const gateway = composeGateway(base, { ...NO_CLUSTER, streams: links.streams, noTunnel: () => NO_TUN })
+  t.teardown(() => gateway.close())
   await links.start()
   t.teardown(() => links.stop())
-  parts.setCluster({ links } as Cluster)
-  parts.setDataPlane({ noTunnel: () => NO_TUN, drain: async () => {} } as Partial<DataPlane> as DataPlane)
-  return { parts, links, identity, members }
+  return { parts: { ...gateway.ingress, drainTransit: gateway.drainTransit }, links, identity, members }
 }
 
 export interface GatewayPair {
@@ -69,7 +67,7 @@ export interface GatewayPair {
   /** Only host 1 knows: the news is on its way. */
   withdraw(assignment: Assignment): void
   /** What host 2 decides its path by. */
-  path(facts: Partial<PathFacts>): void
+  path(facts: Partial<FactsSample>): void
   /** Connections that host 1 dialled for host 2, by outcome. */
   forwarded(outcome: string): number
   get(host: string, path?: string, asked?: Asked): Promise<Answer>
@@ -100,7 +98,7 @@ export async function gatewayPair(t: Test, options: PairOptions = {}): Promise<G
   })
   const { port } = server.address() as AddressInfo
   const path: GatewayPair['path'] = (facts) =>
-    void near.parts.paths.update({ ownHostId: 2, hostId: 1, link: LINK, noTunnel: NO_TUN, ...facts })
+    void near.parts.paths.update(factsOf({ ownHostId: 2, hostId: 1, link: LINK, noTunnel: NO_TUN, ...facts }))
   path({})
   let seq = 0
   return {

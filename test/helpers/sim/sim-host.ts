@@ -146,7 +146,7 @@ export class SimHost implements SimNode {
   }
 
   down(hostId: number): void {
-    this.replication.peerDown(hostId, 'silent')
+    this.replication.peerDown(hostId)
   }
 
   receive(hostId: number, message: ControlMessage): void {

@@ -1,6 +1,6 @@
 /** The floors of gateway/, as the linter holds them: an import that runs back up, or to the side, fails the check. */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ROOT } from '../../helpers/run/executable.ts'
@@ -50,6 +50,13 @@ function refused(dir: string, targets: readonly string[]): Set<string> {
   }
   return seen
 }
+
+t.test('nothing is loose in gateway but its life and its wiring', (t) => {
+  const files = readdirSync(join(ROOT, 'gateway'), { withFileTypes: true })
+  const loose = files.filter((entry) => entry.isFile()).map((entry) => entry.name)
+  t.same(loose.sort(), ABOVE.map((name) => `${name}.ts`).sort())
+  t.end()
+})
 
 t.test('each folder of gateway imports lower floors alone', async (t) => {
   const targets = [...FOLDERS.map((folder) => `${folder}/any`), ...ABOVE]

@@ -69,3 +69,41 @@ t.test('VERSION, which Podman asks at every start, loads what it answers with an
     'plugin/versions.ts',
   ])
 })
+
+t.test('a gateway on a host without a cluster loads neither TLS nor certificates', async (t) => {
+  const { metafile } = await build({
+    absWorkingDir: inRepo('.'),
+    entryPoints: ['gateway/daemon.ts'],
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    outdir: 'out',
+    write: false,
+    metafile: true,
+    packages: 'external',
+    logLevel: 'silent',
+  })
+  const { outputs } = metafile
+  const external = new Set<string>()
+  const files = new Set<string>()
+  const visited = new Set<string>()
+  /** Modules that load with the entry; `import()` is for later. */
+  const visit = (output: string): void => {
+    if (visited.has(output)) return
+    visited.add(output)
+    for (const file of Object.keys(outputs[output]?.inputs ?? {})) files.add(file)
+    for (const { path, kind, external: isExternal } of outputs[output]?.imports ?? []) {
+      if (kind !== 'import-statement') continue
+      if (isExternal === true) external.add(path)
+      else visit(path)
+    }
+  }
+  visit(Object.keys(outputs).find((o) => outputs[o]?.entryPoint === 'gateway/daemon.ts') ?? '')
+  t.ok(files.has('gateway/compose.ts'))
+  t.notOk(files.has('gateway/compose-cluster.ts'))
+  t.same(
+    [...external].filter((name) => /tls|https|x509|reflect-metadata/.test(name)),
+    [],
+  )
+})

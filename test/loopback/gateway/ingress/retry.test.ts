@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import t from 'tap'
+import { NO_CLUSTER } from '../../../../gateway/compose.ts'
 import { DialError, dial } from '../../../../gateway/ingress/upstream/dial.ts'
 import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
 import {
@@ -214,7 +215,7 @@ t.test('refused first, there on a later try: the POST goes through, once', async
     allowHalfOpen: false,
     isWanted: () => true,
     way: () => ({ kind: 'kernel' }),
-    streams: () => undefined,
+    streams: NO_CLUSTER.streams,
     onRetry() {
       if (retries++ === 0) server.listen(late.port, late.ip)
     },
@@ -232,7 +233,7 @@ t.test('tries end when the container goes or the time is over', async (t) => {
     timeoutMs: 1000,
     allowHalfOpen: false,
     way: () => ({ kind: 'kernel' }) as const,
-    streams: () => undefined,
+    streams: NO_CLUSTER.streams,
     onRetry() {},
   }
   await t.rejects(dial({ ...target, isWanted: () => ++asked < 2 }), new DialError('gone'))

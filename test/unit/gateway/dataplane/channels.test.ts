@@ -6,7 +6,6 @@ import { parseIpv4 } from '../../../../core/addr.ts'
 import { silentLog } from '../../../../core/log.ts'
 import { ChannelTable } from '../../../../gateway/dataplane/channels.ts'
 import { encodeFrame, FrameDecoder, FrameType } from '../../../../gateway/dataplane/tunnel/frame.ts'
-import type { PacketSink } from '../../../../gateway/dataplane/tunnel/outbound.ts'
 import { Tunnel } from '../../../../gateway/dataplane/tunnel/tunnel.ts'
 import { packet } from '../../../helpers/cluster/tunnel-packet.ts'
 import { turnsUntil } from '../../../helpers/run/turns.ts'
@@ -24,28 +23,23 @@ const NAMES = new Map<number, string>(Object.entries(FrameType).map(([name, type
 
 function simulation(t: Test, uso = true) {
   const time = new SimTime()
-  let sink: PacketSink | undefined
   const written: Uint8Array[] = []
   let deviceUso: boolean | undefined
   const say = (bytes: Uint8Array): void => {
-    sink?.buffer().set(bytes)
-    sink?.packet(bytes.byteLength)
+    tunnel.sink.buffer().set(bytes)
+    tunnel.sink.packet(bytes.byteLength)
   }
   const tunnel: Tunnel = new Tunnel({
     hostId: 1,
     supernet: { base: parseIpv4('10.100.0.0') ?? 0, prefixLen: 16 },
     hostPrefix: 24,
     device: {
-      start: (given) => {
-        sink = given
-      },
       read: () => -11,
       write: (bytes) => written.push(Uint8Array.from(bytes)),
       requestUso: (want) => {
         deviceUso = want
       },
     },
-    failed: () => {},
     other: (channel, head, payload) => channels.onFrame(channel, head, payload),
   })
   const channels = new ChannelTable({
@@ -152,18 +146,18 @@ t.test('a relayed channel is measured, and ends when its other end is silent', a
   const pong = Buffer.alloc(8)
   pong.writeDoubleBE(0)
   send(channel, FrameType.PONG, pong)
-  await turnsUntil('it is measured', () => channels.rttMs(2, 3) === 40)
+  await turnsUntil('it is measured', () => channels.rttMs(2, { kind: 'relay', hostId: 3 }) === 40)
   pong.writeDoubleBE(-10_000)
   send(channel, FrameType.PONG, pong)
   time.run(2_900)
   send(channel, FrameType.PONG, Buffer.alloc(3))
   await new Promise((resolve) => setImmediate(resolve))
-  t.equal(channels.rttMs(2, 3), 40, 'what was never asked says nothing')
+  t.equal(channels.rttMs(2, { kind: 'relay', hostId: 3 }), 40, 'what was never asked says nothing')
   time.run(2_900)
   t.notOk(channel.socket.destroyed, 'heard 2.9 s ago')
   time.run(1_200)
   t.ok(channel.socket.destroyed)
-  await turnsUntil('it is gone', () => channels.rttMs(2, 3) === undefined)
+  await turnsUntil('it is gone', () => channels.rttMs(2, { kind: 'relay', hostId: 3 }) === undefined)
 })
 
 t.test('a direct channel is not pinged: its link has a heartbeat of its own', async (t) => {

@@ -53,7 +53,6 @@ function simulation() {
   slot.start({
     buffer: () => new Uint8Array(4),
     packet: (n) => packets.push(n),
-    failed: () => packets.push(-1),
   })
   return {
     time,

@@ -10,6 +10,7 @@ function simulation() {
     scheduler: time.scheduler(() => 0),
     apply: (hostIds) => applied.push([...hostIds].sort((a, b) => a - b)),
   })
+  routes.start()
   const now = () => applied.at(-1)
   return { time, applied, routes, now }
 }

@@ -4,8 +4,10 @@ import { silentLog } from '../../../../core/log.ts'
 import { Events, type GatewayEvent } from '../../../../gateway/base/events.ts'
 import type { ControlMessage, LinkView } from '../../../../gateway/links/types.ts'
 import { PathController } from '../../../../gateway/paths/controller.ts'
-import { viaText } from '../../../../gateway/paths/decide.ts'
+import { Reports } from '../../../../gateway/paths/reports.ts'
 import { PathTable } from '../../../../gateway/paths/table.ts'
+import { type Candidate, type Transport, viaText } from '../../../../gateway/paths/transport.ts'
+import { directOf, relayOf } from '../../../helpers/gateway/path-facts.ts'
 import { SimTime, seeded } from '../../../helpers/sim/network.ts'
 
 function simulation() {
@@ -27,23 +29,48 @@ function simulation() {
     measured: new Map<string, number>(),
   }
   const table = new PathTable(1, scheduler, events)
+  const reports = new Reports()
+  /** What the routes of the kernel would be: that of the transport that was used last, until it gives it up. */
+  const routed = new Map<number, Transport['kind']>()
+  const transport = (
+    kind: Transport['kind'],
+    candidates: (hostId: number) => readonly Candidate[],
+  ): Transport => ({
+    kind,
+    candidates,
+    use(hostId, candidate) {
+      if (candidate === undefined && routed.get(hostId) !== kind) return
+      routes.push(`${hostId} ${candidate === undefined ? 'none' : viaText(candidate.id)}`)
+      if (candidate === undefined) routed.delete(hostId)
+      else routed.set(hostId, kind)
+    },
+    onChange: () => () => {},
+  })
+  const direct = transport('gateway', (hostId) => {
+    const view = links.get(hostId)
+    return view === undefined ? [] : [directOf(view)]
+  })
+  const relays = transport('relay', (hostId) =>
+    reports
+      .offers(hostId, scheduler.monotonic(), (relay) => links.get(relay))
+      .map((offer): Candidate => {
+        const key = `${hostId} by ${offer.hostId}`
+        const problem = state.failed.has(key) ? 'it is full' : undefined
+        const candidate = relayOf({ ...offer, hasChannel: state.hasChannel })
+        return { ...candidate, problem, rttMs: state.measured.get(key) }
+      }),
+  )
   const controller = new PathController({
     hostId: 1,
     scheduler,
     random: seeded(1),
     log: silentLog,
     table,
-    effects: {
-      setRoute: (hostId, via) => routes.push(`${hostId} ${viaText(via)}`),
-      clearRoute: (hostId) => routes.push(`${hostId} none`),
-    },
+    reports,
+    transports: [direct, relays],
+    carriage: { noTunnel: () => state.noTunnel, freePairs: () => 5 },
     links: () => [...links.values()],
     quarantineOf: (hostId) => (state.quarantine.has(hostId) ? 'two machines' : undefined),
-    noTunnel: () => state.noTunnel,
-    freePairs: () => 5,
-    relayProblem: (hostId, relay) => (state.failed.has(`${hostId} by ${relay}`) ? 'it is full' : undefined),
-    hasChannel: () => state.hasChannel,
-    channelRttMs: (hostId, relay) => state.measured.get(`${hostId} by ${relay}`),
     draining: (hostId) => {
       const view = links.get(hostId)
       if (view !== undefined) links.set(hostId, { ...view, state: 'draining' })
@@ -94,7 +121,7 @@ t.test('direct, relayed, direct again; a route is set once for each change', (t)
   })
   sim.set(2, { state: 'down', reason: 'silent', hasData: false })
   t.match(sim.table.get(2), { state: 'GATEWAY_ONLY', via: 'relay:3', rttMs: 10, reason: /host 3: silent/ })
-  t.ok(sim.controller.isReached(2))
+  t.ok(sim.table.isReached(2))
   sim.jump(-3_600_000)
   sim.set(2, up)
   sim.time.run(1000)
@@ -104,7 +131,7 @@ t.test('direct, relayed, direct again; a route is set once for each change', (t)
   sim.set(3, { state: 'down', hasData: false })
   sim.set(2, { state: 'down', reason: 'silent', hasData: false })
   t.match(sim.table.get(2), { state: 'ISOLATED', via: 'none', reason: 'silent' })
-  t.notOk(sim.controller.isReached(2))
+  t.notOk(sim.table.isReached(2))
   t.same(sim.routes, ['2 gateway', '3 gateway', '2 relay:3', '2 gateway', '3 none', '2 none'])
   sim.links.delete(2)
   sim.controller.evaluateAll()
@@ -223,7 +250,7 @@ t.test('a peer that carries no packets gets no route, and is reached all the sam
       "only web pages, by the peer's gateway: host 2 carries no packets (load the kernel module [2J tun)",
   })
   t.equal(sim.table.decision(2)?.isWebOnly, true)
-  t.ok(sim.controller.isReached(2))
+  t.ok(sim.table.isReached(2))
   sim.controller.receive(2, report)
   t.equal(sim.table.get(2)?.reason, 'connected')
   t.same(sim.routes, ['2 gateway', '2 none', '2 gateway'])
@@ -303,12 +330,12 @@ t.test('a relay that is chosen reaches nobody before its connection stands', (t)
   sim.state.hasChannel = false
   sim.set(2, { state: 'down', hasData: false, reason: 'gone' })
   t.match(sim.table.get(2), { state: 'CONNECTING', via: 'relay:3', reason: /through host 3: gone/ })
-  t.notOk(sim.controller.isReached(2))
+  t.notOk(sim.table.isReached(2))
   t.equal(sim.routes.at(-1), '2 relay:3', 'it is asked for')
   sim.state.hasChannel = true
   sim.controller.evaluateAll()
   t.match(sim.table.get(2), { state: 'GATEWAY_ONLY', via: 'relay:3' })
-  t.ok(sim.controller.isReached(2))
+  t.ok(sim.table.isReached(2))
   t.end()
 })
 

@@ -1,15 +1,15 @@
 /** gateway/paths/decide: one row for each case; the rule stands above its rows. */
 import t from 'tap'
+import { decidePath, type PathDecision } from '../../../../gateway/paths/decide.ts'
+import { viaText } from '../../../../gateway/paths/transport.ts'
 import {
-  decidePath,
-  type LinkFacts,
-  type PathDecision,
-  type PathFacts,
-  viaText,
-} from '../../../../gateway/paths/decide.ts'
-import type { RelayCandidate } from '../../../../gateway/paths/relay-choice.ts'
+  type FactsSample,
+  factsOf,
+  type LinkSample,
+  type RelaySample,
+} from '../../../helpers/gateway/path-facts.ts'
 
-const link = (part: Partial<LinkFacts> = {}): LinkFacts => ({
+const link = (part: Partial<LinkSample> = {}): LinkSample => ({
   state: 'up',
   reason: 'connected',
   forMs: 60_000,
@@ -18,7 +18,7 @@ const link = (part: Partial<LinkFacts> = {}): LinkFacts => ({
   ...part,
 })
 const down = link({ state: 'down', reason: 'no sign of life for 3.1 s', hasData: false, rttMs: undefined })
-const relay = (hostId: number, ms: number, part: Partial<RelayCandidate> = {}): RelayCandidate => ({
+const relay = (hostId: number, ms: number, part: Partial<RelaySample> = {}): RelaySample => ({
   hostId,
   toRelayMs: ms / 2,
   fromRelayMs: ms / 2,
@@ -33,7 +33,7 @@ const over = (hostId: number): PathDecision => ({
 })
 const viaGateway: PathDecision = { state: 'GATEWAY_ONLY', via: { kind: 'gateway' }, reason: '' }
 
-type Row = readonly [name: string, facts: Partial<PathFacts>, state: string, via: string, reason: RegExp]
+type Row = readonly [name: string, facts: Partial<FactsSample>, state: string, via: string, reason: RegExp]
 
 const groups: Readonly<Record<string, readonly Row[]>> = {
   'the own host is local, whatever else is said of it': [
@@ -340,7 +340,7 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
 for (const [rule, rows] of Object.entries(groups)) {
   t.test(rule, (t) => {
     for (const [name, facts, state, via, reason] of rows) {
-      const decision = decidePath({ ownHostId: 1, hostId: 2, ...facts })
+      const decision = decidePath(factsOf({ ownHostId: 1, hostId: 2, ...facts }))
       t.match({ ...decision, via: viaText(decision.via) }, { state, via, reason }, name)
     }
     t.end()
@@ -348,8 +348,8 @@ for (const [rule, rows] of Object.entries(groups)) {
 }
 
 t.test('round trips: of the link; of the relay what was measured through it, else of both ways', (t) => {
-  t.equal(decidePath({ ownHostId: 1, hostId: 2, link: link({ rttMs: 7 }) }).rttMs, 7)
-  const relayed = { ownHostId: 1, hostId: 2, link: down, relays: [relay(3, 9)], channelRttMs: 31 }
+  t.equal(decidePath(factsOf({ ownHostId: 1, hostId: 2, link: link({ rttMs: 7 }) })).rttMs, 7)
+  const relayed = factsOf({ ownHostId: 1, hostId: 2, link: down, relays: [relay(3, 9, { rttMs: 31 })] })
   t.equal(decidePath(relayed).rttMs, 9, 'it was another relay')
   t.equal(decidePath({ ...relayed, current: over(3) }).rttMs, 31)
   t.end()

@@ -46,7 +46,7 @@ t.test('a newcomer gets the lowest number that none ever had', async (t) => {
     ['192.0.2.9:7443', '127.0.0.1:7443'],
     'with the address that it came from as a hint',
   )
-  one.cluster.revoke(2)
+  one.cluster.operations.revoke(2)
   t.equal((await ask(one.token())).hostId, 3, 'not that of one that was revoked')
   t.equal((await ask(one.token({ hostId: 17 }))).hostId, 17, 'the one that the operator chose')
   t.throws(() => one.token({ hostId: 2 }), /hostId 2 was given before/)
@@ -93,7 +93,7 @@ t.test('one that did not hear the answer gets the same one again', async (t) => 
   t.equal(b.hostId, a.hostId)
   const withAnother = await requestJoin(decodeToken(one.token()), same)
   t.equal(withAnother.hostId, a.hostId, 'and with a second token too: it is the same machine')
-  one.cluster.revoke(a.hostId)
+  one.cluster.operations.revoke(a.hostId)
   await t.rejects(requestJoin(token, same), { code: 'revoked' })
 })
 
@@ -151,9 +151,9 @@ t.test('a machine in the place of another', async (t) => {
 t.test('who does not admit says who does', async (t) => {
   const [one, two] = await both(t)
   t.throws(() => two.token(), /do it on host 1 \(h1\)/)
-  t.throws(() => two.cluster.revoke(1), /do it on host 1/)
-  t.throws(() => one.cluster.revoke(1), /cannot revoke itself/)
-  t.throws(() => one.cluster.revoke(9), /there is no host 9/)
+  t.throws(() => two.cluster.operations.revoke(1), /do it on host 1/)
+  t.throws(() => one.cluster.operations.revoke(1), /cannot revoke itself/)
+  t.throws(() => one.cluster.operations.revoke(9), /there is no host 9/)
   // A token that somebody bent so that it leads to another member.
   const bent = decodeToken(one.token())
   const at = `127.0.0.1:${two.cluster.links.port}`
@@ -251,7 +251,7 @@ t.test('renewal', async (t) => {
   await t.rejects(requestRenewal({ ...alien }, admitting, requestPem), {
     message: /no certificate of this cluster/,
   })
-  one.cluster.revoke(2)
+  one.cluster.operations.revoke(2)
   await t.rejects(renew(identity.certPem), { code: 'revoked', message: /host 2 was revoked/ })
 })
 

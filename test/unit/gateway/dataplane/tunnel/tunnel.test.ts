@@ -24,10 +24,6 @@ class FakeDevice {
   refuseWith = 0
   sink: PacketSink | undefined
 
-  start(sink: PacketSink): void {
-    this.sink = sink
-  }
-
   read(buf: Uint8Array): number {
     const next = this.waiting.shift()
     if (next === undefined) return EAGAIN
@@ -107,15 +103,15 @@ function host1(options: Partial<TunnelOptions> = {}) {
     supernet: { base: parseIpv4('10.100.0.0') ?? 0, prefixLen: 16 },
     hostPrefix: 24,
     device,
-    failed: () => {},
     ...options,
   })
+  device.sink = tunnel.sink
   const channels = new Map<number, Channel>()
   /** A channel that is used; it takes the place of an earlier one. */
   const attach = (hostId: number, port = new FakePort(), takesUso = true) => {
     channels.get(hostId)?.close()
     const channel = tunnel.addChannel(hostId, port)
-    channel.takesUso = takesUso
+    channel.setPeerAcceptsUso(takesUso)
     channel.use()
     channels.set(hostId, channel)
     return port
@@ -381,7 +377,7 @@ t.test('UDP segmentation is on while the kernels of all channels take it', async
   t.equal(device.uso, true)
   const channel = tunnel.addChannel(2, new FakePort())
   t.equal(device.uso, false, 'a channel whose other end has not said so')
-  channel.takesUso = true
+  channel.setPeerAcceptsUso(true)
   t.equal(device.uso, true)
 })
 
@@ -441,14 +437,4 @@ t.test('a host that has left', async (t) => {
   device.say(packet())
   t.equal(port.writes.length, 0)
   t.same(tunnel.stats(), { peers: [], drops: { unknownHost: 1 } })
-})
-
-t.test('a device that is gone is told to the owner', async (t) => {
-  const errors: Error[] = []
-  const { device } = host1({ failed: (error) => errors.push(error) })
-  device.sink?.failed(new Error('gone'))
-  t.same(
-    errors.map((e) => e.message),
-    ['gone'],
-  )
 })

@@ -2,15 +2,17 @@
 
 import t from 'tap'
 import { type WayFacts, wayTo } from '../../../../../gateway/ingress/upstream/way.ts'
-import { decidePath, type PathFacts, viaText } from '../../../../../gateway/paths/decide.ts'
+import { decidePath } from '../../../../../gateway/paths/decide.ts'
+import { viaText } from '../../../../../gateway/paths/transport.ts'
+import { type FactsSample, factsOf } from '../../../../helpers/gateway/path-facts.ts'
 
 const NOW = 1_795_000_000_000
 const up = { state: 'up', reason: '', forMs: 9_000, rttMs: 1, hasData: true } as const
 const down = { ...up, state: 'down', reason: 'no sign of life for 3.0 s', hasData: false } as const
 const relays = [{ hostId: 3, toRelayMs: 1, fromRelayMs: 1, freePairs: 5, uptimeMs: 1 }]
 
-function pathOf(facts: Partial<PathFacts>, ageMs = 60_000): WayFacts['path'] {
-  const decision = decidePath({ ownHostId: 1, hostId: 2, ...facts })
+function pathOf(facts: Partial<FactsSample>, ageMs = 60_000): WayFacts['path'] {
+  const decision = decidePath(factsOf({ ownHostId: 1, hostId: 2, ...facts }))
   const { state, reason, via } = decision
   const since = new Date(NOW - ageMs).toISOString()
   return { decision, info: { hostId: 2, state, reason, via: viaText(via), since } }

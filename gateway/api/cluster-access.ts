@@ -1,0 +1,32 @@
+/** What the API asks of the cluster that this host is in; a host in none answers by the same interface. */
+
+import type { Cluster } from '../cluster/cluster.ts'
+import type { TunnelStatus } from '../dataplane/dataplane.ts'
+import type { LinkView } from '../links/types.ts'
+import type { Alarm } from '../replication/alarms.ts'
+import type { Quarantine } from '../replication/deps.ts'
+import { ApiProblem } from './answer.ts'
+import type { ListedMember } from './host-view.ts'
+import type { ClusterStatus } from './status.ts'
+
+export interface ClusterAccess {
+  /** @throws {ApiProblem} this host is in no cluster */
+  demand(): Cluster
+  /** null: this host is in no cluster. */
+  status(): ClusterStatus | null
+  /** null: in no cluster. */
+  tunnel(): TunnelStatus | null
+  members(): readonly ListedMember[]
+  /** Undefined for this host, and for those that are no members. */
+  link(hostId: number): LinkView | undefined
+  alarms(): readonly Alarm[]
+  quarantineOf(hostId: number): Quarantine | undefined
+  /** Ends a quarantine on this gateway. @returns false: there was none */
+  release(hostId: number): boolean
+}
+
+export const noCluster = (): ApiProblem =>
+  new ApiProblem(
+    'ERR_FLATNET_API_CLUSTER',
+    'this host is in no cluster: flatnet init makes one, flatnet join enters one; if it should be in one, the log says why it is not',
+  )

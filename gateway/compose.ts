@@ -1,0 +1,248 @@
+/** Wires the gateway: constructs every part once, each with all that it needs, and lists them in the order to start. */
+
+import { hostname } from 'node:os'
+import type { DaemonConf } from '../conf/daemon.ts'
+import { attachmentKey } from '../core/attachment.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Log } from '../core/log.ts'
+import { type ClusterAccess, noCluster } from './api/cluster-access.ts'
+import { EventStreams } from './api/events.ts'
+import { apiListener } from './api/listener.ts'
+import type { ApiDeps } from './api/server.ts'
+import { statusOf } from './api/status.ts'
+import { Events } from './base/events.ts'
+import { Metrics, processGauges } from './base/metrics.ts'
+import type { Part } from './base/part.ts'
+import { type Scheduler, systemScheduler } from './base/scheduler.ts'
+import { ClusterFiles } from './cluster/identity/files.ts'
+import { removeDataPlane } from './dataplane/remove.ts'
+import { answerCounter } from './ingress/answers.ts'
+import type { IngressDeps } from './ingress/deps.ts'
+import { IngressListener } from './ingress/listener.ts'
+import { RETRIES_HELP } from './ingress/retry.ts'
+import { Forwarder } from './ingress/upstream/forwarder.ts'
+import { Pool } from './ingress/upstream/pool.ts'
+import { TCP } from './ingress/upstream/stream-dial.ts'
+import { wayTo } from './ingress/upstream/way.ts'
+import { LeaseFeed } from './leases/feed.ts'
+import type { KernelView } from './leases/kernel-view.ts'
+import { reconcileGauges } from './leases/metrics.ts'
+import { Reconciler, type Repair } from './leases/reconciler.ts'
+import { RulesWatch } from './leases/rules-watch.ts'
+import type { LeaseSource } from './leases/source.ts'
+import { StreamError } from './links/streams/stream-frame.ts'
+import type { Streams } from './links/streams/streams.ts'
+import { PathTable } from './paths/table.ts'
+import { addressesOf, Registry } from './registry/registry.ts'
+import { Slices } from './registry/slices.ts'
+
+export interface GatewayDeps {
+  readonly conf: DaemonConf
+  readonly log: Log
+  readonly clock: Clock
+  readonly leases: LeaseSource
+  readonly epoch: number
+  readonly repair?: Repair
+  readonly isDamaged?: () => boolean
+  readonly kernelView?: KernelView
+  readonly version?: string
+  readonly reload?: () => void
+}
+
+/** What a gateway has with or without a cluster. */
+export interface Base extends GatewayDeps {
+  readonly scheduler: Scheduler
+  readonly events: Events
+  readonly metrics: Metrics
+  readonly slices: Slices
+  readonly registry: Registry
+  readonly paths: PathTable
+}
+
+/** What being in a cluster adds: `NO_CLUSTER`, or the parts of compose-cluster.ts. */
+export interface ClusterParts extends ClusterAccess {
+  /** In the order to start. */
+  readonly parts: readonly Part[]
+  readonly streams: Pick<Streams, 'open' | 'handle'>
+  /** Why this host carries no packets; undefined: it does, or there are no other hosts. */
+  noTunnel(): string | undefined
+  /** Peers are told that this gateway stops; resolves when the pairs that it relays have had the time to move. */
+  drain(): Promise<void>
+}
+
+/** Of a host that is in no cluster: it has no peers. */
+export const NO_CLUSTER: ClusterParts = {
+  parts: [],
+  streams: {
+    open: async () => {
+      throw new StreamError('this host is in no cluster')
+    },
+    handle() {},
+  },
+  noTunnel: () => undefined,
+  drain: async () => {},
+  demand() {
+    throw noCluster()
+  },
+  status: () => null,
+  tunnel: () => null,
+  members: () => [],
+  link: () => undefined,
+  alarms: () => [],
+  quarantineOf: () => undefined,
+  release: () => false,
+}
+
+export interface Gateway {
+  readonly api: ApiDeps
+  readonly ingress: IngressDeps
+  readonly ingressListener: IngressListener
+  /** Everything but what takes requests. */
+  readonly parts: readonly Part[]
+  /** What takes requests; started last, stopped first. */
+  readonly listeners: readonly Part[]
+  /** What is carried for other hosts moves away or ends, within `ingress.drainMs`. */
+  drainTransit(): Promise<void>
+  close(): void
+}
+
+export async function compose(deps: GatewayDeps): Promise<Gateway> {
+  const base = composeBase(deps)
+  return composeGateway(base, await clusterParts(base))
+}
+
+export function composeBase(deps: GatewayDeps): Base {
+  const { conf, clock, epoch } = deps
+  const events = new Events()
+  const slices = new Slices(conf.supernet, conf.hostPrefix)
+  return {
+    ...deps,
+    scheduler: systemScheduler(clock),
+    events,
+    metrics: new Metrics(),
+    slices,
+    registry: new Registry(conf.hostId, epoch, events, slices, clock),
+    paths: new PathTable(conf.hostId, clock, events),
+  }
+}
+
+/** A host alone loads neither the cluster's code nor TLS: 7 MiB (docs/decisions/0011-memory-of-the-gateway.md). */
+async function clusterParts(base: Base): Promise<ClusterParts> {
+  const { conf, log } = base
+  if (new ClusterFiles(conf.dataDir).isComplete) {
+    const { composeCluster } = await import('./compose-cluster.ts')
+    const found = await composeCluster(base)
+    if (found !== undefined) return found
+  }
+  return { ...NO_CLUSTER, parts: [{ start: () => removeDataPlane(conf.supernet, log), stop() {} }] }
+}
+
+export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
+  const { conf, events, isDamaged, log, metrics } = base
+  const reconciler = new Reconciler(base)
+  const pool = makePool(base, cluster)
+  const forwarder = new Forwarder(base)
+  cluster.streams.handle(TCP, (offer) => void forwarder.accept(offer))
+  follow(base, pool, forwarder)
+  const ingress: IngressDeps = {
+    ...base,
+    pool,
+    ownNames: new Set([hostname().toLowerCase(), 'localhost']),
+    countAnswer: answerCounter(metrics),
+    endless: new Set(),
+  }
+  const ingressListener = new IngressListener(ingress)
+  const startedAt = base.clock.now()
+  const api: ApiDeps = {
+    ...base,
+    reload: base.reload,
+    cluster,
+    reconciler,
+    streams: new EventStreams(events, base.epoch, () =>
+      metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
+    ),
+    status: () => statusOf({ ...base, startedAt, reconciler, ingress: ingressListener.listening, cluster }),
+  }
+  const stopGauges = gauges(base, api)
+  const feed = new LeaseFeed({ conf, reconciler, log })
+  const rules = isDamaged === undefined ? [] : [new RulesWatch({ isDamaged, reconciler, log })]
+  return {
+    api,
+    ingress,
+    ingressListener,
+    parts: [feed, ...cluster.parts, ...rules],
+    listeners: [ingressListener, apiListener(conf, api)],
+    async drainTransit() {
+      await Promise.all([cluster.drain(), forwarder.drain(conf.ingress.drainMs)])
+    },
+    close() {
+      stopGauges()
+      pool.close()
+    },
+  }
+}
+
+function makePool({ clock, conf, metrics, paths, registry }: Base, cluster: ClusterParts): Pool {
+  const ownHostId = conf.hostId
+  return new Pool({
+    connectTimeoutMs: conf.ingress.connectTimeoutMs,
+    isRegistered: (key, ip) => {
+      const holder = registry.byIp(ip)
+      return holder !== undefined && attachmentKey(holder) === key
+    },
+    wayTo: (ip) => {
+      const hostId = registry.byIp(ip)?.hostId ?? ownHostId
+      const noTunnel = cluster.noTunnel()
+      return wayTo({ ownHostId, hostId, noTunnel, path: paths.path(hostId), now: clock.now() })
+    },
+    streams: cluster.streams,
+    onRetry: () => metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'connect' }),
+  })
+}
+
+/** Connections to containers that are gone end; those to a host that is reached another way are not kept. */
+function follow({ events, metrics, paths, registry }: Base, pool: Pool, forwarder: Forwarder): void {
+  onContainerGone(events, (key) => {
+    pool.drop(key)
+    forwarder.drop(key)
+  })
+  onOtherWay(events, paths, (hostId) => {
+    for (const assignment of registry.all(hostId)) pool.dropIdle(attachmentKey(assignment))
+  })
+  events.listen(({ event }) => {
+    if (event.type !== 'alarm') return
+    metrics.count('flatnet_alarms_total', 'Alarms about hosts', { host: String(event.hostId) })
+  })
+}
+
+/** A container that is gone, or has another address, keeps no connection. */
+function onContainerGone(events: Events, drop: (key: string) => void): void {
+  events.listen(({ event }) => {
+    if (event.type === 'assignmentRemoved') drop(attachmentKey(event.assignment))
+    if (event.type !== 'assignmentChanged') return
+    const now = addressesOf(event.assignment)
+    if (addressesOf(event.before).some((ip) => !now.includes(ip))) drop(attachmentKey(event.assignment))
+  })
+}
+
+/** Packets get to the host, or they do not any more, and its gateway dials instead. */
+function onOtherWay(events: Events, paths: PathTable, drop: (hostId: number) => void): void {
+  const webOnly = new Set<number>()
+  events.listen(({ event }) => {
+    if (event.type !== 'pathChanged') return
+    const { hostId } = event.path
+    const isWebOnly = paths.decision(hostId)?.isWebOnly === true
+    if (isWebOnly === webOnly.has(hostId)) return
+    if (isWebOnly) webOnly.add(hostId)
+    else webOnly.delete(hostId)
+    drop(hostId)
+  })
+}
+
+/** @returns how to stop measuring */
+function gauges({ metrics, registry }: Base, { reconciler, streams }: ApiDeps): () => void {
+  metrics.gauge('flatnet_assignments', 'Registered assignments', () => registry.size)
+  metrics.gauge('flatnet_api_event_readers', 'Open event streams', () => streams.readers)
+  reconcileGauges(metrics, reconciler)
+  return processGauges(metrics)
+}

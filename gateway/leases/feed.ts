@@ -1,0 +1,43 @@
+/** Keeps the registry like the leases on disk: compares at the start, at every change of the store, and in rounds. */
+
+import type { DaemonConf } from '../../conf/daemon.ts'
+import type { Log } from '../../core/log.ts'
+import type { Part } from '../base/part.ts'
+import type { Reconciler } from './reconciler.ts'
+import { StoreWatch } from './watch.ts'
+
+export interface LeaseFeedDeps {
+  readonly conf: DaemonConf
+  readonly reconciler: Reconciler
+  readonly log: Log
+}
+
+export class LeaseFeed implements Part {
+  readonly #deps: LeaseFeedDeps
+  readonly #watch: StoreWatch
+  #round: NodeJS.Timeout | undefined
+
+  constructor(deps: LeaseFeedDeps) {
+    this.#deps = deps
+    this.#watch = new StoreWatch(deps.conf.dataDir, () => void deps.reconciler.run())
+  }
+
+  /** Watches before it reads, so that no change falls between. */
+  async start(): Promise<void> {
+    const { conf, reconciler } = this.#deps
+    await this.#watch.refresh()
+    await reconciler.run()
+    this.#round = setInterval(() => this.#lookAgain(), conf.reconcileMs)
+  }
+
+  stop(): void {
+    clearInterval(this.#round)
+    this.#watch.close()
+  }
+
+  #lookAgain(): void {
+    const { log, reconciler } = this.#deps
+    void this.#watch.refresh().catch((err: unknown) => log.warn({ err }, 'store could not be watched'))
+    void reconciler.run()
+  }
+}

@@ -1,0 +1,73 @@
+/** The contract between paths and data plane: which ways to a host there are, and which one packets take. */
+
+import type { Millis } from '../../core/clock.ts'
+
+/** A way to another host. `gateway` is TLS straight to its gateway, `relay` TLS through a third one. */
+export type CandidateId =
+  | { readonly kind: 'gateway' }
+  | { readonly kind: 'relay'; readonly hostId: number }
+  | { readonly kind: 'p2p' }
+
+/** The way that packets go: a candidate, the own kernel, or `none`, where there is no route. */
+export type Via = CandidateId | { readonly kind: 'local' } | { readonly kind: 'none' }
+
+/** Key of a way, and its name in the API and on the command line: `local`, `gateway`, `relay:3`, `p2p`, `none`. */
+export const viaText = (via: Via): string => (via.kind === 'relay' ? `relay:${via.hostId}` : via.kind)
+
+export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)
+
+/** Rungs of the ladder, best first. A candidate of kind `p2p` is on one of the first four. */
+type Tier = 'ipv6' | 'ipv4' | 'ice' | 'punch' | 'gateway' | 'relay'
+
+/** What a gateway says of itself as a relay to a host, with the round trip from here to it. */
+export interface RelayOffer {
+  readonly hostId: number
+  readonly toRelayMs: Millis
+  readonly fromRelayMs: Millis
+  /** Pairs that it takes on; 0: full. */
+  readonly freePairs: number
+  /** Of its gateway. */
+  readonly uptimeMs: Millis
+}
+
+/** One way by which packets could go to a host, as its transport sees it now. */
+export interface Candidate {
+  readonly id: CandidateId
+  readonly tier: Tier
+  /** From end to end; undefined: not measured. */
+  readonly rttMs?: Millis | undefined
+  /** 0 to 1; undefined: not measured, or TCP makes up for it. */
+  readonly lossRate?: number | undefined
+  /** Why it cannot be used, in words for a person; undefined: it can, or was not tried yet. */
+  readonly problem?: string | undefined
+  /**
+   * Whether packets arrive that are sent by it now. A relay that was chosen a moment ago has no connection yet: packets stay
+   * on the channel that stands, if there is one.
+   */
+  readonly hasChannel: boolean
+  /** Of a relay. */
+  readonly offer?: RelayOffer | undefined
+}
+
+/** One kind of way to other hosts: direct TLS, relays, UDP. Constructed before the paths; must not throw. */
+export interface Transport {
+  readonly kind: CandidateId['kind']
+  /** What could be used now, problems included; empty: there is nothing to say of the host. */
+  candidates(hostId: number): readonly Candidate[]
+  /**
+   * Packets for the host go by this candidate from now on: on its channel, or by a route of the kernel to a device of its
+   * own. Called again with another candidate of its kind. Undefined: by none of this kind; called after the `use` of a
+   * transport that takes over.
+   */
+  use(hostId: number, candidate: Candidate | undefined): void
+  /** Called when `candidates` has another answer for the host. @returns how to stop listening */
+  onChange(listener: (hostId: number) => void): () => void
+}
+
+/** What this host carries at all, for its own decisions and for its reports to the peers. */
+export interface Carriage {
+  /** Why this host carries no packets, in words for a person; undefined: it does. */
+  noTunnel(): string | undefined
+  /** Pairs of other hosts for which this gateway would still be a relay. */
+  freePairs(): number
+}
