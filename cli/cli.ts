@@ -4,7 +4,7 @@ import { SUPPORTED_VERSIONS } from '../plugin/versions.ts'
 import type { Command, Context } from './command.ts'
 import { systemHost } from './host/host.ts'
 import { explain, type Io, UsageError, widthOf } from './ui/output.ts'
-import { misunderstood, type Named, refuseValues } from './ui/usage-errors.ts'
+import { type Named, refuseValues, usageError } from './ui/usage-errors.ts'
 import { version } from './version.ts'
 
 /** What yargs leaves out of help and completion: a command that programs run. */
@@ -123,7 +123,7 @@ function parser(argv: readonly string[], width: number, choose: (chosen: Chosen)
     .alias('help', 'h')
     .fail((message: string | undefined, err: Error | undefined) => {
       if (err instanceof UsageError) throw err
-      throw misunderstood(message ?? err?.message ?? 'not understood', argv, named, NAMES)
+      throw usageError(message ?? err?.message ?? 'not understood', argv, named, NAMES)
     })
   for (const { name, places, describe, load } of COMMANDS) {
     line = line.command(
@@ -172,7 +172,7 @@ async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefine
     // Of a value that is missing the parser does not tell by its own way.
     const known = COMMANDS.find(({ name }) => name === argv[0])
     const named = known && { name: known.name, places: known.places, command: undefined }
-    throw misunderstood(err instanceof Error ? err.message : String(err), argv, named, NAMES)
+    throw usageError(err instanceof Error ? err.message : String(err), argv, named, NAMES)
   }
   return chosen
 }

@@ -42,7 +42,7 @@ export interface NetworkRules {
   /** Of the lock that one loader holds; below dataDir. */
   readonly lockPath: string
   /** Absent: a plugin's patience, some seconds. The gateway serves people on this thread, and tries again. */
-  readonly patience?: { readonly lockMs: Millis; readonly loadMs: Millis }
+  readonly timeouts?: { readonly lockMs: Millis; readonly loadMs: Millis }
 }
 
 /** `ready`: nothing to do. `partial`: the table stands, this network is not in it. `absent`: no table, or an old one. */
@@ -81,7 +81,7 @@ export function ensureRules(rules: NetworkRules, text: () => string, shared?: Ne
   const { socket } = shared ?? single
   const state = stateOf(socket, rules)
   if (state === 'ready') return state
-  const { lockMs: timeoutMs, loadMs } = rules.patience ?? {}
+  const { lockMs: timeoutMs, loadMs } = rules.timeouts ?? {}
   withFlock(rules.lockPath, timeoutMs === undefined ? {} : { timeoutMs }, () => {
     if (stateOf(socket, rules) === 'absent') load(socket, text(), loadMs)
     addNetwork(socket, rules)

@@ -29,7 +29,7 @@ import { inUseBy, liveFacts, storeOf } from './lease-store.ts'
 import { type ContainerNetns, enterable } from './netns.ts'
 import { recordOf, rulesOf } from './network-rules.ts'
 import { bridgePlanOf, ipamResultOf, type Plan, planOf, resultOf } from './plan.ts'
-import { readWanted, type Wanted } from './request.ts'
+import { type AttachmentRequest, readAttachmentRequest } from './request.ts'
 import { type CniResult, formatResult, mergeResults, readPrevResult } from './result.ts'
 import { Undo } from './undo.ts'
 import {
@@ -45,23 +45,28 @@ import {
 export async function add(context: Context): Promise<Output> {
   const { conf, env, slice } = context
   mark('load ADD')
-  const wanted = readWanted(conf, readCniArgs(env.args))
+  const request = readAttachmentRequest(conf, readCniArgs(env.args))
   const prev = readPrevResult(conf.prevResult)
   if (slice === undefined) throw new FlatnetError('ERR_FLATNET_INTERNAL', 'ADD ran without a slice')
   using netns = enterable(env.netns)
   mark('namespace')
   return conf.role === 'ipam'
-    ? addAddress(context, slice, wanted, netns)
-    : attach(context, slice, wanted, netns, prev)
+    ? addAddress(context, slice, request, netns)
+    : attach(context, slice, request, netns, prev)
 }
 
 /** As another plugin's IPAM: an address and nothing else; no kernel objects, no registration. */
-function addAddress(context: Context, slice: Slice, wanted: Wanted, netns: ContainerNetns): Output {
+function addAddress(
+  context: Context,
+  slice: Slice,
+  request: AttachmentRequest,
+  netns: ContainerNetns,
+): Output {
   const { attachment, conf, version } = context
   ensureNetwork(conf.dataDir, recordOf(conf, slice))
   const store = storeOf(context, undefined)
-  const request = { ...requestOf(context, slice, wanted, netns), mac: '', hostIfname: '' }
-  const { lease } = acquire(store, { ...request, ...liveFacts(store, undefined) }, systemClock)
+  const leaseRequest = { ...leaseRequestOf(context, slice, request, netns), mac: '', hostIfname: '' }
+  const { lease } = acquire(store, { ...leaseRequest, ...liveFacts(store, undefined) }, systemClock)
   try {
     confirmNetwork(conf.dataDir, recordOf(conf, slice))
     activate(store, attachment)
@@ -75,7 +80,7 @@ function addAddress(context: Context, slice: Slice, wanted: Wanted, netns: Conta
 function attach(
   context: Context,
   slice: Slice,
-  wanted: Wanted,
+  request: AttachmentRequest,
   netns: ContainerNetns,
   prev: CniResult | undefined,
 ): Output {
@@ -96,11 +101,11 @@ function attach(
     known: claimNetwork(host, context, slice),
     prev,
   }
-  const request = requestOf(context, slice, wanted, netns)
+  const leaseRequest = leaseRequestOf(context, slice, request, netns)
   for (let n = 1; ; n++) {
     const undo = new Undo()
     try {
-      return tryAttach(attempt, { ...request, isDoubtful: n > 1 }, undo)
+      return tryAttach(attempt, { ...leaseRequest, isDoubtful: n > 1 }, undo)
     } catch (err) {
       const failed = undo.rollback(context.log)
       if (!(err instanceof AddressHeld) || failed.length > 0 || n === MAX_ATTEMPTS) {
@@ -130,9 +135,9 @@ interface Attempt {
   readonly prev: CniResult | undefined
 }
 
-function tryAttach(attempt: Attempt, request: Request, undo: Undo): Output {
+function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Output {
   const { context, slice, store, sockets, prev } = attempt
-  const acquired = lease(attempt, request, undo)
+  const acquired = lease(attempt, leaseRequest, undo)
   mark('lease')
   const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(sockets.host))
   const bridge = wire(attempt, plan, acquired, undo)
@@ -156,13 +161,13 @@ function claimNetwork(host: NetlinkSocket, { conf }: Context, slice: Slice): Lin
 
 const netnsPath = (context: Context): string => context.env.netns
 
-function requestOf(
+function leaseRequestOf(
   { attachment, env }: Context,
   slice: Slice,
-  wanted: Wanted,
+  request: AttachmentRequest,
   netns: ContainerNetns,
 ): Omit<LeaseRequest, 'isLive' | 'netnsInode' | 'bootId'> {
-  const { ip, mac, name, aliases, ports, httpPort } = wanted
+  const { ip, mac, name, aliases, ports, httpPort } = request
   return {
     slice,
     attachment,
@@ -179,16 +184,16 @@ function requestOf(
   }
 }
 
-type Request = ReturnType<typeof requestOf> & Pick<LeaseRequest, 'isDoubtful'>
+type Request = ReturnType<typeof leaseRequestOf> & Pick<LeaseRequest, 'isDoubtful'>
 
 /** The address, with what stale holders of it left in the kernel taken away. */
-function lease({ context, store, sockets: { host } }: Attempt, request: Request, undo: Undo): Acquired {
+function lease({ context, store, sockets: { host } }: Attempt, leaseRequest: Request, undo: Undo): Acquired {
   const facts = { ...liveFacts(store, host), inUse: inUseBy(host) }
-  const acquired = acquire(store, { ...request, ...facts }, systemClock)
+  const acquired = acquire(store, { ...leaseRequest, ...facts }, systemClock)
   undo.push(`lease ${acquired.lease.ip}`, () => {
     release(store, context.attachment, systemClock)
   })
-  confirmNetwork(context.conf.dataDir, recordOf(context.conf, request.slice))
+  confirmNetwork(context.conf.dataDir, recordOf(context.conf, leaseRequest.slice))
   for (const gone of acquired.reclaimed) {
     context.log.info({ lease: gone.ip, stale: gone.containerId }, 'stale lease reclaimed')
     unpublishPorts(host, gone.ports ?? [], gone.hostIfname)

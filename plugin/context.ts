@@ -13,7 +13,7 @@ import type { Log } from '../core/log.ts'
 import { type Slice, sliceOf } from '../ipam/choose/slice.ts'
 import { type Env, readCniArgs } from './env.ts'
 import { fileLog } from './log.ts'
-import { readWanted } from './request.ts'
+import { readAttachmentRequest } from './request.ts'
 import { type CniVersion, checkVerbVersion, checkVersion } from './versions.ts'
 
 export interface Context {
@@ -60,7 +60,7 @@ type Json = ReturnType<typeof parseNetConfJson>
 /** The problems of the slice and of the wishes join those of the keys, so that one run shows them all. */
 function strict(env: Env, json: Json, version: CniVersion): ConfAndSlice {
   const { conf, problems } = readLeniently(json, version)
-  if (env.verb === 'ADD') problems.push(...wishProblems(conf, env))
+  if (env.verb === 'ADD') problems.push(...requestProblems(conf, env))
   // Sizes that are no numbers give no slice to judge.
   const isSized = problems.length === 0 || !problems.some((p) => p.startsWith('ipam.'))
   const result = isSized ? sliceOf(conf.ipam) : undefined
@@ -69,9 +69,9 @@ function strict(env: Env, json: Json, version: CniVersion): ConfAndSlice {
   return { conf, slice: result?.ok ? result.slice : undefined }
 }
 
-function wishProblems(conf: NetConf, env: Env): readonly string[] {
+function requestProblems(conf: NetConf, env: Env): readonly string[] {
   try {
-    readWanted(conf, readCniArgs(env.args))
+    readAttachmentRequest(conf, readCniArgs(env.args))
     return []
   } catch (err) {
     if (err instanceof ConfigError) return err.problems

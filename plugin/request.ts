@@ -10,7 +10,7 @@ import type { PortMapping, Protocol } from '../core/api.ts'
 import { ConfigError } from '../core/errors.ts'
 import { isObject, type JsonObject } from '../core/json.ts'
 
-export interface Wanted {
+export interface AttachmentRequest {
   /** Canonical IPv4 without prefix length. */
   readonly ip?: string
   readonly mac?: string
@@ -25,23 +25,23 @@ const MAX_ALIASES = 256
 const MAX_PORTS = 65_536
 
 /** @throws {ConfigError} every problem at once */
-export function readWanted(conf: NetConf, args: ReadonlyMap<string, string>): Wanted {
+export function readAttachmentRequest(conf: NetConf, args: ReadonlyMap<string, string>): AttachmentRequest {
   const problems: string[] = []
   const run = new Reader(conf.runtimeConfig, 'runtimeConfig.', problems)
   const cni = new Reader(conf.cniArgs, 'args.cni.', problems)
-  const ip = wantedIp(run, cni, args, problems)
-  const mac = wantedMac(run, cni, args, problems)
+  const ip = readIp(run, cni, args, problems)
+  const mac = readMac(run, cni, args, problems)
   const name = args.get('K8S_POD_NAME')
-  const wanted: Wanted = {
+  const request: AttachmentRequest = {
     ...(ip !== undefined && { ip }),
     ...(mac !== undefined && { mac }),
     ...(name && { name }),
     aliases: conf.role === 'plugin' ? readAliases(run, conf.name) : [],
     ports: conf.role === 'plugin' ? readPorts(run) : [],
-    httpPort: wantedHttpPort(args, problems) ?? conf.httpPort,
+    httpPort: readHttpPort(args, problems) ?? conf.httpPort,
   }
   if (problems.length > 0) throw new ConfigError(problems)
-  return wanted
+  return request
 }
 
 /** An empty list or text asks for nothing, so the weaker source is heard. */
@@ -53,7 +53,7 @@ function isGiven(reader: Reader, key: string): boolean {
 }
 
 /** Podman repeats an address on `network reload` (configured + current): equal ones count once. */
-function wantedIp(
+function readIp(
   run: Reader,
   cni: Reader,
   args: ReadonlyMap<string, string>,
@@ -76,7 +76,7 @@ function wantedIp(
   return ips[0]
 }
 
-function wantedMac(
+function readMac(
   run: Reader,
   cni: Reader,
   args: ReadonlyMap<string, string>,
@@ -96,7 +96,7 @@ function wantedMac(
 
 const portOf = (text: string): number => (/^\d{1,5}$/.test(text) ? Number(text) : 0)
 
-function wantedHttpPort(args: ReadonlyMap<string, string>, problems: string[]): number | undefined {
+function readHttpPort(args: ReadonlyMap<string, string>, problems: string[]): number | undefined {
   const text = args.get('FLATNET_PORT')
   if (text === undefined || text === '') return undefined
   const port = portOf(text)

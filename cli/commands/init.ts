@@ -65,14 +65,14 @@ export const initCommand = command({
         'add another host with flatnet token, or take this one out with flatnet leave',
       )
     }
-    const wishes = { ...args, listen: undefined, peersListen: args.listen, dryRun: false }
-    const prepared = prepareInstall(wishes, host)
+    const installArgs = { ...args, listen: undefined, peersListen: args.listen, dryRun: false }
+    const prepared = prepareInstall(installArgs, host)
     const { plan } = prepared
     const now = before.conf && formatPrefix(before.conf.slice)
     if (now !== undefined && now !== plan.slice) {
       await refuseMovingLive(before, `the slice would change from ${now} to ${plan.slice}`)
     }
-    install(wishes, { io, host }, prepared)
+    install(installArgs, { io, host }, prepared)
     const conf = demandConf(findPlaces(host, args))
     const cluster = await createCluster(filesOf(findPlaces(host, args)), {
       ...conf,

@@ -127,7 +127,7 @@ function nextSteps(
 }
 
 /** What install is asked for, by its own options or by the commands that bring a host into a cluster. */
-export interface InstallWishes extends NetworkOptions, Targets {
+export interface InstallArgs extends NetworkOptions, Targets {
   readonly listen?: string | undefined
   readonly peersListen?: string | undefined
   readonly advertise?: readonly string[] | undefined
@@ -154,27 +154,27 @@ interface Prepared {
 }
 
 /** Changes nothing. @throws {CliError} with every reason why it cannot be installed */
-export function prepareInstall(wishes: InstallWishes, host: Host): Prepared {
+export function prepareInstall(args: InstallArgs, host: Host): Prepared {
   const o: InstallOptions = {
-    ...wishes,
-    cniBinDir: wishes.cniBinDir ?? defaultPluginDir(host, wishes.containersDir),
-    hasService: wishes.service ?? isSystemd(),
-    isForced: wishes.force,
+    ...args,
+    cniBinDir: args.cniBinDir ?? defaultPluginDir(host, args.containersDir),
+    hasService: args.service ?? isSystemd(),
+    isForced: args.force,
   }
   const manifest = readManifest(host, o.config)
   const plan = planInstall(host, manifest, o)
-  const problems = [...(wishes.dryRun ? [] : machineProblems(host)), ...plan.problems]
+  const problems = [...(args.dryRun ? [] : machineProblems(host)), ...plan.problems]
   if (problems.length === 0) return { o, manifest, plan }
   const error = new CliError('nothing was installed', 'put these right and run the same command again')
   throw Object.assign(error, { problems })
 }
 
 /** @param prepared for the same wishes */
-export function install(wishes: InstallWishes, context: Context, prepared: Prepared): void {
+export function install(args: InstallArgs, context: Context, prepared: Prepared): void {
   const { io, host } = context
   const { o, manifest, plan } = prepared
-  const changes = new Changes(io, host, wishes.dryRun)
-  const made = wishes.executables ? putExecutables(changes, findExecutables(), o) : []
+  const changes = new Changes(io, host, args.dryRun)
+  const made = args.executables ? putExecutables(changes, findExecutables(), o) : []
   const record = (kind: MadeKind, file: FilePlan): void => {
     apply(changes, file)
     const before = manifest?.made.find((m) => m.path === file.path)
@@ -185,8 +185,8 @@ export function install(wishes: InstallWishes, context: Context, prepared: Prepa
   record('config', plan.config)
   record('conflist', plan.conflist)
   for (const unit of plan.units) record('unit', unit)
-  if (wishes.configurePodman) {
-    const dropIn = join(wishes.containersDir, DROP_IN)
+  if (args.configurePodman) {
+    const dropIn = join(args.containersDir, DROP_IN)
     const action = host.read(dropIn) === DROP_IN_TEXT ? 'keep' : 'write'
     const note = 'network_backend = "cni"'
     record('podman', { path: dropIn, text: DROP_IN_TEXT, action, needsBackup: false, note })
@@ -198,7 +198,7 @@ export function install(wishes: InstallWishes, context: Context, prepared: Prepa
 }
 
 /** A host of a cluster has its numbers from there: with others its gateway would not start. */
-function refuseMisfit({ hostId, supernet, hostPrefix }: InstallWishes, { config }: InstallPlan): void {
+function refuseMisfit({ hostId, supernet, hostPrefix }: InstallArgs, { config }: InstallPlan): void {
   const files = new ClusterFiles(parseDaemonConf(config.text).dataDir)
   if (!files.isComplete) return
   const { identity, document } = new ClusterState(files)
@@ -218,7 +218,7 @@ function refuseMisfit({ hostId, supernet, hostPrefix }: InstallWishes, { config 
 }
 
 /** Living containers keep their addresses, and none could be started beside them on the same bridge. */
-async function refuseMove(args: InstallWishes, { slice }: InstallPlan, host: Host): Promise<void> {
+async function refuseMove(args: InstallArgs, { slice }: InstallPlan, host: Host): Promise<void> {
   const places = findPlaces(host, args)
   const present = places.networks.find((n) => n.name === args.network && n.conf.role === 'plugin')?.slice
   const now = present && formatPrefix(present.prefix)

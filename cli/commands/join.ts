@@ -23,7 +23,7 @@ import { refuseMovingLive } from '../host/leases.ts'
 import { findPlaces } from '../host/places.ts'
 import { tellBackend } from '../install/backend.ts'
 import { CliError, printLine, UsageError } from '../ui/output.ts'
-import { patiently } from '../ui/progress.ts'
+import { withProgress } from '../ui/progress.ts'
 import { install, prepareInstall } from './install.ts'
 
 /** What the operator can do about each refusal. */
@@ -82,7 +82,7 @@ export const joinCommand = command({
     const before = findPlaces(host, args)
     const files = filesOf(before, args.dataDir)
     const net = { supernet: formatPrefix(token.supernet), hostPrefix: token.hostPrefix }
-    const wishes = { ...args, ...net, listen: undefined, peersListen: args.listen, dryRun: false }
+    const installArgs = { ...args, ...net, listen: undefined, peersListen: args.listen, dryRun: false }
     let hostId = presentMember(files, token)
     if (hostId !== undefined) {
       printLine(
@@ -93,12 +93,12 @@ export const joinCommand = command({
       refuseOverlap(host, token.supernet, before)
       await refuseMovingLive(before, 'this host gets a slice of the cluster')
       // Whatever stands against the installation is better known before a number is given away.
-      const { plan } = prepareInstall(wishes, host)
+      const { plan } = prepareInstall(installArgs, host)
       const endpoints = endpointsOf(parseDaemonConf(plan.config.text))
       const entering = enter(files, token, args.name, endpoints)
-      hostId = await patiently(io, `asking host ${token.hostId} to be let in`, entering)
+      hostId = await withProgress(io, `asking host ${token.hostId} to be let in`, entering)
     }
-    const numbered = { ...wishes, hostId }
+    const numbered = { ...installArgs, hostId }
     const prepared = prepareInstall(numbered, host)
     const { plan } = prepared
     install(numbered, { io, host }, prepared)

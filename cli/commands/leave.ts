@@ -7,7 +7,7 @@ import { reloadGateway } from '../gateway/reload.ts'
 import { apiPost, GatewayDownError, RefusedError } from '../host/client.ts'
 import { demandNamed, findPlaces, type Places, placeOptions } from '../host/places.ts'
 import { CliError, type Io, printLine } from '../ui/output.ts'
-import { patiently } from '../ui/progress.ts'
+import { withProgress } from '../ui/progress.ts'
 
 interface Leaving {
   /** `host 3 of k3v9q2`. */
@@ -37,7 +37,7 @@ function leaving(files: ClusterFiles): Leaving {
 async function sayGoodbye(places: Places, isForced: boolean, io: Io): Promise<boolean> {
   try {
     const said = apiPost(places, '/v1/cluster/leave', {})
-    await patiently(io, 'the gateway is telling the host that admits', said)
+    await withProgress(io, 'the gateway is telling the host that admits', said)
     return true
   } catch (err) {
     if (!(err instanceof GatewayDownError || err instanceof RefusedError)) throw err

@@ -6,7 +6,7 @@ import { apiPost } from '../host/client.ts'
 import { findGateway, placeOptions } from '../host/places.ts'
 import { hostNumber } from '../ui/host-number.ts'
 import { printLine } from '../ui/output.ts'
-import { patiently } from '../ui/progress.ts'
+import { withProgress } from '../ui/progress.ts'
 
 export const revokeCommand = command({
   options: placeOptions,
@@ -16,7 +16,7 @@ export const revokeCommand = command({
     hostNumber('revoke', hostId)
     const places = findGateway(host, { config, cniConfDir })
     const revoked = apiPost<MemberRecord>(places, '/v1/cluster/revoke', { hostId })
-    const member = await patiently(io, 'the gateway is telling the other hosts', revoked)
+    const member = await withProgress(io, 'the gateway is telling the other hosts', revoked)
     printLine(
       io,
       `host ${hostId} (${member.name}) is ${member.state}; every host that is up refuses it by now.`,

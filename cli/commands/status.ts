@@ -4,7 +4,7 @@ import type { Status } from '../../gateway/api/status.ts'
 import { command } from '../command.ts'
 import { apiGet } from '../host/client.ts'
 import { findGateway, placeOptions } from '../host/places.ts'
-import { advice, COME_BACK } from '../ui/next-steps.ts'
+import { COME_BACK, nextSteps } from '../ui/next-steps.ts'
 import { type Column, counted, type Io, printJson, printLine, table, widthOf, wrap } from '../ui/output.ts'
 
 /** For people: `2.4 ms`, `31 ms`. */
@@ -86,7 +86,7 @@ function print(io: Io, status: Status): void {
     printLine(io, wrap(value, INDENT, width).replace(INDENT, key.padEnd(INDENT.length)))
   if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths, width)}`)
   const alarms = status.alarms.map(({ hostId, reason, next }) => `host ${hostId}: ${reason}; next: ${next}`)
-  const todo = [...outside(status), ...advice(status.paths, status.hostId), ...alarms]
+  const todo = [...outside(status), ...nextSteps(status.paths, status.hostId), ...alarms]
   if (todo.length > 0) printLine(io, `\n${todo.map((line) => wrap(line, '', width)).join('\n')}`)
 }
 

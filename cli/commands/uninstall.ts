@@ -8,7 +8,7 @@ import { type Context, command } from '../command.ts'
 import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import { runJson } from '../host/host.ts'
-import { holders } from '../host/leases.ts'
+import { addressedContainers } from '../host/leases.ts'
 import { demandNamed, findPlaces, type Places } from '../host/places.ts'
 import { DROP_IN, DROP_IN_TEXT } from '../host/podman-conf.ts'
 import { isSystemd } from '../host/service.ts'
@@ -43,7 +43,7 @@ function refuseMember({ dataDirs }: Places): void {
 }
 
 async function refuseLive(places: Places): Promise<void> {
-  const held = await holders(places)
+  const held = await addressedContainers(places)
   if (held === undefined) return
   throw new CliError(
     `containers are on the network: ${held}`,

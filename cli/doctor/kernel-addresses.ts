@@ -7,7 +7,7 @@ import type { Places } from '../host/places.ts'
 import { howToStart } from '../host/service.ts'
 import { type Finding, fail, hostCheck, warn } from './check.ts'
 
-export interface Holder {
+export interface KernelAddress {
   readonly network: string
   readonly containerId: string
   /** Host end. */
@@ -16,7 +16,7 @@ export interface Holder {
   readonly hasLease: boolean
 }
 
-async function gatherHolders(host: Host, places: Places): Promise<Holder[]> {
+async function gatherKernelAddresses(host: Host, places: Places): Promise<KernelAddress[]> {
   const links = runJson<{ ifname: string; ifalias?: string }[]>(
     host,
     'ip',
@@ -37,10 +37,10 @@ async function gatherHolders(host: Host, places: Places): Promise<Holder[]> {
   })
 }
 
-const named = ({ containerId, ifname }: Holder): string => `${containerId.slice(0, 12)} (${ifname})`
+const named = ({ containerId, ifname }: KernelAddress): string => `${containerId.slice(0, 12)} (${ifname})`
 
-function judgeHolders(holders: readonly Holder[]): Finding[] {
-  const byIp = [...Map.groupBy(holders, ({ ip }) => ip)]
+function judgeKernelAddresses(addresses: readonly KernelAddress[]): Finding[] {
+  const byIp = [...Map.groupBy(addresses, ({ ip }) => ip)]
   const doubled = byIp.flatMap(([ip, all]) => {
     // Who has no lease, or came last, moves.
     const [, mover] = [...all].sort((a, b) => Number(b.hasLease) - Number(a.hasLease))
@@ -52,7 +52,7 @@ function judgeHolders(holders: readonly Holder[]): Finding[] {
       `podman restart ${mover.containerId.slice(0, 12)}`,
     )
   })
-  const alone = holders.filter(
+  const alone = addresses.filter(
     ({ ip, hasLease }) => !hasLease && !doubled.some((c) => c.what.startsWith(`${ip} `)),
   )
   const [first] = alone
@@ -72,6 +72,6 @@ export const check = hostCheck({
   name: 'kernel-addresses',
   // The check of the leases says so.
   needsRoot: [],
-  gather: ({ host, places }) => gatherHolders(host, places),
-  judge: judgeHolders,
+  gather: ({ host, places }) => gatherKernelAddresses(host, places),
+  judge: judgeKernelAddresses,
 })

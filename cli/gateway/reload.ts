@@ -4,7 +4,7 @@ import type { Status } from '../../gateway/api/status.ts'
 import { type ApiPlace, apiGet, apiPost, GatewayDownError } from '../host/client.ts'
 import { howToRestart, itsLog } from '../host/service.ts'
 import { CliError, type Io } from '../ui/output.ts'
-import { patiently } from '../ui/progress.ts'
+import { withProgress } from '../ui/progress.ts'
 
 const RELOAD_MS = 30_000
 
@@ -24,7 +24,7 @@ export async function reloadGateway(
     if (err instanceof GatewayDownError) return false
     throw err
   }
-  await patiently(io, 'waiting for the gateway to start over', untilThere(api, isThere))
+  await withProgress(io, 'waiting for the gateway to start over', untilThere(api, isThere))
   return true
 }
 
@@ -54,7 +54,7 @@ export async function restartGateway(io: Io, api: ApiPlace): Promise<number | un
     const { pid } = await apiGet<Status>(api, '/v1/status')
     asked = performance.now()
     await apiPost(api, '/v1/reload', {})
-    await patiently(io, 'waiting for the gateway to start over', untilThere(api, isNew))
+    await withProgress(io, 'waiting for the gateway to start over', untilThere(api, isNew))
     return pid
   } catch (err) {
     if (err instanceof GatewayDownError) return undefined

@@ -12,7 +12,7 @@ import { repairRules } from '../../kernel/repair.ts'
 import { type NetworkRules, rulesState } from '../../kernel/rules.ts'
 
 /** Requests wait meanwhile: what cannot be had at once is had in the next run. A load takes 20 ms. */
-const PATIENCE = { lockMs: 10, loadMs: 1_000 } as const
+const TIMEOUTS = { lockMs: 10, loadMs: 1_000 } as const
 
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
 function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })[] {
@@ -21,7 +21,7 @@ function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })
     const slice = parsePrefix4(record.slice)
     if (bridge === undefined || supernet === undefined || slice === undefined) return []
     return [
-      { network, bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, patience: PATIENCE },
+      { network, bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, timeouts: TIMEOUTS },
     ]
   })
 }

@@ -29,7 +29,10 @@ export async function assignmentsOnDisk(places: Places): Promise<Assignment[]> {
  * @param network only of this one; undefined: of all
  * @returns undefined when there are none
  */
-export async function holders({ dataDirs }: Places, network?: string): Promise<string | undefined> {
+export async function addressedContainers(
+  { dataDirs }: Places,
+  network?: string,
+): Promise<string | undefined> {
   const { live, pending } = await readLeases(dataDirs)
   const held = [...live, ...pending].filter((l) => network === undefined || l.network === network)
   if (held.length === 0) return undefined
@@ -39,7 +42,7 @@ export async function holders({ dataDirs }: Places, network?: string): Promise<s
 
 /** @throws {CliError} containers have addresses that would be another host's */
 export async function refuseMovingLive(places: Places, why: string, network?: string): Promise<void> {
-  const held = await holders(places, network)
+  const held = await addressedContainers(places, network)
   if (held === undefined) return
   throw new CliError(
     `${why}, and containers have addresses of the present slice: ${held}`,

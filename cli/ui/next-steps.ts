@@ -31,7 +31,7 @@ function todoOf({ hostId, state, reason }: PathInfo, own: number): keyof typeof 
 }
 
 /** `host 3 ISOLATED: what to do`; none while all is well. */
-export function advice(paths: readonly PathInfo[], own: number): string[] {
+export function nextSteps(paths: readonly PathInfo[], own: number): string[] {
   return Object.entries(TODO).flatMap(([key, text]) => {
     const those = paths.filter((p) => todoOf(p, own) === key)
     const [first] = those

@@ -2,14 +2,14 @@
 import type { Io } from './output.ts'
 
 /** Shorter waits need no word. */
-const PATIENCE = { firstMs: 2_000, againMs: 10_000 }
+const DELAYS = { firstMs: 2_000, againMs: 10_000 }
 
 /** Says on stderr what is waited for after two seconds, and every ten from then on. */
-export async function patiently<T>(
+export async function withProgress<T>(
   io: Io,
   what: string,
   work: Promise<T>,
-  { firstMs, againMs } = PATIENCE,
+  { firstMs, againMs } = DELAYS,
 ): Promise<T> {
   const began = performance.now()
   let timer: NodeJS.Timeout

@@ -85,7 +85,7 @@ function plain(message: string, named: Named | undefined): string {
 const helpOf = (named: Named | undefined): string =>
   named === undefined ? 'flatnet --help, or flatnet <command> --help' : `flatnet ${named.name} --help`
 
-export function misunderstood(
+export function usageError(
   message: string,
   argv: readonly string[],
   named: Named | undefined,

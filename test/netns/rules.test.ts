@@ -179,10 +179,10 @@ for (const executable of executables()) {
       async () => (await host.m.run(['flock', '-n', lock, 'true'])).rc === 1,
     )
     await host.m.exec('nft', 'delete', 'table', 'inet', 'flatnet')
-    const patience = { lockMs: 10, loadMs: 1_000 }
-    t.match(await repair(host, { patience }), { errors: [/rules\.lock is held by .* waited [123]0 ms/] })
+    const timeouts = { lockMs: 10, loadMs: 1_000 }
+    t.match(await repair(host, { timeouts }), { errors: [/rules\.lock is held by .* waited [123]0 ms/] })
     await held.kill()
-    t.match(await repair(host, { patience }), { published: 1, errors: [] }, 'the next run does it')
+    t.match(await repair(host, { timeouts }), { published: 1, errors: [] }, 'the next run does it')
   })
 
   t.test(

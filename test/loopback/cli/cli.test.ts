@@ -62,7 +62,7 @@ t.test('help and version go to stdout', async (t) => {
   }
 })
 
-const misunderstood: readonly (readonly [argv: readonly string[], text: RegExp])[] = [
+const usageError: readonly (readonly [argv: readonly string[], text: RegExp])[] = [
   [['isntall'], /: there is no command isntall\. Did you mean install\?\n/],
   [['bogus'], /: there is no command bogus\n/],
   [['version'], /: there is no command version\. Did you mean --version\?\n/],
@@ -95,7 +95,7 @@ const misunderstood: readonly (readonly [argv: readonly string[], text: RegExp])
   [['hosts', 'release'], /: release needs the number of a host, from 1 to 65534\n/],
   [['uninstall', '--dry-run=yes'], /: --dry-run is "yes": is said without a value\n/],
 ]
-for (const [argv, text] of misunderstood) {
+for (const [argv, text] of usageError) {
   t.test(`not understood: flatnet ${argv.join(' ')}`, async (t) => {
     const ran = await run(argv)
     t.equal(ran.code, 2)

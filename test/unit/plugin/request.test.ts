@@ -7,7 +7,7 @@ import t from 'tap'
 import { readNetConf } from '../../../conf/netconf.ts'
 import { ConfigError } from '../../../core/errors.ts'
 import { readCniArgs } from '../../../plugin/env.ts'
-import { readWanted } from '../../../plugin/request.ts'
+import { readAttachmentRequest } from '../../../plugin/request.ts'
 
 interface Wishes {
   readonly run?: unknown
@@ -19,7 +19,7 @@ interface Wishes {
 
 function wanted({ run, cni, args = '', type = 'flatnet', name = 'flatnet' }: Wishes) {
   const json = { name, type, ipam: { type: 'flatnet', hostId: 1 }, runtimeConfig: run, args: cni && { cni } }
-  return readWanted(readNetConf(json, '1.0.0'), readCniArgs(args))
+  return readAttachmentRequest(readNetConf(json, '1.0.0'), readCniArgs(args))
 }
 
 function problems(wishes: Wishes): readonly string[] {

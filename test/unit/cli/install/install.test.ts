@@ -77,8 +77,14 @@ t.test('a conflist of ours is changed, one of others only by force', async (t) =
 })
 
 t.test('a conflist that Podman pruned, or that is broken, comes back as it was', async (t) => {
-  const wishes = { ...options, hostId: 3, supernet: '10.50.0.0/16', bridge: 'br7', dataDir: '/srv/flatnet' }
-  const first = planInstall(fakeHost({}), undefined, wishes)
+  const installArgs = {
+    ...options,
+    hostId: 3,
+    supernet: '10.50.0.0/16',
+    bridge: 'br7',
+    dataDir: '/srv/flatnet',
+  }
+  const first = planInstall(fakeHost({}), undefined, installArgs)
   const { text } = first.conflist
   const made = [{ path: CONFLIST, kind: 'conflist' as const, sha256: sha256(text), text }]
   const config = { [options.config]: first.config.text }

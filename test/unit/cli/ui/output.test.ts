@@ -2,7 +2,7 @@
 import t from 'tap'
 import { duration } from '../../../../cli/commands/status.ts'
 import { CliError, explain, MAX_COLUMNS, table, widthOf, wrap } from '../../../../cli/ui/output.ts'
-import { patiently } from '../../../../cli/ui/progress.ts'
+import { withProgress } from '../../../../cli/ui/progress.ts'
 import { ConfigError } from '../../../../core/errors.ts'
 import { turnsUntil } from '../../../helpers/run/turns.ts'
 
@@ -45,10 +45,10 @@ t.test('a long wait is told of, a short one is not', async (t) => {
       },
     },
   }
-  t.equal(await patiently(io, 'at once', Promise.resolve(1)), 1)
+  t.equal(await withProgress(io, 'at once', Promise.resolve(1)), 1)
   t.equal(said, '')
   const { promise, reject } = Promise.withResolvers<void>()
-  const waits = patiently(io, 'asking host 1', promise, { firstMs: 2, againMs: 2 })
+  const waits = withProgress(io, 'asking host 1', promise, { firstMs: 2, againMs: 2 })
   await turnsUntil('it is said twice', () => said.split('\n').length > 2)
   t.match(said, /^(flatnet: asking host 1, for \d+ s\n)+$/)
   reject(new Error('no'))
