@@ -1,6 +1,5 @@
 /** Any sequence of verbs, deaths, kills amid a verb, reboots and damage: no address is ever held by two live containers. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
@@ -12,6 +11,7 @@ import { collectStale } from '../../ipam/inventory.ts'
 import { activate, find } from '../../ipam/ipam.ts'
 import type { LiveFacts } from '../../ipam/stale.ts'
 import { killAt } from '../helpers/cni/kill-at.ts'
+import { memoryFolder } from '../helpers/run/memory.ts'
 import { BLOCK_DAMAGE, blockFiles } from '../helpers/store/damage.ts'
 import { FakeHost, slice, slice29 } from '../helpers/store/lease-host.ts'
 import { makeOld } from '../helpers/store/old-store.ts'
@@ -194,7 +194,7 @@ for (const [name, of, hasKernel] of [
   t.test(`no address is held twice: ${name}`, async (t) => {
     fc.assert(
       fc.property(fc.array(steps, { minLength: 5, maxLength: 40, size: 'max' }), (sequence) => {
-        const dataDir = mkdtempSync(join(tmpdir(), 'flatnet-model-'))
+        const dataDir = mkdtempSync(join(memoryFolder(), 'flatnet-model-'))
         try {
           const run = new Run(new FakeHost(dataDir, of, hasKernel ? {} : { rebuild: () => [] }), hasKernel)
           for (const step of sequence) run.step(step)

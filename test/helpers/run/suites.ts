@@ -15,6 +15,7 @@ import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
 import { runAlone } from './alone.ts'
 import { ROOT } from './executable.ts'
+import { memoryFolder } from './memory.ts'
 import { SUITE } from './no-sockets.ts'
 import { RUN_FOLDER } from './once-per-run.ts'
 import { runPool } from './pool.ts'
@@ -27,12 +28,8 @@ const JOBS = 2
 /** What this processor's kernel cannot do cannot be installed either; every other skip is a failure in CI. */
 const EXCUSED = /^kernel: /
 const ENV = { ...process.env, PATH: `${BIN}:${process.env['PATH']}`, NO_COLOR: '1' }
-/** Compiled code is kept, and what tests write goes to memory where the machine has a place for it: there fsync is only a call. */
-const FAST = {
-  NODE_COMPILE_CACHE: join(ROOT, '.build/compile-cache'),
-  ...(existsSync('/dev/shm') && { TMPDIR: '/dev/shm' }),
-}
-
+/** Compiled code is kept for the next file and the next run. */
+const COMPILED = { NODE_COMPILE_CACHE: join(ROOT, '.build/compile-cache') }
 interface Outcome extends Tally {
   readonly suite: string
   readonly seconds: number
@@ -105,7 +102,7 @@ async function runInProcesses(path: string, log: string): Promise<Tally> {
 const POOLED: ReadonlySet<string> = new Set(['unit', 'loopback'])
 
 const runPooled = (suite: string, path: string, log: string): Promise<Tally> =>
-  runPool(testFiles(path), log, { ...ENV, ...FAST, [SUITE]: suite }, fileEnded)
+  runPool(testFiles(path), log, { ...ENV, ...COMPILED, TMPDIR: memoryFolder(), [SUITE]: suite }, fileEnded)
 
 const seconds = (began: number) => (performance.now() - began) / 1000
 

@@ -1,6 +1,5 @@
 /** A host for tests of the lease store: its slice, its clock, and a kernel that knows namespaces and links. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { parsePrefix4 } from '../../../core/addr.ts'
@@ -13,6 +12,7 @@ import { type Acquired, acquire, activate, type LeaseRequest, release } from '..
 import type { Lease } from '../../../ipam/lease.ts'
 import type { LiveFacts } from '../../../ipam/stale.ts'
 import { openStore, type Store, type StoreOptions } from '../../../ipam/store/store.ts'
+import { memoryFolder } from '../run/memory.ts'
 
 export const NETWORK = 'flatnet'
 
@@ -164,7 +164,7 @@ export function fakeHost(
   of: Slice = slice24,
   options: Partial<StoreOptions> = {},
 ): FakeHost {
-  const dataDir = mkdtempSync(join(tmpdir(), 'flatnet-ipam-'))
+  const dataDir = mkdtempSync(join(memoryFolder(), 'flatnet-ipam-'))
   t.teardown(() => rmSync(dataDir, { recursive: true, force: true }))
   return new FakeHost(dataDir, of, options)
 }
