@@ -26,7 +26,7 @@ import { nftLoad } from './nft.ts'
 
 export const TABLE = 'flatnet'
 /** Of conf/flatnet.nft: its set `version_<N>`. */
-const VERSION = 2
+const VERSION = 3
 const VERSION_SET = `version_${VERSION}`
 /** Sets whose content outlives a change of version. */
 const KEPT = ['supernets', 'masq', 'bridges', 'refused_ports', 'ports', 'ports_any'] as const

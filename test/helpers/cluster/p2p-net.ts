@@ -24,7 +24,7 @@ import type { P2pHostConf } from './p2p-host.ts'
 const PROGRAM = join(import.meta.dirname, 'p2p-host.ts')
 const PORT = 7443
 export const ATTEMPT = '0123456789abcdef'
-const SECRET = 'ab'.repeat(64)
+export const SECRET = 'ab'.repeat(64)
 const FOR_EVER = 4_000_000_000_000
 
 export interface Flow {

@@ -28,7 +28,7 @@ export interface SessionDeps {
   lagMs(): Millis
   report(message: FromProcess): void
   /** For the log and for the guard against local faults. */
-  judged(hostId: number, what: Judgement): void
+  judged(hostId: number, what: Judgement, reason?: string): void
   /** It holds neither keys nor route any more. */
   ended(hostId: number): void
 }

@@ -73,11 +73,11 @@ export class Sessions implements PlaneEvents {
   /** Follows an order about one peer or all of them. */
   handle(message: ToProcess): void {
     const now = this.#deps.now()
-    // The next tick asks every session when it wants to be woken.
-    this.#wakeAt = now
     if (message.type === 'session') this.#begin(message, now)
     else if (message.type === 'probeNow' && message.hostId === undefined) this.retryAll()
     else if ('hostId' in message && message.hostId !== undefined) this.#order(message, message.hostId, now)
+    if ('hostId' in message && message.hostId !== undefined)
+      this.#wake(this.#sessions.get(message.hostId), now)
   }
 
   tick(): void {
@@ -95,10 +95,7 @@ export class Sessions implements PlaneEvents {
     const now = this.#deps.now()
     if (now < this.#lookAt) return
     this.#lookAt = now + LOOK_MS
-    for (const session of this.#sessions.values()) {
-      session.look(now)
-      this.#wake(session, now)
-    }
+    for (const session of this.#sessions.values()) if (session.look(now)) this.#wake(session, now)
   }
 
   /** The loop came back `lagMs` later than it wanted to. */
@@ -112,15 +109,19 @@ export class Sessions implements PlaneEvents {
       { durationMs: Math.round(lagMs) },
       'this process stood still, direct paths were probed anew',
     )
-    for (const session of this.#sessions.values()) session.path.forgive(now)
-    this.#wakeAt = now
+    for (const session of this.#sessions.values()) {
+      session.path.forgive(now)
+      this.#wake(session, now)
+    }
   }
 
   /** Addresses, links or routes of this host changed: paths may be better or gone. */
   retryAll(): void {
     const now = this.#deps.now()
-    for (const session of this.#sessions.values()) session.path.retry(now)
-    this.#wakeAt = now
+    for (const session of this.#sessions.values()) {
+      session.path.retry(now)
+      this.#wake(session, now)
+    }
   }
 
   deviceLost(): void {
@@ -143,13 +144,13 @@ export class Sessions implements PlaneEvents {
   onRoamed(peer: { readonly hostId: number }, from: string): void {
     const session = this.#sessions.get(peer.hostId)
     session?.path.roamed(from, this.#deps.now())
-    if (session !== undefined) this.#wake(session, this.#deps.now())
+    this.#wake(session, this.#deps.now())
   }
 
   onSendError(peer: { readonly hostId: number }, errno: number): void {
     const session = this.#sessions.get(peer.hostId)
     session?.path.refused(errno, this.#deps.now())
-    if (session !== undefined) this.#wake(session, this.#deps.now())
+    this.#wake(session, this.#deps.now())
   }
 
   onForm(peer: { readonly hostId: number }): void {
@@ -163,14 +164,19 @@ export class Sessions implements PlaneEvents {
   #tickSessions(now: Millis): void {
     this.#wakeAt = Number.POSITIVE_INFINITY
     for (const session of this.#sessions.values()) {
-      if (session.nextAt(now) <= now + COALESCE_MS) session.tick(now)
-      this.#wake(session, now)
+      if (session.dueAt <= now + COALESCE_MS) {
+        session.tick(now)
+        session.dueAt = session.nextAt(now)
+      }
+      this.#wakeAt = Math.min(this.#wakeAt, session.dueAt)
     }
   }
 
-  #wake(session: Session, now: Millis): void {
-    if (this.#sessions.get(session.hostId) !== session) return
-    this.#wakeAt = Math.min(this.#wakeAt, session.nextAt(now))
+  /** Something happened to it, so that its timers may be due sooner. One that has ended has none. */
+  #wake(session: Session | undefined, now: Millis): void {
+    if (session === undefined || this.#sessions.get(session.hostId) !== session) return
+    session.dueAt = session.nextAt(now)
+    this.#wakeAt = Math.min(this.#wakeAt, session.dueAt)
   }
 
   #begin(message: Extract<ToProcess, { type: 'session' }>, now: Millis): void {
@@ -226,7 +232,7 @@ export class Sessions implements PlaneEvents {
       ...this.#deps,
       isLocalFault: (now) => this.#isLocalFault(now),
       lagMs: () => this.#lagMs,
-      judged: (hostId, what) => this.#judged(hostId, what),
+      judged: (hostId, what, reason) => this.#judged(hostId, what, reason),
       ended: (hostId) => {
         this.#sessions.delete(hostId)
         this.#suspectedAt.delete(hostId)
@@ -241,14 +247,14 @@ export class Sessions implements PlaneEvents {
     return suspects >= FAULT_LEAST && suspects >= FAULT_SHARE * this.#sessions.size
   }
 
-  #judged(hostId: number, what: Judgement): void {
+  #judged(hostId: number, what: Judgement, reason?: string): void {
     const { log } = this.#deps
     if (what === 'suspect') this.#suspectedAt.set(hostId, this.#deps.now())
     else if (what !== 'extended') this.#suspectedAt.delete(hostId)
     if (what === 'proven') log.info({ peer: hostId }, 'direct path was proven')
-    else if (what === 'lost') log.info({ peer: hostId }, 'direct path was lost')
+    else if (what === 'lost') log.info({ peer: hostId, reason }, 'direct path was lost')
     else if (what === 'stays')
-      log.warn({ peer: hostId }, 'direct path was lost and kept, as the gateway path is down')
+      log.warn({ peer: hostId, reason }, 'direct path was lost and kept, as the gateway path is down')
     else if (what === 'extended')
       log.warn(
         { peer: hostId },

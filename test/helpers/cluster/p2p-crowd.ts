@@ -1,0 +1,78 @@
+/**
+ * A program of the tests: many peers of one host in one process, each with a plane and a socket of its own and without a
+ * device. argv: own hostId of the host under test, its address, first and last hostId of the crowd, secret in hex.
+ */
+import { silentLog } from '../../../core/log.ts'
+import { testedAead } from '../../../gateway/dataplane/p2p/plane/crypto/self-test.ts'
+import { PLANE_MEMORY, Plane } from '../../../gateway/dataplane/p2p/plane/plane.ts'
+import { Sessions } from '../../../gateway/dataplane/p2p/process/sessions.ts'
+import { Arena } from '../../../kernel/arena.ts'
+import { Poller } from '../../../kernel/poller.ts'
+import { UdpSocket } from '../../../kernel/udp-socket.ts'
+
+const EAGAIN = -11
+const [, , hub = '1', address = '', first = '2', last = '254', secret = '', attempt = ''] = process.argv
+const now = (): number => performance.now()
+
+interface Peer {
+  readonly plane: Plane
+  readonly sessions: Sessions
+  readonly fd: number
+}
+
+function open(hostId: number): Peer {
+  const arena = new Arena(PLANE_MEMORY + 65_536)
+  const tested = testedAead(arena)
+  if ('problem' in tested) throw new Error(tested.problem)
+  const udp = new UdpSocket(arena, { listen: `0.0.0.0:${8_000 + hostId}` })
+  let sessions: Sessions | undefined
+  const plane = new Plane({
+    hostId,
+    supernet: { base: 0x0a640000, prefixLen: 16 },
+    hostPrefix: 24,
+    arena,
+    aead: tested.aead,
+    udp,
+    tun: { read: () => EAGAIN, write: (_, __, length) => length, writev: () => 0 },
+    now,
+    onControl: (peer, type, payload, from) => sessions?.onControl(peer, type, payload, from),
+    onKeysConfirmed: (peer) => sessions?.onKeysConfirmed(peer),
+  })
+  sessions = new Sessions({
+    hostId,
+    cipher: 'aes-256-gcm',
+    plane,
+    routes: { add: () => undefined, remove: () => {} },
+    now,
+    wallClock: () => Date.now(),
+    randomToken: () => hostId,
+    isLan: () => true,
+    canReach: () => true,
+    log: silentLog,
+    report: () => {},
+  })
+  sessions.handle({
+    type: 'session',
+    hostId: Number(hub),
+    attempt,
+    secret,
+    candidates: [{ address }],
+    validUntil: 4_000_000_000_000,
+  })
+  return { plane, sessions, fd: udp.fd }
+}
+
+const peers = Array.from({ length: Number(last) - Number(first) + 1 }, (_, i) => open(Number(first) + i))
+const poller = new Poller(new Arena(65_536), peers.length)
+process.stdout.write('ready\n')
+for (;;) {
+  for (const { plane, sessions } of peers) {
+    while (plane.step());
+    if (now() >= sessions.nextAt) sessions.tick()
+  }
+  const wait = Math.min(250, ...peers.map(({ sessions }) => sessions.nextAt - now()))
+  poller.wait(
+    peers.map(({ fd }) => fd),
+    Math.max(0, wait),
+  )
+}
