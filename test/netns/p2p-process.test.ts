@@ -12,6 +12,7 @@ import {
   promote,
   promotedPair,
   proven,
+  SECRET,
 } from '../helpers/cluster/p2p-net.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
@@ -149,4 +150,32 @@ t.test('a second process for the same host does not begin', { skip: needsRoot },
   t.equal(done.status, 1)
   t.match(done.stderr, /flatnet-p2p is in use/)
   t.equal(a.directRoutes().length, 1)
+})
+
+t.test('over IPv6', { skip: needsRoot }, async (t) => {
+  const net = await p2pNet(2)
+  t.teardown(() => net.close())
+  const [a, b] = net.hosts as [P2pNetHost, P2pNetHost]
+  for (const host of [a, b]) host.exec('ip', 'addr', 'add', `fd00::${host.hostId}/64`, 'dev', 'eth0', 'nodad')
+  await Promise.all([a.start(), b.start()])
+  introduce(a, b, { addressOf: ({ hostId }) => `[fd00::${hostId}]:7443` })
+  await proven(a, b)
+  await a.until('1,500 bytes', ({ mtu, address }) => mtu === 1_500 && address === '[fd00::2]:7443', 2)
+  await promote(a, b)
+  t.ok(lossless(await a.flow(b, 300, { bytes: 1_400 })))
+  const { message } = await a.message('observed')
+  t.equal(message.address, '[fd00::1]:7443')
+})
+
+t.test('a host that p2p.hosts turns off, and an address of no use', { skip: needsRoot }, async (t) => {
+  const net = await p2pNet(2)
+  t.teardown(() => net.close())
+  const [a, b] = net.hosts as [P2pNetHost, P2pNetHost]
+  await Promise.all([a.start({ p2p: 'p2p: { hosts: { 9: off } }' }), b.start()])
+  const session = { type: 'session', attempt: ATTEMPT, secret: SECRET, validUntil: 4e12 } as const
+  a.order({ ...session, hostId: 9, candidates: [] })
+  await a.message('ended', 0, ({ hostId, reason }) => hostId === 9 && /p2p\.hosts/.test(reason))
+  a.order({ ...session, hostId: 3, candidates: [{ address: '999.1.1.1:1' }, { address: '[:]:7443' }] })
+  introduce(a, b)
+  await proven(a, b)
 })

@@ -38,6 +38,9 @@ function programLine(...args: Parameters<typeof netnsProgram>): [string, ...stri
   return [command, ...rest]
 }
 
+/** `p2p`: its line of flatnet.yaml. */
+type P2pStart = Omit<Partial<P2pHostConf>, 'yaml'> & { readonly p2p?: string }
+
 export interface Heard {
   /** `performance.now()` of the test. */
   readonly at: number
@@ -116,8 +119,8 @@ export class P2pNetHost {
   }
 
   /** Starts the process and connects to it. */
-  async start(options: Partial<P2pHostConf> = {}): Promise<void> {
-    const yaml = `hostId: ${this.hostId}\napi: { socket: ${join(this.#folder, `${this.hostId}`, 'gateway.sock')} }\n`
+  async start({ p2p = '', ...options }: P2pStart = {}): Promise<void> {
+    const yaml = `hostId: ${this.hostId}\napi: { socket: ${join(this.#folder, `${this.hostId}`, 'gateway.sock')} }\n${p2p}\n`
     const conf = JSON.stringify({ yaml, ...options } satisfies P2pHostConf)
     const node = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM, conf]
     const child = spawn('ip', ['netns', 'exec', this.netns, ...node], {
@@ -269,17 +272,29 @@ export async function p2pNet(count: number): Promise<P2pNet> {
   }
 }
 
-export const addressOf = (host: P2pNetHost, port = PORT): string => `10.0.0.${host.hostId}:${port}`
+const addressOf = (host: P2pNetHost): string => `10.0.0.${host.hostId}:${PORT}`
 
 /** Gives both a session with the other, as their gateways would after offer and answer. */
-export function introduce(a: P2pNetHost, b: P2pNetHost, attempt = ATTEMPT, secret = SECRET): void {
+export function introduce(
+  a: P2pNetHost,
+  b: P2pNetHost,
+  options: { addressOf?: (host: P2pNetHost) => string } = {},
+): void {
+  const address = options.addressOf ?? addressOf
   for (const [host, peer] of [
     [b, a],
     [a, b],
   ] as const) {
-    const candidates = [{ address: addressOf(peer) }]
+    const candidates = [{ address: address(peer) }]
     host.order({ type: 'gatewayPath', hostId: peer.hostId, isUp: true })
-    host.order({ type: 'session', hostId: peer.hostId, attempt, secret, candidates, validUntil: FOR_EVER })
+    host.order({
+      type: 'session',
+      hostId: peer.hostId,
+      attempt: ATTEMPT,
+      secret: SECRET,
+      candidates,
+      validUntil: FOR_EVER,
+    })
     host.order({ type: 'gatewayPath', hostId: peer.hostId, isUp: true })
   }
 }
@@ -304,7 +319,7 @@ export async function promote(a: P2pNetHost, b: P2pNetHost, generation = 1): Pro
 
 /** Two hosts that are promoted, with a full path MTU. */
 export async function promotedPair(
-  options: Partial<P2pHostConf> = {},
+  options: P2pStart = {},
 ): Promise<P2pNet & { a: P2pNetHost; b: P2pNetHost }> {
   const net = await p2pNet(2)
   const [a, b] = net.hosts

@@ -34,6 +34,18 @@ export interface RekeyOptions {
   createKeyPair(): KeyPair
   /** Tests wait less. Default 120 s. */
   readonly everyMs?: Millis | undefined
+  /** 0 to 1, where 1 is the whole interval: the keys of 253 peers of one moment took 0.1 s of the loop. Default 1. */
+  random?(): number
+}
+
+/** The least part of the interval. */
+const LEAST_SHARE = 0.8
+
+interface Offer {
+  readonly pair: KeyPair
+  readonly since: Millis
+  tries: number
+  nextAt: Millis
 }
 
 export class Rekey {
@@ -42,7 +54,7 @@ export class Rekey {
   #epoch = 0
   #dueAt: Millis
   #messagesAt = 0
-  #own: { readonly pair: KeyPair; readonly since: Millis; tries: number; nextAt: Millis } | undefined
+  #own: Offer | undefined
   /** The offer of the peer that was answered, and the answer: both may be asked for again. */
   #answered:
     | { readonly epoch: number; readonly offer: Uint8Array; readonly publicKey: Uint8Array }
@@ -114,7 +126,8 @@ export class Rekey {
 
   get #everyMs(): Millis {
     const { everyMs = REKEY_AFTER_MS, isLower } = this.#options
-    return isLower ? everyMs : everyMs + Math.min(HIGHER_WAITS_MS, everyMs)
+    if (!isLower) return everyMs + Math.min(HIGHER_WAITS_MS, everyMs)
+    return everyMs * (LEAST_SHARE + (1 - LEAST_SHARE) * (this.#options.random?.() ?? 1))
   }
 
   #done(now: Millis, messages: number): void {

@@ -93,7 +93,10 @@ export class SessionKeys {
   }
 
   #begin(now: Millis): Rekey {
-    return new Rekey({ isLower: this.#isLower, createKeyPair, everyMs: this.#deps.rekeyEveryMs }, now)
+    return new Rekey(
+      { isLower: this.#isLower, createKeyPair, everyMs: this.#deps.rekeyEveryMs, random: Math.random },
+      now,
+    )
   }
 
   #act(actions: readonly RekeyAction[]): void {

@@ -73,6 +73,12 @@ t.test('every 120 s, begun by the lower hostId, and both have the same', async (
   t.equal(pair.high.rekey.epoch, 3)
 })
 
+t.test('sessions of one moment are spread over a fifth of the interval', async (t) => {
+  const dueAt = (random: number) =>
+    new Rekey({ isLower: true, createKeyPair, random: () => random }, 0).nextAt
+  t.same([dueAt(0), dueAt(0.5), dueAt(1)], [96_000, 108_000, 120_000])
+})
+
 t.test('after 2^32 messages, however early', async (t) => {
   const pair = new Pair().until(1_000)
   t.equal(pair.low.rekey.epoch, 0)
