@@ -1,4 +1,5 @@
 /** Draws docs/speed.svg: what a container start costs on each network, as bars. */
+
 import type { Claim, Figure } from './stats.ts'
 
 const WIDTH = 760

@@ -1,4 +1,5 @@
-/** Who takes part: each puts a namespace on a network and takes it off again, as Podman would call it, with every process timed. */
+/** The contestants: each attaches a namespace and detaches it, as Podman would, with every process timed. */
+
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Timed, timed } from './spawn.ts'

@@ -1,4 +1,5 @@
 /** Claim: a gateway with nothing to do takes little memory, as it runs once it is installed. */
+
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Background, Machine } from '../test/helpers/kernel/machine.ts'
@@ -9,7 +10,7 @@ import { type Claim, figure } from './stats.ts'
 /** Of /proc/PID/smaps_rollup, in MiB. */
 type Memory = Readonly<Record<'Rss' | 'Pss' | 'Anonymous', number>>
 
-/** The file that the packer wrote lies in the page cache in large pieces, which are mapped whole: nobody runs that one. */
+/** The file that the packer wrote lies in the page cache in large pieces, which are mapped whole: an installed copy does not. */
 async function startInstalled(m: Machine): Promise<Background> {
   await m.exec(cliExecutable().path, 'install', '--no-service', '--cni-bin-dir', '/opt/cni/bin')
   const gateway = await m.start(['/usr/local/bin/flatnet', 'gateway'], { name: 'gateway' })

@@ -1,4 +1,5 @@
-/** What is claimed of many hosts: the tunnel against Nebula, a gateway's restart, and 254 gateways simulated. */
+/** Claims about many hosts: the tunnel against Nebula, a gateway's restart, 254 simulated gateways. */
+
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { SimulationFigures } from './simulation.ts'

@@ -1,4 +1,4 @@
-/** What the ingress bench measures: one nginx as the container, nginx and gateways in front of it, all in a namespace of its own. */
+/** What the ingress bench measures: nginx as the container, nginx and gateways in front of it. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,9 @@
-/** The part of the bench that runs inside a private machine: one claim, its result as JSON on stdout. Started by run.ts. */
+/**
+ * The part of the bench that runs inside a private machine: one claim, its result as JSON on stdout.
+ *
+ * run.ts starts it.
+ */
+
 import { mkdirSync } from 'node:fs'
 import { benchLeases } from './leases.ts'
 import { benchParallel } from './parallel.ts'

@@ -1,4 +1,5 @@
-/** Claim: the cost of an ADD does not grow with the number of leases: 0, 1,000, 10,000 and 60,000 in a slice of 65,536. */
+/** Claim: the cost of an ADD does not grow with the leases in a slice (0 to 60,000 of 65,536). */
+
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

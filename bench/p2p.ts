@@ -4,6 +4,7 @@
  * All of them stand between the same two namespaces at once and take turns; those that wait are idle.
  * Needs root and the Debian packages iperf3, nebula, iputils-ping, ethtool and openssl, and Go for wireguard-go.
  */
+
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type PlaneNetHost, planes } from '../test/helpers/cluster/plane-net.ts'

@@ -1,4 +1,5 @@
 /** Claim: 100 containers started at the same instant. */
+
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

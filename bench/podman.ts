@@ -1,4 +1,5 @@
-/** Claim: `podman run --rm` of a container that does nothing, on Flatnet, on Podman's own network and on none. */
+/** Claim: `podman run --rm` of an idle container, on Flatnet, on Podman's own network and on none. */
+
 import { readFileSync } from 'node:fs'
 import { type Order, timed } from './spawn.ts'
 import { type Claim, figure, ratio, rotated } from './stats.ts'

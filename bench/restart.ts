@@ -2,6 +2,7 @@
  * How long the containers of a host are without traffic to other hosts when its gateway restarts: whole hosts in namespaces,
  * the built executable, a datagram every 10 ms from a container on one host to one on the other and back.
  */
+
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'

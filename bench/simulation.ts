@@ -4,6 +4,7 @@
  * with `--brief` neither a partition nor a quiet minute.
  * The last line is JSON: the figures that claims are made of.
  */
+
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -2,6 +2,7 @@
  * Runs a program and says how long it took from outside: posix_spawn(3) and wait4(2) by FFI. A fork of this process, as
  * node:child_process makes one, would be measured with it.
  */
+
 import { DynamicLibrary, type FunctionDefinitions, getRawPointer } from 'node:ffi'
 
 /** Paths of what is measured. */

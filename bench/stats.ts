@@ -1,4 +1,4 @@
-/** Medians, and rows of the table: a figure, its ratio to another one, and whether that is within its bound. */
+/** Medians, and the rows of the table: a figure, its ratio to another, and whether it is within its bound. */
 
 export interface Figure {
   readonly name: string

@@ -3,6 +3,7 @@
  * One TCP stream, 1,400-byte UDP packets, idle round trip, and the control connection's while the data connection is full.
  * Needs root and the Debian packages iperf3, nebula, iputils-ping, openssl.
  */
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -39,7 +40,7 @@ export const NEBULA_ADDRESS = '10.101.0.2'
 export const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
-/** What is not installed of what this needs. */
+/** The programs that this needs and that are not installed. */
 export const missing = (...more: string[]): string[] =>
   ['iperf3', 'nebula', 'nebula-cert', 'ping', 'openssl', 'ip', ...more].filter(
     (tool) => spawnSync('which', [tool]).status !== 0,

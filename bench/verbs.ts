@@ -1,4 +1,5 @@
-/** Claim: ADD and DEL against Debian's plugins and netavark, and what both executables add to an empty one. */
+/** Claim: ADD and DEL against Debian's plugins and netavark, and what our executables add to an empty one. */
+
 import { execFileSync } from 'node:child_process'
 import { close } from 'netlink-ts/libc.ts'
 import { openNetns } from 'netlink-ts/netns.ts'

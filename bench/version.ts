@@ -1,4 +1,5 @@
-/** Claim: VERSION, which Podman asks twice at every start, against an empty packed Node and Debian's `loopback`. */
+/** Claim: VERSION, which Podman asks twice at each start, against an empty packed Node and `loopback`. */
+
 import { join } from 'node:path'
 import { DEBIAN } from './contestants.ts'
 import { type Executables, timed } from './spawn.ts'

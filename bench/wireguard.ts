@@ -3,6 +3,7 @@
  *
  * It is built from its Go module, since neither Debian nor this project ships it.
  */
+
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { existsSync } from 'node:fs'

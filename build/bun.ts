@@ -1,4 +1,4 @@
-/** The part of the build that is Bun's: compiles a bundle and changes what a plugin cannot live with. */
+/** Bun's part of the build: compiles a bundle and changes what a plugin cannot live with. */
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -32,7 +32,7 @@ const FLAGS = [
   // A process of 15 ms gains nothing by compiled code: ADD takes 18 ms of CPU with it and 25 without. A loop that
   // runs for a second is still compiled.
   '--compile-jit-policy=1000',
-  // The runtime's working directory is anybody's.
+  // The working directory is the caller's, and its files must not configure the plugin.
   '--no-compile-autoload-dotenv',
   '--no-compile-autoload-bunfig',
   '--no-compile-autoload-tsconfig',

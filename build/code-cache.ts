@@ -1,7 +1,8 @@
 /**
  * `node build/code-cache.ts <bundle> <out> <cache> [--rehearse]`: wraps a bundle as packed.ts runs it, and writes V8's compiled
- * form of all of it, or of what ADD and DEL run. Run by the Node that is packed.
+ * form of all of it, or of what ADD and DEL run. The Node that is packed runs it.
  */
+
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** The part of the build that is Node's: packs a bundle with npm's Node, of which no byte is changed. */
+/** Node's part of the build: packs a bundle with npm's Node, of which no byte is changed. */
 
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -26,7 +26,7 @@ export async function pack(
     // VERSION, medians of 60: 28.0 ms with it and 32.7 without, an empty executable 27.4.
     useCodeCache,
     execArgv: FLAGS,
-    // NODE_OPTIONS of whoever starts Podman is not for us: an unknown flag in it would end the plugin.
+    // The NODE_OPTIONS of Podman's caller must not reach us: an unknown flag in it would end the plugin.
     execArgvExtension: 'none',
     assets,
   }
@@ -44,6 +44,6 @@ const FLAGS = [
   // Two threads for V8 and not four: to make and to end each takes 0.1 ms. Two collect 2 MB of new objects as fast as four
   // (a loop that makes and drops objects beside 60 MB that live: 421 ms and 434, CPU 570 and 594, means of 12 in turns).
   '--v8-pool-size=2',
-  // Nor one that waits for a debugger, which nobody shall start in a process of root's.
+  // No thread that waits for a debugger: none may be started in a process of root's.
   '--disable-sigusr1',
 ]

@@ -1,11 +1,12 @@
-/** Makes an ELF executable import another function of libc under one of its calls, by the names in its dynamic symbol table. */
+/** Makes an ELF executable call another function of libc, by the names in its dynamic symbol table. */
+
 import { Elf, SYMBOL_BYTES } from './elf.ts'
 
 const SHT_DYNSYM = 11
 
 /**
  * The file's calls of `from` go to `to`, a function of the same version of libc (GLIBC_2.2.5, on arm64 2.17).
- * @param spare a symbol that the file exports and nobody needs: its name makes room for that of `to`
+ * @param spare a symbol that the file exports and no library needs: its name makes room for that of `to`
  */
 export function redirectImport(file: Buffer, from: string, to: string, spare: string): void {
   const elf = new Elf(file)

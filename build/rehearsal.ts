@@ -2,6 +2,7 @@
  * ADD and DEL while building, so that V8 knows which functions of the bundle they run. Only in a network namespace of its
  * own (build/build.ts: unshare); what it writes lies in the folder that it is given.
  */
+
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CLONE_NEWNET, setns, unshare } from 'netlink-ts/libc.ts'

@@ -1,4 +1,5 @@
 /** The bundle of the verbs in the packed executable; packed.ts runs it. */
+
 import { exitNow } from 'netlink-ts/libc.ts'
 import type { Env } from '../plugin/env.ts'
 import { runVerb } from '../plugin/verbs.ts'

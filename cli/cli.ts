@@ -1,4 +1,9 @@
-/** The command line: what `flatnet <command>` accepts, and how it ends (0 done, 1 failed, 2 not understood). */
+/**
+ * The command line: what `flatnet <command>` accepts, and its exit code.
+ *
+ * 0 done, 1 failed, 2 not understood.
+ */
+
 import yargs, { type Argv } from 'yargs'
 import { SUPPORTED_VERSIONS } from '../plugin/versions.ts'
 import type { Command, Context } from './command.ts'

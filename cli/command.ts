@@ -1,4 +1,5 @@
-/** The shape of a command: its options as data, and a function that gets them typed and returns the exit code. */
+/** The shape of a command: its options as data, and a function from typed options to an exit code. */
+
 import type { ArgumentsCamelCase, InferredOptionTypes, Options, PositionalOptions } from 'yargs'
 import type { Host } from './host/host.ts'
 import type { Io } from './ui/output.ts'

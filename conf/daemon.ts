@@ -1,4 +1,4 @@
-/** The gateway's configuration, flatnet.yaml: read once at start, with defaults, and with every problem at once. */
+/** The gateway's configuration, flatnet.yaml: read at start, with defaults and every problem at once. */
 
 import { readFile } from 'node:fs/promises'
 import { type Document, parseDocument } from 'yaml'

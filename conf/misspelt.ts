@@ -1,4 +1,4 @@
-/** Keys of a network configuration that are not ours but nearly: what was written is not what was meant. */
+/** Keys of a network configuration that nearly have one of our names. */
 
 import type { JsonObject } from '../core/json.ts'
 import { isOneOff } from './nearest.ts'
@@ -22,10 +22,10 @@ const TOP_KEYS = [
   'prevResult',
   'runtimeConfig',
 ]
-/** Of the bridge plugin: whoever writes them counts on a separation that we do not make. */
+/** Of the bridge plugin: a configuration that has one counts on a separation that Flatnet does not make. */
 const NOT_OURS = ['vlan', 'vlanTrunk', 'macspoofchk', 'portIsolation', 'disableContainerInterface']
 
-/** Another case, or one letter off in a long word: nobody else's key. */
+/** Another case, or one letter off in a long word: no other plugin has such a key. */
 const isSlipOf = (known: string, key: string): boolean =>
   key.toLowerCase() === known.toLowerCase() || (known.length > 5 && isOneOff(key, known))
 

@@ -1,4 +1,4 @@
-/** The words nearest to a mistyped one, for "did you mean" in configuration problems and on the gateway's pages. */
+/** The words nearest to a mistyped one, for "did you mean" in problems and on the gateway's pages. */
 
 /** Longer words are not compared: the work grows with the product of the lengths, and the word may come from a stranger. */
 const MAX_LENGTH = 64

@@ -135,7 +135,7 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
     cniVersion,
     name,
     role,
-    // Another plugin's keys of the same name are none of ours when only the address is asked for.
+    // With delegated IPAM, keys of these names belong to the other plugin.
     ...readWiring(role === 'plugin' ? top : new Reader({})),
     ipam: ipamConf,
     dataDir,

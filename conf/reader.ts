@@ -1,4 +1,4 @@
-/** Reads typed values out of untrusted JSON and collects every problem, each with its key, its value and what is allowed. */
+/** Reads typed values out of untrusted JSON and collects every problem: key, value, what is allowed. */
 
 import { isObject, type JsonObject } from '../core/json.ts'
 

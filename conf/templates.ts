@@ -1,4 +1,9 @@
-/** The text of the files that ship with Flatnet, read from this folder; build/build.ts puts the texts in the place of the calls. */
+/**
+ * The text of the files that ship with Flatnet, read from this folder.
+ *
+ * build/plugins.ts puts the texts in the place of the calls.
+ */
+
 import { readFileSync } from 'node:fs'
 
 /** Only literal arguments: the build looks for `embedText('...')` and the executable has no files beside it. */

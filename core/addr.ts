@@ -1,4 +1,4 @@
-/** Address arithmetic of the hot path: parsing, printing and containment, IPv4 as an unsigned 32-bit number. */
+/** Address arithmetic of the hot path: parsing, printing, containment; IPv4 as an unsigned 32-bit number. */
 
 /** An IPv4 address as a number 0..2^32-1, e.g. 0x0a640101 for 10.100.1.1. */
 export type Ipv4 = number

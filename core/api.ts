@@ -43,7 +43,7 @@ export type PathState = (typeof PATH_STATES)[number]
 
 /**
  * `live`: reached, directly or over a relay. `unreachable`: not reached; its containers may well run. `gone`: for ten
- * minutes, so that its names are nobody's. `quarantined`: two machines use its identity.
+ * minutes, so that its names are not shown. `quarantined`: two machines use its identity.
  */
 export type HostState = 'live' | 'unreachable' | 'gone' | 'quarantined'
 

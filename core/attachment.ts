@@ -1,4 +1,4 @@
-/** The attachment (network, containerId, ifname): the unit of CNI, the key of all state, and its names in the kernel. */
+/** The attachment (network, containerId, ifname): the key of all state, and its names in the kernel. */
 
 export interface Attachment {
   readonly network: string
@@ -92,7 +92,7 @@ export function formatAlias(a: Attachment, cidr: string): string {
   return [ALIAS_TAG, a.network, a.containerId, a.ifname, cidr].join(' ')
 }
 
-/** The attachment and address in an alias of ours; undefined for anybody else's. */
+/** The attachment and address in an alias that Flatnet wrote; undefined for any other. */
 export function parseAlias(alias: string): { attachment: Attachment; cidr: string } | undefined {
   const [tag, network, containerId, ifname, cidr, ...rest] = alias.split(' ')
   if (tag !== ALIAS_TAG || rest.length > 0) return undefined

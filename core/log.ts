@@ -1,4 +1,8 @@
-/** The log interface shared by plugin (JSON lines) and gateway (pino). Messages are past-tense events without values. */
+/**
+ * The log interface shared by plugin (JSON lines) and gateway (pino).
+ *
+ * Messages are past-tense events without values.
+ */
 
 /** The closed list of fields is docs/logging.md. */
 export type LogFields = Readonly<Record<string, unknown>>

@@ -1,4 +1,8 @@
-/** A timeline on stderr for people who look for milliseconds: `FLATNET_TRACE=1`. Nothing but a test of a boolean otherwise. */
+/**
+ * A timeline on stderr for those who look for milliseconds: `FLATNET_TRACE=1`.
+ *
+ * Otherwise it costs the test of a boolean.
+ */
 
 import { writeSync } from 'node:fs'
 

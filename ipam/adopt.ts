@@ -1,4 +1,5 @@
 /** Gives what lives in the kernel its leases back, and says so: for a store that is whole and old. */
+
 import type { Clock } from '../core/clock.ts'
 import type { Adoption } from './from-kernel.ts'
 import type { Lease } from './lease.ts'

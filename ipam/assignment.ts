@@ -1,9 +1,9 @@
-/** A lease in the words of the gateway's API: what the plugin posts and what the gateway reads from disk are one thing. */
+/** A lease as the gateway's API says it: the plugin posts what the gateway would read from disk. */
 
 import type { Assignment } from '../core/api.ts'
 import type { Lease } from './lease.ts'
 
-/** docs/architecture/plugin.md#http-port: what ingress talks to when nobody says otherwise. */
+/** docs/architecture/plugin.md#http-port: the port that ingress uses when the container names none. */
 const DEFAULT_HTTP_PORT = 80
 
 export function assignmentOf(lease: Lease, hostId: number, prefixLen: number): Assignment {

@@ -1,4 +1,8 @@
-/** Leases made from the host ends in the kernel, and how a store has to change to agree with them. Writes nothing. */
+/**
+ * Leases made from the host ends in the kernel, and how a store must change to agree with them.
+ *
+ * Writes nothing.
+ */
 
 import { ipOfCidr } from '../core/addr.ts'
 import { attachmentKey } from '../core/attachment.ts'

@@ -1,4 +1,5 @@
-/** Looking at leases without the lock, which blocks are replaced whole for; and collecting those nobody holds any more. */
+/** Lists and counts leases without the lock, and collects those whose holder is gone. */
+
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseIpv4 } from '../core/addr.ts'

@@ -1,4 +1,9 @@
-/** The verbs of a lease's life: acquire, activate, release. Each takes the network's lock itself, bounded. */
+/**
+ * The verbs of a lease's life: acquire, activate, release, find.
+ *
+ * Each verb that writes takes the network's lock, with a bound.
+ */
+
 import { formatIpv4, type Ipv4, macOf, parseIpv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
 import { type Attachment, sameAttachment } from '../core/attachment.ts'
@@ -173,7 +178,7 @@ export type LeasePatch = Partial<
  *
  * Replaced by rename but not synced, which saves a third of what the disk costs an ADD: the page cache survives this
  * process, and after a loss of power the boot id differs, so the lease is stale in either state.
- * @throws {FlatnetError} ERR_FLATNET_STORE when the lease is gone: somebody collected it meanwhile
+ * @throws {FlatnetError} ERR_FLATNET_STORE when the lease is gone: `flatnet gc` or the gateway collected it meanwhile
  */
 export function activate(store: Store, attachment: Attachment, patch: LeasePatch = {}): Lease {
   return inSession(store, (session) => {

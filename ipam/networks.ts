@@ -2,6 +2,7 @@
  * What each network of this host is, in `<dataDir>/networks/<name>.json`: written when a network is first used or changed.
  * Two networks must never own the same slice; the gateway learns from it which bridges and rules to look after.
  */
+
 import { mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { contains, overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
@@ -76,7 +77,7 @@ export function listRecords(dataDir: string): NetworkRecord[] {
 function refuseOverlap(dataDir: string, record: NetworkRecord): void {
   const own = parsePrefix4(record.slice)
   for (const other of overlapping(dataDir, record)) {
-    // A network that was renamed or removed has nobody left: its record goes. First the record, then the look at its
+    // A network that was renamed or removed has no leases left: its record goes. First the record, then the look at its
     // leases: an ADD of that network writes its lease and then looks at the record, so one of the two sees the other.
     const path = `${folderOf(dataDir)}/${other.network}.json`
     unlinkSync(path)

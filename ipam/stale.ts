@@ -2,6 +2,7 @@
  * Whether the holder of a lease is provably gone: another boot, or its network namespace is no longer there
  * (docs/architecture/leases.md#stale).
  */
+
 import { statSync } from 'node:fs'
 import type { Lease } from './lease.ts'
 

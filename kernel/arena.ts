@@ -2,6 +2,7 @@
  * Memory that the kernel and OpenSSL are given by address: one mapping, cut into regions once.
  * Every address and every view of it comes from here, with its bounds checked: a fault in arithmetic is an exception.
  */
+
 import { LITTLE_ENDIAN } from 'netlink-ts/endian.ts'
 import { type Mapping, mapMemory } from 'netlink-ts/libc-udp.node.ts'
 import { FlatnetError } from '../core/errors.ts'

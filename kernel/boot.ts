@@ -1,4 +1,5 @@
-/** The id of this boot: what was written under another one describes processes and namespaces that no longer exist. */
+/** The id of this boot: what was written under another describes processes that no longer exist. */
+
 import { readFileSync } from 'node:fs'
 
 const BOOT_ID_PATH = '/proc/sys/kernel/random/boot_id'

@@ -1,4 +1,5 @@
-/** Files replaced as a whole: a reader, or the next boot, sees the old content or the new, never a part. */
+/** Files replaced as a whole: a reader, or the next boot, sees the old content or the new. */
+
 import {
   closeSync,
   fsyncSync,
@@ -22,7 +23,7 @@ export interface ReplaceOptions {
   readonly mode?: number
   /**
    * The caller holds the lock of the folder: the temp file has one name per file, so what a killed writer left is
-   * written over by the next one instead of staying until somebody sweeps.
+   * written over by the next one instead of staying until the next sweep.
    */
   readonly isLocked?: boolean
 }

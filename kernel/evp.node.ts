@@ -2,6 +2,7 @@
  * The AEADs of the OpenSSL inside this executable, by `node:ffi` and on memory named by address: a seal of 64 KB takes 7 µs,
  * by `createCipheriv` 19. A distribution's libcrypto must not be loaded instead: two OpenSSLs in one process crash.
  */
+
 import { DynamicLibrary, type FunctionDefinitions } from 'node:ffi'
 
 const U64 = 'u64'

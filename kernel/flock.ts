@@ -2,6 +2,7 @@
  * A lock between processes: flock(2) on a file, waited for with a bound.
  * The kernel frees it when its holder dies, however it dies. Readers need no lock: what it guards is replaced by rename.
  */
+
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { flock, LOCK_EX, LOCK_NB } from 'netlink-ts/libc.ts'
@@ -22,7 +23,7 @@ const DEFAULT_TIMEOUT_MS = 10_000
 const MAX_ROUNDS = 3
 /** A holder needs 2 to 5 ms: who waits for one other is served at once. */
 const EAGER_MS = 30
-/** Above that, waiters ask less often, so that the holder gets the CPU, and the older the more often: nobody starves. */
+/** After that, waiters poll less often, so that the holder gets the CPU, and old waiters more often than new ones: none starves. */
 const MAX_PAUSE_MS = 20
 
 /**
@@ -90,7 +91,7 @@ function openLock(path: string, folderMode: number): number {
   return openSync(path, 'a', 0o600)
 }
 
-/** Somebody may delete the folder while we wait: the lock on a file without a name keeps nobody out. */
+/** The folder may be deleted while we wait, and a lock on a file without a name excludes no other process. */
 function isStill(path: string, fd: number): boolean {
   const mine = fstatSync(fd)
   const there = statSync(path, { throwIfNoEntry: false })

@@ -1,4 +1,4 @@
-/** Our links as the kernel knows them: the host ends whose alias names an attachment. What a lost store is rebuilt from. */
+/** Our links as the kernel knows them: the host ends whose alias names an attachment. */
 
 import { linkAltNameAddRequest, linkList } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
@@ -26,7 +26,7 @@ export function attachedLinks(host: NetlinkSocket): AttachedLink[] {
 }
 
 /**
- * Names those that are not: made by an older Flatnet, or somebody took the name away. Refusals say nothing new: the kernel
+ * Names those that are not: made by an older Flatnet, or renamed by hand. Refusals say nothing new: the kernel
  * has no such names, another link has the address, or the link is gone.
  */
 export function nameLinks(host: NetlinkSocket, links: readonly AttachedLink[]): void {

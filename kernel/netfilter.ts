@@ -1,4 +1,5 @@
 /** One netfilter socket for all that a verb does, opened when it is first needed. */
+
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
 
 /**

@@ -2,6 +2,7 @@
  * Routes to each remote host's slice over a TUN device: those of the gateway path, those of direct paths, which undercut
  * them, and one below them all that answers for hosts that do not exist. Other routes are never touched.
  */
+
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
 import type { Request } from 'netlink-ts/message.ts'
 import { AF_INET } from 'netlink-ts/route/addr.ts'
@@ -18,9 +19,9 @@ import { type Ipv4, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../core/addr.
 /** docs/architecture/dataplane.md#routes: a direct path goes first; its route goes with its process. */
 const GATEWAY_METRIC = 200
 export const DIRECT_METRIC = 100
-/** The worst there is, so that a route of anybody to the same prefix goes first. */
+/** The worst there is, so that any other route to the same prefix is preferred. */
 const GUARD_METRIC = 0xffff_ffff
-/** Ours, so that nobody's route is taken for it: a number that /etc/iproute2/rt_protos leaves free. */
+/** Marks our routes, so that no other is mistaken for one: a number that /etc/iproute2/rt_protos leaves free. */
 const RTPROT_FLATNET = 0xf7
 
 export interface PeerRoute {
@@ -70,7 +71,7 @@ const ours = (route: NetlinkSocket, ifindex: number, metric: number): Route[] =>
 /**
  * Makes the routes over the device exactly these: adds, changes and deletes. Idempotent.
  * @throws {NetlinkError} ENETDOWN: the device is down; EINVAL: `src` is no address of this host;
- *   EEXIST: somebody else has a route to the slice with this metric
+ *   EEXIST: another program has a route to the slice with this metric
  */
 export function peerRoutesEnsure(
   route: NetlinkSocket,
@@ -83,7 +84,7 @@ export function peerRoutesEnsure(
   const todo = wanted.filter(
     (w) => !have.some((h) => isSameSlice(h, w) && h.src === w.src && h.mtu === w.mtu),
   )
-  // A changed one is deleted first: replacing would take anybody's route of that slice and metric.
+  // A changed one is deleted first: a replace would take away any route of that slice and metric.
   const changed = todo.filter((w) => have.some((h) => isSameSlice(h, w)))
   send(
     route,
@@ -110,7 +111,7 @@ const isSameSlice = (a: PeerRoute, b: PeerRoute): boolean =>
 
 /**
  * Answers "unreachable" for addresses of the supernet that no other route knows. Without it they would follow the default
- * route and leave this host, unmasked, for a network where somebody may have them. Idempotent.
+ * route and leave this host, unmasked, for a network that may use the same addresses. Idempotent.
  */
 export function supernetGuardEnsure(route: NetlinkSocket, supernet: Prefix4): void {
   send(route, [routeAddRequest(guard(supernet))], Errno.EEXIST)

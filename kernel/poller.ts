@@ -1,4 +1,5 @@
 /** Waits for descriptors of a loop that has no event loop: poll(2) on memory that is made once. */
+
 import { pollAt } from 'netlink-ts/libc-udp.node.ts'
 import type { Arena, Region } from './arena.ts'
 

@@ -2,6 +2,7 @@
  * Where datagrams land: the head of each in one row, what follows it in another, so that the parts of a message that
  * arrive together are contiguous and nothing is copied. Knows sizes and places, not what the bytes mean.
  */
+
 import { type Arena, Iovecs, type Region } from './arena.ts'
 
 /** Bytes of each datagram that go to the row of heads. */

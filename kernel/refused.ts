@@ -1,4 +1,4 @@
-/** TCP ports of this host that its containers may not reach: the gateway's own, in set `refused_ports` of table `inet flatnet`. */
+/** TCP ports of this host that its containers may not reach: the set `refused_ports`. */
 
 import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
 import { NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'

@@ -1,4 +1,4 @@
-/** Puts back what others took away or flushed: bridges, the table, its networks and the published ports, as the leases on disk say. */
+/** Restores what was flushed or deleted: bridges, the table, its networks and ports, from the leases. */
 
 import { linkByName, linkList } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'

@@ -1,4 +1,5 @@
 /** Addresses of UDP sockets: `192.0.2.1:7443` and `[2001:db8::1]:7443` to `struct sockaddr_in` or `_in6` and back. Pure. */
+
 import { formatIpv4, ipv4FromBytes, octetOf, parseIpv4 } from '../core/addr.ts'
 
 export const AF_INET = 2

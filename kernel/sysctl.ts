@@ -1,4 +1,8 @@
-/** Sysctls by /proc/sys, written only when different: a read-only /proc/sys with the right value is no error. */
+/**
+ * Sysctls by /proc/sys, written only when different.
+ *
+ * A read-only /proc/sys with the right value is no error.
+ */
 
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs'
 import type { PortMapping } from '../core/api.ts'

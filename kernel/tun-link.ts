@@ -1,4 +1,5 @@
 /** The TUN device as a network interface: its sysctls, MTU and address, and its end. */
+
 import { AF_INET, addrAddRequest, addrDelRequest, addrList } from 'netlink-ts/route/addr.ts'
 import { linkByName, linkDelRequest, linkSetRequest } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'

@@ -1,4 +1,5 @@
 /** A TUN device as memory named by address: packets in and out without a buffer of JavaScript per call. */
+
 import { readAt, writeAt, writevAt } from 'netlink-ts/libc-udp.node.ts'
 import type { Iovecs, Region } from './arena.ts'
 

@@ -1,7 +1,8 @@
 /**
  * The TUN device of the gateway path: opened with virtio headers and segmentation offload, so that the kernel hands over
- * and takes packets of up to 64 KiB that nobody here cuts or checksums. Driven by the event loop, without a thread.
+ * and takes packets of up to 64 KiB that this process neither segments nor checksums. Driven by the event loop, without a thread.
  */
+
 import { closeSync, constants, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Errno, SyscallError } from 'netlink-ts/errors.ts'
@@ -251,7 +252,7 @@ class TunDevice implements OpenTun {
     this.#fd = readFd
   }
 
-  /** The socket has closed the descriptor: the number may soon be somebody else's. */
+  /** The socket has closed the descriptor: the kernel may reuse its number at once. */
   #lost(sink: TunSink, cause?: Error): void {
     if (this.#fd < 0) return
     this.#fd = -1

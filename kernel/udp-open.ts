@@ -1,4 +1,5 @@
 /** Makes the UDP socket of the P2P path and sets it up: families, no fragments, buffers, offloads. */
+
 import { Errno, SyscallError } from 'netlink-ts/errors.ts'
 import {
   bind,

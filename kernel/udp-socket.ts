@@ -2,6 +2,7 @@
  * The UDP socket of the P2P path: unconnected, for both families, whole batches by segmentation offload each way, and what
  * to do where a kernel or a driver has none. It never fragments: a datagram that is too large is an error of its send.
  */
+
 import { Errno } from 'netlink-ts/errors.ts'
 import { close, getsockname } from 'netlink-ts/libc.ts'
 import { recvmmsgAt, recvmsgAt, sendmmsgAt, sendmsgAt } from 'netlink-ts/libc-udp.node.ts'

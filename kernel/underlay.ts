@@ -1,4 +1,5 @@
 /** What this host has to reach other hosts by: links, addresses and routes that are not Flatnet's own, and their changes. */
+
 import { SyscallError } from 'netlink-ts/errors.ts'
 import type { Reply } from 'netlink-ts/message.ts'
 import { type Addr, addrFrom, addrList } from 'netlink-ts/route/addr.ts'

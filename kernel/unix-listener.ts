@@ -1,4 +1,5 @@
 /** A Unix socket that listens without an event loop: its connections are descriptors for poll(2), and nothing waits. */
+
 import { rmSync } from 'node:fs'
 import { Errno } from 'netlink-ts/errors.ts'
 import { bind, close, SOCK_CLOEXEC, SOCK_NONBLOCK, socket } from 'netlink-ts/libc.ts'

@@ -1,4 +1,5 @@
-/** A connection to a Unix socket without an event loop: for a process that asks one question and ends. */
+/** A connection to a Unix socket without an event loop: for a process with one question. */
+
 import {
   close,
   connect,
@@ -34,7 +35,7 @@ export class UnixStream implements Disposable {
 
   /**
    * @param path at most 107 bytes
-   * @throws {SyscallError} ENOENT, ECONNREFUSED: nobody listens; EAGAIN: too many wait for the listener already
+   * @throws {SyscallError} ENOENT, ECONNREFUSED: no listener; EAGAIN: too many wait for the listener already
    */
   constructor(path: string) {
     this.#fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)

@@ -1,4 +1,4 @@
-/** The MTU of the way out of this host: what containers and the tunnel get when the configuration says 0. */
+/** The MTU of this host's way out: what containers and the tunnel get when `mtu` is 0. */
 
 import { linkMtu } from 'netlink-ts/route/ifreq.ts'
 import { routeGet } from 'netlink-ts/route/route.ts'

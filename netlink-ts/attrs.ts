@@ -1,4 +1,9 @@
-/** Combinators for netlink attributes (`struct nlattr`): tables, lists, repeated and selected values. include/uapi/linux/netlink.h. */
+/**
+ * Combinators for netlink attributes (`struct nlattr`): tables, lists, repeated and selected values.
+ *
+ * @see include/uapi/linux/netlink.h
+ */
+
 import { type AnyCodec, type Codec, type Infer, u16 } from './codec.ts'
 import { DecodeError } from './errors.ts'
 import type { Writer } from './writer.ts'

@@ -1,4 +1,5 @@
-/** The part of `bun:ffi` that libc.bun.ts uses; Bun's own types would claim the globals of every file. */
+/** The part of `bun:ffi` that libc.bun.ts uses: Bun's own types would claim every file's globals. */
+
 declare module 'bun:ffi' {
   type Returns = { ptr: number; i32: number; i64_fast: number | bigint; void: undefined }
   type Args = { buffer: Uint8Array; i32: number; u32: number; u64: number }

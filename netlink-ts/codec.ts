@@ -1,4 +1,4 @@
-/** Combinators that describe kernel structs and values as data; the TypeScript type follows from the description. */
+/** Combinators that describe kernel structs as data; the TypeScript type follows from the description. */
 
 import { LITTLE_ENDIAN } from './endian.ts'
 import { DecodeError } from './errors.ts'
@@ -108,7 +108,7 @@ function uint64(name: string, little: boolean): Codec<bigint> {
 export const u64 = uint64('u64', LITTLE_ENDIAN)
 export const u64be = uint64('u64be', false)
 
-/** Everything there is, unread: addresses, structs that nobody asked about. */
+/** All remaining bytes as they are: addresses, structs that no codec reads. */
 export const bytes: Codec<Uint8Array> = {
   name: 'bytes',
   size: undefined,

@@ -1,4 +1,5 @@
 /** The libc calls of a Unix socket that listens without an event loop. Only the process of the UDP path loads this file. */
+
 import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
 import { Errno, SyscallError } from './errors.ts'
 

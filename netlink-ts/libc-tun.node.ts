@@ -2,6 +2,7 @@
  * The libc calls that only a TUN device needs, through `node:ffi`. Only the gateway loads this file, and the gateway
  * runs on Node alone, so it has no twin for Bun and stays out of the seam of `libc.raw.ts`.
  */
+
 import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
 import { Errno, SyscallError } from './errors.ts'
 

@@ -2,6 +2,7 @@
  * The libc calls of the UDP path, through `node:ffi`, on memory that is named by address. Only the process of the UDP
  * path loads this file, and it runs on Node alone, so it has no twin for Bun and stays out of the seam of `libc.raw.ts`.
  */
+
 import { DynamicLibrary, type FunctionDefinitions, getInt32, toArrayBuffer } from 'node:ffi'
 import { Errno, SyscallError } from './errors.ts'
 

@@ -1,4 +1,5 @@
-/** libc through `bun:ffi`, the twin of `libc.node.ts`: the only file of the Bun build that imports it. */
+/** libc through `bun:ffi`, the twin of `libc.node.ts`: the only file that imports `bun:ffi`. */
+
 import { dlopen, type FfiFunctions, type FfiSignatures, read } from 'bun:ffi'
 import type { RawFiles, RawLibc } from './libc.raw.ts'
 

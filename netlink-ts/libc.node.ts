@@ -1,4 +1,5 @@
-/** libc through `node:ffi`, as syscall(2): the only file of the CNI path in the Node build that imports it. */
+/** libc through `node:ffi`, as syscall(2): the only file of the CNI path that imports it. */
+
 import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
 import { LITTLE_ENDIAN } from './endian.ts'
 import type { RawLibc } from './libc.raw.ts'

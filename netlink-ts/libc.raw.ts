@@ -1,4 +1,4 @@
-/** The seam between libc and a runtime's FFI: every libc function that this package calls, in numbers, strings and bytes. */
+/** The seam between libc and a runtime's FFI: every libc call, in numbers, strings and bytes. */
 
 /**
  * One object per runtime implements it (`libc.node.ts`). No policy here: a failed call returns -1, and `errno`

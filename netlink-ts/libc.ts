@@ -1,4 +1,5 @@
-/** libc for the rest: each call throws SyscallError on failure with errno read at once, and is repeated after EINTR. */
+/** libc for the other files: a failed call throws SyscallError with its errno, EINTR is repeated. */
+
 import { libc } from '#libc'
 import { LITTLE_ENDIAN } from './endian.ts'
 import { Errno, SyscallError } from './errors.ts'

@@ -1,4 +1,9 @@
-/** Netlink messages: the header, errors with the kernel's own words, building and splitting of buffers. include/uapi/linux/netlink.h, netlink(7). */
+/**
+ * Netlink messages: header, errors with the kernel's own words, building and splitting of buffers.
+ *
+ * @see include/uapi/linux/netlink.h, netlink(7)
+ */
+
 import { attrs } from './attrs.ts'
 import { cstring, decode, type Infer, i32, struct, u16, u32 } from './codec.ts'
 import { DecodeError, NetlinkError } from './errors.ts'

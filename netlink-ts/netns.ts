@@ -1,4 +1,9 @@
-/** Network namespaces: open, compare, and run code inside one. namespaces(7), setns(2), ioctl_nsfs(2). */
+/**
+ * Network namespaces: open, compare, and run code inside one.
+ *
+ * @see namespaces(7), setns(2), ioctl_nsfs(2)
+ */
+
 import { fstatSync, statfsSync, statSync } from 'node:fs'
 import { Errno, NetnsError, SyscallError } from './errors.ts'
 import { CLONE_NEWNET, close, exitNow, ioctl, O_CLOEXEC, O_RDONLY, open, setns, write } from './libc.ts'

@@ -3,6 +3,7 @@
  * Node does not strip types below node_modules, so the package holds JavaScript and declarations. Line numbers stay.
  * Needs `tsc` in PATH for the declarations.
  */
+
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'

@@ -1,4 +1,9 @@
-/** A netlink socket: requests in, replies out. Sequence numbers, multi-part answers, errors and repetition are decided here. */
+/**
+ * A netlink socket: requests in, replies out.
+ *
+ * Sequence numbers, multi-part answers, errors and repetition are decided here.
+ */
+
 import { debug } from './debug.ts'
 import { DecodeError, Errno, NetlinkError, SyscallError } from './errors.ts'
 import {
@@ -60,7 +65,7 @@ export class NetlinkSocket implements Disposable {
    * Asks once and returns the answers in the kernel's order, without acknowledgement and end mark.
    * @throws {NetlinkError} the kernel's refusal; EINTR when a dump was inconsistent 5 times
    * @throws {SyscallError} `recv` EAGAIN: no answer in time; ENOBUFS: answers were lost
-   * @throws {DecodeError} an answer to somebody else, or broken
+   * @throws {DecodeError} an answer to another socket, or a malformed one
    */
   execute(request: Request): Reply[] {
     if (!isDump(request)) {

@@ -1,4 +1,8 @@
-/** The wire under a netlink socket: bytes to the kernel and datagrams back. A test puts a fake kernel here. */
+/**
+ * The wire under a netlink socket: bytes to the kernel and datagrams back.
+ *
+ * A test puts a fake kernel here.
+ */
 
 import { u32 } from './codec.ts'
 import { DecodeError, Errno, SyscallError } from './errors.ts'

@@ -1,4 +1,4 @@
-/** The bridge of a network: created when absent, its address and sysctls ensured, never taken from somebody else. */
+/** The bridge of a network: created when absent, address and sysctls ensured, a foreign one refused. */
 
 import { Errno } from 'netlink-ts/errors.ts'
 import { type Addr, AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
@@ -42,7 +42,7 @@ const aliasOf = (dataDir: string): string => `${ALIAS_TAG}${dataDir}`.slice(0, 2
 const ALIAS_TAG = 'flatnet-bridge '
 
 /**
- * Safe when several plugins do it at once: whoever loses a race finds what the winner made.
+ * Safe when several plugins run at once: the loser of a race finds what the winner made.
  * @param known the bridge as this process saw it a moment ago, with everything right about it
  * @throws {FlatnetError} ERR_FLATNET_CONFIG: the name is taken by something else, or by a bridge of another network
  */
@@ -75,7 +75,7 @@ function standing(host: NetlinkSocket, plan: BridgePlan): Link | undefined {
   return undefined
 }
 
-/** Nobody's packets go by it, and it is made anew as soon as somebody's do. */
+/** A bridge of ours without ports carries no packets, and the next ADD creates it again. */
 const isIdleOwn = (host: NetlinkSocket, link: Link, plan: BridgePlan): boolean =>
   link.alias === aliasOf(plan.dataDir) && linkList(host, { master: link.index }).length === 0
 
@@ -83,7 +83,7 @@ const hasAddress = (present: readonly Addr[], { bridgeIp, prefixLen }: BridgePla
   present.some((a) => ipv4FromBytes(a.address) === bridgeIp && a.prefixLen === prefixLen)
 
 function createBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
-  // The MAC is fixed here: a bridge without one follows its lowest port and cuts everybody off (cni #285).
+  // The MAC is fixed here: a bridge without one takes that of its lowest port, which cuts every container off (cni #285).
   const [outcome] = host.executeAll([
     bridgeAddRequest({ name: plan.bridge, address: plan.bridgeMac, mtu: plan.mtu }),
   ])
@@ -156,7 +156,7 @@ function addAddress(host: NetlinkSocket, link: Link, plan: BridgePlan): void {
 }
 
 /**
- * A narrower route of somebody else takes this one address away from the bridge; it may have come after the bridge.
+ * A narrower foreign route takes this one address away from the bridge; it may be younger than the bridge.
  * @throws {FlatnetError} ERR_FLATNET_CONFIG naming the interface that has it
  */
 export function refuseDetour(host: NetlinkSocket, bridge: Link, ip: Ipv4): void {
@@ -170,7 +170,7 @@ export function refuseDetour(host: NetlinkSocket, bridge: Link, ip: Ipv4): void 
 }
 
 /**
- * A route of somebody else into our slice (a VPN, another bridge) would take our containers' packets. Wider ones do not:
+ * A foreign route into our slice (a VPN, another bridge) would take our containers' packets. Wider ones do not:
  * the slice's own route is more specific.
  * @throws {FlatnetError} ERR_FLATNET_CONFIG naming the route
  */

@@ -81,7 +81,7 @@ function requestProblems(conf: NetConf, env: Env): readonly string[] {
 
 function lenient(env: Env, json: Json, version: CniVersion): ConfAndSlice {
   const { conf, problems } = readLeniently(json, version)
-  // A list of what to keep, held against the store of somebody else, would say that all of it goes.
+  // The runtime's list of what to keep, held against another network's store, would delete all of it.
   if (env.verb === 'GC') refuseProblems(problems.filter((p) => /^(ipam\.)?dataDir /.test(p)))
   const result = sliceOf(conf.ipam)
   return { conf, slice: result.ok ? result.slice : undefined }

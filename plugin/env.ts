@@ -1,4 +1,8 @@
-/** The environment of a verb: which variables each needs, and what they may hold (CNI SPEC "Parameters", skel.go). */
+/**
+ * The environment of a verb: which variables it needs, and what they may hold.
+ *
+ * @see CNI SPEC "Parameters", skel.go
+ */
 
 import { IFNAME_RULE, isIfname, isName, MAX_CONTAINER_ID_BYTES } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
@@ -28,7 +32,7 @@ const VERBS: readonly string[] = Object.keys(REQUIRED)
 
 const isVerb = (text: string): text is Verb => VERBS.includes(text)
 
-/** @throws {FlatnetError} code 4, naming every missing variable, or the one that holds something impossible */
+/** @throws {FlatnetError} code 4, naming every missing variable, or the one with an impossible value */
 export function readEnv(env: Readonly<Record<string, string | undefined>>): Env {
   const verb = env['CNI_COMMAND'] ?? ''
   if (!isVerb(verb)) {

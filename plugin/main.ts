@@ -1,4 +1,8 @@
-/** The CNI entry point: environment in, one JSON document on stdout, an exit code out. Answers VERSION itself and loads the rest for the others. */
+/**
+ * The CNI entry point: environment in, one JSON document on stdout, an exit code out.
+ *
+ * Answers VERSION itself and loads the code of other verbs on demand.
+ */
 
 import { toCniError } from '../core/errors.ts'
 import { mark } from '../core/trace.ts'

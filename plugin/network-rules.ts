@@ -1,4 +1,4 @@
-/** What the configuration says of a network's rules, and of what stays on disk about it. */
+/** From a configuration: the rules of its network, and the network's record on disk. */
 
 import type { NetConf } from '../conf/netconf.ts'
 import { formatPrefix } from '../core/addr.ts'

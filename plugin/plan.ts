@@ -1,4 +1,8 @@
-/** What ADD is going to make, decided before anything is made. Pure: configuration, slice and lease in, plan out. */
+/**
+ * What ADD is going to make, decided before anything is made.
+ *
+ * Pure: configuration, slice and lease in, plan out.
+ */
 
 import type { NetConf, RouteConf } from '../conf/netconf.ts'
 import { formatIpv4, formatPrefix, type Ipv4, macOf, type Prefix4, parseIpv4 } from '../core/addr.ts'
@@ -23,7 +27,7 @@ export interface Plan extends BridgePlan {
 const ANYWHERE: Prefix4 = { base: 0, prefixLen: 0 }
 
 /**
- * The host end's MAC: never looked at by anybody, but set, so that udev's MACAddressPolicy leaves it alone
+ * The host end's MAC: nothing reads it, but it is set, so that udev's MACAddressPolicy leaves it alone
  * (plugins #805). `fe` keeps it above every container's in the bridge's lowest-MAC choice.
  */
 const hostMacOf = (ip: Ipv4): string => `fe${macOf(ip).slice(2)}`

@@ -1,4 +1,4 @@
-/** The ADD result: built once in the newest shape, merged with `prevResult`, and cut to the version the config asks for. */
+/** The ADD result: built in the newest shape, merged with `prevResult`, cut to the asked version. */
 
 import { show } from '../conf/reader.ts'
 import { FlatnetError } from '../core/errors.ts'

@@ -1,4 +1,8 @@
-/** STATUS: could ADD succeed now? Code 50 when not, 51 when running containers suffer as well (CNI SPEC "STATUS"). */
+/**
+ * STATUS: could ADD succeed now?
+ *
+ * Code 50 when not, 51 when running containers suffer as well. @see CNI SPEC "STATUS"
+ */
 
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'

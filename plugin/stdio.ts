@@ -1,4 +1,4 @@
-/** Standard input and output of a plugin, whole and synchronous, whatever kind of descriptor the runtime gave. */
+/** Standard input and output of a plugin, whole and synchronous, for any kind of descriptor. */
 
 import { readSync, writeSync } from 'node:fs'
 import { sleepSync } from '../core/clock.ts'

@@ -1,4 +1,8 @@
-/** Takes one attachment out of the host: rules, then the link, then the lease. Never stops at an error; absent is done. */
+/**
+ * Takes one attachment out of the host: rules, then the link, then the lease.
+ *
+ * Never stops at an error; what is absent is done.
+ */
 
 import { Errno } from 'netlink-ts/errors.ts'
 import { linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
@@ -42,13 +46,13 @@ export function teardown(host: NetlinkSocket, store: Store, attachment: Attachme
   const step = stepsOf(attachment, errors)
   const lease = step('looking up the lease', () => find(store, attachment))
   removeObjects(host, netfilter, attachment, lease, step)
-  // While its rules or its link stand nobody else may get the address; the next DEL, `gc` or a stale look finishes.
+  // While rules or link exist the address stays taken; the next DEL, `flatnet gc` or an ADD that reclaims it finishes.
   if (errors.length === 0) step('releasing the lease', () => release(store, attachment, systemClock))
   return errors
 }
 
 /**
- * For `flatnet gc`: as `teardown`, but only while the lease is the one that was seen, and stale.
+ * For `flatnet gc`: as `teardown`, but only while the lease is unchanged since it was listed, and stale.
  * @returns whether it went, and what went wrong
  */
 export function teardownStale(

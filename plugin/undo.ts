@@ -1,4 +1,4 @@
-/** The undo log of ADD: each step that did something pushes its inverse; a failure runs them newest first. */
+/** The undo log of ADD: each step pushes its inverse, and a failure runs them newest first. */
 
 import type { Log } from '../core/log.ts'
 

@@ -1,4 +1,4 @@
-/** Runs every verb but VERSION: the configuration from stdin, the verb's own module, its result or its error on stdout. */
+/** Runs every verb but VERSION: configuration from stdin, the verb's module, result or error on stdout. */
 
 import { toCniError } from '../core/errors.ts'
 import { mark } from '../core/trace.ts'

@@ -3,6 +3,7 @@
  * send, which goes by name, changed on it is taken back. A second send would cost every ADD, and let a kill between the two
  * leave a link that nobody knows.
  */
+
 import type { NetlinkError } from 'netlink-ts/errors.ts'
 import {
   bridgePortSetRequest,
@@ -31,7 +32,7 @@ export function takenMeanwhile(
   if (isNamed || !link.altNames.includes(nameOf(plan))) giveBack(host, plan, link, isNamed)
   return new FlatnetError(
     'ERR_FLATNET_KERNEL',
-    `the host interface ${plan.hostIfname} was made meanwhile, by another ADD of the same container or by somebody else: try again`,
+    `the host interface ${plan.hostIfname} was made meanwhile, by another ADD of the same container or by another program: try again`,
     { cause },
   )
 }

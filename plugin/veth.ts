@@ -1,4 +1,4 @@
-/** The veth pair: made in one message, its container end addressed and routed, its host end a port of the bridge. */
+/** The veth pair: made in one message, its container end addressed and routed, its host end in the bridge. */
 
 import { Errno, type NetlinkError } from 'netlink-ts/errors.ts'
 import { inNetns } from 'netlink-ts/netns.ts'
@@ -42,7 +42,7 @@ export interface Sockets {
   readonly container: NetlinkSocket
 }
 
-/** @throws {FlatnetError} CNI A1: the interface is there already, whoever made it */
+/** @throws {FlatnetError} CNI A1: the interface exists already */
 export function refuseExisting(container: NetlinkSocket, ifname: string, netns: string): void {
   if (linkIndex(container, ifname) === undefined) return
   throw new FlatnetError(
@@ -53,7 +53,7 @@ export function refuseExisting(container: NetlinkSocket, ifname: string, netns: 
 
 /**
  * A host end that an ADD left behind when it was killed: its container end is gone or half made, so it goes too.
- * @throws {FlatnetError} the name belongs to another attachment (a collision of the 40-bit hash) or to somebody else
+ * @throws {FlatnetError} the name belongs to another attachment (a collision of the 40-bit hash) or is not ours
  */
 export function removeLeftover(host: NetlinkSocket, attachment: Attachment, hostIfname: string): void {
   if (linkIndex(host, hostIfname) === undefined) return
@@ -168,7 +168,7 @@ export function openPort(host: NetlinkSocket, bridge: Link, plan: Plan): void {
         `${PORT_UP_TIMEOUT_MS} ms; look at "bridge link" and the kernel log`,
     )
   }
-  // Its first port brings a bridge up. When it does not (spanning tree), that is for whoever set it up so.
+  // Its first port brings a bridge up. When it does not (spanning tree), its administrator wanted that.
   if (bridge.operstate !== IF_OPER_UP && bridge.operstate !== IF_OPER_UNKNOWN) comesUp(host, bridge.name)
 }
 

@@ -45,7 +45,7 @@ export function parseAnswer(bytes: Buffer, ended: boolean): Answer | undefined {
 
 /**
  * Waits by poll(2), in this process's only thread: the event loop and its sockets would cost more than the exchange.
- * @throws {FlatnetError} ERR_FLATNET_IO: nobody listens, the connection broke, or `timeoutMs` passed
+ * @throws {FlatnetError} ERR_FLATNET_IO: no listener, the connection broke, or `timeoutMs` passed
  */
 export async function exchange(
   endpoint: Endpoint,

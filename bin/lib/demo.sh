@@ -36,7 +36,7 @@ choose_podman() {
   private_podman
 }
 
-# For --down: the one that bin/up chose.
+# For --down: the value that bin/up chose.
 find_demo_podman() { [ ! -d "$DEMO_DIR" ] || private_podman; }
 
 build_image() {

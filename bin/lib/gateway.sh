@@ -54,7 +54,7 @@ gateway_answers() {
   [ $? -ne 4 ]
 }
 
-# fetch url: prints the page; exit 1 when the server answered with an error, 4 when nobody did.
+# fetch url: prints the page; exit 1 when the server answered with an error, 4 when none answered.
 # By Node, which is here: static busybox crashes in name lookups on some hosts, and curl may be missing.
 fetch() {
   node -e '

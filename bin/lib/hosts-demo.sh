@@ -1,7 +1,7 @@
 # A container on each host of `bin/up --hosts`, what to open of them, and the end of it all.
 # shellcheck shell=bash
 
-# Known by its name, as it outlives whoever is killed; and not that of a container of this machine that runs such a demo too.
+# Known by its name, as it outlives a killed script; and not that of a container of this machine that runs such a demo too.
 CGROUP=flatnet-demo-$(readlink /proc/self/ns/pid | tr -dc 0-9)
 
 use_podman_of() { PODMAN=(on "h$1" podman); }

@@ -3,7 +3,7 @@
 
 # On this machine; beyond it nothing of the machine's own network is touched, and its firewall does not see what hosts say to each other.
 LAN_LINK=flatnet-lan
-# For benchmarks and documentation: no network of anybody's should have them. %: the number of the host, 254 is this machine.
+# For benchmarks and documentation: no real network should use them. %: the number of the host, 254 is this machine.
 LAN_NETS='198.18.0.% 198.18.100.% 198.19.200.% 192.0.2.% 203.0.113.% 198.51.100.%'
 LAN=
 
@@ -48,7 +48,7 @@ plug() {
   nsenter -t "${PLACE_PID[lan]}" -n ip link add "h$1" type veth peer name eth0 netns "${PLACE_PID[h$1]}" && connect "$1"
 }
 
-# Also for a cable that somebody pulled.
+# Also for a cable that was pulled.
 connect() {
   on lan ip link set "h$1" master lan up &&
     on "h$1" ip addr replace "$(address_of "$1")/24" dev eth0 &&

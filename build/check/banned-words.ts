@@ -1,4 +1,5 @@
 /** Words that no comment, message or document says: they hide the actor. `npm run check:words` finds them. */
+
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'

@@ -1,4 +1,5 @@
 /** Links of the documents and citations in the sources that lead nowhere. `npm run check:links` finds them. */
+
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'

@@ -1,4 +1,8 @@
-/** Stands in for `bun:ffi`: its native half. The pinned Bun has it; without it the first call of a test fails. */
+/**
+ * Stands in for `bun:ffi`: its native half, which the pinned Bun has.
+ *
+ * Without it the first call of a test fails.
+ */
 
 import type * as BunFfi from 'bun:ffi'
 

@@ -1,4 +1,4 @@
-/** Stands in for `node:fs`: the calls of every ADD and DEL by libc, the rest by Bun's own when it is called. */
+/** Stands in for `node:fs`: the calls of every ADD and DEL by libc, the others by Bun's own module. */
 
 import type * as NodeFs from 'node:fs'
 import { Errno, errnoName } from 'netlink-ts/errors.ts'

@@ -1,4 +1,4 @@
-/** Stands in for cli/cli.ts and plugin/verbs.ts: runs their bundles, which are assets of the executable. */
+/** Stands in for cli/cli.ts and plugin/verbs.ts: runs their bundles, assets of the executable. */
 
 // VERSION carries this file too, so it asks for Node's modules only when it runs.
 

@@ -1,4 +1,4 @@
-/** What init, join and leave share: their options, what they demand first, and what an old slice left. */
+/** What init, join and leave share: options, what they demand first, and what an old slice left. */
 
 import { hostname } from 'node:os'
 import type { DaemonConf } from '../../conf/daemon.ts'

@@ -1,4 +1,4 @@
-/** `flatnet doctor`: examines the machine for what goes wrong in practice, and says what to do about it. */
+/** `flatnet doctor`: examines the machine for what goes wrong in practice, and prints each fix. */
 
 import { nftTemplate } from '../../conf/templates.ts'
 import { formatPrefix } from '../../core/addr.ts'

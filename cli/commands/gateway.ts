@@ -1,4 +1,9 @@
-/** `flatnet gateway`: runs the daemon of this host until SIGTERM or SIGINT; SIGHUP and `POST /v1/reload` start it over. */
+/**
+ * `flatnet gateway`: runs the daemon of this host until SIGTERM or SIGINT.
+ *
+ * SIGHUP and `POST /v1/reload` restart it within the process.
+ */
+
 import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import { openLog } from '../../gateway/base/log.ts'
@@ -84,7 +89,7 @@ export const gatewayCommand = command({
     const stop = new AbortController()
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
     const { log, close, flush } = openLog(conf.log)
-    // What nobody caught ends the gateway, whose state is then unknown; the service manager starts another.
+    // An uncaught error leaves the gateway in an unknown state, so it exits; the service manager starts another.
     const fatal = (err: unknown): void => {
       log.error({ err }, 'gateway ends by an error that nobody caught')
       process.stderr.write(`flatnet: ${err instanceof Error ? err.stack : String(err)}\n`)

@@ -1,4 +1,5 @@
-/** `flatnet gc`: gives back what containers left behind that went without a DEL: leases, links and published ports. */
+/** `flatnet gc`: removes leases, links and published ports of containers that exited without a DEL. */
+
 import { linkList } from 'netlink-ts/route/link.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { systemClock } from '../../core/clock.ts'

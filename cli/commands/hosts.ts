@@ -13,7 +13,7 @@ function stateOf({ member, link, path, quarantine }: HostView): string {
   if (member !== null && member.state !== 'active') return member.state
   if (quarantine !== null) return 'QUARANTINED'
   if (path?.state === 'LOCAL') return 'this host'
-  // A host that is out of its cluster has links to nobody.
+  // A host that is out of its cluster has no links.
   return link?.state ?? 'no link'
 }
 

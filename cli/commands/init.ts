@@ -1,4 +1,5 @@
 /** `flatnet init`: makes a cluster, with this host as its first and the one that admits others. */
+
 import { formatPrefix } from '../../core/addr.ts'
 import { createCluster } from '../../gateway/cluster/joining/create.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'

@@ -1,4 +1,8 @@
-/** `flatnet install`: puts plugin, conflist, configuration and unit in place; a rerun changes what differs. */
+/**
+ * `flatnet install`: puts plugin, conflist, configuration and units in place.
+ *
+ * A rerun changes what differs.
+ */
 
 import { join } from 'node:path'
 import { parseDaemonConf } from '../../conf/daemon.ts'

@@ -1,4 +1,8 @@
-/** `flatnet join`: brings this host into a cluster. Run again after whatever stopped it, it goes on where it was. */
+/**
+ * `flatnet join`: brings this host into a cluster.
+ *
+ * After an interruption a rerun continues where the first run stopped.
+ */
 
 import { parseDaemonConf } from '../../conf/daemon.ts'
 import { formatPrefix } from '../../core/addr.ts'

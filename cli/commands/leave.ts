@@ -1,4 +1,5 @@
-/** `flatnet leave`: takes this host out of its cluster; its containers and its slice stay as they are. */
+/** `flatnet leave`: takes this host out of its cluster; containers and slice stay as they are. */
+
 import type { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'
 import { demandRoot, filesOf, tellStart } from '../cluster/entering.ts'
@@ -63,7 +64,7 @@ function tellRest(io: Io, { admits, isAlone, number }: Leaving, isKnown: boolean
     return
   }
   if (!isKnown) printLine(io, `The cluster was not told; on the host that admits: flatnet revoke ${number}`)
-  printLine(io, `Key and certificates: ${kept}, of no use to anybody but who restores a backup`)
+  printLine(io, `Key and certificates: ${kept}, useful only for restoring a backup`)
 }
 
 export const leaveCommand = command({
@@ -72,7 +73,7 @@ export const leaveCommand = command({
     force: {
       type: 'boolean',
       default: false,
-      describe: 'Also when the cluster cannot be told, or this host is the one that admits others',
+      describe: 'Also when the other hosts cannot be told, or when this host is the one that admits others',
     },
   },
   examples: [

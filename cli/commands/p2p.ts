@@ -1,4 +1,9 @@
-/** `flatnet p2p`: runs the process of direct paths of this host; the gateway or systemd starts it, not a person. */
+/**
+ * `flatnet p2p`: runs the process of direct paths of this host.
+ *
+ * The gateway or systemd starts it, not a person.
+ */
+
 import { DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
 import { openLog } from '../../gateway/base/log.ts'
 import { runP2p } from '../../gateway/dataplane/p2p/process/main.ts'

@@ -1,4 +1,5 @@
-/** `flatnet ps`: what runs on the network, from the gateway, or from the leases on disk when it is down. */
+/** `flatnet ps`: the containers on the network, from the gateway, or from the leases while it is down. */
+
 import { ipOfCidr } from '../../core/addr.ts'
 import type { Assignment, ListedAssignment, PortMapping } from '../../core/api.ts'
 import { command, jsonOption } from '../command.ts'

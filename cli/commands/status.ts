@@ -1,4 +1,5 @@
-/** `flatnet status`: whether the gateway of this host is well, what it holds, and its paths to the other hosts. */
+/** `flatnet status`: whether this host's gateway is well, what it holds, its paths to other hosts. */
+
 import type { PathInfo } from '../../core/api.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { command } from '../command.ts'

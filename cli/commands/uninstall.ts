@@ -1,4 +1,5 @@
 /** `flatnet uninstall`: takes away what install and running made, and nothing else. */
+
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { Status } from '../../gateway/api/status.ts'
@@ -19,7 +20,7 @@ import { UNITS } from '../install/plan.ts'
 import { CliError, printLine } from '../ui/output.ts'
 import type { Targets } from './install.ts'
 
-/** What an installation without a record would have made, as far as it is there: somebody copied the files by hand. */
+/** What an installation without a record would have made, as far as it exists: the files were copied by hand. */
 function guess(host: Host, places: Places, t: Targets): Made[] {
   const candidates: readonly Made[] = [
     ...UNITS.map((unit): Made => ({ path: join(t.systemdDir, unit), kind: 'unit' })),
@@ -123,7 +124,7 @@ async function uninstall(
 ) {
   const { io, host } = context
   if (host.uid() !== 0 && !args.dryRun) throw new CliError('this needs root', 'run it with sudo')
-  // The record beside it says what to take away, also when somebody deleted the configuration itself.
+  // The record beside it says what to take away, also when the configuration itself was deleted.
   if (readManifest(host, args.config) === undefined) demandNamed(host, args.config)
   const places = findPlaces(host, args)
   if (!args.force) {

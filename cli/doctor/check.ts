@@ -1,4 +1,4 @@
-/** What every examination of `flatnet doctor` looks like: facts gathered, then judged into findings. */
+/** The shape of every check of `flatnet doctor`: facts are gathered, then judged into findings. */
 
 import { hasCode } from '../../core/errors.ts'
 import type { Host } from '../host/host.ts'

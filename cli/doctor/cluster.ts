@@ -1,4 +1,4 @@
-/** Doctor, the cluster: whether this host takes part in it as its files say, and for how long its certificate lasts. */
+/** Doctor, the cluster: whether this host takes part as its files say, and its certificate's end. */
 
 import type { Status } from '../../gateway/api/status.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'

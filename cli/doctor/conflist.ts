@@ -1,4 +1,5 @@
 /** Doctor, the CNI side: conflists that are valid and still there, and the plugin that they name. */
+
 import { join } from 'node:path'
 import { formatPrefix } from '../../core/addr.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'

@@ -1,4 +1,9 @@
-/** Doctor, the packet filter: our own table, and other tables that drop what we forward (a drop anywhere wins). */
+/**
+ * Doctor, the packet filter: our table, and other tables that drop what we forward.
+ *
+ * A drop in any table wins.
+ */
+
 import { type Host, runJson } from '../host/host.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
@@ -85,7 +90,7 @@ interface Blocker {
 const nets = (f: FirewallFacts): readonly string[] =>
   f.supernets.length > 0 ? f.supernets : ['10.100.0.0/16']
 
-/** True when some rule of the chain names the network and accepts: somebody has been here before. */
+/** True when a rule of the chain accepts the network: the fix was applied before. */
 function isAccepted(rules: readonly NftObject[], net: string): boolean {
   const [addr = '', len = '32'] = net.split('/')
   return rules.some((rule) => {

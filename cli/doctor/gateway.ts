@@ -1,4 +1,5 @@
 /** Doctor, the gateway: its configuration, its unit, and whether it answers. */
+
 import { apiGet, GatewayDownError } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'

@@ -1,4 +1,5 @@
-/** Doctor, who has which address by the kernel's word: two with one address, and live containers that no lease names. */
+/** Doctor, addresses in the kernel: two links with one address, live containers without a lease. */
+
 import { ipOfCidr } from '../../core/addr.ts'
 import { parseAlias } from '../../core/attachment.ts'
 import { type Host, runJson } from '../host/host.ts'
@@ -48,7 +49,7 @@ function judgeKernelAddresses(addresses: readonly KernelAddress[]): Finding[] {
     return fail(
       'address-twice',
       `${ip} is the address of ${all.map(named).join(' and of ')}`,
-      'packets for one reach the other; an old copy of the leases was put back on a kernel without alternative names (before Linux 5.5), or somebody took such a name away',
+      'packets for one reach the other; an old copy of the leases was put back on a kernel without alternative names (before Linux 5.5), or such a name was removed by hand',
       `podman restart ${mover.containerId.slice(0, 12)}`,
     )
   })
@@ -62,7 +63,7 @@ function judgeKernelAddresses(addresses: readonly KernelAddress[]): Finding[] {
     warn(
       'lease-missing',
       `${first.network}: no lease names ${alone.slice(0, 3).map(named).join(', ')}${alone.length > 3 ? ` and ${alone.length - 3} more` : ''}`,
-      'the leases are older than the containers: a backup was put back, or dataDir is another one; nobody gets their addresses all the same',
+      'the leases are older than the containers: a backup was put back, or dataDir is another one; their addresses are still not given to other containers',
       `the gateway gives them their leases back within 30 s: ${howToStart()}`,
     ),
   ]

@@ -1,4 +1,5 @@
-/** Doctor, the lease store: files that cannot be read, leases nobody holds any more, slices that run full. */
+/** Doctor, the lease store: unreadable files, stale leases, slices that run full. */
+
 import { sizeOf } from '../../core/addr.ts'
 import type { Host } from '../host/host.ts'
 import { readLeases } from '../host/leases.ts'

@@ -1,4 +1,5 @@
-/** Doctor, the other hosts: which are not linked and what in their reason says why, who is kept out, the tunnel, the clock. */
+/** Doctor, the other hosts: links that are down and why, quarantines, the tunnel, the clock. */
+
 import type { HostView } from '../../gateway/api/host-view.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { apiGet } from '../host/client.ts'

@@ -1,4 +1,5 @@
 /** Doctor, Podman: a version with CNI, the CNI backend, and whether it sees our networks. */
+
 import { type Host, runJson } from '../host/host.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
@@ -29,7 +30,7 @@ export function gatherPodman(host: Host, expected: readonly string[]): PodmanFac
   return { version, backend: info?.host?.networkBackend, seen, expected }
 }
 
-/** The last Podman of the 4 series, which everybody can still build, has CNI; 5 needs a build tag and 6 has none. */
+/** Podman 4 has CNI; 5 needs a build tag for it and 6 has none. */
 const OTHER_PODMAN =
   'use Podman 4.x (Debian 12 ships 4.3, Ubuntu 24.04 4.9), or another CNI runtime such as nerdctl or CRI-O'
 

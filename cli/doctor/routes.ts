@@ -1,4 +1,5 @@
-/** Doctor, addresses: routes and VPNs that overlap the supernet, the bridge's own address, and MTUs. */
+/** Doctor, addresses: routes and VPNs that overlap the supernet, the bridge's address, and MTUs. */
+
 import { contains, formatPrefix, type Prefix4, parseCidr4, parseIpv4, prefixBase } from '../../core/addr.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'
 import { type Host, runJson } from '../host/host.ts'
@@ -147,7 +148,7 @@ function judgeBridge(f: RouteFacts, n: FlatnetNetwork): Finding[] {
       fail(
         'bridge',
         `${n.conf.bridge} has ${others.join(', ')}; it should have ${want} only`,
-        'it was made for another slice, and containers would get a next hop that nobody answers for',
+        'it was made for another slice, and containers would get a next hop that does not answer',
         `stop the containers of the network, then: ip link del ${n.conf.bridge} (the next start makes it anew)`,
       ),
     ]

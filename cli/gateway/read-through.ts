@@ -2,6 +2,7 @@
  * Reads the plugin's file from end to end once, as the page cache of a machine that has booted is empty: run before that,
  * its pages are faulted in one by one, which costs an ADD a fifth more until the next boot.
  */
+
 import { open } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Log } from '../../core/log.ts'
@@ -12,7 +13,7 @@ const PAUSE_MS = 2
 /** Twice what the larger of our executables has: what is longer is something else, and none of the page cache's business. */
 const MAX_BYTES = 300 * 1024 * 1024
 
-/** Ends with the file, with `signal`, or with the first error, which is told for the curious and matters to nobody. */
+/** Ends with the file, with `signal`, or with the first error, which is logged for debugging and changes nothing else. */
 export async function readThrough(path: string, signal: AbortSignal, log: Log): Promise<void> {
   try {
     await using file = await open(path)

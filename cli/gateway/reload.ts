@@ -1,4 +1,5 @@
 /** Makes a gateway that runs read its files again, and waits until it has. */
+
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Status } from '../../gateway/api/status.ts'
 import { type ApiPlace, apiGet, apiPost, GatewayDownError } from '../host/client.ts'

@@ -1,4 +1,5 @@
 /** The command line's side of the gateway's API: one bounded HTTP exchange over the unix socket. */
+
 import { request } from 'node:http'
 import { CliError } from '../ui/output.ts'
 import { howToRestart, howToStart, isSystemd, itsLog } from './service.ts'

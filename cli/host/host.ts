@@ -1,4 +1,9 @@
-/** What the command line may ask of the machine: files and other programs. Tests put a table in its place. */
+/**
+ * What the command line may ask of the machine: files and other programs.
+ *
+ * Tests put a table in its place.
+ */
+
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -21,7 +26,7 @@ export interface Host {
 
 /** `podman info` on a slow disk takes seconds; longer than this is a program that hangs. */
 const RUN_TIMEOUT_MS = 20_000
-/** sbin is not on everybody's PATH, and nft, ip and modprobe live there. */
+/** nft, ip and modprobe live in sbin, which is not on every PATH. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 function run(command: string, args: readonly string[], input = ''): Ran | undefined {

@@ -1,4 +1,5 @@
 /** The leases on disk of all networks of this host, for when the gateway is down and for doctor. */
+
 import type { Assignment } from '../../core/api.ts'
 import { assignmentsOf, diskLeases, type LeaseSnapshot } from '../../gateway/leases/source.ts'
 import { CliError } from '../ui/output.ts'

@@ -1,4 +1,5 @@
-/** The Flatnet networks of this host, as the conflists in the CNI configuration directory describe them. */
+/** The Flatnet networks of this host, as the conflists in the CNI configuration directory say. */
+
 import { join } from 'node:path'
 import { type NetConf, readLeniently } from '../../conf/netconf.ts'
 import { formatIpv4 } from '../../core/addr.ts'
@@ -57,7 +58,7 @@ function readConflist(file: string, text: string): FlatnetNetwork[] {
   })
 }
 
-/** Podman reads `*.conflist` only. Files that mention flatnet neither in name nor text are none of ours, broken or not. */
+/** Podman reads `*.conflist` only. Files that mention flatnet neither in name nor text are not looked at, broken or not. */
 export function findNetworks(host: Host, cniConfDir: string): Networks {
   const networks: FlatnetNetwork[] = []
   const broken: BrokenConflist[] = []

@@ -1,4 +1,5 @@
-/** Where this host keeps things: the command line's options, flatnet.yaml and the conflists, brought together. */
+/** Where this host keeps things: the command line's options, flatnet.yaml and the conflists together. */
+
 import { type DaemonConf, DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
 import { DEFAULT_DATA_DIR, DEFAULT_ENDPOINT } from '../../conf/netconf.ts'
 import { CliError } from '../ui/output.ts'
@@ -59,7 +60,7 @@ export function demandNamed(host: Host, config: string): void {
   if (config === DEFAULT_DAEMON_CONF || host.read(config) !== undefined) return
   throw new CliError(
     `--config is "${config}": there is no such file, or it may not be read`,
-    `name the one that the gateway was started with, or leave --config out: then it is ${DEFAULT_DAEMON_CONF}`,
+    `name the file that the gateway was started with, or leave --config out: then it is ${DEFAULT_DAEMON_CONF}`,
   )
 }
 

@@ -1,4 +1,5 @@
-/** The few keys of containers.conf that concern CNI, read the way Podman reads them: file, then drop-ins, later wins. */
+/** The few keys of containers.conf that concern CNI, read as Podman does: file, drop-ins, later wins. */
+
 import { join } from 'node:path'
 import type { Host } from './host.ts'
 

@@ -1,4 +1,5 @@
-/** How a person starts the gateway of this host and reads its log: by systemd where that runs, else by hand. */
+/** How a person starts the gateway of this host and reads its log: by systemd, or by hand without it. */
+
 import { existsSync } from 'node:fs'
 import { DEFAULT_DAEMON_CONF } from '../../conf/daemon.ts'
 

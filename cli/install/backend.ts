@@ -1,4 +1,5 @@
 /** Says when Podman does not use CNI yet: without it nothing of Flatnet is ever asked. */
+
 import type { Host } from '../host/host.ts'
 import { configuredBackend } from '../host/podman-conf.ts'
 import { type Io, printLine } from '../ui/output.ts'

@@ -1,4 +1,5 @@
 /** Changes to the file system and the machine, each told in one line; in a dry run only told. */
+
 import {
   chmodSync,
   constants,

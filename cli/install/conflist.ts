@@ -1,4 +1,5 @@
-/** The conflist that install wants: the template, what the present one says, and what the options say, later wins. */
+/** The conflist that install writes: the template, the present conflist, the options; later wins. */
+
 import { isDeepStrictEqual } from 'node:util'
 import { show } from '../../conf/reader.ts'
 import { conflistTemplate } from '../../conf/templates.ts'

@@ -1,4 +1,5 @@
 /** Which files become the commands: the packed executable, and the plugin beside it where it was built. */
+
 import { existsSync, realpathSync, type Stats, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { isSea } from 'node:sea'

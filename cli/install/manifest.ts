@@ -1,4 +1,5 @@
-/** What `flatnet install` made on this host, kept beside flatnet.yaml, so that uninstall takes away that and nothing else. */
+/** What `flatnet install` made on this host, kept beside flatnet.yaml: uninstall removes that alone. */
+
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'

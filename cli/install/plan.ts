@@ -1,4 +1,9 @@
-/** What install is going to do: the texts to write and every reason not to. Reads the machine, changes nothing. */
+/**
+ * What install is going to do: the texts to write and every reason not to.
+ *
+ * Reads the machine, changes nothing.
+ */
+
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { isCollection, parseDocument } from 'yaml'

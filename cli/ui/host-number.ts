@@ -1,4 +1,9 @@
-/** The number of a host on the line, in the bounds that every cluster has; which of them are in use the gateway knows. */
+/**
+ * A host's number on the command line, within the bounds of every cluster.
+ *
+ * The gateway knows which of them are in use.
+ */
+
 import { UsageError } from './output.ts'
 
 const MAX_HOST = 65_534

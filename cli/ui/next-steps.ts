@@ -1,4 +1,5 @@
-/** What a person does about paths that are not well: one line for each thing to do, with the hosts that it is about. */
+/** What a person does about paths that are not well: one line for each thing to do, with its hosts. */
+
 import type { PathInfo } from '../../core/api.ts'
 import { carriesNone, PathReason } from '../../gateway/paths/reasons.ts'
 

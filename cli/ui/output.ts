@@ -42,7 +42,7 @@ function cut(text: string, width: number): string {
   return text.length <= width ? text.padEnd(width) : `${text.slice(0, width - 1)}…`
 }
 
-/** Control characters of foreign names would move the cursor of whoever reads the table. */
+/** Control characters in foreign names would move the reader's cursor. */
 const printable = (text: string): string => text.replaceAll(/\p{C}/gu, '?')
 
 function widthsOf(cells: readonly (readonly string[])[], mins: readonly (number | undefined)[], max: number) {
@@ -110,7 +110,7 @@ export function wrap(text: string, indent = '', max = MAX_COLUMNS): string {
 /** An error as text for stderr: what happened, its cause, every problem of a configuration, and what to do next. */
 export function explain(err: unknown): string {
   if (!(err instanceof Error)) return `flatnet: ${String(err)}\n`
-  // Not raised on purpose: whoever reports it needs to say where it was.
+  // Not raised on purpose: the report needs to say where it was.
   if (err instanceof TypeError || err instanceof ReferenceError) return `flatnet: ${err.stack}\n`
   const lines = [`flatnet: ${err.message}`]
   if ('problems' in err && Array.isArray(err.problems)) lines.push(...err.problems.map((p) => `  - ${p}`))

@@ -1,4 +1,5 @@
-/** Tells who waits what for: nothing takes long without a word. */
+/** Says what a command waits for, so that no command is silent for long. */
+
 import type { Io } from './output.ts'
 
 /** Shorter waits need no word. */

@@ -1,4 +1,5 @@
-/** What is said of a line that was not understood: the word that is wrong, and the one that was probably meant. */
+/** The error of a command line that was not understood: the wrong word, and the one probably meant. */
+
 import { nearest } from '../../conf/nearest.ts'
 import type { Command } from '../command.ts'
 import { UsageError } from './output.ts'

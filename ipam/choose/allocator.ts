@@ -1,4 +1,5 @@
 /** Which address is next. Pure: what is known of a range goes in, an address comes out. */
+
 import type { Ipv4 } from '../../core/addr.ts'
 import type { Millis } from '../../core/clock.ts'
 
@@ -14,12 +15,12 @@ export interface RangeFacts {
   releasedAt(ip: Ipv4): Millis | undefined
   /** The last address that was chosen here; undefined at the start. */
   readonly cursor: Ipv4 | undefined
-  /** Whether somebody is known to hold an address that the leases call free. Asked last, as it may be expensive. */
+  /** Whether the kernel knows a holder of an address that the leases call free. Called last, as it may be expensive. */
   isHeld?(ip: Ipv4): boolean
 }
 
 /**
- * A never-used address, the first after the cursor and round; else the one that was released longest ago.
+ * A never-used address, the first after the cursor and round; else the address that was released longest ago.
  * A crash-looping container so gets another address each time, and a resting address comes last by itself: whenever
  * it is the oldest, every other one rests too, and resting is no reason to refuse a container.
  */

@@ -1,4 +1,9 @@
-/** How full a slice is and who fills it. Pure: blocks in, numbers out; for errors, STATUS, metrics and doctor. */
+/**
+ * How full a slice is and who fills it, for errors, STATUS, metrics and doctor.
+ *
+ * Pure: blocks in, numbers out.
+ */
+
 import { contains, parseIpv4 } from '../../core/addr.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { Lease } from '../lease.ts'

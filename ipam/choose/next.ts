@@ -1,4 +1,5 @@
-/** The next free address of a slice: chosen by the allocator within a block, by the index among blocks. */
+/** The next free address of a slice: the index chooses the block, the allocator the address in it. */
+
 import { formatIpv4, type Ipv4, parseIpv4 } from '../../core/addr.ts'
 import { agrees, chooseBlock, cursorOf, rangeIn, summarise } from '../store/block-index.ts'
 import { blockBaseOf } from '../store/layout.ts'

@@ -1,4 +1,9 @@
-/** Which networks share addresses with a prefix; by ip-num, for CLI and gateway. Nothing that allocates may import it. */
+/**
+ * Which networks share addresses with a prefix, by ip-num: for CLI and gateway.
+ *
+ * Nothing on ADD's path may import it.
+ */
+
 import { IPv4CidrRange } from 'ip-num'
 import { formatPrefix, type Prefix4 } from '../../core/addr.ts'
 

@@ -1,4 +1,5 @@
 /** What a container is told when it gets no address: who has it, since when, and the way out. */
+
 import { formatPrefix } from '../../core/addr.ts'
 import { FlatnetError } from '../../core/errors.ts'
 import type { Lease } from '../lease.ts'
@@ -46,6 +47,6 @@ export function noAddress(slice: Slice, counts: Counts, holders: readonly Holder
   return new FlatnetError(
     'ERR_FLATNET_NO_ADDRESS',
     `no address left in ${formatRange(slice)}: ${used} of ${total} used, ${resting} resting, ${stale} stale, ${counts.static} static; remove containers, run 'flatnet gc', or give hosts more addresses with a smaller ipam.hostPrefix`,
-    { details: `most are held by: ${most || 'nobody'}`, facts: { ...counts, holders } },
+    { details: `most are held by: ${most || 'no container'}`, facts: { ...counts, holders } },
   )
 }

@@ -2,6 +2,7 @@
  * The slice of a host: the part of the supernet whose addresses it alone hands out
  * (docs/architecture/leases.md#slices).
  */
+
 import { contains, formatIpv4, formatPrefix, type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
 
 export interface Slice {

@@ -5,6 +5,7 @@
  * the block that it led to; otherwise it is made anew from all blocks. Bytes and no JSON: there are 4,096 blocks in a /16,
  * and each ADD and DEL reads and writes it.
  */
+
 import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import type { Ipv4 } from '../../core/addr.ts'
 import type { Millis } from '../../core/clock.ts'
@@ -33,7 +34,7 @@ export interface BlockIndex extends Range {
 const VERSION = 2
 const CURSOR = 3
 const HEAD_BYTES = 4 * Float64Array.BYTES_PER_ELEMENT
-/** A /12 has no more; a file that says so is none of ours. */
+/** A /12 has no more, so a file that claims more is not an index. */
 const MAX_BLOCKS = 2 ** 20 / BLOCK_SIZE
 
 const countOf = ({ first, last }: Range): number => (blockBaseOf(last) - blockBaseOf(first)) / BLOCK_SIZE + 1

@@ -1,4 +1,5 @@
-/** One block file: the leases of 16 addresses, read by lowdb through an adapter that trusts nothing and writes durably. */
+/** One block file: the leases of 16 addresses, checked when read, replaced durably when written. */
+
 import { readFileSync } from 'node:fs'
 import { LowSync, type SyncAdapter } from 'lowdb'
 import type { Ipv4 } from '../../core/addr.ts'
@@ -20,7 +21,7 @@ export interface Leases {
   readonly released: Record<string, Millis>
   /** The address that was chosen last without being asked for. */
   cursor?: string
-  /** Boot id under which this block was rebuilt without its keys: a free address may have a holder nobody knows. */
+  /** Boot id under which this block was rebuilt without its keys: a free address may have an unknown holder. */
   unsure?: string
 }
 
@@ -34,7 +35,7 @@ export const emptyBlock = (): Block => ({ version: VERSION, leases: {}, released
 export class BrokenBlock extends Error {
   override readonly name = 'BrokenBlock'
   readonly salvage: readonly Lease[]
-  /** Whether it is of version 1 and holds 256 addresses; nobody knows of one that is not JSON. */
+  /** Whether it is of version 1 and holds 256 addresses; false for a file that is not JSON and does not say. */
   readonly isOld: boolean
   constructor(
     problem: string,

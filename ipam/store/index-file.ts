@@ -1,4 +1,5 @@
-/** The index of a store while its lock is held: read once, written with each change, and dropped when in doubt. */
+/** The index of a store while its lock is held: read once, written with each change, dropped in doubt. */
+
 import type { Ipv4 } from '../../core/addr.ts'
 import type { Leases } from './block.ts'
 import {
@@ -20,7 +21,7 @@ export class IndexFile {
     this.#path = path
   }
 
-  /** Nobody else writes it while the lock is held. */
+  /** Read once: the lock is held, so no other process writes it. */
   known(): BlockIndex | undefined {
     if (this.#index === null) this.#index = readIndex(this.#path)
     return this.#index

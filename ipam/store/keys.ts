@@ -6,6 +6,7 @@
  * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew. Before
  * it stands the layout of the blocks: who knows an older one only makes everything anew, and meets blocks that it refuses.
  */
+
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
 import { formatIpv4, type Ipv4, parseIpv4 } from '../../core/addr.ts'
 import { type Attachment, isIfname, isName } from '../../core/attachment.ts'
@@ -53,8 +54,8 @@ export class Keys {
   }
 
   /**
-   * Before keys and blocks change: whose key the change is about, or everybody's. Who finds it under the lock knows that
-   * its writer was killed amid the change, and that this key may lead nowhere.
+   * Before keys and blocks change: names the key that changes, or all of them. A writer that finds a journal when it gets
+   * the lock knows that the one before it was killed amid the change, so this key may lead nowhere.
    */
   openJournal(id: AttachmentId | 'all'): void {
     this.#link(JOURNAL, id === 'all' ? ALL : nameOf(id))

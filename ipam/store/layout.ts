@@ -1,4 +1,5 @@
 /** Which file holds the lease of which address, and what older releases called it. */
+
 import { formatIpv4, type Ipv4, parseIpv4 } from '../../core/addr.ts'
 
 /**

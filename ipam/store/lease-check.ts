@@ -1,4 +1,5 @@
 /** Whether something read from disk, or handed in by the kernel's rebuild, is a lease of ours. */
+
 import type { Ipv4 } from '../../core/addr.ts'
 import { isIfname, isName } from '../../core/attachment.ts'
 import { BLOCK_SIZE } from './layout.ts'

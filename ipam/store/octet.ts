@@ -1,4 +1,5 @@
-/** Addresses of one block as texts: they differ in the last octet only, which is cheaper to read than an address. */
+/** Addresses of one block as texts: only their last octet differs, so only that is read. */
+
 import { formatIpv4, type Ipv4, octetOf, parseIpv4 } from '../../core/addr.ts'
 import { BLOCK_SIZE, headOf } from './layout.ts'
 

@@ -1,4 +1,4 @@
-/** What happens once when a store is opened: keys for this boot, leases from the kernel, a killed writer's traces. */
+/** What happens once when a store is opened: keys for this boot, leases from the kernel, clean-up. */
 
 import { formatIpv4 } from '../../core/addr.ts'
 import { attachmentKey } from '../../core/attachment.ts'

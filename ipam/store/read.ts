@@ -1,4 +1,5 @@
-/** Reading leases without the lock, for which blocks are replaced whole: the gateway and CHECK never wait for a writer. */
+/** Reads leases without the lock: blocks are replaced whole, so the gateway and CHECK never wait. */
+
 import type { Ipv4 } from '../../core/addr.ts'
 import { BrokenBlock, emptyBlock, type Leases, OldBlock, openBlock } from './block.ts'
 import { headOf, isHead } from './layout.ts'

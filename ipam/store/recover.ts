@@ -1,4 +1,5 @@
-/** Puts a block together again when its file is unreadable or gone: from what is whole in it, the kernel and the keys. */
+/** Rebuilds a block whose file is unreadable or gone: from its whole leases, the kernel and the keys. */
+
 import { copyFileSync, existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import { formatIpv4, type Ipv4, macOf, parseIpv4 } from '../../core/addr.ts'
 import { hostIfname, sameAttachment } from '../../core/attachment.ts'
@@ -95,7 +96,7 @@ export function putAside(path: string): string {
   return aside
 }
 
-/** Nobody else makes such names while the lock is held. */
+/** The lock is held, so no other process makes such a name meanwhile. */
 function freeName(path: string): string {
   for (let n = 0; ; n++) {
     const name = n === 0 ? path : `${path}-${n}`

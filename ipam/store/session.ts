@@ -143,7 +143,7 @@ export class Session {
     return this.blocks().flatMap((block) => Object.values(block.leases))
   }
 
-  /** Whether a free address may have a holder that nobody knows: never released since its block was rebuilt blindly. */
+  /** Whether a free address may have an unknown holder: never released since its block was rebuilt without keys. */
   mayBeHeld(ip: Ipv4): boolean {
     const block = this.block(blockBaseOf(ip))
     return block.unsure === this.store.bootId && block.released[formatIpv4(ip)] === undefined

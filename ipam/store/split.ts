@@ -5,6 +5,7 @@
  * count for nothing, so a kill at any instant only makes the next one begin again. The parts are not synced: a loss of
  * power makes every lease stale (see `activate`).
  */
+
 import { existsSync, unlinkSync } from 'node:fs'
 import type { Ipv4 } from '../../core/addr.ts'
 import { hasCode } from '../../core/errors.ts'

@@ -1,4 +1,5 @@
-/** The lease store of one network: where it lies on disk, its lock, and what is said when it cannot be used. */
+/** The lease store of one network: its place on disk, its lock, and the errors of an unusable one. */
+
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Ipv4 } from '../../core/addr.ts'

@@ -17,7 +17,7 @@ const MAX_COMMENT = 127
 export type Decision = 'add' | 'replace' | 'keep' | 'join' | 'conflict'
 
 export interface SlotFacts {
-  /** The names in the comment of what stands there, the owner first; undefined when nothing stands there. */
+  /** The names in the comment of the present element, the owner first; undefined when the port is free. */
   readonly claims: readonly string[] | undefined
   /** The element leads to our address and port. */
   readonly isSameTarget: boolean
@@ -29,7 +29,7 @@ export interface SlotFacts {
   readonly ownerContainer: string | undefined
 }
 
-/** An element without a comment is nobody's. */
+/** The names in a comment, the owner first. An element without a comment has no owner. */
 export const readClaims = (comment: string | undefined): string[] => (comment ?? '').split(' ')
 
 /**

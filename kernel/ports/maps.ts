@@ -1,4 +1,4 @@
-/** The two maps of `inet flatnet` that hold published ports: where a mapping stands, what stands there, and changing it. */
+/** The two maps of `inet flatnet` that hold published ports: keys, look-ups and edits. */
 
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Request } from 'netlink-ts/message.ts'

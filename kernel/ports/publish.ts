@@ -101,7 +101,7 @@ export function unpublishPorts(
   if (mappings.length === 0) return
   using single = new Netfilter()
   const { socket } = shared ?? single
-  // While the owner stands nobody replaces what is its.
+  // While the owner's interface exists no other container replaces its elements.
   const isReplaceable = linkIndex(host, owner) === undefined
   const removed = partsOf(mappings.map(slotOf)).map((part) =>
     removePart(host, socket, part, owner, isReplaceable),
@@ -213,7 +213,7 @@ function removedAt(
   }
 }
 
-/** The ports that CHECK misses: nothing is there, or what is there leads to somebody else. */
+/** The ports that CHECK misses: their element is absent, or leads to another container. */
 export function missingPorts(
   host: NetlinkSocket,
   mappings: readonly PortMapping[],

@@ -1,4 +1,4 @@
-/** Puts a container's ports among those of others: what stands at each place is judged, and changed only while it stands. */
+/** Publishes a container's ports: judges what each map holds, edits it, and repeats what lost a race. */
 
 import { Errno } from 'netlink-ts/errors.ts'
 import { nftGeneration } from 'netlink-ts/netfilter/nfnetlink.ts'
@@ -59,8 +59,8 @@ export function judge(
 }
 
 /**
- * What is only added the kernel refuses when somebody was faster; what takes another's place goes by key, and so only
- * while the ruleset is the one that was looked at. Either way the next look tells.
+ * An added element is refused by the kernel when another process was faster (EEXIST). A replaced one is deleted by key
+ * alone, so that edit is bound to the generation of the ruleset that was read (ERESTART). Both are read again and retried.
  */
 export function settle(
   host: NetlinkSocket,
@@ -90,7 +90,7 @@ export function settle(
       continue
     }
     const changed = judged.filter(({ decision }) => decision === 'add' || decision === 'replace')
-    // A part of what was cut short may have been done.
+    // Some transactions of an earlier round may have been committed.
     flushUdp(socket, wasCutShort ? mappings : changed.map(({ slot }) => slot.mapping))
     return edits.length
   }

@@ -1,4 +1,9 @@
-/** Connection tracking: forget connections, so that their next packet meets the rules of now. include/uapi/linux/netfilter/nfnetlink_conntrack.h. */
+/**
+ * Connection tracking: forgets connections, so that their next packet meets the present rules.
+ *
+ * @see include/uapi/linux/netfilter/nfnetlink_conntrack.h
+ */
+
 import { attrs, nested } from '../attrs.ts'
 import { bytes, decode, encode, headed, type Infer, u8, u16be, u32 } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'

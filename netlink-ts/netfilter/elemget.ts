@@ -1,4 +1,5 @@
-/** NFT_MSG_GETSETELEM without a dump: single elements by their keys, cheap however large the set is. */
+/** NFT_MSG_GETSETELEM without a dump: single elements by key, cheap however large the set is. */
+
 import { decode, encode } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
 import type { Reply, Request } from '../message.ts'

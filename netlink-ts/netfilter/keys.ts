@@ -1,4 +1,5 @@
 /** Keys and values of sets as bytes: concatenations and intervals. */
+
 import { NFT_SET_ELEM_INTERVAL_END, type SetElement } from './set.ts'
 
 /**

@@ -1,4 +1,9 @@
-/** What all of nfnetlink shares: nfgenmsg, families, and the batch around an nftables transaction. include/uapi/linux/netfilter/nfnetlink.h. */
+/**
+ * What all of nfnetlink shares: nfgenmsg, families, the batch around an nftables transaction.
+ *
+ * @see include/uapi/linux/netfilter/nfnetlink.h
+ */
+
 import { attrs } from '../attrs.ts'
 import { decode, encode, headed, type Infer, struct, u8, u16be, u32be } from '../codec.ts'
 import type { Reply, Request } from '../message.ts'
@@ -45,7 +50,7 @@ const batch = (op: string, type: number, genId?: number): Request => ({
   }),
 })
 
-/** Which generation of the ruleset stands: every transaction of anybody makes another. */
+/** The generation of the ruleset: every transaction, of any process, makes another. */
 export function nftGeneration(socket: NetlinkSocket): number {
   const [reply] = socket.execute({
     op: 'NFT_MSG_GETGEN',

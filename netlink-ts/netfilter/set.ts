@@ -1,4 +1,9 @@
-/** nftables sets and maps: look up; their elements: add, delete, list. include/uapi/linux/netfilter/nf_tables.h. */
+/**
+ * nftables sets and maps: look-up; their elements: add, delete, list.
+ *
+ * @see include/uapi/linux/netfilter/nf_tables.h
+ */
+
 import { attrs, list, nested } from '../attrs.ts'
 import { bytes, cstring, decode, encode, headed, u32be, u64be } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'

@@ -1,4 +1,5 @@
 /** nftables tables: look up and delete. include/uapi/linux/netfilter/nf_tables.h. */
+
 import { attrs } from '../attrs.ts'
 import { bytes, cstring, decode, encode, headed, u32be, u64be } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'

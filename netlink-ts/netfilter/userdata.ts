@@ -1,4 +1,9 @@
-/** What nft keeps beside its objects for itself: a TLV of one-byte type and length. libnftnl include/udata.h; the kernel does not look inside. */
+/**
+ * What nft keeps beside its objects for itself: TLVs of one-byte type and length.
+ *
+ * The kernel does not read it. @see libnftnl include/udata.h
+ */
+
 import { DecodeError } from '../errors.ts'
 
 /** enum nftnl_udata_{table,set,set_elem}_types. */

@@ -1,4 +1,5 @@
 /** RTM_*ADDR: addresses of links. include/uapi/linux/if_addr.h; rtnetlink(7). */
+
 import { attrs } from '../attrs.ts'
 import { bytes, cstring, decode, encode, headed, struct, u8, u32 } from '../codec.ts'
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, type Reply, type Request } from '../message.ts'

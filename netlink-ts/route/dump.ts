@@ -1,4 +1,5 @@
 /** Dumps with a filter. */
+
 import { Errno, NetlinkError } from '../errors.ts'
 import type { Reply, Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'

@@ -2,6 +2,7 @@
  * Single facts about a link by `struct ifreq`, for callers on a hot path: a call of 2 µs, where RTM_GETLINK answers with
  * a kilobyte of attributes. netdevice(7); a netlink socket takes these calls too, for its own namespace.
  */
+
 import { i32, u16 } from '../codec.ts'
 import { Errno } from '../errors.ts'
 import { ioctlUnless } from '../libc.ts'

@@ -1,4 +1,5 @@
 /** IFLA_INFO_DATA of the link kinds that we make or read. include/uapi/linux/if_link.h, veth.h. */
+
 import { attrs } from '../attrs.ts'
 import { bytes, type Codec, type Infer, thunk, u8, u16, u32 } from '../codec.ts'
 

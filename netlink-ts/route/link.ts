@@ -1,4 +1,9 @@
-/** Links: the requests that make, change and delete them, look-up and lists. One RTM_NEWLINK carries a whole bridge or veth pair. */
+/**
+ * Links: requests that make, change and delete them, look-up and lists.
+ *
+ * One RTM_NEWLINK carries a whole bridge or veth pair.
+ */
+
 import { encode } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, type Request } from '../message.ts'

@@ -1,4 +1,9 @@
-/** RTM_*LINK on the wire: ifinfomsg and IFLA_*. include/uapi/linux/rtnetlink.h, if_link.h; rtnetlink(7). */
+/**
+ * RTM_*LINK on the wire: ifinfomsg and IFLA_*.
+ *
+ * @see include/uapi/linux/rtnetlink.h, if_link.h, rtnetlink(7)
+ */
+
 import { type AttrSpecs, type AttrValues, attrs, keyed, many, nested } from '../attrs.ts'
 import {
   bytes,
@@ -76,7 +81,7 @@ const BASE = {
   protinfo: [12, nested(bridgePort)],
 } as const satisfies AttrSpecs
 
-/** What VETH_INFO_PEER holds: a link message, of which nobody uses the linkinfo. */
+/** What VETH_INFO_PEER holds: a link message whose linkinfo is not used. */
 interface PeerMessage {
   header: LinkHeader
   attrs: AttrValues<typeof BASE>

@@ -1,4 +1,9 @@
-/** RTM_*NEIGH: entries of the neighbour tables (ARP, NDP). include/uapi/linux/neighbour.h; rtnetlink(7). */
+/**
+ * RTM_*NEIGH: entries of the neighbour tables (ARP, NDP).
+ *
+ * @see include/uapi/linux/neighbour.h, rtnetlink(7)
+ */
+
 import { attrs } from '../attrs.ts'
 import { bytes, decode, encode, headed, pad, struct, u8, u16, u32 } from '../codec.ts'
 import { NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, type Reply, type Request } from '../message.ts'

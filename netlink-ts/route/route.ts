@@ -1,4 +1,5 @@
 /** RTM_*ROUTE: routes. include/uapi/linux/rtnetlink.h; rtnetlink(7). */
+
 import { attrs } from '../attrs.ts'
 import { bytes, decode, encode, headed, type Infer, struct, u8, u32 } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'

@@ -1,4 +1,5 @@
 /** Doctor, under live containers: reads their bridge, links, rules and ports. */
+
 import type { PortMapping } from '../../../core/api.ts'
 import { networkMark } from '../../../kernel/rules.ts'
 import { needsLoopback, sysctlFaults } from '../../../kernel/sysctl.ts'

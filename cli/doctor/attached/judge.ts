@@ -24,7 +24,7 @@ function judgeBridge(f: AttachedFacts): Finding[] {
     fail(
       'attached-bridge',
       `${f.bridge} ${f.bridgeFault}, and ${f.network} has ${count(f)}`,
-      'they have addresses and reach nobody; nobody reaches them',
+      'they have addresses but no network, in either direction',
       byGateway(),
     ),
   ]
@@ -51,7 +51,7 @@ function judgeLinks(f: AttachedFacts): Finding[] {
       fail(
         'attached-port',
         `${f.network}: ${some(astray, (l) => `${l.ifname} of ${short(l)} is ${l.master === undefined ? 'in no bridge' : `in ${l.master}`}`)}, not in ${f.bridge}`,
-        'the container reaches nobody, and nobody reaches it',
+        'the container has no network, in either direction',
         astray.map((l) => `ip link set ${l.ifname} master ${f.bridge} up`).join(' && '),
       ),
     )
@@ -66,7 +66,7 @@ function judgeRules(f: AttachedFacts): Finding[] {
       fail(
         'attached-rules',
         `${f.network}: missing in nftables: ${missing.join('; ')}`,
-        'its containers have no way out, or no published ports; somebody flushed or edited the ruleset',
+        'its containers have no way out, or no published ports; another program flushed or edited the ruleset',
         // Chains alone are not looked at by those who repair: the mark says that all is well.
         missing.some((what) => what.startsWith('the rules of'))
           ? `nft delete table inet flatnet; then ${byGateway()}`

@@ -1,4 +1,5 @@
-/** Doctor, the kernel's parts: what the files of the machine say of them, and where those are silent, what works when tried. */
+/** Doctor, the kernel's parts: what the files of the machine say, and where they are silent, a trial. */
+
 import type { Host } from '../../host/host.ts'
 import { type Finding, fail, ok, warn } from '../check.ts'
 

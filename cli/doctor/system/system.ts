@@ -1,4 +1,5 @@
 /** Doctor, the machine: root, the kernel, libraries and sysctls that Flatnet stands on. */
+
 import { release } from 'node:os'
 import type { Host } from '../../host/host.ts'
 import { type Finding, fail, hostCheck, ok, warn } from '../check.ts'
@@ -60,7 +61,7 @@ function judgeRoot(f: SystemFacts): Finding {
     return fail(
       'root',
       'root of a user namespace only',
-      "rootless Podman and `unshare -r` have a private host network: the address would be nobody else's to reach",
+      'rootless Podman and `unshare -r` have a private host network, so no other machine could reach the address',
       'use root on the host itself; rootless use is not supported',
     )
   }
