@@ -224,7 +224,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     t.match(one.log(), /protocol error: message of 4294967295 bytes/)
   })
 
-  await t.test('it was all written down, nobody fell, and the true host 2 is believed again', async (t) => {
+  await t.test('all of it was logged, no gateway ended, and the true host 2 is believed again', async (t) => {
     t.match(await dropped(one), { 'out-of-slice': 6, forged: 4, 'not-owner': 3, stranger: 1 })
     t.match(one.logged('registry message dropped'), [{ peer: 2 }])
     t.equal(one.logged('gateway started').length, 1)

@@ -57,7 +57,7 @@ t.test('joining', { skip: needsRoot }, async (t) => {
     t.match(ran.stderr, /this host has routes into 10\.100\.0\.0\/16.*10\.100\.64\.0\/18 dev eth0/)
     three.ns.exec('ip', 'route', 'del', '10.100.64.0/18')
   })
-  await t.test('nobody there', async (t) => {
+  await t.test('no gateway there', async (t) => {
     net.cut(1, 3)
     const ran = await three.flatnet('join', await tokenOf(one))
     t.equal(ran.rc, 1)

@@ -25,7 +25,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
       if (one !== undefined) living.delete(one)
     }
   }
-  /** Waits for equal tables that show who lives and nobody else. */
+  /** Waits for equal tables that show the living containers alone. */
   const agree = async (t: Test, timeoutMs: number): Promise<void> => {
     const from = performance.now()
     const { containers } = await waitFor('all is known everywhere', timeoutMs, async () => {

@@ -19,7 +19,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   const refusals = (at: TestHost, why: RegExp): number =>
     at.logged('peer refused').filter(({ reason }) => why.test(reason)).length
 
-  await t.test('expired, and nobody there who renews it', async (t) => {
+  await t.test('expired, and no host there that renews it', async (t) => {
     const ca = { certPem: read(one, 'ca.crt'), keyPem: read(one, 'ca.key') }
     const { requestPem } = await makeRequest(read(three, 'host.key'))
     const days = 30 / 86_400
@@ -36,7 +36,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     await waitFor('host 2 refuses it', 5_000, () => refusals(two, /CERT_HAS_EXPIRED/) > 0)
     t.equal(await markOf(two, 3), 'unreachable', 'its containers are marked')
     t.match(await three.api('/v1/status'), { cluster: { linksUp: 0, certificate: { state: 'expired' } } })
-    // Whoever admits takes it for the renewal alone.
+    // The admitting host takes it for the renewal alone.
     net.healAll()
     await waitFor('it renews itself', 20_000, () => read(three, 'host.crt') !== over)
     await marked([one, two], 3, 'live', 15_000)
@@ -55,7 +55,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     }
     t.comment(`${Math.round(performance.now() - from)} ms`)
     t.same((await equalTables([one, two], 5_000)).containers, others)
-    // With its old disk, and with ears shut, it comes to nobody: not to a gateway that has just started either.
+    // With its old disk and its port closed it links to no gateway, not even to one that has just started.
     await three.restart()
     await two.restart()
     await waitFor('host 3 knows that it is out', 10_000, async () => (await three.linksUp()).length === 0)

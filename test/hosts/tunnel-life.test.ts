@@ -38,14 +38,14 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     t.ok((took[2] ?? 1_000) < 300, `ms: ${took.map(Math.round).join(' ')}`)
   })
 
-  await t.test('somebody deletes the device', async (t) => {
+  await t.test('the device is deleted', async (t) => {
     two.ns.exec('ip', 'link', 'del', 'flatnet-gw')
     await reaches('again')
     t.same(routes(two), ['10.100.0.0/16', '10.100.1.0/24 flatnet-gw', '10.100.3.0/24 flatnet-gw'])
     t.equal(two.logged('tunnel device was lost').length, 1)
   })
 
-  await t.test('somebody sets the device down, or takes its address away', async (t) => {
+  await t.test('the device is set down, or loses its address', async (t) => {
     const all = ['10.100.0.0/16', '10.100.1.0/24 flatnet-gw', '10.100.3.0/24 flatnet-gw']
     two.ns.exec('ip', 'link', 'set', 'flatnet-gw', 'down')
     await reaches('again')
@@ -56,7 +56,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     t.equal((await two.api('/v1/status')).tunnel.problem, null)
   })
 
-  await t.test('somebody deletes the routes', async (t) => {
+  await t.test('the routes are deleted', async (t) => {
     for (const dst of ['10.100.1.0/24', '10.100.3.0/24'])
       two.ns.exec('ip', 'route', 'del', dst, 'dev', 'flatnet-gw')
     two.ns.exec('ip', 'route', 'del', 'unreachable', '10.100.0.0/16', 'proto', '247')
@@ -66,7 +66,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
   })
 
   await t.test(
-    'a route of somebody else stands where ours belongs: said, and ours when it is gone',
+    'a foreign route stands where ours belongs: status names it, and ours comes back when it is gone',
     async (t) => {
       two.ns.exec('ip', 'route', 'del', '10.100.3.0/24', 'metric', '200')
       two.ns.exec('ip', 'route', 'add', '10.100.3.0/24', 'dev', 'lo', 'metric', '200')
@@ -81,7 +81,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     },
   )
 
-  await t.test('a peer that does not read for two seconds costs nobody else anything', async (t) => {
+  await t.test('a peer that does not read for two seconds holds up no other', async (t) => {
     const server = cherry.spawn(...traffic('serve', 9000))
     t.teardown(() => server.kill('SIGKILL'))
     await waitFor('it listens', 10_000, () => cherry.ns.exec('ss', '-Hltn').includes(':9000 '))

@@ -130,7 +130,7 @@ t.test('three hosts', { skip: needsRoot, timeout: 180_000 }, async (t) => {
     await t.rejects(add('i'), /"code":100/, 'and none of them twice')
   })
 
-  await t.test('nobody was taken for a clone', async (t) => {
+  await t.test('no host was taken for a clone', async (t) => {
     for (const host of net.hosts) {
       const alarms = host.logged('host alarm raised').map(({ reason }) => reason)
       t.same(

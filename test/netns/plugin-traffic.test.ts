@@ -38,7 +38,7 @@ for (const executable of executables()) {
       t.equal(await ask(m, 'a', lan.ip), `lan ${lan.machineIp}`)
       const ipam = { type: 'flatnet', hostId: 1, supernet: '10.101.0.0/16' }
       const b = await attached(host, 'b', [], { name: 'plain', bridge: 'plain0', ipMasq: false, ipam })
-      t.equal(await ask(m, 'b', lan.ip), 'nobody', 'the LAN knows no way back')
+      t.equal(await ask(m, 'b', lan.ip), 'no answer', 'the LAN knows no way back')
       await m.exec('ip', '-n', 'lan', 'route', 'add', '10.101.0.0/16', 'via', lan.machineIp)
       t.equal(await ask(m, 'b', lan.ip), `lan ${b}`)
     },
@@ -55,7 +55,7 @@ for (const executable of executables()) {
     await m.sh(`ip netns exec a sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet'
       ip -n a route del table local 127.0.0.0/8; ip -n a route del table local 127.0.0.1
       ip -n a route del table local 127.255.255.255; ip -n a route add 127.0.0.0/8 via 10.100.1.1 dev eth0 onlink`)
-    t.equal(await ask(m, 'a', '127.0.0.1:8081'), 'nobody')
+    t.equal(await ask(m, 'a', '127.0.0.1:8081'), 'no answer')
     await m.sh('nft flush chain inet flatnet guard')
     t.equal(await ask(m, 'a', '127.0.0.1:8081'), 'host 10.100.1.10', 'nothing else would have stopped it')
   })

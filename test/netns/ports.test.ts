@@ -64,13 +64,13 @@ for (const executable of executables()) {
     t.equal(await ask(m, 'b', '10.100.1.1:8080'), 'a 10.100.1.1', 'by the bridge address')
     t.equal(await ask(m, 'a', `${lan.machineIp}:8080`), 'a 10.100.1.1', 'itself: hairpin')
     t.equal(await ask(m, 'lan', `${lan.machineIp}:8081`), `a ${lan.ip}`, 'bound to the address that is asked')
-    t.equal(await ask(m, undefined, '127.0.0.1:8081'), 'nobody', 'bound to another one')
+    t.equal(await ask(m, undefined, '127.0.0.1:8081'), 'no answer', 'bound to another one')
     t.equal(await ask(m, undefined, '127.0.0.1:8082'), 'a 10.100.1.1', 'bound to loopback')
-    t.equal(await ask(m, 'lan', `${lan.machineIp}:8082`), 'nobody')
+    t.equal(await ask(m, 'lan', `${lan.machineIp}:8082`), 'no answer')
     await m.exec('ip', '-n', 'lan', 'route', 'add', '10.100.0.0/16', 'via', lan.machineIp)
     t.equal(await ask(m, 'lan', `${a}:80`), `a ${lan.ip}`, 'and directly, by who knows the way')
     await host.ok('DEL', call('a'))
-    t.equal(await ask(m, 'lan', `${lan.machineIp}:8080`), 'nobody', 'gone with DEL')
+    t.equal(await ask(m, 'lan', `${lan.machineIp}:8080`), 'no answer', 'gone with DEL')
     t.same(await publishedPorts(m), [])
   })
 
@@ -92,7 +92,7 @@ for (const executable of executables()) {
       await moved(host, 'a', 'b', mapping)
       t.equal(await asked(), `b ${lan.ip}`, 'the old translation is forgotten')
       await host.ok('DEL', call('b', mapping))
-      t.equal(await asked(), 'nobody')
+      t.equal(await asked(), 'no answer')
       // A client that asked while nobody was there has an untranslated entry: ADD has to forget it too.
       await host.ok('ADD', call('a', mapping))
       t.equal(await asked(), `a ${lan.ip}`)
@@ -102,7 +102,7 @@ for (const executable of executables()) {
       await host.ok('ADD', call('b', ...range))
       t.equal(await asked(), `b ${lan.ip}`)
       await host.ok('DEL', call('b', ...range))
-      t.equal(await asked(), 'nobody', 'a range too')
+      t.equal(await asked(), 'no answer', 'a range too')
     },
   )
 
@@ -216,7 +216,7 @@ for (const executable of executables()) {
         await reaches(`10.100.${Math.max(next, last)}.10`, `with ${Math.max(next, last)} alone`)
         await host.ok('DEL', onNetwork(Math.max(next, last), ports))
         t.same(await publishedPorts(m), [], 'and nothing without any')
-        t.equal(await ask(m, 'lan', `${lan.machineIp}:8080`), 'nobody')
+        t.equal(await ask(m, 'lan', `${lan.machineIp}:8080`), 'no answer')
       }
     },
   )

@@ -78,7 +78,7 @@ export interface TestHost {
 export interface TestNet {
   readonly hosts: readonly TestHost[]
   host(index: number): TestHost
-  /** No packet passes between the two, either way; nobody is told. Existing connections hang. */
+  /** Drops every packet between the two, both ways and without a reject. Existing connections hang. */
   cut(a: number, b: number): void
   heal(a: number, b: number): void
   /** As `cut`, between this host and every other. */

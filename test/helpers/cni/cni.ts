@@ -70,7 +70,7 @@ export class CniHost {
       bridge: 'flatnet0',
       ipam: { type: 'flatnet', hostId: 1, supernet: '10.100.0.0/16' },
       dataDir: this.dataDir,
-      // Nobody listens: a missing gateway must never matter.
+      // No gateway listens here: the plugin must work without one.
       registrar: { endpoint: 'unix:///run/ft/gateway.sock', timeoutMs: 100 },
       ...over,
     }

@@ -145,7 +145,7 @@ function problemOf(verb: string, code: number, printed: readonly string[]): stri
   const value = JSON.parse(printed[0] ?? '')
   if (typeof value.cniVersion !== 'string') return 'no cniVersion'
   if (code === 0) return undefined
-  // 999 is for what nobody thought of.
+  // 999 is the code for an error that the plugin does not know.
   return Number.isInteger(value.code) && value.code !== 999 && value.msg ? undefined : printed[0]
 }
 

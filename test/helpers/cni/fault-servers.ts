@@ -28,12 +28,12 @@ export async function httpd(m: Machine, name: string, netns: string | undefined,
 /** One request of HTTP/1.0 by bash itself: the wget of Debian's static busybox crashes when it resolves a name. */
 const GET = `exec 3<>"/dev/tcp/$1/$2"; printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`
 
-/** `<name> <address that the server saw>`, or `nobody`. IPv4-mapped addresses are plain. */
+/** `<name> <address that the server saw>`, or `no answer`. IPv4-mapped addresses are plain. */
 export async function ask(m: Machine, netns: string | undefined, address: string): Promise<string> {
   const [ip = '', port = '80'] = address.split(':')
   const ran = await m.run([...within(netns), 'timeout', '2', 'bash', '-c', GET, 'get', ip, port])
   const body = /\r?\n\r?\n([\s\S]*)$/.exec(ran.stdout)?.[1] ?? ''
-  return ran.rc === 0 && body !== '' ? body.replaceAll(/\[?::ffff:([\d.]+)\]?/g, '$1') : 'nobody'
+  return ran.rc === 0 && body !== '' ? body.replaceAll(/\[?::ffff:([\d.]+)\]?/g, '$1') : 'no answer'
 }
 
 /** Answers each datagram with `<word> <sender>`. */
@@ -44,7 +44,7 @@ export async function udpServer(m: Machine, netns: string, port: number, word: s
 
 export async function askUdp(m: Machine, netns: string | undefined, address: string, port: number, from = 0) {
   const ran = await m.run([...within(netns), ...netnsProgram('udp-ask', address, String(port), String(from))])
-  return ran.rc === 0 ? ran.stdout.trim() : 'nobody'
+  return ran.rc === 0 ? ran.stdout.trim() : 'no answer'
 }
 
 export const pings = async (m: Machine, netns: string | undefined, address: string): Promise<boolean> =>

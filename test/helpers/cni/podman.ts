@@ -57,13 +57,13 @@ export interface Inspected {
 }
 
 export interface Answer {
-  /** 0 when nobody answered; `error` says why. */
+  /** 0 without an answer; `error` says why. */
   readonly status: number
   readonly body: string
   readonly error?: string
 }
 
-/** Whoever can run a command: the machine, or a neighbour on its cable. */
+/** A place to run a command in: the machine, or a neighbour on its cable. */
 export interface Place {
   run(argv: readonly string[]): Promise<Ran>
 }
@@ -77,7 +77,7 @@ export async function get(from: Place, url: string, headers: Json = {}, timeoutM
   return JSON.parse(stdout)
 }
 
-/** Whether nobody answers there with success; a refusal and silence for a second are both a no. */
+/** Whether no server answers there with success; a refusal and a second of silence both count as none. */
 export async function unanswered(from: Place, url: string): Promise<boolean> {
   return (await get(from, url, {}, 1_000)).status !== 200
 }

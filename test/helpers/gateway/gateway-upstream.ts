@@ -71,7 +71,7 @@ export async function scriptedContainer(t: Teardown, acts: readonly Act[]): Prom
   return { ...containerAt(ip, (server.address() as AddressInfo).port), received }
 }
 
-/** A port on an address where nobody listens. */
+/** A port on an address on which no server listens. */
 export async function deadContainer(): Promise<Container> {
   const server = createServer()
   const ip = freshIp()

@@ -157,7 +157,7 @@ const CHECKS: Readonly<Record<string, () => void>> = {
     equal(c.recv(a, got, c.MSG_TRUNC), 12)
     equal(text(got), 'two-a')
     equal(
-      errnoOf(() => c.connect(a, sockaddrUn(join(dir, 'nobody')))),
+      errnoOf(() => c.connect(a, sockaddrUn(join(dir, 'missing')))),
       Errno.ENOENT,
     )
     for (const fd of [a, b]) c.close(fd)

@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram'
 import { createServer, request } from 'node:http'
 
-/** `http <url> [headers as JSON] [timeout in ms]`: prints `{status, headers, body}`; an error in the place of status when nobody answers. */
+/** `http <url> [headers as JSON] [timeout in ms]`: prints `{status, headers, body}`; without an answer, status 0 and the error. */
 function http(url = '', headers = '{}', timeoutMs = '10000'): void {
   const { hostname, port, pathname, search } = new URL(url)
   const options = {

@@ -144,7 +144,7 @@ function table(outcomes: readonly Outcome[]): string {
   return [row('suite', 'passed', 'failed', 'skipped', 'seconds'), ...rows].join('\n')
 }
 
-/** A skip that nobody sees is how coverage is lost: in CI it fails the run. */
+/** Unseen skips lose coverage: in CI a skip fails the run. */
 function unexcused(outcomes: readonly Outcome[]): string[] {
   if (process.env['CI'] !== 'true') return []
   return outcomes.flatMap((o) => o.skips.filter((reason) => !EXCUSED.test(reason)))

@@ -127,7 +127,7 @@ export class FakeHost {
     return release(this.store(), attachmentOf(containerId), this.clock)
   }
 
-  /** The container dies and nobody sends a DEL: its namespace goes, and its link with it. */
+  /** The container dies without a DEL: its namespace goes, and its link with it. */
   kill(containerId: string): void {
     const lease = this.links.get(attachmentKey(attachmentOf(containerId)))
     if (lease !== undefined) this.netns.delete(lease.netns)

@@ -40,6 +40,6 @@ export function violations(host: FakeHost): string[] {
 export function checkStore(t: Pick<Test, 'same'>, host: FakeHost, when: string): void {
   const ips = new Set([...host.links.values()].map(({ ip }) => ip))
   const { lease } = host.acquire('the-next')
-  t.same(ips.has(lease.ip), false, `${when}: the next container gets ${lease.ip}, which nobody has`)
+  t.same(ips.has(lease.ip), false, `${when}: the next container gets ${lease.ip}, which is free`)
   t.same(violations(host), [], when)
 }

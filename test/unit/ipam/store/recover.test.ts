@@ -38,7 +38,7 @@ for (const how of Object.keys(BLOCK_DAMAGE)) {
     const live = [host.add('a'), host.add('b', { requestedIp: '10.100.1.5' })]
     damage(host, how)
     const store = host.store()
-    t.equal(release(store, attachmentOf('nobody'), host.clock), undefined)
+    t.equal(release(store, attachmentOf('unknown'), host.clock), undefined)
     host.acquire('c', { requestedIp: '10.100.1.12' })
     t.same(host.ips(), ['10.100.1.10', '10.100.1.5', '10.100.1.12'].sort(byAddress))
     for (const lease of live)
@@ -96,7 +96,7 @@ t.test('what is set aside has the content, and the incident says so', async (t) 
   appendFileSync(path, '{')
   const before = readFileSync(path, 'utf8')
   const store = host.store({ log })
-  release(store, attachmentOf('nobody'), host.clock)
+  release(store, attachmentOf('unknown'), host.clock)
   t.same(store.incidents, [], 'a verb that does not need the block leaves it')
   release(store, lease, host.clock)
   t.match(store.incidents, [{ path, problem: 'it is not JSON', leases: 1 }])
@@ -165,7 +165,7 @@ t.test('what the kernel says is judged like what the disk says', async (t) => {
     { ...lease, containerId: 'second' },
     { ...lease, ip: '10.100.1.99' },
   ]
-  release(host.store({ rebuild }), attachmentOf('nobody'), host.clock)
+  release(host.store({ rebuild }), attachmentOf('unknown'), host.clock)
   t.same(host.list(), [], 'releasing from nothing makes nothing')
   host.acquire('b', { requestedIp: '10.100.1.30' })
   t.same(host.ips(), ['10.100.1.10', '10.100.1.30'])
