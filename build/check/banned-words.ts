@@ -13,14 +13,14 @@ const SPEAKS_OF_THEM = ['build/check/banned-words.ts', 'test/unit/repo/banned-wo
  * The number is how often each may still be said: lower it with each rewrite, never raise it. A word at 0 is banned.
  */
 export const BANNED: Readonly<Record<string, number>> = {
-  whoever: 65,
-  somebody: 71,
-  anybody: 24,
-  nobody: 186,
+  whoever: 52,
+  somebody: 63,
+  anybody: 23,
+  nobody: 149,
   'none of ours': 8,
   'is told of': 4,
-  'for what reason ever': 1,
-  evil: 15,
+  'for what reason ever': 0,
+  evil: 0,
   shaky: 0,
 }
 
