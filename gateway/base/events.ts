@@ -31,17 +31,31 @@ export class Events {
   #lastId = 0
   readonly #memory: Numbered[] = []
   readonly #listeners = new Set<Listener>()
+  /** Not told yet: what a listener emits waits until all have heard what it was told, so that ids only rise. */
+  readonly #waiting: Numbered[] = []
+  #isTelling = false
 
   get lastId(): number {
     return this.#lastId
   }
 
-  /** Listeners run at once, in the order they came; they must not throw and must not wait. */
+  /** Listeners run at once, in the order they came, unless a listener emits; they must not throw and must not wait. */
   emit(event: GatewayEvent): void {
     const numbered = { id: ++this.#lastId, event }
     this.#memory.push(numbered)
     if (this.#memory.length > REMEMBERED) this.#memory.shift()
-    for (const listener of this.#listeners) listener(numbered)
+    this.#waiting.push(numbered)
+    if (!this.#isTelling) this.#tell()
+  }
+
+  #tell(): void {
+    this.#isTelling = true
+    try {
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift())
+        for (const listener of this.#listeners) listener(next)
+    } finally {
+      this.#isTelling = false
+    }
   }
 
   /** @returns how to stop listening */
