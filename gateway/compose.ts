@@ -138,7 +138,7 @@ async function clusterParts(base: Base): Promise<ClusterParts> {
 }
 
 export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
-  const { conf, events, isDamaged, log, metrics } = base
+  const { conf, events, isDamaged, log, metrics, scheduler } = base
   const reconciler = new Reconciler(base)
   const pool = makePool(base, cluster)
   const forwarder = new Forwarder(base)
@@ -164,14 +164,14 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     status: () => statusOf({ ...base, startedAt, reconciler, ingress: ingressListener.listening, cluster }),
   }
   const stopGauges = gauges(base, api)
-  const feed = new LeaseFeed({ conf, reconciler, log })
-  const rules = isDamaged === undefined ? [] : [new RulesWatch({ isDamaged, reconciler, log })]
+  const feed = new LeaseFeed({ conf, reconciler, scheduler, log })
+  const rules = isDamaged === undefined ? [] : [new RulesWatch({ isDamaged, reconciler, scheduler, log })]
   return {
     api,
     ingress,
     ingressListener,
     parts: [feed, ...cluster.parts, ...rules],
-    listeners: [ingressListener, apiListener(conf, api)],
+    listeners: [ingressListener, apiListener(conf, scheduler, api)],
     async drainTransit() {
       await Promise.all([cluster.drain(), forwarder.drain(conf.ingress.drainMs)])
     },

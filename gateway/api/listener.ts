@@ -2,19 +2,20 @@
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Part } from '../base/part.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { type ApiDeps, createApi } from './server.ts'
 import { ApiSocket } from './socket.ts'
 
-export function apiListener(conf: DaemonConf, deps: ApiDeps): Part {
+export function apiListener(conf: DaemonConf, scheduler: Scheduler, deps: ApiDeps): Part {
   const socket = new ApiSocket(conf.api, () => createApi(deps), deps.log)
-  let round: NodeJS.Timeout | undefined
+  let stopRounds: (() => void) | undefined
   return {
     async start() {
       await socket.open()
-      round = setInterval(() => void socket.ensure(), conf.reconcileMs)
+      stopRounds = scheduler.every(conf.reconcileMs, () => void socket.ensure())
     },
     stop() {
-      clearInterval(round)
+      stopRounds?.()
       deps.streams.close()
       return socket.close()
     },

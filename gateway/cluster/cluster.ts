@@ -1,12 +1,13 @@
 /** This host's part in its cluster while the gateway runs: wires links, members, joining and renewal, and follows them. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
-import type { Clock, Millis } from '../../core/clock.ts'
+import type { Millis } from '../../core/clock.ts'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { Events } from '../base/events.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Part } from '../base/part.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { Links } from '../links/links.ts'
 import type { LinkEvents } from '../links/types.ts'
 import { Announcer } from './announce.ts'
@@ -26,7 +27,7 @@ import { ClusterOperations } from './operations.ts'
 
 export interface ClusterDeps {
   readonly conf: DaemonConf
-  readonly clock: Clock
+  readonly scheduler: Scheduler
   readonly log: Log
   readonly events: Events
   readonly metrics: Metrics
@@ -49,11 +50,11 @@ export class Cluster implements Part {
   readonly #renewal: Renewal
   readonly #linkRenewal: LinkRenewal
   readonly #listeners = new Set<Partial<LinkEvents>>()
-  #looking: NodeJS.Timeout | undefined
+  #stopLooking: (() => void) | undefined
 
   /** @throws {FlatnetError} ERR_FLATNET_STORE; ERR_FLATNET_CONFIG: flatnet.yaml is for another host or network */
   constructor(deps: ClusterDeps, files: ClusterFiles) {
-    const { clock, conf, log, metrics, version } = deps
+    const { conf, log, metrics, scheduler: clock, version } = deps
     this.#deps = deps
     const state = new ClusterState(files)
     this.state = state
@@ -64,7 +65,7 @@ export class Cluster implements Part {
     const admission = new Admission({ state, tokens, clock, log, version, count })
     this.#admission = admission
     this.links = this.#makeLinks()
-    const common = { ...deps, state, links: this.links }
+    const common = { ...deps, clock, state, links: this.links }
     this.operations = new ClusterOperations({ ...common, tokens, admission })
     this.#announcer = new Announcer(common)
     this.#gossip = new Gossip({
@@ -110,43 +111,43 @@ export class Cluster implements Part {
     const { removedWhy } = this.state
     if (removedWhy !== undefined) log.error({ reason: removedWhy }, 'this host is no member any more')
     this.#announcer.announce()
-    this.#looking = setInterval(() => {
+    this.#stopLooking = this.#deps.scheduler.every(LOOK_AT_ADDRESSES_MS, () => {
       this.#announcer.announce()
       this.state.keep()
-    }, LOOK_AT_ADDRESSES_MS)
+    })
     this.#renewal.start()
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#looking)
+    this.#stopLooking?.()
     this.#renewal.stop()
     await this.links.stop()
   }
 
   certificateStatus(): CertificateStatus {
-    return certificateStatus(this.state.identity.certPem, this.#deps.clock.now())
+    return certificateStatus(this.state.identity.certPem, this.#deps.scheduler.now())
   }
 
   #makeLinks(): Links {
-    const { clock, conf, log, metrics } = this.#deps
+    const { conf, log, metrics, scheduler } = this.#deps
     return new Links({
       identity: () => this.state.identity,
       membership: this.state,
       listen: conf.peers.listen,
       events: this.#peerEvents(),
       metrics,
-      clock,
+      scheduler,
       log,
       join: (socket) => this.#admission.answer(socket),
     })
   }
 
   #makeRenewal(): Renewal {
-    const { clock, log } = this.#deps
+    const { log, scheduler } = this.#deps
     const { state } = this
     return new Renewal({
       state,
-      clock,
+      clock: scheduler,
       log,
       renewHere: async (requestPem) =>
         String((await this.#admission.renew(state.keyId, requestPem))['certPem']),

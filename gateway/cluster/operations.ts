@@ -1,9 +1,10 @@
 /** What an operator does with the cluster from this host: tokens for newcomers, revoking a host, leaving. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
-import type { Clock, Millis } from '../../core/clock.ts'
+import type { Millis } from '../../core/clock.ts'
 import { FlatnetError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { Links } from '../links/links.ts'
 import type { Admission } from './joining/admission.ts'
 import { fingerprintOfCa } from './joining/joining.ts'
@@ -17,7 +18,7 @@ export interface OperationsDeps {
   readonly links: Links
   readonly tokens: TokenBook
   readonly admission: Admission
-  readonly clock: Clock
+  readonly scheduler: Scheduler
   readonly log: Log
   isQuarantined(hostId: number): boolean
 }
@@ -34,12 +35,12 @@ export class ClusterOperations {
 
   /** @throws {FlatnetError} this host cannot admit, or not what is asked for */
   makeToken(ttlMs: Millis, grant: Grant): { token: string; expiresAt: Millis } {
-    const { admission, clock, conf, state, tokens } = this.#deps
+    const { admission, conf, scheduler, state, tokens } = this.#deps
     state.demandCaKey()
     const refusal = admission.refusalOfGrant(grant)
     if (refusal !== undefined) throw new FlatnetError('ERR_FLATNET_CONFIG', refusal)
     const own = memberOf(state.document, state.identity.hostId)
-    const { secret, expiresAt } = tokens.make(clock.now(), ttlMs, grant)
+    const { secret, expiresAt } = tokens.make(scheduler.now(), ttlMs, grant)
     const token = encodeToken({
       caFingerprint: fingerprintOfCa(state.identity.caPem),
       secret,
@@ -76,7 +77,7 @@ export class ClusterOperations {
    * @throws {FlatnetError} nobody who could was reached in time
    */
   async leave(): Promise<void> {
-    const { state, links } = this.#deps
+    const { links, scheduler, state } = this.#deps
     const own = memberOf(state.document, state.identity.hostId)
     if (own === undefined || own.state !== 'active') return
     if (own.admits) {
@@ -91,10 +92,10 @@ export class ClusterOperations {
     const admitting = state.document.members.filter((m) => m.admits).map((m) => m.hostId)
     if (asked.length === 0) throw notReached(admitting)
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(notReached(admitting)), LEAVE_MS)
+      const cancel = scheduler.after(LEAVE_MS, () => reject(notReached(admitting)))
       state.onChange(() => {
         if (state.removedWhy === undefined) return
-        clearTimeout(timer)
+        cancel()
         resolve()
       })
     })
@@ -110,9 +111,9 @@ export class ClusterOperations {
   }
 
   #mark(member: MemberRecord, to: 'left' | 'revoked'): MemberRecord {
-    const { clock, log, state } = this.#deps
+    const { log, scheduler, state } = this.#deps
     if (member.state === to || member.state === 'revoked') return member
-    const record = { ...member, state: to, changedAt: new Date(clock.now()).toISOString() }
+    const record = { ...member, state: to, changedAt: new Date(scheduler.now()).toISOString() }
     state.change(record)
     log.warn({ peer: member.hostId, reason: to }, 'host is no member any more')
     return record

@@ -30,7 +30,7 @@ export class PeerRoutes {
   }
 
   start(): void {
-    this.#lookLater()
+    this.#cancelLook = this.#deps.scheduler.every(LOOK_MS, () => this.#apply())
     this.#soon(0)
   }
 
@@ -82,14 +82,6 @@ export class PeerRoutes {
     this.#cancel = this.#deps.scheduler.after(delayMs, () => {
       this.#cancel = undefined
       this.#apply()
-    })
-  }
-
-  #lookLater(): void {
-    this.#cancelLook = this.#deps.scheduler.after(LOOK_MS, () => {
-      if (this.#isClosed) return
-      this.#apply()
-      this.#lookLater()
     })
   }
 

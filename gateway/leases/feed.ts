@@ -3,19 +3,21 @@
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import type { Part } from '../base/part.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { Reconciler } from './reconciler.ts'
 import { StoreWatch } from './watch.ts'
 
 export interface LeaseFeedDeps {
   readonly conf: DaemonConf
   readonly reconciler: Reconciler
+  readonly scheduler: Scheduler
   readonly log: Log
 }
 
 export class LeaseFeed implements Part {
   readonly #deps: LeaseFeedDeps
   readonly #watch: StoreWatch
-  #round: NodeJS.Timeout | undefined
+  #stopRounds: (() => void) | undefined
 
   constructor(deps: LeaseFeedDeps) {
     this.#deps = deps
@@ -24,14 +26,14 @@ export class LeaseFeed implements Part {
 
   /** Watches before it reads, so that no change falls between. */
   async start(): Promise<void> {
-    const { conf, reconciler } = this.#deps
+    const { conf, reconciler, scheduler } = this.#deps
     await this.#watch.refresh()
     await reconciler.run()
-    this.#round = setInterval(() => this.#lookAgain(), conf.reconcileMs)
+    this.#stopRounds = scheduler.every(conf.reconcileMs, () => this.#lookAgain())
   }
 
   stop(): void {
-    clearInterval(this.#round)
+    this.#stopRounds?.()
     this.#watch.close()
   }
 

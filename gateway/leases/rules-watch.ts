@@ -2,12 +2,14 @@
 
 import type { Log } from '../../core/log.ts'
 import type { Part } from '../base/part.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { Reconciler } from './reconciler.ts'
 
 export interface RulesWatchDeps {
   /** Whether another program took away what the reconciler's `repair` sets. */
   readonly isDamaged: () => boolean
   readonly reconciler: Reconciler
+  readonly scheduler: Scheduler
   readonly log: Log
 }
 
@@ -18,18 +20,18 @@ export class RulesWatch implements Part {
   readonly #deps: RulesWatchDeps
   /** What a run could not mend is left to the rounds: else it would be tried, and logged, every second. */
   #isHopeless = false
-  #timer: NodeJS.Timeout | undefined
+  #stopLooking: (() => void) | undefined
 
   constructor(deps: RulesWatchDeps) {
     this.#deps = deps
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.#look(), LOOK_MS)
+    this.#stopLooking = this.#deps.scheduler.every(LOOK_MS, () => void this.#look())
   }
 
   stop(): void {
-    clearInterval(this.#timer)
+    this.#stopLooking?.()
   }
 
   async #look(): Promise<void> {

@@ -1,7 +1,8 @@
 /** One control connection: messages both ways, a heartbeat every second, and silence for three taken as death. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Clock, Millis } from '../../core/clock.ts'
+import type { Millis } from '../../core/clock.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { decodeMessage, encodeFrame, encodeMessage, FrameReader, FrameType, ProtocolError } from './frames.ts'
 import type { ControlMessage } from './types.ts'
 
@@ -29,10 +30,10 @@ export interface ControlHandlers {
 
 export class ControlConnection {
   readonly #socket: TLSSocket
-  readonly #clock: Clock
+  readonly #scheduler: Scheduler
   readonly #handlers: ControlHandlers
   readonly #reader = new FrameReader()
-  readonly #timer: NodeJS.Timeout
+  readonly #stopChecking: () => void
   #heardAt: Millis
   #checkedAt: Millis
   #pingedAt: Millis = 0
@@ -42,17 +43,17 @@ export class ControlConnection {
   #isReady = false
 
   /** @param socket its handshake done and its certificate judged */
-  constructor(socket: TLSSocket, clock: Clock, handlers: ControlHandlers) {
+  constructor(socket: TLSSocket, scheduler: Scheduler, handlers: ControlHandlers) {
     this.#socket = socket
-    this.#clock = clock
+    this.#scheduler = scheduler
     this.#handlers = handlers
-    this.#heardAt = clock.monotonic()
+    this.#heardAt = scheduler.monotonic()
     this.#checkedAt = this.#heardAt
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => this.#read(chunk))
     socket.on('error', (err) => this.close(err.message))
     socket.on('close', () => this.close('connection closed'))
-    this.#timer = setInterval(() => this.#check(), CHECK_MS)
+    this.#stopChecking = scheduler.every(CHECK_MS, () => this.#check())
     this.#ping()
   }
 
@@ -90,13 +91,13 @@ export class ControlConnection {
   close(reason: string): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    clearInterval(this.#timer)
+    this.#stopChecking()
     this.#socket.destroy()
     this.#handlers.closed(reason)
   }
 
   #check(): void {
-    const now = this.#clock.monotonic()
+    const now = this.#scheduler.monotonic()
     const silentMs = now - this.#heardAt
     const stoodStill = now - this.#checkedAt >= STOOD_STILL_MS
     this.#checkedAt = now
@@ -107,14 +108,14 @@ export class ControlConnection {
 
   /** The clock reading travels with the ping, so no table of open pings is kept. */
   #ping(): void {
-    this.#pingedAt = this.#clock.monotonic()
+    this.#pingedAt = this.#scheduler.monotonic()
     const body = Buffer.allocUnsafe(8)
     body.writeDoubleBE(this.#pingedAt, 0)
     this.#socket.write(encodeFrame(FrameType.ping, body))
   }
 
   #read(chunk: Buffer): void {
-    this.#heardAt = this.#clock.monotonic()
+    this.#heardAt = this.#scheduler.monotonic()
     try {
       for (const { type, body } of this.#reader.push(chunk)) {
         if (this.#isClosed) return
@@ -137,7 +138,7 @@ export class ControlConnection {
     if (type === FrameType.message) this.#handlers.message(decodeMessage(body))
     else if (type === FrameType.ping) this.#socket.write(encodeFrame(FrameType.pong, body))
     else if (type === FrameType.pong && body.length === 8) {
-      const sample = this.#clock.monotonic() - body.readDoubleBE(0)
+      const sample = this.#scheduler.monotonic() - body.readDoubleBE(0)
       // A pong that we never asked for says nothing.
       if (sample >= 0 && sample < DEAD_MS) this.#measured(sample)
     } else throw new ProtocolError(`frame of type ${type}`)

@@ -1,8 +1,9 @@
 /** One peer: its control and its data connection, each dialled by both sides and kept once. */
 
 import type { TLSSocket } from 'node:tls'
-import type { Clock, Millis } from '../../core/clock.ts'
+import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { ControlConnection } from './control.ts'
 import { Dialer } from './dial/dialer.ts'
 import { boundSilence } from './liveness.ts'
@@ -16,7 +17,7 @@ export interface LinkDeps {
   /** Why whoever was dialled is not let in. */
   readonly refusal: (id: PeerId, endpoint: string) => string | undefined
   readonly events: LinkEvents & { message(hostId: number, message: ControlMessage): void }
-  readonly clock: Clock
+  readonly scheduler: Scheduler
   readonly log: Log
 }
 
@@ -49,7 +50,7 @@ export class Link {
   /** Their handshake is done, and nothing has been heard on them yet. */
   readonly #pending = new Set<ControlConnection>()
   /** They lost to the one that stands, and are heard until their timer ends them. */
-  readonly #losers = new Map<ControlConnection, NodeJS.Timeout>()
+  readonly #losers = new Map<ControlConnection, () => void>()
   #state: LinkState = 'connecting'
   #reason = 'first connection not yet made'
   #dataReason: string | undefined
@@ -61,7 +62,7 @@ export class Link {
   constructor(deps: LinkDeps) {
     this.#deps = deps
     this.hostId = deps.hostId
-    this.#since = deps.clock.now()
+    this.#since = deps.scheduler.now()
     const { identity, hostId, refusal } = deps
     const endpoints = (): string[] =>
       [...deps.endpoints()].sort((a, b) => Number(b === this.#worked) - Number(a === this.#worked))
@@ -156,7 +157,7 @@ export class Link {
       socket.destroy()
       return
     }
-    const connection: ControlConnection = new ControlConnection(socket, this.#deps.clock, {
+    const connection: ControlConnection = new ControlConnection(socket, this.#deps.scheduler, {
       ready: () => this.#contest({ dialledBy, connection }),
       message: (message) => {
         const { events } = this.#deps
@@ -189,7 +190,7 @@ export class Link {
   #keepForRivals(connection: ControlConnection): void {
     const close = (): void => connection.close('another connection stands')
     if (this.#isStopped || this.#losers.size >= MAX_LOSERS) close()
-    else this.#losers.set(connection, setTimeout(close, KEPT_FOR_RIVALS_MS))
+    else this.#losers.set(connection, this.#deps.scheduler.after(KEPT_FOR_RIVALS_MS, close))
   }
 
   adoptData(socket: TLSSocket, dialledBy: number): void {
@@ -203,9 +204,9 @@ export class Link {
     this.#dataReason = undefined
     this.#dataDialer.stop()
     boundSilence(socket)
-    const settled = setTimeout(() => this.#dataDialer.settled(), SETTLED_MS)
+    const cancel = this.#deps.scheduler.after(SETTLED_MS, () => this.#dataDialer.settled())
     const lost = (err?: unknown): void => {
-      clearTimeout(settled)
+      cancel()
       if (this.#data !== held) return
       const reason = err instanceof Error ? err.message : 'connection closed'
       this.#dataReason = reason
@@ -229,7 +230,7 @@ export class Link {
 
   #controlClosed(connection: ControlConnection, reason: string): void {
     const wasPending = this.#pending.delete(connection)
-    clearTimeout(this.#losers.get(connection))
+    this.#losers.get(connection)?.()
     this.#losers.delete(connection)
     if (this.#control?.connection === connection) {
       this.#control = undefined
@@ -257,7 +258,7 @@ export class Link {
 
   #become(state: LinkState, reason: string): void {
     if (this.#state !== state) {
-      this.#since = this.#deps.clock.now()
+      this.#since = this.#deps.scheduler.now()
       this.#deps.log.info({ peer: this.hostId, path: state, reason }, 'peer link changed')
     }
     this.#state = state

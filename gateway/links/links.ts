@@ -2,10 +2,11 @@
 
 import { createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
-import type { Clock, Millis } from '../../core/clock.ts'
+import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { LogLimiter } from '../base/log-limit.ts'
 import type { Metrics } from '../base/metrics.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
 import { HandshakeGuard } from './handshake-guard.ts'
 import { Link, type LinkDeps } from './link.ts'
@@ -21,7 +22,7 @@ export interface LinksDeps {
   readonly listen: { readonly host: string; readonly port: number }
   readonly events: LinkEvents
   readonly metrics: Metrics
-  readonly clock: Clock
+  readonly scheduler: Scheduler
   readonly log: Log
   /** A newcomer without a certificate; the cluster part answers it. Absent: refused. */
   join?(socket: TLSSocket): void
@@ -48,12 +49,12 @@ export class Links {
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
   readonly #handlers = new MessageHandlers()
   readonly #unknown: UnknownMessages
-  #tick: NodeJS.Timeout | undefined
+  #stopTicking: (() => void) | undefined
 
   constructor(deps: LinksDeps) {
     this.#deps = deps
     const { identity, membership, log } = deps
-    this.#unknown = new UnknownMessages(deps)
+    this.#unknown = new UnknownMessages({ ...deps, clock: deps.scheduler })
     this.streams = new Streams({
       identity,
       membership,
@@ -106,12 +107,13 @@ export class Links {
       })
     })
     this.refresh()
-    let last = this.#deps.clock.monotonic()
-    this.#tick = setInterval(() => {
-      const now = this.#deps.clock.monotonic()
+    const { scheduler } = this.#deps
+    let last = scheduler.monotonic()
+    this.#stopTicking = scheduler.every(TICK_MS, () => {
+      const now = scheduler.monotonic()
       if (now - last > SLEPT_MS) this.retryNow()
       last = now
-    }, TICK_MS)
+    })
   }
 
   /** The port that the kernel chose when 0 was asked for. */
@@ -176,7 +178,7 @@ export class Links {
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#tick)
+    this.#stopTicking?.()
     for (const link of this.#links.values()) link.stop('this gateway stops')
     this.#links.clear()
     this.streams.stop()
@@ -212,7 +214,7 @@ export class Links {
   }
 
   #isNews(text: string): boolean {
-    return this.#said.isDue(text, this.#deps.clock.monotonic())
+    return this.#said.isDue(text, this.#deps.scheduler.monotonic())
   }
 
   /** @returns why not */
@@ -249,14 +251,14 @@ export class Links {
   #linkOf(hostId: number): Link {
     const known = this.#links.get(hostId)
     if (known !== undefined) return known
-    const { clock, identity, log, membership } = this.#deps
+    const { identity, log, membership, scheduler } = this.#deps
     const link = new Link({
       identity,
       hostId,
       endpoints: () => membership.members().find((m) => m.hostId === hostId)?.endpoints ?? [],
       refusal: (id, endpoint) => this.#refusal(id, endpoint),
       events: this.#events(),
-      clock,
+      scheduler,
       log,
     })
     this.#links.set(hostId, link)

@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
-import { jittered, type Scheduler } from '../base/scheduler.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { ControlMessage, LinkView } from '../links/types.ts'
 import { type PathDecision, SOON_MS } from './decide.ts'
 import { LinkHistory } from './link-history.ts'
@@ -46,8 +46,9 @@ export class PathController {
   readonly #used = new Map<number, Used>()
   readonly #history = new LinkHistory()
   readonly #startedAt: Millis
-  readonly #cancels = new Map<string, () => void>()
   readonly #stops: (() => void)[]
+  /** Of what is to run once, by its name. */
+  readonly #cancels = new Map<string, () => void>()
   /** Why this host carries no packets, as the last report said. */
   #reported: string | undefined
   #isStopped = false
@@ -63,8 +64,11 @@ export class PathController {
   }
 
   start(): void {
-    this.#repeat('tick', TICK_MS, () => this.evaluateAll())
-    this.#repeat('report', REPORT_MS, () => this.#report())
+    const { random, scheduler } = this.#deps
+    this.#stops.push(
+      scheduler.every(TICK_MS, () => this.evaluateAll(), random),
+      scheduler.every(REPORT_MS, () => this.#report(), random),
+    )
     this.#evaluateLater()
     this.evaluateAll()
   }
@@ -194,18 +198,5 @@ export class PathController {
       task()
     })
     this.#cancels.set(name, cancel)
-  }
-
-  #repeat(name: string, everyMs: Millis, task: () => void): void {
-    const { random, scheduler } = this.#deps
-    const next = (): void => {
-      const cancel = scheduler.after(jittered(everyMs, random()), () => {
-        if (this.#isStopped) return
-        task()
-        next()
-      })
-      this.#cancels.set(name, cancel)
-    }
-    next()
   }
 }

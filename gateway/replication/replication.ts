@@ -4,7 +4,6 @@
  */
 
 import type { Millis } from '../../core/clock.ts'
-import { jittered } from '../base/scheduler.ts'
 import type { ControlMessage } from '../links/types.ts'
 import { isNewer } from '../registry/table.ts'
 import { type Alarm, Alarms } from './alarms.ts'
@@ -43,7 +42,7 @@ export class Replication {
   #published: { epoch: number; seq: number }
   #publishedAt: Millis = Number.NEGATIVE_INFINITY
   #cancelPublish: (() => void) | undefined
-  readonly #cancelTimers = new Map<string, () => void>()
+  readonly #stops: (() => void)[] = []
   #isStopped = false
 
   constructor(deps: ReplicationDeps) {
@@ -73,22 +72,27 @@ export class Replication {
   }
 
   start(): void {
-    this.#repeat('pair', PAIR_DIGEST_MS, () => {
+    const { random, scheduler } = this.#deps
+    const comparePairs = (): void => {
       for (const hostId of this.#peers.ready()) this.#inbox.sendPairDigest(hostId)
-      this.#inbox.audit(this.#deps.random())
-    })
-    this.#repeat('full', FULL_DIGEST_MS, () => {
-      const hostId = this.#peers.someReady(this.#deps.random())
+      this.#inbox.audit(random())
+    }
+    const compareAll = (): void => {
+      const hostId = this.#peers.someReady(random())
       if (hostId !== undefined) this.#inbox.sendFullDigest(hostId)
-    })
-    this.#repeat('tick', TICK_MS, () => this.#replicaStore.tick())
+    }
+    this.#stops.push(
+      scheduler.every(PAIR_DIGEST_MS, comparePairs, random),
+      scheduler.every(FULL_DIGEST_MS, compareAll, random),
+      scheduler.every(TICK_MS, () => this.#replicaStore.tick(), random),
+    )
   }
 
   /** Tables are on disk when the promise resolves. */
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#cancelPublish?.()
-    for (const cancel of this.#cancelTimers.values()) cancel()
+    for (const stop of this.#stops) stop()
     await this.#replicaStore.flush()
   }
 
@@ -186,20 +190,5 @@ export class Replication {
     const messages = ready.length === 0 ? [] : this.#publisher.since(this.#published)
     this.#published = version
     for (const message of messages) for (const hostId of ready) this.#deps.send(hostId, message)
-  }
-
-  #repeat(name: string, everyMs: Millis, task: () => void): void {
-    const { random, scheduler } = this.#deps
-    const next = (): void => {
-      this.#cancelTimers.set(
-        name,
-        scheduler.after(jittered(everyMs, random()), () => {
-          if (this.#isStopped) return
-          task()
-          next()
-        }),
-      )
-    }
-    next()
   }
 }

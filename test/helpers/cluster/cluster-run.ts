@@ -6,6 +6,7 @@ import type { Clock } from '../../../core/clock.ts'
 import type { LogFields } from '../../../core/log.ts'
 import { Events, type GatewayEvent } from '../../../gateway/base/events.ts'
 import { Metrics } from '../../../gateway/base/metrics.ts'
+import { systemScheduler } from '../../../gateway/base/scheduler.ts'
 import { Cluster } from '../../../gateway/cluster/cluster.ts'
 import { ClusterFiles } from '../../../gateway/cluster/identity/files.ts'
 import { createCluster, enterCluster } from '../../../gateway/cluster/joining/create.ts'
@@ -80,7 +81,7 @@ class Member implements RunningMember {
     this.#cluster = new Cluster(
       {
         conf,
-        clock: this.clock,
+        scheduler: systemScheduler(this.clock),
         log,
         events,
         metrics,

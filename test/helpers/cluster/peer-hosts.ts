@@ -1,9 +1,9 @@
 /** The links of hosts in the process of the test, on loopback: real TLS, certificates of a real CA, and no cluster or gateway behind them. */
 import type { TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
-import { systemClock } from '../../../core/clock.ts'
 import type { LogFields } from '../../../core/log.ts'
 import { Metrics } from '../../../gateway/base/metrics.ts'
+import { systemScheduler } from '../../../gateway/base/scheduler.ts'
 import { Links } from '../../../gateway/links/links.ts'
 import type { ControlMessage, Identity, Member, Membership, Refused } from '../../../gateway/links/types.ts'
 import { waitFor } from '../run/wait.ts'
@@ -56,7 +56,7 @@ export async function host(t: Test, identity: Identity, port = 0, greeting?: Con
     membership,
     listen: { host: '127.0.0.1', port },
     metrics,
-    clock: systemClock,
+    scheduler: systemScheduler(),
     log: { debug() {}, info: tell, warn: tell, error: tell },
     events: {
       up(id) {

@@ -1,9 +1,9 @@
 /** Gateways on loopback with real links, streams and relays, in a time that runs as the clock does and can be put forward. */
 import type { TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
-import { systemClock } from '../../../core/clock.ts'
 import { silentLog } from '../../../core/log.ts'
 import { Metrics } from '../../../gateway/base/metrics.ts'
+import { systemScheduler } from '../../../gateway/base/scheduler.ts'
 import { Relays } from '../../../gateway/dataplane/relay/relays.ts'
 import { Links } from '../../../gateway/links/links.ts'
 import type { Identity, Member, Membership } from '../../../gateway/links/types.ts'
@@ -99,7 +99,7 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
     identity: () => identity,
     membership,
     listen: { host: '127.0.0.1', port: 0 },
-    clock: systemClock,
+    scheduler: systemScheduler(),
     log: silentLog,
     metrics: new Metrics(),
     events: {

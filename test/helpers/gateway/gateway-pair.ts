@@ -44,7 +44,7 @@ async function pairHost(t: Test, identity: Identity, { drainMs = 3_000 }: PairOp
       refusal: (hostId) => (members.has(hostId) ? undefined : 'no member'),
     },
     listen: { host: '127.0.0.1', port: 0 },
-    clock: systemClock,
+    scheduler: base.scheduler,
     log: silentLog,
     metrics: base.metrics,
     events: { up() {}, down() {}, dataUp() {}, dataDown() {} },

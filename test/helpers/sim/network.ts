@@ -1,6 +1,6 @@
 /** Time and links between gateways in memory: delay, loss, partitions, clones, all in virtual time and by one seed. */
 import type { Millis } from '../../../core/clock.ts'
-import type { Scheduler } from '../../../gateway/base/scheduler.ts'
+import { type Scheduler, schedulerOf } from '../../../gateway/base/scheduler.ts'
 import type { ControlMessage } from '../../../gateway/links/types.ts'
 
 interface Task {
@@ -50,11 +50,8 @@ export class SimTime {
 
   /** @param wallMs what a host's clock shows at virtual time 0 */
   scheduler(wallMs: () => Millis): Scheduler {
-    return {
-      now: () => wallMs() + this.#now,
-      monotonic: () => this.#now,
-      after: (delayMs, run) => this.after(delayMs, run),
-    }
+    const clock = { now: () => wallMs() + this.#now, monotonic: () => this.#now }
+    return schedulerOf(clock, (delayMs, run) => this.after(delayMs, run))
   }
 
   #push(task: Task): void {
