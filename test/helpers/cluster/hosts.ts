@@ -3,7 +3,16 @@
  * command line and gateway. Killed, restarted, cut off from one another and healed by the test; gone with it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -451,15 +460,24 @@ export function joinedByCommands(t: Setup, count: number): Promise<TestNet> {
   })
 }
 
-/** The folders of `count` hosts that have joined, without logs and without what their gateways knew. */
+/**
+ * The folders of `count` hosts that have joined, without logs and without what their gateways knew. Only host 1 runs for it;
+ * the others get its list of members, as they would from its gateway.
+ */
 function preparedFolders(count: number): Promise<string> {
   return oncePerRun(`cluster-${count}-${Math.round(statSync(EXECUTABLE).mtimeMs)}`, async (folder) => {
     const teardowns: (() => unknown)[] = []
     try {
       const net = await hosts({ teardown: (fn: () => unknown) => void teardowns.push(fn) } as Setup, count)
-      await joinByCommands(net, count)
+      const first = net.host(1)
+      await first.ok('init', '--cluster', 'testing', '--name', 'h1')
+      await first.start()
+      for (const host of net.hosts.slice(1))
+        await host.ok('join', await tokenOf(first), '--name', `h${host.index}`)
+      await first.stop()
+      const members = join(first.dataDir, 'cluster/members.json')
       for (const host of net.hosts) {
-        await host.stop()
+        if (host !== first) copyFileSync(members, join(host.dataDir, 'cluster/members.json'))
         keepFolder(host.dir, join(folder, String(host.index)))
       }
     } finally {
