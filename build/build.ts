@@ -1,6 +1,7 @@
 /**
- * `npm run build`: bundles the sources and packs dist/flatnet, one executable that needs no Node and no files beside it,
- * and dist/flatnet-cni, the plugin role alone on Bun.
+ * `npm run build`: dist/flatnet, one executable without Node or files beside it, and dist/flatnet-cni.
+ *
+ * The first is packed with Node and has every role; the second is the CNI plugin alone, compiled by Bun.
  */
 
 import { isAscii } from 'node:buffer'
@@ -83,7 +84,7 @@ async function compiledAssets(bundle: string, key: string): Promise<Record<strin
   const command = [
     nodeToPack(),
     '--disable-warning=ExperimentalWarning',
-    // Seeds the hashes of strings, which say in what order they are written.
+    // The seed of string hashes decides the order in which strings are written.
     '--random-seed=1',
     join(ROOT, 'build/code-cache.ts'),
     bundle,
@@ -93,7 +94,7 @@ async function compiledAssets(bundle: string, key: string): Promise<Record<strin
   await step(
     `code cache of ${bundle}`,
     async () => {
-      // What ran, and V8 with its threads, differs from time to time: without the code cache the same bytes are asked for.
+      // A rehearsal, with V8's threads, differs from run to run; --no-code-cache asks for reproducible bytes instead.
       if (values['code-cache'] && isRehearsed(command)) return
       execFileSync(command[0] ?? '', command.slice(1), { cwd: ROOT, env: {} })
     },
@@ -116,7 +117,7 @@ function isRehearsed(command: readonly string[]): boolean {
     timeout: 20_000,
   })
   if (status === 0) return true
-  // A verb's error object, or what unshare or Node complain of.
+  // A verb's error object, or the message of unshare or Node.
   const why =
     error?.message ??
     (stdout || stderr)
@@ -197,7 +198,7 @@ async function buildCni(out: string): Promise<void> {
   await replaced('compiled', out, (fresh) => compileWithBun(bun, join(WORK, 'flatnet-cni.cjs'), fresh))
 }
 
-/** What builds left that were killed: 150 MB each. */
+/** Removes what killed builds left, 150 MB each. */
 function sweep(out: string): void {
   for (const name of readdirSync(dirname(out))) {
     const [, of, pid] = /^(.+)\.(\d+)\.new$/.exec(name) ?? []

@@ -35,7 +35,7 @@ const COMMANDS: readonly {
   },
   {
     name: 'gateway',
-    describe: 'Run the gateway of this host; the systemd unit does',
+    describe: 'Run the gateway of this host, as the systemd unit does',
     load: async () => (await import('./commands/gateway.ts')).gatewayCommand,
   },
   {
@@ -93,7 +93,7 @@ const COMMANDS: readonly {
   },
   {
     name: 'doctor',
-    describe: 'Find what is wrong on this host and say how to put it right',
+    describe: 'Find what is wrong on this host and say how to fix it',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand,
   },
 ]

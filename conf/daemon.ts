@@ -21,7 +21,7 @@ interface IngressConf {
   readonly responseHeaderTimeoutMs: Millis
   /** A client has this long to send its request headers. */
   readonly headersTimeoutMs: Millis
-  /** An idle client connection is closed after it. */
+  /** After this an idle client connection is closed. */
   readonly keepAliveMs: Millis
   readonly maxConnections: number
   /** Per client address; 0: no bound. */

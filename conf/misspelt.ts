@@ -5,7 +5,7 @@ import { isOneOff } from './nearest.ts'
 import type { Reader } from './reader.ts'
 
 /**
- * Ours, for a look at what was probably meant. Unknown keys pass: runtimes hand theirs through
+ * Our keys, to find the one that was probably meant. Unknown keys pass: runtimes hand theirs through
  * (docs/architecture/cni.md#s4).
  */
 const TOP_KEYS = [

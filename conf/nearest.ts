@@ -23,7 +23,7 @@ export function distance(a: string, b: string): number {
   return last[b.length]!
 }
 
-/** Whether `distance` is 1, told by what the two do not share at either end: this is asked of every key in every ADD. */
+/** Whether `distance` is 1, by what the two do not share at either end: every ADD asks this of every key. */
 export function isOneOff(a: string, b: string): boolean {
   let start = 0
   while (start < a.length && a[start] === b[start]) start++

@@ -112,14 +112,14 @@ export function refuseProblems(problems: readonly string[]): void {
   throw new ConfigError(problems, unsupported ? 'ERR_FLATNET_UNSUPPORTED' : 'ERR_FLATNET_CONFIG')
 }
 
-/** For DEL and GC, which work with a configuration that is no longer right: defaults stand in for what is wrong. */
+/** For DEL and GC, which work with a configuration that is no longer valid: defaults replace wrong values. */
 export function readLeniently(json: JsonObject, cniVersion: string): { conf: NetConf; problems: string[] } {
   const top = new Reader(json)
   const name = networkName(json)
   const role = json['type'] === 'flatnet' ? 'plugin' : 'ipam'
   const ipam = top.object('ipam')
   if (!isType(json['type'])) {
-    // Taken for another plugin's, the container would get an address and no interface to have it.
+    // Read as another plugin's, the container would get an address and no interface for it.
     top.problem('type', 'must be "flatnet", the name under which the plugin is installed')
   }
   if (role === 'plugin') {
@@ -149,7 +149,7 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
   return { conf, problems: top.problems }
 }
 
-/** Ours, or that of the plugin whose addresses these are to be. */
+/** `flatnet`, or the plugin that delegates its addresses to us. */
 const isType = (type: unknown): boolean =>
   typeof type === 'string' && type !== '' && !/^flatnet[-_.]/.test(type)
 
@@ -218,7 +218,7 @@ function readHostId(ipam: Reader): number {
   return 0
 }
 
-/** Loopback, link-local, multicast and what lies beside them can be no host's (RFC 6890). */
+/** No host can own loopback, link-local, multicast and reserved addresses (RFC 6890). */
 const UNUSABLE: readonly Prefix4[] = [
   { base: 0, prefixLen: 8 },
   { base: 0x7f000000, prefixLen: 8 },
@@ -274,7 +274,7 @@ function readRegistrar(top: Reader): NetConf['registrar'] {
   return { socketPath, timeoutMs: registrar.integer('timeoutMs', 300, 1, 10_000) }
 }
 
-/** mkdir answers ENOENT in /proc, which node:fs takes for a missing parent: a recursive one never ends there. */
+/** In /proc mkdir fails with ENOENT; node:fs takes that for a missing parent, so a recursive mkdir never ends. */
 const isNoDisk = (path: string): boolean => /^[/.]*\/(proc|sys)(\/|$)|\/\.\.(\/|$)/.test(path)
 
 function absolute(reader: Reader): string {

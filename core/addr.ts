@@ -60,8 +60,8 @@ export function contains(prefix: Prefix4, ip: Ipv4): boolean {
 }
 
 /**
- * True for an address in the slice that a container may have: not its network nor its broadcast address, nor the bridge's,
- * behind which the host's own services are.
+ * Whether a container may have the address: in the slice, and neither its network, broadcast nor bridge address. Behind
+ * the bridge's address are the host's own services.
  */
 export function isInSlice(slice: Prefix4, ip: number): boolean {
   return contains(slice, ip) && ip > slice.base + 1 && ip !== slice.base + sizeOf(slice.prefixLen) - 1

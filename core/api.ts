@@ -14,7 +14,7 @@ export interface PortMapping {
   readonly containerPort: number
 }
 
-/** A lease plus what people call the container. */
+/** A lease with the names of its container. */
 export interface Assignment extends Attachment {
   readonly hostId: number
   /** CIDR strings, e.g. `["10.100.1.10/24"]`. */

@@ -30,19 +30,19 @@ export const sameAttachment = (a: Attachment, b: Attachment): boolean =>
   a.network === b.network && a.containerId === b.containerId && a.ifname === b.ifname
 
 /**
- * Kernel: IFNAMSIZ 16 with the NUL; no `/`, `:`, blanks; not `.` or `..` (dev_valid_name, CNI skel). Two more: it makes a
- * number of `%d` (dev_alloc_name), and `all` and `default` have their sysctls already (sysctl_dev_name_is_allowed: EINVAL).
+ * Kernel: IFNAMSIZ 16 with the NUL; no `/`, `:`, blanks; not `.` or `..` (dev_valid_name, CNI skel). Also not `%d`, which
+ * the kernel replaces by a number (dev_alloc_name), nor `all` and `default`, which have sysctls (EINVAL).
  */
 export function isIfname(name: string): boolean {
   if (name === 'all' || name === 'default') return false
-  // Nearly all are plain, and a byte is a character then.
+  // Nearly all names are ASCII, where a byte is a character.
   return (name.length <= 15 && isName(name)) || isOddIfname(name)
 }
 
 /** For messages: what `isIfname` takes. */
 export const IFNAME_RULE = '1 to 15 bytes without / : % or blanks, not . or .., all or default'
 
-/** Of its own, as the engine makes the expressions of a function when the function is first called. */
+/** A function of its own, as the engine compiles a function's expressions when it is first called. */
 const isOddIfname = (name: string): boolean =>
   name.length > 0 && Buffer.byteLength(name) <= 15 && name !== '.' && name !== '..' && !/[/:%\s]/.test(name)
 
@@ -80,7 +80,7 @@ export const hostIfname = (a: Attachment): string => `fn${attachmentHash(a)}`
 export const ADDRESS_NAME = 'fnip-'
 
 /**
- * The second name of the host end: a network namespace has each name once, so no two links of it ever have one address.
+ * The second name of the host end. Names are unique in a network namespace, so no two links ever have one address.
  * @param ip canonical
  */
 export const addressName = (ip: string): string => ADDRESS_NAME + ip

@@ -8,8 +8,8 @@ import type { Session } from './store/session.ts'
 import type { Store } from './store/store.ts'
 
 /**
- * The lock is held, so every link that is seen had its lease before, and one that goes meanwhile takes its lease along.
- * @param told rivals that were logged before; the new ones are added
+ * The lock is held, so every link that is seen had its lease before it, and a DEL that runs meanwhile removes both.
+ * @param told pairs of rivals that were logged before; new ones are added
  */
 export function adoptIn(session: Session, clock: Clock, told: Set<string> = new Set()): Adoption {
   const { log, network } = session.store

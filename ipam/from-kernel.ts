@@ -11,7 +11,7 @@ import { bootId } from '../kernel/boot.ts'
 import type { AttachedLink } from '../kernel/links.ts'
 import type { Lease } from './lease.ts'
 
-/** Without the namespace, which an alias does not tell: such a lease holds while its link stands, in this boot. */
+/** Without the namespace, which an alias does not name: such a lease is valid in this boot, while its link exists. */
 export function leasesOfLinks(links: readonly AttachedLink[], network: string, clock: Clock): Lease[] {
   const createdAt = new Date(clock.now()).toISOString()
   return links
@@ -30,16 +30,16 @@ export function leasesOfLinks(links: readonly AttachedLink[], network: string, c
 }
 
 export interface Adoption {
-  /** Of attachments that live under another address now, or that are gone while another has their address. */
+  /** Their attachment lives under another address now, or is gone while another has the address. */
   readonly dropped: readonly Lease[]
   readonly adopted: readonly Lease[]
-  /** Two that live under one address: nothing that leases could put right. */
+  /** Two live links with one address, which no change of leases can repair. */
   readonly rivals: readonly (readonly [Lease, Lease])[]
 }
 
 /**
- * A store can be whole and of this boot, and yet old: put back from a backup, or of another mount. What a live link says of
- * an address is newer than any lease, except one whose ADD is under way.
+ * A store can be intact and of this boot, and yet old: restored from a backup, or on another mount. A live link is newer
+ * than any lease of its address, except a lease whose ADD is under way.
  * @param live of the same network, one for each link, as leases of this boot
  */
 export function adoptionOf(leases: readonly Lease[], live: readonly Lease[]): Adoption {
@@ -56,7 +56,7 @@ export function adoptionOf(leases: readonly Lease[], live: readonly Lease[]): Ad
     if (seen.has(key) || (own !== undefined && agrees(own, link))) continue
     seen.add(key)
     const holder = adopted.get(link.ip) ?? byIp.get(link.ip)
-    // Delegated IPAM has no links that could say otherwise.
+    // With delegated IPAM there is no link of ours to contradict the lease.
     const lives = holder?.hostIfname === '' || (holder && liveIp.get(attachmentKey(holder)) === link.ip)
     if (holder !== undefined && holder !== own && lives) {
       rivals.push([holder, link])

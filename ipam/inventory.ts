@@ -47,11 +47,11 @@ export function counts(
 }
 
 /**
- * Gives back one lease that was seen stale, if it is still that one and still stale: its attachment may have started again
- * since, and taken it over.
- * @param clear takes away what stands under the lease's names. Under the lock, so that no ADD of the same attachment can
- *   make them anew meanwhile; when it returns false the lease stays
- * @returns false when the lease is another's matter by now, or had to stay
+ * Releases one lease that was listed as stale, if it is unchanged and still stale: its attachment may have started again
+ * and taken it over.
+ * @param clear removes the kernel objects under the lease's names. It runs under the lock, so that no ADD of the same
+ *   attachment creates them again meanwhile; when it returns false the lease stays
+ * @returns false when the lease has changed or had to stay
  */
 export function releaseStale(
   store: Store,
@@ -74,8 +74,8 @@ const isSameHold = (a: Lease, b: Lease): boolean =>
   a.ip === b.ip && a.createdAt === b.createdAt && a.bootId === b.bootId && a.netnsInode === b.netnsInode
 
 /**
- * Gives back every lease whose holder is provably gone, and removes what killed writers left.
- * @returns the leases that were given back: rules and links under their names may still stand
+ * Releases every lease whose holder is provably gone, and removes what killed writers left.
+ * @returns the released leases: rules and links under their names may still exist
  */
 export function collectStale(store: Store, facts: LiveFacts, clock: Clock): Lease[] {
   if (!isPresent(store)) return []

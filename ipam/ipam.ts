@@ -47,8 +47,8 @@ export interface LeaseRequest extends LiveFacts {
    */
   inUse?(ip: string): boolean
   /**
-   * The kernel knew a holder of an address that the store called free, so the store is an old one: what lives in the kernel
-   * gets its leases back first, and nothing that is `inUse` is chosen.
+   * The kernel knew a holder of an address that the store called free, so the store is old: containers that live in the
+   * kernel get their leases back first, and no address that is `inUse` is chosen.
    */
   readonly isDoubtful?: boolean
 }
@@ -108,7 +108,7 @@ function isProvablyLive(lease: Lease, request: LeaseRequest): boolean {
   )
 }
 
-/** Moving frees the old address, on which a link that still stands would answer. DEL, or the end of its namespace, takes it away. */
+/** A move frees the old address, so the old link, which would still answer on it, must be gone (DEL, or the end of its namespace). */
 const isGone = (lease: Lease, request: LeaseRequest): boolean =>
   !request.isLive(lease) || isReclaimable(lease, request)
 

@@ -1,6 +1,7 @@
 /**
- * What each network of this host is, in `<dataDir>/networks/<name>.json`: written when a network is first used or changed.
- * Two networks must never own the same slice; the gateway learns from it which bridges and rules to look after.
+ * The record of each network of this host, `<dataDir>/networks/<name>.json`: two never own one slice.
+ *
+ * ADD writes it when a network is first used or changed; the gateway reads which bridges and rules to maintain.
  */
 
 import { mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
@@ -88,7 +89,7 @@ function refuseOverlap(dataDir: string, record: NetworkRecord): void {
   if (own !== undefined) refuseHeld(dataDir, record, own)
 }
 
-/** Whatever a record says now: leases of a network whose hostId was changed stay where they were given. */
+/** Records are not enough: when a network's hostId changes, its old leases stay in the old slice. */
 function refuseHeld(dataDir: string, record: NetworkRecord, own: Prefix4): void {
   for (const network of listNetworks(dataDir)) {
     if (network === record.network) continue

@@ -1,5 +1,5 @@
 /**
- * Puts back what others took from a bridge under its containers: itself, its address, its ports, its sysctls
+ * Restores what a bridge with containers has lost: itself, its address, its ports, its sysctls
  * (docs/architecture/cni.md#p24).
  */
 

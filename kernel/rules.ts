@@ -1,5 +1,5 @@
 /**
- * The table `inet flatnet`: loaded whole when it is absent or of another version, otherwise only looked at.
+ * The table `inet flatnet`: loaded whole when it is absent or of another version, otherwise only read.
  * Its text is conf/flatnet.nft and comes as an argument.
  */
 
@@ -41,7 +41,7 @@ export interface NetworkRules {
   readonly masquerade: boolean
   /** Of the lock that one loader holds; below dataDir. */
   readonly lockPath: string
-  /** Absent: a plugin's patience, some seconds. The gateway serves people on this thread, and tries again. */
+  /** Absent: some seconds, as for the plugin. The gateway waits less: this thread serves requests, and it tries again. */
   readonly timeouts?: { readonly lockMs: Millis; readonly loadMs: Millis }
 }
 
@@ -71,7 +71,7 @@ function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
 }
 
 /**
- * Makes the table stand and hold this network. Several at once are safe: one loads, under a lock.
+ * Loads the table when necessary and adds this network. Several processes at once are safe: one loads, under a lock.
  * @param text of the ruleset
  * @returns what it found
  * @throws {FlatnetError} ERR_FLATNET_NFTABLES: no nft, or the kernel refuses
@@ -97,7 +97,7 @@ function load(socket: NetlinkSocket, text: string, timeoutMs: Millis | undefined
   try {
     nftLoad(`${present ? `delete table inet ${TABLE}\n` : ''}create table inet ${TABLE}\n${text}`, timeoutMs)
   } catch (err) {
-    // A plugin that was killed leaves its nft running without the lock: what it made is as good as ours.
+    // A killed plugin leaves its nft running without the lock; the table that it loaded is as good as ours.
     if (setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined) throw err
   }
   for (const { set, elements } of kept) addElements(socket, set, elements)

@@ -84,8 +84,8 @@ export interface SysctlFault {
 }
 
 /**
- * What others changed since ADD set it, where it makes a difference: the kernel goes by the larger of `conf/all` and the
- * interface's own value, and ADD itself lives with what it cannot write.
+ * Values that changed since ADD set them, where that matters: the kernel uses the larger of `conf/all` and the
+ * interface's own value, and ADD tolerates what it cannot write.
  * @param needsLoopback some container's port is published on the host's loopback
  */
 export function sysctlFaults(

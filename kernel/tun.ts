@@ -1,6 +1,8 @@
 /**
- * The TUN device of the gateway path: opened with virtio headers and segmentation offload, so that the kernel hands over
- * and takes packets of up to 64 KiB that this process neither segments nor checksums. Driven by the event loop, without a thread.
+ * The TUN device of the gateway path, opened with virtio headers and segmentation offload.
+ *
+ * So the kernel reads and writes packets of up to 64 KiB, which this process neither segments nor checksums. The event loop
+ * drives it, without a thread.
  */
 
 import { closeSync, constants, openSync } from 'node:fs'
@@ -102,7 +104,7 @@ interface OpenTun extends Tun {
 
 /**
  * Opens the device, making it when absent. It is persistent by default: routes over it outlive a restart of the
- * gateway, so that packets of that moment are lost and sent again instead of being answered with "unreachable" or led to another door.
+ * gateway, so that packets of that moment are lost and sent again instead of being answered with "unreachable" or routed elsewhere.
  * @throws {FlatnetError} ERR_FLATNET_NOT_READY with `facts.reason` `absent` (no /dev/net/tun, no driver), `refused` (no
  *   CAP_NET_ADMIN) or `busy` (another process has it): the gateway can do without and use its peers' ingress
  */

@@ -89,7 +89,7 @@ function attach(
   const store = storeOf(context, host)
   mark('netlink sockets')
   if (find(store, context.attachment) === undefined) {
-    // Also for a lease of ours, but there the lease's own check has the better words.
+    // With a lease of ours, the lease's own check gives the better message.
     refuseExisting(container, context.attachment.ifname, netnsPath(context))
   }
   const attempt: Attempt = {
@@ -149,7 +149,7 @@ function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Output 
 
 /**
  * The bridge first: a configuration that it refuses must not become the record of the network that has it.
- * @returns the bridge, when it stands and has its address
+ * @returns the bridge, when it exists and has its address
  */
 function claimNetwork(host: NetlinkSocket, { conf }: Context, slice: Slice): Link | undefined {
   const link = linkByName(host, conf.bridge)
@@ -186,7 +186,7 @@ function leaseRequestOf(
 
 type Request = ReturnType<typeof leaseRequestOf> & Pick<LeaseRequest, 'isDoubtful'>
 
-/** The address, with what stale holders of it left in the kernel taken away. */
+/** Acquires the address and removes what its stale holders left in the kernel. */
 function lease({ context, store, sockets: { host } }: Attempt, leaseRequest: Request, undo: Undo): Acquired {
   const facts = { ...liveFacts(store, host), inUse: inUseBy(host) }
   const acquired = acquire(store, { ...leaseRequest, ...facts }, systemClock)
@@ -251,7 +251,7 @@ function outputOf(
   return { text: formatResult(result, version), after }
 }
 
-/** The first error stays what it is; what could not be undone is in its details. */
+/** The original error, with the failed undo steps in its details. */
 function withUndoFailures(err: unknown, failed: readonly Error[]): unknown {
   if (failed.length === 0 || !(err instanceof FlatnetError)) return err
   const left = joinCauses(failed)

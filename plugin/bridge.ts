@@ -43,7 +43,7 @@ const ALIAS_TAG = 'flatnet-bridge '
 
 /**
  * Safe when several plugins run at once: the loser of a race finds what the winner made.
- * @param known the bridge as this process saw it a moment ago, with everything right about it
+ * @param known the bridge, if this process has just found it complete
  * @throws {FlatnetError} ERR_FLATNET_CONFIG: the name is taken by something else, or by a bridge of another network
  */
 export function ensureBridge(
@@ -52,7 +52,7 @@ export function ensureBridge(
   undo: Undo,
   known: Link | undefined,
 ): Link {
-  // An index is not used again, so the name still leads to the link that was judged.
+  // The kernel does not reuse an index, so the name still belongs to the link that was checked.
   const isSame = known !== undefined && linkIndex(host, plan.bridge) === known.index
   const link = isSame ? known : (standing(host, plan) ?? createBridge(host, plan, undo))
   if (!isSame && !refuseBridge(host, link, plan)) addAddress(host, link, plan)
@@ -64,7 +64,7 @@ export function ensureBridge(
   return link
 }
 
-/** The bridge that is there; one of ours that an earlier configuration left, with the address of another slice, is taken away. */
+/** The present bridge. An unused one of ours with the address of an earlier slice is deleted. */
 function standing(host: NetlinkSocket, plan: BridgePlan): Link | undefined {
   const link = linkByName(host, plan.bridge)
   const present = link === undefined ? [] : addrList(host, { index: link.index, family: AF_INET })
@@ -102,7 +102,7 @@ function createBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
   return link
 }
 
-/** Another container may have been wired to a bridge that a failing ADD created: then it stays. */
+/** Another ADD may have attached a container to the bridge that a failing ADD created: then the bridge stays. */
 function removeIfEmpty(host: NetlinkSocket, name: string): void {
   const link = linkByName(host, name)
   if (link === undefined || linkList(host, { master: link.index }).length > 0) return
@@ -110,7 +110,7 @@ function removeIfEmpty(host: NetlinkSocket, name: string): void {
 }
 
 /**
- * Reads only. Also what STATUS asks.
+ * Reads only; STATUS calls it too.
  * @returns whether the bridge has its address
  * @throws {FlatnetError} ERR_FLATNET_CONFIG: no bridge, another dataDir's, another address, or a foreign route into the slice
  */

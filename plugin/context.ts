@@ -34,7 +34,7 @@ export interface Output {
   after(): Promise<void>
 }
 
-/** Verbs that take away: they go on with a configuration that is no longer right. */
+/** Verbs that remove: they work with a configuration that is no longer valid. */
 const isLenient = (env: Env): boolean => env.verb === 'DEL' || env.verb === 'GC'
 
 /**
@@ -57,7 +57,7 @@ type ConfAndSlice = Pick<Context, 'conf' | 'slice'>
 
 type Json = ReturnType<typeof parseNetConfJson>
 
-/** The problems of the slice and of the wishes join those of the keys, so that one run shows them all. */
+/** One error lists the problems of the keys, of the slice and of what the container asks for. */
 function strict(env: Env, json: Json, version: CniVersion): ConfAndSlice {
   const { conf, problems } = readLeniently(json, version)
   if (env.verb === 'ADD') problems.push(...requestProblems(conf, env))

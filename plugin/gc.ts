@@ -1,5 +1,5 @@
 /**
- * GC: everything of this network that is not in the runtime's list goes; other networks are not looked at
+ * GC: removes everything of this network that is not in the runtime's list; leaves other networks alone
  * (docs/architecture/cni.md#g1 to #g7).
  */
 
@@ -65,7 +65,7 @@ function readKeep(value: unknown, network: string): Set<string> {
   const keep = new Set<string>()
   for (const entry of valid ?? [undefined]) {
     const { containerID: containerId, ifname } = isObject(entry) ? entry : {}
-    // Half-read lists must not decide what lives: one entry that makes no sense stops the collection.
+    // One malformed entry stops the collection: a half-read list must not decide what lives.
     if (typeof containerId !== 'string' || typeof ifname !== 'string') {
       throw new FlatnetError(
         'ERR_FLATNET_CONFIG',

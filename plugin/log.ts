@@ -32,7 +32,7 @@ export function fileLog(dataDir: string, base: LogFields): Log {
       if (stderrIsTerminal()) writeSync(STDERR, line)
       append(dir, path, line)
     } catch {
-      // See above; the terminal and the result already said what matters.
+      // See above; terminal and result have shown the error already.
     }
   }
   return { debug: () => {}, info: write('info'), warn: write('warn'), error: write('error') }

@@ -21,7 +21,7 @@ export async function main(io: Io): Promise<number> {
     mark('runtime and entry')
     const env = readEnv(io.env)
     if (env.verb === 'VERSION') return printVersion()
-    // In the packed executable the build puts build/stand-ins/packed.ts in the place of run.ts.
+    // In the packed executable build/stand-ins/packed.ts replaces verbs.ts.
     const { runVerb } = await import('./verbs.ts')
     return await runVerb(env)
   } catch (err) {

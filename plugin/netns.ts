@@ -40,7 +40,7 @@ export function refuseOwn(path: string): void {
   try {
     netns = netnsIdentity(path)
   } catch {
-    // There is nothing, or no namespace.
+    // The path does not exist, or is no namespace.
     return
   }
   if (isOwn(netns)) throw own(path)

@@ -78,7 +78,7 @@ const resultRoute = ({ dst, gw, ...rest }: Plan['routes'][number]): ResultRoute 
   ...rest,
 })
 
-/** The result of the plan, with the bridge as it is (an older one keeps its MTU): bridge, host end, container end, in this order. */
+/** The plan's result: bridge, host end, container end, in this order. An older bridge keeps its own MTU. */
 export function resultOf(
   plan: Plan,
   bridge: { readonly address: string; readonly mtu: number },

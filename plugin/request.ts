@@ -1,5 +1,5 @@
 /**
- * What the runtime wants for this attachment: CNI_ARGS < args.cni < runtimeConfig
+ * What the runtime asks for this attachment: CNI_ARGS < args.cni < runtimeConfig
  * (docs/architecture/cni.md#e4).
  */
 
@@ -44,7 +44,7 @@ export function readAttachmentRequest(conf: NetConf, args: ReadonlyMap<string, s
   return request
 }
 
-/** An empty list or text asks for nothing, so the weaker source is heard. */
+/** An empty list or text asks for nothing, so the weaker source applies. */
 function isGiven(reader: Reader, key: string): boolean {
   const value = reader.get(key)
   return (

@@ -51,7 +51,7 @@ const listOf = (value: unknown, key: string): JsonObject[] => {
 export const readPrevResult = (value: unknown): CniResult | undefined =>
   value === undefined || value === null ? undefined : readResult(value)
 
-/** Apart, as most runs have none, and it is the longest function of them all. */
+/** Apart from `readPrevResult`, as most runs have no prevResult and the engine would compile this for them too. */
 function readResult(value: unknown): CniResult {
   if (!isObject(value)) throw new FlatnetError('ERR_FLATNET_DECODE', 'prevResult must be an object')
   const ips = listOf(value['ips'], 'ips').map(({ version: _, ...ip }) => ip)

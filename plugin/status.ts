@@ -40,7 +40,7 @@ export function status(context: Context): void {
   })
 }
 
-/** Looks only: ADD makes what is missing, so the nearest folder that is there has to be writable. */
+/** Creates nothing: ADD makes missing folders, so the nearest existing one has to be writable. */
 function writable(dataDir: string): void {
   let folder = dataDir
   while (!existsSync(folder)) folder = dirname(folder)
@@ -52,7 +52,7 @@ function writable(dataDir: string): void {
   }
 }
 
-/** Absent is fine, ADD makes it; down means that those attached to it are cut off now. */
+/** Absent is fine, since ADD creates it; down means that the attached containers are cut off now. */
 function checkBridge(host: NetlinkSocket, conf: NetConf, slice: Slice): void {
   const { bridge } = conf
   const plan = bridgePlanOf(conf, slice, conf.mtu)
@@ -64,7 +64,7 @@ function checkBridge(host: NetlinkSocket, conf: NetConf, slice: Slice): void {
   }
 }
 
-/** What ADD would refuse is a reason not to be ready. */
+/** A configuration that ADD would refuse makes STATUS fail. */
 function asStatus(run: () => void): void {
   try {
     run()

@@ -85,14 +85,14 @@ function removeObjects(
   step('removing published ports', () => removePorts(host, netfilter, attachment, ifname, lease))
   step('deleting the link', () => removeLink(host, attachment, ifname))
   const ports = lease?.ports ?? []
-  // The gateway may have put them back between the two; from here on it sees that the link is gone (kernel/repair.ts).
+  // The gateway may have restored them between the two; now it sees that the link is gone (kernel/repair.ts).
   if (ports.length > 0)
     step('looking for ports put back', () => unpublishPorts(host, ports, ifname, netfilter))
 }
 
 /**
  * Without a lease, or with one made from the link (no namespace), the ports are not known: then every element that names
- * this owner goes, if the owner is there at all.
+ * this owner is removed, provided that its link exists.
  */
 function removePorts(
   host: NetlinkSocket,
@@ -123,7 +123,7 @@ function removeLink(host: NetlinkSocket, attachment: Attachment, ifname: string)
 
 /**
  * The gateway sees the lease go when it reconciles; its absence is no reason to keep a container's network.
- * @returns whether it was told
+ * @returns whether the gateway answered
  */
 export async function withdrawQuietly(
   endpoint: Endpoint,

@@ -1,7 +1,8 @@
 /**
- * A link that came into being under our name between the look for it and the send that makes ours: what the rest of that
- * send, which goes by name, changed on it is taken back. A second send would cost every ADD, and let a kill between the two
- * leave a link that nobody knows.
+ * Undoes what ADD changed on a foreign link that took our name just before ADD created its own.
+ *
+ * The messages behind the creation go by name in the same send, so they reach the foreign link. A second send would
+ * cost every ADD time, and a kill between the two would leave a link without its alias.
  */
 
 import type { NetlinkError } from 'netlink-ts/errors.ts'
@@ -18,7 +19,7 @@ import { ADDRESS_NAME, addressName, formatAlias, parseAlias } from '../core/atta
 import { FlatnetError } from '../core/errors.ts'
 import type { Plan } from './plan.ts'
 
-/** @param isNamed whether the send gave it our address as a name @returns what ADD says */
+/** @param isNamed whether the send gave the foreign link our address as a name @returns the error of ADD */
 export function takenMeanwhile(
   host: NetlinkSocket,
   plan: Plan,
@@ -26,9 +27,9 @@ export function takenMeanwhile(
   cause: NetlinkError,
 ): Error {
   const link = linkByName(host, plan.hostIfname)
-  // It was the name in the container, or the link has gone since.
+  // The name in the container was taken, or the foreign link is gone again.
   if (link === undefined) return cause
-  // One that had that name already is of an ADD of the same lease, and has the same alias.
+  // A link that had the name before belongs to an ADD of the same lease, with the same alias.
   if (isNamed || !link.altNames.includes(nameOf(plan))) giveBack(host, plan, link, isNamed)
   return new FlatnetError(
     'ERR_FLATNET_KERNEL',
@@ -39,7 +40,7 @@ export function takenMeanwhile(
 
 const nameOf = (plan: Plan): string => addressName(formatIpv4(plan.ip))
 
-/** Refusals say that the link has gone since. */
+/** Refusals are ignored: the link is gone again. */
 function giveBack(host: NetlinkSocket, plan: Plan, { index, altNames }: Link, isNamed: boolean): void {
   const attachment = parseAlias(plan.alias)?.attachment
   const other = altNames.find((name) => name.startsWith(ADDRESS_NAME) && name !== nameOf(plan))
@@ -48,7 +49,7 @@ function giveBack(host: NetlinkSocket, plan: Plan, { index, altNames }: Link, is
   host.executeAll([
     ...(isNamed ? [linkAltNameDelRequest({ index, altName: nameOf(plan) })] : []),
     linkSetRequest({ index, alias }),
-    // A link that is so young has what links begin with.
+    // So young a link still has the default.
     ...(plan.hairpin && !isOurs ? [bridgePortSetRequest({ index, hairpin: false })] : []),
   ])
 }

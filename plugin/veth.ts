@@ -33,7 +33,7 @@ const IF_OPER_UP = 6
 const IF_OPER_UNKNOWN = 0
 /** Linkwatch reports a carrier within a second at the worst (LW_DELAY); the reference bridge waits 2.5 s in all. */
 const PORT_UP_TIMEOUT_MS = 2_500
-/** Most often it is up at the first look, or a moment later on a busy machine. */
+/** Mostly it is up at the first query, or a moment later on a busy machine. */
 const PORT_UP_POLL_MS = 0.2
 
 /** Both ends of one attachment's namespaces. */
@@ -70,7 +70,7 @@ export function removeLeftover(host: NetlinkSocket, attachment: Attachment, host
   host.execute(linkDelRequest({ index: link.index }))
 }
 
-/** Another link of this host has the address, whatever the leases say: they are of an old store (ipam/from-kernel.ts). */
+/** Another link of this host has the address, so the leases are those of an old store (ipam/from-kernel.ts). */
 export class AddressHeld extends FlatnetError {
   constructor(ip: string, holder: Link | undefined) {
     const owner = parseAlias(holder?.alias ?? '')?.attachment
@@ -99,7 +99,7 @@ export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, p
       peer: { name: plan.ifname, address: plan.mac, mtu: plan.mtu, netns: netnsFd },
     }),
     linkAltNameAddRequest({ name: plan.hostIfname, altName: addressName(ip) }),
-    // The kernel ignores an alias at creation. One send: no signal ends us between the two.
+    // The kernel ignores an alias at creation. One send, so that no signal comes between the two.
     linkSetRequest({ name: plan.hostIfname, alias: plan.alias }),
     ...(plan.hairpin ? [bridgePortSetRequest({ name: plan.hostIfname, hairpin: true })] : []),
   ])
@@ -149,7 +149,7 @@ function routeRequest(oif: number, { dst, gw, priority, ...rest }: Plan['routes'
     ...(dst.prefixLen > 0 && { dst: { address: ipv4Bytes(dst.base), prefixLen: dst.prefixLen } }),
     gateway: ipv4Bytes(gw),
     oif,
-    // A second attachment of one container: the first one's default route stays the way out.
+    // For a second attachment of one container: the default route of the first stays in use.
     append: true,
     ...(priority !== undefined && { metric: priority }),
     ...rest,
@@ -175,7 +175,7 @@ export function openPort(host: NetlinkSocket, bridge: Link, plan: Plan): void {
 function comesUp(host: NetlinkSocket, name: string): boolean {
   const deadline = monotonic() + PORT_UP_TIMEOUT_MS
   for (;;) {
-    // Kernels from 6.8 on let linkwatch run when they are asked this.
+    // On kernels from 6.8 this query makes linkwatch run.
     const link = linkByName(host, name)
     if (link === undefined) throw gone(name)
     if (link.operstate === IF_OPER_UP) return true

@@ -53,7 +53,7 @@ export async function exchange(
   path: string,
   body?: string,
 ): Promise<Answer> {
-  // An absolute bound: a gateway that trickles bytes must not hold the container either.
+  // An absolute bound: a gateway that trickles bytes must not delay the container either.
   const deadline = monotonic() + endpoint.timeoutMs
   try {
     using stream = new UnixStream(endpoint.socketPath)
@@ -68,7 +68,7 @@ export async function exchange(
   }
 }
 
-/** The connection stood and yet there is no answer; without `what`, time was up. */
+/** Connected, but without an answer; without `what`, the time was up. */
 class Unanswered extends Error {
   readonly what: string | undefined
   constructor(what?: string, options?: ErrorOptions) {
@@ -92,7 +92,7 @@ async function converse(stream: UnixStream, request: Buffer, deadline: number): 
     } else if (sent < request.length) {
       sent += stream.write(request.subarray(sent))
     } else {
-      // A gateway in this very process, as tests have it, needs the thread to answer.
+      // In tests the gateway runs in this process and needs the thread to answer.
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
   }

@@ -16,12 +16,12 @@ import { CliError, type Io, printLine, UsageError } from '../ui/output.ts'
 /** Of `init` and `join`. */
 export const enteringOptions = {
   ...placingOptions,
-  listen: text('Address and port for peers [default: as it is, else 0.0.0.0:7443]'),
+  listen: text('Address and port for peers [default: unchanged, else 0.0.0.0:7443]'),
   advertise: {
     type: 'string',
     array: true,
     requiresArg: true,
-    describe: "What others are told to dial, e.g. 192.0.2.7:7443 [default: this host's addresses]",
+    describe: "The addresses that other hosts dial, e.g. 192.0.2.7:7443 [default: this host's addresses]",
   },
   name: { ...text('What people call this host'), default: hostname().split('.')[0] ?? '' },
 } as const

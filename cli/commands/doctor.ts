@@ -57,7 +57,7 @@ export const doctorCommand = command({
     json: { type: 'boolean', default: false, describe: 'One JSON list of checks' },
   },
   examples: [
-    ['', 'everything that is looked at, with a fix for what is wrong; exit code 1 with a FAIL'],
+    ['', 'every check, with a fix for what is wrong; exit code 1 when one says FAIL'],
     ['--json', 'the same for scripts'],
   ],
   async run(args, { io, host }) {

@@ -88,11 +88,11 @@ export const gcCommand = command({
   options: {
     ...placeOptions,
     ...jsonOption,
-    'dry-run': { type: 'boolean', default: false, describe: 'Only list what would be given back' },
+    'dry-run': { type: 'boolean', default: false, describe: 'Only list what would be removed' },
   },
   examples: [
-    ['--dry-run', 'what would be given back'],
-    ['', 'give it back'],
+    ['--dry-run', 'what would be removed'],
+    ['', 'remove it'],
   ],
   async run({ config, cniConfDir, json, dryRun }, { io, host }) {
     if (host.uid() !== 0) throw new CliError('this needs root', 'run it with sudo')

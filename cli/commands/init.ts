@@ -26,17 +26,17 @@ export const initCommand = command({
     'host-id': {
       type: 'number',
       requiresArg: true,
-      describe: "This host's number [default: as it is, else 1]",
+      describe: "This host's number [default: unchanged, else 1]",
     },
     supernet: {
       type: 'string',
       requiresArg: true,
-      describe: 'The whole flat network [default: as it is, else 10.100.0.0/16]',
+      describe: 'The whole flat network [default: unchanged, else 10.100.0.0/16]',
     },
     'host-prefix': {
       type: 'number',
       requiresArg: true,
-      describe: "Size of one host's slice [default: as it is, else 24]",
+      describe: "Size of one host's slice [default: unchanged, else 24]",
     },
     cluster: { type: 'string', requiresArg: true, describe: "The cluster's name [default: a random one]" },
   },

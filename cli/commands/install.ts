@@ -36,12 +36,12 @@ import { CliError, printLine } from '../ui/output.ts'
 import { version } from '../version.ts'
 
 const options = {
-  'host-id': number("This host's number, unique among the hosts [default: as it is, else 1]"),
-  supernet: text('The whole flat network, the same on every host [default: as it is, else 10.100.0.0/16]'),
-  'host-prefix': number("Size of one host's slice [default: as it is, else 24]"),
-  bridge: text('Name of the bridge [default: as it is, else flatnet0]'),
-  'http-port': number('Port that ingress talks to when a container names none [default: as it is, else 80]'),
-  listen: text('Address and port for browsers [default: as it is, else 0.0.0.0:8080]'),
+  'host-id': number("This host's number, unique among the hosts [default: unchanged, else 1]"),
+  supernet: text('The whole flat network, the same on every host [default: unchanged, else 10.100.0.0/16]'),
+  'host-prefix': number("Size of one host's slice [default: unchanged, else 24]"),
+  bridge: text('Name of the bridge [default: unchanged, else flatnet0]'),
+  'http-port': number('Port that ingress talks to when a container names none [default: unchanged, else 80]'),
+  listen: text('Address and port for browsers [default: unchanged, else 0.0.0.0:8080]'),
   ...placingOptions,
   'dry-run': flag('Only say what would be done'),
 } as const
@@ -169,7 +169,7 @@ export function prepareInstall(args: InstallArgs, host: Host): Prepared {
   const plan = planInstall(host, manifest, o)
   const problems = [...(args.dryRun ? [] : machineProblems(host)), ...plan.problems]
   if (problems.length === 0) return { o, manifest, plan }
-  const error = new CliError('nothing was installed', 'put these right and run the same command again')
+  const error = new CliError('nothing was installed', 'fix these and run the same command again')
   throw Object.assign(error, { problems })
 }
 

@@ -77,8 +77,8 @@ export const leaveCommand = command({
     },
   },
   examples: [
-    ['', 'the others are told, and refuse it from then on'],
-    ['--force', 'where they cannot be told: it was revoked, or the gateway does not run'],
+    ['', 'tells the other hosts, which refuse this one from then on'],
+    ['--force', 'when the others cannot be told: this host was revoked, or its gateway does not run'],
   ],
   async run(args, { io, host }) {
     demandRoot(host)

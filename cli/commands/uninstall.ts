@@ -176,7 +176,7 @@ export const uninstallCommand = command({
     'dry-run': { type: 'boolean', default: false, describe: 'Only say what would be done' },
   },
   examples: [
-    ['--dry-run', 'what would be taken away'],
+    ['--dry-run', 'what would be removed'],
     ['--purge', 'leases, logs and configuration too'],
   ],
   run: uninstall,

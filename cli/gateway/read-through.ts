@@ -1,6 +1,7 @@
 /**
- * Reads the plugin's file from end to end once, as the page cache of a machine that has booted is empty: run before that,
- * its pages are faulted in one by one, which costs an ADD a fifth more until the next boot.
+ * Reads the plugin's file into the page cache once, which is empty after a boot.
+ *
+ * A plugin that runs before faults its pages in one by one, which costs each ADD a fifth more until the next boot.
  */
 
 import { open } from 'node:fs/promises'

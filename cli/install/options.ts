@@ -24,8 +24,8 @@ export const targetOptions = {
 /** Of every command that puts a host in place: install, and those that bring it into a cluster. */
 export const placingOptions = {
   network: { ...text('Name of the network'), default: 'flatnet' },
-  'data-dir': text('Leases, logs and state [default: as it is, else /var/lib/flatnet]'),
-  socket: text("The gateway's API [default: as it is, else /run/flatnet/gateway.sock]"),
+  'data-dir': text('Leases, logs and state [default: unchanged, else /var/lib/flatnet]'),
+  socket: text("The gateway's API [default: unchanged, else /run/flatnet/gateway.sock]"),
   ...targetOptions,
   executables: {
     type: 'boolean',

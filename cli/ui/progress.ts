@@ -5,7 +5,7 @@ import type { Io } from './output.ts'
 /** Shorter waits need no word. */
 const DELAYS = { firstMs: 2_000, againMs: 10_000 }
 
-/** Says on stderr what is waited for after two seconds, and every ten from then on. */
+/** Says on stderr what the command waits for, after two seconds and every ten from then on. */
 export async function withProgress<T>(
   io: Io,
   what: string,

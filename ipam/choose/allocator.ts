@@ -3,7 +3,7 @@
 import type { Ipv4 } from '../../core/addr.ts'
 import type { Millis } from '../../core/clock.ts'
 
-/** How long a released address is left alone while there is another: late packets to the old holder die out. */
+/** How long a released address rests while another is free: late packets to its old holder die out. */
 export const REST_MS: Millis = 60_000
 
 export interface RangeFacts {
@@ -21,8 +21,8 @@ export interface RangeFacts {
 
 /**
  * A never-used address, the first after the cursor and round; else the address that was released longest ago.
- * A crash-looping container so gets another address each time, and a resting address comes last by itself: whenever
- * it is the oldest, every other one rests too, and resting is no reason to refuse a container.
+ * So a crash-looping container gets another address each time, and a resting address comes last: when the oldest one
+ * still rests, all others do too, and resting is no reason to refuse a container.
  */
 export function chooseAddress(facts: RangeFacts): Ipv4 | undefined {
   const { first, last, cursor } = facts

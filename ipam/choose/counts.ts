@@ -11,7 +11,7 @@ import type { Leases } from '../store/block.ts'
 import { isResting } from './allocator.ts'
 import type { Slice } from './slice.ts'
 
-/** `total = used + free`, all in the range that is allocated from without being asked for. */
+/** `total = used + free`, all in the range from which addresses are chosen. */
 export interface Counts {
   readonly total: number
   readonly used: number
@@ -60,7 +60,7 @@ export interface Holder {
   readonly addresses: number
 }
 
-/** Who holds most addresses, most first. */
+/** The containers with most addresses, most first. */
 export function topHolders(leases: readonly Lease[], count = 3): Holder[] {
   const groups = Map.groupBy(leases, (lease) => lease.name ?? lease.containerId)
   return [...groups]

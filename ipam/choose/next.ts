@@ -8,7 +8,7 @@ import { chooseAddress } from './allocator.ts'
 import type { Slice } from './slice.ts'
 
 /**
- * undefined: no block has one, which for a big slice is said only after all blocks were read.
+ * undefined: no block has one. For a big slice this is decided only after reading all blocks.
  * @param isHeld whether a free address must be passed over
  */
 export function nextAddress(session: Session, slice: Slice, isHeld: (ip: Ipv4) => boolean): Ipv4 | undefined {
@@ -16,7 +16,7 @@ export function nextAddress(session: Session, slice: Slice, isHeld: (ip: Ipv4) =
   if (base === blockBaseOf(slice.last)) return chooseIn(session, base, slice, isHeld)
   return (
     throughIndex(session, slice, isHeld, false) ??
-    // An index that says "full" of a block leads nowhere that could prove it wrong.
+    // An index that calls every block full leads to no block that could prove it wrong.
     throughIndex(session, slice, isHeld, true)
   )
 }

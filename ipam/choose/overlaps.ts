@@ -7,7 +7,7 @@
 import { IPv4CidrRange } from 'ip-num'
 import { formatPrefix, type Prefix4 } from '../../core/addr.ts'
 
-/** A network that is known here, and what people call it, e.g. `route via eth0` or `network podman`. */
+/** A network on this host and its name in messages, e.g. `route via eth0` or `network podman`. */
 export interface KnownNetwork {
   readonly name: string
   readonly prefix: Prefix4

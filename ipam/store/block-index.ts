@@ -86,7 +86,7 @@ export function summarise(block: Leases, base: Ipv4, whole: Range): Summary {
 
 const placeOf = (index: BlockIndex, base: Ipv4): number => (base - blockBaseOf(index.first)) / BLOCK_SIZE
 
-/** Blocks of another slice are none of its. */
+/** False for blocks of another slice. */
 export const covers = (index: BlockIndex, base: Ipv4): boolean =>
   base >= blockBaseOf(index.first) && base <= index.last
 

@@ -48,7 +48,7 @@ export class BrokenBlock extends Error {
   }
 }
 
-/** A whole block of version 1: 256 addresses from the one in its name on, and files of theirs count for nothing. */
+/** An intact block of version 1: 256 addresses from the one in its name on. Block files of those addresses are ignored. */
 export class OldBlock extends Error {
   override readonly name = 'OldBlock'
   readonly content: Leases

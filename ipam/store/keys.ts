@@ -3,8 +3,8 @@
  *
  * A key is made before its lease and removed after it, so whatever the instant of a kill -9, the keys are a superset
  * of the leases: no key, no lease. The block is the truth; the journal names the key that a kill may have left over.
- * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew. Before
- * it stands the layout of the blocks: who knows an older one only makes everything anew, and meets blocks that it refuses.
+ * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew. The
+ * layout of the blocks precedes it, so an older Flatnet makes its keys anew and then refuses the blocks that it meets.
  */
 
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'

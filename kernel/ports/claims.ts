@@ -1,6 +1,7 @@
 /**
- * Whose a published port is, as its element's comment says: the host interface of the owner, and behind it those of the
- * same container on other networks, one of which takes the port over when the owner goes.
+ * The owners of a published port, which the element's comment names.
+ *
+ * First the owner's host interface, then those of the same container on other networks: one of them inherits the port.
  */
 
 import { concat } from 'netlink-ts/netfilter/keys.ts'
@@ -21,7 +22,7 @@ export interface SlotFacts {
   readonly claims: readonly string[] | undefined
   /** The element leads to our address and port. */
   readonly isSameTarget: boolean
-  /** It leads to the container's port that we publish as well, by whichever address. */
+  /** It leads to the same container port, at any address. */
   readonly isSamePort: boolean
   /** The owner's interface does not stand any more. */
   readonly isOwnerGone: boolean
