@@ -82,6 +82,12 @@ const COMMANDS: readonly {
     load: async () => (await import('./commands/status.ts')).statusCommand,
   },
   {
+    name: 'retry',
+    places: '[host]',
+    describe: 'Try for a direct UDP path to other hosts again now',
+    load: async () => (await import('./commands/retry.ts')).retryCommand,
+  },
+  {
     name: 'ps',
     describe: 'List the containers on the network, of all hosts that the gateway knows',
     load: async () => (await import('./commands/ps.ts')).psCommand,

@@ -52,6 +52,32 @@ export interface ListedAssignment extends Assignment {
   readonly hostState: HostState
 }
 
+/** The UDP path to one remote host, in use or not. */
+export interface P2pInfo {
+  /** Why packets do not take it, or how well it is, in words. */
+  readonly reason: string
+  readonly attempts: number
+  /** ISO 8601, UTC; absent: a try is under way, none is needed, or none can be made. */
+  readonly nextAttemptAt?: string
+  /** Rises with each promotion and demotion. */
+  readonly generation: number
+  /** What follows is of the session whose keys both hosts have; absent: there is none, or it was not measured yet. */
+  readonly address?: string
+  readonly rttMs?: number
+  readonly jitterMs?: number
+  /** Of the last 40 round trips, 0 to 1. */
+  readonly lossRate?: number
+  /** Bits per second, now. */
+  readonly txBps?: number
+  readonly rxBps?: number
+  /** Bytes of an IP packet of the network between the hosts. */
+  readonly mtu?: number
+  /** `whole`: sealed 60 KB at a time; `record`: each datagram by itself, for a path that loses some. */
+  readonly form?: 'whole' | 'record'
+  /** 0 to 1, of loss, round trip and jitter. */
+  readonly quality?: number
+}
+
 /** The decision for one remote host. */
 export interface PathInfo {
   readonly hostId: number
@@ -63,6 +89,16 @@ export interface PathInfo {
   readonly rttMs?: number
   /** ISO 8601, UTC. */
   readonly since: string
+  /** The kind of way that packets take: `ipv4` and `ipv6` are UDP. Absent: there is none, or the host is this one. */
+  readonly tier?: string
+  /** Absent: this gateway has no UDP path to other hosts at all. */
+  readonly p2p?: P2pInfo
+}
+
+/** Body of 202 on `POST /v1/paths/retry` and `POST /v1/paths/{hostId}/retry`. */
+export interface RetryReply {
+  /** Hosts to which UDP is tried now. */
+  readonly retried: readonly number[]
 }
 
 /** Body of 200 and 201 on `POST /v1/assignments`. */

@@ -10,6 +10,7 @@ import { Cluster } from './cluster/cluster.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base, ClusterParts } from './compose.ts'
+import { composeP2p, type P2pParts } from './compose-p2p.ts'
 import { DataPlane } from './dataplane/dataplane.ts'
 import { PathController } from './paths/controller.ts'
 import { pathGauges } from './paths/metrics.ts'
@@ -35,15 +36,16 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
     log.warn({ endpoint, err }, 'table of a host could not be read'),
   )
   const restored: Part = { start: () => replication.restore(stored), stop() {} }
-  const paths = makePaths({ base, cluster, dataplane, reports, replication })
+  const p2p = composeP2p(base, cluster, replication)
+  const paths = makePaths({ base, cluster, dataplane, p2p, reports, replication })
   cluster.links.handle('registry.', (hostId, message) => replication.receive(hostId, message))
   cluster.links.handle('paths.', (hostId, message) => paths.receive(hostId, message))
   replicationGauges(metrics, registry, replication)
   pathGauges(metrics, table)
   const follower = follow({ base, cluster, replication, paths })
   return {
-    ...access(cluster, dataplane, replication),
-    parts: [restored, cluster, dataplane, replication, paths, follower],
+    ...access(cluster, dataplane, replication, p2p),
+    parts: [restored, cluster, dataplane, replication, paths, follower, p2p.part],
     streams: cluster.links.streams,
     noTunnel: () => dataplane.noTunnel(),
     drain() {
@@ -92,12 +94,20 @@ interface Made {
   readonly base: Base
   readonly cluster: Cluster
   readonly dataplane: DataPlane
+  readonly p2p: P2pParts
   readonly reports: Reports
   readonly replication: Replication
   readonly paths: PathController
 }
 
-function makePaths({ base, cluster, dataplane, reports, replication }: Omit<Made, 'paths'>): PathController {
+function makePaths({
+  base,
+  cluster,
+  dataplane,
+  p2p,
+  reports,
+  replication,
+}: Omit<Made, 'paths'>): PathController {
   const { links } = cluster
   return new PathController({
     ...base,
@@ -105,7 +115,7 @@ function makePaths({ base, cluster, dataplane, reports, replication }: Omit<Made
     random: Math.random,
     table: base.paths,
     reports,
-    transports: dataplane.transports,
+    transports: [p2p.transport, ...dataplane.transports],
     carriage: dataplane,
     links: () => links.views(),
     quarantineOf: (hostId) => replication.quarantineOf(hostId)?.reason,
@@ -155,6 +165,7 @@ const access = (
   cluster: Cluster,
   dataplane: DataPlane,
   replication: Replication,
+  p2p: P2pParts,
 ): Omit<ClusterParts, 'parts' | 'streams' | 'noTunnel' | 'drain'> => ({
   demand: () => cluster,
   status: () => clusterStatus(cluster),
@@ -162,6 +173,8 @@ const access = (
   members: () => listedMembers(cluster.state),
   link: (hostId) => cluster.links.view(hostId),
   alarms: () => replication.alarms(),
+  p2p: (hostId) => p2p.info(hostId),
+  retry: (hostId) => p2p.retry(hostId),
   quarantineOf: (hostId) => replication.quarantineOf(hostId),
   release: (hostId) => replication.release(hostId),
 })

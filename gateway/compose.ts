@@ -15,6 +15,7 @@ import { Metrics, processGauges } from './base/metrics.ts'
 import type { Part } from './base/part.ts'
 import { type Scheduler, systemScheduler } from './base/scheduler.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
+import type { Launched } from './dataplane/p2p/launch.ts'
 import { removeDataPlane } from './dataplane/remove.ts'
 import { answerCounter } from './ingress/answers.ts'
 import type { IngressDeps } from './ingress/deps.ts'
@@ -47,6 +48,8 @@ export interface GatewayDeps {
   readonly kernelView?: KernelView
   readonly version?: string
   readonly reload?: () => void
+  /** Starts the P2P process; absent: a service manager does. */
+  readonly launchP2p?: () => Launched
 }
 
 /** What a gateway has with or without a cluster. */
@@ -89,6 +92,8 @@ export const NO_CLUSTER: ClusterParts = {
   members: () => [],
   link: () => undefined,
   alarms: () => [],
+  p2p: () => undefined,
+  retry: (hostId) => (hostId === undefined ? [] : undefined),
   quarantineOf: () => undefined,
   release: () => false,
 }

@@ -9,6 +9,7 @@ import { nextEpoch } from './base/epoch.ts'
 import { openLog } from './base/log.ts'
 import type { Part } from './base/part.ts'
 import { compose } from './compose.ts'
+import type { Launched } from './dataplane/p2p/launch.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
@@ -38,6 +39,8 @@ export interface GatewayOptions {
   readonly version?: string
   /** What `POST /v1/reload` does; whoever runs the gateway ends it and runs it again with what flatnet.yaml says now. */
   readonly reload?: () => void
+  /** Starts the P2P process where none runs; absent: a service manager does. */
+  readonly launchP2p?: () => Launched
 }
 
 /**

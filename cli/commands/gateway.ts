@@ -4,10 +4,13 @@
  * SIGHUP and `POST /v1/reload` restart it within the process.
  */
 
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import { openLog } from '../../gateway/base/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
+import { type Launched, launchProcess, p2pCommand } from '../../gateway/dataplane/p2p/launch.ts'
 import { kernelView } from '../../gateway/leases/kernel-source.ts'
 import { command } from '../command.ts'
 import { readThrough } from '../gateway/read-through.ts'
@@ -41,6 +44,15 @@ function readPlugin(config: string, stop: AbortSignal, log: Log): void {
   else void readThrough(path, stop, log)
 }
 
+/** Where a service of its own keeps the P2P process, this gateway only connects to it. */
+function launchP2p({ dataDir }: DaemonConf, config: string): { launchP2p?: () => Launched } {
+  // systemd sets it for what it runs: a gateway started by hand beside an installed one has its own process.
+  const isService =
+    process.env['INVOCATION_ID'] !== undefined && existsSync('/etc/systemd/system/flatnet-p2p.service')
+  if (isService) return {}
+  return { launchP2p: () => launchProcess(p2pCommand(resolve(config)), `${dataDir}/log/p2p.log`) }
+}
+
 /** Runs until told to stop; told to start over, it ends the run in order and begins another with what the file says now. */
 async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, log: Log): Promise<void> {
   for (let conf: DaemonConf | undefined = first; conf !== undefined; ) {
@@ -62,6 +74,7 @@ async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, lo
         ...repairOf(conf, log),
         kernelView: kernelView(conf.dataDir, log),
         reload,
+        ...launchP2p(conf, config),
         ...(isFirst && { onReady: () => readPlugin(config, stop, log) }),
       })
     } finally {

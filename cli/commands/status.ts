@@ -15,11 +15,27 @@ const rttText = ({ rttMs }: PathInfo): string =>
 /** `2026-11-20 13:00:00`, UTC as everywhere else in this output. */
 const timeText = (iso: string): string => iso.slice(0, 19).replace('T', ' ')
 
+/** `0.4 %`; of the UDP path, also while it is only tried. */
+const lossText = ({ p2p }: PathInfo): string =>
+  p2p?.lossRate === undefined ? '-' : `${Math.round(p2p.lossRate * 1000) / 10} %`
+
+/** What UDP carries now in the busier direction: `940 Mbit/s`. */
+export function rateText({ p2p, state }: PathInfo): string {
+  if (p2p?.txBps === undefined || p2p.rxBps === undefined || state !== 'P2P_ACTIVE') return '-'
+  const bps = Math.max(p2p.txBps, p2p.rxBps)
+  if (bps < 1e5) return `${Math.round(bps / 1e3)} kbit/s`
+  return bps < 1e9 ? `${(bps / 1e6).toFixed(bps < 1e7 ? 1 : 0)} Mbit/s` : `${(bps / 1e9).toFixed(1)} Gbit/s`
+}
+
 const PATH_COLUMNS: readonly Column<PathInfo>[] = [
   { title: 'HOST', value: (p) => String(p.hostId) },
   { title: 'STATE', value: (p) => p.state },
   { title: 'VIA', value: (p) => p.via },
   { title: 'RTT', value: rttText },
+  { title: 'LOSS', value: lossText, isSpare: true },
+  { title: 'RATE', value: rateText, isSpare: true },
+  { title: 'MTU', value: (p) => String(p.p2p?.mtu ?? '-'), isSpare: true },
+  { title: 'QUALITY', value: (p) => p.p2p?.quality?.toFixed(2) ?? '-', isSpare: true },
   { title: 'SINCE (UTC)', value: (p) => timeText(p.since) },
   { title: 'REASON', value: (p) => p.reason, min: 10 },
 ]
@@ -63,6 +79,22 @@ function clusterText({ cluster }: Status): string {
 const outside = ({ cluster }: Status): string[] =>
   cluster === null || cluster.expelled === null ? [] : [`this host is out of ${cluster.name}: ${COME_BACK}`]
 
+/** A cluster of 254 hosts must not fill the screen. */
+const MAX_EXPLAINED = 10
+
+/** One sentence for each host that packets do not reach directly: why, and when it is tried next. */
+export function whyNotDirect(paths: readonly PathInfo[], now: number): string[] {
+  const indirect = paths.filter((p) => p.p2p !== undefined && p.via !== 'p2p' && p.state !== 'LOCAL')
+  const lines = indirect.slice(0, MAX_EXPLAINED).map(({ hostId, p2p }) => {
+    const { reason = '', attempts = 0, nextAttemptAt } = p2p ?? {}
+    const seconds = nextAttemptAt === undefined ? 0 : Math.ceil((Date.parse(nextAttemptAt) - now) / 1000)
+    const next = seconds > 0 ? `; next try in ${duration(seconds * 1000)} (${attempts} so far)` : ''
+    return `host ${hostId} is not direct: ${reason}${next}`
+  })
+  const more = indirect.length - lines.length
+  return more > 0 ? [...lines, `${counted(more, 'more host')} not direct: flatnet status --json`] : lines
+}
+
 /** Keys are before it. */
 const INDENT = ' '.repeat(12)
 
@@ -87,7 +119,12 @@ function print(io: Io, status: Status): void {
     printLine(io, wrap(value, INDENT, width).replace(INDENT, key.padEnd(INDENT.length)))
   if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths, width)}`)
   const alarms = status.alarms.map(({ hostId, reason, next }) => `host ${hostId}: ${reason}; next: ${next}`)
-  const todo = [...outside(status), ...nextSteps(status.paths, status.hostId), ...alarms]
+  const todo = [
+    ...outside(status),
+    ...nextSteps(status.paths, status.hostId),
+    ...whyNotDirect(status.paths, Date.now()),
+    ...alarms,
+  ]
   if (todo.length > 0) printLine(io, `\n${todo.map((line) => wrap(line, '', width)).join('\n')}`)
 }
 

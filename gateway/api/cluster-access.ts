@@ -1,5 +1,6 @@
 /** What the API asks of the cluster that this host is in; a host in none answers by the same interface. */
 
+import type { P2pInfo } from '../../core/api.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { LinkView } from '../links/types.ts'
@@ -20,6 +21,13 @@ export interface ClusterAccess {
   /** Undefined for this host, and for those that are no members. */
   link(hostId: number): LinkView | undefined
   alarms(): readonly Alarm[]
+  /** The UDP path to a host; undefined: there is no such member. */
+  p2p(hostId: number): P2pInfo | undefined
+  /**
+   * Tries for UDP paths again now: to the host, or to all.
+   * @returns to which; undefined: no such host is known
+   */
+  retry(hostId: number | undefined): readonly number[] | undefined
   quarantineOf(hostId: number): Quarantine | undefined
   /** Ends a quarantine on this gateway. @returns false: there was none */
   release(hostId: number): boolean

@@ -9,6 +9,7 @@ import { type ClusterCallDeps, postLeave, postReload, postRevoke, postToken } fr
 import type { EventStreams } from './events.ts'
 import { hostViews } from './host-view.ts'
 import { type HostCallDeps, postRelease } from './hosts.ts'
+import { listPaths, pathOf, postRetry } from './paths.ts'
 import { matchRoute, type Route } from './routes.ts'
 import type { Status } from './status.ts'
 
@@ -47,8 +48,14 @@ const ROUTES: readonly Route<Handler>[] = [
   { method: 'POST', pattern: '/v1/cluster/revoke', handler: (p, c) => postRevoke(p, c.req, c.res) },
   { method: 'POST', pattern: '/v1/cluster/leave', handler: (p, c) => postLeave(p, c.req, c.res) },
   { method: 'POST', pattern: '/v1/reload', handler: (p, c) => postReload(p, c.req, c.res) },
-  { method: 'GET', pattern: '/v1/paths', handler: (p, c) => sendJson(c.res, 200, p.paths.all()) },
-  { method: 'GET', pattern: '/v1/paths/*', handler: (p, c) => sendPath(p, c) },
+  { method: 'GET', pattern: '/v1/paths', handler: (p, c) => sendJson(c.res, 200, listPaths(p)) },
+  { method: 'POST', pattern: '/v1/paths/retry', handler: (p, c) => postRetry(p, undefined, c.res) },
+  { method: 'POST', pattern: '/v1/paths/*/retry', handler: (p, c) => postRetry(p, c.params[0], c.res) },
+  {
+    method: 'GET',
+    pattern: '/v1/paths/*',
+    handler: (p, c) => sendJson(c.res, 200, pathOf(p, c.params[0] ?? '')),
+  },
   { method: 'GET', pattern: '/v1/events', handler: (p, c) => p.streams.open(c.req, c.res) },
   { method: 'GET', pattern: '/v1/status', handler: async (p, c) => sendJson(c.res, 200, await p.status()) },
   { method: 'GET', pattern: '/healthz', handler: (_, c) => sendText(c.res, 'ok\n') },
@@ -100,12 +107,6 @@ function answerError(deps: ApiDeps, res: ServerResponse, err: unknown): void {
 }
 
 const hosts = ({ cluster, registry, paths }: ApiDeps): unknown => hostViews(cluster, registry, paths)
-
-function sendPath({ paths }: ApiDeps, { params: [hostId = ''], res }: Call): void {
-  const path = /^\d{1,5}$/.test(hostId) ? paths.get(Number(hostId)) : undefined
-  if (path === undefined) throw new ApiProblem('ERR_FLATNET_API_NOT_FOUND', 'no such host is known')
-  sendJson(res, 200, path)
-}
 
 function sendText(res: ServerResponse, text: string): void {
   const type = 'text/plain; version=0.0.4; charset=utf-8'

@@ -14,6 +14,7 @@ import type { PathTable } from '../paths/table.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Alarm } from '../replication/alarms.ts'
 import type { ClusterAccess } from './cluster-access.ts'
+import { listPaths } from './paths.ts'
 
 export interface Status {
   readonly hostId: number
@@ -102,7 +103,7 @@ export async function statusOf({
     reconcile: reconciler.report ?? null,
     cluster: cluster.status(),
     tunnel: cluster.tunnel(),
-    paths: paths.all(),
+    paths: listPaths({ paths, cluster }),
     alarms: cluster.alarms(),
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },
   }

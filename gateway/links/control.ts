@@ -72,6 +72,11 @@ export class ControlConnection {
     return local === undefined || remote === undefined ? undefined : { local, remote }
   }
 
+  /** When the peer's certificate ends, ms since the epoch; undefined: the socket does not say. */
+  get peerValidTo(): Millis | undefined {
+    return this.#socket.getPeerX509Certificate()?.validToDate.getTime()
+  }
+
   /** A secret that both ends of this connection can make, and no one else (RFC 8446, 7.5). Undefined: it is closed. */
   exportKey(bytes: number, label: string, context: Buffer): Buffer | undefined {
     return this.#isClosed ? undefined : this.#socket.exportKeyingMaterial(bytes, label, context)

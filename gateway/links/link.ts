@@ -136,6 +136,10 @@ export class Link {
     return this.#control?.connection.addresses
   }
 
+  get peerValidTo(): ControlConnection['peerValidTo'] {
+    return this.#control?.connection.peerValidTo
+  }
+
   /** For good: revoked, removed, or this gateway stops. */
   stop(reason: string): void {
     this.#isStopped = true

@@ -161,8 +161,8 @@ export class Links {
     return this.#links.get(hostId)?.send(message) ?? false
   }
 
-  /** The peer's link, for keys and addresses of its connection. */
-  get(hostId: number): Pick<Link, 'exportKey' | 'addresses'> | undefined {
+  /** The peer's link, for keys, addresses and certificate of its connection. */
+  get(hostId: number): Pick<Link, 'exportKey' | 'addresses' | 'peerValidTo'> | undefined {
     return this.#links.get(hostId)
   }
 

@@ -8,7 +8,7 @@ import { type PathDecision, SOON_MS } from './decide.ts'
 import { LinkHistory } from './link-history.ts'
 import { carries, type LinkReport, type Reports, UNMEASURED_MS } from './reports.ts'
 import type { PathTable } from './table.ts'
-import { type Candidate, type Carriage, sameVia, type Transport, viaText } from './transport.ts'
+import { type Candidate, type Carriage, sameVia, type Transport, type Via, viaText } from './transport.ts'
 
 export interface PathDeps {
   readonly hostId: number
@@ -142,7 +142,7 @@ export class PathController {
 
   /** No relay is needed while the direct way stands: with 254 hosts gathering them is most of the work. */
   #candidatesFor(view: LinkView, before: PathDecision | undefined): Candidate[] {
-    const isDirect = before?.via.kind === 'gateway' && carries(view)
+    const isDirect = (before?.below ?? before)?.via.kind === 'gateway' && carries(view)
     return this.#deps.transports.flatMap((transport) =>
       isDirect && transport.kind === 'relay' ? [] : transport.candidates(view.hostId),
     )
@@ -150,7 +150,7 @@ export class PathController {
 
   /** The transport that takes over goes first, so that packets have a way at every moment. */
   #apply(hostId: number, decision: PathDecision | undefined, candidates: readonly Candidate[]): void {
-    const ways = decision === undefined || decision.isWebOnly === true ? [] : [decision.via]
+    const ways = decision === undefined || decision.isWebOnly === true ? [] : waysOf(decision)
     const wanted = candidates.filter(({ id }) => ways.some((via) => sameVia(via, id)))
     const before = this.#used.get(hostId)
     const used = new Map<Transport, string>()
@@ -200,3 +200,6 @@ export class PathController {
     this.#cancels.set(name, cancel)
   }
 }
+
+/** With UDP, the path below stays as it is: the kernel falls back on its route by itself. */
+const waysOf = ({ via, below }: PathDecision): Via[] => (below === undefined ? [via] : [via, below.via])

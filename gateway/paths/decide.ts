@@ -3,10 +3,11 @@
 import type { PathState } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../links/types.ts'
+import { withP2p } from './p2p-overlay.ts'
 import { carriesNone, PathReason, relaysNone } from './reasons.ts'
 import { chooseRelay, isRelay, relayRtt, whyNoRelay } from './relay-choice.ts'
 import { SETTLED_MS } from './steadiness.ts'
-import type { Candidate, Via } from './transport.ts'
+import type { Candidate, Tier, Via } from './transport.ts'
 
 /** The link to a peer's gateway as the decider sees it. */
 export interface LinkFacts {
@@ -46,6 +47,10 @@ export interface PathDecision {
   readonly reason: string
   /** Undefined: not known, or no path. */
   readonly rttMs?: Millis | undefined
+  /** The kind of way; undefined: there is none, or the host is this one. */
+  readonly tier?: Tier | undefined
+  /** What carries packets when UDP ends; undefined: packets do not go by UDP, or nothing would. */
+  readonly below?: Pick<PathDecision, 'via' | 'rttMs'>
   /** Packets do not get there; web pages do, as one gateway dials for the other (gateway/ingress/upstream/forwarder.ts). */
   readonly isWebOnly?: boolean
 }
@@ -73,7 +78,17 @@ const RULES: readonly ((facts: PathFacts) => PathDecision | undefined)[] = [
   isolated,
 ]
 
+/** UDP lies over what the rules say, and changes nothing below: no rule sees it. */
 export function decidePath(facts: PathFacts): PathDecision {
+  const { current, candidates = [] } = facts
+  const below = current?.below === undefined ? current : { ...current, ...current.below }
+  return withP2p(
+    decideBelow({ ...facts, current: below }),
+    candidates.find(({ id }) => id.kind === 'p2p'),
+  )
+}
+
+function decideBelow(facts: PathFacts): PathDecision {
   for (const rule of RULES) {
     const decision = rule(facts)
     if (decision !== undefined) return decision
@@ -108,6 +123,7 @@ function direct(facts: PathFacts): PathDecision | undefined {
     via: candidate.id,
     reason,
     rttMs: candidate.rttMs,
+    tier: candidate.tier,
     ...(isWebOnly && { isWebOnly }),
   }
 }
@@ -160,6 +176,7 @@ function relayed(facts: PathFacts): PathDecision | undefined {
     via: relay.id,
     reason: `${PathReason.relayed} ${hostId}: ${why}`,
     rttMs: (hostId === inUse ? relay.rttMs : undefined) ?? relayRtt(relay.offer),
+    tier: relay.tier,
   }
 }
 

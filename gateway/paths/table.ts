@@ -1,10 +1,17 @@
 /** The paths to all known hosts, as the API shows them: decisions with the instant since when they hold. */
 
-import type { PathInfo } from '../../core/api.ts'
+import type { PathInfo, PathState } from '../../core/api.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Events } from '../base/events.ts'
 import { decidePath, type PathDecision, type PathFacts } from './decide.ts'
 import { viaText } from './transport.ts'
+
+const REACHED: ReadonlySet<PathState> = new Set<PathState>([
+  'GATEWAY_ONLY',
+  'P2P_ATTEMPTING',
+  'P2P_ACTIVE',
+  'GATEWAY_FALLBACK',
+])
 
 export class PathTable {
   readonly #ownHostId: number
@@ -26,7 +33,7 @@ export class PathTable {
   update(facts: PathFacts): PathDecision {
     const before = this.#paths.get(facts.hostId)
     const decision = decidePath({ ...facts, current: before?.decision })
-    const { state, reason, rttMs } = decision
+    const { state, reason, rttMs, tier } = decision
     const via = viaText(decision.via)
     const isSame = before?.info.state === state && before.info.via === via
     const info: PathInfo = {
@@ -35,6 +42,7 @@ export class PathTable {
       via,
       reason,
       ...(rttMs !== undefined && { rttMs: Math.round(rttMs * 100) / 100 }),
+      ...(tier !== undefined && { tier }),
       since: isSame ? before.info.since : new Date(this.#clock.now()).toISOString(),
     }
     this.#paths.set(facts.hostId, { decision, info })
@@ -60,9 +68,9 @@ export class PathTable {
     return this.#paths.get(hostId)?.decision
   }
 
-  /** Whether packets get to the host, directly or over a relay. */
+  /** Whether packets get to the host, directly, over a relay or over UDP. */
   isReached(hostId: number): boolean {
-    return this.decision(hostId)?.state === 'GATEWAY_ONLY'
+    return REACHED.has(this.decision(hostId)?.state ?? 'ISOLATED')
   }
 
   /** Whether the host is kept out: two machines use its identity, and neither may speak for it. */

@@ -1,6 +1,7 @@
 /** The contract between paths and data plane: which ways to a host there are, and which one packets take. */
 
 import type { Millis } from '../../core/clock.ts'
+import type { EscalationView } from './escalation/view.ts'
 
 /** A way to another host. `gateway` is TLS straight to its gateway, `relay` TLS through a third one. */
 export type CandidateId =
@@ -17,7 +18,7 @@ export const viaText = (via: Via): string => (via.kind === 'relay' ? `relay:${vi
 export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)
 
 /** Rungs of the ladder, best first. A candidate of kind `p2p` is on one of the first four. */
-type Tier = 'ipv6' | 'ipv4' | 'ice' | 'punch' | 'gateway' | 'relay'
+export type Tier = 'ipv6' | 'ipv4' | 'ice' | 'punch' | 'gateway' | 'relay'
 
 /** What a gateway says of itself as a relay to a host, with the round trip from here to it. */
 export interface RelayOffer {
@@ -47,6 +48,8 @@ export interface Candidate {
   readonly hasChannel: boolean
   /** Of a relay. */
   readonly offer?: RelayOffer | undefined
+  /** Of UDP: what its escalation does, also while packets do not go by it. */
+  readonly escalation?: Pick<EscalationView, 'state' | 'reason'> | undefined
 }
 
 /** One kind of way to other hosts: direct TLS, relays, UDP. Constructed before the paths; must not throw. */

@@ -114,26 +114,3 @@ function candidatesOf({ candidates }: Fields): string[] {
     return candidates
   throw new OfferError(`candidates must be at most ${MAX_CANDIDATES} addresses with ports`)
 }
-
-/** A try takes five messages of each side; flapping at its worst is one try in a second. */
-const BURST = 30
-const PER_SECOND = 5
-
-/** How many messages one member may send. */
-export class MessageBudget {
-  #left = BURST
-  #at: Millis
-
-  constructor(now: Millis) {
-    this.#at = now
-  }
-
-  /** @returns whether one more is followed */
-  spend(now: Millis): boolean {
-    this.#left = Math.min(BURST, this.#left + ((now - this.#at) / 1_000) * PER_SECOND)
-    this.#at = now
-    if (this.#left < 1) return false
-    this.#left--
-    return true
-  }
-}

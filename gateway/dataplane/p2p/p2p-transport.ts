@@ -2,13 +2,15 @@
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
+import { Listeners } from '../../base/listeners.ts'
 import { jittered, type Scheduler } from '../../base/scheduler.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import type { P2pReason } from '../../paths/escalation/reasons.ts'
 import type { EscalationFacts, GatewayPathFacts, ResetCause } from '../../paths/escalation/types.ts'
 import type { EscalationView } from '../../paths/escalation/view.ts'
+import type { Candidate, Transport } from '../../paths/transport.ts'
 import { ObservedAddresses, ownCandidates } from './candidates.ts'
-import { MessageBudget, OfferError, parseOffer, type Received } from './offers.ts'
+import { OfferInbox } from './offer-inbox.ts'
 import { type P2pLinks, PeerSession } from './peer-session.ts'
 import type { ProcessHello } from './process-client.ts'
 import { ProcessStatus } from './process-status.ts'
@@ -33,8 +35,6 @@ export interface P2pTransportDeps {
   validUntil(hostId: number): Millis
   /** `host:port`, as announced to members. */
   ownEndpoints(): readonly string[]
-  /** State, reason or generation of a path is another one now. */
-  changed(hostId: number): void
   count(name: 'offered' | 'promoted' | 'demoted' | 'refused', hostId: number, reason?: string): void
 }
 
@@ -42,11 +42,13 @@ const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept, or stood still: what is known of paths is old. */
 const SLEPT_MS: Millis = 10_000
 
-export class P2pTransport {
+export class P2pTransport implements Transport {
+  readonly kind = 'p2p'
   readonly #deps: P2pTransportDeps
   readonly #peers = new Map<number, PeerSession>()
-  readonly #budgets = new Map<number, MessageBudget>()
+  readonly #inbox: OfferInbox
   readonly #observed = new ObservedAddresses()
+  readonly #listeners = new Listeners<[hostId: number]>()
   /** What was last told of each. */
   readonly #shown = new Map<number, string>()
   readonly #status = new ProcessStatus()
@@ -57,6 +59,7 @@ export class P2pTransport {
   constructor(deps: P2pTransportDeps) {
     this.#deps = deps
     this.#tickedAt = deps.scheduler.monotonic()
+    this.#inbox = new OfferInbox(deps)
   }
 
   start(): void {
@@ -68,6 +71,24 @@ export class P2pTransport {
   /** Routes and keys stay with the process, which the next gateway adopts. */
   stop(): void {
     this.#cancel?.()
+  }
+
+  /** One for each peer; a path that carries nothing says by its escalation what becomes of it. */
+  candidates(hostId: number): readonly Candidate[] {
+    const peer = this.#peers.get(hostId)
+    if (peer === undefined) return []
+    const { state, reason } = peer.view
+    const { rttMs, lossRate, address } = peer.session ?? {}
+    const tier = address?.startsWith('[') === true ? 'ipv6' : 'ipv4'
+    const hasChannel = state === 'P2P_ACTIVE'
+    return [{ id: { kind: 'p2p' }, tier, rttMs, lossRate, hasChannel, escalation: { state, reason } }]
+  }
+
+  /** The route is there already: packets move when both hosts have agreed, which is what made this the path. */
+  use(): void {}
+
+  onChange(listener: (hostId: number) => void): () => void {
+    return this.#listeners.add(listener)
   }
 
   view(hostId: number): EscalationView | undefined {
@@ -111,23 +132,11 @@ export class P2pTransport {
   }
 
   receive(hostId: number, given: ControlMessage): void {
-    const { scheduler, log, count, links } = this.#deps
-    const now = scheduler.monotonic()
-    const budget = this.#budgets.get(hostId) ?? new MessageBudget(now)
-    this.#budgets.set(hostId, budget)
-    if (!budget.spend(now)) {
-      count('refused', hostId, 'too many')
-      return
-    }
-    try {
-      this.#follow(hostId, parseOffer(given))
-    } catch (err) {
-      if (!(err instanceof OfferError)) throw err
-      count('refused', hostId, 'not understood')
-      log.debug({ peer: hostId, reason: err.message }, 'p2p message was not understood')
-      const { refused: attempt, message: reason } = err
-      if (attempt !== undefined) links.send(hostId, { type: 'p2p.refuse', attempt, reason })
-    }
+    const { message, attempt, candidates } = this.#inbox.read(hostId, given) ?? {}
+    this.#give(hostId, (peer) => {
+      if (message !== undefined) peer.receive(message, candidates)
+      else if (attempt !== undefined && candidates !== undefined) peer.moreCandidates(attempt, candidates)
+    })
   }
 
   /** What runs already, or was started anew. */
@@ -191,13 +200,6 @@ export class P2pTransport {
     }
   }
 
-  #follow(hostId: number, { message, attempt, candidates }: Received): void {
-    this.#give(hostId, (peer) => {
-      if (message !== undefined) peer.receive(message, candidates)
-      else if (attempt !== undefined && candidates !== undefined) peer.moreCandidates(attempt, candidates)
-    })
-  }
-
   /** A mapping that is new is told to those who try right now; later tries offer it by themselves. */
   #observedAs(hostId: number, address: string): void {
     if (!this.#observed.put(hostId, address)) return
@@ -225,7 +227,7 @@ export class P2pTransport {
     const shown = `${state} ${generation} ${reason}`
     if (this.#shown.get(hostId) === shown) return
     this.#shown.set(hostId, shown)
-    this.#deps.changed(hostId)
+    this.#listeners.call(hostId)
   }
 
   #again(): void {
@@ -247,7 +249,7 @@ export class P2pTransport {
     for (const hostId of this.#peers.keys()) {
       if (members.has(hostId)) continue
       this.#peers.delete(hostId)
-      this.#budgets.delete(hostId)
+      this.#inbox.forget(hostId)
       this.#observed.forget(hostId)
       this.#shown.delete(hostId)
       this.#deps.process.send({ type: 'end', hostId, reason: 'no member' })

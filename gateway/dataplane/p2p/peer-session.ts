@@ -36,7 +36,7 @@ export interface PeerSessionDeps {
   facts(): Omit<EscalationFacts, 'session'>
   toProcess(message: ToProcess): boolean
   ownCandidates(): readonly string[]
-  /** The earlier end of both certificates, ms since the epoch. */
+  /** The earlier end of both certificates, ms since the epoch; 0: the link does not say. */
   validUntil(): Millis
   /** For the counters. */
   acted(what: 'offered' | 'promoted' | 'demoted', reason?: string): void
@@ -54,6 +54,8 @@ export class PeerSession {
   #view: SessionView | undefined
   #offered: readonly string[] = []
   #toldGateway: GatewayPathFacts | undefined
+  /** Of the session as the process has it. */
+  #validUntil: Millis = 0
 
   constructor(deps: PeerSessionDeps) {
     this.#deps = deps
@@ -83,6 +85,7 @@ export class PeerSession {
     if (before.phase !== 'active' && state.phase === 'active') acted('promoted')
     if (before.phase === 'active' && state.phase !== 'active') acted('demoted', state.reason.code)
     this.#tellGateway()
+    this.#prolong()
   }
 
   /** @param candidates of the message, for the session that it may begin */
@@ -96,6 +99,7 @@ export class PeerSession {
     if (attempt !== this.#state.attempt) return
     this.#offered = candidates
     this.#deps.toProcess({ type: 'candidates', hostId: this.hostId, attempt, candidates: this.#addresses() })
+    this.give({ type: 'reset', cause: 'new endpoint' })
   }
 
   see(view: SessionView): void {
@@ -107,6 +111,9 @@ export class PeerSession {
   adopt(view: SessionView): void {
     this.#view = view
     this.#toldGateway = undefined
+    // Until when its keys hold is not known: it is said anew as soon as the link says it.
+    this.#validUntil = 1
+    if (this.#offered.length === 0 && view.address !== undefined) this.#offered = [view.address]
     if (this.#state.attempt === undefined) this.#state = adopt(view, this.#facts())
     this.give({ type: 'tick' })
   }
@@ -158,27 +165,33 @@ export class PeerSession {
     })
   }
 
-  /** Both hosts make the same key of the connection over which offer and answer went. */
   #start(attempt: string): void {
+    this.#view = undefined
+    this.#toldGateway = undefined
+    this.#tellSession(attempt)
+  }
+
+  /** Certificates were renewed: the session outlives the old ones. The process keeps the keys of a try that it knows. */
+  #prolong(): void {
+    const { attempt } = this.#state
+    if (attempt === undefined || this.#view?.attempt !== attempt || this.#validUntil === 0) return
+    if (this.#deps.validUntil() > this.#validUntil) this.#tellSession(attempt)
+  }
+
+  /** Both hosts make the same key of the connection over which offer and answer went. */
+  #tellSession(attempt: string): void {
     const { ownHostId, links, toProcess, validUntil, log } = this.#deps
     const { hostId } = this
     const [low, high] = ownHostId < hostId ? [ownHostId, hostId] : [hostId, ownHostId]
     const context = Buffer.from(`${low}|${high}|${attempt}`)
-    const secret = links.exportKey(hostId, KEY_BYTES, KEY_LABEL, context)
-    this.#view = undefined
-    this.#toldGateway = undefined
+    const secret = links.exportKey(hostId, KEY_BYTES, KEY_LABEL, context)?.toString('hex')
     if (secret === undefined) {
       log.debug({ peer: hostId }, 'keys could not be made, the link is gone')
       return
     }
-    toProcess({
-      type: 'session',
-      hostId,
-      attempt,
-      secret: secret.toString('hex'),
-      candidates: this.#addresses(),
-      validUntil: validUntil(),
-    })
+    this.#validUntil = validUntil()
+    const candidates = this.#addresses()
+    toProcess({ type: 'session', hostId, attempt, secret, candidates, validUntil: this.#validUntil })
   }
 
   #addresses(): { readonly address: string }[] {

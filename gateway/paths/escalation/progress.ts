@@ -68,7 +68,13 @@ function whileProving(state: Escalation, facts: EscalationFacts): Step {
     if (isLeader && canSignal && whyNotPromote(state, facts) === undefined) return ask(state, facts)
     // Proven and not used: the schedule has done its part, so the next outage is tried at once again.
     if (now - state.since >= PROVE_MS || whyNotPromote(state, facts) !== undefined)
-      return stay({ ...state, phase: 'waiting', since: now, wasProven: true })
+      return stay({
+        ...state,
+        phase: 'waiting',
+        since: now,
+        wasProven: true,
+        reason: state.problem ?? state.reason,
+      })
   }
   return now - state.since >= PROVE_MS && lack !== undefined ? tryFailed(state, lack, facts) : stay(state)
 }

@@ -9,7 +9,7 @@ export type DemotionKind =
   /** A person, the peer or the process ended it; nothing is wrong with the path. */
   | 'order'
 
-const WORDS = {
+export const P2P_WORDS = {
   // No try is made
   off: 'P2P is off on this host (p2p.enabled)',
   'off for host': 'P2P with this host is off here (p2p.hosts)',
@@ -64,7 +64,7 @@ const WORDS = {
   damped: 'UDP failed too often and is not used for a while',
 } as const satisfies Readonly<Record<string, string>>
 
-export type P2pCode = keyof typeof WORDS
+export type P2pCode = keyof typeof P2P_WORDS
 
 export interface P2pReason {
   readonly code: P2pCode
@@ -72,10 +72,10 @@ export interface P2pReason {
   readonly detail?: string | undefined
 }
 
-export const isP2pCode = (text: string): text is P2pCode => Object.hasOwn(WORDS, text)
+export const isP2pCode = (text: string): text is P2pCode => Object.hasOwn(P2P_WORDS, text)
 
 export const reasonText = ({ code, detail }: P2pReason): string =>
-  detail === undefined ? WORDS[code] : `${WORDS[code]}: ${detail}`
+  detail === undefined ? P2P_WORDS[code] : `${P2P_WORDS[code]}: ${detail}`
 
 const FAILURES: ReadonlySet<string> = new Set<P2pCode>([
   'no answer',

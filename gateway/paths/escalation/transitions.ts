@@ -61,7 +61,8 @@ export function prove(state: Escalation, attempt: string, now: Millis): Step {
 export function tryFailed(state: Escalation, reason: P2pReason, facts: EscalationFacts): Step {
   const { now, random } = facts
   const schedule = tryLater(state.schedule, now, random)
-  return plan({ ...enter(state, now, 'waiting', reason), schedule, activeAt: undefined }, facts)
+  const next = enter(state, now, 'waiting', reason)
+  return plan({ ...next, schedule, activeAt: undefined, problem: reason }, facts)
 }
 
 /** Leader: packets of both hosts move, the peer's first. */
@@ -90,7 +91,12 @@ export function activate(state: Escalation, facts: EscalationFacts): Step {
   const { attempt, generation } = state
   const next = { ...enter(state, now, 'active', { code: 'proven' }), activeAt: now }
   return {
-    state: { ...next, health: newHealth(sessionOf(state, facts), now), leaderNextAt: undefined },
+    state: {
+      ...next,
+      health: newHealth(sessionOf(state, facts), now),
+      leaderNextAt: undefined,
+      problem: undefined,
+    },
     actions:
       isLeader || attempt === undefined
         ? []
@@ -138,7 +144,8 @@ export function demote(state: Escalation, demotion: Demotion, facts: EscalationF
   if (isOwn && state.attempt !== undefined)
     actions.push({ type: 'send', message: demoteMessage(state.attempt, generation, reason.code) })
   const kind = demotionKind(countsAs ?? reason.code)
-  const next = waits({ ...enter(state, facts.now, 'waiting', reason), generation }, kind, facts)
+  const left = { ...enter(state, facts.now, 'waiting', reason), generation, problem: reason }
+  const next = waits(left, kind, facts)
   const wasProven = sessionOf(state, facts)?.isProven === true
   const planned = plan({ ...next, activeAt: undefined, health: undefined, wasProven }, facts)
   return { state: planned.state, actions: [...actions, ...planned.actions] }

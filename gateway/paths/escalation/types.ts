@@ -74,6 +74,8 @@ export interface Escalation {
   /** Since when, monotonic. */
   readonly since: Millis
   readonly reason: P2pReason
+  /** Why packets left UDP, or the last try failed; undefined: neither happened, or UDP carries packets. */
+  readonly problem?: P2pReason | undefined
   /** Of the session; undefined: no key was agreed. */
   readonly attempt?: string | undefined
   /** The highest that either host has named: rises with each promotion and demotion. */

@@ -40,7 +40,7 @@ function whyOf(state: Escalation, facts: EscalationFacts): string {
     return reasonText({ code: 'no link' })
   if (phase !== 'waiting') return reasonText(facts.obstacle ?? reason)
   const isWorking = whyNotProven(sessionOf(state, facts)) === undefined
-  const last = reasonText(reason)
+  const last = reasonText(state.problem ?? reason)
   if (isSuppressed(damping, facts.now))
     return reasonText({ code: 'damped', detail: isWorking ? `${last}; it would work now` : last })
   const why = isWorking ? whyNotPromote(state, facts) : undefined
@@ -53,7 +53,7 @@ function nextOf(state: Escalation, facts: EscalationFacts): Millis | undefined {
   if (!facts.isLeader) return state.leaderNextAt
   const session = sessionOf(state, facts)
   const isWorking = whyNotProven(session) === undefined
-  return Math.max(readyAt(state, session), isWorking ? facts.now : state.schedule.nextAt)
+  return isWorking ? Math.max(readyAt(state, session), facts.now) : state.schedule.nextAt
 }
 
 /**

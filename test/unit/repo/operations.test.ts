@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { cli } from '../../../cli/cli.ts'
 import { PATH_STATES } from '../../../core/api.ts'
+import { P2P_WORDS } from '../../../gateway/paths/escalation/reasons.ts'
 import { PathReason } from '../../../gateway/paths/reasons.ts'
 import { fakeHost } from '../../helpers/gateway/fake-host.ts'
 import { inRepo, sources } from '../../helpers/run/sources.ts'
@@ -24,6 +25,14 @@ t.test('reasons of a path', async (t) => {
       reason,
     )
   }
+})
+
+t.test('reasons of the UDP path', async (t) => {
+  for (const reason of Object.values(P2P_WORDS))
+    t.ok(
+      quoted.some((q) => q === reason || q.startsWith(`${reason}: `)),
+      reason,
+    )
 })
 
 t.test('the decider has no words of its own besides', async (t) => {

@@ -1,4 +1,5 @@
 /** gateway/links: links between gateways on loopback, with real TLS and certificates of a real CA. */
+import { X509Certificate } from 'node:crypto'
 import { createServer, type Socket, connect as tcp } from 'node:net'
 import { connect } from 'node:tls'
 import t from 'tap'
@@ -81,6 +82,8 @@ t.test('both ends of a link make the same key, and another one for another conte
   t.ok((a.links.view(2)?.jitterMs ?? -1) >= 0)
   t.equal(key(a.links, 9, 'x'), 'none')
   t.equal(a.links.get(9), undefined)
+  const { validToDate } = new X509Certificate(b.identity.certPem)
+  t.equal(a.links.get(2)?.peerValidTo, validToDate.getTime())
 })
 
 t.test('two gateways find each other, talk, and measure the way', async (t) => {

@@ -6,7 +6,8 @@ import {
   ownCandidates,
   peerCandidates,
 } from '../../../../../gateway/dataplane/p2p/candidates.ts'
-import { MessageBudget, OfferError, parseOffer } from '../../../../../gateway/dataplane/p2p/offers.ts'
+import { MessageBudget } from '../../../../../gateway/dataplane/p2p/offer-inbox.ts'
+import { OfferError, parseOffer } from '../../../../../gateway/dataplane/p2p/offers.ts'
 
 const attempt = '0123456789abcdef'
 const whole: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {

@@ -55,11 +55,17 @@ class Host {
       members: () => (host.isMember ? [world.other(id)] : []),
       refusalOf: () => host.refusal,
       gatewayPath: () => ({ isUp: world.isUp, rttMs: 5 }),
-      validUntil: () => 2_000_000,
+      validUntil: () => world.validUntil,
       ownEndpoints: () => [`192.0.2.${id}:7443`, 'name.example:7443', '[2001:db8::1]:7443'],
-      changed: (to) => this.changes.push(this.transport.view(to)?.state ?? 'gone'),
       count: (name, _to, reason) => this.counts.push(reason === undefined ? name : `${name} ${reason}`),
       ...part,
+    })
+  }
+
+  listen(): void {
+    this.transport.onChange((to) => {
+      const [candidate] = this.transport.candidates(to)
+      this.changes.push(`${candidate?.escalation?.state} ${candidate?.tier} ${candidate?.hasChannel}`)
     })
   }
 
@@ -133,6 +139,7 @@ class World {
   isUp = true
   isOpen = true
   connection = 1
+  validUntil = 2_000_000
   readonly hosts: readonly Host[]
   readonly sent: ControlMessage[] = []
 
@@ -163,6 +170,7 @@ class World {
 
   start(): this {
     for (const host of this.hosts) {
+      host.listen()
       host.transport.start()
       host.hello()
     }
@@ -203,7 +211,7 @@ t.test('two hosts agree on keys and addresses, prove the path and move to it', a
   )
   t.same(one.counts, ['offered', 'promoted'])
   t.same(two.counts, ['promoted'])
-  t.ok(one.changes.includes('P2P_ATTEMPTING'))
+  t.same([...new Set(one.changes)], ['P2P_ATTEMPTING ipv4 false', 'P2P_ACTIVE ipv4 true'])
 })
 
 t.test('nothing is tried where UDP is off, and the other host says why', async (t) => {
@@ -296,7 +304,7 @@ t.test('an address that a peer sees is offered, at once to those who try', async
     world.sent.filter((m) => m.type === 'p2p.candidates'),
     [{ candidates: ['192.0.2.2:7000', '[2001:db8::1]:7000', '203.0.113.9:4000'] }],
   )
-  t.match(world.host(1).told.at(-1), { type: 'candidates', hostId: 2 })
+  t.ok(world.host(1).told.some((m) => m.type === 'candidates' && m.hostId === 2))
   world.host(2).transport.processSaid({ type: 'observed', hostId: 1, address: '203.0.113.9:4000' })
   t.equal(world.sent.filter((m) => m.type === 'p2p.candidates').length, 1, 'said once')
 })
@@ -344,6 +352,23 @@ t.test('the gateway path goes down: the process is told, and the path stays', as
   world.isUp = true
   for (const host of world.hosts) host.transport.linkUp(world.other(host.id))
   world.run(2_000)
+  t.equal(world.states, ACTIVE)
+})
+
+t.test('renewed certificates prolong the session, also one that was adopted', async (t) => {
+  const world = new World().start().run(5_000)
+  const one = world.host(1)
+  const told = (): Session[] => one.told.filter((m) => m.type === 'session')
+  t.equal(told().length, 1)
+  world.validUntil = 3_000_000
+  world.run(2_000)
+  t.match(told(), [{ validUntil: 2_000_000 }, { validUntil: 3_000_000, attempt: told()[0]?.attempt }])
+  t.equal(told()[1]?.secret, told()[0]?.secret)
+  const view = one.view()
+  one.hello(view === undefined ? [] : [view])
+  world.run(2_000)
+  t.match(told()[2], { validUntil: 3_000_000, attempt: told()[0]?.attempt })
+  t.equal(told().length, 3, 'once')
   t.equal(world.states, ACTIVE)
 })
 

@@ -1,0 +1,157 @@
+/** Wires the UDP path: the process that carries it, the talk with peers about it, and what paths and API see of it. */
+
+import { randomBytes, X509Certificate } from 'node:crypto'
+import { dirname, join } from 'node:path'
+import type { P2pInfo } from '../core/api.ts'
+import type { Part } from './base/part.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import { memberOf } from './cluster/members/document.ts'
+import type { Base } from './compose.ts'
+import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
+import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
+import { P2pTransport } from './dataplane/p2p/p2p-transport.ts'
+import { connectProcess } from './dataplane/p2p/process-client.ts'
+import { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
+import type { GatewayPathFacts } from './paths/escalation/types.ts'
+import type { Replication } from './replication/replication.ts'
+
+export interface P2pParts {
+  readonly transport: P2pTransport
+  /** To be started after links and paths. */
+  readonly part: Part
+  info(hostId: number): P2pInfo | undefined
+  /** @returns to which hosts UDP is tried; undefined: no such host is known */
+  retry(hostId: number | undefined): readonly number[] | undefined
+}
+
+export function composeP2p(base: Base, cluster: Cluster, replication: Replication): P2pParts {
+  const { conf, metrics, scheduler } = base
+  const supervisor = makeSupervisor(base, {
+    connected: (hello) => transport.processConnected(hello),
+    message: (message) => transport.processSaid(message),
+    disconnected: () => transport.processDisconnected(),
+  })
+  const transport: P2pTransport = makeTransport(base, cluster, replication, supervisor)
+  cluster.links.handle('p2p.', (hostId, message) => transport.receive(hostId, message))
+  p2pGauges(metrics, transport, () => scheduler.monotonic())
+  const stopListening = cluster.listen({
+    up: (hostId) => transport.linkUp(hostId),
+    down: (hostId) => transport.linkDown(hostId),
+  })
+  return {
+    transport,
+    part: {
+      start() {
+        transport.start()
+        if (conf.p2p.enabled) supervisor.start()
+        else stopLeftover(base)
+      },
+      stop() {
+        stopListening()
+        transport.stop()
+        supervisor.stop()
+      },
+    },
+    info(hostId) {
+      const view = transport.view(hostId)
+      const wallOf = (at: number): number => scheduler.now() + at - scheduler.monotonic()
+      return view && p2pInfoOf(view, transport.session(hostId), wallOf)
+    },
+    retry(hostId) {
+      const known = transport.hostIds()
+      if (hostId !== undefined && !known.includes(hostId)) return undefined
+      const those = hostId === undefined ? known : [hostId]
+      for (const id of those) transport.reset(id, 'operator')
+      return those.filter((id) => transport.view(id)?.state !== 'P2P_ACTIVE')
+    },
+  }
+}
+
+const socketOf = ({ conf }: Base): string => join(dirname(conf.api.socket), 'p2p.sock')
+
+function makeSupervisor(
+  base: Base,
+  events: ConstructorParameters<typeof ProcessSupervisor>[0]['events'],
+): ProcessSupervisor {
+  const { conf, launchP2p, log, scheduler, version = '' } = base
+  return new ProcessSupervisor({
+    socketPath: socketOf(base),
+    hostId: conf.hostId,
+    version,
+    scheduler,
+    log,
+    events,
+    launch: launchP2p,
+    kill(pid) {
+      try {
+        process.kill(pid, 'SIGTERM')
+      } catch (err) {
+        log.debug({ err, pid }, 'p2p process was gone already')
+      }
+    },
+  })
+}
+
+/** `p2p.enabled` was set to false while a process ran: its device and routes go with it. */
+function stopLeftover(base: Base): void {
+  const { log, scheduler, version = '' } = base
+  connectProcess(
+    { path: socketOf(base), version, scheduler },
+    {
+      ready(connection) {
+        log.info({ pid: connection.hello.pid }, 'p2p process is stopped, as the configuration says')
+        connection.send({ type: 'stop', reason: 'off' })
+      },
+      message() {},
+      closed() {},
+    },
+  )
+}
+
+function makeTransport(
+  base: Base,
+  cluster: Cluster,
+  replication: Replication,
+  supervisor: ProcessSupervisor,
+): P2pTransport {
+  const { conf, log, metrics, scheduler } = base
+  const { links, state } = cluster
+  return new P2pTransport({
+    hostId: conf.hostId,
+    conf: conf.p2p,
+    scheduler,
+    random: Math.random,
+    newAttempt: () => randomBytes(8).toString('hex'),
+    log,
+    links: {
+      isUp: (hostId) => links.view(hostId)?.state === 'up',
+      send: (hostId, message) => links.send(hostId, message),
+      exportKey: (hostId, bytes, label, context) => links.get(hostId)?.exportKey(bytes, label, context),
+      addresses: (hostId) => links.get(hostId)?.addresses,
+    },
+    process: supervisor,
+    members: () => links.views().map((view) => view.hostId),
+    refusalOf: (hostId) => replication.quarantineOf(hostId)?.reason,
+    gatewayPath: (hostId) => gatewayPathOf(base, cluster, hostId),
+    validUntil: (hostId) => {
+      const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
+      return Math.min(own, links.get(hostId)?.peerValidTo ?? 0)
+    },
+    ownEndpoints() {
+      const own = memberOf(state.document, conf.hostId)
+      return own === undefined ? [] : state.endpointsOf(own)
+    },
+    count: (name, _hostId, reason) => countP2p(metrics, name, reason),
+  })
+}
+
+/** The way that packets take without UDP, as it was decided last. */
+function gatewayPathOf({ paths }: Base, { links }: Cluster, hostId: number): GatewayPathFacts {
+  const decision = paths.decision(hostId)
+  const way = decision?.state === 'P2P_ACTIVE' ? decision.below : decision
+  const kind = way?.via.kind
+  if (kind !== 'gateway' && kind !== 'relay') return { isUp: false }
+  if (decision?.isWebOnly === true || decision?.state === 'CONNECTING') return { isUp: false }
+  const jitterMs = kind === 'gateway' ? links.view(hostId)?.jitterMs : undefined
+  return { isUp: true, rttMs: way?.rttMs, jitterMs }
+}

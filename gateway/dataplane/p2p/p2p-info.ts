@@ -1,0 +1,35 @@
+/** A UDP path as the API shows it. Pure. */
+
+import type { P2pInfo } from '../../../core/api.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { lossOf } from '../../paths/escalation/health.ts'
+import { type EscalationView, qualityOf } from '../../paths/escalation/view.ts'
+import type { SessionView } from './protocol.ts'
+
+const rounded = (value: number, digits: number): number => Math.round(value * 10 ** digits) / 10 ** digits
+
+/** @param wallOf the wall clock's reading at a monotonic instant */
+export function p2pInfoOf(
+  { reason, attempts, generation, nextAttemptAt }: EscalationView,
+  session: SessionView | undefined,
+  wallOf: (at: Millis) => Millis,
+): P2pInfo {
+  const next = nextAttemptAt === undefined ? {} : { nextAttemptAt: isoOf(wallOf(nextAttemptAt)) }
+  return { reason, attempts, ...next, generation, ...(session !== undefined && sessionInfo(session)) }
+}
+
+const isoOf = (ms: Millis): string => new Date(Math.round(ms)).toISOString()
+
+function sessionInfo(session: SessionView): Partial<P2pInfo> {
+  const { address, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
+  const lossRate = lossOf(session)
+  return {
+    ...(address !== undefined && { address }),
+    ...(rttMs !== undefined && { rttMs: rounded(rttMs, 2) }),
+    ...(jitterMs !== undefined && { jitterMs: rounded(jitterMs, 2) }),
+    ...(probes.window > 0 && { lossRate: rounded(lossRate, 3) }),
+    txBps,
+    rxBps,
+    ...(session.isProven && { mtu, form, quality: qualityOf({ lossRate, rttMs, jitterMs }) }),
+  }
+}
