@@ -1,6 +1,8 @@
 /**
- * How soon a change on one host is seen by all others: three whole hosts in namespaces, the built executable, from just before
- * the POST or DELETE at host 1 until the last of the other two has sent it to the readers of `GET /v1/events`.
+ * Claim: how soon all hosts see a change on one, with three whole hosts and the built executable.
+ *
+ * From just before the POST or DELETE at host 1 until the last of the other two has sent it to the readers of
+ * `GET /v1/events`.
  */
 
 import { joinedHosts } from '../test/helpers/cluster/hosts.ts'

@@ -1,6 +1,8 @@
 /**
- * How long the containers of a host are without traffic to other hosts when its gateway restarts: whole hosts in namespaces,
- * the built executable, a datagram every 10 ms from a container on one host to one on the other and back.
+ * Claim: how long containers are cut off from other hosts while their gateway restarts.
+ *
+ * Whole hosts in namespaces and the built executable; a datagram every 10 ms from a container on one host to one on the
+ * other and back.
  */
 
 import { createSocket } from 'node:dgram'

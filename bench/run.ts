@@ -57,7 +57,7 @@ function executables(): Executables {
 /** Runs a claim inside, before all other work of the machine where that may be said: others would be measured too. */
 async function inside(m: Machine, order: Order): Promise<Claim[]> {
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', INSIDE, JSON.stringify(order)]
-  // Containers cannot be real-time processes (cgroups), and a hundred of them at once would stop the machine.
+  // Containers cannot be real-time processes (cgroups), and a hundred at once would stop the machine.
   const isMany = order.claim === 'parallel' || order.claim === 'podman'
   const argv = [...(isMany ? ['nice', '-n', '-20'] : ['chrt', '-f', '10']), ...node]
   const { rc, stdout, stderr } = await m.run(argv, { timeoutMs: 300_000 })

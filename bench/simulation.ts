@@ -1,5 +1,5 @@
 /**
- * 254 gateways in one process with virtual time: how long until all know what changed, and what it costs.
+ * 254 gateways in one process with virtual time: how long until all know a change, and its cost.
  * `node --max-old-space-size=12288 bench/simulation.ts [hosts]`; with `--memory` it measures one gateway alone,
  * with `--brief` neither a partition nor a quiet minute.
  * The last line is JSON: the figures that claims are made of.

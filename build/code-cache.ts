@@ -1,6 +1,7 @@
 /**
- * `node build/code-cache.ts <bundle> <out> <cache> [--rehearse]`: wraps a bundle as packed.ts runs it, and writes V8's compiled
- * form of all of it, or of what ADD and DEL run. The Node that is packed runs it.
+ * `node build/code-cache.ts <bundle> <out> <cache> [--rehearse]`: makes V8's code cache of a bundle.
+ *
+ * Of all of it, or of what ADD and DEL run. It wraps the bundle as packed.ts runs it; the Node that is packed runs this.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,7 +17,7 @@ const source = wrapped(readFileSync(bundle, 'utf8'))
 // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
 if (/[^\x00-\x7f]/.test(source)) throw new Error(`${bundle} is not ASCII`)
 
-/** V8's own cache holds what ran so far, which is nothing: each function would be compiled at its first call. */
+/** By default V8 caches only functions that have run, here none, so each would be compiled at its first call. */
 function ofAll(): Buffer {
   setFlagsFromString('--no-lazy')
   const script = new Script(source)

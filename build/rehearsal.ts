@@ -1,6 +1,7 @@
 /**
- * ADD and DEL while building, so that V8 knows which functions of the bundle they run. Only in a network namespace of its
- * own (build/build.ts: unshare); what it writes lies in the folder that it is given.
+ * Runs ADD and DEL during the build, so that V8 knows which functions of the bundle they run.
+ *
+ * Only in a network namespace of its own (build/build.ts: unshare); it writes only into the folder that it is given.
  */
 
 import { closeSync, openSync, writeFileSync } from 'node:fs'

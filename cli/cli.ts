@@ -15,7 +15,7 @@ import { version } from './version.ts'
 /** What yargs leaves out of help and completion: a command that programs run. */
 const HIDDEN = false
 
-/** A command's code is loaded when it is the one: all of them together take 80 ms. */
+/** Only the code of the given command is loaded: all of them together take 80 ms. */
 const COMMANDS: readonly {
   readonly name: string
   /** What follows the name, e.g. `<token>`. */
@@ -167,7 +167,7 @@ function about(io: Io, help: string): number {
   return 0
 }
 
-/** @throws {UsageError} whatever is wrong here is wrong with the line: commands run after the parser */
+/** @throws {UsageError} every error of the parser is one of the command line, as commands run after it */
 async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefined> {
   let chosen: Chosen | undefined
   const line = parser(argv, widthOf(io), (found) => {
@@ -180,7 +180,7 @@ async function parse(argv: readonly string[], io: Io): Promise<Chosen | undefine
     })
   } catch (err) {
     if (err instanceof UsageError) throw err
-    // Of a value that is missing the parser does not tell by its own way.
+    // The parser does not report a missing value by its fail handler.
     const known = COMMANDS.find(({ name }) => name === argv[0])
     const named = known && { name: known.name, places: known.places, command: undefined }
     throw usageError(err instanceof Error ? err.message : String(err), argv, named, NAMES)

@@ -19,7 +19,7 @@ export interface Command {
   readonly options: OptionTable
   /** Arguments by place, in the order of the usage line. */
   readonly positionals?: PositionalTable
-  /** What is put behind the name, and what it does; the help shows it. */
+  /** The arguments of an example, and what it does; the help shows both. */
   readonly examples?: Examples
   // biome-ignore lint/suspicious/noExplicitAny: `command` checks it against the options
   run(args: any, context: Context): Promise<number>

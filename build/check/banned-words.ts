@@ -13,11 +13,11 @@ const SPEAKS_OF_THEM = ['build/check/banned-words.ts', 'test/unit/repo/banned-wo
  * The number is how often each may still be said: lower it with each rewrite, never raise it. A word at 0 is banned.
  */
 export const BANNED: Readonly<Record<string, number>> = {
-  whoever: 52,
-  somebody: 63,
-  anybody: 23,
-  nobody: 149,
-  'none of ours': 8,
+  whoever: 44,
+  somebody: 40,
+  anybody: 16,
+  nobody: 112,
+  'none of ours': 5,
   'is told of': 4,
   'for what reason ever': 0,
   evil: 0,

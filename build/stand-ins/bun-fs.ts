@@ -23,7 +23,7 @@ const READ_BYTES = 16_384
 
 const utf8 = new TextEncoder()
 
-/** As those of node:fs, which are told apart by `code`. */
+/** An error as of node:fs, whose callers match on `code`. */
 function failure(errno: number, syscall: string, path?: string): Error {
   // libuv calls 95 ENOTSUP, the kernel EOPNOTSUPP.
   const code = errno === Errno.EOPNOTSUPP ? 'ENOTSUP' : errnoName(errno)
@@ -36,7 +36,7 @@ function failure(errno: number, syscall: string, path?: string): Error {
   })
 }
 
-/** After a call that returned -1: it is to be made again. @throws as node:fs, unless a signal interrupted it */
+/** After a call that returned -1: returns when a signal interrupted it, so that it is repeated. @throws as node:fs */
 function again(syscall: string, path?: string): void {
   const errno = libc.errno()
   if (errno !== Errno.EINTR) throw failure(errno, syscall, path)

@@ -4,7 +4,7 @@ import type { Io } from '../../plugin/main.ts'
 
 type Part = typeof import('../../plugin/main.ts')
 
-/** Written out: Bun puts inside what it finds by these names. build/plugins.ts says what is in each. */
+/** The names are literal, as `bun build` embeds what it finds by them. build/plugins.ts says what is in each. */
 function partOf(verb: string): Part {
   switch (verb) {
     case 'VERSION':

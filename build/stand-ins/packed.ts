@@ -5,12 +5,12 @@
 /** Keys of the assets of the executable; build/build.ts writes them. */
 export const CLI_ASSET = 'cli.cjs'
 export const PLUGIN_ASSET = 'plugin.cjs'
-/** Behind the name of a bundle: the asset with V8's compiled form of all its functions. */
+/** Suffix of the asset with a bundle's code cache. */
 export const CACHE_SUFFIX = '.cache'
 
 type Factory = (exports: object, require: (id: string) => unknown, module: { exports: object }) => void
 
-/** What makes a function of a bundle; the code cache is made of the same text. */
+/** The bundle as a function; build/code-cache.ts compiles the same text. */
 export const wrapped = (bundle: string): string => `(function (exports, require, module) {${bundle}\n})`
 
 /** An asset's exports. @param compiled the code cache; V8 compiles the source when it is of another V8 */
@@ -25,8 +25,8 @@ function load(name: string, source: string, compiled?: Buffer): object {
 }
 
 /**
- * The build checks that it is ASCII: one byte is one character, and V8 need not decode. One character beyond would make
- * two bytes of each, and the gateway keeps its text as long as it runs.
+ * The build checks that it is ASCII: one byte is one character, and V8 need not decode. One other character
+ * would make two bytes of each, and the gateway keeps its text as long as it runs.
  */
 const asciiAsset = (name: string): string => rawAsset(name).toString('latin1')
 

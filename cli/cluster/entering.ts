@@ -26,7 +26,7 @@ export const enteringOptions = {
   name: { ...text('What people call this host'), default: hostname().split('.')[0] ?? '' },
 } as const
 
-/** What every host of a cluster may be called; it is shown in tables and logs of all of them. @throws {UsageError} */
+/** Checks a host's name, which tables and logs of every host show. @throws {UsageError} */
 export function demandName(name: string): void {
   if (/^[\w.-]{1,63}$/.test(name)) return
   throw new UsageError(
@@ -62,7 +62,7 @@ export function refuseOverlap(host: Host, supernet: Prefix4, places: Places): vo
   )
 }
 
-/** What containers of an earlier slice left behind: with its address the first one of the new slice would be refused. */
+/** Removes idle bridges of an earlier slice: with such a bridge the first container of the new slice would be refused. */
 export function removeOldBridges(io: Io, host: Host, { networks }: Places): void {
   for (const { conf, slice } of networks) {
     if (conf.role !== 'plugin' || slice === undefined) continue

@@ -20,7 +20,7 @@ import { cniPluginDirs } from '../host/podman-conf.ts'
 import { installedPlugin } from '../install/manifest.ts'
 import { version } from '../version.ts'
 
-/** The next run's configuration; one that is wrong keeps the present run going. */
+/** The next run's configuration. When it is invalid, the present run goes on. */
 async function reread(config: string, log: Log): Promise<DaemonConf | undefined> {
   try {
     return await readDaemonConf(config)
@@ -53,7 +53,7 @@ function launchP2p({ dataDir }: DaemonConf, config: string): { launchP2p?: () =>
   return { launchP2p: () => launchProcess(p2pCommand(resolve(config)), `${dataDir}/log/p2p.log`) }
 }
 
-/** Runs until told to stop; told to start over, it ends the run in order and begins another with what the file says now. */
+/** Runs until `stop`. On a reload it shuts the run down in order and starts another with the file's new content. */
 async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, log: Log): Promise<void> {
   for (let conf: DaemonConf | undefined = first; conf !== undefined; ) {
     const isFirst = conf === first

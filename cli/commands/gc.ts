@@ -43,8 +43,8 @@ const collected = (lease: Lease, { bootId, netnsInode }: LiveFacts): Collected =
 })
 
 /**
- * The gateway is not told: it watches the leases, and has dropped the stale ones already. Telling it could only be too
- * late, when the attachment has started again.
+ * The gateway is not informed: it watches the leases and has dropped the stale ones already. A message could come after
+ * the attachment has started again.
  */
 function collectNetwork(
   host: NetlinkSocket,

@@ -8,7 +8,7 @@ import { hostNumber } from '../ui/host-number.ts'
 import { COME_BACK } from '../ui/next-steps.ts'
 import { type Column, type Io, printJson, printLine, table, widthOf, wrap } from '../ui/output.ts'
 
-/** Of an active member how it is reached, of another one what became of it. */
+/** How an active member is reached; why another one is not a member. */
 function stateOf({ member, link, path, quarantine }: HostView): string {
   if (member !== null && member.state !== 'active') return member.state
   if (quarantine !== null) return 'QUARANTINED'
@@ -28,7 +28,7 @@ const COLUMNS: readonly Column<HostView>[] = [
   { title: 'SINCE', value: (h) => h.member?.changedAt.slice(0, 16).replace('T', ' ') ?? '', isSpare: true },
 ]
 
-/** What is not well with a host, one thing a line. */
+/** The problems of a host, one a line. */
 function printTroubles(io: Io, { hostId, member, link, quarantine, alarms, path }: HostView): void {
   const say = (text: string): void => printLine(io, wrap(`host ${hostId}: ${text}`, '', widthOf(io)))
   if (quarantine !== null) say(path?.reason ?? quarantine)
@@ -38,7 +38,7 @@ function printTroubles(io: Io, { hostId, member, link, quarantine, alarms, path 
   for (const { reason, next } of alarms) say(`${reason}; next: ${next}`)
 }
 
-/** On this gateway alone: each finds out for itself, and is told by a person that it is over. */
+/** On this gateway alone: each gateway detects a duplicate itself, and an operator ends its quarantine there. */
 async function release(io: Io, api: ApiPlace, hostId: number, isJson: boolean): Promise<number> {
   const answer = await apiPost<{ released: boolean }>(api, `/v1/hosts/${hostId}/release`, {})
   if (isJson) {

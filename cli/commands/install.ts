@@ -130,7 +130,7 @@ function nextSteps(
   printLine(io, 'When something fails: flatnet doctor')
 }
 
-/** What install is asked for, by its own options or by the commands that bring a host into a cluster. */
+/** The arguments of an install: options of `flatnet install`, or set by init and join. */
 export interface InstallArgs extends NetworkOptions, Targets {
   readonly listen?: string | undefined
   readonly peersListen?: string | undefined
@@ -173,7 +173,7 @@ export function prepareInstall(args: InstallArgs, host: Host): Prepared {
   throw Object.assign(error, { problems })
 }
 
-/** @param prepared for the same wishes */
+/** @param prepared for the same `args` */
 export function install(args: InstallArgs, context: Context, prepared: Prepared): void {
   const { io, host } = context
   const { o, manifest, plan } = prepared
@@ -182,7 +182,7 @@ export function install(args: InstallArgs, context: Context, prepared: Prepared)
   const record = (kind: MadeKind, file: FilePlan): void => {
     apply(changes, file)
     const before = manifest?.made.find((m) => m.path === file.path)
-    // What was there before us and needed no change is not ours to take away.
+    // A file that was there before and needed no change is not ours to remove.
     if (file.action === 'write') made.push(madeOf(kind, file))
     else if (before !== undefined) made.push(before)
   }
@@ -201,7 +201,7 @@ export function install(args: InstallArgs, context: Context, prepared: Prepared)
   if (plan.units.length > 0) startService(changes)
 }
 
-/** A host of a cluster has its numbers from there: with others its gateway would not start. */
+/** The cluster decides a member's numbers: with others its gateway would not start. */
 function refuseMisfit({ hostId, supernet, hostPrefix }: InstallArgs, { config }: InstallPlan): void {
   const files = new ClusterFiles(parseDaemonConf(config.text).dataDir)
   if (!files.isComplete) return

@@ -56,7 +56,7 @@ function tokenOf(text: string): Token {
   }
 }
 
-/** The member that this host is already, when a run before got that far. */
+/** The identity of this host, when an earlier run got that far. */
 function presentMember(files: ClusterFiles, token: Token): number | undefined {
   if (!files.isComplete) return undefined
   const { identity, removedWhy } = new ClusterState(files)
@@ -96,7 +96,7 @@ export const joinCommand = command({
     } else {
       refuseOverlap(host, token.supernet, before)
       await refuseMovingLive(before, 'this host gets a slice of the cluster')
-      // Whatever stands against the installation is better known before a number is given away.
+      // Every reason against the installation comes before the cluster assigns a number.
       const { plan } = prepareInstall(installArgs, host)
       const endpoints = endpointsOf(parseDaemonConf(plan.config.text))
       const entering = enter(files, token, args.name, endpoints)

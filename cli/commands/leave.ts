@@ -52,7 +52,7 @@ async function sayGoodbye(places: Places, isForced: boolean, io: Io): Promise<bo
   }
 }
 
-/** With what is left behind it does not end here. */
+/** Not the last line: files stay behind. */
 function tellRest(io: Io, { admits, isAlone, number }: Leaving, isKnown: boolean, kept: string): void {
   if (admits && !isAlone) {
     printLine(io, `The others go on, but without ${kept}/ca.key no host can be admitted, revoked or renewed.`)

@@ -31,7 +31,7 @@ export const p2pCommand = command({
     const stop = new AbortController()
     for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
     const { log, close, flush } = openLog(conf.log)
-    // What was not caught ends the process, and with it the device and its routes: packets go by the gateway at once.
+    // An uncaught error ends the process, and with it the device and its routes: packets take the gateway path at once.
     const fatal = (err: unknown): void => {
       log.error({ err }, 'process of direct paths ends by an error that was not caught')
       process.stderr.write(`flatnet: ${err instanceof Error ? err.stack : String(err)}\n`)

@@ -14,7 +14,7 @@ function portText({ hostIP, hostPort, containerPort, protocol }: PortMapping): s
   return `${host}${hostPort}->${containerPort}${protocol === 'tcp' ? '' : `/${protocol}`}`
 }
 
-/** What the gateway does not say, of leases on disk, is nothing to be shown. */
+/** Leases on disk lack what only the gateway knows; those columns stay empty. */
 type Row = Assignment & Partial<ListedAssignment>
 
 const hostText = ({ hostId, hostState = 'live' }: Row): string =>

@@ -26,7 +26,7 @@ async function gatherCluster(host: Host, places: Places): Promise<ClusterFacts> 
 }
 
 export function judgeCluster({ isMember, status }: ClusterFacts): Finding[] {
-  // Without an answer the check of the gateway says so.
+  // The check of the gateway reports a missing answer.
   if (status === undefined) return []
   if (status === null) {
     if (!isMember) return []

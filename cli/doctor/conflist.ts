@@ -16,7 +16,7 @@ export interface ConflistFacts {
   readonly pluginDirs: readonly string[]
   /** The first `flatnet` in those directories. */
   readonly plugin: { readonly path: string; readonly version: string | undefined } | undefined
-  /** Of the executable that asks. */
+  /** Of the executable that examines. */
   readonly version: string
 }
 

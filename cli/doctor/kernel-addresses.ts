@@ -43,7 +43,7 @@ const named = ({ containerId, ifname }: KernelAddress): string => `${containerId
 function judgeKernelAddresses(addresses: readonly KernelAddress[]): Finding[] {
   const byIp = [...Map.groupBy(addresses, ({ ip }) => ip)]
   const doubled = byIp.flatMap(([ip, all]) => {
-    // Who has no lease, or came last, moves.
+    // The container without a lease moves, else the one that came last.
     const [, mover] = [...all].sort((a, b) => Number(b.hasLease) - Number(a.hasLease))
     if (mover === undefined) return []
     return fail(
@@ -71,7 +71,7 @@ function judgeKernelAddresses(addresses: readonly KernelAddress[]): Finding[] {
 
 export const check = hostCheck({
   name: 'kernel-addresses',
-  // The check of the leases says so.
+  // The check of the leases reports it.
   needsRoot: [],
   gather: ({ host, places }) => gatherKernelAddresses(host, places),
   judge: judgeKernelAddresses,

@@ -15,10 +15,10 @@ export interface LeaseFacts {
 
 interface LeaseCount {
   readonly network: string
-  /** Live and being made. */
+  /** `active` and `pending`. */
   readonly used: number
   readonly stale: number
-  /** Addresses that are given out without being asked for; undefined when the conflist is gone. */
+  /** Addresses that are allocated without a request for one; undefined when the conflist is gone. */
   readonly size: number | undefined
 }
 

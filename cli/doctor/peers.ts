@@ -30,7 +30,7 @@ export async function gatherPeers(host: Host, places: Places): Promise<PeerFacts
 }
 
 interface Trouble {
-  /** Of the reason that a link is not up: words of ours, of TLS, and of the kernel. */
+  /** Matches the reason why a link is down, in the words of Flatnet, TLS or the kernel. */
   readonly signs: RegExp
   readonly why: string
   readonly fix: string

@@ -72,7 +72,7 @@ function prefixOf(dst: string): Prefix4 | undefined {
 const describe = ({ dst, dev, type }: Route): string =>
   dev === undefined ? `${dst} (${type ?? 'route'})` : `${dst} dev ${dev}${vpnOf(dev)}`
 
-/** Routes of others. A VPN that takes everything routes the two halves of the Internet: no claim on any one network. */
+/** Foreign routes. A VPN for all traffic routes the two halves of the Internet, which claims no one network. */
 export function foreignRoutes(f: RouteFacts, ...bridges: string[]): { name: string; prefix: Prefix4 }[] {
   return (f.routes ?? []).flatMap((r) => {
     const prefix = prefixOf(r.dst)
@@ -107,7 +107,7 @@ function freeSupernet(foreign: readonly { name: string; prefix: Prefix4 }[]): st
   return '172.30.0.0/16'
 }
 
-/** What carries packets between hosts must not be led into what it carries: every host would dial itself. */
+/** The network between hosts must not lie inside the supernet: every host would dial itself. */
 function judgeUnderlay(f: RouteFacts, n: FlatnetNetwork): Finding {
   const { supernet } = n.conf.ipam
   const isInside = (address = ''): boolean => contains(supernet, parseIpv4(address) ?? -1)

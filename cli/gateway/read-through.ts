@@ -11,7 +11,7 @@ import type { Log } from '../../core/log.ts'
 const CHUNK_BYTES = 256 * 1024
 /** Between chunks, so that requests and other readers of the disk come first: 111 MB take a second or two. */
 const PAUSE_MS = 2
-/** Twice what the larger of our executables has: what is longer is something else, and none of the page cache's business. */
+/** Twice the size of our largest executable: a longer file is something else and stays out of the page cache. */
 const MAX_BYTES = 300 * 1024 * 1024
 
 /** Ends with the file, with `signal`, or with the first error, which is logged for debugging and changes nothing else. */

@@ -10,7 +10,7 @@ import { withProgress } from '../ui/progress.ts'
 const RELOAD_MS = 30_000
 
 /**
- * @param isThere what its status says when it has
+ * @param isThere whether a status is that of the reread files
  * @returns false when none runs
  */
 export async function reloadGateway(
@@ -45,7 +45,7 @@ async function untilThere(api: ApiPlace, isThere: (status: Status) => boolean): 
 }
 
 /**
- * Whatever it was that changed.
+ * Restarts the gateway within its process, for changes that its status does not show.
  * @returns its process; undefined when none runs
  */
 export async function restartGateway(io: Io, api: ApiPlace): Promise<number | undefined> {

@@ -11,7 +11,7 @@ import { refusePort } from '../../kernel/refused.ts'
 import { repairRules } from '../../kernel/repair.ts'
 import { type NetworkRules, rulesState } from '../../kernel/rules.ts'
 
-/** Requests wait meanwhile: what cannot be had at once is had in the next run. A load takes 20 ms. */
+/** Requests wait meanwhile, so a repair that cannot start at once waits for the next run. A load takes 20 ms. */
 const TIMEOUTS = { lockMs: 10, loadMs: 1_000 } as const
 
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
@@ -26,14 +26,14 @@ function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })
   })
 }
 
-/** After each reconcile: what a firewall reload flushed is put back. Before the first container there is nothing to do. */
+/** After each reconcile, restores what a firewall reload flushed. Before the first container there is nothing to do. */
 export function repairOf(
   { dataDir, peers }: DaemonConf,
   log: Log,
 ): { repair: Repair; isDamaged: () => boolean } {
   let used: readonly NetworkRules[] = []
-  // One look-up for each network, of those that the last run saw with containers: no disk is asked every second, and what
-  // uninstall takes away does not come back.
+  // One look-up for each network that had containers in the last run: no disk access every second, and nothing that
+  // uninstall removed comes back.
   const isDamaged = (): boolean => used.some((network) => rulesState(network) !== 'ready')
   const repair: Repair = async (leases) => {
     const networks = rulesOf(dataDir)
@@ -54,7 +54,7 @@ export function repairOf(
   return { repair, isDamaged }
 }
 
-/** Members speak TLS with certificates there; containers have no business with it at all. */
+/** Only peers with certificates may use this port, so containers are refused. */
 function refuse(port: number, log: Log): void {
   try {
     refusePort(port)

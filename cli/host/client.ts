@@ -14,7 +14,7 @@ export interface ApiPlace {
   readonly config?: string
 }
 
-/** `denied`: it may well run, and this user may not ask it; `hangs`: it took the question and does not answer. */
+/** `denied`: it may run, but this user may not ask it; `hangs`: it accepted the request and does not answer. */
 type Silence = 'down' | 'denied' | 'hangs'
 
 const wayOut = (silence: Silence, config: string | undefined): string => {
@@ -98,7 +98,7 @@ export async function apiGet<T = any>(api: ApiPlace, path: string, timeoutMs = T
   }
 }
 
-/** What the gateway said no to, in its own words; they name the way out. */
+/** A refusal of the gateway, in its own words, which name the way out. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError'
   readonly code: string

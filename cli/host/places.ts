@@ -52,8 +52,8 @@ function readConf(host: Host, path: string): Pick<Places, 'conf' | 'confError'> 
 }
 
 /**
- * A file that was named is meant, and its absence a slip: with the defaults in its place another gateway and other leases
- * would be looked at, or taken away. The usual one may be missing.
+ * A named file that is absent is a typing error: with the defaults in its place the command would examine, or remove,
+ * another gateway and other leases. Only the default file may be missing.
  * @throws {CliError}
  */
 export function demandNamed(host: Host, config: string): void {
@@ -80,7 +80,7 @@ export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Pl
   }
 }
 
-/** For commands that speak to the gateway: a wrong flatnet.yaml would make them ask at the wrong api. */
+/** For commands that call the gateway: an invalid flatnet.yaml would send them to the wrong socket. */
 export function findGateway(host: Host, options: PlaceOptions): Places {
   demandNamed(host, options.config)
   const places = findPlaces(host, options)

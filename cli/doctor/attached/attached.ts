@@ -6,7 +6,7 @@ import { judgeAttached } from './judge.ts'
 
 export const check = hostCheck({
   name: 'attached',
-  // The check of the leases says so.
+  // The check of the leases reports it.
   needsRoot: [],
   gather: ({ host, places, nftTemplate }) => gatherAttached(host, places, nftTemplate),
   judge: judgeAttached,

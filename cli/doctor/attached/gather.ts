@@ -42,7 +42,7 @@ interface Link {
   readonly addresses: readonly string[]
 }
 
-/** Networks with live containers; of the others nothing has to stand yet. */
+/** Of networks with live containers; the others need nothing in the kernel yet. */
 export async function gatherAttached(
   host: Host,
   places: Places,
@@ -101,7 +101,7 @@ function linksOf(host: Host): Map<string, Link> {
   )
 }
 
-/** Of another kind or with another address it is judged with the routes: that is a matter of configuration. */
+/** A bridge of another kind or with another address is a matter of configuration, which the check of routes reports. */
 function bridgeFault(link: Link | undefined, cidr: string): string | undefined {
   if (link === undefined) return 'is missing'
   if (link.kind !== 'bridge') return undefined
@@ -120,7 +120,7 @@ function missingRules(
 ): string[] {
   if (!ruleset.some((o) => o['table']?.family === 'inet' && o['table'].name === 'flatnet'))
     return ['the whole table inet flatnet']
-  // Of another version: that is said elsewhere, and its marks are others.
+  // A table of another version has other marks; the check of the firewall reports it.
   const [, versionSet] = nftTemplate.match(/set (version_\w+)/) ?? []
   if (!inTable(ruleset, 'set').some((set) => set['name'] === versionSet)) return []
   const filled = new Set(inTable(ruleset, 'rule').map((rule) => rule['chain']))
@@ -133,7 +133,7 @@ function missingRules(
   return isMarked ? empty : [...empty, `this network in the set bridges ("${mark}")`]
 }
 
-/** Podman gives every network of a container all ports: whose element it is does not matter here. */
+/** Podman gives every network of a container all ports, so the owner of the element does not matter here. */
 function missingPorts(ruleset: readonly NftObject[], ports: readonly PortMapping[]): string[] {
   const published = new Set(
     inTable(ruleset, 'map').flatMap((map) =>

@@ -67,7 +67,7 @@ function judgeRules(f: AttachedFacts): Finding[] {
         'attached-rules',
         `${f.network}: missing in nftables: ${missing.join('; ')}`,
         'its containers have no way out, or no published ports; another program flushed or edited the ruleset',
-        // Chains alone are not looked at by those who repair: the mark says that all is well.
+        // The gateway's repair looks at the mark, not at chains, so it does not notice.
         missing.some((what) => what.startsWith('the rules of'))
           ? `nft delete table inet flatnet; then ${byGateway()}`
           : byGateway(),

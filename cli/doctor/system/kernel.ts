@@ -59,7 +59,7 @@ function readFiles(host: Host, release: string): Files {
     loaded: host.read('/proc/modules') ?? '',
     builtin,
     loadable: host.read(`/lib/modules/${release}/modules.dep`),
-    // A kernel without modules, or a container without its host's files: it may say itself how it was built.
+    // A kernel without modules, or a container without its host's files: the kernel's own configuration may tell.
     config:
       builtin === undefined
         ? (host.read(`/boot/config-${release}`) ?? host.run('zcat', ['/proc/config.gz'])?.stdout ?? '')
@@ -76,7 +76,7 @@ function stateOf(host: Host, files: Files, name: string, option: string): PartSt
   return 'unknown'
 }
 
-/** Leaves nothing behind but perhaps a loaded module, as a container start would. */
+/** Leaves at most a loaded module behind, as a container start would. */
 function tried(host: Host, trial: readonly string[]): PartState {
   if (host.run('unshare', ['--net', 'true'])?.code !== 0) return 'unknown'
   const [program = '', ...args] = trial
