@@ -31,8 +31,8 @@ const bridgeIpOf = (slice: Prefix4): Ipv4 => slice.base + 1
 
 /**
  * Without containers there is nothing to do: the first one makes the bridge. Only reads when all is well.
- * @returns how many things had to be put back
- * @throws {FlatnetError} ERR_FLATNET_CONFIG: the name is another's by now, and not ours to change
+ * @returns how many things were restored
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG: another kind of link has the name, which is not ours to change
  */
 export function repairBridge(host: NetlinkSocket, network: BridgeOf): number {
   const ports = portsOf(host, network.slice)

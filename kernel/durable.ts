@@ -58,7 +58,7 @@ export function replaceFile(
 }
 
 /**
- * A symlink put in the place of whatever has the name; the caller holds the lock of the folder.
+ * A symlink that replaces any file of that name; the caller holds the lock of the folder.
  * Not durable: after power loss it may be missing.
  */
 export function replaceSymlink(path: string, target: string): void {

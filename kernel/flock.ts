@@ -1,6 +1,7 @@
 /**
  * A lock between processes: flock(2) on a file, waited for with a bound.
- * The kernel frees it when its holder dies, however it dies. Readers need no lock: what it guards is replaced by rename.
+ *
+ * The kernel frees it when its holder dies in any way. Readers need no lock: what it guards is replaced by rename.
  */
 
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
@@ -14,14 +15,14 @@ type Sync<T> = T extends PromiseLike<unknown> ? never : T
 export interface FlockOptions {
   /** How long one holder may keep us waiting; a queue that moves may take `MAX_ROUNDS` times as long. Default 10 s. */
   readonly timeoutMs?: Millis
-  /** Of folders that are missing on the way to the file. */
+  /** Of missing folders above the file. */
   readonly folderMode?: number
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
 /** 50 containers started at once on an overloaded machine took 12 s in all. */
 const MAX_ROUNDS = 3
-/** A holder needs 2 to 5 ms: who waits for one other is served at once. */
+/** A holder needs 2 to 5 ms, so a single waiter gets the lock within these eager polls. */
 const EAGER_MS = 30
 /** After that, waiters poll less often, so that the holder gets the CPU, and old waiters more often than new ones: none starves. */
 const MAX_PAUSE_MS = 20

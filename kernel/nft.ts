@@ -6,7 +6,7 @@ import { FlatnetError } from '../core/errors.ts'
 
 /** Where distributions put it. A runtime may start plugins with an empty PATH. */
 const PLACES = ['/usr/sbin/nft', '/sbin/nft', '/usr/bin/nft', '/usr/local/sbin/nft']
-/** Loading takes about 20 ms; a hundred times that means that something is wrong. */
+/** Loading takes about 20 ms, so a hundred times that is a failure. */
 const TIMEOUT_MS = 5_000
 
 export const nftPath = (): string | undefined => PLACES.find((path) => existsSync(path))

@@ -1,6 +1,8 @@
 /**
- * Routes to each remote host's slice over a TUN device: those of the gateway path, those of direct paths, which undercut
- * them, and one below them all that answers for hosts that do not exist. Other routes are never touched.
+ * Routes to each remote host's slice over a TUN device. Routes of other programs are never touched.
+ *
+ * Those of the gateway path, those of direct paths, which are preferred, and one below them all that answers
+ * "unreachable" for hosts that do not exist.
  */
 
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
@@ -98,7 +100,7 @@ export function peerRoutesEnsure(
   )
 }
 
-/** One request and no look at the table, for when each millisecond counts. Absent is fine, also the device. */
+/** One request without reading the table, for when each millisecond counts. Route and device may be absent. */
 export function directRouteDel(route: NetlinkSocket, ifindex: number, peer: PeerRoute): void {
   for (const outcome of route.executeAll([routeDelRequest(options(ifindex, peer, DIRECT_METRIC))]))
     if (outcome instanceof NetlinkError && !GONE.includes(outcome.errno)) throw outcome

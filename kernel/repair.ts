@@ -16,9 +16,9 @@ export interface Publisher {
 }
 
 export interface Repaired {
-  /** Bridges, their addresses, ports and sysctls that others had taken away. */
+  /** Restored bridges, addresses, ports and sysctls. */
   readonly links: number
-  /** Networks whose rules had to be put back. */
+  /** Networks whose rules were restored. */
   readonly networks: number
   /** Ports that were missing, or led elsewhere. */
   readonly published: number
@@ -72,10 +72,10 @@ export function removeStale(host: NetlinkSocket): number {
 
 function publish(host: NetlinkSocket, { ip, hostIfname, ports = [] }: Publisher): number {
   const address = parseIpv4(ip)
-  // A DEL may have been here since the leases were read: no port for an owner that is gone.
+  // A DEL may have run since the leases were read: publish no port for an owner that is gone.
   if (linkByName(host, hostIfname) === undefined) return 0
   const restored = address === undefined ? 0 : restorePorts(host, ports, address, hostIfname)
-  // A DEL looks for such elements once its link is gone; if it was faster than we are, it is for us to see that.
+  // A DEL looks for such elements after its link is gone. If it looked before we published, we have to notice.
   if (restored > 0 && linkByName(host, hostIfname) === undefined) unpublishPorts(host, ports, hostIfname)
   return restored
 }

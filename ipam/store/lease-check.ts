@@ -33,7 +33,7 @@ export function leaseProblem(
 function wrongField(lease: Record<string, unknown>): string | undefined {
   const { containerId, ifname, state, createdAt, name, aliases, ports, httpPort } = lease
   if (typeof containerId !== 'string' || !isName(containerId)) return 'containerId'
-  // The usual name is decided without the regular expressions behind it.
+  // The usual name passes without the regular expressions of `isIfname`.
   if (ifname !== 'eth0' && (typeof ifname !== 'string' || !isIfname(ifname))) return 'ifname'
   for (const key of STRINGS) if (typeof lease[key] !== 'string') return key
   if (state !== 'active' && state !== 'pending') return 'state'

@@ -6,7 +6,7 @@ import { BLOCK_SIZE, headOf } from './layout.ts'
 let lastHead: Ipv4 | undefined
 let lastStem = ''
 
-/** `10.100.1.0` → `10.100.1.`. The last answer is kept: it is asked for a block at a time. */
+/** `10.100.1.0` → `10.100.1.`. The last answer is kept, as calls come for one block at a time. */
 function stemOf(head: Ipv4): string {
   if (head !== lastHead) {
     lastStem = formatIpv4(head).slice(0, -1)

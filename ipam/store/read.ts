@@ -12,7 +12,7 @@ export function readBlocks(store: Store): Leases[] {
       .filter(isHead)
       .map((base) => ({ base, ...read(store, base) }))
     const old = new Set(heads.filter(({ isOld }) => isOld).map(({ base }) => base))
-    // Listed anew: the parts of a block that is split are there before their head.
+    // Listed again: the parts of a block are written before its head.
     const parts = blockBases(store).filter((base) => !isHead(base) && !old.has(headOf(base)))
     return [...heads.map(({ leases }) => leases), ...parts.map((base) => readBlock(store, base))]
   })
@@ -20,7 +20,7 @@ export function readBlocks(store: Store): Leases[] {
 
 export const readBlock = (store: Store, base: Ipv4): Leases => read(store, base).leases
 
-/** @returns `isOld`: 256 addresses, and what files of theirs say counts for nothing */
+/** @returns `isOld`: it holds 256 addresses, and block files of those addresses are ignored */
 function read(store: Store, base: Ipv4): { leases: Leases; isOld: boolean } {
   const path = blockPath(store, base)
   const db = openBlock(path, base, store.network)
@@ -30,7 +30,7 @@ function read(store: Store, base: Ipv4): { leases: Leases; isOld: boolean } {
   } catch (err) {
     if (err instanceof OldBlock) return { leases: err.content, isOld: true }
     if (!(err instanceof BrokenBlock)) throw err
-    // Rebuilt by the next writer, who has the lock.
+    // The next writer, which has the lock, rebuilds it.
     const unusable = new Error(path, { cause: err })
     store.log.warn({ network: store.network, err: unusable }, 'read an unusable lease block')
     const leases = Object.fromEntries(err.salvage.map((lease) => [lease.ip, lease]))

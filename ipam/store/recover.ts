@@ -35,7 +35,7 @@ export function recoverBlock(
     const isKnown = leases.has(lease.ip) || [...leases.values()].some((other) => sameAttachment(other, lease))
     if (!isKnown) leases.set(lease.ip, lease)
   }
-  // That of an old block is of 256 addresses.
+  // The salvage of an old block is of 256 addresses.
   for (const lease of salvage) if (blockBaseOf(ipv4(lease.ip)) === base) add(lease)
   for (const lease of fromKernel(store, base)) add(lease)
   for (const key of store.keys.all()) {
@@ -46,7 +46,7 @@ export function recoverBlock(
   if (store.keys.isBlind()) db.data.unsure = store.bootId
   const setAside = cause === undefined ? undefined : putAside(path)
   for (const lease of leases.values()) {
-    // A key that leads elsewhere is of a newer lease of the attachment.
+    // A key that leads elsewhere belongs to a newer lease of the attachment.
     if (store.keys.ipOf(lease) === undefined) store.keys.set(lease, parseIpv4(lease.ip) ?? base)
   }
   try {
@@ -60,7 +60,7 @@ export function recoverBlock(
   return db.data
 }
 
-/** What the kernel knows of one block, or of all; entries that are no leases of it are left out. */
+/** The leases that the kernel knows in one block, or in all; malformed entries are left out. */
 export function fromKernel(store: Store, base?: Ipv4): Lease[] {
   const block = ({ ip }: Lease): Ipv4 => base ?? blockBaseOf(parseIpv4(ip) ?? 0)
   return store

@@ -69,7 +69,7 @@ export class Session {
     }
   }
 
-  /** The block as it is on disk, made whole first when it is not. */
+  /** The block as it is on disk, after a repair when it needs one. */
   block(base: Ipv4): Block {
     return this.#db(base).data
   }
@@ -128,7 +128,7 @@ export class Session {
     return undefined
   }
 
-  /** Reads every block, those too that should be there and are not. */
+  /** Reads every block, also those that should exist and do not. */
   blocks(): Block[] {
     return this.#bases().map((base) => this.block(base))
   }
@@ -172,14 +172,14 @@ export class Session {
     this.#index.update(base, this.block(base), isChosen ? base : undefined)
   }
 
-  /** Before a block is first written the index knows of it: a block that is missing later was lost, and is not new. */
+  /** The index learns of a block before its first write, so a block that is missing later was lost, and is not new. */
   #announce(base: Ipv4): void {
     const index = this.#index.known()
     if (index === undefined || !covers(index, base) || knows(index, base)) return
     this.#index.update(base, this.block(base))
   }
 
-  /** The error of the write is what the caller has to see. */
+  /** Never throws: the caller has to see the error of the write. */
   #tidy(lease: Lease): void {
     try {
       this.store.keys.drop(lease)

@@ -29,7 +29,7 @@ export function splitAll(store: Store): void {
 }
 
 /**
- * @param why what reading the head said
+ * @param why the error of reading the head
  * @param keepsParts in a store of today an old block was put back: its parts are newer
  */
 export function splitOld(store: Store, head: Ipv4, why: OldBlock | BrokenBlock, keepsParts: boolean): void {
@@ -39,7 +39,7 @@ export function splitOld(store: Store, head: Ipv4, why: OldBlock | BrokenBlock, 
     write(store, head, why.content, true)
     return
   }
-  // One that is not JSON may be a head of today: then its parts stand, and are right.
+  // A head that is not JSON may be of version 2: then its parts exist and are valid.
   const isMade = (part: Ipv4): boolean => (!why.isOld && existsSync(blockPath(store, part))) || isTaken(part)
   const isBlind = store.keys.isBlind()
   const known = [...why.salvage.map(({ ip }) => ipv4(ip)), ...store.keys.all().map(({ ip }) => ip)]
@@ -65,7 +65,7 @@ function write(store: Store, base: Ipv4, content: Leases, fsync: boolean): void 
   try {
     db.write()
   } catch (err) {
-    // A folder that has the name of a part.
+    // A folder has the part's name.
     if (!hasCode(err, 'EISDIR')) throw err
     putAside(path)
     db.write()

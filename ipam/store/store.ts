@@ -70,13 +70,13 @@ export const blockPath = (store: Store, base: Ipv4): string => `${store.folder}/
 
 export const indexPath = (store: Store): string => `${store.folder}/index`
 
-/** Whether anything was ever leased: releasing from nothing makes nothing. */
+/** Whether anything was ever leased: a release must not create a store. */
 export const isPresent = (store: Store): boolean => existsSync(store.folder)
 
 /** Bases of the blocks on disk, ascending; those of earlier slices are among them. None when there is no folder. */
 export const blockBases = (store: Store): Ipv4[] => basesOf(namesIn(store))
 
-/** As `blockBases`, and of blocks that were set aside: a crash may have left nothing else of them. */
+/** As `blockBases`, with blocks of which only a set-aside file is left, as after a crash. */
 export const asideBases = (store: Store): Ipv4[] =>
   basesOf(namesIn(store).map((name) => name.replace(/\.broken-.*$/, '')))
 
@@ -97,7 +97,7 @@ function namesIn(store: Store): string[] {
 
 /**
  * Runs `fn` under the network's lock.
- * @throws {FlatnetError} ERR_FLATNET_TRY_AGAIN when the lock is not had in time; ERR_FLATNET_STORE for the disk's errors
+ * @throws {FlatnetError} ERR_FLATNET_TRY_AGAIN: the lock was not free in time; ERR_FLATNET_STORE: the disk failed
  */
 export function locked<T>(store: Store, fn: () => T): T {
   const timeout = store.lockTimeoutMs === undefined ? {} : { timeoutMs: store.lockTimeoutMs }

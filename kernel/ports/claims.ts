@@ -24,9 +24,9 @@ export interface SlotFacts {
   readonly isSameTarget: boolean
   /** It leads to the same container port, at any address. */
   readonly isSamePort: boolean
-  /** The owner's interface does not stand any more. */
+  /** The owner's interface is gone. */
   readonly isOwnerGone: boolean
-  /** The container of the first in the comment whose interface stands; undefined when none does. */
+  /** The container of the first interface in the comment that exists; undefined when none does. */
   readonly ownerContainer: string | undefined
 }
 
@@ -44,7 +44,7 @@ export function decideSlot(facts: SlotFacts, owner: string, containerId: string 
   if (facts.ownerContainer === undefined) return 'replace'
   if (facts.ownerContainer !== containerId) return 'conflict'
   if (facts.isOwnerGone) return 'replace'
-  // An heir of another port would publish it wrongly later: then the gateway's repair has to do it.
+  // An heir with another container port would inherit a wrong target; the gateway's repair publishes it later.
   return facts.isSamePort && !facts.claims.includes(owner) ? 'join' : 'keep'
 }
 

@@ -72,14 +72,14 @@ export function present(socket: NetlinkSocket, slots: readonly Slot[]): (SetElem
 export const dataOf = ({ mapping }: Slot, ip: Ipv4): Uint8Array =>
   concat(ipv4Bytes(ip), portBytes(mapping.containerPort))
 
-/** The container's port in an element's data, in front of which is its address. */
+/** The container's port in an element's data, behind the address. */
 export const portIn = (data: Uint8Array | undefined): Uint8Array | undefined => data?.subarray(4)
 
 export interface Edit {
   readonly slot: Pick<Slot, 'set' | 'key'>
-  /** What goes; undefined when nothing is there. */
+  /** The present element, which is deleted; undefined when the port is free. */
   readonly standing: SetElement | undefined
-  /** What comes in its place, in the same transaction; undefined when nothing does. */
+  /** The element that is added in the same transaction; undefined: none. */
   readonly element: SetElement | undefined
 }
 

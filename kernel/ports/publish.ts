@@ -47,7 +47,7 @@ import { type Judged, judge, MAX_ROUNDS, settle } from './settle.ts'
 
 /**
  * @param host rtnetlink, to tell live owners from stale ones
- * @param owner host interface of the container, which has to stand already
+ * @param owner host interface of the container, which must exist already
  * @throws {FlatnetError} ERR_FLATNET_NFTABLES naming the port and its owner when a live container has it
  */
 export function publishPorts(
@@ -67,7 +67,7 @@ export function publishPorts(
 }
 
 /**
- * For the repair: as `publishPorts`, but what a live container has by now stays its.
+ * For the repair: as `publishPorts`, but ports that a live container has by now stay its own.
  * @returns how many elements were put in or changed
  */
 export function restorePorts(
@@ -89,8 +89,8 @@ const taken = ({ slot, holder, standing }: Judged): FlatnetError =>
   )
 
 /**
- * Takes an owner's elements away; those of others at the same places stay, and so does a missing table. Where the same
- * container published the port on another network too, it is that one's in the same moment.
+ * Deletes an owner's elements; elements of others with the same ports stay, and a missing table is fine. Where the same
+ * container published the port on another network too, that interface inherits it in the same transaction.
  */
 export function unpublishPorts(
   host: NetlinkSocket,
@@ -116,13 +116,13 @@ export function unpublishPorts(
 
 interface Removed {
   readonly edits: readonly Edit[]
-  /** Where nothing of others stands. */
+  /** The ports without an element of another owner. */
   readonly free: readonly Slot[]
 }
 
 /**
- * @param isGuarded only while the ruleset is the one that was looked at: the kernel deletes by key alone, and would take
- * what a new owner put there meanwhile
+ * @param isGuarded only if the ruleset has not changed since it was read: the kernel deletes by key alone, and would
+ * delete the element that a new owner has added meanwhile
  */
 function removePart(
   host: NetlinkSocket,
@@ -150,7 +150,7 @@ function removePart(
 const isOwnersOrNone = (standing: SetElement | undefined, owner: string): boolean =>
   standing === undefined || readClaims(standing.comment)[0] === owner
 
-/** An heir's own DEL may have looked for its elements just before it got these. */
+/** Deletes what an heir inherited whose own DEL had looked for its elements just before. */
 function refuseDeadHeirs(
   host: NetlinkSocket,
   mappings: readonly PortMapping[],
@@ -170,10 +170,10 @@ export function unpublishOwner(host: NetlinkSocket, owner: string): void {
 }
 
 /**
- * Elements whose owner is gone go; for reconcile and `flatnet gc`. The kernel deletes by key alone: it does so only
- * while the ruleset is the one that was looked at, or an element that a new owner put there meanwhile would go.
- * @param judge called after the elements were read: an owner that published one of them stood before
- * @returns how many went
+ * Deletes elements whose owner is gone; for reconcile and `flatnet gc`. The kernel deletes by key alone, so each edit is
+ * bound to the generation that was read: an element that a new owner has added meanwhile stays.
+ * @param judge called after the elements were read: the owner of each existed before
+ * @returns how many were deleted
  */
 export function unpublishWhere(host: NetlinkSocket, judge: () => (owner: string) => boolean): number {
   using socket = NetlinkSocket.open(NETLINK_NETFILTER)

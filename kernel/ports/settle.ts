@@ -17,14 +17,14 @@ import {
 } from './claims.ts'
 import { change, dataOf, type Edit, flushUdp, hasErrno, portIn, present, type Slot, slotOf } from './maps.ts'
 
-/** Busy rulesets change between look and change; what is left then goes with the next run. */
+/** A busy ruleset changes between read and edit; after this many rounds the next run does the rest. */
 export const MAX_ROUNDS = 50
 
 export interface Judged {
   readonly slot: Slot
   readonly standing: SetElement | undefined
   readonly decision: Decision
-  /** Whose it is: the first in its comment that lives. */
+  /** The first interface in its comment that exists. */
   readonly holder: Claimant | undefined
 }
 
