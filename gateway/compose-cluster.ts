@@ -1,4 +1,4 @@
-/** Wires what the gateway of a host in a cluster has besides: links to peers, the data plane, replication and paths. */
+/** Wires what a host in a cluster has besides: links to peers, the data plane, replication and paths. */
 
 import { randomBytes } from 'node:crypto'
 import { FlatnetError } from '../core/errors.ts'

@@ -1,4 +1,4 @@
-/** Wires the gateway: constructs every part once, each with all that it needs, and lists them in the order to start. */
+/** Wires the gateway: constructs every part once with all that it needs, in the order to start. */
 
 import { hostname } from 'node:os'
 import type { DaemonConf } from '../conf/daemon.ts'
@@ -69,7 +69,7 @@ export interface ClusterParts extends ClusterAccess {
   readonly streams: Pick<Streams, 'open' | 'handle'>
   /** Why this host carries no packets; undefined: it does, or there are no other hosts. */
   noTunnel(): string | undefined
-  /** Peers are told that this gateway stops; resolves when the pairs that it relays have had the time to move. */
+  /** Tells peers that this gateway stops; resolves when the pairs that it relays have had the time to move. */
   drain(): Promise<void>
 }
 
@@ -143,7 +143,7 @@ async function clusterParts(base: Base): Promise<ClusterParts> {
 }
 
 export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
-  const { conf, events, isDamaged, log, metrics, scheduler } = base
+  const { conf, isDamaged, log, metrics, scheduler } = base
   const reconciler = new Reconciler(base)
   const pool = makePool(base, cluster)
   const forwarder = new Forwarder(base)
@@ -157,17 +157,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     endless: new Set(),
   }
   const ingressListener = new IngressListener(ingress)
-  const startedAt = base.clock.now()
-  const api: ApiDeps = {
-    ...base,
-    reload: base.reload,
-    cluster,
-    reconciler,
-    streams: new EventStreams(events, base.epoch, () =>
-      metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
-    ),
-    status: () => statusOf({ ...base, startedAt, reconciler, ingress: ingressListener.listening, cluster }),
-  }
+  const api = apiDeps(base, cluster, reconciler, ingressListener)
   const stopGauges = gauges(base, api)
   const feed = new LeaseFeed({ conf, reconciler, scheduler, log })
   const rules = isDamaged === undefined ? [] : [new RulesWatch({ isDamaged, reconciler, scheduler, log })]
@@ -184,6 +174,25 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
       stopGauges()
       pool.close()
     },
+  }
+}
+
+function apiDeps(
+  base: Base,
+  cluster: ClusterParts,
+  reconciler: Reconciler,
+  ingress: IngressListener,
+): ApiDeps {
+  const startedAt = base.clock.now()
+  return {
+    ...base,
+    reload: base.reload,
+    cluster,
+    reconciler,
+    streams: new EventStreams(base.events, base.epoch, () =>
+      base.metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
+    ),
+    status: () => statusOf({ ...base, startedAt, reconciler, ingress: ingress.listening, cluster }),
   }
 }
 
@@ -230,7 +239,7 @@ function onContainerGone(events: Events, drop: (key: string) => void): void {
   })
 }
 
-/** Packets get to the host, or they do not any more, and its gateway dials instead. */
+/** Whether packets reach the host has changed; when they do not, its gateway dials for this one. */
 function onOtherWay(events: Events, paths: PathTable, drop: (hostId: number) => void): void {
   const webOnly = new Set<number>()
   events.listen(({ event }) => {

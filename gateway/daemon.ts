@@ -1,4 +1,4 @@
-/** The gateway's life: claim its place, start every part in order, and on the signal stop them in reverse. */
+/** The gateway's life: claims its place, starts all parts in order, and stops them in reverse. */
 
 import { once } from 'node:events'
 import type { DaemonConf } from '../conf/daemon.ts'
@@ -27,9 +27,9 @@ export interface GatewayOptions {
   readonly clock?: Clock
   /** Called with the live leases after each comparison: the place to put nftables and routes right again. */
   readonly repair?: Repair
-  /** Asked every second: did somebody take away what `repair` looks after? */
+  /** Asked every second: whether another program took away what `repair` looks after. */
   readonly isDamaged?: () => boolean
-  /** Without it the files alone say who lives. */
+  /** Without it the files alone say which containers live. */
   readonly kernelView?: KernelView
   /** Called once when everything listens. */
   onReady?(ready: Ready): void
@@ -37,14 +37,18 @@ export interface GatewayOptions {
   readonly leases?: LeaseSource
   /** Shown by `GET /v1/status`. */
   readonly version?: string
-  /** What `POST /v1/reload` does; whoever runs the gateway ends it and runs it again with what flatnet.yaml says now. */
+  /**
+   * What `POST /v1/reload` does: the command that runs the gateway stops it and starts it with the new flatnet.yaml.
+   */
   readonly reload?: () => void
   /** Starts the P2P process where none runs; absent: a service manager does. */
   readonly launchP2p?: () => Launched
 }
 
 /**
- * @throws {FlatnetError} ERR_FLATNET_IO: another gateway is there, or the ingress port is taken; the message has the way out
+ * Runs a gateway until the signal.
+ * @throws {FlatnetError} ERR_FLATNET_IO: another gateway is there, or the ingress port is taken; the message says
+ *   what to do
  */
 export async function runGateway(config: DaemonConf, options: GatewayOptions): Promise<void> {
   if (options.log !== undefined) return live(config, options, options.log)

@@ -1,4 +1,8 @@
-/** An assignment out of an untrusted request body, with every problem at once; unknown keys are refused. */
+/**
+ * Reads an assignment out of an untrusted request body; reports every problem at once.
+ *
+ * Unknown keys are refused.
+ */
 
 import { Reader, show } from '../../conf/reader.ts'
 import { formatPrefix, isInSlice, type Prefix4, parseCidr4, parseIpv4, parseMac } from '../../core/addr.ts'
@@ -54,7 +58,7 @@ export function validateAssignment(value: unknown): Validated {
   return top.problems.length === 0 ? { ok: true, assignment } : { ok: false, problems: top.problems }
 }
 
-/** Why this gateway is not the one to tell; undefined when it is. */
+/** Why the assignment belongs to another gateway; undefined when it belongs to this one. */
 export function outsideOf(assignment: Assignment, hostId: number, slice: Prefix4): string | undefined {
   if (assignment.hostId !== hostId) return `hostId is ${assignment.hostId}: this gateway is host ${hostId}`
   const foreign = assignment.ips.filter((cidr) => !isInSlice(slice, parseCidr4(cidr)?.ip ?? -1))

@@ -59,7 +59,9 @@ function registered(registry: Registry, assignment: Assignment): ReturnType<Regi
   }
 }
 
-/** The leases on disk decide who holds an address: what is registered may be a container that went while nobody told us. */
+/**
+ * The leases on disk decide which attachment holds an address: a registered container may have gone without a DEL.
+ */
 async function refuseHeld({ registry, leases }: AssignmentDeps, wanted: Assignment): Promise<void> {
   const rivals = registry.rivals(wanted)
   if (rivals.length === 0) return

@@ -3,7 +3,10 @@
 import type { IncomingMessage } from 'node:http'
 import { ApiProblem } from './answer.ts'
 
-/** A usual assignment has 500 bytes, one with 600 published ports fits. A larger one reaches the registry through its lease. */
+/**
+ * A usual assignment has 500 bytes, and one with 600 published ports fits. A larger one reaches the registry by its
+ * lease.
+ */
 const MAX_BODY_BYTES = 65_536
 
 /** So much of a body that is too large is read and dropped, so that its sender reads the answer and no reset. */

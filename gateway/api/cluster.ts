@@ -1,4 +1,4 @@
-/** The calls that change the cluster: tokens, revoking, leaving; and the one that makes the gateway read its files again. */
+/** The calls that change the cluster (tokens, revoking, leaving), and the one that reloads the gateway. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FlatnetError } from '../../core/errors.ts'
@@ -10,7 +10,7 @@ import type { ClusterAccess } from './cluster-access.ts'
 
 export interface ClusterCallDeps {
   readonly cluster: ClusterAccess
-  /** Reads flatnet.yaml and the cluster's files again; undefined when whoever runs the gateway cannot. */
+  /** Reads flatnet.yaml and the cluster's files again; undefined when the command that runs the gateway cannot. */
   readonly reload: (() => void) | undefined
 }
 
@@ -18,7 +18,7 @@ type Call = (deps: ClusterCallDeps, req: IncomingMessage, res: ServerResponse) =
 
 const MAX_TTL_MS = 7 * 86_400_000
 
-/** What the cluster refuses is the caller's to read; anything else is a fault of ours. */
+/** Shows the caller what the cluster refuses; anything else is a fault of Flatnet. */
 async function asked<T>(run: () => T | Promise<T>): Promise<T> {
   try {
     return await run()

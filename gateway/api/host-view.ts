@@ -14,15 +14,15 @@ import type { ClusterAccess } from './cluster-access.ts'
 
 export interface HostView {
   readonly hostId: number
-  /** null: never heard of its table, or it is forgotten. */
+  /** null: this gateway never received its table, or has forgotten it. */
   readonly state: HostState | null
   /** Since when, ISO 8601, UTC; null with `state`. */
   readonly since: string | null
   /** Why it is kept out and how that ends; null while it is not. */
   readonly quarantine: string | null
-  /** What somebody has to act on besides, e.g. another machine that calls itself this host. */
+  /** What a person has to act on besides, e.g. another machine that calls itself this host. */
   readonly alarms: readonly Alarm[]
-  /** null: never heard of its table. */
+  /** null: this gateway never received its table. */
   readonly version: Version | null
   readonly assignments: number
   readonly path: PathInfo | null

@@ -1,4 +1,8 @@
-/** The gateway's Unix socket: claimed without a gap, one gateway at a time, unlinked only while it is still ours. */
+/**
+ * The gateway's Unix socket: claimed without a gap, one gateway at a time.
+ *
+ * The name is unlinked only while it still leads to the socket that this gateway bound.
+ */
 
 import { once } from 'node:events'
 import { chmod, chown, mkdir, readFile, rename, stat, unlink } from 'node:fs/promises'
@@ -107,7 +111,10 @@ export class ApiSocket {
     }
   }
 
-  /** Puts the socket back when somebody has deleted it, for example a cleaner of /run. Never takes another gateway's. */
+  /**
+   * Puts the socket back when another program, such as a cleaner of /run, has deleted it. Never takes another
+   * gateway's.
+   */
   async ensure(): Promise<void> {
     const { socket: path } = this.#conf
     if (this.#isEnsuring || this.#isClosed || (await inodeOf(path)) === this.#inode) return
@@ -124,7 +131,7 @@ export class ApiSocket {
     }
   }
 
-  /** Unlinks it when it is still ours. Calls under way are small and end by themselves; events were ended before. */
+  /** Unlinks the socket while it is still this gateway's. Calls under way are short; events were ended before. */
   async close(): Promise<void> {
     const server = this.#server
     this.#isClosed = true

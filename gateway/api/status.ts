@@ -1,4 +1,4 @@
-/** `GET /v1/status`: what somebody who asks "is it well?" wants to know. */
+/** `GET /v1/status`: what a person wants to know who asks whether all is well. */
 
 import type { Server } from 'node:http'
 import type { DaemonConf } from '../../conf/daemon.ts'
@@ -40,7 +40,7 @@ export interface Status {
   /** null: in no cluster. */
   readonly tunnel: TunnelStatus | null
   readonly paths: readonly PathInfo[]
-  /** What somebody has to act on, besides hosts in quarantine, which `paths` shows. */
+  /** What a person has to act on, besides hosts in quarantine, which `paths` shows. */
   readonly alarms: readonly Alarm[]
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
 }

@@ -1,4 +1,4 @@
-/** What happened, numbered: the bus between the registry and whoever follows it, with a bounded memory for late readers. */
+/** The bus for what happens in the gateway: numbered events, and a bounded memory for late readers. */
 
 import type { Assignment, HostState, PathInfo } from '../../core/api.ts'
 
@@ -8,7 +8,7 @@ export type GatewayEvent =
   | { readonly type: 'assignmentRemoved'; readonly assignment: Assignment }
   | { readonly type: 'pathChanged'; readonly path: PathInfo }
   | { readonly type: 'hostChanged'; readonly hostId: number; readonly state: HostState }
-  /** Somebody has to act; `next` says how. */
+  /** A person has to act; `next` says how. */
   | { readonly type: 'alarm'; readonly hostId: number; readonly reason: string; readonly next: string }
   | {
       /** `hostJoined` also for a new machine in the place of another. */
@@ -31,7 +31,7 @@ export class Events {
   #lastId = 0
   readonly #memory: Numbered[] = []
   readonly #listeners = new Set<Listener>()
-  /** Not told yet: what a listener emits waits until all have heard what it was told, so that ids only rise. */
+  /** Not delivered yet: an event that a listener emits waits until all have the one before, so that ids only rise. */
   readonly #waiting: Numbered[] = []
   #isTelling = false
 

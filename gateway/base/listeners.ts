@@ -1,9 +1,12 @@
-/** Functions to call when something happened; each takes itself away by what `add` returns. */
+/** Functions to call when something happens. */
 
 export class Listeners<A extends readonly unknown[]> {
   readonly #all = new Set<(...args: A) => void>()
 
-  /** Called at once, in the order of adding; it must not throw and must not wait. */
+  /**
+   * Calls the listener on each event, in the order of adding; it must not throw and must not wait.
+   * @returns how to stop listening
+   */
   add(listener: (...args: A) => void): () => void {
     this.#all.add(listener)
     return () => this.#all.delete(listener)

@@ -1,4 +1,4 @@
-/** What may be said again only after a while, for each text. Bounded: the texts come from strangers. */
+/** Limits how often the same text is logged. Bounded, because the texts come from strangers. */
 
 import type { Millis } from '../../core/clock.ts'
 
@@ -12,13 +12,16 @@ export class LogLimiter {
     this.#everyMs = everyMs
   }
 
-  /** @param now monotonic @returns whether it may be said, which is then taken as done */
+  /**
+   * @param now monotonic
+   * @returns whether to log it now; then the text has to wait again
+   */
   isDue(text: string, now: Millis): boolean {
     const at = this.#saidAt.get(text)
     if (at !== undefined && now - at < this.#everyMs) return false
     this.#saidAt.delete(text)
     this.#saidAt.set(text, now)
-    // In order of insertion: the oldest goes.
+    // The oldest goes: a Map keeps the order of insertion.
     const [oldest] = this.#saidAt.keys()
     if (this.#saidAt.size > MAX_TEXTS && oldest !== undefined) this.#saidAt.delete(oldest)
     return true

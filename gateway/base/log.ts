@@ -8,22 +8,24 @@ import type { Log } from '../../core/log.ts'
 
 export interface OpenLog {
   readonly log: Log
-  /** What is still in memory is written before the process ends, if it ends by itself and not by process.exit(). */
+  /** Writes what is still in memory before the process ends, provided that it does not end by process.exit(). */
   close(): void
-  /** For an end by process.exit(): what is in memory is written before this returns. */
+  /** For an end by process.exit(): writes what is in memory before this returns. */
   flush(): void
 }
 
 /**
- * Synchronously, as nothing is served yet: pino would open it in the background, and a start that fails at once
- * would end before its reason is written. Appending, so that a rotation may copy and truncate.
+ * Opens the file synchronously, as nothing is served yet.
+ *
+ * pino would open it in the background, and a start that fails at once would end before its reason is written. It
+ * appends, so that a rotation may copy and truncate.
  */
 function openFile(path: string): number {
   mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
   return openSync(path, 'a', 0o640)
 }
 
-/** No transports: their worker threads do not survive bundling and cost 10 MB each. */
+/** Without transports: their worker threads do not survive bundling and cost 10 MB each. */
 export function openLog({ level, file }: LogConf): OpenLog {
   const to = destination({ fd: file === '-' ? 1 : openFile(file), sync: false })
   const log = pino(
@@ -40,7 +42,7 @@ export function openLog({ level, file }: LogConf): OpenLog {
   return {
     log,
     close() {
-      // A reader of stdout that is gone, or a full disk: nobody is left to tell.
+      // A reader of stdout that is gone, or a full disk: there is no place left for a complaint.
       to.on('error', () => {})
       to.end()
     },

@@ -1,4 +1,8 @@
-/** Counters and gauges in the text format of Prometheus, without a library: names are fixed, label values few. */
+/**
+ * Counters and gauges in the text format of Prometheus, without a library.
+ *
+ * Names are fixed and label values few.
+ */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 
@@ -9,7 +13,7 @@ interface Counter {
   readonly values: Map<string, number>
 }
 
-/** What a counter may count; a new label value beyond it is counted as `other`, so strangers cannot fill the memory. */
+/** Series of one counter. A label value beyond them counts as `other`, so strangers cannot fill the memory. */
 const MAX_SERIES = 64
 
 export interface Gauge {
@@ -21,7 +25,7 @@ export interface Gauge {
 const escapeLabel = (text: string): string =>
   text.replaceAll(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))
 
-/** Labels as they are written; for those that are counted all the time it is made once. */
+/** Labels as they are written. A caller that counts often makes the text once. */
 export const series = (labels: Labels): string => {
   const pairs = Object.entries(labels).map(([k, v]) => `${k}="${escapeLabel(v)}"`)
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
@@ -31,7 +35,10 @@ export class Metrics {
   readonly #counters = new Map<string, Counter>()
   readonly #gauges: Gauge[] = []
 
-  /** Declared counters show up as soon as they count; declare with the first increment. @param labels or their `series` */
+  /**
+   * Counts. A counter appears in the metrics with its first increment.
+   * @param labels or their `series`
+   */
   count(name: string, help: string, labels: Labels | string = {}, by = 1): void {
     let counter = this.#counters.get(name)
     if (counter === undefined) {
@@ -48,7 +55,7 @@ export class Metrics {
     this.#gauges.push({ name, help, read: () => [[{}, read()]] })
   }
 
-  /** One series for each element; their number is the caller's to bound. */
+  /** One series for each element; the caller bounds their number. */
   gaugeEach(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void {
     this.#gauges.push({ name, help, read })
   }

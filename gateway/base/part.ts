@@ -1,8 +1,8 @@
-/** The life of a part of the gateway: all parts are constructed, then started in order, and stopped in reverse. */
+/** The life of a part of the gateway: constructed, started in order, stopped in reverse. */
 
 export interface Part {
-  /** A part neither reads, sends nor listens before it. */
+  /** A part neither reads, sends nor listens before this. */
   start(): void | Promise<void>
-  /** Also where `start` failed, or was never called. */
+  /** Called also where `start` failed or was never called. */
   stop(): void | Promise<void>
 }

@@ -1,4 +1,4 @@
-/** Time for parts that wait: a clock and its timers as one argument, so that simulations run them without waiting. */
+/** A clock and its timers as one argument, so that simulations run what waits without waiting. */
 
 import { type Clock, type Millis, systemClock } from '../../core/clock.ts'
 

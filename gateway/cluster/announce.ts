@@ -1,4 +1,4 @@
-/** Tells the cluster where this host can be reached, whenever its addresses changed. */
+/** Announces to the cluster where this host can be reached, whenever its addresses changed. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Clock } from '../../core/clock.ts'

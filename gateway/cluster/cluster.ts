@@ -1,4 +1,4 @@
-/** This host's part in its cluster while the gateway runs: wires links, members, joining and renewal, and follows them. */
+/** This host's part in its cluster: wires links, members, joining and renewal, and follows changes. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Millis } from '../../core/clock.ts'

@@ -27,7 +27,7 @@ export function clusterGauges(deps: {
   )
 }
 
-/** Counts connections, not machines: whoever is refused dials again. */
+/** Counts connections, not machines: a machine that is refused dials again. */
 export function countRefused(metrics: Metrics, { isDuplicate }: Refused): void {
   metrics.count('flatnet_cluster_refused_total', 'Peers that were refused a connection', {
     why: isDuplicate ? 'duplicate' : 'no member',

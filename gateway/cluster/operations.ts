@@ -1,4 +1,4 @@
-/** What an operator does with the cluster from this host: tokens for newcomers, revoking a host, leaving. */
+/** What an operator does with the cluster from this host: tokens, revoking a host, leaving. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Millis } from '../../core/clock.ts'
@@ -74,7 +74,7 @@ export class ClusterOperations {
 
   /**
    * Asks the admitting host to list this one as gone; resolves when the list says so.
-   * @throws {FlatnetError} nobody who could was reached in time
+   * @throws {FlatnetError} no admitting host was reached in time
    */
   async leave(): Promise<void> {
     const { links, scheduler, state } = this.#deps

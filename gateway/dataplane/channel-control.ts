@@ -1,4 +1,4 @@
-/** What the two ends of a channel tell each other besides packets: what their kernels take, and signs of life. */
+/** What the ends of a channel send besides packets: what their kernels take, and pings. */
 
 import type { Channel } from './tunnel/channel.ts'
 import { type FrameHead, FrameType } from './tunnel/frame.ts'

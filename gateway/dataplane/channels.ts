@@ -1,4 +1,5 @@
-/** The channels to the peers: the direct one that the peer link brings, those by way of relays, and which of them is sent on. */
+/** The channels to each peer, direct and through relays, and which of them packets are sent on. */
+
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
@@ -68,7 +69,9 @@ export class ChannelTable {
     })
   }
 
-  /** From now on packets for the host go this way; until its channel stands they stay where they are, or go straight. */
+  /**
+   * Packets for the host go this way from now on. Until its channel stands they stay where they are, or go direct.
+   */
   choose(hostId: number, id: CandidateId): void {
     this.#chosen.set(hostId, id)
     this.#use(hostId)

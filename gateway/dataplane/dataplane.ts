@@ -1,4 +1,5 @@
-/** Carries packets between hosts: the device, the tunnel, its channels and the routes behind what the paths decide. */
+/** Carries packets between hosts: device, tunnel, channels and routes behind what the paths decide. */
+
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import { type Offloads, openTun, type Tun } from '../../kernel/tun.ts'
@@ -52,7 +53,7 @@ export class DataPlane implements Carriage {
   readonly #relays: RelayTransport
   readonly #stops: (() => void)[]
 
-  /** Its channels stand before the paths hear of a link: it listens first, as the paths are constructed with it. */
+  /** Listens to links before the paths, which are constructed with it: a channel stands when its path is decided. */
   constructor(deps: DataPlaneDeps) {
     this.#deps = deps
     const { cluster, conf, log, metrics, paths, reports, scheduler, slices } = deps
@@ -175,7 +176,7 @@ export class DataPlane implements Carriage {
     this.#tunnel.forgetPeer(hostId)
   }
 
-  /** The link stays, for what a person's release needs. */
+  /** The link stays, because releasing the host needs it. */
   #keepOut(hostId: number): void {
     this.#routes.forget(hostId)
     this.#deps.cluster.links.streams.cut(hostId, 'the host is in quarantine')

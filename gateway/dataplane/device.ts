@@ -1,4 +1,5 @@
-/** The tunnel's device while it is there, and the tries to have it again while it is not: the tunnel itself never ends. */
+/** The tunnel's device: opens it, and opens it again when it was lost. The tunnel itself never ends. */
+
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
@@ -18,7 +19,7 @@ export interface DeviceDeps {
   readonly log: Log
 }
 
-/** Somebody deleted it, or another gateway has it still: a person who mends that should not wait. */
+/** A person may have deleted the device, or another gateway may still hold it; either is mended soon. */
 const AGAIN_MS: Millis = 2_000
 /** What a write answers without a device; counted by the tunnel as refused. */
 
@@ -62,7 +63,7 @@ export class DeviceSlot {
     try {
       this.#tun?.requestUso(want)
     } catch (err) {
-      // It was deleted a moment ago, and reading will say so; whoever asks is a link that comes or goes.
+      // It was deleted a moment ago, and reading will say so. A link that comes or goes asks for this.
       this.#deps.log.debug({ err }, 'tunnel device took no setting')
     }
   }

@@ -1,4 +1,5 @@
-/** The direct way to a host as the paths see it: TLS between the two gateways, on the link's data connection. */
+/** The direct way to a host as the paths see it: TLS between the two gateways. */
+
 import { Listeners } from '../base/listeners.ts'
 import type { Links } from '../links/links.ts'
 import type { Candidate, Transport } from '../paths/transport.ts'

@@ -1,4 +1,5 @@
-/** The kernel's routes to other hosts: sets those that are wanted, and puts the device right when it lost its settings. */
+/** Sets the kernel's routes to other hosts, and repairs the device's settings when they were lost. */
+
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { Ipv4, Prefix4 } from '../../core/addr.ts'
@@ -48,7 +49,9 @@ export class KernelRoutes {
     return routes.flatMap(({ slice }) => this.#deps.slices.hostOf(slice.base) ?? [])
   }
 
-  /** Makes the routes those to these hosts and no others. Tried again every few seconds, so a problem is logged once. */
+  /**
+   * Makes the routes those to these hosts and no others. It is tried every few seconds, so a problem is logged once.
+   */
   apply(hostIds: ReadonlySet<number>): void {
     try {
       this.#ensureOnFitDevice(hostIds)

@@ -1,4 +1,5 @@
-/** The ways through a third gateway as the paths see them: what relays offer, and the channels through them. */
+/** The ways through a third gateway as the paths see them: offers of relays, and their channels. */
+
 import { Listeners } from '../base/listeners.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Reports } from '../paths/reports.ts'

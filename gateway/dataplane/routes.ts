@@ -9,11 +9,15 @@ export interface RoutesDeps {
 }
 
 /**
- * A gateway that restarts is back in a second. Without its route the kernel answers "unreachable", which ends connects
- * and UDP exchanges that would go on; with it their packets are lost and sent again. After that the answer is the truth.
+ * A gateway that restarts is back in a second. Without its route the kernel answers "unreachable", which ends
+ * connects and UDP exchanges that would go on. With the route their packets are lost and sent again. After that the
+ * answer is true.
  */
 const LINGER_MS: Millis = 3_000
-/** Others delete what they do not know: systemd-networkd at each of its starts, people who flush a table. */
+/**
+ * Other programs delete routes that they do not know: systemd-networkd at each of its starts, a person who flushes a
+ * table.
+ */
 const LOOK_MS: Millis = 5_000
 
 export class PeerRoutes {
@@ -50,7 +54,7 @@ export class PeerRoutes {
     if (this.#wanted.delete(hostId)) this.#linger(hostId)
   }
 
-  /** The host has left: its addresses are nobody's at once. */
+  /** The host has left: its addresses are free at once. */
   forget(hostId: number): void {
     this.#wanted.delete(hostId)
     this.#lingering.delete(hostId)

@@ -1,4 +1,4 @@
-/** What the registry must take in and let go so that it shows the live leases on disk. Pure; reconciler.ts acts on it. */
+/** What the registry must add and remove so that it shows the live leases on disk. Pure. */
 
 import type { Assignment } from '../../core/api.ts'
 import { attachmentKey } from '../../core/attachment.ts'
@@ -9,7 +9,7 @@ export interface Facts {
   /** Of the live leases. */
   readonly wanted: readonly Assignment[]
   readonly registered: readonly Assignment[]
-  /** Networks with a file that could not be read: what they hold is unknown, so none of their registrations is dropped. */
+  /** Networks with an unreadable file: what they hold is unknown, so none of their registrations is dropped. */
   readonly unreadable: ReadonlySet<string>
   /** Monotonic instant before the first file was read. */
   readonly readAt: Millis
@@ -51,7 +51,7 @@ export function difference(facts: Facts): Difference {
 }
 
 /**
- * Two networks over one slice can lease one address twice. Whoever is registered keeps it, else the newest has it:
+ * Two networks over one slice can lease one address twice. A registered attachment keeps it, else the newest has it:
  * any steady rule will do, as long as two rounds over the same leases end the same way.
  */
 function withoutRivals(
@@ -69,7 +69,10 @@ function withoutRivals(
   })
 }
 
-/** The lease says who and where; of what people call it, a lease without any leaves what a call has told. */
+/**
+ * The lease decides attachment, host and addresses. Names that only a call has given are kept where the lease has
+ * none.
+ */
 function merge(known: Assignment, lease: Assignment): Assignment {
   const name = lease.name ?? known.name
   return {

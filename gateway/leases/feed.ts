@@ -1,4 +1,4 @@
-/** Keeps the registry like the leases on disk: compares at the start, at every change of the store, and in rounds. */
+/** Keeps the registry like the leases on disk: compares at the start, at every change, and in rounds. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'

@@ -1,4 +1,4 @@
-/** The kernel view that the gateway's command hands to the daemon: the host ends in the kernel, and the store they are adopted into. */
+/** The kernel view of the running gateway: host ends in the kernel, and the store that adopts them. */
 
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { ipOfCidr } from '../../core/addr.ts'
@@ -29,7 +29,7 @@ export function kernelView(dataDir: string, log: Log): KernelView {
     },
     adopt(networks, registered) {
       if (told.size > MAX_TOLD) told.clear()
-      // An alias is anybody's text, and becomes the name of a folder.
+      // An alias is a stranger's text, and becomes the name of a folder.
       for (const network of [...networks].filter(isName)) {
         const rebuild = () =>
           leasesOfLinks(linksNow(), network, systemClock).map((lease) => completed(lease, registered))

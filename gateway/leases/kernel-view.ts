@@ -1,4 +1,4 @@
-/** The kernel beside the leases: who has a live link is alive, and has a lease, also when the files come from a backup. */
+/** The kernel beside the leases: an attachment with a live link is alive, also when its files are old. */
 
 import { ipOfCidr } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
@@ -9,11 +9,11 @@ import type { AttachedLink } from '../../kernel/links.ts'
 import type { LeaseSnapshot } from './source.ts'
 
 export interface KernelView {
-  /** Host ends of all networks. To be asked before the leases are read: then each has its lease, as that is made first. */
+  /** Host ends of all networks. Ask before the leases are read: then each has its lease, which ADD writes first. */
   links(): readonly AttachedLink[]
   /**
-   * Gives what lives in these networks the leases that it lacks. Must be bounded in time.
-   * @param registered by `attachmentKey`: what an alias does not tell was told by a call
+   * Gives attachments that live in these networks the leases that they lack. Must be bounded in time.
+   * @param registered by `attachmentKey`: what the link's alias does not hold, a call has registered
    */
   adopt(networks: ReadonlySet<string>, registered: (key: string) => Assignment | undefined): void
 }
@@ -22,9 +22,10 @@ const nameOf = (link: AttachedLink): string => `${attachmentKey(link.attachment)
 const nameOfLease = (lease: Lease): string => `${attachmentKey(lease)} ${lease.ip}`
 
 /**
- * Networks with a link that no lease of this boot names. One whose DEL went between may be among them: who adopts looks
- * again, under the lock. A pending lease is one: its ADD is under way. And those with a file that could not be read, which
- * who adopts puts right: an ADD does that only for the block that it takes its address from.
+ * Networks with a link that no lease of this boot names, and those with an unreadable file.
+ *
+ * One whose DEL came between may be among them: `adopt` looks again, under the lock. A pending lease counts as one:
+ * its ADD is under way. `adopt` also repairs unreadable files, which an ADD does only for its own block.
  */
 export function lackingLeases(links: readonly AttachedLink[], snapshot: LeaseSnapshot): Set<string> {
   const { live, pending, stale, unreadable } = snapshot
@@ -39,7 +40,7 @@ const isOfThisBoot = (lease: Lease): boolean => lease.bootId === bootId()
 export function reconcileWithKernel(links: readonly AttachedLink[], snapshot: LeaseSnapshot): LeaseSnapshot {
   const standing = new Set(links.map(nameOf))
   const has = (lease: Lease): boolean => standing.has(nameOfLease(lease))
-  // Made from its link: nothing but the link can tell that it is gone.
+  // Made from its link: only the link can show that it is gone.
   const isDead = (lease: Lease): boolean => lease.netns === '' && lease.hostIfname !== '' && !has(lease)
   // In a namespace that outlived its file, or in another one than the old lease says.
   const isAlive = (lease: Lease): boolean => lease.state === 'active' && isOfThisBoot(lease) && has(lease)

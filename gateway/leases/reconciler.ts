@@ -1,4 +1,4 @@
-/** Keeps the registry equal to the leases on disk: at start, on change, every now and then, one run at a time. */
+/** Keeps the registry equal to the leases on disk: one run at a time, and never against a newer call. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import { isInSlice, parseCidr4, parseIpv4 } from '../../core/addr.ts'
@@ -72,7 +72,7 @@ export class Reconciler {
   }
 
   noteDeleted(key: string): void {
-    // Longer than any key of ours: it names nothing, and strangers' texts are not kept.
+    // Longer than any key that Flatnet makes: it names nothing, and strangers' texts are not kept.
     if (key.length > MAX_KEY_LENGTH) return
     this.#posted.delete(key)
     this.#note(this.#deleted, key)

@@ -1,4 +1,4 @@
-/** The leases on disk as the gateway sees them: which are live, and what each attachment's assignment is. */
+/** The leases on disk as the gateway sees them: which are live, and the assignment of each attachment. */
 
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -67,7 +67,10 @@ async function folders(root: string): Promise<string[]> {
   }
 }
 
-/** Heads first, and the folder listed anew for the others: an old block has made its parts when it becomes a head (ipam/store/split.ts). */
+/**
+ * Reads heads first, and lists the folder anew for the others: an old block has made its parts when it becomes a head
+ * (ipam/store/split.ts).
+ */
 async function readNetwork(folder: string, network: string): Promise<Lease[]> {
   const heads = (await basesIn(folder)).filter(isHead)
   const leases: Lease[] = []

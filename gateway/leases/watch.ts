@@ -1,4 +1,4 @@
-/** Tells when the leases on disk change: inotify on the folders of the store, which may come and go. */
+/** Calls back when the leases on disk change: inotify on the store's folders, which may come and go. */
 
 import { type FSWatcher, watch } from 'node:fs'
 import { readdir } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** One control connection: messages both ways, a heartbeat every second, and silence for three taken as death. */
+/** One control connection: messages both ways, a heartbeat each second, dead after 3 s of silence. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
@@ -21,7 +21,10 @@ const RTT_WEIGHT = 0.25
 const JITTER_WEIGHT = 0.25
 
 export interface ControlHandlers {
-  /** Once: the other side has spoken, so it has accepted us too (in TLS 1.3 the dialler's handshake ends before that). */
+  /**
+   * Called once: the other side has sent something, so it has accepted this host too. In TLS 1.3 the dialler's
+   * handshake ends before that.
+   */
   ready(): void
   message(message: ControlMessage): void
   /** Once; the socket is destroyed by then. */

@@ -1,4 +1,8 @@
-/** The control connection on the wire: `{ length u32be, type u8 }` and a body. Heartbeats are eight bytes, messages JSON. */
+/**
+ * The control connection on the wire: `{ length u32be, type u8 }` and a body.
+ *
+ * Heartbeats are eight bytes, messages JSON.
+ */
 
 import type { ControlMessage } from './types.ts'
 

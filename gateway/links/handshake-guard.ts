@@ -1,8 +1,15 @@
-/** Connections whose handshake is not done: bounded for each address and in all, as they may be anybody's. */
+/**
+ * Bounds connections whose handshake is not done, for each address and in all.
+ *
+ * Any machine may open them.
+ */
 
 import type { Socket } from 'node:net'
 
-/** A host that comes up opens a handful, one whose tunnel is missing up to a hundred for its pages; several may share an address behind NAT. */
+/**
+ * A host that comes up opens a handful; one without a tunnel up to a hundred, for its pages. Several may share an
+ * address behind NAT.
+ */
 const MAX_OF_ADDRESS = 256
 /** 254 hosts that come back at once have two each. */
 const MAX_IN_ALL = 1_024
@@ -38,7 +45,7 @@ export class HandshakeGuard {
     for (const sockets of this.#open.values()) for (const socket of sockets.values()) socket.destroy()
   }
 
-  /** Of whoever has most: members have few. */
+  /** Drops a connection of the address that has most: members have few. */
   #dropOne(): void {
     const [most] = [...this.#open].sort(([, a], [, b]) => b.size - a.size)
     if (most === undefined) return

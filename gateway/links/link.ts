@@ -14,7 +14,7 @@ export interface LinkDeps {
   readonly identity: () => Identity
   readonly hostId: number
   readonly endpoints: () => readonly string[]
-  /** Why whoever was dialled is not let in. */
+  /** Why the host that was dialled is refused; undefined: it is not. */
   readonly refusal: (id: PeerId, endpoint: string) => string | undefined
   readonly events: LinkEvents & { message(hostId: number, message: ControlMessage): void }
   readonly scheduler: Scheduler
@@ -28,8 +28,8 @@ const HEAD_START_MS: Millis = 250
 const SETTLED_MS: Millis = 5_000
 
 /**
- * A connection that lost is heard for so long before it is closed: a second machine with the peer's key must not go unseen
- * because the first one's connection stands, nor dial without a pause.
+ * How long a connection that lost is still read before it is closed. A second machine with the peer's key must not go
+ * unseen because the first one's connection stands, nor dial without a pause.
  */
 const KEPT_FOR_RIVALS_MS: Millis = 2_000
 const MAX_LOSERS = 4
@@ -47,9 +47,9 @@ export class Link {
   readonly #dataDialer: Dialer
   #control: Held<ControlConnection> | undefined
   #data: Held<TLSSocket> | undefined
-  /** Their handshake is done, and nothing has been heard on them yet. */
+  /** Their handshake is done, and nothing has come on them yet. */
   readonly #pending = new Set<ControlConnection>()
-  /** They lost to the one that stands, and are heard until their timer ends them. */
+  /** They lost to the one that stands, and are read until their timer ends them. */
   readonly #losers = new Map<ControlConnection, () => void>()
   #state: LinkState = 'connecting'
   #reason = 'first connection not yet made'
@@ -227,7 +227,10 @@ export class Link {
     return this.#deps.identity().hostId
   }
 
-  /** A newer connection of the same side replaces the older (that side restarted); of two sides the lower hostId's stays. */
+  /**
+   * A newer connection of the same side replaces the older, as that side restarted; of two sides the lower hostId's
+   * stays.
+   */
   #wins(held: Held<unknown> | undefined, dialledBy: number): boolean {
     return held === undefined || held.dialledBy === dialledBy || dialledBy < held.dialledBy
   }
@@ -242,7 +245,7 @@ export class Link {
       this.#dropData()
       this.#become('down', reason)
       this.#deps.events.down(this.hostId, reason)
-      // Whoever it is dials again at once, and then there is a place.
+      // The machine behind it dials again at once, and then there is a place.
       for (const loser of [...this.#losers.keys()]) loser.close('the connection that stood is gone')
     } else if (wasPending && this.#control === undefined && !this.#isStopped)
       this.#become(

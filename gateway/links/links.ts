@@ -1,4 +1,4 @@
-/** All peers of this host: the listener that others reach, the diallers that reach others, and who may be here at all. */
+/** All links of this host: the listener for peers, the diallers of peers, and who is admitted. */
 
 import { createServer as createTcpServer, type Server as TcpServer } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
@@ -30,7 +30,7 @@ export interface LinksDeps {
 
 /** Newcomers at once; members are never refused for their number. */
 const MAX_NEWCOMERS = 64
-/** Whoever is refused or fails dials again every few seconds; the log needs to say so once in a while. */
+/** A machine that is refused or fails dials again every few seconds; the log needs one line once in a while. */
 const SAID_AGAIN_MS: Millis = 600_000
 /** How often the clock is compared with itself. */
 const TICK_MS: Millis = 1_000
@@ -66,7 +66,7 @@ export class Links {
       ...tlsOptions(deps.identity()),
       ALPNProtocols: [Alpn.control, Alpn.data, Alpn.stream, Alpn.join],
       requestCert: true,
-      // A newcomer has none yet; everybody else is judged in #judge.
+      // A newcomer has no certificate yet; #judge judges all others.
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_MS,
     })
@@ -191,7 +191,7 @@ export class Links {
   }
 
   #judge(socket: TLSSocket): void {
-    // Until somebody takes it over: an error without a listener would end the process.
+    // Until the socket has a user: an error without a listener would end the process.
     socket.on('error', () => socket.destroy())
     if (socket.alpnProtocol === Alpn.join) this.#join(socket)
     else this.#refuse(socket, this.#admit(socket))
@@ -234,7 +234,7 @@ export class Links {
     return undefined
   }
 
-  /** Of either side of a connection. Its user is told, since two keys for one hostId need a person. */
+  /** Of either side of a connection. `refused` is called, because two keys for one hostId need a person. */
   #refusal({ hostId, keyId }: PeerId, endpoint: string): string | undefined {
     const { events, membership } = this.#deps
     const reason = membership.refusal(hostId, keyId)
@@ -275,7 +275,7 @@ export class Links {
     }
   }
 
-  /** Streams hear of the links first: whoever is told next may open one. */
+  /** Streams learn of links first: another listener may open one at once. */
   #events(): LinkDeps['events'] {
     const { events } = this.#deps
     return {

@@ -1,4 +1,4 @@
-/** Kernel timers that end a TCP connection whose other side is silent: for those that have no heartbeat of their own. */
+/** Kernel timers that end a TCP connection whose other side is silent, where no heartbeat does it. */
 
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -25,8 +25,8 @@ export function fdOf(socket: Socket): number | undefined {
 }
 
 /**
- * Whether closing is a reset, which the other side sees as an error. TLS would tell a broken connection from an ended one
- * by its close_notify, but Node takes both for the end.
+ * Whether closing is a reset, which the other side sees as an error. TLS would tell a broken connection from an ended
+ * one by its close_notify, but Node takes both for the end.
  */
 export function resetOnClose(socket: Socket, isReset: boolean): void {
   const fd = fdOf(socket)
@@ -35,7 +35,7 @@ export function resetOnClose(socket: Socket, isReset: boolean): void {
 }
 
 /**
- * Data that is not acknowledged for so long, or so much idle without an answer to keepalive: the kernel closes with ETIMEDOUT.
+ * The kernel closes with ETIMEDOUT when data is not acknowledged for so long, or keepalive is not answered.
  * @param silentMs 0: the kernel's own patience with data, a quarter of an hour
  */
 export function boundSilence(socket: TLSSocket, silentMs: Millis = DEAD_MS): void {
@@ -49,7 +49,9 @@ export function boundSilence(socket: TLSSocket, silentMs: Millis = DEAD_MS): voi
   setsockoptInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, silentMs)
 }
 
-/** What is sent and not acknowledged in this time ends the connection with ETIMEDOUT, also when nobody reads at the other end. */
+/**
+ * What is not acknowledged in this time ends the connection with ETIMEDOUT, also when the other end does not read.
+ */
 export function boundUnacknowledged(socket: Socket, ms: Millis): void {
   const fd = fdOf(socket)
   if (fd !== undefined) setsockoptInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms)

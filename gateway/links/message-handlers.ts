@@ -17,7 +17,8 @@ export class MessageHandlers {
   readonly #handlers = new Map<string, MessageHandler>()
 
   /**
-   * @param name a prefix with its dot, e.g. `registry.`, or a whole type, e.g. `cluster.leave`, which goes before its prefix
+   * @param name a prefix with its dot, e.g. `registry.`, or a whole type, e.g. `cluster.leave`, which precedes its
+   *   prefix
    * @throws {Error} the name is registered already
    */
   add(name: string, handler: MessageHandler): void {

@@ -1,4 +1,8 @@
-/** TLS between gateways: version 1.3, both sides with certificates of the cluster's CA, the hostId from the certificate. */
+/**
+ * TLS between gateways: version 1.3, both sides with certificates of the cluster's CA.
+ *
+ * The certificate also says the hostId.
+ */
 
 import { createHash, X509Certificate } from 'node:crypto'
 import { type ConnectionOptions, connect, type PeerCertificate, type TLSSocket } from 'node:tls'
@@ -66,9 +70,9 @@ export function parseEndpoint(text: string): { host: string; port: number } | un
 }
 
 /**
- * Dials a peer. The certificate has to be that of `hostId`: a reused address leads to nobody else. Nor does its old machine,
- * whose certificate still names it: `refusal` judges the key, before ours is shown.
- * The caller bounds the handshake and listens to `error`.
+ * Dials a peer. The certificate has to be that of `hostId`, so a reused address leads to no other host. Nor does it
+ * lead to the host's old machine, whose certificate still names it: `refusal` judges the key before this host shows
+ * its own. The caller bounds the handshake and listens to `error`.
  */
 export function dialPeer(
   identity: Identity,

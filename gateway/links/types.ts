@@ -1,4 +1,4 @@
-/** What peer links are made of: who this host is, who the others are, and what a link tells its user. */
+/** The types of links: this host's identity, the members, and the events of a link. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
@@ -75,10 +75,10 @@ export interface LinkEvents {
   dataUp(hostId: number, socket: TLSSocket): void
   dataDown(hostId: number): void
   /**
-   * Said by whoever came as this host while another connection with it stood: by the same host, which dialled at the same
-   * moment or has started anew, or by a second machine with its key.
+   * A message that came under this host's name while another connection with it stood. Its sender is the same host,
+   * which dialled at the same moment or started anew, or a second machine with its key.
    */
   rival?(hostId: number, message: ControlMessage): void
-  /** At every try, so a machine that keeps dialling is told of again and again. */
+  /** Called at every try, so a machine that keeps dialling is reported again and again. */
   refused?(refused: Refused): void
 }

@@ -33,7 +33,7 @@ export interface PathDeps {
 /** Ages of links and reports count in the decision, so it is made again without any event. */
 const TICK_MS: Millis = 1_000
 const REPORT_MS: Millis = 5_000
-/** Links come up by the hundred after a start; peers hear of them once. */
+/** Links come up by the hundred after a start; peers get one report of them. */
 const REPORT_SOON_MS: Millis = 100
 
 const DRAIN = 'paths.drain'

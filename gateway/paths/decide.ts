@@ -20,7 +20,7 @@ export interface LinkFacts {
   readonly dataForMs?: Millis
   /** How long both have to stand before they take packets back from a relay; undefined: 2 s. */
   readonly settlesMs?: Millis
-  /** It is down since its peer said goodbye: then nobody else has a link to it either. */
+  /** It is down since its peer said goodbye: then no other host has a link to it either. */
   readonly hasStopped?: boolean
 }
 
@@ -51,7 +51,10 @@ export interface PathDecision {
   readonly tier?: Tier | undefined
   /** What carries packets when UDP ends; undefined: packets do not go by UDP, or nothing would. */
   readonly below?: Pick<PathDecision, 'via' | 'rttMs'>
-  /** Packets do not get there; web pages do, as one gateway dials for the other (gateway/ingress/upstream/forwarder.ts). */
+  /**
+   * Packets do not get there; web pages do, as one gateway dials for the other:
+   * gateway/ingress/upstream/forwarder.ts.
+   */
   readonly isWebOnly?: boolean
 }
 
@@ -59,11 +62,11 @@ export interface PathDecision {
 const PATIENCE_MS: Millis = 5_000
 
 /**
- * A link is made within 0.3 s of a start, and its data connection soon after. Before that whoever came up first would relay
- * for all others, and each of these paths would stay there until the direct link has settled.
+ * A link is made within 0.3 s of a start, and its data connection soon after. Before that the first host to come up
+ * would relay for all others, and each of these paths would stay there until the direct link has settled.
  */
 export const SOON_MS: Millis = 500
-/** A gateway that is started anew is back by then, and nobody else is linked with it before it is. */
+/** A gateway that restarts is back by then, and no other host has a link with it before. */
 const RESTART_MS: Millis = 2_000
 
 const NONE: Via = { kind: 'none' }
@@ -107,7 +110,10 @@ function quarantined({ quarantine, hostId }: PathFacts): PathDecision | undefine
   return { state: 'QUARANTINED', via: NONE, reason }
 }
 
-/** Straight to the peer, while both connections stand. A relay in use is left when they have settled, at once when nothing carries. */
+/**
+ * Straight to the peer, while both connections stand. A relay in use is left when they have settled, or at once when
+ * no relay carries packets.
+ */
 function direct(facts: PathFacts): PathDecision | undefined {
   const { link, current } = facts
   const candidate = directOf(facts)
@@ -139,7 +145,10 @@ function lackOf({ ownHostId, hostId, noTunnel, peerNoTunnel }: PathFacts): strin
 
 const settlesMs = (link: LinkFacts): Millis => link.settlesMs ?? SETTLED_MS
 
-/** The connection for packets broke a moment ago, and is made anew in less than a relay is had; one that does so again and again is not waited for. */
+/**
+ * The connection for packets broke a moment ago, and a new one comes sooner than a relay. One that breaks again and
+ * again is not waited for.
+ */
 const isBlip = (link: LinkFacts): boolean =>
   link.state === 'up' && (link.dataForMs ?? link.forMs) < SOON_MS && settlesMs(link) <= SETTLED_MS
 

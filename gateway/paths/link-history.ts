@@ -1,4 +1,4 @@
-/** How long the links to the peers have been as they are, and how far a direct way that came back is trusted. */
+/** How long links have been as they are, and how far a direct way that came back is trusted. */
 
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState, LinkView } from '../links/types.ts'

@@ -1,4 +1,4 @@
-/** Which third gateway carries the packets when two do not reach each other. Pure: candidates in, choice out. */
+/** Which third gateway carries packets between two that do not reach each other. Pure. */
 
 import type { Millis } from '../../core/clock.ts'
 import type { Candidate, RelayOffer } from './transport.ts'

@@ -1,4 +1,4 @@
-/** How far a direct way is to be trusted that came back: the longer it has to prove itself, the more often it broke early. Pure. */
+/** How far a direct way that came back is trusted: each early break lengthens its probation. Pure. */
 
 import type { Millis } from '../../core/clock.ts'
 

@@ -1,4 +1,4 @@
-/** The paths to all known hosts, as the API shows them: decisions with the instant since when they hold. */
+/** The paths to all known hosts, as the API shows them: decisions, and since when they hold. */
 
 import type { PathInfo, PathState } from '../../core/api.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -83,7 +83,7 @@ export class PathTable {
     return [...this.#paths.values()].map((p) => p.info).sort((a, b) => a.hostId - b.hostId)
   }
 
-  /** What a plugin is told with its assignment: the decision for every peer. */
+  /** What a plugin learns with its assignment: the decision for every peer. */
   peers(): PathInfo[] {
     return this.all().filter((p) => p.hostId !== this.#ownHostId)
   }

@@ -1,4 +1,4 @@
-/** The contract between paths and data plane: which ways to a host there are, and which one packets take. */
+/** The contract between paths and data plane: the ways to a host, and the way that packets take. */
 
 import type { Millis } from '../../core/clock.ts'
 import type { EscalationView } from './escalation/view.ts'
@@ -42,8 +42,8 @@ export interface Candidate {
   /** Why it cannot be used, in words for a person; undefined: it can, or was not tried yet. */
   readonly problem?: string | undefined
   /**
-   * Whether packets arrive that are sent by it now. A relay that was chosen a moment ago has no connection yet: packets stay
-   * on the channel that stands, if there is one.
+   * Whether packets that are sent by it now arrive. A relay that was chosen a moment ago has no connection yet:
+   * packets stay on the channel that stands, if there is one.
    */
   readonly hasChannel: boolean
   /** Of a relay. */
@@ -58,9 +58,9 @@ export interface Transport {
   /** What could be used now, problems included; empty: there is nothing to say of the host. */
   candidates(hostId: number): readonly Candidate[]
   /**
-   * Packets for the host go by this candidate from now on: on its channel, or by a route of the kernel to a device of its
-   * own. Called again with another candidate of its kind. Undefined: by none of this kind; called after the `use` of a
-   * transport that takes over.
+   * Packets for the host go by this candidate from now on: on its channel, or by a route of the kernel to a device of
+   * its own. Called again with another candidate of its kind. Undefined: by none of this kind; called after the `use`
+   * of a transport that takes over.
    */
   use(hostId: number, candidate: Candidate | undefined): void
   /** Called when `candidates` has another answer for the host. @returns how to stop listening */

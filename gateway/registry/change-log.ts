@@ -1,4 +1,4 @@
-/** Which addresses of the own table the last changes touched, so that a peer that missed some is sent only those. */
+/** Which addresses of the own table changed last, so that a peer that missed some is sent only those. */
 
 import type { Ipv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
@@ -6,7 +6,7 @@ import type { Assignment } from '../../core/api.ts'
 /** What became of a table after some seq: the state now of every address that changed. */
 export interface Changes {
   readonly put: readonly Assignment[]
-  /** Nobody's any more. */
+  /** Free again. */
   readonly del: readonly Ipv4[]
 }
 

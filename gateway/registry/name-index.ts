@@ -1,4 +1,8 @@
-/** Who answers to a name, over all hosts: an index made for tens of thousands of names with one holder each. */
+/**
+ * Which assignments answer to a name, over all hosts: made for tens of thousands of names.
+ *
+ * Nearly every name has one holder.
+ */
 
 import type { Assignment } from '../../core/api.ts'
 

@@ -1,4 +1,4 @@
-/** Which container a name means: the rules, for ingress and for DNS. Pure but for the look-up it is given. */
+/** Which container a name means: the rules, for ingress and for DNS. Pure but for the given look-up. */
 
 import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'

@@ -1,4 +1,8 @@
-/** Who has which address and name: one table per host, each written by its owner alone and versioned by (epoch, seq). */
+/**
+ * Which attachment has which address and name: one table per host.
+ *
+ * Each table is written by its owner alone and versioned by (epoch, seq).
+ */
 
 import { type Ipv4, ipOfCidr, parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
@@ -70,7 +74,7 @@ export class Registry {
     return this.#tables.get(hostId)?.size ?? 0
   }
 
-  /** Undefined for a host that was never heard of. */
+  /** Undefined for a host whose table never came. */
   version(hostId: number): Version | undefined {
     return this.#tables.get(hostId)?.version
   }
@@ -110,7 +114,7 @@ export class Registry {
 
   /**
    * All that answer to a name or alias, the one to use first: on a host that is reached, then a name before an alias,
-   * then the newest. The newest is what somebody who has just started a second `web` means; an old one may be a leftover.
+   * then the newest. A person who has just started a second `web` means the newest; an old one may be a leftover.
    */
   byName(name: string): readonly Assignment[] {
     const found = this.#names.get(name)
@@ -208,7 +212,7 @@ export class Registry {
     table.version = version
   }
 
-  /** The version stays, so that nobody can teach us the old table again. */
+  /** The version stays, so that no peer can bring back the old table. */
   empty(hostId: number): void {
     const table = this.#tables.get(hostId)
     if (table !== undefined && table !== this.#own) this.#exchange(table, [...table.all()], [])

@@ -27,7 +27,7 @@ export class Slices {
     }
   }
 
-  /** Undefined outside the supernet; 0 in its first slice, which is nobody's. */
+  /** Undefined outside the supernet; 0 in its first slice, which no host has. */
   hostOf(ip: Ipv4): number | undefined {
     if (!contains(this.#supernet, ip)) return undefined
     return Math.floor((ip - this.#supernet.base) / sizeOf(this.#hostPrefix))

@@ -4,7 +4,10 @@ import type { Ipv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 
-/** Highest first; a table is only replaced by a newer one. Epoch rises with each start of its owner, seq with each change. */
+/**
+ * Highest first; a table is only replaced by a newer one. Epoch rises with each start of the owner, seq with each
+ * change.
+ */
 export interface Version {
   readonly epoch: number
   readonly seq: number
@@ -12,7 +15,7 @@ export interface Version {
 
 /**
  * `live`: its owner is reached, directly or over a relay. `unreachable`: it is not; its containers may well run.
- * `gone`: for so long that its names are nobody's any more.
+ * `gone`: for so long that its names are free again.
  */
 export type Freshness = 'live' | 'unreachable' | 'gone'
 
@@ -23,7 +26,7 @@ const SLASH = 47
 const DOT = 46
 const ZERO = 48
 
-/** Of a text that has been checked: without the checks of parseCidr4, which are half the time of taking over a table. */
+/** Of a text that has been checked: the checks of parseCidr4 are half the time of taking over a table. */
 function ipOf(cidr: string): Ipv4 {
   let ip = 0
   let octet = 0
@@ -68,7 +71,7 @@ export class HostTable {
     return this.#size === this.byIp.size ? this.byIp.values() : new Set(this.byIp.values())
   }
 
-  /** The caller has removed whoever held one of its addresses. */
+  /** The caller has removed every assignment that held one of its addresses. */
   add(assignment: Assignment): void {
     for (const ip of ipsOf(assignment)) this.byIp.set(ip, assignment)
     this.#size++

@@ -1,4 +1,4 @@
-/** What somebody has to act on: told when it begins, again while it goes on, and shown until it has been quiet for a while. */
+/** What a person has to act on: announced when it begins and again, shown until it is quiet. */
 
 import type { Millis } from '../../core/clock.ts'
 import type { ReplicationDeps } from './deps.ts'
@@ -24,7 +24,7 @@ interface Held {
   /** Monotonic, as are the others. */
   readonly firstAt: Millis
   readonly seenAt: Millis
-  /** undefined: not told yet. */
+  /** undefined: not announced yet. */
   readonly toldAt: Millis | undefined
 }
 
@@ -38,8 +38,8 @@ export class Alarms {
 
   /**
    * Its cause was seen.
-   * @param cause tells causes of one host apart
-   * @param patienceMs what is not seen any more after this was no cause
+   * @param cause keeps causes of one host apart
+   * @param patienceMs a cause that is not seen any more after this was none
    */
   raise(cause: string, what: Omit<Alarm, 'since'>, patienceMs: Millis = 0): void {
     this.#forgetOld()
@@ -55,13 +55,13 @@ export class Alarms {
     if (isDue) this.announce(what)
   }
 
-  /** For what is kept, and shown, elsewhere. */
+  /** For what is kept and shown elsewhere. */
   announce({ hostId, reason, next }: Omit<Alarm, 'since'>): void {
     this.#deps.events.emit({ type: 'alarm', hostId, reason, next })
     this.#deps.log.error({ peer: hostId, reason: `${reason}; ${next}` }, 'host alarm raised')
   }
 
-  /** Those that were told and go on, in order of hostId. */
+  /** Those that were announced and go on, in order of hostId. */
   list(): Alarm[] {
     this.#forgetOld()
     return [...this.#held.values()]

@@ -1,10 +1,14 @@
-/** Compares the wall clocks of the peers with the own one: certificates depend on all of them, and nothing else would tell. */
+/**
+ * Compares the wall clocks of the peers with the own one.
+ *
+ * Certificates depend on all of them, and nothing else would show a wrong one.
+ */
 
 import type { Millis } from '../../core/clock.ts'
 import type { Alarms } from './alarms.ts'
 import type { ReplicationDeps } from './deps.ts'
 
-/** As at joining. Certificates allow two hours, so somebody has the time to act. */
+/** As at joining. Certificates allow two hours, so a person has the time to act. */
 const MAX_OFF_MS: Millis = 5 * 60_000
 /** A clock that has just been started is put right within it. */
 const PATIENCE_MS: Millis = 25_000
@@ -17,7 +21,7 @@ interface ClocksDeps extends Pick<ReplicationDeps, 'scheduler' | 'registry'> {
 
 export class Clocks {
   readonly #deps: ClocksDeps
-  /** Theirs less ours, by host: bounded by the members. */
+  /** The peer's clock less the own one, by host: bounded by the members. */
   readonly #offs = new Map<number, { readonly offMs: Millis; readonly at: Millis }>()
 
   constructor(deps: ClocksDeps) {

@@ -19,7 +19,7 @@ export interface StoredTable {
   readonly keyId: string
   readonly known: Known
   readonly signed: Signed | undefined
-  /** Since the owner was last heard of; time in which this gateway did not run is not counted. */
+  /** Since the owner last spoke or was spoken of; time in which this gateway did not run is not counted. */
   readonly ageMs: Millis
   readonly quarantine: Quarantine | undefined
   readonly records: readonly WireRecord[]

@@ -1,4 +1,8 @@
-/** Finds the second machine of one identity while the first one's link stands, so that it never gets one of its own. */
+/**
+ * Finds the second machine of one identity while the first one's link stands.
+ *
+ * Without it the second would never get a link, and go unseen.
+ */
 
 import type { Millis } from '../../core/clock.ts'
 import type { ReplicationDeps } from './deps.ts'
@@ -19,7 +23,7 @@ interface DuplicateIdentityDeps extends Pick<ReplicationDeps, 'scheduler'> {
 
 export class DuplicateIdentity {
   readonly #deps: DuplicateIdentityDeps
-  /** The last that was heard, for each host: bounded by the members, as only they get that far. */
+  /** The last hello of each host: bounded by the members, as only they get that far. */
   readonly #heard = new Map<
     number,
     { readonly nonce: string; readonly link: Arrivals; readonly at: Millis }
@@ -29,7 +33,7 @@ export class DuplicateIdentity {
     this.#deps = deps
   }
 
-  /** Heard twice, with the same link standing all the while between: then there are two that live. */
+  /** Two hellos while the same link stands all the time between: then there are two machines that live. */
   onHello(hostId: number, { hostId: claimed, nonce }: Hello): void {
     const { replicaStore, peers, replicas, scheduler } = this.#deps
     const link = peers.arrivals(hostId)

@@ -1,6 +1,8 @@
 /**
- * Which run of a host's gateway is the one to believe. Pure: what is known and what is claimed in, judgement out.
- * A run has a random nonce and keeps it; a restart has another and, by its disk, its clock or its peers, a higher epoch.
+ * Which run of a host's gateway to believe. Pure: what is known and what is claimed in, judgement out.
+ *
+ * A run has a random nonce and keeps it; a restart has another and, by its disk, its clock or its peers, a higher
+ * epoch.
  */
 
 export interface Incarnation {
@@ -23,7 +25,9 @@ export type Judgement =
   /** A run that was replaced is alive: two machines use one identity. */
   | 'clone'
 
-/** A host that restarts more often than this between two words of an older run is not told apart from a clone; it has a link. */
+/**
+ * A host that restarts more often than this between two messages of an older run is taken for a clone; it has a link.
+ */
 const MAX_SUPERSEDED = 16
 
 /**
@@ -47,8 +51,8 @@ export function follow(known: Known | undefined, { epoch, nonce }: Incarnation):
 }
 
 /**
- * What is known after a table was passed on that is newer than ours. A signature proves no life: a run that we have
- * talked to is not replaced by it, or a host that lost its disk would be taken for its own clone.
+ * What is known after a newer table was passed on. A signature proves no life: a run that this host has talked to is
+ * not replaced by it, or a host that lost its disk would be taken for its own clone.
  */
 export const hearsay = (known: Known, claimed: Incarnation): Known => ({
   epoch: claimed.epoch,

@@ -1,4 +1,4 @@
-/** The hash of a host's table: SHA-256 over 256 bucket hashes, so that one change costs one bucket and not the table. */
+/** The hash of a host's table: SHA-256 over 256 bucket hashes, so that one change costs one bucket. */
 
 import { hash } from 'node:crypto'
 import { type Ipv4, type Prefix4, sizeOf } from '../../core/addr.ts'
@@ -34,7 +34,9 @@ export class TableHash {
     this.#dirty.add(this.#bucketOf(ip))
   }
 
-  /** To be called for each record that is new. It counts in the bucket of its first address; the others may have had another's. */
+  /**
+   * Call for each new record. It counts in the bucket of its first address; the others may have had another record's.
+   */
   touchRecord(assignment: Assignment): void {
     for (const ip of ipsOf(assignment)) this.#dirty.add(this.#bucketOf(ip))
   }

@@ -5,6 +5,7 @@ import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import { ipsOf, isNewer, type Version } from '../registry/table.ts'
 import type { DropReason, ReplicationDeps } from './deps.ts'
+import type { Digests } from './digests.ts'
 import { follow, type Judgement, judge } from './fence.ts'
 import type { Guard } from './guard.ts'
 import { hashOf } from './hash.ts'
@@ -13,7 +14,6 @@ import {
   type Delta,
   type Digest,
   type Hello,
-  type KnownVersion,
   PROTOCOL,
   type RegistryMessage,
   type Signed,
@@ -37,11 +37,15 @@ export interface InboxDeps extends ReplicationDeps {
   readonly publisher: Publisher
   readonly replicaStore: ReplicaStore
   readonly decoder: RecordDecoder
+  readonly digests: Digests
   /** The own epoch was raised. */
   republish(): void
 }
 
-/** After a start, or when a partition heals, most links come up within it: a table comes from its owner, without checks. */
+/**
+ * After a start, or when a partition heals, most links come up within it: a table comes from its owner, without
+ * checks.
+ */
 const GREETED_MS: Millis = 2_000
 const NOTHING: Version = { epoch: 0, seq: 0 }
 
@@ -77,21 +81,9 @@ export class Inbox {
     }
   }
 
-  sendHello(to: number): void {
-    this.#deps.send(to, this.#deps.publisher.hello(this.#pair(to)))
-  }
-
-  sendPairDigest(to: number): void {
-    const now = Math.round(this.#deps.scheduler.now())
-    this.#deps.send(to, { type: 'registry.digest', scope: 'pair', know: this.#pair(to), now })
-  }
-
-  sendFullDigest(to: number): void {
-    const { replicas, publisher, send } = this.#deps
-    send(to, { type: 'registry.digest', scope: 'all', know: replicas.know(publisher.version) })
-  }
-
-  /** Compares one table that was never compared with what its owner signed; a difference is a fault of ours, and mended. */
+  /**
+   * Compares one unchecked table with what its owner signed. A difference is a fault of this gateway, and is mended.
+   */
   audit(random: number): void {
     const { replicas, peers, registry } = this.#deps
     const unchecked = [...replicas.all()].filter((r) => r.signed !== undefined && !r.isChecked)
@@ -101,28 +93,19 @@ export class Inbox {
     if (registry.version(one.hostId) !== undefined) this.#ask(one.hostId, one.hostId, NOTHING)
   }
 
-  /** What this host has of itself and of one peer; nothing of it when its table was let go of. */
-  #pair(to: number): KnownVersion[] {
-    const { publisher, registry, replicas } = this.#deps
-    const own = publisher.version
-    const { epoch, seq } = (replicas.get(to)?.signed && registry.version(to)) ?? NOTHING
-    const mine: KnownVersion = [publisher.hostId, own.epoch, own.seq]
-    return [mine, [to, epoch, seq]]
-  }
-
   #hello(from: number, m: Hello): DropReason | undefined {
     const { peers, publisher, scheduler } = this.#deps
     if (m.v !== PROTOCOL) return 'malformed'
     const reason = this.#admit(from, m, true)
     if (reason !== undefined && reason !== 'stale-epoch') return reason
-    // A second one on the same link: the other side started over, and waits for ours.
-    if (peers.isGreeted(from)) this.sendHello(from)
+    // A second one on the same link: the other side started over, and waits for this host's.
+    if (peers.isGreeted(from)) this.#deps.digests.sendHello(from)
     peers.greet(from)
     const [, epoch = 0, seq = 0] = m.know.find(([hostId]) => hostId === publisher.hostId) ?? []
     this.#push(from, { epoch, seq })
-    // What others know of third ones is compared when those have had the time to tell us themselves.
+    // Versions of third hosts are compared when those have had the time to send their tables themselves.
     scheduler.after(GREETED_MS, () => {
-      if (peers.isGreeted(from)) this.sendFullDigest(from)
+      if (peers.isGreeted(from)) this.#deps.digests.sendFull(from)
     })
     return reason
   }
@@ -171,7 +154,10 @@ export class Inbox {
     return undefined
   }
 
-  /** The table of the version that we have: asked for, because ours is not what its owner signed, or was let go of. */
+  /**
+   * The table of the version that this host has: requested because it differs from what its owner signed, or was
+   * dropped.
+   */
   #isRepair(m: TablePage): boolean {
     const version = this.#deps.registry.version(m.hostId)
     const replica = this.#deps.replicas.get(m.hostId)
@@ -232,7 +218,7 @@ export class Inbox {
       return 'quarantined'
     }
     const have = this.#deps.registry.version(from)
-    // Of the run that we know, but before what it has told already: its memory is an old one, if it is not the message.
+    // Of the known run, but before what it has sent already: its memory is an old one, if the message is not.
     const isOld = isFirst && judgement === 'same' && have?.epoch === m.epoch && m.seq < have.seq
     if ((judgement === 'stale' || isOld) && replica?.proof !== undefined) {
       this.#deps.send(from, { type: 'registry.stale', ...replica.proof })
@@ -268,7 +254,7 @@ export class Inbox {
     return 'old'
   }
 
-  /** Asks for a table that somebody has newer, unless its owner will tell us himself. */
+  /** Asks for a table of which the peer has a newer version, unless its owner will send it. */
   #learnOf(from: number, hostId: number, version: Version): void {
     const { keyIdOf, peers, publisher, registry, replicas } = this.#deps
     if (hostId === publisher.hostId || keyIdOf(hostId) === undefined) return

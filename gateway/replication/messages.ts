@@ -1,4 +1,4 @@
-/** What gateways tell each other about their tables: the shapes, and reading them out of what a peer sent. */
+/** The messages about tables between gateways: their shapes, and how to read them from a peer. */
 
 import { isObject, type JsonObject } from '../../core/json.ts'
 import type { ControlMessage } from '../links/types.ts'
@@ -33,7 +33,10 @@ export interface Delta extends Signed, ControlMessage {
 /** One page of a whole table, from its owner or passed on. Pages come in order, 0 first. */
 export interface TablePage extends Signed, ControlMessage {
   readonly type: 'registry.table'
-  /** How long ago the sender heard of the owner; 0 from the owner. Unsigned, so it only ever shortens a life. */
+  /**
+   * Milliseconds since the sender had a sign of the owner; 0 from the owner. Unsigned, so it only ever shortens a
+   * life.
+   */
   readonly ageMs: number
   readonly page: number
   readonly pages: number
@@ -62,7 +65,7 @@ export interface Stale extends Signed, ControlMessage {
   readonly type: 'registry.stale'
 }
 
-/** Tells a host that another machine uses its identity. For its log; it changes nothing. */
+/** Warns a host that another machine uses its identity. For its log; it changes nothing. */
 interface CloneSeen extends ControlMessage {
   readonly type: 'registry.clone'
 }
@@ -71,7 +74,7 @@ export type RegistryMessage = Hello | Delta | TablePage | Digest | Want | Stale 
 
 export const PROTOCOL = 1
 
-/** More hosts than any supernet of ours has in use; a bound for lists. */
+/** More hosts than any supernet has in use; a bound for lists. */
 const MAX_HOSTS = 65_536
 const MAX_PAGES = 4096
 /** Far above any clock, and far below where adding one is no longer exact. */
@@ -129,7 +132,7 @@ const SHAPES: Readonly<Record<RegistryMessage['type'], (m: JsonObject) => boolea
 
 const isType = (type: string): type is RegistryMessage['type'] => Object.hasOwn(SHAPES, type)
 
-/** Records are looked at later. @returns undefined when it is none of ours */
+/** Records are looked at later. @returns undefined when it is not a message about tables */
 export function readMessage(message: ControlMessage): RegistryMessage | undefined {
   const { type } = message
   if (!isObject(message) || !isType(type) || !SHAPES[type](message)) return undefined

@@ -1,4 +1,4 @@
-/** What the metrics say of the replicated tables: their age, size and version, and the hosts they come from. */
+/** What the metrics say of the replicated tables: age, size and version, and the hosts they come from. */
 
 import type { Metrics } from '../base/metrics.ts'
 import type { Registry } from '../registry/registry.ts'

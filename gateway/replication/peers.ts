@@ -1,4 +1,4 @@
-/** Which peers can be talked to: linked, and greeted; what they are sending, and what was asked for and has not come. */
+/** Which peers can be talked to, what each is sending, and which requests are still open. */
 
 import type { Millis } from '../../core/clock.ts'
 import type { Scheduler } from '../base/scheduler.ts'

@@ -1,4 +1,8 @@
-/** The own table as others see it: signed claims, deltas, pages, and the epoch that is raised when a later one is proven. */
+/**
+ * The own table as others see it: signed claims, deltas and pages.
+ *
+ * It raises the epoch when a peer proves a later one.
+ */
 
 import { formatIpv4 } from '../../core/addr.ts'
 import { isNewer, type Version } from '../registry/table.ts'
@@ -63,7 +67,7 @@ export class Publisher {
     return { type: 'registry.hello', v: PROTOCOL, ...this.signed(), know }
   }
 
-  /** What leads from `have` to now: a delta where that is known and small, else the table; nothing when `have` is now. */
+  /** From `have` to now: a delta where it is known and small, else the table; nothing when `have` is now. */
   since(have: Version | undefined): readonly (Delta | TablePage)[] {
     if (have !== undefined && !isNewer(this.version, have)) return []
     const { registry } = this.#deps
@@ -85,7 +89,7 @@ export class Publisher {
 
   /**
    * Takes a version above one that an earlier run signed, or that this very run never did: then memory was restored
-   * or copied, and a new nonce tells this run apart from the other.
+   * or copied, and a new nonce keeps this run apart from the other.
    * @returns false when the proof is below what is used already
    */
   raise(proof: Signed): boolean {

@@ -1,11 +1,18 @@
-/** An assignment on the wire and under a signature: a tuple with a fixed order, so that equal ones have equal texts. */
+/**
+ * An assignment on the wire and under a signature: a tuple in a fixed order.
+ *
+ * Equal assignments have equal texts.
+ */
 
 import { type Ipv4, parseCidr4, parseIpv4 } from '../../core/addr.ts'
 import type { Assignment, PortMapping, Protocol } from '../../core/api.ts'
 import { isIfname, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES, NAME_RE } from '../../core/attachment.ts'
 import type { Slices } from '../registry/slices.ts'
 
-/** `[network, containerId, ifname, ips, mac, name or null, aliases, ports, httpPort, createdAt]`; hostId is the table's. */
+/**
+ * `[network, containerId, ifname, ips, mac, name or null, aliases, ports, httpPort, createdAt]`; hostId is the
+ * table's.
+ */
 export type WireRecord = readonly unknown[]
 
 export type BadRecord = 'malformed' | 'out-of-slice'

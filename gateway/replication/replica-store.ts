@@ -1,4 +1,4 @@
-/** Keeps what is known of other hosts: how fresh it is, who is kept out, and a copy on disk for a cold start. */
+/** Keeps what is known of other hosts: how fresh it is, who is quarantined, and a copy on disk. */
 
 import type { Assignment } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
@@ -12,13 +12,13 @@ import type { ReplicationPeers } from './peers.ts'
 import type { RecordDecoder } from './record.ts'
 import type { Replica, Replicas } from './replicas.ts'
 
-/** Its names are nobody's then: a person has moved what ran there. docs/architecture/registry.md#gone. */
+/** Its names are free then: a person has moved what ran there. docs/architecture/registry.md#gone. */
 const GONE_MS: Millis = 600_000
-/** Shown so long for whoever looks for what was there. */
+/** How long it is still shown to a person who looks for what was there. */
 const FORGET_MS: Millis = 86_400_000
 /** What a cold start may lack; each table that changed is written once in this time. */
 const SAVE_MS: Millis = 10_000
-/** A change of the list of members reaches everybody within 5 s; until then a new machine in the place of another is a stranger. */
+/** A change of the list of members reaches all hosts within 5 s; until then a replacement machine is a stranger. */
 const SPREAD_MS: Millis = 5_000
 
 const release = (hostId: number): string =>
@@ -57,7 +57,10 @@ export class ReplicaStore {
     this.evaluate(hostId)
   }
 
-  /** A table, or changes of it, are in the registry now. @param isHearsay passed on, so signature and hash were checked */
+  /**
+   * A table, or changes of it, are in the registry now.
+   * @param isHearsay passed on by a third host, so signature and hash were checked
+   */
   tookOver(hostId: number, signed: Signed, isHearsay: boolean, ageMs: Millis): void {
     const { keyIdOf, replicas, scheduler } = this.#deps
     const heardAt = scheduler.monotonic() - ageMs
@@ -81,7 +84,7 @@ export class ReplicaStore {
       this.evaluate(replica.hostId)
       const isOld = scheduler.monotonic() - replica.heardAt > FORGET_MS
       if (!isOld || this.#freshness(replica) === 'live' || replica.signed === undefined) continue
-      // The version stays, so that nobody who still has the table can bring it back.
+      // The version stays, so that no peer that still has the table can bring it back.
       registry.empty(replica.hostId)
       replica.signed = undefined
       this.#save(replica.hostId)
@@ -104,7 +107,7 @@ export class ReplicaStore {
     return scheduler.monotonic() - replica.heardAt >= GONE_MS ? 'gone' : 'unreachable'
   }
 
-  /** Two machines use one identity. Which one packets would reach is anybody's guess, so the hostId is kept out as a whole. */
+  /** Two machines use one identity. Routing could reach either machine, so the whole hostId is quarantined. */
   clone(replica: Replica, seen: Incarnation): void {
     replica.known = restoreFirst(replica.known, seen)
     this.keepOut(replica)
@@ -150,7 +153,9 @@ export class ReplicaStore {
     return true
   }
 
-  /** Writes what has changed since the last time; one after the other, so that a slow disk holds one table in memory. */
+  /**
+   * Writes what has changed since the last time, one table after the other, so that a slow disk holds one in memory.
+   */
   flush(): Promise<void> {
     this.#cancelSave?.()
     this.#cancelSave = undefined

@@ -1,4 +1,4 @@
-/** What is known of each other host beside its table: which run of it, its last signed claim, when it was heard of. */
+/** What is known of each other host beside its table: its run, last claim and last sign of life. */
 
 import type { Millis } from '../../core/clock.ts'
 import { isNewer, type Version } from '../registry/table.ts'
@@ -20,7 +20,7 @@ export interface Replica {
   /** Monotonic. Of a linked host: when it was linked. */
   heardAt: Millis
   quarantine: Quarantine | undefined
-  /** The newest version that somebody spoke of, and since when (monotonic) we are behind it. */
+  /** The newest version that a peer named, and since when (monotonic) this host is behind it. */
   behind: { readonly version: Version; readonly since: Millis } | undefined
 }
 
@@ -46,7 +46,7 @@ export class Replicas {
     this.#byHost.set(replica.hostId, replica)
   }
 
-  /** Made when a member is first heard of. */
+  /** Made when the first message about a member comes. */
   ensure(hostId: number, keyId: string, known: Known): Replica {
     const there = this.#byHost.get(hostId)
     if (there !== undefined) return there
@@ -87,7 +87,7 @@ export class Replicas {
     return list
   }
 
-  /** Somebody has a newer table than we. */
+  /** A peer has a newer table than this host. */
   noteBehind(hostId: number, version: Version): void {
     const replica = this.#byHost.get(hostId)
     if (replica === undefined || !isNewer(version, this.#deps.registry.version(hostId))) return

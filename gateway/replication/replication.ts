@@ -1,6 +1,8 @@
 /**
- * Shares the registry with the other gateways (docs/architecture/registry.md#one-writer). Knows no sockets: the daemon tells it of
- * links and messages, and it sends through a function. Nothing a peer sends makes it throw.
+ * Replicates the registry to and from the other gateways (docs/architecture/registry.md#one-writer).
+ *
+ * It knows no sockets: links and messages are given to it, and it sends through a function. No message of a peer
+ * makes it throw.
  */
 
 import type { Millis } from '../../core/clock.ts'
@@ -9,6 +11,7 @@ import { isNewer } from '../registry/table.ts'
 import { type Alarm, Alarms } from './alarms.ts'
 import { Clocks } from './clocks.ts'
 import type { Quarantine, ReplicationDeps, StoredTable } from './deps.ts'
+import { Digests } from './digests.ts'
 import { DuplicateIdentity } from './duplicate-identity.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
@@ -36,6 +39,7 @@ export class Replication {
   readonly #replicas: Replicas
   readonly #publisher: Publisher
   readonly #replicaStore: ReplicaStore
+  readonly #digests: Digests
   readonly #inbox: Inbox
   readonly #duplicates: DuplicateIdentity
   readonly #clocks: Clocks
@@ -58,9 +62,12 @@ export class Replication {
     this.#replicaStore = new ReplicaStore({ ...shared, alarms: this.#alarms })
     this.#clocks = new Clocks({ ...deps, alarms: this.#alarms })
     this.#duplicates = new DuplicateIdentity({ ...shared, replicaStore: this.#replicaStore })
+    const publisher = this.#publisher
+    this.#digests = new Digests({ ...shared, publisher })
     this.#inbox = new Inbox({
       ...shared,
-      publisher: this.#publisher,
+      digests: this.#digests,
+      publisher,
       replicaStore: this.#replicaStore,
       republish: () => this.#publishIn(0),
     })
@@ -74,12 +81,12 @@ export class Replication {
   start(): void {
     const { random, scheduler } = this.#deps
     const comparePairs = (): void => {
-      for (const hostId of this.#peers.ready()) this.#inbox.sendPairDigest(hostId)
+      for (const hostId of this.#peers.ready()) this.#digests.sendPair(hostId)
       this.#inbox.audit(random())
     }
     const compareAll = (): void => {
       const hostId = this.#peers.someReady(random())
-      if (hostId !== undefined) this.#inbox.sendFullDigest(hostId)
+      if (hostId !== undefined) this.#digests.sendFull(hostId)
     }
     this.#stops.push(
       scheduler.every(PAIR_DIGEST_MS, comparePairs, random),
@@ -100,7 +107,7 @@ export class Replication {
   peerUp(hostId: number): void {
     this.#peers.up(hostId)
     this.#replicaStore.evaluate(hostId)
-    this.#inbox.sendHello(hostId)
+    this.#digests.sendHello(hostId)
   }
 
   peerDown(hostId: number): void {
@@ -145,18 +152,18 @@ export class Replication {
     return this.#replicas.get(hostId)?.quarantine
   }
 
-  /** A message of whoever came as this host while a link with it stood. */
+  /** A message that came under this host's name while a link with it stood. */
   rival(hostId: number, message: ControlMessage): void {
     const read = readMessage(message)
     if (read?.type === 'registry.hello') this.#duplicates.onHello(hostId, read)
   }
 
-  /** A machine with another key calls itself this host. The pinned one stays as it is; the newcomer has no link to cut. */
+  /** A machine with another key calls itself this host. The pinned key stays, and the newcomer has no link to cut. */
   duplicate(hostId: number, keyId: string, endpoint: string): void {
     this.#replicaStore.duplicate(hostId, keyId, endpoint)
   }
 
-  /** What somebody has to act on besides quarantine, of this host too. */
+  /** What a person has to act on besides quarantine, for this host too. */
   alarms(): readonly Alarm[] {
     return this.#alarms.list()
   }

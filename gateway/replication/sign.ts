@@ -1,4 +1,8 @@
-/** What an owner signs about its table, so that a third host may pass it on: Ed25519 with the key of its certificate. */
+/**
+ * What an owner signs about its table, so that a third host may pass it on.
+ *
+ * Ed25519, with the key of the owner's certificate.
+ */
 
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 
@@ -16,7 +20,9 @@ export interface Claim {
 export interface Proof {
   /** Base64. */
   readonly sig: string
-  /** The public key as SPKI in base64; its SHA-256 is the keyId that the membership pins, so no certificate is needed. */
+  /**
+   * The public key as SPKI in base64. Its SHA-256 is the keyId that the membership pins, so no certificate is needed.
+   */
   readonly key: string
 }
 
@@ -29,7 +35,9 @@ export interface Verifier {
   verify(claim: Claim, proof: Proof, keyId: string): boolean
 }
 
-/** One field per line, none of which can hold a newline. The first line keeps it apart from anything else a key signs. */
+/**
+ * One field per line, and no field can hold a newline. The first line keeps it apart from all else that a key signs.
+ */
 const bytesOf = (cluster: string, c: Claim): Buffer =>
   Buffer.from(['flatnet-registry/1', cluster, c.hostId, c.epoch, c.seq, c.nonce, c.hash].join('\n'))
 

@@ -1,4 +1,8 @@
-/** Other hosts' tables on disk, `<dataDir>/gateway/peers/<hostId>.json`, for a cold start; one file each, so that a change writes 80 KB and not 20 MB. */
+/**
+ * Other hosts' tables on disk, `<dataDir>/gateway/peers/<hostId>.json`, for a cold start.
+ *
+ * One file each, so that a change writes 80 KB and not 20 MB.
+ */
 
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -17,8 +21,8 @@ const FORMAT = 1
 const folderIn = (dataDir: string): string => join(dataDir, 'gateway', 'peers')
 
 /**
- * Written beside and renamed, with fsync: after power loss a file is whole, old or new. An old one costs an exchange, as
- * its version says how old it is.
+ * Written beside and renamed, with fsync: after power loss a file is whole, old or new. An old one costs an exchange,
+ * as its version shows how old it is.
  */
 export function diskTables(dataDir: string): TableStore {
   const folder = folderIn(dataDir)
@@ -42,7 +46,10 @@ export function diskTables(dataDir: string): TableStore {
   }
 }
 
-/** What can be read; a file that cannot is passed over, as the table comes again from its owner. @param bad told of each such file */
+/**
+ * Reads what it can. An unreadable file is passed over, as the table comes again from its owner.
+ * @param bad called for each such file
+ */
 export async function loadTables(
   dataDir: string,
   bad: (path: string, err: unknown) => void,
@@ -78,7 +85,7 @@ const isAmount = (value: unknown): value is number =>
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 256
 
-/** Records are read by whoever restores them. */
+/** Records are read when they are restored. */
 function tableIn(value: unknown): StoredTable | undefined {
   if (!isObject(value) || value['format'] !== FORMAT) return undefined
   const { hostId, keyId, ageMs, records } = value

@@ -1,6 +1,7 @@
 /**
- * The cluster's X.509: a CA, requests and host certificates, all Ed25519. Loaded only to make or renew one;
- * TLS itself reads the PEM texts.
+ * The cluster's X.509: a CA, requests and host certificates, all Ed25519.
+ *
+ * Loaded only to make or renew one; TLS itself reads the PEM texts.
  */
 
 import 'reflect-metadata'
@@ -109,7 +110,7 @@ export interface Issue {
 }
 
 /**
- * Signs a request. Whoever calls it has decided that the requester is `hostId`.
+ * Signs a request. The caller has decided that the requester is `hostId`.
  * @throws {Error} the text is no request, or its signature does not prove possession of the key
  */
 export async function issue(

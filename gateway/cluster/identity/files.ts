@@ -1,4 +1,8 @@
-/** `<dataDir>/cluster`: who this host is in its cluster, and the cluster's documents; each replaced whole and durable. */
+/**
+ * `<dataDir>/cluster`: this host's identity in its cluster, and the cluster's documents.
+ *
+ * Each file is replaced as a whole and durably.
+ */
 
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -6,7 +10,7 @@ import { LowSync, type SyncAdapter } from 'lowdb'
 import { FlatnetError, hasCode } from '../../../core/errors.ts'
 import { replaceFile, syncFolder } from '../../../kernel/durable.ts'
 
-/** `ca.key` is only where hosts may be admitted; `members.json` is written last, so its presence means: all of it is there. */
+/** `ca.key` is only where hosts may be admitted. `members.json` is written last: where it is, all the others are. */
 const NAMES = {
   caPem: 'ca.crt',
   caKeyPem: 'ca.key',

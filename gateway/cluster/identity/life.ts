@@ -1,4 +1,4 @@
-/** How long a certificate lives, when it is renewed, and what a person is told about it. Pure. */
+/** How long a certificate lives, when it is renewed, and when a person is warned about it. Pure. */
 
 import { X509Certificate } from 'node:crypto'
 import type { Millis } from '../../../core/clock.ts'
@@ -33,7 +33,9 @@ export function lifeOf(certPem: string): Life {
 export const renewsAt = ({ from, to }: Life, random = 0): Millis =>
   from + (to - from) * (2 / 3 - JITTER * random)
 
-/** For status and doctor: a warning when renewal is overdue, so that somebody looks while there is a third of the life left. */
+/**
+ * For status and doctor: warns when renewal is overdue, while a third of the certificate's life is left to act in.
+ */
 export function certificateStatus(certPem: string, now: Millis): CertificateStatus {
   const life = lifeOf(certPem)
   const due = renewsAt(life)

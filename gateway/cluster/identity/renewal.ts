@@ -1,4 +1,4 @@
-/** Renews this host's certificate when it is due: here where the CA's key is, else by a host that has it. */
+/** Renews this host's certificate when it is due: itself if it has the CA's key, else by another host. */
 
 import type { Clock, Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'

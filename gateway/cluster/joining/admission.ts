@@ -1,4 +1,4 @@
-/** The admitting host's side: answers newcomers with a token and members whose certificate ends, and changes the list. */
+/** The admitting host's side: lets newcomers with a token in, and renews members' certificates. */
 
 import { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
@@ -46,7 +46,7 @@ export interface AdmissionDeps {
   readonly tokens: TokenBook
   readonly clock: Clock
   readonly log: Log
-  /** Of Flatnet; told to newcomers, for the error when the protocols differ. */
+  /** Flatnet's version, sent to newcomers for the error when the protocols differ. */
   readonly version: string
   /** `outcome`: `joined`, `renewed` or a RefusalCode. */
   count(outcome: string): void

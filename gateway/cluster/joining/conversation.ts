@@ -1,4 +1,4 @@
-/** The few messages of a join or a renewal over one TLS connection: bounded in bytes and in time, one at a time. */
+/** The few messages of a join or a renewal over one TLS connection, bounded in bytes and in time. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'

@@ -1,4 +1,8 @@
-/** Makes a cluster with this host as its first, or puts this host into one; both end with the file that makes it count. */
+/**
+ * Makes a cluster with this host as its first, or puts this host into an existing one.
+ *
+ * Both write the list of members last: a run that was cut short before it does not count.
+ */
 
 import { randomBytes } from 'node:crypto'
 import { formatPrefix, type Prefix4 } from '../../../core/addr.ts'
@@ -21,10 +25,12 @@ export interface CreateWishes {
   readonly now: Millis
 }
 
-/** `k3v9q2`: two clusters of one person are told apart in logs. */
+/** `k3v9q2`: keeps two clusters of one person apart in logs. */
 const randomName = (): string => randomBytes(4).readUInt32BE().toString(36).padStart(7, '0')
 
-/** Nothing counts until the list of members is there; a run that was cut short leaves nothing that the next one minds. */
+/**
+ * Nothing counts until the list of members is there: the next run overwrites what one that was cut short left behind.
+ */
 export async function createCluster(files: ClusterFiles, wishes: CreateWishes): Promise<string> {
   const { cluster = randomName(), hostId, name, endpoints, supernet, hostPrefix, now } = wishes
   const ca = await makeCa(cluster, now)
@@ -52,8 +58,8 @@ export async function createCluster(files: ClusterFiles, wishes: CreateWishes): 
 }
 
 /**
- * The key is on disk before anybody hears of it: a run that was cut short comes back with the same key, which the
- * admitting host knows, so that it gets the same number and a spent token is no obstacle.
+ * The key is on disk before it is sent: a run that was cut short comes back with the same key. The admitting host
+ * knows that key and gives it the same number, although the token is spent.
  * @throws {JoinError}
  */
 export async function enterCluster(

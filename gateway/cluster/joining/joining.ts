@@ -1,4 +1,4 @@
-/** The newcomer's side: finds the admitting host, makes sure that it is the one of the token, and gets a certificate. */
+/** The newcomer's side: finds the admitting host, checks it against the token, and gets a certificate. */
 
 import { X509Certificate } from 'node:crypto'
 import { connect, type TLSSocket } from 'node:tls'

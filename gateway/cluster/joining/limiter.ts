@@ -1,4 +1,4 @@
-/** Slows down who knocks with what is wrong: so many failures of one address a minute, then a minute's rest. */
+/** Slows down addresses that guess: so many failures a minute, then a minute's rest. */
 
 import type { Millis } from '../../../core/clock.ts'
 

@@ -7,7 +7,7 @@ import type { Millis } from '../../../core/clock.ts'
 import { isObject } from '../../../core/json.ts'
 import type { ClusterFiles } from '../identity/files.ts'
 
-/** What a newcomer knows before it has spoken to anybody. */
+/** What a newcomer knows before it has spoken to any host. */
 export interface Token {
   /** SHA-256 of the CA's certificate, hex: who does not have it is not the cluster. */
   readonly caFingerprint: string
@@ -23,7 +23,7 @@ export interface Token {
   readonly addresses: readonly string[]
 }
 
-/** Searchable: somebody who finds one in a log knows what it is. */
+/** Searchable: a person who finds a token in a log can see what it is. */
 const PREFIX = 'fnj_'
 const VERSION = 1
 const CHECK_BYTES = 4
@@ -93,7 +93,7 @@ export interface TokenRecord extends Grant {
   readonly spent?: { readonly keyId: string; readonly hostId: number; readonly at: Millis }
 }
 
-/** A token that was spent is remembered for so long, so that a replay is called one and a joiner that crashed is known. */
+/** How long a spent token is remembered, so that a replay is recognized, and a joiner that crashed as well. */
 const REMEMBERED_MS: Millis = 24 * 3_600_000
 /** At once; the oldest is forgotten first. */
 const MAX_TOKENS = 256
@@ -116,7 +116,7 @@ function parseRecords(text: string): TokenRecord[] {
   )
 }
 
-/** One process at a time: the gateway of an admitting host. Every change is on disk before anybody is told. */
+/** One process at a time: the gateway of an admitting host. Every change is on disk before a host learns of it. */
 export class TokenBook {
   readonly #db: LowSync<TokenRecord[]>
 
@@ -136,7 +136,7 @@ export class TokenBook {
   }
 
   /**
-   * Whether a secret may be used by a key. The same key may come back with it: it did not hear our answer.
+   * Whether a secret may be used by a key. The same key may come back with it: it did not receive the answer.
    * @param secret hex, from a stranger
    */
   show(secret: string, keyId: string, now: Millis): Shown {

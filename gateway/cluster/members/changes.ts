@@ -1,4 +1,4 @@
-/** What a new list of members means for links and for people. Pure. */
+/** What a new list of members means for links, and as events. Pure. */
 
 import type { GatewayEvent } from '../../base/events.ts'
 import { type MembersDocument, memberOf } from './document.ts'

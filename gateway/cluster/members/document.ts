@@ -1,13 +1,14 @@
 /**
- * The list of a cluster's members: one document, signed whole by the CA's key, with a version that only rises.
- * Pure: what follows what, and what comes of two that do not.
+ * The list of a cluster's members: one document, signed by the CA's key, whose version only rises.
+ *
+ * Pure: which document follows which, and what becomes of two that do not.
  */
 
 import { createPrivateKey, sign, verify, X509Certificate } from 'node:crypto'
 import { parsePrefix4 } from '../../../core/addr.ts'
 import { isObject } from '../../../core/json.ts'
 
-/** In order: a member only moves to the right, whoever says otherwise. */
+/** In order: a member only moves to the right, whatever a document says. */
 const STATES = ['active', 'left', 'revoked'] as const
 export type MemberState = (typeof STATES)[number]
 
@@ -17,9 +18,11 @@ export interface MemberRecord {
   readonly keyId: string
   /** Keys that held this hostId before and never will again. */
   readonly formerKeys: readonly string[]
-  /** What people call the machine, e.g. its host name. */
+  /** What the machine is called, e.g. its host name. */
   readonly name: string
-  /** As told at joining, the best first; what its owner says later is in gateway/cluster/members/endpoints.ts. */
+  /**
+   * As given at joining, the best first. Later announcements of the host are in gateway/cluster/members/endpoints.ts.
+   */
   readonly endpoints: readonly string[]
   /** Holds the CA's key. */
   readonly admits: boolean
@@ -116,7 +119,7 @@ export const memberOf = (document: MembersDocument, hostId: number): MemberRecor
 
 /**
  * Why `next` does not follow from `before`; undefined when it does. Also for a document that its signer made from an
- * old snapshot: nobody who was revoked comes back by it, and no hostId changes hands unseen.
+ * old snapshot: no revoked host comes back by it, and no hostId changes hands unseen.
  */
 export function notSuccessor(before: MembersDocument, next: MembersDocument): string | undefined {
   if (next.cluster !== before.cluster) return 'it is of another cluster'

@@ -1,4 +1,4 @@
-/** Where hosts say that they are: each host's own word, signed by its key, so that anybody may pass it on. */
+/** Where hosts can be reached: each host's own statement, signed, so that others may pass it on. */
 
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
@@ -146,5 +146,8 @@ export function ownEndpoints(
     .map((a) => formatEndpoint(a.address, listen.port))
 }
 
-/** Addresses that every machine with the same software has. Docker's `br-` has 12 digits behind it; `br-lan` is a person's. */
+/**
+ * Addresses that every machine with the same software has. Docker's `br-` has 12 digits behind it; `br-lan` is named
+ * by a person.
+ */
 const CONTAINER_BRIDGES = /^(?:docker|podman|cni-|cni\d|virbr|br-[0-9a-f]{12}$|veth|fn[0-9a-f]{10}|flatnet)/

@@ -1,4 +1,4 @@
-/** How the list of members and everybody's endpoints reach all: versions on connecting, changes at once, the rest on demand. */
+/** Spreads the list of members and the hosts' endpoints: versions first, then what a peer lacks. */
 
 import type { Clock } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
@@ -14,7 +14,7 @@ export interface GossipDeps {
   readonly log: Log
   send(hostId: number, message: ControlMessage): boolean
   broadcast(message: ControlMessage): void
-  /** Somebody's endpoints are news: whoever waits to try again may try now. */
+  /** A host has new endpoints: links that wait to try again may try now. */
   endpointsChanged(): void
 }
 
@@ -77,7 +77,7 @@ export class Gossip {
         this.spread()
       } else if (adopted.kind === 'conflict') {
         log.error({ peer: from, reason: adopted.reason }, 'list of members refused')
-        // Who admits can make one of the two; between others it would go back and forth.
+        // A host that admits can settle which of the two counts; between others the lists would go back and forth.
         if (memberOf(state.document, from)?.admits === true) send(from, this.#members())
       }
     } catch (err) {

@@ -1,8 +1,15 @@
-/** How often the endpoints of one host may be news: each time they are written to disk, told to all peers, and have everybody dial again. */
+/**
+ * Limits how often new endpoints of one host are accepted.
+ *
+ * Each time they are written to disk, sent to all peers, and make every host dial again.
+ */
 
 import type { Millis } from '../../../core/clock.ts'
 
-/** A host looks at its addresses every 10 s; one that starts, or whose network comes up piece by piece, has a few at once. */
+/**
+ * A host looks at its addresses every 10 s; one that starts, or whose network comes up in pieces, has a few changes
+ * at once.
+ */
 const WINDOW_MS: Millis = 10_000
 const MAX_CHANGES = 5
 

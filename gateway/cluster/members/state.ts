@@ -1,4 +1,4 @@
-/** What this host knows of its cluster, on disk and in memory: its identity, the members, and where they are. */
+/** What this host knows of its cluster, on disk and in memory: identity, members, endpoints. */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { Millis } from '../../../core/clock.ts'
@@ -33,7 +33,7 @@ const broken = (what: string, cause?: unknown): FlatnetError =>
     cause === undefined ? {} : { cause },
   )
 
-/** OpenSSL's words for what is no PEM say nothing of the file. */
+/** OpenSSL's error for what is no PEM says nothing of the file. */
 function usable<T>(files: ClusterFiles, file: ClusterFile, read: () => T): T {
   try {
     return read()
@@ -106,7 +106,7 @@ export class ClusterState implements Membership {
     return this.#sealed
   }
 
-  /** Whoever holds it may admit others. That of another CA is none, nor is what is broken. */
+  /** The key by which this host may admit others. A key of another CA, or a broken one, counts as none. */
   get caKeyPem(): string | undefined {
     const pem = this.files.read('caKeyPem')
     return pem !== undefined && this.#isCaKey(pem) ? pem : undefined
@@ -184,7 +184,7 @@ export class ClusterState implements Membership {
       this.#follow(document, { text, signature })
       return { kind: 'newer' }
     }
-    // An ancestor of ours: its sender gets ours by the same exchange.
+    // An ancestor of the own document: the same exchange brings its sender up to date.
     if (notSuccessor(document, this.#document) === undefined) return { kind: 'known' }
     const key = this.caKeyPem
     if (key === undefined) return { kind: 'conflict', reason }
@@ -265,7 +265,7 @@ export class ClusterState implements Membership {
     return this.#isKept
   }
 
-  /** Another host's change: a disk that is full must not keep somebody in who was revoked. */
+  /** Another host's change. A full disk must not keep a revoked host in. */
   #follow(document: MembersDocument, sealed: SealedDocument): void {
     const before = this.#document
     this.#isKept = false
@@ -275,7 +275,7 @@ export class ClusterState implements Membership {
     for (const listener of this.#listeners) listener(before, document)
   }
 
-  /** Of this host's own making: on disk before anybody acts on it. */
+  /** A change made here: on disk before the host acts on it. */
   #replace(document: MembersDocument, sealed: SealedDocument): void {
     this.files.write('members', `${JSON.stringify(sealed)}\n`)
     this.#isKept = true

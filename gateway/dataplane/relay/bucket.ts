@@ -1,4 +1,8 @@
-/** A token bucket that lends: bytes go at once, and whoever sent them waits until they are paid for. Time is an argument. */
+/**
+ * A token bucket that lends: bytes go at once, and their sender waits until they are paid for.
+ *
+ * Time is an argument.
+ */
 
 import type { Millis } from '../../../core/clock.ts'
 

@@ -1,4 +1,8 @@
-/** Kernel buffers of relayed streams. What waits in them can be neither dropped nor overtaken, so that they are kept small. */
+/**
+ * Keeps the kernel buffers of relayed streams small.
+ *
+ * What waits in them can be neither dropped nor overtaken.
+ */
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -12,8 +16,8 @@ const SOL_SOCKET = 1
 const SO_RCVBUF = 8
 
 /**
- * Linux lets 4 MB wait to be sent and 6 MB wait to be read: a second and more at a relay's rate, measured as 0.6-0.8 s of
- * round trip beside four downloads. With these it is 0.1 s, and a pair has its full rate up to a round trip of 30 ms.
+ * Linux lets 4 MB wait to be sent and 6 MB to be read, a second and more at a relay's rate. Beside four downloads the
+ * round trip was 0.6-0.8 s; with these bounds it is 0.1 s, and a pair has its full rate up to a round trip of 30 ms.
  */
 const UNSENT_BYTES = 128 * 1024
 /** The largest that the kernel grants without asking for more (net.core.rmem_max); half of it becomes the window. */

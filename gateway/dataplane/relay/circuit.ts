@@ -1,4 +1,4 @@
-/** One connection of a pair in the gateway between them: room in the table while its second leg is opened, then two joined legs. */
+/** One connection of a pair in the gateway between them: first a reserved place, then two joined legs. */
 
 import type { Duplex } from 'node:stream'
 import type { TokenBucket } from './bucket.ts'

@@ -1,4 +1,8 @@
-/** The relayed connections that stand: at most one for each host and relay, and of two the one that both ends choose. */
+/**
+ * The relayed connections that stand: at most one for each host and relay.
+ *
+ * Of two, the one stays that both ends choose.
+ */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
@@ -17,7 +21,10 @@ export interface Connection extends Secured {
 export interface ConnectionsDeps {
   readonly ownHostId: () => number
   readonly scheduler: Scheduler
-  /** It ended, and `close` was not called. @param isBroken not by a word of the other end: its user may have found it silent */
+  /**
+   * It ended without a call of `close`.
+   * @param isBroken the other end did not close it; its user may have found it silent
+   */
   lost(connection: Connection, reason: string, isBroken: boolean): void
   closed(connection: Connection, reason: string): void
 }
@@ -27,7 +34,7 @@ const keyOf = (hostId: number, relay: number): string => `${hostId} ${relay}`
 export class Connections {
   readonly #deps: ConnectionsDeps
   readonly #byKey = new Map<string, Connection>()
-  /** How to call off the end of those that nobody here wants. */
+  /** By connection, how to call off the end of one that is not wanted here. */
   readonly #spare = new Map<Connection, () => void>()
 
   constructor(deps: ConnectionsDeps) {
@@ -114,5 +121,8 @@ export class Connections {
   }
 }
 
-/** A newer one of the same end takes the place of the older: that end has lost it. Of two ends the lower hostId's stays. */
+/**
+ * A newer connection of the same end replaces the older, which that end has lost. Of two ends the lower hostId's
+ * stays.
+ */
 const wins = (newer: Connection, older: Connection): boolean => newer.dialledBy <= older.dialledBy

@@ -1,4 +1,4 @@
-/** When to try for a relayed connection that is wanted: at once, then with growing waits, one try at a time. */
+/** When to try for a wanted relayed connection: at once, then with growing waits, one try at a time. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Scheduler } from '../../base/scheduler.ts'

@@ -1,4 +1,4 @@
-/** This host's end of relayed connections: at most one for each peer and relay, wanted here or at the other end. */
+/** This host's end of relayed connections: at most one for each peer and relay. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Log, LogFields } from '../../../core/log.ts'
@@ -15,9 +15,9 @@ import { keep, type Secured, secureAsked, secureAsking, WrongEnd } from './secur
 /** Called synchronously; must not throw. */
 export interface RelayEvents {
   /**
-   * A connection stands, of either side's making. Another one to the same host through the same relay takes the place of
-   * the former, without a `down` for that. The first bytes may wait in the socket already. Whoever finds that nothing
-   * comes through it destroys it with an error: then the relay has a problem.
+   * A connection stands, opened by either side. Another one to the same host through the same relay replaces it
+   * without a `down`. The first bytes may wait in the socket already. A user that finds the connection silent
+   * destroys it with an error: then the relay has a problem.
    */
   up(hostId: number, relay: number, socket: TLSSocket): void
   /** There is none any more. */
@@ -121,7 +121,7 @@ export class Ends {
       this.#connections.close(connection, 'this gateway stops')
   }
 
-  /** A stream by which a gateway says that `from` is at its other end. Whether it is, the certificate tells. */
+  /** A stream by which a gateway claims that `from` is at its other end. The certificate shows whether it is. */
   async accept(offer: RelayOffer): Promise<void> {
     const { hostId: relay, head } = offer
     const { from } = head

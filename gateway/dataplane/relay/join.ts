@@ -1,6 +1,7 @@
-/** Passes bytes between two streams, as fast as the slower takes them and the pair may have them, and looks at none. */
+/** Passes bytes between two streams, as fast as the slower takes them and the pair's rate allows. */
 
 import type { Duplex } from 'node:stream'
+import type { Millis } from '../../../core/clock.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { TokenBucket } from './bucket.ts'
 import { boundUnread, boundUnsent } from './buffers.ts'
@@ -16,68 +17,90 @@ export interface JoinDeps {
 
 /** @returns how to end it */
 export function joinLegs(a: Duplex, b: Duplex, deps: JoinDeps): (reason: string) => void {
-  const { scheduler } = deps
-  let isOver = false
-  let heardAt = scheduler.monotonic()
-  let cancelIdle = (): void => {}
-  let cancelGoodbye = (): void => {}
+  const joined = new JoinedLegs(a, b, deps)
+  joined.start()
+  return (reason) => joined.end(reason)
+}
 
-  const end = (reason: string): void => {
-    if (isOver) return
-    isOver = true
-    cancelIdle()
-    cancelGoodbye()
-    a.destroy()
-    b.destroy()
-    deps.ended(reason)
+class JoinedLegs {
+  readonly #legs: readonly [Duplex, Duplex]
+  readonly #deps: JoinDeps
+  #isOver = false
+  /** Monotonic, of the last byte. */
+  #passedAt: Millis
+  #cancelIdle = (): void => {}
+  #cancelGoodbye = (): void => {}
+
+  constructor(a: Duplex, b: Duplex, deps: JoinDeps) {
+    this.#legs = [a, b]
+    this.#deps = deps
+    this.#passedAt = deps.scheduler.monotonic()
   }
 
-  /** What an end closes in order reaches the other one in order. */
-  const endWhenDone = (): void => {
-    if ([a, b].every((leg) => leg.readableEnded && leg.writableFinished)) end('closed by an end')
+  start(): void {
+    const [a, b] = this.#legs
+    for (const leg of this.#legs) {
+      boundUnsent(leg)
+      boundUnread(leg)
+    }
+    this.#pass(a, b)
+    this.#pass(b, a)
+    this.#watch()
+    if (this.#legs.some((leg) => leg.destroyed || leg.writableEnded)) this.end('closed by an end')
   }
 
-  const watch = (): void => {
-    const left = heardAt + RelayLimit.idleMs - scheduler.monotonic()
-    if (left <= 0) end('idle')
-    else cancelIdle = scheduler.after(left, watch)
+  end(reason: string): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#cancelIdle()
+    this.#cancelGoodbye()
+    for (const leg of this.#legs) leg.destroy()
+    this.#deps.ended(reason)
   }
 
-  const pass = (from: Duplex, to: Duplex): void => {
+  #pass(from: Duplex, to: Duplex): void {
+    this.#passBytes(from, to)
+    from.once('end', () => {
+      to.end()
+      this.#cancelGoodbye()
+      const { scheduler } = this.#deps
+      this.#cancelGoodbye = scheduler.after(RelayLimit.goodbyeMs, () => this.end('closed by an end'))
+      this.#endWhenDone()
+    })
+    from.once('finish', () => this.#endWhenDone())
+    from.once('close', () => this.end('closed by an end'))
+    from.on('error', (err) => this.end(err.message))
+  }
+
+  #passBytes(from: Duplex, to: Duplex): void {
+    const { bucket, passed, scheduler } = this.#deps
     let waits = 0
     const goOn = (): void => {
-      if (--waits === 0 && !isOver) from.resume()
+      if (--waits === 0 && !this.#isOver) from.resume()
     }
     from.on('data', (chunk: Buffer) => {
-      if (isOver) return
-      heardAt = scheduler.monotonic()
-      deps.passed(chunk.length)
+      if (this.#isOver) return
+      this.#passedAt = scheduler.monotonic()
+      passed(chunk.length)
       const isTaken = to.write(chunk)
-      const waitMs = deps.bucket.reserve(chunk.length, heardAt)
+      const waitMs = bucket.reserve(chunk.length, this.#passedAt)
       if (isTaken && waitMs === 0) return
       from.pause()
       waits = Number(!isTaken) + Number(waitMs > 0)
       if (!isTaken) to.once('drain', goOn)
       if (waitMs > 0) scheduler.after(waitMs, goOn)
     })
-    from.once('end', () => {
-      to.end()
-      cancelGoodbye()
-      cancelGoodbye = scheduler.after(RelayLimit.goodbyeMs, () => end('closed by an end'))
-      endWhenDone()
-    })
-    from.once('finish', endWhenDone)
-    from.once('close', () => end('closed by an end'))
-    from.on('error', (err) => end(err.message))
   }
 
-  for (const leg of [a, b]) {
-    boundUnsent(leg)
-    boundUnread(leg)
+  /** What an end closes in order reaches the other one in order. */
+  #endWhenDone(): void {
+    if (this.#legs.every((leg) => leg.readableEnded && leg.writableFinished)) this.end('closed by an end')
   }
-  pass(a, b)
-  pass(b, a)
-  watch()
-  if (a.destroyed || b.destroyed || a.writableEnded || b.writableEnded) end('closed by an end')
-  return end
+
+  #watch(): void {
+    const { scheduler } = this.#deps
+    const left = this.#passedAt + RelayLimit.idleMs - scheduler.monotonic()
+    if (left <= 0) this.end('idle')
+    else this.#cancelIdle = scheduler.after(left, () => this.#watch())
+  }
 }

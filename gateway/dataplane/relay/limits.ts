@@ -1,4 +1,4 @@
-/** What a relay gives to others and what its users wait for: every bound of this folder, with its reason. */
+/** The bounds of relaying, with the reason of each: what a relay gives, and how long its users wait. */
 
 import type { Millis } from '../../../core/clock.ts'
 
@@ -33,7 +33,10 @@ export const EndLimit = {
   handshakeMs: 5_000,
   /** Handshakes at once that come by one relay: no more than it has pairs with this host. */
   incoming: 32,
-  /** How long a relay that failed is left out: long enough that a better choice is made, short enough that the only one is found again. */
+  /**
+   * How long a relay that failed is left out: long enough for a better choice, short enough that the only one is
+   * found again.
+   */
   unusableMs: 10_000,
   /** The other end changes its path a little later than this one, and sends this way until then. */
   lingerMs: 5_000,

@@ -1,4 +1,4 @@
-/** The gateway in the middle: takes a stream of one host, opens one to another, and carries the bytes between them. */
+/** The gateway in the middle: takes a stream of one host, opens one to another, and joins them. */
 
 import type { Duplex } from 'node:stream'
 import type { Log } from '../../../core/log.ts'

@@ -1,4 +1,4 @@
-/** Which pairs of hosts this gateway carries, and whether it takes on one more. Pure: no streams, no clock. */
+/** Which pairs of hosts this gateway carries, and whether it takes one more. Pure: no streams. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { TokenBucket } from './bucket.ts'

@@ -46,8 +46,8 @@ export class Relays {
   }
 
   /**
-   * Keeps a connection to `hostId` through `relay` until another call; TLS from end to end, both certificates checked. One
-   * through another relay stays until the new one stands, and the new one's `up` is told first.
+   * Keeps a connection to `hostId` through `relay` until another call: TLS from end to end, both certificates
+   * checked. A connection through another relay stays until the new one stands, and the new one's `up` comes first.
    */
   request(hostId: number, relay: number): void {
     this.#ends.request(hostId, relay)
@@ -68,12 +68,15 @@ export class Relays {
     this.#ends.linkUp(relay)
   }
 
-  /** After a change of membership: what this host has with those that are out ends. Their streams are the peers' to end. */
+  /** After a change of membership: ends connections with hosts that are out. Their streams are ended by the links. */
   refresh(): void {
     this.#ends.refresh()
   }
 
-  /** This gateway is about to stop, and has said so: resolves when the pairs that it carries have had the time to move. */
+  /**
+   * This gateway is about to stop, and its peers know. Resolves when the pairs that it carries have had the time to
+   * move.
+   */
   drain(): Promise<void> {
     return this.#middle.drain()
   }

@@ -1,4 +1,8 @@
-/** TLS from end to end inside a relayed stream: the certificates are the ends' own, so the relay can only pass it on or break it. */
+/**
+ * TLS from end to end inside a relayed stream, with the two ends' own certificates.
+ *
+ * So the relay can only pass the stream on or break it.
+ */
 
 import type { Duplex } from 'node:stream'
 import { connect, createServer, type TLSSocket } from 'node:tls'
@@ -22,7 +26,7 @@ export interface SecureDeps {
   readonly signal: AbortSignal
 }
 
-/** The relay led elsewhere, or somebody is no member any more. */
+/** The relay led to another host, or the host is no member any more. */
 export class WrongEnd extends Error {
   override readonly name = 'WrongEnd'
 }
@@ -60,7 +64,7 @@ export function secureAsking(stream: Duplex, deps: SecureDeps): Promise<Secured>
 /** For the end that was asked, which says with `keep` that the connection stays. */
 export function secureAsked(stream: Duplex, deps: SecureDeps): Promise<Secured> {
   return orDestroy(stream, async () => {
-    // A server that listens nowhere: Node tells only a server's sockets whether a client's chain is good.
+    // A server that listens nowhere: Node says only of a server's sockets whether a client's chain is good.
     const server = createServer({
       ...tlsOptions(deps.identity),
       ALPNProtocols: [Alpn.data],
@@ -89,7 +93,7 @@ function judge(socket: TLSSocket, { identity, membership, hostId, relay }: Secur
   const refusal = membership.refusal(hostId, id.keyId)
   if (refusal !== undefined) throw new WrongEnd(refusal)
   if (socket.alpnProtocol !== Alpn.data) throw new WrongEnd('no protocol of ours')
-  // As of the stream inside which it is; but whoever closes this closes it both ways.
+  // As the stream around it; but closing it closes both directions.
   socket.allowHalfOpen = false
   return { socket, keyId: id.keyId }
 }
@@ -126,7 +130,7 @@ function settle(
 
 /** Whatever goes wrong ends the stream. */
 async function orDestroy(stream: Duplex, act: () => Promise<Secured>): Promise<Secured> {
-  // An error that nobody listens to any more would end the process.
+  // An error without a listener would end the process.
   stream.on('error', () => stream.destroy())
   boundUnsent(stream)
   try {

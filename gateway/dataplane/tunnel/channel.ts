@@ -1,4 +1,9 @@
-/** One connection to a peer that carries frames, straight or by way of a relay: what comes is always taken, what goes is sent on the channel in use. */
+/**
+ * One connection to a peer that carries frames, direct or through a relay.
+ *
+ * Frames are accepted from every channel; packets are sent only on the active one.
+ */
+
 import { encodeFrame, FrameDecoder, type FrameSink, type FrameType } from './frame.ts'
 import { type DataPort, Sender, type SenderCounts } from './sender.ts'
 import type { SlabPool } from './slab.ts'

@@ -1,8 +1,10 @@
 /**
  * Judges packets at the tunnel's two ends. Pure: bytes and slices in, a verdict out.
- * What a peer sends is written to a device of our kernel, so nothing is taken on trust: neither who it says it comes from,
- * nor the virtio header, which tells the kernel where to write a checksum and how to cut a packet.
+ *
+ * A peer's packets are written to a device of this kernel, so nothing is trusted: neither the source address nor the
+ * virtio header, by which the kernel learns where to write a checksum and how to cut a packet.
  */
+
 import type { Ipv4, Prefix4 } from '../../../core/addr.ts'
 import { VIRTIO_HEADER } from './frame.ts'
 
@@ -24,7 +26,10 @@ export const Verdict = {
   virtioFlags: 7,
   /** hdr_len past the end. */
   virtioHeaderLength: 8,
-  /** The place of the checksum is outside the packet, in the IP header, which has been judged already, or, of a packet to be cut, not the protocol's. */
+  /**
+   * The checksum's place is outside the packet, or in the IP header, which has been judged already; or, in a packet
+   * to be cut, not the protocol's.
+   */
   checksumPlace: 9,
   /** Unknown, of IPv6, of UFO, or not that of the packet's protocol. */
   gsoType: 10,
@@ -76,7 +81,10 @@ const u16le = (b: Uint8Array, at: number): number => b[at]! | (b[at + 1]! << 8)
 const ipv4At = (b: Uint8Array, at: number): Ipv4 =>
   ((b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!) >>> 0
 
-/** As `contains` of core/addr.ts, by a shift: a power of two per packet was 2 % of the time. Not for /0, which is nobody's. */
+/**
+ * As `contains` of core/addr.ts, by a shift: a power of two per packet was 2 % of the time. Not for /0, which no
+ * slice is.
+ */
 export const isInside = (prefix: Prefix4, ip: Ipv4): boolean =>
   (ip ^ prefix.base) >>> (32 - prefix.prefixLen) === 0
 
@@ -105,8 +113,8 @@ export function checkIncoming(
 }
 
 /**
- * A packet from our own kernel. Its form is the kernel's; its source must be ours, or peers would get what they refuse.
- * Whose it is to be is the caller's to look up, by `destinationOf`.
+ * A packet from the own kernel, which is well-formed. Its source must be in the own slice, or peers would refuse it.
+ * The caller finds the host of its destination by `destinationOf`.
  */
 export function checkOutgoing(bytes: Uint8Array, start: number, end: number, own: Prefix4): Verdict {
   const ip = start + VIRTIO_HEADER
@@ -153,7 +161,7 @@ function checkVirtio(b: Uint8Array, start: number, end: number): Verdict {
   const needsChecksum = flags === F_NEEDS_CSUM
   if (needsChecksum) {
     const place = u16le(b, start + CSUM_START)
-    // The kernel only asks for "inside the packet", and writes after we have looked: no checksum may land in an address.
+    // The kernel only demands "inside the packet", and writes after this check: no checksum may land in an address.
     if (place < (b[ip]! & 15) * 4) return Verdict.checksumPlace
     if (place + u16le(b, start + CSUM_OFFSET) + 2 > length) return Verdict.checksumPlace
   }

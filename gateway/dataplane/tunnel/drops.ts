@@ -17,7 +17,7 @@ export type DropReason =
   | 'frameHost'
   /** The host is in quarantine. */
   | 'keptOut'
-  /** A frame of a type that nobody here knows. */
+  /** A frame of an unknown type. */
   | 'frameType'
 
 const NAMES = Object.keys(Verdict) as DropReason[]

@@ -1,8 +1,8 @@
-/** The data connection on the wire: frames of a fixed header and a payload, and their streaming decoder. */
+/** The data connection on the wire: frames with a fixed header and a payload, and their decoder. */
 
 /**
- * `{ length u32, type u8, flags u8, srcHost u16, dstHost u16, hops u8, reserved u8 }`, big-endian; `length` is that of the
- * payload alone. Reserved and flags are sent as zero and not looked at, so that they can get a meaning.
+ * `{ length u32, type u8, flags u8, srcHost u16, dstHost u16, hops u8, reserved u8 }`, big-endian; `length` is the
+ * payload's alone. Reserved and flags are sent as zero and not looked at, so that they can get a meaning.
  */
 export const FRAME_HEADER = 12
 
@@ -114,7 +114,10 @@ export class FrameDecoder {
     if (at < end) this.#keep(chunk, at, end)
   }
 
-  /** Fills the frame begun by earlier chunks. @returns how many bytes of `chunk` that took; all, when it is still not whole */
+  /**
+   * Fills the frame begun by earlier chunks.
+   * @returns how many bytes of `chunk` that took; all, when the frame is still incomplete
+   */
   #complete(chunk: Uint8Array): number {
     const partial = this.#partial as Uint8Array
     let at = 0

@@ -1,4 +1,5 @@
-/** From the device to the peers: packets are read into a slab behind each other, judged, given a header and sent in runs. */
+/** From the device to the peers: reads packets into a slab, judges them, and sends them in runs. */
+
 import type { Ipv4, Prefix4 } from '../../../core/addr.ts'
 import { checkOutgoing, destinationOf, Verdict } from './check.ts'
 import { type Drops, dropReason } from './drops.ts'
@@ -6,7 +7,7 @@ import { FRAME_HEADER, type FrameHead, FrameType, MAX_FRAME, MAX_PAYLOAD, writeF
 import type { Sender } from './sender.ts'
 import type { Slab, SlabPool } from './slab.ts'
 
-/** How the device tells about packets; it asks for room, fills it and says how much. @see kernel/tun.ts */
+/** How the device hands over packets: it asks for room, fills it and says how much. @see kernel/tun.ts */
 export interface PacketSink {
   /** Where to put the next packet. */
   buffer(): Uint8Array
@@ -34,8 +35,8 @@ export interface OutboundOptions {
 }
 
 /**
- * How much one turn may read before others on the event loop get theirs. Writes are only finished between turns, so a turn
- * must not read more than a sender has room for: 512 KiB dropped packets of a connection that was not full.
+ * How much one turn may read before the rest of the event loop gets its turn. Writes finish only between turns, so a
+ * turn must not read more than a sender has room for: 512 KiB dropped packets of a connection that was not full.
  */
 const TURN_BYTES = 128 * 1024
 const TURN_PACKETS = 128

@@ -1,4 +1,5 @@
-/** One peer of the tunnel: its channels of the moment, the one that is sent on, and counters that outlive them. */
+/** One peer of the tunnel: its channels, the active one, and counters that outlive them. */
+
 import type { Prefix4 } from '../../../core/addr.ts'
 import type { Channel } from './channel.ts'
 import { type DropReason, Drops } from './drops.ts'

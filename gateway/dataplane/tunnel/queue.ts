@@ -1,4 +1,9 @@
-/** What waits for one peer's connection: bounded in bytes and number, the oldest dropped first, since the freshest packets are worth most. */
+/**
+ * What waits for one peer's connection: bounded in bytes and number, the oldest dropped first.
+ *
+ * The freshest packets are worth most.
+ */
+
 import type { Slab } from './slab.ts'
 
 /** docs/architecture/dataplane.md#queue. At 1 Gbit/s this is 2 ms of traffic. */

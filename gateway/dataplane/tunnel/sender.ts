@@ -14,11 +14,11 @@ export interface DataPort {
 }
 
 /**
- * What may be on its way through TLS at a time. Enough to keep the encryption busy while the next turn of the event loop
- * reads on; what is above it waits in the queue, where it can still be dropped.
+ * What may be on its way through TLS at a time: enough to keep the encryption busy while the next turn of the event
+ * loop reads on. What exceeds it waits in the queue, where it can still be dropped.
  */
 const IN_FLIGHT_BYTES = 256 * 1024
-/** Above it the connection is somebody else's to fill; the queue takes all and drops the oldest. */
+/** Above it other users have filled the connection; the queue takes all and drops the oldest. */
 const MAX_WRITABLE = 1024 * 1024
 /** Smaller batches are copied before they wait: 100 bytes that wait would hold back a whole slab. */
 const COPY_BELOW = 16 * 1024
@@ -83,7 +83,7 @@ export class Sender {
   }
 
   #mayWrite(): boolean {
-    // Without anything of ours on its way nobody would call us back to go on, so one may always go.
+    // Without a write on its way no callback would go on, so one may always go.
     if (this.#inFlight === 0) return true
     return (
       this.#inFlight < IN_FLIGHT_BYTES && this.#queue.bytes === 0 && this.#port.writableLength < MAX_WRITABLE

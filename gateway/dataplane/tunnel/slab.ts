@@ -1,4 +1,5 @@
-/** Buffers that packets are read into and sent from without a copy in between; used again when nobody holds a part of them. */
+/** Buffers that packets are read into and sent from without a copy; reused when no part is in use. */
+
 import { MAX_FRAME } from './frame.ts'
 
 /** Two of the largest frames: room for many small packets, while what a waiting write holds back stays small. */

@@ -1,4 +1,5 @@
-/** The gateway path: packets of the TUN device to the peers whose addresses they bear, and the peers' packets to the device. */
+/** The gateway path: carries packets from the TUN device to the peers of their addresses, and back. */
+
 import { Errno } from 'netlink-ts/errors.ts'
 import { type Ipv4, type Prefix4, sizeOf } from '../../../core/addr.ts'
 import { Channel } from './channel.ts'
@@ -23,9 +24,14 @@ export interface TunnelOptions {
   /** Length of a host's slice, e.g. 24. */
   readonly hostPrefix: number
   readonly device: PacketDevice
-  /** Frames of other types than DATA. `payload` holds until it returns. @returns whether the type was known; others are counted */
+  /**
+   * Frames of other types than DATA. `payload` holds until it returns.
+   * @returns whether the type was known; others are counted
+   */
   readonly other?: (channel: Channel, head: FrameHead, payload: Uint8Array) => boolean
-  /** Of whom no packet is taken, whatever its channel: nobody can tell which of two machines sent it. */
+  /**
+   * Hosts whose packets are refused on every channel: two machines use one identity, and either may have sent them.
+   */
   readonly keepsOut?: (hostId: number) => boolean
   /** Limit of what waits for one peer. Default 256 KiB. */
   readonly queueBytes?: number
@@ -61,8 +67,8 @@ export class Tunnel {
   }
 
   /**
-   * A connection that carries frames to and from a peer stands. Its packets are taken from now on; nothing is sent on it
-   * before `use`, so that a way that is new does not take over from one that works.
+   * A connection that carries frames to and from a peer stands. Its packets are accepted from now on; nothing is sent
+   * on it before `use`, so that a new way does not take over from one that works.
    * @param hostId from its certificate
    */
   addChannel(hostId: number, port: DataPort): Channel {

@@ -16,7 +16,7 @@ export interface Dialled {
   readonly identity: Identity
   readonly hostId: number
   readonly alpn: Alpn
-  /** Why whoever answers is not let in, though its certificate names the host; undefined: it is. */
+  /** Why the host that answers is refused, though its certificate names the right hostId; undefined: it is not. */
   refusal(id: PeerId, endpoint: string): string | undefined
 }
 
@@ -37,7 +37,7 @@ export const dialAt =
       const aborted = (): void => void socket.destroy(signal.reason)
       signal.addEventListener('abort', aborted)
       socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${endpoint} did not answer in time`)))
-      // Stays: from here to whoever takes the socket over, an error without a listener would end the process.
+      // It stays until the socket has a user: an error without a listener would end the process.
       socket.on('error', (err) => reject(inWords(err, endpoint)))
       socket.once('close', () => {
         signal.removeEventListener('abort', aborted)

@@ -1,4 +1,4 @@
-/** Keeps trying to reach one peer for one purpose, at all of its endpoints, until there is a connection. */
+/** Keeps trying to reach one peer for one purpose, at all endpoints, until there is a connection. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'
@@ -9,8 +9,8 @@ import { dialAt } from './dial.ts'
 import { firstOf } from './race.ts'
 
 /**
- * For the next endpoint beside the one that has not answered. Longer than for a stream, for which somebody waits: when 254 hosts
- * start at once handshakes take longer, and a second one for each would not help.
+ * For the next endpoint beside the one that has not answered. Longer than for a stream, for which a request waits:
+ * when 254 hosts start at once handshakes take longer, and a second one for each would not help.
  */
 const STAGGER_MS: Millis = 1_000
 
@@ -20,7 +20,7 @@ export interface DialerDeps {
   readonly alpn: Alpn
   /** The best first. */
   readonly endpoints: () => readonly string[]
-  /** Why whoever answers is not let in, though its certificate names the host; undefined: it is. */
+  /** Why the host that answers is refused, though its certificate names the right hostId; undefined: it is not. */
   refusal(id: PeerId, endpoint: string): string | undefined
   /** Before the first try: the side with the lower hostId goes first, so that the two seldom meet. */
   readonly headStartMs: Millis
@@ -48,7 +48,7 @@ export class Dialer {
     this.#tryIn(this.#deps.headStartMs + backoff)
   }
 
-  /** Forgets earlier failures: the network changed, the machine woke up, the peer was heard of. */
+  /** Forgets earlier failures: the network changed, the machine woke up, or the peer announced an address. */
   retryNow(): void {
     this.#failures = 0
     if (this.#timer === undefined) return

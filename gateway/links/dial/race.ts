@@ -1,4 +1,8 @@
-/** The first of several ways to a connection that works: each starts when the one before failed or takes long (RFC 8305). */
+/**
+ * The first of several ways to a connection that works; each starts when the one before fails or is slow.
+ *
+ * RFC 8305 calls it Happy Eyeballs.
+ */
 
 import type { Millis } from '../../../core/clock.ts'
 import { StreamError } from '../streams/stream-frame.ts'
@@ -20,9 +24,7 @@ export function firstOf<T extends { destroy(): unknown }>(
     const reasons: string[] = []
     let started = 0
     let timer: NodeJS.Timeout | undefined
-    let isOver = false
     const end = (settle: () => void): void => {
-      isOver = true
       clearTimeout(timer)
       signal.removeEventListener('abort', aborted)
       others.abort(new StreamError('another way was faster'))
@@ -30,21 +32,20 @@ export function firstOf<T extends { destroy(): unknown }>(
     }
     const aborted = (): void => end(() => reject(signal.reason))
     const failed = (err: unknown): void => {
-      if (isOver) return
+      if (others.signal.aborted) return
       reasons.push(err instanceof Error ? err.message : String(err))
       next()
     }
     const next = (): void => {
       clearTimeout(timer)
       const way = ways[started]
-      if (way === undefined) {
-        if (reasons.length === ways.length) end(() => reject(new StreamError(reasons.join('; '))))
-        return
-      }
+      if (way === undefined && reasons.length === ways.length)
+        end(() => reject(new StreamError(reasons.join('; '))))
+      if (way === undefined) return
       started++
       timer = setTimeout(next, staggerMs)
       way(others.signal).then((won) => {
-        if (isOver) won.destroy()
+        if (others.signal.aborted) won.destroy()
         else end(() => resolve(won))
       }, failed)
     }

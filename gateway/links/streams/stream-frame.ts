@@ -38,7 +38,7 @@ export function encodeFrame(value: object): Buffer {
 }
 
 /**
- * Reads one frame and not a byte more: what came with it in one packet stays in the stream for whoever reads on.
+ * Reads one frame and not a byte more: what came with it in one packet stays in the stream for the next reader.
  * @param signal the bound in time
  * @throws {StreamError} no frame, one above the bound, or the connection ended; the abort's reason
  */

@@ -83,7 +83,10 @@ export class StreamSlots {
     return slot
   }
 
-  /** How long the other side may leave data unacknowledged before the kernel ends the connection; 0: as long as it does. */
+  /**
+   * How long the other side may leave data unacknowledged before the kernel ends the connection; 0: the kernel
+   * decides.
+   */
   silentMs(hostId: number): Millis {
     return this.#linked.has(hostId) ? PATIENT_MS : DEAD_MS
   }

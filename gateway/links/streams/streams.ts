@@ -1,4 +1,4 @@
-/** Streams between two gateways: a TLS connection each, opened by a head that says what it is for, then bytes both ways. */
+/** Streams between two gateways: a TLS connection each, opened by a head that names its purpose. */
 
 import { randomBytes } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
@@ -25,9 +25,9 @@ export interface StreamsDeps {
 export interface StreamOffer {
   readonly hostId: number
   readonly head: StreamHead
-  /** Either side may end its half by itself; whoever takes a stream ends or destroys it. */
+  /** Either side may end its half by itself; the handler that accepts a stream ends or destroys it. */
   accept(): TLSSocket
-  /** @param reason told to the other side */
+  /** @param reason sent to the other side */
   refuse(reason: string): void
 }
 
@@ -241,7 +241,7 @@ export class Streams {
   /** The slot that was taken when it was asked for holds it from now on. */
   #return(socket: TLSSocket, hostId: number, id: string, slot: Slot): void {
     const awaited = this.#claim(hostId, id)
-    if (awaited === undefined) throw new StreamError('nobody waits for this connection')
+    if (awaited === undefined) throw new StreamError('no stream waits for this connection')
     slot.release()
     awaited.arrived(socket)
   }

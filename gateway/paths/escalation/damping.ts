@@ -1,4 +1,4 @@
-/** How a UDP path that keeps failing is used less: penalties that decay, and a rest for the address that failed. Pure. */
+/** How a UDP path that keeps failing is used less: penalties that decay, and a rest for its address. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 

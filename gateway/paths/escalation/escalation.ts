@@ -1,4 +1,8 @@
-/** Decides when packets of a pair of hosts move to UDP and back: the lower hostId leads, either demotes. Pure. */
+/**
+ * Decides when packets of a pair of hosts move to UDP and back. Pure.
+ *
+ * The lower hostId leads; either host demotes.
+ */
 
 import { newHealth } from './health.ts'
 import { messageReceived } from './messages.ts'

@@ -1,4 +1,4 @@
-/** Whether a UDP path that carries packets may go on: loss, round trip, variation and throughput against the gateway path. Pure. */
+/** Whether a UDP path that carries packets may go on, by its own figures and the gateway path's. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { P2pReason } from './reasons.ts'

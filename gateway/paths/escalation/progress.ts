@@ -1,4 +1,4 @@
-/** What time and fresh facts do to an escalation: tries begin and end, promotions are due, bad paths are left. Pure. */
+/** What time and fresh facts do to an escalation: tries, promotions, and leaving bad paths. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { isSuppressed, penalized } from './damping.ts'

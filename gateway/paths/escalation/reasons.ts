@@ -1,4 +1,8 @@
-/** Why a pair of hosts uses UDP or not: a closed list, each with words for a person. docs/operations.md lists the ways out. */
+/**
+ * Why a pair of hosts uses UDP or not: a closed list, each reason with words for a person.
+ *
+ * docs/operations.md lists the ways out.
+ */
 
 /** What a demotion counts as. */
 export type DemotionKind =

@@ -1,4 +1,4 @@
-/** The moves between the phases of an escalation: each with its waits, its penalties and what both hosts hear of it. Pure. */
+/** The moves between the phases of an escalation: waits, penalties and messages to the peer. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { NO_DAMPING, penalized, restAfter } from './damping.ts'

@@ -384,7 +384,11 @@ t.test('an id is good once, for the host that was asked', async (t) => {
   const [id] = ids
   const another = await knock(c, b)
   another.write(frame({ back: id }))
-  t.match(await answerOn(another), { ok: false, reason: 'nobody waits for this connection' }, 'another host')
+  t.match(
+    await answerOn(another),
+    { ok: false, reason: 'no stream waits for this connection' },
+    'another host',
+  )
   const right = await knock(a.identity, b)
   right.write(frame({ back: id }))
   right.write(frame({ ok: true }))
@@ -393,7 +397,7 @@ t.test('an id is good once, for the host that was asked', async (t) => {
   replayed.write(frame({ back: id }))
   t.match(
     await answerOn(replayed),
-    { ok: false, reason: 'nobody waits for this connection' },
+    { ok: false, reason: 'no stream waits for this connection' },
     'a second time',
   )
   stream.destroy()
@@ -401,7 +405,7 @@ t.test('an id is good once, for the host that was asked', async (t) => {
   await t.rejects(expired, /did not answer in 200 ms/)
   const late = await knock(a.identity, b)
   late.write(frame({ back: ids[1] }))
-  t.match(await answerOn(late), { ok: false, reason: 'nobody waits for this connection' }, 'too late')
+  t.match(await answerOn(late), { ok: false, reason: 'no stream waits for this connection' }, 'too late')
   await waitFor('b has forgotten all', WAIT, () => b.links.streams.count === 0)
 })
 
