@@ -178,7 +178,7 @@ export class P2pTransport implements Transport {
         this.#observedAs(message.hostId, message.address)
         return
       case 'device':
-        this.#status.device(message.problem)
+        this.#status.device(message.problem, this.#deps.scheduler.monotonic())
         this.refresh()
         return
       case 'udp':

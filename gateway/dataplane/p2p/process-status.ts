@@ -4,13 +4,14 @@ import type { Millis } from '../../../core/clock.ts'
 import type { P2pReason } from '../../paths/escalation/reasons.ts'
 import type { ProcessHello } from './process-client.ts'
 
-/** A process that is killed is back within half a second; its kernel routes went with it. */
+/** A process that is killed is back within half a second, a device that was deleted in milliseconds. */
 const GRACE_MS: Millis = 2_000
 
 export class ProcessStatus {
   #device: string | undefined
   #udp: ProcessHello['udp'] = { port: 0 }
   #lostAt: Millis = -Infinity
+  #deviceLostAt: Millis = -Infinity
 
   get port(): number {
     return this.#udp.port
@@ -18,6 +19,7 @@ export class ProcessStatus {
 
   connected({ device, udp }: Pick<ProcessHello, 'device' | 'udp'>): void {
     this.#device = device.problem
+    this.#deviceLostAt = -Infinity
     this.#udp = udp
     this.#lostAt = -Infinity
   }
@@ -26,7 +28,8 @@ export class ProcessStatus {
     this.#lostAt = now
   }
 
-  device(problem: string | undefined): void {
+  device(problem: string | undefined, now: Millis): void {
+    if (problem !== undefined && this.#device === undefined) this.#deviceLostAt = now
     this.#device = problem
   }
 
@@ -38,7 +41,8 @@ export class ProcessStatus {
   obstacle(problem: string | undefined, now: Millis): P2pReason | undefined {
     if (problem !== undefined)
       return now - this.#lostAt < GRACE_MS ? undefined : { code: 'no process', detail: problem }
-    if (this.#device !== undefined) return { code: 'no device', detail: this.#device }
+    if (this.#device !== undefined && now - this.#deviceLostAt >= GRACE_MS)
+      return { code: 'no device', detail: this.#device }
     return this.#udp.problem === undefined ? undefined : { code: 'no UDP', detail: this.#udp.problem }
   }
 }

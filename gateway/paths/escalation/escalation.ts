@@ -9,6 +9,7 @@ import { messageReceived } from './messages.ts'
 import { progress } from './progress.ts'
 import { isP2pCode, type P2pCode, type P2pReason } from './reasons.ts'
 import {
+  abandon,
   activate,
   afresh,
   demote,
@@ -111,6 +112,6 @@ function ended(
   const why = reasonOf(reason, 'session lost')
   const step = isPromotedIn(state)
     ? demote(state, { reason: why, hasRoute: false, isOwn: true }, facts)
-    : stay({ ...state, phase: 'waiting', reason: why, since: facts.now })
+    : abandon(state, why, facts)
   return { ...step, state: { ...step.state, attempt: undefined, wasProven: false } }
 }

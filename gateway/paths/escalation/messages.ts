@@ -122,8 +122,9 @@ function peerDemoted(state: Escalation, message: Of<'p2p.demote'>, facts: Escala
   const { attempt, generation, reason } = message
   if (attempt !== state.attempt || generation < state.generation) return stay(state)
   const seen = { ...state, generation }
-  if (!isPromotedIn(state) && state.phase !== 'asking') return stay(seen)
   const detail = isP2pCode(reason) ? reasonText({ code: reason }) : reason
+  if (state.phase === 'proving') return tryFailed(seen, { code: 'demoted', detail }, facts)
+  if (!isPromotedIn(state) && state.phase !== 'asking') return stay(seen)
   return demote(
     seen,
     {

@@ -65,6 +65,15 @@ export function tryFailed(state: Escalation, reason: P2pReason, facts: Escalatio
   return plan({ ...next, schedule, activeAt: undefined, problem: reason }, facts)
 }
 
+/** This host has no keys of the try any more: the peer need not go on proving it. */
+export function abandon(state: Escalation, reason: P2pReason, facts: EscalationFacts): Step {
+  const step = tryFailed(state, reason, facts)
+  if (state.attempt === undefined) return step
+  const generation = state.generation + 1
+  const message = demoteMessage(state.attempt, generation, reason.code)
+  return { state: { ...step.state, generation }, actions: [{ type: 'send', message }, ...step.actions] }
+}
+
 /** Leader: packets of both hosts move, the peer's first. */
 export function ask(state: Escalation, { now }: EscalationFacts): Step {
   const generation = state.generation + 1

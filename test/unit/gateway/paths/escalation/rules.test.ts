@@ -351,6 +351,22 @@ const steps: Readonly<Record<string, readonly StepRow[]>> = {
       ['remove', 'p2p.state'],
     ],
     [
+      'the peer lost its keys while both prove',
+      at('proving'),
+      { type: 'message', message: { type: 'p2p.demote', attempt: ATTEMPT, generation: 2, reason: 'x' } },
+      {},
+      'waiting',
+      ['p2p.state'],
+    ],
+    [
+      'this host lost them',
+      at('proving'),
+      { type: 'ended', attempt: ATTEMPT, reason: 'peer said goodbye' },
+      { isLeader: false },
+      'waiting',
+      ['p2p.demote'],
+    ],
+    [
       'an order that is older',
       at('active', { generation: 5 }),
       { type: 'message', message: { type: 'p2p.demote', attempt: ATTEMPT, generation: 4, reason: 'slower' } },
