@@ -3,6 +3,7 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import seaPacker from '@yao-pkg/pkg/lib-es5/sea.js'
+import { NODE_FLAGS } from './node-flags.ts'
 
 /** The Node that came by npm; nothing is downloaded. */
 export function nodeToPack(): string {
@@ -25,7 +26,7 @@ export async function pack(
     useSnapshot: false,
     // VERSION, medians of 60: 28.0 ms with it and 32.7 without, an empty executable 27.4.
     useCodeCache,
-    execArgv: FLAGS,
+    execArgv: [...NODE_FLAGS],
     // The NODE_OPTIONS of Podman's caller must not reach us: an unknown flag in it would end the plugin.
     execArgvExtension: 'none',
     assets,
@@ -36,14 +37,3 @@ export async function pack(
     targets: [{ platform: 'linux', arch: process.arch, nodeRange: 'node26', output }],
   })
 }
-
-const FLAGS = [
-  '--disable-warning=ExperimentalWarning',
-  // New objects get 2 MB and not 16: after a load on the gateway 40 to 60 MB less are resident; requests/s are the same.
-  '--max-semi-space-size=2',
-  // Two threads for V8 and not four: to make and to end each takes 0.1 ms. Two collect 2 MB of new objects as fast as four
-  // (a loop that makes and drops objects beside 60 MB that live: 421 ms and 434, CPU 570 and 594, means of 12 in turns).
-  '--v8-pool-size=2',
-  // No thread that waits for a debugger: none may be started in a process of root's.
-  '--disable-sigusr1',
-]

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { NODE_FLAGS } from '../../../build/node-flags.ts'
 import {
   type FromProcess,
   LineSplitter,
@@ -122,7 +123,7 @@ export class P2pNetHost {
   async start({ p2p = '', ...options }: P2pStart = {}): Promise<void> {
     const yaml = `hostId: ${this.hostId}\napi: { socket: ${join(this.#folder, `${this.hostId}`, 'gateway.sock')} }\n${p2p}\n`
     const conf = JSON.stringify({ yaml, ...options } satisfies P2pHostConf)
-    const node = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM, conf]
+    const node = [process.execPath, ...NODE_FLAGS, PROGRAM, conf]
     const child = spawn('ip', ['netns', 'exec', this.netns, ...node], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, NODE_OPTIONS: '' },

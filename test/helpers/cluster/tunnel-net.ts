@@ -156,10 +156,16 @@ export interface TunnelNetOptions {
 
 let made = 0
 
+export interface TunnelNet {
+  readonly hosts: TunnelNetHost[]
+  /** The namespace of the switch, where host n is at port `p<n>`. */
+  readonly switchNs: string
+  conf(hostId: number): TunnelHostConf
+  close(): Promise<void>
+}
+
 /** Makes switch, hosts, certificate and links, and waits until all are linked. */
-export async function tunnelNet(
-  options: TunnelNetOptions,
-): Promise<{ hosts: TunnelNetHost[]; conf(hostId: number): TunnelHostConf; close(): Promise<void> }> {
+export async function tunnelNet(options: TunnelNetOptions): Promise<TunnelNet> {
   const prefix = `fg-${process.pid}-${made++}`
   const tls = mkdtempSync(join(tmpdir(), 'flatnet-tunnel-'))
   const numbers = Array.from({ length: options.hosts }, (_, i) => i + 1)
@@ -185,7 +191,7 @@ export async function tunnelNet(
     run('openssl', ['req', ...key, '-keyout', join(tls, 'key.pem'), '-out', join(tls, 'cert.pem')])
     layCables(prefix, hosts)
     if (options.tunnel ?? true) await startAll(hosts, conf)
-    return { hosts, conf, close }
+    return { hosts, switchNs: prefix, conf, close }
   } catch (error) {
     await close()
     throw error

@@ -101,6 +101,16 @@ t.test('a log that is full is skipped, and the next acknowledgement puts the los
   t.match(log.acknowledge((sent + 1) & 0xffff, 2, 2), { datagrams: 2, lost: sent * 2 })
 })
 
+t.test('a log that grows while much is out keeps what an acknowledgement may name', async (t) => {
+  const log = new SentLog()
+  for (let i = 1; i <= 50; i++) log.next(100, 1, i)
+  t.match(log.acknowledge(50, 50, 60), { datagrams: 50, lost: 0 })
+  for (let i = 51; i <= 1_000; i++) log.next(1_000, 2, i)
+  t.match(log.acknowledge(51, 52, 1_001), { bytes: 1_000, datagrams: 2, lost: 0, rttMs: 950 }, 'the oldest')
+  t.match(log.acknowledge(700, 1_350, 1_001), { bytes: 649_000, datagrams: 1_298, lost: 0, rttMs: 301 })
+  t.match(log.acknowledge(1_000, 1_940, 1_001), { bytes: 300_000, datagrams: 600, lost: 10, rttMs: 1 })
+})
+
 t.test('when to acknowledge', async (t) => {
   const arrivals = new Arrivals()
   arrivals.count(1_000_000, 0)
