@@ -1,21 +1,16 @@
 /** Wires the gateway: constructs every part once with all that it needs, in the order to start. */
 
 import { hostname } from 'node:os'
-import type { DaemonConf } from '../conf/daemon.ts'
 import { attachmentKey } from '../core/attachment.ts'
-import type { Clock } from '../core/clock.ts'
-import type { Log } from '../core/log.ts'
-import { type ClusterAccess, noCluster } from './api/cluster-access.ts'
 import { EventStreams } from './api/events.ts'
 import { apiListener } from './api/listener.ts'
 import type { ApiDeps } from './api/server.ts'
 import { statusOf } from './api/status.ts'
-import { Events } from './base/events.ts'
-import { Metrics, processGauges } from './base/metrics.ts'
+import type { Events } from './base/events.ts'
+import { processGauges } from './base/metrics.ts'
 import type { Part } from './base/part.ts'
-import { type Scheduler, systemScheduler } from './base/scheduler.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
-import type { Launched } from './dataplane/p2p/launch.ts'
+import { type Base, type ClusterParts, composeBase, type GatewayDeps, NO_CLUSTER } from './compose-base.ts'
 import { removeDataPlane } from './dataplane/remove.ts'
 import { answerCounter } from './ingress/answers.ts'
 import type { IngressDeps } from './ingress/deps.ts'
@@ -26,77 +21,11 @@ import { Pool } from './ingress/upstream/pool.ts'
 import { TCP } from './ingress/upstream/stream-dial.ts'
 import { wayTo } from './ingress/upstream/way.ts'
 import { LeaseFeed } from './leases/feed.ts'
-import type { KernelView } from './leases/kernel-view.ts'
 import { reconcileGauges } from './leases/metrics.ts'
-import { Reconciler, type Repair } from './leases/reconciler.ts'
+import { Reconciler } from './leases/reconciler.ts'
 import { RulesWatch } from './leases/rules-watch.ts'
-import type { LeaseSource } from './leases/source.ts'
-import { StreamError } from './links/streams/stream-frame.ts'
-import type { Streams } from './links/streams/streams.ts'
-import { PathTable } from './paths/table.ts'
-import { addressesOf, Registry } from './registry/registry.ts'
-import { Slices } from './registry/slices.ts'
-
-export interface GatewayDeps {
-  readonly conf: DaemonConf
-  readonly log: Log
-  readonly clock: Clock
-  readonly leases: LeaseSource
-  readonly epoch: number
-  readonly repair?: Repair
-  readonly isDamaged?: () => boolean
-  readonly kernelView?: KernelView
-  readonly version?: string
-  readonly reload?: () => void
-  /** Starts the P2P process; absent: a service manager does. */
-  readonly launchP2p?: () => Launched
-}
-
-/** What a gateway has with or without a cluster. */
-export interface Base extends GatewayDeps {
-  readonly scheduler: Scheduler
-  readonly events: Events
-  readonly metrics: Metrics
-  readonly slices: Slices
-  readonly registry: Registry
-  readonly paths: PathTable
-}
-
-/** What being in a cluster adds: `NO_CLUSTER`, or the parts of compose-cluster.ts. */
-export interface ClusterParts extends ClusterAccess {
-  /** In the order to start. */
-  readonly parts: readonly Part[]
-  readonly streams: Pick<Streams, 'open' | 'handle'>
-  /** Why this host carries no packets; undefined: it does, or there are no other hosts. */
-  noTunnel(): string | undefined
-  /** Tells peers that this gateway stops; resolves when the pairs that it relays have had the time to move. */
-  drain(): Promise<void>
-}
-
-/** Of a host that is in no cluster: it has no peers. */
-export const NO_CLUSTER: ClusterParts = {
-  parts: [],
-  streams: {
-    open: async () => {
-      throw new StreamError('this host is in no cluster')
-    },
-    handle() {},
-  },
-  noTunnel: () => undefined,
-  drain: async () => {},
-  demand() {
-    throw noCluster()
-  },
-  status: () => null,
-  tunnel: () => null,
-  members: () => [],
-  link: () => undefined,
-  alarms: () => [],
-  p2p: () => undefined,
-  retry: (hostId) => (hostId === undefined ? [] : undefined),
-  quarantineOf: () => undefined,
-  release: () => false,
-}
+import type { PathTable } from './paths/table.ts'
+import { addressesOf } from './registry/registry.ts'
 
 export interface Gateway {
   readonly api: ApiDeps
@@ -114,21 +43,6 @@ export interface Gateway {
 export async function compose(deps: GatewayDeps): Promise<Gateway> {
   const base = composeBase(deps)
   return composeGateway(base, await clusterParts(base))
-}
-
-export function composeBase(deps: GatewayDeps): Base {
-  const { conf, clock, epoch } = deps
-  const events = new Events()
-  const slices = new Slices(conf.supernet, conf.hostPrefix)
-  return {
-    ...deps,
-    scheduler: systemScheduler(clock),
-    events,
-    metrics: new Metrics(),
-    slices,
-    registry: new Registry(conf.hostId, epoch, events, slices, clock),
-    paths: new PathTable(conf.hostId, clock, events),
-  }
 }
 
 /** A host alone loads neither the cluster's code nor TLS: 7 MiB (docs/decisions/0011-memory-of-the-gateway.md). */

@@ -20,7 +20,7 @@ const floorOf = (folder: string): number =>
   FLOORS.findIndex((floor) => (floor as readonly string[]).includes(folder))
 
 /** Files that wire the folders together, above all floors. */
-const ABOVE = ['daemon', 'compose', 'compose-cluster', 'compose-p2p']
+const ABOVE = ['daemon', 'compose', 'compose-base', 'compose-cluster', 'compose-p2p']
 const RULE = 'lint/style/noRestrictedImports'
 
 /** Lints one file for each folder, which imports each of `targets` in a line of its own. @returns `file:target` refused */

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { createServer, type Socket } from 'node:net'
 import t from 'tap'
-import { NO_CLUSTER } from '../../../../gateway/compose.ts'
+import { NO_CLUSTER } from '../../../../gateway/compose-base.ts'
 import { DialError, dial } from '../../../../gateway/ingress/upstream/dial.ts'
 import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
 import {

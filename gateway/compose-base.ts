@@ -1,0 +1,95 @@
+/** What every gateway has, in a cluster or not, and what being in a cluster adds. */
+
+import type { DaemonConf } from '../conf/daemon.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Log } from '../core/log.ts'
+import { type ClusterAccess, noCluster } from './api/cluster-access.ts'
+import { Events } from './base/events.ts'
+import { Metrics } from './base/metrics.ts'
+import type { Part } from './base/part.ts'
+import { type Scheduler, systemScheduler } from './base/scheduler.ts'
+import type { Launched } from './dataplane/p2p/launch.ts'
+import type { KernelView } from './leases/kernel-view.ts'
+import type { Repair } from './leases/reconciler.ts'
+import type { LeaseSource } from './leases/source.ts'
+import { StreamError } from './links/streams/stream-frame.ts'
+import type { Streams } from './links/streams/streams.ts'
+import { PathTable } from './paths/table.ts'
+import { Registry } from './registry/registry.ts'
+import { Slices } from './registry/slices.ts'
+
+export interface GatewayDeps {
+  readonly conf: DaemonConf
+  readonly log: Log
+  readonly clock: Clock
+  readonly leases: LeaseSource
+  readonly epoch: number
+  readonly repair?: Repair
+  readonly isDamaged?: () => boolean
+  readonly kernelView?: KernelView
+  readonly version?: string
+  readonly reload?: () => void
+  /** Starts the P2P process; absent: a service manager does. */
+  readonly launchP2p?: () => Launched
+}
+
+/** What a gateway has with or without a cluster. */
+export interface Base extends GatewayDeps {
+  readonly scheduler: Scheduler
+  readonly events: Events
+  readonly metrics: Metrics
+  readonly slices: Slices
+  readonly registry: Registry
+  readonly paths: PathTable
+}
+
+/** What being in a cluster adds: `NO_CLUSTER`, or the parts of compose-cluster.ts. */
+export interface ClusterParts extends ClusterAccess {
+  /** In the order to start. */
+  readonly parts: readonly Part[]
+  readonly streams: Pick<Streams, 'open' | 'handle'>
+  /** Why this host carries no packets; undefined: it does, or there are no other hosts. */
+  noTunnel(): string | undefined
+  /** Tells peers that this gateway stops; resolves when the pairs that it relays have had the time to move. */
+  drain(): Promise<void>
+}
+
+/** Of a host that is in no cluster: it has no peers. */
+export const NO_CLUSTER: ClusterParts = {
+  parts: [],
+  streams: {
+    open: async () => {
+      throw new StreamError('this host is in no cluster')
+    },
+    handle() {},
+  },
+  noTunnel: () => undefined,
+  drain: async () => {},
+  demand() {
+    throw noCluster()
+  },
+  status: () => null,
+  tunnel: () => null,
+  members: () => [],
+  link: () => undefined,
+  alarms: () => [],
+  p2p: () => undefined,
+  retry: (hostId) => (hostId === undefined ? [] : undefined),
+  quarantineOf: () => undefined,
+  release: () => false,
+}
+
+export function composeBase(deps: GatewayDeps): Base {
+  const { conf, clock, epoch } = deps
+  const events = new Events()
+  const slices = new Slices(conf.supernet, conf.hostPrefix)
+  return {
+    ...deps,
+    scheduler: systemScheduler(clock),
+    events,
+    metrics: new Metrics(),
+    slices,
+    registry: new Registry(conf.hostId, epoch, events, slices, clock),
+    paths: new PathTable(conf.hostId, clock, events),
+  }
+}
