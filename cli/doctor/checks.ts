@@ -4,6 +4,7 @@ import { check as attached } from './attached/attached.ts'
 import type { HostCheck } from './check.ts'
 import { check as cluster } from './cluster.ts'
 import { check as conflist } from './conflist.ts'
+import { check as direct } from './direct.ts'
 import { check as firewall } from './firewall.ts'
 import { check as gateway } from './gateway.ts'
 import { check as kernelAddresses } from './kernel-addresses.ts'
@@ -25,4 +26,5 @@ export const CHECKS: readonly HostCheck[] = [
   gateway,
   cluster,
   peers,
+  direct,
 ]
