@@ -1,4 +1,4 @@
-/** Wires the UDP path: the process that carries it, the talk with peers about it, and what paths and API see of it. */
+/** Wires the UDP path: its process, its messages with peers, and what paths and API see of it. */
 
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { dirname, join } from 'node:path'

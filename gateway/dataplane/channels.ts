@@ -23,7 +23,7 @@ export interface ChannelTableDeps {
   readonly tunnel: Tunnel
   readonly scheduler: Scheduler
   readonly log: Log
-  /** Whether our own kernel takes packets of UDP segmentation offload. */
+  /** Whether the own kernel takes packets of UDP segmentation offload. */
   takesUso(): boolean
 }
 
@@ -50,7 +50,7 @@ export class ChannelTable {
     this.#deps = deps
   }
 
-  /** The data connection of a peer link stands; until `directDown` it is read here. */
+  /** The data connection of a peer's link stands; until `directDown` it is read here. */
   directUp(hostId: number, socket: TLSSocket): void {
     this.#add(hostId, DIRECT, socket)
   }
@@ -92,7 +92,7 @@ export class ChannelTable {
     return this.#get(hostId, id)?.rttMs
   }
 
-  /** The device is another, and with it what it takes. */
+  /** The device is another, and takes other packets. */
   sendHellos(): void {
     for (const channels of this.#byHost.values())
       for (const { channel } of channels.values()) sendHello(channel, this.#deps.takesUso())
@@ -103,7 +103,7 @@ export class ChannelTable {
     return onFrame(channel, head, payload, (sentAt) => {
       const held = this.#held.get(channel)
       const sample = this.#deps.scheduler.monotonic() - sentAt
-      // What we never asked says nothing.
+      // An answer to no question says nothing.
       if (held === undefined || !(sample >= 0 && sample < DEAD_MS)) return
       held.rttMs = held.rttMs === undefined ? sample : held.rttMs + RTT_WEIGHT * (sample - held.rttMs)
     })

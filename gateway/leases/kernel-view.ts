@@ -36,7 +36,7 @@ export function lackingLeases(links: readonly AttachedLink[], snapshot: LeaseSna
 
 const isOfThisBoot = (lease: Lease): boolean => lease.bootId === bootId()
 
-/** Where lease and link differ about who lives, the link is right; of delegated IPAM there is none. */
+/** Where lease and link differ about which container lives, the link is right. Delegated IPAM has no leases. */
 export function reconcileWithKernel(links: readonly AttachedLink[], snapshot: LeaseSnapshot): LeaseSnapshot {
   const standing = new Set(links.map(nameOf))
   const has = (lease: Lease): boolean => standing.has(nameOfLease(lease))

@@ -92,7 +92,7 @@ async function basesIn(folder: string): Promise<Ipv4[]> {
   return (await readdir(folder)).map(baseOfFileName).filter((base) => base !== undefined)
 }
 
-/** @throws {FlatnetError} STORE: what is broken is mended under the lock (kernel view.ts), not by this reader */
+/** @throws {FlatnetError} STORE: what is broken is mended under the lock (kernel-view.ts), not by this reader */
 async function readBlock(
   folder: string,
   base: Ipv4,

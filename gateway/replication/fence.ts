@@ -26,7 +26,8 @@ export type Judgement =
   | 'clone'
 
 /**
- * A host that restarts more often than this between two messages of an older run is taken for a clone; it has a link.
+ * With more restarts than this between two messages of an older run, that run cannot be distinguished from a clone.
+ * Such a host has a link.
  */
 const MAX_SUPERSEDED = 16
 

@@ -1,4 +1,4 @@
-/** What each message of a peer does: who may say what, what follows on what, what is answered. */
+/** Handles each message of a peer about tables: may it say so, what does it follow on, what is the answer. */
 
 import { parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
@@ -218,7 +218,7 @@ export class Inbox {
       return 'quarantined'
     }
     const have = this.#deps.registry.version(from)
-    // Of the known run, but before what it has sent already: its memory is an old one, if the message is not.
+    // Of the known run, but before what it has sent already: its memory is an old one, unless the message is.
     const isOld = isFirst && judgement === 'same' && have?.epoch === m.epoch && m.seq < have.seq
     if ((judgement === 'stale' || isOld) && replica?.proof !== undefined) {
       this.#deps.send(from, { type: 'registry.stale', ...replica.proof })
@@ -254,7 +254,7 @@ export class Inbox {
     return 'old'
   }
 
-  /** Asks for a table of which the peer has a newer version, unless its owner will send it. */
+  /** Requests a table of which the peer has a newer version, unless its owner will send it. */
   #learnOf(from: number, hostId: number, version: Version): void {
     const { keyIdOf, peers, publisher, registry, replicas } = this.#deps
     if (hostId === publisher.hostId || keyIdOf(hostId) === undefined) return

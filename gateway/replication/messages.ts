@@ -6,13 +6,13 @@ import type { Version } from '../registry/table.ts'
 import type { WireRecord } from './record.ts'
 import type { Claim, Proof } from './sign.ts'
 
-/** A claim of its owner with his signature. */
+/** A claim of the owner with its signature. */
 export type Signed = Claim & Proof
 
 /** `[hostId, epoch, seq]` */
 export type KnownVersion = readonly [number, number, number]
 
-/** First on every link: who is there, and what it has of whom. */
+/** First on every link: the sender, and which versions it has. */
 export interface Hello extends Signed, ControlMessage {
   readonly type: 'registry.hello'
   readonly v: number

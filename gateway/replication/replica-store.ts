@@ -144,7 +144,7 @@ export class ReplicaStore {
     const replica = this.#deps.replicas.get(hostId)
     if (replica?.quarantine === undefined) return false
     replica.quarantine = undefined
-    // Whichever machine is left is the one, as long as its epoch is not below what was used.
+    // The machine that is left is the right one, as long as its epoch is not below what was used.
     replica.known = { epoch: replica.known.epoch - 1, nonce: '', superseded: [] }
     this.#save(hostId)
     const state = this.#freshness(replica)

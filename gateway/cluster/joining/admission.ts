@@ -67,7 +67,7 @@ export class Admission {
     this.#deps = deps
   }
 
-  /** Hook of gateway/peers; never throws. */
+  /** Called by the links for a newcomer's connection; never throws. */
   answer(socket: TLSSocket): void {
     const address = socket.remoteAddress ?? ''
     const conversation = new Conversation(socket, { maxBytes: MAX_STRANGER_BYTES, timeoutMs: EXCHANGE_MS })
@@ -117,7 +117,7 @@ export class Admission {
     const keyId = await certificates.keyIdOfRequest(newcomer.requestPem).catch((err: Error) => {
       throw new Refusal('request', err.message)
     })
-    // From here to the change of the list nothing waits: of two that come with one token, one is first.
+    // From here to the change of the list nothing waits, so that of two that come with one token one is first.
     const now = clock.now()
     const shown = tokens.show(newcomer.secret, keyId, now)
     if (!shown.ok) throw new Refusal(shown.code, shown.reason)

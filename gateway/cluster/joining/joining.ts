@@ -25,7 +25,7 @@ export class JoinError extends Error {
   }
 }
 
-/** Who has to be at the other end. */
+/** The host that has to be at the other end. */
 export interface Admitting {
   /** SHA-256 of the CA's certificate, hex. */
   readonly caFingerprint: string
@@ -39,7 +39,7 @@ export interface Welcome {
   readonly certPem: string
   readonly sealed: SealedDocument
   readonly document: MembersDocument
-  /** Where the members are, by their own word. */
+  /** Where the members are, as they announced it. */
   readonly endpoints: readonly EndpointRecord[]
 }
 

@@ -9,7 +9,7 @@ import type { ClusterFiles } from '../identity/files.ts'
 
 /** What a newcomer knows before it has spoken to any host. */
 export interface Token {
-  /** SHA-256 of the CA's certificate, hex: who does not have it is not the cluster. */
+  /** SHA-256 of the CA's certificate, hex: a host without that CA is not of this cluster. */
   readonly caFingerprint: string
   /** 16 random bytes, hex. */
   readonly secret: string
@@ -89,7 +89,7 @@ export interface TokenRecord extends Grant {
   readonly hash: string
   readonly madeAt: Millis
   readonly expiresAt: Millis
-  /** Who came with it. */
+  /** The key that came with it. */
   readonly spent?: { readonly keyId: string; readonly hostId: number; readonly at: Millis }
 }
 

@@ -64,7 +64,7 @@ export function isSignedBy(record: EndpointRecord, cluster: string, keyId: strin
   return verify(null, signedText(cluster, record), key, Buffer.from(record.signature, 'base64url'))
 }
 
-/** The newest word of each host, kept over restarts. */
+/** The newest announcement of each host, kept over restarts. */
 export class EndpointBook {
   readonly #db: LowSync<EndpointRecord[]>
   readonly #byHost: Map<number, EndpointRecord>

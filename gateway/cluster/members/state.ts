@@ -154,7 +154,7 @@ export class ClusterState implements Membership {
     return member.keyId === keyId ? undefined : `another key holds host ${hostId}`
   }
 
-  /** Its own newest word first, then what it said when it joined. */
+  /** Its own newest announcement first, then what it said when it joined. */
   endpointsOf(member: MemberRecord): string[] {
     const said = this.endpoints.get(member.hostId)?.endpoints ?? []
     return [...new Set([...said, ...member.endpoints])].slice(0, 2 * MAX_ENDPOINTS)
@@ -228,7 +228,7 @@ export class ClusterState implements Membership {
     return this.isNews(record) && this.endpoints.put(record)
   }
 
-  /** Whether it is a member's own word, and later than what is known. */
+  /** Whether it is the member's own announcement, and later than what is known. */
   isNews(record: EndpointRecord): boolean {
     const member = memberOf(this.#document, record.hostId)
     if (member?.state !== 'active') return false

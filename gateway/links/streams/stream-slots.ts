@@ -1,4 +1,4 @@
-/** How many streams there are, of each peer and in all, and the hand on each that can end it. */
+/** Counts the streams of each peer and in all, and can end each of them. */
 
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'

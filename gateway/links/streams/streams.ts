@@ -121,12 +121,12 @@ export class Streams {
     this.#slots.linkUp(hostId)
   }
 
-  /** Streams outlive it, but not a peer that is silent on them as well. */
+  /** Streams outlive the link, but not a peer that is silent on them as well. */
   linkDown(hostId: number): void {
     this.#slots.linkDown(hostId)
   }
 
-  /** A host that is out. */
+  /** Ends all streams with a host that is no member any more, or is in quarantine. */
   cut(hostId: number, reason: string): void {
     this.#worked.delete(hostId)
     this.#slots.cut(hostId, reason)
@@ -238,7 +238,7 @@ export class Streams {
     }
   }
 
-  /** The slot that was taken when it was asked for holds it from now on. */
+  /** From now on the slot that was reserved with the request holds it. */
   #return(socket: TLSSocket, hostId: number, id: string, slot: Slot): void {
     const awaited = this.#claim(hostId, id)
     if (awaited === undefined) throw new StreamError('no stream waits for this connection')
