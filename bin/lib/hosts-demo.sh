@@ -68,6 +68,7 @@ show_hosts() {
   printf '  http://%s:8080/   (all that runs; each of the hosts %s to %s has the same)\n' "$first" "$first" "$(address_of "$HOSTS")"
   printf 'From another machine:  ssh -L 8080:%s:8080 root@THIS_MACHINE, then http://localhost:8080/~demo%s/\n' "$first" "$HOSTS"
   printf '\nOn a host:       bin/up --on %s podman ps       bin/up --on 1 flatnet status       bin/up --on 2   (a shell)\n' "$HOSTS"
+  printf 'Break and heal:  bin/up --break udp 1 2      then bin/up --on 1 flatnet status      then bin/up --heal\n'
   printf 'Take it away:    bin/up --down\n'
 }
 
