@@ -23,7 +23,7 @@ function ask(agent: Agent, url: string, startedAt: number): Promise<Answer> {
   })
 }
 
-/** Asks until stdin ends; then prints all answers as one line of JSON. */
+/** Asks until stdin ends; prints the count of answers at each tenth, and all of them as one line of JSON in the end. */
 async function steady(url = '', perSecond = '100'): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   let isOver = false
@@ -32,8 +32,14 @@ async function steady(url = '', perSecond = '100'): Promise<void> {
   })
   const startedAt = performance.now()
   const all: Promise<Answer>[] = []
+  let answered = 0
+  const count = (): void => {
+    if (++answered % 10 === 0) process.stdout.write(`${answered}\n`)
+  }
   while (!isOver) {
-    all.push(ask(agent, url, startedAt))
+    const answer = ask(agent, url, startedAt)
+    all.push(answer)
+    void answer.then(count)
     const next = startedAt + (all.length * 1_000) / Number(perSecond)
     await pause(Math.max(0, next - performance.now()))
   }

@@ -81,13 +81,14 @@ export function udpFaults(net: TestNet): UdpFaults {
   return faults
 }
 
-/** Datagrams to the port go through a class of their own, everything else past it. tc-htb(8), tc-u32(8). */
+/** Datagrams to the port go through a class of their own, everything else past it. tc-tbf(8), tc-u32(8). */
 function throttle({ ns }: TestHost, kbit: number): void {
   const tc = (line: string): string => ns.exec('tc', ...line.split(' '))
   tc('qdisc add dev eth0 root handle 1: htb default 20')
   tc('class add dev eth0 parent 1: classid 1:20 htb rate 10gbit quantum 60000')
-  tc(`class add dev eth0 parent 1: classid 1:10 htb rate ${kbit}kbit ceil ${kbit}kbit`)
-  tc('qdisc add dev eth0 parent 1:10 handle 10: bfifo limit 32768')
+  tc('class add dev eth0 parent 1: classid 1:10 htb rate 10gbit quantum 60000')
+  // tbf cuts segmentation batches that are larger than its burst, as a router behind the card would have got them.
+  tc(`qdisc add dev eth0 parent 1:10 handle 10: tbf rate ${kbit}kbit burst 3200 limit 32768`)
   const isUdp = 'match ip protocol 17 0xff'
   tc(`filter add dev eth0 parent 1: protocol ip u32 ${isUdp} match ip dport ${PORT} 0xffff flowid 1:10`)
 }

@@ -1,0 +1,104 @@
+/** Two hosts with a direct UDP path between them, a container on each, and what a test asks of their paths. */
+import { once } from 'node:events'
+import type { Test } from 'tap'
+import type { PathInfo, PathState } from '../../../core/api.ts'
+import { waitFor } from '../run/wait.ts'
+import { type HostContainer, hostContainer } from './host-container.ts'
+import { joinedHosts, type TestHost, type TestNet } from './hosts.ts'
+import { type Answer, steadyRequests } from './steady-requests.ts'
+import { type UdpFaults, udpFaults } from './udp-faults.ts'
+
+export interface P2pPair {
+  readonly net: TestNet
+  readonly one: TestHost
+  readonly two: TestHost
+  /** On host 1 and on host 2. */
+  readonly apple: HostContainer
+  readonly berry: HostContainer
+  readonly faults: UdpFaults
+}
+
+/** From the first promise of both gateways to a container's packets on UDP. */
+export const PROMOTED_WITHIN_MS = 5_000
+
+export const pathTo = (from: TestHost, hostId: number): Promise<PathInfo> => from.api(`/v1/paths/${hostId}`)
+
+/** Metrics of the kernel's routes to a host's slice, the best first. */
+export function metricsTo(from: TestHost, hostId: number): number[] {
+  const routes: { metric?: number }[] = from.ns.json('ip', '-j', 'route', 'show', `10.100.${hostId}.0/24`)
+  return routes.map(({ metric = 0 }) => metric).sort((a, b) => a - b)
+}
+
+/** @param spare machines more, e.g. for a delay proxy */
+export async function p2pPair(t: Test, { spare = 0 }: { readonly spare?: number } = {}): Promise<P2pPair> {
+  const net = await joinedHosts(t, 2, { spare, p2p: true })
+  const [one, two] = [net.host(1), net.host(2)]
+  const [apple, berry] = [await hostContainer(t, one, 'apple'), await hostContainer(t, two, 'berry')]
+  return { net, one, two, apple, berry, faults: udpFaults(net) }
+}
+
+/** Waits until both ends say this state of each other, and for the kernel's routes that belong to it. */
+export async function bothAre(
+  { one, two }: Pick<P2pPair, 'one' | 'two'>,
+  state: PathState,
+  timeoutMs: number,
+): Promise<void> {
+  const metrics = state === 'P2P_ACTIVE' ? [100, 200] : [200]
+  await waitFor(`both paths are ${state}, with routes of metric ${metrics}`, timeoutMs, async () => {
+    const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
+    const routes = [metricsTo(one, 2), metricsTo(two, 1)]
+    return infos.every((info) => info.state === state) && routes.every((r) => String(r) === String(metrics))
+  })
+}
+
+export const becomesDirect = (pair: P2pPair, timeoutMs = 20_000): Promise<void> =>
+  bothAre(pair, 'P2P_ACTIVE', timeoutMs)
+
+/** Waits until neither end sends by UDP, whatever it says of the reason. @returns ms that it took */
+export async function leavesUdp({ one, two }: P2pPair, timeoutMs: number): Promise<number> {
+  const began = performance.now()
+  await waitFor('no route of metric 100 is left', timeoutMs, () =>
+    [metricsTo(one, 2), metricsTo(two, 1)].every((r) => !r.includes(100)),
+  )
+  return performance.now() - began
+}
+
+export interface Requests {
+  /** Waits until so many have been answered since the start. */
+  answered(count: number): Promise<void>
+  /** Ends the client. @returns every answer, in order of sending */
+  stop(): Promise<Answer[]>
+}
+
+/** Requests by a container of host 1 to one of host 2, so many a second, until stopped. */
+export function requestsTo({ apple, berry }: P2pPair, perSecond: number): Requests {
+  const child = apple.spawn(...steadyRequests(`http://${berry.ip}/`, perSecond))
+  let out = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+  })
+  const ended = once(child, 'close')
+  return {
+    async answered(count) {
+      await waitFor(
+        `${count} requests are answered`,
+        20_000,
+        () => Number(out.trim().split('\n').at(-1)) >= count,
+      )
+    },
+    async stop() {
+      child.stdin?.end()
+      await ended
+      return JSON.parse(out.trim().split('\n').at(-1) ?? '[]')
+    },
+  }
+}
+
+export const failures = (answers: readonly Answer[]): Answer[] =>
+  answers.filter(([, , outcome]) => outcome !== 200)
+
+/** The longest time that no answer came, ms. */
+export function worstGap(answers: readonly Answer[]): number {
+  const arrivals = answers.map(([at, ms]) => at + ms).sort((a, b) => a - b)
+  return Math.max(0, ...arrivals.slice(1).map((at, i) => at - (arrivals[i] ?? at)))
+}

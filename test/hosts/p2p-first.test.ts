@@ -1,0 +1,41 @@
+/** The first request goes by the gateway path at once; UDP is proven behind it and takes over without a lost request. */
+import t from 'tap'
+import { hostContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts } from '../helpers/cluster/hosts.ts'
+import {
+  bothAre,
+  failures,
+  metricsTo,
+  PROMOTED_WITHIN_MS,
+  pathTo,
+  requestsTo,
+  worstGap,
+} from '../helpers/cluster/p2p-pair.ts'
+import { udpFaults } from '../helpers/cluster/udp-faults.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+
+t.test('two hosts that start', { skip: needsRoot, timeout: 120_000 }, async (t) => {
+  const net = await joinedHosts(t, 2, { p2p: true })
+  const faults = udpFaults(net)
+  const [one, two] = [net.host(1), net.host(2)]
+  const [apple, berry] = [await hostContainer(t, one, 'apple'), await hostContainer(t, two, 'berry')]
+  const pair = { net, one, two, apple, berry, faults }
+  // Both start over, so that the first request meets paths that nothing has proven.
+  await Promise.all([one.stop(), two.stop()])
+  faults.drop(1, 2)
+  await Promise.all([one.start(), two.start()])
+  await bothAre(pair, 'P2P_ATTEMPTING', 15_000).catch(() => bothAre(pair, 'GATEWAY_ONLY', 5_000))
+  t.equal(apple.ns.exec('busybox', 'wget', '-q', '-O', '-', `http://${berry.ip}/`), 'berry on host 2\n')
+  t.same([metricsTo(one, 2), metricsTo(two, 1)], [[200], [200]], 'by the gateway path')
+  const requests = requestsTo(pair, 100)
+  faults.heal()
+  await one.ok('retry')
+  const began = performance.now()
+  await bothAre(pair, 'P2P_ACTIVE', PROMOTED_WITHIN_MS)
+  t.comment(`direct after ${Math.round(performance.now() - began)} ms (bound ${PROMOTED_WITHIN_MS})`)
+  const answers = await requests.stop()
+  t.same(failures(answers), [], `none of ${answers.length} requests failed while packets moved`)
+  t.comment(`worst gap between answers: ${worstGap(answers)} ms`)
+  t.ok(answers.length > 20)
+  t.match(await pathTo(one, 2), { state: 'P2P_ACTIVE', via: 'p2p' })
+})

@@ -1,0 +1,127 @@
+/** Each of the two processes may die alone, and what people do to devices, routes and ports is mended. */
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import type { TestHost } from '../helpers/cluster/hosts.ts'
+import {
+  becomesDirect,
+  bothAre,
+  failures,
+  metricsTo,
+  p2pPair,
+  pathTo,
+  requestsTo,
+  worstGap,
+} from '../helpers/cluster/p2p-pair.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
+
+/** The P2P process of a host: the one of its namespace whose command line says so. */
+function p2pPid(host: TestHost): number | undefined {
+  const pids = host.ns.exec('sh', '-c', `ip netns pids ${host.ns.name}`).split('\n').filter(Boolean)
+  return pids.map(Number).find((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('p2p')
+    } catch {
+      return false // It ended meanwhile.
+    }
+  })
+}
+
+t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+  const pair = await p2pPair(t)
+  const { one, two } = pair
+  await becomesDirect(pair)
+
+  await t.test('kill -9 of the P2P process', async (t) => {
+    const requests = requestsTo(pair, 100)
+    await requests.answered(50)
+    const pid = p2pPid(one) ?? 0
+    process.kill(pid, 'SIGKILL')
+    const began = performance.now()
+    await waitFor('metric 200 alone is left', 1_000, () => String(metricsTo(one, 2)) === '200')
+    const ms = performance.now() - began
+    t.comment(`metric 200 after ${Math.round(ms)} ms (bound 50, of which one look takes up to 20)`)
+    t.ok(ms <= 50)
+    await becomesDirect(pair, 30_000)
+    t.not(p2pPid(one), pid, 'the gateway started another')
+    const answers = await requests.stop()
+    t.same(failures(answers), [], 'no request failed')
+    t.comment(`worst gap ${worstGap(answers)} ms`)
+  })
+
+  await t.test('kill -9 of the gateway: TCP does not notice, the next one adopts', async (t) => {
+    const requests = requestsTo(pair, 100)
+    await requests.answered(50)
+    const pid = p2pPid(one)
+    await one.kill()
+    t.same(metricsTo(one, 2), [100, 200], 'the direct route stands')
+    await requests.answered(250)
+    await one.start()
+    await bothAre(pair, 'P2P_ACTIVE', 15_000)
+    t.equal(p2pPid(one), pid, 'the same process went on')
+    const answers = await requests.stop()
+    t.same(failures(answers), [], 'no request failed')
+    t.ok(worstGap(answers) <= 1_200, `worst gap ${worstGap(answers)} ms`)
+  })
+
+  await t.test('kill -9 of both', async (t) => {
+    const pid = p2pPid(one) ?? 0
+    await one.kill()
+    process.kill(pid, 'SIGKILL')
+    await one.start()
+    await becomesDirect(pair, 30_000)
+    t.not(p2pPid(one), pid)
+  })
+
+  await t.test('the device is deleted by hand', async (t) => {
+    one.ns.exec('ip', 'link', 'del', 'flatnet-p2p')
+    t.equal(pair.apple.ns.exec('curl', '-sS', '-m', '5', `http://${pair.berry.ip}/`), 'berry on host 2\n')
+    await becomesDirect(pair, 30_000)
+  })
+
+  await t.test('its routes are flushed by hand', async (t) => {
+    one.ns.exec('ip', 'route', 'flush', 'dev', 'flatnet-p2p')
+    const began = performance.now()
+    await waitFor('the route is back', 10_000, () => metricsTo(one, 2).includes(100))
+    t.comment(`back after ${Math.round(performance.now() - began)} ms (bound 5,000)`)
+    t.ok(performance.now() - began <= 5_000)
+  })
+
+  await t.test('the gateway tunnel is blocked while UDP works: stays, and says so', async (t) => {
+    for (const { ns } of [one, two]) {
+      ns.exec('nft', 'add table inet notls')
+      ns.exec('nft', 'add chain inet notls out { type filter hook output priority -290; }')
+      for (const end of ['dport', 'sport']) ns.exec('nft', `add rule inet notls out tcp ${end} 7443 drop`)
+    }
+    await waitFor('both say that the gateway path is down', 15_000, async () =>
+      (await Promise.all([pathTo(one, 2), pathTo(two, 1)])).every(
+        ({ state, reason }) => state === 'P2P_ACTIVE' && /gateway path is down/.test(reason),
+      ),
+    )
+    t.equal(pair.apple.ns.exec('curl', '-sS', '-m', '5', `http://${pair.berry.ip}/`), 'berry on host 2\n')
+    for (const host of [one, two]) host.ns.exec('nft', 'delete', 'table', 'inet', 'notls')
+    await becomesDirect(pair, 30_000)
+  })
+
+  await t.test('the event loop of the gateway stands still for 2 s: no demotion', async (t) => {
+    const since = (await pathTo(one, 2)).since
+    one.signal('SIGSTOP')
+    const until = performance.now() + 2_000
+    await waitFor('2 s have passed, with the route in place', 5_000, () => {
+      t.same(metricsTo(one, 2), [100, 200])
+      return performance.now() > until
+    })
+    one.signal('SIGCONT')
+    await bothAre(pair, 'P2P_ACTIVE', 5_000)
+    t.equal((await pathTo(one, 2)).since, since, 'since before')
+  })
+
+  await t.test('SIGHUP under load', async (t) => {
+    const requests = requestsTo(pair, 100)
+    await requests.answered(50)
+    one.signal('SIGHUP')
+    await requests.answered(300)
+    await bothAre(pair, 'P2P_ACTIVE', 15_000)
+    t.same(failures(await requests.stop()), [], 'no request failed')
+  })
+})
