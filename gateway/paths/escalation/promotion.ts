@@ -39,10 +39,16 @@ export function whyNotFast({ rttMs }: SessionFacts, gatewayRttMs: Millis | undef
 }
 
 /** When this host's waits are over, monotonic. */
-export function readyAt(state: Escalation, session: SessionFacts | undefined): Millis {
+function readyAt(state: Escalation, session: SessionFacts | undefined): Millis {
   const { rest, dwellUntil, damping } = state
   const restUntil = rest !== undefined && rest.address === session?.address ? rest.until : 0
   return Math.max(dwellUntil, restUntil, suppressedUntil(damping))
+}
+
+/** Leader: when packets may move, or the next try begins. */
+export function nextTryAt(state: Escalation, facts: EscalationFacts): Millis {
+  const session = sessionOf(state, facts)
+  return whyNotProven(session) === undefined ? readyAt(state, session) : state.schedule.nextAt
 }
 
 /** Undefined: packets may move now. */

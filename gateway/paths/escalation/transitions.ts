@@ -3,7 +3,7 @@
 import type { Millis } from '../../../core/clock.ts'
 import { NO_DAMPING, penalized, restAfter } from './damping.ts'
 import { newHealth } from './health.ts'
-import { sessionOf } from './promotion.ts'
+import { nextTryAt, sessionOf } from './promotion.ts'
 import { demotionKind, type P2pCode, type P2pReason } from './reasons.ts'
 import { tryAfresh, tryAt, tryLater } from './retry-schedule.ts'
 import type { Action, Escalation, EscalationFacts, PeerMessage, ResetCause, Step } from './types.ts'
@@ -177,9 +177,9 @@ function waits(state: Escalation, kind: ReturnType<typeof demotionKind>, facts: 
 }
 
 /** Leader: tells the peer when the next try comes, so that both hosts show the same. */
-function plan(state: Escalation, { now, isLeader }: EscalationFacts): Step {
-  if (!isLeader) return stay(state)
-  const retryInMs = Math.max(0, Math.round(state.schedule.nextAt - now))
+function plan(state: Escalation, facts: EscalationFacts): Step {
+  if (!facts.isLeader) return stay(state)
+  const retryInMs = Math.max(0, Math.round(nextTryAt(state, facts) - facts.now))
   return { state, actions: [{ type: 'send', message: { ...stateMessage(state), retryInMs } }] }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../../core/clock.ts'
 import { isSuppressed } from './damping.ts'
-import { readyAt, sessionOf, whyNotPromote, whyNotProven } from './promotion.ts'
+import { nextTryAt, sessionOf, whyNotPromote, whyNotProven } from './promotion.ts'
 import { reasonText } from './reasons.ts'
 import type { Escalation, EscalationFacts } from './types.ts'
 
@@ -51,9 +51,7 @@ function whyOf(state: Escalation, facts: EscalationFacts): string {
 function nextOf(state: Escalation, facts: EscalationFacts): Millis | undefined {
   if (state.phase !== 'waiting' || facts.obstacle !== undefined) return undefined
   if (!facts.isLeader) return state.leaderNextAt
-  const session = sessionOf(state, facts)
-  const isWorking = whyNotProven(session) === undefined
-  return isWorking ? Math.max(readyAt(state, session), facts.now) : state.schedule.nextAt
+  return Math.max(nextTryAt(state, facts), facts.now)
 }
 
 /**
