@@ -1,5 +1,7 @@
 /** Which headers cross the gateway, in both directions: raw lists in, raw lists out. Pure. */
 
+import { isRewritten, type Rewritten, rewriteRequestHeader } from './rewrite.ts'
+
 /** `[name, value, name, value, …]` as Node has it: order, case and repetition survive. */
 export type RawHeaders = readonly string[]
 
@@ -98,9 +100,27 @@ export function hasBody(raw: RawHeaders): boolean {
   return valuesOf(raw, 'transfer-encoding').length > 0 || Number(valuesOf(raw, 'content-length')[0] ?? 0) > 0
 }
 
+/**
+ * RFC 9112 6.1 and 7: the gateway decodes `chunked` and nothing else, so a request with more codings must not reach a
+ * container, which would take the coded bytes for the body.
+ */
+export function codingProblem(raw: RawHeaders): readonly ['coding' | 'bad-request', string] | undefined {
+  const values = valuesOf(raw, 'transfer-encoding')
+  if (values.length === 0) return undefined
+  const codings = splitList(values.join(',').toLowerCase())
+  if (codings.length === 1 && codings[0] === 'chunked') return undefined
+  const shown = `Transfer-Encoding is "${values.join(', ')}"`
+  return codings.filter((c) => c === 'chunked').length > 1 || codings.at(-1) !== 'chunked'
+    ? ['bad-request', `${shown}: the last coding must be chunked, and it must stand there once.`]
+    : [
+        'coding',
+        `${shown}: send the body with "chunked" alone, and say how it is packed in Content-Encoding.`,
+      ]
+}
+
 /** In one pass, as each request to a container comes through here. */
 export function requestHeaders(facts: RequestFacts): string[] {
-  const { rawHeaders, method, host, upgrade } = facts
+  const { rawHeaders, method, host, prefix, upgrade } = facts
   const named = namedByConnection(rawHeaders)
   const out = ['Host', host ?? facts.endpoint]
   const seen: Seen = { via: '', forwardedFor: '', flatnetVia: '', isChunked: false, length: undefined }
@@ -110,7 +130,7 @@ export function requestHeaders(facts: RequestFacts): string[] {
     const value = rawHeaders[i + 1]!
     if (PASSED_ANEW.has(name)) note(seen, late, name, value)
     else if (!HOP_BY_HOP.has(name) && !isOurs(name) && named?.has(name) !== true)
-      out.push(rawHeaders[i]!, value)
+      out.push(rawHeaders[i]!, prefix === '' ? value : rewriteRequestHeader(prefix, name, value))
   }
   framing(out, method, seen)
   forwarded(out, facts, seen)
@@ -204,9 +224,7 @@ export interface ResponseFacts {
   /** Whether a chunked body with trailers may follow. */
   readonly trailersFit: boolean
   /** Rewrites what points into the container's own path space; undefined when the client has the same one. */
-  readonly rewrite?:
-    | ((name: 'location' | 'content-location' | 'set-cookie', value: string) => string)
-    | undefined
+  readonly rewrite?: ((name: Rewritten, value: string) => string) | undefined
 }
 
 export function responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }: ResponseFacts): string[] {
@@ -217,8 +235,7 @@ export function responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }: Re
     const value = rawHeaders[i + 1]!
     if (name === 'trailer' && trailersFit) out.push(rawHeaders[i]!, value)
     if (HOP_BY_HOP.has(name) || named?.has(name) === true) continue
-    const isRewritten = name === 'location' || name === 'content-location' || name === 'set-cookie'
-    out.push(rawHeaders[i]!, isRewritten && rewrite !== undefined ? rewrite(name, value) : value)
+    out.push(rawHeaders[i]!, rewrite !== undefined && isRewritten(name) ? rewrite(name, value) : value)
   }
   out.push('Via', `1.1 flatnet-${hostId}`)
   return out

@@ -18,12 +18,43 @@ export interface RewriteFacts {
  * stay. What already has the prefix was made by an application that knows X-Forwarded-Prefix.
  * Bodies are never rewritten.
  */
-export function rewriteHeader(
-  facts: RewriteFacts,
-  name: 'location' | 'content-location' | 'set-cookie',
-  value: string,
-): string {
-  return name === 'set-cookie' ? cookie(facts, value) : url(facts, value)
+export function rewriteHeader(facts: RewriteFacts, name: Rewritten, value: string): string {
+  if (name === 'set-cookie') return cookie(facts, value)
+  return name === 'refresh' ? refresh(facts, value) : url(facts, value)
+}
+
+export type Rewritten = 'location' | 'content-location' | 'refresh' | 'set-cookie'
+
+const REWRITTEN: ReadonlySet<string> = new Set<Rewritten>([
+  'location',
+  'content-location',
+  'refresh',
+  'set-cookie',
+])
+
+/** @param name lower case */
+export const isRewritten = (name: string): name is Rewritten => REWRITTEN.has(name)
+
+/** `5; url=/login`, with the URL in quotes or bare: browsers take all three. */
+const refresh = (facts: RewriteFacts, value: string): string =>
+  value.replace(
+    /^(\s*[\d.]+\s*[;,]\s*url\s*=\s*)(["']?)([^"']*)/i,
+    (_, before: string, quote: string, to: string) => before + quote + url(facts, to),
+  )
+
+/**
+ * The other direction, for WebDAV (RFC 4918 10.3 and 10.4): a request names further resources by the URLs that the
+ * client knows, and the container knows them without the prefix. What is not below the prefix stays.
+ * @param name lower case
+ */
+export function rewriteRequestHeader(prefix: string, name: string, value: string): string {
+  if (name === 'destination') return above(prefix, value)
+  return name === 'if' ? value.replace(/<([^>]*)>/g, (_, to: string) => `<${above(prefix, to)}>`) : value
+}
+
+function above(prefix: string, value: string): string {
+  const [, origin = '', path = ''] = /^(https?:\/\/[^/?#]*)?(\/.*)$/i.exec(value) ?? []
+  return path.startsWith(`${prefix}/`) ? origin + path.slice(prefix.length) : value
 }
 
 function url({ prefix, host, endpoint }: RewriteFacts, value: string): string {

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer } from './fast/server.ts'
-import { hasBody, hasLooped, valuesOf } from './headers.ts'
+import { codingProblem, hasBody, hasLooped, valuesOf } from './headers.ts'
 import { formOf } from './pages/accept.ts'
 import { listOf, nearNames, renderList } from './pages/list.ts'
 import type { Reason } from './pages/problem.ts'
@@ -171,6 +171,8 @@ class Handler {
     // RFC 9112 3.2: two hosts are two readings of one request.
     if (valuesOf(req.rawHeaders, 'host').length > 1)
       return ['bad-request', 'There is more than one Host header.']
+    const problem = codingProblem(req.rawHeaders)
+    if (problem !== undefined) return problem
     return hasLooped(req.rawHeaders, this.#deps.conf.hostId) ? ['loop'] : undefined
   }
 

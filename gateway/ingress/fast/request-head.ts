@@ -49,8 +49,11 @@ const LEFT_TO_NODE = new Set([
 const LOOKED_AT = new Names([
   ...LEFT_TO_NODE,
   ...HOP_BY_HOP,
-  ...['host', 'content-length', 'accept', 'via', 'connection'],
+  ...['host', 'content-length', 'accept', 'via', 'connection', 'destination', 'if'],
 ])
+
+/** A list to extend, and the URLs of WebDAV. */
+const SECOND_LOOK = new Set(['via', 'destination', 'if'])
 
 /** What the fields of a request say. */
 interface Seen {
@@ -98,6 +101,6 @@ function look(seen: Seen, name: string, value: string): Fate {
       return 'pass'
     default:
       if (LEFT_TO_NODE.has(name)) return 'refuse'
-      return name === 'via' || isOurs(name) || HOP_BY_HOP.has(name) ? 'second-look' : 'pass'
+      return SECOND_LOOK.has(name) || isOurs(name) || HOP_BY_HOP.has(name) ? 'second-look' : 'pass'
   }
 }

@@ -16,6 +16,7 @@ export type Reason =
   | 'client-stalled'
   | 'bad-request'
   | 'method'
+  | 'coding'
   | 'busy'
   | 'loop'
   | 'internal'
@@ -32,6 +33,7 @@ export const STATUS_OF: Readonly<Record<Reason, number>> = {
   'client-stalled': 408,
   'bad-request': 400,
   method: 405,
+  coding: 501,
   busy: 503,
   loop: 508,
   internal: 500,
@@ -49,6 +51,7 @@ const TITLES: Readonly<Record<Reason, string>> = {
   'client-stalled': 'The client stopped sending its request',
   'bad-request': 'The request cannot be understood',
   method: 'The gateway itself only answers GET and HEAD',
+  coding: 'The gateway does not know this transfer coding',
   busy: 'The gateway is busy',
   loop: 'The request goes round in circles',
   internal: 'The gateway failed to handle the request',
@@ -101,6 +104,7 @@ function hintOf({ reason, container }: Problem): string | undefined {
     case 'client-stalled':
     case 'bad-request':
     case 'method':
+    case 'coding':
     case 'internal':
       return undefined
   }
