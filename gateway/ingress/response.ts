@@ -38,8 +38,14 @@ export function passResponse(facts: PassFacts): void {
     return
   }
   if (/^text\/event-stream\b/i.test(response.headers['content-type'] ?? '')) {
+    const end = (): void => void res.destroy()
     deps.endless.add(res)
-    res.on('close', () => deps.endless.delete(res))
+    // A browser leaves an event stream like this; other answers are still read, see server.ts.
+    req.socket.once('end', end)
+    res.on('close', () => {
+      deps.endless.delete(res)
+      req.socket.off('end', end)
+    })
   }
   // Headers usually leave together with the first bytes. An event stream may have none for a while.
   setImmediate(() => {

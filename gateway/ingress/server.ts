@@ -34,6 +34,8 @@ export function createIngress(deps: IngressDeps): Server {
     shouldUpgradeCallback: isUpgrade,
   }
   const server = new IngressServer(options, deps)
+  // A FIN ends the client's requests, not the client, see FastConnection.
+  Object.assign(server, { httpAllowHalfOpen: true })
   server.maxConnections = ingress.maxConnections
   limitPerClient(server, ingress.maxConnectionsPerClient, deps)
   server.on('connection', (socket) => server.enter(socket))

@@ -129,9 +129,14 @@ export class FastConnection implements ExchangeClient {
     else this.#exchange.resume()
   }
 
-  /** Like Node's server: a client that ends its side cancels its request. */
+  /**
+   * A FIN ends the client's requests and not the client (`nc -N`, BusyBox wget): it still reads the answer. One that
+   * has gone altogether is found by the next write, or by keepalive. An answer without an end of its own ends here:
+   * a browser leaves an event stream like this.
+   */
   readonly #onEnd = (): void => {
-    this.socket.destroy()
+    this.#isClosing = true
+    if (this.#exchange === undefined || this.deps.endless.has(this)) this.socket.destroy()
   }
 
   readonly #onClose = (): void => {

@@ -263,7 +263,7 @@ t.test('a client that goes away takes the request to the container with it', asy
   const req = request({ port: gw.port, headers: { host: 'web.x' } }).end()
   req.on('error', () => {})
   await arrived.promise
-  req.destroy()
+  req.socket?.resetAndDestroy()
   await closed.promise
   t.pass('the container saw the close')
 })

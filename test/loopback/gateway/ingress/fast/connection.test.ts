@@ -188,7 +188,7 @@ t.test('a client that goes cancels its request; an idle one is closed in time', 
   const leaving = client(gw.port)
   leaving.socket.write(get('/'))
   await until(() => leaving.text().includes('started'))
-  leaving.socket.end()
+  leaving.socket.resetAndDestroy()
   await gone.promise
   const idle = client(gw.port)
   idle.socket.write(get('/quick'))
