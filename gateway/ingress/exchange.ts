@@ -5,6 +5,9 @@ import type { Socket } from 'node:net'
 import type { Millis } from '../../core/clock.ts'
 import type { IngressDeps } from './deps.ts'
 import { type FailedRequest, failed, logFailure, reasonOfLoss } from './failure.ts'
+import { filterAnswer } from './fast/answer-filter.ts'
+import { ChunkError } from './fast/chunks.ts'
+import { AnswerError } from './fast/response-head.ts'
 import { hasBody, requestHeaders, trailers } from './headers.ts'
 import type { Reason } from './pages/problem.ts'
 import { sendProblem } from './pages/reply.ts'
@@ -139,6 +142,11 @@ export class Exchange {
     let sentAt = 0
     upstream.on('socket', (s) => {
       socket = s
+      filterAnswer(s, {
+        isHead: this.#req.method === 'HEAD',
+        isUpgrade: this.#options.upgrade !== undefined,
+        maxHeadBytes: this.#deps.conf.ingress.maxHeaderBytes * 2,
+      })
       bytesBefore = s.bytesRead
       sentAt = performance.now()
       this.#armTimer()
@@ -171,7 +179,7 @@ export class Exchange {
     if (outcome === 'again') {
       this.#deps.metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'sent' })
       this.#attempt()
-    } else this.#fail(hasParserCode(err) ? 'bad-response' : reasonOfLoss(err), err)
+    } else this.#fail(isBadAnswer(err) ? 'bad-response' : reasonOfLoss(err), err)
   }
 
   /** Without this listener, Node would drop an unrequested 101, and the request with it, in silence. */
@@ -259,8 +267,10 @@ export class Exchange {
   }
 }
 
-const hasParserCode = (err: Error): boolean =>
-  'code' in err && typeof err.code === 'string' && err.code.startsWith('HPE_')
+const isBadAnswer = (err: Error): boolean =>
+  err instanceof AnswerError ||
+  err instanceof ChunkError ||
+  ('code' in err && typeof err.code === 'string' && err.code.startsWith('HPE_'))
 
 function passRequestTrailers(req: IncomingMessage, upstream: ClientRequest): void {
   if (req.rawTrailers.length > 0) upstream.addTrailers(trailers(req.rawTrailers))

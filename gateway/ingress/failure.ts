@@ -30,8 +30,15 @@ export function failed(request: FailedRequest, reason: Reason, err?: unknown): P
       port,
       path: paths.get(assignment.hostId),
     },
-    detail: err instanceof Error && err.cause instanceof Error ? err.cause.message : undefined,
+    detail: detailOf(reason, err),
   }
+}
+
+/** The rule that refused an answer, or what the kernel said. */
+function detailOf(reason: Reason, err: unknown): string | undefined {
+  if (!(err instanceof Error)) return undefined
+  if (reason === 'bad-response') return `Its answer breaks a rule: ${err.message}.`
+  return err.cause instanceof Error ? err.cause.message : undefined
 }
 
 export function logFailure({ deps, target, startedAt }: FailedRequest, event: string, err: unknown): void {

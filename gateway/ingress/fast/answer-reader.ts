@@ -5,21 +5,25 @@
  */
 
 import { type ChunkSink, Chunks } from './chunks.ts'
-import { type ResponseHead, readResponse } from './response-head.ts'
+import { AnswerError, type ResponseHead, readResponse } from './response-head.ts'
 
 export interface AnswerSink extends ChunkSink {
   /** 1xx: the answer itself is still to come. */
   early(head: ResponseHead): void
   head(head: ResponseHead): void
+  /** 101: the bytes behind it are another protocol. Absent: no upgrade was asked for. */
+  switched?(head: ResponseHead): void
 }
 
-/** The bytes are not an HTTP/1.1 answer that can be passed on. */
-export class AnswerError extends Error {
-  override readonly name = 'AnswerError'
-}
-
-const HEAD_END = Buffer.from('\r\n\r\n')
+const CR = 0x0d
 const PROTOCOL = Buffer.from('HTTP/1.')
+
+/** @returns where the head ends, its empty line included; lines may end in LF alone; -1: not yet */
+function endOfHead(bytes: Buffer, from: number): number {
+  const crlf = bytes.indexOf('\n\r\n', from, 'latin1')
+  const lf = bytes.subarray(0, crlf < 0 ? bytes.length : crlf).indexOf('\n\n', from, 'latin1')
+  return lf >= 0 ? lf + 2 : crlf < 0 ? -1 : crlf + 3
+}
 
 export class AnswerReader {
   readonly #sink: AnswerSink
@@ -86,23 +90,29 @@ export class AnswerReader {
     const held = this.#held?.length ?? 0
     const all =
       this.#held === undefined ? bytes.subarray(at) : Buffer.concat([this.#held, bytes.subarray(at)])
-    const end = all.indexOf(HEAD_END, Math.max(0, held - 3))
+    const end = endOfHead(all, Math.max(0, held - 3))
     if ((end < 0 ? all.length : end) > this.#maxHeadBytes)
       throw new AnswerError(`head longer than ${this.#maxHeadBytes} bytes`)
     if (end < 0) {
       // Bytes that are not HTTP may never contain the end of a head.
       if (!PROTOCOL.subarray(0, all.length).equals(all.subarray(0, PROTOCOL.length)))
-        throw new AnswerError('not HTTP/1.1')
+        throw new AnswerError('it does not begin with "HTTP/1."')
       this.#held = Buffer.from(all)
       return bytes.length
     }
     this.#held = undefined
-    const head = readResponse(all.toString('latin1', 0, end + 2))
-    if (head === undefined || head.status === 101)
-      throw new AnswerError('malformed or ambiguous head, or an unrequested 101')
-    if (head.status < 200) this.#sink.early(head)
+    const emptyLine = all[end - 2] === CR ? 2 : 1
+    const head = readResponse(all.toString('latin1', 0, end - emptyLine))
+    if (head.status === 101) this.#switch(head)
+    else if (head.status < 200) this.#sink.early(head)
     else this.#start(head)
-    return at + end + HEAD_END.length - held
+    return at + end - held
+  }
+
+  #switch(head: ResponseHead): void {
+    if (this.#sink.switched === undefined) throw new AnswerError('an unrequested 101')
+    this.#sink.switched(head)
+    this.#state = 'done'
   }
 
   #start(head: ResponseHead): void {

@@ -30,6 +30,8 @@ export class AnswerWriter implements AnswerSink {
   #text = ''
   /** Set once its head has arrived. */
   answer: ResponseHead | undefined
+  /** The client may have a part of the answer; 1xx are none. */
+  hasWritten = false
 
   constructor(client: AnswerClient, target: Target, isHead: boolean) {
     this.#client = client
@@ -98,6 +100,7 @@ export class AnswerWriter implements AnswerSink {
   /** @returns false: the client takes no more for now */
   flush(): boolean {
     const { socket } = this.#client
+    this.hasWritten = this.answer !== undefined
     if (this.#pieces.length === 0) {
       const text = this.#text
       this.#text = ''

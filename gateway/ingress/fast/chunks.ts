@@ -20,8 +20,11 @@ export interface ChunkSink {
   trailers(raw: string[]): string
 }
 
-/** Sizes below 2^48 bytes, which a number holds exactly. Extensions are dropped (RFC 9112 7.1.1). */
-const SIZE_LINE = /^([0-9a-fA-F]{1,12})(;[\t\x20-\x7e\x80-\xff]*)?\r\n$/
+/**
+ * Sizes below 2^48 bytes, which a number holds exactly; zeros in front and blanks behind change no value. Extensions
+ * are dropped (RFC 9112 7.1.1). Every line may end in LF alone (2.2).
+ */
+const SIZE_LINE = /^0*([0-9a-fA-F]{1,12})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r?\n$/
 const MAX_SIZE_LINE = 4096
 const MAX_TRAILERS = 16_384
 const CR = 0x0d
@@ -29,11 +32,13 @@ const LF = 0x0a
 
 export class Chunks {
   readonly #sink: ChunkSink
-  #state: 'size' | 'data' | 'trailers' = 'size'
+  #state: 'size' | 'data' | 'data-end' | 'trailers' = 'size'
   /** The beginning of a size line or of the trailers, from earlier reads and not handed on yet. */
   #held = ''
-  /** Bytes left of the chunk, its CRLF included. */
+  /** Bytes left of the chunk. */
   #left = 0
+  /** The CR behind a chunk has come. */
+  #hasCr = false
   isDone = false
 
   constructor(sink: ChunkSink) {
@@ -48,6 +53,13 @@ export class Chunks {
     while (at < bytes.length && !this.isDone) {
       if (this.#state === 'data') {
         at = this.#readData(bytes, at)
+      } else if (this.#state === 'data-end') {
+        if (this.#isBareLf(bytes, at)) {
+          this.#hand(bytes, from, at)
+          this.#sink.text('\r\n')
+          from = at + 1
+        }
+        at++
       } else if (this.#state === 'trailers') {
         at = this.#readTrailers(bytes, at)
         from = at
@@ -83,38 +95,46 @@ export class Chunks {
       this.#held = line
       return undefined
     }
-    const [, digits, extension] = SIZE_LINE.exec(line) ?? []
+    const [, digits] = SIZE_LINE.exec(line) ?? []
     if (digits === undefined) throw new ChunkError('malformed size')
     const size = Number.parseInt(digits, 16)
-    const isAsIs = size > 0 && this.#held === '' && extension === undefined
+    const isAsIs = size > 0 && this.#held === '' && line === `${digits}\r\n`
     this.#held = ''
     this.#state = size === 0 ? 'trailers' : 'data'
-    this.#left = size + 2
+    this.#left = size
     return { size, end, isAsIs }
   }
 
   #readData(bytes: Buffer, start: number): number {
-    let at = Math.min(bytes.length, start + Math.max(0, this.#left - 2))
+    const at = Math.min(bytes.length, start + this.#left)
     this.#left -= at - start
-    for (; at < bytes.length && this.#left > 0 && this.#left <= 2; at++, this.#left--)
-      if (bytes[at] !== (this.#left === 2 ? CR : LF)) throw new ChunkError('no CRLF after a chunk')
-    if (this.#left === 0) this.#state = 'size'
+    if (this.#left === 0) this.#state = 'data-end'
     return at
+  }
+
+  /** Takes one byte of the line end behind a chunk. @returns whether it is an LF without its CR */
+  #isBareLf(bytes: Buffer, at: number): boolean {
+    const hadCr = this.#hasCr
+    this.#hasCr = !hadCr && bytes[at] === CR
+    if (this.#hasCr) return false
+    if (bytes[at] !== LF) throw new ChunkError('no line end after a chunk')
+    this.#state = 'size'
+    return !hadCr
   }
 
   /** Hands on the last chunk, with those trailers that may be passed on. */
   #readTrailers(bytes: Buffer, at: number): number {
     const text = this.#held + bytes.toString('latin1', at, Math.min(bytes.length, at + MAX_TRAILERS))
-    const end = text.startsWith('\r\n') ? 2 : text.indexOf('\r\n\r\n') + 4
-    if (end < 4 && end !== 2) {
+    const [lines] = /^\r?\n|^[\s\S]*?\n\r?\n/.exec(text) ?? []
+    if (lines === undefined) {
       if (text.length >= MAX_TRAILERS) throw new ChunkError('trailers too long')
       this.#held = text
       return bytes.length
     }
-    const raw = readTrailers(text.slice(0, end - 2))
+    const raw = readTrailers(lines.replaceAll(/\r?\n/g, '\r\n').slice(0, -2))
     if (raw === undefined) throw new ChunkError('malformed trailers')
     this.#sink.text(`0\r\n${this.#sink.trailers(raw)}\r\n`)
     this.isDone = true
-    return at + end - this.#held.length
+    return at + lines.length - this.#held.length
   }
 }

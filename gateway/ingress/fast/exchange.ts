@@ -215,7 +215,7 @@ export class FastExchange implements ConnectionUser {
       isRepeatable: this.#isRepeatable,
       tries: this.#tries,
       hadBytes: this.#hadBytes,
-      isAnswered: this.#answer !== undefined,
+      isAnswered: this.#writer.hasWritten,
       elapsedMs: performance.now() - this.#sentAt,
       limitMs: conf.ingress.responseHeaderTimeoutMs,
     })
@@ -273,7 +273,8 @@ export class FastExchange implements ConnectionUser {
   #sendFailure(reason: Reason, err: unknown): void {
     this.#isOver = true
     this.#connection?.destroy()
-    const { socket, isLast } = this.#client
+    const { socket, isLast, deps } = this.#client
+    deps.endless.delete(this.#client)
     const page = { accept: this.#head.accept, isHead: this.#head.method === 'HEAD', close: isLast }
     const { status, message } = problemMessage(page, failed(this.#facts, reason, err))
     socket.write(message)

@@ -1,4 +1,8 @@
-/** The strict reader of response heads: status line, fields, framing. Pure. */
+/**
+ * The reader of response heads: status line, fields, framing.
+ *
+ * Strict first; a head that fails is mended where it has one reading (RFC 9112 2.2, RFC 9110 5.5) and read again. Pure.
+ */
 
 import { HOP_BY_HOP } from '../headers.ts'
 import { areFields, type Fate, type Head, LENGTH, Names, passFields } from './fields.ts'
@@ -21,14 +25,22 @@ export interface ResponseHead extends Head {
 /** How the end of the body is found: by Content-Length, by its chunks, or by the end of the connection. */
 type Framing = 'length' | 'chunked' | 'close'
 
-/** @param text status line and fields, each with its CRLF @returns undefined: not an answer that can be passed on */
-export function readResponse(text: string): ResponseHead | undefined {
+/** The bytes are not an HTTP/1.1 answer that can be passed on; the message is the rule that says so. */
+export class AnswerError extends Error {
+  override readonly name = 'AnswerError'
+}
+
+/** @param text status line and fields, each with its line end @throws {AnswerError} */
+export function readResponse(text: string): ResponseHead {
   const line = readStatusLine(text)
-  if (line === undefined) return undefined
+  if (line === undefined || !areFields(text, line.end)) return readMended(text)
   const fields = readFields(text, line)
-  if (fields === undefined) return undefined
   const framing = framingOf(line, fields)
-  if (framing === undefined) return undefined
+  // A coding overrides lengths (RFC 9112 6.3), and equal lengths are one: the client gets what the gateway goes by.
+  if (fields.length !== undefined && (framing === 'chunked' || fields.length.includes(','))) {
+    const clear = readResponse(withLength(text, framing === 'chunked' ? undefined : lengthOf(fields.length)))
+    return { ...clear, keepsAlive: clear.keepsAlive && framing !== 'chunked' }
+  }
   return {
     text,
     passed: fields.passed,
@@ -42,6 +54,34 @@ export function readResponse(text: string): ResponseHead | undefined {
     hasDate: fields.hasDate,
   }
 }
+
+function readMended(text: string): ResponseHead {
+  if (HIDDEN_FRAMING.test(text)) throw new AnswerError('a control character in a field that frames the body')
+  const mended = mend(text)
+  if (mended !== text) return readResponse(mended)
+  throw new AnswerError(
+    readStatusLine(text) === undefined
+      ? 'the status line is not "HTTP/1.1 200 OK" or the like'
+      : 'a field is not one line of a name, a colon and a value without NUL',
+  )
+}
+
+/** Parsers disagree whether such a field counts, so it is not mended. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
+const HIDDEN_FRAMING = /^(?:content-length|transfer-encoding):.*[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/im
+
+/** Lines that end in LF alone, control characters in values, and more than one blank in the status line. */
+const mend = (text: string): string =>
+  text
+    .replaceAll(/\r?\n/g, '\r\n')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
+    .replaceAll(/[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/g, ' ')
+    .replace(/^(HTTP\/1\.[01]) +(?=\d)/, '$1 ')
+
+/** The head with this Content-Length and no other. */
+const withLength = (text: string, length: string | undefined): string =>
+  text.replaceAll(/^content-length:.*\r\n/gim, '') +
+  (length === undefined ? '' : `Content-Length: ${length}\r\n`)
 
 interface StatusLine {
   /** HTTP/1.`minor` */
@@ -75,8 +115,8 @@ interface Fields {
 
 const LOOKED_AT = new Names([...HOP_BY_HOP, 'content-length', 'content-type', 'date'])
 
-function readFields(text: string, { end }: StatusLine): Fields | undefined {
-  if (!areFields(text, end)) return undefined
+/** Of lines that `areFields` has accepted. */
+function readFields(text: string, { end }: StatusLine): Fields {
   const seen: Fields = {
     passed: undefined,
     length: undefined,
@@ -127,13 +167,25 @@ const listOf = (list: string | undefined, value: string): string =>
 
 /**
  * RFC 9112 6.1 and 6.3. An answer with two readings is refused, as it could end elsewhere for the client than for the
- * gateway: both framings, two lengths, a coding besides chunked, or a coding in HTTP/1.0.
+ * gateway: two different lengths, a coding besides chunked, or a coding in HTTP/1.0.
  */
-function framingOf({ minor }: StatusLine, { length, coding }: Fields): Framing | undefined {
+function framingOf({ minor }: StatusLine, { length, coding }: Fields): Framing {
   if (coding !== undefined) {
-    const isClear = coding.toLowerCase() === 'chunked' && minor === 1 && length === undefined
-    return isClear ? 'chunked' : undefined
+    if (coding.toLowerCase() !== 'chunked')
+      throw new AnswerError(`Transfer-Encoding is "${coding}": only "chunked", once, can be passed on`)
+    if (minor === 0) throw new AnswerError('Transfer-Encoding in an answer of HTTP/1.0')
+    return 'chunked'
   }
   if (length === undefined) return 'close'
-  return LENGTH.test(length) ? 'length' : undefined
+  lengthOf(length)
+  return 'length'
+}
+
+/** @param list one Content-Length, or several that must be equal */
+function lengthOf(list: string): string {
+  const [length = '', ...more] = list.split(',').map((l) => l.trim())
+  if (more.some((other) => other !== length))
+    throw new AnswerError(`two different lengths: Content-Length is "${list}"`)
+  if (!LENGTH.test(length)) throw new AnswerError(`Content-Length is "${list}": not at most 15 digits`)
+  return length
 }

@@ -2,9 +2,9 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import { AnswerError, AnswerReader } from '../../../../../gateway/ingress/fast/answer-reader.ts'
+import { AnswerReader } from '../../../../../gateway/ingress/fast/answer-reader.ts'
 import { ChunkError } from '../../../../../gateway/ingress/fast/chunks.ts'
-import type { ResponseHead } from '../../../../../gateway/ingress/fast/response-head.ts'
+import { AnswerError, type ResponseHead } from '../../../../../gateway/ingress/fast/response-head.ts'
 import { headerLines } from '../../../../../gateway/ingress/headers.ts'
 
 interface Read {
@@ -60,6 +60,25 @@ const answers: readonly [name: string, bytes: string, out: string][] = [
   ],
   ['chunks with extensions', `${HEAD}5;a=b;"c"\r\nhello\r\n0;x\r\n\r\n`, '5\r\nhello\r\n0\r\n\r\n'],
   ['trailers', `${HEAD}1\r\nx\r\n000\r\na: 1\r\nb: 2\r\n\r\n`, '1\r\nx\r\n0\r\nA: 1\r\nB: 2\r\n\r\n'],
+  ['a head with LF alone', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nok', 'ok'],
+  ['a head with LF in one line', 'HTTP/1.1 200 OK\r\nA: 1\nContent-Length: 2\r\n\r\nok', 'ok'],
+  ['a head whose empty line is LF', 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\nok\r\n\r\n', 'ok\r\n\r\n'],
+  [
+    'chunk lines with LF alone',
+    `${HEAD}5\nhello\n2\r\nok\n1\nx\r\n0\nA: 1\nB: 2\n\n`,
+    '5\r\nhello\r\n2\r\nok\r\n1\r\nx\r\n0\r\nA: 1\r\nB: 2\r\n\r\n',
+  ],
+  ['the last chunk with LF alone', `${HEAD}0\n\n`, '0\r\n\r\n'],
+  [
+    'sizes with blanks behind',
+    `${HEAD}2  \r\nok\r\n1\t ;a\r\nx\r\n0 \r\n\r\n`,
+    '2\r\nok\r\n1\r\nx\r\n0\r\n\r\n',
+  ],
+  [
+    'sizes with zeros in front',
+    `${HEAD}0000000000000002\r\nok\r\n${'0'.repeat(99)}\r\n\r\n`,
+    '2\r\nok\r\n0\r\n\r\n',
+  ],
 ]
 const canonical = (out: string): string => out.replaceAll(/(^|\r\n)0+(?=[1-9a-f])/g, '$1')
 
@@ -97,10 +116,12 @@ const bad: readonly [name: string, bytes: string, error: new (...args: never[]) 
   ['a size with a sign', `${HEAD}+5\r\nhello`, ChunkError],
   ['a size with 0x', `${HEAD}0x5\r\nhello`, ChunkError],
   ['a size beyond all numbers', `${HEAD}${'f'.repeat(13)}\r\n`, ChunkError],
-  ['a blank behind the size', `${HEAD}5 \r\nhello`, ChunkError],
-  ['a size line that ends in LF', `${HEAD}5\nhello\r\n`, ChunkError],
+  ['a blank in front of the size', `${HEAD} 5\r\nhello`, ChunkError],
+  ['a blank in the size', `${HEAD}5 5\r\nhello`, ChunkError],
+  ['a size line that ends in CR', `${HEAD}5\rhello\r\n`, ChunkError],
   ['no CRLF behind a chunk', `${HEAD}5\r\nhello5\r\nhello`, ChunkError],
-  ['LF behind a chunk', `${HEAD}5\r\nhello\n5\r\nhello`, ChunkError],
+  ['CR alone behind a chunk', `${HEAD}5\r\nhello\r5\r\nhello`, ChunkError],
+  ['two CRs behind a chunk', `${HEAD}5\r\nhello\r\r\n5\r\nhello`, ChunkError],
   ['an endless extension', `${HEAD}5;${'a'.repeat(5000)}`, ChunkError],
   ['endless trailers', `${HEAD}0\r\nA: ${'a'.repeat(20_000)}`, ChunkError],
   ['malformed trailers', `${HEAD}0\r\nA : 1\r\n\r\n`, ChunkError],
