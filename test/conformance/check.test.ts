@@ -1,4 +1,4 @@
-/** CHECK notices every part of an attachment that somebody broke, and nothing else. */
+/** CHECK notices every part of an attachment that is broken by hand, and nothing else. */
 import t from 'tap'
 import { type CniHost, cniHost, needsRoot } from '../helpers/cni/cni.ts'
 import { errorProblems } from '../helpers/cni/cni-result.ts'

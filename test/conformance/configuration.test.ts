@@ -24,7 +24,7 @@ const ANY_VERB: readonly Case[] = [
   { name: 'a name with a slash', call: { conf: { name: '../up' } }, code: 7, names: ['../up'] },
   { name: 'an unknown version', call: { conf: { cniVersion: '9.9.9' } }, code: 1, names: ['9.9.9', '1.1.0'] },
   {
-    name: 'no version stands for 0.1.0, which is none of ours',
+    name: 'no version stands for 0.1.0, which Flatnet does not speak',
     call: { conf: { cniVersion: undefined } },
     code: 1,
     names: ['0.1.0'],

@@ -43,7 +43,7 @@ for (const executable of executables()) {
       await attached({}, async () => t.equal((await eth0()).mtu, 1380))
       await host.m.sh('ip route del default; ip link set lan0 mtu 1500')
     })
-    t.test('the bridge keeps its MAC, whoever comes and goes', async (t) => {
+    t.test('the bridge keeps its MAC while containers come and go', async (t) => {
       const mac = async () => (await host.m.json('ip', '-j', 'link', 'show', 'flatnet0'))[0].address
       const first = (await host.ok('ADD')) && (await mac())
       await host.container('c9')

@@ -15,7 +15,7 @@ const DAMAGES: Readonly<Record<string, (dataDir: string) => void>> = {
   'the block is empty': (dir) => truncateSync(join(dir, BLOCK), 0),
   'the block is torn': (dir) => truncateSync(join(dir, BLOCK), 100),
   'the block is zeros': (dir) => writeFileSync(join(dir, BLOCK), Buffer.alloc(512)),
-  'the block is of somebody else': (dir) => writeFileSync(join(dir, BLOCK), '{"hello": ["world"]}'),
+  'the block is of another program': (dir) => writeFileSync(join(dir, BLOCK), '{"hello": ["world"]}'),
   'the block has no leases': (dir) => writeFileSync(join(dir, BLOCK), '{}'),
   'the block is gone': (dir) => rmSync(join(dir, BLOCK)),
   'the hints are gone': (dir) => rmSync(join(dir, 'ipam/flatnet/keys'), { recursive: true }),

@@ -25,7 +25,7 @@ for (const executable of executables()) {
           await host.ok('ADD', VICTIM)
         },
         after: async (t, { what }) => {
-          // Every other time somebody starts the container again before DEL is repeated.
+          // Every other time the container is started again before DEL is repeated.
           if (turn++ % 2 === 0) {
             const add = await host.call('ADD', VICTIM)
             // With its link still there it counts as live, and ADD asks for the DEL to be finished.

@@ -222,7 +222,7 @@ t.test(
 
     const gateway = await startGateway(m)
     // Under a name that others can reach; a folder of tests may be closed to them.
-    const anybody = (...args: string[]) =>
+    const asNobody = (...args: string[]) =>
       m.run([
         'setpriv',
         '--reuid=65534',
@@ -232,11 +232,11 @@ t.test(
         ...args,
       ])
     for (const name of ['ps', 'status', 'hosts']) {
-      const ran = await anybody(name)
+      const ran = await asNobody(name)
       t.equal(ran.rc, 1)
       t.match(ran.stderr, /permission denied\n {2}next: run it with sudo/)
     }
-    const doctor = await anybody('doctor')
+    const doctor = await asNobody('doctor')
     t.equal(doctor.rc, 1)
     t.match(doctor.stdout, /FAIL {2}running as user 65534, not as root/)
     t.match(doctor.stdout, /WARN {2}the leases may be read by root alone/)
@@ -245,7 +245,7 @@ t.test(
     t.match(doctor.stdout, /\d+ ok, \d+ warnings, 1 failure\n$/, 'not being root is the only one')
     t.equal(doctor.stderr, '')
 
-    // Alone it need not tell anybody, whether its gateway runs or not.
+    // Alone it need not tell a gateway, whether its gateway runs or not.
     await gateway.kill()
     const left = await m.exec(flatnet, 'leave')
     t.match(left, /^host 7 of \w+ has left/)

@@ -81,7 +81,7 @@ for (const executable of executables()) {
   )
 
   t.test(
-    `${executable.name}: the bridge keeps its MAC whoever comes and goes (docs/architecture/cni.md#p16)`,
+    `${executable.name}: the bridge keeps its MAC while containers come and go (docs/architecture/cni.md#p16)`,
     { skip: needsRoot },
     async (t) => {
       const host = await faultHost(t, executable)

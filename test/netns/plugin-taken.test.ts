@@ -45,7 +45,7 @@ async function host(t: Parameters<typeof live>[0]) {
 const TAKEN = { code: 'ERR_FLATNET_KERNEL', message: /fn0123456789 was made meanwhile/ }
 
 for (const how of ['alone', 'a port of the bridge'] as const) {
-  t.test(`somebody else's link, ${how}`, { skip: needsRoot }, async (t) => {
+  t.test(`a link that another program made, ${how}`, { skip: needsRoot }, async (t) => {
     const { create, seen, exec } = await host(t)
     exec('ip', 'link', 'add', NAME, 'type', 'veth', 'peer', 'name', 'theirs')
     if (how !== 'alone') exec('ip', 'link', 'set', NAME, 'master', 'br0')
@@ -68,7 +68,7 @@ t.test('the link of another ADD of the same container', { skip: needsRoot }, asy
   t.same(seen(), before, 'of the same address')
 })
 
-t.test("somebody else's link, and an address that is held", { skip: needsRoot }, async (t) => {
+t.test('a link that another program made, and an address that is held', { skip: needsRoot }, async (t) => {
   const { create, seen, exec } = await host(t)
   exec('ip', 'link', 'add', NAME, 'type', 'veth', 'peer', 'name', 'theirs')
   exec('ip', 'link', 'add', 'holder', 'type', 'bridge')

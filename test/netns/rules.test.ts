@@ -89,7 +89,7 @@ for (const executable of executables()) {
     for (const [name, vandal] of Object.entries(VANDALS)) {
       await host.m.sh(vandal)
       t.match(await repair(host), { published: 1, removed: 0, errors: [] }, name)
-      // Rules that somebody flushed out of a table that still stands are not seen: nobody does that by accident.
+      // Rules flushed out of a table that still stands are not seen: that does not happen by accident.
       if (name !== 'our table is emptied') await works(t, host, 'a', name)
       else await host.m.exec('nft', 'delete', 'table', 'inet', 'flatnet').then(() => repair(host))
     }

@@ -131,7 +131,7 @@ t.test('fewer offloads when asked for, and UDP segmentation off and on', skip, a
   }
 })
 
-t.test('deleted by somebody: told once, and the descriptor is used no more', skip, async (t) => {
+t.test('deleted by hand: told once, and the descriptor is used no more', skip, async (t) => {
   const ns = await netns(t)
   const tun = openIn(ns)
   const failures = listen(tun, () => {})

@@ -103,7 +103,7 @@ for (const executable of executables()) {
       const look = async (name: string) => (await host.inspect(name)).NetworkSettings.Networks['flatnet']
       const before = [await look('web'), await look('fixed')]
       await host.m.exec('nft', 'flush', 'ruleset')
-      t.ok(await unanswered(host.m, 'http://127.0.0.1:8080/'), 'somebody flushed the firewall')
+      t.ok(await unanswered(host.m, 'http://127.0.0.1:8080/'), 'the firewall was flushed')
       await host.pod('network', 'reload', '--all')
       const after = [await look('web'), await look('fixed')]
       for (const [i, network] of before.entries()) {

@@ -25,7 +25,7 @@ for (const executable of executables()) {
       t.equal(host.leases().length, 1)
     })
     t.test(
-      'its namespace unmounted by somebody: Podman never sends DEL; another may have the address',
+      'its namespace unmounted by hand: Podman never sends DEL; another may have the address',
       async (t) => {
         const sandbox = (await host.inspect('fixed')).NetworkSettings.SandboxKey
         await killWithoutCleanup(host, 'fixed')

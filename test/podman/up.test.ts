@@ -10,7 +10,7 @@ import { ROOT } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const UP = join(ROOT, 'bin/up')
-// What the other suites test is what this one installs, also while somebody edits the sources.
+// What the other suites test is what this one installs, also while the sources are edited.
 process.env['FLATNET_KEEP_BUILD'] = '1'
 const options = { skip: podmanMissing(), timeout: 300_000 }
 

@@ -24,7 +24,7 @@ export interface ProcessHandlers {
   /** The process has answered; before any other message. */
   ready(connection: ProcessConnection): void
   message(message: FromProcess): void
-  /** Once, whoever closed it, and whether it was ever ready. */
+  /** Once, whichever side closed it. @param wasReady whether it was ever ready */
   closed(reason: string): void
 }
 

@@ -1,4 +1,4 @@
-/** A step of bin/up and bin/test: whoever ends them ends what they started. */
+/** A step of bin/up and bin/test: a signal that ends the script ends what it started. */
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

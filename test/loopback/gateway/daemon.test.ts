@@ -99,7 +99,7 @@ t.test('a socket that was deleted or taken over', async (t) => {
   await once(other, 'listening')
   await until(() => gw.logged.some((l) => l.event === 'api socket was lost'))
   await gw.stop()
-  await t.resolves(stat(gw.socket), "somebody else's socket is left alone")
+  await t.resolves(stat(gw.socket), "another program's socket is left alone")
 })
 
 t.test('ingress port taken: the message names it and the way out, and nothing stays behind', async (t) => {

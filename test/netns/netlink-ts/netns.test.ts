@@ -210,7 +210,7 @@ t.test('files and locks', async (t) => {
   t.equal(read(b, buf), 5)
   t.equal(new TextDecoder().decode(buf), 'hello')
   t.equal(flock(a, LOCK_EX | LOCK_NB), true)
-  t.equal(flock(b, LOCK_EX | LOCK_NB), false, 'somebody else holds it')
+  t.equal(flock(b, LOCK_EX | LOCK_NB), false, 'another process holds it')
   t.equal(flock(a, LOCK_UN), true)
   t.equal(flock(b, LOCK_EX | LOCK_NB), true)
   t.throws(() => flock(999_999, LOCK_EX), { code: 'ERR_SYSCALL', errno: Errno.EBADF })

@@ -314,7 +314,7 @@ t.test('counts', async (t) => {
   t.equal(counted().resting, 0)
 })
 
-t.test('activating what somebody collected is an error', async (t) => {
+t.test('activating a lease that was collected is an error', async (t) => {
   const host = fakeHost(t)
   const { lease } = host.acquire('web')
   release(host.store(), lease, host.clock)

@@ -65,7 +65,7 @@ t.test('left-over temp files', async (t) => {
     'without the lock those of the living stay',
   )
   t.same(sweepTemps(folder), [`.a.${process.pid}.7.tmp`])
-  t.same(readdirSync(folder).sort(), ['.a.tmp', 'a.1.2.tmp'], 'files of others are none of ours')
+  t.same(readdirSync(folder).sort(), ['.a.tmp', 'a.1.2.tmp'], 'files of other programs stay')
 })
 
 t.test('the boot id is a UUID and stays', async (t) => {

@@ -27,7 +27,11 @@ type Row = readonly [name: string, change: Partial<PeerFacts>, expected: Record<
 const rows: readonly Row[] = [
   ['all is well', {}, {}],
   ['in no cluster', { hosts: [], tunnel: null }, {}],
-  ['alone in its cluster, and no clock that anybody sets', { hosts: [own], isClockSynchronized: false }, {}],
+  [
+    'alone in its cluster, and a clock that no program sets',
+    { hosts: [own], isClockSynchronized: false },
+    {},
+  ],
   [
     'nobody listens',
     with2('connect ECONNREFUSED 192.0.2.2:7443'),
@@ -107,7 +111,7 @@ t.test('hosts with the same trouble are one finding', async (t) => {
   )
 })
 
-t.test('facts come from the gateway, and from whoever sets the clock', async (t) => {
+t.test('facts come from the gateway, and from the program that sets the clock', async (t) => {
   const dir = scratchFolder(t)
   const answers: Record<string, unknown> = {
     '/v1/hosts': [hostView(1), hostView(2)],

@@ -31,7 +31,7 @@ t.test(
     await b.links.stop()
     const left = performance.now()
     const ups = (): number => a.log.filter((line) => line === 'up 2').length
-    await waitFor('whoever waits takes the place of one that is gone', WAIT, () => ups() === 2)
+    await waitFor('a waiting connection takes the place of one that is gone', WAIT, () => ups() === 2)
     t.ok(performance.now() - left < 1_500, 'at once')
   },
 )
@@ -42,7 +42,7 @@ t.test('a silent peer is dead after three seconds', async (t) => {
   const b = await host(t, await cluster.identity(2))
   const held: Socket[] = []
   let isFrozen = false
-  // A wire between them that can be cut without anybody being told.
+  // A wire between them that can be cut without a word to either end.
   const wire = createServer((client) => {
     const server = tcp({ host: '127.0.0.1', port: b.links.port })
     held.push(client, server)
@@ -102,7 +102,7 @@ t.test('two gateways find each other, talk, and measure the way', async (t) => {
   t.equal(await got, 'bulk', 'the data connection is separate and theirs')
 })
 
-t.test('a word on which its reader fails is told of, and ends neither gateway nor link', async (t) => {
+t.test('a message on which its reader fails is logged, and ends neither gateway nor link', async (t) => {
   const [a, b] = await pair(t, await testCluster())
   a.links.send(2, { type: 'test.fault' })
   a.links.send(2, { type: 'test.hello' })
@@ -138,7 +138,7 @@ t.test('a newcomer does not disturb links that stand', async (t) => {
   third.links.refresh()
   t.ok(a.links.send(2, { type: 'test.after' }))
   await waitFor('b has heard', WAIT, () => b.messages.length === 1)
-  // Whoever dials again does so within the 250 ms that the side with the higher hostId waits.
+  // The side that dials again does so within the 250 ms that the side with the higher hostId waits.
   await new Promise((resolve) => setTimeout(resolve, 600))
   t.same(a.log, ['up 2', 'up 3'])
   t.same(b.log, ['up 1', 'up 3'])
@@ -233,32 +233,37 @@ t.test('an address that belongs to another host now leads nowhere', async (t) =>
   t.equal(a.links.view(2)?.state, 'connecting')
 })
 
-t.test('a machine with another key for a hostId gets no link, whoever dials, and is told of', async (t) => {
-  const cluster = await testCluster()
-  const a = await host(t, await cluster.identity(1))
-  const real = memberOf(await cluster.identity(2))
-  const rival = await host(t, await cluster.identity(2))
-  const rivalKey = memberOf(rival.identity).keyId
-  rival.members.set(1, memberOf(a.identity))
-  // The address that host 2 once had is the rival's.
-  a.members.set(2, { ...real, endpoints: [endpoint(rival)] })
-  a.links.refresh()
-  await waitFor('it was dialled', WAIT, () => /another key holds host 2/.test(a.links.view(2)?.reason ?? ''))
-  t.match(a.turnedAway, [{ hostId: 2, keyId: rivalKey, endpoint: endpoint(rival), isDuplicate: true }])
-  t.same([a.log, rival.log], [[], []], 'no link came up on either side')
+t.test(
+  'a machine with another key for a hostId gets no link, whichever side dials, and is reported',
+  async (t) => {
+    const cluster = await testCluster()
+    const a = await host(t, await cluster.identity(1))
+    const real = memberOf(await cluster.identity(2))
+    const rival = await host(t, await cluster.identity(2))
+    const rivalKey = memberOf(rival.identity).keyId
+    rival.members.set(1, memberOf(a.identity))
+    // The address that host 2 once had is the rival's.
+    a.members.set(2, { ...real, endpoints: [endpoint(rival)] })
+    a.links.refresh()
+    await waitFor('it was dialled', WAIT, () =>
+      /another key holds host 2/.test(a.links.view(2)?.reason ?? ''),
+    )
+    t.match(a.turnedAway, [{ hostId: 2, keyId: rivalKey, endpoint: endpoint(rival), isDuplicate: true }])
+    t.same([a.log, rival.log], [[], []], 'no link came up on either side')
 
-  // The other way round: it dials us.
-  const seen = a.turnedAway.length
-  rival.members.set(1, memberOf(a.identity, endpoint(a)))
-  rival.links.retryNow()
-  rival.links.refresh()
-  await waitFor('it has dialled twice', WAIT, () => {
+    // The other way round: it dials us.
+    const seen = a.turnedAway.length
+    rival.members.set(1, memberOf(a.identity, endpoint(a)))
     rival.links.retryNow()
-    return a.turnedAway.slice(seen).filter((r) => r.endpoint === '127.0.0.1').length >= 2
-  })
-  t.same(a.log, [], 'it was never let in')
-  t.equal(a.told.filter((event) => event === 'peer refused').length, 1, 'the log says so once')
-})
+    rival.links.refresh()
+    await waitFor('it has dialled twice', WAIT, () => {
+      rival.links.retryNow()
+      return a.turnedAway.slice(seen).filter((r) => r.endpoint === '127.0.0.1').length >= 2
+    })
+    t.same(a.log, [], 'it was never let in')
+    t.equal(a.told.filter((event) => event === 'peer refused').length, 1, 'the log says so once')
+  },
+)
 
 t.test(
   'of many addresses those that nobody answers cost a moment, at the first link and at each later one',

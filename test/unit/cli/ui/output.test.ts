@@ -35,7 +35,7 @@ t.test('a narrow table goes without what is spare', async (t) => {
     t.equal(widthOf({ stdout: { write: () => {}, columns }, stderr: { write: () => {} } }), width)
 })
 
-t.test('a long wait is told of, a short one is not', async (t) => {
+t.test('a long wait is announced, a short one is not', async (t) => {
   let said = ''
   const io = {
     stdout: { write: () => {} },

@@ -170,7 +170,7 @@ t.test('a direct channel is not pinged: its link has a heartbeat of its own', as
   t.notOk(channel.socket.destroyed)
 })
 
-t.test('whoever sends no frames loses the connection, and nobody else', async (t) => {
+t.test('a peer that sends no frames loses its connection, and no other peer does', async (t) => {
   const { channels, end, send, written } = simulation(t)
   const [bad, good] = [end(), end()]
   channels.directUp(2, bad.socket)

@@ -42,7 +42,7 @@ t.test('256 of one address; those that are done, or gone, do not count', async (
   t.notOk(knock(greeting, '192.0.2.1').isIn)
 })
 
-t.test('1,024 in all: then the oldest of whoever has most makes room', async (t) => {
+t.test('1,024 in all: then the oldest of the client with most makes room', async (t) => {
   const greeting = new HandshakeGuard()
   const strangers = [1, 2, 3].flatMap((n) =>
     Array.from({ length: 256 }, () => knock(greeting, `192.0.2.${n}`)),

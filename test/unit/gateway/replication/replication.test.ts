@@ -112,7 +112,7 @@ t.test('a host out of reach is unreachable, then gone, then forgotten, and comes
     b.registry.byName('web').map((x) => x.hostId),
     [3],
   )
-  t.equal(b.registry.byIp('10.100.1.10')?.name, 'web', 'for whoever looks for it')
+  t.equal(b.registry.byIp('10.100.1.10')?.name, 'web', 'for a lookup by address')
   sim.time.run(86_400_000)
   t.equal(b.registry.byIp('10.100.1.10'), undefined)
   const fresh = sim.host(4)

@@ -39,7 +39,7 @@ const cases: readonly (readonly [string, Case, number | undefined])[] = [
     { cursor: 12, released: { 10: 5, 11: 5, 12: 5, 13: 5, 14: 5 } },
     13,
   ],
-  // Held by somebody the leases do not know.
+  // Held by a container that the leases do not know.
   ['over held ones', { held: [10, 11] }, 12],
   ['over held ones among the released', { released: { 10: 5, 11: 3, 12: 4, 13: 9, 14: 8 }, held: [11] }, 12],
   // Nothing.

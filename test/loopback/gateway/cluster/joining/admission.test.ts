@@ -154,7 +154,7 @@ t.test('who does not admit says who does', async (t) => {
   t.throws(() => two.cluster.operations.revoke(1), /do it on host 1/)
   t.throws(() => one.cluster.operations.revoke(1), /cannot revoke itself/)
   t.throws(() => one.cluster.operations.revoke(9), /there is no host 9/)
-  // A token that somebody bent so that it leads to another member.
+  // A token that was changed so that it leads to another member.
   const bent = decodeToken(one.token())
   const at = `127.0.0.1:${two.cluster.links.port}`
   await t.rejects(ask(encodeToken({ ...bent, hostId: 2, addresses: [at] })), { code: 'not-admitting' })

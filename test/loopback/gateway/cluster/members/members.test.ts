@@ -66,7 +66,7 @@ t.test('who is revoked is cut off by all, and knows it', async (t) => {
   t.ok(isLinked(a, b), 'the others stay linked')
 })
 
-t.test('one that was down learns it from whoever it meets', async (t) => {
+t.test('a host that was down learns it from any member it meets', async (t) => {
   const [a, b, c] = await three(t)
   await b.stop()
   a.cluster.operations.revoke(3)

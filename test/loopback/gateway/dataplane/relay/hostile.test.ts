@@ -1,4 +1,4 @@
-/** gateway/relay: a relay that reads, changes, misleads or lies; whoever it is, it can only break the connection. */
+/** gateway/dataplane/relay: a relay that reads, changes, misleads or lies can only break the connection. */
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { connect, createServer } from 'node:tls'

@@ -66,7 +66,7 @@ async function roundTrip(stream: Duplex, bytes: Buffer): Promise<boolean> {
   return (await buffer(stream)).equals(bytes)
 }
 
-/** A connection of somebody who says what no gateway of ours would. */
+/** A connection of a client that says what no Flatnet gateway would. */
 async function knock(identity: Identity, to: Host, alpn: Alpn = Alpn.stream): Promise<TLSSocket> {
   const socket = connect({
     host: '127.0.0.1',

@@ -48,7 +48,7 @@ t.test('what follows', async (t) => {
   t.equal(follows(withMembers(base, replaced)), undefined, 'another machine with the number of a revoked one')
 })
 
-t.test('what does not follow, whoever signed it', async (t) => {
+t.test('what does not follow, also with a good signature', async (t) => {
   const cases: readonly (readonly [string, MembersDocument, RegExp])[] = [
     ['the same again', base, /version 5 is not above 5/],
     ['an older one', { ...withMembers(base, member(5)), version: 4 }, /version 4 is not above 5/],

@@ -97,7 +97,7 @@ t.test('every message comes back as it was sent', async (t) => {
 
 const wrong = (line: unknown): string => (typeof line === 'string' ? line : JSON.stringify(line))
 
-t.test('a line that is none of ours is refused with field, value and what is allowed', async (t) => {
+t.test('a line of another protocol is refused with field, value and what is allowed', async (t) => {
   const cases: [name: string, line: unknown, message: RegExp][] = [
     ['no JSON', '{', /must be one JSON object/],
     ['no object', '[]', /type is absent: must be one of hello/],

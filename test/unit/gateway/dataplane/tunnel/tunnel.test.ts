@@ -257,7 +257,7 @@ t.test('a peer sends what it must not: dropped and counted, never an error', asy
   t.throws(() => receive(2, Buffer.alloc(12, 0xff)), { code: 'ERR_FLATNET_FRAME' })
 })
 
-t.test('frames of other types are somebody else’s', async (t) => {
+t.test('frames of other types go to their own handlers', async (t) => {
   const seen: unknown[] = []
   const { attach, peer, receive } = host1({
     other: (channel, h, payload) => seen.push([channel.hostId, h.type, hex(payload)]) === 1,
