@@ -39,7 +39,7 @@ export function createIngress(deps: IngressDeps): Server {
   server.maxConnections = ingress.maxConnections
   limitPerClient(server, ingress.maxConnectionsPerClient, deps)
   server.on('connection', (socket) => server.enter(socket))
-  const handler = new Handler(deps)
+  const handler = new Handler(deps, server)
   server.on('request', (req, res) => handler.request(req, res, { expectsContinue: false }))
   server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
   server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
@@ -102,13 +102,16 @@ function refuse(socket: Duplex, status: string): void {
 
 class Handler {
   readonly #deps: IngressDeps
+  readonly #server: Pick<IngressServer, 'restoreMethod'>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
-  constructor(deps: IngressDeps) {
+  constructor(deps: IngressDeps, server: Pick<IngressServer, 'restoreMethod'>) {
     this.#deps = deps
+    this.#server = server
   }
 
   request(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
+    this.#server.restoreMethod(req, res)
     this.#count(res)
     req.on('error', () => {})
     res.on('error', () => {})

@@ -11,6 +11,7 @@ import type { IngressDeps } from '../deps.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
 import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
+import { withAsciiTarget, withCrlf } from './for-node.ts'
 import { readRequest } from './request-head.ts'
 
 export interface FastConnectionHost {
@@ -155,8 +156,13 @@ export class FastConnection implements ExchangeClient {
     }
   }
 
-  #begin(bytes: Buffer): void {
-    const head = readRequest(bytes)
+  #begin(read: Buffer): void {
+    let bytes = read
+    let head = readRequest(bytes)
+    if (head === undefined) {
+      bytes = withAsciiTarget(withCrlf(read))
+      if (bytes !== read) head = readRequest(bytes)
+    }
     // More or fewer bytes than one request: pipelining and uploads.
     if (head === undefined || bytes.length !== head.end + (head.length ?? 0)) {
       this.#leave(bytes)

@@ -28,10 +28,10 @@ const END = Buffer.from('\r\n\r\n')
 const MAX_REQUEST_HEAD = 8192
 
 /**
- * The grammar accepts a part of what Node's parser accepts, with the same meaning: no request has a second reading.
- * Methods are those that browsers and their scripts send most.
+ * Any token is a method (RFC 9110 9.1) but CONNECT. Besides that the grammar accepts a part of what Node's parser
+ * accepts, with the same meaning: no request has a second reading.
  */
-const REQUEST_LINE = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (\/[\x21-\x22\x24-\x7e]*) HTTP\/1\.1\r\n/
+const REQUEST_LINE = /^((?!CONNECT )[!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\/[\x21-\x22\x24-\x7e]*) HTTP\/1\.1\r\n/
 
 /** Fields of requests that need more work: other framing, upgrades, 100-continue, trailers, another gateway's mark. */
 const LEFT_TO_NODE = new Set([

@@ -1,10 +1,11 @@
 /** The listener of ingress: Node's HTTP server, with the fast path in front of it. */
 
-import { Server, type ServerOptions } from 'node:http'
+import { type IncomingMessage, Server, type ServerOptions, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
 import type { IngressDeps } from '../deps.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
+import { withKnownMethod } from './for-node.ts'
 
 /** How often timeouts are checked: at least four times within the shortest, at most 50 times a second. */
 const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
@@ -30,6 +31,8 @@ export class IngressServer extends Server implements FastConnectionHost {
   readonly deps: IngressDeps
   readonly #open = new Set<FastConnection>()
   readonly #nodeListeners: readonly Listener[]
+  /** Of first requests, by connection, where Node's parser got a stand-in. */
+  readonly #methods = new WeakMap<Socket, string>()
   #timer: NodeJS.Timeout | undefined
   isDraining = false
 
@@ -50,10 +53,24 @@ export class IngressServer extends Server implements FastConnectionHost {
 
   leave(connection: FastConnection, socket: Socket, bytes: Buffer): void {
     this.#open.delete(connection)
+    const known = withKnownMethod(bytes)
+    if (known.method !== undefined) this.#methods.set(socket, known.method)
     socket.pause()
-    socket.unshift(bytes)
+    socket.unshift(known.bytes)
     for (const listener of this.#nodeListeners) listener.call(this, socket)
     socket.resume()
+  }
+
+  /**
+   * Puts the method back that Node's parser has no name for. The connection ends with its answer: the next request
+   * could have such a method too, and Node would read it.
+   */
+  restoreMethod(req: IncomingMessage, res: ServerResponse): void {
+    const method = this.#methods.get(req.socket)
+    if (method === undefined) return
+    this.#methods.delete(req.socket)
+    req.method = method
+    res.shouldKeepAlive = false
   }
 
   closed(connection: FastConnection): void {

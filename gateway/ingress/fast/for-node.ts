@@ -1,0 +1,48 @@
+/** Puts a request into the form that Node's parser takes, without another meaning. Pure. */
+
+import { METHODS } from 'node:http'
+
+const KNOWN: ReadonlySet<string> = new Set(METHODS)
+const LF = 0x0a
+const CR = 0x0d
+
+/**
+ * A head whose lines all end in LF alone gets CRLFs (RFC 9112 2.2). With a single CR in it, it stays: another server
+ * may have seen other lines.
+ */
+export function withCrlf(bytes: Buffer): Buffer {
+  const end = bytes.indexOf('\n\n', 0, 'latin1') + 2
+  const cr = bytes.indexOf(CR)
+  if (end < 2 || bytes[0] === LF || (cr >= 0 && cr < end)) return bytes
+  const head = bytes.toString('latin1', 0, end).replaceAll('\n', '\r\n')
+  return Buffer.concat([Buffer.from(head, 'latin1'), bytes.subarray(end)])
+}
+
+const REQUEST_LINE = /^([^\s]{1,64} )([^\s]*[\x80-\xff][^\s]*)(?= HTTP\/1\.[01]\r\n)/
+
+/** Raw UTF-8 in a target is percent-encoded: both mean the same to every server (RFC 3986 2.5). */
+export function withAsciiTarget(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(CR)
+  const line = bytes.toString('latin1', 0, end < 0 ? 0 : end + 2)
+  const [all, method = '', target = ''] = REQUEST_LINE.exec(line) ?? []
+  if (all === undefined) return bytes
+  const encoded = target.replaceAll(/[\x80-\xff]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
+  return Buffer.concat([Buffer.from(method + encoded, 'latin1'), bytes.subarray(all.length)])
+}
+
+/** Frames a request as every method but CONNECT does. */
+const STAND_IN = Buffer.from('POST')
+
+export interface ForNode {
+  readonly bytes: Buffer
+  /** What stands in `bytes` is a stand-in for it. */
+  readonly method: string | undefined
+}
+
+/** Node's parser knows 35 methods, and any token is one (RFC 9110 9.1). */
+export function withKnownMethod(bytes: Buffer): ForNode {
+  const [, method] =
+    /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}) (?:\/|http:)/i.exec(bytes.toString('latin1', 0, 80)) ?? []
+  if (method === undefined || KNOWN.has(method)) return { bytes, method: undefined }
+  return { bytes: Buffer.concat([STAND_IN, bytes.subarray(method.length)]), method }
+}
