@@ -1,6 +1,7 @@
 /** The gateway's configuration, flatnet.yaml: read at start, with defaults and every problem at once. */
 
 import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
 import { type Document, parseDocument } from 'yaml'
 import { type Prefix4, parseIpv4, parsePrefix4, sizeOf } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
@@ -29,6 +30,8 @@ interface IngressConf {
   readonly maxHeaderBytes: number
   /** How long requests in flight may take to end when the gateway stops. */
   readonly drainMs: Millis
+  /** Networks whose forwarded fields are kept and extended, each `10.0.0.0/8`. */
+  readonly trustedProxies: readonly string[]
 }
 
 export interface LogConf {
@@ -90,6 +93,7 @@ const INGRESS_KEYS = [
   'maxConnectionsPerClient',
   'maxHeaderBytes',
   'drainMs',
+  'trustedProxies',
 ]
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 /** sun_path holds 107 bytes; the socket is made under a longer name first, see gateway/api/socket.ts. */
@@ -194,7 +198,21 @@ function readIngress(top: Reader): IngressConf {
     maxConnectionsPerClient: ingress.integer('maxConnectionsPerClient', 512, 0, 1_000_000),
     maxHeaderBytes: ingress.integer('maxHeaderBytes', 32_768, 1024, 1_048_576),
     drainMs: ingress.integer('drainMs', 5000, 0, 300_000),
+    trustedProxies: readNetworks(ingress, 'trustedProxies'),
   }
+}
+
+function readNetworks(reader: Reader, key: string): readonly string[] {
+  const networks = reader.array(key).filter((n) => typeof n === 'string' && isNetwork(n))
+  if (networks.length < reader.array(key).length)
+    reader.problem(key, 'must be networks, e.g. ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]')
+  return networks as string[]
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', length = ''] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? []
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1
+  return Number(length) <= bits
 }
 
 const ADVERTISED_RE = /^(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):(?!0\d|0$)\d{1,5}$/

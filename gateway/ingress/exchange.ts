@@ -14,6 +14,7 @@ import { sendProblem } from './pages/reply.ts'
 import { passEarly, passResponse } from './response.ts'
 import { afterFailure, isRepeatable, mayReuse, RETRIES_HELP } from './retry.ts'
 import type { Target } from './route.ts'
+import { isTrusted } from './trust.ts'
 import { DialError } from './upstream/dial.ts'
 import type { ConnectionKind, DialOptions } from './upstream/pool.ts'
 
@@ -125,6 +126,7 @@ export class Exchange {
       method: req.method ?? 'GET',
       host: this.#target.host === '' ? undefined : this.#target.host,
       clientAddress: req.socket.remoteAddress ?? 'unknown',
+      isTrusted: isTrusted(this.#deps.conf.ingress.trustedProxies, req.socket.remoteAddress ?? ''),
       localPort: req.socket.localPort ?? 0,
       hostId: this.#deps.conf.hostId,
       prefix: this.#target.prefix,

@@ -51,6 +51,8 @@ export interface RequestFacts {
   /** The client's Host header, raw; undefined with HTTP/1.0. */
   readonly host: string | undefined
   readonly clientAddress: string
+  /** The client is one of `ingress.trustedProxies`. */
+  readonly isTrusted?: boolean
   /** Of the gateway's listener, for clients that send no Host. */
   readonly localPort: number
   readonly hostId: number
@@ -63,6 +65,16 @@ export interface RequestFacts {
 }
 
 export const isOurs = (lower: string): boolean => lower.startsWith('x') && OURS.test(lower)
+
+/** What says how a client reached the first proxy: believed from `ingress.trustedProxies` alone. */
+const FORWARDED = /^(?:forwarded|x[-_](?:real[-_]ip|forwarded[-_].*))$/
+
+/** @param name lower case */
+export const isForwarded = (name: string): boolean => FORWARDED.test(name)
+
+/** Of a trusted proxy; the names that servers read alike but spell with `_` are dropped from it too. */
+const isKept = (name: string): boolean =>
+  isForwarded(name) && !name.includes('_') && name !== 'x-forwarded-prefix'
 
 /** Names that a Connection header makes hop-by-hop, lower case; undefined: none. */
 function namedByConnection(raw: RawHeaders): Set<string> | undefined {
@@ -123,12 +135,20 @@ export function requestHeaders(facts: RequestFacts): string[] {
   const { rawHeaders, method, host, prefix, upgrade } = facts
   const named = namedByConnection(rawHeaders)
   const out = ['Host', host ?? facts.endpoint]
-  const seen: Seen = { via: '', forwardedFor: '', flatnetVia: '', isChunked: false, length: undefined }
+  const seen: Seen = {
+    via: '',
+    forwardedFor: '',
+    flatnetVia: '',
+    kept: new Set(),
+    isChunked: false,
+    length: undefined,
+  }
   const late: string[] = []
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase()
     const value = rawHeaders[i + 1]!
-    if (PASSED_ANEW.has(name)) note(seen, late, name, value)
+    if (isForwarded(name)) noteForwarded(seen, out, facts, rawHeaders[i]!, value)
+    else if (PASSED_ANEW.has(name)) note(seen, late, name, value)
     else if (!HOP_BY_HOP.has(name) && !isOurs(name) && named?.has(name) !== true)
       out.push(rawHeaders[i]!, prefix === '' ? value : rewriteRequestHeader(prefix, name, value))
   }
@@ -146,6 +166,8 @@ interface Seen {
   via: string
   forwardedFor: string
   flatnetVia: string
+  /** Fields of a trusted proxy that are passed on, lower case. */
+  kept: Set<string>
   isChunked: boolean
   /** The first Content-Length. */
   length: string | undefined
@@ -158,9 +180,24 @@ const PASSED_ANEW = new Set([
   'transfer-encoding',
   'te',
   'trailer',
-  'x-forwarded-for',
   'x-flatnet-via',
 ])
+
+function noteForwarded(
+  seen: Seen,
+  out: string[],
+  { isTrusted = false }: RequestFacts,
+  name: string,
+  value: string,
+): void {
+  const lower = name.toLowerCase()
+  if (!isTrusted || !isKept(lower)) return
+  if (lower === 'x-forwarded-for') seen.forwardedFor += `${value}, `
+  else {
+    seen.kept.add(lower)
+    out.push(name, value)
+  }
+}
 
 function note(seen: Seen, late: string[], name: string, value: string): void {
   switch (name) {
@@ -179,9 +216,6 @@ function note(seen: Seen, late: string[], name: string, value: string): void {
       break
     case 'trailer':
       late.push('Trailer', value)
-      break
-    case 'x-forwarded-for':
-      seen.forwardedFor += `${value}, `
       break
     case 'x-flatnet-via':
       for (const id of splitList(value)) seen.flatnetVia += `${id}, `
@@ -208,9 +242,14 @@ function forwarded(
 ): void {
   const isMapped = clientAddress.startsWith('::ffff:') && clientAddress.includes('.')
   out.push('X-Forwarded-For', seen.forwardedFor + (isMapped ? clientAddress.slice(7) : clientAddress))
-  if (host !== undefined) out.push('X-Forwarded-Host', host)
   const publicPort = host === undefined ? String(localPort) : (portIn(host) ?? '80')
-  out.push('X-Forwarded-Proto', 'http', 'X-Forwarded-Port', publicPort)
+  const own = (name: string, value: string): void => {
+    if (!seen.kept.has(name.toLowerCase())) out.push(name, value)
+  }
+  if (host !== undefined) own('X-Forwarded-Host', host)
+  // A trusted proxy that ended TLS and names no port has been reached on that of its scheme.
+  if (!seen.kept.has('x-forwarded-proto')) own('X-Forwarded-Port', publicPort)
+  own('X-Forwarded-Proto', 'http')
   if (prefix !== '') out.push('X-Forwarded-Prefix', prefix)
   out.push('X-Flatnet-Via', `${seen.flatnetVia}${hostId}`, 'Via', `${seen.via}1.1 flatnet-${hostId}`)
 }

@@ -8,6 +8,7 @@ import type { Reason } from '../pages/problem.ts'
 import { problemMessage } from '../pages/reply.ts'
 import { afterFailure, isEarlyClose, isRepeatable, mayReuse, RETRIES_HELP } from '../retry.ts'
 import type { Target } from '../route.ts'
+import { isTrusted } from '../trust.ts'
 import type { ConnectionUser, UpstreamConnection } from '../upstream/connection.ts'
 import { DialError } from '../upstream/dial.ts'
 import { type AnswerClient, AnswerWriter } from './answer.ts'
@@ -138,7 +139,8 @@ export class FastExchange implements ConnectionUser {
     const { method } = this.#head
     const { host, prefix } = this.#target
     const { hostId } = deps.conf
-    const facts = { method, host, clientAddress, localPort, hostId, prefix, endpoint: '' }
+    const isProxy = isTrusted(deps.conf.ingress.trustedProxies, clientAddress)
+    const facts = { method, host, clientAddress, isTrusted: isProxy, localPort, hostId, prefix, endpoint: '' }
     return headerLines(requestHeaders({ ...facts, rawHeaders: rawHeadersOf(this.#head) }))
   }
 

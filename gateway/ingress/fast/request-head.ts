@@ -4,7 +4,7 @@
  * Node's parser gets every request that it does not accept. Pure.
  */
 
-import { HOP_BY_HOP, isOurs } from '../headers.ts'
+import { HOP_BY_HOP, isForwarded, isOurs } from '../headers.ts'
 import { areFields, type Fate, type Head, LENGTH, Names, passFields } from './fields.ts'
 
 export interface RequestHead extends Head {
@@ -49,7 +49,7 @@ const LEFT_TO_NODE = new Set([
 const LOOKED_AT = new Names([
   ...LEFT_TO_NODE,
   ...HOP_BY_HOP,
-  ...['host', 'content-length', 'accept', 'via', 'connection', 'destination', 'if'],
+  ...['host', 'content-length', 'accept', 'via', 'connection', 'destination', 'if', 'forwarded'],
 ])
 
 /** A list to extend, and the URLs of WebDAV. */
@@ -101,6 +101,8 @@ function look(seen: Seen, name: string, value: string): Fate {
       return 'pass'
     default:
       if (LEFT_TO_NODE.has(name)) return 'refuse'
-      return SECOND_LOOK.has(name) || isOurs(name) || HOP_BY_HOP.has(name) ? 'second-look' : 'pass'
+      return SECOND_LOOK.has(name) || isOurs(name) || isForwarded(name) || HOP_BY_HOP.has(name)
+        ? 'second-look'
+        : 'pass'
   }
 }
