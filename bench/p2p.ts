@@ -8,7 +8,8 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type PlaneNetHost, planes } from '../test/helpers/cluster/plane-net.ts'
-import { type TunnelNetHost, tunnelNet } from '../test/helpers/cluster/tunnel-net.ts'
+import { type TunnelNet, type TunnelNetHost, tunnelNet } from '../test/helpers/cluster/tunnel-net.ts'
+import { run } from '../test/helpers/kernel/netns.ts'
 import { waitFor } from '../test/helpers/run/wait.ts'
 import { median, missing, NEBULA_ADDRESS, roundTrip, startNebula, tcpMbps, udpPps } from './tunnel.ts'
 import { lackOfWireguard, startWireguard, wireguardAddress } from './wireguard.ts'
@@ -84,15 +85,21 @@ function measure(host: TunnelNetHost, one: Contestant, seconds: number): Sample 
   }
 }
 
-/** Cards of both ends send and take nothing but single datagrams of 1,500 bytes, and lose some. */
-function singleDatagrams(hosts: readonly TunnelNetHost[], lossPercent: number): void {
+/**
+ * The cable carries single datagrams of 1,500 bytes, as real ones do, and loses some. Cards of both ends still join what
+ * arrives (GRO), which a veth does only if its other end cannot send large packets: hence the switch's ports. The loss is
+ * in the switch: in a host it would fall on what GRO has joined.
+ */
+function singleDatagrams({ hosts, switchNs }: TunnelNet, lossPercent: number): void {
+  const inSwitch = (...argv: string[]): string => run('ip', ['netns', 'exec', switchNs, ...argv])
+  const off = ['tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off']
   for (const host of hosts) {
-    host.exec('ethtool', '-K', 'eth0', 'tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off')
-    host.exec('nft', 'add table inet bench')
-    host.exec('nft', 'add chain inet bench in { type filter hook input priority 0; }')
-    const lose = `numgen random mod 1000 < ${lossPercent * 10} drop`
-    host.exec('nft', `add rule inet bench in iifname eth0 ${lose}`)
+    host.exec('ethtool', '-K', 'eth0', ...off, 'gro', 'on')
+    inSwitch('ethtool', '-K', `p${host.hostId}`, ...off)
   }
+  inSwitch('nft', 'add table bridge bench')
+  inSwitch('nft', 'add chain bridge bench loss { type filter hook forward priority 0; }')
+  inSwitch('nft', `add rule bridge bench loss numgen random mod 1000 < ${lossPercent * 10} drop`)
 }
 
 function contestants(
@@ -167,7 +174,7 @@ export async function benchP2p({ count = 3, seconds = 3 } = {}): Promise<P2pBenc
   await waitFor('iperf3 listens', 5_000, () => b.exec('ss', '-Hltn', 'sport = 5201').trim())
   const all = contestants([a, b], pair, { nebula: nebula.pids, wireguard: wireguard.pids })
   const clean = rounds(a, all, count, (one) => measure(a, one, seconds))
-  singleDatagrams(net.hosts, 1)
+  singleDatagrams(net, 1)
   const lossy = rounds(a, all, count, (one) => {
     one.enter()
     try {
