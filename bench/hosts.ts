@@ -2,6 +2,9 @@
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
+import { benchP2p } from './p2p.ts'
+import { benchCrowd } from './p2p-crowd.ts'
+import { crowdRows, NAMES } from './p2p-figures.ts'
 import type { SimulationFigures } from './simulation.ts'
 import { type Claim, type Figure, figure } from './stats.ts'
 import { benchTunnel } from './tunnel.ts'
@@ -30,6 +33,22 @@ export async function claimTunnel(isQuick: boolean): Promise<Claim> {
       aim,
       isMore,
     })),
+  }
+}
+
+export async function claimP2p(isQuick: boolean): Promise<Claim> {
+  const { medians, rows } = await benchP2p(isQuick ? { count: 1, seconds: 2 } : {})
+  const crowd = crowdRows(await benchCrowd())
+  return {
+    title: 'The UDP path, the TLS tunnel, Nebula and wireguard-go between the same two namespaces',
+    figures: NAMES.flatMap((name) => [
+      once(`TCP, one stream, ${name}`, medians[name].tcpMbps, 'Mbit/s'),
+      once(`TCP at 1 % loss, ${name}`, medians[name].lossyMbps, 'Mbit/s'),
+      once(`UDP, 1,400-byte packets, ${name}`, medians[name].udpPps, '1/s'),
+      once(`round trip idle, ${name}`, medians[name].idleMs, 'ms'),
+      once(`round trip under load, ${name}`, medians[name].loadMs, 'ms'),
+    ]),
+    rows: [...rows, ...crowd],
   }
 }
 

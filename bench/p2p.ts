@@ -1,26 +1,32 @@
 /**
- * The UDP path against the TLS tunnel, Nebula and wireguard-go: `node bench/p2p.ts [--json] [--rounds n] [--seconds n]`.
+ * The UDP path against the TLS tunnel, Nebula and wireguard-go: `node bench/p2p.ts [--json] [--crowd] [--rounds n] [--seconds n]`.
  *
  * All of them stand between the same two namespaces at once and take turns; those that wait are idle.
+ * `--crowd` adds memory and probes with 253 peers, for which `npm run build` has to be there; 90 s.
  * Needs root and the Debian packages iperf3, nebula, iputils-ping, ethtool and openssl, and Go for wireguard-go.
  */
 
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type PlaneNetHost, planes } from '../test/helpers/cluster/plane-net.ts'
 import { type TunnelNet, type TunnelNetHost, tunnelNet } from '../test/helpers/cluster/tunnel-net.ts'
 import { run } from '../test/helpers/kernel/netns.ts'
 import { waitFor } from '../test/helpers/run/wait.ts'
+import { benchCrowd } from './p2p-crowd.ts'
+import {
+  cpuSeconds,
+  crowdRows,
+  NAMES,
+  type Name,
+  type P2pBench,
+  type P2pRow,
+  rowsOf,
+  type Sample,
+} from './p2p-figures.ts'
 import { median, missing, NEBULA_ADDRESS, roundTrip, startNebula, tcpMbps, udpPps } from './tunnel.ts'
 import { lackOfWireguard, startWireguard, wireguardAddress } from './wireguard.ts'
 
 /** One datagram each for 1,400 bytes of payload, as for Nebula and wireguard-go in practice. */
 const MTU_OF_OTHERS = 1_440
-/** USER_HZ of every Linux that Node runs on (sysconf(_SC_CLK_TCK)). */
-const TICKS_PER_S = 100
-
-type Name = 'p2p' | 'tls' | 'nebula' | 'wireguard'
-const NAMES: readonly Name[] = ['p2p', 'tls', 'nebula', 'wireguard']
 
 interface Contestant {
   readonly name: Name
@@ -31,31 +37,6 @@ interface Contestant {
   enter(): void
   leave(): void
 }
-
-/** What one turn of one contestant showed. */
-interface Sample {
-  readonly tcpMbps: number
-  readonly udpPps: number
-  readonly idleMs: number
-  readonly loadMs: number
-  readonly cpuPerGb: number
-}
-
-export interface P2pRow {
-  readonly what: string
-  readonly value: number
-  readonly unit: string
-  readonly bound: number
-  readonly aim: number
-  readonly isMore: boolean
-}
-
-/** User and system time of processes, s. proc(5), fields 14 and 15 of stat, behind the name in brackets. */
-const cpuSeconds = (pids: readonly number[]): number =>
-  pids.reduce((sum, pid) => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-    return sum + (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
-  }, 0)
 
 /** Median echo of 20 ms apart while one TCP stream runs, ms. */
 function loadedRoundTrip(host: TunnelNetHost, to: string, seconds: number): number {
@@ -148,12 +129,6 @@ function rounds(
 const medianOf = (samples: readonly Sample[] | undefined, key: keyof Sample): number =>
   median((samples ?? []).map((sample) => sample[key]))
 
-export interface P2pBench {
-  /** Medians of each contestant; `lossy`: TCP at 1 % loss over single datagrams, Mbit/s. */
-  readonly medians: Readonly<Record<Name, Sample & { readonly lossyMbps: number }>>
-  readonly rows: readonly P2pRow[]
-}
-
 /** @throws {Error} a tool is missing, or a way does not come up */
 export async function benchP2p({ count = 3, seconds = 3 } = {}): Promise<P2pBench> {
   const lack = [...missing('ethtool'), ...[lackOfWireguard() ?? []].flat()]
@@ -202,70 +177,6 @@ export async function benchP2p({ count = 3, seconds = 3 } = {}): Promise<P2pBenc
   return { medians, rows: rowsOf(medians) }
 }
 
-function rowsOf({ p2p, tls, nebula, wireguard }: P2pBench['medians']): P2pRow[] {
-  const more = { unit: 'ratio', isMore: true }
-  const less = { unit: 'ratio', isMore: false }
-  return [
-    {
-      what: 'TCP, one stream: p2p / nebula',
-      value: p2p.tcpMbps / nebula.tcpMbps,
-      bound: 8,
-      aim: 11,
-      ...more,
-    },
-    {
-      what: 'TCP, one stream: p2p / TLS tunnel',
-      value: p2p.tcpMbps / tls.tcpMbps,
-      bound: 1.5,
-      aim: 1.9,
-      ...more,
-    },
-    {
-      what: 'TCP, one stream: p2p / wireguard-go',
-      value: p2p.tcpMbps / wireguard.tcpMbps,
-      bound: 2,
-      aim: 2.7,
-      ...more,
-    },
-    {
-      what: 'UDP, 1,400-byte packets: p2p / nebula',
-      value: p2p.udpPps / nebula.udpPps,
-      bound: 2,
-      aim: 2.9,
-      ...more,
-    },
-    { what: 'round trip idle: p2p / nebula', value: p2p.idleMs / nebula.idleMs, bound: 1.3, aim: 1, ...less },
-    {
-      what: 'round trip under load: p2p / nebula',
-      value: p2p.loadMs / nebula.loadMs,
-      bound: 0.7,
-      aim: 0.45,
-      ...less,
-    },
-    {
-      what: 'TCP, 1 % loss: p2p / TLS tunnel',
-      value: p2p.lossyMbps / tls.lossyMbps,
-      bound: 2,
-      aim: 2.4,
-      ...more,
-    },
-    {
-      what: 'TCP, 1 % loss: p2p / wireguard-go',
-      value: p2p.lossyMbps / wireguard.lossyMbps,
-      bound: 1,
-      aim: 1.3,
-      ...more,
-    },
-    {
-      what: 'CPU per GB: p2p / wireguard-go',
-      value: p2p.cpuPerGb / wireguard.cpuPerGb,
-      bound: 0.6,
-      aim: 0.35,
-      ...less,
-    },
-  ]
-}
-
 const holds = (row: P2pRow): boolean => (row.isMore ? row.value >= row.bound : row.value <= row.bound)
 
 function print({ medians, rows }: P2pBench): string {
@@ -291,12 +202,18 @@ function print({ medians, rows }: P2pBench): string {
 
 if (process.argv[1] === import.meta.filename) {
   const { values } = parseArgs({
-    options: { json: { type: 'boolean' }, rounds: { type: 'string' }, seconds: { type: 'string' } },
+    options: {
+      json: { type: 'boolean' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      crowd: { type: 'boolean' },
+    },
   })
   const report = await benchP2p({
     ...(values.rounds !== undefined && { count: Number(values.rounds) }),
     ...(values.seconds !== undefined && { seconds: Number(values.seconds) }),
   })
-  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${print(report)}\n`)
-  process.exitCode = report.rows.every(holds) ? 0 : 1
+  const all = values.crowd ? { ...report, rows: [...report.rows, ...crowdRows(await benchCrowd())] } : report
+  process.stdout.write(values.json ? `${JSON.stringify(all)}\n` : `${print(all)}\n`)
+  process.exitCode = all.rows.every(holds) ? 0 : 1
 }

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every claim about speed, measured against the others in the same run, in turns, on a private machine.
  * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman gateway ingress
- * registry tunnel restart simulation.
+ * registry tunnel p2p restart simulation.
  * Writes bench/results/<time>.json, docs/speed.json and docs/speed.svg (not with --quick or picked claims). Needs root.
  */
 
@@ -14,7 +14,7 @@ import { type PodmanHost, podmanHost } from '../test/helpers/cni/podman.ts'
 import { type Machine, machine } from '../test/helpers/kernel/machine.ts'
 import { drawChart } from './chart.ts'
 import { benchGateway, machineFacts } from './gateway.ts'
-import { claimSimulation, claimTunnel } from './hosts.ts'
+import { claimP2p, claimSimulation, claimTunnel } from './hosts.ts'
 import { benchIngress, renderIngress } from './ingress.ts'
 import { benchRegistry } from './registry.ts'
 import { benchRestart } from './restart.ts'
@@ -33,6 +33,7 @@ const ALL = [
   'ingress',
   'registry',
   'tunnel',
+  'p2p',
   'restart',
   'simulation',
 ] as const
@@ -93,6 +94,7 @@ class Bench {
     if (name === 'podman') return this.#podmanRun()
     if (name === 'registry') return [await benchRegistry(this.isQuick)]
     if (name === 'tunnel') return [await claimTunnel(this.isQuick)]
+    if (name === 'p2p') return [await claimP2p(this.isQuick)]
     if (name === 'restart') return [await benchRestart(this.isQuick)]
     if (name === 'simulation') return [claimSimulation()]
     const m = await machine(this.#t as never)
