@@ -77,6 +77,8 @@ export class SimHost {
   /** This host's own link. */
   mtu = 1_500
   sent = 0
+  /** Its process stands still until then: what arrives waits in its socket. */
+  standsUntil = 0
   readonly #world: SimWorld
 
   constructor(hostId: number, addresses: string[], world: SimWorld, rekeyEveryMs?: number) {
@@ -122,6 +124,10 @@ export class SimHost {
     )
   }
 
+  get standsStill(): boolean {
+    return this.#world.now < this.standsUntil
+  }
+
   take(datagram: Datagram): void {
     for (const peer of this.peers.values()) {
       if (!peer.opens.some((keys) => keys.open.index === datagram.index)) continue
@@ -151,7 +157,7 @@ export class SimHost {
     if (bytes > this.mtu) return EMSGSIZE
     this.sent++
     sealer.counters.txDatagrams++
-    this.#world.send({ index: sealer.seal.seal.index, type, payload, bytes, from, to })
+    this.#world.send({ index: sealer.seal.seal.index, type, payload: payload.slice(), bytes, from, to })
     return 0
   }
 }
@@ -197,10 +203,16 @@ export class SimWorld {
   }
 
   #step(): void {
-    for (const flight of this.#flying.splice(0))
-      if (flight.at > this.now) this.#flying.push(flight)
-      else this.hosts.find((h) => h.addresses.includes(flight.datagram.to))?.take(flight.datagram)
-    for (const { sessions } of this.hosts) if (this.now >= sessions.nextAt) sessions.tick()
+    // As the loop: how late it is, then what came, then the timers.
+    for (const { sessions, standsStill } of this.hosts)
+      if (!standsStill && this.now > sessions.nextAt) sessions.late(this.now - sessions.nextAt)
+    for (const flight of this.#flying.splice(0)) {
+      const host = this.hosts.find((h) => h.addresses.includes(flight.datagram.to))
+      if (flight.at > this.now || host?.standsStill) this.#flying.push(flight)
+      else host?.take(flight.datagram)
+    }
+    for (const { sessions, standsStill } of this.hosts)
+      if (!standsStill && this.now >= sessions.nextAt) sessions.tick()
   }
 }
 

@@ -241,9 +241,10 @@ export class Plane implements UdpPlane, PeerHome {
     const state = this.#peers.get(peer.hostId)
     if (state === undefined || state !== peer) return Errno.ENOTCONN
     if (!(type > ACKNOWLEDGE && type <= 255)) throw new RangeError(`control type ${type}: 1 to 255`)
-    if (options.to !== undefined) writeSockaddr(this.family, options.to, this.#to.bytes)
+    const isElsewhere = options.to !== undefined && options.to !== state.address
+    if (isElsewhere) writeSockaddr(this.family, options.to, this.#to.bytes)
     else if (state.address === undefined) return Errno.ENOTCONN
-    const to = options.to === undefined ? state.sockaddr : this.#to
+    const to = isElsewhere ? this.#to : state.sockaddr
     return this.#record.control(state, type, payload, to, options.padToBytes)
   }
 
@@ -256,7 +257,9 @@ export class Plane implements UdpPlane, PeerHome {
       return
     }
     if (found.type !== ACKNOWLEDGE) {
-      onControl(key.peer, found.type, found.payload.slice(), readSockaddr(udp.slots.source(slot)))
+      const source = udp.slots.source(slot)
+      const from = key.peer.isAt(source) ? key.peer.address : undefined
+      onControl(key.peer, found.type, found.payload, from ?? readSockaddr(source))
       return
     }
     const ack = decodeAck(found.payload)

@@ -14,7 +14,7 @@ export type Form = 'whole' | 'record'
 /** @public */
 export interface PlaneEvents {
   /**
-   * A control datagram that opened and is no repetition. `payload` is a copy. It may come from an address that is only a
+   * A control datagram that opened and is no repetition. `payload` is valid until it returns. It may come from an address that is only a
    * candidate; answer there with `sendControl(…, { to: from })`.
    */
   onControl(peer: PlanePeer, type: number, payload: Uint8Array, from: Endpoint): void

@@ -21,11 +21,12 @@ export function turn(p2p: P2pProcess): void {
   const end = clock.monotonic() + TURN_MS
   let asideAt = 0
   for (;;) {
+    noticeLate(p2p)
     const isBusy = p2p.slot.plane?.step() ?? false
     let now = clock.monotonic()
     if (isBusy) p2p.sessions.look()
     if (isBusy && now < asideAt && now < end) continue
-    runTimers(p2p, now)
+    if (now >= p2p.nextAt) p2p.tick()
     p2p.server.flush()
     if (p2p.stopReason !== undefined) return
     now = clock.monotonic()
@@ -35,11 +36,10 @@ export function turn(p2p: P2pProcess): void {
   }
 }
 
-function runTimers(p2p: P2pProcess, now: Millis): void {
-  const dueAt = p2p.nextAt
-  if (now < dueAt) return
-  p2p.sessions.late(now - dueAt)
-  p2p.tick()
+/** Before packets are read: an answer that waited here would else count as a slow path, and its absence as a dead one. */
+function noticeLate(p2p: P2pProcess): void {
+  const lagMs = p2p.clock.monotonic() - p2p.nextAt
+  if (lagMs > 0) p2p.sessions.late(lagMs)
 }
 
 function waitMs(p2p: P2pProcess, now: Millis): Millis {

@@ -132,6 +132,11 @@ export class PeerPath {
     this.prober.hurry(now)
   }
 
+  /** This process stood still for a moment: that time is not held against the path. */
+  stoodStill(ms: Millis, now: Millis): void {
+    this.prober.stoodStill(ms, now)
+  }
+
   /** This process stood still: what was on its way is not held against the path. */
   forgive(now: Millis): void {
     this.prober.forgive(now)

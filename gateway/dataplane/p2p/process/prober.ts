@@ -9,6 +9,11 @@ import { type Judged, RoundTrips } from './round-trips.ts'
 const BUSY_EVERY_MS: Millis = 250
 const IDLE_EVERY_MS: Millis = 1_000
 const QUIET_EVERY_MS: Millis = 5_000
+/**
+ * Probes of idle paths are due at multiples of it, so that those of many peers go in one turn of the loop, and their
+ * answers come in few: a turn for one datagram takes 60 µs, another datagram of the same turn 10.
+ */
+const TOGETHER_MS: Millis = 100
 /** So long after the last packet a path is probed as a busy one, then as an idle one. */
 const BUSY_FOR_MS: Millis = 10_000
 const IDLE_FOR_MS: Millis = 60_000
@@ -38,14 +43,15 @@ export type ProberAction =
 
 interface Sent {
   readonly seq: number
-  readonly at: Millis
+  /** When it went, and later by what this process stood still since then. */
+  at: Millis
   readonly size: ProbeSize
   readonly isBurst: boolean
   judged?: Judged
 }
 
 interface Suspicion {
-  readonly since: Millis
+  since: Millis
   sent: number
   isExtended: boolean
 }
@@ -131,6 +137,12 @@ export class Prober {
     this.hurry(now)
   }
 
+  /** This process stood still so long: answers that came meanwhile wait in its socket, so that time is not the path's. */
+  stoodStill(ms: Millis, now: Millis): void {
+    for (const probe of this.#out.values()) probe.at = Math.min(now, probe.at + ms)
+    if (this.#suspicion !== undefined) this.#suspicion.since = Math.min(now, this.#suspicion.since + ms)
+  }
+
   /** When `tick` has something to do. */
   get nextAt(): Millis {
     const { patienceMs } = this.trips
@@ -149,7 +161,7 @@ export class Prober {
       // Every second one is full-size, and each while one is missing: a path MTU that shrinks is known within 1.2 s.
       const isFull = this.#turn++ % 2 === 1 || this.#fullMisses > 0
       actions.push(this.#send(now, isFull ? 'full' : 'small', false))
-      this.#dueAt = now + this.#everyMs(now)
+      this.#dueAt = this.#nextDue(now)
     }
     return actions
   }
@@ -166,12 +178,18 @@ export class Prober {
     if (probe.size === 'full') this.#fullMisses = 0
     if (this.#suspicion !== undefined) {
       this.#suspicion = undefined
-      this.#dueAt = now + this.#everyMs(now)
+      this.#dueAt = this.#nextDue(now)
       actions.push({ do: 'report', what: 'cleared' })
     }
     if (probe.judged === undefined) this.#count(probe, now, actions)
     if (!this.#isProven) this.#dueAt = Math.min(this.#dueAt, probe.at + BUSY_EVERY_MS)
     return actions
+  }
+
+  #nextDue(now: Millis): Millis {
+    const everyMs = this.#everyMs(now)
+    const at = now + everyMs
+    return everyMs === BUSY_EVERY_MS ? at : Math.floor(at / TOGETHER_MS) * TOGETHER_MS
   }
 
   #everyMs(now: Millis): Millis {

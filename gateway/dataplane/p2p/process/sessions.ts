@@ -98,13 +98,19 @@ export class Sessions implements PlaneEvents {
     for (const session of this.#sessions.values()) if (session.look(now)) this.#wake(session, now)
   }
 
-  /** The loop came back `lagMs` later than it wanted to. */
+  /** The loop came back `lagMs` later than it wanted to: to be told before it reads what came meanwhile. */
   late(lagMs: Millis): void {
     this.#lagMs = Math.max(this.#lagMs, lagMs)
     if (lagMs <= LATE_LOOP_MS) return
     const now = this.#deps.now()
     this.#lateAt = now
-    if (lagMs <= SLEEP_MS) return
+    if (lagMs <= SLEEP_MS) {
+      for (const session of this.#sessions.values()) {
+        session.path.stoodStill(lagMs, now)
+        this.#wake(session, now)
+      }
+      return
+    }
     this.#deps.log.info(
       { durationMs: Math.round(lagMs) },
       'this process stood still, direct paths were probed anew',
@@ -165,8 +171,10 @@ export class Sessions implements PlaneEvents {
     this.#wakeAt = Number.POSITIVE_INFINITY
     for (const session of this.#sessions.values()) {
       if (session.dueAt <= now + COALESCE_MS) {
-        session.tick(now)
-        session.dueAt = session.nextAt(now)
+        // A later one of many counts its round trip from its own probe.
+        const own = this.#deps.now()
+        session.tick(own)
+        session.dueAt = session.nextAt(own)
       }
       this.#wakeAt = Math.min(this.#wakeAt, session.dueAt)
     }
@@ -193,6 +201,8 @@ export class Sessions implements PlaneEvents {
       present.renew(start, now)
       return
     }
+    // Without sessions there were no timers: the one of reports is not late by all that time.
+    if (this.#sessions.size === 0) this.#reportAt = now + REPORT_MS
     try {
       this.#sessions.set(hostId, new Session(start, this.#sessionDeps()))
       this.#deps.log.debug({ peer: hostId }, 'direct path was offered')

@@ -384,6 +384,41 @@ t.test('the machine slept: paths are probed anew and not given up', async (t) =>
   t.same(all.a.heard('demoted'), [])
 })
 
+t.test(
+  'a process that stands still again and again gives up no path, and takes it for no slower',
+  async (t) => {
+    for (const ms of [110, 250, 900, 3_000]) {
+      const all = promoted()
+      const stop = traffic(all)
+      all.world.run(2_000)
+      const before = all.a.view(2).rttMs ?? 0
+      for (let i = 0; i < 60; i++) {
+        all.a.standsUntil = all.world.now + ms
+        // A loop that has just enough time between for one turn, or for a few.
+        all.world.run(ms + (i % 3) * 20 + 1)
+      }
+      t.ok(all.a.routes.has(2), `${ms} ms`)
+      t.same(all.a.heard('demoted'), [])
+      t.ok((all.a.view(2).rttMs ?? 0) < before + 100, `${before} ms, then ${all.a.view(2).rttMs}`)
+      stop()
+    }
+  },
+)
+
+t.test('a dead path is given up also by a process that stands still now and then', async (t) => {
+  const all = promoted()
+  const stop = traffic(all)
+  all.world.run(2_000)
+  all.world.loses = () => true
+  const since = all.world.now
+  while (all.a.routes.has(2) && all.world.now - since < 10_000) {
+    all.a.standsUntil = all.world.now + 150
+    all.world.run(200)
+  }
+  t.ok(all.world.now - since < 6_000, `${all.world.now - since} ms`)
+  stop()
+})
+
 t.test('peers of a host that is never there cost little', async (t) => {
   const world = new SimWorld()
   const a = world.host(1, ['10.0.0.1:7443'])
