@@ -38,6 +38,20 @@ export function p2pGauges(metrics: Metrics, transport: P2pTransport, now: () => 
     'Since the last try that this host began; -1: none',
     () => (transport.lastOfferAt === undefined ? -1 : Math.round((now() - transport.lastOfferAt) / 1_000)),
   )
+  metrics.gauge(
+    'flatnet_p2p_stray_datagrams',
+    'Datagrams that came for no UDP session since the P2P process began',
+    () => transport.status.strays,
+  )
+  const kinds = ['forged', 'replayed', 'malformed', 'packets'] as const
+  metrics.gaugeEach(
+    'flatnet_p2p_refused_datagrams',
+    'Datagrams of a UDP session that were not followed since it began; packets: what was in them',
+    () =>
+      sessions().flatMap(({ hostId, refused }) =>
+        kinds.map((reason) => [{ host: String(hostId), reason }, refused?.[reason] ?? 0] as const),
+      ),
+  )
   const perHost = [
     ['flatnet_p2p_rtt_seconds', 'Round trip over UDP', (s) => (s.rttMs ?? 0) / 1_000],
     ['flatnet_p2p_loss_ratio', 'Round trips over UDP that were lost, of the last 40', (s) => s.lossRate],

@@ -51,7 +51,7 @@ export class P2pTransport implements Transport {
   readonly #listeners = new Listeners<[hostId: number]>()
   /** What was last told of each. */
   readonly #shown = new Map<number, string>()
-  readonly #status = new ProcessStatus()
+  readonly status = new ProcessStatus()
   #tickedAt: Millis
   #lastOfferAt: Millis | undefined
   #cancel: (() => void) | undefined
@@ -141,7 +141,7 @@ export class P2pTransport implements Transport {
 
   /** What runs already, or was started anew. */
   processConnected(hello: ProcessHello): void {
-    this.#status.connected(hello)
+    this.status.connected(hello)
     this.#membersChanged()
     const bySession = new Map(hello.sessions.map((s) => [s.hostId, s]))
     for (const hostId of bySession.keys())
@@ -154,12 +154,13 @@ export class P2pTransport implements Transport {
   }
 
   processDisconnected(): void {
-    this.#status.disconnected(this.#deps.scheduler.monotonic())
+    this.status.disconnected(this.#deps.scheduler.monotonic())
   }
 
   processSaid(message: FromProcess): void {
     switch (message.type) {
       case 'state':
+        this.status.strays = message.strays ?? 0
         this.#give(message.session.hostId, (peer) => peer.see(message.session))
         return
       case 'promoted':
@@ -178,11 +179,11 @@ export class P2pTransport implements Transport {
         this.#observedAs(message.hostId, message.address)
         return
       case 'device':
-        this.#status.device(message.problem, this.#deps.scheduler.monotonic())
+        this.status.device(message.problem, this.#deps.scheduler.monotonic())
         this.refresh()
         return
       case 'udp':
-        this.#status.udp(message)
+        this.status.udp(message)
         this.refresh()
         return
       case 'networkChanged':
@@ -212,7 +213,7 @@ export class P2pTransport implements Transport {
 
   #candidatesFor(hostId: number): string[] {
     return ownCandidates({
-      port: this.#status.port,
+      port: this.status.port,
       linkedFrom: this.#deps.links.addresses(hostId)?.local,
       announced: this.#deps.ownEndpoints(),
       observed: this.#observed.all(),
@@ -294,6 +295,6 @@ export class P2pTransport implements Transport {
     if (conf.off.has(hostId)) return { code: 'off for host' }
     const refusal = refusalOf(hostId)
     if (refusal !== undefined) return { code: 'not admitted', detail: refusal }
-    return this.#status.obstacle(process.problem, scheduler.monotonic())
+    return this.status.obstacle(process.problem, scheduler.monotonic())
   }
 }

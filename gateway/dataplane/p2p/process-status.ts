@@ -8,6 +8,8 @@ import type { ProcessHello } from './process-client.ts'
 const GRACE_MS: Millis = 2_000
 
 export class ProcessStatus {
+  /** Datagrams that came for no session since it began. */
+  strays = 0
   #device: string | undefined
   #udp: ProcessHello['udp'] = { port: 0 }
   #lostAt: Millis = -Infinity

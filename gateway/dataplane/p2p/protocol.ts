@@ -105,6 +105,8 @@ const sessionView = record({
   rxBytes: count,
   txBps: millis,
   rxBps: millis,
+  /** Datagrams (`packets`: what was in them) of this peer that were not followed, since the session began. */
+  refused: optional(record({ forged: count, replayed: count, malformed: count, packets: count })),
   suspect: flag,
   /** The longest that the process's own loop was late since the last view. */
   lagMs: millis,
@@ -148,7 +150,11 @@ const FROM_PROCESS = {
     features: record({ cipher: text(40), gso: flag, gro: flag, uso: flag, record: flag }),
     sessions: list(sessionView, 65_536),
   },
-  state: { session: sessionView },
+  state: {
+    session: sessionView,
+    /** Datagrams that belong to no session: with an index of no key, or too short for one. */
+    strays: optional(count),
+  },
   promoted: { hostId, attempt, generation },
   notPromoted: { hostId, attempt, generation, reason },
   /** An answer to `demote`, or unasked with one of DEMOTION_REASONS. */

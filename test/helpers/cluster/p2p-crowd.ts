@@ -50,6 +50,7 @@ function open(hostId: number): Peer {
     randomToken: () => hostId,
     isLan: () => true,
     canReach: () => true,
+    strays: () => 0,
     log: silentLog,
     report: () => {},
   })

@@ -103,6 +103,7 @@ export class SimHost {
       randomToken: () => world.token++,
       isLan: (endpoint) => isInNetworks(world.lan, endpoint),
       canReach: () => true,
+      strays: () => 0,
       log: silentLog,
       report: (message) => this.said.push({ at: world.now, message }),
     })

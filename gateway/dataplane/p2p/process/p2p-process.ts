@@ -218,6 +218,7 @@ export class P2pProcess {
       randomToken: () => randomBytes(4).readUInt32BE(),
       isLan: (endpoint) => this.watch.isLan(endpoint),
       canReach: (endpoint) => this.slot.canReach(endpoint),
+      strays: () => this.slot.strays,
       log: this.log,
       report: (message) => this.#report(message),
     })

@@ -55,6 +55,12 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
     return this.#problem
   }
 
+  /** Datagrams with an index of no key, or too short or broken to have one. */
+  get strays(): number {
+    const { unknownIndex = 0, malformed = 0 } = this.#plane?.counters ?? {}
+    return unknownIndex + malformed
+  }
+
   get port(): number {
     return Number(/\d+$/.exec(this.#udp?.address ?? this.#deps.listen)?.[0] ?? 0)
   }

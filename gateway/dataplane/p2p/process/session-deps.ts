@@ -26,6 +26,8 @@ export interface SessionDeps {
   canReach(address: string): boolean
   isLocalFault(now: Millis): boolean
   lagMs(): Millis
+  /** Datagrams that came for no session. */
+  strays(): number
   report(message: FromProcess): void
   /** For the log and for the guard against local faults. */
   judged(hostId: number, what: Judgement, reason?: string): void

@@ -170,7 +170,7 @@ export class Session {
 
   view(): SessionView {
     const { hostId, path, peer } = this
-    const { txBytes, rxBytes } = peer.counters
+    const { txBytes, rxBytes, rxForged, rxReplayed, rxMalformed, rxRefused } = peer.counters
     return {
       hostId,
       attempt: this.#attempt,
@@ -181,6 +181,7 @@ export class Session {
       txBytes,
       rxBytes,
       ...this.#throughput.rates(txBytes, rxBytes, this.#deps.now()),
+      refused: { forged: rxForged, replayed: rxReplayed, malformed: rxMalformed, packets: rxRefused },
       suspect: path.prober.isSuspect || (this.#isPromoted && !path.prober.isProven),
       lagMs: this.#deps.lagMs(),
       since: this.#since,
@@ -285,6 +286,6 @@ export class Session {
     if (this.#isEnded) return
     this.#version++
     this.#reported = this.#version
-    this.#deps.report({ type: 'state', session: this.view() })
+    this.#deps.report({ type: 'state', session: this.view(), strays: this.#deps.strays() })
   }
 }

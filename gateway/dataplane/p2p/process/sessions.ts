@@ -19,6 +19,7 @@ export interface SessionsDeps
     | 'randomToken'
     | 'isLan'
     | 'canReach'
+    | 'strays'
   > {
   readonly log: Log
   report(message: FromProcess): void
