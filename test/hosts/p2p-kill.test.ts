@@ -1,31 +1,18 @@
 /** Each of the two processes may die alone, and what people do to devices, routes and ports is mended. */
-import { readFileSync } from 'node:fs'
 import t from 'tap'
-import type { TestHost } from '../helpers/cluster/hosts.ts'
 import {
   becomesDirect,
   bothAre,
   failures,
   metricsTo,
   p2pPair,
+  p2pPid,
   pathTo,
   requestsTo,
   worstGap,
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
-
-/** The P2P process of a host: the one of its namespace whose command line says so. */
-function p2pPid(host: TestHost): number | undefined {
-  const pids = host.ns.exec('sh', '-c', `ip netns pids ${host.ns.name}`).split('\n').filter(Boolean)
-  return pids.map(Number).find((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('p2p')
-    } catch {
-      return false // It ended meanwhile.
-    }
-  })
-}
 
 t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const pair = await p2pPair(t)

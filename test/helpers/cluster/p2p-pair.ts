@@ -1,5 +1,6 @@
 /** Two hosts with a direct UDP path between them, a container on each, and what a test asks of their paths. */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { PathInfo, PathState } from '../../../core/api.ts'
 import { waitFor } from '../run/wait.ts'
@@ -27,6 +28,18 @@ export const pathTo = (from: TestHost, hostId: number): Promise<PathInfo> => fro
 export function metricsTo(from: TestHost, hostId: number): number[] {
   const routes: { metric?: number }[] = from.ns.json('ip', '-j', 'route', 'show', `10.100.${hostId}.0/24`)
   return routes.map(({ metric = 0 }) => metric).sort((a, b) => a - b)
+}
+
+/** The P2P process of a host: the one of its namespace whose command line says so. */
+export function p2pPid(host: TestHost): number | undefined {
+  const pids = host.ns.exec('sh', '-c', `ip netns pids ${host.ns.name}`).split('\n').filter(Boolean)
+  return pids.map(Number).find((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes('p2p')
+    } catch {
+      return false // It ended meanwhile.
+    }
+  })
 }
 
 /** @param spare machines more, e.g. for a delay proxy */

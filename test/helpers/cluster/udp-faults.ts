@@ -3,8 +3,10 @@
  *
  * TCP between the hosts, and with it the gateway path, is never touched.
  */
+import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { type Harm, hostileRelay, type RelayConf } from '../hostile/hostile-relay.ts'
 import { run } from '../kernel/netns.ts'
 import { waitFor } from '../run/wait.ts'
 import type { TestHost, TestNet } from './hosts.ts'
@@ -12,6 +14,12 @@ import type { TestHost, TestNet } from './hosts.ts'
 const PORT = 7443
 const TABLE = 'udpfault'
 const PROXY = join(import.meta.dirname, 'delay-proxy.ts')
+
+export interface HostileRelay {
+  order(harm: Harm): void
+  /** Datagrams of its own making so far, ones that it held back among them. */
+  sent(): number
+}
 
 export interface UdpFaults {
   /** Drops all datagrams from host `from` to host `to`. */
@@ -26,6 +34,8 @@ export interface UdpFaults {
   throttle(from: number, kbit: number): void
   /** Sends datagrams of the pair through a program that keeps each for so long. @returns how to end it */
   delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
+  /** As `delay`, through a program that does harm when it is told to. */
+  hostile(t: Test, net: TestNet, a: number, b: number): Promise<HostileRelay>
   /** Forgets every flow that connection tracking knows at a host, as a router that reboots does. */
   forgetFlows(host: number): void
   /** Ends all faults but delays. */
@@ -69,7 +79,8 @@ export function udpFaults(net: TestNet): UdpFaults {
       throttled.add(host)
       throttle(host, kbit)
     },
-    delay: (t, all, a, b, ms) => delay(t, all, a, b, ms),
+    delay,
+    hostile,
     forgetFlows: (index) => void net.host(index).ns.exec('sh', '-c', 'conntrack -F 2>/dev/null'),
     heal() {
       for (const host of touched) nft(host, `add table inet ${TABLE}\ndelete table inet ${TABLE}`)
@@ -97,18 +108,22 @@ function throttle({ ns }: TestHost, kbit: number): void {
  * The proxy runs on a spare host of the net. Each end's datagrams to the other are translated to it, so that neither end
  * has a way around.
  */
-async function delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void> {
-  const proxy = net.hosts.at(-1)
-  if (proxy === undefined || proxy.index === a || proxy.index === b)
-    throw new Error('a delay needs a spare host: joinedHosts(t, n, { spare: 1 })')
+async function through(
+  t: Test,
+  net: TestNet,
+  [a, b]: readonly [number, number],
+  command: (conf: RelayConf) => readonly string[],
+): Promise<{ child: ChildProcess; end(): void }> {
+  const proxy = spareOf(net, a, b)
   const ports = { [a]: 20_000 + a, [b]: 20_000 + b }
-  const ways = [
-    { listen: ports[a], to: net.host(b).ip },
-    { listen: ports[b], to: net.host(a).ip },
-  ]
-  const child = proxy.spawn(process.execPath, PROXY, JSON.stringify({ ways, port: PORT, ms }))
+  const way = (from: number, to: number) => ({
+    listen: 20_000 + from,
+    to: net.host(to).ip,
+    forgeFrom: 30_000 + from,
+  })
+  const child = proxy.spawn(...command({ ways: [way(a, b), way(b, a)], port: PORT }))
   t.teardown(() => child.kill('SIGKILL'))
-  await waitFor('the delay proxy listens', 10_000, () =>
+  await waitFor('the program in the middle listens', 10_000, () =>
     proxy.ns.exec('ss', '-Hlun').includes(`:${ports[b]} `),
   )
   const translate = (from: number, to: number): void => {
@@ -124,11 +139,45 @@ async function delay(t: Test, net: TestNet, a: number, b: number, ms: number): P
   }
   translate(a, b)
   translate(b, a)
-  return () => {
+  const end = (): void => {
     for (const index of [a, b]) {
       nft(net.host(index), 'delete table ip udpdelay')
       net.host(index).ns.exec('sh', '-c', 'conntrack -F 2>/dev/null')
     }
     child.kill('SIGKILL')
   }
+  return { child, end }
+}
+
+async function delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void> {
+  const command = (conf: RelayConf) => [process.execPath, PROXY, JSON.stringify({ ...conf, ms })]
+  const { end } = await through(t, net, [a, b], command)
+  return end
+}
+
+async function hostile(t: Test, net: TestNet, a: number, b: number): Promise<HostileRelay> {
+  const { ns } = spareOf(net, a, b)
+  const forge = (index: number) =>
+    `add rule ip forge out udp sport ${30_000 + index} snat to ${net.host(index).ip}:${PORT}`
+  run(
+    'ip',
+    ['netns', 'exec', ns.name, 'nft', '-f', '-'],
+    `add table ip forge
+     add chain ip forge out { type nat hook postrouting priority 100; }
+     ${forge(a)}
+     ${forge(b)}`,
+  )
+  const { child } = await through(t, net, [a, b], hostileRelay)
+  let sent = 0
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    sent = Number(text.trim().split('\n').at(-1))
+  })
+  return { order: (harm) => void child.stdin?.write(`${harm}\n`), sent: () => sent }
+}
+
+function spareOf(net: TestNet, a: number, b: number): TestHost {
+  const spare = net.hosts.at(-1)
+  if (spare === undefined || spare.index === a || spare.index === b)
+    throw new Error('a program in the middle needs a spare host: joinedHosts(t, n, { spare: 1 })')
+  return spare
 }

@@ -1,0 +1,173 @@
+/** What a machine in the middle, a stranger and a bad member can do to a UDP path: traffic goes on, and the path may end. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { hostContainer, ipv4Received } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import {
+  becomesDirect,
+  bothAre,
+  failures,
+  leavesUdp,
+  metricsTo,
+  type P2pPair,
+  p2pPair,
+  p2pPid,
+  pathTo,
+  requestsTo,
+  worstGap,
+} from '../helpers/cluster/p2p-pair.ts'
+import { udpFaults } from '../helpers/cluster/udp-faults.ts'
+import { type Sequence, sequenceClient, sequenceServer } from '../helpers/cluster/udp-sequence.ts'
+import { HARMS } from '../helpers/hostile/hostile-relay.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { ROOT } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
+
+const GAP_MS = 1_200
+const ENDS_MS = 5_000
+const HARMFUL = 500
+
+/** The sum of these gauges of a host: `forged`, `replayed`, `malformed`, `packets`, and `stray`. */
+async function refusals(host: TestHost): Promise<Record<string, number>> {
+  const text = await host.metrics()
+  const found: Record<string, number> = {}
+  for (const [, reason = '', n] of text.matchAll(
+    /^flatnet_p2p_refused_datagrams\{host="\d+",reason="(\w+)"\} (\d+)$/gm,
+  ))
+    found[reason] = (found[reason] ?? 0) + Number(n)
+  const [, strays = '0'] = /^flatnet_p2p_stray_datagrams (\d+)$/m.exec(text) ?? []
+  return { ...found, stray: Number(strays) }
+}
+
+/** Which counter each harm has to raise; datagrams that come late are in order. */
+const COUNTED: Readonly<Record<(typeof HARMS)[number], readonly string[]>> = {
+  replay: ['replayed'],
+  truncate: ['forged', 'malformed', 'stray'],
+  flip: ['forged', 'stray'],
+  foreign: ['forged', 'replayed'],
+  reorder: [],
+}
+
+/** Numbered packets from apple to berry. @returns what came so far */
+function numbered({ apple, berry }: P2pPair): { sequence(): Sequence; stop(): void } {
+  const server = berry.spawn(...sequenceServer())
+  let last: Sequence = { received: 0, repeated: 0, highest: 0 }
+  let rest = ''
+  server.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    const line = lines.at(-1)
+    if (line !== undefined) last = JSON.parse(line)
+  })
+  const client = apple.spawn(...sequenceClient(berry.ip, 200))
+  return { sequence: () => last, stop: () => void client.kill('SIGKILL') }
+}
+
+t.test('a machine in the middle', { skip: needsRoot, timeout: 180_000 }, async (t) => {
+  const pair = await p2pPair(t, { spare: 1 })
+  const { net, one, two, faults } = pair
+  await becomesDirect(pair)
+  const relay = await faults.hostile(t, net, 1, 2)
+  await bothAre(pair, 'P2P_ACTIVE', 20_000)
+  const pids = [one, two].map(p2pPid)
+  const { sequence, stop } = numbered(pair)
+  await waitFor('numbered packets arrive', 10_000, () => sequence().received > 50)
+
+  for (const harm of HARMS)
+    await t.test(harm, async (t) => {
+      const before = await Promise.all([one, two].map(refusals))
+      const since = (await pathTo(one, 2)).since
+      const [from, first] = [relay.sent(), sequence()]
+      const requests = requestsTo(pair, 50)
+      relay.order(harm)
+      await waitFor(`${HARMFUL} hostile datagrams`, 20_000, () => relay.sent() - from >= HARMFUL)
+      await requests.answered(200)
+      relay.order('none')
+      const answers = await requests.stop()
+      const last = sequence()
+      t.comment(
+        `${relay.sent() - from} datagrams, worst gap ${worstGap(answers)} ms (bound ${GAP_MS}), ` +
+          `${last.received - first.received} of ${last.highest - first.highest} packets`,
+      )
+      t.same(failures(answers), [], `none of ${answers.length} requests failed`)
+      t.ok(worstGap(answers) <= GAP_MS, `worst gap ${worstGap(answers)} ms`)
+      t.equal(last.repeated, 0, 'no packet arrived twice')
+      t.ok(last.received > first.received + 100, 'packets went on')
+      t.same([one, two].map(p2pPid), pids, 'the same processes')
+      await bothAre(pair, 'P2P_ACTIVE', 5_000)
+      t.equal((await pathTo(one, 2)).since, since, 'direct all the time')
+      for (const [i, host] of [one, two].entries())
+        await waitFor(`host ${i + 1} counts ${COUNTED[harm]}`, 5_000, async () => {
+          const now = await refusals(host)
+          return COUNTED[harm].every((reason) => (now[reason] ?? 0) > (before[i]?.[reason] ?? 0))
+        })
+      t.comment(JSON.stringify(await refusals(one)))
+    })
+  stop()
+})
+
+t.test('a member that forges sources', { skip: needsRoot, timeout: 120_000 }, async (t) => {
+  const net = await joinedHosts(t, 3, { p2p: true })
+  const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
+  const [apple, berry] = [await hostContainer(t, one, 'apple'), await hostContainer(t, two, 'berry')]
+  const cherry = await hostContainer(t, three, 'cherry')
+  const pid = p2pPid(two)
+  await two.stop()
+  if (pid !== undefined) process.kill(pid, 'SIGKILL')
+  await two.start({ imports: [join(ROOT, 'test/helpers/hostile/no-check.ts')] })
+  const pair = { net, one, two, apple, berry, faults: udpFaults(net) }
+  await becomesDirect(pair, 40_000)
+  berry.ns.exec('ip', 'addr', 'add', `${cherry.ip}/32`, 'dev', 'lo')
+  const before = (await refusals(one))['packets'] ?? 0
+  const quiet = ipv4Received(apple)
+  berry.ns.exec('sh', '-c', `busybox ping -c 5 -i 0.1 -W 1 -I ${cherry.ip} ${apple.ip} || true`)
+  await waitFor(
+    'all five are counted',
+    5_000,
+    async () => ((await refusals(one))['packets'] ?? 0) >= before + 5,
+  )
+  t.equal(ipv4Received(apple), quiet, 'nothing of it reached the container')
+  berry.ns.exec('busybox', 'ping', '-c', '1', '-W', '2', apple.ip)
+  t.equal(ipv4Received(apple), quiet + 1, 'what is in order does')
+  t.match(await pathTo(one, 2), { state: 'P2P_ACTIVE' })
+
+  await t.test('and is revoked', async (t) => {
+    t.same(
+      [metricsTo(one, 2), metricsTo(two, 1)],
+      [
+        [100, 200],
+        [100, 200],
+      ],
+    )
+    await one.ok('revoke', '2')
+    const ms = await leavesUdp(pair, 10_000)
+    t.comment(`UDP path of a revoked host: ended after ${Math.round(ms)} ms (bound ${ENDS_MS})`)
+    t.ok(ms <= ENDS_MS)
+    await waitFor('host 3 has none either', ENDS_MS, () => !metricsTo(three, 2).includes(100))
+    t.equal(ipv4Received(apple), quiet + 1)
+    berry.ns.exec('sh', '-c', `busybox ping -c 2 -W 1 ${apple.ip} || true`)
+    t.equal(ipv4Received(apple), quiet + 1, 'nothing of it arrives any more')
+  })
+})
+
+/** The disk of one host in another machine, with that machine's own paths. */
+function clone(from: TestHost, to: TestHost): void {
+  for (const part of ['data', 'cni']) cpSync(join(from.dir, part), join(to.dir, part), { recursive: true })
+  for (const file of ['flatnet.yaml', 'cni/flatnet.conflist']) {
+    const text = readFileSync(join(from.dir, file), 'utf8')
+    writeFileSync(join(to.dir, file), text.replaceAll(`${from.dir}/`, `${to.dir}/`))
+  }
+}
+
+t.test('a host that is quarantined', { skip: needsRoot, timeout: 120_000 }, async (t) => {
+  const pair = await p2pPair(t, { spare: 1 })
+  const { net, one, two } = pair
+  await becomesDirect(pair)
+  clone(two, net.host(3))
+  await net.host(3).start()
+  await waitFor('host 1 keeps host 2 out', 30_000, async () => (await pathTo(one, 2)).state === 'QUARANTINED')
+  const ms = await leavesUdp(pair, 10_000)
+  t.comment(`UDP path of a quarantined host: ended after ${Math.round(ms)} ms (bound ${ENDS_MS})`)
+  t.ok(ms <= ENDS_MS)
+})
