@@ -48,7 +48,10 @@ break_hosts() {
       die "no host \"$n\" runs here." "These do: $(running_hosts | tr '\n' ' ')"
   done
   drop_between "$kind" "$a" "$b" || die "what hosts $a and $b send each other could not be dropped."
-  say "Hosts $a and $b get no more ${kind/all/packets of any kind} of each other's gateways."
+  case "$kind" in
+    all) say "Hosts $a and $b drop everything that they send each other." ;;
+    *) say "Hosts $a and $b drop what their gateways send each other over ${kind^^}." ;;
+  esac
   say "Watch it:  bin/up --on $a flatnet status      Heal it:  bin/up --heal"
 }
 

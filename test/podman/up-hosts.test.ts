@@ -64,6 +64,26 @@ t.test('three hosts', options, async (t) => {
       t.equal(doctor.rc, 0, doctor.stdout)
     }
   })
+  t.test('paths are direct; UDP is broken and healed by one command each', async (t) => {
+    const stateOf2 = async (): Promise<string> => {
+      const { stdout } = await up(m, '--on', '1', 'flatnet', 'status', '--json')
+      const { paths }: { paths: readonly { hostId: number; state: string }[] } = JSON.parse(stdout)
+      return paths.find(({ hostId }) => hostId === 2)?.state ?? ''
+    }
+    await waitFor('host 2 is direct', 20_000, async () => (await stateOf2()) === 'P2P_ACTIVE')
+    const broken = await up(m, '--break', 'udp', '1', '2')
+    t.equal(broken.rc, 0, broken.stderr)
+    await waitFor('host 2 goes by the gateway', 5_000, async () => (await stateOf2()) === 'GATEWAY_FALLBACK')
+    t.match(
+      (await up(m, '--on', '1', 'flatnet', 'status')).stdout,
+      /host 2 is not direct: .*UDP stopped answering/,
+    )
+    t.match(await page(1, 2), hello(2), 'the page comes all the same')
+    const healed = await up(m, '--heal')
+    t.equal(healed.rc, 0, healed.stderr)
+    await waitFor('host 2 is direct again', 20_000, async () => (await stateOf2()) === 'P2P_ACTIVE')
+    t.match((await up(m, '--break', 'udp', '1', '7')).stderr, /no host "7" runs here/)
+  })
   t.test('up again, with one host lost: it comes back, the others stay', async (t) => {
     const ids = async (host: string) => (await up(m, '--on', host, 'podman', 'ps', '-q')).stdout
     const [first, second] = [await ids('1'), await ids('2')]
