@@ -4,6 +4,7 @@ import { check as attached } from './attached/attached.ts'
 import type { HostCheck } from './check.ts'
 import { check as cluster } from './cluster.ts'
 import { check as conflist } from './conflist.ts'
+import { check as conntrack } from './conntrack.ts'
 import { check as direct } from './direct.ts'
 import { check as firewall } from './firewall.ts'
 import { check as gateway } from './gateway.ts'
@@ -27,4 +28,5 @@ export const CHECKS: readonly HostCheck[] = [
   cluster,
   peers,
   direct,
+  conntrack,
 ]

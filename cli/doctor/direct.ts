@@ -12,8 +12,6 @@ export interface DirectFacts {
   readonly paths: readonly PathInfo[]
   /** Of the P2P device: what the kernel applies; undefined: there is no such device. */
   readonly rpFilter: number | undefined
-  /** Flows that connection tracking holds, and the most that it holds; undefined: it does not run. */
-  readonly conntrack: { readonly count: number; readonly max: number } | undefined
 }
 
 const numberIn = (host: Host, path: string): number | undefined => {
@@ -26,12 +24,9 @@ async function gatherDirect(host: Host, places: Places): Promise<DirectFacts> {
   const conf = '/proc/sys/net/ipv4/conf'
   const own = numberIn(host, `${conf}/flatnet-p2p/rp_filter`)
   const all = numberIn(host, `${conf}/all/rp_filter`) ?? 0
-  const count = numberIn(host, '/proc/sys/net/netfilter/nf_conntrack_count')
-  const max = numberIn(host, '/proc/sys/net/netfilter/nf_conntrack_max')
   return {
     paths: (status?.paths ?? []).filter((p) => p.state !== 'LOCAL' && p.p2p !== undefined),
     rpFilter: own === undefined ? undefined : Math.max(own, all),
-    conntrack: count === undefined || max === undefined ? undefined : { count, max },
   }
 }
 
@@ -67,8 +62,6 @@ const TROUBLES: readonly Trouble[] = [
 
 /** A cluster of 254 must not fill the screen. */
 const MAX_NAMED = 5
-/** The kernel drops flows that it has no room for. */
-const FULL = 0.9
 const STRICT = 1
 
 const troubleOf = ({ p2p }: PathInfo): Trouble | undefined =>
@@ -90,7 +83,7 @@ function judgePaths(paths: readonly PathInfo[]): Finding[] {
   })
 }
 
-function judgeKernel({ rpFilter, conntrack }: DirectFacts): Finding[] {
+function judgeKernel({ rpFilter }: DirectFacts): Finding[] {
   const found: Finding[] = []
   if (rpFilter === STRICT)
     found.push(
@@ -99,15 +92,6 @@ function judgeKernel({ rpFilter, conntrack }: DirectFacts): Finding[] {
         'reverse path filtering of flatnet-p2p is strict',
         'packets of a path that just moved arrive on the other device, and the kernel drops them',
         'sysctl -w net.ipv4.conf.flatnet-p2p.rp_filter=2; find what sets it: grep -r rp_filter /etc/sysctl.d',
-      ),
-    )
-  if (conntrack !== undefined && conntrack.count >= FULL * conntrack.max)
-    found.push(
-      warn(
-        'conntrack-full',
-        `connection tracking holds ${conntrack.count} of ${conntrack.max} flows`,
-        'the kernel drops packets of new flows, UDP paths among them',
-        `sysctl -w net.netfilter.nf_conntrack_max=${2 * conntrack.max}`,
       ),
     )
   return found

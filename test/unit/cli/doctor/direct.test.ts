@@ -19,7 +19,6 @@ const path = (
 const facts = (part: Partial<DirectFacts>): DirectFacts => ({
   paths: [],
   rpFilter: 2,
-  conntrack: { count: 10, max: 1_000 },
   ...part,
 })
 
@@ -60,8 +59,5 @@ t.test('all is well', async (t) => {
 
 t.test('the kernel', async (t) => {
   t.match(judgeDirect(facts({ rpFilter: 1 })), [{ id: 'direct-rp-filter', fix: /rp_filter=2/ }])
-  t.same(judgeDirect(facts({ rpFilter: undefined, conntrack: undefined })), [])
-  t.match(judgeDirect(facts({ conntrack: { count: 900, max: 1_000 } })), [
-    { id: 'conntrack-full', fix: /nf_conntrack_max=2000/ },
-  ])
+  t.same(judgeDirect(facts({ rpFilter: undefined })), [])
 })
