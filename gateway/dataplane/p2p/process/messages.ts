@@ -43,7 +43,7 @@ const RX_BYTES = 40
 /** Both have it: an answer is never longer than what asked for it, and so amplifies nothing. */
 const PROBE_BYTES = 48
 const LOSS_UNIT = 10_000
-/** The same memory each time: an array for each probe of 253 peers and each answer was a third of the garbage. */
+/** The same memory each time, as 253 peers take a probe and an answer each every few seconds. */
 const probeBytes = new Uint8Array(PROBE_BYTES)
 const probeView = new DataView(probeBytes.buffer)
 

@@ -11,7 +11,7 @@ const IDLE_EVERY_MS: Millis = 1_000
 const QUIET_EVERY_MS: Millis = 5_000
 /**
  * Probes of idle paths are due at multiples of it, so that those of many peers go in one turn of the loop, and their
- * answers come in few: a turn for one datagram takes 60 µs, another datagram of the same turn 10.
+ * answers come in few: a turn of the loop costs more than another datagram in it.
  */
 const TOGETHER_MS: Millis = 100
 /** So long after the last packet a path is probed as a busy one, then as an idle one. */
