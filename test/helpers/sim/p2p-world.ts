@@ -31,6 +31,7 @@ export class SimPeer implements PlanePeer {
     rxBytes: 0,
     rxDatagrams: 0,
     txDropped: 0,
+    txAcked: 0,
     txLost: 0,
     rxForged: 0,
     rxReplayed: 0,

@@ -17,6 +17,9 @@ const OLD_KEYS_MS = 10_000
 /** In use, next, and the one before. */
 const MAX_OPEN = 3
 
+/** One may be a peer whose machine was busy with something else for 20 ms. */
+const SILENCES = 2
+
 /** What a peer needs of its plane. */
 export interface PeerHome {
   readonly aead: Aead
@@ -39,6 +42,7 @@ const noCounts = (): PeerCounters => ({
   rxBytes: 0,
   rxDatagrams: 0,
   txDropped: 0,
+  txAcked: 0,
   txLost: 0,
   rxForged: 0,
   rxReplayed: 0,
@@ -189,11 +193,20 @@ export class PeerState implements PlanePeer {
   hasCredit(now: number): boolean {
     const { credit } = this
     const log = this.#seal?.log
-    if (log?.isFull !== true) return credit.isOpen(now)
+    if (log?.isFull !== true) {
+      const isOpen = credit.isOpen(now)
+      if (isOpen && credit.silences >= SILENCES && this.form === 'whole') this.#unheard(now)
+      return isOpen
+    }
     if (credit.waitMs(now) > 0) return false
     credit.reset()
     log.skip()
     return true
+  }
+
+  #unheard(now: number): void {
+    this.chooser.unheard(now)
+    if (this.form === 'record') this.#home.formChanged(this)
   }
 
   /** An acknowledgement: of which key, the newest message that has ended, and how many datagrams had come by then. */
@@ -205,6 +218,7 @@ export class PeerState implements PlanePeer {
     this.rtt.add(news.rttMs, now)
     const rttMs = this.rtt.value ?? news.rttMs
     this.credit.acked(news.bytes, now, rttMs)
+    this.counters.txAcked += news.datagrams
     this.counters.txLost = Math.max(0, this.counters.txLost + news.lost)
     const before = this.form
     this.chooser.observe(news.bytes, news.datagrams, news.lost, rttMs, now)

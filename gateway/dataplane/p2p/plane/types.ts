@@ -71,7 +71,9 @@ export interface PeerCounters {
   rxDatagrams: number
   /** Packets for this peer that could not be sent: no address, over credit, too long, or refused by the kernel. */
   txDropped: number
-  /** Datagrams that the peer did not acknowledge (of those it could have). */
+  /** Datagrams of which acknowledgements have told: those that arrived, and those that did not. */
+  txAcked: number
+  /** Of these, the ones that did not arrive. */
   txLost: number
   /** Datagrams that did not open: forged, or sealed with keys that are gone. */
   rxForged: number

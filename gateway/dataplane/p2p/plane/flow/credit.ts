@@ -20,6 +20,8 @@ export class Credit {
   #rttMs = 0
   /** How often everything was given up. */
   expired = 0
+  /** And how often in a row, without an acknowledgement since. */
+  silences = 0
 
   /** Bytes on their way. */
   get outstanding(): number {
@@ -39,6 +41,7 @@ export class Credit {
   acked(bytes: number, now: number, rttMs: number): void {
     this.#acked = Math.min(this.#sent, this.#acked + bytes)
     this.#waitingSince = now
+    this.silences = 0
     this.#rttMs = rttMs
     this.#spanAcked += bytes
     if (this.#spanAcked * 2 > this.#window) this.#window = Math.min(MOST, this.#spanAcked * 2)
@@ -54,6 +57,7 @@ export class Credit {
     if (this.waitMs(now) > 0) return false
     this.reset()
     this.expired++
+    this.silences++
     return true
   }
 

@@ -89,6 +89,16 @@ export class FormChooser {
     else if (this.#cleanSince !== undefined) this.#set('whole', 'clean and fast')
   }
 
+  /**
+   * Credit after credit was used up without an acknowledgement. A queue that is shorter than a message lets none through
+   * whole, so nothing is acknowledged, and no loss would ever be measured.
+   */
+  unheard(now: number): void {
+    this.#lossAt = now
+    this.#cleanSince = undefined
+    this.#set('record', 'loss')
+  }
+
   #set(form: Form, reason: FormReason): void {
     this.#form = form
     this.#reason = reason

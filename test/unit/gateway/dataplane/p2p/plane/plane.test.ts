@@ -1,8 +1,14 @@
 /** Planes on a network in memory: every packet arrives as it left, in both forms, in any order, once, and from no stranger. */
 import t from 'tap'
+import { formOf, partOf, WireForm } from '../../../../../../gateway/dataplane/p2p/plane/wire/datagram.ts'
 import type { MemoryHost } from '../../../../../helpers/cluster/plane-memory.ts'
 import { bytesOf, FORMS, memoryNet, streamOf } from '../../../../../helpers/cluster/plane-memory-net.ts'
 import { parsed, tcpPacket, udpPacket } from '../../../../../helpers/cluster/super-packet.ts'
+
+const isAfterPart = (datagram: Uint8Array, part: number): boolean => {
+  const word = Buffer.from(datagram).readUInt32BE(4)
+  return formOf(word) !== WireForm.control && partOf(word) >= part
+}
 
 t.test('a foreign source is refused', async (t) => {
   const { world, a, b, c } = memoryNet(t, 'whole', 3)
@@ -82,6 +88,34 @@ t.test(
     world.run()
     t.equal(a.tun.waiting.length, 0)
     t.ok(atA().txLost > 100, `${atA().txLost} lost`)
+  },
+)
+
+t.test(
+  'a queue shorter than a message: the form becomes record, since nothing whole gets through',
+  async (t) => {
+    const { world, a, b, atA } = memoryNet(t)
+    const peer = a.plane.peer(2)!
+    // 480 Mbit/s, all of which arrives: the form is judged over 20,000 datagrams.
+    for (let ms = 0; ms < 60 && peer.form === 'record'; ms++) {
+      for (let i = 0; i < 10; i++) a.tun.waiting.push(tcpPacket({ data: bytesOf(60_000, i) }))
+      world.run()
+      world.time += 10
+    }
+    t.equal(peer.form, 'whole')
+    // 22 datagrams of 1,472 bytes are 32 KB; a flow that does not slow down finds the queue full each time.
+    world.change = (datagram) => (isAfterPart(datagram.bytes, 22) ? [] : [datagram])
+    const [acked, lost] = [atA().txAcked, atA().txLost]
+    b.tun.written.length = 0
+    for (let ms = 0; ms < 500; ms += 5) {
+      a.tun.waiting.push(tcpPacket({ data: bytesOf(60_000) }))
+      world.run()
+      world.time += 5
+    }
+    t.equal(peer.form, 'record')
+    t.ok(b.tun.written.length > 50, `${b.tun.written.length} packets got through`)
+    const share = (atA().txLost - lost) / (atA().txAcked - acked)
+    t.ok(share > 0.4 && share < 0.7, `${Math.round(share * 100)} % counted as lost`)
   },
 )
 
