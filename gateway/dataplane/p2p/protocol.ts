@@ -107,6 +107,10 @@ const sessionView = record({
   rxBps: millis,
   /** Datagrams (`packets`: what was in them) of this peer that were not followed, since the session began. */
   refused: optional(record({ forged: count, replayed: count, malformed: count, packets: count })),
+  /** Of the datagrams with packets that this host sent in the last 10 s or so, how many did not arrive. */
+  dataLossRate: optional(rate),
+  /** Packets were sent in so many halves of a second since the last acknowledgement, and for so long. */
+  unacknowledged: optional(record({ times: count, forMs: millis })),
   suspect: flag,
   /** The longest that the process's own loop was late since the last view. */
   lagMs: millis,

@@ -35,6 +35,14 @@ const BUSY_BPS = 64_000
 const PEAK_AGE_MS: Millis = 600_000
 /** Round trip that has doubled and grown by as much again as makes it `slower`: a queue is full. */
 const CONGESTED_RATIO = 2
+/**
+ * Probes pass and packets do not (tailscale#19457, a scrubber against attacks). Each of the four sends would have been
+ * acknowledged at once: with probes that lose less than 5 % all four are lost by chance once in 10^4 times at most.
+ */
+const UNHEARD_TIMES = 4
+const UNHEARD_MS: Millis = 3_000
+/** What a full queue loses of a flood, it loses of probes as well. */
+const DATA_LOST = 0.5
 
 export interface HealthMemory {
   readonly longLoss: number
@@ -50,6 +58,7 @@ export interface HealthMemory {
   readonly tooSlowAt?: Millis | undefined
   readonly jitterAt?: Millis | undefined
   readonly chokedAt?: Millis | undefined
+  readonly dataLostAt?: Millis | undefined
 }
 
 export type Verdict =
@@ -87,6 +96,7 @@ export function watch(memory: HealthMemory, { now, session, gateway }: Escalatio
     slowerAt: since(memory.slowerAt, isSlower(session.rttMs, gateway.rttMs)),
     tooSlowAt: since(memory.tooSlowAt, isTooSlow(session, gateway)),
     jitterAt: since(memory.jitterAt, isSlower(session.jitterMs, addedUp(gateway))),
+    dataLostAt: since(memory.dataLostAt, losesData({ ...next, ...idle }, session)),
     chokedAt: since(memory.chokedAt, isChoked({ ...next, ...idle }, session, gateway)),
   }
 }
@@ -129,6 +139,22 @@ const isTooSlow = ({ rttMs }: SessionFacts, gateway: GatewayPathFacts): boolean 
 const addedUp = ({ rttMs, jitterMs = 0 }: GatewayPathFacts): Millis | undefined =>
   rttMs === undefined ? undefined : rttMs + jitterMs
 
+const queues = (ms: Millis | undefined, idleMs: Millis): boolean =>
+  ms !== undefined && ms > CONGESTED_RATIO * idleMs + SLOWER_BY_MS
+
+const losesData = (memory: HealthMemory, session: SessionFacts): boolean =>
+  (session.dataLossRate ?? 0) >= DATA_LOST &&
+  passesProbes(session) &&
+  !queues(session.rttMs, memory.idleRttMs)
+
+const passesProbes = (session: SessionFacts): boolean =>
+  session.probes.window >= MIN_PROBES && lossOf(session) < LOSS_WARNS
+
+const isUnheard = (session: SessionFacts): boolean => {
+  const { times, forMs } = session.unacknowledged ?? { times: 0, forMs: 0 }
+  return times >= UNHEARD_TIMES && forMs >= UNHEARD_MS && passesProbes(session)
+}
+
 /**
  * Congested here, not there, and far below what the pair has carried. All of it together, since each alone is ordinary: an
  * application that sends less, a full queue that both paths share, a loss that TCP asks for.
@@ -136,9 +162,9 @@ const addedUp = ({ rttMs, jitterMs = 0 }: GatewayPathFacts): Millis | undefined 
 function isChoked(memory: HealthMemory, session: SessionFacts, gateway: GatewayPathFacts): boolean {
   const bps = bpsOf(session)
   const best = Math.max(memory.peakBps, gateway.peakBps ?? 0)
-  const queues = (ms: Millis | undefined, idleMs: Millis): boolean =>
-    ms !== undefined && ms > CONGESTED_RATIO * idleMs + SLOWER_BY_MS
-  const isCongested = lossOf(session) >= LOSS_WARNS || queues(session.rttMs, memory.idleRttMs)
+  const { dataLossRate = 0 } = session
+  const isLossy = Math.max(lossOf(session), dataLossRate) >= LOSS_WARNS
+  const isCongested = isLossy || queues(session.rttMs, memory.idleRttMs)
   const isGatewayCalm = gateway.rttMs !== undefined && !queues(gateway.rttMs, memory.idleGatewayRttMs)
   return best >= DEMAND_BPS && bps >= BUSY_BPS && bps < FAR_BELOW * best && isCongested && isGatewayCalm
 }
@@ -172,8 +198,10 @@ function whyDemote(
   if (!session.isProven) return { code: 'no answer' }
   const loss = lossThatCounts(memory, session)
   if (loss !== undefined) return { code: 'loss', detail: percent(loss) }
+  if (isUnheard(session)) return { code: 'data lost', detail: 'none was acknowledged' }
   const held = (at: Millis | undefined): boolean => at !== undefined && now - at >= HOLD_MS
   const against = `${millis(session.rttMs)} against ${millis(gateway.rttMs)}`
+  if (held(memory.dataLostAt)) return { code: 'data lost', detail: percent(session.dataLossRate ?? 0) }
   if (held(memory.slowerAt)) return { code: 'slower', detail: against }
   if (held(memory.tooSlowAt)) return { code: 'too slow', detail: against }
   if (held(memory.jitterAt)) return { code: 'jitter', detail: `${millis(session.jitterMs)} on ${against}` }

@@ -50,6 +50,7 @@ export const P2P_WORDS = {
   unreachable: 'the kernel has no route to the peer any more',
   'device lost': 'the P2P device is gone',
   loss: 'UDP loses 10 % or more',
+  'data lost': 'UDP answers probes and loses the packets',
   'process ended': 'the P2P process ended',
   'session lost': 'the P2P process lost the session',
   // Was demoted: choices
@@ -86,6 +87,7 @@ const FAILURES: ReadonlySet<string> = new Set<P2pCode>([
   'unreachable',
   'device lost',
   'loss',
+  'data lost',
   'process ended',
   'session lost',
 ])

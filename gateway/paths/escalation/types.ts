@@ -25,6 +25,10 @@ export interface SessionFacts {
   readonly rxBytes: number
   readonly txBps: number
   readonly rxBps: number
+  /** Of the datagrams with packets that this host sent in the last 10 s or so, how many did not arrive. */
+  readonly dataLossRate?: number | undefined
+  /** Packets were sent in so many halves of a second since the last acknowledgement, and for so long. */
+  readonly unacknowledged?: { readonly times: number; readonly forMs: Millis } | undefined
 }
 
 /** The way that packets would take without UDP: direct TLS, or a relay. */

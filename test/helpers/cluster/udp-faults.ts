@@ -30,6 +30,8 @@ export interface UdpFaults {
   lose(from: number, to: number, percent: number): void
   /** Drops datagrams from `from` to `to` whose UDP length is above `bytes`. */
   dropLarge(from: number, to: number, bytes: number): void
+  /** Drops datagrams with packets from `from` to `to`; probes and all else of control pass. */
+  dropData(from: number, to: number): void
   /** Lets pass so many kbit/s of datagrams from `from`, with a queue of 32 KB, as a slow uplink does. */
   throttle(from: number, kbit: number): void
   /** Sends datagrams of the pair through a program that keeps each for so long. @returns how to end it */
@@ -74,6 +76,8 @@ export function udpFaults(net: TestNet): UdpFaults {
     },
     lose: (a, b, percent) => from(a, b, `numgen random mod 1000 < ${Math.round(percent * 10)} drop`),
     dropLarge: (a, b, bytes) => from(a, b, `udp length > ${bytes} drop`),
+    // The two bits of the form, behind 8 bytes of UDP and 4 of index; 3 is control (docs/architecture/udp-plane.md#datagrams).
+    dropData: (a, b) => from(a, b, '@th,96,2 != 3 drop'),
     throttle(index, kbit) {
       const host = at(index)
       throttled.add(host)

@@ -2,6 +2,7 @@
 import type { Millis } from '../../../../core/clock.ts'
 import type { PlanePeer } from '../plane/types.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
+import { Delivery } from './delivery.ts'
 import { ControlType } from './messages.ts'
 import { PeerPath } from './peer-path.ts'
 import type { SessionDeps } from './session-deps.ts'
@@ -30,6 +31,7 @@ export class Session {
   readonly #deps: SessionDeps
   readonly #keys: SessionKeys
   readonly #throughput: Throughput
+  #delivery: Delivery
   #attempt: string
   #validUntil: Millis
   #generation = 0
@@ -51,6 +53,7 @@ export class Session {
     this.#keys = this.#openKeys(start.secret, now)
     this.peer = deps.plane.addPeer({ hostId: start.hostId, keys: this.#keys.keys })
     this.#keys.attach(this.peer)
+    this.#delivery = new Delivery(this.peer.counters, now)
     this.path = this.#openPath(now)
     this.path.offer(start.candidates, now)
   }
@@ -80,6 +83,7 @@ export class Session {
   /** @returns whether packets passed since the last look */
   look(now: Millis): boolean {
     const { txBytes, rxBytes } = this.peer.counters
+    this.#delivery.watch(this.peer.counters, now)
     if (!this.#throughput.moved(txBytes, rxBytes)) return false
     this.#version++
     this.path.prober.traffic(now)
@@ -171,6 +175,7 @@ export class Session {
   view(): SessionView {
     const { hostId, path, peer } = this
     const { txBytes, rxBytes, rxForged, rxReplayed, rxMalformed, rxRefused } = peer.counters
+    const now = this.#deps.now()
     return {
       hostId,
       attempt: this.#attempt,
@@ -180,7 +185,8 @@ export class Session {
       form: peer.form,
       txBytes,
       rxBytes,
-      ...this.#throughput.rates(txBytes, rxBytes, this.#deps.now()),
+      ...this.#throughput.rates(txBytes, rxBytes, now),
+      ...this.#delivery.view(now),
       refused: { forged: rxForged, replayed: rxReplayed, malformed: rxMalformed, packets: rxRefused },
       suspect: path.prober.isSuspect || (this.#isPromoted && !path.prober.isProven),
       lagMs: this.#deps.lagMs(),
@@ -261,6 +267,8 @@ export class Session {
     // Before anything else: each millisecond here is one of a TCP connection that stands still.
     if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
     this.#isPromoted = false
+    // What was lost before must not end the next promotion.
+    this.#delivery = new Delivery(this.peer.counters, this.#deps.now())
     const { hostId } = this
     this.#deps.report({
       type: 'demoted',

@@ -129,6 +129,8 @@ type HealthRow = readonly [
   gateway: EscalationFacts['gateway'],
   forMs: number,
   want: string,
+  /** Of the gateway path in the quiet second before; absent: as later. */
+  calmGatewayMs?: number,
 ]
 const up = { isUp: true, rttMs: 5 }
 const down = { isUp: false }
@@ -193,6 +195,48 @@ const health: Readonly<Record<string, readonly HealthRow[]>> = {
       'warn lossy',
     ],
   ],
+  'throughput: loss of packets counts as loss of probes does': [
+    [
+      '1 of 100 Mbit/s, policed: no queue, few probes lost',
+      { dataLossRate: 0.06, txBps: 1e6 },
+      { ...up, peakBps: 1e8 },
+      10_000,
+      'demote throughput',
+    ],
+    [
+      'both paths wait in the queue that they share',
+      { dataLossRate: 0.06, txBps: 1e6, rttMs: 60 },
+      { isUp: true, rttMs: 60, peakBps: 1e8 },
+      60_000,
+      'fine',
+      5,
+    ],
+    ['as TCP fills a link', { dataLossRate: 0.02, txBps: 1e6 }, { ...up, peakBps: 1e8 }, 60_000, 'fine'],
+    ['not congested at all', { dataLossRate: 0, txBps: 1e6 }, { ...up, peakBps: 1e8 }, 60_000, 'fine'],
+  ],
+  'black hole for packets: four sends in 3 s without an acknowledgement while probes pass': [
+    ['four in 3 s', { unacknowledged: { times: 4, forMs: 3_000 } }, up, 0, 'demote data lost'],
+    ['three', { unacknowledged: { times: 3, forMs: 60_000 } }, up, 0, 'fine'],
+    ['not yet 3 s', { unacknowledged: { times: 6, forMs: 2_900 } }, up, 0, 'fine'],
+    [
+      'probes are lost too: the rules of loss decide',
+      { unacknowledged: { times: 4, forMs: 3_000 }, lossRate: 0.05 },
+      up,
+      0,
+      'warn lossy',
+    ],
+    ['half of all packets for 10 s', { dataLossRate: 0.5 }, up, 10_000, 'demote data lost'],
+    ['for less', { dataLossRate: 0.5 }, up, 9_000, 'fine'],
+    ['less than half', { dataLossRate: 0.45 }, up, 60_000, 'fine'],
+    [
+      'a flood that fills a queue',
+      { dataLossRate: 0.8, rttMs: 24 },
+      { isUp: true, rttMs: 10 },
+      60_000,
+      'fine',
+    ],
+    ['the gateway path is down', { dataLossRate: 0.9 }, down, 60_000, 'warn both degraded'],
+  ],
   'never demote to a gateway path that is down': [
     ['all is well but that', {}, down, 0, 'warn gateway path is down'],
     ['loss', { lossRate: 0.5 }, down, 60_000, 'warn both degraded'],
@@ -209,9 +253,9 @@ const health: Readonly<Record<string, readonly HealthRow[]>> = {
 
 for (const [rule, rows] of Object.entries(health))
   t.test(rule, async (t) => {
-    for (const [name, part, gateway, forMs, want] of rows) {
+    for (const [name, part, gateway, forMs, want, calmMs = gateway.rttMs] of rows) {
       // A quiet second first, so that both paths' idle round trips are known.
-      const calm = facts({ now: 0, gateway })
+      const calm = facts({ now: 0, gateway: { ...gateway, rttMs: calmMs } })
       let memory = watch(newHealth(session(), 0), {
         ...calm,
         session: session({ rttMs: Math.min(1, part.rttMs ?? 1) }),
@@ -490,6 +534,7 @@ for (const [rule, rows] of Object.entries(steps))
 
 t.test('what a demotion counts as; a word that is not known is the careful guess', async (t) => {
   t.equal(demotionKind('no answer'), 'failure')
+  t.equal(demotionKind('data lost'), 'failure')
   t.equal(demotionKind('slower'), 'choice')
   t.equal(demotionKind('off'), 'order')
   t.equal(demotionKind('something new'), 'failure')
