@@ -215,18 +215,23 @@ function isNetwork(text: string): boolean {
   return Number(length) <= bits
 }
 
-const ADVERTISED_RE = /^(?:\[[0-9a-fA-F:.]+\]|[\w.-]+):(?!0\d|0$)\d{1,5}$/
+const ADVERTISED_RE = /^(?:\[([0-9a-fA-F:.]+)\]|[\w.-]+):(?!0\d|0$)\d{1,5}$/
+
+function isAdvertised(text: unknown): text is string {
+  const match = typeof text === 'string' ? ADVERTISED_RE.exec(text) : null
+  return match !== null && (match[1] === undefined || isIP(match[1]) === 6)
+}
 
 function readPeers(top: Reader): PeersConf {
   const peers = top.object('peers')
   refuseUnknown(peers, top.get('peers'), ['listen', 'advertise'])
   const allowed = 'must be an address and a port, e.g. "0.0.0.0:7443" or "192.0.2.7:7443"'
   const listen = peers.parsed('listen', '0.0.0.0:7443', allowed, parseListen)
-  const advertise = peers.array('advertise').filter((e) => typeof e === 'string' && ADVERTISED_RE.test(e))
+  const advertise = peers.array('advertise').filter(isAdvertised)
   if (advertise.length < peers.array('advertise').length || advertise.length > 8) {
     peers.problem('advertise', 'must be at most 8 addresses with ports, e.g. ["192.0.2.7:7443"]')
   }
-  return { listen: listen ?? { host: '0.0.0.0', port: 7443 }, advertise: advertise as string[] }
+  return { listen: listen ?? { host: '0.0.0.0', port: 7443 }, advertise }
 }
 
 function readP2p(top: Reader): P2pConf {
@@ -251,7 +256,7 @@ function parseListen(text: string): { host: string; port: number } | undefined {
   const [, v6, v4, portText] = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text) ?? []
   const host = v6 ?? v4
   if (host === undefined || Number(portText) > 65_535) return undefined
-  if (v4 !== undefined && parseIpv4(v4) === undefined) return undefined
+  if (v4 === undefined ? isIP(host) !== 6 : parseIpv4(v4) === undefined) return undefined
   return { host, port: Number(portText) }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
+import { parseIpv6 } from '../core/addr6.ts'
 import { IFNAME_RULE, isIfname, isName, MAX_NETWORK_BYTES } from '../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
 import { isObject, type JsonObject } from '../core/json.ts'
@@ -153,8 +154,7 @@ export function readLeniently(json: JsonObject, cniVersion: string): { conf: Net
 const isType = (type: unknown): boolean =>
   typeof type === 'string' && type !== '' && !/^flatnet[-_.]/.test(type)
 
-const isAddress = (text: string): boolean =>
-  parseIpv4(text) !== undefined || (text.includes(':') && /^[0-9a-fA-F:.]+$/.test(text))
+const isAddress = (text: string): boolean => parseIpv4(text) !== undefined || parseIpv6(text) !== undefined
 
 /**
  * Podman refuses a result whose nameservers are no addresses (docs/architecture/cni.md#podman-result), after

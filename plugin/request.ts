@@ -6,6 +6,7 @@
 import type { NetConf } from '../conf/netconf.ts'
 import { Reader, show } from '../conf/reader.ts'
 import { formatIpv4, isUnicastMac, parseCidr4, parseIpv4, parseMac } from '../core/addr.ts'
+import { mappedIpv4, parseIpv6 } from '../core/addr6.ts'
 import type { PortMapping, Protocol } from '../core/api.ts'
 import { ConfigError } from '../core/errors.ts'
 import { isObject, type JsonObject } from '../core/json.ts'
@@ -163,10 +164,12 @@ function readProtocol(text: string): Protocol | undefined {
   return lower === 'tcp' || lower === 'udp' || lower === 'sctp' ? lower : undefined
 }
 
-/** `''`, `0.0.0.0` and `::` stand for any address; another IPv6 address gives `ipv6`. */
+/** `''` and every spelling of zeros stand for any address; another IPv6 address gives `ipv6`. */
 function readHostIp(text: string): string | undefined {
-  if (text === '' || text === '0.0.0.0' || text === '::') return ''
-  const ip = parseIpv4(text)
-  if (ip !== undefined) return formatIpv4(ip)
-  return /^[0-9a-fA-F:.]+(%\S+)?$/.test(text) && text.includes(':') ? 'ipv6' : undefined
+  if (text === '') return ''
+  const groups = text.includes(':') ? parseIpv6(text.replace(/%\S+$/, '')) : undefined
+  const ip = groups === undefined ? parseIpv4(text) : mappedIpv4(groups)
+  if (ip !== undefined) return ip === 0 ? '' : formatIpv4(ip)
+  if (groups === undefined) return undefined
+  return groups.every((group) => group === 0) ? '' : 'ipv6'
 }

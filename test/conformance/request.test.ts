@@ -118,6 +118,11 @@ for (const executable of executables()) {
         ),
         'hostIP',
       )
+      for (const hostIP of ['127.0.0.1:80', 'a:b', ':::1'])
+        t.match(
+          await refused(t, 7, undefined, ports({ hostPort: 80, containerPort: 80, hostIP })),
+          `hostIP is "${hostIP}"`,
+        )
     })
 
     t.test('a taken address names its holder', async (t) => {

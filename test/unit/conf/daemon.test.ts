@@ -107,7 +107,17 @@ t.test('listening', (t) => {
   t.equal(listen('127.0.0.1:80'), '127.0.0.1 80')
   t.equal(listen('[::]:8080'), ':: 8080')
   t.equal(listen('0.0.0.0:0'), '0.0.0.0 0')
-  for (const bad of ['8080', 'localhost:80', '1.2.3:80', '0.0.0.0:65536', '0.0.0.0:', '[::1', '::1:80']) {
+  for (const bad of [
+    '[a:b]:80',
+    '[:::1]:80',
+    '8080',
+    'localhost:80',
+    '1.2.3:80',
+    '0.0.0.0:65536',
+    '0.0.0.0:',
+    '[::1',
+    '::1:80',
+  ]) {
     t.throws(() => listen(bad), { code: 'ERR_FLATNET_CONFIG' }, bad)
   }
   t.end()
@@ -156,7 +166,7 @@ t.test('peers', (t) => {
     listen: { host: '::', port: 7000 },
     advertise,
   })
-  for (const bad of ['x', 'x:0', 'x:', ':1', '::1:7443', 'a b:1']) {
+  for (const bad of ['[a:b]:7443', '[1::2::]:7443', 'x', 'x:0', 'x:', ':1', '::1:7443', 'a b:1']) {
     t.not(problems(`hostId: 1\npeers: { advertise: [${JSON.stringify(bad)}] }`).length, 0, bad)
   }
   t.not(problems(`hostId: 1\npeers: { advertise: ${JSON.stringify(Array(9).fill('x:1'))} }`).length, 0)

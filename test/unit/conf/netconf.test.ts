@@ -263,8 +263,13 @@ t.test("supernets that can be nobody's are refused", async (t) => {
 })
 
 t.test('dns that Podman would refuse is refused before anything is made', async (t) => {
-  t.same(problemsOf(base({ dns: { nameservers: ['foo', '10.0.0.1', 'fd00::1'], search: [7] } })).problems, [
-    'dns.nameservers[0] is "foo": must be an IP address',
-    'dns.search[0] is 7: must be a string',
-  ])
+  t.same(
+    problemsOf(base({ dns: { nameservers: ['foo', '10.0.0.1', 'fd00::1', '10.0.0.1:53'], search: [7] } }))
+      .problems,
+    [
+      'dns.nameservers[0] is "foo": must be an IP address',
+      'dns.nameservers[3] is "10.0.0.1:53": must be an IP address',
+      'dns.search[0] is 7: must be a string',
+    ],
+  )
 })

@@ -123,6 +123,19 @@ t.test(
   },
 )
 
+t.test('ports: a host address with colons is IPv6 only when it is one', async (t) => {
+  for (const hostIP of ['127.0.0.1:80', 'a:b', ':::1', '::1::', '[::1]', '%eth0', '1:2', '127.0.0.1%lo'])
+    t.match(
+      problems({ run: { portMappings: [mapping({ hostIP })] } }),
+      [/^runtimeConfig\.portMappings\[0\]\.hostIP is ".*": must be an IP address of this host, or absent/],
+      hostIP,
+    )
+  for (const hostIP of ['::ffff:127.0.0.1', '::ffff:7f00:1'])
+    t.match(ports(mapping({ hostIP })), [{ hostIP: '127.0.0.1' }], 'IPv4 in IPv6 dress, as Go reads it')
+  for (const hostIP of ['0:0:0:0:0:0:0:0', '::ffff:0.0.0.0'])
+    t.match(ports(mapping({ hostIP })), [{ hostIP: '' }], `${hostIP} is any address`)
+})
+
 t.test('ports: every wrong one is named with its place', async (t) => {
   const of = (entry: unknown) => problems({ run: { portMappings: [mapping({}), entry] } })
   t.match(of(mapping({ protocol: 'icmp' })), [
