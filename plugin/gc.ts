@@ -7,7 +7,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Attachment, attachmentKey } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { isObject } from '../core/json.ts'
+import { foldKeys, isObject } from '../core/json.ts'
 import { list } from '../ipam/inventory.ts'
 import { release } from '../ipam/ipam.ts'
 import { attachedLinks } from '../kernel/links.ts'
@@ -60,11 +60,13 @@ function attachmentsOf(
   return [...new Map(all.map((a) => [attachmentKey(a), a])).values()]
 }
 
+const KEEP_KEYS = ['containerID', 'ifname']
+
 function readKeep(value: unknown, network: string): Set<string> {
   const valid = Array.isArray(value) ? value : undefined
   const keep = new Set<string>()
   for (const entry of valid ?? [undefined]) {
-    const { containerID: containerId, ifname } = isObject(entry) ? entry : {}
+    const { containerID: containerId, ifname } = isObject(entry) ? foldKeys(entry, KEEP_KEYS) : {}
     // One malformed entry stops the collection: a half-read list must not decide what lives.
     if (typeof containerId !== 'string' || typeof ifname !== 'string') {
       throw new FlatnetError(

@@ -4,7 +4,8 @@
  * Pure: configuration, slice and lease in, plan out.
  */
 
-import type { NetConf, RouteConf } from '../conf/netconf.ts'
+import type { RouteConf } from '../conf/ipam-section.ts'
+import type { NetConf } from '../conf/netconf.ts'
 import { formatIpv4, formatPrefix, type Ipv4, macOf, type Prefix4, parseIpv4 } from '../core/addr.ts'
 import { type Attachment, formatAlias } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'

@@ -9,7 +9,7 @@ import { formatIpv4, isUnicastMac, parseCidr4, parseIpv4, parseMac } from '../co
 import { mappedIpv4, parseIpv6 } from '../core/addr6.ts'
 import type { PortMapping, Protocol } from '../core/api.ts'
 import { ConfigError } from '../core/errors.ts'
-import { isObject, type JsonObject } from '../core/json.ts'
+import { foldKeys, isObject, type JsonObject } from '../core/json.ts'
 
 export interface AttachmentRequest {
   /** Canonical IPv4 without prefix length. */
@@ -24,6 +24,7 @@ export interface AttachmentRequest {
 /** More names or ports than any real container has; bounds what one attachment may put into maps and tables. */
 const MAX_ALIASES = 256
 const MAX_PORTS = 65_536
+const PORT_KEYS = ['hostPort', 'containerPort', 'protocol', 'hostIP']
 
 /** @throws {ConfigError} every problem at once */
 export function readAttachmentRequest(conf: NetConf, args: ReadonlyMap<string, string>): AttachmentRequest {
@@ -133,7 +134,8 @@ function readPorts(run: Reader): PortMapping[] {
   if (list.length > MAX_PORTS) run.problem('portMappings', `at most ${MAX_PORTS} entries`)
   const seen = new Map<string, PortMapping>()
   for (const [i, entry] of list.entries()) {
-    const reader = new Reader(isObject(entry) ? entry : {}, `runtimeConfig.portMappings[${i}].`, run.problems)
+    const mapping = isObject(entry) ? foldKeys(entry, PORT_KEYS) : {}
+    const reader = new Reader(mapping, `runtimeConfig.portMappings[${i}].`, run.problems)
     const port = readPort(reader)
     if (port === undefined) continue
     const place = `${port.protocol} ${port.hostIP}:${port.hostPort}`

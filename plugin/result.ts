@@ -2,7 +2,7 @@
 
 import { show } from '../conf/reader.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { isObject, type JsonObject } from '../core/json.ts'
+import { foldKeys, isObject, type JsonObject } from '../core/json.ts'
 import { atLeast, type CniVersion } from './versions.ts'
 
 interface ResultInterface {
@@ -41,9 +41,17 @@ export interface CniResult {
 
 export const EMPTY_RESULT: CniResult = { interfaces: [], ips: [], routes: [], dns: {} }
 
-const listOf = (value: unknown, key: string): JsonObject[] => {
+const RESULT_KEYS = ['interfaces', 'ips', 'routes', 'dns', 'ip4', 'ip6']
+const KEYS = {
+  interfaces: ['name', 'mac', 'mtu', 'sandbox', 'socketPath', 'pciID'],
+  ips: ['version', 'address', 'gateway', 'interface'],
+  routes: ['dst', 'gw', 'mtu', 'advmss', 'priority', 'table', 'scope'],
+} as const
+const DNS_KEYS = ['nameservers', 'domain', 'search', 'options']
+
+const listOf = (value: unknown, key: keyof typeof KEYS): JsonObject[] => {
   if (value === undefined || value === null) return []
-  if (Array.isArray(value) && value.every(isObject)) return value
+  if (Array.isArray(value) && value.every(isObject)) return value.map((entry) => foldKeys(entry, KEYS[key]))
   throw new FlatnetError('ERR_FLATNET_DECODE', `prevResult.${key} must be a list of objects`)
 }
 
@@ -52,8 +60,9 @@ export const readPrevResult = (value: unknown): CniResult | undefined =>
   value === undefined || value === null ? undefined : readResult(value)
 
 /** Apart from `readPrevResult`, as most runs have no prevResult and the engine would compile this for them too. */
-function readResult(value: unknown): CniResult {
-  if (!isObject(value)) throw new FlatnetError('ERR_FLATNET_DECODE', 'prevResult must be an object')
+function readResult(given: unknown): CniResult {
+  if (!isObject(given)) throw new FlatnetError('ERR_FLATNET_DECODE', 'prevResult must be an object')
+  const value = foldKeys(given, RESULT_KEYS)
   const ips = listOf(value['ips'], 'ips').map(({ version: _, ...ip }) => ip)
   for (const [i, ip] of ips.entries()) {
     if (typeof ip['address'] !== 'string') {
@@ -87,7 +96,7 @@ function readResult(value: unknown): CniResult {
     interfaces: interfaces as unknown as ResultInterface[],
     ips: ips as unknown as ResultIp[],
     routes: listOf(value['routes'], 'routes') as unknown as ResultRoute[],
-    dns: isObject(value['dns']) ? value['dns'] : {},
+    dns: isObject(value['dns']) ? foldKeys(value['dns'], DNS_KEYS) : {},
   }
 }
 

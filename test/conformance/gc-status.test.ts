@@ -63,6 +63,10 @@ for (const executable of executables()) {
       await host.ok('GC', { conf: { 'cni.dev/attachments': [{ containerID: 'c1', ifname: 'eth0' }] } })
       t.strictSame(await ids(), ['c1 eth0'])
     })
+    t.test('keys in any case, as Go reads them', async (t) => {
+      await host.ok('GC', { conf: { 'cni.dev/valid-attachments': [{ ContainerID: 'c1', IfName: 'eth0' }] } })
+      t.strictSame(await ids(), ['c1 eth0'])
+    })
     t.test('an empty list drops all, a second time too', async (t) => {
       for (const _ of [1, 2]) {
         const reply = await host.call('GC', { conf: { 'cni.dev/valid-attachments': [] } })

@@ -72,6 +72,15 @@ for (const executable of executables()) {
       t.match((await granted('FLATNET_PORT=3000', {})).lease, { httpPort: 3000 })
     })
 
+    t.test("keys in any case: containerd's CRI sends its structs as they are", async (t) => {
+      const portMappings = [{ HostPort: 8080, ContainerPort: 80, Protocol: 'tcp', HostIP: '' }]
+      const seen = await granted(undefined, { runtimeConfig: { portMappings, IPs: ['10.100.1.84'] } })
+      t.match(seen.lease, {
+        ip: '10.100.1.84',
+        ports: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp', hostIP: '' }],
+      })
+    })
+
     t.test('unknown keys of CNI_ARGS', async (t) => {
       t.match(await refused(t, 4, 'COLOUR=red', {}), 'COLOUR')
       t.match(await refused(t, 4, 'IgnoreUnknown=0;COLOUR=red', {}), 'COLOUR')

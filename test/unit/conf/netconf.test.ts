@@ -177,6 +177,21 @@ t.test('what runtimes and libcni add is none of our business (docs/architecture/
   t.same(readNetConf(base({ 'cni.dev/attachments': [1] }), '1.0.0').validAttachments, [1], 'the older name')
 })
 
+t.test("the runtime's own keys are read in any case, as Go does; the conflist's are not", async (t) => {
+  const sent = {
+    CNIVersion: '1.0.0',
+    Name: 'n',
+    RuntimeConfig: { IPs: [] },
+    PrevResult: {},
+    Args: { CNI: { Mac: 'x' } },
+  }
+  const json = parseNetConfJson(JSON.stringify({ ...sent, 'CNI.dev/Valid-Attachments': [] }))
+  t.match(json, { cniVersion: '1.0.0', name: 'n' })
+  const conf = readNetConf({ ...base(), ...json }, '1.0.0')
+  t.match(conf, { runtimeConfig: { ips: [] }, cniArgs: { mac: 'x' }, prevResult: {}, validAttachments: [] })
+  t.same(problemsOf(base({ HttpPort: 81 })).problems, ['HttpPort is 81: write httpPort'])
+})
+
 t.test("delegated: another plugin's keys are not ours, and our own may stand in ipam", async (t) => {
   const json = base({ type: 'bridge', bridge: 7, mtu: 'x', ipMasq: 3 })
   const conf = readNetConf({ ...json, ipam: { type: 'flatnet', hostId: 1, dataDir: '/srv/f/' } }, '1.0.0')

@@ -123,6 +123,20 @@ t.test(
   },
 )
 
+t.test('keys are read in any case, as Go does: containerd sends its structs as they are', async (t) => {
+  const sent = { HostPort: 8080, ContainerPort: 80, Protocol: 'tcp', HostIP: '127.0.0.1' }
+  const read = { protocol: 'tcp', hostIP: '127.0.0.1', hostPort: 8080, containerPort: 80 }
+  t.same(ports(sent), [read])
+  const Ips = ['10.100.1.3']
+  const run = { PortMappings: [sent], Ips, MAC: '02:00:00:00:00:03', Aliases: ['www'] }
+  t.match(wanted({ run }), { ip: '10.100.1.3', mac: '02:00:00:00:00:03', aliases: ['www'], ports: [read] })
+  t.match(wanted({ cni: { IPs: Ips, Mac: '02:00:00:00:00:03' } }), { ip: Ips[0], mac: '02:00:00:00:00:03' })
+  t.same(wanted({ run: { aliases: { Flatnet: ['x'] } } }).aliases, [], 'the name of a network is no key')
+  t.match(problems({ run: { PortMappings: [{ ...sent, HostPort: 0 }] } }), [
+    /^runtimeConfig\.portMappings\[0\]\.hostPort is 0: /,
+  ])
+})
+
 t.test('ports: a host address with colons is IPv6 only when it is one', async (t) => {
   for (const hostIP of ['127.0.0.1:80', 'a:b', ':::1', '::1::', '[::1]', '%eth0', '1:2', '127.0.0.1%lo'])
     t.match(

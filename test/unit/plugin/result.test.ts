@@ -116,3 +116,18 @@ t.test('no prevResult is none; one that cannot be read is code 6', async (t) => 
       JSON.stringify(value),
     )
 })
+
+t.test('prevResult is read in any case, as Go does', async (t) => {
+  const sent = {
+    Interfaces: [{ Name: 'eth0', Mac: '02:00:00:00:00:01', Sandbox: '/run/netns/c1' }],
+    IPs: [{ Version: '4', Address: '10.0.0.2/24', Interface: 0 }],
+    Routes: [{ Dst: '0.0.0.0/0', GW: '10.0.0.1' }],
+    DNS: { NameServers: ['10.0.0.1'] },
+  }
+  t.same(readPrevResult(sent), {
+    interfaces: [{ name: 'eth0', mac: '02:00:00:00:00:01', sandbox: '/run/netns/c1' }],
+    ips: [{ address: '10.0.0.2/24', interface: 0 }],
+    routes: [{ dst: '0.0.0.0/0', gw: '10.0.0.1' }],
+    dns: { nameservers: ['10.0.0.1'] },
+  })
+})
