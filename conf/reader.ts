@@ -58,8 +58,9 @@ export class Reader {
     return result
   }
 
+  /** null is nothing, as for Go's encoding/json. */
   object(key: string): Reader {
-    const value = this.#object[key]
+    const value = this.#object[key] ?? undefined
     if (value !== undefined && !isObject(value)) this.problem(key, 'must be an object')
     return new Reader(isObject(value) ? value : {}, `${this.#prefix}${key}.`, this.problems)
   }

@@ -92,9 +92,15 @@ export function parsePrefix4(text: string): Prefix4 | undefined {
   return { base: cidr.ip, prefixLen: cidr.prefixLen }
 }
 
-/** Canonical lower-case `aa:bb:cc:dd:ee:ff`, from `:` or `-` separated hex; undefined when it is not a MAC. */
+/**
+ * Canonical lower-case `aa:bb:cc:dd:ee:ff`, from `:` or `-` separated hex or from `aabb.ccdd.eeff`, the spellings of Go's
+ * net.ParseMAC; undefined when it is not a MAC.
+ */
 export function parseMac(text: string): string | undefined {
-  return /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text) ? text.toLowerCase().replaceAll('-', ':') : undefined
+  const isMac = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$|^[0-9a-f]{4}(\.[0-9a-f]{4}){2}$/i.test(text)
+  if (!isMac) return undefined
+  const hex = text.toLowerCase().replaceAll(/[^0-9a-f]/g, '')
+  return hex.replaceAll(/..(?!$)/g, '$&:')
 }
 
 /** The group bit: a multicast or broadcast MAC cannot be the address of an interface (kernel: EADDRNOTAVAIL). */

@@ -61,12 +61,10 @@ type Json = ReturnType<typeof parseNetConfJson>
 function strict(env: Env, json: Json, version: CniVersion): ConfAndSlice {
   const { conf, problems } = readLeniently(json, version)
   if (env.verb === 'ADD') problems.push(...requestProblems(conf, env))
-  // Sizes that are no numbers give no slice to judge.
-  const isSized = problems.length === 0 || !problems.some((p) => p.startsWith('ipam.'))
-  const result = isSized ? sliceOf(conf.ipam) : undefined
-  if (result?.ok === false) throw new ConfigError([...problems, ...result.problems])
+  const result = sliceOf(conf.ipam, problems)
+  if (!result.ok) problems.push(...result.problems)
   refuseProblems(problems)
-  return { conf, slice: result?.ok ? result.slice : undefined }
+  return { conf, slice: result.ok ? result.slice : undefined }
 }
 
 function requestProblems(conf: NetConf, env: Env): readonly string[] {

@@ -45,7 +45,7 @@ function readConflist(file: string, text: string): FlatnetNetwork[] {
   const cniVersion = String(list['cniVersion'] ?? '')
   return list['plugins'].filter(isOurs).map((plugin) => {
     const { conf, problems } = readLeniently({ ...plugin, name, cniVersion }, cniVersion)
-    const sliced = sliceOf(conf.ipam)
+    const sliced = sliceOf(conf.ipam, problems)
     return {
       file,
       name,

@@ -246,8 +246,8 @@ export function planInstall(host: Host, manifest: Manifest | undefined, o: Insta
   const { desired, file } = planConflist(host, manifest, o, problems)
   const entry = desired.plugins.find((p) => p['type'] === 'flatnet') ?? {}
   const { conf, problems: wrong } = readLeniently({ ...entry, name: o.network }, desired.cniVersion)
-  const slice = sliceOf(conf.ipam)
-  problems.push(...wrong, ...(slice.ok || wrong.some((p) => p.startsWith('ipam.')) ? [] : slice.problems))
+  const slice = sliceOf(conf.ipam, wrong)
+  problems.push(...wrong, ...(slice.ok ? [] : slice.problems))
   problems.push(...neighbours(host, o, desired))
   let config: FilePlan = nothing
   if (problems.length === 0) {

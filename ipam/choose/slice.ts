@@ -19,6 +19,8 @@ export interface Slice {
 
 export interface SliceConfig {
   readonly supernet: Prefix4
+  /** Its length, when `supernet` only stands in for one that cannot be read; 0: that cannot be read either. */
+  readonly supernetLen?: number
   readonly hostPrefix: number
   readonly hostId: number
   readonly firstOffset: number
@@ -33,28 +35,17 @@ const MIN_HOST_PREFIX = 12
 /** /30: the bridge and one container. */
 const MAX_HOST_PREFIX = 30
 
-/** `base + hostId * 2^(32-hostPrefix)`, or every problem with its key and value. */
-export function sliceOf(config: SliceConfig): SliceResult {
+/**
+ * `base + hostId * 2^(32-hostPrefix)`, or every problem with its key and value.
+ * @param told problems that the reader of the configuration found: what they name is not told again, and the other
+ *   sizes are judged by as much as is known
+ */
+export function sliceOf(config: SliceConfig, told: readonly string[] = []): SliceResult {
+  const isTold = (key: keyof SliceConfig): boolean => told.some((p) => p.startsWith(`ipam.${key} `))
   const { supernet, hostPrefix, hostId, firstOffset } = config
-  const lowest = Math.max(supernet.prefixLen + 1, MIN_HOST_PREFIX)
-  if (!isWithin(hostPrefix, lowest, MAX_HOST_PREFIX)) {
-    return { ok: false, problems: [hostPrefixProblem(config, lowest)] }
-  }
-  const problems: string[] = []
-  const parts = 2 ** (hostPrefix - supernet.prefixLen)
-  const maxHostId = maxHostIdOf(parts)
-  if (!isWithin(hostId, 1, maxHostId)) {
-    problems.push(
-      `ipam.hostId is ${hostId}: must be 1 to ${maxHostId}, ${formatPrefix(supernet)} has ${parts} parts of /${hostPrefix}`,
-    )
-  }
+  const problems = sizeProblems(config, isTold)
+  if (problems.length > 0 || SIZES.some(isTold)) return { ok: false, problems }
   const size = sizeOf(hostPrefix)
-  if (!isWithin(firstOffset, 2, size - 2)) {
-    problems.push(
-      `ipam.firstOffset is ${firstOffset}: must be 2 to ${size - 2}, a slice of /${hostPrefix} has ${size} addresses and the last is its broadcast address`,
-    )
-  }
-  if (problems.length > 0) return { ok: false, problems }
   const base = supernet.base + hostId * size
   return {
     ok: true,
@@ -67,6 +58,31 @@ export function sliceOf(config: SliceConfig): SliceResult {
       last: base + size - 2,
     },
   }
+}
+
+const SIZES = ['supernet', 'hostPrefix', 'hostId', 'firstOffset'] as const
+
+function sizeProblems(config: SliceConfig, isTold: (key: keyof SliceConfig) => boolean): string[] {
+  const { hostPrefix, hostId, firstOffset, supernetLen = config.supernet.prefixLen } = config
+  const lowest = Math.max(supernetLen + 1, MIN_HOST_PREFIX)
+  const problems: string[] = []
+  const isSized = isWithin(hostPrefix, lowest, MAX_HOST_PREFIX) && !isTold('hostPrefix')
+  if (!isSized && !isTold('hostPrefix')) problems.push(hostPrefixProblem(config, lowest))
+  // Of an unknown size the bound is that of the largest: nothing is told that another correction would make right.
+  const parts = 2 ** ((isSized ? hostPrefix : MAX_HOST_PREFIX) - supernetLen)
+  const maxHostId = maxHostIdOf(parts)
+  if (!isWithin(hostId, 1, maxHostId) && !isTold('hostId')) {
+    const why = `, ${formatPrefix(config.supernet)} has ${parts} parts of /${hostPrefix}`
+    problems.push(
+      `ipam.hostId is ${hostId}: must be 1 to ${maxHostId}${isSized && supernetLen > 0 ? why : ''}`,
+    )
+  }
+  const size = sizeOf(isSized ? hostPrefix : MIN_HOST_PREFIX)
+  if (!isWithin(firstOffset, 2, size - 2) && !isTold('firstOffset')) {
+    const why = `, a slice of /${hostPrefix} has ${size} addresses and the last is its broadcast address`
+    problems.push(`ipam.firstOffset is ${firstOffset}: must be 2 to ${size - 2}${isSized ? why : ''}`)
+  }
+  return problems
 }
 
 /**

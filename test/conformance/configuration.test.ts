@@ -55,6 +55,30 @@ const ADD_ONLY: readonly Case[] = [
     ],
   },
   {
+    name: 'a supernet that cannot be read does not hide other sizes that are wrong',
+    call: {
+      conf: { mtu: -1, ipam: { type: 'flatnet', hostId: 0, supernet: '10.100.0.0/33', firstOffset: 300 } },
+    },
+    code: 7,
+    names: ['mtu is -1', 'supernet is "10.100.0.0/33"', 'hostId is 0', 'firstOffset is 300'],
+  },
+  {
+    name: 'a supernet with host bits does not hide a hostId outside it',
+    call: { conf: { ipam: { type: 'flatnet', hostId: 300, supernet: '10.100.1.0/16' } } },
+    code: 7,
+    names: ['supernet is "10.100.1.0/16"', 'hostId is 300'],
+  },
+  {
+    name: 'a route twice',
+    call: {
+      conf: {
+        ipam: { type: 'flatnet', hostId: 1, routes: [{ dst: '172.30.0.0/16' }, { dst: '172.30.0.0/16' }] },
+      },
+    },
+    code: 7,
+    names: ['ipam.routes[1]', '172.30.0.0/16', 'the same as routes[0]'],
+  },
+  {
     name: 'a misspelt key of ipam',
     call: { conf: { ipam: { type: 'flatnet', hostId: 1, suprnet: '10.0.0.0/8' } } },
     code: 2,

@@ -36,6 +36,10 @@ for (const executable of executables()) {
     t.test('IP with a prefix length', async (t) => {
       t.match(await granted('IP=10.100.1.78/24', {}), { address: '10.100.1.78/24' })
     })
+    t.test('a dotted MAC, and args that are null', async (t) => {
+      const seen = await granted('IP=10.100.1.79;MAC=0200.0000.0079', { args: null })
+      t.match(seen, { address: '10.100.1.79/24', mac: '02:00:00:00:00:79' })
+    })
     t.test('args.cni beats CNI_ARGS', async (t) => {
       const args = { cni: { ips: ['10.100.1.81'], mac: '02:00:00:00:00:81' } }
       const seen = await granted('IP=10.100.1.80;MAC=02:00:00:00:00:80', { args })

@@ -112,6 +112,39 @@ t.test('one wrong key gives one problem with key and value, code 7', async (t) =
   }
 })
 
+t.test('null in the place of an object is nothing, as for Go', async (t) => {
+  for (const key of ['args', 'registrar', 'dns', 'runtimeConfig'])
+    t.same(problemsOf(base({ [key]: null })).problems, [])
+  t.same(problemsOf(base({ args: { cni: null } })).problems, [])
+})
+
+t.test('a route twice, which the kernel would refuse after the link is made', async (t) => {
+  const dst = '172.30.0.0/16'
+  const again = (first: Json, second: Json) =>
+    problemsOf(
+      withIpam({
+        routes: [
+          { dst, ...first },
+          { dst, ...second },
+        ],
+      }),
+    )
+  t.same(again({}, {}), {
+    code: 7,
+    problems: ['ipam.routes[1] is {"dst":"172.30.0.0/16"}: the same as routes[0]; take one of them out'],
+  })
+  t.equal(again({}, { gw: '10.100.1.1' }).code, 7, "the bridge's address is what an absent gw stands for")
+  t.equal(again({ table: 254 }, { priority: 0, mtu: 0 }).code, 7, 'so are the other defaults')
+  for (const other of [
+    { gw: '10.100.1.7' },
+    { priority: 5 },
+    { table: 100 },
+    { mtu: 1400 },
+    { dst: '172.31.0.0/16' },
+  ])
+    t.equal(again({}, other).code, 0, JSON.stringify(other))
+})
+
 t.test('all problems are told at once', async (t) => {
   const { problems } = problemsOf({
     ...base({ bridge: 7, mtu: -1, httpPort: 0, dataDir: 'x', registrar: { timeoutMs: 0 } }),

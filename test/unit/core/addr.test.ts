@@ -85,9 +85,18 @@ t.test('containment and overlap agree with counting', async (t) => {
   t.equal(sizeOf(0), 2 ** 32, 'a shift would give 1')
 })
 
-t.test('a MAC is read in both spellings and printed in one', async (t) => {
+t.test('a MAC is read in three spellings and printed in one', async (t) => {
   t.equal(parseMac('02-00-5E-10-00-AB'), '02:00:5e:10:00:ab')
-  for (const text of ['', '02:00:5e:10:00', '02:00:5e:10:00:01:02', '0200.5e10.0001', '02:00:5e:10:00:0g'])
+  t.equal(parseMac('0200.5E10.00ab'), '02:00:5e:10:00:ab')
+  for (const text of [
+    '0200.5e10',
+    '0200.5e10.0001.0002',
+    '0200.5e10:0001',
+    '02.00.5e.10.00.01',
+    '02005e100001',
+  ])
+    t.equal(parseMac(text), undefined, text)
+  for (const text of ['', '02:00:5e:10:00', '02:00:5e:10:00:01:02', '02:00:5e:10:00:0g'])
     t.equal(parseMac(text), undefined, text)
   t.equal(isUnicastMac('01:00:5e:00:00:01'), false, 'multicast')
   t.equal(isUnicastMac('ff:ff:ff:ff:ff:ff'), false, 'broadcast')

@@ -94,6 +94,7 @@ const bad = [
     10,
     [/^ipam\.firstOffset is 10: must be 2 to 6/],
   ],
+  ['hostPrefix does not hide hostId', '10.100.0.0/16', 31, 0, 2, [/hostPrefix is 31/, /hostId is 0: /]],
   ['all at once', '10.100.0.0/16', 24, 300, 300, [/hostId is 300/, /firstOffset is 300/]],
 ] as const
 
@@ -105,6 +106,29 @@ for (const [name, supernet, hostPrefix, hostId, firstOffset, problems] of bad) {
     for (const [i, problem] of problems.entries()) t.match(found[i], problem)
   })
 }
+
+/** [what the reader told, sizes, what is told beside it]; the supernet's length is 0 when it cannot be read. */
+const beside = [
+  ['supernet', { supernetLen: 0, hostId: 0 }, [/^ipam\.hostId is 0: must be 1 to 16777214$/]],
+  ['supernet', { supernetLen: 0, hostId: 300 }, []],
+  ['supernet', { supernetLen: 16, hostId: 300 }, [/^ipam\.hostId is 300: must be 1 to 254, /]],
+  ['supernet', { supernetLen: 0, firstOffset: 255 }, [/^ipam\.firstOffset is 255: must be 2 to 254, /]],
+  ['hostPrefix', { hostId: 0, firstOffset: 1 }, [/hostId is 0: must be 1 to 16382$/, /firstOffset is 1: /]],
+  ['hostPrefix', { hostId: 300, firstOffset: 300 }, []],
+  ['hostId', { hostId: 0, firstOffset: 1 }, [/^ipam\.firstOffset is 1: /]],
+  ['hostId', { hostId: 0, hostPrefix: 16 }, [/^ipam\.hostPrefix is 16: /]],
+] as const
+
+t.test('a size that could not be read hides no other that is wrong, and makes none wrong', async (t) => {
+  for (const [key, sizes, problems] of beside) {
+    const config = { supernet: prefix('10.100.0.0/16'), hostPrefix: 24, hostId: 1, firstOffset: 10, ...sizes }
+    const result = sliceOf(config, [`ipam.${key} is "x": must be something else`])
+    t.equal(result.ok, false)
+    const found = result.ok ? [] : result.problems
+    t.equal(found.length, problems.length, found.join('; '))
+    for (const [i, problem] of problems.entries()) t.match(found[i], problem)
+  }
+})
 
 t.test('what may be asked for', async (t) => {
   const cases = [
