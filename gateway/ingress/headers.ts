@@ -248,8 +248,9 @@ function forwarded(
   }
   if (host !== undefined) own('X-Forwarded-Host', host)
   // A trusted proxy that ended TLS and names no port has been reached on that of its scheme.
-  if (!seen.kept.has('x-forwarded-proto')) own('X-Forwarded-Port', publicPort)
+  const isProtoKept = seen.kept.has('x-forwarded-proto')
   own('X-Forwarded-Proto', 'http')
+  if (!isProtoKept) own('X-Forwarded-Port', publicPort)
   if (prefix !== '') out.push('X-Forwarded-Prefix', prefix)
   out.push('X-Flatnet-Via', `${seen.flatnetVia}${hostId}`, 'Via', `${seen.via}1.1 flatnet-${hostId}`)
 }

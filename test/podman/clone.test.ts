@@ -44,7 +44,7 @@ t.test('a bare clone', { skip: notHere(), timeout: 290_000 }, async (t) => {
   t.test('bin/test says what it takes, with nothing installed', async (t) => {
     const ran = await clone.run('bin/test', '--help')
     t.equal(ran.rc, 0, ran.stderr)
-    t.match(ran.stdout, /bin\/test \[check\|unit\|netns/)
+    t.match(ran.stdout, /bin\/test \[check\|unit\|loopback\|netns/)
     const wrong = await clone.run('bin/test', 'unti')
     t.equal(wrong.rc, 1)
     t.match(wrong.stderr, /no suite and no test is called unti/)
