@@ -236,7 +236,7 @@ export class PeerPath {
         if (errno === Errno.EMSGSIZE) this.#tooLarge(bytes ?? BASE_MTU, now)
         else if (isUnreachable(errno)) this.#fail('unreachable', now)
       } else if (action.do === 'blackHole') {
-        if (this.#mtu.blackHole(now)) this.#resize()
+        if (!action.isBaseLost && this.#mtu.blackHole(now)) this.#resize()
         else this.#fail('no answer', now)
       } else if (action.what === 'lost') this.#lose('no answer', now)
       else this.#deps.judged(action.what)

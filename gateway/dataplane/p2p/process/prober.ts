@@ -31,6 +31,10 @@ const BURST_ROUND_TRIPS = 2
 const LATE_MS: Millis = 2_000
 /** Full-size probes without an answer in a row, while others answer, that mean a smaller path MTU; once in 10^6 at 1 % loss. */
 const BLACK_HOLE_MISSES = 3
+/** Of the probes of 1,280 bytes that go beside those: then no smaller size is worth a try, which would take another second. */
+const BASE_MISSES = 2
+/** While a full-size one is missing: TCP's third retransmission goes 1.4 s after the loss, and should find another way. */
+const MISSING_EVERY_MS: Millis = 100
 
 /** `small` fills no datagram, `base` one of 1,280 bytes, `full` one of the path MTU as it is taken to be. */
 export type ProbeSize = 'small' | 'base' | 'full'
@@ -38,8 +42,8 @@ export type ProbeSize = 'small' | 'base' | 'full'
 export type ProberAction =
   | { readonly do: 'send'; readonly seq: number; readonly size: ProbeSize }
   | { readonly do: 'report'; readonly what: 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' }
-  /** Small datagrams arrive and full-size ones do not. */
-  | { readonly do: 'blackHole' }
+  /** Small datagrams arrive and full-size ones do not. @param isBaseLost nor do those of 1,280 bytes */
+  | { readonly do: 'blackHole'; readonly isBaseLost: boolean }
 
 interface Sent {
   readonly seq: number
@@ -69,6 +73,7 @@ export class Prober {
   #fullRow = 0
   #rowSince: Millis = 0
   #fullMisses = 0
+  #baseMisses = 0
   #suspicion: Suspicion | undefined
 
   /** A path that is new to this host is probed like a busy one at first. */
@@ -119,6 +124,7 @@ export class Prober {
     this.#out.clear()
     this.#suspicion = undefined
     this.#fullMisses = 0
+    this.#baseMisses = 0
     this.trips.reset(rttMs ?? this.trips.srttMs)
     this.#trafficAt = now
     this.hurry(now)
@@ -158,8 +164,11 @@ export class Prober {
     this.#judgeLate(now, actions)
     if (this.#suspicion !== undefined) this.#tickSuspicion(this.#suspicion, now, isLocalFault, actions)
     else if (now >= this.#dueAt) {
-      // Every second one is full-size, and each while one is missing: a path MTU that shrinks is known within 1.2 s.
-      const isFull = this.#turn++ % 2 === 1 || this.#fullMisses > 0
+      // Every second one is full-size; while one is missing each is, with one of 1,280 bytes before it: a path MTU that
+      // shrinks is known within 1.2 s.
+      const isMissing = this.#fullMisses > 0
+      if (isMissing && this.#isProven) actions.push(this.#send(now, 'base', false))
+      const isFull = this.#turn++ % 2 === 1 || isMissing
       actions.push(this.#send(now, isFull ? 'full' : 'small', false))
       this.#dueAt = this.#nextDue(now)
     }
@@ -176,6 +185,7 @@ export class Prober {
     else this.trips.late(probe.judged, roundTripMs)
     const actions: ProberAction[] = []
     if (probe.size === 'full') this.#fullMisses = 0
+    if (probe.size !== 'small') this.#baseMisses = 0
     if (this.#suspicion !== undefined) {
       this.#suspicion = undefined
       this.#dueAt = this.#nextDue(now)
@@ -193,6 +203,7 @@ export class Prober {
   }
 
   #everyMs(now: Millis): Millis {
+    if (this.#isProven && this.#fullMisses > 0) return MISSING_EVERY_MS
     const silence = now - this.#trafficAt
     // While the proof is under way a path is probed as a busy one: it takes 1 s then.
     if (!this.#isProven && this.trips.srttMs !== undefined) return BUSY_EVERY_MS
@@ -226,6 +237,7 @@ export class Prober {
       if (probe.judged !== undefined || now - probe.at < patienceMs) continue
       probe.judged = this.trips.missed()
       this.#breakRow()
+      if (probe.size === 'base') this.#baseMisses++
       if (probe.size === 'full') this.#missFull(actions)
       if (probe.isBurst || this.#suspicion !== undefined) continue
       // A path that never answered is not suspected: it is what it was.
@@ -238,7 +250,7 @@ export class Prober {
   #missFull(actions: ProberAction[]): void {
     this.#fullMisses++
     if (this.#fullMisses >= BLACK_HOLE_MISSES && this.trips.srttMs !== undefined)
-      actions.push({ do: 'blackHole' })
+      actions.push({ do: 'blackHole', isBaseLost: this.#baseMisses >= BASE_MISSES })
   }
 
   #suspicionAt({ since, sent }: Suspicion): Millis {

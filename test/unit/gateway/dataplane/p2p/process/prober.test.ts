@@ -11,6 +11,7 @@ class Run {
   /** Which probes pass. */
   passes: (size: string) => boolean = () => true
   isLocalFault = false
+  isBaseLost = false
   hasTraffic = false
   readonly prober = new Prober(0)
   readonly sent: { at: number; size: string }[] = []
@@ -54,7 +55,10 @@ class Run {
       if (action.do === 'send') {
         this.sent.push({ at: this.now, size: action.size })
         if (this.passes(action.size)) this.#answers.push({ seq: action.seq, at: this.now + this.rttMs })
-      } else this.reports.push({ at: this.now, what: action.do === 'report' ? action.what : 'blackHole' })
+      } else if (action.do === 'blackHole') {
+        this.isBaseLost = action.isBaseLost
+        this.reports.push({ at: this.now, what: 'blackHole' })
+      } else this.reports.push({ at: this.now, what: action.what })
     }
   }
 }
@@ -212,10 +216,19 @@ t.test('full-size datagrams vanish and others do not', async (t) => {
   const at = run.when('blackHole') ?? 0
   t.ok(at <= 1_200, `known after ${at} ms`)
   t.ok(run.prober.isProven, 'the path itself is not lost')
+  t.notOk(run.isBaseLost)
   t.notOk(run.prober.isFullSize)
   run.prober.resized()
   t.ok(run.prober.isFullSize, 'until the smaller size is tried')
   t.notOk(run.reports.some(({ what }) => what === 'lost'))
+})
+
+t.test('datagrams of 1,280 bytes vanish too', async (t) => {
+  const run = proven()
+  run.passes = (size) => size === 'small'
+  const at = run.when('blackHole') ?? 0
+  t.ok(at <= 1_000, `known after ${at} ms`)
+  t.ok(run.isBaseLost, 'so that no second is spent on the smaller size')
 })
 
 t.test('after a failure or a change', async (t) => {
