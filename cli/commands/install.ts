@@ -21,6 +21,7 @@ import { isSystemd } from '../host/service.ts'
 import { tellBackend } from '../install/backend.ts'
 import { Changes } from '../install/changes.ts'
 import type { NetworkOptions } from '../install/conflist.ts'
+import { isNameOf } from '../install/conflist-place.ts'
 import { type Executables, findExecutables, sameFile } from '../install/executable.ts'
 import {
   type Made,
@@ -54,12 +55,13 @@ function machineProblems(host: Host): string[] {
 }
 
 function apply(changes: Changes, file: FilePlan): void {
-  if (file.action === 'keep') {
-    changes.tell('keep', file.path, file.note)
-    return
+  if (file.action === 'keep') changes.tell('keep', file.path, file.note)
+  else {
+    if (file.needsBackup) changes.backUp(file.from ?? file.path)
+    changes.write(file.path, file.text, file.note)
   }
-  if (file.needsBackup) changes.backUp(file.path)
-  changes.write(file.path, file.text, file.note)
+  // Behind the write: a runtime that looks between the two finds one network twice, and takes the first.
+  for (const path of file.replaced ?? []) changes.remove(path)
 }
 
 const madeOf = (kind: MadeKind, { path, text }: FilePlan): Made => ({
@@ -181,10 +183,11 @@ export function install(args: InstallArgs, context: Context, prepared: Prepared)
   const made = args.executables ? putExecutables(changes, findExecutables(), o) : []
   const record = (kind: MadeKind, file: FilePlan): void => {
     apply(changes, file)
-    const before = manifest?.made.find((m) => m.path === file.path)
+    const isBefore = (m: Made) => m.path === file.path || (kind === 'conflist' && isNameOf(m.path, o))
+    const before = manifest?.made.find(isBefore)
     // A file that was there before and needed no change is not ours to remove.
-    if (file.action === 'write') made.push(madeOf(kind, file))
-    else if (before !== undefined) made.push(before)
+    if (file.action === 'write' && !file.isOnlyMoved) made.push(madeOf(kind, file))
+    else if (before !== undefined) made.push({ ...before, path: file.path })
   }
   record('config', plan.config)
   record('conflist', plan.conflist)
@@ -195,7 +198,9 @@ export function install(args: InstallArgs, context: Context, prepared: Prepared)
     const note = 'network_backend = "cni"'
     record('podman', { path: dropIn, text: DROP_IN_TEXT, action, needsBackup: false, note })
   }
-  const others = (manifest?.made ?? []).filter((m) => !made.some((n) => n.path === m.path))
+  const others = (manifest?.made ?? []).filter(
+    (m) => !made.some((n) => n.path === m.path) && !(m.kind === 'conflist' && isNameOf(m.path, o)),
+  )
   const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
   changes.write(manifestPath(o.config), text, 'what uninstall takes away')
   if (plan.units.length > 0) startService(changes)

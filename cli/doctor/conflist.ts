@@ -13,6 +13,10 @@ export interface ConflistFacts {
   readonly broken: readonly BrokenConflist[]
   /** Conflists that `flatnet install` wrote and that are gone. */
   readonly removed: readonly string[]
+  /** All that runtimes read there, by name: theirs is the first. */
+  readonly files: readonly string[]
+  /** Runtimes on this host that take the first file, e.g. `containerd`. */
+  readonly firstTakers: readonly string[]
   readonly pluginDirs: readonly string[]
   /** The first `flatnet` in those directories. */
   readonly plugin: { readonly path: string; readonly version: string | undefined } | undefined
@@ -142,6 +146,30 @@ function judgePairs(f: ConflistFacts): Finding[] {
   return checks
 }
 
+/** containerd's go-cni and CRI-O read these (go-cni, loadFromConfDir), in the order of the bytes. */
+const isRead = (name: string): boolean => /\.(conf|conflist|json)$/.test(name)
+
+const FIRST_TAKERS = ['containerd', 'crio']
+const BIN_DIRS = ['/usr/local/bin', '/usr/local/sbin', '/usr/bin', '/usr/sbin']
+
+function judgeFirst({ cniConfDir, files, firstTakers, networks }: ConflistFacts): Finding[] {
+  const [first] = files
+  if (first === undefined || networks.length === 0) return []
+  const path = join(cniConfDir, first)
+  const what = `runtimes that take the first file, as containerd and CRI-O do, use ${path}`
+  if (networks.some((n) => n.file === path)) return [ok('conflist-first', what)]
+  if (firstTakers.length === 0)
+    return [ok('conflist-first', `${what}; Podman goes by the name of the network`)]
+  return [
+    warn(
+      'conflist-first',
+      `${what}, which is not Flatnet's, and ${firstTakers.join(' and ')} is here`,
+      'their pods get another network; Podman goes by the name of the network',
+      `give ${path} a name behind that of Flatnet's (${networks.map((n) => n.file).join(', ')}), if Flatnet is meant`,
+    ),
+  ]
+}
+
 function judgePlugin(f: ConflistFacts): Finding {
   if (f.plugin === undefined) {
     return fail(
@@ -172,7 +200,13 @@ function judgePlugin(f: ConflistFacts): Finding {
 }
 
 export function judgeConflist(f: ConflistFacts): Finding[] {
-  return [...judgePresence(f), ...f.networks.flatMap(judgeNetwork), ...judgePairs(f), judgePlugin(f)]
+  return [
+    ...judgePresence(f),
+    ...f.networks.flatMap(judgeNetwork),
+    ...judgePairs(f),
+    ...judgeFirst(f),
+    judgePlugin(f),
+  ]
 }
 
 export const check = hostCheck({
@@ -182,6 +216,8 @@ export const check = hostCheck({
     networks: places.networks,
     broken: places.broken,
     removed: removedConflists,
+    files: host.list(places.cniConfDir).filter(isRead).sort(),
+    firstTakers: FIRST_TAKERS.filter((name) => BIN_DIRS.some((dir) => host.list(dir).includes(name))),
     pluginDirs,
     plugin: findPlugin(host, pluginDirs),
     version,

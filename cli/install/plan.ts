@@ -12,12 +12,12 @@ import { readLeniently } from '../../conf/netconf.ts'
 import { daemonTemplate, p2pUnitTemplate, unitTemplate } from '../../conf/templates.ts'
 import { formatPrefix } from '../../core/addr.ts'
 import { NAME_RE } from '../../core/attachment.ts'
-import { isObject, type JsonObject } from '../../core/json.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'
 import { sliceOf } from '../../ipam/choose/slice.ts'
 import type { Host } from '../host/host.ts'
 import { findNetworks } from '../host/networks.ts'
 import { type Conflist, desiredConflist, differences, type NetworkOptions } from './conflist.ts'
+import { conflistPath, isNameOf, objectIn, presentConflist } from './conflist-place.ts'
 import { type Manifest, stateOf } from './manifest.ts'
 
 export interface InstallOptions extends NetworkOptions {
@@ -36,6 +36,12 @@ export interface InstallOptions extends NetworkOptions {
 /** A file as it should be; `keep`: it stays as it is, for the reason in `note`. */
 export interface FilePlan {
   readonly path: string
+  /** Where it lies now, when that is elsewhere. */
+  readonly from?: string
+  /** What goes once it is written. */
+  readonly replaced?: readonly string[]
+  /** The text stays as it is. */
+  readonly isOnlyMoved?: boolean
   readonly text: string
   readonly action: 'write' | 'keep'
   /** The one in place was changed by hand, or is not ours. */
@@ -52,22 +58,10 @@ export interface InstallPlan {
   readonly slice: string
 }
 
-const conflistPath = (o: InstallOptions): string => join(o.cniConfDir, `${o.network}.conflist`)
-
 /** The gateway's is the first. */
 export const UNITS = ['flatnet-gateway.service', 'flatnet-p2p.service'] as const
 const COMMANDS = { 'flatnet-gateway.service': 'gateway', 'flatnet-p2p.service': 'p2p' } as const
 const TEXTS = { 'flatnet-gateway.service': unitTemplate, 'flatnet-p2p.service': p2pUnitTemplate } as const
-
-/** undefined for text that is no JSON object, which is a changed file like any other: --force replaces it. */
-function objectIn(text: string | undefined): JsonObject | undefined {
-  try {
-    const value: unknown = JSON.parse(text ?? '')
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
 
 /** For a conflist that is gone or broken: this host's slice must not become another's, least of all host 1's. */
 function remembered(host: Host, o: InstallOptions): InstallOptions {
@@ -86,9 +80,11 @@ function remembered(host: Host, o: InstallOptions): InstallOptions {
 
 function planConflist(host: Host, manifest: Manifest | undefined, o: InstallOptions, problems: string[]) {
   const path = conflistPath(o)
-  const presentText = host.read(path)
+  const { path: from, text: presentText, isChanged, replaced } = presentConflist(host, manifest, o)
   const present = objectIn(presentText)
-  const written = objectIn(manifest?.made.find((m) => m.path === path)?.text)
+  if (typeof present?.['name'] === 'string' && present['name'] !== o.network)
+    problems.push(`${from} has network ${present['name']}: rename the file, or choose --network`)
+  const written = objectIn(manifest?.made.find((m) => isNameOf(m.path, o))?.text)
   const desired =
     present === undefined ? desiredConflist(written, remembered(host, o)) : desiredConflist(present, o)
   const changes =
@@ -97,19 +93,22 @@ function planConflist(host: Host, manifest: Manifest | undefined, o: InstallOpti
       : present === undefined
         ? ['it is no JSON object']
         : differences(present, desired)
-  const isChanged = stateOf(host, manifest, path) === 'changed'
   if (changes.length > 0 && isChanged && !o.isForced) {
     problems.push(
-      `${path} was not written by install, or changed since (${changes.join('; ')}): --force changes it and keeps a backup`,
+      `${from} was not written by install, or changed since (${changes.join('; ')}): --force changes it and keeps a backup`,
     )
   }
   const isEqual = presentText !== undefined && changes.length === 0
+  const moved = from === path ? [] : [`moved from ${from}`]
   const file: FilePlan = {
     path,
-    text: `${JSON.stringify(desired, undefined, 2)}\n`,
-    action: isEqual ? 'keep' : 'write',
+    from,
+    replaced,
+    isOnlyMoved: isEqual && from !== path,
+    text: isEqual ? presentText : `${JSON.stringify(desired, undefined, 2)}\n`,
+    action: isEqual && from === path ? 'keep' : 'write',
     needsBackup: isChanged && !isEqual,
-    note: isEqual ? 'is so already' : changes.join('; '),
+    note: [...moved, ...changes].join('; ') || (isEqual ? 'is so already' : ''),
   }
   return { desired, file }
 }
@@ -174,7 +173,7 @@ const plain = (node: unknown): unknown => (isCollection(node) ? node.toJSON() : 
 function ownerOf(host: Host, o: InstallOptions, present: string): string | undefined {
   try {
     const { slice } = parseDaemonConf(present)
-    const others = findNetworks(host, o.cniConfDir).networks.filter((n) => n.file !== conflistPath(o))
+    const others = findNetworks(host, o.cniConfDir).networks.filter((n) => n.name !== o.network)
     return others.find((n) => n.slice && formatPrefix(n.slice.prefix) === formatPrefix(slice))?.name
   } catch {
     return undefined
@@ -210,13 +209,13 @@ function planUnit(host: Host, o: InstallOptions, unit: (typeof UNITS)[number]): 
 }
 
 /** Other networks of this host: of the same name, on the same bridge, or with the same addresses. */
-function neighbours(host: Host, o: InstallOptions, desired: Conflist): string[] {
-  const own = conflistPath(o)
+function neighbours(host: Host, o: InstallOptions, desired: Conflist, file: FilePlan): string[] {
+  const own = [file.path, ...(file.replaced ?? [])]
   const entry = desired.plugins.find((p) => p['type'] === 'flatnet') ?? {}
   const { conf } = readLeniently({ ...entry, name: o.network }, desired.cniVersion)
   const slice = sliceOf(conf.ipam)
   return findNetworks(host, o.cniConfDir)
-    .networks.filter((n) => n.file !== own)
+    .networks.filter((n) => !own.includes(n.file))
     .flatMap((n) => {
       if (n.name === o.network)
         return [`${n.file} has a network ${n.name} already: delete it, or choose --network`]
@@ -248,7 +247,7 @@ export function planInstall(host: Host, manifest: Manifest | undefined, o: Insta
   const { conf, problems: wrong } = readLeniently({ ...entry, name: o.network }, desired.cniVersion)
   const slice = sliceOf(conf.ipam, wrong)
   problems.push(...wrong, ...(slice.ok ? [] : slice.problems))
-  problems.push(...neighbours(host, o, desired))
+  problems.push(...neighbours(host, o, desired, file))
   let config: FilePlan = nothing
   if (problems.length === 0) {
     config = planConfig(host, manifest, o, desired)

@@ -30,7 +30,7 @@ t.test('three hosts from nothing to a cluster', { skip }, async (t) => {
   })
   await t.test('plugin and gateway of a host that joined use its slice', async (t) => {
     t.match(readFileSync(join(three.dir, 'flatnet.yaml'), 'utf8'), /^hostId: 3$/m)
-    const conflist = JSON.parse(readFileSync(join(three.dir, 'cni/flatnet.conflist'), 'utf8'))
+    const conflist = JSON.parse(readFileSync(join(three.dir, 'cni/10-flatnet.conflist'), 'utf8'))
     t.equal(conflist.plugins[0].ipam.hostId, 3)
     t.match(await three.api('/v1/status'), {
       slice: '10.100.3.0/24',

@@ -154,7 +154,7 @@ t.test('a member that forges sources', { skip: needsRoot, timeout: 120_000 }, as
 /** The disk of one host in another machine, with that machine's own paths. */
 function clone(from: TestHost, to: TestHost): void {
   for (const part of ['data', 'cni']) cpSync(join(from.dir, part), join(to.dir, part), { recursive: true })
-  for (const file of ['flatnet.yaml', 'cni/flatnet.conflist']) {
+  for (const file of ['flatnet.yaml', 'cni/10-flatnet.conflist']) {
     const text = readFileSync(join(from.dir, file), 'utf8')
     writeFileSync(join(to.dir, file), text.replaceAll(`${from.dir}/`, `${to.dir}/`))
   }

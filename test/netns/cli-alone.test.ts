@@ -53,7 +53,7 @@ for (const { name, path, hasCli } of packed) {
       '/none/f.yaml',
     ])
     t.equal(dry.status, 0, 'the templates are inside')
-    t.match(dry.stdout, /would write \/none\/flatnet\.conflist/)
+    t.match(dry.stdout, /would write \/none\/10-flatnet\.conflist/)
   })
 }
 

@@ -10,7 +10,7 @@ const { path: flatnet } = cliExecutable()
 const INSTALL = ['install', '--no-service', '--cni-bin-dir', '/opt/cni/bin', '--listen', '127.0.0.1:8080']
 
 const CONFIG = '/etc/flatnet/flatnet.yaml'
-const CONFLIST = '/etc/cni/net.d/flatnet.conflist'
+const CONFLIST = '/etc/cni/net.d/10-flatnet.conflist'
 const ID = 'c'.repeat(64)
 
 /** What the runtime would pipe into the plugin: the entry with the list's name and version. */
@@ -52,7 +52,7 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
   t.equal(JSON.parse(await m.exec('cat', CONFLIST)).plugins[0].ipam.hostId, 7)
 
   const again = await m.run([flatnet, ...INSTALL])
-  t.match(again.stdout, /keep +\/etc\/cni\/net\.d\/flatnet\.conflist/, 'a second install keeps hostId 7')
+  t.match(again.stdout, /keep +\/etc\/cni\/net\.d\/10-flatnet\.conflist/, 'a second install keeps hostId 7')
   t.match(again.stdout, /keep +\/etc\/flatnet\/flatnet\.yaml/)
 
   const inode = (path: string) => m.exec('stat', '-c', '%i', path)
@@ -70,6 +70,20 @@ t.test('a host from install to uninstall', { skip: needsRoot }, async (t) => {
   await m.exec(flatnet, ...INSTALL)
   t.match((await m.exec('ls', '-A', '/opt/cni/bin')).match(/^\.flatnet\..*$/gm), ['.flatnet.1.tmp'])
   await m.exec('rm', '/opt/cni/bin/.flatnet.1.tmp')
+
+  // As install called it before; the runtimes that take the first file would take Debian's.
+  const debian = '/etc/cni/net.d/87-podman-bridge.conflist'
+  await m.sh(`mv ${CONFLIST} /etc/cni/net.d/90-flatnet.conflist; echo '{"name":"podman"}' >${debian}`)
+  const firstFile = async () => {
+    const { stdout } = await m.run([flatnet, 'doctor', '--json', '--cni-bin-dir', '/opt/cni/bin'])
+    return stdout.match(/take the first file, [^"]* use ([\w./-]+)/)?.[1]
+  }
+  t.equal(await firstFile(), debian)
+  const renamed = await m.run([flatnet, ...INSTALL])
+  t.match(renamed.stdout, /10-flatnet\.conflist +\(moved from .*90-flatnet\.conflist\)/)
+  t.equal((await m.run(['ls', '/etc/cni/net.d/90-flatnet.conflist'])).rc === 0, false)
+  t.equal(await firstFile(), CONFLIST)
+  await m.exec('rm', debian)
 
   await m.sh(`rm ${CONFLIST}`) // as `podman network prune` does
   t.match(await m.exec(flatnet, ...INSTALL), /hands out 10\.100\.7\.0\/24/, 'it is still host 7')

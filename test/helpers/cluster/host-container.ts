@@ -43,7 +43,7 @@ async function plugin(
   { name, containerId, ns, conf }: Pick<BareContainer, 'name' | 'containerId' | 'ns'> & BareOptions,
   options: Pick<ExecOptions, 'imports' | 'env'> = {},
 ) {
-  const conflist = JSON.parse(readFileSync(join(host.dir, 'cni/flatnet.conflist'), 'utf8'))
+  const conflist = JSON.parse(readFileSync(join(host.dir, 'cni/10-flatnet.conflist'), 'utf8'))
   const { cniVersion, name: network, plugins } = conflist
   const env = [
     `CNI_COMMAND=${verb}`,

@@ -28,6 +28,8 @@ function conflistFacts(files: Record<string, string>, change: Partial<ConflistFa
     cniConfDir: DIR,
     ...found(files),
     removed: [],
+    files: Object.keys(files).sort(),
+    firstTakers: [],
     pluginDirs: ['/opt/cni/bin'],
     plugin: { path: '/opt/cni/bin/flatnet', version: '0.1.0' },
     version: '0.1.0',
@@ -89,6 +91,24 @@ const conflists: readonly [name: string, facts: ConflistFacts, expected: Record<
       }),
     }),
     { 'slices-overlap': 'fail' },
+  ],
+  [
+    "another network's file is the first, and only Podman is here",
+    conflistFacts({ ...template, '05-x.conflist': '{}' }),
+    {},
+  ],
+  [
+    "another network's file is the first, and containerd would take it",
+    conflistFacts({ ...template, '05-x.conflist': '{}' }, { firstTakers: ['containerd'] }),
+    { 'conflist-first': 'warn' },
+  ],
+  [
+    "ours is the first, before Debian's",
+    conflistFacts(
+      { '10-flatnet.conflist': conflistTemplate(), '87-podman-bridge.conflist': '{}' },
+      { firstTakers: ['containerd'] },
+    ),
+    {},
   ],
   ['no plugin', conflistFacts(template, { plugin: undefined }), { plugin: 'fail' }],
   [

@@ -18,7 +18,7 @@ const options: InstallOptions = {
   hasService: true,
   isForced: false,
 }
-const CONFLIST = '/net.d/flatnet.conflist'
+const CONFLIST = '/net.d/10-flatnet.conflist'
 
 t.test('a new host gets the templates with its own values', async (t) => {
   const plan = planInstall(fakeHost({}), undefined, {
@@ -111,10 +111,61 @@ t.test('a conflist that Podman pruned, or that is broken, comes back as it was',
     )
   })
   t.test('but not when it is another network’s', async (t) => {
-    const files = { ...config, '/net.d/first.conflist': text.replace('"flatnet",', '"first",') }
+    const files = { ...config, '/net.d/10-first.conflist': text.replace('"flatnet",', '"first",') }
     const o = { ...options, network: 'second', bridge: 'br8', hostId: 9 }
     t.equal(planInstall(fakeHost({ files }), undefined, o).slice, '10.100.9.0/24')
   })
+})
+
+t.test('a conflist under an older name is moved to the front, with what stands in it', async (t) => {
+  const first = planInstall(fakeHost({}), undefined, { ...options, hostId: 3 })
+  t.equal(first.conflist.path, CONFLIST)
+  const { text } = first.conflist
+  const config = { [options.config]: first.config.text }
+  for (const old of ['/net.d/flatnet.conflist', '/net.d/50-flatnet.conflist', '/net.d/90-flatnet.conflist']) {
+    const made = [{ path: old, kind: 'conflist' as const, sha256: sha256(text), text }]
+    const host = fakeHost({
+      files: { ...config, [old]: text, '/net.d/50-other.conflist': '{"name":"other"}' },
+    })
+    const file = { path: CONFLIST, from: old, replaced: [old], text, action: 'write', isOnlyMoved: true }
+    t.match(planInstall(host, { version: '0.1.0', made }, options), {
+      problems: [],
+      slice: '10.100.3.0/24',
+      conflist: { ...file, needsBackup: false, note: `moved from ${old}` },
+    })
+    t.match(planInstall(host, { version: '0.1.0', made }, { ...options, httpPort: 81 }), {
+      problems: [],
+      conflist: { path: CONFLIST, replaced: [old], isOnlyMoved: false, needsBackup: false },
+    })
+    t.match(planInstall(host, undefined, options), { problems: [], conflist: file }, 'also one by hand')
+    const byHand = planInstall(host, undefined, { ...options, httpPort: 81 })
+    t.match(byHand.problems, [/-?flatnet\.conflist was not written by install.*--force/])
+    const gone = planInstall(fakeHost({ files: config }), { version: '0.1.0', made }, options)
+    t.match(gone.conflist, { path: CONFLIST, text, replaced: [] }, 'pruned under its older name')
+  }
+})
+
+t.test('what a move that was killed left is removed; a second network of the name is told', async (t) => {
+  const text = conflistTemplate()
+  const old = '/net.d/flatnet.conflist'
+  const made = [{ path: old, kind: 'conflist' as const, sha256: sha256(text), text }]
+  const config = { [options.config]: daemonTemplate() }
+  const both = fakeHost({ files: { ...config, [old]: text, [CONFLIST]: text } })
+  t.match(planInstall(both, { version: '0.1.0', made }, options), {
+    problems: [],
+    conflist: { action: 'keep', replaced: [old] },
+  })
+  const changed = fakeHost({ files: { ...config, [old]: text.replace('80', '81'), [CONFLIST]: text } })
+  t.match(planInstall(changed, undefined, options).problems, [
+    /flatnet\.conflist has a network flatnet already/,
+  ])
+})
+
+t.test('the place is taken by a network of another name', async (t) => {
+  const files = { [CONFLIST]: conflistTemplate().replace('"flatnet",', '"10-flatnet",') }
+  t.match(planInstall(fakeHost({ files }), undefined, options).problems, [
+    /^\/net\.d\/10-flatnet\.conflist has network 10-flatnet: rename the file, or choose --network/,
+  ])
 })
 
 t.test('a flatnet.yaml that is no YAML is told with the place', async (t) => {
