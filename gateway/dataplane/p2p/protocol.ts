@@ -1,5 +1,7 @@
 /** The lines between the gateway and its P2P process: one JSON object each, checked field by field. */
 
+import { isObject } from '../../../core/json.ts'
+
 /** Of these lines. A gateway that finds another number in `hello` ends the process and starts its own. */
 export const P2P_PROTOCOL = 1
 
@@ -210,10 +212,6 @@ function problemOf(fields: Fields, value: unknown): string | undefined {
   for (const [key, { allowed, fits }] of Object.entries(fields))
     if (!fits(value[key])) return `${key} is ${show(value[key])}: must be ${allowed}`
   return undefined
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Secrets are among the values, so that long ones are named by their length. */
