@@ -34,8 +34,9 @@ export interface Underlay {
 }
 
 /**
- * Leaves out what comes and goes with containers: Flatnet's own links, ports of bridges, and bridges that no default
- * route goes over. A refreshed lifetime, as routers announce it every few minutes, changes nothing here.
+ * Leaves out what comes and goes with containers: Flatnet's own links, ports of bridges, bridges that no default route
+ * goes over, and links that no other host is reached by, as a container's end is on its way there. A refreshed lifetime,
+ * as routers announce it every few minutes, changes nothing here.
  */
 export function underlayOf(
   links: readonly Link[],
@@ -43,12 +44,18 @@ export function underlayOf(
   routes: readonly Route[],
 ): Underlay {
   const defaults = new Set(routes.flatMap(({ dst, oif }) => (dst === undefined ? [oif] : [])))
+  const certain = addrs.filter(({ flags }) => (flags & IFA_F_TENTATIVE) === 0)
+  const reaching = new Set([
+    ...defaults,
+    ...certain.filter((a) => !isLinkLocal(a.address)).map((a) => a.index),
+  ])
   const used = links.filter(({ flags, index, kind, master, name }) => {
     if (OWN_NAME.test(name) || (flags & IFF_LOOPBACK) !== 0 || master !== undefined) return false
+    if (!reaching.has(index)) return false
     return kind !== 'bridge' || defaults.has(index)
   })
   const names = new Map(used.map(({ index, name }) => [index, name]))
-  const own = addrs.filter(({ flags, index }) => names.has(index) && (flags & IFA_F_TENTATIVE) === 0)
+  const own = certain.filter(({ index }) => names.has(index))
   const text = (bytes: Uint8Array | undefined): string => bytes?.toHex() ?? '-'
   return {
     links: used.map(({ flags, name }) => `${name} ${flags & IFF_RUNNING ? 'up' : 'down'}`).sort(),
@@ -63,6 +70,10 @@ export function underlayOf(
     networks: own.map(({ address, prefixLen }) => ({ address, prefixLen })),
   }
 }
+
+/** fe80::/10, RFC 4291 2.5.6: every link has one, and no endpoint of a host is one. */
+const isLinkLocal = (address: Uint8Array): boolean =>
+  address.byteLength === 16 && address[0] === 0xfe && ((address[1] ?? 0) & 0xc0) === 0x80
 
 /** @returns what changed, in words; undefined: nothing that matters */
 export function underlayChange(before: Underlay, after: Underlay): string | undefined {

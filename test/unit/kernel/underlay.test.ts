@@ -12,6 +12,8 @@ const UP = 0x41
 const AF_INET = 2
 const ip = (...bytes: number[]): Uint8Array => Uint8Array.from(bytes)
 
+const linkLocal = Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
+
 const link = (index: number, name: string, more: Partial<Link> = {}): Link =>
   ({ index, name, flags: UP, kind: undefined, master: undefined, ...more }) as Link
 const addr = (index: number, address: Uint8Array, flags = 0): Addr =>
@@ -59,12 +61,13 @@ t.test('links of containers and of Flatnet itself are not the underlay', async (
     ['a port of a bridge', link(3, 'veth1', { kind: 'veth', master: 9 })],
     ['the host’s end of a container', link(3, 'fn0c4be9a1f2', { kind: 'veth' })],
     ['the device of direct paths', link(3, 'flatnet-p2p', { kind: 'tun' })],
+    ['a link whose only address is link-local', link(4, 'veth2', { kind: 'veth' })],
     ['loopback', link(3, 'lo', { flags: UP | 0x8 })],
   ]
   for (const [name, other] of others) {
     const now = underlayOf(
       [eth, other],
-      [addr(2, ip(10, 0, 0, 1)), addr(3, ip(10, 100, 1, 1))],
+      [addr(2, ip(10, 0, 0, 1)), addr(3, ip(10, 100, 1, 1)), addr(4, linkLocal)],
       [route(2, ip(10, 0, 0, 0)), route(3, ip(10, 100, 1, 0))],
     )
     t.equal(underlayChange(before, now), undefined, name)

@@ -166,8 +166,9 @@ export class Prober {
     else if (now >= this.#dueAt) {
       // Every second one is full-size; while one is missing each is, with one of 1,280 bytes before it: a path MTU that
       // shrinks is known within 1.2 s.
-      const isMissing = this.#fullMisses > 0
-      if (isMissing && this.#isProven) actions.push(this.#send(now, 'base', false))
+      // Before the proof they take turns: only small ones say that the path is there at all.
+      const isMissing = this.#isProven && this.#fullMisses > 0
+      if (isMissing) actions.push(this.#send(now, 'base', false))
       const isFull = this.#turn++ % 2 === 1 || isMissing
       actions.push(this.#send(now, isFull ? 'full' : 'small', false))
       this.#dueAt = this.#nextDue(now)
