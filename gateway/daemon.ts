@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import type { DaemonConf } from '../conf/daemon.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
+import { closeStores } from '../ipam/networks.ts'
 import { refuseSecondGateway } from './api/socket.ts'
 import { nextEpoch } from './base/epoch.ts'
 import { openLog } from './base/log.ts'
@@ -67,6 +68,7 @@ export async function runGateway(config: DaemonConf, options: GatewayOptions): P
 async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promise<void> {
   const { signal, clock = systemClock, leases = diskLeases(conf.dataDir) } = options
   await refuseSecondGateway(conf.api.socket)
+  closeStores(conf.dataDir)
   await using begun = new AsyncDisposableStack()
   const gateway = await compose({
     ...options,

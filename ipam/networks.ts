@@ -11,6 +11,7 @@ import { isName } from '../core/attachment.ts'
 import { FlatnetError, hasCode } from '../core/errors.ts'
 import { replaceFile, sweepTemps } from '../kernel/durable.ts'
 import { withFlock } from '../kernel/flock.ts'
+import { closeToOthers, PRIVATE_FILE, PRIVATE_FOLDER } from '../kernel/private.ts'
 import { list, listNetworks } from './inventory.ts'
 import { openStore } from './store/store.ts'
 
@@ -25,6 +26,7 @@ export interface NetworkRecord {
 }
 
 const folderOf = (dataDir: string): string => join(dataDir, 'networks')
+const LOCKED = { fsync: true, mode: PRIVATE_FILE, isLocked: true }
 const textOf = (record: NetworkRecord): string => `${JSON.stringify(record, null, 2)}\n`
 
 /**
@@ -35,11 +37,12 @@ export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
   const path = `${folderOf(dataDir)}/${record.network}.json`
   if (readText(path) === textOf(record)) return
   try {
-    mkdirSync(folderOf(dataDir), { recursive: true, mode: 0o755 })
+    mkdirSync(folderOf(dataDir), { recursive: true, mode: PRIVATE_FOLDER })
+    closeToOthers(folderOf(dataDir))
     withFlock(join(dataDir, 'networks.lock'), {}, () => {
       sweepTemps(folderOf(dataDir))
       refuseOverlap(dataDir, record)
-      replaceFile(path, textOf(record), { fsync: true, isLocked: true })
+      replaceFile(path, textOf(record), LOCKED)
     })
   } catch (err) {
     if (err instanceof FlatnetError) throw err
@@ -59,6 +62,11 @@ export function confirmNetwork(dataDir: string, record: NetworkRecord): void {
     'ERR_FLATNET_TRY_AGAIN',
     `network ${record.network} was changed meanwhile; try again`,
   )
+}
+
+/** What an older version left readable to all users, of all networks; the gateway calls it at its start. */
+export function closeStores(dataDir: string): void {
+  for (const folder of ['ipam', 'networks']) closeToOthers(join(dataDir, folder))
 }
 
 /** Unreadable ones are left out: the next ADD of their network writes them anew. */
@@ -83,7 +91,7 @@ function refuseOverlap(dataDir: string, record: NetworkRecord): void {
     const path = `${folderOf(dataDir)}/${other.network}.json`
     unlinkSync(path)
     if (list(openStore({ dataDir, network: other.network })).length === 0) continue
-    replaceFile(path, textOf(other), { fsync: true, isLocked: true })
+    replaceFile(path, textOf(other), LOCKED)
     throw doubled(record, other.network)
   }
   if (own !== undefined) refuseHeld(dataDir, record, own)

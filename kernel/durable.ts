@@ -2,6 +2,8 @@
 
 import {
   closeSync,
+  fchmodSync,
+  fstatSync,
   fsyncSync,
   openSync,
   readdirSync,
@@ -48,6 +50,8 @@ export function replaceFile(
   replaceBy(temp, path, () => {
     const fd = openSync(temp, isLocked ? 'w' : 'wx', mode)
     try {
+      // What a killed writer left has the mode that it had then.
+      if (isLocked && (fstatSync(fd).mode & 0o777 & ~mode) !== 0) fchmodSync(fd, mode)
       writeFileSync(fd, text)
       if (fsync) fsyncSync(fd)
     } finally {

@@ -114,6 +114,7 @@ function readAll(fd: number, encoding: BufferEncoding): string {
 
 interface Stat {
   readonly dev: number
+  readonly mode: number
   readonly ino: number
   readonly size: number
   isCharacterDevice(): boolean
@@ -127,11 +128,13 @@ function statOf(fd: number, path: string, flags: number): Stat {
   const view = new DataView(buf.buffer)
   const u32 = (at: number): number => view.getUint32(at, true)
   const u64 = (at: number): number => u32(at) + u32(at + 4) * 2 ** 32
-  const kind = view.getUint16(28, true) & S_IFMT
+  const mode = view.getUint16(28, true)
+  const kind = mode & S_IFMT
   const [major, minor] = [u32(136), u32(140)]
   return {
     // makedev(3); no device of Linux has more than 12 and 20 bits.
     dev: (minor & 0xff) + ((major & 0xfff) << 8) + (minor >>> 8) * 2 ** 20,
+    mode,
     ino: u64(32),
     size: u64(40),
     isCharacterDevice: () => kind === S_IFCHR,
@@ -221,7 +224,9 @@ export const statfsSync = ((path: string) => {
 }) as typeof NodeFs.statfsSync
 
 export const accessSync: typeof NodeFs.accessSync = (...args) => bun().accessSync(...args)
+export const chmodSync: typeof NodeFs.chmodSync = (...args) => bun().chmodSync(...args)
 export const copyFileSync: typeof NodeFs.copyFileSync = (...args) => bun().copyFileSync(...args)
+export const fchmodSync: typeof NodeFs.fchmodSync = (...args) => bun().fchmodSync(...args)
 export const linkSync: typeof NodeFs.linkSync = (...args) => bun().linkSync(...args)
 export const mkdirSync = ((path: string, options: NodeFs.MakeDirectoryOptions) =>
   bun().mkdirSync(path, options)) as typeof NodeFs.mkdirSync

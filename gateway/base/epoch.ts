@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
 import { replaceFile } from '../../kernel/durable.ts'
+import { closeToOthers, PRIVATE_FILE, PRIVATE_FOLDER } from '../../kernel/private.ts'
 
 /**
  * Runs once, before anything is served, hence synchronous. The wall clock only helps when the file is lost; a clock
@@ -26,8 +27,9 @@ export function nextEpoch(dataDir: string, clock: Clock): number {
 export function saveEpoch(dataDir: string, epoch: number): void {
   const path = pathIn(dataDir)
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-    replaceFile(path, `${JSON.stringify({ epoch })}\n`, { fsync: true })
+    mkdirSync(dirname(path), { recursive: true, mode: PRIVATE_FOLDER })
+    closeToOthers(dirname(path))
+    replaceFile(path, `${JSON.stringify({ epoch })}\n`, { fsync: true, mode: PRIVATE_FILE })
   } catch (cause) {
     throw new FlatnetError('ERR_FLATNET_IO', `cannot write ${path}: run as root, make room, or set dataDir`, {
       cause,

@@ -8,6 +8,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hasCode } from '../../core/errors.ts'
 import { isObject, type JsonObject } from '../../core/json.ts'
+import { PRIVATE_FILE, PRIVATE_FOLDER } from '../../kernel/private.ts'
 import type { Quarantine, StoredTable, TableStore } from './deps.ts'
 import type { Known } from './fence.ts'
 import { claimIn, isSigned, type Signed } from './messages.ts'
@@ -29,9 +30,9 @@ export function diskTables(dataDir: string): TableStore {
   const pathOf = (hostId: number): string => join(folder, `${hostId}.json`)
   return {
     async save(table) {
-      await mkdir(folder, { recursive: true, mode: 0o750 })
+      await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER })
       const temp = join(folder, `.${table.hostId}.tmp`)
-      const file = await open(temp, 'w', 0o640)
+      const file = await open(temp, 'w', PRIVATE_FILE)
       try {
         await file.writeFile(`${JSON.stringify({ format: FORMAT, ...table })}\n`)
         await file.sync()

@@ -9,6 +9,7 @@
 import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import type { Ipv4 } from '../../core/addr.ts'
 import type { Millis } from '../../core/clock.ts'
+import { PRIVATE_FILE } from '../../kernel/private.ts'
 import type { Leases } from './block.ts'
 import { BLOCK_SIZE, blockBaseOf } from './layout.ts'
 import { ipIn } from './octet.ts'
@@ -160,7 +161,7 @@ function readFrom(fd: number): BlockIndex | undefined {
 export function writeIndex(path: string, index: BlockIndex): void {
   try {
     // In place: a rename would make ext4 write it out, a tenth of a millisecond.
-    const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o644)
+    const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT, PRIVATE_FILE)
     try {
       if (writeSync(fd, index.bytes) !== index.bytes.byteLength) removeIndex(path)
     } finally {

@@ -6,6 +6,7 @@ import type { Ipv4 } from '../../core/addr.ts'
 import type { Millis } from '../../core/clock.ts'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
 import { replaceFile } from '../../kernel/durable.ts'
+import { PRIVATE_FILE } from '../../kernel/private.ts'
 import type { Lease } from '../lease.ts'
 import { BLOCK_SIZE, isOldBlock, OLD_BLOCK_SIZE } from './layout.ts'
 import { leaseProblem } from './lease-check.ts'
@@ -92,7 +93,11 @@ class BlockFile implements SyncAdapter<Block> {
   }
 
   write(block: Block): void {
-    replaceFile(this.#path, `${JSON.stringify(block)}\n`, { fsync: this.#fsync, isLocked: true })
+    replaceFile(this.#path, `${JSON.stringify(block)}\n`, {
+      fsync: this.#fsync,
+      mode: PRIVATE_FILE,
+      isLocked: true,
+    })
   }
 }
 

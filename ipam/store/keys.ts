@@ -12,6 +12,7 @@ import { formatIpv4, type Ipv4, parseIpv4 } from '../../core/addr.ts'
 import { type Attachment, isIfname, isName } from '../../core/attachment.ts'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
 import { replaceSymlink, sweepTemps } from '../../kernel/durable.ts'
+import { PRIVATE_FOLDER } from '../../kernel/private.ts'
 
 export type AttachmentId = Pick<Attachment, 'containerId' | 'ifname'>
 
@@ -76,7 +77,7 @@ export class Keys {
 
   /** The keys are about to change as a whole: until `sign` nothing may rely on them. */
   begin(): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o755 })
+    mkdirSync(this.#folder, { recursive: true, mode: PRIVATE_FOLDER })
     sweepTemps(this.#folder)
     this.#unlink(BOOT)
     this.#unlink(JOURNAL)

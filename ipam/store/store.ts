@@ -8,6 +8,7 @@ import { FlatnetError, hasCode } from '../../core/errors.ts'
 import { type Log, silentLog } from '../../core/log.ts'
 import { bootId } from '../../kernel/boot.ts'
 import { withFlock } from '../../kernel/flock.ts'
+import { closeToOthers, PRIVATE_FOLDER } from '../../kernel/private.ts'
 import type { Lease } from '../lease.ts'
 import { Keys } from './keys.ts'
 import { baseOfFileName, blockFileName } from './layout.ts'
@@ -101,7 +102,12 @@ function namesIn(store: Store): string[] {
  */
 export function locked<T>(store: Store, fn: () => T): T {
   const timeout = store.lockTimeoutMs === undefined ? {} : { timeoutMs: store.lockTimeoutMs }
-  return guarded(store, () => withFlock(`${store.folder}/lock`, timeout, fn as () => never))
+  const options = { ...timeout, folderMode: PRIVATE_FOLDER }
+  const run = (): T => {
+    closeToOthers(store.folder)
+    return fn()
+  }
+  return guarded(store, () => withFlock(`${store.folder}/lock`, options, run as () => never))
 }
 
 const WAY_OUT: Readonly<Record<string, string>> = {

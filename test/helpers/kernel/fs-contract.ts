@@ -90,8 +90,8 @@ const CHECKS: Readonly<Record<string, () => void>> = {
   'what is known of a file': () => {
     for (const at of [file, dir, '/dev/null', '/proc/self/ns/net']) {
       same((fs) => {
-        const { dev, ino, size } = fs.statSync(at)
-        return { dev, ino, size }
+        const { dev, ino, mode, size } = fs.statSync(at)
+        return { dev, ino, mode, size }
       })
       same((fs) => {
         const { dev, ino } = fs.statSync(at, { bigint: true })

@@ -1,7 +1,7 @@
 /** The gateway's life: start, what it missed, who else is there, the signal, and a death without one. */
 
 import { once } from 'node:events'
-import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
@@ -60,6 +60,24 @@ t.test('epoch rises with every start', async (t) => {
   await writeFile(join(folder, 'data', 'gateway', 'epoch.json'), '{"epoch":')
   const gw = await startGateway(t, {}, {}, folder)
   t.ok((await gw.api('/v1/status')).json().epoch > 1_000_000_000, 'a torn file: the clock stands in')
+})
+
+t.test('what an older version left readable to all users is closed at the start', async (t) => {
+  const folder = scratchFolder(t)
+  const store = testStore(folder)
+  await store.write('flatnet', [await store.lease('127.1.0.10', { name: 'first' })])
+  const data = join(folder, 'data')
+  for (const path of ['networks', 'gateway/peers'])
+    await mkdir(join(data, path), { recursive: true, mode: 0o755 })
+  for (const path of ['networks/flatnet.json', 'gateway/peers/2.json'])
+    await writeFile(join(data, path), '{}', { mode: 0o644 })
+  await chmod(join(data, 'ipam'), 0o755)
+  const gw = await startGateway(t, {}, {}, folder)
+  for (const path of ['ipam', 'networks', 'gateway', 'gateway/peers'])
+    t.equal((await stat(join(data, path))).mode & 0o777, 0o700, path)
+  for (const path of ['networks/flatnet.json', 'gateway/epoch.json', 'gateway/peers/2.json'])
+    t.equal((await stat(join(data, path))).mode & 0o777, 0o600, path)
+  t.equal((await gw.api('/v1/assignments')).json().length, 1, 'the gateway reads its leases')
 })
 
 t.test('the socket: modes, a second gateway, a left-over, a plain file', async (t) => {
