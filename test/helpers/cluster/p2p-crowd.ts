@@ -3,9 +3,9 @@
  * device. argv: own hostId of the host under test, its address, first and last hostId of the crowd, secret in hex.
  */
 import { silentLog } from '../../../core/log.ts'
-import { testedAead } from '../../../gateway/dataplane/p2p/plane/crypto/self-test.ts'
-import { PLANE_MEMORY, Plane } from '../../../gateway/dataplane/p2p/plane/plane.ts'
 import { Sessions } from '../../../gateway/dataplane/p2p/process/sessions.ts'
+import { testedAead } from '../../../gateway/dataplane/p2p/udp/crypto/self-test.ts'
+import { PLANE_MEMORY, Plane } from '../../../gateway/dataplane/p2p/udp/plane.ts'
 import { Arena } from '../../../kernel/arena.ts'
 import { Poller } from '../../../kernel/poller.ts'
 import { UdpSocket } from '../../../kernel/udp-socket.ts'

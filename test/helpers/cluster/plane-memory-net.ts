@@ -1,6 +1,6 @@
 /** What the tests of the plane share: a network in memory that ends with the test, and data to know again. */
 import type { Test } from 'tap'
-import type { Form } from '../../../gateway/dataplane/p2p/plane/types.ts'
+import type { Form } from '../../../gateway/dataplane/p2p/udp/types.ts'
 import { type MemoryHost, MemoryNet } from './plane-memory.ts'
 import { parsed } from './super-packet.ts'
 

@@ -4,9 +4,9 @@
  */
 import { toArrayBuffer } from 'node:ffi'
 import { parseIpv4 } from '../../../core/addr.ts'
-import { firstKeys } from '../../../gateway/dataplane/p2p/plane/crypto/key-schedule.ts'
-import { testedAead } from '../../../gateway/dataplane/p2p/plane/crypto/self-test.ts'
-import { PLANE_MEMORY, Plane, type PlaneOptions } from '../../../gateway/dataplane/p2p/plane/plane.ts'
+import { firstKeys } from '../../../gateway/dataplane/p2p/udp/crypto/key-schedule.ts'
+import { testedAead } from '../../../gateway/dataplane/p2p/udp/crypto/self-test.ts'
+import { PLANE_MEMORY, Plane, type PlaneOptions } from '../../../gateway/dataplane/p2p/udp/plane.ts'
 import { Arena, type Iovecs, type Region } from '../../../kernel/arena.ts'
 import { ReceiveSlots } from '../../../kernel/receive-slots.ts'
 import { AF_INET6, readSockaddr, writeSockaddr } from '../../../kernel/sockaddr.ts'

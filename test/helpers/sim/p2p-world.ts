@@ -1,10 +1,10 @@
 /** P2P processes without sockets: real sessions over a plane that a test plays, with its own clock. */
 import { silentLog } from '../../../core/log.ts'
-import type { PeerKeys } from '../../../gateway/dataplane/p2p/plane/crypto/key-schedule.ts'
-import type { AddPeer, PlanePeer, SendControl } from '../../../gateway/dataplane/p2p/plane/types.ts'
 import { isInNetworks, parseEndpoint } from '../../../gateway/dataplane/p2p/process/endpoint.ts'
 import { Sessions } from '../../../gateway/dataplane/p2p/process/sessions.ts'
 import type { FromProcess, SessionView, ToProcess } from '../../../gateway/dataplane/p2p/protocol.ts'
+import type { PeerKeys } from '../../../gateway/dataplane/p2p/udp/crypto/key-schedule.ts'
+import type { AddPeer, PlanePeer, SendControl } from '../../../gateway/dataplane/p2p/udp/types.ts'
 
 interface Datagram {
   readonly index: number

@@ -1,7 +1,7 @@
 /** What became of the packets that a session sent: loss, and sends that no acknowledgement follows. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
-import type { PeerCounters } from '../plane/types.ts'
 import type { SessionView } from '../protocol.ts'
+import type { PeerCounters } from '../udp/types.ts'
 
 /** An arrival is acknowledged at once when the one before it is older than 200 ms: sends so far apart have to be. */
 const TIMES_MS: Millis = 500

@@ -1,8 +1,8 @@
 /** The way to one peer: which address is used, whether it answers, and how large its datagrams may be. */
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Millis } from '../../../../core/clock.ts'
-import type { PlanePeer, UdpPlane } from '../plane/types.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
+import type { PlanePeer, UdpPlane } from '../udp/types.ts'
 import { CandidateRace } from './candidates.ts'
 import { headersOf, parseEndpoint } from './endpoint.ts'
 import {

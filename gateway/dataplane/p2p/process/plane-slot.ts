@@ -6,9 +6,9 @@ import { Arena } from '../../../../kernel/arena.ts'
 import { canReach, type UdpFamily } from '../../../../kernel/sockaddr.ts'
 import { TunPort } from '../../../../kernel/tun-port.ts'
 import { UdpSocket } from '../../../../kernel/udp-socket.ts'
-import { testedAead } from '../plane/crypto/self-test.ts'
-import { PLANE_MEMORY, Plane } from '../plane/plane.ts'
-import type { AddPeer, PlaneEvents, PlanePeer, SendControl, UdpPlane } from '../plane/types.ts'
+import { testedAead } from '../udp/crypto/self-test.ts'
+import { PLANE_MEMORY, Plane } from '../udp/plane.ts'
+import type { AddPeer, PlaneEvents, PlanePeer, SendControl, UdpPlane } from '../udp/types.ts'
 
 export interface PlaneSlotDeps {
   readonly hostId: number

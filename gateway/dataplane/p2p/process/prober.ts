@@ -2,19 +2,16 @@
 import type { Millis } from '../../../../core/clock.ts'
 import { type Judged, RoundTrips } from './round-trips.ts'
 
-/**
- * docs/architecture/paths.md#probing, "active probing": 3 s and more, as others have, are too slow for an
- * outage below one second.
- */
+// docs/architecture/paths.md#probing, "active probing": the 3 s and more that others wait find no outage below one second.
 const BUSY_EVERY_MS: Millis = 250
 const IDLE_EVERY_MS: Millis = 1_000
 const QUIET_EVERY_MS: Millis = 5_000
 /**
- * Probes of idle paths are due at multiples of it, so that those of many peers go in one turn of the loop, and their
- * answers come in few: a turn of the loop costs more than another datagram in it.
+ * Idle paths are probed at multiples of this, so one turn of the loop sends the probes of many peers, and few turns
+ * read the answers: a turn costs more than one more datagram in it.
  */
 const TOGETHER_MS: Millis = 100
-/** So long after the last packet a path is probed as a busy one, then as an idle one. */
+/** A path counts as busy for this long after its last packet, then as idle. */
 const BUSY_FOR_MS: Millis = 10_000
 const IDLE_FOR_MS: Millis = 60_000
 /** "5 consecutive own round trips (≥ 1 s) incl. 2 full-size". */

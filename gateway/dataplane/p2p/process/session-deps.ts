@@ -1,8 +1,8 @@
 /** What a session needs of the process around it. */
 import type { Millis } from '../../../../core/clock.ts'
-import type { Cipher } from '../plane/crypto/key-schedule.ts'
-import type { UdpPlane } from '../plane/types.ts'
 import type { FromProcess } from '../protocol.ts'
+import type { Cipher } from '../udp/crypto/key-schedule.ts'
+import type { UdpPlane } from '../udp/types.ts'
 
 /** `stays`: lost, but the gateway path is down as well. */
 export type Judgement = 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' | 'stays'

@@ -1,13 +1,7 @@
 /** The keys of one session: those of its attempt, and the ones that follow them every two minutes. */
 import type { Millis } from '../../../../core/clock.ts'
-import {
-  type Cipher,
-  firstKeys,
-  type KeyOwner,
-  nextKeys,
-  type PeerKeys,
-} from '../plane/crypto/key-schedule.ts'
-import type { PlanePeer } from '../plane/types.ts'
+import { type Cipher, firstKeys, type KeyOwner, nextKeys, type PeerKeys } from '../udp/crypto/key-schedule.ts'
+import type { PlanePeer } from '../udp/types.ts'
 import { createKeyPair } from './key-pair.ts'
 import { decodeRekey, encodeRekey } from './messages.ts'
 import { Rekey, type RekeyAction } from './rekey.ts'

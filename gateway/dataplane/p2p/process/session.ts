@@ -1,7 +1,7 @@
 /** One peer: its path, its keys, and whether packets go over it. Demotion is decided here, without asking the gateway. */
 import type { Millis } from '../../../../core/clock.ts'
-import type { PlanePeer } from '../plane/types.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
+import type { PlanePeer } from '../udp/types.ts'
 import { Delivery } from './delivery.ts'
 import { ControlType } from './messages.ts'
 import { PeerPath } from './peer-path.ts'

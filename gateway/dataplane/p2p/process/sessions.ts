@@ -1,8 +1,8 @@
 /** All peers of this host: orders of the gateway in, answers out, and the timers of every path as one. */
 import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
-import type { PlaneEvents } from '../plane/types.ts'
 import type { FromProcess, SessionView, ToProcess } from '../protocol.ts'
+import type { PlaneEvents } from '../udp/types.ts'
 import { Session, type SessionStart } from './session.ts'
 import type { Judgement, SessionDeps } from './session-deps.ts'
 

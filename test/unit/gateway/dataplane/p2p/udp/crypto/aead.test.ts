@@ -8,9 +8,9 @@ import {
   RecordSealer,
   WholeOpener,
   WholeSealer,
-} from '../../../../../../../gateway/dataplane/p2p/plane/crypto/aead.ts'
-import { CIPHERS } from '../../../../../../../gateway/dataplane/p2p/plane/crypto/key-schedule.ts'
-import { testedAead } from '../../../../../../../gateway/dataplane/p2p/plane/crypto/self-test.ts'
+} from '../../../../../../../gateway/dataplane/p2p/udp/crypto/aead.ts'
+import { CIPHERS } from '../../../../../../../gateway/dataplane/p2p/udp/crypto/key-schedule.ts'
+import { testedAead } from '../../../../../../../gateway/dataplane/p2p/udp/crypto/self-test.ts'
 import { Arena } from '../../../../../../../kernel/arena.ts'
 import { type Evp, loadEvp } from '../../../../../../../kernel/evp.node.ts'
 

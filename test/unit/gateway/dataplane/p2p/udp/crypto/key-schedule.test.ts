@@ -6,7 +6,7 @@ import {
   firstKeys,
   nextKeys,
   type PeerKeys,
-} from '../../../../../../../gateway/dataplane/p2p/plane/crypto/key-schedule.ts'
+} from '../../../../../../../gateway/dataplane/p2p/udp/crypto/key-schedule.ts'
 
 const secret = Uint8Array.from({ length: 64 }, (_, i) => i)
 const dh = Uint8Array.from({ length: 32 }, (_, i) => 255 - i)

@@ -6,7 +6,7 @@ import {
   payloadOf,
   repairHead,
   segmentSizeOf,
-} from '../../../../../../../gateway/dataplane/p2p/plane/wire/record-head.ts'
+} from '../../../../../../../gateway/dataplane/p2p/udp/wire/record-head.ts'
 import { bytesOf } from '../../../../../../helpers/cluster/plane-memory-net.ts'
 import { parsed, tcpPacket, udpPacket } from '../../../../../../helpers/cluster/super-packet.ts'
 

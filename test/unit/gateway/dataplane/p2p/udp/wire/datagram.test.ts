@@ -16,7 +16,7 @@ import {
   SEAL,
   TAG,
   WireForm,
-} from '../../../../../../../gateway/dataplane/p2p/plane/wire/datagram.ts'
+} from '../../../../../../../gateway/dataplane/p2p/udp/wire/datagram.ts'
 
 const form = fc.constantFrom(...Object.values(WireForm))
 const id = fc.integer({ min: 0, max: 0xffff })

@@ -4,7 +4,7 @@ import t from 'tap'
 import {
   type Assembling,
   Reassembly,
-} from '../../../../../../../gateway/dataplane/p2p/plane/wire/reassembly.ts'
+} from '../../../../../../../gateway/dataplane/p2p/udp/wire/reassembly.ts'
 import { Arena } from '../../../../../../../kernel/arena.ts'
 import { bytesOf } from '../../../../../../helpers/cluster/plane-memory-net.ts'
 

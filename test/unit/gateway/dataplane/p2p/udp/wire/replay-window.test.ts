@@ -4,7 +4,7 @@ import t from 'tap'
 import {
   REPLAY_WINDOW,
   ReplayWindow,
-} from '../../../../../../../gateway/dataplane/p2p/plane/wire/replay-window.ts'
+} from '../../../../../../../gateway/dataplane/p2p/udp/wire/replay-window.ts'
 
 t.test('each counter is new once, and only inside the window', async () => {
   const near = fc.integer({ min: -10_000, max: 10_000 })

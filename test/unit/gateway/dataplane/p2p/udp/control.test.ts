@@ -1,6 +1,6 @@
 /** The text of control datagrams, cut at every length. */
 import t from 'tap'
-import { decodeAck, encodeAck, payloadIn } from '../../../../../../gateway/dataplane/p2p/plane/control.ts'
+import { decodeAck, encodeAck, payloadIn } from '../../../../../../gateway/dataplane/p2p/udp/control.ts'
 
 t.test('type, payload and padding', async (t) => {
   t.same(payloadIn(Uint8Array.of(5, 0, 2, 8, 9, 0, 0)), { type: 5, payload: Uint8Array.of(8, 9) })

@@ -1,11 +1,11 @@
 /** Acknowledgements, credit and the choice of the form: pure, on a clock that the tests move. */
 import fc from 'fast-check'
 import t from 'tap'
-import { Arrivals } from '../../../../../../../gateway/dataplane/p2p/plane/flow/arrivals.ts'
-import { Credit } from '../../../../../../../gateway/dataplane/p2p/plane/flow/credit.ts'
-import { FormChooser } from '../../../../../../../gateway/dataplane/p2p/plane/flow/form.ts'
-import { Least } from '../../../../../../../gateway/dataplane/p2p/plane/flow/least.ts'
-import { SentLog } from '../../../../../../../gateway/dataplane/p2p/plane/flow/sent-log.ts'
+import { Arrivals } from '../../../../../../../gateway/dataplane/p2p/udp/flow/arrivals.ts'
+import { Credit } from '../../../../../../../gateway/dataplane/p2p/udp/flow/credit.ts'
+import { FormChooser } from '../../../../../../../gateway/dataplane/p2p/udp/flow/form.ts'
+import { Least } from '../../../../../../../gateway/dataplane/p2p/udp/flow/least.ts'
+import { SentLog } from '../../../../../../../gateway/dataplane/p2p/udp/flow/sent-log.ts'
 
 t.test('loss is counted exactly, whatever is lost, in either form', async () => {
   const message = fc.record({

@@ -1,6 +1,6 @@
 /** Planes on a network in memory: every packet arrives as it left, in both forms, in any order, once, and from no stranger. */
 import t from 'tap'
-import { formOf, partOf, WireForm } from '../../../../../../gateway/dataplane/p2p/plane/wire/datagram.ts'
+import { formOf, partOf, WireForm } from '../../../../../../gateway/dataplane/p2p/udp/wire/datagram.ts'
 import type { MemoryHost } from '../../../../../helpers/cluster/plane-memory.ts'
 import { bytesOf, FORMS, memoryNet, streamOf } from '../../../../../helpers/cluster/plane-memory-net.ts'
 import { parsed, tcpPacket, udpPacket } from '../../../../../helpers/cluster/super-packet.ts'
