@@ -55,7 +55,7 @@ const COMMANDS: readonly {
   },
   {
     name: 'join',
-    places: '<token>',
+    places: '[token]',
     describe: 'Bring this host into a cluster and install what it needs',
     load: async () => (await import('./commands/join.ts')).joinCommand,
   },

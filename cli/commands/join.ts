@@ -9,7 +9,7 @@ import { formatPrefix } from '../../core/addr.ts'
 import type { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { enterCluster } from '../../gateway/cluster/joining/create.ts'
 import { fingerprintOfCa, JoinError } from '../../gateway/cluster/joining/joining.ts'
-import { decodeToken, describeNet, type Token, TokenTextError } from '../../gateway/cluster/joining/tokens.ts'
+import { describeNet, type Token } from '../../gateway/cluster/joining/tokens.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'
 import {
   demandName,
@@ -21,12 +21,14 @@ import {
   removeOldBridges,
   tellStart,
 } from '../cluster/entering.ts'
+import { readToken } from '../cluster/token-input.ts'
 import { command } from '../command.ts'
 import { reloadGateway } from '../gateway/reload.ts'
 import { refuseMovingLive } from '../host/leases.ts'
 import { findPlaces } from '../host/places.ts'
 import { tellBackend } from '../install/backend.ts'
-import { CliError, printLine, UsageError } from '../ui/output.ts'
+import { text } from '../install/options.ts'
+import { CliError, printLine } from '../ui/output.ts'
 import { withProgress } from '../ui/progress.ts'
 import { install, prepareInstall } from './install.ts'
 
@@ -44,18 +46,6 @@ const NEXT: Readonly<Record<string, string>> = {
   busy: 'wait a minute, then run the same line again',
 }
 
-function tokenOf(text: string): Token {
-  try {
-    return decodeToken(text)
-  } catch (err) {
-    if (!(err instanceof TokenTextError)) throw err
-    throw new UsageError(
-      `this is no token: ${err.message}`,
-      'flatnet token, on a host of the cluster, prints the line to run here',
-    )
-  }
-}
-
 /** The identity of this host, when an earlier run got that far. */
 function presentMember(files: ClusterFiles, token: Token): number | undefined {
   if (!files.isComplete) return undefined
@@ -71,16 +61,20 @@ function presentMember(files: ClusterFiles, token: Token): number | undefined {
 }
 
 export const joinCommand = command({
-  options: enteringOptions,
+  options: {
+    ...enteringOptions,
+    'token-file': text('A file that holds the token; - is standard input'),
+  },
   positionals: {
-    token: { type: 'string', demandOption: true, describe: 'The token printed by flatnet token' },
+    token: { type: 'string', describe: 'The token; without it, it is read from standard input' },
   },
   examples: [
-    ['fnj_...', 'the line that flatnet token printed'],
-    ['fnj_... --configure-podman', "and switch this host's Podman to CNI"],
+    ['fnj_...', 'the line that flatnet token printed; others on this machine see it in ps'],
+    ['', 'asks for the token, or takes it from a pipe: ssh HOST flatnet token | flatnet join'],
+    ['--token-file token --configure-podman', "from a file; and switch this host's Podman to CNI"],
   ],
   async run(args, { io, host }) {
-    const token = tokenOf(args.token)
+    const token = await readToken(args, io)
     demandRoot(host)
     demandName(args.name)
     const before = findPlaces(host, args)

@@ -55,6 +55,7 @@ export const tokenCommand = command({
     printLine(io, `flatnet join ${made.token}`)
     io.stderr.write(
       `\nRun this line on the new host, as root. It works once, for ${ttl}.\n` +
+        'Where others may look at its processes: run flatnet join there, and paste the line when it asks.\n' +
         `Where flatnet is not installed yet: copy ${process.execPath} there and begin the line with ./flatnet\n`,
     )
     return 0

@@ -1,10 +1,13 @@
 /** What commands write: tables of at most 100 columns, JSON, and errors that say what to do next. */
+import type { Readable } from 'node:stream'
 
 /** The two streams of a command; tests give it their own. */
 export interface Io {
   /** `columns`: of the terminal; undefined where it is none. */
   readonly stdout: { write(text: string): unknown; readonly columns?: number }
   readonly stderr: { write(text: string): unknown }
+  /** Absent where a command can ask for nothing. */
+  readonly stdin?: Readable & { readonly isTTY?: boolean }
 }
 
 /** Something the person at the keyboard can put right; `next` says how, in one sentence or command. */

@@ -67,7 +67,7 @@ const usageError: readonly (readonly [argv: readonly string[], text: RegExp])[] 
   [['bogus'], /: there is no command bogus\n/],
   [['version'], /: there is no command version\. Did you mean --version\?\n/],
   [['revoke'], /: what is missing: flatnet revoke <host>\n/],
-  [['join', '--name', 'x'], /: what is missing: flatnet join <token>\n/],
+  [['join', '--name', 'x'], /: no token: standard input is closed\n {2}next: flatnet join < file/],
   [['--bogus'], /: there is no option --bogus\n/],
   [['--json'], /: there is no option --json\n/],
   [['ps', '--bogus'], /: there is no option --bogus\n {2}next: flatnet ps --help/],
