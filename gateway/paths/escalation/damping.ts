@@ -1,4 +1,4 @@
-/** How a UDP path that keeps failing is used less: penalties that decay, and a rest for its address. Pure. */
+/** Uses a UDP path that keeps failing less: penalties that decay, and a rest for its address. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 
@@ -8,11 +8,11 @@ const SUPPRESS_AT = 3_000
 const REUSE_BELOW = 1_000
 const HALF_LIFE_MS: Millis = 300_000
 const SUPPRESSED_AT_MOST_MS: Millis = 900_000
-/** Decays below REUSE_BELOW in SUPPRESSED_AT_MOST_MS exactly: a penalty is never remembered for longer. */
+/** Takes exactly SUPPRESSED_AT_MOST_MS to decay to REUSE_BELOW, so no penalty outlives a suppression. */
 const MOST = REUSE_BELOW * 2 ** (SUPPRESSED_AT_MOST_MS / HALF_LIFE_MS)
 
 export interface Damping {
-  /** As it was at `at`. */
+  /** Its value at the instant `at`. */
   readonly penalty: number
   readonly at: Millis
   readonly suppressedAt?: Millis
@@ -32,7 +32,7 @@ export function penalized(damping: Damping, now: Millis): Damping {
 
 export const isSuppressed = (damping: Damping, now: Millis): boolean => now < suppressedUntil(damping)
 
-/** Monotonic; -Infinity: it is not suppressed. */
+/** Monotonic; -Infinity: the path is not suppressed. */
 export function suppressedUntil({ penalty, at, suppressedAt }: Damping): Millis {
   if (suppressedAt === undefined) return -Infinity
   const decaysAt = at + HALF_LIFE_MS * Math.log2(penalty / REUSE_BELOW)
@@ -45,9 +45,9 @@ const REST_AT_MOST_MS: Millis = 600_000
 /** A rest of 10 minutes is forgotten 100 minutes after it. */
 const DRAIN = 1 / 10
 
-/** The address that failed last: another one need not wait for it. */
+/** Of the address that failed last. Other addresses need not rest. */
 export interface Rest {
-  /** Undefined: the process did not say over which one packets went. */
+  /** Undefined: the process did not say which address carried the packets. */
   readonly address: string | undefined
   readonly restMs: Millis
   readonly until: Millis

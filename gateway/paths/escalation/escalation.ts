@@ -23,14 +23,14 @@ import {
 } from './transitions.ts'
 import type { Action, Escalation, EscalationFacts, Input, ResetCause, SessionFacts, Step } from './types.ts'
 
-/** What an input makes possible is done in the same turn: the next tick is up to a second away. */
+/** Takes the next step in the same turn, if the input made one possible: the next tick is up to a second away. */
 export function escalate(state: Escalation, input: Input, facts: EscalationFacts): Step {
   const first = follow(state, input, facts)
   const second = progress(first.state, facts)
   return { state: second.state, actions: [...first.actions, ...second.actions] }
 }
 
-/** A gateway that was started anew finds what its P2P process does for the peer already. */
+/** After its own restart the gateway goes on from the session that its P2P process still has with the peer. */
 export function adopt(session: SessionFacts, facts: EscalationFacts): Escalation {
   const { now } = facts
   const { attempt, generation, isPromoted } = session
@@ -70,11 +70,11 @@ function follow(state: Escalation, input: Input, facts: EscalationFacts): Step {
   }
 }
 
-/** The process's own words are codes; a newer process may have others. */
+/** The process names its reasons by code. A newer process may know codes that this gateway does not. */
 const reasonOf = (text: string, fallback: P2pCode): P2pReason =>
   isP2pCode(text) ? { code: text } : { code: fallback, detail: text }
 
-/** Both say what they do, as each may have been started anew or have demoted while they could not talk. */
+/** Both hosts say which path they send by: while the link was down, each may have restarted or demoted. */
 function linkUp(state: Escalation, { now }: EscalationFacts): Step {
   const next = state.phase === 'active' ? state : afresh(state, now)
   return { state: next, actions: [{ type: 'send', message: stateMessage(state) }] }

@@ -1,59 +1,61 @@
-/** Whether a UDP path that carries packets may go on, by its own figures and the gateway path's. Pure. */
+/** Judges whether a UDP path may keep carrying packets, by its figures and the gateway path's. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { P2pReason } from './reasons.ts'
 import type { EscalationFacts, GatewayPathFacts, SessionFacts } from './types.ts'
 
 /**
- * 10 % of 40 probes alone is no proof: in 400 simulated runs with a probe each 250 ms a path that loses 5 % showed it within
- * 28 s (median), one that loses 4 % within 47 s. So 7 of this host's 40 have to be lost, or 11 of the 80 of both hosts
- * (9 of 10 paths that lose 12 % each way show that within 8 s, 4 of 10 that lose 5 % within 5 minutes), or 10 % of the last
- * 160 besides 10 % of the 40, which a path that loses 10 % cannot hide.
+ * 10 % of 40 probes prove nothing by themselves. In 400 simulated runs with a probe every 250 ms, a path that loses 5 %
+ * reached that figure within 28 s (median), and one that loses 4 % within 47 s. So a demotion takes one of these:
+ * - 7 of this host's 40 probes are lost;
+ * - 11 of both hosts' 80: 9 of 10 paths that lose 12 % each way get there within 8 s, and 4 of 10 that lose 5 % within
+ *   5 minutes;
+ * - 10 % of the 40 and 10 % of the last 160: a path that loses 10 % gets there sooner or later.
  */
 const LOSS_DEMOTES = 0.1
 const LOSS_DEMOTES_AT_ONCE = 7 / 40
 const LOSS_OF_BOTH_DEMOTES = 11 / 80
 const LOSS_WARNS = 0.05
 const MIN_PROBES = 20
-/** A weighted mean of weight w varies as one over 2 / w probes. */
+/** A weighted mean of weight w varies as much as a plain mean over 2 / w probes, here 160. */
 const LONG_LOSS_WEIGHT = 1 / 80
-/** Relative like DERP's rule: an absolute one may move traffic to something slower. */
+/** A ratio, like DERP's rule: a fixed difference could move traffic to a slower path. */
 const SLOWER_RATIO = 1.5
 const SLOWER_BY_MS: Millis = 20
 /** A planned switch costs a flow 12 ms, a wrong one a minute on the slower path. */
 const HOLD_MS: Millis = 10_000
 const LONG_RTT_MS: Millis = 500
 const TOO_LONG_RTT_MS: Millis = 1_000
-/** What promotion allows: between this and SLOWER_RATIO the path stays where it is. */
+/** The limit for a promotion. Between this and SLOWER_RATIO packets stay on the path that they use. */
 const BETTER_RATIO = 1.25
-/** Below a quarter of what was carried it is not the sender who wants less: a halved rate is TCP at work. */
+/** TCP halves its rate by itself. Below a quarter of the peak the path is at fault, and not the sender. */
 const FAR_BELOW = 1 / 4
-/** Less than this was never demand that a path could fail. */
+/** Any path carries less than this, so a lower peak says nothing about the path. */
 const DEMAND_BPS = 8_000_000
-/** A flow that is choked still sends; one that is idle does not. */
+/** A choked flow still sends this much; an idle one does not. */
 const BUSY_BPS = 64_000
 const PEAK_AGE_MS: Millis = 600_000
-/** Round trip that has doubled and grown by as much again as makes it `slower`: a queue is full. */
+/** A queue is full when the round trip is twice the idle one, plus SLOWER_BY_MS. */
 const CONGESTED_RATIO = 2
 /**
- * Probes pass and packets do not (tailscale#19457, a scrubber against attacks). Each of the four sends would have been
- * acknowledged at once: with probes that lose less than 5 % all four are lost by chance once in 10^4 times at most.
+ * Probes get through and packets do not, as behind a scrubber against attacks (tailscale#19457). The peer acknowledges
+ * each of the four sends at once. While probes lose less than 5 %, chance loses all four once in 10^4 times at most.
  */
 const UNHEARD_TIMES = 4
 const UNHEARD_MS: Millis = 3_000
-/** What a full queue loses of a flood, it loses of probes as well. */
+/** Judged only while probes get through: a queue that a flood fills loses probes as well. */
 const DATA_LOST = 0.5
 
 export interface HealthMemory {
   readonly longLoss: number
   readonly sent: number
   readonly lost: number
-  /** Least round trips since UDP carries packets: that of each path without a queue. */
+  /** Least round trips since UDP carries packets: those of the two paths with empty queues. */
   readonly idleRttMs: Millis
   readonly idleGatewayRttMs: Millis
   readonly peakBps: number
   readonly peakAt: Millis
-  /** Since when each condition holds that has to hold for HOLD_MS. */
+  /** Each of these conditions has to hold for HOLD_MS. Since when it does. */
   readonly slowerAt?: Millis | undefined
   readonly tooSlowAt?: Millis | undefined
   readonly jitterAt?: Millis | undefined
@@ -80,7 +82,7 @@ const lostOf = ({ probes }: SessionFacts): number => probes.sent - probes.answer
 
 const bpsOf = ({ txBps, rxBps }: SessionFacts): number => Math.max(txBps, rxBps)
 
-/** To be called for each new view, at least once a second. */
+/** Call it for each new view, at least once a second. */
 export function watch(memory: HealthMemory, { now, session, gateway }: EscalationFacts): HealthMemory {
   if (session === undefined) return memory
   const next = { ...memory, ...longLossOf(memory, session), ...peakOf(memory, session, now) }
@@ -101,7 +103,7 @@ export function watch(memory: HealthMemory, { now, session, gateway }: Escalatio
   }
 }
 
-/** Weighted over all round trips; probes that are still out are counted as lost and taken back when they are answered. */
+/** Weighted over all round trips. A probe on its way counts as lost until its answer comes. */
 function longLossOf(
   { longLoss, sent, lost }: HealthMemory,
   session: SessionFacts,
@@ -135,7 +137,7 @@ const isTooSlow = ({ rttMs }: SessionFacts, gateway: GatewayPathFacts): boolean 
   rttMs > TOO_LONG_RTT_MS &&
   rttMs > BETTER_RATIO * gateway.rttMs
 
-/** A gateway path that varies as much gains nothing: on one Wi-Fi both do. */
+/** Moving to a gateway path that varies as much gains nothing: on the same Wi-Fi both paths vary. */
 const addedUp = ({ rttMs, jitterMs = 0 }: GatewayPathFacts): Millis | undefined =>
   rttMs === undefined ? undefined : rttMs + jitterMs
 
@@ -156,8 +158,8 @@ const isUnheard = (session: SessionFacts): boolean => {
 }
 
 /**
- * Congested here, not there, and far below what the pair has carried. All of it together, since each alone is ordinary: an
- * application that sends less, a full queue that both paths share, a loss that TCP asks for.
+ * UDP is congested, the gateway path is not, and the pair carries far less than it did. Each alone is ordinary: an
+ * application sends less, both paths share a full queue, or TCP probes for bandwidth until it loses a packet.
  */
 function isChoked(memory: HealthMemory, session: SessionFacts, gateway: GatewayPathFacts): boolean {
   const bps = bpsOf(session)
@@ -169,7 +171,7 @@ function isChoked(memory: HealthMemory, session: SessionFacts, gateway: GatewayP
   return best >= DEMAND_BPS && bps >= BUSY_BPS && bps < FAR_BELOW * best && isCongested && isGatewayCalm
 }
 
-/** The worse of both ends' counts: each hears only answers to its own probes. */
+/** The worse of both hosts' counts: each counts the answers to its own probes. */
 export const lossOf = ({ lossRate, peerLossRate = 0 }: SessionFacts): number =>
   Math.max(lossRate, peerLossRate)
 
@@ -185,7 +187,7 @@ export function verdictOf(memory: HealthMemory, facts: EscalationFacts): Verdict
   return { kind: 'warn', reason: { code: 'both degraded', detail: reason.code } }
 }
 
-/** A gateway path that takes seconds is down in all but name: its TCP is waiting for what the same cable lost. */
+/** A gateway path that takes seconds is as good as down: its TCP waits for what the same cable lost. */
 const canTakeOver = ({ rttMs = 0 }: SessionFacts, gateway: GatewayPathFacts): boolean =>
   gateway.isUp && !(gateway.rttMs !== undefined && gateway.rttMs > TOO_LONG_RTT_MS && gateway.rttMs > rttMs)
 
@@ -194,7 +196,7 @@ function whyDemote(
   { now, gateway }: EscalationFacts,
   session: SessionFacts,
 ): P2pReason | undefined {
-  // The process demotes by itself; where it does not, the gateway path is down.
+  // The process demotes by itself, except while the gateway path is down.
   if (!session.isProven) return { code: 'no answer' }
   const loss = lossThatCounts(memory, session)
   if (loss !== undefined) return { code: 'loss', detail: percent(loss) }

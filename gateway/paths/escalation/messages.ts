@@ -1,4 +1,4 @@
-/** What the peer's `p2p.` messages do to an escalation. Pure. */
+/** Applies the peer's `p2p.` messages to an escalation. Pure. */
 
 import { sessionOf, whyNotFast, whyNotProven } from './promotion.ts'
 import { isP2pCode, type P2pReason, reasonText } from './reasons.ts'
@@ -52,7 +52,7 @@ const isAwaited = (
   expected: Escalation['phase'],
 ): boolean => phase === expected && attempt === message.attempt
 
-/** A person at either host ends the waits, once in 10 s: a peer must not be able to end them at will. */
+/** A person at either host can end the waits, but only once in 10 s: a bad peer could send this without end. */
 function requested(state: Escalation, { reason }: Of<'p2p.request'>, { now }: EscalationFacts): Escalation {
   const isPerson = reason === ('operator' satisfies ResetCause)
   const isDue = now - (state.pardonedAt ?? -Infinity) >= RESET_EVERY_MS
@@ -65,7 +65,7 @@ function offered(state: Escalation, { attempt, generation }: Of<'p2p.offer'>, fa
     const message = { type: 'p2p.refuse', attempt, reason: reasonText(obstacle) } as const
     return { state, actions: [{ type: 'send', message }] }
   }
-  // A leader that offers does not send by UDP itself.
+  // A leader that offers a new try has left UDP.
   const before = isPromotedIn(state)
     ? demote(state, { reason: { code: 'began anew' }, hasRoute: true, isOwn: false }, facts)
     : stay(state)
@@ -87,7 +87,7 @@ function promoteAsked(state: Escalation, message: Of<'p2p.promote'>, facts: Esca
   return { state: { ...state, generation: known }, actions: [{ type: 'send', message: answer }] }
 }
 
-/** The leader keeps the long waits; this host holds to its own probes and to one switch in 10 s. */
+/** The leader observes the long waits. The follower checks its own probes and allows one switch in 10 s. */
 function whyNotReady(
   state: Escalation,
   { attempt, generation }: Of<'p2p.promote'>,
@@ -112,7 +112,7 @@ function notReady(
   const state = { ...before, generation: Math.max(before.generation, generation) }
   const detail = isP2pCode(reason) ? reasonText({ code: reason }) : reason
   const why: P2pReason = { code: 'peer not ready', detail }
-  // The peer's process or gateway is another one: only new keys help.
+  // The peer's process or gateway restarted and lost the keys: only a new try helps.
   if (reason !== 'no session') return notPromoted(state, why, facts)
   const step = tryFailed(state, why, facts)
   return { ...step, state: { ...step.state, attempt: undefined } }

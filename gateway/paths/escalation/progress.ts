@@ -1,4 +1,4 @@
-/** What time and fresh facts do to an escalation: tries, promotions, and leaving bad paths. Pure. */
+/** Moves an escalation on by time and fresh facts: tries, promotions, and leaving bad paths. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { isSuppressed, penalized } from './damping.ts'
@@ -17,14 +17,14 @@ import {
 } from './transitions.ts'
 import type { Escalation, EscalationFacts, Step } from './types.ts'
 
-/** A peer that has the message answers in a round trip; one that knows no `p2p.` never does. */
+/** A peer answers within a round trip. One that is too old to know `p2p.` messages never does. */
 const OFFER_MS: Millis = 5_000
-/** 5 round trips of 200 ms make the proof; what has not come through in ten times that is blocked (Nebula waits 5.5 s). */
+/** Five round trips of 200 ms make the proof. UDP that needs ten times as long is blocked (Nebula waits 5.5 s). */
 const PROVE_MS: Millis = 10_000
-/** Both control messages take a round trip, and each process answers in milliseconds. */
+/** The two control messages take one round trip, and each process answers within milliseconds. */
 const PROMOTE_MS: Millis = 2_000
-/** While suppressed: how often to ask whether UDP would work, for a person to see. */
-const CURIOUS_MS: Millis = 60_000
+/** While suppressed: how often the process tests whether UDP would work, for people to see. */
+const TEST_EVERY_MS: Millis = 60_000
 
 export function progress(state: Escalation, facts: EscalationFacts): Step {
   const { now, obstacle } = facts
@@ -66,7 +66,7 @@ function whileProving(state: Escalation, facts: EscalationFacts): Step {
   const lack = whyNotProven(sessionOf(state, facts))
   if (lack === undefined) {
     if (isLeader && canSignal && whyNotPromote(state, facts) === undefined) return ask(state, facts)
-    // Proven and not used: the schedule has done its part, so the next outage is tried at once again.
+    // The path is proven but not used. The schedule did its part, so after the next outage a try begins at once.
     if (now - state.since >= PROVE_MS || whyNotPromote(state, facts) !== undefined)
       return stay({
         ...state,
@@ -83,20 +83,21 @@ function whileWaiting(state: Escalation, facts: EscalationFacts): Step {
   const { now, isLeader, canSignal } = facts
   const session = sessionOf(state, facts)
   const isProven = session?.isProven === true
-  // The process found by itself that UDP works again: the long waits are for paths that do not.
+  // The process found that UDP works again: the long waits are for paths that do not work.
   const woken = isProven && !state.wasProven ? afresh(state, now) : state
   const seen = { ...woken, wasProven: isProven }
-  if (!isLeader || !canSignal) return lookNowAndThen(seen, facts)
+  if (!isLeader || !canSignal) return testWhileSuppressed(seen, facts)
   if (whyNotPromote(seen, facts) === undefined) return ask(seen, facts)
   const needsKeys = whyNotProven(session) !== undefined
-  if (isSuppressed(state.damping, now) && session !== undefined) return lookNowAndThen(seen, facts)
+  if (isSuppressed(state.damping, now) && session !== undefined) return testWhileSuppressed(seen, facts)
   return needsKeys && now >= seen.schedule.nextAt ? offer(seen, facts) : stay(seen)
 }
 
-/** While suppressed, nothing is tried but the question whether it would work. */
-function lookNowAndThen(state: Escalation, { now }: EscalationFacts): Step {
+/** While suppressed, only probes go out, to see whether UDP would work. */
+function testWhileSuppressed(state: Escalation, { now }: EscalationFacts): Step {
   const { askedAt = state.since, damping, attempt } = state
-  if (attempt === undefined || !isSuppressed(damping, now) || now - askedAt < CURIOUS_MS) return stay(state)
+  if (attempt === undefined || !isSuppressed(damping, now) || now - askedAt < TEST_EVERY_MS)
+    return stay(state)
   return { state: { ...state, askedAt: now }, actions: [{ type: 'probeNow' }] }
 }
 

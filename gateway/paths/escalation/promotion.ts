@@ -1,4 +1,4 @@
-/** Whether packets may move to UDP: proof, loss, round trip, and the waits after the last move. Pure. */
+/** Judges whether packets may move to UDP: proof, loss, round trip, waits after the last move. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { isSuppressed, suppressedUntil } from './damping.ts'
@@ -6,18 +6,21 @@ import { lossOf } from './health.ts'
 import type { P2pReason } from './reasons.ts'
 import type { Escalation, EscalationFacts, SessionFacts } from './types.ts'
 
-/** A gap to the 1.5 at which `slower` demotes: equal paths must not alternate. */
+/** Well below the 1.5 at which `slower` demotes, so that packets do not alternate between equal paths. */
 const RTT_RATIO = 1.25
 const RTT_SLACK_MS: Millis = 10
-/** 2 % in, 10 % out; one of the window's 40 probes is the first figure above it, and none of 20 or fewer below. */
+/**
+ * One lost probe of the last 40; fewer than 40 probes may lose none. Far below the 10 % that demote, so that packets do
+ * not alternate.
+ */
 const MAX_LOSS = 1 / 40
 const FULL_WINDOW = 20
 
-/** The session that both hosts agreed on last; one of an older try proves nothing about the peer's keys. */
+/** The session that both hosts agreed on last. A session of an older try proves nothing about the peer's keys. */
 export const sessionOf = ({ attempt }: Escalation, { session }: EscalationFacts): SessionFacts | undefined =>
   session !== undefined && session.attempt === attempt ? session : undefined
 
-/** What the probes lack; undefined: nothing. */
+/** What the probes have not shown yet. @returns undefined: the path is proven */
 export function whyNotProven(session: SessionFacts | undefined): P2pReason | undefined {
   if (session === undefined) return { code: 'no session' }
   if (session.isProven && !isLossy(session)) return undefined
@@ -31,7 +34,7 @@ export function whyNotProven(session: SessionFacts | undefined): P2pReason | und
 const isLossy = (session: SessionFacts): boolean =>
   session.probes.window >= FULL_WINDOW && lossOf(session) > MAX_LOSS
 
-/** Of a proven path. */
+/** Why a proven path is too slow. @returns undefined: it is not */
 export function whyNotFast({ rttMs }: SessionFacts, gatewayRttMs: Millis | undefined): P2pReason | undefined {
   if (rttMs === undefined || gatewayRttMs === undefined) return undefined
   if (rttMs <= Math.max(RTT_RATIO * gatewayRttMs, gatewayRttMs + RTT_SLACK_MS)) return undefined
@@ -45,13 +48,13 @@ function readyAt(state: Escalation, session: SessionFacts | undefined): Millis {
   return Math.max(dwellUntil, restUntil, suppressedUntil(damping))
 }
 
-/** Leader: when packets may move, or the next try begins. */
+/** Leader: when packets may move to UDP, or when the next try begins. */
 export function nextTryAt(state: Escalation, facts: EscalationFacts): Millis {
   const session = sessionOf(state, facts)
   return whyNotProven(session) === undefined ? readyAt(state, session) : state.schedule.nextAt
 }
 
-/** Undefined: packets may move now. */
+/** Why packets have to wait. @returns undefined: they may move now */
 export function whyNotPromote(state: Escalation, facts: EscalationFacts): P2pReason | undefined {
   const session = sessionOf(state, facts)
   const lack = whyNotProven(session) ?? (session && whyNotFast(session, facts.gateway.rttMs))
@@ -60,6 +63,6 @@ export function whyNotPromote(state: Escalation, facts: EscalationFacts): P2pRea
   return facts.now < readyAt(state, session) ? { code: 'dwell' } : undefined
 }
 
-/** Something of the peer's arrived, so UDP is not blocked towards this host. */
+/** Whether any datagram of the peer arrived: then UDP is not blocked towards this host. */
 const isHeard = ({ rxBytes, peerLossRate }: SessionFacts): boolean =>
   rxBytes > 0 || peerLossRate !== undefined

@@ -4,7 +4,7 @@
  * docs/operations.md lists the ways out.
  */
 
-/** What a demotion counts as. */
+/** What kind of demotion a reason stands for; each kind has its own waits. */
 export type DemotionKind =
   /** The path broke: it has to rest, and breaking often suppresses it. */
   | 'failure'
@@ -93,7 +93,7 @@ const FAILURES: ReadonlySet<string> = new Set<P2pCode>([
 ])
 const CHOICES: ReadonlySet<string> = new Set<P2pCode>(['slower', 'too slow', 'jitter', 'throughput'])
 
-/** @param code of this host or of a newer peer: one that is not known counts as a failure, the careful guess */
+/** @param code of this host or of a newer peer; an unknown code counts as a failure, which is the careful guess */
 export function demotionKind(code: string): DemotionKind {
   if (FAILURES.has(code) || !isP2pCode(code)) return 'failure'
   return CHOICES.has(code) ? 'choice' : 'order'

@@ -1,4 +1,4 @@
-/** The moves between the phases of an escalation: waits, penalties and messages to the peer. Pure. */
+/** The transitions of an escalation, with their waits, penalties and messages to the peer. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { NO_DAMPING, penalized, restAfter } from './damping.ts'
@@ -8,15 +8,15 @@ import { demotionKind, type P2pCode, type P2pReason } from './reasons.ts'
 import { tryAfresh, tryAt, tryLater } from './retry-schedule.ts'
 import type { Action, Escalation, EscalationFacts, PeerMessage, ResetCause, Step } from './types.ts'
 
-/** At most one switch of a pair in 10 s: a person on the phone hears each one of a burst. */
+/** A pair switches at most once in 10 s: people on a call hear every switch. */
 export const SWITCH_EVERY_MS: Millis = 10_000
 /** After a demotion by choice nothing is broken, so there is no hurry (Tailscale 60 s, ZeroTier 15 s). */
 const CHOICE_DWELL_MS: Millis = 60_000
-/** A path that is worse under load and better without it would switch each minute for ever. */
+/** Without the doubling up to this, a path that is worse only under load would switch every minute for ever. */
 const CHOICE_DWELL_AT_MOST_MS: Millis = 900_000
-/** What has carried packets for this long was well: its end is the first of its kind. */
+/** A path that carried packets for this long was healthy: its end counts as a first failure. */
 const STEADY_MS: Millis = 60_000
-/** The peer says `not ready` in a round trip; asking again costs as much. */
+/** The wait after the peer said `not ready`. Asking again costs one round trip. */
 const ASK_AGAIN_MS: Millis = 2_000
 
 export const initial = (now: Millis): Escalation => ({
@@ -57,7 +57,7 @@ export function prove(state: Escalation, attempt: string, now: Millis): Step {
   return { state: { ...next, attempt, wasProven: false }, actions: [{ type: 'startSession', attempt }] }
 }
 
-/** A try came to nothing. The session stays: the process goes on probing now and then, and may find that UDP works. */
+/** A try failed. The session stays: its process still sends a probe now and then, and may find that UDP works. */
 export function tryFailed(state: Escalation, reason: P2pReason, facts: EscalationFacts): Step {
   const { now, random } = facts
   const schedule = tryLater(state.schedule, now, random)
@@ -65,7 +65,7 @@ export function tryFailed(state: Escalation, reason: P2pReason, facts: Escalatio
   return plan({ ...next, schedule, activeAt: undefined, problem: reason }, facts)
 }
 
-/** This host has no keys of the try any more: the peer need not go on proving it. */
+/** This host has lost the keys of the try, and tells the peer to stop proving it. */
 export function abandon(state: Escalation, reason: P2pReason, facts: EscalationFacts): Step {
   const step = tryFailed(state, reason, facts)
   if (state.attempt === undefined) return step
@@ -74,7 +74,7 @@ export function abandon(state: Escalation, reason: P2pReason, facts: EscalationF
   return { state: { ...step.state, generation }, actions: [{ type: 'send', message }, ...step.actions] }
 }
 
-/** Leader: packets of both hosts move, the peer's first. */
+/** Leader: asks the peer to move its packets first, before this host moves its own. */
 export function ask(state: Escalation, { now }: EscalationFacts): Step {
   const generation = state.generation + 1
   const { attempt } = state
@@ -113,14 +113,14 @@ export function activate(state: Escalation, facts: EscalationFacts): Step {
   }
 }
 
-/** A promotion came to nothing; the path is as proven as before, so neither keys nor penalties change. */
+/** A promotion failed. The path is as proven as before, so keys and penalties stay. */
 export function notPromoted(state: Escalation, reason: P2pReason, facts: EscalationFacts): Step {
   const { attempt } = state
   const generation = state.generation + 1
   const next = enter(state, facts.now, 'waiting', reason)
   const dwellUntil = Math.max(state.dwellUntil, facts.now + ASK_AGAIN_MS)
   const actions: Action[] = [{ type: 'remove', generation, code: 'promotion timed out' }]
-  // The peer may have installed its route and lost the way to say so.
+  // The peer may have installed its route while its answer was lost.
   if (attempt !== undefined)
     actions.push({ type: 'send', message: demoteMessage(attempt, generation, 'promotion timed out') })
   return { state: { ...next, generation, dwellUntil }, actions }
@@ -133,18 +133,18 @@ const demoteMessage = (attempt: string, generation: number, reason: P2pCode): Pe
   reason,
 })
 
-/** How packets left UDP. */
+/** How packets leave UDP. */
 export interface Demotion {
   readonly reason: P2pReason
-  /** Under which reason it counts, where the peer's own word differs from what is shown. */
+  /** The reason that decides the kind of demotion, where the peer names another one than is shown here. */
   readonly countsAs?: string
   /** Whether the process still has the route. */
   readonly hasRoute: boolean
-  /** Whether the peer has to follow; it need not when it went first. */
+  /** Whether this host demotes first, and so has to tell the peer. */
   readonly isOwn: boolean
 }
 
-/** Packets go back to the gateway path: unilateral, at once. */
+/** Moves packets back to the gateway path at once, without asking the peer. */
 export function demote(state: Escalation, demotion: Demotion, facts: EscalationFacts): Step {
   const { reason, countsAs, hasRoute, isOwn } = demotion
   const generation = isOwn ? state.generation + 1 : state.generation
@@ -183,7 +183,7 @@ function plan(state: Escalation, facts: EscalationFacts): Step {
   return { state, actions: [{ type: 'send', message: { ...stateMessage(state), retryInMs } }] }
 }
 
-/** What this host does, for a peer that may not know. */
+/** Tells the peer which path this host sends by. */
 export const stateMessage = (state: Escalation): Extract<PeerMessage, { type: 'p2p.state' }> => ({
   type: 'p2p.state',
   ...(state.attempt !== undefined && { attempt: state.attempt }),
@@ -194,10 +194,10 @@ export const stateMessage = (state: Escalation): Extract<PeerMessage, { type: 'p
 /** Follower: asks the leader for a try. */
 export const requestOf = (cause: ResetCause): PeerMessage => ({ type: 'p2p.request', reason: cause })
 
-/** Whether the own process has the route, or is about to. */
+/** Whether this host's process has the route, or is about to install it. */
 export const isPromotedIn = ({ phase }: Escalation): boolean => phase === 'active' || phase === 'installing'
 
-/** No UDP path may be had with this peer: keys, route and session go. */
+/** An obstacle rules UDP out with this peer: removes keys, route and session. */
 export function block(state: Escalation, obstacle: P2pReason, now: Millis): Step {
   const isSame = state.reason.code === obstacle.code && state.reason.detail === obstacle.detail
   if (state.phase === 'idle') return stay(isSame ? state : enter(state, now, 'idle', obstacle))
@@ -216,7 +216,7 @@ export function afresh(state: Escalation, now: Millis): Escalation {
   return { ...state, schedule: tryAfresh(state.schedule, now) }
 }
 
-/** A person asked: what they have repaired is not held against it. */
+/** A person asked for a try: forgets the failures, which they may have repaired. */
 export function pardoned(state: Escalation, now: Millis): Escalation {
   const dwellUntil = Math.min(state.dwellUntil, now)
   const schedule = { ...state.schedule, failures: 0, nextAt: now }

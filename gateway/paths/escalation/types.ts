@@ -1,4 +1,4 @@
-/** What the escalation of one pair of hosts is decided from, what it remembers, and what it asks for. */
+/** The facts, memory, messages and actions of one pair of hosts' escalation. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Damping, Rest } from './damping.ts'
@@ -6,32 +6,32 @@ import type { HealthMemory } from './health.ts'
 import type { P2pCode, P2pReason } from './reasons.ts'
 import type { RetrySchedule } from './retry-schedule.ts'
 
-/** What the P2P process says of its session with the peer. */
+/** What the P2P process reports about its session with the peer. */
 export interface SessionFacts {
   readonly attempt: string
   readonly generation: number
   readonly isPromoted: boolean
-  /** Five of five own round trips in a row, two of them full-size; false again when a burst of probes is not answered. */
+  /** Five round trips in a row, two of them full-size. False again when a burst of probes stays without an answer. */
   readonly isProven: boolean
   readonly isFullSize: boolean
   readonly address?: string | undefined
   readonly rttMs?: Millis | undefined
   readonly jitterMs?: Millis | undefined
-  /** Round trips that were lost, of the last 40 probes. */
+  /** Share of the last 40 probes that got no answer, 0 to 1. */
   readonly lossRate: number
   readonly peerLossRate?: number | undefined
-  /** Since the session began; `window`: how many of the last 40 there are. */
+  /** Since the session began. `window`: how many probes `lossRate` covers, 40 at most. */
   readonly probes: { readonly sent: number; readonly answered: number; readonly window: number }
   readonly rxBytes: number
   readonly txBps: number
   readonly rxBps: number
-  /** Of the datagrams with packets that this host sent in the last 10 s or so, how many did not arrive. */
+  /** Share of the datagrams with packets that did not arrive, 0 to 1, over the last 10 s or so of sending. */
   readonly dataLossRate?: number | undefined
-  /** Packets were sent in so many halves of a second since the last acknowledgement, and for so long. */
+  /** Since the last acknowledgement: in how many half seconds this host sent packets, and for how long. */
   readonly unacknowledged?: { readonly times: number; readonly forMs: Millis } | undefined
 }
 
-/** The way that packets would take without UDP: direct TLS, or a relay. */
+/** The path that packets would take without UDP: direct TLS, or a relay. */
 export interface GatewayPathFacts {
   readonly isUp: boolean
   readonly rttMs?: Millis | undefined
@@ -45,29 +45,29 @@ export interface EscalationFacts {
   readonly now: Millis
   /** 0 to 1, fresh. */
   readonly random: number
-  /** 16 hex digits, fresh: the name of a try, should one begin. */
+  /** 16 fresh hex digits: the name of the next try, if one begins now. */
   readonly newAttempt: string
   /** The lower hostId offers and promotes. */
   readonly isLeader: boolean
-  /** Why no UDP path can be had with this peer; undefined: one can. */
+  /** Why UDP is ruled out with this peer; undefined: it is not. */
   readonly obstacle?: P2pReason | undefined
-  /** Whether the control link stands: over it keys are made and promotions agreed. */
+  /** Whether the control link is up: the hosts agree on keys and promotions over it. */
   readonly canSignal: boolean
   readonly gateway: GatewayPathFacts
-  /** Undefined: the process has none with this peer. */
+  /** Undefined: the process has no session with this peer. */
   readonly session?: SessionFacts | undefined
 }
 
 type Phase =
-  /** No try was made since the obstacle went. */
+  /** No try yet, or none since the last obstacle went. */
   | 'idle'
-  /** Leader: the offer is out. */
+  /** Leader: waits for the answer to its offer. */
   | 'offered'
   /** The P2P process sends probes. */
   | 'proving'
-  /** Leader: the peer was asked. */
+  /** Leader: waits for the peer to move its packets. */
   | 'asking'
-  /** The own process was asked for the route. */
+  /** Waits for this host's process to install the route. */
   | 'installing'
   | 'active'
   /** A try failed, or the path was demoted. */
@@ -80,15 +80,15 @@ export interface Escalation {
   readonly reason: P2pReason
   /** Why packets left UDP, or the last try failed; undefined: neither happened, or UDP carries packets. */
   readonly problem?: P2pReason | undefined
-  /** Of the session; undefined: no key was agreed. */
+  /** The try that the session belongs to; undefined: the hosts have not agreed on keys. */
   readonly attempt?: string | undefined
-  /** The highest that either host has named: rises with each promotion and demotion. */
+  /** The highest number that either host has named. Rises with each promotion and demotion. */
   readonly generation: number
   readonly attempts: number
   readonly schedule: RetrySchedule
   readonly damping: Damping
   readonly rest?: Rest | undefined
-  /** Packets are not moved to UDP before. */
+  /** Packets do not move to UDP before this instant. */
   readonly dwellUntil: Millis
   /** Demotions by choice in a row: each doubles the next one's dwell. */
   readonly choices: number
@@ -99,9 +99,9 @@ export interface Escalation {
   readonly wasProven: boolean
   /** Follower: when the leader says that it tries next. */
   readonly leaderNextAt?: Millis | undefined
-  /** When a person last ended all waits. */
+  /** When a person last ended the waits. */
   readonly pardonedAt?: Millis | undefined
-  /** While suppressed: when the process was last asked whether UDP would work. */
+  /** While suppressed: when the process last tested whether UDP would work. */
   readonly askedAt?: Millis | undefined
 }
 
@@ -125,7 +125,7 @@ export type PeerMessage =
       readonly generation: number
       readonly reason: string
     }
-  /** What the sender does: at each new link, and of the leader when its plan changes. */
+  /** Which path the sender uses. Sent at each new link, and by the leader when its plan changes. */
   | {
       readonly type: 'p2p.state'
       readonly attempt?: string | undefined
@@ -147,18 +147,18 @@ export type Input =
   /** Time passed, or the facts changed. */
   | { readonly type: 'tick' }
   | { readonly type: 'message'; readonly message: PeerMessage }
-  /** The link came up, or is another one. */
+  /** The link came up, or a new one replaced it. */
   | { readonly type: 'linkUp' }
   | { readonly type: 'installed'; readonly attempt: string }
   | { readonly type: 'notInstalled'; readonly attempt: string; readonly reason: string }
-  /** The process took the route away, asked or not. */
+  /** The process removed the route, by order or by itself. */
   | { readonly type: 'removed'; readonly attempt: string; readonly reason: string }
   | { readonly type: 'ended'; readonly attempt: string; readonly reason: string }
   | { readonly type: 'reset'; readonly cause: ResetCause }
 
 export type Action =
   | { readonly type: 'send'; readonly message: PeerMessage }
-  /** The session of this try, with keys of the link and the addresses of the peer's offer or answer. */
+  /** Starts the session of this try, with keys from the link and the addresses of the peer's offer or answer. */
   | { readonly type: 'startSession'; readonly attempt: string }
   | { readonly type: 'install'; readonly attempt: string; readonly generation: number }
   | { readonly type: 'remove'; readonly generation: number; readonly code: P2pCode }

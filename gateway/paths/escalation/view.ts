@@ -1,4 +1,4 @@
-/** An escalation as the API and the command line show it. Pure. */
+/** Shows an escalation as the API and the command line print it. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { isSuppressed } from './damping.ts'
@@ -8,7 +8,7 @@ import type { Escalation, EscalationFacts } from './types.ts'
 
 export interface EscalationView {
   readonly state: 'GATEWAY_ONLY' | 'P2P_ATTEMPTING' | 'P2P_ACTIVE' | 'GATEWAY_FALLBACK'
-  /** Why it is not direct, or how well it is, in words for a person. */
+  /** Why packets do not go by UDP, or how well they do, in words for a person. */
   readonly reason: string
   readonly generation: number
   readonly attempts: number
@@ -55,8 +55,8 @@ function nextOf(state: Escalation, facts: EscalationFacts): Millis | undefined {
 }
 
 /**
- * How good a path is, 0 to 1: a product, so that one bad figure is not hidden by good ones. Loss of 10 %, and a round trip
- * of 300 ms more than none, each leave half.
+ * How good a path is, 0 to 1. A product, so that good figures cannot hide a bad one: a loss of 10 % halves it, and so
+ * does a round trip of 300 ms.
  */
 export function qualityOf({
   lossRate = 0,
