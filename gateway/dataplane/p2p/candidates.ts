@@ -1,10 +1,10 @@
-/** Which addresses a host offers for UDP: those it is linked from, those it announces, and those that peers see. */
+/** Chooses the addresses that a host offers for UDP: its links' own, announced ones, and those that peers see. */
 
 import { isIPv4, isIPv6 } from 'node:net'
 
-/** As many as a peer takes. */
+/** A peer accepts no more. */
 const MOST = 16
-/** A NAT shows one mapping to all peers, or one to each: beyond these, probing more is guessing. */
+/** A NAT shows one mapping to all peers, or a different one to each. Probing more than a few would be guessing. */
 const MAX_OBSERVED = 4
 
 /** `192.0.2.1:7443` or `[2001:db8::1]:7443`. */
@@ -14,7 +14,7 @@ export function isEndpoint(value: unknown): value is string {
   return Number(port) <= 65_535 && (v6 === undefined ? isIPv4(v4 ?? '') : isIPv6(v6))
 }
 
-/** @param address as a socket names it: `::ffff:192.0.2.1` is IPv4, `fe80::1%eth0` is of use on this machine alone */
+/** @param address as a socket names it: `::ffff:192.0.2.1` is IPv4, `fe80::1%eth0` means nothing on other machines */
 export function endpointOf(address: string, port: number): string | undefined {
   const plain = address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '')
   if (port < 1 || plain.startsWith('fe80:') || plain.includes('%')) return undefined
@@ -22,7 +22,7 @@ export function endpointOf(address: string, port: number): string | undefined {
   return isIPv6(plain) ? `[${plain}]:${port}` : undefined
 }
 
-/** The address of a TCP endpoint; a name is none, as nothing is looked up here. */
+/** The IP address of a TCP endpoint. @returns undefined for a host name: nothing is looked up here */
 function hostOf(endpoint: string): string | undefined {
   const [, v6, host] = /^(?:\[(.+)\]|(.+)):\d+$/.exec(endpoint) ?? []
   const address = v6 ?? host
@@ -30,7 +30,7 @@ function hostOf(endpoint: string): string | undefined {
 }
 
 export interface OwnAddresses {
-  /** The UDP port that the process has. */
+  /** The UDP port that the P2P process listens on. */
   readonly port: number
   /** This host's end of the link to the peer: packets to the peer leave from it. */
   readonly linkedFrom: string | undefined
@@ -40,7 +40,7 @@ export interface OwnAddresses {
   readonly observed: readonly string[]
 }
 
-/** The likeliest first. Tiers will add mapped ports and servers' answers here. */
+/** The likeliest first. */
 export function ownCandidates({ port, linkedFrom, announced, observed }: OwnAddresses): string[] {
   const hosts = [linkedFrom, ...announced.map(hostOf)].filter((h) => h !== undefined)
   const local = hosts.map((host) => endpointOf(host, port)).filter((e) => e !== undefined)
@@ -48,8 +48,8 @@ export function ownCandidates({ port, linkedFrom, announced, observed }: OwnAddr
 }
 
 /**
- * Where the peer may be reached: as it says, and at the address from which its link comes, which a host behind a NAT without
- * a mapping of its own does not know.
+ * Where the peer may be reached: at the addresses that it offers, and at the one that its link comes from. A host behind
+ * a NAT may not know the latter.
  */
 export function peerCandidates(offered: readonly string[], linkedTo: string | undefined): string[] {
   const port = Number(/:(\d+)$/.exec(offered[0] ?? '')?.[1] ?? 0)
@@ -57,14 +57,14 @@ export function peerCandidates(offered: readonly string[], linkedTo: string | un
   return [...new Set([...offered, ...(seen === undefined ? [] : [seen])])]
 }
 
-/** As many as a host needs to know of its own mappings: one peer sees one. */
+/** Each peer sees one mapping, and more of them teach a host nothing new. */
 const MAX_WITNESSES = 16
 
 /** This host's addresses as its peers see them. */
 export class ObservedAddresses {
   readonly #byPeer = new Map<number, string>()
 
-  /** @returns whether no peer saw this address before */
+  /** @returns true: no peer saw this address before */
   put(hostId: number, address: string): boolean {
     const isNew = ![...this.#byPeer.values()].includes(address)
     this.#byPeer.delete(hostId)

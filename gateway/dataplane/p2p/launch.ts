@@ -1,4 +1,4 @@
-/** Starts `flatnet p2p` as a process that outlives this one: its own session, its own log. */
+/** Starts `flatnet p2p` as a process that outlives this one, with its own session and log. */
 
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
@@ -9,11 +9,11 @@ import { isSea } from 'node:sea'
 export interface Launched {
   readonly pid: number | undefined
   kill(signal: 'SIGTERM' | 'SIGKILL'): void
-  /** Once, also when it could not be started. */
+  /** Called once, also when the process could not be started. */
   onExit(listener: (how: string) => void): void
 }
 
-/** Its lines go to the gateway while there is one, so the file has little but the reasons for an early end. */
+/** While a gateway is connected it logs for the process, so this file holds little but the reason for an early end. */
 const MAX_LOG_BYTES = 8 * 1024 * 1024
 
 /** This executable again, whether packed or run from its sources. */

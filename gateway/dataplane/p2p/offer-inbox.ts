@@ -1,4 +1,4 @@
-/** What members say about UDP paths: so much of each, and only what is understood. */
+/** Reads members' messages about UDP paths: a limited number of each, and only well-formed ones. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
@@ -7,7 +7,7 @@ import type { ControlMessage } from '../../links/types.ts'
 import { OfferError, parseOffer, type Received } from './offers.ts'
 import type { P2pLinks } from './peer-session.ts'
 
-/** A try takes five messages of each side; flapping at its worst is one try in a second. */
+/** A try takes five messages from each side, and the worst flapping makes one try a second. */
 const BURST = 30
 const PER_SECOND = 5
 
@@ -20,7 +20,7 @@ export class MessageBudget {
     this.#at = now
   }
 
-  /** @returns whether one more is followed */
+  /** @returns whether the member may send one more */
   spend(now: Millis): boolean {
     this.#left = Math.min(BURST, this.#left + ((now - this.#at) / 1_000) * PER_SECOND)
     this.#at = now
@@ -45,7 +45,7 @@ export class OfferInbox {
     this.#deps = deps
   }
 
-  /** @returns undefined: it is not followed, which is counted, and told to the peer where it is about its version */
+  /** @returns undefined: the message is ignored and counted; if its version is at fault, the peer gets an answer */
   read(hostId: number, given: ControlMessage): Received | undefined {
     const { scheduler, log, links, count } = this.#deps
     const now = scheduler.monotonic()

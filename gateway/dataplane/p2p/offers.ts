@@ -1,4 +1,4 @@
-/** The `p2p.` messages between gateways: checked field by field, bounded, and few from each member. */
+/** Parses the `p2p.` messages between gateways: every field is checked and bounded. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { isObject } from '../../../core/json.ts'
@@ -7,15 +7,15 @@ import type { ControlMessage } from '../../links/types.ts'
 import type { PeerMessage } from '../../paths/escalation/types.ts'
 import { isEndpoint } from './candidates.ts'
 
-/** Of the messages; an offer of another one is refused with both numbers. */
+/** Version of the messages. An offer of another version is refused, and the answer names both numbers. */
 export const OFFER_VERSION = 1
-/** More addresses than a machine has that others could use. */
+/** No machine has more addresses that others could use. */
 const MAX_CANDIDATES = 16
 const MAX_TEXT = 200
-/** A day: what a peer plans beyond it is no plan. */
+/** A day: no peer plans its next try later than that. */
 const MAX_RETRY_MS: Millis = 86_400_000
 
-/** A `p2p.` message that was understood; addresses travel beside what is decided. */
+/** A well-formed `p2p.` message: the part that the escalation decides on, and the addresses. */
 export interface Received {
   /** Undefined: only addresses. */
   readonly message: PeerMessage | undefined
@@ -23,10 +23,10 @@ export interface Received {
   readonly candidates?: readonly string[]
 }
 
-/** Why a message is not followed. */
+/** Why a message is ignored. */
 export class OfferError extends Error {
   override readonly name = 'OfferError'
-  /** To be told to the peer, of an offer that could otherwise be followed. */
+  /** The attempt to refuse: the peer learns why its otherwise good offer was ignored. */
   readonly refused: string | undefined
 
   constructor(message: string, refused?: string) {
@@ -37,7 +37,7 @@ export class OfferError extends Error {
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** @throws {OfferError} names the field, never the value: the log is no place for a peer's text */
+/** @throws {OfferError} names the field, never the value: a peer's text must not get into the log */
 export function parseOffer(given: ControlMessage): Received {
   if (!isObject(given)) throw new OfferError('it is no object')
   const fields: Fields = given

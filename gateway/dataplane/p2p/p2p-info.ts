@@ -1,4 +1,4 @@
-/** A UDP path as the API shows it. Pure. */
+/** Shows a UDP path as the API has it. Pure. */
 
 import type { P2pInfo } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'

@@ -1,4 +1,4 @@
-/** The UDP paths to all peers, as the gateway sees them: who may have one, what each does, and what changed. */
+/** The gateway's view of the UDP paths: which peers may have one, what each does, and what changed. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
@@ -39,7 +39,7 @@ export interface P2pTransportDeps {
 }
 
 const TICK_MS: Millis = 1_000
-/** A tick this late means that the machine slept, or stood still: what is known of paths is old. */
+/** A tick this late means that the machine slept or stood still, so what is known about paths is old. */
 const SLEPT_MS: Millis = 10_000
 
 export class P2pTransport implements Transport {
@@ -49,7 +49,7 @@ export class P2pTransport implements Transport {
   readonly #inbox: OfferInbox
   readonly #observed = new ObservedAddresses()
   readonly #listeners = new Listeners<[hostId: number]>()
-  /** What was last told of each. */
+  /** What listeners last learned about each host. */
   readonly #shown = new Map<number, string>()
   readonly status = new ProcessStatus()
   #tickedAt: Millis
@@ -68,12 +68,12 @@ export class P2pTransport implements Transport {
     this.#again()
   }
 
-  /** Routes and keys stay with the process, which the next gateway adopts. */
+  /** The process keeps routes and keys, and the next gateway adopts it. */
   stop(): void {
     this.#cancel?.()
   }
 
-  /** One for each peer; a path that carries nothing says by its escalation what becomes of it. */
+  /** One for each peer. Its escalation says what happens while the path carries no packets. */
   candidates(hostId: number): readonly Candidate[] {
     const peer = this.#peers.get(hostId)
     if (peer === undefined) return []
@@ -84,7 +84,7 @@ export class P2pTransport implements Transport {
     return [{ id: { kind: 'p2p' }, tier, rttMs, lossRate, hasChannel, escalation: { state, reason } }]
   }
 
-  /** The route is there already: packets move when both hosts have agreed, which is what made this the path. */
+  /** Nothing to do: both hosts agreed and the process has set the route before this became the path. */
   use(): void {}
 
   onChange(listener: (hostId: number) => void): () => void {
@@ -99,7 +99,7 @@ export class P2pTransport implements Transport {
     return this.#peers.get(hostId)?.session
   }
 
-  /** For the metric that shows that tries go on; undefined: none was made. */
+  /** For the metric that shows that tries go on; undefined: no try yet. */
   get lastOfferAt(): Millis | undefined {
     return this.#lastOfferAt
   }
@@ -139,7 +139,7 @@ export class P2pTransport implements Transport {
     })
   }
 
-  /** What runs already, or was started anew. */
+  /** Adopts the sessions of a process that was running before, or starts over with a new one. */
   processConnected(hello: ProcessHello): void {
     this.status.connected(hello)
     this.#membersChanged()
@@ -196,12 +196,12 @@ export class P2pTransport implements Transport {
         return
       case 'hello':
       case 'refused':
-        // Of the connection's own conversation (process-client.ts).
+        // process-client.ts handles these.
         return
     }
   }
 
-  /** A mapping that is new is told to those who try right now; later tries offer it by themselves. */
+  /** Sends a new mapping to the peers whose tries are under way; later tries offer it anyway. */
   #observedAs(hostId: number, address: string): void {
     if (!this.#observed.put(hostId, address)) return
     for (const peer of this.#peers.values()) {
@@ -243,7 +243,7 @@ export class P2pTransport implements Transport {
     })
   }
 
-  /** A host that left takes its session with it at once. */
+  /** Ends the sessions of hosts that left, at once. */
   #membersChanged(): void {
     const members = new Set(this.#deps.members())
     for (const hostId of members) if (!this.#peers.has(hostId)) this.#peers.set(hostId, this.#open(hostId))

@@ -1,4 +1,4 @@
-/** One peer's escalation, put into effect: its actions become lines to the P2P process and messages to the peer. */
+/** Carries out one peer's escalation: turns its actions into lines to the P2P process and messages to the peer. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
@@ -17,13 +17,13 @@ import { peerCandidates } from './candidates.ts'
 import { OFFER_VERSION } from './offers.ts'
 import type { SessionView, ToProcess } from './protocol.ts'
 
-/** What this part needs of the links; all of it is of the connection that stands now. */
+/** What this part needs of the links. All of it concerns the connection that is up now. */
 export interface P2pLinks {
   isUp(hostId: number): boolean
   send(hostId: number, message: { readonly type: string; readonly [key: string]: unknown }): boolean
-  /** RFC 8446, 7.5; undefined: no connection stands. */
+  /** RFC 8446, 7.5; undefined: no connection is up. */
   exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined
-  /** Both ends' addresses; undefined: no connection stands. */
+  /** Both ends' addresses; undefined: no connection is up. */
   addresses(hostId: number): { readonly local: string; readonly remote: string } | undefined
 }
 
@@ -32,7 +32,7 @@ export interface PeerSessionDeps {
   readonly hostId: number
   readonly links: P2pLinks
   readonly log: Log
-  /** All but the session itself. */
+  /** All facts but the session, which this part knows. */
   facts(): Omit<EscalationFacts, 'session'>
   toProcess(message: ToProcess): boolean
   ownCandidates(): readonly string[]
@@ -44,8 +44,8 @@ export interface PeerSessionDeps {
 
 const KEY_LABEL = 'EXPORTER-flatnet-udp'
 const KEY_BYTES = 64
-/** A round trip that moved by less is not told to the process. */
-const RTT_TELLS = 0.2
+/** The process learns of a round trip only when it changed by this share. */
+const RTT_CHANGE = 0.2
 
 export class PeerSession {
   readonly hostId: number
@@ -54,7 +54,7 @@ export class PeerSession {
   #view: SessionView | undefined
   #offered: readonly string[] = []
   #toldGateway: GatewayPathFacts | undefined
-  /** Of the session as the process has it. */
+  /** The end of validity that the process knows. */
   #validUntil: Millis = 0
 
   constructor(deps: PeerSessionDeps) {
@@ -71,7 +71,7 @@ export class PeerSession {
     return viewOf(this.#state, this.#facts())
   }
 
-  /** The try whose keys both hosts have; undefined: there is none. */
+  /** The try whose keys both hosts have; undefined: no keys yet. */
   get attempt(): string | undefined {
     return this.#state.attempt
   }
@@ -84,17 +84,17 @@ export class PeerSession {
     const { acted } = this.#deps
     if (before.phase !== 'active' && state.phase === 'active') acted('promoted')
     if (before.phase === 'active' && state.phase !== 'active') acted('demoted', state.reason.code)
-    this.#tellGateway()
+    this.#sendGatewayPath()
     this.#prolong()
   }
 
-  /** @param candidates of the message, for the session that it may begin */
+  /** @param candidates from the message, for the session that it may begin */
   receive(message: PeerMessage, candidates: readonly string[] | undefined): void {
     if (candidates !== undefined) this.#offered = candidates
     this.give({ type: 'message', message })
   }
 
-  /** More addresses of the peer, for the try that is under way. */
+  /** Adds addresses of the peer to the try that is under way. */
   moreCandidates(attempt: string, candidates: readonly string[]): void {
     if (attempt !== this.#state.attempt) return
     this.#offered = candidates
@@ -107,18 +107,18 @@ export class PeerSession {
     this.give({ type: 'tick' })
   }
 
-  /** What a process that was there before this gateway does for the peer. */
+  /** Takes over the session that an earlier gateway's process has with the peer. */
   adopt(view: SessionView): void {
     this.#view = view
     this.#toldGateway = undefined
-    // Until when its keys hold is not known: it is said anew as soon as the link says it.
+    // The end of its keys is unknown until the link says it; then the process gets it again.
     this.#validUntil = 1
     if (this.#offered.length === 0 && view.address !== undefined) this.#offered = [view.address]
     if (this.#state.attempt === undefined) this.#state = adopt(view, this.#facts())
     this.give({ type: 'tick' })
   }
 
-  /** The process that runs now has no session with the peer. */
+  /** The process restarted and has no session with the peer. */
   forgotten(): void {
     this.#view = undefined
     this.#toldGateway = undefined
@@ -168,18 +168,18 @@ export class PeerSession {
   #start(attempt: string): void {
     this.#view = undefined
     this.#toldGateway = undefined
-    this.#tellSession(attempt)
+    this.#sendSession(attempt)
   }
 
-  /** Certificates were renewed: the session outlives the old ones. The process keeps the keys of a try that it knows. */
+  /** After a renewal of certificates: lets the session live on. The process keeps the keys of a try that it knows. */
   #prolong(): void {
     const { attempt } = this.#state
     if (attempt === undefined || this.#view?.attempt !== attempt || this.#validUntil === 0) return
-    if (this.#deps.validUntil() > this.#validUntil) this.#tellSession(attempt)
+    if (this.#deps.validUntil() > this.#validUntil) this.#sendSession(attempt)
   }
 
-  /** Both hosts make the same key of the connection over which offer and answer went. */
-  #tellSession(attempt: string): void {
+  /** Both hosts derive the same key from the connection over which offer and answer went. */
+  #sendSession(attempt: string): void {
     const { ownHostId, links, toProcess, validUntil, log } = this.#deps
     const { hostId } = this
     const [low, high] = ownHostId < hostId ? [ownHostId, hostId] : [hostId, ownHostId]
@@ -200,7 +200,7 @@ export class PeerSession {
   }
 
   /** The process demotes by itself only to a gateway path that is up. */
-  #tellGateway(): void {
+  #sendGatewayPath(): void {
     if (this.#view === undefined && this.#state.attempt === undefined) return
     const { gateway } = this.#deps.facts()
     const told = this.#toldGateway
@@ -208,7 +208,7 @@ export class PeerSession {
     const isNews =
       told === undefined ||
       told.isUp !== gateway.isUp ||
-      Math.abs(rttMs - (told.rttMs ?? 0)) > RTT_TELLS * Math.max(rttMs, 1)
+      Math.abs(rttMs - (told.rttMs ?? 0)) > RTT_CHANGE * Math.max(rttMs, 1)
     if (!isNews) return
     const message = { type: 'gatewayPath', hostId: this.hostId, isUp: gateway.isUp } as const
     const isSent = this.#deps.toProcess({ ...message, ...(gateway.rttMs !== undefined && { rttMs }) })

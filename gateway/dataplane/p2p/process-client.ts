@@ -15,16 +15,16 @@ import {
 
 export type ProcessHello = Extract<FromProcess, { readonly type: 'hello' }>
 
-/** A process on this machine answers in a millisecond; one that takes this long hangs. */
+/** A process on this machine answers within a millisecond, unless it hangs. */
 const HELLO_MS: Millis = 2_000
-/** 253 sessions are 100 KB. A process that does not read is not one to wait for. */
+/** 253 sessions are 100 KB. With more than this unread the process hangs, and the gateway drops the connection. */
 const MAX_BACKLOG = 1_048_576
 
 export interface ProcessHandlers {
-  /** The process has answered; before any other message. */
+  /** Called when the process has answered, before any other message. */
   ready(connection: ProcessConnection): void
   message(message: FromProcess): void
-  /** Once, whichever side closed it. @param wasReady whether it was ever ready */
+  /** Called once, whichever side closed the connection. @param wasReady whether it was ever ready */
   closed(reason: string): void
 }
 
@@ -37,7 +37,7 @@ export class ProcessConnection {
     this.hello = hello
   }
 
-  /** @returns false: the connection is gone, or goes because the process does not read */
+  /** @returns false: the connection is closed, or is being closed because the process does not read */
   send(message: ToProcess): boolean {
     if (this.#socket.destroyed) return false
     if (this.#socket.writableLength > MAX_BACKLOG) {
@@ -55,12 +55,12 @@ export class ProcessConnection {
 
 export interface ProcessAddress {
   readonly path: string
-  /** Of this gateway. */
+  /** This gateway's version. */
   readonly version: string
   readonly scheduler: Scheduler
 }
 
-/** @returns how to give up */
+/** @returns a function that gives up */
 export function connectProcess(
   { path, version, scheduler }: ProcessAddress,
   handlers: ProcessHandlers,

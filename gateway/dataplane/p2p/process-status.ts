@@ -1,14 +1,14 @@
-/** Whether the P2P process could carry packets at all: it runs, has its device and its port. */
+/** Tells whether the P2P process can carry packets: it runs and has its device and its port. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { P2pReason } from '../../paths/escalation/reasons.ts'
 import type { ProcessHello } from './process-client.ts'
 
-/** A process that is killed is back within half a second, a device that was deleted in milliseconds. */
+/** A killed process is back within half a second, a deleted device within milliseconds. */
 const GRACE_MS: Millis = 2_000
 
 export class ProcessStatus {
-  /** Datagrams that came for no session since it began. */
+  /** Datagrams without a session, since the process began. */
   strays = 0
   #device: string | undefined
   #udp: ProcessHello['udp'] = { port: 0 }
@@ -39,7 +39,7 @@ export class ProcessStatus {
     this.#udp = udp
   }
 
-  /** @param problem why the process is not connected; undefined: it is */
+  /** @param problem why the process is not connected; undefined: it is connected */
   obstacle(problem: string | undefined, now: Millis): P2pReason | undefined {
     if (problem !== undefined)
       return now - this.#lostAt < GRACE_MS ? undefined : { code: 'no process', detail: problem }

@@ -1,11 +1,11 @@
-/** The lines between the gateway and its P2P process: one JSON object each, checked field by field. */
+/** Defines the lines between the gateway and its P2P process: one JSON object each, checked field by field. */
 
 import { isObject } from '../../../core/json.ts'
 
-/** Of these lines. A gateway that finds another number in `hello` ends the process and starts its own. */
+/** Version of these lines. A gateway that finds another number in `hello` ends the process and starts its own. */
 export const P2P_PROTOCOL = 1
 
-/** A `hello` with 253 sessions is 120 KB. A longer line is no line of ours: its sender is cut off. */
+/** A `hello` with 253 sessions is 120 KB. A longer line is none of this protocol: its sender is cut off. */
 export const MAX_LINE_BYTES = 262_144
 
 /** What one field may hold. */
@@ -56,9 +56,9 @@ const record = <const F extends Fields>(fields: F): Check<Values<F>> =>
 const anyRecord: Check<Readonly<Record<string, unknown>>> = check('an object', isObject)
 
 const hostId = whole(1, 0xffff_ffff)
-/** Of one try of two hosts: 8 random bytes. */
+/** Names one try of two hosts: 8 random bytes. */
 const attempt = hex(16)
-/** Rises with each promotion and demotion of a pair; what is older than the newest one seen is answered and ignored. */
+/** Rises with each promotion and demotion of a pair. An older order than the newest gets an answer and is ignored. */
 const generation = whole(0, Number.MAX_SAFE_INTEGER)
 const reason = text(200)
 /** `192.0.2.1:7443` or `[2001:db8::1]:7443`. */
@@ -74,7 +74,7 @@ const count = whole(0, Number.MAX_SAFE_INTEGER)
 const millis = number(0, Number.MAX_SAFE_INTEGER)
 const rate = number(0, 1)
 
-/** Why the process took a route away without being asked. */
+/** Why the process removed a route by itself. */
 export const DEMOTION_REASONS = [
   'no answer',
   'unreachable',
@@ -89,34 +89,34 @@ const sessionView = record({
   attempt,
   generation,
   isPromoted: flag,
-  /** Five of five own round trips in a row, two of them full-size. */
+  /** Five round trips in a row, two of them full-size. */
   isProven: flag,
   isFullSize: flag,
   address: optional(address),
   rttMs: optional(millis),
   jitterMs: optional(millis),
-  /** Of the last 40 probes. */
+  /** Share of the last 40 probes that got no answer. */
   lossRate: rate,
-  /** What the peer says of what this host sends. */
+  /** The peer's own loss, as its probes tell. */
   peerLossRate: optional(rate),
   probes: record({ sent: count, answered: count, window: count }),
-  /** Bytes of an IP packet of the underlay, the largest that was answered twice. */
+  /** Bytes of the largest IP packet of the underlay that got two answers. */
   mtu: whole(576, 65_535),
   form: oneOf('whole', 'record'),
   txBytes: count,
   rxBytes: count,
   txBps: millis,
   rxBps: millis,
-  /** Datagrams (`packets`: what was in them) of this peer that were not followed, since the session began. */
+  /** Datagrams of this peer that were refused since the session began; `packets`: packets in opened datagrams. */
   refused: optional(record({ forged: count, replayed: count, malformed: count, packets: count })),
-  /** Of the datagrams with packets that this host sent in the last 10 s or so, how many did not arrive. */
+  /** Share of the datagrams with packets that did not arrive, over the last 10 s or so of sending. */
   dataLossRate: optional(rate),
-  /** Packets were sent in so many halves of a second since the last acknowledgement, and for so long. */
+  /** Since the last acknowledgement: in how many half seconds this host sent packets, and for how long. */
   unacknowledged: optional(record({ times: count, forMs: millis })),
   suspect: flag,
-  /** The longest that the process's own loop was late since the last view. */
+  /** By how much the process's loop was late at most since the last view. */
   lagMs: millis,
-  /** Since when it is proven, or not; ms since the epoch. */
+  /** Since when `isProven` has its value; ms since the epoch. */
   since: millis,
 })
 export type SessionView = Held<typeof sessionView>
@@ -136,9 +136,9 @@ const TO_PROCESS = {
   promote: { hostId, attempt, generation },
   demote: { hostId, generation, reason },
   end: { hostId, reason },
-  /** Whether the gateway path would carry packets now: without it the process takes no route away by itself. */
+  /** Whether the gateway path could carry packets now: while it cannot, the process keeps its routes. */
   gatewayPath: { hostId, isUp: flag, rttMs: optional(millis) },
-  /** A fresh burst to all candidates; of all peers without `hostId`. */
+  /** Sends a fresh burst to all candidates of one peer, or of all peers without `hostId`. */
   probeNow: { hostId: optional(hostId) },
   stop: { reason },
 } as const satisfies Schema
@@ -158,12 +158,12 @@ const FROM_PROCESS = {
   },
   state: {
     session: sessionView,
-    /** Datagrams that belong to no session: with an index of no key, or too short for one. */
+    /** Datagrams without a session: with an unknown index, or too short for one. */
     strays: optional(count),
   },
   promoted: { hostId, attempt, generation },
   notPromoted: { hostId, attempt, generation, reason },
-  /** An answer to `demote`, or unasked with one of DEMOTION_REASONS. */
+  /** Answers `demote`; sent by itself it has one of DEMOTION_REASONS. */
   demoted: { hostId, attempt, generation, reason },
   ended: { hostId, attempt, reason },
   /** This host's own address as that peer sees it. */
@@ -177,7 +177,7 @@ const FROM_PROCESS = {
 } as const satisfies Schema
 export type FromProcess = Messages<typeof FROM_PROCESS>
 
-/** A line that is not one of ours: names the field, its value and what is allowed. */
+/** A malformed line. The message names the field, its value and what is allowed. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError'
 }
@@ -189,7 +189,7 @@ export const parseFromProcess = (line: string): FromProcess => parse(FROM_PROCES
 
 export const lineOf = (message: ToProcess | FromProcess): string => `${JSON.stringify(message)}\n`
 
-/** Fields that are not in the schema are dropped, so that a newer side may add some without a new protocol number. */
+/** Drops fields that the schema lacks, so that a newer side may add some without a new protocol number. */
 function parse<S extends Schema>(schema: S, line: string): Messages<S> {
   let value: unknown
   try {
@@ -214,7 +214,7 @@ function problemOf(fields: Fields, value: unknown): string | undefined {
   return undefined
 }
 
-/** Secrets are among the values, so that long ones are named by their length. */
+/** Replaces long values by their length, since some are secrets. */
 function show(value: unknown): string {
   const json = JSON.stringify(value) ?? 'absent'
   return json.length > 60 ? `${json.length} characters` : json
@@ -224,7 +224,7 @@ function show(value: unknown): string {
 export class LineSplitter {
   #rest = Buffer.alloc(0)
 
-  /** @param chunk is not kept @throws {ProtocolError} a line is too long; nothing more can be read then */
+  /** @param chunk not kept @throws {ProtocolError} a line is too long; nothing more can be read then */
   push(chunk: Uint8Array): string[] {
     const lines: string[] = []
     let all = Buffer.concat([this.#rest, chunk])

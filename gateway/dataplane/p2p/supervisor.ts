@@ -1,4 +1,4 @@
-/** Keeps one P2P process running and this gateway connected to it: adopts one that runs, starts one where none does. */
+/** Keeps one P2P process running and this gateway connected to it: adopts a running one, or starts one. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
@@ -9,7 +9,7 @@ import { type FromProcess, P2P_PROTOCOL, type ToProcess } from './protocol.ts'
 
 /** Called synchronously; must not throw. */
 interface SupervisorEvents {
-  /** A process is there; its sessions are in `hello`. */
+  /** The gateway is connected to a process, whose sessions are in `hello`. */
   connected(hello: ProcessHello): void
   message(message: FromProcess): void
   disconnected(reason: string): void
@@ -22,25 +22,25 @@ export interface SupervisorDeps {
   readonly scheduler: Scheduler
   readonly log: Log
   readonly events: SupervisorEvents
-  /** Undefined: a service manager starts it, and this gateway only connects. */
+  /** Undefined: a service manager starts the process, and this gateway only connects. */
   launch?: (() => Launched) | undefined
-  /** Ends a process that does not follow `stop`; of another one than was launched here. */
+  /** Ends a process that this gateway did not launch and that ignores `stop`. */
   kill(pid: number): void
 }
 
-/** A process that was started is ready in 0.2 s. */
+/** A process is ready 0.2 s after its start. */
 const POLL_MS: Millis = 50
-/** One that does not serve by then hangs. */
+/** A process that does not serve by then hangs. */
 const START_MS: Millis = 10_000
 /** An orderly end takes a goodbye to each peer. */
 const STOP_MS: Millis = 5_000
-/** Crash after crash: each start costs 0.2 s of a core. */
+/** The wait after a crash. Each further crash lengthens it, as a start costs 0.2 s of a core. */
 const FIRST_BACKOFF_MS: Millis = 200
 const MOST_BACKOFF_MS: Millis = 30_000
 const BACKOFF_FACTOR = 2.5
 /** How often to look for a process that a service manager starts. */
 const LOOK_MS: Millis = 500
-/** What has run for this long was well: its end is the first of its kind. */
+/** A process that ran for this long was healthy: its end counts as a first crash. */
 const STEADY_MS: Millis = 60_000
 
 export class ProcessSupervisor {
@@ -71,7 +71,7 @@ export class ProcessSupervisor {
     this.#giveUp?.()
   }
 
-  /** Undefined: it is connected. Otherwise why not, in words. */
+  /** Why the gateway is not connected, in words; undefined: it is. */
   get problem(): string | undefined {
     return this.#problem
   }
@@ -125,7 +125,7 @@ export class ProcessSupervisor {
     return hostId === own ? undefined : `it belongs to host ${hostId}, this gateway to host ${own}`
   }
 
-  /** One of another version holds the port and the device: it has to go first. */
+  /** A process of another version has the port and the device, so it has to end first. */
   #replace(connection: ProcessConnection, reason: string): void {
     const { log, kill, scheduler } = this.#deps
     this.#problem = reason
@@ -153,7 +153,7 @@ export class ProcessSupervisor {
     this.#later(hadAnswered ? 0 : this.#absent())
   }
 
-  /** No process answers. @returns when to look again */
+  /** Starts a process if none answers. @returns when to look again */
   #absent(): Millis {
     const { launch, scheduler } = this.#deps
     const now = scheduler.monotonic()

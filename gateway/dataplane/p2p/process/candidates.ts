@@ -1,4 +1,4 @@
-/** The race of the addresses at which one peer may answer: which to probe when, and which one to use. Pure. */
+/** Races the addresses at which one peer may answer: which to probe when, and which one to use. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
 /** 5 in the first 100 ms, then every 250 ms for 5 s, then each 30 s. */
@@ -7,28 +7,28 @@ const BURST_MS: Millis = 100
 const RACE_EVERY_MS: Millis = 250
 const RACE_MS: Millis = 5_000
 const REST_EVERY_MS: Millis = 30_000
-/** An answer over the LAN is taken at once; others wait so long for a better one. */
+/** An answer over the LAN wins at once; any other waits this long for a better one. */
 const FIRST_CHOICE_MS: Millis = 100
-/** Equal paths must not flap: another one has to be a third better, and by more than jitter. */
+/** Another address has to be a third better, and by more than jitter, so that packets do not flap. */
 const BETTER_SHARE = 2 / 3
 const BETTER_BY_MS: Millis = 2
-/** A candidate that lets probes go unanswered for so long, and for four round trips, is no choice. */
+/** A candidate that leaves probes without an answer for this long, and for four round trips, is not chosen. */
 const SILENT_MS: Millis = 500
 const SILENT_ROUND_TRIPS = 4
-/** The offers' own bound, and what probes arrived from besides. */
+/** MAX_OFFERED: as many as an order of the gateway may hold. MAX_SEEN: addresses that only probes came from. */
 const MAX_OFFERED = 64
 const MAX_SEEN = 16
-/** A probe without an answer is forgotten after it. */
+/** A probe is forgotten after this time without an answer. */
 const ANSWER_MS: Millis = 3_000
 
 interface Candidate {
   readonly address: string
   readonly isLan: boolean
-  /** Offered by the peer's gateway; else a probe came from there. */
+  /** The peer's gateway offered it; false: a probe came from there. */
   isOffered: boolean
   rttMs?: Millis
   answeredAt?: Millis
-  /** Of the first probe since then that has no answer. */
+  /** When the first probe went that still has no answer. */
   askedAt?: Millis | undefined
 }
 
@@ -61,7 +61,7 @@ export class CandidateRace {
     return [...this.#candidates.keys()]
   }
 
-  /** What the peer's gateway offers now, in the place of what it offered before. New ones begin a race. */
+  /** Replaces the addresses that the peer's gateway offered before. New ones begin a race. */
   offer(addresses: readonly string[], now: Millis): void {
     const offered = new Set(addresses.slice(0, MAX_OFFERED))
     for (const candidate of this.#candidates.values()) candidate.isOffered = offered.has(candidate.address)
@@ -70,12 +70,12 @@ export class CandidateRace {
     if (isNew) this.restart(now)
   }
 
-  /** A probe of the peer came from there: its NAT has a mapping that no offer knows. */
+  /** A probe of the peer came from this address: its NAT has a mapping that no offer names. */
   seen(address: string): void {
     if (this.#add(address, false)) this.#trim()
   }
 
-  /** Addresses changed here or there, or a person asked. */
+  /** Addresses changed on either host, or a person asked. */
   restart(now: Millis): void {
     this.#startedAt = now
     this.#rounds = 0
@@ -86,7 +86,7 @@ export class CandidateRace {
     return this.#startedAt + roundAt(this.#rounds)
   }
 
-  /** One probe to each candidate whenever a round is due; rounds that a late loop missed are left out. */
+  /** One probe to each candidate whenever a round is due. A late loop skips the rounds that it missed. */
   tick(now: Millis): RaceProbe[] {
     for (const [seq, { at }] of this.#out) if (now - at > ANSWER_MS) this.#out.delete(seq)
     if (now < this.nextAt) return []
@@ -101,14 +101,14 @@ export class CandidateRace {
     })
   }
 
-  /** @returns whether it answers a probe of this race */
+  /** @returns whether the answer belongs to a probe of this race */
   answered(seq: number, now: Millis): boolean {
     const probe = this.#out.get(seq)
     const candidate = probe && this.#candidates.get(probe.address)
     if (probe === undefined || candidate === undefined) return false
     this.#out.delete(seq)
     const rttMs = now - probe.at
-    // The least of a race says more of a path than its mean: what waited in a queue is not the path's.
+    // A race counts the least round trip, not the mean: waits in a queue say nothing about the path.
     const isOfThisRace = (candidate.answeredAt ?? Number.NEGATIVE_INFINITY) >= this.#startedAt
     candidate.rttMs = isOfThisRace ? Math.min(rttMs, candidate.rttMs ?? rttMs) : rttMs
     candidate.answeredAt = now
@@ -117,7 +117,10 @@ export class CandidateRace {
     return true
   }
 
-  /** @param current the address in use and its round trip; undefined: none, or it does not answer @returns undefined: keep it */
+  /**
+   * @param current the address in use and its round trip; undefined: none, or it does not answer
+   * @returns undefined: keep it
+   */
   choose(current: Choice | undefined, now: Millis): Choice | undefined {
     const [first, ...others] = [...this.#candidates.values()].filter((c) => isAlive(c, now))
     if (first === undefined) return undefined
@@ -140,7 +143,7 @@ export class CandidateRace {
     return true
   }
 
-  /** Of those that were only seen, the newest stay. */
+  /** Keeps the newest of the candidates that no offer names. */
   #trim(): void {
     const seen = [...this.#candidates.values()].filter(({ isOffered }) => !isOffered)
     for (const { address } of seen.slice(0, Math.max(0, seen.length - MAX_SEEN)))
@@ -148,7 +151,7 @@ export class CandidateRace {
   }
 }
 
-/** When round `n` is due, from the begin of the race. */
+/** When round `n` is due, counted from the start of the race. */
 function roundAt(n: number): Millis {
   if (n < BURST_PROBES) return (n * BURST_MS) / BURST_PROBES
   const races = RACE_MS / RACE_EVERY_MS

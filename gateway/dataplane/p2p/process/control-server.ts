@@ -1,4 +1,4 @@
-/** The gateway's connection to this process: lines in and out, bounded both ways, and never waited for. */
+/** Serves the gateway's connection to this process: lines in and out, bounded, without ever waiting. */
 import type { UnixConnection, UnixListener } from '../../../../kernel/unix-listener.ts'
 import {
   type FromProcess,
@@ -9,17 +9,17 @@ import {
   type ToProcess,
 } from '../protocol.ts'
 
-/** A gateway that reads this little is stuck; the next one gets everything anew by `hello`. */
+/** A gateway that leaves this much unread is stuck. The next one gets everything again in `hello`. */
 const MAX_OUT_BYTES = 1 << 20
-/** `state` lines are left out above it: the next ones say the same and more. */
+/** Above it `state` lines are left out: the next ones say more. */
 const LAZY_BYTES = 65_536
-/** Orders taken in one turn of the loop, so that packets do not wait for a talkative gateway. */
+/** Reads in one turn of the loop, so that packets do not wait for a talkative gateway. */
 const READS_PER_TURN = 4
 
 export interface ControlServerDeps {
-  /** The first line of a client, answered by `hello`; and each one after it. */
+  /** Called for each line of a client; `hello` answers its first one. */
   handle(message: ToProcess): void
-  /** A client came, or the last one is gone. */
+  /** A client connected, or the last one left. */
   changed(isConnected: boolean): void
 }
 
@@ -58,7 +58,7 @@ export class ControlServer {
 
   /** Accepts, reads and writes what is possible now. */
   step(): void {
-    // A second connection is a new gateway that adopts this process: the old one is gone or will be.
+    // A second connection comes from a new gateway that adopts this process: the old one has ended or is about to.
     for (let next = this.#listener.accept(); next !== undefined; next = this.#listener.accept()) {
       this.#drop()
       this.#client = { connection: next, splitter: new LineSplitter(), out: [], outBytes: 0 }
@@ -68,7 +68,7 @@ export class ControlServer {
     this.flush()
   }
 
-  /** The lines of one turn of the loop go together, by `flush`: 253 sessions report in one second. */
+  /** `flush` sends the lines of one turn of the loop together: 253 sessions report in one second. */
   send(message: FromProcess): void {
     const client = this.#client
     if (client === undefined || (message.type === 'state' && client.outBytes > LAZY_BYTES)) return
@@ -102,7 +102,7 @@ export class ControlServer {
     }
   }
 
-  /** @returns undefined: there was a line that is none, and the connection is closed */
+  /** @returns undefined: a line was malformed, and the connection is closed */
   #messages({ splitter }: Client, n: number): ToProcess[] | undefined {
     try {
       return splitter.push(this.#buffer.subarray(0, n)).map(parseToProcess)
@@ -113,7 +113,7 @@ export class ControlServer {
     }
   }
 
-  /** What follows a line that was not understood cannot be trusted to mean what it says. */
+  /** Closes the connection: after a malformed line the next ones may mean something else. */
   #refuse({ message }: ProtocolError): void {
     this.send({ type: 'refused', problem: message.slice(0, 500) })
     this.flush()

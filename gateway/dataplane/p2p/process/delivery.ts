@@ -1,14 +1,14 @@
-/** What became of the packets that a session sent: loss, and sends that no acknowledgement follows. Pure. */
+/** Measures what became of a session's packets: loss, and sends that were never acknowledged. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 import type { SessionView } from '../protocol.ts'
 import type { PeerCounters } from '../udp/types.ts'
 
-/** An arrival is acknowledged at once when the one before it is older than 200 ms: sends so far apart have to be. */
+/** A peer acknowledges at once what arrives more than 200 ms after the arrival before; sends this far apart do. */
 const TIMES_MS: Millis = 500
-/** Loss is a mean over the last 10 s or so: each second weighs a fifth less than the one after it. */
+/** Loss is a mean over about the last 10 s: each second weighs a fifth less than the next one. */
 const MEASURE_MS: Millis = 1_000
 const KEPT = 0.8
-/** Fewer say nothing of loss. */
+/** Fewer say nothing about loss. */
 const LEAST_DATAGRAMS = 20
 
 type Counts = Pick<PeerCounters, 'txDatagrams' | 'txAcked' | 'txLost'>
@@ -33,7 +33,7 @@ export class Delivery {
     this.#measured = { ...counts }
   }
 
-  /** To be called at least twice a second while packets are sent. */
+  /** Call it at least twice a second while packets are sent. */
   watch(counts: Counts, now: Millis): void {
     const { txDatagrams, txAcked } = counts
     if (txAcked !== this.#acked) this.#times = 0
@@ -58,7 +58,7 @@ export class Delivery {
     this.#measuredAt = now
   }
 
-  /** As a view has it: `dataLossRate` after enough sends, `unacknowledged` after a send without news. */
+  /** Part of the session's view: `dataLossRate` after enough sends, `unacknowledged` after a send without news. */
   view(now: Millis): DeliveryView {
     return {
       ...(this.#told >= LEAST_DATAGRAMS && {

@@ -1,4 +1,4 @@
-/** The TUN device of direct paths: made anew when it was deleted, under the same descriptor. */
+/** Owns the TUN device of direct paths, and makes it again under the same descriptor after a deletion. */
 import { closeSync } from 'node:fs'
 import { dupOnto } from 'netlink-ts/libc-tun.node.ts'
 import type { Millis } from '../../../../core/clock.ts'
@@ -7,7 +7,7 @@ import type { Log } from '../../../../core/log.ts'
 
 export const DIRECT_IFNAME = 'flatnet-p2p'
 
-/** What `openTun` gives; the tests have one of their own. */
+/** What `openTun` returns. Tests pass their own. */
 interface OpenDevice {
   readonly fd: number
   readonly ifindex: number
@@ -15,15 +15,15 @@ interface OpenDevice {
 }
 
 export interface DirectDeviceDeps {
-  /** @throws {FlatnetError} ERR_FLATNET_NOT_READY: there is none to be had, and why */
+  /** @throws {FlatnetError} ERR_FLATNET_NOT_READY: no device can be made, and why */
   open(): OpenDevice
   now(): Millis
   readonly log: Log
-  /** It is there, gone, or its problem is another one. */
+  /** The device came or went, or its problem changed. */
   changed(): void
 }
 
-/** A person who deleted it by mistake should not wait. */
+/** Short, for people who deleted it by mistake. */
 const AGAIN_MS: Millis = 1_000
 
 export class DirectDevice {
@@ -34,7 +34,7 @@ export class DirectDevice {
   #problem: string | undefined
   #tryAt: Millis
 
-  /** @throws {FlatnetError} another process has the device: it does this host's direct paths already */
+  /** @throws {FlatnetError} another process has the device, and so already runs this host's direct paths */
   constructor(deps: DirectDeviceDeps) {
     this.#deps = deps
     this.#tryAt = deps.now()
@@ -43,12 +43,12 @@ export class DirectDevice {
     })
   }
 
-  /** The same for the life of the process, once there was a device: the plane has it. */
+  /** Stays the same for the life of the process once a device was opened: the plane keeps it. */
   get fd(): number | undefined {
     return this.#fd
   }
 
-  /** Undefined while there is none. */
+  /** Undefined while there is no device. */
   get ifindex(): number | undefined {
     return this.#ifindex
   }
@@ -58,7 +58,7 @@ export class DirectDevice {
     return this.#hasUso
   }
 
-  /** Why there is none, in words for a person. */
+  /** Why there is no device, in words for a person. */
   get problem(): string | undefined {
     return this.#problem
   }
@@ -67,7 +67,7 @@ export class DirectDevice {
     return this.#ifindex === undefined ? this.#tryAt : Number.POSITIVE_INFINITY
   }
 
-  /** @param failed hears of each failure first */
+  /** @param failed called for each failure before anything else */
   tick(failed: (err: unknown) => void = () => {}): void {
     if (this.#deps.now() < this.nextAt) return
     this.#tryAt = this.#deps.now() + AGAIN_MS
@@ -83,7 +83,7 @@ export class DirectDevice {
     }
   }
 
-  /** Someone deleted it; the kernel took its routes. */
+  /** Another program deleted the device, and the kernel its routes. */
   lost(): void {
     if (this.#ifindex === undefined) return
     this.#ifindex = undefined
@@ -103,7 +103,7 @@ export class DirectDevice {
   #take({ fd, ifindex, takesUso }: OpenDevice): void {
     if (this.#fd === undefined) this.#fd = fd
     else {
-      // The plane and the kernel's poll know a number, which becomes that of the new device in one step.
+      // The plane and the poll set know the old number: dup2 gives it to the new device in one step.
       dupOnto(fd, this.#fd)
       closeSync(fd)
     }

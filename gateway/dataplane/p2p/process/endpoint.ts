@@ -1,4 +1,4 @@
-/** Addresses with a port as text, e.g. `192.0.2.1:7443` or `[2001:db8::1]:7443`, and as bytes. Pure. */
+/** Endpoints as text, e.g. `192.0.2.1:7443` or `[2001:db8::1]:7443`, and as bytes. Pure. */
 import { isIPv6 } from 'node:net'
 import { formatIpv4, ipv4Bytes, ipv4FromBytes, parseIpv4 } from '../../../../core/addr.ts'
 
@@ -11,15 +11,15 @@ export interface ParsedEndpoint {
 const IPV4_HEADERS = 28
 const IPV6_HEADERS = 48
 
-/** What IP and UDP headers take of a path MTU. */
+/** How many bytes of a path MTU the IP and UDP headers take. */
 export const headersOf = (endpoint: string): number =>
   endpoint.startsWith('[') ? IPV6_HEADERS : IPV4_HEADERS
 
-/** Each answer names the address that its probe came from, and it is nearly always the same: it is parsed once. */
+/** Each answer names the address that its probe came from, nearly always the same one: a cache saves the parsing. */
 const MOST_KNOWN = 1_024
 const known = new Map<string, ParsedEndpoint>()
 
-/** @returns undefined for what is no such address; a zone (`%3`) is left out */
+/** @returns undefined: not an endpoint; a zone (`%3`) is left out */
 export function parseEndpoint(text: string): ParsedEndpoint | undefined {
   const before = known.get(text)
   if (before !== undefined) return before
@@ -57,7 +57,7 @@ export function ipBytes(bytes: Uint8Array): string {
   return `${hex.slice(0, from).join(':')}::${hex.slice(from + length).join(':')}`
 }
 
-/** @param text that `isIPv6` takes */
+/** @param text must pass `isIPv6` */
 function ipv6Bytes(text: string): Uint8Array {
   const [head = '', tail] = text.replace(/[0-9.]+\.[0-9.]+$/, dottedAsHex).split('::')
   const front = head === '' ? [] : head.split(':')
@@ -80,7 +80,7 @@ export interface Network {
   readonly prefixLen: number
 }
 
-/** Whether the endpoint is in one of them: reached over the LAN, without a router. */
+/** Whether the endpoint is in one of the networks, so that no router is needed to reach it. */
 export function isInNetworks(networks: readonly Network[], endpoint: string): boolean {
   const parsed = parseEndpoint(endpoint)
   return parsed !== undefined && networks.some((network) => isIn(network, parsed.ip))

@@ -1,21 +1,21 @@
-/** The blocking loop of the process: packets, lines and timers in one thread, and now and then a turn for Node. */
+/** Runs the blocking loop of the process: packets, lines and timers in one thread, and at times a turn for Node. */
 import type { Millis } from '../../../../core/clock.ts'
 import type { P2pProcess } from './p2p-process.ts'
 
 /**
- * Node hears of SIGTERM and writes its log only in its event loop, which this loop does not let run by itself. signalfd(2)
- * would need the signal blocked in every thread of Node, also those of V8, which node:ffi cannot reach. So the loop
- * returns: a turn of the event loop with nothing to do takes 5 µs, every 100 ms under load 0.005 %. A signal ends
- * poll(2) early; one that comes just before it waits for its timeout.
+ * Node notices SIGTERM and writes its log only in its event loop, which cannot run inside this loop. signalfd(2) would
+ * need the signal blocked in every thread of Node, and node:ffi cannot reach those of V8. So this loop returns now and
+ * then: an empty turn of the event loop takes 5 µs, or 0.005 % every 100 ms under load. A signal ends poll(2) early; one
+ * that comes just before poll(2) waits for its timeout.
  */
 const TURN_MS: Millis = 100
 const LONGEST_WAIT_MS: Millis = 250
-/** Under load the socket of the gateway and the timers are looked at so often. */
+/** Under load, how often the loop looks at the gateway's socket and the timers. */
 const ASIDE_MS: Millis = 2
-/** Lines that the gateway's socket did not take are offered again. */
+/** When to write again the lines that the gateway's socket did not take. */
 const WRITE_AGAIN_MS: Millis = 5
 
-/** Drives the process until Node has something to do: at most for TURN_MS under load, else until a signal or a timeout. */
+/** Drives the process until Node gets its turn: after TURN_MS under load, else at a signal or a timeout. */
 export function turn(p2p: P2pProcess): void {
   const { clock } = p2p
   const end = clock.monotonic() + TURN_MS
@@ -36,7 +36,7 @@ export function turn(p2p: P2pProcess): void {
   }
 }
 
-/** Before packets are read: an answer that waited here would else count as a slow path, and its absence as a dead one. */
+/** Runs before packets are read: else an answer that waited in the socket would make its path look slow or dead. */
 function noticeLate(p2p: P2pProcess): void {
   const lagMs = p2p.clock.monotonic() - p2p.nextAt
   if (lagMs > 0) p2p.sessions.late(lagMs)
@@ -49,10 +49,10 @@ function waitMs(p2p: P2pProcess, now: Millis): Millis {
   return Math.min(timers, plane, writing, LONGEST_WAIT_MS)
 }
 
-/** @returns whether nothing was there: the time is over, or a signal came */
+/** @returns true: nothing to read, since the time is over or a signal came */
 function wait(p2p: P2pProcess, timeoutMs: Millis): boolean {
   const { device, server, slot, watch } = p2p
-  // A deleted device is readable for ever, with an error.
+  // A deleted device stays readable for ever, with an error.
   const own = (slot.plane?.descriptors ?? []).filter((fd) => fd !== device.fd || device.ifindex !== undefined)
   const control = server.descriptors
   const ready = p2p.poller.wait([watch.fd, ...control, ...own], timeoutMs)

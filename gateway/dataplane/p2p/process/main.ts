@@ -1,4 +1,4 @@
-/** Runs the process of direct paths until it is told to stop: turns of its own loop, and Node's between them. */
+/** Runs the process of direct paths until a stop: turns of its own loop, with Node's between them. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Log } from '../../../../core/log.ts'
 import { turn } from './loop.ts'
@@ -9,7 +9,7 @@ export type RunP2pOptions = P2pOptions & {
   readonly signal: AbortSignal
 }
 
-/** @throws {FlatnetError} another process does this host's direct paths */
+/** @throws {FlatnetError} another process runs this host's direct paths */
 export async function runP2p({ signal, ...options }: RunP2pOptions): Promise<void> {
   const p2p = new P2pProcess(options)
   p2p.log.info({}, 'process of direct paths started')

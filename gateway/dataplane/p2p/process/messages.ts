@@ -1,7 +1,7 @@
-/** The control datagrams of two P2P processes: what their sealed texts hold. Pure; big-endian throughout. */
+/** Encodes and decodes the control datagrams between two P2P processes. Pure; big-endian throughout. */
 import { ipBytes, parseEndpoint } from './endpoint.ts'
 
-/** Types below 16 are the plane's own. */
+/** The plane reserves the types below 16. */
 export const ControlType = {
   probe: 16,
   answer: 17,
@@ -10,23 +10,23 @@ export const ControlType = {
   rekeyAnswer: 20,
 } as const
 
-/** What a probe is for; the answer repeats it. `race` does not say that its sender uses this path. */
+/** What a probe is for; the answer repeats it. With `race` the sender does not use this path yet. */
 export const PROBE_KINDS = ['path', 'race', 'mtu'] as const
 export type ProbeKind = (typeof PROBE_KINDS)[number]
 
 export interface Probe {
   readonly kind: ProbeKind
-  /** Random for each session: answers to another one are answers to none. */
+  /** Random for each session, so that answers to another session do not count. */
   readonly token: number
   readonly seq: number
-  /** Of the sender, over its last 40 probes. */
+  /** The sender's loss over its last 40 probes. */
   readonly lossRate: number
 }
 
 export interface Answer extends Probe {
   /** Where the probe came from, as the answering host sees it. */
   readonly observed: string | undefined
-  /** What the answering host has received from the asking one so far. */
+  /** How many datagrams the answering host has received from the asking one. */
   readonly rxDatagrams: number
   readonly rxBytes: number
 }
@@ -40,10 +40,10 @@ const PORT = 14
 const ADDRESS = 16
 const RX_DATAGRAMS = 32
 const RX_BYTES = 40
-/** Both have it: an answer is never longer than what asked for it, and so amplifies nothing. */
+/** Length of a probe and of an answer: an answer that is no longer than its probe amplifies no attack. */
 const PROBE_BYTES = 48
 const LOSS_UNIT = 10_000
-/** The same memory each time, as 253 peers take a probe and an answer each every few seconds. */
+/** Reused for each probe: 253 peers take a probe and an answer each every few seconds. */
 const probeBytes = new Uint8Array(PROBE_BYTES)
 const probeView = new DataView(probeBytes.buffer)
 
@@ -58,7 +58,7 @@ export function encodeProbe({ kind, token, seq, lossRate }: Probe): Uint8Array {
   return bytes
 }
 
-/** @returns undefined: not a probe; what follows the first 48 bytes is padding */
+/** @returns undefined: not a probe. Bytes after the first 48 are padding */
 export function decodeProbe(bytes: Uint8Array): Probe | undefined {
   if (bytes.byteLength < PROBE_BYTES) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -68,7 +68,7 @@ export function decodeProbe(bytes: Uint8Array): Probe | undefined {
   return { kind, token: view.getUint32(TOKEN), seq: view.getUint32(SEQ), lossRate }
 }
 
-/** As `encodeProbe`. */
+/** @returns bytes that the next probe or answer overwrites */
 export function encodeAnswer(answer: Answer): Uint8Array {
   const bytes = encodeProbe(answer)
   const view = probeView

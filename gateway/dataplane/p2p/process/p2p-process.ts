@@ -1,4 +1,4 @@
-/** The parts of the process of direct paths, and what each hears of the others. */
+/** Wires the parts of the process of direct paths together. */
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
@@ -27,16 +27,16 @@ export interface P2pOptions {
   readonly rekeyEveryMs?: Millis
 }
 
-/** Others delete what they do not know, and netlink may lose a message of it. */
+/** Other programs delete routes that they do not know, and netlink may lose the message that says so. */
 const ROUTES_MS: Millis = 5_000
-/** A route that someone deletes in a loop is not put back in one. */
+/** Keeps this process from fighting in a loop with a program that deletes the route. */
 const PUT_BACK_MS: Millis = 200
-/** The wall clock of a machine that slept is ahead of the monotonic one, which stands still meanwhile. */
+/** A machine slept when its wall clock gained this much on the monotonic one, which stops during sleep. */
 const SLEPT_MS: Millis = 10_000
 /** Tun, UDP, netlink, listener and client. */
 const DESCRIPTORS = 5
 
-/** Where the gateway of the same configuration finds the process. */
+/** Where a gateway with the same configuration finds the process. */
 const controlSocket = (apiSocket: string): string => join(dirname(apiSocket), 'p2p.sock')
 
 export class P2pProcess {
@@ -55,7 +55,7 @@ export class P2pProcess {
   #sleep: { wall: Millis; monotonic: Millis }
   #stopReason: string | undefined
 
-  /** @throws {FlatnetError} another process does this host's direct paths; the folder of the socket is not there */
+  /** @throws {FlatnetError} another process runs this host's direct paths; the socket's folder is missing */
   constructor(options: P2pOptions) {
     this.#options = options
     this.clock = options.clock ?? systemClock
@@ -123,7 +123,7 @@ export class P2pProcess {
 
   #link() {
     using route = NetlinkSocket.open(NETLINK_ROUTE)
-    // The bridge's address, as flatnet-gw has it: this host's also without any container.
+    // The bridge's address, as on flatnet-gw: it makes the address this host's even before the first container.
     return { ifname: DIRECT_IFNAME, mtu: uplinkMtu(route), address: this.#options.conf.slice.base + 1 }
   }
 
@@ -136,7 +136,7 @@ export class P2pProcess {
     })
   }
 
-  /** Called by the device's constructor as well, before the rest is there. */
+  /** The device's constructor calls it too, before the other parts exist. */
   #deviceChanged(): void {
     const { problem } = this.device ?? {}
     if (this.device?.ifindex !== undefined) this.slot?.open()
@@ -161,7 +161,7 @@ export class P2pProcess {
     })
   }
 
-  /** A look that finds all as it should be costs one dump; this process's own changes cause one each as well. */
+  /** One dump of routes if all is well. This process's own changes cause a dump each as well. */
   #putBack(): void {
     if (this.routes.size === 0) return
     const now = this.#now()
@@ -229,7 +229,7 @@ export class P2pProcess {
     return new ControlServer(new UnixListener(path), {
       handle: (message) => this.#handle(message),
       changed: (isConnected) => {
-        // Said by this process itself: there is no gateway yet, or none any more.
+        // This process logs it itself, as no gateway is connected at this moment.
         if (isConnected) this.#options.log.info({}, 'gateway connected to direct paths')
         else this.#options.log.info({}, 'gateway disconnected from direct paths')
       },
@@ -270,7 +270,7 @@ export class P2pProcess {
     this.server?.send(message)
   }
 
-  /** A gateway that is connected logs for this process, so that no line is there twice. */
+  /** A connected gateway logs for this process, so that no line appears twice. */
   #logFor(own: Log): Log {
     const to = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, msg: string) => {
       if (this.server?.isConnected) this.#report({ type: 'log', level, msg, fields: plain(fields) })
@@ -280,6 +280,6 @@ export class P2pProcess {
   }
 }
 
-/** An error as JSON would lose it. */
+/** Turns an error into text: JSON would lose it. */
 const plain = (fields: LogFields): LogFields =>
   fields['err'] instanceof Error ? { ...fields, err: fields['err'].message } : fields

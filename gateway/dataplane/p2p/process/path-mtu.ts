@@ -1,23 +1,23 @@
 /** Finds the largest datagram that a path carries, by padded probes (RFC 8899). Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
-/** IPv6 guarantees it, and tunnels of providers leave as much: BASE_PLPMTU. IP packets, with their headers. */
+/** RFC 8899 BASE_PLPMTU: IPv6 guarantees it, and providers' tunnels leave as much. IP packets with their headers. */
 export const BASE_MTU = 1_280
-/** PPPoE leaves 1,492 of Ethernet's 1,500; 1,400 is what VPNs and clouds leave. Jumbo frames exist in a LAN alone. */
+/** PPPoE leaves 1,492 of Ethernet's 1,500; VPNs and clouds leave 1,400. Jumbo frames exist only in a LAN. */
 const STEPS = [BASE_MTU, 1_400, 1_492, 1_500] as const
 const LAN_STEP = 9_000
-/** "The largest answered twice": one answer may have come by a way that is gone already. */
+/** One answer is not enough: it may have come by a path that is gone already. */
 const PROOF_ANSWERS = 2
-/** RFC 8899 MAX_PROBES: so many without an answer, and the size does not pass. */
+/** RFC 8899 MAX_PROBES: after this many without an answer, the size does not get through. */
 const MAX_PROBES = 3
-/** A size that failed is tried again after it. */
+/** When a size that failed is tried again. */
 const AGAIN_MS: Millis = 600_000
 /** Between probes of one size. */
 const EVERY_MS: Millis = 50
 
 export interface MtuProbe {
   readonly seq: number
-  /** Of the IP packet. */
+  /** Size of the IP packet. */
   readonly bytes: number
 }
 
@@ -25,7 +25,7 @@ interface Search {
   readonly bytes: number
   tries: number
   answers: number
-  /** When the newest try counts as lost, or the next one may go. */
+  /** When the newest probe counts as lost, or when the next one may go. */
   dueAt: Millis
   readonly seqs: Set<number>
 }
@@ -33,7 +33,7 @@ interface Search {
 export class PathMtu {
   #steps: readonly number[]
   #bytes: number = BASE_MTU
-  /** Sizes that do not pass, and until when this is believed. */
+  /** Sizes that do not get through, and until when they are not tried again. */
   readonly #failed = new Map<number, Millis>()
   #search: Search | undefined
   #nextSeq = 0
@@ -44,12 +44,12 @@ export class PathMtu {
     this.#steps = stepsOf(isLan)
   }
 
-  /** The largest IP packet that is known to pass. */
+  /** The largest IP packet that is known to get through. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** Another path: what was known is of the one before. */
+  /** Forgets all sizes: packets take another path now. */
   restart(isLan: boolean): void {
     this.#steps = stepsOf(isLan)
     this.#bytes = BASE_MTU
@@ -58,7 +58,7 @@ export class PathMtu {
     this.#isOpen = false
   }
 
-  /** Before the first answer of the path there is nothing to search. */
+  /** The path gave its first answer: the search may begin. */
   open(): void {
     this.#isOpen = true
   }
@@ -70,7 +70,7 @@ export class PathMtu {
     return next === undefined ? Number.POSITIVE_INFINITY : Math.max(now, this.#failed.get(next) ?? now)
   }
 
-  /** @param patienceMs how long an answer is waited for */
+  /** @param patienceMs how long to wait for an answer */
   tick(now: Millis, patienceMs: Millis): MtuProbe | undefined {
     if (!this.#isOpen) return undefined
     if (this.#search !== undefined && now >= this.#search.dueAt && this.#search.tries >= MAX_PROBES) {
@@ -92,7 +92,7 @@ export class PathMtu {
     return { seq, bytes: search.bytes }
   }
 
-  /** @returns whether the path MTU has grown by it */
+  /** @returns whether this answer raised the path MTU */
   answered(seq: number, now: Millis): boolean {
     const search = this.#search
     if (search === undefined || !search.seqs.delete(seq)) return false
@@ -105,7 +105,7 @@ export class PathMtu {
     return true
   }
 
-  /** The kernel refused a datagram of `bytes` (EMSGSIZE): this host's own link is smaller. @returns whether it is smaller now */
+  /** The kernel refused `bytes` (EMSGSIZE): this host's own link is smaller. @returns whether the path MTU shrank */
   refused(bytes: number, now: Millis): boolean {
     if (this.#search !== undefined && this.#search.bytes === bytes) this.#search = undefined
     for (const step of this.#steps) if (step >= bytes) this.#fail(step, now)
@@ -117,9 +117,9 @@ export class PathMtu {
   }
 
   /**
-   * Full-size datagrams are lost while others arrive. The base is certain and stops the loss; the sizes between are then
-   * searched at once, and the one that failed in ten minutes.
-   * @returns whether it is smaller now; false: even the base does not pass
+   * Full-size datagrams are lost while others arrive. The base size is safe, so it stops the loss; the sizes between are
+   * tried at once, and the size that failed in ten minutes.
+   * @returns whether the path MTU shrank; false: it was the base size already
    */
   blackHole(now: Millis): boolean {
     if (this.#bytes === BASE_MTU) return false
@@ -133,7 +133,7 @@ export class PathMtu {
     if (bytes > BASE_MTU) this.#failed.set(bytes, now + AGAIN_MS)
   }
 
-  /** The next larger one that is not known to fail; what is above one that fails, fails as well. */
+  /** The next larger size, unless it is known to fail: then all larger ones fail too. */
   #nextStep(now: Millis): number | undefined {
     const next = this.#steps.find((bytes) => bytes > this.#bytes)
     if (next === undefined) return undefined

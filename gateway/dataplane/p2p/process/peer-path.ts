@@ -1,4 +1,4 @@
-/** The way to one peer: which address is used, whether it answers, and how large its datagrams may be. */
+/** Owns the path to one peer: which address is used, whether it answers, how large its datagrams may be. */
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Millis } from '../../../../core/clock.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
@@ -19,23 +19,23 @@ import { Prober, type ProberAction } from './prober.ts'
 export interface PeerPathDeps {
   readonly plane: Pick<UdpPlane, 'sendControl'>
   readonly peer: PlanePeer
-  /** Whether this host is the one that names the pair of addresses: the one of lower hostId. */
+  /** Whether this host has the lower hostId, and so chooses the pair of addresses. */
   readonly isLower: boolean
   isLan(address: string): boolean
   canReach(address: string): boolean
-  /** Whether silence is likely this host's own fault. */
+  /** Whether silence is likely to be this host's own fault. */
   isLocalFault(): boolean
   randomToken(): number
-  /** The path is proven, in doubt, or has failed. */
+  /** The path became proven, suspect, or suspect no longer. */
   judged(what: 'proven' | 'suspect' | 'cleared' | 'extended'): void
   lost(reason: DemotionReason): void
   /** Address or datagram size changed. */
   moved(): void
-  /** This host's own address as the peer sees it, when it changed. */
+  /** The peer sees this host at a new address. */
   observed(address: string): void
 }
 
-/** The higher hostId waits so long for the lower one to name the pair before it does so itself. */
+/** The higher hostId waits this long for the lower one to choose the pair before it chooses itself. */
 const HIGHER_WAITS_MS: Millis = 1_000
 
 type PathField =
@@ -67,7 +67,7 @@ export class PeerPath {
     this.#startedAt = now
   }
 
-  /** Its part of what the gateway is told. */
+  /** The path's part of the session's view. */
   view(): Pick<SessionView, PathField> {
     const { isFullSize, isProven, trips } = this.prober
     const { counts, jitterMs, lossRate, srttMs } = trips
@@ -105,14 +105,14 @@ export class PeerPath {
     if (errno === Errno.EMSGSIZE) this.#tooLarge(search.bytes, now)
   }
 
-  /** Whatever is proven of the path is of no use with these keys. */
+  /** Begins the proof again: it does not hold for the new keys. */
   restart(now: Millis): void {
     this.#token = this.#deps.randomToken()
     this.prober.restart(now)
     this.#race.restart(now)
   }
 
-  /** The path as it is, with answers that count from now on. */
+  /** Keeps the path, and counts only answers from now on. */
   renew(now: Millis): void {
     this.#token = this.#deps.randomToken()
     this.prober.moved(now, this.prober.trips.srttMs)
@@ -129,21 +129,21 @@ export class PeerPath {
   /** Probes everything at once. */
   retry(now: Millis): void {
     this.#race.restart(now)
-    this.prober.hurry(now)
+    this.prober.probeNow(now)
   }
 
-  /** This process stood still for a moment: that time is not held against the path. */
+  /** This process stood still for a moment, which does not count as the path's delay. */
   stoodStill(ms: Millis, now: Millis): void {
     this.prober.stoodStill(ms, now)
   }
 
-  /** This process stood still: what was on its way is not held against the path. */
+  /** This process stood still so long that answers may be lost, which does not count as the path's loss. */
   forgive(now: Millis): void {
     this.prober.forgive(now)
     this.#race.restart(now)
   }
 
-  /** Answers where the probe came from; of a path in use it also says where the peer is. */
+  /** Answers to the address that the probe came from. On the path in use it also says where the peer is. */
   probed(payload: Uint8Array, from: string, now: Millis): void {
     const probe = decodeProbe(payload)
     if (probe === undefined) return
@@ -179,13 +179,13 @@ export class PeerPath {
     }
   }
 
-  /** Datagrams come from another address than they go to. */
+  /** The peer sends from another address than this host sends to. */
   roamed(from: string, now: Millis): void {
     const { isLower, peer } = this.#deps
     if (from === peer.address) return
-    // The lower hostId names the pair, so the higher one follows it anywhere. The lower one follows a new mapping of the
-    // peer's NAT, but not to another candidate while its own choice answers: the kernel of a host with two addresses
-    // answers from whichever it likes, and the two hosts would go round in circles.
+    // The lower hostId chooses the pair, so the higher one follows it anywhere. The lower one follows a new mapping of
+    // the peer's NAT, but not to another candidate while its own choice answers: the kernel of a host with two addresses
+    // may answer from either, and the two hosts would go round in circles.
     if (isLower && this.#answers && this.#race.addresses.includes(withoutZone(from))) return
     this.#use(from, undefined, now)
   }
@@ -217,7 +217,7 @@ export class PeerPath {
     const before = peer.address
     if (before === address) return
     peer.setAddress(address)
-    // Another port of the same address is a NAT's new mapping of the same path.
+    // A new port of the same address is a new mapping in a NAT: the path is the same.
     if (before === undefined || hostOf(before) !== hostOf(address)) {
       this.#mtu.restart(this.#deps.isLan(address))
       if (rttMs !== undefined) this.#mtu.open()
@@ -243,7 +243,7 @@ export class PeerPath {
     }
   }
 
-  /** A path that never answered has nothing to lose: without this each of its probes would begin a race. */
+  /** A path that never answered cannot fail: otherwise each of its probes would begin a race. */
   #fail(reason: DemotionReason, now: Millis): void {
     const hadAnswers = this.prober.isProven || this.prober.trips.srttMs !== undefined
     this.prober.fail(now)
@@ -276,7 +276,7 @@ export class PeerPath {
   }
 }
 
-/** `[fe80::1%3]:7443` without the interface, which is this host's own affair. */
+/** `[fe80::1%3]:7443` without the interface, which means nothing to the peer. */
 const withoutZone = (endpoint: string): string => endpoint.replace(/%[^\]]*/, '')
 
 const hostOf = (endpoint: string): string => {

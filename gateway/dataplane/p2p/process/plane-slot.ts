@@ -1,4 +1,4 @@
-/** The plane, once there are a device, a UDP socket and tested means to seal; and why there is none until then. */
+/** Makes the plane once there are a device, a UDP socket and a tested AEAD, and says what is missing until then. */
 import type { Prefix4 } from '../../../../core/addr.ts'
 import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
@@ -17,17 +17,17 @@ export interface PlaneSlotDeps {
   /** `[::]:7443`. */
   readonly listen: string
   readonly events: PlaneEvents
-  /** Undefined while there is none. */
+  /** Undefined while there is no device. */
   tunFd(): number | undefined
   now(): Millis
   readonly log: Log
-  /** The plane is there, or the problem is another one. */
+  /** The plane was made, or the problem changed. */
   changed(): void
 }
 
-/** Another process that has the port may end at any time; a person who ends it should not wait. */
+/** Short, for people who end another process that has the port. */
 const AGAIN_MS: Millis = 5_000
-/** What the loop polls with, besides the plane's own. */
+/** Memory that the loop polls with, beside the plane's. */
 const LOOP_MEMORY = 65_536
 
 export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sendControl'> {
@@ -55,7 +55,7 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
     return this.#problem
   }
 
-  /** Datagrams with an index of no key, or too short or broken to have one. */
+  /** Datagrams without a key: with an unknown index, too short, or broken. */
   get strays(): number {
     const { unknownIndex = 0, malformed = 0 } = this.#plane?.counters ?? {}
     return unknownIndex + malformed
@@ -83,7 +83,7 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
     this.open()
   }
 
-  /** Makes the plane if all of it is there by now. */
+  /** Makes the plane if nothing is missing any more. */
   open(): void {
     const { events, hostId, hostPrefix, now, supernet } = this.#deps
     const [tun, udp, tested] = [this.#deps.tunFd(), this.#udp, this.#tested]
@@ -107,7 +107,7 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
     this.#deps.changed()
   }
 
-  /** Whether the socket's family can send there. */
+  /** Whether the socket can send to addresses of this family. */
   canReach(endpoint: string): boolean {
     return this.#udp !== undefined && canReach(this.#udp.family as UdpFamily, endpoint)
   }

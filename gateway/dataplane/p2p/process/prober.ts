@@ -1,8 +1,8 @@
-/** Decides for one peer which probe goes when, and when its path is proven, suspect or lost. Pure: the clock comes in. */
+/** Decides when to probe one peer, and when its path is proven, suspect or lost. Pure: time is an argument. */
 import type { Millis } from '../../../../core/clock.ts'
 import { type Judged, RoundTrips } from './round-trips.ts'
 
-// docs/architecture/paths.md#probing, "active probing": the 3 s and more that others wait find no outage below one second.
+// docs/architecture/paths.md#probing: other systems probe every 3 s or less often, too slow to switch within a second.
 const BUSY_EVERY_MS: Millis = 250
 const IDLE_EVERY_MS: Millis = 1_000
 const QUIET_EVERY_MS: Millis = 5_000
@@ -14,37 +14,37 @@ const TOGETHER_MS: Millis = 100
 /** A path counts as busy for this long after its last packet, then as idle. */
 const BUSY_FOR_MS: Millis = 10_000
 const IDLE_FOR_MS: Millis = 60_000
-/** "5 consecutive own round trips (≥ 1 s) incl. 2 full-size". */
+/** The proof: five round trips in a row over at least 1 s, two of them full-size. */
 const PROOF_ROUND_TRIPS = 5
 const PROOF_FULL_SIZE = 2
 const PROOF_SPAN_MS: Millis = 1_000
 /** The burst that turns a suspicion into certainty: at 1 % loss it errs once in 10^8 times. */
 const BURST = ['small', 'base', 'full'] as const
 const BURST_EVERY_MS: Millis = 50
-/** So long after the burst's last probe it is judged: 50 ms and what two round trips may take. */
+/** A burst is judged this long, plus two round trips, after its last probe. */
 const BURST_GRACE_MS: Millis = 50
 const BURST_ROUND_TRIPS = 2
-/** An answer that comes later is one to a probe that is forgotten. */
+/** A later answer belongs to a probe that is forgotten. */
 const LATE_MS: Millis = 2_000
-/** Full-size probes without an answer in a row, while others answer, that mean a smaller path MTU; once in 10^6 at 1 % loss. */
+/** So many lost full-size probes in a row, while others get answers, mean a smaller path MTU; by chance once in 10^6. */
 const BLACK_HOLE_MISSES = 3
-/** Of the probes of 1,280 bytes that go beside those: then no smaller size is worth a try, which would take another second. */
+/** If this many probes of 1,280 bytes are lost beside those, trying a smaller size would only cost another second. */
 const BASE_MISSES = 2
-/** While a full-size one is missing: TCP's third retransmission goes 1.4 s after the loss, and should find another way. */
+/** While a full-size probe is missing: TCP's third retransmission, 1.4 s after the loss, should find another path. */
 const MISSING_EVERY_MS: Millis = 100
 
-/** `small` fills no datagram, `base` one of 1,280 bytes, `full` one of the path MTU as it is taken to be. */
+/** `small` has no padding, `base` fills 1,280 bytes, `full` the assumed path MTU. */
 export type ProbeSize = 'small' | 'base' | 'full'
 
 export type ProberAction =
   | { readonly do: 'send'; readonly seq: number; readonly size: ProbeSize }
   | { readonly do: 'report'; readonly what: 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' }
-  /** Small datagrams arrive and full-size ones do not. @param isBaseLost nor do those of 1,280 bytes */
+  /** Small datagrams arrive, full-size ones do not. `isBaseLost`: nor do those of 1,280 bytes. */
   | { readonly do: 'blackHole'; readonly isBaseLost: boolean }
 
 interface Sent {
   readonly seq: number
-  /** When it went, and later by what this process stood still since then. */
+  /** When it went. Moved on by the time for which this process stood still since then. */
   at: Millis
   readonly size: ProbeSize
   readonly isBurst: boolean
@@ -65,7 +65,7 @@ export class Prober {
   #dueAt: Millis
   #trafficAt: Millis
   #isProven = false
-  /** Round trips in a row, and how many of them full-size; since when. */
+  /** Round trips in a row, how many of them full-size, and since when. */
   #row = 0
   #fullRow = 0
   #rowSince: Millis = 0
@@ -73,7 +73,7 @@ export class Prober {
   #baseMisses = 0
   #suspicion: Suspicion | undefined
 
-  /** A path that is new to this host is probed like a busy one at first. */
+  /** At first a new path is probed like a busy one. */
   constructor(now: Millis) {
     this.#dueAt = now
     this.#trafficAt = now
@@ -91,32 +91,32 @@ export class Prober {
     return this.#isProven && this.#fullMisses < BLACK_HOLE_MISSES
   }
 
-  /** Packets go to or come from the peer: after a pause the path is looked at before much of them is lost. */
+  /** Packets go to or come from the peer: after a pause, probe before many of them can be lost. */
   traffic(now: Millis): void {
     const everyMs = this.#everyMs(now)
     this.#trafficAt = now
     if (everyMs > BUSY_EVERY_MS) this.#dueAt = Math.min(this.#dueAt, now)
   }
 
-  /** Probe at once: an address changed, or a person asked. */
-  hurry(now: Millis): void {
+  /** An address changed, or a person asked. */
+  probeNow(now: Millis): void {
     this.#dueAt = Math.min(this.#dueAt, now)
   }
 
-  /** The path has failed: the proof begins anew, with the next probe in its time. */
+  /** The path has failed: the proof begins again with the next probe, which comes in its time. */
   fail(now: Millis): void {
     this.#lose()
     this.#dueAt = now + BUSY_EVERY_MS
   }
 
-  /** Whatever was proven is of no use any more: the proof begins anew, at once. */
+  /** The proof no longer holds: begins it again at once. */
   restart(now: Millis): void {
     this.#lose()
     this.#trafficAt = now
-    this.hurry(now)
+    this.probeNow(now)
   }
 
-  /** The peer is reached at another address now; a proof holds until the next probe there stays without an answer. */
+  /** The peer has another address now. The proof holds until a probe there stays without an answer. */
   moved(now: Millis, rttMs: Millis | undefined): void {
     this.#out.clear()
     this.#suspicion = undefined
@@ -124,23 +124,23 @@ export class Prober {
     this.#baseMisses = 0
     this.trips.reset(rttMs ?? this.trips.srttMs)
     this.#trafficAt = now
-    this.hurry(now)
+    this.probeNow(now)
   }
 
-  /** `full` means other bytes now: the probes of the size before say nothing of it. */
+  /** `full` means another size now, so earlier probes say nothing about it. */
   resized(): void {
     this.#fullMisses = 0
     for (const probe of this.#out.values()) if (probe.size === 'full') this.#out.delete(probe.seq)
   }
 
-  /** This process stood still for so long that answers may be gone: nothing that is on its way is judged. */
+  /** This process stood still for so long that answers may be lost: does not judge the probes that are on their way. */
   forgive(now: Millis): void {
     this.#out.clear()
     this.#suspicion = undefined
-    this.hurry(now)
+    this.probeNow(now)
   }
 
-  /** This process stood still so long: answers that came meanwhile wait in its socket, so that time is not the path's. */
+  /** This process stood still for `ms`: answers wait in its socket, so this time is not the path's. */
   stoodStill(ms: Millis, now: Millis): void {
     for (const probe of this.#out.values()) probe.at = Math.min(now, probe.at + ms)
     if (this.#suspicion !== undefined) this.#suspicion.since = Math.min(now, this.#suspicion.since + ms)
@@ -155,15 +155,14 @@ export class Prober {
     return at
   }
 
-  /** @param isLocalFault whether the fault is likely this host's: a burst is then made once more before it counts */
+  /** @param isLocalFault whether this host is likely at fault: then a second burst has to confirm the first */
   tick(now: Millis, isLocalFault: () => boolean): ProberAction[] {
     const actions: ProberAction[] = []
     this.#judgeLate(now, actions)
     if (this.#suspicion !== undefined) this.#tickSuspicion(this.#suspicion, now, isLocalFault, actions)
     else if (now >= this.#dueAt) {
-      // Every second one is full-size; while one is missing each is, with one of 1,280 bytes before it: a path MTU that
-      // shrinks is known within 1.2 s.
-      // Before the proof they take turns: only small ones say that the path is there at all.
+      // Every second probe is full-size. While one is missing all are, each after a probe of 1,280 bytes: this notices a
+      // shrunken path MTU within 1.2 s. Before the proof they alternate: only small ones show that there is a path.
       const isMissing = this.#isProven && this.#fullMisses > 0
       if (isMissing) actions.push(this.#send(now, 'base', false))
       const isFull = this.#turn++ % 2 === 1 || isMissing
@@ -173,7 +172,7 @@ export class Prober {
     return actions
   }
 
-  /** @returns what changes by it; nothing for an answer to no probe of this path */
+  /** @returns what to do; nothing if the answer belongs to no probe of this path */
   answered(seq: number, now: Millis): ProberAction[] {
     const probe = this.#out.get(seq)
     if (probe === undefined) return []
@@ -203,7 +202,7 @@ export class Prober {
   #everyMs(now: Millis): Millis {
     if (this.#isProven && this.#fullMisses > 0) return MISSING_EVERY_MS
     const silence = now - this.#trafficAt
-    // While the proof is under way a path is probed as a busy one: it takes 1 s then.
+    // Until the proof the path is probed like a busy one, so that the proof takes 1 s.
     if (!this.#isProven && this.trips.srttMs !== undefined) return BUSY_EVERY_MS
     if (silence < BUSY_FOR_MS) return BUSY_EVERY_MS
     return silence < IDLE_FOR_MS ? IDLE_EVERY_MS : QUIET_EVERY_MS
@@ -238,7 +237,7 @@ export class Prober {
       if (probe.size === 'base') this.#baseMisses++
       if (probe.size === 'full') this.#missFull(actions)
       if (probe.isBurst || this.#suspicion !== undefined) continue
-      // A path that never answered is not suspected: it is what it was.
+      // A path that never answered does not become suspect: nothing changed.
       if (!this.#isProven && this.trips.srttMs === undefined) continue
       this.#suspicion = { since: now, sent: 0, isExtended: false }
       actions.push({ do: 'report', what: 'suspect' })

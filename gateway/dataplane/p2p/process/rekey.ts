@@ -1,17 +1,17 @@
-/** When two hosts change their keys, who answers whom, and which of two offers made at once counts. Pure. */
+/** Decides when two hosts change their keys, who answers, and which of two simultaneous offers counts. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
-/** WireGuard's REKEY_AFTER_TIME; at 10 Gbit/s these are 2^33 blocks, far below AES-GCM's bound. */
+/** WireGuard's REKEY_AFTER_TIME. At 10 Gbit/s keys seal 2^33 blocks by then, far below AES-GCM's bound. */
 const REKEY_AFTER_MS: Millis = 120_000
-/** "120 s or 2^32 messages, whichever is first." */
+/** Or after this many messages, if they come first. */
 const REKEY_AFTER_MESSAGES = 2 ** 32
-/** The higher hostId leaves the lower one so long to begin: offers at once are resolved, but cost a key pair. */
+/** The higher hostId lets the lower one begin: simultaneous offers are resolved, but cost a key pair. */
 const HIGHER_WAITS_MS: Millis = 5_000
-/** A datagram may be lost: the same offer again, and slower after a few. */
+/** Datagrams get lost: sends the same offer again, and less often after a few. */
 const RETRY_MS: Millis = 1_000
 const SLOW_RETRY_MS: Millis = 5_000
 const QUICK_TRIES = 5
-/** "If rekeying fails for 5 min the path ends." */
+/** The path ends when rekeying has failed for this long. */
 const GIVE_UP_MS: Millis = 300_000
 
 export interface KeyPair {
@@ -24,17 +24,17 @@ export interface KeyPair {
 export type RekeyAction =
   | { readonly do: 'offer'; readonly epoch: number; readonly publicKey: Uint8Array }
   | { readonly do: 'answer'; readonly epoch: number; readonly publicKey: Uint8Array }
-  /** `now`: the peer has them; `heard`: it may not yet. */
+  /** `now`: the peer has the keys; `heard`: it may not have them yet. */
   | { readonly do: 'replace'; readonly dh: Uint8Array; readonly when: 'now' | 'heard' }
   | { readonly do: 'expired' }
 
 export interface RekeyOptions {
-  /** Of the two hostIds: its offer counts when both offer at once. */
+  /** Whether this host has the lower hostId: its offer counts when both offer at once. */
   readonly isLower: boolean
   createKeyPair(): KeyPair
   /** Tests wait less. Default 120 s. */
   readonly everyMs?: Millis | undefined
-  /** 0 to 1, where 1 is the whole interval: the keys of 253 peers of one moment took 0.1 s of the loop. Default 1. */
+  /** 0 to 1; 1 is the whole interval. Without it 253 rekeys at once took 0.1 s of the loop. Default 1. */
   random?(): number
 }
 
@@ -50,12 +50,12 @@ interface Offer {
 
 export class Rekey {
   readonly #options: RekeyOptions
-  /** Of the keys that seal now: 0 are those of the attempt. */
+  /** Which keys seal now; 0: those of the attempt. */
   #epoch = 0
   #dueAt: Millis
   #messagesAt = 0
   #own: Offer | undefined
-  /** The offer of the peer that was answered, and the answer: both may be asked for again. */
+  /** The last offer that this host answered, and its answer, in case the peer asks again. */
   #answered:
     | { readonly epoch: number; readonly offer: Uint8Array; readonly publicKey: Uint8Array }
     | undefined
@@ -73,7 +73,7 @@ export class Rekey {
     return this.#own?.nextAt ?? this.#dueAt
   }
 
-  /** @param messages sealed for the peer so far @param isAlive nothing is tried over a path that does not answer */
+  /** @param messages sealed for the peer so far @param isAlive whether the path answers; else nothing is sent */
   tick(now: Millis, messages: number, isAlive: boolean): RekeyAction[] {
     if (!isAlive) {
       this.#own = undefined
@@ -94,11 +94,11 @@ export class Rekey {
 
   offered(epoch: number, offer: Uint8Array): RekeyAction[] {
     const before = this.#answered
-    // The answer was lost. It is given once more also when the keys are in use here already.
+    // The answer was lost: send it again, even if these keys are in use here already.
     if (before?.epoch === epoch && isSame(before.offer, offer))
       return [{ do: 'answer', epoch, publicKey: before.publicKey }]
     if (epoch !== this.#epoch + 1) return []
-    // Both offered at once: the higher one answers, and the lower one waits for that answer.
+    // Both offered at once: the higher hostId answers, and the lower one waits for that answer.
     if (this.#own !== undefined && this.#options.isLower) return []
     const pair = this.#options.createKeyPair()
     const dh = agreed(pair, offer)
@@ -119,7 +119,7 @@ export class Rekey {
     return [{ do: 'replace', dh, when: 'now' }]
   }
 
-  /** The peer seals with the keys that it offered: they are in use both ways. */
+  /** The peer seals with the new keys: they are in use both ways now. */
   confirmed(now: Millis, messages: number): void {
     if (this.#answered?.epoch === this.#epoch + 1) this.#done(now, messages)
   }
@@ -144,7 +144,7 @@ function agreed(pair: KeyPair, publicKey: Uint8Array): Uint8Array | undefined {
     const dh = pair.agree(publicKey)
     return dh.some((byte) => byte !== 0) ? dh : undefined
   } catch {
-    // OpenSSL refuses points of small order. The sender is authenticated, so that its host is at fault, and is asked again.
+    // OpenSSL refuses points of small order. The sender is authenticated, so its host is at fault, and is asked again.
     return undefined
   }
 }

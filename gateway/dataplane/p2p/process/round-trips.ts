@@ -1,9 +1,9 @@
-/** What the answers to one peer's probes say: round trip, jitter, and loss over the last forty. Pure. */
+/** Measures round trip, jitter and loss of one peer from its last forty probes. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
 /** docs/architecture/paths.md#suspect: the window of the loss rules. */
 const WINDOW = 40
-/** RFC 6298: weights of a new round trip in the mean and in its deviation. */
+/** RFC 6298: the weights of a new round trip in the mean and in the deviation. */
 const MEAN_WEIGHT = 1 / 8
 const DEVIATION_WEIGHT = 1 / 4
 /**
@@ -13,7 +13,7 @@ const DEVIATION_WEIGHT = 1 / 4
 const LEAST_PATIENCE_MS: Millis = 100
 const PATIENCE_ROUND_TRIPS = 4
 
-/** One probe that was judged; a late answer changes its verdict. */
+/** The verdict on one probe; a late answer changes it. */
 export interface Judged {
   isAnswered: boolean
 }
@@ -33,7 +33,7 @@ export class RoundTrips {
     return this.#srttMs === undefined ? undefined : this.#jitterMs
   }
 
-  /** How long an answer is waited for. */
+  /** How long to wait for an answer. */
   get patienceMs(): Millis {
     return Math.max(LEAST_PATIENCE_MS, PATIENCE_ROUND_TRIPS * (this.#srttMs ?? 0))
   }
@@ -57,19 +57,19 @@ export class RoundTrips {
     return this.#judge(true)
   }
 
-  /** @returns the verdict, for an answer that still comes */
+  /** @returns the verdict, for `late` */
   missed(): Judged {
     return this.#judge(false)
   }
 
-  /** Later than patience, but it came: the path is slow, not lossy. */
+  /** An answer came after `patienceMs`: the path is slow, not lossy. */
   late(probe: Judged, roundTripMs: Millis): void {
     probe.isAnswered = true
     this.#answered++
     this.#measure(roundTripMs)
   }
 
-  /** Another path from now on, of which only this round trip is known. */
+  /** Begins again for another path, of which only this round trip is known. */
   reset(srttMs?: Millis): void {
     this.#srttMs = srttMs
     this.#jitterMs = 0

@@ -1,4 +1,4 @@
-/** The routes of direct paths: set on promotion, deleted on demotion, and put back when others take them. */
+/** Owns the routes of direct paths: sets and deletes them, and puts back what other programs delete. */
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Ipv4, type Prefix4, sizeOf } from '../../../../core/addr.ts'
 import type { Log } from '../../../../core/log.ts'
@@ -14,9 +14,9 @@ export interface DirectRoutesDeps {
   readonly hostPrefix: number
   /** Preferred source of this host's own packets: its bridge address. */
   readonly src: Ipv4
-  /** Of the device; undefined while there is none. */
+  /** The device's; undefined while there is no device. */
   ifindex(): number | undefined
-  /** Sets the device up again: someone set it down or took its address. */
+  /** Sets the device up again after another program set it down or took its address. */
   configure(): void
   readonly log: Log
 }
@@ -24,7 +24,7 @@ export interface DirectRoutesDeps {
 export class DirectRoutes {
   readonly #deps: DirectRoutesDeps
   readonly #wanted = new Map<number, PeerRoute>()
-  /** One for the life of the process: opening one takes longer than the request. */
+  /** Stays open for the life of the process: opening a socket takes longer than the request. */
   readonly #socket = NetlinkSocket.open(NETLINK_ROUTE)
   #problem: string | undefined
 
@@ -36,7 +36,7 @@ export class DirectRoutes {
     return this.#wanted.size
   }
 
-  /** @returns why it could not be set; then there is none */
+  /** @returns why the route could not be set; then there is none */
   add(hostId: number): string | undefined {
     const { hostPrefix, src, supernet } = this.#deps
     const slice = { base: supernet.base + hostId * sizeOf(hostPrefix), prefixLen: hostPrefix }
@@ -54,17 +54,17 @@ export class DirectRoutes {
     try {
       directRouteDel(this.#socket, ifindex, peer)
     } catch (err) {
-      // The look at all routes, every few seconds, tries again.
+      // `ensure` tries again every few seconds.
       this.#deps.log.error({ peer: hostId, err }, 'route of a direct path could not be deleted')
     }
   }
 
-  /** The device is gone, and the kernel has deleted them all. */
+  /** The device is gone, and the kernel has deleted its routes. */
   forget(): void {
     this.#wanted.clear()
   }
 
-  /** Makes the kernel's routes the wanted ones. @returns why not */
+  /** Sets missing routes and deletes extra ones. @returns why that failed */
   ensure(): string | undefined {
     const ifindex = this.#deps.ifindex()
     if (ifindex === undefined) return 'there is no device'
@@ -72,7 +72,7 @@ export class DirectRoutes {
       this.#ensure(ifindex)
       this.#problem = undefined
     } catch (err) {
-      // Tried again every few seconds, said once.
+      // Tried again every few seconds, but logged once.
       const problem = err instanceof Error ? err.message : String(err)
       if (problem !== this.#problem) this.#deps.log.error({ err }, 'routes of direct paths could not be set')
       this.#problem = problem
@@ -89,7 +89,7 @@ export class DirectRoutes {
     try {
       peerRoutesEnsure(this.#socket, ifindex, wanted, DIRECT_METRIC)
     } catch {
-      // A device that is down or has lost its address refuses them; whatever else it was is thrown by the second try.
+      // A device that is down or has lost its address refuses routes. The second try throws any other error.
       this.#deps.configure()
       peerRoutesEnsure(this.#socket, ifindex, wanted, DIRECT_METRIC)
     }

@@ -1,4 +1,4 @@
-/** What a session needs of the process around it. */
+/** What a session needs from the process around it. */
 import type { Millis } from '../../../../core/clock.ts'
 import type { FromProcess } from '../protocol.ts'
 import type { Cipher } from '../udp/crypto/key-schedule.ts'
@@ -8,7 +8,7 @@ import type { UdpPlane } from '../udp/types.ts'
 export type Judgement = 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' | 'stays'
 
 export interface SessionDeps {
-  /** Of this host. */
+  /** This host's. */
   readonly hostId: number
   readonly cipher: Cipher
   readonly rekeyEveryMs?: Millis | undefined
@@ -22,15 +22,15 @@ export interface SessionDeps {
   wallClock(): Millis
   randomToken(): number
   isLan(address: string): boolean
-  /** Whether this host's socket can send there at all: without IPv6 not to IPv6. */
+  /** Whether this host's socket can send to it: without IPv6, not to an IPv6 address. */
   canReach(address: string): boolean
   isLocalFault(now: Millis): boolean
   lagMs(): Millis
-  /** Datagrams that came for no session. */
+  /** Datagrams without a session. */
   strays(): number
   report(message: FromProcess): void
   /** For the log and for the guard against local faults. */
   judged(hostId: number, what: Judgement, reason?: string): void
-  /** It holds neither keys nor route any more. */
+  /** The session gave up its keys and its route. */
   ended(hostId: number): void
 }

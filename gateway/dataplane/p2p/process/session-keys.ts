@@ -1,4 +1,4 @@
-/** The keys of one session: those of its attempt, and the ones that follow them every two minutes. */
+/** Owns the keys of one session: those of its attempt, and their successors every two minutes. */
 import type { Millis } from '../../../../core/clock.ts'
 import { type Cipher, firstKeys, type KeyOwner, nextKeys, type PeerKeys } from '../udp/crypto/key-schedule.ts'
 import type { PlanePeer } from '../udp/types.ts'
@@ -13,7 +13,7 @@ export interface SessionKeysDeps {
   readonly rekeyEveryMs?: Millis | undefined
   sendOffer(message: Uint8Array): void
   sendAnswer(message: Uint8Array): void
-  /** Keys are in use that the peer may not have heard yet: a probe tells it. */
+  /** New keys are in use that the peer may not know of yet: a probe tells it. */
   changed(): void
   expired(): void
 }
@@ -21,7 +21,7 @@ export interface SessionKeysDeps {
 export class SessionKeys {
   readonly #deps: SessionKeysDeps
   #peer: PlanePeer | undefined
-  /** What both have for sure, and what the next ones derive from. */
+  /** The newest keys that both hosts have for sure. The next ones derive from them. */
   #keys: PeerKeys
   #waiting: PeerKeys | undefined
   #rekey: Rekey
@@ -32,7 +32,7 @@ export class SessionKeys {
     this.#rekey = this.#begin(now)
   }
 
-  /** For `addPeer`. */
+  /** The keys to pass to `addPeer`. */
   get keys(): PeerKeys {
     return this.#keys
   }
@@ -60,20 +60,20 @@ export class SessionKeys {
       this.#act(this.#rekey.answered(message.epoch, message.publicKey, now, this.#messages))
   }
 
-  /** The peer seals with the keys that were waited for. */
+  /** The peer seals with the next keys. */
   confirmed(now: Millis): void {
     this.#keys = this.#waiting ?? this.#keys
     this.#waiting = undefined
     this.#rekey.confirmed(now, this.#messages)
   }
 
-  /** A new attempt: its secret counts from now on. */
+  /** A new attempt replaces the secret. */
   renew(secret: Uint8Array, now: Millis): void {
     const { owner } = this.#deps
     this.#keys = firstKeys(secret, owner, this.#deps.cipher)
     this.#waiting = undefined
     this.#rekey = this.#begin(now)
-    // The lower one offers and so has its secret last: when it seals, the higher one has been waiting for it.
+    // The lower hostId offers, so it learns the secret last: when it seals, the higher one can open already.
     this.#peer?.replaceKeys(this.#keys, this.#isLower ? 'now' : 'heard')
     if (this.#isLower) this.#deps.changed()
   }

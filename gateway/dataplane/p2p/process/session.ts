@@ -1,4 +1,4 @@
-/** One peer: its path, its keys, and whether packets go over it. Demotion is decided here, without asking the gateway. */
+/** One peer's session: its path, its keys, and whether packets go over it. Demotes without asking the gateway. */
 import type { Millis } from '../../../../core/clock.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
 import type { PlanePeer } from '../udp/types.ts'
@@ -9,7 +9,7 @@ import type { SessionDeps } from './session-deps.ts'
 import { SessionKeys } from './session-keys.ts'
 import { Throughput } from './throughput.ts'
 
-/** What the gateway gives to begin with. */
+/** What the gateway provides for a start. */
 export interface SessionStart {
   readonly hostId: number
   readonly attempt: string
@@ -26,7 +26,7 @@ export class Session {
   readonly hostId: number
   readonly path: PeerPath
   readonly peer: PlanePeer
-  /** What `nextAt` said last: asking all 253 sessions at each tick took 2 % of a core. */
+  /** The last result of `nextAt`, cached: asking all 253 sessions at each tick took 2 % of a core. */
   dueAt: Millis = Number.NEGATIVE_INFINITY
   readonly #deps: SessionDeps
   readonly #keys: SessionKeys
@@ -90,7 +90,7 @@ export class Session {
     return true
   }
 
-  /** A control datagram of the peer, opened by the plane. */
+  /** Handles a control datagram of the peer, which the plane has opened. */
   control(type: number, payload: Uint8Array, from: string, now: Millis): void {
     this.#version++
     if (type === ControlType.probe) this.path.probed(payload, from, now)
@@ -104,7 +104,7 @@ export class Session {
     this.#keys.confirmed(now)
   }
 
-  /** A new attempt: other keys on the same path, which keeps carrying while it answers. */
+  /** Begins a new attempt with new keys on the same path, which carries packets while it answers. */
   renew(start: SessionStart, now: Millis): void {
     this.#validUntil = start.validUntil
     this.path.offer(start.candidates, now)
@@ -118,7 +118,7 @@ export class Session {
 
   gatewayPath(isUp: boolean): void {
     this.#isGatewayUp = isUp
-    // Until now the UDP path was the better of two bad ones.
+    // While the gateway path was down, the failing UDP path was the better of two bad ones.
     if (isUp && this.#isPromoted && !this.path.prober.isProven) this.#demoteSelf('no answer')
   }
 
@@ -135,7 +135,7 @@ export class Session {
     this.#report()
   }
 
-  /** An order that is older than the promotion is not followed. */
+  /** Ignores an order that is older than the promotion. */
   demote(generation: number, reason: string): void {
     if (generation < this.#generation) return
     this.#generation = generation
@@ -146,7 +146,7 @@ export class Session {
     if (this.#isPromoted) this.#demoteSelf('device lost')
   }
 
-  /** Takes the route away and forgets the keys, by itself: the gateway hears of it. */
+  /** Ends the session by itself: removes the route, forgets the keys, and reports it to the gateway. */
   end(reason: DemotionReason): void {
     if (this.#isEnded) return
     const { attempt, hostId } = this
@@ -155,7 +155,7 @@ export class Session {
     this.#deps.report({ type: 'ended', hostId, attempt, reason })
   }
 
-  /** Ends it as the gateway said. The other side must not have to wait for silence. */
+  /** Ends the session by the gateway's order, and tells the peer, which would otherwise have to notice the silence. */
   goodbye(): void {
     if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
     this.#isPromoted = false
@@ -163,7 +163,7 @@ export class Session {
     this.#close()
   }
 
-  /** A `state` line if something changed since the last one. */
+  /** Sends a `state` line if something changed since the last one. */
   reportChanges(): void {
     if (this.#version !== this.#reported) this.#report()
   }
@@ -204,7 +204,7 @@ export class Session {
         rekeyEveryMs,
         sendOffer: (message) => this.#send(ControlType.rekeyOffer, message),
         sendAnswer: (message) => this.#send(ControlType.rekeyAnswer, message),
-        changed: () => this.path.prober.hurry(this.#deps.now()),
+        changed: () => this.path.prober.probeNow(this.#deps.now()),
         expired: () => this.end('keys expired'),
       },
       now,
@@ -250,24 +250,24 @@ export class Session {
 
   #lost(reason: DemotionReason): void {
     this.#since = this.#deps.wallClock()
-    // Never demote to a gateway path that is down: this is the better of two bad ones (docs/architecture/paths.md#better-of-two).
+    // Never demote to a gateway path that is down: docs/architecture/paths.md#better-of-two.
     const stays = this.#isPromoted && !this.#isGatewayUp
     this.#deps.judged(this.hostId, stays ? 'stays' : 'lost', reason)
     if (this.#isPromoted && !stays) this.#demoteSelf(reason)
     else this.#report()
   }
 
-  /** The generation rises, so that a promotion that crosses this on its way is old. */
+  /** Raises the generation, so that a promotion already on its way counts as old. */
   #demoteSelf(reason: DemotionReason): void {
     this.#generation++
     this.#leave(reason)
   }
 
   #leave(reason: string): void {
-    // Before anything else: each millisecond here is one of a TCP connection that stands still.
+    // First of all: TCP connections stand still until the route is gone.
     if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
     this.#isPromoted = false
-    // What was lost before must not end the next promotion.
+    // Earlier losses must not end the next promotion.
     this.#delivery = new Delivery(this.peer.counters, this.#deps.now())
     const { hostId } = this
     this.#deps.report({

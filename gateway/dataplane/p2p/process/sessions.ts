@@ -1,4 +1,4 @@
-/** All peers of this host: orders of the gateway in, answers out, and the timers of every path as one. */
+/** Owns the sessions of all peers: orders of the gateway in, answers out, and one timer for all paths. */
 import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
 import type { FromProcess, SessionView, ToProcess } from '../protocol.ts'
@@ -25,21 +25,21 @@ export interface SessionsDeps
   report(message: FromProcess): void
 }
 
-/** Timers of 253 peers that fall within it are one turn of the loop: 50 probes a second then wake it 50 times at most. */
+/** Timers of 253 peers that are due within this time share one turn of the loop. */
 const COALESCE_MS: Millis = 5
-/** A first packet after silence is noticed within it; looking at 253 counters takes 5 µs. */
+/** How soon a first packet after silence is noticed. Looking at 253 counters takes 5 µs. */
 const LOOK_MS: Millis = 20
-/** `state` lines of what changed. */
+/** How often `state` lines report changes. */
 const REPORT_MS: Millis = 1_000
-/** docs/architecture/paths.md#local-fault, "local fault guard", after Lifeguard of serf. */
+/** docs/architecture/paths.md#local-fault, after Lifeguard of serf. */
 const LATE_LOOP_MS: Millis = 100
 const FAULT_SPAN_MS: Millis = 500
 const FAULT_SHARE = 0.5
-/** Of two peers one is half: the guard would put off each failure. */
+/** With two peers one is half of them: the guard would delay every failure. */
 const FAULT_LEAST = 3
-/** The loop does not stand still for so long but when the machine slept. */
+/** The loop stands still for this long only when the machine sleeps. */
 const SLEEP_MS: Millis = 10_000
-/** How long a late loop is a reason to doubt one's own judgement. */
+/** How long after a late loop this host mistrusts its own judgement. */
 const LATE_COUNTS_MS: Millis = 1_000
 
 export class Sessions implements PlaneEvents {
@@ -91,7 +91,7 @@ export class Sessions implements PlaneEvents {
     }
   }
 
-  /** The plane carried packets: a path that was idle is probed at once. */
+  /** The plane carried packets: probes idle paths among theirs at once. */
   look(): void {
     const now = this.#deps.now()
     if (now < this.#lookAt) return
@@ -99,7 +99,7 @@ export class Sessions implements PlaneEvents {
     for (const session of this.#sessions.values()) if (session.look(now)) this.#wake(session, now)
   }
 
-  /** The loop came back `lagMs` later than it wanted to: to be told before it reads what came meanwhile. */
+  /** The loop came back `lagMs` too late. Call it before reading what came meanwhile. */
   late(lagMs: Millis): void {
     this.#lagMs = Math.max(this.#lagMs, lagMs)
     if (lagMs <= LATE_LOOP_MS) return
@@ -122,7 +122,7 @@ export class Sessions implements PlaneEvents {
     }
   }
 
-  /** Addresses, links or routes of this host changed: paths may be better or gone. */
+  /** Addresses, links or routes of this host changed, so paths may be better or gone. */
   retryAll(): void {
     const now = this.#deps.now()
     for (const session of this.#sessions.values()) {
@@ -135,7 +135,7 @@ export class Sessions implements PlaneEvents {
     for (const session of this.#sessions.values()) session.deviceLost()
   }
 
-  /** Says goodbye to all, with the routes away first. */
+  /** Removes all routes, then says goodbye to all peers. */
   close(): void {
     for (const session of [...this.#sessions.values()]) session.goodbye()
   }
@@ -172,7 +172,7 @@ export class Sessions implements PlaneEvents {
     this.#wakeAt = Number.POSITIVE_INFINITY
     for (const session of this.#sessions.values()) {
       if (session.dueAt <= now + COALESCE_MS) {
-        // A later one of many counts its round trip from its own probe.
+        // Read anew for each peer: the round trip starts when its own probe goes.
         const own = this.#deps.now()
         session.tick(own)
         session.dueAt = session.nextAt(own)
@@ -181,7 +181,7 @@ export class Sessions implements PlaneEvents {
     }
   }
 
-  /** Something happened to it, so that its timers may be due sooner. One that has ended has none. */
+  /** Something happened to the session, so its timers may be due sooner. An ended session has none. */
   #wake(session: Session | undefined, now: Millis): void {
     if (session === undefined || this.#sessions.get(session.hostId) !== session) return
     session.dueAt = session.nextAt(now)
@@ -202,13 +202,13 @@ export class Sessions implements PlaneEvents {
       present.renew(start, now)
       return
     }
-    // Without sessions there were no timers: the one of reports is not late by all that time.
+    // Without sessions no timer ran: without this the one for reports would look late by all that time.
     if (this.#sessions.size === 0) this.#reportAt = now + REPORT_MS
     try {
       this.#sessions.set(hostId, new Session(start, this.#sessionDeps()))
       this.#deps.log.debug({ peer: hostId }, 'direct path was offered')
     } catch (err) {
-      // Two keys with the same index, once in 2^32: the gateway begins another attempt.
+      // Two keys have the same index, once in 2^32: the gateway begins another attempt.
       this.#deps.log.warn({ peer: hostId, err }, 'direct path could not be tried')
       this.#deps.report({ type: 'ended', hostId, attempt, reason: errorText(err) })
     }

@@ -1,4 +1,4 @@
-/** How many bits a second a session carries, between two looks. Pure. */
+/** Measures how many bits a second a session carries. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
 export class Throughput {
@@ -20,7 +20,7 @@ export class Throughput {
     return true
   }
 
-  /** Over the time since the last measurement, which is at least a second old when it counts. */
+  /** Averages over the time since the last measurement, at least a second ago. */
   rates(txBytes: number, rxBytes: number, now: Millis): { readonly txBps: number; readonly rxBps: number } {
     const seconds = (now - this.#at) / 1_000
     if (seconds >= 0.9) {

@@ -1,19 +1,19 @@
-/** Notices what others change in the kernel: the device, its routes, and the networks that peers are reached by. */
+/** Notices changes by other programs: to the device, its routes, and the networks that lead to peers. */
 import type { Millis } from '../../../../core/clock.ts'
 import { KernelWatch, readUnderlay, type Underlay, underlayChange } from '../../../../kernel/underlay.ts'
 import { isInNetworks } from './endpoint.ts'
 
 export interface UnderlayWatchDeps {
   now(): Millis
-  /** Of the device. */
+  /** The device's. */
   ifindex(): number | undefined
   deviceGone(): void
   routeGone(): void
-  /** @param what in words, e.g. `addresses, routes` */
+  /** @param what changed, in words, e.g. `addresses, routes` */
   networkChanged(what: string): void
 }
 
-/** An interface that comes up says so in a dozen messages: they are one change. */
+/** An interface that comes up causes a dozen messages, which count as one change. */
 const SETTLE_MS: Millis = 50
 
 export class UnderlayWatch {
@@ -39,7 +39,7 @@ export class UnderlayWatch {
     return isInNetworks(this.#underlay.networks, endpoint)
   }
 
-  /** The descriptor can be read. */
+  /** Call it when the descriptor is readable. */
   read(): void {
     const changes = this.#watch.read(this.#deps.ifindex())
     if (changes.isDeviceGone) this.#deps.deviceGone()

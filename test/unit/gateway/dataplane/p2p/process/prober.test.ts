@@ -246,7 +246,7 @@ t.test('after a failure or a change', async (t) => {
   )
   t.same(new Set(run.until(lostAt + 90_000).gaps(lostAt + 66_000)), new Set([5_000]), 'and probed seldom')
   run.passes = () => true
-  run.prober.hurry(run.now)
+  run.prober.probeNow(run.now)
   t.ok((run.when('proven') ?? 9_999) < 1_200, 'proven again within 1.2 s of the first answer')
 
   run.prober.moved(run.now, 40)
