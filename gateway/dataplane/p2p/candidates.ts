@@ -48,8 +48,8 @@ export function ownCandidates({ port, linkedFrom, announced, observed }: OwnAddr
 }
 
 /**
- * Where the peer may be reached: at the addresses that it offers, and at the one that its link comes from. A host behind
- * a NAT may not know the latter.
+ * Where the peer may be reached: at the addresses that it offers, and at the one that its link comes from. A host
+ * behind a NAT may not know the latter.
  */
 export function peerCandidates(offered: readonly string[], linkedTo: string | undefined): string[] {
   const port = Number(/:(\d+)$/.exec(offered[0] ?? '')?.[1] ?? 0)

@@ -5,8 +5,8 @@ import type { P2pProcess } from './p2p-process.ts'
 /**
  * Node notices SIGTERM and writes its log only in its event loop, which cannot run inside this loop. signalfd(2) would
  * need the signal blocked in every thread of Node, and node:ffi cannot reach those of V8. So this loop returns now and
- * then: an empty turn of the event loop takes 5 µs, or 0.005 % every 100 ms under load. A signal ends poll(2) early; one
- * that comes just before poll(2) waits for its timeout.
+ * then: an empty turn of the event loop takes 5 µs, or 0.005 % every 100 ms under load. A signal ends poll(2) early;
+ * one that comes just before poll(2) waits for its timeout.
  */
 const TURN_MS: Millis = 100
 const LONGEST_WAIT_MS: Millis = 250

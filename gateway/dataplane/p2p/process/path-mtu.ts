@@ -117,8 +117,8 @@ export class PathMtu {
   }
 
   /**
-   * Full-size datagrams are lost while others arrive. The base size is safe, so it stops the loss; the sizes between are
-   * tried at once, and the size that failed in ten minutes.
+   * Full-size datagrams are lost while others arrive. The base size is safe, so it stops the loss; the sizes between
+   * are tried at once, and the size that failed in ten minutes.
    * @returns whether the path MTU shrank; false: it was the base size already
    */
   blackHole(now: Millis): boolean {

@@ -184,8 +184,8 @@ export class PeerPath {
     const { isLower, peer } = this.#deps
     if (from === peer.address) return
     // The lower hostId chooses the pair, so the higher one follows it anywhere. The lower one follows a new mapping of
-    // the peer's NAT, but not to another candidate while its own choice answers: the kernel of a host with two addresses
-    // may answer from either, and the two hosts would go round in circles.
+    // the peer's NAT, but not to another candidate while its own choice answers: the kernel of a host with two
+    // addresses may answer from either, and the two hosts would go round in circles.
     if (isLower && this.#answers && this.#race.addresses.includes(withoutZone(from))) return
     this.#use(from, undefined, now)
   }

@@ -26,7 +26,9 @@ const BURST_GRACE_MS: Millis = 50
 const BURST_ROUND_TRIPS = 2
 /** A later answer belongs to a probe that is forgotten. */
 const LATE_MS: Millis = 2_000
-/** So many lost full-size probes in a row, while others get answers, mean a smaller path MTU; by chance once in 10^6. */
+/**
+ * So many lost full-size probes in a row, while others get answers, mean a smaller path MTU; by chance once in 10^6.
+ */
 const BLACK_HOLE_MISSES = 3
 /** If this many probes of 1,280 bytes are lost beside those, trying a smaller size would only cost another second. */
 const BASE_MISSES = 2
@@ -161,8 +163,8 @@ export class Prober {
     this.#judgeLate(now, actions)
     if (this.#suspicion !== undefined) this.#tickSuspicion(this.#suspicion, now, isLocalFault, actions)
     else if (now >= this.#dueAt) {
-      // Every second probe is full-size. While one is missing all are, each after a probe of 1,280 bytes: this notices a
-      // shrunken path MTU within 1.2 s. Before the proof they alternate: only small ones show that there is a path.
+      // Every second probe is full-size. While one is missing all are, each after a probe of 1,280 bytes: this notices
+      // a shrunken path MTU within 1.2 s. Before the proof they alternate: only small ones show that there is a path.
       const isMissing = this.#isProven && this.#fullMisses > 0
       if (isMissing) actions.push(this.#send(now, 'base', false))
       const isFull = this.#turn++ % 2 === 1 || isMissing

@@ -1,35 +1,35 @@
-/** When the peers are told what has arrived: during bulk by amount, and when the socket is empty. */
+/** Acknowledges what arrived: by amount during bulk, and whenever the socket is empty. */
 import { ACKNOWLEDGE, encodeAck } from './control.ts'
 import type { OpenKey } from './keys.ts'
 import type { RecordSender } from './send-record.ts'
 
 export class Acknowledger {
   readonly #record: RecordSender
-  /** Keys for which data has come and may not have been acknowledged. */
+  /** Keys with data that may not have been acknowledged yet. */
   readonly #keys = new Set<OpenKey>()
 
   constructor(record: RecordSender) {
     this.#record = record
   }
 
-  /** @param bytes of data of the wire */
+  /** @param bytes of data, as on the wire */
   arrived(key: OpenKey, bytes: number, now: number): void {
     key.arrivals.count(bytes, now)
     this.#keys.add(key)
-    if (key.arrivals.isDue(now, false)) this.#tell(key)
+    if (key.arrivals.isDue(now, false)) this.#send(key)
   }
 
   /** The socket is empty. */
   idle(now: number): void {
     if (this.#keys.size === 0) return
-    for (const key of this.#keys) if (key.arrivals.isDue(now, true)) this.#tell(key)
+    for (const key of this.#keys) if (key.arrivals.isDue(now, true)) this.#send(key)
     this.#keys.clear()
   }
 
-  #tell(key: OpenKey): void {
+  #send(key: OpenKey): void {
     if (key.peer.isRemoved || key.peer.address === undefined) return
-    const ack = encodeAck({ index: key.index, ...key.arrivals.tell() })
-    // Lost ones are made good by the next: nothing depends on a single one, so neither on the send's errno.
+    const ack = encodeAck({ index: key.index, ...key.arrivals.snapshot() })
+    // The next acknowledgement makes up for a lost one, so the errno does not matter.
     this.#record.control(key.peer, ACKNOWLEDGE, ack, key.peer.sockaddr)
   }
 }

@@ -1,10 +1,10 @@
-/** The text of control datagrams: `type u8, length u16, payload, padding`; and the one type that is the plane's own. Pure. */
+/** Encodes the text of control datagrams, `type u8, length u16, payload, padding`, and acknowledgements. Pure. */
 
 const HEAD = 3
 export const ACKNOWLEDGE = 0
 const ACK_BYTES = 10
 
-/** @returns the payload's place, or undefined when its length is not inside */
+/** @returns where the payload lies, or undefined when its length does not fit */
 export function payloadIn(
   text: Uint8Array,
 ): { readonly type: number; readonly payload: Uint8Array } | undefined {
@@ -14,17 +14,17 @@ export function payloadIn(
   return { type: text[0]!, payload: text.subarray(HEAD, HEAD + length) }
 }
 
-/** What a receiver says of the data that one key has opened. */
+/** What a receiver reports about the data that one key has opened. */
 interface Acknowledgement {
-  /** Of the key, as the datagrams have it. */
+  /** The key's index, as in the header of datagrams. */
   readonly index: number
-  /** Low bits of the newest message that has ended. */
+  /** Low bits of the newest complete message's number. */
   readonly id: number
-  /** Datagrams that had arrived by then, modulo 2^32. */
+  /** How many datagrams had arrived by then, modulo 2^32. */
   readonly received: number
 }
 
-/** The same memory each time. */
+/** Reused by each call. */
 const acknowledgement = new DataView(new ArrayBuffer(ACK_BYTES))
 
 export function encodeAck({ index, id, received }: Acknowledgement): Uint8Array {
@@ -34,7 +34,7 @@ export function encodeAck({ index, id, received }: Acknowledgement): Uint8Array 
   return new Uint8Array(acknowledgement.buffer)
 }
 
-/** @returns undefined when it is too short; later versions may add to it */
+/** @returns undefined when the payload is too short; later versions may add fields */
 export function decodeAck(payload: Uint8Array): Acknowledgement | undefined {
   if (payload.byteLength < ACK_BYTES) return undefined
   const view = new DataView(payload.buffer, payload.byteOffset, ACK_BYTES)

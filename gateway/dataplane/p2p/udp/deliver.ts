@@ -1,4 +1,4 @@
-/** Packets that opened, on their way to the device: each is judged as one of the tunnel, then written. */
+/** Writes opened packets to the device, after the same checks as the tunnel's. */
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Prefix4 } from '../../../../core/addr.ts'
 import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
@@ -19,8 +19,8 @@ export class Deliverer {
   readonly #head: Region
   readonly #pieces: Iovecs
   /**
-   * The device refused a super-packet as invalid and took it cut (vendor kernels, known of users of wireguard-go): from
-   * then on all are cut here.
+   * The device refused a super-packet as invalid and accepted its segments, as some vendors' kernels do (reported for
+   * wireguard-go). From then on this part cuts all super-packets.
    */
   #isCutting = false
 
@@ -32,12 +32,12 @@ export class Deliverer {
     this.#pieces = new Iovecs(arena, 2)
   }
 
-  /** Whether super-packets have to be written one segment at a time. */
+  /** Whether the device needs super-packets cut into segments. */
   get isCutting(): boolean {
     return this.#isCutting
   }
 
-  /** Packets one after another, as a device gave them: the lengths of IP say where each ends. */
+  /** Delivers packets that lie one after another, as a device gave them: their IP lengths say where each ends. */
   packets(peer: PeerState, text: Region, from: number, length: number): void {
     const end = from + length
     for (let at = from; at < end; ) {
@@ -63,13 +63,13 @@ export class Deliverer {
   }
 
   /**
-   * One super-packet whose payload lies in several places.
-   * @param at of its head in `text`, already repaired; the first piece of payload follows
-   * @param size of virtio header and packet in all
-   * @returns false when the device refuses it as a whole: its pieces may be tried
+   * Delivers one super-packet whose payload lies in several places.
+   * @param at where its repaired head lies in `text`; the first piece of payload follows
+   * @param size of virtio header and packet together
+   * @returns false: the device refuses it in one piece, and the caller may try the pieces
    */
   scattered(peer: PeerState, text: Region, at: number, size: number, pieces: Iovecs, count: number): boolean {
-    // Everything that is judged lies in the head; the payload that is elsewhere is only measured.
+    // The checks read only the head, and of the payload only its length.
     if (checkIncoming(text.bytes, at, at + size, peer.slice, this.#own) !== Verdict.ok) {
       peer.counters.rxRefused++
       return true
@@ -77,7 +77,7 @@ export class Deliverer {
     return this.#wrote(peer, size, this.#tun.writev(pieces, 0, count))
   }
 
-  /** Counts a write. @returns false for EINVAL, which another form of the packet may mend */
+  /** Counts a write. @returns false for EINVAL: the device may accept the packet in another form */
   #wrote(peer: PeerState, size: number, result: number): boolean {
     if (result >= 0) {
       peer.counters.rxPackets++
@@ -95,7 +95,7 @@ export class Deliverer {
     else this.#isCutting = true
   }
 
-  /** Writes a super-packet segment by segment. @returns whether the device took all */
+  /** Writes a super-packet segment by segment. @returns whether the device accepted all */
   #cut(peer: PeerState, text: Region, at: number, head: number): boolean {
     const payload = payloadOf(text.bytes, at, head)
     const most = segmentSizeOf(text.bytes, at)
@@ -112,12 +112,12 @@ export class Deliverer {
     return true
   }
 
-  /** The device took a packet in no form. */
+  /** The device accepts a packet in no form. */
   refused(): void {
     this.#counters.deviceRefused++
   }
 
-  /** The device refused what record datagrams were joined to, and takes them alone. */
+  /** The device refused a packet that was joined from record datagrams: delivers them one by one from now on. */
   cutFromNow(): void {
     this.#isCutting = true
   }

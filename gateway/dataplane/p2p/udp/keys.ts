@@ -1,4 +1,4 @@
-/** Keys in use: what opens a peer's datagrams, and what seals ours to it. */
+/** Holds the keys in use: one opens a peer's datagrams, another seals this host's. */
 import { type Aead, RecordOpener, RecordSealer, WholeOpener, WholeSealer } from './crypto/aead.ts'
 import type { PeerKeys } from './crypto/key-schedule.ts'
 import { Arrivals } from './flow/arrivals.ts'
@@ -7,7 +7,7 @@ import type { PeerState } from './peer.ts'
 import type { Assembling } from './wire/reassembly.ts'
 import { ReplayWindow } from './wire/replay-window.ts'
 
-/** Generations of a session: 1, and one more with each `replaceKeys`. */
+/** The key's generation in its session is 1, and one more with each `replaceKeys`. */
 export class OpenKey implements Assembling {
   readonly peer: PeerState
   readonly generation: number
@@ -17,9 +17,9 @@ export class OpenKey implements Assembling {
   readonly wholeSeen = new ReplayWindow()
   readonly recordSeen = new ReplayWindow()
   readonly arrivals = new Arrivals()
-  /** Where the last data that opened came in, for its source; -1: none since it was looked at. */
+  /** Slot of the last data that opened, for its source; -1: none since the plane last looked. */
   openedSlot = -1
-  /** Until when it opens, ms; undefined while it is the newest or the one before that is still in use. */
+  /** Until when it opens, ms; undefined while it is the newest key, or the one before that the peer still uses. */
   diesAt: number | undefined
 
   constructor(aead: Aead, peer: PeerState, generation: number, { cipher, open }: PeerKeys) {

@@ -1,4 +1,4 @@
-/** One peer of the plane: its address, keys, counters, and what is known of the way to it. */
+/** Holds one peer of the plane: its address, keys and counters, and what is known about its path. */
 import type { Prefix4 } from '../../../../core/addr.ts'
 import type { Region } from '../../../../kernel/arena.ts'
 import { MAX_SEGMENT, MIN_SEGMENT } from '../../../../kernel/receive-slots.ts'
@@ -12,23 +12,23 @@ import { OpenKey, SealKey } from './keys.ts'
 import type { Endpoint, Form, PeerCounters, PlanePeer } from './types.ts'
 import { HEADER } from './wire/datagram.ts'
 
-/** Datagrams of the old keys may be on their way so long after the new ones are in use. */
+/** Datagrams sealed with old keys may arrive for this long after the new keys are in use. */
 const OLD_KEYS_MS = 10_000
-/** In use, next, and the one before. */
+/** The key in use, the next one, and the one before. */
 const MAX_OPEN = 3
 
-/** One may be a peer whose machine was busy with something else for 20 ms. */
+/** A single one may come from a peer whose machine was busy with something else for 20 ms. */
 const SILENCES = 2
 
-/** What a peer needs of its plane. */
+/** What a peer needs from its plane. */
 export interface PeerHome {
   readonly aead: Aead
   readonly family: UdpFamily
   now(): number
-  /** @throws {FlatnetError} the index is another key's */
+  /** @throws {FlatnetError} another key has the index */
   addOpenKey(key: OpenKey): void
   removeOpenKey(key: OpenKey): void
-  /** Freed once no datagram is being handled. */
+  /** Frees the key once no datagram is being handled. */
   retire(key: { free(): void }): void
   formChanged(peer: PeerState): void
   keysConfirmed(peer: PeerState): void
@@ -58,18 +58,18 @@ export class PeerState implements PlanePeer {
   readonly credit = new Credit()
   readonly chooser = new FormChooser()
   readonly rtt = new Least()
-  /** The peer's sockaddr, as the socket wants it. */
+  /** The peer's sockaddr in the form of the socket's family. */
   readonly sockaddr: Region
   readonly #home: PeerHome
   #address: Endpoint | undefined
   #segmentBytes = 1_232
   #generation = 0
   #seal: SealKey | undefined
-  /** Sealed with once the peer has. */
+  /** Seals as soon as the peer has sealed with its own next key. */
   #nextSeal: SealKey | undefined
   #open: OpenKey[] = []
   isRemoved = false
-  /** When packets were last read for it. */
+  /** When packets for this peer were last read. */
   usedAt = Number.NEGATIVE_INFINITY
 
   constructor(home: PeerHome, hostId: number, slice: Prefix4, sockaddr: Region, keys: PeerKeys) {
@@ -96,12 +96,12 @@ export class PeerState implements PlanePeer {
     return this.rtt.value
   }
 
-  /** What seals now; undefined only after it was removed. */
+  /** The key that seals now; undefined only after `remove`. */
   get seal(): SealKey | undefined {
     return this.#seal
   }
 
-  /** Bytes of a full datagram behind its header. */
+  /** Bytes of a full datagram after its header. */
   get partBytes(): number {
     return this.#segmentBytes - HEADER
   }
@@ -111,12 +111,12 @@ export class PeerState implements PlanePeer {
     this.#address = address
   }
 
-  /** Whether a source as the kernel wrote it is where this peer is. */
+  /** Whether a source, as the kernel wrote it, is this peer's address. */
   isAt(source: Uint8Array): boolean {
     if (this.#address === undefined) return false
     const own = this.sockaddr.bytes
     const length = sockaddrBytes(this.#home.family)
-    // Bytes 4 to 8 of IPv6 are flow information, which says nothing of where a peer is.
+    // Bytes 4 to 8 of an IPv6 sockaddr are flow information, which is no part of an address.
     for (let i = 2; i < length; i++)
       if (own[i] !== source[i] && !(length === 28 && i >= 4 && i < 8)) return false
     return true
@@ -161,7 +161,7 @@ export class PeerState implements PlanePeer {
     for (const key of this.#open) if (key.generation < this.#generation) key.diesAt ??= diesAt
   }
 
-  /** A datagram opened with this key: when it is the next one, the peer has it. */
+  /** A datagram opened with this key. If it is the next key, the peer has it now. */
   heard(key: OpenKey): void {
     if (this.#nextSeal === undefined || key.generation !== this.#nextSeal.generation) return
     this.#useNext()
@@ -189,7 +189,7 @@ export class PeerState implements PlanePeer {
     this.#address = undefined
   }
 
-  /** Whether more may be on its way to it. */
+  /** Whether more may be sent to this peer now. */
   hasCredit(now: number): boolean {
     const { credit } = this
     const log = this.#seal?.log
@@ -209,7 +209,7 @@ export class PeerState implements PlanePeer {
     if (this.form === 'record') this.#home.formChanged(this)
   }
 
-  /** An acknowledgement: of which key, the newest message that has ended, and how many datagrams had come by then. */
+  /** Takes in an acknowledgement: of which key, its newest complete message, and how many datagrams came by then. */
   acknowledged(index: number, id: number, received: number, now: number): void {
     const seal = this.#seal
     if (seal === undefined || index !== seal.index) return

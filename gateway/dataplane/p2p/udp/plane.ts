@@ -1,4 +1,4 @@
-/** The UDP plane: peers, keys by index, and the two directions, driven by one loop of its owner. */
+/** The UDP plane: peers, keys by index, and both directions, driven by its owner's loop. */
 import { Errno } from 'netlink-ts/errors.ts'
 import { contains, type Prefix4, sizeOf } from '../../../../core/addr.ts'
 import { FlatnetError } from '../../../../core/errors.ts'
@@ -33,19 +33,19 @@ import { Reassembly } from './wire/reassembly.ts'
 /** Batches before the device gets its turn; 1 MB of bulk. */
 const TURN_BATCHES = 16
 const SOCKADDR = 28
-/** How often old keys are looked for. */
+/** How often to look for old keys. */
 const EXPIRY_MS = 1_000
 
-/** Memory of a plane, its socket's included: 4.2 MB are taken, and of the slots of reassembly only pages that were used count. */
+/** Memory of a plane with its socket. It takes 4.2 MB; unused slots of reassembly have no pages behind them. */
 export const PLANE_MEMORY = 6 << 20
 
 export interface PlaneOptions extends PlaneHost, PlaneEvents {
-  /** With `PLANE_MEMORY`, the socket's and the AEAD's parts included. */
+  /** Of `PLANE_MEMORY`, which includes what the socket and the AEAD take. */
   readonly arena: Arena
   readonly aead: Aead
   readonly udp: DatagramPort
   readonly tun: PacketPort
-  /** Of device and socket, where they have one. */
+  /** Of device and socket, unless a test plays them. */
   readonly fds?: { readonly tun: number; readonly udp: number }
   /** Monotonic, ms. */
   readonly now: () => number
@@ -65,21 +65,21 @@ export class Plane implements UdpPlane, PeerHome {
   readonly #options: PlaneOptions
   readonly #peers = new Map<number, PeerState>()
   readonly #keys = new Map<number, OpenKey>()
-  /** The key of the last datagram: most are of the same. */
+  /** The key of the last datagram: the next one is most likely for the same. */
   #lastKey: OpenKey | undefined
   readonly #reassembly: Reassembly
   readonly #sender: Sender
   readonly #receiver: Receiver
   readonly #record: RecordSender
   readonly #acknowledger: Acknowledger
-  /** Places of addresses that peers left. */
+  /** Sockaddrs of removed peers, for reuse. */
   readonly #sockaddrs: Region[] = []
   readonly #to: Region
   #retired: { free(): void }[] = []
   #expiresAt = 0
   #now = 0
-  /** `hostId errno` of the errors told in this step. */
-  readonly #told = new Set<string>()
+  /** `hostId errno` of the errors reported in this step. */
+  readonly #reportedErrors = new Set<string>()
   #deviceTold = false
 
   constructor(options: PlaneOptions) {
@@ -206,7 +206,7 @@ export class Plane implements UdpPlane, PeerHome {
   step(): boolean {
     this.#freeRetired()
     this.#now = this.now()
-    this.#told.clear()
+    this.#reportedErrors.clear()
     this.#deviceTold = false
     if (this.#now >= this.#expiresAt) {
       for (const peer of this.#peers.values()) peer.expireKeys(this.#now)
@@ -270,8 +270,8 @@ export class Plane implements UdpPlane, PeerHome {
   #failed(peer: PeerState, errno: number): void {
     peer.counters.txDropped++
     const what = `${peer.hostId} ${errno}`
-    if (this.#told.has(what)) return
-    this.#told.add(what)
+    if (this.#reportedErrors.has(what)) return
+    this.#reportedErrors.add(what)
     this.#options.onSendError?.(peer, errno)
   }
 

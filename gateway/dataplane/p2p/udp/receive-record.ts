@@ -1,4 +1,4 @@
-/** Datagrams of the record form: each opened alone; neighbours of one super-packet are joined again without a copy. */
+/** Receives the record form: opens each datagram alone, and joins neighbours of one super-packet without a copy. */
 import { type Arena, Iovecs } from '../../../../kernel/arena.ts'
 import { type ReceiveSlots, SLOTS } from '../../../../kernel/receive-slots.ts'
 import type { Deliverer } from './deliver.ts'
@@ -13,7 +13,7 @@ interface Run {
   readonly key: OpenKey
   readonly from: number
   to: number
-  /** Of the last one's header. */
+  /** From the header of the last slot. */
   word: number
   readonly head: number
 }
@@ -22,7 +22,7 @@ export class RecordReceiver {
   readonly #slots: ReceiveSlots
   readonly #deliver: Deliverer
   readonly #iovecs: Iovecs
-  /** That of the run being joined, as it came. */
+  /** Head of the run being joined, as it arrived. */
   readonly #head = new Uint8Array(MAX_HEAD)
   #run: Run | undefined
 
@@ -34,7 +34,7 @@ export class RecordReceiver {
 
   /**
    * Opens a datagram of this form, or a control datagram, in place.
-   * @returns bytes of text, 8 behind `textAt(slot)`; 0 when there is nothing to be had from it
+   * @returns bytes of text, 8 after `textAt(slot)`; 0: it did not open, or is empty
    */
   open(key: OpenKey, slot: number): number {
     const slots = this.#slots
@@ -61,7 +61,7 @@ export class RecordReceiver {
     return n
   }
 
-  /** A datagram whose header is of this form. */
+  /** Handles a datagram whose header names this form. */
   handle(key: OpenKey, slot: number): void {
     const n = this.open(key, slot)
     if (n === 0) return
@@ -95,7 +95,7 @@ export class RecordReceiver {
     return true
   }
 
-  /** Hands on what has been joined. */
+  /** Delivers what has been joined. */
   flush(): void {
     const run = this.#run
     if (run === undefined) return
@@ -108,7 +108,7 @@ export class RecordReceiver {
       this.#deliver.refused()
       return
     }
-    // Refused in one piece: each alone, from now on, with its head as it came.
+    // The device refused the joined packet: delivers each datagram alone from now on, with its head as it arrived.
     this.#deliver.cutFromNow()
     bytes.set(this.#head.subarray(0, run.head), at)
     const first = run.word - (run.to - run.from) * NEXT_PART
@@ -129,7 +129,7 @@ export class RecordReceiver {
     const isLast = partOf(run.word) === parts - 1
     const payload = payloadOf(bytes, at, head)
     const first = this.#sliceLength(run.from, head)
-    // Where a slice begins follows from the size of a full one; the last alone has to work it out.
+    // The offset of a slice follows from the size of a full one. A last slice has to compute that size.
     const slice = part < parts - 1 ? first : (payload - first) / (parts - 1)
     let size = 0
     for (let slot = run.from; slot <= run.to; slot++) {

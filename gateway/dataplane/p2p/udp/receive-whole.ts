@@ -1,4 +1,4 @@
-/** Datagrams of the whole form: messages whose parts came together are opened where they lie, others are put together. */
+/** Receives the whole form: opens messages in place if their parts came together, and reassembles others. */
 import type { Region } from '../../../../kernel/arena.ts'
 import type { ReceiveSlots } from '../../../../kernel/receive-slots.ts'
 import type { Deliverer } from './deliver.ts'
@@ -20,10 +20,10 @@ export class WholeReceiver {
   }
 
   /**
-   * @param slot of the first datagram, whose header is of this form
-   * @param end slots that hold datagrams end here
-   * @returns the next slot to look at; or, below zero, `-1 - slot`: what is there is the beginning of a message whose rest
-   *   may be the next to arrive, so it should stay
+   * @param slot of the first datagram, whose header names this form
+   * @param end where the slots with datagrams end
+   * @returns the next slot to look at; or, below zero, `-1 - slot`: a message begins there whose rest may arrive next,
+   *   so it should stay in its slots
    */
   handle(key: OpenKey, slot: number, end: number): number {
     const slots = this.#slots
@@ -46,14 +46,14 @@ export class WholeReceiver {
     return next
   }
 
-  /** Where the run of consecutive parts that begins with part 0 ends. */
+  /** Finds the end of the run of consecutive parts that begins with part 0. */
   #runEnd(slot: number, end: number, first: number, parts: number): number {
     const { heads, lengths, segmentBytes } = this.#slots
     const index = heads.view.getUint32(slot * HEADER)
     const most = Math.min(end, slot + parts)
     let at = slot + 1
     let word = first + NEXT_PART
-    // The one before has to be full, or the text of this one does not follow it.
+    // The part before has to be full, or this part's text would not follow it directly.
     while (at < most && lengths[at - 1] === segmentBytes && this.#hasHead(at, index, word)) {
       at++
       word += NEXT_PART
@@ -70,15 +70,15 @@ export class WholeReceiver {
     )
   }
 
-  /** Whether all of the rest is still to come, and would follow what is there. */
+  /** Whether the rest of the message has yet to arrive, and would then follow directly. */
   #mayStay(key: OpenKey, slot: number, end: number, number: number): boolean {
-    // With the rest there already, a message that is complete would wait for the next datagram.
+    // If reassembly has the rest, the message is complete and must not wait for another datagram.
     if (this.#reassembly.has(key, number)) return false
     for (let i = slot; i < end; i++) if (this.#slots.lengths[i] !== this.#slots.segmentBytes) return false
     return true
   }
 
-  /** Takes the parts in these slots, all of one message, out of the way. */
+  /** Moves the parts in these slots, all of one message, to reassembly. */
   keep(key: OpenKey, slot: number, end: number, number: number): void {
     const slots = this.#slots
     for (let i = slot; i < end; i++) {
@@ -101,8 +101,8 @@ export class WholeReceiver {
   }
 
   /**
-   * A message with all its parts. Genuine or not, nothing of it is kept.
-   * @param slot where the datagram lies that completed it
+   * Opens a message with all its parts. Genuine or not, nothing of it is kept.
+   * @param slot of the datagram that completed it
    */
   #open(key: OpenKey, slot: number, message: Region, at: number, length: number, parts: number): void {
     const { peer, wholeSeen, arrivals } = key
@@ -119,7 +119,7 @@ export class WholeReceiver {
       return
     }
     if (!key.whole.open(message, at, n)) {
-      // Its parts count as lost: so an attack changes the form to record, where each forgery costs one datagram.
+      // Its parts count as lost, so an attack changes the form to `record`, where each forgery costs one datagram.
       arrivals.parts(-parts)
       peer.counters.rxForged += parts
       return

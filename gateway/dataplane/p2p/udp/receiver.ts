@@ -1,4 +1,4 @@
-/** From the socket: finds key and form of each datagram of a batch, and keeps the beginning of a message for its rest. */
+/** Reads batches from the socket, finds each datagram's key and form, and lets half a message wait for its rest. */
 
 import type { ReceiveSlots } from '../../../../kernel/receive-slots.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
@@ -14,16 +14,16 @@ export interface ReceiverDeps {
   readonly whole: WholeReceiver
   readonly record: RecordReceiver
   keyOf(index: number): OpenKey | undefined
-  /** A control datagram lies in this slot, opened: `n` bytes of text. */
+  /** An opened control datagram lies in this slot: `n` bytes of text. */
   control(key: OpenKey, slot: number, n: number): void
-  /** Data came for this key, `bytes` of the wire in all; whether it opened, the key knows. */
+  /** Data came for this key: `bytes` on the wire. The key knows whether it opened. */
   arrived(key: OpenKey, bytes: number): void
 }
 
 export class Receiver {
   readonly #deps: ReceiverDeps
   readonly #slots: ReceiveSlots
-  /** The beginning of a message that stays in the slots: from here to `#end`. */
+  /** An incomplete message stays in the slots from here to `#end`. */
   #stays = 0
   #end = 0
   readonly #emptied = () => this.#moveAway()
@@ -33,13 +33,13 @@ export class Receiver {
     this.#slots = deps.udp.slots
   }
 
-  /** Receives one batch and handles it. @returns whether one was there */
+  /** Receives one batch and handles it. @returns false: there was none */
   step(): boolean {
     if (!this.#slots.hasRoom(this.#end)) this.#moveAway()
     const { first, count } = this.#deps.udp.receive(this.#end, this.#emptied)
     if (count === 0) return false
     const end = first + count
-    // What stayed goes on only if the new batch lies right behind it.
+    // The message that stayed can go on only if the new batch lies right behind it.
     const from = this.#end === first && this.#end > this.#stays ? this.#stays : first
     this.#stays = 0
     this.#end = 0
@@ -85,7 +85,7 @@ export class Receiver {
     return key
   }
 
-  /** @returns the next slot; below zero as `WholeReceiver.handle` */
+  /** @returns the next slot; below zero as for `WholeReceiver.handle` */
   #dispatch(key: OpenKey, slot: number, end: number): number {
     const { whole, record, counters } = this.#deps
     const word = this.#slots.heads.view.getUint32(slot * HEADER + 4)
@@ -111,7 +111,7 @@ export class Receiver {
     }
   }
 
-  /** The slots are needed: what stayed goes to reassembly. */
+  /** Moves the message that stayed to reassembly: its slots are needed. */
   #moveAway(): void {
     const from = this.#stays
     const end = this.#end

@@ -1,4 +1,4 @@
-/** Datagrams of the record form and of control: each sealed alone, sent together while their size allows it. */
+/** Sends the record form and control datagrams: seals each alone, and sends those of equal size together. */
 import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import { MAX_SEGMENT } from '../../../../kernel/receive-slots.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
@@ -6,7 +6,7 @@ import type { PeerState } from './peer.ts'
 import { COUNTER, HEADER, headWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
 import { headLength, isTcp } from './wire/record-head.ts'
 
-/** What one send holds, and one datagram more. */
+/** The most that one send takes. */
 const BATCH_BYTES = 65_507
 const TEXT_AT = HEADER + COUNTER
 const CONTROL_HEAD = 3
@@ -24,7 +24,7 @@ export class RecordSender {
   #peer: PeerState | undefined
   #count = 0
   #bytes = 0
-  /** Of each datagram of the batch but the last. */
+  /** Size of each datagram of the batch but the last. */
   #segment = 0
   #time = 0
 
@@ -38,8 +38,8 @@ export class RecordSender {
   }
 
   /**
-   * Seals one packet; it is on its way after `flush` at the latest.
-   * @returns false when it does not fit this form and has to go as a whole
+   * Seals one packet, and sends it with `flush` at the latest.
+   * @returns false when the packet does not fit this form and has to go in the whole form
    */
   packet(peer: PeerState, text: Region, at: number, n: number, now: number): boolean {
     const { seal } = peer
@@ -64,7 +64,7 @@ export class RecordSender {
     return true
   }
 
-  /** One datagram of two pieces of text: the repeated head, if any, and what is its own. */
+  /** Seals one datagram from two pieces of text: the repeated head, if any, and its own payload. */
   #append(
     peer: PeerState,
     word: number,
@@ -91,7 +91,7 @@ export class RecordSender {
     this.#iovecs.set(this.#count, out, to, length)
     this.#count++
     this.#bytes += length
-    // Offload cuts at equal sizes: only the last may be shorter.
+    // The kernel cuts a batch at equal sizes: only its last datagram may be shorter.
     if (length < this.#segment) this.flush()
   }
 
@@ -101,7 +101,7 @@ export class RecordSender {
     )
   }
 
-  /** Sends what has been sealed. */
+  /** Sends the sealed datagrams. */
   flush(): void {
     const peer = this.#peer
     if (peer === undefined || this.#count === 0) return
@@ -116,7 +116,7 @@ export class RecordSender {
 
   /**
    * Seals and sends one control datagram at once.
-   * @param padTo UDP payload in all, at least; the padding is sealed as well
+   * @param padTo the least UDP payload; the padding is sealed too
    */
   control(peer: PeerState, type: number, payload: Uint8Array, to: Region, padTo = 0): number {
     const { seal } = peer

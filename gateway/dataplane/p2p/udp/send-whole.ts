@@ -1,10 +1,10 @@
-/** Messages of the whole form: sealed where the device put the packets, cut into datagrams by a table of places. */
+/** Sends the whole form: seals packets where the device put them, and cuts a message into datagrams by iovecs. */
 import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
 import type { PeerState } from './peer.ts'
 import { HEADER, headWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
 
-/** A header each; the first also has counter and tag. */
+/** Head of the first datagram: header, counter and tag. The others have only a header. */
 const HEAD = HEADER + SEAL
 
 export class WholeSender {
@@ -20,14 +20,14 @@ export class WholeSender {
       this.#iovecs.set(2 * part, this.#heads, part * HEAD, part === 0 ? HEAD : HEADER)
   }
 
-  /** Bytes of packets that go in one send; more take two. */
+  /** How many bytes of packets one send takes. */
   most(peer: PeerState): number {
     return this.#udp.maxSegments(peer.segmentBytes) * peer.partBytes - SEAL
   }
 
   /**
    * Sends `n` bytes of packets, which are garbage afterwards.
-   * @returns 0, or the errno; EMSGSIZE also for what no message holds
+   * @returns 0, or the errno; EMSGSIZE also when no message holds so much
    */
   send(peer: PeerState, text: Region, at: number, n: number, now: number): number {
     const { seal, partBytes } = peer

@@ -1,4 +1,4 @@
-/** From the device: reads packets until there are none, finds whose they are, and sends them in the peer's form. */
+/** Reads all packets from the device, finds each one's peer, and sends it in the peer's form. */
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Prefix4 } from '../../../../core/addr.ts'
 import type { Arena, Region } from '../../../../kernel/arena.ts'
@@ -12,12 +12,12 @@ import type { PlaneCounters } from './types.ts'
 
 /** The largest packet is 65,545 bytes with its virtio header. */
 const READ_BYTES = 65_600
-/** Beyond it what has been read is sent and reading begins anew at the start. */
+/** After this much, what was read is sent, and reading starts again at the beginning of the buffer. */
 const FILL_BYTES = 131_072
-/** So much before the socket gets its turn: its buffer holds what comes meanwhile. */
+/** After this much the socket gets its turn; until then its buffer holds what arrives. */
 const TURN_BYTES = 1 << 20
 const TURN_PACKETS = 256
-/** With another peer active this recently, one whose credit is used up loses packets instead of holding all up. */
+/** If another peer was active this recently, a peer without credit loses packets instead of blocking both. */
 const SHARED_MS = 100
 
 export interface SenderDeps {
@@ -26,7 +26,7 @@ export interface SenderDeps {
   readonly counters: PlaneCounters
   readonly whole: WholeSender
   readonly record: RecordSender
-  /** By destination. */
+  /** The peer of a destination address. */
   peerOf(ip: number): PeerState | undefined
   now(): number
   failed(peer: PeerState, errno: number): void
@@ -36,11 +36,11 @@ export interface SenderDeps {
 export class Sender {
   readonly #deps: SenderDeps
   readonly #in: Region
-  /** Packets for `#peer` that wait to become one message: from `#start` to `#at`. */
+  /** The packets from `#start` to `#at` are for this peer, and wait to become one message. */
   #peer: PeerState | undefined
   #start = 0
   #at = 0
-  /** Used up its credit; reading waits for it. */
+  /** This peer has no credit left, and reading waits for it. */
   #stalled: PeerState | undefined
   #lastUsed: PeerState | undefined
   /** When two different peers were last sent to. */
@@ -52,7 +52,7 @@ export class Sender {
     this.#in = arena.take(FILL_BYTES + READ_BYTES, 4096)
   }
 
-  /** Ms until reading goes on even without an acknowledgement; undefined while it does not wait. */
+  /** Ms until reading goes on without an acknowledgement; undefined: it does not wait. */
   waitMs(now: number): number | undefined {
     const stalled = this.#stalled
     if (stalled === undefined) return undefined
@@ -87,7 +87,7 @@ export class Sender {
     return bytes > 0
   }
 
-  /** The packet at `#at`. */
+  /** Takes in the packet at `#at`. */
   #accept(n: number): void {
     const peer = this.#judge(n)
     if (peer === undefined) return
@@ -103,7 +103,7 @@ export class Sender {
     else this.#whole(peer, n)
   }
 
-  /** @returns whose packet it is; undefined when it is dropped, which has been counted */
+  /** @returns the packet's peer; undefined: dropped and counted */
   #judge(n: number): PeerState | undefined {
     const { own, counters, peerOf } = this.#deps
     const { bytes } = this.#in
@@ -123,11 +123,11 @@ export class Sender {
     this.#lastUsed = peer
   }
 
-  /** Whether the peer has credit; if not, reading stops after this packet, or this one is dropped. */
+  /** Whether to send: without credit, either reading stops after this packet, or this packet is dropped. */
   #mayGo(peer: PeerState): boolean {
     if (peer.hasCredit(this.#now)) return true
     if (!isShared(this.#sharedAt, this.#now)) {
-      // The only one: the device's queue is the place to wait, and to drop, which costs least there.
+      // The only active peer: its packets wait in the device's queue, where dropping costs least.
       this.#stalled = peer
       return true
     }
@@ -149,7 +149,7 @@ export class Sender {
     this.#send()
   }
 
-  /** Sends what waits as one message. */
+  /** Sends the waiting packets as one message. */
   #send(): void {
     const n = this.#at - this.#start
     const peer = this.#peer
@@ -161,7 +161,7 @@ export class Sender {
     this.#start = this.#at
   }
 
-  /** Sends what waits and begins at the start of the buffer, which is in the cache. */
+  /** Sends the waiting packets, and goes back to the start of the buffer, which is in the CPU's cache. */
   #flush(): void {
     this.#send()
     this.#start = 0

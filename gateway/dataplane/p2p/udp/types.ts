@@ -1,4 +1,4 @@
-/** What the UDP plane is to the process around it: options, peers, events and counters. */
+/** What the UDP plane offers the process around it: options, peers, events and counters. */
 import type { Prefix4 } from '../../../../core/addr.ts'
 import type { PeerKeys } from './crypto/key-schedule.ts'
 
@@ -14,11 +14,11 @@ export type Form = 'whole' | 'record'
 /** @public */
 export interface PlaneEvents {
   /**
-   * A control datagram that opened and is no repetition. `payload` is valid until it returns. It may come from an address that is only a
-   * candidate; answer there with `sendControl(…, { to: from })`.
+   * A control datagram opened, and is no repetition. `payload` is valid until this returns. `from` may be an address
+   * that is only a candidate: answer there with `sendControl(…, { to: from })`.
    */
   onControl(peer: PlanePeer, type: number, payload: Uint8Array, from: Endpoint): void
-  /** Data of this peer opened and came from another address than the peer's: the owner decides whether to follow. */
+  /** Data of this peer opened that came from a new address: the owner decides whether to send there. */
   onRoamed?(peer: PlanePeer, from: Endpoint): void
   /**
    * The kernel refused a send to this peer. At most once per errno and `step`.
@@ -29,7 +29,7 @@ export interface PlaneEvents {
   onForm?(peer: PlanePeer, form: Form, reason: string): void
   /** The device cannot be read: EBADFD (77) when it was deleted, EIO while it is down. At most once per `step`. */
   onDeviceError?(errno: number): void
-  /** The peer sealed something with keys that were given as `next`; they are in use for sending from now on. */
+  /** The peer sealed something with the keys given by `replaceKeys`: this host seals with them from now on. */
   onKeysConfirmed?(peer: PlanePeer): void
 }
 
@@ -44,7 +44,7 @@ export interface PlaneHost {
 export interface AddPeer {
   readonly hostId: number
   readonly keys: PeerKeys
-  /** Absent: nothing is sent but control datagrams with an address of their own. */
+  /** Absent: only control datagrams with an address of their own are sent. */
   readonly address?: Endpoint
   /** UDP payload of a full datagram. Default 1,232: fits IPv6's minimum MTU of 1,280. */
   readonly segmentBytes?: number
@@ -54,12 +54,12 @@ export interface AddPeer {
 export interface SendControl {
   /** Another address than the peer's. */
   readonly to?: Endpoint
-  /** UDP payload of the datagram in all: path MTU probes. Never shortens. */
+  /** The least UDP payload, for path MTU probes. Never shortens a datagram. */
   readonly padToBytes?: number
 }
 
 /**
- * Cumulative since `addPeer`. Bytes are those of packets, without headers of the plane.
+ * Totals since `addPeer`. Bytes count packets without the plane's headers.
  * @public
  */
 export interface PeerCounters {
@@ -71,33 +71,33 @@ export interface PeerCounters {
   rxDatagrams: number
   /** Packets for this peer that could not be sent: no address, over credit, too long, or refused by the kernel. */
   txDropped: number
-  /** Datagrams of which acknowledgements have told: those that arrived, and those that did not. */
+  /** Datagrams that acknowledgements account for, arrived or not. */
   txAcked: number
   /** Of these, the ones that did not arrive. */
   txLost: number
   /** Datagrams that did not open: forged, or sealed with keys that are gone. */
   rxForged: number
   rxReplayed: number
-  /** Datagrams or control messages whose form is broken although they opened. */
+  /** Malformed datagrams or control messages, although they opened. */
   rxMalformed: number
-  /** Packets that opened and were refused by the checks of the tunnel. */
+  /** Packets that opened, and that the tunnel's checks refused. */
   rxRefused: number
-  /** Messages that were given up incomplete. */
+  /** Messages that stayed incomplete. */
   rxIncomplete: number
 }
 
 /** @public */
 export interface PlaneCounters {
-  /** Datagrams with an index that no peer has, or too short to have one. */
+  /** Datagrams with an unknown index, or too short for one. */
   unknownIndex: number
   malformed: number
-  /** Packets from the device for an address of no peer. */
+  /** Packets from the device to an address that no peer has. */
   noPeer: number
   /** Packets from the device that `checkOutgoing` refused. */
   notOurs: number
-  /** Packets that the device did not take. */
+  /** Packets that the device refused. */
   deviceRefused: number
-  /** Packets written as single segments, since the device did not take them whole. */
+  /** Packets written segment by segment, because the device refused them in one piece. */
   segmented: number
 }
 
@@ -116,7 +116,7 @@ export interface PlanePeer {
   /** Fixes the form; undefined lets measured loss, round trip and rate decide again. */
   setForm(form: Form | undefined): void
   /**
-   * Takes new keys, for a rekey or a new attempt. They open at once; what was in use opens for 10 s more.
+   * Sets new keys, for a rekey or a new attempt. They open at once; the old ones open for 10 s more.
    * @param when `now`: they seal at once (the peer has confirmed that it has them);
    *   `heard`: they seal once the peer has sealed something with them
    */
@@ -124,25 +124,29 @@ export interface PlanePeer {
 }
 
 /**
- * The packets of all UDP paths of this host. It has no timers and no promises: one blocking loop calls `step` until it
- * returns false, then polls `descriptors` for at most `waitMs` and for its own descriptors.
+ * Carries the packets of all UDP paths of this host, without timers and promises: one blocking loop calls `step` until
+ * it returns false, then polls `descriptors` and its own for at most `waitMs`.
  * @public
  */
 export interface UdpPlane {
   readonly counters: Readonly<PlaneCounters>
-  /** @throws {FlatnetError} the host is there already, or its index meets that of another (2^-32): begin a new attempt */
+  /**
+   * @throws {FlatnetError} the plane has this host, or another peer has its index (once in 2^32): begin a new attempt
+   */
   addPeer(peer: AddPeer): PlanePeer
-  /** Forgets keys and address. Unknown is fine. */
+  /** Forgets keys and address. Does nothing for an unknown host. */
   removePeer(hostId: number): void
   peer(hostId: number): PlanePeer | undefined
   /**
    * Seals and sends one control datagram.
-   * @param type 1 to 255, the owner's to give meaning; 0 is the plane's own
+   * @param type 1 to 255, with a meaning that the owner gives; 0 is the plane's own
    * @param payload at most 1,024 bytes
    * @returns 0, or the errno: EMSGSIZE (90), EHOSTUNREACH (113), EDESTADDRREQ (89) without an address
    */
   sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options?: SendControl): number
-  /** Carries what is there: from the device, then from the socket, both bounded. @returns whether anything was */
+  /**
+   * Carries packets from the device, then from the socket, a bounded amount of each. @returns false: there were none
+   */
   step(): boolean
   /** To poll for reading. The device is not among them while a peer's credit is used up. */
   readonly descriptors: readonly number[]

@@ -1,4 +1,4 @@
-/** Sealing and opening in place, in the two forms of the wire, with the counter and tag where the wire has them. */
+/** Seals and opens in place, in the wire's two forms, with counter and tag where the wire has them. */
 import type { Arena, Region } from '../../../../../kernel/arena.ts'
 import type { Evp } from '../../../../../kernel/evp.node.ts'
 import { COUNTER, TAG } from '../wire/datagram.ts'
@@ -23,7 +23,7 @@ const SCRATCH = 128
 const KEY_AT = 128
 const KEY_BYTES = 32
 
-/** One thread's means: the functions, and memory that each call uses and none keeps. */
+/** OpenSSL's functions for one thread, and scratch memory that every call reuses. */
 export class Aead {
   readonly evp: Evp
   readonly #scratch: Region
@@ -31,7 +31,7 @@ export class Aead {
   readonly length: bigint
   readonly final: bigint
   readonly aad: bigint
-  /** Whether OpenSSL's record form of AES-GCM is used: two calls instead of five. The bytes are the same. */
+  /** Whether to use OpenSSL's record form of AES-GCM: the same bytes by two calls instead of five. */
   readonly hasRecord: boolean
 
   constructor(arena: Arena, evp: Evp, hasRecord: boolean) {
@@ -48,7 +48,7 @@ export class Aead {
     return cipher === 'aes-256-gcm' ? this.evp.EVP_aes_256_gcm() : this.evp.EVP_chacha20_poly1305()
   }
 
-  /** A context with its key set, which has to be freed. */
+  /** @returns a context with its key set, which the caller has to free */
   context(cipher: Cipher, key: Uint8Array, isSealing: boolean): bigint {
     const { evp } = this
     const context = evp.EVP_CIPHER_CTX_new()
@@ -61,7 +61,7 @@ export class Aead {
     return context
   }
 
-  /** The nonce of the next call: salt, then a counter as the wire has it. */
+  /** Sets the nonce of the next call: salt, then the counter as on the wire. */
   setNonce(salt: Uint8Array, high: number, low: number): void {
     const { bytes, view } = this.#scratch
     bytes.set(salt, IV_AT)
@@ -69,7 +69,7 @@ export class Aead {
     view.setUint32(IV_AT + SALT + 4, low)
   }
 
-  /** The nonce from which OpenSSL counts on its own. */
+  /** Sets the nonce from which OpenSSL then counts by itself. */
   setFirstNonce(context: bigint, salt: Uint8Array): void {
     this.setNonce(salt, 0, 0)
     if (this.evp.EVP_CIPHER_CTX_ctrl(context, SET_IV_FIXED, ALL_OF_IV, this.iv) !== 1)
@@ -77,8 +77,8 @@ export class Aead {
   }
 
   /**
-   * The additional data of a record: the datagram's header, three zeroes, and a length.
-   * @param length as the call wants it: of the text, or with what OpenSSL takes off again
+   * Sets the additional data of a record: the datagram's header, three zeroes, and a length.
+   * @param length as the call wants it: of the text, or more where OpenSSL subtracts the rest again
    */
   setAad(header: Region, at: number, length: number): void {
     const { bytes, view } = this.#scratch
@@ -121,7 +121,7 @@ abstract class Keyed {
   }
 }
 
-/** One AEAD for up to 64 KB. */
+/** Seals up to 64 KB with one AEAD. */
 export class WholeSealer extends Keyed {
   constructor(aead: Aead, cipher: Cipher, key: FormKey) {
     super(aead, cipher, key, true)
@@ -150,7 +150,7 @@ export class WholeOpener extends Keyed {
     super(aead, cipher, key, false)
   }
 
-  /** Opens `counter | tag | text of n bytes` at `at` in place. @returns whether it is genuine; if not, the text is garbage */
+  /** Opens `counter | tag | text of n bytes` at `at` in place. @returns false: not genuine, and the text is garbage */
   open(message: Region, at: number, n: number): boolean {
     const { aead, context } = this
     const { evp } = aead
@@ -164,7 +164,7 @@ export class WholeOpener extends Keyed {
   }
 }
 
-/** One datagram: `counter | text | tag` in place, its header authenticated. */
+/** Seals one datagram as `counter | text | tag` in place, and authenticates its header. */
 export class RecordSealer extends Keyed {
   readonly #isTls: boolean
   #next = 0
@@ -180,7 +180,7 @@ export class RecordSealer extends Keyed {
     return this.#next
   }
 
-  /** @param n of the text, which begins 8 bytes after `at` */
+  /** @param n bytes of text, which begins 8 bytes after `at` */
   seal(header: Region, headerAt: number, message: Region, at: number, n: number): void {
     const counter = this.#next++
     if (this.#isTls) this.#sealTls(header, headerAt, message, at, n)
@@ -189,7 +189,7 @@ export class RecordSealer extends Keyed {
 
   #sealTls(header: Region, headerAt: number, message: Region, at: number, n: number): void {
     const { aead, context } = this
-    // OpenSSL writes the counter itself and takes its 8 bytes off the length.
+    // OpenSSL writes the counter by itself and subtracts its 8 bytes from the length.
     aead.setAad(header, headerAt, n + COUNTER)
     const all = n + COUNTER + TAG
     const p = message.address(at, all)
@@ -232,7 +232,7 @@ export class RecordOpener extends Keyed {
     if (this.#isTls) aead.setFirstNonce(this.context, key.salt)
   }
 
-  /** @param n of the text. @returns whether it is genuine */
+  /** @param n bytes of text @returns whether it is genuine */
   open(header: Region, headerAt: number, message: Region, at: number, n: number): boolean {
     return this.#isTls
       ? this.#openTls(header, headerAt, message, at, n)
@@ -245,7 +245,7 @@ export class RecordOpener extends Keyed {
     aead.setAad(header, headerAt, all)
     const p = message.address(at, all)
     if (aead.evp.EVP_CIPHER_CTX_ctrl(context, TLS1_AAD, AAD, aead.aad) !== TAG) return false
-    // The length that it returns is not the text's in every version; a forged tag is -1 in all.
+    // Not every version returns the length of the text, but all return -1 for a forged tag.
     return aead.evp.EVP_Cipher(context, p, p, all) > 0
   }
 

@@ -1,7 +1,7 @@
-/** From a shared secret to everything that two hosts seal with. Pure: both sides compute the same, mirrored. */
+/** Derives all keys of two hosts from a shared secret. Pure: both sides compute the same keys, mirrored. */
 import { hkdfSync } from 'node:crypto'
 
-/** AES-256-GCM unless neither CPU has AES instructions; part of every label, so that two choices never open each other. */
+/** Part of every label, so that hosts which choose differently never open each other's datagrams. */
 export const CIPHERS = ['aes-256-gcm', 'chacha20-poly1305'] as const
 export type Cipher = (typeof CIPHERS)[number]
 
@@ -15,13 +15,14 @@ export interface FormKey {
 }
 
 /**
- * One direction. Each form has its own key: OpenSSL counts the nonces of record, and this code those of whole.
+ * The keys of one direction. Each form has its own: OpenSSL counts the nonces of `record`, and this code those of
+ * `whole`.
  * @public
  */
 export interface DirectionKeys {
   readonly whole: FormKey
   readonly record: FormKey
-  /** First four bytes of each datagram: names receiver and key, and says nothing to others. */
+  /** First four bytes of each datagram: names receiver and key to the peer, and nothing to others. */
   readonly index: number
 }
 
@@ -29,7 +30,7 @@ export interface PeerKeys {
   readonly cipher: Cipher
   readonly seal: DirectionKeys
   readonly open: DirectionKeys
-  /** From which `nextKeys` derives; seals nothing itself. */
+  /** `nextKeys` derives from it. It seals nothing itself. */
   readonly chain: Uint8Array
 }
 
@@ -44,15 +45,15 @@ const INDEX_BYTES = 4
 const FORM_BYTES = KEY_BYTES + SALT_BYTES
 const DIRECTION_BYTES = 2 * FORM_BYTES + INDEX_BYTES
 const CHAIN_BYTES = 32
-/** What TLS exports (`exportKeyingMaterial`). */
+/** Length of what TLS exports (`exportKeyingMaterial`). */
 const SECRET_BYTES = 64
-/** X25519. */
+/** Length of an X25519 shared secret. */
 const DH_BYTES = 32
 
 /**
- * The keys of a new attempt.
+ * Derives the keys of a new attempt.
  * @param secret 64 bytes that both sides exported from the same TLS connection
- * @throws {RangeError} another length, or a host with itself
+ * @throws {RangeError} wrong length, or both hosts are the same
  */
 export function firstKeys(secret: Uint8Array, owner: KeyOwner, cipher: Cipher = 'aes-256-gcm'): PeerKeys {
   if (secret.byteLength !== SECRET_BYTES)
@@ -61,9 +62,9 @@ export function firstKeys(secret: Uint8Array, owner: KeyOwner, cipher: Cipher = 
 }
 
 /**
- * The keys after a rekey. Knowing them does not help to find the old ones, and the old ones do not help without `dh`.
+ * Derives the keys after a rekey. They do not reveal the old keys, nor do the old keys reveal them without `dh`.
  * @param dh the X25519 shared secret of two fresh key pairs, 32 bytes
- * @throws {RangeError} another length, or all zero, which a peer gets by sending a point of small order
+ * @throws {RangeError} wrong length, or all zero, which a peer forces by sending a point of small order
  */
 export function nextKeys(
   keys: Pick<PeerKeys, 'chain' | 'cipher'>,
@@ -81,7 +82,7 @@ function expand(secret: Uint8Array, salt: Uint8Array, owner: KeyOwner, cipher: C
   const isLow = hostId < peerId
   const [low, high] = isLow ? [hostId, peerId] : [peerId, hostId]
   const info = `flatnet-udp 1 ${cipher} ${low} ${high}`
-  // One call for all: 5 µs, where one per key would be 50. RFC 5869 makes its blocks independent of each other.
+  // One call for all keys takes 5 µs; one per key would take 50. RFC 5869 makes its blocks independent of each other.
   const bytes = new Uint8Array(hkdfSync('sha256', secret, salt, info, 2 * DIRECTION_BYTES + CHAIN_BYTES))
   const upwards = direction(bytes, 0)
   const downwards = direction(bytes, DIRECTION_BYTES)

@@ -1,4 +1,4 @@
-/** Whether the OpenSSL of this executable does what the UDP path relies on: published vectors, round trips, forgeries. */
+/** Tests the OpenSSL of this executable before UDP paths rely on it: published vectors, round trips, forgeries. */
 import type { Arena, Region } from '../../../../../kernel/arena.ts'
 import { type Evp, loadEvp } from '../../../../../kernel/evp.node.ts'
 import { COUNTER, HEADER, headWord, SEAL, TAG, WireForm } from '../wire/datagram.ts'
@@ -7,17 +7,17 @@ import { CIPHERS, type Cipher, type FormKey } from './key-schedule.ts'
 
 interface AeadFeatures {
   readonly ciphers: readonly Cipher[]
-  /** Whether a record takes two calls instead of five (1 µs less). Either way the bytes are the same. */
+  /** Whether a record takes two calls instead of five (1 µs less). The bytes are the same. */
   readonly record: boolean
 }
 
-/** Means to seal with, tested. */
+/** A tested AEAD. */
 interface TestedAead {
   readonly aead: Aead
   readonly features: AeadFeatures
 }
 
-/** Why there is no UDP path here. */
+/** Why this host has no UDP paths. */
 interface NoAead {
   readonly problem: string
 }
@@ -66,13 +66,13 @@ const VECTORS: readonly Vector[] = [
 ]
 
 const MESSAGE_AT = 64
-/** A full datagram's; neither a multiple of AES's block nor of what its vector code takes at a time. */
+/** Length of a full datagram's text: a multiple neither of AES's block nor of its vector code's stride. */
 const SAMPLE = 1_407
 const ROOM = 2_048
 
 /**
- * Makes the means to seal and tests them, on memory of `arena` that they keep.
- * @returns what works, or why there can be no UDP path
+ * Makes an AEAD and tests it, on memory of `arena` that it keeps.
+ * @returns the AEAD, or why there can be no UDP path
  */
 export function testedAead(arena: Arena, evp: Evp | NoAead = loadEvp()): TestedAead | NoAead {
   if ('problem' in evp) return evp
@@ -93,7 +93,7 @@ export function testedAead(arena: Arena, evp: Evp | NoAead = loadEvp()): TestedA
   return { aead: record ? byRecord : byParts, features: { ciphers: CIPHERS, record } }
 }
 
-/** A build without the record form may refuse the nonce already, by an exception. */
+/** An OpenSSL without the record form may already throw when it gets the nonce. */
 function attempt(test: () => boolean): boolean {
   try {
     return test()
@@ -104,7 +104,7 @@ function attempt(test: () => boolean): boolean {
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'))
 
-/** A published vector, by the calls that both forms are made of. */
+/** Tries a published vector with the calls that both forms consist of. */
 function holds(aead: Aead, room: Region, vector: Vector): boolean {
   const { evp } = aead
   const [key, nonce, aad, text, sealed] = [
@@ -165,7 +165,7 @@ function wholeHolds(aead: Aead, room: Region, cipher: Cipher): boolean {
   }
 }
 
-/** Two records by `aead` open by `other` and the other way round, byte for byte the same; changed ones do not. */
+/** `aead` and `other` open each other's two records and write the same bytes; changed records do not open. */
 function recordHolds(aead: Aead, other: Aead, room: Region, cipher: Cipher): boolean {
   const sealers = [aead, other].map((one) => new RecordSealer(one, cipher, KEY))
   const openers = [other, aead].map((one) => new RecordOpener(one, cipher, KEY))

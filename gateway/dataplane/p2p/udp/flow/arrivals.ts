@@ -1,41 +1,42 @@
 /**
- * What has arrived of one key's datagrams, for acknowledgements. Pure. A figure is only told where messages end: parts of
- * later ones that are there already, or parts that are still on their way, would look like loss and be none.
+ * Counts what has arrived of one key's datagrams, for acknowledgements. Pure.
+ *
+ * It reports a count only where a message ends. In between, parts that are still on their way would look lost.
  */
 
-/** Bytes after which an acknowledgement goes: at least, and at most. A sender has 256 KB to 4 MB on its way. */
+/** Bounds of the bytes between two acknowledgements. A sender has 256 KB to 4 MB on their way. */
 const LEAST = 64 << 10
 const MOST = 512 << 10
-/** What came in this time, divided by `SHARE`, is the bound between the two. */
+/** Between the bounds: what arrives in this time, divided by `SHARE`. */
 const SPAN_MS = 10
 const SHARE = 8
-/** And after this time whatever came, for the round trip and the loss of a path with little traffic. */
+/** With little traffic, an acknowledgement goes after this time: it measures round trip and loss. */
 const SELDOM_MS = 200
 
 export class Arrivals {
-  /** Distinct datagrams, modulo 2^32 where it is told. */
+  /** Distinct datagrams; reported modulo 2^32. */
   #received = 0
   #newest = 0
   #number = 0
-  #told = 0
-  #toldNumber = 0
+  #reported = 0
+  #reportedNumber = 0
   #open = 0
   #openSince = 0
   #span = 0
   #spanBytes = 0
   #bound = LEAST
 
-  /** The highest message number that was genuine. */
+  /** The highest number of a genuine message. */
   get newest(): number {
     return this.#newest
   }
 
-  /** Parts of a whole message, before it is known whether they are genuine. */
+  /** Parts of a whole-form message, before it has opened. */
   parts(count: number): void {
     this.#received += count
   }
 
-  /** The message opened. @param later parts that have been counted and belong to later messages */
+  /** The message opened. @param later how many counted parts belong to later messages */
   whole(number: number, later: number): void {
     if (number > this.#newest) this.#newest = number
     if (number >= this.#number) this.#end(number, this.#received - later)
@@ -43,7 +44,7 @@ export class Arrivals {
 
   record(number: number, part: number, parts: number): void {
     if (number > this.#newest) {
-      // Whatever was missing of the messages before is late or lost.
+      // Missing parts of earlier messages are late or lost.
       if (this.#number < number - 1) this.#end(number - 1, this.#received)
       this.#newest = number
     }
@@ -53,10 +54,10 @@ export class Arrivals {
 
   #end(number: number, received: number): void {
     this.#number = number
-    this.#told = received
+    this.#reported = received
   }
 
-  /** @param bytes of the wire */
+  /** @param bytes as on the wire */
   count(bytes: number, now: number): void {
     if (this.#open === 0) this.#openSince = now
     this.#open += bytes
@@ -67,17 +68,17 @@ export class Arrivals {
     this.#spanBytes = 0
   }
 
-  /** Whether it is time for an acknowledgement. @param isIdle nothing more is waiting to be received */
+  /** Whether an acknowledgement is due. @param isIdle nothing more waits in the socket */
   isDue(now: number, isIdle: boolean): boolean {
-    if (this.#number === this.#toldNumber) return false
+    if (this.#number === this.#reportedNumber) return false
     if (this.#open >= this.#bound) return true
     return isIdle && (this.#open >= LEAST || (this.#open > 0 && now - this.#openSince >= SELDOM_MS))
   }
 
-  /** What to tell: the newest message that has ended, and how many datagrams had come by then, modulo 2^32. */
-  tell(): { readonly id: number; readonly received: number } {
+  /** What to acknowledge: the newest complete message, and how many datagrams had come by then, modulo 2^32. */
+  snapshot(): { readonly id: number; readonly received: number } {
     this.#open = 0
-    this.#toldNumber = this.#number
-    return { id: this.#number & 0xffff, received: this.#told >>> 0 }
+    this.#reportedNumber = this.#number
+    return { id: this.#number & 0xffff, received: this.#reported >>> 0 }
   }
 }

@@ -1,12 +1,12 @@
-/** How much may be on its way to a peer without an acknowledgement. Pure: times in ms come as arguments. */
+/** Limits how much may be on its way to a peer without an acknowledgement. Pure: times in ms are arguments. */
 
-/** 4 messages: what is out before the first acknowledgement can be back on a LAN. */
+/** Four messages: on a LAN as much is on its way before the first acknowledgement comes back. */
 const LEAST = 256 << 10
-/** What the peer's socket buffers. */
+/** The peer's socket buffers this much. */
 const MOST = 4 << 20
-/** Beyond the round trip: the time that a busy peer may be elsewhere. */
+/** Added to the round trip: a busy peer may take this long to get to its socket. */
 const SLACK_MS = 10
-/** Without news for this long, and two round trips, what is out counts as lost. */
+/** After this long and two round trips without an acknowledgement, all that is on its way counts as lost. */
 const PATIENCE_MS = 20
 
 export class Credit {
@@ -15,12 +15,12 @@ export class Credit {
   #window = LEAST
   #spanStart = 0
   #spanAcked = 0
-  /** Since when there has been no news although something is out. */
+  /** Since when an acknowledgement has been missing. */
   #waitingSince = 0
   #rttMs = 0
-  /** How often everything was given up. */
+  /** How often all that was on its way was counted as lost. */
   expired = 0
-  /** And how often in a row, without an acknowledgement since. */
+  /** And how often since the last acknowledgement. */
   silences = 0
 
   /** Bytes on their way. */
@@ -37,7 +37,7 @@ export class Credit {
     this.#sent += bytes
   }
 
-  /** @param bytes that an acknowledgement covers, beyond those of earlier ones */
+  /** @param bytes that this acknowledgement covers and earlier ones did not */
   acked(bytes: number, now: number, rttMs: number): void {
     this.#acked = Math.min(this.#sent, this.#acked + bytes)
     this.#waitingSince = now
@@ -61,12 +61,12 @@ export class Credit {
     return true
   }
 
-  /** How long to wait for news before what is out counts as lost. */
+  /** How long to wait for an acknowledgement before all that is on its way counts as lost. */
   waitMs(now: number): number {
     return Math.max(0, this.#waitingSince + PATIENCE_MS + 2 * this.#rttMs - now)
   }
 
-  /** What is out is of no more interest: lost, or sealed with keys that are gone. */
+  /** Forgets what is on its way: it is lost, or sealed with keys that are gone. */
   reset(): void {
     this.#acked = this.#sent
   }

@@ -1,33 +1,34 @@
 /**
- * Which form a peer's packets take. Pure. Whole is twice as fast and loses 44 datagrams with one; record costs only CPU.
- * They cross at 0.2 % of loss.
+ * Chooses the form of a peer's packets. Pure.
+ *
+ * `whole` is twice as fast, but one lost datagram costs 44; `record` costs only CPU. They are equal at 0.2 % of loss.
  */
 import type { Form } from '../types.ts'
 
 /**
- * Loss is judged over so many datagrams, or what came in so long: at 0.1 % a thousand of them lose three by chance each
- * few milliseconds, 20,000 lose forty never.
+ * Loss is judged over this many datagrams or this much time. At 0.1 % of loss, chance takes three of a thousand every
+ * few milliseconds, but never forty of 20,000.
  */
 const WINDOW_DATAGRAMS = 20_000
 const WINDOW_MS = 1_000
 const LOSSY = 0.002
-/** Loss that needs no such care: whole stands still with it. */
+/** Loss so high that `whole` stands still is judged sooner. */
 const BROKEN_DATAGRAMS = 1_000
 const BROKEN = 0.01
 const CLEAN = 0.0005
-/** So long clean after loss before whole is tried again. */
+/** After loss, how long the path has to be clean before `whole` is tried again. */
 const CLEAN_MS = 2_000
-/** Round trips above this are no LAN, or a queue that will overflow. */
+/** A longer round trip means that the path is no LAN, or that a queue is about to overflow. */
 const FAR_MS = 5
 const NEAR_MS = 4
-/** Below this whole saves nothing worth a risk. Judged over a short time upwards and a long one downwards. */
+/** Below this rate `whole` saves too little to be worth a risk. Rises count at once, falls after a longer time. */
 const SLOW = 300e6 / 8 / 1_000
 const RISE_MS = 100
 const FALL_MS = 1_000
 
 export type FormReason = 'loss' | 'round trip' | 'rate' | 'clean and fast' | 'fixed'
 
-/** The rate of loss over a number of datagrams or a time, whichever is full first. */
+/** Measures the rate of loss over a number of datagrams or a time, whichever is over first. */
 class LossWindow {
   readonly #most: number
   readonly #ms: number
@@ -40,7 +41,7 @@ class LossWindow {
     this.#ms = ms
   }
 
-  /** @returns the rate once the window is full, which begins the next; else undefined */
+  /** @returns the rate once the window is full, and begins the next one; undefined before */
   add(datagrams: number, lost: number, now: number): number | undefined {
     this.#datagrams += datagrams
     this.#lost += lost
@@ -59,7 +60,7 @@ export class FormChooser {
   #fixed: Form | undefined
   readonly #long = new LossWindow(WINDOW_DATAGRAMS, WINDOW_MS)
   readonly #short = new LossWindow(BROKEN_DATAGRAMS, Number.POSITIVE_INFINITY)
-  /** Start of the first clean window since the last that was not. */
+  /** Start of the first clean window after the last one with loss. */
   #cleanSince: number | undefined
   #lossAt: number | undefined
   #bytes = 0
@@ -79,7 +80,7 @@ export class FormChooser {
     this.#fixed = form
   }
 
-  /** What an acknowledgement told. @param rttMs least of the last second or two */
+  /** Takes in an acknowledgement. @param rttMs least of the last second or two */
   observe(bytes: number, datagrams: number, lost: number, rttMs: number, now: number): void {
     this.#measureLoss(datagrams, lost, now)
     this.#measureRate(bytes, now)
@@ -90,8 +91,8 @@ export class FormChooser {
   }
 
   /**
-   * Credit after credit was used up without an acknowledgement. A queue that is shorter than a message lets none through
-   * whole, so nothing is acknowledged, and no loss would ever be measured.
+   * Credit ran out several times without an acknowledgement. A queue that is shorter than a message lets none through
+   * complete, so the peer acknowledges nothing and no loss would ever be measured.
    */
   unheard(now: number): void {
     this.#lossAt = now

@@ -1,4 +1,4 @@
-/** The least of the values of the last second or two: a round trip without the queue it waited in. Pure. */
+/** Keeps the least value of the last second or two: a round trip without its wait in queues. Pure. */
 
 const SPAN_MS = 1_000
 
@@ -16,7 +16,7 @@ export class Least {
     if (value < this.#now) this.#now = value
   }
 
-  /** undefined before the first. */
+  /** Undefined before the first value. */
   get value(): number | undefined {
     const least = Math.min(this.#before, this.#now)
     return least === Number.POSITIVE_INFINITY ? undefined : least

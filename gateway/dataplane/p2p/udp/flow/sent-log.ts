@@ -1,28 +1,28 @@
-/** What had been sent by each of the last messages of a key, so that an acknowledgement of one tells about all before. Pure. */
+/** Logs a key's totals at each message, so that acknowledging one message accounts for all before it. Pure. */
 import { numberOf } from '../wire/datagram.ts'
 
-/** Messages; beyond them nothing may be unacknowledged. */
+/** How many messages may lack an acknowledgement. */
 const SIZE = 4_096
-/** At first: 16 bytes for each message were 64 KB for a peer, and 253 idle peers have nothing on its way. */
+/** Size at first: at 16 bytes a message the full log takes 64 KB a peer, and 253 idle peers need none of it. */
 const LEAST = 64
 
-/** What an acknowledgement says beyond the one before. */
+/** What an acknowledgement adds to the one before. */
 export interface Acknowledged {
   readonly bytes: number
   readonly datagrams: number
-  /** Of these, how many did not arrive; below 0 when late ones came that an earlier one had missed. */
+  /** How many of these did not arrive. Negative when datagrams came late that counted as lost before. */
   readonly lost: number
-  /** From sending the newest message of it to the acknowledgement. */
+  /** From sending the newest acknowledged message to this acknowledgement. */
   readonly rttMs: number
 }
 
 export class SentLog {
   #size = LEAST
-  /** Totals by the end of each message, modulo 2^32. */
+  /** Totals at the end of each message, modulo 2^32. */
   #bytes = new Uint32Array(LEAST)
   #datagrams = new Uint32Array(LEAST)
   #times = new Float64Array(LEAST)
-  /** The last message sent; numbers begin at 1. */
+  /** Number of the last message sent; numbers begin at 1. */
   #number = 0
   #acked = 0
   #received = 0
@@ -31,7 +31,7 @@ export class SentLog {
     return this.#number
   }
 
-  /** Whether one more would overwrite a message that an acknowledgement may yet name. */
+  /** Whether one more message would overwrite one that an acknowledgement may still name. */
   get isFull(): boolean {
     return this.#number - this.#acked >= SIZE - 1
   }
@@ -47,17 +47,17 @@ export class SentLog {
     return this.#number
   }
 
-  /** Forgets that something is out. */
+  /** Forgets what is on its way. */
   skip(): void {
     if (this.#number - this.#acked < SIZE / 2) return
     const at = this.#number % this.#size
     const before = this.#acked % this.#size
-    // As if all of it had arrived: the true figure of the next acknowledgement corrects it.
+    // Counts all of it as arrived: the next acknowledgement corrects the figure.
     this.#received = (this.#received + (this.#datagrams[at]! - this.#datagrams[before]!)) >>> 0
     this.#acked = this.#number
   }
 
-  /** @returns undefined for one that is old, or names what was never sent */
+  /** @returns undefined: the acknowledgement is old, or names a message that was never sent */
   acknowledge(id: number, received: number, now: number): Acknowledged | undefined {
     const number = numberOf(id, this.#number)
     if (number <= this.#acked || number > this.#number || this.#number - number >= this.#size)

@@ -1,14 +1,14 @@
-/** The eight clear bytes of every datagram: whose key, which form, which part of which message. Pure. */
+/** Reads and writes the clear 8 bytes of every datagram: key, form, and which part of which message. Pure. */
 import type { Form } from '../types.ts'
 
 /**
- * `{ index u32, form u2 part u6, parts u8, id u16 }`, big-endian. Behind it:
+ * `{ index u32, form u2 part u6, parts u8, id u16 }`, big-endian. Then follows:
  * whole, part 0: `counter u64 | tag 16 | text`, other parts: text; record and control: `counter u64 | text | tag 16`.
  */
 export const HEADER = 8
 export const COUNTER = 8
 export const TAG = 16
-/** What sealing adds: once per message of whole, to each datagram of record and control. */
+/** What sealing adds: once to a message of `whole`, and to each datagram of `record` and control. */
 export const SEAL = COUNTER + TAG
 
 export const WireForm = { whole: 1, record: 2, control: 3 } as const satisfies Record<
@@ -23,7 +23,7 @@ const FORM_SHIFT = 30
 const PART_SHIFT = 24
 const PARTS_SHIFT = 16
 
-/** Bytes 4 to 8 as one number: form, part, parts and id. The next part of a message is one `NEXT_PART` more. */
+/** Bytes 4 to 8 as one number: form, part, parts and id. Adding `NEXT_PART` gives that of the next part. */
 export const headWord = (form: number, part: number, parts: number, id: number): number =>
   ((form << FORM_SHIFT) | (part << PART_SHIFT) | (parts << PARTS_SHIFT) | (id & 0xffff)) >>> 0
 export const NEXT_PART = 1 << PART_SHIFT
@@ -33,14 +33,14 @@ export const partOf = (word: number): number => (word >>> PART_SHIFT) & 63
 export const partsOf = (word: number): number => (word >>> PARTS_SHIFT) & 255
 export const idOf = (word: number): number => word & 0xffff
 
-/** Whether part and parts can be: what a fragment says of itself is not authenticated in whole. */
+/** Whether part and parts are possible. `whole` does not authenticate them before all parts are there. */
 export function isHeadWord(word: number): boolean {
   const parts = partsOf(word)
   return parts >= 1 && parts <= MAX_PARTS && partOf(word) < parts
 }
 
 /**
- * The message number that `id` has the low 16 bits of: the one nearest to `newest`.
- * @returns below 0 when there is none, since numbers begin at 1
+ * The message number with the low 16 bits `id` that is nearest to `newest`.
+ * @returns below 0: there is none, since numbers begin at 1
  */
 export const numberOf = (id: number, newest: number): number => newest + (((id - newest) << 16) >> 16)

@@ -1,27 +1,28 @@
 /**
- * Messages of the whole form whose parts did not arrive together. A fixed number of them: what a stranger sends may cost
- * a message, never memory.
+ * Reassembles messages of the whole form whose parts did not arrive together.
+ *
+ * It holds a fixed number of them: a stranger's datagrams may cost a message, never memory.
  */
 import type { Arena, Region } from '../../../../../kernel/arena.ts'
 import { MAX_SEGMENT } from '../../../../../kernel/receive-slots.ts'
 import { MAX_PARTS } from './datagram.ts'
 
 const SLOTS = 24
-/** One sender may fill a third before it displaces its own. */
+/** A sender with this many slots, a third of all, displaces its own messages. */
 const SLOTS_EACH = 8
-/** The largest message: a packet of 65,545 bytes with its header, counter and tag; one of many small ones is shorter. */
+/** The largest message: a packet of 65,545 bytes with header, counter and tag. One of many small packets is shorter. */
 const MESSAGE_BYTES = 65_664
-/** The last part waits here: where it belongs is only known with the size of another one. */
+/** The last part waits here until the size of another part says where it belongs. */
 const LAST_AT = MESSAGE_BYTES
 const SLOT_BYTES = MESSAGE_BYTES + MAX_SEGMENT
 
-/** Whose messages they are: one key of one peer. */
+/** The owner of messages: one key of one peer. */
 export interface Assembling {
   /** A message was given up with parts missing. */
   incomplete(): void
 }
 
-/** A message, whole once `add` has returned it: `length` bytes from the start of `bytes`. */
+/** A message that `add` has completed: `length` bytes from the start of `bytes`. */
 export interface Assembled {
   readonly bytes: Region
   readonly length: number
@@ -35,7 +36,7 @@ class Slot implements Assembled {
   number = 0
   parts = 0
   have = 0
-  /** Of each part but the last; 0 until one of them is there. */
+  /** Size of each part but the last; 0 until one of them has arrived. */
   partBytes = 0
   lastBytes = 0
   length = 0
@@ -57,7 +58,7 @@ class Slot implements Assembled {
     this.seen.fill(0)
   }
 
-  /** @returns whether the part is new and fits those that are there */
+  /** @returns whether the part is new and fits the others */
   put(part: number, from: Region, at: number, length: number): boolean {
     if (this.seen[part] !== 0) return false
     const isLast = part === this.parts - 1
@@ -82,7 +83,7 @@ class Slot implements Assembled {
     )
   }
 
-  /** All parts are there. */
+  /** Puts the last part into its place, once all parts have arrived. */
   finish(): void {
     const before = (this.parts - 1) * this.partBytes
     this.bytes.copyFrom(before, this.bytes, LAST_AT, this.lastBytes)
@@ -99,8 +100,8 @@ export class Reassembly {
   }
 
   /**
-   * Keeps one part. It has to be of a message that is worth it: not delivered, not too old.
-   * @returns `'kept'`, `'refused'` (a repetition, or of another size than the message's), or the message once it is whole,
+   * Keeps one part. The caller checks that its message is neither delivered nor too old.
+   * @returns `'kept'`, `'refused'` (a repetition, or its size does not fit), or the complete message, which is valid
    *   until the next call
    */
   add(
@@ -125,7 +126,7 @@ export class Reassembly {
     return slot
   }
 
-  /** Whether parts of this message are there. */
+  /** Whether any part of this message has arrived. */
   has(owner: Assembling, number: number): boolean {
     return this.#find(owner, number) !== undefined
   }
@@ -135,14 +136,14 @@ export class Reassembly {
     return undefined
   }
 
-  /** Parts of messages of this sender with a higher number. */
+  /** Counts the parts of this sender's messages with a higher number. */
   partsAfter(owner: Assembling, number: number): number {
     let parts = 0
     for (const slot of this.#slots) if (slot.owner === owner && slot.number > number) parts += slot.have
     return parts
   }
 
-  /** Lets go of what a sender has there, without counting it. */
+  /** Drops a sender's messages without counting them as incomplete. */
   forget(owner: Assembling): void {
     for (const slot of this.#slots) if (slot.owner === owner) slot.owner = undefined
   }

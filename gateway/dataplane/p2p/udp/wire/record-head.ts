@@ -1,6 +1,8 @@
 /**
- * Super-packets in pieces: which of their bytes each piece has to repeat, and how such a head is made that of the part of
- * the packet that arrived. Pure. Layout: virtio header, IPv4, TCP or UDP.
+ * Finds the head that each piece of a super-packet repeats, and turns it into the head of the pieces that arrived.
+ * Pure.
+ *
+ * Layout: virtio header, IPv4, TCP or UDP.
  */
 import { VIRTIO_HEADER } from '../../../tunnel/frame.ts'
 
@@ -41,13 +43,13 @@ function putU16(b: Uint8Array, at: number, value: number): void {
   b[at + 1] = value
 }
 
-/** Length of the IPv4 header of the packet behind a virtio header. */
+/** Length of the IPv4 header that follows the virtio header. */
 const ipHeaderLength = (b: Uint8Array, at: number): number => (b[at + VIRTIO_HEADER]! & 15) * 4
 
 /**
- * Bytes of virtio header and all headers of a super-packet of TCP or UDP whose checksum the kernel has yet to fill in.
- * @param length bytes that are there from `at` on
- * @returns 0 for any other packet: it is not to be cut
+ * Length of all headers of a TCP or UDP super-packet, if the kernel has yet to fill in its checksum.
+ * @param length bytes of the packet, from `at` on
+ * @returns 0: any other packet, which must not be cut
  */
 export function headLength(b: Uint8Array, at: number, length: number): number {
   const ip = at + VIRTIO_HEADER
@@ -63,26 +65,26 @@ export function headLength(b: Uint8Array, at: number, length: number): number {
 
 export const isTcp = (b: Uint8Array, at: number): boolean => b[at + VIRTIO_HEADER + IP_PROTOCOL] === TCP
 
-/** Payload of the packet as its head says: that of all pieces. Negative when the head lies. */
+/** Length of the payload of all pieces, by what the head says. Negative when the head is wrong. */
 export const payloadOf = (b: Uint8Array, at: number, head: number): number =>
   u16(b, at + VIRTIO_HEADER + IP_LENGTH) - (head - VIRTIO_HEADER)
 
-/** Bytes of payload in each segment that the kernel will make of it. */
+/** Bytes of payload in each segment that the kernel will cut. */
 export const segmentSizeOf = (b: Uint8Array, at: number): number =>
   b[at + GSO_SIZE]! | (b[at + GSO_SIZE + 1]! << 8)
 
-/** Which part of a super-packet a head is to stand for. */
+/** A part of a super-packet. */
 export interface Piece {
-  /** Of the payload, where it begins and how much it is. */
+  /** Where its payload begins, and how long it is. */
   readonly offset: number
   readonly size: number
   /** Whether it holds the last byte. */
   readonly isLast: boolean
-  /** How many pieces come before it: what the identification of IPv4 goes up by. */
+  /** How many pieces come before it; IPv4's identification rises by as much. */
   readonly before: number
 }
 
-/** Changes the head of the whole packet, in place, into that of a piece. `head` is what `headLength` said. */
+/** Changes the head of the whole packet, in place, into that of a piece. `head`: what `headLength` returned. */
 export function repairHead(b: Uint8Array, at: number, head: number, piece: Piece): void {
   const ip = at + VIRTIO_HEADER
   const ihl = ipHeaderLength(b, at)
@@ -105,7 +107,7 @@ export function repairHead(b: Uint8Array, at: number, head: number, piece: Piece
 function repairTcp(b: Uint8Array, tcp: number, piece: Piece, change: number): void {
   const view = new DataView(b.buffer, b.byteOffset + tcp, TCP_HEADER)
   view.setUint32(TCP_SEQUENCE, view.getUint32(TCP_SEQUENCE) + piece.offset)
-  // As the kernel cuts: the end of a record and of the stream are in the last segment, CWR is in the first.
+  // As the kernel does: PSH and FIN belong to the last segment, CWR to the first.
   if (!piece.isLast) b[tcp + TCP_FLAGS]! &= ~(FIN | PSH)
   if (piece.offset > 0) b[tcp + TCP_FLAGS]! &= ~CWR
   putU16(b, tcp + TCP_CHECKSUM, addTo(u16(b, tcp + TCP_CHECKSUM), change))
@@ -116,7 +118,7 @@ function repairUdp(b: Uint8Array, udp: number, piece: Piece, change: number): vo
   putU16(b, udp + UDP_CHECKSUM, addTo(u16(b, udp + UDP_CHECKSUM), change))
 }
 
-/** The sum of the pseudo header covers the length; ones' complement, so below zero is one less. */
+/** Adjusts the sum of the pseudo header, which covers the length. In ones' complement a carry below zero costs one. */
 const addTo = (checksum: number, change: number): number =>
   fold(checksum + (change < 0 ? 0xffff + change : change))
 

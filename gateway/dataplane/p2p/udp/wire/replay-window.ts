@@ -1,23 +1,23 @@
-/** Which counters of a key have been seen: the last 8,192, as one bit each. Pure. @see RFC 6479 */
+/** Remembers which of a key's last 8,192 counters were seen, as one bit each. Pure. @see RFC 6479 */
 
-/** Datagrams may overtake each other by so many; 7 ms at 1.2 million a second. As Nebula's and WireGuard's. */
+/** How far datagrams may overtake each other: 7 ms at 1.2 million a second. As in Nebula and WireGuard. */
 export const REPLAY_WINDOW = 8_192
 const WORD = 32
-/** One word more than the window: the one that is being filled is never the one that is being left. */
+/** One word more than the window, so that the newest and the oldest counters never share a word. */
 const WORDS = REPLAY_WINDOW / WORD + 1
 
 export class ReplayWindow {
   readonly #bits = new Uint32Array(WORDS)
   #highest = -1
 
-  /** The newest that was accepted; -1 before the first. */
+  /** The newest accepted counter; -1 before the first. */
   get highest(): number {
     return this.#highest
   }
 
-  /** Whether it is inside the window and has not been accepted. Says nothing about whether it is genuine. */
+  /** Whether the counter is inside the window and not accepted yet. Its datagram may still be forged. */
   isNew(counter: number): boolean {
-    // 2^53 and more is not exact, and no sender lives that long.
+    // Numbers from 2^53 are not exact, and no sender lives that long.
     if (!Number.isSafeInteger(counter) || counter < 0) return false
     if (counter > this.#highest) return true
     if (counter <= this.#highest - REPLAY_WINDOW) return false
@@ -25,7 +25,7 @@ export class ReplayWindow {
     return (this.#bits[word]! & (1 << (counter % WORD))) === 0
   }
 
-  /** Of a counter that is new and whose tag was right. */
+  /** Call it for a new counter once its datagram has opened. */
   accept(counter: number): void {
     const block = Math.floor(counter / WORD)
     if (counter > this.#highest) {

@@ -1,4 +1,7 @@
-/** Both forms, packet by packet: every size and kind, repeated, reversed, with each datagram lost in turn, cut for the device. */
+/**
+ * Both forms, packet by packet: every size and kind, repeated, reversed, with each datagram lost in turn, cut for the
+ * device.
+ */
 import t from 'tap'
 import { bytesOf, FORMS, memoryNet, streamOf } from '../../../../../helpers/cluster/plane-memory-net.ts'
 import { parsed, tcpPacket, udpPacket } from '../../../../../helpers/cluster/super-packet.ts'

@@ -1,6 +1,7 @@
 /**
- * The receiver against everything that a network or a stranger may do: noise, truncation, flipped bits, repetition, loss and
- * any order, on memory with canaries. Nothing crashes, nothing is written outside its place, nothing arrives twice or changed.
+ * The receiver against everything that a network or a stranger may do: noise, truncation, flipped bits, repetition,
+ * loss and any order, on memory with canaries. Nothing crashes, nothing is written outside its place, nothing arrives
+ * twice or changed.
  */
 import fc from 'fast-check'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** Planes on a network in memory: every packet arrives as it left, in both forms, in any order, once, and from no stranger. */
+/**
+ * Planes on a network in memory: every packet arrives as it left, in both forms, in any order, once, and from no
+ * stranger.
+ */
 import t from 'tap'
 import { formOf, partOf, WireForm } from '../../../../../../gateway/dataplane/p2p/udp/wire/datagram.ts'
 import type { MemoryHost } from '../../../../../helpers/cluster/plane-memory.ts'

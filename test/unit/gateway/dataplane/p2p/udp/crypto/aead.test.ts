@@ -1,4 +1,7 @@
-/** The AEADs against node:crypto as the reference: both forms, both ciphers, and the self-test that decides what is used. */
+/**
+ * The AEADs against node:crypto as the reference: both forms, both ciphers, and the self-test that decides what is
+ * used.
+ */
 import { createCipheriv } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** Both sides derive the same keys, mirrored, and nothing is shared between directions, forms, hosts, ciphers or generations. */
+/**
+ * Both sides derive the same keys, mirrored, and nothing is shared between directions, forms, hosts, ciphers or
+ * generations.
+ */
 import { hkdfSync } from 'node:crypto'
 import t from 'tap'
 import {

@@ -21,7 +21,7 @@ t.test('loss is counted exactly, whatever is lost, in either form', async () => 
       const arrivals = new Arrivals()
       let [sent, lost, told] = [0, 0, 0]
       const tell = (now: number) => {
-        const { id, received } = arrivals.tell()
+        const { id, received } = arrivals.snapshot()
         told += log.acknowledge(id, received, now)?.lost ?? 0
       }
       for (const [now, { parts, isWhole, lost: bits, isTold }] of messages.entries()) {
@@ -55,12 +55,12 @@ t.test(
     // Four of the second message are in reassembly.
     arrivals.parts(4)
     arrivals.whole(1, 4)
-    const first = arrivals.tell()
+    const first = arrivals.snapshot()
     t.same(first, { id: 1, received: 10 })
     t.match(log.acknowledge(first.id, first.received, 3), { datagrams: 10, lost: 0, bytes: 14_720, rttMs: 3 })
     arrivals.parts(6)
     arrivals.whole(2, 0)
-    const second = arrivals.tell()
+    const second = arrivals.snapshot()
     t.match(log.acknowledge(second.id, second.received, 4), { datagrams: 10, lost: 0 })
   },
 )
@@ -121,7 +121,7 @@ t.test('when to acknowledge', async (t) => {
   }
   message(1, 10, 1_000)
   t.ok(arrivals.isDue(1_000, false), 'by amount')
-  arrivals.tell()
+  arrivals.snapshot()
   message(2, 1_000, 1_001)
   t.notOk(arrivals.isDue(1_100, true), 'little')
   t.notOk(arrivals.isDue(1_300, false), 'while there is more to receive')

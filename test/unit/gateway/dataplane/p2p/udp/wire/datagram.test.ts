@@ -1,4 +1,7 @@
-/** The datagram's header: every field round trips, neighbours in a message are one NEXT_PART apart, numbers survive wrapping. */
+/**
+ * The datagram's header: every field round trips, neighbours in a message are one NEXT_PART apart, numbers survive
+ * wrapping.
+ */
 import fc from 'fast-check'
 import t from 'tap'
 import {

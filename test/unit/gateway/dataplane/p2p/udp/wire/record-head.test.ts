@@ -1,4 +1,6 @@
-/** Heads of pieces: what may be cut, and that sums, lengths, sequence and flags are right for any piece of any packet. */
+/**
+ * Heads of pieces: what may be cut, and that sums, lengths, sequence and flags are right for any piece of any packet.
+ */
 import fc from 'fast-check'
 import t from 'tap'
 import {
