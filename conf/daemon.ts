@@ -7,6 +7,7 @@ import { type Prefix4, parseIpv4, parsePrefix4, sizeOf } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
 import { isObject, type JsonObject } from '../core/json.ts'
+import { readDomains } from './domains.ts'
 import { nearest } from './nearest.ts'
 import { Reader, show } from './reader.ts'
 
@@ -32,6 +33,8 @@ interface IngressConf {
   readonly drainMs: Millis
   /** Networks whose forwarded fields are kept and extended, each `10.0.0.0/8`. */
   readonly trustedProxies: readonly string[]
+  /** `*.corp.example`, or a name of the gateway's own; empty: any name is served. */
+  readonly domains: readonly string[]
 }
 
 export interface LogConf {
@@ -94,6 +97,7 @@ const INGRESS_KEYS = [
   'maxHeaderBytes',
   'drainMs',
   'trustedProxies',
+  'domains',
 ]
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 /** sun_path holds 107 bytes; the socket is made under a longer name first, see gateway/api/socket.ts. */
@@ -108,9 +112,7 @@ export async function readDaemonConf(path: string = DEFAULT_DAEMON_CONF): Promis
     throw new FlatnetError(
       'ERR_FLATNET_CONFIG',
       `cannot read ${path}: flatnet install writes it, or name another file with --config`,
-      {
-        cause,
-      },
+      { cause },
     )
   }
   return parseDaemonConf(text)
@@ -199,12 +201,14 @@ function readIngress(top: Reader): IngressConf {
     maxHeaderBytes: ingress.integer('maxHeaderBytes', 32_768, 1024, 1_048_576),
     drainMs: ingress.integer('drainMs', 5000, 0, 300_000),
     trustedProxies: readNetworks(ingress, 'trustedProxies'),
+    domains: readDomains(ingress, 'domains'),
   }
 }
 
 function readNetworks(reader: Reader, key: string): readonly string[] {
-  const networks = reader.array(key).filter((n) => typeof n === 'string' && isNetwork(n))
-  if (networks.length < reader.array(key).length)
+  const given = reader.array(key)
+  const networks = given.filter((n) => typeof n === 'string' && isNetwork(n))
+  if (networks.length < given.length)
     reader.problem(key, 'must be networks, e.g. ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]')
   return networks as string[]
 }
@@ -227,8 +231,9 @@ function readPeers(top: Reader): PeersConf {
   refuseUnknown(peers, top.get('peers'), ['listen', 'advertise'])
   const allowed = 'must be an address and a port, e.g. "0.0.0.0:7443" or "192.0.2.7:7443"'
   const listen = peers.parsed('listen', '0.0.0.0:7443', allowed, parseListen)
-  const advertise = peers.array('advertise').filter(isAdvertised)
-  if (advertise.length < peers.array('advertise').length || advertise.length > 8) {
+  const given = peers.array('advertise')
+  const advertise = given.filter(isAdvertised)
+  if (advertise.length < given.length || advertise.length > 8) {
     peers.problem('advertise', 'must be at most 8 addresses with ports, e.g. ["192.0.2.7:7443"]')
   }
   return { listen: listen ?? { host: '0.0.0.0', port: 7443 }, advertise }

@@ -14,6 +14,7 @@ import { type Base, type ClusterParts, composeBase, type GatewayDeps, NO_CLUSTER
 import { removeDataPlane } from './dataplane/remove.ts'
 import { answerCounter } from './ingress/answers.ts'
 import type { IngressDeps } from './ingress/deps.ts'
+import { hostNames, withoutReserved } from './ingress/host-names.ts'
 import { IngressListener } from './ingress/listener.ts'
 import { RETRIES_HELP } from './ingress/retry.ts'
 import { Forwarder } from './ingress/upstream/forwarder.ts'
@@ -63,10 +64,12 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
   const forwarder = new Forwarder(base)
   cluster.streams.handle(TCP, (offer) => void forwarder.accept(offer))
   follow(base, pool, forwarder)
+  const names = hostNames(hostname(), conf.ingress.domains)
   const ingress: IngressDeps = {
     ...base,
     pool,
-    ownNames: new Set([hostname().toLowerCase(), 'localhost']),
+    names,
+    lookup: withoutReserved(base.registry, names),
     countAnswer: answerCounter(metrics),
     endless: new Set(),
   }

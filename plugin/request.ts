@@ -10,6 +10,8 @@ import { mappedIpv4, parseIpv6 } from '../core/addr6.ts'
 import type { PortMapping, Protocol } from '../core/api.ts'
 import { ConfigError } from '../core/errors.ts'
 import { foldKeys, isObject, type JsonObject } from '../core/json.ts'
+import { reservedNames } from '../core/reserved-names.ts'
+import { machineName } from '../kernel/machine-name.ts'
 
 export interface AttachmentRequest {
   /** Canonical IPv4 without prefix length. */
@@ -115,7 +117,17 @@ function readAliases(run: Reader, network: string): string[] {
     run.problem('aliases', `must be a list of at most ${MAX_ALIASES} strings`)
     return []
   }
-  return list.length === 0 ? [] : [...new Set(list.filter((a) => a !== ''))]
+  if (list.length === 0) return []
+  refuseReserved(list, run)
+  return [...new Set(list.filter((a) => a !== ''))]
+}
+
+/** Who asks the gateway for its own machine must not get a container. */
+function refuseReserved(aliases: readonly string[], run: Reader): void {
+  const reserved = reservedNames(machineName())
+  const taken = aliases.find((a) => reserved.has(a.toLowerCase()))
+  if (taken !== undefined)
+    run.problem('aliases', 'must not hold localhost or the name of this host; choose another alias', taken)
 }
 
 function isStrings(value: unknown): value is string[] {

@@ -8,6 +8,7 @@ import { check as conntrack } from './conntrack.ts'
 import { check as direct } from './direct.ts'
 import { check as firewall } from './firewall.ts'
 import { check as gateway } from './gateway.ts'
+import { check as ingressNames } from './ingress-names.ts'
 import { check as kernelAddresses } from './kernel-addresses.ts'
 import { check as leases } from './leases.ts'
 import { check as peers } from './peers.ts'
@@ -25,6 +26,7 @@ export const CHECKS: readonly HostCheck[] = [
   attached,
   kernelAddresses,
   gateway,
+  ingressNames,
   cluster,
   peers,
   direct,

@@ -4,7 +4,9 @@ import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { PathTable } from '../paths/table.ts'
+import type { NameLookup } from '../registry/names.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { HostNames } from './host-names.ts'
 import type { Pool } from './upstream/pool.ts'
 
 export interface IngressDeps {
@@ -14,8 +16,9 @@ export interface IngressDeps {
   readonly metrics: Metrics
   readonly log: Log
   readonly pool: Pool
-  /** Names of this machine, lower case: they show the list of containers. */
-  readonly ownNames: ReadonlySet<string>
+  readonly names: HostNames
+  /** Of the registry, without the names that no container may take. */
+  readonly lookup: NameLookup
   /** Called once for each answer, see `answerCounter`. */
   readonly countAnswer: (status: number) => void
   /** What has no end of its own, such as event streams and WebSockets: cut off when the gateway stops. */

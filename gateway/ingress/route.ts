@@ -2,6 +2,7 @@
 
 import type { Assignment } from '../../core/api.ts'
 import { type NameLookup, resolveHost, resolveName } from '../registry/names.ts'
+import { type HostNames, isServed } from './host-names.ts'
 
 export interface Target {
   readonly assignment: Assignment
@@ -21,8 +22,10 @@ export type Decision =
   | { readonly kind: 'redirect'; readonly location: string }
   /** `/` on the gateway's own name or address. */
   | { readonly kind: 'list' }
-  /** `name` is what the client meant to reach; empty: a path on the gateway itself. */
-  | { readonly kind: 'unknown'; readonly name: string }
+  /** `name` is what the client meant to reach; empty: a path on the gateway itself. `isOwn`: of the Host. */
+  | { readonly kind: 'unknown'; readonly name: string; readonly isOwn: boolean }
+  /** `ingress.domains` does not have it. */
+  | { readonly kind: 'foreign'; readonly host: string }
   | { readonly kind: 'bad'; readonly problem: string }
 
 export interface RouteFacts {
@@ -30,8 +33,7 @@ export interface RouteFacts {
   readonly url: string
   /** Raw Host header; undefined only with HTTP/1.0. */
   readonly host: string | undefined
-  /** Names of this machine, lower case: they show the list. */
-  readonly ownNames: ReadonlySet<string>
+  readonly names: HostNames
   readonly lookup: NameLookup
 }
 
@@ -45,16 +47,19 @@ export function route(facts: RouteFacts): Decision {
     return { kind: 'bad', problem: 'the request target is neither a path nor an http:// URL' }
   const host = parseHost(target.host)
   if (host === undefined) return { kind: 'bad', problem: 'the Host header is not a host name' }
-  const named = isAddressLike(host) ? undefined : resolveHost(host, facts.lookup)
+  const isOwn = isOwnHost(host, facts.names)
+  if (!isOwn && host.includes('.') && !isServed(facts.names, host)) return { kind: 'foreign', host }
+  const isName = !isAddressLike(host) && !facts.names.own.has(host)
+  const named = isName ? resolveHost(host, facts.lookup) : undefined
   if (named !== undefined) {
     // Written out: a spread of two objects makes a map of its own for each request.
     const { assignment, ip, port } = named
     return { kind: 'container', assignment, ip, port, host: target.host, path: target.path, prefix: '' }
   }
-  const byPath = routeByPath(target, facts.lookup)
+  const byPath = routeByPath(target, isOwn, facts.lookup)
   if (byPath !== undefined) return byPath
-  if (!isOwn(host, facts.ownNames)) return { kind: 'unknown', name: host.split('.')[0]! }
-  return /^\/(?:\?|$)/.test(target.path) ? { kind: 'list' } : { kind: 'unknown', name: '' }
+  if (!isOwn) return { kind: 'unknown', name: host.split('.')[0]!, isOwn }
+  return /^\/(?:\?|$)/.test(target.path) ? { kind: 'list' } : { kind: 'unknown', name: '', isOwn }
 }
 
 /** origin-form, absolute-form of http, or asterisk-form. authority-form belongs to CONNECT, which is refused. */
@@ -75,12 +80,16 @@ function parseHost(text: string): string | undefined {
 
 const isAddressLike = (host: string): boolean => host === '' || host.startsWith('[') || /^[\d.]+$/.test(host)
 
-/** A single label that names no container is how people call the gateway's machine itself. */
-const isOwn = (host: string, ownNames: ReadonlySet<string>): boolean =>
-  isAddressLike(host) || !host.includes('.') || ownNames.has(host)
+/**
+ * A single label that names no container is how people call the gateway's machine itself; a stranger's page cannot
+ * have such a name, as its domain has a dot.
+ */
+const isOwnHost = (host: string, { own }: HostNames): boolean =>
+  isAddressLike(host) || !host.includes('.') || own.has(host)
 
 function routeByPath(
   { host, path }: Pick<Target, 'host' | 'path'>,
+  isOwn: boolean,
   lookup: NameLookup,
 ): Decision | undefined {
   const [, raw, rest = ''] = /^\/~([^/?]+)(.*)$/.exec(path) ?? []
@@ -88,7 +97,7 @@ function routeByPath(
   const name = decoded(raw)
   if (name === undefined) return { kind: 'bad', problem: 'the path is not percent-encoded UTF-8' }
   const found = resolveName(name, lookup)
-  if (found === undefined) return { kind: 'unknown', name }
+  if (found === undefined) return { kind: 'unknown', name, isOwn }
   // Relative links in the container's pages need the slash to stay below the prefix.
   if (!rest.startsWith('/')) return { kind: 'redirect', location: `/~${raw}/${rest}` }
   return { kind: 'container', ...found, host, path: rest, prefix: `/~${raw}` }

@@ -185,8 +185,8 @@ class Handler {
     const decision = route({
       url: req.url ?? '',
       host: req.headers.host,
-      ownNames: this.#deps.ownNames,
-      lookup: this.#deps.registry,
+      names: this.#deps.names,
+      lookup: this.#deps.lookup,
     })
     switch (decision.kind) {
       case 'container':
@@ -203,22 +203,27 @@ class Handler {
         else this.#problem(req, res, 'method')
         break
       case 'unknown':
-        this.#list(req, res, decision.name)
+        this.#list(req, res, decision)
+        break
+      case 'foreign':
+        this.#problem(req, res, 'misdirected', `ingress.domains does not have ${decision.host}.`)
     }
   }
 
-  /** @param unknown a name that was asked for and that no container has */
-  #list(req: IncomingMessage, res: ServerResponse, unknown?: string): void {
+  /** @param unknown a name that was asked for and that no container has; a foreign Host is shown no list with it */
+  #list(req: IncomingMessage, res: ServerResponse, unknown?: { name: string; isOwn: boolean }): void {
     const { conf, registry } = this.#deps
-    const list = { hostId: conf.hostId, entries: listOf(registry) }
+    const entries = unknown?.isOwn === false ? undefined : listOf(registry)
+    const list = { hostId: conf.hostId, entries }
     if (unknown === undefined) {
       const form = formOf(req.headers.accept, 'html')
       sendPage(req, res, 200, form, renderList(list, form))
       return
     }
     const form = formOf(req.headers.accept, 'text')
-    const near = nearNames(unknown, registry)
-    sendPage(req, res, 404, form, renderList({ ...list, unknown: { name: unknown, near } }, form))
+    const { name } = unknown
+    const near = nearNames(name, registry)
+    sendPage(req, res, 404, form, renderList({ ...list, unknown: { name, near } }, form))
   }
 
   #problem(req: IncomingMessage, res: ServerResponse, reason: Reason, detail?: string): void {

@@ -169,8 +169,8 @@ export class FastConnection implements ExchangeClient {
       return
     }
     const { target, host } = head
-    const { ownNames, registry } = this.deps
-    const decision = route({ url: target, host, ownNames, lookup: registry })
+    const { names, lookup } = this.deps
+    const decision = route({ url: target, host, names, lookup })
     if (decision.kind !== 'container') {
       this.#leave(bytes)
       return

@@ -6,6 +6,7 @@ import { attachmentKey } from '../../../core/attachment.ts'
 import { addressesOf, type Registry } from '../../registry/registry.ts'
 import type { Form } from './accept.ts'
 import { escapeHtml, page } from './html.ts'
+import { plain } from './plain.ts'
 
 export interface Entry {
   readonly name: string
@@ -26,7 +27,8 @@ export interface Entry {
 
 export interface ListPage {
   readonly hostId: number
-  readonly entries: readonly Entry[]
+  /** undefined: not shown, as the request came under a name that may be a stranger's. */
+  readonly entries: readonly Entry[] | undefined
   /** The name that was asked for; undefined on the plain list. Empty: a path of the gateway itself. */
   readonly unknown?: { readonly name: string; readonly near: readonly string[] }
 }
@@ -69,6 +71,8 @@ export function renderList(list: ListPage, form: Form): string {
   return form === 'html' ? asHtml(list) : asText(list)
 }
 
+const SEE_LIST = "The gateway lists what runs under its machine's address and name."
+
 const titleOf = ({ hostId, unknown }: ListPage): string => {
   if (unknown === undefined) return `Flatnet, host ${hostId}`
   return unknown.name === '' ? 'There is nothing at this path' : `No container is called ${unknown.name}`
@@ -77,7 +81,8 @@ const titleOf = ({ hostId, unknown }: ListPage): string => {
 function asJson({ hostId, entries, unknown }: ListPage): unknown {
   if (unknown === undefined) return { hostId, containers: entries }
   const title = titleOf({ hostId, entries, unknown })
-  return { code: 'unknown-name', message: title, hostId, near: unknown.near, containers: entries }
+  const shown = entries === undefined ? {} : { containers: entries }
+  return { code: 'unknown-name', message: title, hostId, near: unknown.near, ...shown }
 }
 
 const outOfReach = ({ hostId }: Entry): string => `host ${hostId} is out of reach`
@@ -93,10 +98,12 @@ function asText(list: ListPage): string {
   const lines = [titleOf(list)]
   if (list.unknown !== undefined && list.unknown.near.length > 0)
     lines.push(`Did you mean ${list.unknown.near.join(', ')}?`)
-  lines.push(list.entries.length === 0 ? 'No container runs.' : 'These run:')
-  for (const e of list.entries.slice(0, MAX_ENTRIES))
+  const { entries } = list
+  if (entries === undefined) return plain([...lines, SEE_LIST])
+  lines.push(entries.length === 0 ? 'No container runs.' : 'These run:')
+  for (const e of entries.slice(0, MAX_ENTRIES))
     lines.push(`  ${e.path}  ${e.address}:${e.httpPort}${e.unreachable ? `  (${outOfReach(e)})` : ''}`)
-  return `${lines.join('\n')}\n`
+  return plain(lines)
 }
 
 function asHtml(list: ListPage): string {
@@ -105,6 +112,7 @@ function asHtml(list: ListPage): string {
     (n) => `<a href="/~${escapeHtml(encodeURIComponent(n))}/">${escapeHtml(n)}</a>`,
   )
   const hint = near.length === 0 ? '' : `<p>Did you mean ${near.join(', ')}?</p>\n`
+  if (entries === undefined) return page(titleOf(list), `${hint}<p>${SEE_LIST}</p>\n`)
   const items = entries.slice(0, MAX_ENTRIES).map(item).join('\n')
   return page(titleOf(list), `${hint}<p>${countText(entries)}</p>\n<ul>${items}</ul>\n`)
 }

@@ -3,6 +3,7 @@
 import type { PathInfo } from '../../../core/api.ts'
 import type { Form } from './accept.ts'
 import { escapeHtml, page } from './html.ts'
+import { plain } from './plain.ts'
 
 export type Reason =
   | 'refused'
@@ -19,6 +20,7 @@ export type Reason =
   | 'coding'
   | 'busy'
   | 'loop'
+  | 'misdirected'
   | 'internal'
 
 export const STATUS_OF: Readonly<Record<Reason, number>> = {
@@ -36,6 +38,7 @@ export const STATUS_OF: Readonly<Record<Reason, number>> = {
   coding: 501,
   busy: 503,
   loop: 508,
+  misdirected: 421,
   internal: 500,
 }
 
@@ -54,6 +57,7 @@ const TITLES: Readonly<Record<Reason, string>> = {
   coding: 'The gateway does not know this transfer coding',
   busy: 'The gateway is busy',
   loop: 'The request goes round in circles',
+  misdirected: 'The gateway does not serve this name',
   internal: 'The gateway failed to handle the request',
 }
 
@@ -106,6 +110,7 @@ function hintOf({ reason, container }: Problem): string | undefined {
     case 'method':
     case 'coding':
     case 'internal':
+    case 'misdirected':
       return undefined
   }
 }
@@ -129,7 +134,7 @@ export function renderProblem(problem: Problem, form: Form): string {
   const facts = factsOf(problem)
   if (form === 'json') return `${JSON.stringify(asJson(problem, title, hint))}\n`
   const sentences = [problem.detail, hint].filter((s) => s !== undefined)
-  if (form === 'text') return `${[title, ...sentences, ...facts.map(([k, v]) => `${k}: ${v}`)].join('\n')}\n`
+  if (form === 'text') return plain([title, ...sentences, ...facts.map(([k, v]) => `${k}: ${v}`)])
   const items = facts.map(([k, v]) => `<li>${k}: <code>${escapeHtml(v)}</code></li>`).join('')
   return page(title, `${sentences.map((s) => `<p>${escapeHtml(s)}</p>`).join('\n')}\n<ul>${items}</ul>\n`)
 }

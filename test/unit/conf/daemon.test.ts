@@ -172,3 +172,36 @@ t.test('peers', (t) => {
   t.not(problems(`hostId: 1\npeers: { advertise: ${JSON.stringify(Array(9).fill('x:1'))} }`).length, 0)
   t.end()
 })
+
+t.test('ingress.domains', async (t) => {
+  const domainsOf = (list: string): unknown =>
+    parseDaemonConf(`{hostId: 1, ingress: {domains: ${list}}}`).ingress.domains
+  t.same(domainsOf('[]'), [])
+  t.same(domainsOf('["*.corp.example", Flatnet.lan, a_b.x, x]'), [
+    '*.corp.example',
+    'Flatnet.lan',
+    'a_b.x',
+    'x',
+  ])
+  for (const wrong of [
+    'corp.example',
+    '["*"]',
+    '["*.*.x"]',
+    '["a..b"]',
+    '["http://x"]',
+    '["x:80"]',
+    '[7]',
+    '["-a.x"]',
+    `[${'x,'.repeat(65)}]`,
+  ])
+    t.throws(() => domainsOf(wrong), { message: /ingress\.domains is .*: must be/ }, wrong)
+})
+
+t.test('a list that is none is one problem', async (t) => {
+  for (const [key, inner] of [
+    ['ingress', 'domains'],
+    ['ingress', 'trustedProxies'],
+    ['peers', 'advertise'],
+  ])
+    t.same(problems(`{hostId: 1, ${key}: {${inner}: x}}`), [`${key}.${inner} is "x": must be a list`])
+})

@@ -2,6 +2,8 @@
  * plugin/request.ts: CNI_ARGS < args.cni < runtimeConfig, in every shape that runtimes send
  * (docs/architecture/cni.md#e4, #capabilities).
  */
+
+import { hostname } from 'node:os'
 import fc from 'fast-check'
 import t from 'tap'
 import { readNetConf } from '../../../conf/netconf.ts'
@@ -98,6 +100,10 @@ t.test('aliases: a list, or a list per network as Podman sends it, each once', a
   t.same(wanted({ run: { aliases: { flatnet: ['web'], other: ['x'] } } }).aliases, ['web'])
   t.same(wanted({ run: { aliases: { other: ['x'] } } }).aliases, [])
   t.same(wanted({ run: { aliases: {} }, name: 'constructor' }).aliases, [], 'a network may have any name')
+  for (const alias of ['localhost', 'LocalHost', hostname(), hostname().split('.')[0] ?? ''])
+    t.match(problems({ run: { aliases: ['web', alias] } }), [
+      /^runtimeConfig\.aliases is "[^"]+": must not hold localhost or the name of this host; choose another alias/,
+    ])
   for (const aliases of ['web', [7], { flatnet: 'web' }, Array.from({ length: 257 }, (_, i) => `a${i}`)])
     t.match(problems({ run: { aliases } }), [/^runtimeConfig\.aliases is .*at most 256 strings/])
 })

@@ -4,6 +4,7 @@ import t from 'tap'
 import type { Assignment } from '../../../../core/api.ts'
 import { Events } from '../../../../gateway/base/events.ts'
 import { requestHeaders, responseHeaders, trailers } from '../../../../gateway/ingress/headers.ts'
+import { type HostNames, hostNames, withoutReserved } from '../../../../gateway/ingress/host-names.ts'
 import { rewriteHeader } from '../../../../gateway/ingress/rewrite.ts'
 import { type Decision, route } from '../../../../gateway/ingress/route.ts'
 import { Registry } from '../../../../gateway/registry/registry.ts'
@@ -94,10 +95,51 @@ const cases: [host: string | undefined, url: string, expected: string][] = [
 
 for (const [host, url, expected] of cases) {
   t.test(`${host} ${url}`, (t) => {
-    t.equal(shown(route({ url, host, ownNames: new Set(['thismachine.lan']), lookup: registry })), expected)
+    t.equal(shown(route({ url, host, names: hostNames('thismachine.lan', []), lookup: registry })), expected)
     t.end()
   })
 }
+
+t.test('a name that may be a stranger’s: no list, and with ingress.domains no container', (t) => {
+  const any = hostNames('thismachine.lan', [])
+  const some = hostNames('thismachine.lan', ['*.corp.example', 'gate.corp.example'])
+  const table: [names: HostNames, host: string, url: string, expected: string][] = [
+    [any, 'web.attacker.example', '/', '10.100.1.10:80 /'],
+    [any, 'none.attacker.example', '/', 'unknown none, a stranger'],
+    [any, 'none.attacker.example', '/~none/', 'unknown none, a stranger'],
+    [any, 'thismachine', '/', 'list'],
+    [any, 'ThisMachine.local:8080', '/', 'list'],
+    [any, 'thismachine.attacker.example', '/', 'unknown thismachine, a stranger'],
+    [some, 'web.corp.example', '/', '10.100.1.10:80 /'],
+    [some, 'gate.corp.example', '/', 'list'],
+    [some, 'web.gate.corp.example', '/', '10.100.1.10:80 /'],
+    [some, 'corp.example', '/', 'foreign corp.example'],
+    [some, 'web.notcorp.example', '/', 'foreign web.notcorp.example'],
+    [some, 'web.attacker.example', '/~web/', 'foreign web.attacker.example'],
+    [some, 'web', '/', '10.100.1.10:80 /'],
+    [some, '10.0.0.1:8080', '/', 'list'],
+    [some, '[fd00::1]:8080', '/~web/a', '10.100.1.10:80 /a below /~web'],
+  ]
+  for (const [names, host, url, expected] of table) {
+    const decision = route({ url, host, names, lookup: registry })
+    const more = decision.kind === 'unknown' && !decision.isOwn ? ', a stranger' : ''
+    t.equal(
+      decision.kind === 'foreign' ? `foreign ${decision.host}` : `${shown(decision)}${more}`,
+      expected,
+      `${host} ${url}`,
+    )
+  }
+  t.end()
+})
+
+t.test('the names of this machine are no container’s', (t) => {
+  const names = hostNames('web.lan', [])
+  const lookup = withoutReserved(registry, names)
+  for (const host of ['web', 'web.lan', 'web.anything', 'localhost', 'localhost.x'])
+    t.not(route({ url: '/', host, names, lookup }).kind, 'container', host)
+  t.equal(shown(route({ url: '/', host: '10-100-1-10.x', names, lookup })), '10.100.1.10:80 /', 'by address')
+  t.end()
+})
 
 t.test('rewriting below a prefix', (t) => {
   const facts = { prefix: '/~web', host: 'gw:8080', endpoint: '10.100.1.10:80' }

@@ -77,6 +77,43 @@ t.test('an unknown name: 404 with near ones', async (t) => {
   t.match((await gw.get('192.0.2.1', '/~databse/')).status, 404)
 })
 
+t.test('a page that gave its own domain this address learns no address', async (t) => {
+  const gw = await startGateway(t, { ingress: { domains: ['*.corp.example'] } })
+  const open = await startGateway(t)
+  for (const each of [gw, open]) await each.register({ name: 'database', aliases: ['localhost'] })
+  for (const accept of ['text/html', 'application/json', 'text/plain']) {
+    const headers = { accept }
+    for (const path of ['/', '/~nothing/', '/x']) {
+      const { status, body } = await open.get('c1.attacker.example', path, { headers })
+      t.equal(status, 404, `${accept} ${path}`)
+      t.notMatch(body, /database|127\.1\.|containerId|"containers"/)
+    }
+    const refused = await gw.get('database.attacker.example', '/', { headers })
+    t.equal(refused.status, 421)
+    t.match(refused.body, /ingress\.domains does not have database\.attacker\.example/)
+  }
+  t.not((await gw.get('database.corp.example')).status, 421, 'a name that is served')
+  t.equal((await gw.get('127.0.0.1')).status, 200, 'the address shows the list')
+  for (const host of ['localhost', 'localhost.'])
+    t.match(
+      (await open.get(host)).body,
+      'Flatnet, host',
+      `${host} is the gateway, whatever a container is called`,
+    )
+})
+
+t.test('escapes of a terminal stay in the request', async (t) => {
+  const gw = await startGateway(t)
+  await gw.register({ name: 'web' })
+  const { body } = await gw.get('localhost', '/~%1B%5D0;title%07x%0Ay%C2%9B31m/', {
+    headers: { accept: 'text/plain' },
+  })
+  t.match(body, /^No container is called \?\]0;title\?x\?y\?31m\n/)
+  t.notMatch(body.replaceAll('\n', ''), /\p{C}/u)
+  const list = await gw.get('localhost', '/', { headers: { accept: 'text/plain' } })
+  t.notMatch(list.body.replaceAll('\n', ''), /\p{C}/u)
+})
+
 t.test('nothing becomes markup', async (t) => {
   const gw = await startGateway(t)
   await gw.register({ name: MARKUP, aliases: [`${MARKUP}2`], network: 'n' })
