@@ -5,7 +5,7 @@
  */
 
 import { type ChunkSink, Chunks } from './chunks.ts'
-import { AnswerError, type ResponseHead, readResponse } from './response-head.ts'
+import { AnswerError, type ResponseHead, readPlainResponse, readResponse } from './response-head.ts'
 
 export interface AnswerSink extends ChunkSink {
   /** 1xx: the answer itself is still to come. */
@@ -16,6 +16,7 @@ export interface AnswerSink extends ChunkSink {
 }
 
 const CR = 0x0d
+const HEAD_END = Buffer.from('\r\n\r\n')
 const PROTOCOL = Buffer.from('HTTP/1.')
 
 /** @returns where the head ends, its empty line included; lines may end in LF alone; -1: not yet */
@@ -90,7 +91,18 @@ export class AnswerReader {
     const held = this.#held?.length ?? 0
     const all =
       this.#held === undefined ? bytes.subarray(at) : Buffer.concat([this.#held, bytes.subarray(at)])
-    const end = endOfHead(all, Math.max(0, held - 3))
+    const from = Math.max(0, held - 3)
+    // Nearly all heads are plain, and then this is their end: looking for LF alone as well cost 0.5 us of 30 us.
+    const plainEnd = all.indexOf(HEAD_END, from)
+    if (plainEnd >= 0 && plainEnd <= this.#maxHeadBytes - HEAD_END.length) {
+      const head = readPlainResponse(all.toString('latin1', 0, plainEnd + 2))
+      if (head !== undefined) {
+        this.#held = undefined
+        this.#begin(head)
+        return at + plainEnd + HEAD_END.length - held
+      }
+    }
+    const end = endOfHead(all, from)
     if ((end < 0 ? all.length : end) > this.#maxHeadBytes)
       throw new AnswerError(`head longer than ${this.#maxHeadBytes} bytes`)
     if (end < 0) {
@@ -102,11 +114,14 @@ export class AnswerReader {
     }
     this.#held = undefined
     const emptyLine = all[end - 2] === CR ? 2 : 1
-    const head = readResponse(all.toString('latin1', 0, end - emptyLine))
+    this.#begin(readResponse(all.toString('latin1', 0, end - emptyLine)))
+    return at + end - held
+  }
+
+  #begin(head: ResponseHead): void {
     if (head.status === 101) this.#switch(head)
     else if (head.status < 200) this.#sink.early(head)
     else this.#start(head)
-    return at + end - held
   }
 
   #switch(head: ResponseHead): void {

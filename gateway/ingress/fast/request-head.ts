@@ -70,7 +70,10 @@ export function readRequest(bytes: Buffer): RequestHead | undefined {
   const text = bytes.toString('latin1', 0, end + 2)
   const line = REQUEST_LINE.exec(text)
   if (line === null) return undefined
-  const [{ length: start }, method = '', target = ''] = line
+  // By index: taking an array apart costs three times as much.
+  const start = line[0].length
+  const method = line[1]!
+  const target = line[2]!
   if (!areFields(text, start)) return undefined
   const seen: Seen = { host: undefined, accept: undefined, length: undefined, close: false }
   const fields = passFields(text, start, LOOKED_AT, look, seen)

@@ -31,9 +31,12 @@ export class AnswerError extends Error {
 }
 
 /** @param text status line and fields, each with its line end @throws {AnswerError} */
-export function readResponse(text: string): ResponseHead {
+export const readResponse = (text: string): ResponseHead => readPlainResponse(text) ?? readMended(text)
+
+/** @returns undefined: not well-formed, though it may be mended @throws {AnswerError} */
+export function readPlainResponse(text: string): ResponseHead | undefined {
   const line = readStatusLine(text)
-  if (line === undefined || !areFields(text, line.end)) return readMended(text)
+  if (line === undefined || !areFields(text, line.end)) return undefined
   const fields = readFields(text, line)
   const framing = framingOf(line, fields)
   // A coding overrides lengths (RFC 9112 6.3), and equal lengths are one: the client gets what the gateway goes by.
@@ -97,8 +100,8 @@ const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?
 function readStatusLine(text: string): StatusLine | undefined {
   const match = STATUS_LINE.exec(text)
   if (match === null) return undefined
-  const [{ length: end }, minor, status, message = ''] = match
-  return { minor: Number(minor), status: Number(status), message, end }
+  // By index: taking an array apart costs three times as much.
+  return { minor: Number(match[1]), status: Number(match[2]), message: match[3] ?? '', end: match[0].length }
 }
 
 /** What the fields say, before any of it is judged. */
@@ -177,7 +180,7 @@ function framingOf({ minor }: StatusLine, { length, coding }: Fields): Framing {
     return 'chunked'
   }
   if (length === undefined) return 'close'
-  lengthOf(length)
+  if (!LENGTH.test(length)) lengthOf(length)
   return 'length'
 }
 
