@@ -231,6 +231,30 @@ t.test('datagrams of 1,280 bytes vanish too', async (t) => {
   t.ok(run.isBaseLost, 'so that no second is spent on the smaller size')
 })
 
+t.test(
+  'before the proof small and full-size probes take turns, also while full-size ones vanish',
+  async (t) => {
+    const begun = new Run()
+    const failed = proven()
+    failed.passes = () => false
+    failed.when('lost')
+    failed.hasTraffic = false
+    for (const [what, run] of Object.entries({ 'a new path': begun, 'one that was lost': failed })) {
+      const since = run.now
+      run.passes = (size) => size !== 'full'
+      run.prober.hurry(since)
+      run.until(since + 20_000)
+      const sizes = run.sizes(since)
+      const small = sizes.filter((size) => size === 'small').length
+      const full = sizes.filter((size) => size === 'full').length
+      // Each full-size one that is missing begins a burst, whose small one is answered.
+      t.ok(full >= 10 && small >= full, `${what}: ${small} small and ${full} full-size ones in 20 s`)
+      t.not(run.prober.trips.srttMs, undefined, `${what}: known to be there, by the small ones`)
+      t.notOk(run.prober.isProven, `${what}: not proven`)
+    }
+  },
+)
+
 t.test('after a failure or a change', async (t) => {
   const run = proven()
   run.passes = () => false
