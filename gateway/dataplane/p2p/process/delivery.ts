@@ -8,6 +8,8 @@ const TIMES_MS: Millis = 500
 /** Loss is a mean over about the last 10 s: each second weighs a fifth less than the next one. */
 const MEASURE_MS: Millis = 1_000
 const KEPT = 0.8
+/** More do not weigh more: a second at 4 Gbit/s would hide for 20 s what 1 Mbit/s after it loses. */
+const SECOND_AT_MOST = 50
 /** Fewer say nothing about loss. */
 const LEAST_DATAGRAMS = 20
 
@@ -52,8 +54,10 @@ export class Delivery {
 
   #measure(counts: Counts, now: Millis): void {
     const { txAcked, txLost } = this.#measured
-    this.#told = this.#told * KEPT + counts.txAcked - txAcked
-    this.#lost = this.#lost * KEPT + counts.txLost - txLost
+    const told = counts.txAcked - txAcked
+    const weight = Math.min(1, SECOND_AT_MOST / Math.max(1, told))
+    this.#told = this.#told * KEPT + told * weight
+    this.#lost = this.#lost * KEPT + (counts.txLost - txLost) * weight
     this.#measured = { ...counts }
     this.#measuredAt = now
   }

@@ -24,6 +24,19 @@ t.test('loss of the last seconds, by acknowledgements', async (t) => {
   t.ok(pass(20, 0) < 0.02, 'is forgotten')
 })
 
+t.test('a second with many datagrams does not hide those after it', async (t) => {
+  const delivery = new Delivery(zero, 0)
+  const counts = { txDatagrams: 400_000, txAcked: 400_000, txLost: 0 }
+  delivery.watch(counts, 1_000)
+  for (let now = 2_000; now <= 3_000; now += 1_000) {
+    counts.txDatagrams += 100
+    counts.txAcked += 100
+    counts.txLost += 30
+    delivery.watch(counts, now)
+  }
+  t.ok((delivery.view(3_000).dataLossRate ?? 0) > 0.15, 'a third of 1 Mbit/s after 4 Gbit/s')
+})
+
 t.test('few datagrams say nothing of loss', async (t) => {
   const delivery = new Delivery(zero, 0)
   delivery.watch({ txDatagrams: 19, txAcked: 19, txLost: 19 }, 1_000)
