@@ -28,6 +28,10 @@ const faults: Readonly<Record<string, { readonly begin: (pair: P2pPair) => void;
       // Whichever shows first: probes that wait in the queue, or those that find it full.
       reason: /slower|varies|congested|loses|stopped answering/,
     },
+    '1 Mbit/s without a queue': {
+      begin: ({ faults }) => faults.police(1, 2, 125),
+      reason: /congested|loses/,
+    },
     'nothing but probes': {
       begin: ({ faults }) => faults.dropData(1, 2),
       reason: /answers probes and loses the packets/,

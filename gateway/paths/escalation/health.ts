@@ -1,6 +1,7 @@
 /** Judges whether a UDP path may keep carrying packets, by its figures and the gateway path's. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
+import { type Hold, hasHeld, hold } from './hold.ts'
 import type { P2pReason } from './reasons.ts'
 import type { EscalationFacts, GatewayPathFacts, SessionFacts } from './types.ts'
 
@@ -59,8 +60,8 @@ export interface HealthMemory {
   readonly slowerAt?: Millis | undefined
   readonly tooSlowAt?: Millis | undefined
   readonly jitterAt?: Millis | undefined
-  readonly chokedAt?: Millis | undefined
   readonly dataLostAt?: Millis | undefined
+  readonly choked?: Hold | undefined
 }
 
 export type Verdict =
@@ -99,7 +100,7 @@ export function watch(memory: HealthMemory, { now, session, gateway }: Escalatio
     tooSlowAt: since(memory.tooSlowAt, isTooSlow(session, gateway)),
     jitterAt: since(memory.jitterAt, isSlower(session.jitterMs, addedUp(gateway))),
     dataLostAt: since(memory.dataLostAt, losesData({ ...next, ...idle }, session)),
-    chokedAt: since(memory.chokedAt, isChoked({ ...next, ...idle }, session, gateway)),
+    choked: hold(memory.choked, isChoked({ ...next, ...idle }, session, gateway), now),
   }
 }
 
@@ -207,7 +208,7 @@ function whyDemote(
   if (held(memory.slowerAt)) return { code: 'slower', detail: against }
   if (held(memory.tooSlowAt)) return { code: 'too slow', detail: against }
   if (held(memory.jitterAt)) return { code: 'jitter', detail: `${millis(session.jitterMs)} on ${against}` }
-  if (held(memory.chokedAt))
+  if (hasHeld(memory.choked, HOLD_MS))
     return { code: 'throughput', detail: `${(bpsOf(session) / 1e6).toFixed(1)} Mbit/s` }
   return undefined
 }

@@ -32,6 +32,8 @@ export interface UdpFaults {
   dropLarge(from: number, to: number, bytes: number): void
   /** Drops datagrams with packets from `from` to `to`; probes and all else of control pass. */
   dropData(from: number, to: number): void
+  /** Drops what is above so many kbytes/s of datagrams from `from` to `to`, without a queue, as a policer does. */
+  police(from: number, to: number, kbytes: number): void
   /** Lets pass so many kbit/s of datagrams from `from`, with a queue of 32 KB, as a slow uplink does. */
   throttle(from: number, kbit: number): void
   /** Sends datagrams of the pair through a program that keeps each for so long. @returns how to end it */
@@ -78,6 +80,8 @@ export function udpFaults(net: TestNet): UdpFaults {
     dropLarge: (a, b, bytes) => from(a, b, `udp length > ${bytes} drop`),
     // The two bits of the form, behind 8 bytes of UDP and 4 of index; 3 is control (docs/architecture/udp-plane.md#datagrams).
     dropData: (a, b) => from(a, b, '@th,96,2 != 3 drop'),
+    // The burst holds two messages, which pass this hook uncut.
+    police: (a, b, kbytes) => from(a, b, `limit rate over ${kbytes} kbytes/second burst 128 kbytes drop`),
     throttle(index, kbit) {
       const host = at(index)
       throttled.add(host)

@@ -267,6 +267,39 @@ for (const [rule, rows] of Object.entries(health))
     }
   })
 
+/** Whether a path that is choked in these seconds is left in the last of them. */
+function isLeft(seconds: readonly boolean[]): boolean {
+  const gateway = { ...up, peakBps: 1e8 }
+  let memory = newHealth(session(), 0)
+  let given = facts({ now: 0, gateway })
+  for (const [i, isChoked] of seconds.entries()) {
+    given = facts({
+      now: i * 1_000,
+      gateway,
+      session: session({ txBps: 1e6, dataLossRate: isChoked ? 0.2 : 0 }),
+    })
+    memory = watch(memory, given)
+  }
+  return verdictOf(memory, given).kind === 'demote'
+}
+
+t.test('throughput: loss comes and goes, as TCP loses packets at a policer', async (t) => {
+  const on = (count: number): boolean[] => Array(count).fill(true)
+  const off = (count: number): boolean[] => Array(count).fill(false)
+  const rows: Readonly<Record<string, readonly [seconds: readonly boolean[], want: boolean]>> = {
+    'ten seconds': [on(11), true],
+    'a gap of five seconds among ten': [[...on(3), ...off(5), ...on(4)], true],
+    'of seven': [[...on(3), ...off(7), ...on(3)], true],
+    'a gap of nine begins anew': [[...on(3), ...off(9), ...on(9)], false],
+    'a gap that lasts': [[...on(9), ...off(3)], false],
+    'a second now and then': [
+      [...on(1), ...off(5), ...on(2), ...off(5), ...on(2), ...off(5), ...on(2)],
+      false,
+    ],
+  }
+  for (const [name, [seconds, want]] of Object.entries(rows)) t.equal(isLeft(seconds), want, name)
+})
+
 t.test('loss of 10 % demotes when the last 160 probes say so too', async (t) => {
   let memory = newHealth(session({ probes: { sent: 0, answered: 0, window: 0 } }), 0)
   let given = facts()
