@@ -242,7 +242,7 @@ t.test(
     for (const [what, run] of Object.entries({ 'a new path': begun, 'one that was lost': failed })) {
       const since = run.now
       run.passes = (size) => size !== 'full'
-      run.prober.hurry(since)
+      run.prober.probeNow(since)
       run.until(since + 20_000)
       const sizes = run.sizes(since)
       const small = sizes.filter((size) => size === 'small').length
