@@ -20,16 +20,18 @@ export interface RewriteFacts {
  */
 export function rewriteHeader(facts: RewriteFacts, name: Rewritten, value: string): string {
   if (name === 'set-cookie') return cookie(facts, value)
+  if (name === 'service-worker-allowed') return scope(facts, value)
   return name === 'refresh' ? refresh(facts, value) : url(facts, value)
 }
 
-export type Rewritten = 'location' | 'content-location' | 'refresh' | 'set-cookie'
+export type Rewritten = 'location' | 'content-location' | 'refresh' | 'set-cookie' | 'service-worker-allowed'
 
 const REWRITTEN: ReadonlySet<string> = new Set<Rewritten>([
   'location',
   'content-location',
   'refresh',
   'set-cookie',
+  'service-worker-allowed',
 ])
 
 /** @param name lower case */
@@ -66,9 +68,21 @@ function url({ prefix, host, endpoint }: RewriteFacts, value: string): string {
   return same ? below(prefix, path.startsWith('/') ? path : `/${path}`) : value
 }
 
-/** Without Path, a browser takes the folder of the request, which has the prefix. */
+/**
+ * Without Path, a browser takes the folder of the request, which has the prefix. Of several it takes the last
+ * (RFC 6265 5.3), so each is moved: all containers below `/~` share one origin, and none gets another's requests.
+ */
 const cookie = ({ prefix }: RewriteFacts, value: string): string =>
-  value.replace(/(;\s*path\s*=\s*)(\/[^;]*)/i, (_, key: string, path: string) => key + below(prefix, path))
+  value.replace(/(;\s*path\s*=\s*"?)(\/[^;]*)/gi, (_, key: string, path: string) => key + below(prefix, path))
+
+/**
+ * A service worker sees the requests of its whole scope, so that must not reach above the prefix. The browser
+ * resolves dot segments, and a path that is relative from the script's URL, which is not known here.
+ */
+function scope({ prefix }: RewriteFacts, value: string): string {
+  const resolved = URL.parse(value, `http://gateway${prefix}/`)
+  return resolved === null ? `${prefix}/` : below(prefix, resolved.pathname)
+}
 
 const below = (prefix: string, path: string): string =>
   path === prefix || path.startsWith(`${prefix}/`) ? path : prefix + path

@@ -15,6 +15,8 @@ export interface AnswerSink extends ChunkSink {
   switched?(head: ResponseHead): void
 }
 
+/** Of 1xx before one answer. A server sends one or two; each is passed on, so a container could send without end. */
+const MAX_EARLY = 32
 const CR = 0x0d
 const HEAD_END = Buffer.from('\r\n\r\n')
 const PROTOCOL = Buffer.from('HTTP/1.')
@@ -33,6 +35,7 @@ export class AnswerReader {
   #state: 'head' | 'length' | 'chunks' | 'close' | 'done' = 'head'
   /** The beginning of a head whose end has not arrived. */
   #held: Buffer | undefined
+  #early = 0
   /** Bytes of the body to come, where its length is known. */
   #left = 0
   #chunks: Chunks | undefined
@@ -120,8 +123,14 @@ export class AnswerReader {
 
   #begin(head: ResponseHead): void {
     if (head.status === 101) this.#switch(head)
-    else if (head.status < 200) this.#sink.early(head)
+    else if (head.status < 200) this.#passEarly(head)
     else this.#start(head)
+  }
+
+  #passEarly(head: ResponseHead): void {
+    this.#early++
+    if (this.#early > MAX_EARLY) throw new AnswerError(`more than ${MAX_EARLY} informational responses`)
+    this.#sink.early(head)
   }
 
   #switch(head: ResponseHead): void {

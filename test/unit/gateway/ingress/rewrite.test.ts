@@ -18,6 +18,18 @@ for (const [name, value, expected] of [
   ['refresh', '0; url=next', '0; url=next'],
   ['refresh', '0; url=https://example.org/', '0; url=https://example.org/'],
   ['refresh', '30', '30'],
+  ['set-cookie', 'a=1; Path=/; Path=/', 'a=1; Path=/~web-9000/; Path=/~web-9000/'],
+  ['set-cookie', 'a=1; path=/~web-9000/; PATH = /~db/', 'a=1; path=/~web-9000/; PATH = /~web-9000/~db/'],
+  ['set-cookie', 'a=1; Path="/"', 'a=1; Path="/~web-9000/"'],
+  ['set-cookie', 'path=/; Secure', 'path=/; Secure'],
+  ['service-worker-allowed', '/', '/~web-9000/'],
+  ['service-worker-allowed', '/~db/', '/~web-9000/~db/'],
+  ['service-worker-allowed', '/~web-9000/app/', '/~web-9000/app/'],
+  ['service-worker-allowed', '/~web-9000/../', '/~web-9000/'],
+  ['service-worker-allowed', '../', '/~web-9000/'],
+  ['service-worker-allowed', '%2e%2e/', '/~web-9000/'],
+  ['service-worker-allowed', 'http://gw:8080/~db/', '/~web-9000/~db/'],
+  ['service-worker-allowed', 'http://[', '/~web-9000/'],
 ] as const satisfies [Rewritten, string, string][]) {
   t.test(`${name}: ${value}`, async (t) => t.equal(rewriteHeader(facts, name, value), expected))
 }
