@@ -12,9 +12,9 @@ const NLA_F_NESTED = 0x8000
 const NLA_TYPE_MASK = 0x3fff
 const NLA_HDRLEN = 4
 
-/** An attribute without a description: kept on decode, emitted again after the known ones. */
+/** An attribute that the table does not describe: decode keeps it, encode writes it after the known ones. */
 export interface RawAttr {
-  /** With its NLA_F_* bits. */
+  /** Type, with its NLA_F_* bits. */
   readonly type: number
   readonly value: Uint8Array
 }
@@ -46,7 +46,7 @@ function walk(
       throw new DecodeError(name, at, 'bytes after the last attribute that are not padding')
 }
 
-/** Writes one attribute: header, what `body` writes, padding. */
+/** Writes one attribute: header, the payload that `body` writes, padding. */
 function put(out: Writer, type: number, body: () => void): void {
   const at = out.reserve(NLA_HDRLEN)
   body()
@@ -77,7 +77,7 @@ function read<T>(
 
 type Entries = readonly (readonly [field: string, spec: AttrSpecs[string]])[]
 
-/** Made when a table is first decoded: short programs only encode most of theirs. */
+/** Built when a table is first decoded: short programs only encode most tables. */
 function indexOf(entries: Entries): Map<number, { field: string; codec: AnyCodec }> {
   const byType = new Map<number, { field: string; codec: AnyCodec }>()
   for (const [field, [type, codec]] of entries) byType.set(type, { field, codec })
@@ -134,13 +134,13 @@ export function attrs<const S extends AttrSpecs>(name: string, specs: S): Codec<
   }
 }
 
-/** An attribute that holds attributes and says so with NLA_F_NESTED, as nfnetlink wants. */
+/** An attribute that holds attributes and has NLA_F_NESTED set, as nfnetlink requires. */
 export const nested = <T>(codec: Codec<T>): Codec<T> => ({ ...codec, typeFlags: NLA_F_NESTED })
 
 /** In a table: an attribute that may occur several times. The value is an array. */
 export const many = <T>(codec: Codec<T>): Codec<T[]> => ({ ...codec, many: true }) as unknown as Codec<T[]>
 
-/** A payload of attributes that are all alike, e.g. NFTA_LIST_ELEM. Some senders count in the type, so it is not looked at. */
+/** A payload of attributes of one kind, e.g. NFTA_LIST_ELEM. Decode ignores their types: some senders count in them. */
 export const list = <T>(name: string, type: number, codec: Codec<T>): Codec<T[]> => ({
   name,
   size: undefined,
@@ -162,8 +162,8 @@ export type KeyedValues<T extends Readonly<Record<string, AnyCodec>>> = {
 } & { raw?: Uint8Array | undefined }
 
 /**
- * In a table: an attribute whose codec depends on the value of the attribute `key` beside it, wherever that one stands.
- * IFLA_INFO_DATA by IFLA_INFO_KIND is the case in mind.
+ * In a table: an attribute whose codec depends on the value of its sibling `key`, in any order. IFLA_INFO_DATA, for
+ * example, depends on IFLA_INFO_KIND.
  */
 export function keyed<const T extends Readonly<Record<string, AnyCodec>>>(
   key: string,
@@ -183,7 +183,7 @@ export function keyed<const T extends Readonly<Record<string, AnyCodec>>>(
   }
 }
 
-/** Decodes a `keyed` attribute by what the attribute beside it says. */
+/** Decodes a `keyed` attribute by the value of its sibling. */
 function select(
   codec: AnyCodec,
   siblings: Record<string, unknown>,

@@ -13,7 +13,7 @@ declare module 'bun:ffi' {
     ) => Returns[S[N]['returns']]
   }
 
-  /** @throws when the library or one of the symbols is not there */
+  /** @throws when the library or one of the symbols is missing */
   export function dlopen<const S extends FfiSignatures>(
     library: string,
     symbols: S,

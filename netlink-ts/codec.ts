@@ -4,10 +4,10 @@ import { LITTLE_ENDIAN } from './endian.ts'
 import { DecodeError } from './errors.ts'
 import { Writer } from './writer.ts'
 
-/** A description of bytes. `attrs` reads the optional members; every other codec leaves them away. */
+/** A description of bytes. Only `attrs` reads the optional members. */
 export interface Codec<T> {
   readonly name: string
-  /** Bytes, when always the same. */
+  /** Length in bytes; undefined: it varies. */
   readonly size: number | undefined
   encode(value: T, out: Writer): void
   /** Decodes `bytes[start, end)` and nothing outside it. Results may share memory with `bytes`. */
@@ -16,7 +16,7 @@ export interface Codec<T> {
   readonly typeFlags?: number
   /** The attribute may occur more than once; the value is an array. */
   readonly many?: true
-  /** The sibling attribute whose value selects the codec, and what there is to select; see `keyed`. */
+  /** The sibling attribute whose value selects the codec, and the codecs to select from; see `keyed`. */
   readonly by?: { readonly key: string; readonly table: Readonly<Record<string, AnyCodec>> }
 }
 
@@ -54,7 +54,7 @@ function uint(name: string, size: 1 | 2 | 4, little: boolean): Codec<number> {
     },
     decode(bytes, start, end) {
       expectSize(name, size, start, end)
-      // Without a loop: a link is 60 of these, and short programs read them before anything is compiled.
+      // No loop: a link has 60 of these, and short programs decode them before the engine compiles anything.
       const last = end - 1
       if (size === 1) return bytes[start] as number
       if (size === 2)
@@ -72,11 +72,11 @@ function uint(name: string, size: 1 | 2 | 4, little: boolean): Codec<number> {
   }
 }
 
-/** Unsigned integers in the host's order, as rtnetlink has them. */
+/** Unsigned integers in the host's byte order, as in rtnetlink. */
 export const u8 = uint('u8', 1, LITTLE_ENDIAN)
 export const u16 = uint('u16', 2, LITTLE_ENDIAN)
 export const u32 = uint('u32', 4, LITTLE_ENDIAN)
-/** Unsigned integers in network order, as nfnetlink has them. */
+/** Unsigned integers in network order, as in nfnetlink. */
 export const u16be = uint('u16be', 2, false)
 export const u32be = uint('u32be', 4, false)
 
@@ -108,7 +108,7 @@ function uint64(name: string, little: boolean): Codec<bigint> {
 export const u64 = uint64('u64', LITTLE_ENDIAN)
 export const u64be = uint64('u64be', false)
 
-/** All remaining bytes as they are: addresses, structs that no codec reads. */
+/** All remaining bytes as they are: addresses, and structs without a codec. */
 export const bytes: Codec<Uint8Array> = {
   name: 'bytes',
   size: undefined,
@@ -133,7 +133,7 @@ export const cstring: Codec<string> = {
   },
 }
 
-/** A string without NUL, where an empty one has a meaning or iproute2 sends it so. A NUL ends it on decode, as the kernel adds one. */
+/** A string that is sent without NUL, because an empty one has a meaning. The kernel adds a NUL, where decode ends. */
 export const chars: Codec<string> = {
   name: 'chars',
   size: undefined,
@@ -144,7 +144,7 @@ export const chars: Codec<string> = {
   decode: cstring.decode,
 }
 
-/** An attribute without payload: `true` when it is there. */
+/** An attribute without payload; `true` when present. */
 export const flag: Codec<true> = {
   name: 'flag',
   size: 0,
@@ -155,7 +155,7 @@ export const flag: Codec<true> = {
   },
 }
 
-/** Bytes of a C struct that carry nothing. Left out of the struct's value; zero on encode. */
+/** Unused bytes of a C struct: not part of the struct's value, and zero on encode. */
 export const pad = (size: number): Codec<undefined> => ({
   name: 'pad',
   size,
@@ -220,7 +220,7 @@ export function headed<H, A>(header: Codec<H>, attributes: Codec<A>): Codec<{ he
   }
 }
 
-/** For recursion: the codec is asked for when it is first used. */
+/** For recursion: calls `get` when the codec is first used. */
 export const thunk = <T>(get: () => Codec<T>): Codec<T> => ({
   name: 'thunk',
   size: undefined,

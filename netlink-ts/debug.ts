@@ -1,6 +1,6 @@
 /**
  * Prints netlink messages on stderr: `NETLINK_DEBUG=1` one line each, `NETLINK_DEBUG=2` with their payload in hex.
- * Off, a socket pays for the test of one constant. The idea is that of NLDEBUG in mdlayher/netlink (debug.go).
+ * When it is off, it costs a socket the test of one constant. Modelled on NLDEBUG in mdlayher/netlink (debug.go).
  */
 
 import { errnoName } from './errors.ts'
@@ -8,17 +8,17 @@ import { write } from './libc.ts'
 import { NLMSG_DONE, NLMSG_ERROR, type Reply, type Request, verdictOf } from './message.ts'
 
 const STDERR = 2
-/** Of a payload in hex, so that a set with thousands of elements stays readable. */
+/** How much of a payload is printed, so that a set with thousands of elements stays readable. */
 const MAX_HEX_BYTES = 256
 
 export interface Debugger {
-  /** @param seq of the first request; the others follow it */
+  /** @param seq of the first request; the others count on from it */
   sent(port: number, requests: readonly Request[], seq: number, flags: number): void
   received(port: number, reply: Reply): void
 }
 
 /**
- * @param level value of the environment variable; anything but `1` and `2` is off
+ * @param level value of the environment variable; anything but `1` and `2` means off
  * @param print takes one line without its end
  */
 export function debuggerOf(level: string | undefined, print: (line: string) => void): Debugger | undefined {
@@ -52,7 +52,7 @@ function hexOf(payload: Uint8Array): string {
   return payload.subarray(0, MAX_HEX_BYTES).toHex() + (rest > 0 ? ` and ${rest} bytes more` : '')
 }
 
-/** Of this process; undefined when it is off. */
+/** This process's; undefined when it is off. */
 export const debug = debuggerOf(process.env['NETLINK_DEBUG'], (line) => {
   write(STDERR, new TextEncoder().encode(`${line}\n`))
 })

@@ -1,6 +1,6 @@
 /** The errors of this package: one tree, each class with a stable `code` to match on. */
 
-/** Linux errno values with a meaning for callers. include/uapi/asm-generic/errno{-base,}.h; equal on x64, arm64, riscv64, s390x. */
+/** Linux errno values that callers act on, alike on all supported CPUs. include/uapi/asm-generic/errno{-base,}.h. */
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
@@ -91,7 +91,7 @@ export class SyscallError extends NetlinkTsError {
 export interface NetlinkErrorOptions extends ErrorOptions {
   /** The kernel's own sentence, NLMSGERR_ATTR_MSG. */
   readonly kernelMessage?: string | undefined
-  /** Byte offset in the request of the attribute that the kernel refused, NLMSGERR_ATTR_OFFS; 0 is the message header. */
+  /** Byte offset of the refused attribute in the request, NLMSGERR_ATTR_OFFS; 0 is the message header. */
   readonly offset?: number | undefined
 }
 
@@ -121,7 +121,7 @@ export class NetlinkError extends NetlinkTsError {
   }
 }
 
-/** Bytes that are not what their codec describes, or an answer out of protocol. */
+/** Bytes that do not match their codec, or an answer that breaks the protocol. */
 export class DecodeError extends NetlinkTsError {
   override readonly name = 'DecodeError'
   readonly code = 'ERR_DECODE'
@@ -129,7 +129,7 @@ export class DecodeError extends NetlinkTsError {
   readonly codec: string
   /** The field or attribute in it, when known, e.g. `mtu`. */
   readonly attribute: string | undefined
-  /** Byte offset in the buffer that was given to the outermost decode. */
+  /** Byte offset in the buffer of the outermost decode. */
   readonly offset: number
   constructor(codec: string, offset: number, problem: string, attribute?: string) {
     super(`${codec}${attribute === undefined ? '' : `.${attribute}`} at byte ${offset}: ${problem}`)
@@ -139,7 +139,7 @@ export class DecodeError extends NetlinkTsError {
   }
 }
 
-/** A path or descriptor that should be a network namespace and is not one. */
+/** A path or descriptor that is not the network namespace it should be. */
 export class NetnsError extends NetlinkTsError {
   override readonly name = 'NetnsError'
   readonly code = 'ERR_NETNS'

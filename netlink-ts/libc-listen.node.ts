@@ -1,4 +1,4 @@
-/** The libc calls of a Unix socket that listens without an event loop. Only the process of the UDP path loads this file. */
+/** The libc calls for a listening Unix socket without an event loop. Only the process of UDP paths loads it. */
 
 import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
 import { Errno, SyscallError } from './errors.ts'
@@ -11,7 +11,7 @@ const SYMBOLS = {
   send: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
 } as const satisfies FunctionDefinitions
 
-// null is the process image: glibc and musl alike, nothing to find on disk.
+// null is the process image, which works for glibc and musl without finding a library on disk.
 const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
 // Constant for the life of a thread, and each thread has its own copy of this module.
 const errnoAt = c.__errno_location()
@@ -26,7 +26,7 @@ export function listen(fd: number, backlog: number): void {
   if (c.listen(fd, backlog) === -1) throw new SyscallError('listen', getInt32(errnoAt))
 }
 
-/** @returns a descriptor that does not block, or undefined when no one waits @throws {SyscallError} EMFILE, ENFILE */
+/** @returns a non-blocking descriptor, or undefined when no client waits @throws {SyscallError} EMFILE, ENFILE */
 export function acceptNow(fd: number): number | undefined {
   for (;;) {
     const result = c.accept4(fd, 0n, 0n, ACCEPT_FLAGS)
@@ -37,7 +37,7 @@ export function acceptNow(fd: number): number | undefined {
   }
 }
 
-/** @returns bytes, 0 at the end, or the negative errno: -11 (EAGAIN) when nothing is there */
+/** @returns bytes, 0 at the end, or the negative errno: -11 (EAGAIN) when nothing has arrived */
 export function recvNow(fd: number, into: Uint8Array): number {
   for (;;) {
     const result = Number(c.recv(fd, into, BigInt(into.byteLength), MSG_DONTWAIT))
@@ -47,7 +47,7 @@ export function recvNow(fd: number, into: Uint8Array): number {
   }
 }
 
-/** Raises no SIGPIPE. @returns bytes taken, or the negative errno: -11 (EAGAIN) when none can be now */
+/** Raises no SIGPIPE. @returns bytes taken, or the negative errno: -11 (EAGAIN) when the socket is full */
 export function sendNow(fd: number, bytes: Uint8Array): number {
   for (;;) {
     const result = Number(c.send(fd, bytes, BigInt(bytes.byteLength), MSG_DONTWAIT | MSG_NOSIGNAL))

@@ -6,7 +6,7 @@
 import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
 import { Errno, SyscallError } from './errors.ts'
 
-// Lengths are u32 and results i32 here although C says size_t and ssize_t: a packet has at most 17 bits of length, libffi
+// Lengths are u32 and results i32, although C says size_t and ssize_t: a packet's length has at most 17 bits, libffi
 // widens unsigned arguments with zeroes, and numbers cost 100 ns less per packet than bigints.
 const SYMBOLS = {
   __errno_location: { arguments: [], return: 'pointer' },
@@ -17,7 +17,7 @@ const SYMBOLS = {
   dup3: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
 } as const satisfies FunctionDefinitions
 
-// null is the process image: glibc and musl alike, nothing to find on disk.
+// null is the process image, which works for glibc and musl without finding a library on disk.
 const lib = new DynamicLibrary(null)
 const c = lib.getFunctions(SYMBOLS)
 // Constant for the life of a thread, and each thread has its own copy of this module.
@@ -32,7 +32,7 @@ function check(syscall: string, result: number, detail?: string): number {
 }
 
 /**
- * read(2) without an exception, for loops where "nothing there" is the usual end. A signal in between is repeated.
+ * read(2) without an exception, for loops that usually end with "nothing there". Repeats what a signal interrupted.
  * @returns bytes read, or the negative errno, e.g. -11 for EAGAIN
  */
 export function readNow(fd: number, buf: Uint8Array): number {
@@ -54,7 +54,7 @@ export function writeNow(fd: number, buf: Uint8Array): number {
   }
 }
 
-/** For requests whose third argument is a number instead of a pointer, e.g. TUNSETOFFLOAD. @throws {SyscallError} */
+/** ioctl(2) for requests with a number as third argument, e.g. TUNSETOFFLOAD. @throws {SyscallError} */
 export function ioctlValue(fd: number, request: number, value: number): void {
   check('ioctl', c.ioctl(fd, BigInt(request), BigInt(value)), `0x${request.toString(16)}`)
 }
@@ -66,7 +66,7 @@ export function pipeNow(): { readonly readFd: number; readonly writeFd: number }
   return { readFd: fds[0] ?? -1, writeFd: fds[1] ?? -1 }
 }
 
-/** Makes `onto` another name of the open file `fd`, in one step: what `onto` was is closed. @throws {SyscallError} */
+/** dup2(2): makes `onto` another name of the open file `fd`, and closes what it was before. @throws {SyscallError} */
 export function dupOnto(fd: number, onto: number): void {
   check('dup3', c.dup3(fd, onto, O_CLOEXEC))
 }

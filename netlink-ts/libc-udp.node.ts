@@ -1,13 +1,13 @@
 /**
- * The libc calls of the UDP path, through `node:ffi`, on memory that is named by address. Only the process of the UDP
- * path loads this file, and it runs on Node alone, so it has no twin for Bun and stays out of the seam of `libc.raw.ts`.
+ * The libc calls of UDP paths, through `node:ffi`, on memory that is named by address. Only the process of UDP paths
+ * loads this file, and it runs on Node alone, so it has no twin for Bun and stays out of the seam of `libc.raw.ts`.
  */
 
 import { DynamicLibrary, type FunctionDefinitions, getInt32, toArrayBuffer } from 'node:ffi'
 import { Errno, SyscallError } from './errors.ts'
 
 // Addresses are u64, made once where possible: a call with three bigints takes 87 ns, with three numbers 23, and with a
-// `buffer` 105 to 350. Lengths are u32 and results i32, as in libc-tun.node.ts and for its reasons.
+// `buffer` 105 to 350. Lengths are u32 and results i32, for the reasons in libc-tun.node.ts.
 const SYMBOLS = {
   __errno_location: { arguments: [], return: 'pointer' },
   mmap: { arguments: ['u64', 'u64', 'i32', 'i32', 'i32', 'i64'], return: 'u64' },
@@ -23,7 +23,7 @@ const SYMBOLS = {
   poll: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
 } as const satisfies FunctionDefinitions
 
-// null is the process image: glibc and musl alike, nothing to find on disk.
+// null is the process image, which works for glibc and musl without finding a library on disk.
 const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
 // Constant for the life of a thread, and each thread has its own copy of this module.
 const errnoAt = c.__errno_location()
@@ -32,7 +32,7 @@ const PROT_NONE = 0
 const PROT_READ_WRITE = 3
 /** MAP_PRIVATE and MAP_ANONYMOUS, alike on x64, arm64, riscv64 and s390x. */
 const MAP_FLAGS = 0x22
-/** MAP_FAILED, as the 64 bits that it is. */
+/** MAP_FAILED as 64 bits. */
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn
 
 /** Repeats what a signal interrupted. @returns the result, or the negative errno */
@@ -45,14 +45,14 @@ function settled(call: () => number): number {
   }
 }
 
-// The common case without a closure: these run for each packet or batch.
+// No closure in the common case: these run for each packet or batch.
 const again = (result: number, call: () => number): number => (result === -1 ? settledAfter(call) : result)
 function settledAfter(call: () => number): number {
   const errno = getInt32(errnoAt)
   return errno === Errno.EINTR ? settled(call) : -errno
 }
 
-/** Memory of this process between two pages that end it when touched; zero until written, and no page before. */
+/** Zeroed memory between two guard pages: touching those ends the process. Pages count only once written. */
 export interface Mapping {
   readonly address: bigint
   readonly bytes: ArrayBuffer
@@ -61,7 +61,7 @@ export interface Mapping {
 
 /**
  * @param size a multiple of `guard`
- * @param guard bytes before and after that may not be touched; a multiple of the page size
+ * @param guard bytes before and after that must not be touched; a multiple of the page size
  * @throws {SyscallError} ENOMEM
  */
 export function mapMemory(size: number, guard: number): Mapping {

@@ -3,8 +3,8 @@
 import { dlopen, type FfiFunctions, type FfiSignatures, read } from 'bun:ffi'
 import type { RawFiles, RawLibc } from './libc.raw.ts'
 
-// size_t is u64 and ssize_t i64; `i64_fast` gives a number wherever one is exact. A zero-length array is passed as is:
-// its pointer may be NULL, which every function here takes together with a length of 0.
+// size_t is u64 and ssize_t i64; `i64_fast` returns a number wherever one is exact. A zero-length array may become a
+// NULL pointer, which every function here accepts together with a length of 0.
 const SYMBOLS = {
   __errno_location: { args: [], returns: 'ptr' },
   getpid: { args: [], returns: 'i32' },
@@ -41,14 +41,14 @@ let functions: Functions | undefined
 /** Constant for the life of a thread, and each thread has its own copy of this module. */
 let errnoAt = 0
 
-/** Opened by the first call, as not every program that loads this makes one. */
+/** Opens libc at the first call, since not every program that loads this file makes one. */
 const c = (): Functions => functions ?? open()
 
-/** One call for all: 28 µs, where Node's FFI wants 45 µs for each. Bun for glibc runs nowhere but on glibc. */
+/** One dlopen for all symbols takes 28 µs; Node's FFI takes 45 µs for each. Bun for glibc runs only on glibc. */
 function open(): Functions {
   functions = dlopen('libc.so.6', SYMBOLS).symbols
   errnoAt = functions.__errno_location()
-  // A libc or a build where calls go wrong must show here and not in the middle of someone's network setup.
+  // If calls go wrong with this libc or build, fail here and not halfway through setting up a network.
   if (functions.getpid() !== process.pid)
     throw new Error(`bun:ffi: getpid() is not ${process.pid}; this build cannot be used`)
   return functions
@@ -57,7 +57,7 @@ function open(): Functions {
 const utf8 = new TextEncoder()
 const cstring = (text: string): Uint8Array => utf8.encode(`${text}\0`)
 
-// `| 0`: whole numbers may be doubles inside the engine, and the native side of bun:ffi takes their bits as they are.
+// `| 0`: the engine may hold whole numbers as doubles, and the native side of bun:ffi would pass on the double's bits.
 export const libc: RawLibc = {
   errno: () => read.i32(errnoAt, 0),
   getpid: () => c().getpid(),
@@ -82,7 +82,7 @@ export const libc: RawLibc = {
   unshare: (flags) => c().unshare(flags | 0),
 }
 
-/** Files, for who does without Bun's `node:fs`, which takes a millisecond to load. */
+/** Files, for programs that avoid Bun's `node:fs`, which takes a millisecond to load. */
 export const files: RawFiles = {
   fsync: (fd) => c().fsync(fd | 0),
   rename: (from, to) => c().rename(cstring(from), cstring(to)),

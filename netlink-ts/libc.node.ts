@@ -5,21 +5,21 @@ import { LITTLE_ENDIAN } from './endian.ts'
 import type { RawLibc } from './libc.raw.ts'
 import { SYSCALLS } from './syscalls.ts'
 
-// One symbol for all calls: `node:ffi` takes 45 µs to resolve one and 30 to 100 for the first call of each signature, and
-// an ADD makes sixteen different calls. syscall(2) is variadic in C, which is the same call on every 64-bit Linux ABI as
-// long as no argument is a float. Every result fits an i32, also that of read(2): no buffer here has 2 GiB.
-// `satisfies` is not decoration: Node accepts a misspelled key in a signature and the call then returns undefined.
+// One symbol for all calls: `node:ffi` takes 45 µs to resolve a symbol and 30 to 100 for the first call of a signature,
+// and an ADD makes sixteen different calls. syscall(2) is variadic in C, but without floats every 64-bit Linux ABI
+// calls it like any other function. Every result fits an i32, even that of read(2): no buffer here has 2 GiB.
+// `satisfies` matters: Node accepts a misspelled key in a signature, and the call then returns undefined.
 const ARGUMENTS = ['i64', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer', 'pointer'] as const
 const SYMBOLS = {
-  // It takes none. With those of the other `node:ffi` wraps both alike; any others take 400 lines more of its own, compiled each time.
+  // It takes no arguments. With the same ones as syscall, `node:ffi` shares one wrapper; another takes 400 lines more.
   __errno_location: { arguments: ARGUMENTS, return: 'pointer' },
   syscall: { arguments: ARGUMENTS, return: 'i32' },
 } as const satisfies FunctionDefinitions
 
-// null is the process image: glibc and musl alike, nothing to find on disk.
+// null is the process image, which works for glibc and musl without finding a library on disk.
 const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
 
-/** `pointer` takes bytes, text (as UTF-8 with a NUL behind it) and addresses; a number has to come as an address. */
+/** `pointer` accepts bytes, text (as UTF-8 with a NUL after it) and addresses; a number has to look like an address. */
 type Word = bigint | Uint8Array | string
 
 const NULL = 0n
@@ -27,14 +27,14 @@ const NULL = 0n
 // Constant for the life of a thread, and each thread has its own copy of this module.
 const errnoAt = c.__errno_location(NULL, NULL, NULL, NULL, NULL, NULL, NULL)
 
-/** An int, an unsigned int or a length; the kernel looks at the lower half where it expects an int. */
+/** An int, an unsigned int or a length. Where the kernel expects an int, it reads the lower half. */
 const word = (value: number): bigint => BigInt(value >>> 0)
 
 const call = (number: bigint, a: Word = NULL, b: Word = NULL, d: Word = NULL, e: Word = NULL): number =>
   c.syscall(number, a, b, d, e, NULL, NULL)
 
 const AT_FDCWD = -100
-/** What the kernel takes for the size of a signal set, also where there is none. */
+/** The size of a signal set, which the kernel wants even without a set. */
 const SIGSET_BYTES = 8n
 
 /** A `struct timespec`. */
@@ -80,6 +80,6 @@ export const libc: RawLibc = {
   unshare: (flags) => call(SYSCALLS.unshare, word(flags)),
 }
 
-// A libc or a build where calls go wrong must show here and not in the middle of someone's network setup.
+// If calls go wrong with this libc or build, fail here and not halfway through setting up a network.
 if (libc.getpid() !== process.pid)
   throw new Error(`node:ffi: getpid() is not ${process.pid}; this build cannot be used`)

@@ -1,8 +1,8 @@
 /** The seam between libc and a runtime's FFI: every libc call, in numbers, strings and bytes. */
 
 /**
- * One object per runtime implements it (`libc.node.ts`). No policy here: a failed call returns -1, and `errno`
- * must be asked before any other call. Lengths are bytes. `Uint8Array` arguments are read or written in place.
+ * One object per runtime implements it (`libc.node.ts`). It has no policy: a failed call returns -1, and the caller
+ * must read `errno` before any other call. Lengths are bytes. `Uint8Array` arguments are read or written in place.
  */
 export interface RawLibc {
   errno(): number
@@ -35,7 +35,7 @@ export interface RawLibc {
   unshare(flags: number): number
 }
 
-/** What Node has in `node:fs`. As RawLibc: -1 and `errno`. */
+/** What Node has in `node:fs`. Failures are as for RawLibc: -1 and `errno`. */
 export interface RawFiles {
   fsync(fd: number): number
   rename(from: string, to: string): number

@@ -1,4 +1,4 @@
-/** libc for the other files: a failed call throws SyscallError with its errno, EINTR is repeated. */
+/** libc for the other files: a failed call throws SyscallError with its errno; EINTR repeats the call. */
 
 import { libc } from '#libc'
 import { LITTLE_ENDIAN } from './endian.ts'
@@ -43,8 +43,8 @@ export const POLLIN = 1
 export const POLLOUT = 4
 
 /**
- * After a call that returned -1: true when a signal interrupted it, so that it is made again; false only for `expected`.
- * Each call has its own loop instead of a closure for one: 40 functions less, 0.4 ms of an ADD (docs/speed.md).
+ * Judges a call that returned -1. True: a signal interrupted it, so make it again; false: it failed with `expected`.
+ * Any other errno throws. Each call has its own loop: 40 closures less save 0.4 ms of an ADD (docs/speed.md).
  */
 function isInterrupted(syscall: string, detail?: string, expected?: number): boolean {
   const errno = libc.errno()
@@ -70,14 +70,14 @@ export function open(path: string, flags: number, mode = 0): number {
   }
 }
 
-/** Never repeated: Linux has released the descriptor also when close() reports EINTR. */
+/** Never repeats: Linux has released the descriptor even when close() reports EINTR. */
 export function close(fd: number): void {
   if (libc.close(fd) !== -1) return
   const errno = libc.errno()
   if (errno !== Errno.EINTR) throw new SyscallError('close', errno)
 }
 
-/** @returns bytes read, 0 at the end. EAGAIN is thrown when the descriptor is non-blocking and empty. */
+/** @returns bytes read, 0 at the end @throws {SyscallError} EAGAIN: the descriptor is non-blocking and empty */
 export function read(fd: number, buf: Uint8Array): number {
   for (;;) {
     const result = libc.read(fd, buf, buf.byteLength)
@@ -85,7 +85,7 @@ export function read(fd: number, buf: Uint8Array): number {
   }
 }
 
-/** As `read`, for loops that empty a descriptor: -1 instead of an EAGAIN error, whose stack trace costs more than the call. */
+/** `read` for loops that empty a descriptor: -1 instead of EAGAIN, whose stack trace costs more than the call. */
 export function tryRead(fd: number, buf: Uint8Array): number {
   for (;;) {
     const result = libc.read(fd, buf, buf.byteLength)
@@ -109,7 +109,7 @@ export function write(fd: number, buf: Uint8Array, len = buf.byteLength): number
   }
 }
 
-/** @param arg read or written by the kernel; must be as large as `request` needs, the kernel cannot check it */
+/** @param arg the kernel reads or writes it; must be as large as `request` needs, which the kernel cannot check */
 export function ioctl(fd: number, request: number, arg: Uint8Array): number {
   for (;;) {
     const result = libc.ioctl(fd, request, arg)
@@ -117,7 +117,7 @@ export function ioctl(fd: number, request: number, arg: Uint8Array): number {
   }
 }
 
-/** As `ioctl`, where one errno is an answer, e.g. ENODEV: false then. */
+/** `ioctl` where one errno is an answer, e.g. ENODEV: returns false for it. */
 export function ioctlUnless(fd: number, request: number, arg: Uint8Array, errno: number): boolean {
   for (;;) {
     if (libc.ioctl(fd, request, arg) !== -1) return true
@@ -125,7 +125,7 @@ export function ioctlUnless(fd: number, request: number, arg: Uint8Array, errno:
   }
 }
 
-/** @returns false when LOCK_NB is in `operation` and someone else holds the lock */
+/** @returns false when LOCK_NB is in `operation` and another process holds the lock */
 export function flock(fd: number, operation: number): boolean {
   for (;;) {
     if (libc.flock(fd, operation) !== -1) return true
@@ -133,7 +133,9 @@ export function flock(fd: number, operation: number): boolean {
   }
 }
 
-/** Waits for one descriptor. @returns `revents`, 0 after `timeoutMs`; -1 waits for ever. After EINTR the time starts again. */
+/**
+ * Waits for one descriptor. @param timeoutMs -1: for ever; starts again after EINTR @returns `revents`, 0 at the end
+ */
 export function poll(fd: number, events: number, timeoutMs: number): number {
   const pollfd = new Uint8Array(8)
   const view = new DataView(pollfd.buffer)
@@ -191,7 +193,7 @@ export function sendto(fd: number, buf: Uint8Array, len: number, flags: number, 
   }
 }
 
-/** As `recv`; -1 when there is nothing, or nothing came within SO_RCVTIMEO. */
+/** `recv`, but -1 when nothing is there, or nothing came within SO_RCVTIMEO. */
 export function tryRecv(fd: number, buf: Uint8Array, flags = 0): number {
   for (;;) {
     const result = libc.recv(fd, buf, buf.byteLength, flags)
@@ -207,17 +209,17 @@ export function recv(fd: number, buf: Uint8Array, flags = 0): number {
   }
 }
 
-/** Moves this thread, and only this thread, into a namespace. Prefer `inNetns`, which comes back. */
+/** Moves only this thread into a namespace. Prefer `inNetns`, which comes back. */
 export function setns(fd: number, nstype: number): void {
   while (libc.setns(fd, nstype) === -1) isInterrupted('setns')
 }
 
-/** For this thread, as `setns`. */
+/** Acts on this thread only, as `setns`. */
 export function unshare(flags: number): void {
   while (libc.unshare(flags) === -1) isInterrupted('unshare')
 }
 
-/** The kernel trusts the length it is given: more than the buffer holds would read foreign memory. */
+/** The kernel trusts this length: with more than the buffer holds it would read foreign memory. */
 function within(buf: Uint8Array, len: number): number {
   if (!(len >= 0 && len <= buf.byteLength))
     throw new RangeError(`length ${len} for a buffer of ${buf.byteLength} bytes`)

@@ -31,10 +31,10 @@ const NLMSG_HDRLEN = 16
 
 export const nlmsghdr = struct('nlmsghdr', { length: u32, type: u16, flags: u16, seq: u32, pid: u32 })
 
-/** NLMSGERR_ATTR_*, behind the error when NETLINK_EXT_ACK is on. */
+/** NLMSGERR_ATTR_*, after the error when NETLINK_EXT_ACK is on. */
 export const nlmsgerrAttrs = attrs('NLMSGERR_ATTR', { message: [1, cstring], offset: [2, u32] })
 
-/** What a caller asks of the kernel. Sequence number and port are the socket's business. */
+/** What a caller asks of the kernel. The socket adds sequence number and port. */
 export interface Request {
   /** For error messages: the operation and its object, e.g. `RTM_NEWLINK flatnet0`. */
   readonly op: string
@@ -46,7 +46,7 @@ export interface Request {
 
 export type Header = Infer<typeof nlmsghdr>
 
-/** A message from the kernel; `payload` is what stands behind its header. */
+/** A message from the kernel; `payload` follows its header. */
 export interface Reply {
   readonly header: Header
   readonly payload: Uint8Array
@@ -72,7 +72,7 @@ export function buildMessages(
   return out.finish()
 }
 
-/** @throws {DecodeError} a length that cannot be: nothing of such a datagram can be trusted */
+/** @throws {DecodeError} an impossible length: no part of such a datagram can be trusted */
 export function splitMessages(datagram: Uint8Array): Reply[] {
   const replies: Reply[] = []
   const end = datagram.byteLength
@@ -94,7 +94,7 @@ export function splitMessages(datagram: Uint8Array): Reply[] {
  */
 export function verdictOf(reply: Reply, op: string): NetlinkError | undefined {
   const { header, payload } = reply
-  // An NLMSG_DONE of a few families has no payload at all.
+  // In a few families NLMSG_DONE has no payload.
   if (payload.byteLength < 4 && header.type === NLMSG_DONE) return undefined
   if (payload.byteLength < 4) throw new DecodeError('nlmsgerr', NLMSG_HDRLEN, 'no errno', 'error')
   const errno = -i32.decode(payload, 0, 4)
@@ -103,7 +103,7 @@ export function verdictOf(reply: Reply, op: string): NetlinkError | undefined {
   return new NetlinkError(op, errno, { kernelMessage: message, offset })
 }
 
-/** The TLVs stand behind errno (DONE), or behind errno and the header of the request (ERROR), or its whole copy. */
+/** The TLVs follow the errno (DONE), or the errno and the request's header or its whole copy (ERROR). */
 function extendedAck({ header, payload }: Reply): Infer<typeof nlmsgerrAttrs> {
   if (header.type === NLMSG_DONE) return decode(nlmsgerrAttrs, payload.subarray(4))
   if (payload.byteLength < 4 + NLMSG_HDRLEN)

@@ -8,7 +8,7 @@ import { fstatSync, statfsSync, statSync } from 'node:fs'
 import { Errno, NetnsError, SyscallError } from './errors.ts'
 import { CLONE_NEWNET, close, exitNow, ioctl, O_CLOEXEC, O_RDONLY, open, setns, write } from './libc.ts'
 
-/** include/uapi/linux/magic.h: what every namespace file is, in /proc and as a bind mount. */
+/** include/uapi/linux/magic.h: the file system of every namespace file, in /proc and as a bind mount. */
 const NSFS_MAGIC = 0x6e736673
 /** include/uapi/linux/nsfs.h, _IO(0xb7, 3): the CLONE_NEW* kind of a namespace. */
 const NS_GET_NSTYPE = 0xb703
@@ -16,7 +16,7 @@ const NS_GET_NSTYPE = 0xb703
 /** The namespace of the calling thread; /proc/self would be that of the main thread. */
 export const OWN_NETNS = '/proc/thread-self/ns/net'
 
-/** What tells namespaces apart while they live. The inode of a dead one is used again, so keep the boot id beside it. */
+/** Tells living namespaces apart. The kernel reuses a dead one's inode, so keep the boot id beside it. */
 export interface NetnsIdentity {
   readonly dev: number
   readonly ino: number
@@ -29,10 +29,10 @@ export type Sync<T> = T extends PromiseLike<unknown> ? never : T
  * Opens a namespace for `inNetns`, `NetlinkSocket.open` or as the namespace of a link. The caller closes it.
  * @param path e.g. `/run/netns/web` or `/proc/4711/ns/net`
  * @throws {NetnsError} the path does not exist, or is no network namespace
- * @throws {SyscallError} EACCES, ENOTDIR and what else open() has
+ * @throws {SyscallError} EACCES, ENOTDIR and other errors of open()
  */
 export function openNetns(path: string): number {
-  // The magic is asked for first: opening some other file could block or act on a device.
+  // Check the magic first: opening another kind of file could block or act on a device.
   if (!isNsfs(path)) throw new NetnsError(path, 'not-a-netns')
   const fd = open(path, O_RDONLY | O_CLOEXEC)
   if (ioctl(fd, NS_GET_NSTYPE, new Uint8Array(0)) === CLONE_NEWNET) return fd
@@ -40,7 +40,7 @@ export function openNetns(path: string): number {
   throw new NetnsError(path, 'not-a-netns')
 }
 
-/** False when there is nothing, or something else: a plain file left by an unmount, a mount namespace. */
+/** False for a missing path and for other files: a plain one that an unmount left, or a mount namespace. */
 export function isNetns(path: string): boolean {
   try {
     close(openNetns(path))
@@ -51,14 +51,14 @@ export function isNetns(path: string): boolean {
   }
 }
 
-/** @throws {NetnsError} the path does not exist, or is not on nsfs; the kind of namespace is not looked at */
+/** Does not check the kind of namespace. @throws {NetnsError} the path does not exist, or is not on nsfs */
 export function netnsIdentity(path: string): NetnsIdentity {
   if (!isNsfs(path)) throw new NetnsError(path, 'not-a-netns')
   const { dev, ino } = statSync(path)
   return { dev, ino }
 }
 
-/** Of a namespace that is open. */
+/** The identity of an open namespace. */
 export function netnsIdentityOf(fd: number): NetnsIdentity {
   const { dev, ino } = fstatSync(fd)
   return { dev, ino }
@@ -80,7 +80,7 @@ export function sameNetns(a: string | NetnsIdentity, b: string | NetnsIdentity):
 /**
  * Runs `fn` with this thread inside a namespace, then goes back, also when `fn` throws.
  * A socket that `fn` opens stays in that namespace for its whole life: open it here, use it outside.
- * When going back fails the process ends at once: it would work on the wrong network.
+ * If going back fails, the process ends at once: it would work on the wrong network.
  * @param netns a path, or a descriptor of a namespace, which stays open
  * @throws {NetnsError} no such namespace
  * @throws {SyscallError} `setns` EPERM without CAP_SYS_ADMIN in both namespaces
@@ -108,7 +108,7 @@ function goHome(home: number): void {
   try {
     setns(home, CLONE_NEWNET)
   } catch (err) {
-    // No exit handlers and no exception: whatever ran next would run in the wrong namespace.
+    // No exit handlers and no exception: they would run in the wrong namespace.
     const why = err instanceof Error ? err.message : String(err)
     write(
       2,
@@ -126,7 +126,7 @@ function isNsfs(path: string): boolean {
   } catch (err) {
     const code = err instanceof Error && 'code' in err ? err.code : undefined
     if (code === 'ENOENT') throw new NetnsError(path, 'missing', { cause: err })
-    // /proc/<pid> of a process that is just gone
+    // /proc/<pid> of a process that has just ended
     if (code === 'ESRCH') throw new NetnsError(path, 'missing', { cause: err })
     const errno = err instanceof Error && 'errno' in err ? Number(err.errno) : -Errno.EIO
     throw new SyscallError('statfs', -errno, path, { cause: err })

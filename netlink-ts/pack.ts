@@ -1,6 +1,6 @@
 /**
- * Builds the folder that is published: `node netlink-ts/pack.ts <folder>`, then `npm publish <folder>`.
- * Node does not strip types below node_modules, so the package holds JavaScript and declarations. Line numbers stay.
+ * Builds the folder to publish: `node netlink-ts/pack.ts <folder>`, then `npm publish <folder>`.
+ * Node does not strip types below node_modules, so the package has JavaScript and declarations. Line numbers stay.
  * Needs `tsc` in PATH for the declarations.
  */
 
@@ -19,15 +19,15 @@ const sources = (folder = ''): string[] =>
     return path.endsWith('.ts') && path !== SELF ? [path] : []
   })
 
-/** Relative specifiers only: `from './x.ts'`, `import('./x.ts')`. */
+/** Changes relative specifiers only: `from './x.ts'`, `import('./x.ts')`. */
 const toJs = (code: string): string =>
   code.replace(/((?:from|import\()\s*['"]\.{1,2}\/[^'"]+)\.ts(['"])/g, '$1.js$2')
 
-/** Ambient declarations, e.g. of bun:ffi, are read by tsc and not published: no exported type needs them. */
+/** tsc reads ambient declarations, e.g. of bun:ffi. No exported type needs them, so they are not published. */
 const isAmbient = (file: string): boolean => file.endsWith('.d.ts')
 
 function declarations(files: readonly string[], out: string): void {
-  // The options of the repository's tsconfig.json that change what a declaration says.
+  // Those options of the repository's tsconfig.json that change declarations.
   const options =
     '--ignoreConfig --declaration --emitDeclarationOnly --target esnext --lib esnext --module nodenext --types node ' +
     '--strict --exactOptionalPropertyTypes --allowImportingTsExtensions --skipLibCheck --noEmitOnError'
@@ -53,7 +53,7 @@ function manifest(files: readonly string[]): object {
         default: './libc.node.js',
       },
     },
-    // `netlink-ts/socket.ts` stays right, so that a program can be moved from the sources to the package.
+    // `netlink-ts/socket.ts` stays valid, so that a program can move from the sources to the package.
     exports: { './*.js': entry, './*.ts': entry, './package.json': './package.json' },
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A netlink socket: requests in, replies out.
  *
- * Sequence numbers, multi-part answers, errors and repetition are decided here.
+ * Handles sequence numbers, multi-part answers, errors and repetition.
  */
 
 import { debug } from './debug.ts'
@@ -26,15 +26,15 @@ import { KernelTransport, type Transport, type TransportOptions } from './transp
 export const NETLINK_ROUTE = 0
 export const NETLINK_NETFILTER = 12
 
-/** How often a dump is tried that the kernel marks as inconsistent (something changed while it was written). */
+/** How often to try a dump that the kernel marks as inconsistent, because something changed meanwhile. */
 const DUMP_TRIES = 5
 /**
- * Messages in one send of `executeAll`. The kernel queues all answers before send() returns, each at the cost of 1 KiB
- * (an acknowledgement) to 6 KiB (that and a link) of a receive buffer of 208 KiB by default; what does not fit is lost.
+ * Messages in one send of `executeAll`. The kernel queues all answers before send() returns. Each takes 1 KiB (an
+ * acknowledgement) to 6 KiB (with a link) of the receive buffer, 208 KiB by default; answers that do not fit are lost.
  */
 const BATCH_MESSAGES = 32
 
-/** Not for use from several threads; one request is under way at a time. */
+/** For use by one thread, with one request at a time. */
 export class NetlinkSocket implements Disposable {
   readonly #transport: Transport
   #nextSeq = 1
@@ -51,7 +51,7 @@ export class NetlinkSocket implements Disposable {
     return new NetlinkSocket(new KernelTransport(protocol, options))
   }
 
-  /** For tests: the same socket over something that plays the kernel. */
+  /** For tests: a socket over a transport that plays the kernel. */
   static over(transport: Transport): NetlinkSocket {
     return new NetlinkSocket(transport)
   }
@@ -62,7 +62,7 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Asks once and returns the answers in the kernel's order, without acknowledgement and end mark.
+   * Sends one request and returns the answers in the kernel's order, without acknowledgement and end mark.
    * @throws {NetlinkError} the kernel's refusal; EINTR when a dump was inconsistent 5 times
    * @throws {SyscallError} `recv` EAGAIN: no answer in time; ENOBUFS: answers were lost
    * @throws {DecodeError} an answer to another socket, or a malformed one
@@ -84,9 +84,9 @@ export class NetlinkSocket implements Disposable {
 
   /**
    * Sends many requests at once; the kernel does them in order and goes on after an error.
-   * @returns for each request its answers, or the kernel's refusal
+   * @returns each request's answers, or the kernel's refusal
    * @throws {TypeError} a dump is among them: its answers come on demand and would mix with the others
-   * @throws as `execute`, for what is not an answer to one request
+   * @throws as `execute`, for errors that concern no single request
    */
   executeAll(requests: readonly Request[]): (Reply[] | NetlinkError)[] {
     const outcomes: (Reply[] | NetlinkError)[] = []
@@ -96,11 +96,10 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * A transaction: `begin` and `end` around requests of which all or none happen (nfnetlink).
-   * Only the last request is acknowledged, so that a batch of any length does not overrun the receive buffer;
-   * every one that fails is reported all the same.
-   * @returns what the requests with NLM_F_ECHO or the like answered
-   * @throws {NetlinkError} the first refusal, with the op of its request; none has happened then
+   * A transaction (nfnetlink): between `begin` and `end`, the kernel does all requests or none.
+   * It acknowledges only the last request, so that no batch overruns the receive buffer, but reports every failure.
+   * @returns the answers to requests with NLM_F_ECHO or the like
+   * @throws {NetlinkError} the first refusal, with the op of its request; then nothing was done
    */
   executeBatch(begin: Request, requests: readonly Request[], end: Request): Reply[] {
     const last = requests.at(-1)
@@ -124,7 +123,7 @@ export class NetlinkSocket implements Disposable {
           continue
         }
         failure ??= verdictOf(reply, all[index]?.op ?? begin.op)
-        // An error on `begin` is about the whole batch; what may still follow is skipped as a late answer.
+        // An error on `begin` concerns the whole batch; answers that still follow are skipped as late ones.
         const isLast = index >= requests.length || (index === 0 && failure !== undefined)
         if (!isLast) continue
         if (failure !== undefined) throw failure
@@ -133,12 +132,17 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Subscribes to a multicast group, e.g. RTNLGRP_LINK (1). Read with `notifications`, on a socket used for nothing else. */
+  /**
+   * Subscribes to a multicast group, e.g. RTNLGRP_LINK (1). Read by `notifications`; use the socket for nothing else.
+   */
   join(group: number): void {
     this.#kernel().join(group)
   }
 
-  /** What has arrived by now from joined groups; does not wait. @throws {SyscallError} ENOBUFS: messages were lost, read the whole state again */
+  /**
+   * What has arrived from joined groups; does not wait.
+   * @throws {SyscallError} ENOBUFS: messages were lost, so read the whole state again
+   */
   notifications(): Reply[] {
     const replies: Reply[] = []
     for (let d = this.#transport.receiveNow(); d !== undefined; d = this.#transport.receiveNow())
@@ -164,8 +168,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * When hundreds of requests of a batch fail, not all refusals fit and receive() throws ENOBUFS; the first ones, which
-   * tell the cause, are still to be read. Throws that ENOBUFS again when nothing is left.
+   * When hundreds of requests of a batch fail, not all refusals fit and receive() throws ENOBUFS. The first refusals,
+   * which name the cause, can still be read. Throws that ENOBUFS again when none is left.
    */
   #readerPastLoss(): () => Uint8Array {
     let lost: SyscallError | undefined
@@ -196,13 +200,13 @@ export class NetlinkSocket implements Disposable {
     return this.#own(this.#transport.receive(), first, count)
   }
 
-  /** The messages of a datagram that answer the requests `first … first + count - 1`. */
+  /** Filters a datagram for answers to the requests `first … first + count - 1`. */
   #own(datagram: Uint8Array, first: number, count: number): Reply[] {
     const own: Reply[] = []
     for (const reply of splitMessages(datagram)) {
       debug?.received(this.#transport.pid, reply)
       const { seq, pid, type } = reply.header
-      // Answers to a request that was given up (time limit, failed batch) may still arrive.
+      // Answers to an abandoned request (time limit, failed batch) may still arrive.
       if (type === NLMSG_NOOP || (seq > 0 && seq < first)) continue
       if (pid !== this.#transport.pid)
         throw new DecodeError('nlmsghdr', 12, `answer for port ${pid}, ours is ${this.#transport.pid}`, 'pid')
@@ -218,7 +222,7 @@ export class NetlinkSocket implements Disposable {
     return own
   }
 
-  /** The kernel does them in order and reports each that fails, so only the last has to be acknowledged. */
+  /** The kernel works in order and reports each failure, so only the last request needs an acknowledgement. */
   #transact(requests: readonly Request[]): (Reply[] | NetlinkError)[] {
     const outcomes: (Reply[] | NetlinkError)[] = []
     const sent: Request[] = []
@@ -246,7 +250,7 @@ export class NetlinkSocket implements Disposable {
     return outcomes
   }
 
-  /** @returns undefined when the kernel says that the answers do not fit together */
+  /** @returns undefined: the kernel says that the answers do not fit together */
   #dump(request: Request): Reply[] | undefined {
     const first = this.#send([request], NLM_F_REQUEST | NLM_F_ACK)
     const replies: Reply[] = []

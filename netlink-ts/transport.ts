@@ -1,5 +1,5 @@
 /**
- * The wire under a netlink socket: bytes to the kernel and datagrams back.
+ * Carries a netlink socket's bytes to the kernel, and datagrams back.
  *
  * A test puts a fake kernel here.
  */
@@ -33,24 +33,27 @@ const NETLINK_CAP_ACK = 10
 const NETLINK_EXT_ACK = 11
 const NETLINK_GET_STRICT_CHK = 12
 
-/** A dump part is at most 32 KiB, one link with hundreds of virtual functions more. */
+/** One part of a dump is at most 32 KiB, but a link with hundreds of virtual functions takes more. */
 const RECV_BYTES = 1 << 17
-/** Below the smallest default of net.core.wmem_default (212992) less the kernel's overhead. */
+/** Below the smallest default of net.core.wmem_default, 212992, minus the kernel's overhead. */
 const SEND_BYTES = 1 << 17
 
 export interface Transport {
-  /** The port id that the kernel answers to. */
+  /** The port id to which the kernel answers. */
   readonly pid: number
   send(bytes: Uint8Array): void
-  /** Waits for the next datagram. The result is the caller's. @throws {SyscallError} EAGAIN after the time limit; ENOBUFS when messages were lost */
+  /**
+   * Waits for the next datagram, which the caller may keep.
+   * @throws {SyscallError} EAGAIN: none within the time limit; ENOBUFS: messages were lost
+   */
   receive(): Uint8Array
-  /** As `receive`, but does not wait: undefined when nothing is there. */
+  /** `receive` without waiting. @returns undefined: no datagram */
   receiveNow(): Uint8Array | undefined
   close(): void
 }
 
 export interface TransportOptions {
-  /** Descriptor of the namespace to work in; the caller's own when absent. Needs CAP_SYS_ADMIN. */
+  /** Descriptor of the namespace to work in, which needs CAP_SYS_ADMIN; absent: the caller's own. */
   readonly netns?: number | undefined
   /** Limit for each wait; 5000 when absent. */
   readonly timeoutMs?: number | undefined
@@ -80,7 +83,7 @@ export class KernelTransport implements Transport {
       setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, timeval(this.#timeoutMs))
       for (const option of [NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK])
         setsockoptInt(this.fd, SOL_NETLINK, option, 1)
-      // connect() binds to a free port, and from then on only the kernel can send here.
+      // connect() binds to a free port. From then on only the kernel can send here.
       const kernel = new Uint8Array(12)
       kernel.set(new Uint8Array(Uint16Array.of(AF_NETLINK).buffer))
       connect(this.fd, kernel)

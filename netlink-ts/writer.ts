@@ -8,7 +8,7 @@ export class Writer {
     return this.#length
   }
 
-  /** The buffer itself: valid until the next `reserve`, which may replace it. */
+  /** The buffer itself, valid until the next `reserve`, which may replace it. */
   get bytes(): Uint8Array {
     return this.#bytes
   }
@@ -36,7 +36,7 @@ export class Writer {
     this.reserve(-this.#length & 3)
   }
 
-  /** A copy of what was written. */
+  /** @returns a copy of what was written */
   finish(): Uint8Array {
     return this.#bytes.slice(0, this.#length)
   }

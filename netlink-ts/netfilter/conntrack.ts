@@ -1,5 +1,5 @@
 /**
- * Connection tracking: forgets connections, so that their next packet meets the present rules.
+ * Connection tracking: makes the kernel forget connections, so that their next packet meets the present rules.
  *
  * @see include/uapi/linux/netfilter/nfnetlink_conntrack.h
  */
@@ -15,7 +15,7 @@ const NFNL_SUBSYS_CTNETLINK = 1
 const IPCTNL_MSG_CT_GET = 1
 const IPCTNL_MSG_CT_DELETE = 2
 
-/** CTA_FILTER_F_*: which parts of a tuple count. include/net/netfilter/nf_conntrack_tuple.h, uapi of the kernel by practice. */
+/** CTA_FILTER_F_*: which parts of a tuple count. In practice uapi: include/net/netfilter/nf_conntrack_tuple.h. */
 const CTA_FILTER_F_CTA_IP_SRC = 1 << 0
 const CTA_FILTER_F_CTA_IP_DST = 1 << 1
 const CTA_FILTER_F_CTA_PROTO_NUM = 1 << 3
@@ -23,7 +23,7 @@ const CTA_FILTER_F_CTA_PROTO_DST_PORT = 1 << 5
 
 /** CTA_IP_*. */
 const tupleIp = attrs('CTA_IP', { src4: [1, bytes], dst4: [2, bytes], src6: [3, bytes], dst6: [4, bytes] })
-/** CTA_PROTO_*; for ICMP there are others, kept unread. */
+/** CTA_PROTO_*; those of ICMP stay unknown attributes. */
 const tupleProto = attrs('CTA_PROTO', { number: [1, u8], srcPort: [2, u16be], dstPort: [3, u16be] })
 /** CTA_TUPLE_*. */
 const tuple = attrs('CTA_TUPLE', {
@@ -43,7 +43,7 @@ const conntrackAttrs = attrs('CTA', {
   id: [12, bytes],
   use: [11, bytes],
   timeout: [7, bytes],
-  /** Host order, against the habit of nfnetlink. */
+  /** In host order, unlike the rest of nfnetlink. */
   filter: [25, nested(attrs('CTA_FILTER', { origFlags: [1, u32], replyFlags: [2, u32] }))],
 })
 export const conntrackmsg = headed(nfgenmsg, conntrackAttrs)
@@ -53,10 +53,10 @@ export interface ConntrackFilter {
   readonly family?: number | undefined
   /** IPPROTO_*: 6 TCP, 17 UDP. */
   readonly protocol: number
-  /** Where the first packet went, before any rule changed it: for a published port, the port of the host. */
+  /** Where the first packet went before any rule changed it. For a published port, the host's port. */
   readonly origDstPort?: number | undefined
   readonly origDstAddr?: Uint8Array | undefined
-  /** Who answers: for a published port, the container. */
+  /** Which address answers. For a published port, the container's. */
   readonly replySrcAddr?: Uint8Array | undefined
 }
 
@@ -65,16 +65,16 @@ const ip = (family: number, src?: Uint8Array, dst?: Uint8Array) =>
   family === NFPROTO_IPV4 ? { src4: src, dst4: dst } : { src6: src, dst6: dst }
 
 /**
- * Deletes the connections that match all that is given. None at all is fine.
- * One message on kernels that filter (6.8); on others the table is read and each is deleted for itself.
+ * Deletes the connections that match every given member of the filter. No match is fine.
+ * Takes one message on kernels that filter (6.8). On others it reads the table and deletes one connection at a time.
  * @throws {NetlinkError} EPERM without CAP_NET_ADMIN; EINVAL when connection tracking is not there
  */
 export function conntrackFlush(socket: NetlinkSocket, filter: ConntrackFilter): void {
   try {
     socket.execute(conntrackFlushRequest(filter))
   } catch (err) {
-    // EOPNOTSUPP: the filter is for dumps only (5.8); EINVAL: no filter at all, a whole tuple is wanted. In neither case
-    // has anything been deleted, since CTA_TUPLE_ORIG alone never means "all".
+    // EOPNOTSUPP: the kernel filters only dumps (5.8); EINVAL: it does not filter and wants a whole tuple. In neither
+    // case did it delete anything, since CTA_TUPLE_ORIG alone never means "all".
     const tooOld: readonly number[] = [Errno.EOPNOTSUPP, Errno.EINVAL]
     if (!(err instanceof NetlinkError && tooOld.includes(err.errno))) throw err
     conntrackFlushByDump(socket, filter)
@@ -92,7 +92,7 @@ export function conntrackFlushRequest(filter: ConntrackFilter): Request {
     type: ctType(IPCTNL_MSG_CT_DELETE),
     flags: 0,
     payload: encode(conntrackmsg, {
-      // The kernel looks at the family only when the version is not 0.
+      // The kernel ignores the family when the version is 0.
       header: { family, version: 1, resId: 0 },
       attrs: {
         orig: {
@@ -107,8 +107,8 @@ export function conntrackFlushRequest(filter: ConntrackFilter): Request {
 }
 
 /**
- * The way of older kernels, and of many ports at once: the table is walked once, however many there are. Connections that
- * end meanwhile are no error.
+ * For older kernels, and for many ports at once: walks the table once for all of them. Ignores connections that end
+ * meanwhile.
  * @param origDstPorts one of them has to match; absent: any port
  */
 export function conntrackFlushByDump(
@@ -132,7 +132,7 @@ export function conntrackFlushByDump(
       op: 'IPCTNL_MSG_CT_DELETE',
       type: ctType(IPCTNL_MSG_CT_DELETE),
       flags: 0,
-      // With the id, a new connection with the same tuple is spared.
+      // The id spares a new connection with the same tuple.
       payload: encode(conntrackmsg, { header, attrs: { orig, id, zone } }),
     }))
   for (const outcome of socket.executeAll(requests))

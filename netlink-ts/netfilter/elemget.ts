@@ -1,4 +1,4 @@
-/** NFT_MSG_GETSETELEM without a dump: single elements by key, cheap however large the set is. */
+/** NFT_MSG_GETSETELEM without a dump: single elements by key, which is cheap however large the set is. */
 
 import { decode, encode } from '../codec.ts'
 import { Errno, NetlinkError } from '../errors.ts'
@@ -21,8 +21,8 @@ const request = (family: number, table: string, set: string, key: Uint8Array): R
 })
 
 /**
- * The elements with these keys, in their order; for sets without intervals. One send for all.
- * @returns undefined for each that is absent, and for all when there is no such table or set
+ * Gets the elements with these keys, in the same order and by one send; for sets without intervals.
+ * @returns undefined for each absent element, and for all when there is no such table or set
  */
 export function setElemGet(
   socket: NetlinkSocket,

@@ -17,7 +17,9 @@ export function concat(...fields: readonly Uint8Array[]): Uint8Array {
   return out
 }
 
-/** The fields of a concatenation, by their lengths in bytes. @throws {RangeError} lengths that do not add up to the key */
+/**
+ * The fields of a concatenation, by their lengths in bytes. @throws {RangeError} lengths that do not add up to the key
+ */
 export function split(key: Uint8Array, ...lengths: readonly number[]): Uint8Array[] {
   let at = 0
   const fields = lengths.map((length) => {
@@ -48,7 +50,7 @@ function successor(key: Uint8Array): Uint8Array | undefined {
   return undefined
 }
 
-/** An interval with both ends inside it. */
+/** An interval that includes both ends. */
 export interface Interval {
   readonly start: Uint8Array
   readonly end: Uint8Array
@@ -56,8 +58,8 @@ export interface Interval {
 }
 
 /**
- * The elements of one interval, for a set with `flags interval` and a key that is not a concatenation: its first key, and
- * the first key behind it. The last interval of the key space has no end. Overlaps are refused by the kernel (EEXIST).
+ * The elements of one interval, for a set with `flags interval` whose key is not a concatenation: its first key, and
+ * the first key after it. The last interval of the key space has no end. The kernel refuses overlaps (EEXIST).
  */
 export function intervalElements({ start, end, comment }: Interval): SetElement[] {
   const behind = successor(end)
@@ -87,9 +89,9 @@ function predecessor(key: Uint8Array): Uint8Array {
   return before
 }
 
-/** The opposite of `intervalElements`, for what `setElemList` found: ascending. */
+/** Turns what `setElemList` found back into intervals, in ascending order. */
 export function intervalsFrom(elements: readonly SetElement[]): Interval[] {
-  // An end and a start with the same key are two neighbours: the end belongs to the earlier one.
+  // An end and a start with the same key come from two neighbours: the end belongs to the earlier one.
   const sorted = elements.toSorted((a, b) => order(a.key, b.key) || Number(isEnd(b)) - Number(isEnd(a)))
   return sorted.flatMap((element, i) => {
     if (isEnd(element)) return []

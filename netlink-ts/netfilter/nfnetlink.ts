@@ -1,5 +1,5 @@
 /**
- * What all of nfnetlink shares: nfgenmsg, families, the batch around an nftables transaction.
+ * What all of nfnetlink shares: nfgenmsg, families, and the batch around an nftables transaction.
  *
  * @see include/uapi/linux/netfilter/nfnetlink.h
  */
@@ -24,7 +24,7 @@ export type NfHeader = Infer<typeof nfgenmsg>
 
 export const nfHeader = (family: number): NfHeader => ({ family, version: 0, resId: 0 })
 
-/** `nlmsg_type` of a message of nftables. */
+/** `nlmsg_type` of an nftables message. */
 export const nftType = (message: number): number => (NFNL_SUBSYS_NFTABLES << 8) | message
 
 const FAMILIES = new Map([
@@ -32,12 +32,12 @@ const FAMILIES = new Map([
   [NFPROTO_IPV4, 'ip'],
   [NFPROTO_IPV6, 'ip6'],
 ])
-/** As nft prints it. */
+/** The family's name as nft prints it. */
 export const familyName = (family: number): string => FAMILIES.get(family) ?? `family ${family}`
 
 /** NFNL_BATCH_*. */
 const batchmsg = headed(nfgenmsg, attrs('NFNL_BATCH', { genId: [1, u32be] }))
-/** NFTA_GEN_*; the name and pid of who made it are kept unread. */
+/** NFTA_GEN_*. Name and pid of the process that made it stay unknown attributes. */
 const genmsg = headed(nfgenmsg, attrs('NFTA_GEN', { id: [1, u32be] }))
 
 const batch = (op: string, type: number, genId?: number): Request => ({
@@ -50,7 +50,7 @@ const batch = (op: string, type: number, genId?: number): Request => ({
   }),
 })
 
-/** The generation of the ruleset: every transaction, of any process, makes another. */
+/** The generation of the ruleset: every transaction of any process makes a new one. */
 export function nftGeneration(socket: NetlinkSocket): number {
   const [reply] = socket.execute({
     op: 'NFT_MSG_GETGEN',
@@ -62,9 +62,9 @@ export function nftGeneration(socket: NetlinkSocket): number {
 }
 
 /**
- * Does all requests or none of them. nftables takes changes only this way.
- * @param generation that the requests were made for; when another stands by now nothing is done
- * @throws {NetlinkError} the first refusal, with the op of its request; ERESTART for another generation
+ * Does all requests or none of them. nftables accepts changes only this way.
+ * @param generation that the requests were made for; if the ruleset has a newer one, nothing is done
+ * @throws {NetlinkError} the first refusal, with the op of its request; ERESTART: a newer generation
  */
 export const nftTransaction = (
   socket: NetlinkSocket,

@@ -1,5 +1,5 @@
 /**
- * nftables sets and maps: look-up; their elements: add, delete, list.
+ * nftables sets and maps: looks them up, and adds, deletes and lists their elements.
  *
  * @see include/uapi/linux/netfilter/nf_tables.h
  */
@@ -29,7 +29,7 @@ export const NFT_SET_MAP = 0x8
 export const NFT_SET_TIMEOUT = 0x10
 export const NFT_SET_CONCAT = 0x80
 
-/** The element is the first key behind an interval, in a set with NFT_SET_INTERVAL and without NFT_SET_CONCAT. */
+/** The element is the first key after an interval, in a set with NFT_SET_INTERVAL and without NFT_SET_CONCAT. */
 export const NFT_SET_ELEM_INTERVAL_END = 0x1
 const NFTA_LIST_ELEM = 1
 
@@ -39,7 +39,7 @@ const setAttrs = attrs('NFTA_SET', {
   name: [2, cstring],
   handle: [16, u64be],
   flags: [3, u32be],
-  /** Of nft, the kernel only keeps them: 6 bits for each field of a concatenation. */
+  /** nft's own, which the kernel only keeps: 6 bits for each field of a concatenation. */
   keyType: [4, u32be],
   keyLen: [5, u32be],
   dataType: [6, u32be],
@@ -52,7 +52,7 @@ const setAttrs = attrs('NFTA_SET', {
 })
 export const setmsg = headed(nfgenmsg, setAttrs)
 
-/** NFTA_DATA_*; `verdict` is kept as bytes. */
+/** NFTA_DATA_*; `verdict` stays bytes. */
 const data = nested(attrs('NFTA_DATA', { value: [1, bytes], verdict: [2, bytes] }))
 
 /** NFTA_SET_ELEM_*. */
@@ -70,7 +70,7 @@ const setElemAttrs = attrs('NFTA_SET_ELEM', {
 const setElemListAttrs = attrs('NFTA_SET_ELEM_LIST', {
   table: [1, cstring],
   set: [2, cstring],
-  /** Of a set made in the same transaction. */
+  /** Names a set that the same transaction makes. */
   setId: [4, u32be],
   elements: [3, nested(list('NFTA_LIST', NFTA_LIST_ELEM, nested(setElemAttrs)))],
 })
@@ -83,14 +83,14 @@ export interface NftSet {
   /** NFT_SET_* */
   readonly flags: number
   readonly keyType: number
-  /** Bytes; each field of a concatenation takes a multiple of 4. */
+  /** In bytes. Each field of a concatenation takes a multiple of 4. */
   readonly keyLen: number
   /** Undefined for a set; 0xffffff00 for verdicts. */
   readonly dataType: number | undefined
   readonly dataLen: number | undefined
   readonly handle: bigint
   readonly comment: string | undefined
-  /** TLVs of nft, see userdata.ts. */
+  /** nft's TLVs, see userdata.ts. */
   readonly userdata: Uint8Array | undefined
 }
 
@@ -131,11 +131,11 @@ export interface SetElement {
   readonly key: Uint8Array
   /** Last key of an interval, inclusive; only in sets with NFT_SET_CONCAT and NFT_SET_INTERVAL. */
   readonly keyEnd?: Uint8Array | undefined
-  /** In a map: the value. */
+  /** The value, in a map. */
   readonly data?: Uint8Array | undefined
-  /** At most 127 bytes if nft shall be able to read it. */
+  /** nft can read at most 127 bytes. */
   readonly comment?: string | undefined
-  /** NFT_SET_ELEM_*; nothing is 0. */
+  /** NFT_SET_ELEM_*; absent: 0. */
   readonly flags?: number | undefined
 }
 
@@ -143,7 +143,7 @@ export interface SetElements {
   readonly family: number
   readonly table: string
   readonly set: string
-  /** As many as fit into 64 KiB, about 800 of a map with comments. */
+  /** At most what fits into 64 KiB: about 800 elements of a map with comments. */
   readonly elements: readonly SetElement[]
 }
 
@@ -169,8 +169,8 @@ function request(
 }
 
 /**
- * For `nftTransaction`. An element that is there with the same value is left as it is; with another value: EEXIST or EBUSY.
- * @param options.exclusive EEXIST also for an equal one
+ * For `nftTransaction`. An equal element is left as it is; one with another value fails with EEXIST or EBUSY.
+ * @param options.exclusive EEXIST for an equal element too
  */
 export const setElemAddRequest = (
   options: SetElements & { readonly exclusive?: boolean | undefined },
@@ -182,14 +182,14 @@ export const setElemAddRequest = (
     options,
   )
 
-/** For `nftTransaction`. Only keys (and interval flags) count. ENOENT when one of them is not there. */
+/** For `nftTransaction`. Only keys (and interval flags) count. ENOENT: an element is missing. */
 export const setElemDelRequest = (options: SetElements): Request =>
   request('NFT_MSG_DELSETELEM', NFT_MSG_DELSETELEM, 0, {
     ...options,
     elements: options.elements.map(({ key, keyEnd, flags }) => ({ key, keyEnd, flags })),
   })
 
-/** For `nftTransaction`: takes all elements away, as `nft flush set`. An empty set is no error. */
+/** For `nftTransaction`: deletes all elements, as `nft flush set`. An empty set is no error. */
 export const setFlushRequest = (family: number, table: string, set: string): Request => ({
   op: `NFT_MSG_DELSETELEM ${familyName(family)} ${table} ${set}`,
   type: nftType(NFT_MSG_DELSETELEM),
@@ -197,7 +197,7 @@ export const setFlushRequest = (family: number, table: string, set: string): Req
   payload: encode(setelemmsg, { header: nfHeader(family), attrs: { table, set } }),
 })
 
-/** In the kernel's order, which means nothing. @throws {NetlinkError} ENOENT: no such table or set */
+/** Lists elements in the kernel's order, which means nothing. @throws {NetlinkError} ENOENT: no such table or set */
 export function setElemList(socket: NetlinkSocket, family: number, table: string, set: string): SetElement[] {
   const replies = socket.execute({
     op: `NFT_MSG_GETSETELEM ${familyName(family)} ${table} ${set}`,

@@ -1,4 +1,4 @@
-/** nftables tables: look up and delete. include/uapi/linux/netfilter/nf_tables.h. */
+/** nftables tables: looks up and deletes them. include/uapi/linux/netfilter/nf_tables.h. */
 
 import { attrs } from '../attrs.ts'
 import { bytes, cstring, decode, encode, headed, u32be, u64be } from '../codec.ts'
@@ -14,7 +14,7 @@ const NFT_MSG_DELTABLE = 2
 /** NFTA_TABLE_*. */
 const tableAttrs = attrs('NFTA_TABLE', {
   name: [1, cstring],
-  /** Chains, sets and the like in it. */
+  /** How many chains, sets and the like it has. */
   use: [3, u32be],
   handle: [4, u64be],
   flags: [2, u32be],
@@ -28,7 +28,7 @@ export interface Table {
   readonly flags: number
   readonly use: number
   readonly handle: bigint
-  /** As nft wrote it; undefined without one. */
+  /** As nft wrote it; undefined: the table has none. */
   readonly comment: string | undefined
 }
 
@@ -59,6 +59,6 @@ export function tableGet(socket: NetlinkSocket, family: number, name: string): T
   }
 }
 
-/** With everything in it; for `nftTransaction`. ENOENT: there is none. */
+/** For `nftTransaction`: deletes a table with everything in it. ENOENT: no such table. */
 export const tableDelRequest = (family: number, name: string): Request =>
   request('NFT_MSG_DELTABLE', NFT_MSG_DELTABLE, family, name)

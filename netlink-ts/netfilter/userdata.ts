@@ -1,5 +1,5 @@
 /**
- * What nft keeps beside its objects for itself: TLVs of one-byte type and length.
+ * What nft stores with objects for its own use: TLVs with a type and a length of one byte each.
  *
  * The kernel does not read it. @see libnftnl include/udata.h
  */
@@ -11,7 +11,7 @@ export const NFTNL_UDATA_TABLE_COMMENT = 0
 export const NFTNL_UDATA_SET_COMMENT = 7
 export const NFTNL_UDATA_SET_ELEM_COMMENT = 0
 
-/** @throws {RangeError} over 254 bytes; nft itself refuses to write more than 127 */
+/** @throws {RangeError} over 254 bytes; nft refuses to write more than 127 */
 export function commentUserdata(type: number, comment: string): Uint8Array {
   const text = new TextEncoder().encode(`${comment}\0`)
   if (text.byteLength > 255) throw new RangeError(`comment of ${text.byteLength - 1} bytes; 254 fit`)

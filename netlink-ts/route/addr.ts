@@ -22,13 +22,13 @@ export const IFA_F_NOPREFIXROUTE = 0x200
 
 const ifaddrmsg = struct('ifaddrmsg', { family: u8, prefixLen: u8, flags: u8, scope: u8, index: u32 })
 
-/** IFA_*. `local` is the address of the link; `address` that of the other end of a point-to-point link, else the same. */
+/** IFA_*. `local` is the link's address; `address` is the same, or a point-to-point link's other end. */
 const addrAttrs = attrs('IFA', {
   address: [1, bytes],
   local: [2, bytes],
   broadcast: [4, bytes],
   label: [3, cstring],
-  /** All of them; ifaddrmsg.flags has room for the low eight. */
+  /** All flags; ifaddrmsg.flags has room only for the low eight. */
   flags: [8, u32],
   priority: [9, u32],
   protocol: [11, u8],
@@ -59,7 +59,7 @@ export interface AddrOptions {
   readonly broadcast?: Uint8Array | undefined
   readonly flags?: number | undefined
   readonly scope?: number | undefined
-  /** An equal address is replaced instead of refused with EEXIST. */
+  /** Replaces an equal address instead of failing with EEXIST. */
   readonly replace?: boolean | undefined
 }
 
@@ -79,7 +79,7 @@ function request(verb: string, type: number, flags: number, options: AddrOptions
   }
 }
 
-/** EEXIST: the link has it; ENODEV: the link is gone; EACCES (IPv6): IPv6 is off; EADDRNOTAVAIL/EINVAL: not an address for a host. */
+/** EEXIST: the link has it; ENODEV: the link is gone; EACCES: IPv6 is off; EADDRNOTAVAIL, EINVAL: no host address. */
 export const addrAddRequest = (options: AddrOptions): Request =>
   request('RTM_NEWADDR', RTM_NEWADDR, NLM_F_CREATE | (options.replace ? NLM_F_REPLACE : NLM_F_EXCL), options)
 
@@ -106,7 +106,7 @@ export interface AddrFilter {
   readonly family?: number | undefined
 }
 
-/** An empty list also when there is no such link. */
+/** @returns an empty list also when there is no such link */
 export function addrList(socket: NetlinkSocket, filter: AddrFilter = {}): Addr[] {
   const { index = 0, family = 0 } = filter
   const replies = dumpOrNone(socket, {

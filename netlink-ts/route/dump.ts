@@ -4,7 +4,7 @@ import { Errno, NetlinkError } from '../errors.ts'
 import type { Reply, Request } from '../message.ts'
 import type { NetlinkSocket } from '../socket.ts'
 
-/** A filter on a table (ENOENT) or a link (ENODEV) that does not exist is an error to the kernel; nothing is there, so nothing is listed. */
+/** Dumps, or lists nothing where the kernel refuses a filter on a missing table (ENOENT) or link (ENODEV). */
 export function dumpOrNone(socket: NetlinkSocket, request: Request): Reply[] {
   try {
     return socket.execute(request)

@@ -1,6 +1,6 @@
 /**
- * Single facts about a link by `struct ifreq`, for callers on a hot path: a call of 2 µs, where RTM_GETLINK answers with
- * a kilobyte of attributes. netdevice(7); a netlink socket takes these calls too, for its own namespace.
+ * Single facts about a link by `struct ifreq`, for callers on a hot path: a call takes 2 µs, while RTM_GETLINK answers
+ * with a kilobyte of attributes. netdevice(7); a netlink socket accepts these calls too, for its own namespace.
  */
 
 import { i32, u16 } from '../codec.ts'
@@ -21,7 +21,7 @@ const IFREQ_BYTES = 40
 function ifreq(name: string): Uint8Array {
   const request = new Uint8Array(IFREQ_BYTES)
   const { read, written } = new TextEncoder().encodeInto(name, request.subarray(0, IFNAMSIZ - 1))
-  // Cut off, it would be the name of another link.
+  // A shortened name could be that of another link.
   if (read < name.length || request.indexOf(0) < written) throw new RangeError(`not a link's name: ${name}`)
   return request
 }

@@ -1,4 +1,4 @@
-/** IFLA_INFO_DATA of the link kinds that we make or read. include/uapi/linux/if_link.h, veth.h. */
+/** IFLA_INFO_DATA of the link kinds that this package makes or reads. include/uapi/linux/if_link.h, veth.h. */
 
 import { attrs } from '../attrs.ts'
 import { bytes, type Codec, type Infer, thunk, u8, u16, u32 } from '../codec.ts'
@@ -28,7 +28,7 @@ export const bridgeData = attrs('IFLA_BR', {
 })
 export type BridgeData = Infer<typeof bridgeData>
 
-/** @param peer codec of a whole link message, which is what VETH_INFO_PEER holds; asked for late since it holds this table */
+/** @param peer codec of VETH_INFO_PEER, a whole link message; a function, since that message holds this table */
 export const linkKinds = <T>(peer: () => Codec<T>) => ({
   veth: attrs('VETH_INFO', { peer: [1, thunk(peer)] }),
   bridge: bridgeData,

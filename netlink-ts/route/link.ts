@@ -1,5 +1,5 @@
 /**
- * Links: requests that make, change and delete them, look-up and lists.
+ * Links: requests that make, change and delete them, look them up and list them.
  *
  * One RTM_NEWLINK carries a whole bridge or veth pair.
  */
@@ -27,7 +27,7 @@ const IFNAMSIZ = 16
 /** The statistics are a third of a link message. include/uapi/linux/rtnetlink.h. */
 const RTEXT_FILTER_SKIP_STATS = 1 << 3
 
-/** Which link: `index` is sure, `name` saves asking for the index. Names may be alternative names of up to 127 bytes. */
+/** Which link. `index` is certain; `name` saves a look-up and may be an alternative name of up to 127 bytes. */
 export type LinkTarget =
   | { readonly index: number; readonly name?: undefined }
   | { readonly name: string; readonly index?: undefined }
@@ -91,7 +91,7 @@ export function linkList(socket: NetlinkSocket, filter: LinkFilter = {}): Link[]
       },
     }),
   })
-  // The kernel does not filter by a kind whose module is not loaded, nor at all before 4.5.
+  // The kernel does not filter by a kind whose module is not loaded, and before 4.5 not at all.
   return links
     .map(linkFrom)
     .filter((l) => (kind === undefined || l.kind === kind) && (master === undefined || l.master === master))
@@ -103,10 +103,12 @@ export interface LinkChange {
   readonly address?: string | undefined
   /** Index of a bridge; 0 takes the link out of its bridge. */
   readonly master?: number | undefined
-  /** Empty removes it; at most 255 bytes. */
+  /** At most 255 bytes; an empty one removes it. */
   readonly alias?: string | undefined
   readonly txQueueLen?: number | undefined
-  /** A new name. Only with a target by index; EBUSY when the link is up and the kernel is older than 6.x allows. */
+  /**
+   * A new name, for a target by index. EBUSY: the link is up, and the kernel too old to rename it then (before 6.x).
+   */
   readonly rename?: string | undefined
   /** Descriptor of a namespace to move the link to, where it arrives down. */
   readonly netns?: number | undefined
@@ -139,11 +141,11 @@ function addRequest(name: string, header: LinkHeader, attrs: LinkAttrs): Request
 export interface BridgeOptions {
   readonly name: string
   readonly mtu?: number | undefined
-  /** Give one: else the bridge takes the lowest MAC of its ports, which changes as they come and go. */
+  /** Without it the bridge takes the lowest MAC of its ports, which changes as they come and go. */
   readonly address?: string | undefined
   readonly txQueueLen?: number | undefined
   readonly up?: boolean | undefined
-  /** As the kernel has it, e.g. `{ stpState: 0, ageingTime: 30000, vlanFiltering: 0 }`. */
+  /** As in the kernel, e.g. `{ stpState: 0, ageingTime: 30000, vlanFiltering: 0 }`. */
   readonly bridge?: BridgeData | undefined
 }
 
@@ -166,19 +168,19 @@ export interface VethOptions {
   readonly master?: number | undefined
   readonly txQueueLen?: number | undefined
   readonly up?: boolean | undefined
-  /** The other end, down: the kernel cannot create it up (ENOTCONN), since the first end is not there yet. */
+  /** The other end, which starts down: the kernel cannot create it up (ENOTCONN) before the first end exists. */
   readonly peer: {
     readonly name: string
     readonly address?: string | undefined
     readonly mtu?: number | undefined
-    /** Descriptor of its namespace; that of the socket when absent. */
+    /** Descriptor of its namespace; absent: the socket's. */
     readonly netns?: number | undefined
   }
 }
 
 /**
- * EEXIST when either name is taken in its namespace; nothing has been made then.
- * The kernel ignores IFLA_IFALIAS here: send `linkSetRequest({ name, alias })` behind it, in the same `executeAll`.
+ * EEXIST: either name is taken in its namespace, and nothing was made.
+ * The kernel ignores IFLA_IFALIAS here: send `linkSetRequest({ name, alias })` after it, in the same `executeAll`.
  */
 export function vethAddRequest(options: VethOptions): Request {
   const { peer } = options
@@ -211,8 +213,8 @@ export function linkSetRequest(target: LinkTarget & LinkChange): Request {
 }
 
 /**
- * Gives a link one more name, of up to 127 bytes. EEXIST when any link of the namespace has it, as its name or beside it;
- * EOPNOTSUPP before Linux 5.5. It goes with the link.
+ * Gives a link one more name, of up to 127 bytes, which goes with the link. EEXIST: any link of the namespace has it as
+ * its name or alternative name; EOPNOTSUPP: before Linux 5.5.
  */
 export const linkAltNameAddRequest = (target: AltNameTarget): Request => ({
   op: `RTM_NEWLINKPROP ${nameOf(target)} ${target.altName}`,
@@ -221,7 +223,7 @@ export const linkAltNameAddRequest = (target: AltNameTarget): Request => ({
   payload: altNamePayload(target),
 })
 
-/** Takes one more name away again. EINVAL when the link has none of that name. */
+/** Removes an alternative name. EINVAL: the link does not have it. */
 export const linkAltNameDelRequest = (target: AltNameTarget): Request => ({
   op: `RTM_DELLINKPROP ${nameOf(target)} ${target.altName}`,
   type: RTM_DELLINKPROP,
@@ -236,7 +238,7 @@ function altNamePayload(target: AltNameTarget): Uint8Array {
   return encode(linkmsg, { header, attrs: { ...attrs, propList: { altNames: [target.altName] } } })
 }
 
-/** Deleting one end of a veth pair deletes both. ENODEV when it is gone already. */
+/** Deleting one end of a veth pair deletes both. ENODEV: the link is gone already. */
 export function linkDelRequest(target: LinkTarget): Request {
   return {
     op: `RTM_DELLINK ${nameOf(target)}`,
@@ -253,8 +255,9 @@ export interface BridgePortChange {
 }
 
 /**
- * Changes a link as port of its bridge. Goes by RTM_NEWLINK and IFLA_INFO_SLAVE_DATA, as `ip link set … type bridge_slave`:
- * unlike RTM_SETLINK of AF_BRIDGE that takes a name too, so it can follow the creation of the link in one send.
+ * Changes a link as a port of its bridge, by RTM_NEWLINK and IFLA_INFO_SLAVE_DATA, as `ip link set … type
+ * bridge_slave`. Unlike RTM_SETLINK of AF_BRIDGE it accepts a name, so it can follow the creation of the link in one
+ * send.
  */
 export function bridgePortSetRequest(target: LinkTarget & BridgePortChange): Request {
   const { header, attrs } = selected(target)

@@ -27,7 +27,9 @@ import { formatMac } from './mac.ts'
 /** include/uapi/linux/if.h. */
 export const IFF_UP = 0x1
 
-/** @see rtnetlink(7); `index` 0 lets the kernel choose or means "by name", `change` says which bits of `flags` count. */
+/**
+ * rtnetlink(7). `index` 0: the kernel chooses one, or finds the link by name; `change`: which bits of `flags` count.
+ */
 const ifinfomsg = struct('ifinfomsg', {
   family: u8,
   pad: pad(1),
@@ -38,7 +40,7 @@ const ifinfomsg = struct('ifinfomsg', {
 })
 export type LinkHeader = Infer<typeof ifinfomsg>
 
-/** IFLA_BRPORT_*: what a bridge knows of its port. */
+/** IFLA_BRPORT_*: what a bridge knows about its port. */
 const bridgePort = attrs('IFLA_BRPORT', {
   /** BR_STATE_*: 0 disabled, 1 listening, 2 learning, 3 forwarding, 4 blocking. */
   state: [1, u8],
@@ -66,7 +68,7 @@ const BASE = {
   promiscuity: [30, u32],
   master: [10, u32],
   carrier: [33, u8],
-  /** Without NUL: the kernel would keep it, and an empty alias removes the one there is. */
+  /** Without NUL, which the kernel would keep. An empty alias removes the present one. */
   ifalias: [20, chars],
   address: [1, bytes],
   broadcast: [2, bytes],
@@ -81,7 +83,7 @@ const BASE = {
   protinfo: [12, nested(bridgePort)],
 } as const satisfies AttrSpecs
 
-/** What VETH_INFO_PEER holds: a link message whose linkinfo is not used. */
+/** The value of VETH_INFO_PEER: a link message whose linkinfo is not used. */
 interface PeerMessage {
   header: LinkHeader
   attrs: AttrValues<typeof BASE>
@@ -101,7 +103,7 @@ const linkAttrs = attrs('IFLA', {
   ...BASE,
   linkInfo: [18, linkInfo],
   linkNetnsid: [37, i32],
-  /** Index of the other end of a pair, of the parent of a stacked link; in the namespace `linkNetnsid`. */
+  /** Index of a pair's other end, or of a stacked link's parent, in the namespace `linkNetnsid`. */
   link: [5, u32],
 })
 export type LinkAttrs = Infer<typeof linkAttrs>
@@ -124,7 +126,7 @@ export interface Link {
   readonly operstate: number
   /** Index of the bridge or bond that this is a port of. */
   readonly master: number | undefined
-  /** Index of the other end (veth), in the namespace `linkNetnsid` or in ours when that is undefined. */
+  /** Index of the other end (veth), in the namespace `linkNetnsid`, or the socket's when that is undefined. */
   readonly link: number | undefined
   readonly linkNetnsid: number | undefined
   /** `veth`, `bridge`, `tun`, …; undefined for hardware and `lo`. */

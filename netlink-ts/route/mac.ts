@@ -3,7 +3,7 @@
 /** @param text six pairs of hex digits, e.g. `0a:64:0a:64:01:0a` @throws {RangeError} anything else */
 export function macBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(6)
-  // Without a regular expression: compiling one costs more than all the rest.
+  // No regular expression: compiling one costs more than all the rest.
   let isRight = text.length === 17
   for (let i = 0; isRight && i < 6; i++) {
     const [high, low] = [digit(text.charCodeAt(i * 3)), digit(text.charCodeAt(i * 3 + 1))]
@@ -14,14 +14,14 @@ export function macBytes(text: string): Uint8Array {
   return bytes
 }
 
-/** -1 when it is no hexadecimal digit. */
+/** @returns -1: not a hexadecimal digit */
 function digit(code: number): number {
   if (code >= 48 && code <= 57) return code - 48
   const lower = code | 32
   return lower >= 97 && lower <= 102 ? lower - 87 : -1
 }
 
-/** Lower case, of any length: tunnels have 4 or 16 bytes, some links none. */
+/** Formats in lower case, at any length: tunnels have 4 or 16 bytes, some links none. */
 export function formatMac(bytes: Uint8Array): string {
   const hex = bytes.toHex()
   let text = hex.slice(0, 2)

@@ -15,7 +15,7 @@ const RTM_NEWNEIGH = 28
 const RTM_DELNEIGH = 29
 const RTM_GETNEIGH = 30
 
-/** NUD_*: how sure the kernel is of an entry. */
+/** NUD_*: how certain the kernel is about an entry. */
 export const NUD_REACHABLE = 0x02
 export const NUD_STALE = 0x04
 export const NUD_FAILED = 0x20
@@ -36,7 +36,7 @@ const neighAttrs = attrs('NDA', {
   lladdr: [2, bytes],
   probes: [4, u32],
   cacheInfo: [3, bytes],
-  /** Only in requests for a list: the link, which the header has otherwise. */
+  /** The link, in requests for a list; other messages have it in their header. */
   ifindex: [8, u32],
 })
 export const neighmsg = headed(ndmsg, neighAttrs)
@@ -47,7 +47,7 @@ export interface NeighOptions {
   readonly dst: Uint8Array
   /** MAC as text. */
   readonly address: string
-  /** NUD_*; permanent when absent, so that it neither ages nor is asked for again. */
+  /** NUD_*; absent: permanent, so that the kernel neither ages it nor asks again. */
   readonly state?: number | undefined
 }
 
@@ -55,7 +55,7 @@ export interface Neigh {
   readonly index: number
   readonly family: number
   readonly dst: Uint8Array
-  /** Undefined while it is being asked for, or did not answer. */
+  /** Undefined while the kernel asks for it, and when no answer came. */
   readonly address: string | undefined
   readonly state: number
   readonly flags: number
@@ -63,7 +63,7 @@ export interface Neigh {
 
 const text = (dst: Uint8Array): string => (dst.byteLength === 4 ? dst.join('.') : dst.toHex())
 
-/** Adds an entry or changes the one there is. ENODEV: no such link; EINVAL: the link has no neighbours, or `dst` is no host. */
+/** Adds or changes an entry. ENODEV: no such link; EINVAL: the link has no neighbours, or `dst` is no host. */
 export function neighReplaceRequest(options: NeighOptions): Request {
   const { family, index, dst, address, state = NUD_PERMANENT } = options
   return {
@@ -77,7 +77,7 @@ export function neighReplaceRequest(options: NeighOptions): Request {
   }
 }
 
-/** ENOENT: there is none. */
+/** ENOENT: no such entry. */
 export function neighDelRequest({ family, index, dst }: Omit<NeighOptions, 'address' | 'state'>): Request {
   return {
     op: `RTM_DELNEIGH ${text(dst)} index ${index}`,
@@ -104,7 +104,7 @@ export interface NeighFilter {
   readonly index?: number | undefined
 }
 
-/** An empty list also when there is no such link. */
+/** @returns an empty list also when there is no such link */
 export function neighList(socket: NetlinkSocket, filter: NeighFilter = {}): Neigh[] {
   const { family = 0, index } = filter
   const header = { family, index: 0, state: 0, flags: 0, type: 0 }

@@ -29,7 +29,7 @@ export const RT_SCOPE_NOWHERE = 255
 export const RTPROT_BOOT = 3
 export const RTPROT_STATIC = 4
 const RTNH_F_ONLINK = 4
-/** The answer to a look-up is a copy made for it, not a route of a table. */
+/** The answer to a look-up is a copy made for it, not a route from a table. */
 const RTM_F_CLONED = 0x200
 
 /** RTN_*. */
@@ -93,7 +93,7 @@ export interface RouteOptions {
   readonly oif?: number | undefined
   /** Preferred source address. */
   readonly src?: Uint8Array | undefined
-  /** Lower wins; 0 for IPv4 and 1024 for IPv6 when absent. */
+  /** The lower one wins; absent: 0 for IPv4, 1024 for IPv6. */
   readonly metric?: number | undefined
   readonly table?: number | undefined
   /** Default: link without a gateway, else universe (IPv4). */
@@ -102,11 +102,11 @@ export interface RouteOptions {
   readonly type?: RouteType | undefined
   readonly mtu?: number | undefined
   readonly advmss?: number | undefined
-  /** The gateway is on the link although no route says so. */
+  /** The gateway is on the link, although no route says so. */
   readonly onlink?: boolean | undefined
-  /** Replaces the route of equal destination, metric and tos instead of EEXIST. */
+  /** Replaces a route with equal destination, metric and tos instead of failing with EEXIST. */
   readonly replace?: boolean | undefined
-  /** Goes behind routes of equal destination, metric and tos instead of EEXIST: those keep being used. IPv4. */
+  /** Goes after routes with equal destination, metric and tos, which stay in use, instead of EEXIST. IPv4. */
   readonly append?: boolean | undefined
 }
 
@@ -120,7 +120,7 @@ export interface Route {
   readonly table: number
   readonly scope: number
   readonly protocol: number
-  /** `other` for those that no administrator makes, e.g. anycast. */
+  /** `other`: a type that no administrator makes, e.g. anycast. */
   readonly type: RouteType | 'other'
   readonly mtu: number | undefined
   readonly advmss: number | undefined
@@ -164,7 +164,7 @@ const headerOf = (o: RouteOptions, defaults: { protocol: number; scope: number; 
   dstLen: o.dst?.prefixLen ?? 0,
   srcLen: 0,
   tos: 0,
-  // The field has 8 bits; larger tables go by RTA_TABLE.
+  // The field has 8 bits; RTA_TABLE names larger tables.
   table: (o.table ?? RT_TABLE_MAIN) < 256 ? (o.table ?? RT_TABLE_MAIN) : 0,
   protocol: o.protocol ?? defaults.protocol,
   scope: o.scope ?? defaults.scope,
@@ -172,7 +172,7 @@ const headerOf = (o: RouteOptions, defaults: { protocol: number; scope: number; 
   flags: o.onlink ? RTNH_F_ONLINK : 0,
 })
 
-/** EEXIST: there is one with this destination and metric; ENETUNREACH: the gateway is not on a link, or the link is down. */
+/** EEXIST: a route has this destination and metric; ENETUNREACH: the gateway is on no link, or the link is down. */
 export function routeAddRequest(options: RouteOptions): Request {
   const direct = options.gateway === undefined && (options.type ?? 'unicast') === 'unicast'
   const scope = direct ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE
@@ -182,7 +182,7 @@ export function routeAddRequest(options: RouteOptions): Request {
   return request('RTM_NEWROUTE', RTM_NEWROUTE, flags, header, options)
 }
 
-/** Deletes the first route that has all that is given; what is absent matches anything. ESRCH: there is none. */
+/** Deletes the first route that matches all given members; absent ones match anything. ESRCH: no such route. */
 export function routeDelRequest(options: RouteOptions): Request {
   const header = headerOf(options, { protocol: 0, scope: RT_SCOPE_NOWHERE, type: 0 })
   return request('RTM_DELROUTE', RTM_DELROUTE, 0, header, options)
@@ -214,14 +214,14 @@ export function routeFrom(reply: Reply): Route {
 
 export interface RouteFilter {
   readonly family?: number | undefined
-  /** All tables when absent, the kernel's own `local` (255) included. */
+  /** Absent: all tables, with the kernel's own `local` (255). */
   readonly table?: number | undefined
   readonly oif?: number | undefined
 }
 
 const wildcard = { dstLen: 0, srcLen: 0, tos: 0, table: 0, protocol: 0, scope: 0, type: 0, flags: 0 }
 
-/** Routes of several next hops have neither `gateway` nor `oif`. */
+/** Routes with several next hops have neither `gateway` nor `oif`. */
 export function routeList(socket: NetlinkSocket, filter: RouteFilter = {}): Route[] {
   const { family = 0, table, oif } = filter
   const replies = dumpOrNone(socket, {
@@ -236,7 +236,9 @@ export function routeList(socket: NetlinkSocket, filter: RouteFilter = {}): Rout
     .filter((r) => (table === undefined || r.table === table) && (oif === undefined || r.oif === oif))
 }
 
-/** Which route a packet to `dst` would take. @returns undefined when there is none (ENETUNREACH), or it is `unreachable` and the like */
+/**
+ * The route that a packet to `dst` would take. @returns undefined: none (ENETUNREACH), or an `unreachable` one or so
+ */
 export function routeGet(socket: NetlinkSocket, dst: Uint8Array): Route | undefined {
   const family = dst.byteLength === 4 ? AF_INET : AF_INET6
   try {
