@@ -4,7 +4,7 @@ import type { PathState } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../links/types.ts'
 import { withP2p } from './p2p-overlay.ts'
-import { carriesNone, PathReason, relaysNone } from './reasons.ts'
+import { carriesNone, onProbation, PathReason, relaysNone } from './reasons.ts'
 import { chooseRelay, isRelay, relayRtt, whyNoRelay } from './relay-choice.ts'
 import { SETTLED_MS } from './steadiness.ts'
 import type { Candidate, Tier, Via } from './transport.ts'
@@ -176,9 +176,7 @@ function relayed(facts: PathFacts): PathDecision | undefined {
   const relay = chooseRelay(candidates.filter(isRelay), inUse)
   if (relay === undefined) return undefined
   const { hostId } = relay.offer
-  const problem = directOf(facts)?.problem
-  const isNew = link === undefined || (isUp(link) && problem === undefined)
-  const why = isNew ? PathReason.noDirect : whyNot(link, problem)
+  const why = whyRelayed(link, directOf(facts))
   return {
     // Chosen is not made: a host that has died is looked for behind others for a moment, and is not reached by that.
     state: relay.hasChannel ? 'GATEWAY_ONLY' : 'CONNECTING',
@@ -187,6 +185,12 @@ function relayed(facts: PathFacts): PathDecision | undefined {
     rttMs: (hostId === inUse ? relay.rttMs : undefined) ?? relayRtt(relay.offer),
     tier: relay.tier,
   }
+}
+
+function whyRelayed(link: LinkFacts | undefined, direct: Candidate | undefined): string {
+  if (link === undefined) return PathReason.noDirect
+  if (isUp(link) && direct?.hasChannel === true) return onProbation(settlesMs(link))
+  return isUp(link) && direct?.problem === undefined ? PathReason.noDirect : whyNot(link, direct?.problem)
 }
 
 function connecting({ link }: PathFacts): PathDecision | undefined {

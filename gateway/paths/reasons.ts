@@ -1,5 +1,7 @@
 /** Why a path is what it is, in words for a person; docs/operations.md says what to do about each. */
 
+import type { Millis } from '../../core/clock.ts'
+
 export const PathReason = {
   own: 'own host',
   connected: 'connected',
@@ -14,6 +16,10 @@ export const PathReason = {
   noLink: 'no link to this host',
   unknown: 'no path is known',
 } as const
+
+/** The direct way stands, and is not used yet. */
+export const onProbation = (forMs: Millis): string =>
+  `the direct way is back, and takes packets once it has held for ${Math.round(forMs / 1000)} s`
 
 /** Which host of the two has no tunnel, and why. */
 export const carriesNone = (hostId: number, why: string): string =>
