@@ -8,11 +8,11 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
-import { openLog } from '../../gateway/base/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { type Launched, launchProcess, p2pCommand } from '../../gateway/dataplane/p2p/launch.ts'
 import { kernelView } from '../../gateway/leases/kernel-source.ts'
 import { command } from '../command.ts'
+import { runUntilSignal } from '../gateway/long-run.ts'
 import { readThrough } from '../gateway/read-through.ts'
 import { repairOf } from '../gateway/repair.ts'
 import { systemHost } from '../host/host.ts'
@@ -20,7 +20,7 @@ import { cniPluginDirs } from '../host/podman-conf.ts'
 import { installedPlugin } from '../install/manifest.ts'
 import { version } from '../version.ts'
 
-/** The next run's configuration. When it is invalid, the present run goes on. */
+/** Reads the next run's configuration. If it is invalid, the present run goes on. */
 async function reread(config: string, log: Log): Promise<DaemonConf | undefined> {
   try {
     return await readDaemonConf(config)
@@ -30,23 +30,23 @@ async function reread(config: string, log: Log): Promise<DaemonConf | undefined>
   }
 }
 
-/** What Podman runs: as `flatnet install` put it, or the first that Podman finds. */
+/** The plugin that Podman runs: the one that `flatnet install` placed, or the first that Podman finds. */
 function pluginPath(config: string): string | undefined {
   const installed = installedPlugin(systemHost, config)
   const dir = cniPluginDirs(systemHost).find((path) => systemHost.list(path).includes('flatnet'))
   return installed ?? (dir === undefined ? undefined : `${dir}/flatnet`)
 }
 
-/** In the background, once it serves. */
+/** Reads the plugin into the page cache in the background, once the gateway serves. */
 function readPlugin(config: string, stop: AbortSignal, log: Log): void {
   const path = pluginPath(config)
   if (path === undefined) log.debug({}, 'no plugin is installed that could be read into the page cache')
   else void readThrough(path, stop, log)
 }
 
-/** Where a service of its own keeps the P2P process, this gateway only connects to it. */
+/** How to start the P2P process. Where a service of its own runs it, this gateway only connects to it. */
 function launchP2p({ dataDir }: DaemonConf, config: string): { launchP2p?: () => Launched } {
-  // systemd sets it for what it runs: a gateway started by hand beside an installed one has its own process.
+  // systemd sets this for its services: a gateway started by hand beside an installed one has its own process.
   const isService =
     process.env['INVOCATION_ID'] !== undefined && existsSync('/etc/systemd/system/flatnet-p2p.service')
   if (isService) return {}
@@ -99,26 +99,10 @@ export const gatewayCommand = command({
   ],
   async run({ config }) {
     const conf = await readDaemonConf(config)
-    const stop = new AbortController()
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
-    const { log, close, flush } = openLog(conf.log)
-    // An uncaught error leaves the gateway in an unknown state, so it exits; the service manager starts another.
-    const fatal = (err: unknown): void => {
-      log.error({ err }, 'gateway ends by an error that nobody caught')
-      process.stderr.write(`flatnet: ${err instanceof Error ? err.stack : String(err)}\n`)
-      try {
-        flush()
-      } finally {
-        process.exit(1)
-      }
-    }
-    process.on('uncaughtException', fatal)
-    process.on('unhandledRejection', fatal)
-    try {
-      await runAgain(conf, config, stop.signal, log)
-      return 0
-    } finally {
-      close()
-    }
+    return runUntilSignal(conf.log, {
+      // The service manager starts another gateway.
+      crashed: (log, err) => log.error({ err }, 'gateway ends by an error that nobody caught'),
+      run: (log, stop) => runAgain(conf, config, stop, log),
+    })
   },
 })

@@ -5,9 +5,9 @@
  */
 
 import { DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
-import { openLog } from '../../gateway/base/log.ts'
 import { runP2p } from '../../gateway/dataplane/p2p/process/main.ts'
 import { command } from '../command.ts'
+import { runUntilSignal } from '../gateway/long-run.ts'
 import { version } from '../version.ts'
 
 /** EX_CONFIG of sysexits.h: the unit does not start it again (RestartPreventExitStatus). */
@@ -28,26 +28,11 @@ export const p2pCommand = command({
       io.stderr.write(`p2p.enabled is false in ${config}: packets go by the gateways' connections\n`)
       return NOTHING_TO_DO
     }
-    const stop = new AbortController()
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.abort())
-    const { log, close, flush } = openLog(conf.log)
-    // An uncaught error ends the process, and with it the device and its routes: packets take the gateway path at once.
-    const fatal = (err: unknown): void => {
-      log.error({ err }, 'process of direct paths ends by an error that was not caught')
-      process.stderr.write(`flatnet: ${err instanceof Error ? err.stack : String(err)}\n`)
-      try {
-        flush()
-      } finally {
-        process.exit(1)
-      }
-    }
-    process.on('uncaughtException', fatal)
-    process.on('unhandledRejection', fatal)
-    try {
-      await runP2p({ conf, version: version(), log, signal: stop.signal })
-      return 0
-    } finally {
-      close()
-    }
+    return runUntilSignal(conf.log, {
+      // The device and its routes end with the process: packets take the gateway path at once.
+      crashed: (log, err) =>
+        log.error({ err }, 'process of direct paths ends by an error that was not caught'),
+      run: (log, signal) => runP2p({ conf, version: version(), log, signal }),
+    })
   },
 })
