@@ -39,83 +39,49 @@ export interface P2pBench {
   readonly rows: readonly P2pRow[]
 }
 
-const more = { unit: 'ratio', isMore: true } as const
-const less = { unit: 'ratio', isMore: false } as const
-
 export function crowdRows({ aloneMiB, crowdMiB, probesPercent }: CrowdFigures): P2pRow[] {
   const memory = { unit: 'MiB', isMore: false } as const
+  const share = { unit: '%', isMore: false } as const
   return [
     { what: 'memory of the P2P process', value: aloneMiB, bound: 90, aim: 70, ...memory },
     { what: 'memory with 253 peers', value: crowdMiB, bound: 120, aim: 90, ...memory },
-    {
-      what: 'probes of 253 idle peers, of a core',
-      value: probesPercent,
-      bound: 1,
-      aim: 0.3,
-      unit: '%',
-      isMore: false,
-    },
+    { what: 'probes of 253 idle peers, of a core', value: probesPercent, bound: 1, aim: 0.3, ...share },
   ]
 }
 
-export function rowsOf({ p2p, tls, nebula, wireguard }: P2pBench['medians']): P2pRow[] {
-  return [
-    {
-      what: 'TCP, one stream: p2p / nebula',
-      value: p2p.tcpMbps / nebula.tcpMbps,
-      bound: 8,
-      aim: 11,
-      ...more,
-    },
-    {
-      what: 'TCP, one stream: p2p / TLS tunnel',
-      value: p2p.tcpMbps / tls.tcpMbps,
-      bound: 1.5,
-      aim: 1.9,
-      ...more,
-    },
-    {
-      what: 'TCP, one stream: p2p / wireguard-go',
-      value: p2p.tcpMbps / wireguard.tcpMbps,
-      bound: 2,
-      aim: 2.7,
-      ...more,
-    },
-    {
-      what: 'UDP, 1,400-byte packets: p2p / nebula',
-      value: p2p.udpPps / nebula.udpPps,
-      bound: 2,
-      aim: 2.9,
-      ...more,
-    },
-    { what: 'round trip idle: p2p / nebula', value: p2p.idleMs / nebula.idleMs, bound: 1.3, aim: 1, ...less },
-    {
-      what: 'round trip under load: p2p / nebula',
-      value: p2p.loadMs / nebula.loadMs,
-      bound: 0.7,
-      aim: 0.45,
-      ...less,
-    },
-    {
-      what: 'TCP, 1 % loss: p2p / TLS tunnel',
-      value: p2p.lossyMbps / tls.lossyMbps,
-      bound: 2,
-      aim: 2.4,
-      ...more,
-    },
-    {
-      what: 'TCP, 1 % loss: p2p / wireguard-go',
-      value: p2p.lossyMbps / wireguard.lossyMbps,
-      bound: 1,
-      aim: 1.3,
-      ...more,
-    },
-    {
-      what: 'CPU per GB: p2p / wireguard-go',
-      value: p2p.cpuPerGb / wireguard.cpuPerGb,
-      bound: 0.6,
-      aim: 0.35,
-      ...less,
-    },
-  ]
+type Figures = P2pBench['medians'][Name]
+
+const RIVALS = { tls: 'TLS tunnel', nebula: 'nebula', wireguard: 'wireguard-go' } as const
+
+interface Ratio {
+  readonly what: string
+  readonly figure: keyof Figures
+  readonly rival: keyof typeof RIVALS
+  readonly bound: number
+  readonly aim: number
 }
+
+/** p2p's figure divided by a rival's. */
+const RATIOS: readonly Ratio[] = [
+  { what: 'TCP, one stream', figure: 'tcpMbps', rival: 'nebula', bound: 8, aim: 11 },
+  { what: 'TCP, one stream', figure: 'tcpMbps', rival: 'tls', bound: 1.5, aim: 1.9 },
+  { what: 'TCP, one stream', figure: 'tcpMbps', rival: 'wireguard', bound: 2, aim: 2.7 },
+  { what: 'UDP, 1,400-byte packets', figure: 'udpPps', rival: 'nebula', bound: 2, aim: 2.9 },
+  { what: 'round trip idle', figure: 'idleMs', rival: 'nebula', bound: 1.3, aim: 1 },
+  { what: 'round trip under load', figure: 'loadMs', rival: 'nebula', bound: 0.7, aim: 0.45 },
+  { what: 'TCP, 1 % loss', figure: 'lossyMbps', rival: 'tls', bound: 2, aim: 2.4 },
+  { what: 'TCP, 1 % loss', figure: 'lossyMbps', rival: 'wireguard', bound: 1, aim: 1.3 },
+  { what: 'CPU per GB', figure: 'cpuPerGb', rival: 'wireguard', bound: 0.6, aim: 0.35 },
+]
+
+const LARGER_IS_BETTER: ReadonlySet<keyof Figures> = new Set(['tcpMbps', 'udpPps', 'lossyMbps'])
+
+export const rowsOf = (medians: P2pBench['medians']): P2pRow[] =>
+  RATIOS.map(({ what, figure, rival, bound, aim }) => ({
+    what: `${what}: p2p / ${RIVALS[rival]}`,
+    value: medians.p2p[figure] / medians[rival][figure],
+    unit: 'ratio',
+    bound,
+    aim,
+    isMore: LARGER_IS_BETTER.has(figure),
+  }))
