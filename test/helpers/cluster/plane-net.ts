@@ -1,20 +1,15 @@
 /**
- * UDP planes between hosts of `tunnelNet`: each host gets a device `flatnet-p2p` with the program of plane-host.ts behind it,
- * and while `route` says so its packets to the others go that way.
+ * UDP planes between hosts of `tunnelNet`.
+ *
+ * Each host gets a device `flatnet-p2p` with the program of plane-host.ts behind it. While `route` says so, its packets
+ * to the others go that way.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { waitFor } from '../run/wait.ts'
+import { type HostEvent, HostProgram } from './host-program.ts'
 import type { PlaneHostConf, PlaneHostOrder } from './plane-host.ts'
 import type { TunnelNetHost } from './tunnel-net.ts'
 
-interface PlaneEvent {
-  readonly event: string
-  readonly [key: string]: unknown
-}
-
-/** Of one peer, as plane-host.ts prints it. */
+/** One peer's figures, as plane-host.ts prints them. */
 interface PeerView {
   readonly hostId: number
   readonly form: string
@@ -22,64 +17,47 @@ interface PeerView {
   readonly [counter: string]: unknown
 }
 
-const PROGRAM = join(import.meta.dirname, 'plane-host.ts')
+const PATH = join(import.meta.dirname, 'plane-host.ts')
 const PORT = 7443
 
 export class PlaneNetHost {
   readonly host: TunnelNetHost
-  readonly events: PlaneEvent[] = []
-  #process: ChildProcess | undefined
-  #stderr = ''
+  readonly #program: HostProgram<PlaneHostOrder>
 
   constructor(host: TunnelNetHost) {
     this.host = host
+    this.#program = new HostProgram({ hostId: host.hostId, netns: host.netns, path: PATH })
   }
 
   /** Starts the program and waits until it is ready. */
-  async start(conf: Omit<PlaneHostConf, 'hostId'>): Promise<PlaneEvent> {
-    const argv = [process.execPath, '--disable-warning=ExperimentalWarning', PROGRAM]
-    const text = JSON.stringify({ ...conf, hostId: this.host.hostId })
-    const child = spawn('ip', ['netns', 'exec', this.host.netns, ...argv, text], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      // tap's loader and coverage are not for it.
-      env: { ...process.env, NODE_OPTIONS: '' },
-    })
-    this.#process = child
-    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
-      this.#stderr += chunk
-    })
-    if (child.stdout !== null)
-      createInterface({ input: child.stdout }).on('line', (line) => this.events.push(JSON.parse(line)))
+  async start(conf: Omit<PlaneHostConf, 'hostId'>): Promise<HostEvent> {
+    this.#program.start({ ...conf, hostId: this.host.hostId })
     return this.event('ready', 0)
   }
 
+  get events(): HostEvent[] {
+    return this.#program.events
+  }
+
   get pid(): number {
-    return this.#process?.pid ?? 0
+    return this.#program.pid
   }
 
   get isRunning(): boolean {
-    return this.#process?.exitCode === null && this.#process.signalCode === null
+    return this.#program.isRunning
   }
 
   order(order: PlaneHostOrder): void {
-    this.#process?.stdin?.write(`${JSON.stringify(order)}\n`)
+    this.#program.order(order)
   }
 
-  /** Waits for the next event of a kind, after the first `seen` of all. */
-  async event(kind: string, seen: number, timeoutMs = 10_000): Promise<PlaneEvent> {
-    try {
-      return await waitFor(`host ${this.host.hostId} says ${kind}`, timeoutMs, () =>
-        this.events.slice(seen).find((e) => e.event === kind),
-      )
-    } catch (cause) {
-      throw new Error(`host ${this.host.hostId}: no ${kind}; stderr: ${this.#stderr.trim()}`, { cause })
-    }
+  /** Waits for the next event of a kind, after the first `seen` of all events. */
+  event(kind: string, seen: number, timeoutMs?: number): Promise<HostEvent> {
+    return this.#program.event(kind, seen, timeoutMs)
   }
 
-  async stats(): Promise<PlaneEvent & { readonly peers: readonly PeerView[] }> {
-    const seen = this.events.length
-    this.order({ do: 'stats' })
-    return (await this.event('stats', seen)) as PlaneEvent & { readonly peers: readonly PeerView[] }
+  async stats(): Promise<HostEvent & { readonly peers: readonly PeerView[] }> {
+    return (await this.#program.ask({ do: 'stats' }, 'stats')) as HostEvent & { peers: readonly PeerView[] }
   }
 
   async peer(hostId: number): Promise<PeerView & Readonly<Record<string, number>>> {
@@ -88,7 +66,7 @@ export class PlaneNetHost {
     return found as PeerView & Readonly<Record<string, number>>
   }
 
-  /** Sends what is for these hosts over the plane, or no longer. */
+  /** Sends packets for these hosts over the plane, or stops it. */
   route(hostIds: readonly number[], isOn: boolean): void {
     for (const hostId of hostIds) {
       const to = [`10.100.${hostId}.0/24`, 'dev', 'flatnet-p2p', 'metric', '100']
@@ -97,13 +75,8 @@ export class PlaneNetHost {
     }
   }
 
-  async stop(): Promise<void> {
-    const child = this.#process
-    this.#process = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise((resolve) => child.once('close', resolve))
-    child.kill('SIGKILL')
-    await gone
+  stop(): Promise<void> {
+    return this.#program.stop()
   }
 }
 

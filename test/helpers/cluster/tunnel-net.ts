@@ -1,53 +1,50 @@
 /**
- * Hosts in network namespaces on one switch, each with the program of tunnel-host.ts: what tests and the benchmark of the
- * tunnel stand on. Host n is 10.0.0.n on the switch, owns 10.100.n.0/24 and answers at 10.100.n.1.
+ * Hosts in network namespaces on one switch, each with the program of tunnel-host.ts, for tests and benchmarks.
+ *
+ * Host n is 10.0.0.n on the switch, owns 10.100.n.0/24 and answers at 10.100.n.1.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import type { PeerStats } from '../../../gateway/dataplane/tunnel/peer.ts'
 import type { TunnelStats } from '../../../gateway/dataplane/tunnel/tunnel.ts'
 import { run } from '../kernel/netns.ts'
-import { waitFor } from '../run/wait.ts'
+import { type HostEvent, HostProgram } from './host-program.ts'
 import type { TunnelHostConf, TunnelHostOrder } from './tunnel-host.ts'
-
-interface HostEvent {
-  readonly event: string
-  readonly hostId?: number
-  readonly [key: string]: unknown
-}
 
 export type HostStats = TunnelStats & { readonly rss: number; readonly cpu: NodeJS.CpuUsage }
 
-/** A command under way. */
+/** A running command. */
 export interface Spawned {
   readonly child: ChildProcess
   readonly done: Promise<{ status: number | null; stdout: string }>
-  /** What it has printed by now. */
+  /** What it has printed so far. */
   output(): string
 }
 
-const PROGRAM = join(import.meta.dirname, 'tunnel-host.ts')
+const PATH = join(import.meta.dirname, 'tunnel-host.ts')
 const PORT = 7443
 
 /** One host; `netns` is for `ip netns exec`. */
 export class TunnelNetHost {
   readonly hostId: number
   readonly netns: string
-  readonly events: HostEvent[] = []
-  #process: ChildProcess | undefined
+  readonly #program: HostProgram<TunnelHostOrder>
   readonly #commands: ChildProcess[] = []
-  #stderr = ''
 
   constructor(hostId: number, netns: string) {
     this.hostId = hostId
     this.netns = netns
+    this.#program = new HostProgram({ hostId, netns, path: PATH })
+  }
+
+  get events(): HostEvent[] {
+    return this.#program.events
   }
 
   get pid(): number {
-    return this.#process?.pid ?? 0
+    return this.#program.pid
   }
 
   /** Runs a command inside and returns its stdout; throws with stderr when it fails. */
@@ -55,13 +52,13 @@ export class TunnelNetHost {
     return run('ip', ['netns', 'exec', this.netns, command, ...args])
   }
 
-  /** As `exec`, for commands that print JSON. */
+  /** `exec` for commands that print JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: JSON of foreign tools
   json<T = any>(command: string, ...args: string[]): T {
     return JSON.parse(this.exec(command, ...args).trim() || '[]')
   }
 
-  /** Starts a command inside, its output collected. */
+  /** Starts a command inside and collects its output. */
   spawn(command: string, ...args: string[]): Spawned {
     const child = spawn('ip', ['netns', 'exec', this.netns, command, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -79,41 +76,20 @@ export class TunnelNetHost {
   }
 
   start(conf: TunnelHostConf, nodeFlags: readonly string[] = []): void {
-    const argv = [process.execPath, '--disable-warning=ExperimentalWarning', ...nodeFlags, PROGRAM]
-    const child = spawn('ip', ['netns', 'exec', this.netns, ...argv, JSON.stringify(conf)], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      // tap's loader and coverage are not for it.
-      env: { ...process.env, NODE_OPTIONS: '' },
-    })
-    this.#process = child
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#stderr += text
-    })
-    if (child.stdout !== null)
-      createInterface({ input: child.stdout }).on('line', (line) => this.events.push(JSON.parse(line)))
+    this.#program.start(conf, nodeFlags)
   }
 
   order(order: TunnelHostOrder): void {
-    this.#process?.stdin?.write(`${JSON.stringify(order)}\n`)
+    this.#program.order(order)
   }
 
-  /** Waits for the next event of a kind, after the first `seen` of all events. */
-  async event(kind: string, seen: number, timeoutMs = 10_000, hostId?: number): Promise<HostEvent> {
-    try {
-      return await waitFor(`host ${this.hostId} says ${kind}`, timeoutMs, () =>
-        this.events
-          .slice(seen)
-          .find((e) => e.event === kind && (hostId === undefined || e.hostId === hostId)),
-      )
-    } catch (cause) {
-      throw new Error(`host ${this.hostId}: no ${kind}; stderr: ${this.#stderr.trim()}`, { cause })
-    }
+  /** Waits for the next event of a kind, after the first `seen` of all events. @param of only of this host */
+  event(kind: string, seen: number, timeoutMs?: number, of?: number): Promise<HostEvent> {
+    return this.#program.event(kind, seen, timeoutMs, of)
   }
 
   async stats(): Promise<HostStats> {
-    const seen = this.events.length
-    this.order({ do: 'stats' })
-    return (await this.event('stats', seen)) as unknown as HostStats
+    return (await this.#program.ask({ do: 'stats' }, 'stats')) as unknown as HostStats
   }
 
   async peer(hostId: number): Promise<PeerStats> {
@@ -124,31 +100,25 @@ export class TunnelNetHost {
 
   /** Round trips on the control connection to a host that this one dials, ms. */
   async controlTimes(hostId: number, count: number, timeoutMs = 30_000): Promise<number[]> {
-    const seen = this.events.length
-    this.order({ do: 'control', hostId, count })
-    return (await this.event('control', seen, timeoutMs))['times'] as number[]
+    const answer = await this.#program.ask({ do: 'control', hostId, count }, 'control', timeoutMs)
+    return answer['times'] as number[]
   }
 
-  /** Kills the program, and every command that is still under way. */
+  /** Kills the program and all commands that still run. */
   async end(): Promise<void> {
     for (const child of this.#commands) child.kill('SIGKILL')
     await this.stop()
   }
 
   /** Kills the program. */
-  async stop(): Promise<void> {
-    const child = this.#process
-    this.#process = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise((resolve) => child.once('close', resolve))
-    child.kill('SIGKILL')
-    await gone
+  stop(): Promise<void> {
+    return this.#program.stop()
   }
 }
 
 export interface TunnelNetOptions {
   readonly hosts: number
-  /** Start the program in each; those of higher number dial the lower ones. Default true. */
+  /** Whether to start the program in each host; higher numbers dial lower ones. Default true. */
   readonly tunnel?: boolean
   readonly mtu?: number
   readonly ciphers?: string
