@@ -3,12 +3,13 @@
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { type Document, parseDocument } from 'yaml'
-import { type Prefix4, parseIpv4, parsePrefix4, sizeOf } from '../core/addr.ts'
+import { type Prefix4, parsePrefix4, sizeOf } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
 import { isObject, type JsonObject } from '../core/json.ts'
+import { absolute, parseListen, refuseUnknown } from './daemon-values.ts'
 import { readDomains } from './domains.ts'
-import { nearest } from './nearest.ts'
+import { type IngressTlsConf, readIngressTls } from './ingress-tls.ts'
 import { Reader, show } from './reader.ts'
 
 export const DEFAULT_DAEMON_CONF = '/etc/flatnet/flatnet.yaml'
@@ -35,6 +36,8 @@ interface IngressConf {
   readonly trustedProxies: readonly string[]
   /** `*.corp.example`, or a name of the gateway's own; empty: any name is served. */
   readonly domains: readonly string[]
+  /** HTTPS; absent: only plain HTTP. */
+  readonly tls?: IngressTlsConf
 }
 
 export interface LogConf {
@@ -98,6 +101,7 @@ const INGRESS_KEYS = [
   'drainMs',
   'trustedProxies',
   'domains',
+  'tls',
 ]
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 /** sun_path holds 107 bytes; the socket is made under a longer name first, see gateway/api/socket.ts. */
@@ -188,6 +192,7 @@ function readIngress(top: Reader): IngressConf {
   refuseUnknown(ingress, top.get('ingress'), INGRESS_KEYS)
   const allowed = 'must be an address and a port, e.g. "0.0.0.0:8080", "127.0.0.1:80" or "[::]:8080"'
   const listen = ingress.parsed('listen', '0.0.0.0:8080', allowed, parseListen)
+  const tls = readIngressTls(ingress)
   return {
     enabled: ingress.boolean('enabled', true),
     host: listen?.host ?? '0.0.0.0',
@@ -202,6 +207,7 @@ function readIngress(top: Reader): IngressConf {
     drainMs: ingress.integer('drainMs', 5000, 0, 300_000),
     trustedProxies: readNetworks(ingress, 'trustedProxies'),
     domains: readDomains(ingress, 'domains'),
+    ...(tls !== undefined && { tls }),
   }
 }
 
@@ -256,15 +262,6 @@ function readP2p(top: Reader): P2pConf {
   }
 }
 
-/** Port 0 is allowed: the kernel picks one, and `GET /v1/status` names it. */
-function parseListen(text: string): { host: string; port: number } | undefined {
-  const [, v6, v4, portText] = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(\d{1,5})$/.exec(text) ?? []
-  const host = v6 ?? v4
-  if (host === undefined || Number(portText) > 65_535) return undefined
-  if (v4 === undefined ? isIP(host) !== 6 : parseIpv4(v4) === undefined) return undefined
-  return { host, port: Number(portText) }
-}
-
 function readLog(top: Reader): LogConf {
   const log = top.object('log')
   refuseUnknown(log, top.get('log'), ['level', 'file'])
@@ -273,27 +270,4 @@ function readLog(top: Reader): LogConf {
   )
   const file = log.get('file') === '-' ? '-' : log.has('file') ? absolute(log, 'file', '-') : '-'
   return { level: level ?? 'info', file }
-}
-
-function absolute(reader: Reader, key: string, fallback: string): string {
-  const path = reader.string(key, fallback)
-  if (path === fallback || (path.startsWith('/') && !path.includes('\0'))) {
-    return path.replace(/(?<=.)\/+$/, '')
-  }
-  if (typeof path === 'string') reader.problem(key, 'must be an absolute path')
-  return fallback
-}
-
-function refuseUnknown(reader: Reader, value: unknown, known: readonly string[]): void {
-  if (!isObject(value)) return
-  for (const key of Object.keys(value)) {
-    if (known.includes(key)) continue
-    const [near] = nearest(key, known)
-    reader.problem(
-      key,
-      near === undefined
-        ? `no such key; known are ${known.join(', ')}`
-        : `no such key; did you mean ${near}?`,
-    )
-  }
 }

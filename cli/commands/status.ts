@@ -95,6 +95,21 @@ export function whyNotDirect(paths: readonly PathInfo[], now: number): string[] 
   return more > 0 ? [...lines, `${counted(more, 'more host')} not direct: flatnet status --json`] : lines
 }
 
+/** One row: where HTTPS listens and until when its certificates last; or what is wrong with it. */
+function httpsRows({ ingress }: Status): (readonly [string, string])[] {
+  const tls = ingress?.tls
+  // A gateway of an older version has no such field.
+  if (tls === undefined || tls === null) return []
+  const [first] = tls.certificates.map((c) => c.validTo.slice(0, 10)).sort()
+  const until = first === undefined ? 'no certificate' : `certificate until ${first}`
+  const connections = counted(tls.connections, 'connection')
+  const all = [`https://${hostPort(tls)}/, ${connections}, ${until}`, ...tls.problems]
+  return [['https', all.join('; ')]]
+}
+
+const hostPort = ({ address, port }: { address: string; port: number }): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+
 /** Keys are before it. */
 const INDENT = ' '.repeat(12)
 
@@ -112,6 +127,7 @@ function print(io: Io, status: Status): void {
         ? 'off'
         : `http://${ingress.address}:${ingress.port}/, ${counted(ingress.connections, 'connection')}`,
     ],
+    ...httpsRows(status),
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
   ]

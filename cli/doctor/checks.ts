@@ -8,6 +8,7 @@ import { check as conntrack } from './conntrack.ts'
 import { check as direct } from './direct.ts'
 import { check as firewall } from './firewall.ts'
 import { check as gateway } from './gateway.ts'
+import { check as https } from './https.ts'
 import { check as ingressNames } from './ingress-names.ts'
 import { check as kernelAddresses } from './kernel-addresses.ts'
 import { check as leases } from './leases.ts'
@@ -27,6 +28,7 @@ export const CHECKS: readonly HostCheck[] = [
   kernelAddresses,
   gateway,
   ingressNames,
+  https,
   cluster,
   peers,
   direct,

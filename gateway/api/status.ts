@@ -9,6 +9,7 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { ListeningIngress } from '../ingress/listener.ts'
+import type { TlsStatus } from '../ingress/tls/listener.ts'
 import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -32,7 +33,7 @@ export interface Status {
   readonly uptimeMs: Millis
   readonly assignments: number
   /** null: switched off. */
-  readonly ingress: { readonly address: string; readonly port: number; readonly connections: number } | null
+  readonly ingress: IngressStatus | null
   /** null: not yet. */
   readonly reconcile: ReconcileReport | null
   /** null: this host is in no cluster, or cannot use it and the log says why. */
@@ -43,6 +44,14 @@ export interface Status {
   /** What a person has to act on, besides hosts in quarantine, which `paths` shows. */
   readonly alarms: readonly Alarm[]
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number }
+}
+
+interface IngressStatus {
+  readonly address: string
+  readonly port: number
+  readonly connections: number
+  /** null: not configured. */
+  readonly tls: TlsStatus | null
 }
 
 export interface ClusterStatus {
@@ -96,10 +105,7 @@ export async function statusOf({
     startedAt: new Date(startedAt).toISOString(),
     uptimeMs: Math.max(0, Math.round(clock.now() - startedAt)),
     assignments: registry.size,
-    ingress:
-      ingress === undefined
-        ? null
-        : { address: ingress.address, port: ingress.port, connections: await connectionsOf(ingress.server) },
+    ingress: ingress === undefined ? null : await ingressStatus(ingress),
     reconcile: reconciler.report ?? null,
     cluster: cluster.status(),
     tunnel: cluster.tunnel(),
@@ -121,6 +127,13 @@ export function clusterStatus(cluster: Cluster): ClusterStatus {
     certificate: cluster.certificateStatus(),
   }
 }
+
+const ingressStatus = async ({ address, port, server, tls }: ListeningIngress): Promise<IngressStatus> => ({
+  address,
+  port,
+  connections: await connectionsOf(server),
+  tls: tls() ?? null,
+})
 
 function connectionsOf(server: Server): Promise<number> {
   return new Promise((resolve) => server.getConnections((_err, count) => resolve(count ?? 0)))

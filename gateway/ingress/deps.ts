@@ -3,6 +3,7 @@
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../base/metrics.ts'
+import type { Scheduler } from '../base/scheduler.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { NameLookup } from '../registry/names.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -15,6 +16,7 @@ export interface IngressDeps {
   readonly paths: PathTable
   readonly metrics: Metrics
   readonly log: Log
+  readonly scheduler: Scheduler
   readonly pool: Pool
   readonly names: HostNames
   /** Of the registry, without the names that no container may take. */

@@ -14,7 +14,7 @@ import { sendProblem } from './pages/reply.ts'
 import { passEarly, passResponse } from './response.ts'
 import { afterFailure, isRepeatable, mayReuse, RETRIES_HELP } from './retry.ts'
 import type { Target } from './route.ts'
-import { isTrusted } from './trust.ts'
+import { isSecure, isTrusted } from './trust.ts'
 import { DialError } from './upstream/dial.ts'
 import type { ConnectionKind, DialOptions } from './upstream/pool.ts'
 
@@ -127,6 +127,7 @@ export class Exchange {
       host: this.#target.host === '' ? undefined : this.#target.host,
       clientAddress: req.socket.remoteAddress ?? 'unknown',
       isTrusted: isTrusted(this.#deps.conf.ingress.trustedProxies, req.socket.remoteAddress ?? ''),
+      isSecure: isSecure(req.socket),
       localPort: req.socket.localPort ?? 0,
       hostId: this.#deps.conf.hostId,
       prefix: this.#target.prefix,

@@ -1,6 +1,7 @@
 /** Which headers cross the gateway, in both directions: raw lists in, raw lists out. Pure. */
 
 import { isRewritten, type Rewritten, rewriteRequestHeader } from './rewrite.ts'
+import { isForwarded } from './trust.ts'
 
 /** `[name, value, name, value, …]` as Node has it: order, case and repetition survive. */
 export type RawHeaders = readonly string[]
@@ -53,6 +54,8 @@ export interface RequestFacts {
   readonly clientAddress: string
   /** The client is one of `ingress.trustedProxies`. */
   readonly isTrusted?: boolean
+  /** The client came by HTTPS. */
+  readonly isSecure?: boolean
   /** Of the gateway's listener, for clients that send no Host. */
   readonly localPort: number
   readonly hostId: number
@@ -65,12 +68,6 @@ export interface RequestFacts {
 }
 
 export const isOurs = (lower: string): boolean => lower.startsWith('x') && OURS.test(lower)
-
-/** What says how a client reached the first proxy: believed from `ingress.trustedProxies` alone. */
-const FORWARDED = /^(?:forwarded|x[-_](?:real[-_]ip|forwarded[-_].*))$/
-
-/** @param name lower case */
-export const isForwarded = (name: string): boolean => FORWARDED.test(name)
 
 /** Of a trusted proxy; the names that servers read alike but spell with `_` are dropped from it too. */
 const isKept = (name: string): boolean =>
@@ -237,19 +234,19 @@ const UNFRAMED: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS
 
 function forwarded(
   out: string[],
-  { clientAddress, host, hostId, localPort, prefix }: RequestFacts,
+  { clientAddress, host, hostId, isSecure = false, localPort, prefix }: RequestFacts,
   seen: Seen,
 ): void {
   const isMapped = clientAddress.startsWith('::ffff:') && clientAddress.includes('.')
   out.push('X-Forwarded-For', seen.forwardedFor + (isMapped ? clientAddress.slice(7) : clientAddress))
-  const publicPort = host === undefined ? String(localPort) : (portIn(host) ?? '80')
+  const publicPort = host === undefined ? String(localPort) : (portIn(host) ?? (isSecure ? '443' : '80'))
   const own = (name: string, value: string): void => {
     if (!seen.kept.has(name.toLowerCase())) out.push(name, value)
   }
   if (host !== undefined) own('X-Forwarded-Host', host)
   // A trusted proxy that ended TLS and names no port has been reached on that of its scheme.
   const isProtoKept = seen.kept.has('x-forwarded-proto')
-  own('X-Forwarded-Proto', 'http')
+  own('X-Forwarded-Proto', isSecure ? 'https' : 'http')
   if (!isProtoKept) own('X-Forwarded-Port', publicPort)
   if (prefix !== '') out.push('X-Forwarded-Prefix', prefix)
   out.push('X-Flatnet-Via', `${seen.flatnetVia}${hostId}`, 'Via', `${seen.via}1.1 flatnet-${hostId}`)

@@ -1,29 +1,28 @@
 /** Opens the ingress on its configured port, and on stopping lets requests under way end. */
 
-import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { FlatnetError, hasCode } from '../../core/errors.ts'
 import type { Part } from '../base/part.ts'
+import { ClientLimit } from './client-limit.ts'
 import type { IngressDeps } from './deps.ts'
 import { drain } from './drain.ts'
+import type { IngressServer } from './fast/server.ts'
+import { listen } from './listen.ts'
 import { createIngress } from './server.ts'
+import type { TlsListener, TlsStatus } from './tls/listener.ts'
 
 export interface ListeningIngress {
   readonly address: string
   readonly port: number
   readonly server: Server
-}
-
-const WAYS_OUT: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'something else listens there: stop it, or set ingress.listen to another port',
-  EACCES: 'ports below 1024 need root or CAP_NET_BIND_SERVICE: set ingress.listen to a higher port',
-  EADDRNOTAVAIL: 'this host has no such address: set ingress.listen to one that it has, or to 0.0.0.0',
+  /** HTTPS; undefined: not configured. */
+  tls(): TlsStatus | undefined
 }
 
 export class IngressListener implements Part {
   readonly #deps: IngressDeps
   #listening: ListeningIngress | undefined
+  #tls: TlsListener | undefined
 
   constructor(deps: IngressDeps) {
     this.#deps = deps
@@ -38,26 +37,28 @@ export class IngressListener implements Part {
   async start(): Promise<void> {
     const { conf, log } = this.#deps
     if (!conf.ingress.enabled) return
-    const server = createIngress(this.#deps)
-    await listen(server, conf.ingress.host, conf.ingress.port)
+    const limit = new ClientLimit(this.#deps)
+    const server = createIngress(this.#deps, limit)
+    await listen(server, conf.ingress, 'ingress.listen')
     server.on('error', (err) => log.error({ err }, 'ingress listener failed'))
+    await this.#startTls(server, limit)
     const { address, port } = server.address() as AddressInfo
-    this.#listening = { address, port, server }
+    this.#listening = { address, port, server, tls: () => this.#tls?.status }
   }
 
   async stop(): Promise<void> {
     const { conf, endless } = this.#deps
-    if (this.#listening !== undefined) await drain(this.#listening.server, endless, conf.ingress.drainMs)
+    if (this.#listening !== undefined)
+      await drain({ server: this.#listening.server, tls: this.#tls, endless, drainMs: conf.ingress.drainMs })
   }
-}
 
-async function listen(server: Server, host: string, port: number): Promise<void> {
-  server.listen({ host, port })
-  try {
-    await once(server, 'listening')
-  } catch (cause) {
-    const [, wayOut = 'see the cause'] = Object.entries(WAYS_OUT).find(([code]) => hasCode(cause, code)) ?? []
-    const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-    throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${where}: ${wayOut}`, { cause })
+  /** Its code and TLS are loaded only where they are wanted (docs/decisions/0011-memory-of-the-gateway.md). */
+  async #startTls(server: IngressServer, limit: ClientLimit): Promise<void> {
+    const conf = this.#deps.conf.ingress.tls
+    if (conf === undefined) return
+    const { TlsListener } = await import('./tls/listener.ts')
+    const enter = server.enter.bind(server)
+    this.#tls = new TlsListener({ deps: this.#deps, conf, limit, enter })
+    await this.#tls.start()
   }
 }

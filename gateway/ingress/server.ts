@@ -1,8 +1,9 @@
 /** Ingress: one HTTP server, its limits, and each request's way to a page or a container. */
 
-import { type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { ClientLimit, REFUSED } from './client-limit.ts'
 import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer } from './fast/server.ts'
@@ -17,7 +18,7 @@ import { join } from './upgrade.ts'
 /** Requests under way on one connection. Browsers have one; this bounds pipelining. */
 const MAX_PIPELINED = 32
 
-export function createIngress(deps: IngressDeps): Server {
+export function createIngress(deps: IngressDeps, limit = new ClientLimit(deps)): IngressServer {
   const { ingress } = deps.conf
   const options: ServerOptions = {
     // Never the lenient parser, even if NODE_OPTIONS asks for it: it lets smuggled requests through.
@@ -37,8 +38,9 @@ export function createIngress(deps: IngressDeps): Server {
   // A FIN ends the client's requests, not the client, see FastConnection.
   Object.assign(server, { httpAllowHalfOpen: true })
   server.maxConnections = ingress.maxConnections
-  limitPerClient(server, ingress.maxConnectionsPerClient, deps)
-  server.on('connection', (socket) => server.enter(socket))
+  server.on('connection', (socket) => {
+    if (limit.admit(socket)) server.enter(socket)
+  })
   const handler = new Handler(deps, server)
   server.on('request', (req, res) => handler.request(req, res, { expectsContinue: false }))
   server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
@@ -51,8 +53,6 @@ export function createIngress(deps: IngressDeps): Server {
   return server
 }
 
-const REFUSED = 'Connections closed at once because there were too many'
-
 /**
  * h2c is not passed on: the gateway could not read the requests behind it. With a body the upgrade is ignored,
  * as RFC 9110 7.8 allows, and the request goes its ordinary way.
@@ -60,26 +60,6 @@ const REFUSED = 'Connections closed at once because there were too many'
 function isUpgrade(req: IncomingMessage): boolean {
   const [protocol = ''] = valuesOf(req.rawHeaders, 'upgrade')
   return req.method === 'GET' && !/\bh2c?\b/i.test(protocol) && !hasBody(req.rawHeaders)
-}
-
-function limitPerClient(server: Server, max: number, deps: IngressDeps): void {
-  if (max === 0) return
-  const open = new Map<string, number>()
-  server.on('connection', (socket: Socket) => {
-    const client = socket.remoteAddress ?? ''
-    const count = (open.get(client) ?? 0) + 1
-    if (count > max) {
-      deps.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'client' })
-      socket.destroy()
-      return
-    }
-    open.set(client, count)
-    socket.on('close', () => {
-      const left = (open.get(client) ?? 1) - 1
-      if (left === 0) open.delete(client)
-      else open.set(client, left)
-    })
-  })
 }
 
 function statusOf(err: Error & { code?: string }): string {

@@ -10,6 +10,7 @@ import type { Millis } from '../../../core/clock.ts'
 import type { IngressDeps } from '../deps.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
+import { isSecure } from '../trust.ts'
 import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
 import { withAsciiTarget, withCrlf } from './for-node.ts'
 import { readRequest } from './request-head.ts'
@@ -28,6 +29,7 @@ export class FastConnection implements ExchangeClient {
   readonly socket: Socket
   readonly clientAddress: string
   readonly localPort: number
+  readonly isSecure: boolean
   #exchange: FastExchange | undefined
   #isClosing = false
   /** Read while an answer was under way. */
@@ -42,6 +44,7 @@ export class FastConnection implements ExchangeClient {
     this.socket = socket
     this.clientAddress = socket.remoteAddress ?? 'unknown'
     this.localPort = socket.localPort ?? 0
+    this.isSecure = isSecure(socket)
     socket.on('data', this.#onData)
     socket.on('drain', this.#onDrain)
     socket.on('end', this.#onEnd)
@@ -57,9 +60,9 @@ export class FastConnection implements ExchangeClient {
   forwardedLines({ host, prefix }: Pick<Target, 'host' | 'prefix'>): string {
     const known = this.#forwarded
     if (known !== undefined && known.host === host && known.prefix === prefix) return known.lines
-    const { clientAddress, localPort } = this
+    const { clientAddress, isSecure, localPort } = this
     const { hostId } = this.deps.conf
-    const facts = { method: 'GET', host, clientAddress, localPort, hostId, prefix, endpoint: '' }
+    const facts = { method: 'GET', host, clientAddress, isSecure, localPort, hostId, prefix, endpoint: '' }
     const lines = headerLines(requestHeaders({ ...facts, rawHeaders: [] }))
     this.#forwarded = { host, prefix, lines }
     return lines

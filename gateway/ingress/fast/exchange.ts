@@ -29,6 +29,7 @@ export interface Place {
 export interface ExchangeClient extends AnswerClient {
   readonly clientAddress: string
   readonly localPort: number
+  readonly isSecure: boolean
   placeOf(target: Target): Place
   /** Host, X-Forwarded-For and the like, for a request that has none of them but Host. */
   forwardedLines(target: Pick<Target, 'host' | 'prefix'>): string
@@ -135,12 +136,13 @@ export class FastExchange implements ConnectionUser {
 
   /** For requests with lists to extend or names to drop. */
   #allLines(): string {
-    const { deps, clientAddress, localPort } = this.#client
+    const { deps, clientAddress, isSecure, localPort } = this.#client
     const { method } = this.#head
     const { host, prefix } = this.#target
     const { hostId } = deps.conf
     const isProxy = isTrusted(deps.conf.ingress.trustedProxies, clientAddress)
-    const facts = { method, host, clientAddress, isTrusted: isProxy, localPort, hostId, prefix, endpoint: '' }
+    const from = { clientAddress, isSecure, localPort }
+    const facts = { ...from, method, host, isTrusted: isProxy, hostId, prefix, endpoint: '' }
     return headerLines(requestHeaders({ ...facts, rawHeaders: rawHeadersOf(this.#head) }))
   }
 

@@ -4,7 +4,8 @@
  * Node's parser gets every request that it does not accept. Pure.
  */
 
-import { HOP_BY_HOP, isForwarded, isOurs } from '../headers.ts'
+import { HOP_BY_HOP, isOurs } from '../headers.ts'
+import { isForwarded } from '../trust.ts'
 import { areFields, type Fate, type Head, LENGTH, Names, passFields } from './fields.ts'
 
 export interface RequestHead extends Head {

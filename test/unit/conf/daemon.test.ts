@@ -30,6 +30,32 @@ t.test('the shipped template holds every default', async (t) => {
   })
 })
 
+t.test('ingress.tls: pairs of files, in order', (t) => {
+  const read = (tls: string) => parseDaemonConf(`{ hostId: 1, ingress: { tls: ${tls} } }`).ingress.tls
+  t.equal(read('null'), undefined)
+  t.match(read('{ cert: /a.crt, key: /a.key, certs: [{ cert: /b.crt, key: /b.key }] }'), {
+    host: '0.0.0.0',
+    port: 8443,
+    certificates: [
+      { cert: '/a.crt', key: '/a.key', at: 'ingress.tls' },
+      { cert: '/b.crt', key: '/b.key', at: 'ingress.tls.certs[0]' },
+    ],
+  })
+  const of = (tls: string) => problems(`{ hostId: 1, ingress: { tls: ${tls} } }`)
+  t.match(of('external'), [/^ingress\.tls is "external": must be /])
+  t.match(of('{}'), [/^ingress\.tls\.cert is missing: must be the absolute path/])
+  t.match(of('{ cert: a.crt, keys: /a }'), [
+    /^ingress\.tls\.keys is "\/a": no such key; did you mean key\?/,
+    /^ingress\.tls\.cert is "a\.crt": must be an absolute path/,
+    /^ingress\.tls\.key is missing: must be the absolute path of a PEM file; cert and key go together/,
+  ])
+  t.match(of('{ listen: 443, certs: [{ cert: /a }] }'), [
+    /^ingress\.tls\.listen is 443: must be an address and a port/,
+    /^ingress\.tls\.certs\[0\]\.key is missing/,
+  ])
+  t.end()
+})
+
 t.test('every problem at once, with key, value and what is allowed', (t) => {
   const found = problems(`
 hostID: 3

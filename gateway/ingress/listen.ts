@@ -1,0 +1,33 @@
+/** Opens a listener of ingress on its address, or says which key leads out. */
+
+import { once } from 'node:events'
+import type { Server } from 'node:net'
+import { FlatnetError, hasCode } from '../../core/errors.ts'
+
+const wayOut = (err: unknown, key: string): string => {
+  if (hasCode(err, 'EADDRINUSE'))
+    return `something else listens there: stop it, or set ${key} to another port`
+  if (hasCode(err, 'EACCES'))
+    return `ports below 1024 need root or CAP_NET_BIND_SERVICE: set ${key} to a higher port`
+  if (hasCode(err, 'EADDRNOTAVAIL'))
+    return `this host has no such address: set ${key} to one that it has, or to 0.0.0.0`
+  return 'see the cause'
+}
+
+/**
+ * @param key of flatnet.yaml, `ingress.listen`
+ * @throws {FlatnetError} ERR_FLATNET_IO: it cannot listen there; the message has the way out
+ */
+export async function listen(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+  key: string,
+): Promise<void> {
+  server.listen({ host, port })
+  try {
+    await once(server, 'listening')
+  } catch (cause) {
+    const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${where}: ${wayOut(cause, key)}`, { cause })
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * HTTPS: ends TLS and gives the connections to the handlers of plain ones.
+ *
+ * Nothing that fails here keeps the gateway from starting: `status` says what is wrong.
+ */
+
+import { once } from 'node:events'
+import type { AddressInfo, Socket } from 'node:net'
+import { createServer, type Server, type TLSSocket } from 'node:tls'
+import type { IngressTlsConf } from '../../../conf/ingress-tls.ts'
+import type { Millis } from '../../../core/clock.ts'
+import { HandshakeGuard } from '../../links/handshake-guard.ts'
+import { type ClientLimit, REFUSED } from '../client-limit.ts'
+import type { IngressDeps } from '../deps.ts'
+import { listen } from '../listen.ts'
+import { type Certificate, TLS_OPTIONS } from './certificate.ts'
+import { CertificateFileSet } from './certificate-files.ts'
+import { choose } from './choice.ts'
+
+/** How long a changed certificate may stay unused. Two `stat` calls for each pair. */
+const LOOK_MS: Millis = 2000
+
+export interface TlsStatus {
+  readonly address: string
+  readonly port: number
+  readonly connections: number
+  readonly certificates: readonly { readonly names: readonly string[]; readonly validTo: string }[]
+  /** What a person has to do; empty: all is well. */
+  readonly problems: readonly string[]
+}
+
+export interface TlsParts {
+  readonly deps: IngressDeps
+  readonly conf: IngressTlsConf
+  readonly limit: ClientLimit
+  /** Takes a connection that speaks HTTP/1.1. */
+  enter(socket: Socket): void
+}
+
+export class TlsListener {
+  readonly #parts: TlsParts
+  readonly #files: CertificateFileSet
+  readonly #guard = new HandshakeGuard()
+  readonly #open = new Set<Socket>()
+  readonly #server: Server
+  #listenProblem: string | undefined
+  #stopLooking: (() => void) | undefined
+  #isStopped = false
+
+  constructor(parts: TlsParts) {
+    this.#parts = parts
+    this.#files = new CertificateFileSet(parts.conf.certificates, parts.deps.log)
+    this.#server = this.#makeServer()
+  }
+
+  async start(): Promise<void> {
+    const { log, scheduler } = this.#parts.deps
+    await this.#refresh()
+    await this.#listen()
+    this.#stopLooking = scheduler.every(LOOK_MS, () => {
+      this.#look().catch((err: unknown) => log.error({ err }, 'certificate files could not be looked at'))
+    })
+  }
+
+  /** Takes no more connections; resolves when the last has ended. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#stopLooking?.()
+    this.#guard.stop()
+    if (!this.#server.listening) return
+    const closed = once(this.#server, 'close')
+    this.#server.close()
+    await closed
+  }
+
+  destroy(): void {
+    for (const socket of this.#open) socket.destroy()
+  }
+
+  /** Of the listener, when a browser that is sent there finds HTTPS. */
+  get servingPort(): number | undefined {
+    if (!this.#server.listening || this.#default === undefined) return undefined
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  get status(): TlsStatus {
+    const { conf, deps } = this.#parts
+    const address = this.#server.listening ? (this.#server.address() as AddressInfo) : undefined
+    return {
+      address: address?.address ?? conf.host,
+      port: address?.port ?? conf.port,
+      connections: this.#open.size,
+      certificates: this.#certificates.map(({ names, addresses, validTo }) => ({
+        names: [...names, ...addresses],
+        validTo: new Date(validTo).toISOString(),
+      })),
+      problems: [
+        ...(this.#listenProblem === undefined ? [] : [this.#listenProblem]),
+        ...this.#files.problems(deps.scheduler.now()),
+      ],
+    }
+  }
+
+  get #certificates(): readonly Certificate[] {
+    return this.#files.certificates
+  }
+
+  get #default(): Certificate | undefined {
+    return this.#certificates[0]
+  }
+
+  async #look(): Promise<void> {
+    await this.#refresh()
+    if (!this.#server.listening && !this.#isStopped) await this.#listen()
+  }
+
+  /** Connections that stand keep the certificate that they began with. */
+  async #refresh(): Promise<void> {
+    if (!(await this.#files.refresh())) return
+    const { pem } = this.#default ?? {}
+    if (pem !== undefined) this.#server.setSecureContext({ ...TLS_OPTIONS, ...pem })
+  }
+
+  async #listen(): Promise<void> {
+    const { conf, deps } = this.#parts
+    try {
+      await listen(this.#server, conf, 'ingress.tls.listen')
+      this.#listenProblem = undefined
+      const { address, port } = this.#server.address() as AddressInfo
+      deps.log.info({ endpoint: `${address}:${port}` }, 'tls listener opened')
+    } catch (err) {
+      const problem = err instanceof Error ? err.message : String(err)
+      if (problem !== this.#listenProblem) deps.log.error({ err }, 'tls listener could not be opened')
+      this.#listenProblem = problem
+    }
+  }
+
+  #makeServer(): Server {
+    const { ingress } = this.#parts.deps.conf
+    const server = createServer({
+      ...TLS_OPTIONS,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+      // The same bound as for a request's headers, which get it anew after the handshake.
+      handshakeTimeout: ingress.headersTimeoutMs,
+      ALPNProtocols: ['http/1.1'],
+      SNICallback: (name, done) => done(null, choose(name, this.#certificates)?.context),
+    })
+    server.maxConnections = ingress.maxConnections
+    // Node begins the handshake in its own listener: only for connections that the limits let pass.
+    const begin = server.listeners('connection') as ((this: Server, socket: Socket) => void)[]
+    server.removeAllListeners('connection')
+    server.on('connection', (socket: Socket) => {
+      if (this.#admit(socket)) for (const listener of begin) listener.call(server, socket)
+    })
+    server.on('secureConnection', (socket) => this.#enter(socket))
+    server.on('tlsClientError', (_err, socket) => {
+      this.#count('handshake')
+      socket.destroy()
+    })
+    server.on('drop', () => this.#count('total'))
+    server.on('error', (err) => this.#parts.deps.log.error({ err }, 'tls listener failed'))
+    return server
+  }
+
+  #admit(socket: Socket): boolean {
+    const { limit } = this.#parts
+    if (!limit.admit(socket)) return false
+    if (!this.#guard.admit(socket)) {
+      this.#count('handshakes')
+      socket.destroy()
+      return false
+    }
+    this.#open.add(socket)
+    socket.on('close', () => this.#open.delete(socket))
+    return true
+  }
+
+  #enter(socket: TLSSocket): void {
+    this.#guard.done(socket)
+    socket.on('error', () => {})
+    // A FIN ends the client's requests, not the client, see FastConnection. Before, it ends the handshake.
+    socket.allowHalfOpen = true
+    this.#parts.enter(socket)
+  }
+
+  #count(by: string): void {
+    this.#parts.deps.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by })
+  }
+}
