@@ -1,7 +1,7 @@
-# Brings the real cnitool through the Go module proxy into .build/cnitool/<version>; the conformance tests run it.
+# Builds the real cnitool, by the Go module proxy, in .build/cnitool/<version>; the conformance tests run it.
 # shellcheck shell=bash
 
-# Go of PATH, of the usual place for a newer one, or of Debian's golang packages.
+# Finds Go: on PATH, in the usual place for a newer one, or from Debian's golang packages.
 find_go() {
   local go
   for go in "$(command -v go)" /usr/local/go/bin/go /usr/lib/go-*/bin/go; do
@@ -12,12 +12,12 @@ find_go() {
 
 install_cnitool() {
   local go=$1 version=$2
-  # -modcacherw: .build stays deletable. GOTOOLCHAIN=local: no other Go is fetched.
+  # -modcacherw: .build stays deletable. GOTOOLCHAIN=local: Go fetches no other Go.
   GOBIN="$ROOT/.build/cnitool/$version" GOPATH="$ROOT/.build/go" GOFLAGS=-modcacherw GOTOOLCHAIN=local \
     "$go" install "github.com/containernetworking/cni/cnitool@$version"
 }
 
-# Never fails: without cnitool the tests say so, with the reason in .build/cnitool/missing.
+# Never fails: without cnitool the tests are skipped, with the reason from .build/cnitool/missing.
 need_cnitool() {
   local go minor version
   mkdir -p .build/cnitool
@@ -33,7 +33,7 @@ need_cnitool() {
   version=v1.3.0
   if [ "$minor" -lt 21 ]; then
     version=v1.1.2
-    say "Go 1.$minor builds cnitool $version only: add, check and del go through it, gc and status are driven without it."
+    say "Go 1.$minor builds only cnitool $version: tests run add, check and del by it, gc and status without it."
   fi
   step "Building cnitool $version (go install)" install_cnitool "$go" "$version" ||
     tail -n 1 "$LOGS"/Building-cnitool*.log >.build/cnitool/missing

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Process 1 of a host of `bin/up --hosts`: makes the host's own folders, then waits. Everything ends with it.
-# Started by `unshare` in the folder that holds the executables, with own network, mounts, processes, hostname and IPC.
+# `unshare` starts it in the folder of the executables, with its own network, mounts, processes, hostname and IPC.
 #   demo-host.sh NAME
-# /run, /var/lib and /etc lie in memory and nowhere else: nothing is left on the machine's disk, whatever happens.
+# /run, /var/lib and /etc exist only in memory, so nothing stays on the machine's disk, whatever happens.
 set -e
 
 hostname "$1"
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/netns /run/lock /run/demo/bin /run/demo/etc /run/demo/cgroup /run/demo/plugins
 
-# By its place, not its path: that may be hidden by now.
+# `.` and not its path, which a mount may have hidden by now.
 mount --no-canonicalize --bind . /run/demo/bin
 cd /
 plugin=flatnet
@@ -22,10 +22,10 @@ mount -t sysfs sysfs /sys
 mount --rbind /run/demo/cgroup /sys/fs/cgroup
 umount -l /run/demo/cgroup
 
-# Podman's locks lie there, and are one file for all Podmans that see it.
+# Podman keeps its locks there, in one file for all Podmans that see it.
 mount -t tmpfs shm /dev/shm
 
-# Links to what the machine has, but for what Flatnet and Podman have of their own. No overlay: overlays do not nest deeply.
+# Links to the machine's files, except Flatnet's and Podman's own. No overlay, as overlays do not nest deeply.
 mount --bind /etc /run/demo/etc
 mount -t tmpfs -o mode=755 etc /etc
 find /run/demo/etc -mindepth 1 -maxdepth 1 ! -name flatnet ! -name cni ! -name containers -exec ln -s -t /etc {} +
@@ -36,6 +36,6 @@ find /run/demo/etc/containers -mindepth 1 -maxdepth 1 ! -name 'containers.conf*'
 mount -t tmpfs -o mode=755 lib /var/lib
 ip link set lo up
 touch /run/demo/ready
-# The shell itself stays: it collects the processes that others leave to process 1.
+# The shell stays as process 1, which has to reap orphans.
 sleep infinity &
 wait

@@ -3,7 +3,7 @@
 
 DEMO=flatnet-demo
 DEMO_IMAGE=localhost/flatnet-demo:1
-# Beside the storage of the machine's own Podman: where that lies, an overlay can lie.
+# Beside the storage of the machine's own Podman: that file system supports overlays.
 DEMO_DIR=/var/lib/containers/flatnet-demo
 PODMAN=(podman)
 RUN_FLAGS=()
@@ -14,7 +14,7 @@ private_podman() {
     --runroot /run/flatnet-demo/run --tmpdir /run/flatnet-demo/tmp)
 }
 
-# CNI is a setting of a whole Podman: one with containers on netavark must not be switched.
+# CNI is a setting of a whole Podman: do not switch one that has containers on netavark.
 choose_podman() {
   local backend containers
   if [ -d "$DEMO_DIR/storage" ]; then
@@ -25,18 +25,19 @@ choose_podman() {
   [ "$backend" = cni ] && return 0
   containers=$(podman ps -aq 2>/dev/null | wc -l)
   if [ "$containers" -eq 0 ]; then
-    say "This Podman uses ${backend:-netavark} and has no containers: it is set to CNI (bin/up --down sets it back)."
+    say "This Podman uses ${backend:-netavark} and has no containers: bin/up sets it to CNI, bin/up --down back."
     # shellcheck disable=SC2034 # bin/up reads it
     INSTALL_FLAGS=(--configure-podman)
     return 0
   fi
-  say "This Podman uses ${backend:-netavark} and has $containers containers. It stays as it is: the demo runs in a Podman of its own."
+  say "This Podman uses ${backend:-netavark} and has $containers containers, so it stays as it is."
+  say 'The demo runs in a Podman of its own.'
   mkdir -p "$DEMO_DIR"
   printf '[network]\nnetwork_backend = "cni"\n' >"$DEMO_DIR/containers.conf"
   private_podman
 }
 
-# For --down: the value that bin/up chose.
+# For --down: finds the Podman that bin/up chose.
 find_demo_podman() { [ ! -d "$DEMO_DIR" ] || private_podman; }
 
 build_image() {
@@ -62,9 +63,9 @@ import_image() {
 
 starts() { "${PODMAN[@]}" run --rm --network none "${RUN_FLAGS[@]}" "$DEMO_IMAGE" /bin/true; }
 
-# crun refuses hybrid cgroups, and a container inside a sandbox may not raise its limits: what works is found by trying.
+# crun refuses hybrid cgroups, and a container in a sandbox may not raise its limits: tries what works.
 choose_runtime() {
-  # Lower than what any machine allows; its own hard limits may still be refused inside (RLIMIT_NPROC, seen here).
+  # Lower than any machine allows: a container may be refused even its own hard limits (seen with RLIMIT_NPROC).
   local limits=(--ulimit nofile=1024:1024 --ulimit nproc=4096:4096)
   local reason
   reason=$(starts 2>&1) && return 0
@@ -92,14 +93,15 @@ start_demo() {
   "${PODMAN[@]}" rm -f -t 0 "$DEMO" >/dev/null 2>&1
   step "Starting the container $DEMO" \
     "${PODMAN[@]}" run -d --name "$DEMO" --network flatnet "${RUN_FLAGS[@]}" "$DEMO_IMAGE" ||
-    die 'the demo container did not start.' 'What may be wrong: dist/flatnet doctor'
+    die 'the demo container did not start.' 'To find the cause: dist/flatnet doctor'
   step 'Waiting for its page through the gateway' until_true 20 demo_answers ||
-    die 'the page does not come through the gateway.' 'What may be wrong: dist/flatnet doctor'
+    die 'the page does not come through the gateway.' 'To find the cause: dist/flatnet doctor'
 }
 
-# Addresses of this host that others on the LAN can use.
+# Prints this host's addresses that others on the LAN can use.
 lan_addresses() {
-  ip -o -4 addr show scope global | awk '$2 !~ /^(flatnet|podman|cni|docker|br-|veth|virbr|tailscale|wg|tun)/ { sub(/\/.*/, "", $4); print $4 }'
+  ip -o -4 addr show scope global | awk '
+    $2 !~ /^(flatnet|podman|cni|docker|br-|veth|virbr|tailscale|wg|tun)/ { sub(/\/.*/, "", $4); print $4 }'
 }
 
 show() {
@@ -107,15 +109,17 @@ show() {
   local -a addresses
   mapfile -t addresses < <(lan_addresses)
   [ ${#addresses[@]} -gt 0 ] || addresses=(127.0.0.1)
-  printf '\nThe page of the container, through the gateway:\n  %s\n' "$(fetch "http://127.0.0.1:$PORT/~$DEMO/" | head -n 1)"
+  printf '\nThe page of the container, through the gateway:\n'
+  printf '  %s\n' "$(fetch "http://127.0.0.1:$PORT/~$DEMO/" | head -n 1)"
   printf '\nOpen next, in a browser on this machine or on the LAN:\n'
   for address in "${addresses[@]}"; do
     printf '  http://%s:%s/~%s/\n' "$address" "$PORT" "$DEMO"
   done
-  printf '  http://%s:%s/   (all that runs)\n' "${addresses[0]}" "$PORT"
-  printf '\nStart your own:  %s run -d --name web --network flatnet %sIMAGE\n' "${PODMAN[*]}" "${RUN_FLAGS[*]:+${RUN_FLAGS[*]} }"
+  printf '  http://%s:%s/   (all containers)\n' "${addresses[0]}" "$PORT"
+  printf '\nStart your own:  %s run -d --name web --network flatnet %sIMAGE\n' \
+    "${PODMAN[*]}" "${RUN_FLAGS[*]:+${RUN_FLAGS[*]} }"
   printf 'See what runs:   flatnet ps        What is wrong: flatnet doctor\n'
-  printf 'Take it away:    bin/up --down\n'
+  printf 'Remove it all:   bin/up --down\n'
 }
 
 remove_demo() {
@@ -129,7 +133,7 @@ remove_demo() {
 
 remove_private_podman() {
   [ -d "$DEMO_DIR" ] || return 0
-  # Podman keeps its graph root mounted on itself.
+  # Podman leaves its graph root mounted on itself.
   umount "$DEMO_DIR/storage/overlay" "$DEMO_DIR/storage" 2>/dev/null
   rm -rf "$DEMO_DIR" /run/flatnet-demo
 }

@@ -1,10 +1,10 @@
-# The gateway: under systemd where that runs, else in the background with a pid file.
+# Starts and stops the gateway: under systemd if that runs, else in the background with a pid file.
 # shellcheck shell=bash
 
 GATEWAY_PID=/run/flatnet-up.pid
 GATEWAY_LOG=/var/log/flatnet-gateway.log
 CONFIG=/etc/flatnet/flatnet.yaml
-# What flatnet install writes, and what says which part of it is of bin/up's making: `all`, or `demo` for the container alone.
+# INSTALLED: flatnet install writes it. OWN says what bin/up made: `all`, or `demo` for only the container.
 INSTALLED=/etc/flatnet/install.json
 OWN=/etc/flatnet/by-bin-up
 
@@ -17,7 +17,7 @@ mark_own() {
 
 has_systemd() { [ -d /run/systemd/system ]; }
 
-# Prints the pid of the gateway that bin/up started, if that is still what runs under this pid.
+# Prints the pid of the gateway that bin/up started, if that gateway still has this pid.
 gateway_pid() {
   local pid
   pid=$(cat "$GATEWAY_PID" 2>/dev/null) || return 1
@@ -29,7 +29,7 @@ stop_gateway() {
   local pid
   if pid=$(gateway_pid); then
     kill "$pid"
-    # It lets requests in flight end, for 5 s at most.
+    # The gateway waits for requests in flight, for 5 s at most.
     timeout 10 tail --pid="$pid" -f /dev/null || kill -9 "$pid"
     note "the gateway (process $pid) has ended"
   fi
@@ -38,7 +38,7 @@ stop_gateway() {
 
 port_is_free() { ! ss -Hltn "sport = :$1" | grep -q .; }
 
-# Keeps the port of an installation that is there; else the first free one from 8080 on.
+# Keeps the port of a present installation; else takes the first free one from 8080 on.
 choose_port() {
   PORT=$(sed -n 's/^ *listen: *"\{0,1\}[^"]*:\([0-9]*\)"\{0,1\} *$/\1/p' "$CONFIG" 2>/dev/null | head -n 1)
   [ -n "$PORT" ] && return 0
@@ -54,8 +54,8 @@ gateway_answers() {
   [ $? -ne 4 ]
 }
 
-# fetch url: prints the page; exit 1 when the server answered with an error, 4 when none answered.
-# By Node, which is here: static busybox crashes in name lookups on some hosts, and curl may be missing.
+# fetch url: prints the page; exit 1: the server answered with an error, 4: no server answered.
+# Uses Node, which is here: static busybox crashes in name look-ups on some hosts, and curl may be missing.
 fetch() {
   node -e '
     fetch(process.argv[1], { signal: AbortSignal.timeout(3000) })
@@ -66,7 +66,7 @@ fetch() {
       .catch(() => { process.exitCode = 4 })' "$1"
 }
 
-# until_true seconds command...: asks again until it is true; a bounded wait for a condition.
+# until_true seconds command...: repeats the command until it succeeds, for that long at most.
 until_true() {
   local deadline=$((SECONDS + $1))
   shift
@@ -87,5 +87,5 @@ start_gateway() {
   fi
   step 'Waiting for the gateway' until_true 20 gateway_answers && return 0
   [ -f "$GATEWAY_LOG" ] && tail -n 5 "$GATEWAY_LOG"
-  die 'the gateway does not answer.' 'What may be wrong: dist/flatnet doctor'
+  die 'the gateway does not answer.' 'To find the cause: dist/flatnet doctor'
 }

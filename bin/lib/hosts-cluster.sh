@@ -1,14 +1,14 @@
-# The cluster of the hosts of `bin/up --hosts`: made, joined, its gateways started and linked.
+# Makes the cluster of `bin/up --hosts`: joins its hosts, starts their gateways, waits until they are linked.
 # shellcheck shell=bash
 
-# A number that the cluster knows was that of a host that is gone.
+# If the cluster knows the number, it belonged to a host that is gone, and the new host replaces it.
 token_for() {
   local number=(--host-id "$1")
   if on h1 flatnet hosts --json | grep -Eq "\"hostId\": $1\b"; then number=(--replace "$1"); fi
   on h1 flatnet token --ttl 1h "${number[@]}"
 }
 
-# The line with the token is kept on the new host: whatever stopped it, the same line goes on where it was.
+# Keeps the join command with its token on the new host: after any interruption the same command goes on.
 join_host() {
   local line
   if ! has "$1" /run/demo/join-line; then
@@ -22,7 +22,7 @@ join_host() {
 init_cluster() { { has 1 "$MEMBERS" || on h1 flatnet init --cluster demo --no-executables; } && mark 1 joined; }
 
 gateway_of_host_runs() {
-  # The same file, not another build of it.
+  # Runs the same file, not an earlier build of it.
   # shellcheck disable=SC2016
   on "h$1" sh -c 'test "/proc/$(cat /run/demo/gateway.pid)/exe" -ef /run/demo/bin/flatnet' 2>/dev/null
 }
@@ -48,7 +48,7 @@ start_gateway_of() {
   step "Starting the gateway of host $1" run_gateway_of "$1" || die "the gateway of host $1 does not answer."
 }
 
-# Every host has a link with every other.
+# Whether every host has a link to every other.
 all_linked() {
   local n
   for n in $(seq "$HOSTS"); do
@@ -59,13 +59,13 @@ all_linked() {
 make_cluster() {
   local n
   has 1 /run/demo/joined || step 'Making the cluster on host 1 (flatnet init)' init_cluster ||
-    die 'flatnet init failed; its words are above.'
+    die 'flatnet init failed; its messages are above.'
   start_gateway_of 1
   for n in $(seq 2 "$HOSTS"); do
     has "$n" /run/demo/joined || step "Bringing host $n into it (flatnet token, flatnet join)" join_host "$n" ||
-      die "host $n could not join; its words are above." 'To begin again: bin/up --down, then the same command'
+      die "host $n could not join; its messages are above." 'To start over: bin/up --down, then the same command'
     start_gateway_of "$n"
   done
   step 'Waiting until all hosts are linked' until_true 30 all_linked ||
-    die 'not all hosts have a link with all others.' 'Who is missing: bin/up --on 1 flatnet hosts'
+    die 'not all hosts are linked to all others.' 'To see which are missing: bin/up --on 1 flatnet hosts'
 }

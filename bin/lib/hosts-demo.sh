@@ -1,7 +1,7 @@
-# A container on each host of `bin/up --hosts`, what to open of them, and the end of it all.
+# Starts a container on each host of `bin/up --hosts`, shows what to open, and removes it all.
 # shellcheck shell=bash
 
-# Known by its name, as it outlives a killed script; and not that of a container of this machine that runs such a demo too.
+# Found by its name, as it outlives a killed script. The name differs from that of a demo inside a container here.
 CGROUP=flatnet-demo-$(readlink /proc/self/ns/pid | tr -dc 0-9)
 
 use_podman_of() { PODMAN=(on "h$1" podman); }
@@ -20,7 +20,7 @@ prepare_podman() {
   done
 }
 
-# Which runtime and limits start a container is found on the first host, and goes into the configuration of all.
+# Finds on one host which runtime and limits start a container, and configures all hosts with them.
 share_runtime() {
   local n flag runtime='' limits=''
   use_podman_of 1
@@ -47,12 +47,12 @@ start_containers() {
   for n in $(seq "$HOSTS"); do
     has_page "$n" "$n" && note "the container demo$n runs on host $n" && continue
     step "Starting the container demo$n on host $n" run_container_of "$n" ||
-      die "the container demo$n did not start." "What may be wrong: bin/up --on $n flatnet doctor"
+      die "the container demo$n did not start." "To find the cause: bin/up --on $n flatnet doctor"
   done
   for n in $(seq "$HOSTS"); do
     step "Waiting for the page of demo$n (host $n) through the gateway of host 1" until_true 20 has_page 1 "$n" ||
       die "the gateway of host 1 has no page of demo$n: $(page_of 1 "$n" | head -c 300)" \
-        'What may be wrong: bin/up --on 1 flatnet status' "           and: bin/up --on $n flatnet doctor"
+        'To find the cause: bin/up --on 1 flatnet status' "              and: bin/up --on $n flatnet doctor"
   done
 }
 
@@ -62,27 +62,32 @@ show_hosts() {
   printf '\nThe hosts, and the paths of host 1:\n'
   on h1 flatnet hosts | sed 's/^/  /'
   on h1 flatnet status | sed -n '/^HOST/,$s/^/  /p'
-  printf '\nThe page of the container on host %s, through the gateway of host 1:\n  %s\n' "$HOSTS" "$(page_of 1 "$HOSTS" | head -n 1)"
+  printf '\nThe page of the container on host %s, through the gateway of host 1:\n' "$HOSTS"
+  printf '  %s\n' "$(page_of 1 "$HOSTS" | head -n 1)"
   printf '\nOpen next, in a browser on this machine:\n'
   for n in $(seq "$HOSTS" -1 1); do printf '  http://%s:8080/~demo%s/\n' "$first" "$n"; done
-  printf '  http://%s:8080/   (all that runs; each of the hosts %s to %s has the same)\n' "$first" "$first" "$(address_of "$HOSTS")"
-  printf 'From another machine:  ssh -L 8080:%s:8080 root@THIS_MACHINE, then http://localhost:8080/~demo%s/\n' "$first" "$HOSTS"
-  printf '\nOn a host:       bin/up --on %s podman ps       bin/up --on 1 flatnet status       bin/up --on 2   (a shell)\n' "$HOSTS"
-  printf 'Break and heal:  bin/up --break udp 1 2      then bin/up --on 1 flatnet status      then bin/up --heal\n'
-  printf 'Take it away:    bin/up --down\n'
+  printf '  http://%s:8080/   (all containers; every host from %s to %s shows them)\n' \
+    "$first" "$first" "$(address_of "$HOSTS")"
+  printf 'From another machine:  ssh -L 8080:%s:8080 root@THIS_MACHINE\n' "$first"
+  printf '                       then open http://localhost:8080/~demo%s/\n' "$HOSTS"
+  printf '\nOn a host:       bin/up --on %s podman ps\n' "$HOSTS"
+  printf '                 bin/up --on 1 flatnet status\n'
+  printf '                 bin/up --on 2   (a shell)\n'
+  printf 'Break and heal:  bin/up --break udp 1 2, then bin/up --on 1 flatnet status, then bin/up --heal\n'
+  printf 'Remove it all:   bin/up --down\n'
 }
 
 end_containers() { on "$1" sh -c 'timeout 20 podman pod rm -f -a -t 0; timeout 20 podman rm -f -a -t 0'; }
 
 cgroups() { find /sys/fs/cgroup -depth -type d \( -name "$CGROUP" -o -path "*/$CGROUP/*" \) "$@" 2>/dev/null; }
 
-# One without processes is removed like a folder, the innermost first.
+# A cgroup without processes is removed like a folder, the innermost first.
 remove_cgroups() {
   cgroups -exec rmdir {} \;
   [ -z "$(cgroups)" ]
 }
 
-# Also what a start that was killed half-way has left.
+# Removes also what a killed start left behind.
 remove_hosts() {
   local name
   for name in $(places | grep '^h'); do

@@ -1,10 +1,10 @@
-# What `bin/up --break` takes away between two hosts of `bin/up --hosts`, and `bin/up --heal` gives back.
+# Breaks traffic between two hosts of `bin/up --hosts` for `bin/up --break`, and heals it for `bin/up --heal`.
 # shellcheck shell=bash
 
 FAULT_TABLE=demo_fault
 FAULT_PORT=7443
 
-# drop_between kind a b: host A sends host B nothing of this kind any more, and the other way round.
+# drop_between kind a b: drops what hosts A and B send each other of this kind.
 drop_between() {
   local match
   case "$1" in
@@ -34,7 +34,7 @@ heal_host() {
   ! on "$host" nft list table inet "$FAULT_TABLE" >/dev/null 2>&1 || on "$host" nft delete table inet "$FAULT_TABLE"
 }
 
-# The hosts that run, by number.
+# Prints the numbers of the hosts that run.
 running_hosts() { places | sed -n 's/^h//p'; }
 
 break_hosts() {
@@ -42,7 +42,7 @@ break_hosts() {
   local usage='For example: bin/up --break udp 1 2   (or tcp, or all)'
   case "$kind" in udp | tcp | all) ;; *) die "--break takes udp, tcp or all, not \"$kind\"." "$usage" ;; esac
   [ "$a" != "$b" ] || die '--break takes two hosts.' "$usage"
-  find_lan || die 'no hosts run here.' 'Hosts are made by bin/up --hosts N'
+  find_lan || die 'no hosts run here.' 'bin/up --hosts N makes hosts'
   for n in "$a" "$b"; do
     [[ $n =~ ^[1-$MAX_HOSTS]$ ]] && find_place "h$n" ||
       die "no host \"$n\" runs here." "These do: $(running_hosts | tr '\n' ' ')"
@@ -57,7 +57,7 @@ break_hosts() {
 
 heal_hosts() {
   local n
-  find_lan || die 'no hosts run here.' 'Hosts are made by bin/up --hosts N'
+  find_lan || die 'no hosts run here.' 'bin/up --hosts N makes hosts'
   for n in $(running_hosts); do
     find_place "h$n" && { heal_host "$n" || die "host $n could not be healed."; }
   done

@@ -1,10 +1,10 @@
-# The hosts of `bin/up --hosts`: how many, which of them are well, and how one is made.
+# Makes the hosts of `bin/up --hosts`: how many there are, which are healthy, and how to make one.
 # shellcheck shell=bash
 
 MAX_HOSTS=9
 HOSTS=0
 
-# Names of the places that are there, whole or not.
+# Prints the names of all places, whole or not.
 places() {
   local name
   for name in lan $(seq -f 'h%g' "$MAX_HOSTS"); do
@@ -17,7 +17,7 @@ has_hosts() { [ -n "$(places)" ] || ! no_lan_link; }
 # has number file: whether host N has the file.
 has() { on "h$1" test -s "$2"; }
 
-# Before anything is installed or built.
+# Runs before anything is installed or built.
 check_number() {
   [[ $1 =~ ^[2-$MAX_HOSTS]$ ]] || die "--hosts is \"$1\"" "A number from 2 to $MAX_HOSTS, e.g. bin/up --hosts 3"
 }
@@ -34,14 +34,14 @@ mark() { date | on "h$1" tee "/run/demo/$2" >/dev/null; }
 
 MEMBERS=/var/lib/flatnet/cluster/members.json
 
-# There, plugged in, and no host that has left its cluster or was revoked.
+# Whether a host runs, is plugged in, and has neither left its cluster nor been revoked.
 is_well() {
   find_place "h$1" && has "$1" /run/demo/plumbed || return 1
   ! has "$1" /run/demo/joined ||
     { has "$1" "$MEMBERS" && ! on "h$1" flatnet status --json 2>/dev/null | grep -q '"expelled": "'; }
 }
 
-# A host that is not well is made anew; without switch or first host all are: their cluster is gone.
+# Makes missing and unhealthy hosts. Without switch or first host it makes all again: their cluster is gone.
 make_hosts() {
   local n
   if ! { find_lan && is_well 1; }; then
@@ -61,12 +61,12 @@ make_hosts() {
 
 make_host() {
   end_place "h$1"
-  # What is left of its cable goes by itself, a moment later.
+  # The kernel removes the rest of its cable a moment later.
   on lan ip link del "h$1" 2>/dev/null
   make_place "h$1" && plug "$1" && write_podman_conf "$1" && mark "$1" plumbed
 }
 
-# Podman's defaults may start no container here: what the first host found goes into the configuration of all.
+# Podman's defaults may start no container here: configures a host with what worked on the first one.
 write_podman_conf() {
   local limits=${2:-} runtime=${3:-}
   {

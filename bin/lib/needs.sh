@@ -1,9 +1,9 @@
-# Installs what is missing: Debian packages, npm packages, the executable. Each is a no-op when it is there already.
+# Installs what is missing: Debian packages, npm packages, the executable. Does nothing for what is there.
 # shellcheck shell=bash
 
 as_root() { [ "$(id -u)" -eq 0 ]; }
 
-# Prints the packages among the arguments that are not installed.
+# Prints the arguments that name packages which are not installed.
 missing_packages() {
   local package
   for package in "$@"; do
@@ -19,13 +19,14 @@ need_packages() {
   local why=$1 missing
   shift
   { command -v dpkg-query && command -v apt-get; } >/dev/null ||
-    die 'this is no Debian system: apt-get is not here.' "Install the counterparts of: $*"
+    die 'apt-get is missing: this is not a Debian system.' "Install the counterparts of: $*"
   missing=$(missing_packages "$@")
   [ -n "$missing" ] || return 0
-  as_root || die "these Debian packages are missing: $missing" "They are for $why. Run as root: apt-get install $missing"
+  as_root ||
+    die "these Debian packages are missing: $missing" "They are for $why. Run as root: apt-get install $missing"
   say "Debian packages to install, for $why: $missing"
   export DEBIAN_FRONTEND=noninteractive
-  step 'Reading the lists of Debian packages' apt-get update || note 'going on with the lists that are here'
+  step 'Reading the lists of Debian packages' apt-get update || note 'going on with the present lists'
   # shellcheck disable=SC2086 # a list of names
   step "Installing $missing" apt-get install -y --no-install-recommends $missing ||
     die 'the Debian packages could not be installed.' "Try by hand: apt-get install $missing"
@@ -33,7 +34,7 @@ need_packages() {
 
 need_node() {
   { command -v npm && command -v node; } >/dev/null ||
-    die 'Node and npm are not here.' 'Install Node 20 or newer with npm, then run this again.'
+    die 'Node and npm are missing.' 'Install Node 20 or newer with npm, then run this again.'
   local major
   major=$(node -p 'process.versions.node.split(".")[0]')
   [ "$major" -ge 20 ] || die "Node $major is too old." 'Install Node 20 or newer, then run this again.'
@@ -53,14 +54,18 @@ need_npm_packages() {
     die "this machine's processor has no Node 26 among the npm packages ($(uname -m))." 'Known: x86_64 and aarch64.'
 }
 
-# The sources that go into the executable; tests do not.
+# The sources of the executable, without tests.
 SOURCES='bin build cli plugin ipam registrar gateway netlink-ts kernel core conf package.json package-lock.json'
 
-# FLATNET_KEEP_BUILD=1: what is in dist/ is used as it is.
+# FLATNET_KEEP_BUILD=1 uses dist/ as it is.
 need_executable() {
   [ "${FLATNET_KEEP_BUILD:-}" = 1 ] && [ -x dist/flatnet ] && return 0
+  local newer=''
   # shellcheck disable=SC2086 # a list of folders
-  if [ -x dist/flatnet ] && [ -z "$(find $SOURCES -newer dist/flatnet -type f ! -path 'bin/lib/*' ! -name test ! -name up -print -quit)" ]; then
+  [ ! -x dist/flatnet ] || newer=$(
+    find $SOURCES -newer dist/flatnet -type f ! -path 'bin/lib/*' ! -name test ! -name up -print -quit
+  )
+  if [ -x dist/flatnet ] && [ -z "$newer" ]; then
     note 'dist/flatnet is up to date'
     return 0
   fi

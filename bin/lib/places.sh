@@ -1,8 +1,8 @@
-# Where the demo of several hosts runs: a place is a host or the switch between them, each kept by one `unshare` process.
-# Nothing is written down: what runs is found among the processes, so --down finds it after any accident.
+# Makes, finds and ends places: the hosts of the demo and the switch between them, each kept by one `unshare` process.
+# Keeps no records: it looks among the processes for what runs, so --down finds all of it after any accident.
 # shellcheck shell=bash
 
-# One at a time: a step of a run that was ended by SIGKILL goes on to its end, and must not meet --down. It holds descriptor 9 too.
+# One bin/up at a time. After a SIGKILL its last step goes on and still holds descriptor 9, so --down waits for it.
 one_at_a_time() {
   exec 9</run
   flock -n 9 && return 0
@@ -10,10 +10,10 @@ one_at_a_time() {
   flock -w 120 9 || die 'another bin/up is still at work after two minutes.' 'Try again when it has ended.'
 }
 
-# Pids of the processes 1 of the places, by name: those are asked for all the time.
+# Pids of the places' processes 1, by name: every command needs them.
 declare -A PLACE_PID=()
 
-# Prints the pid of the `unshare` that keeps the place. Another machine's (a container that this one runs) is not ours.
+# Prints the pid of the `unshare` that keeps the place. Ignores those inside containers of this machine.
 keeper_of() {
   local pid own
   own=$(readlink /proc/self/ns/pid)
@@ -23,7 +23,7 @@ keeper_of() {
   return 1
 }
 
-# find_place name: whether it is there and whole; without the executables that it was made with it is of no use.
+# find_place name: whether the place runs and is whole. Without its executables it is useless.
 find_place() {
   local keeper demo
   keeper=$(keeper_of "$1") && PLACE_PID[$1]=$(pgrep -P "$keeper") || return 1
@@ -38,12 +38,13 @@ make_place() {
   ) >"$LOGS/$1.log" 2>&1 </dev/null 9>&- &
   until_true 10 find_place "$1" && return 0
   tail -n 3 "$LOGS/$1.log"
-  die "the namespaces of $1 could not be made." 'Its log is above. In a container this needs all privileges (--privileged).'
+  die "the namespaces of $1 could not be made." \
+    'Its log is above. In a container this needs all privileges (--privileged).'
 }
 
 no_place() { ! keeper_of "$1" >/dev/null; }
 
-# With the keeper goes process 1 of the place, and with that all other processes, mounts and links.
+# The end of the keeper ends process 1 of the place, and with it all other processes, mounts and links.
 end_place() {
   local keeper
   unset "PLACE_PID[$1]"
@@ -52,8 +53,8 @@ end_place() {
   until_true 10 no_place "$1" || die "process $keeper, which keeps $1, does not end."
 }
 
-# on name command...: runs it there. The environment is new: variables that point at the machine's own Podman stay outside,
-# and so does the lock, which whatever is started there would keep.
+# on name command...: runs the command in the place, with a new environment: variables may point at the machine's own
+# Podman. The lock stays outside too, as a process that goes on there would hold it.
 on() {
   local pid=${PLACE_PID[$1]:-}
   shift

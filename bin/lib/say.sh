@@ -1,4 +1,4 @@
-# Speaks to the person: what is being done, for how long already, and what to do when it went wrong.
+# Prints progress for people: the current step, how long it has run, and what to do when it fails.
 # shellcheck shell=bash
 
 say() { printf '%s\n' "$*"; }
@@ -10,15 +10,15 @@ die() {
   exit 1
 }
 
-# Directory of the logs of long steps; set by the caller.
+# Folder for the logs of long steps; the caller sets it.
 : "${LOGS:=${ROOT:?}/.build/logs}"
 
-# What runs now; a command in the background does not get Ctrl-C, so who is ended has to end it.
+# The step that runs. A background command does not get Ctrl-C, so this script has to end it.
 STEP_PID=
 STEP_WHAT=
 STEP_COMMAND=
 
-# Prints the pid and those of all that it started. By /proc: pgrep may not be installed yet.
+# Prints a pid and those of all its descendants. Reads /proc, since pgrep may not be installed yet.
 tree_of() {
   local child
   printf '%s\n' "$1"
@@ -36,7 +36,7 @@ end_step() {
   fi
   mapfile -t pids < <(tree_of "$STEP_PID")
   kill "${pids[@]}" 2>/dev/null
-  # `kill -0` of several is true while one is left.
+  # `kill -0` of several pids succeeds while one of them is left.
   while kill -0 "${pids[@]}" 2>/dev/null && [ $((tries -= 1)) -gt 0 ]; do sleep 0.1; done
   kill -9 "${pids[@]}" 2>/dev/null
 }
@@ -52,9 +52,9 @@ trap 'on_signal 130' INT
 trap 'on_signal 143' TERM
 trap 'on_signal 129' HUP
 
-# step "what it does" command...: the command's output goes to a log; here one line says that it runs, for how long,
-# and how it ended. On a terminal the line counts the seconds and shows what the command says; elsewhere it speaks
-# up every 15 s. A failure shows the end of the log.
+# step "what it does" command...: writes the command's output to a log, and prints one line with what runs, for how long
+# and how it ended. On a terminal the line counts seconds and shows the command's last output; elsewhere it prints a
+# line every 15 s. After a failure it prints the end of the log.
 step() {
   local what=$1 log pid began=$SECONDS rc=0 spoke=$SECONDS
   shift

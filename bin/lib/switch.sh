@@ -1,15 +1,16 @@
-# The network between the hosts of `bin/up --hosts`: a switch in a namespace of its own, one cable to each host and one to this machine.
+# Makes the network between the hosts of `bin/up --hosts`: a switch in its own namespace, with a cable to each host and
+# one to this machine.
 # shellcheck shell=bash
 
-# On this machine; beyond it nothing of the machine's own network is touched, and its firewall does not see what hosts say to each other.
+# This machine's end. The demo changes nothing else of its network, and its firewall does not see traffic between hosts.
 LAN_LINK=flatnet-lan
-# For benchmarks and documentation: no real network should use them. %: the number of the host, 254 is this machine.
+# Reserved for benchmarks and documentation, so no real network should use them. %: the host's number, 254 here.
 LAN_NETS='198.18.0.% 198.18.100.% 198.19.200.% 192.0.2.% 203.0.113.% 198.51.100.%'
 LAN=
 
 address_of() { printf '%s\n' "${LAN/\%/$1}"; }
 
-# Whether this machine has no route into the network but those for everything (VPNs cut that in halves).
+# Whether this machine has only default routes into the network (VPNs cut theirs in halves).
 net_is_free() {
   local prefix=${1/\%/0}/24
   [ -z "$(ip -4 route show table all root "$prefix")" ] &&
@@ -21,10 +22,11 @@ choose_lan() {
     net_is_free "$LAN" && return 0
     note "this machine has routes into $(address_of 0)/24, trying the next"
   done
-  die "all networks for the demo are in use on this machine: ${LAN_NETS//%/0/24}" 'Free one of them, then run this again.'
+  die "all networks for the demo are in use on this machine: ${LAN_NETS//%/0/24}" \
+    'Free one of them, then run this again.'
 }
 
-# The one in use, when the switch is there and whole.
+# Finds the network in use, if the switch is whole.
 find_lan() {
   local address
   find_place lan && [ -e "/proc/${PLACE_PID[lan]}/root/run/demo/plumbed" ] || return 1
@@ -43,12 +45,12 @@ make_lan() {
     on lan touch /run/demo/plumbed
 }
 
-# plug number: the cable of host N.
+# plug number: makes the cable of a host.
 plug() {
   nsenter -t "${PLACE_PID[lan]}" -n ip link add "h$1" type veth peer name eth0 netns "${PLACE_PID[h$1]}" && connect "$1"
 }
 
-# Also for a cable that was pulled.
+# Works also after a cable was pulled.
 connect() {
   on lan ip link set "h$1" master lan up &&
     on "h$1" ip addr replace "$(address_of "$1")/24" dev eth0 &&
