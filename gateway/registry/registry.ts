@@ -51,7 +51,7 @@ export class Registry {
   readonly #tables = new Map<number, HostTable>()
   readonly #own: HostTable
   readonly #ownByKey = new Map<string, Assignment>()
-  readonly #names = new NameIndex()
+  readonly #names: NameIndex
   readonly #changes = new ChangeLog()
 
   constructor(hostId: number, epoch: number, events: Events, slices: Slices, clock: Clock = systemClock) {
@@ -59,6 +59,7 @@ export class Registry {
     this.#events = events
     this.#slices = slices
     this.#clock = clock
+    this.#names = new NameIndex(clock)
     this.#own = new HostTable(hostId, { epoch, seq: 0 }, 'live', clock.now())
     this.#tables.set(hostId, this.#own)
   }
@@ -113,22 +114,35 @@ export class Registry {
   }
 
   /**
-   * All that answer to a name or alias, the one to use first: on a host that is reached, then a name before an alias,
-   * then the newest. A person who has just started a second `web` means the newest; an old one may be a leftover.
+   * All that answer to a name or alias, the one to use first: on a host that is reached, then of the host that had the
+   * name first here; within one host a name before an alias, then the newest. A person who has just started a second
+   * `web` means the newest; an old one may be a leftover. Another host's date decides nothing: it could be any.
    */
   byName(name: string): readonly Assignment[] {
     const found = this.#names.get(name)
     if (found.length < 2) return found
     const lower = name.toLowerCase()
     const away = (a: Assignment): number => (this.freshness(a.hostId) === 'live' ? 0 : 1)
+    const rankOf = this.#names.rankOf(name)
     const alias = (a: Assignment): number => (a.name?.toLowerCase() === lower ? 0 : 1)
     return [...found].sort(
       (a, b) =>
         away(a) - away(b) ||
+        rankOf(a.hostId) - rankOf(b.hostId) ||
         alias(a) - alias(b) ||
         b.createdAt.localeCompare(a.createdAt) ||
         attachmentKey(b).localeCompare(attachmentKey(a)),
     )
+  }
+
+  /** Names of this host that lead to a container of another one; at most `most` are looked at. */
+  shadowed(hostId: number, most: number): { readonly name: string; readonly by: number }[] {
+    return [...Iterator.from(this.#names.contested()).take(most)].flatMap((name) => {
+      const holders = this.byName(name)
+      const [first] = holders
+      if (first === undefined || first.hostId === hostId) return []
+      return holders.some((a) => a.hostId === hostId) ? [{ name, by: first.hostId }] : []
+    })
   }
 
   names(): Iterable<string> {
@@ -157,9 +171,10 @@ export class Registry {
     if (before !== undefined && sameAssignment(before, assignment)) return 'equal'
     if (before === undefined && this.#own.size >= MAX_ASSIGNMENTS) throw new RangeError('registry full')
     for (const rival of this.rivals(assignment)) this.remove(attachmentKey(rival))
+    this.#names.add(assignment)
     if (before !== undefined) this.#drop(this.#own, before)
     this.#ownByKey.set(key, assignment)
-    this.#add(this.#own, assignment)
+    this.#own.add(assignment)
     this.#bump([...ipsOf(assignment), ...(before === undefined ? [] : ipsOf(before))])
     if (before === undefined) this.#events.emit({ type: 'assignmentAdded', assignment })
     else this.#events.emit({ type: 'assignmentChanged', assignment, before })
@@ -257,8 +272,10 @@ export class Registry {
   /** Same attachment on both lists: it changed. */
   #exchange(table: HostTable, leaving: readonly Assignment[], coming: readonly Assignment[]): void {
     const before = new Map(leaving.map((a) => [attachmentKey(a), a]))
+    // Names first come and then go: what only changed keeps them.
+    if (table.freshness !== 'gone') for (const a of coming) this.#names.add(a)
     for (const a of leaving) this.#drop(table, a)
-    for (const a of coming) this.#add(table, a)
+    for (const a of coming) table.add(a)
     for (const assignment of coming) {
       const key = before.size === 0 ? '' : attachmentKey(assignment)
       const old = before.get(key)
@@ -268,11 +285,6 @@ export class Registry {
         this.#events.emit({ type: 'assignmentChanged', assignment, before: old })
     }
     for (const assignment of before.values()) this.#events.emit({ type: 'assignmentRemoved', assignment })
-  }
-
-  #add(table: HostTable, assignment: Assignment): void {
-    table.add(assignment)
-    if (table.freshness !== 'gone') this.#names.add(assignment)
   }
 
   #drop(table: HostTable, assignment: Assignment): void {

@@ -16,6 +16,7 @@ import { DuplicateIdentity } from './duplicate-identity.ts'
 import { Guard } from './guard.ts'
 import { Inbox } from './inbox.ts'
 import { readMessage } from './messages.ts'
+import { tellShadowed } from './name-conflicts.ts'
 import { ReplicationPeers } from './peers.ts'
 import { Publisher } from './publisher.ts'
 import { WireDecoder } from './record.ts'
@@ -129,6 +130,8 @@ export class Replication {
         this.#inbox.handle(hostId, read)
         if (read.type === 'registry.digest' && read.now !== undefined)
           this.#clocks.onReading(hostId, read.now)
+        for (const id of [hostId, this.#deps.registry.hostId])
+          tellShadowed({ registry: this.#deps.registry, alarms: this.#alarms }, id)
       }
     } catch (err) {
       this.#guard.drop(hostId, 'fault')

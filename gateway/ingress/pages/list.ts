@@ -19,7 +19,7 @@ export interface Entry {
   readonly createdAt: string
   /** Relative to the gateway's root, works without DNS. */
   readonly path: string
-  /** Another container answers to this name, as it is newer; this one is reached by its address. */
+  /** Another container answers to this name; this one is reached by its address. */
   readonly shadowed: boolean
   /** Its host cannot be reached; the container may well run. */
   readonly unreachable: boolean
@@ -124,7 +124,7 @@ function item(e: Entry): string {
     e.unreachable ? `<strong>${outOfReach(e)}</strong>` : `host ${e.hostId}`,
     escapeHtml(e.network),
     ...(aliases.length === 0 ? [] : [`also ${escapeHtml(aliases.slice(0, 8).join(', '))}`]),
-    ...(e.shadowed ? ['a newer container has this name, so this link goes by address'] : []),
+    ...(e.shadowed ? ['another container has this name, so this link goes by address'] : []),
   ]
   return `<li><a href="${escapeHtml(e.path)}">${escapeHtml(e.name)}</a><small>${facts.join(' · ')}</small></li>`
 }

@@ -2,11 +2,12 @@
 
 import t from 'tap'
 import type { Assignment } from '../../../../core/api.ts'
+import { systemClock } from '../../../../core/clock.ts'
 import { NameIndex } from '../../../../gateway/registry/name-index.ts'
 import { resolveHost, resolveName } from '../../../../gateway/registry/names.ts'
 import { assignmentOf } from '../../../helpers/gateway/gateway-samples.ts'
 
-const index = new NameIndex()
+const index = new NameIndex(systemClock)
 const byAddress = new Map<string, Assignment>()
 const put = (name: string | undefined, ip: string, more: Partial<Assignment> = {}): void => {
   const assignment = assignmentOf({ ...(name !== undefined && { name }), ips: [`${ip}/24`], ...more })

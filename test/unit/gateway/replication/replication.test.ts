@@ -102,7 +102,7 @@ t.test('a host out of reach is unreachable, then gone, then forgotten, and comes
   a.put(container(1, 10, { name: 'web' }))
   c.put(container(3, 10, { name: 'web', createdAt: '2026-01-01T00:00:00.000Z' }))
   sim.time.run(500)
-  t.equal(b.registry.byName('web')[0]?.hostId, 1, 'the newer')
+  t.equal(b.registry.byName('web')[0]?.hostId, 1, 'all came at the start: the lower number')
   sim.network.allow((x, y) => x !== a && y !== a)
   sim.time.run(4000)
   t.equal(b.registry.byName('web')[0]?.hostId, 3, 'the one that is reached')
