@@ -16,6 +16,7 @@ import { afterFailure, isRepeatable, mayReuse, RETRIES_HELP } from './retry.ts'
 import type { Target } from './route.ts'
 import { isSecure, isTrusted } from './trust.ts'
 import { DialError } from './upstream/dial.ts'
+import { readPastLostWrites } from './upstream/lost-writes.ts'
 import type { ConnectionKind, DialOptions } from './upstream/pool.ts'
 
 export interface ExchangeOptions {
@@ -150,6 +151,7 @@ export class Exchange {
         isUpgrade: this.#options.upgrade !== undefined,
         maxHeadBytes: this.#deps.conf.ingress.maxHeaderBytes * 2,
       })
+      if (hasBody(this.#req.rawHeaders)) readPastLostWrites(s)
       bytesBefore = s.bytesRead
       sentAt = performance.now()
       this.#armTimer()

@@ -7,11 +7,11 @@ import { ClientLimit, REFUSED } from './client-limit.ts'
 import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer } from './fast/server.ts'
-import { codingProblem, hasBody, hasLooped, valuesOf } from './headers.ts'
+import { codingProblem, hasLooped, valuesOf } from './headers.ts'
 import { formOf } from './pages/accept.ts'
 import { listOf, nearNames, renderList } from './pages/list.ts'
 import type { Reason } from './pages/problem.ts'
-import { sendPage, sendProblem } from './pages/reply.ts'
+import { isBodyOpen, sendPage, sendProblem } from './pages/reply.ts'
 import { route } from './route.ts'
 import { join } from './upgrade.ts'
 
@@ -54,12 +54,12 @@ export function createIngress(deps: IngressDeps, limit = new ClientLimit(deps)):
 }
 
 /**
- * h2c is not passed on: the gateway could not read the requests behind it. With a body the upgrade is ignored,
- * as RFC 9110 7.8 allows, and the request goes its ordinary way.
+ * RFC 9110 7.8: with any method and a body too (`kubectl exec` and `docker exec` POST), but not in HTTP/1.0. h2c is not
+ * passed on: the gateway could not read the requests behind it.
  */
 function isUpgrade(req: IncomingMessage): boolean {
   const [protocol = ''] = valuesOf(req.rawHeaders, 'upgrade')
-  return req.method === 'GET' && !/\bh2c?\b/i.test(protocol) && !hasBody(req.rawHeaders)
+  return req.httpVersionMinor >= 1 && !/\bh2c?\b/i.test(protocol)
 }
 
 function statusOf(err: Error & { code?: string }): string {
@@ -125,7 +125,10 @@ class Handler {
     else refuse(socket, statusOf(err))
   }
 
-  /** Until the container sends 101, a response made here answers on the bare socket. */
+  /**
+   * Until the container sends 101, a response made here answers on the bare socket.
+   * @param client gives bytes once the body of the request is read
+   */
   upgrade(req: IncomingMessage, client: Duplex, clientHead: Buffer): void {
     client.on('error', () => client.destroy())
     const res = new ServerResponse(req)
@@ -133,10 +136,12 @@ class Handler {
     res.assignSocket(client as Socket)
     res.on('finish', () => {
       res.detachSocket(client as Socket)
-      client.end(() => client.destroy())
+      // A client that still sends its body would read a reset instead of the answer; `lingerFor` bounds the wait.
+      const gone = (): void => void client.destroy()
+      client.end(isBodyOpen(req) ? () => req.once('close', gone) : gone)
     })
     this.request(req, res, {
-      expectsContinue: false,
+      expectsContinue: /^100-continue$/i.test(req.headers.expect ?? '') && isBodyOpen(req),
       upgrade: {
         value: valuesOf(req.rawHeaders, 'upgrade')[0] ?? '',
         join: (response, container, containerHead) => {
@@ -144,7 +149,8 @@ class Handler {
           this.#deps.countAnswer(101)
           this.#deps.endless.add(client)
           client.on('close', () => this.#deps.endless.delete(client))
-          join({ hostId: this.#deps.conf.hostId, client, clientHead, response, container, containerHead })
+          const { hostId } = this.#deps.conf
+          join({ hostId, req, client, clientHead, response, container, containerHead })
         },
       },
     })

@@ -4,9 +4,11 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { responseHeaders, valuesOf } from './headers.ts'
+import { isBodyOpen } from './pages/reply.ts'
 
 export interface JoinFacts {
   readonly hostId: number
+  readonly req: IncomingMessage
   readonly client: Duplex
   /** Bytes that the client has sent after its request. */
   readonly clientHead: Buffer
@@ -17,9 +19,11 @@ export interface JoinFacts {
 }
 
 /** An error or an early close on one side ends the other at once; backpressure is left to `pipe`. */
-export function join({ hostId, client, clientHead, response, container, containerHead }: JoinFacts): void {
+export function join(facts: JoinFacts): void {
+  const { hostId, req, client, clientHead, response, container, containerHead } = facts
   client.write(head(response, hostId), 'latin1')
   if (containerHead.length > 0) client.write(containerHead)
+  if (isBodyOpen(req)) passRest(req, container)
   if (clientHead.length > 0) container.write(clientHead)
   for (const [from, to] of [
     [client, container],
@@ -33,6 +37,26 @@ export function join({ hostId, client, clientHead, response, container, containe
     from.pipe(to)
   }
 }
+
+/** Of a body: this container has switched before it had all of it. Only after it does the client's stream give bytes. */
+function passRest(req: IncomingMessage, container: Socket): void {
+  const isChunked = valuesOf(req.rawHeaders, 'transfer-encoding').length > 0
+  const go = (): void => void req.resume()
+  req.unpipe()
+  req.on('data', (bytes: Buffer) => {
+    const framed = isChunked ? Buffer.concat([chunkHead(bytes), bytes, CRLF]) : bytes
+    if (container.write(framed)) return
+    req.pause()
+    container.once('drain', go)
+  })
+  req.on('end', () => {
+    if (isChunked) container.write('0\r\n\r\n')
+  })
+  req.resume()
+}
+
+const CRLF = Buffer.from('\r\n')
+const chunkHead = (bytes: Buffer): Buffer => Buffer.from(`${bytes.length.toString(16)}\r\n`)
 
 function head(response: IncomingMessage, hostId: number): string {
   const [protocol = ''] = valuesOf(response.rawHeaders, 'upgrade')
