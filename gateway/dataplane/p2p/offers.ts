@@ -17,8 +17,10 @@ const MAX_RETRY_MS: Millis = 86_400_000
 
 /** A well-formed `p2p.` message: the part that the escalation decides on, and the addresses. */
 export interface Received {
-  /** Undefined: only addresses. */
+  /** Undefined: only addresses, or an obstacle. */
   readonly message: PeerMessage | undefined
+  /** Why the peer has no UDP path with this host, in its words; `''`: it can have one. */
+  readonly obstacle?: string
   readonly attempt?: string
   readonly candidates?: readonly string[]
 }
@@ -58,6 +60,8 @@ export function parseOffer(given: ControlMessage): Received {
       return { message: { type, attempt: attempt() }, candidates: candidatesOf(fields) }
     case 'p2p.candidates':
       return { message: undefined, attempt: attempt(), candidates: candidatesOf(fields) }
+    case 'p2p.obstacle':
+      return { message: undefined, obstacle: reason() }
     case 'p2p.refuse':
       return { message: { type, attempt: attempt(), reason: reason() } }
     case 'p2p.promote':

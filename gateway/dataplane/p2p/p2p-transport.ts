@@ -5,11 +5,11 @@ import type { Log } from '../../../core/log.ts'
 import { Listeners } from '../../base/listeners.ts'
 import { jittered, type Scheduler } from '../../base/scheduler.ts'
 import type { ControlMessage } from '../../links/types.ts'
-import type { P2pReason } from '../../paths/escalation/reasons.ts'
 import type { EscalationFacts, GatewayPathFacts, ResetCause } from '../../paths/escalation/types.ts'
 import type { EscalationView } from '../../paths/escalation/view.ts'
 import type { Candidate, Transport } from '../../paths/transport.ts'
 import { ObservedAddresses, ownCandidates } from './candidates.ts'
+import { Obstacles } from './obstacles.ts'
 import { OfferInbox } from './offer-inbox.ts'
 import { type P2pLinks, PeerSession } from './peer-session.ts'
 import type { ProcessHello } from './process-client.ts'
@@ -48,6 +48,7 @@ export class P2pTransport implements Transport {
   readonly #peers = new Map<number, PeerSession>()
   readonly #inbox: OfferInbox
   readonly #observed = new ObservedAddresses()
+  readonly #obstacles: Obstacles
   readonly #listeners = new Listeners<[hostId: number]>()
   /** What listeners last learned about each host. */
   readonly #shown = new Map<number, string>()
@@ -60,6 +61,7 @@ export class P2pTransport implements Transport {
     this.#deps = deps
     this.#tickedAt = deps.scheduler.monotonic()
     this.#inbox = new OfferInbox(deps)
+    this.#obstacles = new Obstacles(deps, this.status)
   }
 
   start(): void {
@@ -110,10 +112,12 @@ export class P2pTransport implements Transport {
 
   linkUp(hostId: number): void {
     this.#membersChanged()
+    this.#obstacles.linkUp(hostId)
     this.#give(hostId, (peer) => peer.give({ type: 'linkUp' }))
   }
 
   linkDown(hostId: number): void {
+    this.#obstacles.linkDown(hostId)
     this.#give(hostId, (peer) => peer.give({ type: 'tick' }))
   }
 
@@ -132,9 +136,11 @@ export class P2pTransport implements Transport {
   }
 
   receive(hostId: number, given: ControlMessage): void {
-    const { message, attempt, candidates } = this.#inbox.read(hostId, given) ?? {}
+    const { message, attempt, candidates, obstacle } = this.#inbox.read(hostId, given) ?? {}
+    const isFree = this.#obstacles.heard(hostId, obstacle)
     this.#give(hostId, (peer) => {
       if (message !== undefined) peer.receive(message, candidates)
+      else if (isFree) peer.give({ type: 'reset', cause: 'peer asks' })
       else if (attempt !== undefined && candidates !== undefined) peer.moreCandidates(attempt, candidates)
     })
   }
@@ -224,6 +230,7 @@ export class P2pTransport implements Transport {
     const peer = this.#peers.get(hostId)
     if (peer === undefined) return
     task(peer)
+    this.#obstacles.tell(hostId)
     const { state, reason, generation } = peer.view
     const shown = `${state} ${generation} ${reason}`
     if (this.#shown.get(hostId) === shown) return
@@ -252,6 +259,7 @@ export class P2pTransport implements Transport {
       this.#peers.delete(hostId)
       this.#inbox.forget(hostId)
       this.#observed.forget(hostId)
+      this.#obstacles.linkDown(hostId)
       this.#shown.delete(hostId)
       this.#deps.process.send({ type: 'end', hostId, reason: 'no member' })
     }
@@ -277,24 +285,15 @@ export class P2pTransport implements Transport {
 
   #factsOf(hostId: number): Omit<EscalationFacts, 'session'> {
     const { scheduler, random, newAttempt, hostId: own, links, gatewayPath } = this.#deps
-    const canSignal = links.isUp(hostId)
     return {
       now: scheduler.monotonic(),
       random: random(),
       newAttempt: newAttempt(),
       isLeader: own < hostId,
-      obstacle: this.#obstacleOf(hostId),
-      canSignal,
+      obstacle: this.#obstacles.here(hostId),
+      peerObstacle: this.#obstacles.there(hostId),
+      canSignal: links.isUp(hostId),
       gateway: gatewayPath(hostId),
     }
-  }
-
-  #obstacleOf(hostId: number): P2pReason | undefined {
-    const { conf, refusalOf, process, scheduler } = this.#deps
-    if (!conf.enabled) return { code: 'off' }
-    if (conf.off.has(hostId)) return { code: 'off for host' }
-    const refusal = refusalOf(hostId)
-    if (refusal !== undefined) return { code: 'not admitted', detail: refusal }
-    return this.status.obstacle(process.problem, scheduler.monotonic())
   }
 }

@@ -1,7 +1,7 @@
 /** Applies the peer's `p2p.` messages to an escalation. Pure. */
 
 import { sessionOf, whyNotFast, whyNotProven } from './promotion.ts'
-import { isP2pCode, type P2pReason, reasonText } from './reasons.ts'
+import { type P2pReason, peerText, reasonText } from './reasons.ts'
 import { RESET_EVERY_MS } from './retry-schedule.ts'
 import {
   afresh,
@@ -29,7 +29,7 @@ export function messageReceived(state: Escalation, message: PeerMessage, facts: 
       return isAwaited(state, message, 'offered') ? prove(state, message.attempt, facts.now) : stay(state)
     case 'p2p.refuse':
       return isAwaited(state, message, 'offered')
-        ? tryFailed(state, { code: 'refused', detail: message.reason }, facts)
+        ? tryFailed(state, { code: 'refused', detail: peerText(message.reason) }, facts)
         : stay(state)
     case 'p2p.promote':
       return facts.isLeader ? stay(state) : promoteAsked(state, message, facts)
@@ -110,7 +110,7 @@ function notReady(
   facts: EscalationFacts,
 ): Step {
   const state = { ...before, generation: Math.max(before.generation, generation) }
-  const detail = isP2pCode(reason) ? reasonText({ code: reason }) : reason
+  const detail = peerText(reason)
   const why: P2pReason = { code: 'peer not ready', detail }
   // The peer's process or gateway restarted and lost the keys: only a new try helps.
   if (reason !== 'no session') return notPromoted(state, why, facts)
@@ -122,7 +122,7 @@ function peerDemoted(state: Escalation, message: Of<'p2p.demote'>, facts: Escala
   const { attempt, generation, reason } = message
   if (attempt !== state.attempt || generation < state.generation) return stay(state)
   const seen = { ...state, generation }
-  const detail = isP2pCode(reason) ? reasonText({ code: reason }) : reason
+  const detail = peerText(reason)
   if (state.phase === 'proving') return tryFailed(seen, { code: 'demoted', detail }, facts)
   if (!isPromotedIn(state) && state.phase !== 'asking') return stay(seen)
   return demote(

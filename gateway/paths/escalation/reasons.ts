@@ -34,6 +34,7 @@ export const P2P_WORDS = {
   'gateway path is down': 'UDP is proven; the gateway path is down, so nothing could take over',
   'both degraded': 'UDP works badly, and the gateway path is worse or down',
   // A try failed
+  'no word': 'the peer says nothing about UDP; it runs an older version',
   'no answer to offer': 'the peer does not answer the offer; it may run an older version',
   refused: 'the peer refuses',
   'no session': 'the P2P process did not take the session',
@@ -81,6 +82,26 @@ export const isP2pCode = (text: string): text is P2pCode => Object.hasOwn(P2P_WO
 
 export const reasonText = ({ code, detail }: P2pReason): string =>
   detail === undefined ? P2P_WORDS[code] : `${P2P_WORDS[code]}: ${detail}`
+
+/** Words that name this host, as they read where a peer has said them. */
+export const PEER_WORDS = {
+  off: 'P2P is off there (p2p.enabled)',
+  'off for host': 'P2P with this host is off there (p2p.hosts)',
+  'no process': 'its P2P process does not run',
+  'no device': 'its P2P process has no device',
+  'no UDP': 'its P2P process has no UDP socket',
+  'not admitted': 'this host is not admitted there',
+} as const satisfies Partial<Record<P2pCode, string>>
+
+/** @param said a code, or the peer's words, e.g. `P2P is off on this host (p2p.enabled)`, which is the peer's host */
+export function peerText(said: string): string {
+  const text = isP2pCode(said) ? P2P_WORDS[said] : said
+  for (const [code, there] of Object.entries(PEER_WORDS)) {
+    const here = isP2pCode(code) ? P2P_WORDS[code] : code
+    if (text === here || text.startsWith(`${here}: `)) return there + text.slice(here.length)
+  }
+  return text
+}
 
 const FAILURES: ReadonlySet<string> = new Set<P2pCode>([
   'no answer',

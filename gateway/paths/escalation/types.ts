@@ -51,6 +51,8 @@ export interface EscalationFacts {
   readonly isLeader: boolean
   /** Why UDP is ruled out with this peer; undefined: it is not. */
   readonly obstacle?: P2pReason | undefined
+  /** Why the peer has no UDP path with this host, by its own words or its silence. Shown, and decides nothing. */
+  readonly peerObstacle?: P2pReason | undefined
   /** Whether the control link is up: the hosts agree on keys and promotions over it. */
   readonly canSignal: boolean
   readonly gateway: GatewayPathFacts

@@ -35,13 +35,27 @@ export const viewOf = (state: Escalation, facts: EscalationFacts): EscalationVie
 })
 
 function whyOf(state: Escalation, facts: EscalationFacts): string {
-  const { phase, reason, damping } = state
-  if (phase === 'idle' && facts.obstacle === undefined && !facts.canSignal)
-    return reasonText({ code: 'no link' })
-  if (phase !== 'waiting') return reasonText(facts.obstacle ?? reason)
+  const { phase, reason } = state
+  if (facts.obstacle !== undefined) return reasonText(facts.obstacle)
+  if (phase !== 'waiting' && phase !== 'idle') return whyTries(state)
+  // Nothing is tried without it, so that what the peer said before is old.
+  if (!facts.canSignal) return reasonText({ code: 'no link', detail: lastOf(state) })
+  if (facts.peerObstacle !== undefined) return reasonText(facts.peerObstacle)
+  return phase === 'idle' ? reasonText(reason) : whyWaits(state, facts)
+}
+
+/** Tries of 10 s follow each other at first: what ended the one before is still the cause. */
+const whyTries = ({ reason, problem }: Escalation): string =>
+  problem === undefined ? reasonText(reason) : `${reasonText(reason)}; before: ${reasonText(problem)}`
+
+/** Why packets left UDP, or the last try failed; undefined: there was none. */
+const lastOf = ({ phase, problem, reason }: Escalation): string | undefined =>
+  phase === 'waiting' && (problem ?? reason).code !== 'no link' ? reasonText(problem ?? reason) : undefined
+
+function whyWaits(state: Escalation, facts: EscalationFacts): string {
   const isWorking = whyNotProven(sessionOf(state, facts)) === undefined
-  const last = reasonText(state.problem ?? reason)
-  if (isSuppressed(damping, facts.now))
+  const last = reasonText(state.problem ?? state.reason)
+  if (isSuppressed(state.damping, facts.now))
     return reasonText({ code: 'damped', detail: isWorking ? `${last}; it would work now` : last })
   const why = isWorking ? whyNotPromote(state, facts) : undefined
   if (why === undefined) return last
@@ -49,7 +63,7 @@ function whyOf(state: Escalation, facts: EscalationFacts): string {
 }
 
 function nextOf(state: Escalation, facts: EscalationFacts): Millis | undefined {
-  if (state.phase !== 'waiting' || facts.obstacle !== undefined) return undefined
+  if (state.phase !== 'waiting' || facts.obstacle !== undefined || !facts.canSignal) return undefined
   if (!facts.isLeader) return state.leaderNextAt
   return Math.max(nextTryAt(state, facts), facts.now)
 }

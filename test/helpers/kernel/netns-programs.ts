@@ -59,6 +59,22 @@ function udpMirror(port = '0'): void {
   socket.bind(Number(port), '0.0.0.0', () => print('listening'))
 }
 
+/** `udp-hold <port>`: takes the port as soon as it is free, and keeps it. */
+function udpHold(port = '0'): void {
+  let isWaiting = false
+  const tryBind = (): void => {
+    const socket = createSocket('udp6')
+    socket.on('error', () => {
+      socket.close()
+      if (!isWaiting) print('waits')
+      isWaiting = true
+      setTimeout(tryBind, 2)
+    })
+    socket.bind(Number(port), () => print('holds'))
+  }
+  tryBind()
+}
+
 /** `udp-flow <address> <port> <for ms> <every ms> <bytes>`: prints what came back of it, and the longest pause. */
 function udpFlow(address = '', port = '0', forMs = '1000', everyMs = '10', bytes = '100'): void {
   const socket = createSocket('udp4')
@@ -92,7 +108,7 @@ function print(what: unknown): void {
   process.stdout.write(`${typeof what === 'string' ? what : JSON.stringify(what)}\n`)
 }
 
-type Program = 'http' | 'serve' | 'udp-echo' | 'udp-ask' | 'udp-mirror' | 'udp-flow'
+type Program = 'http' | 'serve' | 'udp-echo' | 'udp-ask' | 'udp-mirror' | 'udp-hold' | 'udp-flow'
 
 const PROGRAMS: Readonly<Record<Program, (...args: string[]) => void>> = {
   http,
@@ -100,6 +116,7 @@ const PROGRAMS: Readonly<Record<Program, (...args: string[]) => void>> = {
   'udp-echo': udpEcho,
   'udp-ask': udpAsk,
   'udp-mirror': udpMirror,
+  'udp-hold': udpHold,
   'udp-flow': udpFlow,
 }
 

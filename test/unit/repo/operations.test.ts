@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { cli } from '../../../cli/cli.ts'
 import { PATH_STATES } from '../../../core/api.ts'
-import { P2P_WORDS } from '../../../gateway/paths/escalation/reasons.ts'
+import { P2P_WORDS, PEER_WORDS } from '../../../gateway/paths/escalation/reasons.ts'
 import { PathReason } from '../../../gateway/paths/reasons.ts'
 import { fakeHost } from '../../helpers/gateway/fake-host.ts'
 import { inRepo, sources } from '../../helpers/run/sources.ts'
@@ -28,7 +28,7 @@ t.test('reasons of a path', async (t) => {
 })
 
 t.test('reasons of the UDP path', async (t) => {
-  for (const reason of Object.values(P2P_WORDS))
+  for (const reason of [...Object.values(P2P_WORDS), ...Object.values(PEER_WORDS)])
     t.ok(
       quoted.some((q) => q === reason || q.startsWith(`${reason}: `)),
       reason,

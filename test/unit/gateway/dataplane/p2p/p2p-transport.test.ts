@@ -222,9 +222,58 @@ t.test('nothing is tried where UDP is off, and the other host says why', async (
   for (const conf of [{ enabled: false }, { off: new Set([1]) }]) {
     const world = new World(off(conf)).start().run(3_000)
     t.equal(world.states, 'GATEWAY_FALLBACK GATEWAY_ONLY')
-    t.match(world.host(1).transport.view(2)?.reason, /^the peer refuses: P2P .*off/)
+    t.match(world.host(1).transport.view(2)?.reason, /^the peer refuses: P2P .*off there/)
     t.match(world.host(2).transport.view(1)?.reason, /^P2P .*off/)
   }
+})
+
+t.test('either host says what is in the way at the other one, and when it is gone', async (t) => {
+  const world = new World().start()
+  for (const host of world.hosts) host.transport.linkUp(world.other(host.id))
+  world.run(5_000)
+  t.equal(world.states, ACTIVE)
+  for (const id of [1, 2]) {
+    const [here, there] = [world.host(id), world.host(world.other(id))]
+    here.transport.processSaid({ type: 'udp', port: 0, problem: 'EADDRINUSE' })
+    world.run(1_000)
+    t.match(here.transport.view(there.id)?.reason, /^the P2P process has no UDP socket: EADDRINUSE/)
+    const { reason } = there.transport.view(id) ?? {}
+    t.equal(reason, 'the peer refuses: its P2P process has no UDP socket: EADDRINUSE')
+    here.transport.processSaid({ type: 'udp', port: 7000 })
+    world.run(1_000)
+    t.notMatch(there.transport.view(id)?.reason, /^the peer refuses/)
+    world.run(20_000)
+    t.equal(world.states, ACTIVE)
+  }
+  const said = world.sent.filter((m) => m.type === 'p2p.obstacle').map((m) => m['reason'])
+  const socket = 'the P2P process has no UDP socket: EADDRINUSE'
+  t.same(said, ['', '', socket, '', socket, ''], 'once for each link and each change')
+})
+
+t.test('a peer that says nothing runs an older version, and is believed when it speaks', async (t) => {
+  const world = new World(() => ({}))
+  const one = world.host(1)
+  world.host(2).transport.receive = () => {}
+  world.send = (from, to, message) => {
+    if (from === 1 && world.isUp) world.time.after(2, () => world.host(to).transport.receive(from, message))
+    return true
+  }
+  world.start()
+  one.transport.linkUp(2)
+  const reasons: string[] = []
+  for (let ms = 0; ms < 20_000; ms += 250) reasons.push(world.run(250) && `${one.transport.view(2)?.reason}`)
+  const [silent, unanswered] = [
+    /says nothing about UDP; it runs an older version/,
+    /does not answer the offer/,
+  ]
+  t.ok(reasons.slice(0, 39).some((reason) => unanswered.test(reason)))
+  t.notOk(
+    reasons.slice(0, 39).some((reason) => silent.test(reason)),
+    'not in the first 10 s',
+  )
+  t.ok(reasons.some((reason) => silent.test(reason)))
+  one.transport.receive(2, { type: 'p2p.state', generation: 0, isPromoted: false })
+  t.notMatch(one.transport.view(2)?.reason, /says nothing/)
 })
 
 t.test('a host that is quarantined or leaves loses its keys at once', async (t) => {
