@@ -9,6 +9,7 @@ import { Metrics } from './base/metrics.ts'
 import type { Part } from './base/part.ts'
 import { type Scheduler, systemScheduler } from './base/scheduler.ts'
 import type { Launched } from './dataplane/p2p/launch.ts'
+import type { Doors } from './ingress/doors.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import type { LeaseSource } from './leases/source.ts'
@@ -29,6 +30,7 @@ export interface GatewayDeps {
   readonly kernelView?: KernelView
   readonly version?: string
   readonly reload?: () => void
+  readonly doors?: Doors
   /** Starts the P2P process; absent: a service manager does. */
   readonly launchP2p?: () => Launched
 }

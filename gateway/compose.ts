@@ -69,6 +69,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     ...base,
     pool,
     names,
+    doors: base.doors,
     lookup: withoutReserved(base.registry, names),
     countAnswer: answerCounter(metrics),
     endless: new Set(),

@@ -11,6 +11,7 @@ import { openLog } from './base/log.ts'
 import type { Part } from './base/part.ts'
 import { compose } from './compose.ts'
 import type { Launched } from './dataplane/p2p/launch.ts'
+import type { Doors } from './ingress/doors.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
@@ -42,6 +43,8 @@ export interface GatewayOptions {
    * What `POST /v1/reload` does: the command that runs the gateway stops it and starts it with the new flatnet.yaml.
    */
   readonly reload?: () => void
+  /** Keeps the listeners of ingress over a reload. */
+  readonly doors?: Doors
   /** Starts the P2P process where none runs; absent: a service manager does. */
   readonly launchP2p?: () => Launched
 }
@@ -88,6 +91,7 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   begun.defer(() => {
     drained = gateway.drainTransit()
   })
+  options.doors?.started()
   const ingress = gateway.ingressListener.listening
   log.info(
     { endpoint: ingress === undefined ? undefined : `${ingress.address}:${ingress.port}` },

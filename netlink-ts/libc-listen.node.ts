@@ -1,10 +1,12 @@
-/** The libc calls for a listening Unix socket without an event loop. Only the process of UDP paths loads it. */
+/** The libc calls for a listening socket without an event loop, or beside Node's. */
 
 import { DynamicLibrary, type FunctionDefinitions, getInt32 } from 'node:ffi'
 import { Errno, SyscallError } from './errors.ts'
 
 const SYMBOLS = {
   __errno_location: { arguments: [], return: 'pointer' },
+  // Variadic in C; without floats every 64-bit Linux ABI calls it like any other function.
+  fcntl: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
   listen: { arguments: ['i32', 'i32'], return: 'i32' },
   accept4: { arguments: ['i32', 'u64', 'u64', 'i32'], return: 'i32' },
   recv: { arguments: ['i32', 'buffer', 'u64', 'i32'], return: 'i64' },
@@ -18,12 +20,24 @@ const errnoAt = c.__errno_location()
 
 /** SOCK_NONBLOCK | SOCK_CLOEXEC, MSG_DONTWAIT and MSG_NOSIGNAL; alike on x64, arm64, riscv64 and s390x. */
 const ACCEPT_FLAGS = 0o4000 | 0o2000000
+/** include/uapi/linux/fcntl.h */
+const F_DUPFD_CLOEXEC = 1030
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
 
 /** @throws {SyscallError} EADDRINUSE: another socket listens there */
 export function listen(fd: number, backlog: number): void {
   if (c.listen(fd, backlog) === -1) throw new SyscallError('listen', getInt32(errnoAt))
+}
+
+/**
+ * Another descriptor of the same socket, which listens until the last of them is closed; closed by exec.
+ * @throws {SyscallError} EBADF, EMFILE
+ */
+export function duplicate(fd: number): number {
+  const copy = c.fcntl(fd, F_DUPFD_CLOEXEC, 0)
+  if (copy === -1) throw new SyscallError('fcntl', getInt32(errnoAt))
+  return copy
 }
 
 /** @returns a non-blocking descriptor, or undefined when no client waits @throws {SyscallError} EMFILE, ENFILE */

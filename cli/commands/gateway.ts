@@ -10,6 +10,7 @@ import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf
 import type { Log } from '../../core/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { type Launched, launchProcess, p2pCommand } from '../../gateway/dataplane/p2p/launch.ts'
+import { Doors } from '../../gateway/ingress/doors.ts'
 import { kernelView } from '../../gateway/leases/kernel-source.ts'
 import { command } from '../command.ts'
 import { runUntilSignal } from '../gateway/long-run.ts'
@@ -53,34 +54,74 @@ function launchP2p({ dataDir }: DaemonConf, config: string): { launchP2p?: () =>
   return { launchP2p: () => launchProcess(p2pCommand(resolve(config)), `${dataDir}/log/p2p.log`) }
 }
 
-/** Runs until `stop`. On a reload it shuts the run down in order and starts another with the file's new content. */
-async function runAgain(first: DaemonConf, config: string, stop: AbortSignal, log: Log): Promise<void> {
+/** What all runs of the gateway have in common. */
+interface Runs {
+  readonly config: string
+  readonly stop: AbortSignal
+  readonly log: Log
+  readonly doors: Doors
+}
+
+/**
+ * One run, until `stop` or a reload.
+ * @returns the next run's configuration; undefined: stop
+ */
+async function runOnce(
+  conf: DaemonConf,
+  { config, stop, log, doors }: Runs,
+  onReady: () => void,
+): Promise<DaemonConf | undefined> {
+  const over = new AbortController()
+  let next: DaemonConf | undefined
+  const reload = (): void => {
+    void reread(config, log).then((read) => {
+      next = read ?? next
+      if (read !== undefined) over.abort()
+    })
+  }
+  process.on('SIGHUP', reload)
+  try {
+    await runGateway(conf, {
+      signal: AbortSignal.any([stop, over.signal]),
+      log,
+      version: version(),
+      ...repairOf(conf, log),
+      kernelView: kernelView(conf.dataDir, log),
+      reload,
+      doors,
+      ...launchP2p(conf, config),
+      onReady,
+    })
+  } finally {
+    process.off('SIGHUP', reload)
+  }
+  return stop.aborted ? undefined : next
+}
+
+/**
+ * Runs until `stop`. On a reload it shuts the run down in order and starts another with the file's new content, or
+ * with the old one where the new cannot be started, e.g. because its port is taken.
+ */
+async function runAgain(first: DaemonConf, runs: Omit<Runs, 'doors'>): Promise<void> {
+  const { config, stop, log } = runs
+  const doors = new Doors()
+  stop.addEventListener('abort', () => doors.close(), { once: true })
+  let good: DaemonConf | undefined
   for (let conf: DaemonConf | undefined = first; conf !== undefined; ) {
-    const isFirst = conf === first
-    const over = new AbortController()
-    let next: DaemonConf | undefined
-    const reload = (): void => {
-      void reread(config, log).then((read) => {
-        next = read
-        if (read !== undefined) over.abort()
-      })
+    const current: DaemonConf = conf
+    let isReady = false
+    const onReady = (): void => {
+      if (good === undefined) readPlugin(config, stop, log)
+      good = current
+      isReady = true
     }
-    process.on('SIGHUP', reload)
     try {
-      await runGateway(conf, {
-        signal: AbortSignal.any([stop, over.signal]),
-        log,
-        version: version(),
-        ...repairOf(conf, log),
-        kernelView: kernelView(conf.dataDir, log),
-        reload,
-        ...launchP2p(conf, config),
-        ...(isFirst && { onReady: () => readPlugin(config, stop, log) }),
-      })
-    } finally {
-      process.off('SIGHUP', reload)
+      conf = await runOnce(current, { ...runs, doors }, onReady)
+    } catch (err) {
+      if (isReady || good === undefined || good === current) throw err
+      log.error({ err }, 'configuration could not be used, the old one is back')
+      conf = good
     }
-    conf = stop.aborted ? undefined : next
   }
 }
 
@@ -102,7 +143,7 @@ export const gatewayCommand = command({
     return runUntilSignal(conf.log, {
       // The service manager starts another gateway.
       crashed: (log, err) => log.error({ err }, 'gateway ends by an error that nobody caught'),
-      run: (log, stop) => runAgain(conf, config, stop, log),
+      run: (log, stop) => runAgain(conf, { config, stop, log }),
     })
   },
 })

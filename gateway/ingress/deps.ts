@@ -7,6 +7,7 @@ import type { Scheduler } from '../base/scheduler.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { NameLookup } from '../registry/names.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { Doors } from './doors.ts'
 import type { HostNames } from './host-names.ts'
 import type { Pool } from './upstream/pool.ts'
 
@@ -21,6 +22,8 @@ export interface IngressDeps {
   readonly names: HostNames
   /** Of the registry, without the names that no container may take. */
   readonly lookup: NameLookup
+  /** Keeps the listeners open over a reload; undefined: there is none. */
+  readonly doors: Doors | undefined
   /** Called once for each answer, see `answerCounter`. */
   readonly countAnswer: (status: number) => void
   /** What has no end of its own, such as event streams and WebSockets: cut off when the gateway stops. */

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { Server } from 'node:net'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
+import type { Doors, Place } from './doors.ts'
 
 const wayOut = (err: unknown, key: string): string => {
   if (hasCode(err, 'EADDRINUSE'))
@@ -15,17 +16,20 @@ const wayOut = (err: unknown, key: string): string => {
 }
 
 /**
+ * @param doors what listens there from an earlier run is taken over
  * @param key of flatnet.yaml, `ingress.listen`
  * @throws {FlatnetError} ERR_FLATNET_IO: it cannot listen there; the message has the way out
  */
 export async function listen(
   server: Server,
-  { host, port }: { readonly host: string; readonly port: number },
-  key: string,
+  { host, port }: Place,
+  { key, doors }: { readonly key: string; readonly doors: Doors | undefined },
 ): Promise<void> {
-  server.listen({ host, port })
+  const fd = doors?.take({ host, port })
+  server.listen(fd === undefined ? { host, port } : { fd })
   try {
     await once(server, 'listening')
+    doors?.keep({ host, port }, server)
   } catch (cause) {
     const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
     throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${where}: ${wayOut(cause, key)}`, { cause })

@@ -124,7 +124,7 @@ export class TlsListener {
   async #listen(): Promise<void> {
     const { conf, deps } = this.#parts
     try {
-      await listen(this.#server, conf, 'ingress.tls.listen')
+      await listen(this.#server, conf, { key: 'ingress.tls.listen', doors: this.#parts.deps.doors })
       this.#listenProblem = undefined
       const { address, port } = this.#server.address() as AddressInfo
       deps.log.info({ endpoint: `${address}:${port}` }, 'tls listener opened')

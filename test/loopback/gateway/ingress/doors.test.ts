@@ -1,0 +1,74 @@
+/** A reload of the gateway refuses no connection, however long an answer that is under way takes. */
+
+import { once } from 'node:events'
+import { createServer as createHttpServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:net'
+import t from 'tap'
+import { Doors } from '../../../../gateway/ingress/doors.ts'
+import { ask, startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { scratchFolder } from '../../../helpers/run/scratch.ts'
+import { testStore } from '../../../helpers/store/gateway-store.ts'
+
+/** A port that is free now. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+t.test('0 connections are refused while one answer is slow', async (t) => {
+  const folder = scratchFolder(t)
+  const port = await freePort()
+  let finish = (): void => {}
+  const web = createHttpServer((req, res) => {
+    if (req.url === '/slow') finish = () => void res.end('slow')
+    else res.end('ok')
+  })
+  web.listen(80, '127.1.0.10')
+  await once(web, 'listening')
+  t.teardown(() => void web.close())
+  const store = testStore(folder)
+  await store.write('flatnet', [await store.lease('127.1.0.10', { name: 'web' })])
+  const doors = new Doors()
+  const start = () =>
+    startGateway(t, { ingress: { listen: `127.0.0.1:${port}`, drainMs: 3_000 } }, { doors }, folder)
+  const get = (path: string) => ask({ port, path }, { headers: { host: 'web.x' } })
+
+  let gw = await start()
+  for (let round = 0; round < 3; round++) {
+    const slow = get('/slow')
+    const asked = once(web, 'request')
+    await asked
+    const stopped = gw.stop()
+    // While the answer is under way, and then while nothing runs.
+    const during = Array.from({ length: 50 }, () => get('/'))
+    finish()
+    t.equal((await slow).body, 'slow')
+    await stopped
+    const between = Array.from({ length: 50 }, () => get('/'))
+    gw = await start()
+    const answers = await Promise.all([...during, ...between])
+    t.same(new Set(answers.map((a) => `${a.status} ${a.body}`)), new Set(['200 ok']))
+  }
+  doors.close()
+  await gw.stop()
+  await t.rejects(get('/'), { code: 'ECONNREFUSED' }, 'a gateway that stops for good says so')
+})
+
+t.test('a port that the new configuration does not have is closed', async (t) => {
+  const folder = scratchFolder(t)
+  const [before, after] = [await freePort(), await freePort()]
+  const doors = new Doors()
+  t.teardown(() => doors.close())
+  const start = (port: number) =>
+    startGateway(t, { ingress: { listen: `127.0.0.1:${port}` } }, { doors }, folder)
+  const first = await start(before)
+  await first.stop()
+  await start(after)
+  t.equal((await ask({ port: after, path: '/' })).status, 200)
+  await t.rejects(ask({ port: before, path: '/' }), { code: 'ECONNREFUSED' })
+})
