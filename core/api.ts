@@ -63,6 +63,12 @@ export interface P2pInfo {
   readonly generation: number
   /** What follows is of the session whose keys both hosts have; absent: there is none, or it was not measured yet. */
   readonly address?: string
+  /** Of the address: the kind of way that UDP takes, or would. */
+  readonly tier?: 'ipv4' | 'ipv6'
+  /** Since the session began: of this host's own, and the peer's that arrived here. */
+  readonly probes?: { readonly sent: number; readonly answered: number; readonly received: number }
+  /** When the last probe or answer of the peer arrived. ISO 8601, UTC; absent: none has. */
+  readonly heardAt?: string
   readonly rttMs?: number
   readonly jitterMs?: number
   /** Of the last 40 round trips, 0 to 1. */

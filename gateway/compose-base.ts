@@ -72,6 +72,7 @@ export const NO_CLUSTER: ClusterParts = {
   },
   status: () => null,
   tunnel: () => null,
+  p2pProcess: () => null,
   members: () => [],
   link: () => undefined,
   alarms: () => [],

@@ -174,6 +174,7 @@ const access = (
   link: (hostId) => cluster.links.view(hostId),
   alarms: () => replication.alarms(),
   p2p: (hostId) => p2p.info(hostId),
+  p2pProcess: () => p2p.process(),
   retry: (hostId) => p2p.retry(hostId),
   quarantineOf: (hostId) => replication.quarantineOf(hostId),
   release: (hostId) => replication.release(hostId),

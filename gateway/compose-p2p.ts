@@ -11,6 +11,7 @@ import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
 import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
 import { P2pTransport } from './dataplane/p2p/p2p-transport.ts'
 import { connectProcess } from './dataplane/p2p/process-client.ts'
+import type { P2pProcessStatus } from './dataplane/p2p/process-status.ts'
 import { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
 import type { GatewayPathFacts } from './paths/escalation/types.ts'
 import type { Replication } from './replication/replication.ts'
@@ -20,6 +21,7 @@ export interface P2pParts {
   /** To be started after links and paths. */
   readonly part: Part
   info(hostId: number): P2pInfo | undefined
+  process(): P2pProcessStatus | null
   /** @returns to which hosts UDP is tried; undefined: no such host is known */
   retry(hostId: number | undefined): readonly number[] | undefined
 }
@@ -57,6 +59,7 @@ export function composeP2p(base: Base, cluster: Cluster, replication: Replicatio
       const wallOf = (at: number): number => scheduler.now() + at - scheduler.monotonic()
       return view && p2pInfoOf(view, transport.session(hostId), wallOf)
     },
+    process: () => transport.status.process,
     retry(hostId) {
       const known = transport.hostIds()
       if (hostId !== undefined && !known.includes(hostId)) return undefined

@@ -6,39 +6,8 @@ import { command } from '../command.ts'
 import { apiGet } from '../host/client.ts'
 import { findGateway, placeOptions } from '../host/places.ts'
 import { COME_BACK, nextSteps } from '../ui/next-steps.ts'
-import { type Column, counted, type Io, printJson, printLine, table, widthOf, wrap } from '../ui/output.ts'
-
-/** For people: `2.4 ms`, `31 ms`. */
-const rttText = ({ rttMs }: PathInfo): string =>
-  rttMs === undefined ? '-' : `${rttMs < 10 ? rttMs.toFixed(1) : Math.round(rttMs)} ms`
-
-/** `2026-11-20 13:00:00`, UTC as everywhere else in this output. */
-const timeText = (iso: string): string => iso.slice(0, 19).replace('T', ' ')
-
-/** `0.4 %`; of the UDP path, also while it is only tried. */
-const lossText = ({ p2p }: PathInfo): string =>
-  p2p?.lossRate === undefined ? '-' : `${Math.round(p2p.lossRate * 1000) / 10} %`
-
-/** What UDP carries now in the busier direction: `940 Mbit/s`. */
-export function rateText({ p2p, state }: PathInfo): string {
-  if (p2p?.txBps === undefined || p2p.rxBps === undefined || state !== 'P2P_ACTIVE') return '-'
-  const bps = Math.max(p2p.txBps, p2p.rxBps)
-  if (bps < 1e5) return `${Math.round(bps / 1e3)} kbit/s`
-  return bps < 1e9 ? `${(bps / 1e6).toFixed(bps < 1e7 ? 1 : 0)} Mbit/s` : `${(bps / 1e9).toFixed(1)} Gbit/s`
-}
-
-const PATH_COLUMNS: readonly Column<PathInfo>[] = [
-  { title: 'HOST', value: (p) => String(p.hostId) },
-  { title: 'STATE', value: (p) => p.state },
-  { title: 'VIA', value: (p) => p.via },
-  { title: 'RTT', value: rttText },
-  { title: 'LOSS', value: lossText, isSpare: true },
-  { title: 'RATE', value: rateText, isSpare: true },
-  { title: 'MTU', value: (p) => String(p.p2p?.mtu ?? '-'), isSpare: true },
-  { title: 'QUALITY', value: (p) => p.p2p?.quality?.toFixed(2) ?? '-', isSpare: true },
-  { title: 'SINCE (UTC)', value: (p) => timeText(p.since) },
-  { title: 'REASON', value: (p) => p.reason, min: 10 },
-]
+import { counted, type Io, printJson, printLine, widthOf, wrap } from '../ui/output.ts'
+import { pathTables, timeText } from '../ui/path-table.ts'
 
 const UNITS = [
   [86_400_000, 'd'],
@@ -133,7 +102,7 @@ function print(io: Io, status: Status): void {
   ]
   for (const [key, value] of rows)
     printLine(io, wrap(value, INDENT, width).replace(INDENT, key.padEnd(INDENT.length)))
-  if (status.paths.length > 0) printLine(io, `\n${table(PATH_COLUMNS, status.paths, width)}`)
+  for (const text of pathTables(status.paths, width)) printLine(io, `\n${text}`)
   const alarms = status.alarms.map(({ hostId, reason, next }) => `host ${hostId}: ${reason}; next: ${next}`)
   const todo = [
     ...outside(status),
@@ -150,7 +119,7 @@ export const statusCommand = command({
     json: { type: 'boolean', default: false, describe: 'JSON, as GET /v1/status gives it' },
   },
   examples: [
-    ['', 'the gateway of this host, and a line for each path'],
+    ['', 'the gateway of this host, each path, and what was measured of each UDP path'],
     ['--json', 'the same for scripts'],
   ],
   async run({ config, cniConfDir, json }, { io, host }) {

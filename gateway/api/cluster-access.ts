@@ -3,6 +3,7 @@
 import type { P2pInfo } from '../../core/api.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
+import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { LinkView } from '../links/types.ts'
 import type { Alarm } from '../replication/alarms.ts'
 import type { Quarantine } from '../replication/deps.ts'
@@ -23,6 +24,8 @@ export interface ClusterAccess {
   alarms(): readonly Alarm[]
   /** The UDP path to a host; undefined: there is no such member. */
   p2p(hostId: number): P2pInfo | undefined
+  /** null: there is none, or this gateway is not connected to it. */
+  p2pProcess(): P2pProcessStatus | null
   /**
    * Tries for UDP paths again now: to the host, or to all.
    * @returns to which; undefined: no such host is known

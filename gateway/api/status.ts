@@ -8,6 +8,7 @@ import type { Clock, Millis } from '../../core/clock.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
+import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { ListeningIngress } from '../ingress/listener.ts'
 import type { TlsStatus } from '../ingress/tls/listener.ts'
 import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
@@ -40,6 +41,8 @@ export interface Status {
   readonly cluster: ClusterStatus | null
   /** null: in no cluster. */
   readonly tunnel: TunnelStatus | null
+  /** null: there is none, or the gateway is not connected to it. */
+  readonly p2p: P2pProcessStatus | null
   readonly paths: readonly PathInfo[]
   /** What a person has to act on, besides hosts in quarantine, which `paths` shows. */
   readonly alarms: readonly Alarm[]
@@ -109,6 +112,7 @@ export async function statusOf({
     reconcile: reconciler.report ?? null,
     cluster: cluster.status(),
     tunnel: cluster.tunnel(),
+    p2p: cluster.p2pProcess(),
     paths: listPaths({ paths, cluster }),
     alarms: cluster.alarms(),
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },

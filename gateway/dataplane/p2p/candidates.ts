@@ -7,6 +7,9 @@ const MOST = 16
 /** A NAT shows one mapping to all peers, or a different one to each. Probing more than a few would be guessing. */
 const MAX_OBSERVED = 4
 
+/** Of the way over UDP that this address is for. */
+export const tierOf = (address: string): 'ipv4' | 'ipv6' => (address.startsWith('[') ? 'ipv6' : 'ipv4')
+
 /** `192.0.2.1:7443` or `[2001:db8::1]:7443`. */
 export function isEndpoint(value: unknown): value is string {
   if (typeof value !== 'string' || value.length > 56) return false

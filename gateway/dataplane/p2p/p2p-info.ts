@@ -4,6 +4,7 @@ import type { P2pInfo } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
 import { lossOf } from '../../paths/escalation/health.ts'
 import { type EscalationView, qualityOf } from '../../paths/escalation/view.ts'
+import { tierOf } from './candidates.ts'
 import type { SessionView } from './protocol.ts'
 
 const rounded = (value: number, digits: number): number => Math.round(value * 10 ** digits) / 10 ** digits
@@ -21,10 +22,12 @@ export function p2pInfoOf(
 const isoOf = (ms: Millis): string => new Date(Math.round(ms)).toISOString()
 
 function sessionInfo(session: SessionView): Partial<P2pInfo> {
-  const { address, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
+  const { address, heard, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
   const lossRate = lossOf(session)
   return {
-    ...(address !== undefined && { address }),
+    ...(address !== undefined && { address, tier: tierOf(address) }),
+    probes: { sent: probes.sent, answered: probes.answered, received: heard?.probes ?? 0 },
+    ...(heard !== undefined && { heardAt: isoOf(heard.at) }),
     ...(rttMs !== undefined && { rttMs: rounded(rttMs, 2) }),
     ...(jitterMs !== undefined && { jitterMs: rounded(jitterMs, 2) }),
     ...(probes.window > 0 && { lossRate: rounded(lossRate, 3) }),

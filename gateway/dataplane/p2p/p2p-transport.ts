@@ -8,7 +8,7 @@ import type { ControlMessage } from '../../links/types.ts'
 import type { EscalationFacts, GatewayPathFacts, ResetCause } from '../../paths/escalation/types.ts'
 import type { EscalationView } from '../../paths/escalation/view.ts'
 import type { Candidate, Transport } from '../../paths/transport.ts'
-import { ObservedAddresses, ownCandidates } from './candidates.ts'
+import { ObservedAddresses, ownCandidates, tierOf } from './candidates.ts'
 import { Obstacles } from './obstacles.ts'
 import { OfferInbox } from './offer-inbox.ts'
 import { type P2pLinks, PeerSession } from './peer-session.ts'
@@ -81,7 +81,7 @@ export class P2pTransport implements Transport {
     if (peer === undefined) return []
     const { state, reason } = peer.view
     const { rttMs, lossRate, address } = peer.session ?? {}
-    const tier = address?.startsWith('[') === true ? 'ipv6' : 'ipv4'
+    const tier = tierOf(address ?? '')
     const hasChannel = state === 'P2P_ACTIVE'
     return [{ id: { kind: 'p2p' }, tier, rttMs, lossRate, hasChannel, escalation: { state, reason } }]
   }

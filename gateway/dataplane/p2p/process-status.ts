@@ -7,11 +7,23 @@ import type { ProcessHello } from './process-client.ts'
 /** A killed process is back within half a second, a deleted device within milliseconds. */
 const GRACE_MS: Millis = 2_000
 
+/** Of the process that runs, as `GET /v1/status` shows it. */
+export interface P2pProcessStatus {
+  readonly pid: number
+  /** Of its executable, which may be older than the gateway's. */
+  readonly version: string
+  /** Where UDP is received. */
+  readonly port: number
+  /** UDP segmentation by the kernel when it sends and receives, and of packets for containers. */
+  readonly offloads: { readonly gso: boolean; readonly gro: boolean; readonly uso: boolean }
+}
+
 export class ProcessStatus {
   /** Datagrams without a session, since the process began. */
   strays = 0
   #device: string | undefined
   #udp: ProcessHello['udp'] = { port: 0 }
+  #hello: Pick<ProcessHello, 'pid' | 'version' | 'features'> | undefined
   #lostAt: Millis = -Infinity
   #deviceLostAt: Millis = -Infinity
 
@@ -19,7 +31,17 @@ export class ProcessStatus {
     return this.#udp.port
   }
 
-  connected({ device, udp }: Pick<ProcessHello, 'device' | 'udp'>): void {
+  /** Null: none is connected. */
+  get process(): P2pProcessStatus | null {
+    if (this.#hello === undefined) return null
+    const { pid, version, features } = this.#hello
+    const { gso, gro, uso } = features
+    return { pid, version, port: this.port, offloads: { gso, gro, uso } }
+  }
+
+  connected(hello: Pick<ProcessHello, 'device' | 'udp' | 'pid' | 'version' | 'features'>): void {
+    const { device, udp } = hello
+    this.#hello = hello
     this.#device = device.problem
     this.#deviceLostAt = -Infinity
     this.#udp = udp
@@ -27,6 +49,7 @@ export class ProcessStatus {
   }
 
   disconnected(now: Millis): void {
+    this.#hello = undefined
     this.#lostAt = now
   }
 

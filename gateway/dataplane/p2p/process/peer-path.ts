@@ -58,6 +58,8 @@ export class PeerPath {
   #peerLossRate: number | undefined
   #observed: string | undefined
   readonly #startedAt: Millis
+  #probesHeard = 0
+  #heardAt: Millis | undefined
 
   constructor(deps: PeerPathDeps, now: Millis) {
     this.#deps = deps
@@ -83,6 +85,12 @@ export class PeerPath {
       probes: counts,
       mtu: this.#mtu.bytes,
     }
+  }
+
+  /** What arrived of the peer's control datagrams. @param wallNow ms since the epoch */
+  heard(now: Millis, wallNow: Millis): Pick<SessionView, 'heard'> {
+    if (this.#heardAt === undefined) return {}
+    return { heard: { probes: this.#probesHeard, at: Math.max(0, wallNow - (now - this.#heardAt)) } }
   }
 
   nextAt(now: Millis): Millis {
@@ -147,6 +155,8 @@ export class PeerPath {
   probed(payload: Uint8Array, from: string, now: Millis): void {
     const probe = decodeProbe(payload)
     if (probe === undefined) return
+    this.#probesHeard++
+    this.#heardAt = now
     const { rxDatagrams, rxBytes } = this.#deps.peer.counters
     const answer = encodeAnswer({
       ...probe,
@@ -164,6 +174,7 @@ export class PeerPath {
   answered(payload: Uint8Array, now: Millis): void {
     const answer = decodeAnswer(payload)
     if (answer === undefined || answer.token !== this.#token) return
+    this.#heardAt = now
     this.#peerLossRate = answer.lossRate
     if (answer.observed !== undefined && answer.observed !== this.#observed) {
       this.#observed = answer.observed

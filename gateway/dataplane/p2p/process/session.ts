@@ -182,6 +182,7 @@ export class Session {
       generation: this.#generation,
       isPromoted: this.#isPromoted,
       ...path.view(),
+      ...path.heard(now, this.#deps.wallClock()),
       form: peer.form,
       txBytes,
       rxBytes,

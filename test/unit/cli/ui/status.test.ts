@@ -1,6 +1,6 @@
-/** `flatnet status`: what it says of paths that are not direct, and of what UDP carries. */
+/** `flatnet status`: what it says of paths that are not direct. */
 import t from 'tap'
-import { rateText, whyNotDirect } from '../../../../cli/commands/status.ts'
+import { whyNotDirect } from '../../../../cli/commands/status.ts'
 import type { PathInfo } from '../../../../core/api.ts'
 
 const path = (hostId: number, part: Partial<PathInfo> = {}): PathInfo => ({
@@ -40,14 +40,4 @@ t.test('254 hosts do not fill the screen', async (t) => {
   )
   t.equal(lines.length, 11)
   t.equal(lines.at(-1), '243 more hosts not direct: flatnet status --json')
-})
-
-t.test('the rate of the busier direction, while UDP carries', async (t) => {
-  const rate = (txBps: number, rxBps: number, state: PathInfo['state'] = 'P2P_ACTIVE'): string =>
-    rateText(path(2, { state, p2p: { reason: '', attempts: 1, generation: 1, txBps, rxBps } }))
-  t.equal(rate(0, 0), '0 kbit/s')
-  t.equal(rate(1_500_000, 12), '1.5 Mbit/s')
-  t.equal(rate(12, 940_000_000), '940 Mbit/s')
-  t.equal(rate(8_700_000_000, 0), '8.7 Gbit/s')
-  t.equal(rate(1, 1, 'GATEWAY_FALLBACK'), '-')
 })
