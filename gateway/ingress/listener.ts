@@ -57,8 +57,10 @@ export class IngressListener implements Part {
     const conf = this.#deps.conf.ingress.tls
     if (conf === undefined) return
     const { TlsListener } = await import('./tls/listener.ts')
-    const enter = server.enter.bind(server)
-    this.#tls = new TlsListener({ deps: this.#deps, conf, limit, enter })
-    await this.#tls.start()
+    const tls = new TlsListener({ deps: this.#deps, conf, limit, server })
+    this.#tls = tls
+    await tls.start()
+    // A browser that is sent to where nothing answers has no way back.
+    if (conf.redirect) server.redirectPort = () => tls.servingPort
   }
 }

@@ -41,10 +41,10 @@ export function passResponse(facts: PassFacts): void {
     const end = (): void => void res.destroy()
     deps.endless.add(res)
     // A browser leaves an event stream like this; other answers are still read, see server.ts.
-    req.socket.once('end', end)
+    if (req.httpVersionMajor === 1) req.socket.once('end', end)
     res.on('close', () => {
       deps.endless.delete(res)
-      req.socket.off('end', end)
+      if (req.httpVersionMajor === 1) req.socket.off('end', end)
     })
   }
   // Headers usually leave together with the first bytes. An event stream may have none for a while.
@@ -85,7 +85,7 @@ function mayHaveTrailers(req: IncomingMessage, response: IncomingMessage, status
     req.method !== 'HEAD' &&
     status !== 204 &&
     status !== 304 &&
-    req.httpVersionMinor >= 1 &&
+    req.httpVersion !== '1.0' &&
     valuesOf(response.rawHeaders, 'transfer-encoding').length > 0
   )
 }
@@ -96,7 +96,7 @@ export function passEarly(
   res: ServerResponse,
   info: { readonly statusCode: number; readonly rawHeaders: readonly string[] },
 ): void {
-  if (req.httpVersionMinor < 1 || res.headersSent || res.destroyed) return
+  if (req.httpVersion === '1.0' || res.headersSent || res.destroyed) return
   if (info.statusCode === 102) res.writeProcessing()
   if (info.statusCode !== 103) return
   const link = valuesOf(info.rawHeaders, 'link')

@@ -33,6 +33,8 @@ export interface RouteFacts {
   readonly url: string
   /** Raw Host header; undefined only with HTTP/1.0. */
   readonly host: string | undefined
+  /** The client came by HTTPS. */
+  readonly isSecure?: boolean
   readonly names: HostNames
   readonly lookup: NameLookup
 }
@@ -42,9 +44,10 @@ export interface RouteFacts {
  * RFC 9112 3.2.2: an absolute-form target replaces the Host header.
  */
 export function route(facts: RouteFacts): Decision {
-  const target = parseTarget(facts.url, facts.host ?? '')
+  const scheme = facts.isSecure === true ? 'https' : 'http'
+  const target = parseTarget(facts.url, facts.host ?? '', scheme)
   if (target === undefined)
-    return { kind: 'bad', problem: 'the request target is neither a path nor an http:// URL' }
+    return { kind: 'bad', problem: `the request target is neither a path nor an ${scheme}:// URL` }
   const host = parseHost(target.host)
   if (host === undefined) return { kind: 'bad', problem: 'the Host header is not a host name' }
   const isOwn = isOwnHost(host, facts.names)
@@ -62,12 +65,17 @@ export function route(facts: RouteFacts): Decision {
   return /^\/(?:\?|$)/.test(target.path) ? { kind: 'list' } : { kind: 'unknown', name: '', isOwn }
 }
 
-/** origin-form, absolute-form of http, or asterisk-form. authority-form belongs to CONNECT, which is refused. */
-function parseTarget(url: string, host: string): { host: string; path: string } | undefined {
+/** origin-form, absolute-form of the scheme, or asterisk-form. authority-form belongs to CONNECT, which is refused. */
+function parseTarget(
+  url: string,
+  host: string,
+  scheme: 'http' | 'https',
+): { host: string; path: string } | undefined {
   if (url.includes('#')) return undefined
   if (url.startsWith('/')) return { host, path: url }
   if (url === '*') return { host, path: url }
-  const [, authority, rest] = /^http:\/\/([^/?@]*)((?:[/?].*)?)$/i.exec(url) ?? []
+  const [, found, authority, rest] = /^(https?):\/\/([^/?@]*)((?:[/?].*)?)$/i.exec(url) ?? []
+  if (found?.toLowerCase() !== scheme) return undefined
   if (authority === undefined || rest === undefined || authority === '') return undefined
   return { host: authority, path: rest.startsWith('/') ? rest : `/${rest}` }
 }

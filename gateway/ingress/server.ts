@@ -12,7 +12,9 @@ import { formOf } from './pages/accept.ts'
 import { listOf, nearNames, renderList } from './pages/list.ts'
 import type { Reason } from './pages/problem.ts'
 import { isBodyOpen, sendPage, sendProblem } from './pages/reply.ts'
+import { httpsLocation } from './redirect.ts'
 import { route } from './route.ts'
+import { isSecure, isTrusted } from './trust.ts'
 import { join } from './upgrade.ts'
 
 /** Requests under way on one connection. Browsers have one; this bounds pipelining. */
@@ -82,10 +84,10 @@ function refuse(socket: Duplex, status: string): void {
 
 class Handler {
   readonly #deps: IngressDeps
-  readonly #server: Pick<IngressServer, 'restoreMethod'>
+  readonly #server: Pick<IngressServer, 'redirectPort' | 'restoreMethod'>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
-  constructor(deps: IngressDeps, server: Pick<IngressServer, 'restoreMethod'>) {
+  constructor(deps: IngressDeps, server: Pick<IngressServer, 'redirectPort' | 'restoreMethod'>) {
     this.#deps = deps
     this.#server = server
   }
@@ -97,12 +99,29 @@ class Handler {
     res.on('error', () => {})
     try {
       const refusal = this.#refusal(req, res)
-      if (refusal === undefined) this.#dispatch(req, res, options)
-      else this.#problem(req, res, ...refusal)
+      if (refusal !== undefined) this.#problem(req, res, ...refusal)
+      else if (!this.#redirectsToHttps(req, res)) this.#dispatch(req, res, options)
     } catch (err) {
       this.#deps.log.error({ err }, 'request could not be handled')
       this.#giveUp(res)
     }
+  }
+
+  /** @returns whether it has answered; sets what answers by HTTPS carry */
+  #redirectsToHttps(req: IncomingMessage, res: ServerResponse): boolean {
+    const { tls, trustedProxies } = this.#deps.conf.ingress
+    if (isSecure(req.socket)) {
+      // A container's own value replaces it.
+      if (tls !== undefined && tls.hsts > 0) res.setHeader('Strict-Transport-Security', `max-age=${tls.hsts}`)
+      return false
+    }
+    const port = this.#server.redirectPort()
+    if (port === undefined) return false
+    const isProxy = isTrusted(trustedProxies, req.socket.remoteAddress ?? '')
+    const forwardedProto = isProxy ? valuesOf(req.rawHeaders, 'x-forwarded-proto').at(-1) : undefined
+    const location = httpsLocation({ url: req.url ?? '', host: req.headers.host, port, forwardedProto })
+    if (location !== undefined) sendPage(req, res, 308, 'text', `${location}\n`, { location })
+    return location !== undefined
   }
 
   /** Reads nothing of the request: what threw in `request` may throw again, and here it would end the gateway. */
@@ -171,6 +190,7 @@ class Handler {
     const decision = route({
       url: req.url ?? '',
       host: req.headers.host,
+      isSecure: isSecure(req.socket),
       names: this.#deps.names,
       lookup: this.#deps.lookup,
     })
@@ -225,6 +245,9 @@ class Handler {
   }
 
   #count(res: ServerResponse): void {
-    res.on('finish', () => this.#deps.countAnswer(res.statusCode))
+    // With HTTP/2 a stream that the client reset before an answer finishes too.
+    res.on('finish', () => {
+      if (res.headersSent) this.#deps.countAnswer(res.statusCode)
+    })
   }
 }

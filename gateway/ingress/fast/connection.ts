@@ -173,7 +173,7 @@ export class FastConnection implements ExchangeClient {
     }
     const { target, host } = head
     const { names, lookup } = this.deps
-    const decision = route({ url: target, host, names, lookup })
+    const decision = route({ url: target, host, isSecure: this.isSecure, names, lookup })
     if (decision.kind !== 'container') {
       this.#leave(bytes)
       return

@@ -4,6 +4,7 @@ import { type IncomingMessage, Server, type ServerOptions, type ServerResponse }
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
 import type { IngressDeps } from '../deps.ts'
+import { isSecure } from '../trust.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
 import { withKnownMethod } from './for-node.ts'
 
@@ -35,6 +36,8 @@ export class IngressServer extends Server implements FastConnectionHost {
   readonly #methods = new WeakMap<Socket, string>()
   #timer: NodeJS.Timeout | undefined
   isDraining = false
+  /** Where plain requests are sent; undefined: they are served. */
+  redirectPort: () => number | undefined = () => undefined
 
   constructor(options: ServerOptions, deps: IngressDeps) {
     super(options)
@@ -48,7 +51,15 @@ export class IngressServer extends Server implements FastConnectionHost {
 
   /** Starts a new connection on the fast path, unless a limit has closed it already. */
   enter(socket: Socket): void {
-    if (!socket.destroyed) this.#open.add(new FastConnection(this, socket))
+    if (socket.destroyed) return
+    if (this.#needsNode(socket)) for (const listener of this.#nodeListeners) listener.call(this, socket)
+    else this.#open.add(new FastConnection(this, socket))
+  }
+
+  /** The fast path adds no header to answers and has no pages of its own. */
+  #needsNode(socket: Socket): boolean {
+    if (isSecure(socket)) return (this.deps.conf.ingress.tls?.hsts ?? 0) > 0
+    return this.redirectPort() !== undefined
   }
 
   leave(connection: FastConnection, socket: Socket, bytes: Buffer): void {

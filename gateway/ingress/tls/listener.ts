@@ -12,10 +12,12 @@ import type { Millis } from '../../../core/clock.ts'
 import { HandshakeGuard } from '../../links/handshake-guard.ts'
 import { type ClientLimit, REFUSED } from '../client-limit.ts'
 import type { IngressDeps } from '../deps.ts'
+import type { IngressServer } from '../fast/server.ts'
 import { listen } from '../listen.ts'
 import { type Certificate, TLS_OPTIONS } from './certificate.ts'
 import { CertificateFileSet } from './certificate-files.ts'
 import { choose } from './choice.ts'
+import { Http2Sessions } from './http2.ts'
 
 /** How long a changed certificate may stay unused. Two `stat` calls for each pair. */
 const LOOK_MS: Millis = 2000
@@ -33,8 +35,8 @@ export interface TlsParts {
   readonly deps: IngressDeps
   readonly conf: IngressTlsConf
   readonly limit: ClientLimit
-  /** Takes a connection that speaks HTTP/1.1. */
-  enter(socket: Socket): void
+  /** Takes connections that speak HTTP/1.1, and requests of HTTP/2. */
+  readonly server: IngressServer
 }
 
 export class TlsListener {
@@ -42,6 +44,7 @@ export class TlsListener {
   readonly #files: CertificateFileSet
   readonly #guard = new HandshakeGuard()
   readonly #open = new Set<Socket>()
+  readonly #http2: Http2Sessions
   readonly #server: Server
   #listenProblem: string | undefined
   #stopLooking: (() => void) | undefined
@@ -50,6 +53,11 @@ export class TlsListener {
   constructor(parts: TlsParts) {
     this.#parts = parts
     this.#files = new CertificateFileSet(parts.conf.certificates, parts.deps.log)
+    const { server } = parts
+    this.#http2 = new Http2Sessions(parts.deps, {
+      request: (req, res) => void server.emit('request', req, res),
+      checkContinue: (req, res) => void server.emit('checkContinue', req, res),
+    })
     this.#server = this.#makeServer()
   }
 
@@ -57,6 +65,7 @@ export class TlsListener {
     const { log, scheduler } = this.#parts.deps
     await this.#refresh()
     await this.#listen()
+    this.#http2.start()
     this.#stopLooking = scheduler.every(LOOK_MS, () => {
       this.#look().catch((err: unknown) => log.error({ err }, 'certificate files could not be looked at'))
     })
@@ -67,6 +76,7 @@ export class TlsListener {
     this.#isStopped = true
     this.#stopLooking?.()
     this.#guard.stop()
+    this.#http2.close()
     if (!this.#server.listening) return
     const closed = once(this.#server, 'close')
     this.#server.close()
@@ -144,7 +154,7 @@ export class TlsListener {
       keepAliveInitialDelay: 30_000,
       // The same bound as for a request's headers, which get it anew after the handshake.
       handshakeTimeout: ingress.headersTimeoutMs,
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: ['h2', 'http/1.1'],
       SNICallback: (name, done) => done(null, choose(name, this.#certificates)?.context),
     })
     server.maxConnections = ingress.maxConnections
@@ -180,9 +190,13 @@ export class TlsListener {
   #enter(socket: TLSSocket): void {
     this.#guard.done(socket)
     socket.on('error', () => {})
+    if (socket.alpnProtocol === 'h2') {
+      this.#http2.enter(socket)
+      return
+    }
     // A FIN ends the client's requests, not the client, see FastConnection. Before, it ends the handshake.
     socket.allowHalfOpen = true
-    this.#parts.enter(socket)
+    this.#parts.server.enter(socket)
   }
 
   #count(by: string): void {

@@ -19,6 +19,7 @@ interface Got {
   readonly status: number
   readonly body: string
   readonly names: string | undefined
+  readonly hsts: string | undefined
 }
 
 function get(
@@ -35,7 +36,9 @@ function get(
       res.setEncoding('utf8').on('data', (text: string) => {
         body += text
       })
-      res.on('end', () => resolve({ status: res.statusCode ?? 0, body, names }))
+      res.on('end', () =>
+        resolve({ status: res.statusCode ?? 0, body, names, hsts: res.headers['strict-transport-security'] }),
+      )
     })
     req.on('error', reject)
     req.end()
@@ -175,6 +178,42 @@ t.test('clients that never finish the handshake are closed, and others are serve
   for (const socket of many) socket.destroy()
   await until(async () => (await tls(gw)).connections === 0)
   t.equal((await get(port, 'web.x')).status, 200)
+})
+
+t.test('redirect: plain HTTP is sent to HTTPS, once that serves', async (t) => {
+  const { gw, port } = await secureGateway(t, { redirect: true, hsts: 86_400 })
+  const to = async (host: string, path: string, asked = {}) => {
+    const { status, headers } = await gw.get(host, path, asked)
+    return `${status} ${headers.location ?? ''}`.trim()
+  }
+  t.equal(await to('web.x', '/a?b=1'), `308 https://web.x:${port}/a?b=1`)
+  t.equal(await to('web.x:8080', '/', { method: 'POST', body: 'x' }), `308 https://web.x:${port}/`)
+  t.equal(await to('127.0.0.1', '/~web/'), `308 https://127.0.0.1:${port}/~web/`)
+  t.equal(await to('web.x', '/.well-known/acme-challenge/x'), '200', 'a CA asks by plain HTTP')
+  t.equal((await gw.get('web.x')).headers['strict-transport-security'], undefined)
+  const secure = await get(port, 'web.x')
+  t.equal(secure.status, 200)
+  t.equal(secure.hsts, 'max-age=86400')
+  t.equal((await get(port, 'web.x', '/', { host: 'none.x' })).hsts, 'max-age=86400', 'pages too')
+  const ws = new WebSocket(`ws://127.0.0.1:${gw.port}/~web/`)
+  t.match((await once(ws, 'error'))[0], { message: /308/ })
+})
+
+t.test('redirect: not behind a trusted proxy that ended TLS, nor without a certificate', async (t) => {
+  const folder = scratchFolder(t)
+  const pair = writePair(folder, 'web', await webPair(ca, ['web.x']))
+  const echo = await httpContainer(t, (_req, res) => res.end())
+  for (const [trustedProxies, key, expected] of [
+    [['127.0.0.0/8'], pair.key, 200],
+    [[], pair.key, 308],
+    [[], '/none.key', 200],
+  ] as const) {
+    const tls = { listen: '127.0.0.1:0', redirect: true, cert: pair.cert, key }
+    const gw = await startGateway(t, { ingress: { tls, trustedProxies } })
+    await gw.register({ name: 'web', ...echo.at })
+    const { status } = await gw.get('web.x', '/', { headers: { 'x-forwarded-proto': 'https' } })
+    t.equal(status, expected, `${trustedProxies} ${key}`)
+  }
 })
 
 t.test('plain HTTP on the port of HTTPS does no harm', async (t) => {

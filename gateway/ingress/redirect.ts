@@ -1,0 +1,26 @@
+/** Where plain HTTP is sent when `ingress.tls.redirect` is set. Pure. */
+
+export interface RedirectFacts {
+  /** Raw request target. */
+  readonly url: string
+  /** Raw Host header; undefined only with HTTP/1.0. */
+  readonly host: string | undefined
+  /** Of the listener for HTTPS. */
+  readonly port: number
+  /** X-Forwarded-Proto of a trusted proxy. */
+  readonly forwardedProto: string | undefined
+}
+
+/** A CA that proves a domain asks by plain HTTP (RFC 8555 8.3), before there is a certificate. */
+const PROOF = '/.well-known/acme-challenge/'
+
+/** @returns undefined: the request is served as it came */
+export function httpsLocation({ url, host, port, forwardedProto }: RedirectFacts): string | undefined {
+  if (forwardedProto?.trim().toLowerCase() === 'https') return undefined
+  const target = /^(?:http:\/\/([^/?#@]*))?(\/[^#]*)?$/i.exec(url)
+  if (target === null) return undefined
+  const [, authority = host ?? '', path = ''] = target
+  const [, name] = /^(\[[0-9a-f:.]+\]|[^\s[\]@/\\?#:,"<>]+)(?::\d{0,5})?$/i.exec(authority) ?? []
+  if (name === undefined || path.startsWith(PROOF)) return undefined
+  return `https://${name}${port === 443 ? '' : `:${port}`}${path || '/'}`
+}
