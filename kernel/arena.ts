@@ -20,18 +20,31 @@ export class Region {
   readonly bytes: Uint8Array
   readonly view: DataView
   readonly #base: number
+  /** All of the mapping, for copies, and where this region begins in it. */
+  readonly #memory: Uint8Array
+  readonly #start: number
+  /** What `address` said last: most packets lie where the one before lay, and making a bigint takes 60 ns. */
+  #lastBase = -0
+  #last = 0n
 
-  constructor(memory: ArrayBuffer, address: number, start: number, length: number) {
+  constructor(memory: Uint8Array<ArrayBuffer>, address: number, start: number, length: number) {
     this.length = length
-    this.bytes = new Uint8Array(memory, start, length)
-    this.view = new DataView(memory, start, length)
+    this.#memory = memory
+    this.#start = start
+    this.bytes = memory.subarray(start, start + length)
+    this.view = new DataView(memory.buffer, start, length)
     // Below 2^47 on every Linux we run on: exact as a number.
     this.#base = address + start
   }
 
   /** @throws {RangeError} `length` bytes at `at` are not all inside */
   address(at: number, length: number): bigint {
-    return BigInt(this.addressNumber(at, length))
+    const address = this.addressNumber(at, length)
+    if (address !== this.#lastBase) {
+      this.#lastBase = address
+      this.#last = BigInt(address)
+    }
+    return this.#last
   }
 
   /** As `address`, as a number, to be written into a structure. */
@@ -42,11 +55,14 @@ export class Region {
     return this.#base + at
   }
 
-  /** Copies from another region of the same arena or of another. @throws {RangeError} either is too short */
+  /** Copies from a region of the same arena. @throws {RangeError} either is too short */
   copyFrom(at: number, from: Region, fromAt: number, length: number): void {
     this.addressNumber(at, length)
     from.addressNumber(fromAt, length)
-    this.bytes.set(from.bytes.subarray(fromAt, fromAt + length), at)
+    if (from.#memory !== this.#memory) throw new RangeError('regions of two arenas')
+    const begin = from.#start + fromAt
+    // 60 ns for a packet of 84 bytes; by `set` and a subarray 115.
+    this.#memory.copyWithin(this.#start + at, begin, begin + length)
   }
 
   #outside(at: number, length: number): never {
@@ -56,6 +72,7 @@ export class Region {
 
 export class Arena {
   readonly #mapping: Mapping
+  readonly #memory: Uint8Array<ArrayBuffer>
   readonly #address: number
   readonly #size: number
   #used = 0
@@ -72,6 +89,7 @@ export class Arena {
       )
     this.#size = Math.ceil(size / GUARD) * GUARD
     this.#mapping = mapMemory(this.#size, GUARD)
+    this.#memory = new Uint8Array(this.#mapping.bytes)
     this.#address = Number(this.#mapping.address)
   }
 
@@ -81,7 +99,7 @@ export class Arena {
     if (!Number.isInteger(length) || length <= 0 || start + length > this.#size)
       throw new RangeError(`arena of ${this.#size} bytes with ${this.#size - start} left: ${length} wanted`)
     this.#used = start + length
-    return new Region(this.#mapping.bytes, this.#address, start, length)
+    return new Region(this.#memory, this.#address, start, length)
   }
 
   /** Unmaps it. Any later use of a region ends the process: only after all its users. */

@@ -6,31 +6,40 @@ import type { Arena, Region } from './arena.ts'
 const POLLIN = 1
 /** struct pollfd: fd, events, revents. */
 const POLLFD = 8
+const REVENTS = 6
 
 export class Poller {
   readonly #fds: Region
-  readonly #capacity: number
+  readonly #address: bigint
+  readonly #count: bigint
 
-  constructor(arena: Arena, capacity: number) {
-    this.#capacity = capacity
-    this.#fds = arena.take(capacity * POLLFD)
+  /** @param places for descriptors, each of which `watch` may give another one */
+  constructor(arena: Arena, places: number) {
+    this.#fds = arena.take(places * POLLFD)
+    this.#address = this.#fds.address(0, places * POLLFD)
+    this.#count = BigInt(places)
+    for (let place = 0; place < places; place++) this.watch(place, -1)
+  }
+
+  /** @param fd -1: nothing is waited for in this place */
+  watch(place: number, fd: number): void {
+    const { view } = this.#fds
+    view.setInt32(place * POLLFD, fd, true)
+    view.setUint32(place * POLLFD + 4, POLLIN, true)
   }
 
   /**
    * Waits until one of them can be read, has ended or is broken.
    * @param timeoutMs -1 waits for ever
-   * @returns for each descriptor its `revents`; all 0 at the timeout and after a signal
+   * @returns whether one is ready, which `isReady` then says; false at the timeout and after a signal
    */
-  wait(fds: readonly number[], timeoutMs: number): readonly number[] {
-    if (fds.length > this.#capacity)
-      throw new RangeError(`${fds.length} descriptors: at most ${this.#capacity}`)
-    const { view } = this.#fds
-    for (const [i, fd] of fds.entries()) {
-      view.setInt32(i * POLLFD, fd, true)
-      view.setUint32(i * POLLFD + 4, POLLIN, true)
-    }
+  wait(timeoutMs: number): boolean {
     // Rounded up: poll counts whole milliseconds, and a loop that wakes too early spins.
-    const ready = pollAt(this.#fds.address(0, fds.length * POLLFD), fds.length, Math.ceil(timeoutMs))
-    return fds.map((_, i) => (ready > 0 ? view.getInt16(i * POLLFD + 6, true) : 0))
+    return pollAt(this.#address, this.#count, Math.ceil(timeoutMs)) > 0
+  }
+
+  /** Of a `wait` that returned true. */
+  isReady(place: number): boolean {
+    return this.#fds.view.getUint16(place * POLLFD + REVENTS, true) !== 0
   }
 }

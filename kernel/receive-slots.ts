@@ -186,9 +186,14 @@ export class ReceiveSlots {
     this.sourceOf[slot] = slot
   }
 
+  /** Where in `sources` that of the datagram in a slot begins. */
+  sourceAt(slot: number): number {
+    return this.sourceOf[slot]! * SOCKADDR
+  }
+
   /** The source of the datagram in a slot, 28 bytes. */
   source(slot: number): Uint8Array {
-    const at = this.sourceOf[slot]! * SOCKADDR
+    const at = this.sourceAt(slot)
     return this.sources.bytes.subarray(at, at + SOCKADDR)
   }
 }

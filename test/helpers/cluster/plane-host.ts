@@ -64,7 +64,6 @@ const plane = new Plane({
   aead: tested.aead,
   udp,
   tun: new TunPort(device.fd),
-  fds: { tun: device.fd, udp: udp.fd },
   now: () => performance.now(),
   onControl: (peer, type, payload, from) =>
     print({ event: 'control', hostId: peer.hostId, type, hex: Buffer.from(payload).toString('hex'), from }),
@@ -157,9 +156,13 @@ print({
   offloads: device.offloads,
   address: udp.address,
 })
+poller.watch(0, 0)
+poller.watch(1, udp.fd)
 for (let steps = 0; ; steps++) {
-  const any = plane.step()
-  if (any && steps % 64 !== 0) continue
-  const ready = poller.wait([0, ...plane.descriptors], any ? 0 : (plane.waitMs ?? -1))
-  if (ready[0] !== 0) orders()
+  plane.step()
+  const isBusy = plane.mayHaveMore
+  if (isBusy && steps % 64 !== 0) continue
+  const { waitMs } = plane
+  poller.watch(2, waitMs === undefined ? device.fd : -1)
+  if (poller.wait(isBusy ? 0 : (waitMs ?? -1)) && poller.isReady(0)) orders()
 }

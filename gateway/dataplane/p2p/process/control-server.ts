@@ -46,9 +46,13 @@ export class ControlServer {
     return this.#client !== undefined
   }
 
-  /** To poll for reading. */
-  get descriptors(): readonly number[] {
-    return this.#client === undefined ? [this.#listener.fd] : [this.#listener.fd, this.#client.connection.fd]
+  /** To poll for reading: gateways that come, and the one that is connected. */
+  get listenerFd(): number {
+    return this.#listener.fd
+  }
+
+  get clientFd(): number | undefined {
+    return this.#client?.connection.fd
   }
 
   /** To poll for writing; undefined: nothing waits to be written. */

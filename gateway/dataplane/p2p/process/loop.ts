@@ -15,6 +15,10 @@ const ASIDE_MS: Millis = 2
 /** When to write again the lines that the gateway's socket did not take. */
 const WRITE_AGAIN_MS: Millis = 5
 
+/** What is polled for, by its place in the poller. */
+const Place = { underlay: 0, listener: 1, client: 2, socket: 3, device: 4 } as const
+export const PLACES = 5
+
 /** Drives the process until Node gets its turn: after TURN_MS under load, else at a signal or a timeout. */
 export function turn(p2p: P2pProcess): void {
   const { clock } = p2p
@@ -22,9 +26,10 @@ export function turn(p2p: P2pProcess): void {
   let asideAt = 0
   for (;;) {
     noticeLate(p2p)
-    const isBusy = p2p.slot.plane?.step() ?? false
+    const { plane } = p2p.slot
+    if (plane?.step() === true) p2p.sessions.look()
+    const isBusy = plane?.mayHaveMore === true
     let now = clock.monotonic()
-    if (isBusy) p2p.sessions.look()
     if (isBusy && now < asideAt && now < end) continue
     if (now >= p2p.nextAt) p2p.tick()
     p2p.server.flush()
@@ -51,12 +56,18 @@ function waitMs(p2p: P2pProcess, now: Millis): Millis {
 
 /** @returns true: nothing to read, since the time is over or a signal came */
 function wait(p2p: P2pProcess, timeoutMs: Millis): boolean {
-  const { device, server, slot, watch } = p2p
-  // A deleted device stays readable for ever, with an error.
-  const own = (slot.plane?.descriptors ?? []).filter((fd) => fd !== device.fd || device.ifindex !== undefined)
-  const control = server.descriptors
-  const ready = p2p.poller.wait([watch.fd, ...control, ...own], timeoutMs)
-  if (ready[0] !== 0) watch.read()
-  if (server.writing !== undefined || ready.slice(1, 1 + control.length).some((r) => r !== 0)) server.step()
-  return timeoutMs > 0 && ready.every((r) => r === 0)
+  const { device, poller, server, slot, watch } = p2p
+  // A deleted device is readable for ever, with an error.
+  const readsDevice =
+    device.ifindex !== undefined && slot.plane !== undefined && slot.plane.waitMs === undefined
+  poller.watch(Place.underlay, watch.fd)
+  poller.watch(Place.listener, server.listenerFd)
+  poller.watch(Place.client, server.clientFd ?? -1)
+  poller.watch(Place.socket, slot.plane === undefined ? -1 : (slot.fd ?? -1))
+  poller.watch(Place.device, readsDevice ? (device.fd ?? -1) : -1)
+  const isReady = poller.wait(timeoutMs)
+  if (isReady && poller.isReady(Place.underlay)) watch.read()
+  const isAsked = isReady && (poller.isReady(Place.listener) || poller.isReady(Place.client))
+  if (server.writing !== undefined || isAsked) server.step()
+  return timeoutMs > 0 && !isReady
 }

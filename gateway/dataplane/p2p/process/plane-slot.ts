@@ -61,6 +61,11 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
     return unknownIndex + malformed
   }
 
+  /** To poll for reading. */
+  get fd(): number | undefined {
+    return this.#udp?.fd
+  }
+
   get port(): number {
     return Number(/\d+$/.exec(this.#udp?.address ?? this.#deps.listen)?.[0] ?? 0)
   }
@@ -96,7 +101,6 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
       aead: tested.aead,
       udp,
       tun: new TunPort(tun),
-      fds: { tun, udp: udp.fd },
       now,
       onControl: (peer, type, payload, from) => events.onControl(peer, type, payload, from),
       onRoamed: (peer, from) => events.onRoamed?.(peer, from),

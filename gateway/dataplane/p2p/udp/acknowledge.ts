@@ -6,7 +6,7 @@ import type { RecordSender } from './send-record.ts'
 export class Acknowledger {
   readonly #record: RecordSender
   /** Keys with data that may not have been acknowledged yet. */
-  readonly #keys = new Set<OpenKey>()
+  readonly #keys: OpenKey[] = []
 
   constructor(record: RecordSender) {
     this.#record = record
@@ -15,15 +15,14 @@ export class Acknowledger {
   /** @param bytes of data, as on the wire */
   arrived(key: OpenKey, bytes: number, now: number): void {
     key.arrivals.count(bytes, now)
-    this.#keys.add(key)
+    if (!this.#keys.includes(key)) this.#keys.push(key)
     if (key.arrivals.isDue(now, false)) this.#send(key)
   }
 
   /** The socket is empty. */
   idle(now: number): void {
-    if (this.#keys.size === 0) return
-    for (const key of this.#keys) if (key.arrivals.isDue(now, true)) this.#send(key)
-    this.#keys.clear()
+    for (let key = this.#keys.pop(); key !== undefined; key = this.#keys.pop())
+      if (key.arrivals.isDue(now, true)) this.#send(key)
   }
 
   #send(key: OpenKey): void {

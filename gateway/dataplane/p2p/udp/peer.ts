@@ -111,14 +111,14 @@ export class PeerState implements PlanePeer {
     this.#address = address
   }
 
-  /** Whether a source, as the kernel wrote it, is this peer's address. */
-  isAt(source: Uint8Array): boolean {
+  /** Whether a source, as the kernel wrote it at `at` of `sources`, is this peer's address. */
+  isAt(sources: Uint8Array, at: number): boolean {
     if (this.#address === undefined) return false
     const own = this.sockaddr.bytes
     const length = sockaddrBytes(this.#home.family)
     // Bytes 4 to 8 of an IPv6 sockaddr are flow information, which is no part of an address.
     for (let i = 2; i < length; i++)
-      if (own[i] !== source[i] && !(length === 28 && i >= 4 && i < 8)) return false
+      if (own[i] !== sources[at + i] && !(length === 28 && i >= 4 && i < 8)) return false
     return true
   }
 

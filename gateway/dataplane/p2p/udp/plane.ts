@@ -45,8 +45,6 @@ export interface PlaneOptions extends PlaneHost, PlaneEvents {
   readonly aead: Aead
   readonly udp: DatagramPort
   readonly tun: PacketPort
-  /** Of device and socket, unless a test plays them. */
-  readonly fds?: { readonly tun: number; readonly udp: number }
   /** Monotonic, ms. */
   readonly now: () => number
 }
@@ -81,6 +79,7 @@ export class Plane implements UdpPlane, PeerHome {
   /** `hostId errno` of the errors reported in this step. */
   readonly #reportedErrors = new Set<string>()
   #deviceTold = false
+  #mayHaveMore = false
 
   constructor(options: PlaneOptions) {
     const { arena, udp, tun, aead } = options
@@ -120,14 +119,12 @@ export class Plane implements UdpPlane, PeerHome {
     return this.#options.now()
   }
 
-  get descriptors(): readonly number[] {
-    const { fds } = this.#options
-    if (fds === undefined) return []
-    return this.#sender.waitMs(this.now()) === undefined ? [fds.tun, fds.udp] : [fds.udp]
+  get waitMs(): number | undefined {
+    return this.#sender.isStalled ? this.#sender.waitMs(this.now()) : undefined
   }
 
-  get waitMs(): number | undefined {
-    return this.#sender.waitMs(this.now())
+  get mayHaveMore(): boolean {
+    return this.#mayHaveMore
   }
 
   peer(hostId: number): PeerState | undefined {
@@ -206,19 +203,19 @@ export class Plane implements UdpPlane, PeerHome {
   step(): boolean {
     this.#freeRetired()
     this.#now = this.now()
-    this.#reportedErrors.clear()
+    if (this.#reportedErrors.size > 0) this.#reportedErrors.clear()
     this.#deviceTold = false
     if (this.#now >= this.#expiresAt) {
       for (const peer of this.#peers.values()) peer.expireKeys(this.#now)
       this.#expiresAt = this.#now + EXPIRY_MS
     }
-    let any = this.#sender.step()
+    const hasSent = this.#sender.step()
     this.#now = this.now()
     let batches = 0
     while (batches < TURN_BATCHES && this.#receiver.step()) batches++
-    if (batches > 0) any = true
     if (batches < TURN_BATCHES) this.#acknowledger.idle(this.#now)
-    return any
+    this.#mayHaveMore = batches > 0 || this.#sender.mayHaveMore
+    return hasSent || batches > 0
   }
 
   #freeRetired(): void {
@@ -233,8 +230,9 @@ export class Plane implements UdpPlane, PeerHome {
     const slot = key.openedSlot
     key.openedSlot = -1
     if (onRoamed === undefined || slot < 0 || key.peer.isRemoved) return
-    const source = udp.slots.source(slot)
-    if (!key.peer.isAt(source)) onRoamed(key.peer, readSockaddr(source))
+    const { slots } = udp
+    if (!key.peer.isAt(slots.sources.bytes, slots.sourceAt(slot)))
+      onRoamed(key.peer, readSockaddr(slots.source(slot)))
   }
 
   sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options: SendControl = {}): number {
@@ -257,9 +255,9 @@ export class Plane implements UdpPlane, PeerHome {
       return
     }
     if (found.type !== ACKNOWLEDGE) {
-      const source = udp.slots.source(slot)
-      const from = key.peer.isAt(source) ? key.peer.address : undefined
-      onControl(key.peer, found.type, found.payload, from ?? readSockaddr(source))
+      const { slots } = udp
+      const from = key.peer.isAt(slots.sources.bytes, slots.sourceAt(slot)) ? key.peer.address : undefined
+      onControl(key.peer, found.type, found.payload, from ?? readSockaddr(slots.source(slot)))
       return
     }
     const ack = decodeAck(found.payload)

@@ -46,10 +46,21 @@ export class Sender {
   /** When two different peers were last sent to. */
   #sharedAt = Number.NEGATIVE_INFINITY
   #now = 0
+  #mayHaveMore = false
 
   constructor(arena: Arena, deps: SenderDeps) {
     this.#deps = deps
     this.#in = arena.take(FILL_BYTES + READ_BYTES, 4096)
+  }
+
+  /** Whether reading waits for an acknowledgement. */
+  get isStalled(): boolean {
+    return this.#stalled !== undefined
+  }
+
+  /** Whether the last step ended before the device was empty. */
+  get mayHaveMore(): boolean {
+    return this.#mayHaveMore
   }
 
   /** Ms until reading goes on without an acknowledgement; undefined: it does not wait. */
@@ -66,8 +77,10 @@ export class Sender {
   step(): boolean {
     const { tun, now, record } = this.#deps
     this.#now = now()
+    this.#mayHaveMore = false
     if (this.waitMs(this.#now) !== undefined) return false
     let bytes = 0
+    let isEmpty = false
     for (
       let packets = 0;
       packets < TURN_PACKETS && bytes < TURN_BYTES && this.#stalled === undefined;
@@ -76,6 +89,7 @@ export class Sender {
       if (this.#start === this.#at || this.#at > FILL_BYTES) this.#flush()
       const n = tun.read(this.#in, this.#at, READ_BYTES)
       if (n <= 0) {
+        isEmpty = true
         if (n !== -Errno.EAGAIN) this.#deps.deviceFailed(-n)
         break
       }
@@ -84,6 +98,7 @@ export class Sender {
     }
     this.#flush()
     record.flush()
+    this.#mayHaveMore = !isEmpty && this.#stalled === undefined
     return bytes > 0
   }
 

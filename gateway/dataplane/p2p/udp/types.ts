@@ -124,8 +124,8 @@ export interface PlanePeer {
 }
 
 /**
- * Carries the packets of all UDP paths of this host, without timers and promises: one blocking loop calls `step` until
- * it returns false, then polls `descriptors` and its own for at most `waitMs`.
+ * Carries the packets of all UDP paths of this host, without timers and promises: one blocking loop calls `step` while
+ * `mayHaveMore`, then polls the socket, the device unless there is a `waitMs`, and its own descriptors.
  * @public
  */
 export interface UdpPlane {
@@ -148,9 +148,12 @@ export interface UdpPlane {
    * Carries packets from the device, then from the socket, a bounded amount of each. @returns false: there were none
    */
   step(): boolean
-  /** To poll for reading. The device is not among them while a peer's credit is used up. */
-  readonly descriptors: readonly number[]
-  /** After this many ms `step` has work even if no descriptor is readable; undefined: none. */
+  /**
+   * Whether to call `step` again at once. Not after packets were only sent: device and socket are empty. After receiving,
+   * the device often has an answer already, which a read finds for less than poll(2).
+   */
+  readonly mayHaveMore: boolean
+  /** A peer's credit is used up: the device is not read, and after this many ms `step` has work anyway. */
   readonly waitMs: number | undefined
   /** Frees keys and memory; device and socket are closed by their owner. */
   close(): void
