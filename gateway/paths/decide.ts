@@ -56,6 +56,8 @@ export interface PathDecision {
    * gateway/ingress/upstream/forwarder.ts.
    */
   readonly isWebOnly?: boolean
+  /** There is no path, and the peer said that it stops: it may be back in a moment. */
+  readonly hasStopped?: boolean
 }
 
 /** A first connection takes a handshake; after this a person should know that something is in the way. */
@@ -206,5 +208,5 @@ function isolated(facts: PathFacts): PathDecision {
   const why = whyNot(link, directOf(facts)?.problem)
   const refusal = comesSoon(link) ? undefined : whyNoRelay(candidates.filter(isRelay))
   const reason = refusal === undefined ? why : relaysNone(why, refusal.hostId, refusal.problem)
-  return { state: 'ISOLATED', via: NONE, reason }
+  return { state: 'ISOLATED', via: NONE, reason, ...(link.hasStopped === true && { hasStopped: true }) }
 }

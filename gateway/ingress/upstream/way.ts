@@ -27,8 +27,10 @@ export interface WayFacts {
   readonly now: Millis
 }
 
-/** A gateway that restarts is back by then, and the page still comes within the 3 s in which a peer is found dead. */
-const HOPE_MS: Millis = 2_000
+/** A gateway that restarts is back by then. */
+const RESTART_MS: Millis = 2_000
+/** A host that fell silent was waited for until it was found dead, so its page comes soon. */
+const HOPE_MS: Millis = 1_000
 
 export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way {
   if (hostId === ownHostId) return { kind: 'kernel' }
@@ -42,7 +44,7 @@ export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way
   if (decision.via.kind === 'none') {
     const age = now - Date.parse(info.since)
     // A wall clock that was put back must not make an old outage look new.
-    const isFresh = age >= 0 && age < HOPE_MS
+    const isFresh = age >= 0 && age < (decision.hasStopped === true ? RESTART_MS : HOPE_MS)
     const mayCome = decision.state === 'CONNECTING' || (isFresh && decision.state !== 'QUARANTINED')
     return { kind: 'none', reason: `host ${hostId} is out of reach: ${decision.reason}`, mayCome }
   }
