@@ -36,7 +36,7 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
     log.warn({ endpoint, err }, 'table of a host could not be read'),
   )
   const restored: Part = { start: () => replication.restore(stored), stop() {} }
-  const p2p = composeP2p(base, cluster, replication)
+  const p2p = composeP2p({ base, cluster, replication, dataplane })
   const paths = makePaths({ base, cluster, dataplane, p2p, reports, replication })
   cluster.links.handle('registry.', (hostId, message) => replication.receive(hostId, message))
   cluster.links.handle('paths.', (hostId, message) => paths.receive(hostId, message))

@@ -7,6 +7,8 @@ import type { Part } from './base/part.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base } from './compose-base.ts'
+import type { DataPlane } from './dataplane/dataplane.ts'
+import { GatewayRates } from './dataplane/gateway-rates.ts'
 import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
 import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
 import { P2pTransport } from './dataplane/p2p/p2p-transport.ts'
@@ -26,14 +28,22 @@ export interface P2pParts {
   retry(hostId: number | undefined): readonly number[] | undefined
 }
 
-export function composeP2p(base: Base, cluster: Cluster, replication: Replication): P2pParts {
+interface Around {
+  readonly base: Base
+  readonly cluster: Cluster
+  readonly replication: Replication
+  readonly dataplane: Pick<DataPlane, 'carried'>
+}
+
+export function composeP2p(around: Around): P2pParts {
+  const { base, cluster } = around
   const { conf, metrics, scheduler } = base
   const supervisor = makeSupervisor(base, {
     connected: (hello) => transport.processConnected(hello),
     message: (message) => transport.processSaid(message),
     disconnected: () => transport.processDisconnected(),
   })
-  const transport: P2pTransport = makeTransport(base, cluster, replication, supervisor)
+  const transport: P2pTransport = makeTransport(around, supervisor)
   cluster.links.handle('p2p.', (hostId, message) => transport.receive(hostId, message))
   p2pGauges(metrics, transport, () => scheduler.monotonic())
   const stopListening = cluster.listen({
@@ -111,12 +121,8 @@ function stopLeftover(base: Base): void {
   )
 }
 
-function makeTransport(
-  base: Base,
-  cluster: Cluster,
-  replication: Replication,
-  supervisor: ProcessSupervisor,
-): P2pTransport {
+function makeTransport(around: Around, supervisor: ProcessSupervisor): P2pTransport {
+  const { base, cluster, replication } = around
   const { conf, log, metrics, scheduler } = base
   const { links, state } = cluster
   return new P2pTransport({
@@ -135,7 +141,7 @@ function makeTransport(
     process: supervisor,
     members: () => links.views().map((view) => view.hostId),
     refusalOf: (hostId) => replication.quarantineOf(hostId)?.reason,
-    gatewayPath: (hostId) => gatewayPathOf(base, cluster, hostId),
+    gatewayPath: gatewayPaths(around),
     validUntil: (hostId) => {
       const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
       return Math.min(own, links.get(hostId)?.peerValidTo ?? 0)
@@ -146,6 +152,14 @@ function makeTransport(
     },
     count: (name, _hostId, reason) => countP2p(metrics, name, reason),
   })
+}
+
+function gatewayPaths({ base, cluster, dataplane }: Around): (hostId: number) => GatewayPathFacts {
+  const rates = new GatewayRates(
+    () => dataplane.carried(),
+    () => base.scheduler.monotonic(),
+  )
+  return (hostId) => ({ ...gatewayPathOf(base, cluster, hostId), peakBps: rates.peakBps(hostId) })
 }
 
 /** The way that packets take without UDP, as it was decided last. */

@@ -18,6 +18,7 @@ import { KernelRoutes } from './kernel-routes.ts'
 import { tunnelGauges } from './metrics.ts'
 import { RelayTransport } from './relay-transport.ts'
 import { PeerRoutes } from './routes.ts'
+import type { PeerStats } from './tunnel/peer.ts'
 import { Tunnel } from './tunnel/tunnel.ts'
 
 export interface DataPlaneDeps {
@@ -116,6 +117,11 @@ export class DataPlane implements Carriage {
 
   noTunnel(): string | undefined {
     return this.#device.why
+  }
+
+  /** What the tunnel has carried for each peer. */
+  carried(): readonly PeerStats[] {
+    return this.#tunnel.stats().peers
   }
 
   freePairs(): number {
