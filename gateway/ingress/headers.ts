@@ -113,9 +113,17 @@ export function hasBody(raw: RawHeaders): boolean {
  * RFC 9112 6.1 and 7: the gateway decodes `chunked` and nothing else, so a request with more codings must not reach a
  * container, which would take the coded bytes for the body.
  */
-export function codingProblem(raw: RawHeaders): readonly ['coding' | 'bad-request', string] | undefined {
+export function codingProblem(
+  raw: RawHeaders,
+  minorVersion: number,
+): readonly ['coding' | 'bad-request', string] | undefined {
   const values = valuesOf(raw, 'transfer-encoding')
   if (values.length === 0) return undefined
+  if (minorVersion === 0)
+    return [
+      'bad-request',
+      'Transfer-Encoding in a request of HTTP/1.0: other servers would not see its body.',
+    ]
   const codings = splitList(values.join(',').toLowerCase())
   if (codings.length === 1 && codings[0] === 'chunked') return undefined
   const shown = `Transfer-Encoding is "${values.join(', ')}"`

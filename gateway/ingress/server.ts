@@ -6,11 +6,12 @@ import type { Duplex } from 'node:stream'
 import { ClientLimit, REFUSED } from './client-limit.ts'
 import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
-import { IngressServer } from './fast/server.ts'
+import { IngressServer, type ParserError } from './fast/server.ts'
 import { codingProblem, hasLooped, valuesOf } from './headers.ts'
 import { formOf } from './pages/accept.ts'
 import { listOf, nearNames, renderList } from './pages/list.ts'
 import type { Reason } from './pages/problem.ts'
+import { answerBare, answerRefused } from './pages/refused.ts'
 import { isBodyOpen, sendPage, sendProblem } from './pages/reply.ts'
 import { httpsLocation } from './redirect.ts'
 import { route } from './route.ts'
@@ -25,6 +26,8 @@ export function createIngress(deps: IngressDeps, limit = new ClientLimit(deps)):
   const options: ServerOptions = {
     // Never the lenient parser, even if NODE_OPTIONS asks for it: it lets smuggled requests through.
     insecureHTTPParser: false,
+    // The gateway refuses such requests itself, with a page.
+    requireHostHeader: false,
     maxHeaderSize: ingress.maxHeaderBytes,
     headersTimeout: ingress.headersTimeoutMs,
     // Off: it counts the body as well, and uploads may take hours. The exchange ends those that stall.
@@ -47,8 +50,8 @@ export function createIngress(deps: IngressDeps, limit = new ClientLimit(deps)):
   server.on('request', (req, res) => handler.request(req, res, { expectsContinue: false }))
   server.on('checkContinue', (req, res) => handler.request(req, res, { expectsContinue: true }))
   server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
-  server.on('connect', (_req, socket) => refuse(socket, '405 Method Not Allowed'))
-  server.on('clientError', (err, socket) => handler.broken(err, socket))
+  server.on('connect', (_req, socket) => answerBare(socket, 'tunnel', deps.conf.hostId))
+  server.on('clientError', (err, socket) => handler.broken(err, socket as Socket))
   server.on('drop', () =>
     deps.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'total' }),
   )
@@ -64,43 +67,30 @@ function isUpgrade(req: IncomingMessage): boolean {
   return req.httpVersionMinor >= 1 && !/\bh2c?\b/i.test(protocol)
 }
 
-function statusOf(err: Error & { code?: string }): string {
-  if (err.code === 'HPE_HEADER_OVERFLOW') return '431 Request Header Fields Too Large'
-  return err.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
-}
-
-/** For connections without a request that a page could answer. */
-function refuse(socket: Duplex, status: string): void {
-  socket.on('error', () => {})
-  if (!socket.writable) {
-    socket.destroy()
-    return
-  }
-  const allow = status.startsWith('405') ? 'Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n' : ''
-  socket.end(`HTTP/1.1 ${status}\r\n${allow}Connection: close\r\nContent-Length: 0\r\n\r\n`, () =>
-    socket.destroy(),
-  )
-}
-
 class Handler {
   readonly #deps: IngressDeps
-  readonly #server: Pick<IngressServer, 'redirectPort' | 'restoreMethod'>
+  readonly #server: Pick<IngressServer, 'redirectPort' | 'restoreMethod' | 'takeBack'>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
-  constructor(deps: IngressDeps, server: Pick<IngressServer, 'redirectPort' | 'restoreMethod'>) {
+  constructor(deps: IngressDeps, server: Pick<IngressServer, 'redirectPort' | 'restoreMethod' | 'takeBack'>) {
     this.#deps = deps
     this.#server = server
   }
 
   request(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
-    this.#server.restoreMethod(req, res)
+    this.#server.restoreMethod(req)
     this.#count(res)
     req.on('error', () => {})
     res.on('error', () => {})
     try {
       const refusal = this.#refusal(req, res)
-      if (refusal !== undefined) this.#problem(req, res, ...refusal)
-      else if (!this.#redirectsToHttps(req, res)) this.#dispatch(req, res, options)
+      if (refusal === undefined) {
+        if (!this.#redirectsToHttps(req, res)) this.#dispatch(req, res, options)
+        return
+      }
+      // Another server may have read it in another way, with another end.
+      if (refusal[0] === 'bad-request') res.shouldKeepAlive = false
+      this.#problem(req, res, ...refusal)
     } catch (err) {
       this.#deps.log.error({ err }, 'request could not be handled')
       this.#giveUp(res)
@@ -138,10 +128,11 @@ class Handler {
   }
 
   /** The parser has refused a request. In the middle of an answer, a status line would be read as a part of it. */
-  broken(err: Error & { code?: string }, socket: Duplex): void {
-    const isAnswering = [...(this.#underWay.get(socket) ?? [])].some((res) => res.headersSent)
-    if (isAnswering) socket.destroy()
-    else refuse(socket, statusOf(err))
+  broken(err: ParserError, socket: Socket): void {
+    const underWay = [...(this.#underWay.get(socket) ?? [])]
+    if (underWay.length === 0 && this.#server.takeBack(err, socket)) return
+    if (underWay.some((res) => res.headersSent)) socket.destroy()
+    else answerRefused(socket, err, this.#deps.conf.hostId)
   }
 
   /**
@@ -181,7 +172,9 @@ class Handler {
     // RFC 9112 3.2: two hosts are two readings of one request.
     if (valuesOf(req.rawHeaders, 'host').length > 1)
       return ['bad-request', 'There is more than one Host header.']
-    const problem = codingProblem(req.rawHeaders)
+    if (req.headers.host === undefined && req.httpVersionMinor >= 1)
+      return ['bad-request', 'There is no Host header.']
+    const problem = codingProblem(req.rawHeaders, req.httpVersionMinor)
     if (problem !== undefined) return problem
     return hasLooped(req.rawHeaders, this.#deps.conf.hostId) ? ['loop'] : undefined
   }

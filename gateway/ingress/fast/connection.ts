@@ -12,7 +12,7 @@ import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
 import { isSecure } from '../trust.ts'
 import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
-import { withAsciiTarget, withCrlf } from './for-node.ts'
+import { withAsciiTarget, withCrlf, withOneLength } from './for-node.ts'
 import { readRequest } from './request-head.ts'
 
 export interface FastConnectionHost {
@@ -163,7 +163,7 @@ export class FastConnection implements ExchangeClient {
     let bytes = read
     let head = readRequest(bytes)
     if (head === undefined) {
-      bytes = withAsciiTarget(withCrlf(read))
+      bytes = withOneLength(withAsciiTarget(withCrlf(read)))
       if (bytes !== read) head = readRequest(bytes)
     }
     // More or fewer bytes than one request: pipelining and uploads.

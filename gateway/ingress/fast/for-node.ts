@@ -30,6 +30,23 @@ export function withAsciiTarget(bytes: Buffer): Buffer {
   return Buffer.concat([Buffer.from(method + encoded, 'latin1'), bytes.subarray(all.length)])
 }
 
+const LENGTH_LINE = /\r\nContent-Length:[\t ]*(\d{1,15})[\t ]*(?=\r\n)/gi
+
+/** One length said twice is one (RFC 9110 8.6). */
+export function withOneLength(bytes: Buffer): Buffer {
+  const end = bytes.indexOf('\r\n\r\n', 0, 'latin1') + 2
+  const head = bytes.toString('latin1', 0, Math.max(0, end))
+  const lines = [...head.matchAll(LENGTH_LINE)]
+  if (lines.length < 2 || lines.some(([, length]) => length !== lines[0]![1])) return bytes
+  let isFirst = true
+  const one = head.replaceAll(LENGTH_LINE, (line) => {
+    const kept = isFirst ? line : ''
+    isFirst = false
+    return kept
+  })
+  return Buffer.concat([Buffer.from(one, 'latin1'), bytes.subarray(end)])
+}
+
 /** Frames a request as every method but CONNECT does. */
 const STAND_IN = Buffer.from('POST')
 

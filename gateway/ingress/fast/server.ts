@@ -1,12 +1,13 @@
 /** The listener of ingress: Node's HTTP server, with the fast path in front of it. */
 
-import { type IncomingMessage, Server, type ServerOptions, type ServerResponse } from 'node:http'
+import { type IncomingMessage, Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
 import type { IngressDeps } from '../deps.ts'
 import { isSecure } from '../trust.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
 import { withKnownMethod } from './for-node.ts'
+import { NodeConnections } from './node-connection.ts'
 
 /** How often timeouts are checked: at least four times within the shortest, at most 50 times a second. */
 const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
@@ -14,24 +15,19 @@ const tickOf = ({ ingress }: IngressDeps['conf']): Millis => {
   return Math.min(1000, Math.max(20, shortest / 4))
 }
 
-type Listener = (this: Server, socket: Socket) => void
-
-/**
- * Takes Node's own handling of new connections off the server; a connection gets it when it leaves the fast path.
- * Node's constructor registers `connectionListener` for it, which makes the parser and the listeners of a socket
- * whenever it is called (lib/_http_server.js of Node 26, `function Server` and `connectionListenerInternal`).
- * test/loopback/gateway/ingress/fast/node-listeners.test.ts fails when a version of Node does it in another way.
- */
-export function takeNodeListeners(server: Server): readonly Listener[] {
-  const nodeListeners = server.listeners('connection') as Listener[]
-  server.removeAllListeners('connection')
-  return nodeListeners
+/** What Node's server says of a request that its parser refused. */
+export interface ParserError extends Error {
+  readonly code?: string
+  /** The parser's own words. */
+  readonly reason?: string
+  /** What it was reading. */
+  readonly rawPacket?: Buffer
 }
 
 export class IngressServer extends Server implements FastConnectionHost {
   readonly deps: IngressDeps
   readonly #open = new Set<FastConnection>()
-  readonly #nodeListeners: readonly Listener[]
+  readonly #node: NodeConnections
   /** Of first requests, by connection, where Node's parser got a stand-in. */
   readonly #methods = new WeakMap<Socket, string>()
   #timer: NodeJS.Timeout | undefined
@@ -42,7 +38,7 @@ export class IngressServer extends Server implements FastConnectionHost {
   constructor(options: ServerOptions, deps: IngressDeps) {
     super(options)
     this.deps = deps
-    this.#nodeListeners = takeNodeListeners(this)
+    this.#node = new NodeConnections(this)
     this.on('listening', () => {
       this.#timer = setInterval(() => this.#sweep(), tickOf(deps.conf)).unref()
     })
@@ -66,22 +62,30 @@ export class IngressServer extends Server implements FastConnectionHost {
     this.#open.delete(connection)
     const known = withKnownMethod(bytes)
     if (known.method !== undefined) this.#methods.set(socket, known.method)
-    socket.pause()
-    socket.unshift(known.bytes)
-    for (const listener of this.#nodeListeners) listener.call(this, socket)
-    socket.resume()
+    this.#node.give(socket, known.bytes)
   }
 
   /**
-   * Puts the method back that Node's parser has no name for. The connection ends with its answer: the next request
-   * could have such a method too, and Node would read it.
+   * A request with a method that Node's parser has no name for, on a connection that Node's server reads by now: with
+   * nothing else under way the fast path takes it.
+   * @returns false: the parser had another reason to refuse it
    */
-  restoreMethod(req: IncomingMessage, res: ServerResponse): void {
+  takeBack({ code, rawPacket }: ParserError, socket: Socket): boolean {
+    const isOurs = code === 'HPE_INVALID_METHOD' && rawPacket !== undefined && !this.isDraining
+    if (!isOurs || socket.destroyed || withKnownMethod(rawPacket).method === undefined) return false
+    this.#node.takeBack(socket)
+    socket.unshift(rawPacket)
+    this.enter(socket)
+    socket.resume()
+    return true
+  }
+
+  /** Puts the method back that Node's parser has no name for. */
+  restoreMethod(req: IncomingMessage): void {
     const method = this.#methods.get(req.socket)
     if (method === undefined) return
     this.#methods.delete(req.socket)
     req.method = method
-    res.shouldKeepAlive = false
   }
 
   closed(connection: FastConnection): void {

@@ -16,6 +16,8 @@ export type Reason =
   | 'silent'
   | 'client-stalled'
   | 'bad-request'
+  | 'long-head'
+  | 'tunnel'
   | 'method'
   | 'coding'
   | 'busy'
@@ -34,6 +36,8 @@ export const STATUS_OF: Readonly<Record<Reason, number>> = {
   silent: 504,
   'client-stalled': 408,
   'bad-request': 400,
+  'long-head': 431,
+  tunnel: 405,
   method: 405,
   coding: 501,
   busy: 503,
@@ -53,6 +57,8 @@ const TITLES: Readonly<Record<Reason, string>> = {
   silent: 'The container went silent',
   'client-stalled': 'The client stopped sending its request',
   'bad-request': 'The request cannot be understood',
+  'long-head': 'The head of the request is too long',
+  tunnel: 'The gateway opens no tunnels',
   method: 'The gateway itself only answers GET and HEAD',
   coding: 'The gateway does not know this transfer coding',
   busy: 'The gateway is busy',
@@ -105,8 +111,11 @@ function hintOf({ reason, container }: Problem): string | undefined {
         'A container sends requests from the gateway back to the gateway.',
         'Configure it with the address of the container that it means, or let it remove X-Flatnet-Via.',
       ].join(' ')
+    case 'long-head':
+      return 'ingress.maxHeaderBytes sets how long it may be.'
     case 'client-stalled':
     case 'bad-request':
+    case 'tunnel':
     case 'method':
     case 'coding':
     case 'internal':

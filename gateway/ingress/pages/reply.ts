@@ -54,6 +54,7 @@ function problemPage(accept: string | undefined, problem: Problem): ProblemPage 
   const headers = {
     ...((reason === 'gone' || reason === 'busy') && { 'retry-after': '1' }),
     ...(reason === 'method' && { allow: 'GET, HEAD' }),
+    ...(reason === 'tunnel' && { allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' }),
   }
   return { status: STATUS_OF[reason], form, text: renderProblem(problem, form), headers }
 }

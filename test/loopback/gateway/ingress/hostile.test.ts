@@ -18,8 +18,8 @@ const probes: readonly [name: string, head: string][] = [
     'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',
   ],
   [
-    'two equal Content-Lengths',
-    'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na',
+    'two Content-Lengths that are equal as numbers',
+    'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: 1\r\nContent-Length: 01\r\n\r\na',
   ],
   ['signed Content-Length', 'POST / HTTP/1.1\r\nHost: web.x\r\nContent-Length: +1\r\n\r\na'],
   ['obs-fold', 'GET / HTTP/1.1\r\nHost: web.x\r\nX: a\r\n b\r\n\r\n'],

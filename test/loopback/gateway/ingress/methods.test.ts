@@ -1,8 +1,9 @@
 /** Requests that Node's parser has no words for: other methods, raw UTF-8 in the target, lines with LF alone. */
 
+import { connect } from 'node:net'
 import t from 'tap'
 import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
-import { raw, scriptedContainer } from '../../../helpers/gateway/gateway-upstream.ts'
+import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
 
 /** The fast path leaves requests with TE to Node. */
 const ways = { 'the fast path': '', 'the way of Node': 'TE: trailers\r\n' } as const
@@ -54,3 +55,41 @@ for (const [way, fields] of Object.entries(ways)) {
     t.equal(web.received.length, count)
   })
 }
+
+t.test('a method is any token in each request of a connection that Node reads', async (t) => {
+  const gw = await startGateway(t)
+  const web = await httpContainer(t, (req, res) => {
+    req.resume().on('end', () => res.end(`<${req.method} ${req.url}>`))
+  })
+  // Node's server has no name for the method either, so a scripted one answers to it.
+  const vault = await scriptedContainer(t, [
+    (s) =>
+      s.on('data', (bytes) => {
+        const [line = ''] = String(bytes).split(' HTTP/')
+        s.write(`HTTP/1.1 200 OK\r\nContent-Length: ${line.length + 2}\r\n\r\n<${line}>`)
+      }),
+  ])
+  await gw.register({ name: 'web', ...web.at })
+  await gw.register({ name: 'vault', ...vault.at, containerId: 'vault' })
+  const socket = connect(gw.port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  const ask = async (line: string, host: string, fields = '', body = ''): Promise<void> => {
+    socket.write(`${line} HTTP/1.1\r\nHost: ${host}.x\r\n${fields}\r\n${body}`)
+    await until(() => text.includes(`<${line}>`), line)
+  }
+  const coded = 'Transfer-Encoding: chunked\r\n'
+  for (const n of [1, 2]) {
+    await ask(`GET /a${n}`, 'web', 'TE: trailers\r\n')
+    await ask(`POST /b${n}`, 'web', coded, '2\r\nok\r\n0\r\n\r\n')
+    await ask(`LIST /c${n}`, 'vault')
+    await ask(`GET /d${n}`, 'web')
+    await ask(`BAN /e${n}`, 'vault', 'TE: trailers\r\n')
+    await ask(`LABEL /f${n}`, 'vault', 'TE: trailers\r\n')
+  }
+  t.notMatch(text, /HTTP\/1\.1 [^2]/)
+  t.notMatch(text, /Connection: close/i)
+})

@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import { Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import t from 'tap'
-import { takeNodeListeners } from '../../../../../gateway/ingress/fast/server.ts'
+import { takeNodeListeners } from '../../../../../gateway/ingress/fast/node-connection.ts'
 
 const HOW =
-  'gateway/ingress/fast/server.ts hands sockets to this listener: read connectionListener in ' +
+  'gateway/ingress/fast/node-connection.ts hands sockets to this listener: read connectionListener in ' +
   `lib/_http_server.js of Node ${process.versions.node} and change takeNodeListeners`
 
 t.test('Node handles a new connection in one listener, connectionListener', async (t) => {
