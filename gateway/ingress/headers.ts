@@ -115,11 +115,11 @@ export function hasBody(raw: RawHeaders): boolean {
  */
 export function codingProblem(
   raw: RawHeaders,
-  minorVersion: number,
+  isHttp10: boolean,
 ): readonly ['coding' | 'bad-request', string] | undefined {
   const values = valuesOf(raw, 'transfer-encoding')
   if (values.length === 0) return undefined
-  if (minorVersion === 0)
+  if (isHttp10)
     return [
       'bad-request',
       'Transfer-Encoding in a request of HTTP/1.0: other servers would not see its body.',

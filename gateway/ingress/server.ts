@@ -172,9 +172,9 @@ class Handler {
     // RFC 9112 3.2: two hosts are two readings of one request.
     if (valuesOf(req.rawHeaders, 'host').length > 1)
       return ['bad-request', 'There is more than one Host header.']
-    if (req.headers.host === undefined && req.httpVersionMinor >= 1)
+    if (req.headers.host === undefined && req.httpVersion === '1.1')
       return ['bad-request', 'There is no Host header.']
-    const problem = codingProblem(req.rawHeaders, req.httpVersionMinor)
+    const problem = codingProblem(req.rawHeaders, req.httpVersion === '1.0')
     if (problem !== undefined) return problem
     return hasLooped(req.rawHeaders, this.#deps.conf.hostId) ? ['loop'] : undefined
   }

@@ -41,11 +41,11 @@ export class NodeConnections {
     this.#attach = takeNodeListeners(server)
   }
 
-  /** @param bytes were read from the socket and go first */
-  give(socket: Socket, bytes: Buffer): void {
+  /** @param bytes were read from the socket and go first; undefined: nothing was read */
+  give(socket: Socket, bytes?: Buffer): void {
     const before = new Set(EVENTS.flatMap((event) => socket.listeners(event)))
     socket.pause()
-    socket.unshift(bytes)
+    if (bytes !== undefined) socket.unshift(bytes)
     for (const attach of this.#attach) attach.call(this.#server, socket)
     this.#heard.set(
       socket,

@@ -48,7 +48,7 @@ export class IngressServer extends Server implements FastConnectionHost {
   /** Starts a new connection on the fast path, unless a limit has closed it already. */
   enter(socket: Socket): void {
     if (socket.destroyed) return
-    if (this.#needsNode(socket)) for (const listener of this.#nodeListeners) listener.call(this, socket)
+    if (this.#needsNode(socket)) this.#node.give(socket)
     else this.#open.add(new FastConnection(this, socket))
   }
 
@@ -60,23 +60,30 @@ export class IngressServer extends Server implements FastConnectionHost {
 
   leave(connection: FastConnection, socket: Socket, bytes: Buffer): void {
     this.#open.delete(connection)
-    const known = withKnownMethod(bytes)
-    if (known.method !== undefined) this.#methods.set(socket, known.method)
-    this.#node.give(socket, known.bytes)
+    this.#give(socket, bytes)
+  }
+
+  #give(socket: Socket, read: Buffer): void {
+    const { method, bytes } = withKnownMethod(read)
+    if (method !== undefined) this.#methods.set(socket, method)
+    this.#node.give(socket, bytes)
   }
 
   /**
    * A request with a method that Node's parser has no name for, on a connection that Node's server reads by now: with
-   * nothing else under way the fast path takes it.
+   * nothing else under way the fast path takes it, or Node's server once more, behind a stand-in.
    * @returns false: the parser had another reason to refuse it
    */
   takeBack({ code, rawPacket }: ParserError, socket: Socket): boolean {
     const isOurs = code === 'HPE_INVALID_METHOD' && rawPacket !== undefined && !this.isDraining
     if (!isOurs || socket.destroyed || withKnownMethod(rawPacket).method === undefined) return false
     this.#node.takeBack(socket)
-    socket.unshift(rawPacket)
-    this.enter(socket)
-    socket.resume()
+    if (this.#needsNode(socket)) this.#give(socket, rawPacket)
+    else {
+      socket.unshift(rawPacket)
+      this.enter(socket)
+      socket.resume()
+    }
     return true
   }
 
