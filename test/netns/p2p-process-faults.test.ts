@@ -209,7 +209,7 @@ t.test('containers that come and go are no change of the network', { skip: needs
     a.exec('ip', 'link', 'set', `fn${i}`, 'up')
     a.exec('ip', 'link', 'del', `fn${i}`)
   }
-  a.exec('ip', 'link', 'add', 'lan9', 'type', 'dummy')
+  a.exec('ip', 'link', 'add', 'lan9', 'type', 'veth', 'peer', 'name', 'outer')
   a.exec('ip', 'addr', 'add', '10.9.9.1/24', 'dev', 'lan9')
   await a.message('networkChanged', seen)
   t.strictSame(
