@@ -3,6 +3,7 @@
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import type { P2pInfo } from '../core/api.ts'
+import type { Millis } from '../core/clock.ts'
 import type { Part } from './base/part.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { memberOf } from './cluster/members/document.ts'
@@ -50,15 +51,17 @@ export function composeP2p(around: Around): P2pParts {
     up: (hostId) => transport.linkUp(hostId),
     down: (hostId) => transport.linkDown(hostId),
   })
+  let forget = (): void => {}
   return {
     transport,
     part: {
       start() {
         transport.start()
         if (conf.p2p.enabled) supervisor.start()
-        else stopLeftover(base)
+        else forget = stopLeftover(base, cluster)
       },
       stop() {
+        forget()
         stopListening()
         transport.stop()
         supervisor.stop()
@@ -105,8 +108,23 @@ function makeSupervisor(
   })
 }
 
-/** `p2p.enabled` was set to false while a process ran: its device and routes go with it. */
-function stopLeftover(base: Base): void {
+/** The reload that sets `p2p.enabled` to false drops the links: until they are back, packets have no other way. */
+const LEFTOVER_WAITS_MS: Millis = 5_000
+const LOOK_EVERY_MS: Millis = 100
+
+/** `p2p.enabled` was set to false while a process ran: its device and routes go with it. @returns how to call it off */
+function stopLeftover(base: Base, { links }: Cluster): () => void {
+  const { scheduler } = base
+  const until = scheduler.monotonic() + LEFTOVER_WAITS_MS
+  const cancel = scheduler.every(LOOK_EVERY_MS, () => {
+    if (scheduler.monotonic() < until && links.views().some(({ state }) => state !== 'up')) return
+    cancel()
+    stopProcess(base)
+  })
+  return cancel
+}
+
+function stopProcess(base: Base): void {
   const { log, scheduler, version = '' } = base
   connectProcess(
     { path: socketOf(base), version, scheduler },

@@ -23,6 +23,8 @@ const OFFER_MS: Millis = 5_000
 const PROVE_MS: Millis = 10_000
 /** The two control messages take one round trip, and each process answers within milliseconds. */
 const PROMOTE_MS: Millis = 2_000
+/** The reload that says `off` drops the link, which takes a moment: 229 ms of a TCP connection that stands still. */
+const OFF_WAITS_MS: Millis = 5_000
 /** While suppressed: how often the process tests whether UDP would work, for people to see. */
 const TEST_EVERY_MS: Millis = 60_000
 
@@ -52,13 +54,21 @@ export function progress(state: Escalation, facts: EscalationFacts): Step {
   }
 }
 
-function blocked(state: Escalation, { now, obstacle }: EscalationFacts): Step {
+function blocked(state: Escalation, facts: EscalationFacts): Step {
+  const { now, obstacle } = facts
   if (obstacle === undefined) return stay(state)
+  if (mayEndLater(state, facts)) return stay(state)
   const step = block(state, obstacle, now)
   if (state.phase !== 'active') return step
   const isFailure = obstacle.code === 'no process' || obstacle.code === 'no device'
   const damping = isFailure ? penalized(state.damping, now) : state.damping
   return { ...step, state: { ...step.state, damping, dwellUntil: now + SWITCH_EVERY_MS } }
+}
+
+/** Switched off by a person, while packets have no other way yet. */
+function mayEndLater({ phase, since }: Escalation, { now, obstacle, gateway }: EscalationFacts): boolean {
+  const isChoice = obstacle?.code === 'off' || obstacle?.code === 'off for host'
+  return isChoice && phase === 'active' && !gateway.isUp && now - since < OFF_WAITS_MS
 }
 
 function whileProving(state: Escalation, facts: EscalationFacts): Step {

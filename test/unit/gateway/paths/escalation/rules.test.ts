@@ -330,6 +330,33 @@ const steps: Readonly<Record<string, readonly StepRow[]>> = {
     ['no control link', initial(100_000), tick, { canSignal: false }, 'idle', []],
     ['switched off', initial(100_000), tick, { obstacle: { code: 'off' } }, 'idle', []],
   ],
+  'switched off while it carries packets: at once, or when the gateway path is up, or after 5 s': [
+    ['at once', at('active'), tick, { obstacle: { code: 'off' } }, 'idle', ['endSession', 'p2p.demote']],
+    [
+      'not while the gateway path is down',
+      at('active', { since: 95_001 }),
+      tick,
+      { obstacle: { code: 'off for host' }, gateway: down },
+      'active',
+      [],
+    ],
+    [
+      'but after 5 s of it',
+      at('active', { since: 95_000 }),
+      tick,
+      { obstacle: { code: 'off for host' }, gateway: down },
+      'idle',
+      ['endSession', 'p2p.demote'],
+    ],
+    [
+      'any other obstacle: at once',
+      at('active'),
+      tick,
+      { obstacle: { code: 'not admitted' }, gateway: down },
+      'idle',
+      ['endSession', 'p2p.demote'],
+    ],
+  ],
   'a try ends by itself': [
     [
       'no answer to the offer within 5 s',
