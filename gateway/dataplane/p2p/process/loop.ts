@@ -33,7 +33,7 @@ export function turn(p2p: P2pProcess): void {
     if (isBusy && now < asideAt && now < end) continue
     if (now >= p2p.nextAt) p2p.tick()
     p2p.server.flush()
-    if (p2p.stopReason !== undefined) return
+    if (p2p.stopReason !== undefined && !p2p.isLeaving) return
     now = clock.monotonic()
     asideAt = now + ASIDE_MS
     const wasIdle = wait(p2p, isBusy ? 0 : waitMs(p2p, now))

@@ -1,6 +1,7 @@
 /** Runs the process of direct paths until a stop: turns of its own loop, with Node's between them. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Log } from '../../../../core/log.ts'
+import { LINGER_AT_MOST_MS } from './linger.ts'
 import { turn } from './loop.ts'
 import { type P2pOptions, P2pProcess } from './p2p-process.ts'
 
@@ -18,9 +19,20 @@ export async function runP2p({ signal, ...options }: RunP2pOptions): Promise<voi
       turn(p2p)
       await nextTurn()
     }
+    await leave(p2p)
   } finally {
     sayWhy(options.log, p2p.stopReason)
     p2p.close()
+  }
+}
+
+/** An end in order loses no packet that is on its way. */
+async function leave(p2p: P2pProcess): Promise<void> {
+  p2p.leave()
+  const end = p2p.clock.monotonic() + LINGER_AT_MOST_MS
+  while (p2p.sessions.size > 0 && p2p.clock.monotonic() < end) {
+    turn(p2p)
+    await nextTurn()
   }
 }
 

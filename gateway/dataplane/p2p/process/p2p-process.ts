@@ -50,6 +50,8 @@ export class P2pProcess {
   readonly watch: UnderlayWatch
   readonly server: ControlServer
   readonly poller: Poller
+  /** Whether it has said goodbye. */
+  isLeaving = false
   readonly #options: P2pOptions
   #routesAt: Millis
   #putBackAt: Millis = 0
@@ -101,7 +103,12 @@ export class P2pProcess {
     this.sessions.tick()
   }
 
-  /** Ends it in order: routes, a goodbye to each peer, then the device. */
+  /** Removes the routes and says goodbye to all peers; then the loop has to turn until the sessions are gone. */
+  leave(): void {
+    this.isLeaving = true
+    this.sessions.leave()
+  }
+
   close(): void {
     this.sessions.close()
     this.server.close()

@@ -1,4 +1,4 @@
-/** What a session needs from the process around it. */
+/** What a session is given: by the gateway to begin with, and by the process around it. */
 import type { Millis } from '../../../../core/clock.ts'
 import type { FromProcess } from '../protocol.ts'
 import type { Cipher } from '../udp/crypto/key-schedule.ts'
@@ -6,6 +6,17 @@ import type { UdpPlane } from '../udp/types.ts'
 
 /** `stays`: lost, but the gateway path is down as well. */
 export type Judgement = 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' | 'stays'
+
+/** What the gateway provides for a start. */
+export interface SessionStart {
+  readonly hostId: number
+  readonly attempt: string
+  /** 64 bytes that both gateways exported from the same TLS connection. */
+  readonly secret: Uint8Array
+  readonly candidates: readonly string[]
+  /** Ms since the epoch. */
+  readonly validUntil: Millis
+}
 
 export interface SessionDeps {
   /** This host's. */

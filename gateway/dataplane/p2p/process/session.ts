@@ -3,22 +3,12 @@ import type { Millis } from '../../../../core/clock.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
 import type { PlanePeer } from '../udp/types.ts'
 import { Delivery } from './delivery.ts'
+import { lingerMs } from './linger.ts'
 import { ControlType } from './messages.ts'
 import { PeerPath } from './peer-path.ts'
-import type { SessionDeps } from './session-deps.ts'
+import type { SessionDeps, SessionStart } from './session-deps.ts'
 import { SessionKeys } from './session-keys.ts'
 import { Throughput } from './throughput.ts'
-
-/** What the gateway provides for a start. */
-export interface SessionStart {
-  readonly hostId: number
-  readonly attempt: string
-  /** 64 bytes that both gateways exported from the same TLS connection. */
-  readonly secret: Uint8Array
-  readonly candidates: readonly string[]
-  /** Ms since the epoch. */
-  readonly validUntil: Millis
-}
 
 const NOTHING = new Uint8Array(0)
 
@@ -28,6 +18,8 @@ export class Session {
   readonly peer: PlanePeer
   /** The last result of `nextAt`, cached: asking all 253 sessions at each tick took 2 % of a core. */
   dueAt: Millis = Number.NEGATIVE_INFINITY
+  /** Over for the gateway; it may linger still. */
+  isEnded = false
   readonly #deps: SessionDeps
   readonly #keys: SessionKeys
   readonly #throughput: Throughput
@@ -37,7 +29,7 @@ export class Session {
   #generation = 0
   #isPromoted = false
   #isGatewayUp = false
-  #isEnded = false
+  #closeAt: Millis = 0
   #since: Millis
   #version = 0
   #reported = -1
@@ -68,20 +60,24 @@ export class Session {
 
   /** When `tick` has something to do. */
   nextAt(now: Millis): Millis {
+    if (this.isEnded) return this.#closeAt
     const validFor = Math.max(0, this.#validUntil - this.#deps.wallClock())
     return Math.min(this.path.nextAt(now), this.#keys.nextAt, now + validFor)
   }
 
   tick(now: Millis): void {
+    if (this.isEnded && now >= this.#closeAt) this.close()
+    if (this.isEnded) return
     if (this.#deps.wallClock() >= this.#validUntil) this.end('keys expired')
-    if (this.#isEnded) return
+    if (this.isEnded) return
     this.look(now)
     this.path.tick(now)
-    if (!this.#isEnded) this.#keys.tick(now, this.path.prober.isProven)
+    if (!this.isEnded) this.#keys.tick(now, this.path.prober.isProven)
   }
 
   /** @returns whether packets passed since the last look */
   look(now: Millis): boolean {
+    if (this.isEnded) return false
     const { txBytes, rxBytes } = this.peer.counters
     this.#delivery.watch(this.peer.counters, now)
     if (!this.#throughput.moved(txBytes, rxBytes)) return false
@@ -92,6 +88,7 @@ export class Session {
 
   /** Handles a control datagram of the peer, which the plane has opened. */
   control(type: number, payload: Uint8Array, from: string, now: Millis): void {
+    if (this.isEnded) return
     this.#version++
     if (type === ControlType.probe) this.path.probed(payload, from, now)
     else if (type === ControlType.answer) this.path.answered(payload, now)
@@ -113,7 +110,7 @@ export class Session {
     if (this.#isPromoted) this.path.renew(now)
     else this.path.restart(now)
     this.#keys.renew(start.secret, now)
-    this.#report()
+    this.reportNow()
   }
 
   gatewayPath(isUp: boolean): void {
@@ -132,7 +129,7 @@ export class Session {
     this.#generation = generation
     this.#isPromoted = true
     this.#deps.report({ type: 'promoted', hostId, attempt, generation })
-    this.#report()
+    this.reportNow()
   }
 
   /** Ignores an order that is older than the promotion. */
@@ -148,28 +145,33 @@ export class Session {
 
   /** Ends the session by itself: removes the route, forgets the keys, and reports it to the gateway. */
   end(reason: DemotionReason): void {
-    if (this.#isEnded) return
+    if (this.isEnded) return
     const { attempt, hostId } = this
     if (this.#isPromoted) this.#demoteSelf(reason)
-    this.#close()
+    if (reason === 'peer said goodbye') this.#linger()
+    else this.close()
     this.#deps.report({ type: 'ended', hostId, attempt, reason })
   }
 
   /** Ends the session by the gateway's order, and tells the peer, which would otherwise have to notice the silence. */
   goodbye(): void {
+    if (this.isEnded) return
     if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
     this.#isPromoted = false
     if (this.peer.address !== undefined) this.#send(ControlType.goodbye, NOTHING)
-    this.#close()
+    this.#linger()
   }
 
   /** Sends a `state` line if something changed since the last one. */
   reportChanges(): void {
-    if (this.#version !== this.#reported) this.#report()
+    if (this.#version !== this.#reported) this.reportNow()
   }
 
   reportNow(): void {
-    this.#report()
+    if (this.isEnded) return
+    this.#version++
+    this.#reported = this.#version
+    this.#deps.report({ type: 'state', session: this.view(), strays: this.#deps.strays() })
   }
 
   view(): SessionView {
@@ -225,7 +227,7 @@ export class Session {
         randomToken,
         judged: (what) => this.#judged(what),
         lost: (reason) => this.#lost(reason),
-        moved: () => this.#report(),
+        moved: () => this.reportNow(),
         observed: (address) => this.#deps.report({ type: 'observed', hostId: this.hostId, address }),
       },
       now,
@@ -245,7 +247,7 @@ export class Session {
     this.#deps.judged(this.hostId, what)
     if (what === 'proven') {
       this.#since = this.#deps.wallClock()
-      this.#report()
+      this.reportNow()
     } else this.#version++
   }
 
@@ -255,7 +257,7 @@ export class Session {
     const stays = this.#isPromoted && !this.#isGatewayUp
     this.#deps.judged(this.hostId, stays ? 'stays' : 'lost', reason)
     if (this.#isPromoted && !stays) this.#demoteSelf(reason)
-    else this.#report()
+    else this.reportNow()
   }
 
   /** Raises the generation, so that a promotion already on its way counts as old. */
@@ -278,23 +280,22 @@ export class Session {
       generation: this.#generation,
       reason,
     })
-    this.#report()
+    this.reportNow()
   }
 
-  #close(): void {
-    this.#isEnded = true
+  #linger(): void {
+    this.isEnded = true
+    this.#closeAt = this.#deps.now() + lingerMs(this.path.prober.trips.srttMs)
+  }
+
+  /** Forgets the keys at once. */
+  close(): void {
+    this.isEnded = true
     this.#deps.plane.removePeer(this.hostId)
     this.#deps.ended(this.hostId)
   }
 
   #send(type: number, message: Uint8Array): void {
     this.#deps.plane.sendControl(this.peer, type, message)
-  }
-
-  #report(): void {
-    if (this.#isEnded) return
-    this.#version++
-    this.#reported = this.#version
-    this.#deps.report({ type: 'state', session: this.view(), strays: this.#deps.strays() })
   }
 }

@@ -3,8 +3,8 @@ import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
 import type { FromProcess, SessionView, ToProcess } from '../protocol.ts'
 import type { PlaneEvents } from '../udp/types.ts'
-import { Session, type SessionStart } from './session.ts'
-import type { Judgement, SessionDeps } from './session-deps.ts'
+import { Session } from './session.ts'
+import type { Judgement, SessionDeps, SessionStart } from './session-deps.ts'
 
 export interface SessionsDeps
   extends Pick<
@@ -68,7 +68,7 @@ export class Sessions implements PlaneEvents {
   }
 
   views(): SessionView[] {
-    return [...this.#sessions.values()].map((session) => session.view())
+    return [...this.#sessions.values()].filter(({ isEnded }) => !isEnded).map((session) => session.view())
   }
 
   /** Follows an order about one peer or all of them. */
@@ -135,9 +135,16 @@ export class Sessions implements PlaneEvents {
     for (const session of this.#sessions.values()) session.deviceLost()
   }
 
-  /** Removes all routes, then says goodbye to all peers. */
+  /** Removes all routes and says goodbye to all peers. Each session lingers for a moment. */
+  leave(): void {
+    for (const session of this.#sessions.values()) {
+      session.goodbye()
+      this.#wake(session, this.#deps.now())
+    }
+  }
+
   close(): void {
-    for (const session of [...this.#sessions.values()]) session.goodbye()
+    for (const session of [...this.#sessions.values()]) session.close()
   }
 
   onControl(peer: { readonly hostId: number }, type: number, payload: Uint8Array, from: string): void {
@@ -198,7 +205,8 @@ export class Sessions implements PlaneEvents {
       validUntil,
     }
     const present = this.#sessions.get(hostId)
-    if (present !== undefined) {
+    if (present?.isEnded === true) present.close()
+    else if (present !== undefined) {
       present.renew(start, now)
       return
     }
@@ -216,7 +224,7 @@ export class Sessions implements PlaneEvents {
 
   #order(message: ToProcess, hostId: number, now: Millis): void {
     const session = this.#sessions.get(hostId)
-    if (session === undefined) {
+    if (session === undefined || session.isEnded) {
       if (message.type !== 'promote') return
       const { attempt, generation } = message
       this.#deps.report({ type: 'notPromoted', hostId, attempt, generation, reason: 'no such session' })

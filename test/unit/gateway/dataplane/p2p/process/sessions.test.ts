@@ -204,6 +204,9 @@ t.test('ends', async (t) => {
     world.run(5)
     t.match(b.heard('demoted'), [{ reason: 'peer said goodbye' }])
     t.match(b.heard('ended'), [{ hostId: 1, attempt, reason: 'peer said goodbye' }])
+    t.equal(a.routes.size + b.routes.size, 0, 'the routes go at once')
+    t.same([a.peers.size, b.peers.size], [1, 1], 'packets that are on their way are delivered')
+    world.run(120)
     t.equal(
       a.sessions.size + b.sessions.size + a.routes.size + b.routes.size + a.peers.size + b.peers.size,
       0,
@@ -221,10 +224,24 @@ t.test('ends', async (t) => {
 
   t.test('the process stops', async (t) => {
     const { world, a, b } = promoted()
-    a.sessions.close()
-    t.equal(a.routes.size + a.sessions.size, 0)
+    a.sessions.leave()
+    t.equal(a.routes.size, 0)
     world.run(5)
     t.match(b.heard('ended'), [{ reason: 'peer said goodbye' }])
+    world.run(120)
+    t.equal(a.sessions.size, 0)
+  })
+
+  t.test('a new attempt begins while the old session lingers', async (t) => {
+    const all = promoted()
+    all.a.order({ type: 'end', hostId: 2, reason: 'off' })
+    all.world.run(5)
+    t.equal(all.b.heard('ended').length, 1)
+    introduce(all.a, all.b)
+    const ms = all.world.until('proven', () => isProven(all))
+    t.ok(ms <= 2_000, `${ms} ms`)
+    all.world.run(1_000)
+    t.ok(isProven(all), 'the end of the old one is not its end')
   })
 })
 
