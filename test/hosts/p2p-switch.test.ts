@@ -1,0 +1,109 @@
+/** Connections that last while their packets move between UDP and the gateway path: none breaks, none loses a byte. */
+import t, { type Test } from 'tap'
+import type { TestHost } from '../helpers/cluster/hosts.ts'
+import { type Arrival, gapsAround, openLong, serveLong } from '../helpers/cluster/long-connections.ts'
+import { becomesDirect, leavesUdp, type P2pPair, p2pPair, p2pPid } from '../helpers/cluster/p2p-pair.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+
+const SWITCHES = 20
+const PLANNED_MS = 50
+/** An outage is found within 0.6 s; TCP's next try after it comes within as much again. */
+const BLACK_HOLE_MS = 1_200
+/** What each host does for a switch lies so close to the lines in the hosts' logs. */
+const AROUND_MS = 400
+const BULK_BYTES = 1 << 30
+
+/** UDP stops, and packets move to the gateway path. */
+async function blackHole(pair: P2pPair): Promise<void> {
+  pair.faults.drop(1, 2)
+  await leavesUdp(pair, 10_000)
+  pair.faults.heal()
+}
+
+/** A P2P process is ended in order, as an upgrade of its unit does it. Its gateway starts it again. */
+async function stopProcess(pair: P2pPair, host: TestHost): Promise<void> {
+  const pid = p2pPid(host)
+  if (pid === undefined) throw new Error(`host ${host.index} has no P2P process`)
+  process.kill(pid, 'SIGTERM')
+  await leavesUdp(pair, 10_000)
+}
+
+/** A person has repaired it and says so: packets move back to UDP. */
+async function toUdp(pair: P2pPair): Promise<void> {
+  await Promise.all([pair.one.ok('retry'), pair.two.ok('retry')])
+  await becomesDirect(pair, 40_000)
+}
+
+/** When either host moved its packets to or from UDP, ms since the epoch. */
+function switchesOf({ one, two }: P2pPair, since: number): number[] {
+  const moves = [one, two].flatMap((host) => {
+    const changes = host.logged('path changed').map(({ time, path }) => ({
+      at: Date.parse(time),
+      isDirect: String(path).startsWith('P2P_ACTIVE'),
+    }))
+    return changes.filter(({ at, isDirect }, i) => at >= since && isDirect !== changes[i - 1]?.isDirect)
+  })
+  return moves.map(({ at }) => at)
+}
+
+t.test('connections over switches of the path', { skip: needsRoot, timeout: 400_000 }, async (t) => {
+  const pair = await p2pPair(t)
+  const { apple, berry } = pair
+  const server = await serveLong(berry)
+  await becomesDirect(pair)
+
+  await t.test(`${SWITCHES} planned switches on one TCP connection`, async (t) => {
+    const tcp = await openLong(apple, berry, 'tcp')
+    await tcp.more(50)
+    const since = Date.now()
+    // By turns: a process that ends again and again is started after longer and longer waits.
+    for (let done = 0; done < SWITCHES; done += 2) {
+      await stopProcess(pair, done % 4 === 0 ? pair.one : pair.two)
+      await tcp.more(50)
+      await toUdp(pair)
+      await tcp.more(50)
+    }
+    await tcp.stop()
+    const { at, elsewhere } = gapsAround(tcp.arrivals, switchesOf(pair, since), AROUND_MS)
+    t.comment(`${tcp.arrivals.length} numbers, each once and in order`)
+    t.comment(
+      `gaps at switches: ${at.sort((a, b) => a - b).join(' ')} ms (bound ${PLANNED_MS}), elsewhere up to ${elsewhere} ms`,
+    )
+    t.ok(at.length >= SWITCHES)
+    // On a busy machine numbers are late without a switch as well; one that is lost comes 200 ms later.
+    t.ok(Math.max(...at) <= elsewhere + PLANNED_MS, 'no switch is felt')
+  })
+
+  /** The gaps of a connection that went through black holes. */
+  const judge = (t: Test, what: string, arrivals: readonly Arrival[]): void => {
+    const worst = Math.max(...arrivals.map(({ gapMs }) => gapMs))
+    t.comment(`${what}: worst gap ${worst} ms (bound ${BLACK_HOLE_MS})`)
+    t.ok(worst <= BLACK_HOLE_MS, `${what}: no gap above ${BLACK_HOLE_MS} ms`)
+  }
+
+  await t.test('WebSocket and SSE over a black hole and back', async (t) => {
+    const both = [await openLong(apple, berry, 'websocket'), await openLong(apple, berry, 'sse')]
+    for (const move of [blackHole, toUdp]) {
+      await move(pair)
+      await Promise.all(both.map((connection) => connection.more(10)))
+    }
+    for (const [i, connection] of both.entries()) {
+      await connection.stop()
+      judge(t, i === 0 ? 'WebSocket' : 'SSE', connection.arrivals)
+    }
+  })
+
+  await t.test('1 GiB and more, with 5 switches', async (t) => {
+    const bulk = await openLong(apple, berry, 'bulk')
+    for (const move of [blackHole, toUdp, blackHole, toUdp, blackHole]) {
+      await move(pair)
+      await bulk.more(50)
+    }
+    while (bulk.bytes < BULK_BYTES) await bulk.more(50)
+    const [bytes, sum] = (await bulk.stop()).split(' ')
+    t.comment(`${bytes} bytes`)
+    t.ok(Number(bytes) >= BULK_BYTES)
+    t.equal(server.at(-1), `sent ${sum}`, 'sha256 of what was sent and of what came')
+    judge(t, 'bulk', bulk.arrivals)
+  })
+})
