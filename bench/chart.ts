@@ -8,7 +8,7 @@ const BAR = 18
 const GAP = 8
 const PANEL_GAP = 34
 const HEAD = 30
-/** Room for the number behind the longest bar. */
+/** Room for the number after the longest bar. */
 const TAIL = 70
 
 const OURS = '#0b7285'
@@ -33,7 +33,7 @@ function panelsOf(claims: readonly Claim[]): Panel[] {
   const plugins = ['flatnet-cni', 'flatnet', 'bridge', 'bridge+ipMasq', "Podman's chain", 'netavark']
   return [
     ...by('ADD, whole', plugins, 'Attaching a container (ADD), ms'),
-    ...by('DEL, whole', plugins, 'Taking it off again (DEL), ms'),
+    ...by('DEL, whole', plugins, 'Detaching it (DEL), ms'),
     ...by('podman run', ['--network flatnet', '--network podman', '--network none'], 'podman run --rm, ms'),
   ]
 }
@@ -49,13 +49,16 @@ function drawPanel({ title, bars }: Panel, top: number): string {
     const isOurs = bar.name.includes('flatnet')
     const middle = y + BAR / 2 + 4
     const number = bar.value >= 100 ? bar.value.toFixed(0) : bar.value.toFixed(1)
+    const [color, ink, weight] = isOurs ? [OURS, OURS, 600] : [OTHERS, FADED, 400]
+    const right = (LABEL + width + 8).toFixed(1)
     return (
       `<text x="${LABEL - 10}" y="${middle}" text-anchor="end" fill="${INK}">${escaped(bar.name)}</text>` +
-      `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" rx="2" fill="${isOurs ? OURS : OTHERS}"/>` +
-      `<text x="${(LABEL + width + 8).toFixed(1)}" y="${middle}" fill="${isOurs ? OURS : FADED}" font-weight="${isOurs ? 600 : 400}">${number}</text>`
+      `<rect x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR}" rx="2" fill="${color}"/>` +
+      `<text x="${right}" y="${middle}" fill="${ink}" font-weight="${weight}">${number}</text>`
     )
   })
-  return `<text x="20" y="${top + 16}" font-size="15" font-weight="600" fill="${INK}">${escaped(title)}</text>\n${rows.join('\n')}`
+  const head = `<text x="20" y="${top + 16}" font-size="15" font-weight="600" fill="${INK}">${escaped(title)}</text>`
+  return [head, ...rows].join('\n')
 }
 
 export function drawChart(claims: readonly Claim[]): string {
@@ -66,11 +69,12 @@ export function drawChart(claims: readonly Claim[]): string {
     y += heightOf(panel) + PANEL_GAP
     return text
   })
-  const note =
-    'Medians of one run, whole processes, in turns on the same machine. Shorter is better. npm run bench'
+  const note = 'Medians of whole processes that took turns on one machine. Shorter is better. npm run bench'
   const height = y + 6
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="13">
-<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>
+  const size = `width="${WIDTH}" height="${height}"`
+  const font = 'font-family="system-ui, sans-serif" font-size="13"'
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} viewBox="0 0 ${WIDTH} ${height}" ${font}>
+<rect ${size} fill="#ffffff"/>
 ${parts.join('\n')}
 <text x="20" y="${height - 12}" font-size="12" fill="${FADED}">${note}</text>
 </svg>

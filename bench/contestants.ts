@@ -33,13 +33,13 @@ interface Plugin {
   readonly conf: Json
 }
 
-/** The plugins of a conflist one after another, the result of each in the configuration of the next, as libcni does it. */
+/** Runs the plugins of a conflist in order, each with the result of the one before, as libcni does. */
 class Chain implements Contestant {
   readonly name: string
   readonly #dir: string
   readonly #head: Json
   readonly #plugins: readonly Plugin[]
-  /** By container: what DEL gets. */
+  /** The result that DEL gets, by container. */
   readonly #results = new Map<string, unknown>()
 
   constructor(name: string, dir: string, head: Json, plugins: readonly Plugin[]) {
@@ -148,7 +148,7 @@ export function debian(dir: string): Contestant[] {
   ]
 }
 
-/** Podman 4's other backend. It is given the address, which Podman keeps itself. */
+/** Podman 4's other backend. It gets the address as input, since Podman keeps the leases. */
 export class Netavark implements Contestant {
   readonly name = 'netavark'
   readonly #dir: string

@@ -1,4 +1,4 @@
-/** Claim: a gateway with nothing to do takes little memory, as it runs once it is installed. */
+/** Claim: an installed gateway with nothing to do takes little memory. */
 
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +10,7 @@ import { type Claim, figure } from './stats.ts'
 /** Of /proc/PID/smaps_rollup, in MiB. */
 type Memory = Readonly<Record<'Rss' | 'Pss' | 'Anonymous', number>>
 
-/** The file that the packer wrote lies in the page cache in large pieces, which are mapped whole: an installed copy does not. */
+/** Runs an installed copy: the packer's own file is in the page cache in large folios, which are mapped whole. */
 async function startInstalled(m: Machine): Promise<Background> {
   await m.exec(cliExecutable().path, 'install', '--no-service', '--cni-bin-dir', '/opt/cni/bin')
   const gateway = await m.start(['/usr/local/bin/flatnet', 'gateway'], { name: 'gateway' })
@@ -37,7 +37,7 @@ async function samples(m: Machine, pid: number, count: number): Promise<Memory[]
   return taken
 }
 
-/** After its start, and once V8 has seen that nothing happens and has given back what the start took. */
+/** By then V8 has noticed that the gateway is idle, and has returned the memory of the start. */
 const SETTLED_MS = 45_000
 
 export async function benchGateway(m: Machine, isQuick: boolean): Promise<Claim> {
@@ -81,7 +81,7 @@ export async function benchGateway(m: Machine, isQuick: boolean): Promise<Claim>
   }
 }
 
-/** For the report: what was measured on. */
+/** Describes the machine, for the report. */
 export function machineFacts(): Record<string, string> {
   const cpu = /model name\s*:\s*(.*)/.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? process.arch
   const cores = readFileSync('/proc/cpuinfo', 'utf8').match(/^processor/gm)?.length ?? 0

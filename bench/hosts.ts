@@ -52,7 +52,7 @@ export async function claimP2p(isQuick: boolean): Promise<Claim> {
   }
 }
 
-/** In a process of its own, which needs 12 GB for the 254 gateways. */
+/** Runs in its own process, which needs 12 GB for the 254 gateways. */
 export function claimSimulation(): Claim {
   const flags = ['--disable-warning=ExperimentalWarning', '--max-old-space-size=12288']
   const { status, stdout } = spawnSync(

@@ -1,4 +1,4 @@
-/** What the ingress bench measures: nginx as the container, nginx and gateways in front of it. */
+/** Sets up what the ingress bench measures: nginx as the container, and nginx and gateways as proxies before it. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,22 +8,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** In 127.0.0.0/8, which the gateways get as their supernet: every namespace has it without any wiring. */
+/** In 127.0.0.0/8, the gateways' supernet here: every namespace has it without any wiring. */
 const CONTAINER = '127.1.0.10'
 export const HOST = 'web.flatnet'
 
 export interface Front {
-  /** `nginx`, or the name that was given to a gateway. */
+  /** `nginx`, or the name of a gateway. */
   readonly name: string
   readonly port: number
-  /** Of the process that works: for nginx its worker. */
+  /** The process that does the work: nginx's worker, or the gateway. */
   readonly pid: number
 }
 
 export interface Stage {
   readonly proxies: readonly Front[]
   readonly direct: Front
-  /** Runs a command in the namespace; its stdout. */
+  /** Runs a command in the namespace. @returns its stdout */
   run(command: string, ...args: string[]): Promise<string>
   close(): Promise<void>
 }
@@ -43,7 +43,7 @@ const CONTAINER_SERVER = (files: string): string => `server {
   location = /post { client_max_body_size 0; return 200 "ok\\n"; }
 }`
 
-/** As the manual has it: keepalive to the upstream, the usual headers, routed by name; what has another name gets nothing. */
+/** nginx as its manual says: keepalive to the upstream, the usual headers, routing by name; other names get nothing. */
 const PROXY_SERVER = (port: number): string => `
 upstream container { server ${CONTAINER}:80; keepalive 64; }
 server { listen 127.0.0.1:${port} backlog=1024 default_server; return 404; }
@@ -100,7 +100,7 @@ export async function setUp(gateways: Readonly<Record<string, readonly string[]>
 function files(folder: string): string {
   const root = join(folder, 'files')
   mkdirSync(root)
-  // nginx's worker is another user.
+  // nginx's worker runs as another user.
   execFileSync('chmod', ['755', folder, root])
   writeFileSync(join(root, 'small'), `${'hello '.repeat(20)}\n`)
   writeFileSync(join(root, 'large'), Buffer.alloc(100 * 1024, 'flatnet '))
@@ -110,7 +110,7 @@ function files(folder: string): string {
 
 type Start = (command: string, ...args: string[]) => ChildProcess
 
-/** @returns pid of its one worker */
+/** @returns the pid of its only worker */
 async function startNginx(folder: string, name: string, server: string, start: Start): Promise<number> {
   const own = join(folder, name)
   mkdirSync(own)
@@ -138,7 +138,7 @@ async function startGateway(
     api: { socket: socketPath },
     ingress: { listen: `127.0.0.1:${port}` },
     log: { file: join(own, 'log') },
-    // Registered without a lease, which a comparison would take back.
+    // The container has no lease, so a comparison would remove its registration.
     reconcileMs: 3_600_000,
   }
   writeFileSync(join(own, 'flatnet.yaml'), JSON.stringify(conf))
@@ -176,7 +176,7 @@ function post(socketPath: string): Promise<string> {
   })
 }
 
-/** The first answer that is neither an error nor empty; bounded by 10 s. */
+/** Asks until the answer is neither an error nor empty, for 10 s at most. */
 async function until(ask: () => string | Promise<string>): Promise<string> {
   for (let left = 100; ; left--) {
     try {

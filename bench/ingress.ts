@@ -1,6 +1,8 @@
 /**
- * Ingress against nginx as the proxy in front of the same container: `node bench/ingress.ts [options] [name=command …]`.
- * Requests per second and 99th percentile at 64 connections, one worker each, interleaved; needs root, nginx and wrk.
+ * Ingress against nginx as proxy of the same container: `node bench/ingress.ts [options] [name=command …]`.
+ *
+ * Requests per second and 99th percentile at 64 connections, with one worker each, interleaved. Needs root, nginx and
+ * wrk.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -17,7 +19,7 @@ interface Case {
   readonly path: string
   /** Bytes; absent for GET. */
   readonly body?: number
-  /** Gateway's requests per second over nginx's. */
+  /** The least ratio of the gateway's requests per second to nginx's. */
   readonly bound?: number
   readonly aim?: number
 }
@@ -32,7 +34,7 @@ const CASES: readonly Case[] = [
 export interface IngressFigures {
   readonly rps: number
   readonly p99Ms: number
-  /** CPU time of the proxy's process per request. */
+  /** CPU time of the proxy per request. */
   readonly cpuUs: number
   /** Answers that were not 2xx and connections that broke, in all rounds. */
   readonly errors: number
@@ -42,7 +44,7 @@ export interface IngressRow {
   readonly case: string
   readonly proxy: string
   readonly figures: IngressFigures
-  /** Requests per second over nginx's. */
+  /** Requests per second, divided by nginx's. */
   readonly ratio: number
   readonly bound?: number
   readonly aim?: number
@@ -50,7 +52,7 @@ export interface IngressRow {
 
 export interface IngressMemory {
   readonly proxy: string
-  /** MiB resident: before any load, after all of it, and after 15 s of rest. */
+  /** MiB resident: before any load, after all loads, and after 15 s of rest. */
   readonly idle: number
   readonly loaded: number
   readonly rested: number
@@ -70,7 +72,7 @@ export interface IngressOptions {
   readonly gateways: Readonly<Record<string, readonly string[]>>
   readonly connections: number
   readonly rounds: number
-  /** Of one measurement. */
+  /** Length of one measurement. */
   readonly seconds: number
 }
 
@@ -106,11 +108,11 @@ export async function benchIngress(options: IngressOptions = INGRESS_DEFAULTS): 
   }
 }
 
-/** Each round asks all proxies in turn, so that a busy machine is busy for all of them. */
+/** Measures all proxies in turn in each round, so that other load on the machine hits all of them. */
 async function measureCase(stage: Stage, c: Case, options: IngressOptions): Promise<IngressRow[]> {
   const all = [...stage.proxies, stage.direct]
   const samples = new Map<Front, Sample[]>(all.map((p) => [p, []]))
-  // Code that is compiled when it is hot gets hot; connections get made.
+  // Warm-up: the engine compiles hot code, and the proxies make their connections.
   for (const p of all) await measure(stage, p, c, { ...options, seconds: 1 })
   for (let round = 0; round < options.rounds; round++)
     for (const p of all) samples.get(p)!.push(await measure(stage, p, c, options))
@@ -139,7 +141,7 @@ async function measure(
   return parseWrk(text, cpuSeconds(proxy.pid) - before)
 }
 
-/** 64 MiB, eight at once, by programs that take it as fast as it comes. */
+/** Downloads 64 MiB, eight at once, as fast as it comes. */
 async function downloadMuch(stage: Stage, proxy: Front): Promise<void> {
   const url = `http://127.0.0.1:${proxy.port}/huge`
   const get = (): Promise<string> => stage.run('curl', '-s', '-o', '/dev/null', '-H', `Host: ${HOST}`, url)
@@ -167,7 +169,7 @@ export function parseWrk(text: string, cpu: number): Sample {
   }
 }
 
-/** utime and stime, which /proc counts in hundredths of a second. */
+/** utime and stime of a process; /proc counts hundredths of a second. */
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
   return (Number(fields[11]) + Number(fields[12])) / 100

@@ -1,5 +1,5 @@
 /**
- * The part of the bench that runs inside a private machine: one claim, its result as JSON on stdout.
+ * Measures one claim inside a private machine, and prints the result as JSON.
  *
  * run.ts starts it.
  */

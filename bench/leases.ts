@@ -33,11 +33,11 @@ function lease(ip: string, network: string, n: number, bootId: string): Lease {
   }
 }
 
-/** Blocks as the store writes them; its first ADD makes the keys. The newest block is full like the others. */
+/** Writes blocks as the store does; its first ADD makes the keys. The newest block is full like the others. */
 function fill(folder: string, network: string, base: number, count: number): void {
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
   mkdirSync(folder, { recursive: true })
-  // 10 addresses of the slice are kept for infrastructure.
+  // The slice reserves 10 addresses for infrastructure.
   const ips = Array.from({ length: count }, (_, n) => base + 10 + n)
   for (const [block, members] of Map.groupBy(ips, blockBaseOf)) {
     const leases = members.map((ip) => lease(formatIpv4(ip), network, ip - base - 10, bootId))

@@ -1,4 +1,4 @@
-/** The packed process of direct paths with 253 idle peers: its memory, and what their probes cost. */
+/** Measures the packed process of direct paths with 253 idle peers: its memory, and what their probes cost. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -10,27 +10,27 @@ const ROOT = resolve(import.meta.dirname, '..')
 const CROWD = join(ROOT, 'test/helpers/cluster/p2p-crowd.ts')
 const PEERS = 253
 const FOR_EVER = 4_000_000_000_000
-/** A path without packets is probed each 5 s after a minute. */
+/** After a minute without packets a path is probed every 5 s. */
 const QUIET_MS = 65_000
 const MEASURE_MS = 10_000
 
 export interface CrowdFigures {
-  /** Resident, the pages of the executable included, which the gateway's process shares. */
+  /** Resident, with the executable's pages, which the gateway's process shares. */
   readonly aloneMiB: number
   readonly crowdMiB: number
-  /** Of a core. */
+  /** Share of one core. */
   readonly probesPercent: number
 }
 
 const residentMiB = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024
 
-/** Starts the packed process in a host of its own. @returns its pid */
+/** Starts the packed process in its own host. @returns its pid */
 async function startPacked(host: P2pNetHost): Promise<number> {
   const folder = dirname(host.socket)
   const config = join(folder, 'flatnet.yaml')
   writeFileSync(config, `hostId: ${host.hostId}\napi: { socket: ${join(folder, 'gateway.sock')} }\n`)
-  // `ip netns exec` becomes the command.
+  // `ip netns exec` execs the command, so it has this pid.
   const child = host.spawn(join(ROOT, 'dist/flatnet'), 'p2p', '--config', config)
   await host.connect()
   return child.pid ?? 0
@@ -48,7 +48,7 @@ function offerAll(host: P2pNetHost): void {
     })
 }
 
-/** Takes 90 s. @throws {Error} the peers are not proven within 60 s */
+/** Takes 90 s. @throws {Error} the paths are not proven within 60 s */
 export async function benchCrowd(): Promise<CrowdFigures> {
   const net = await p2pNet(2)
   try {

@@ -1,4 +1,4 @@
-/** What the bench of the UDP path measures, and the rows that it claims. */
+/** The figures that the bench of the UDP path measures, and the rows that it claims. */
 import { readFileSync } from 'node:fs'
 import type { CrowdFigures } from './p2p-crowd.ts'
 
@@ -8,7 +8,7 @@ const TICKS_PER_S = 100
 export type Name = 'p2p' | 'tls' | 'nebula' | 'wireguard'
 export const NAMES: readonly Name[] = ['p2p', 'tls', 'nebula', 'wireguard']
 
-/** What one turn of one contestant showed. */
+/** The figures of one contestant's turn. */
 export interface Sample {
   readonly tcpMbps: number
   readonly udpPps: number
@@ -26,7 +26,7 @@ export interface P2pRow {
   readonly isMore: boolean
 }
 
-/** User and system time of processes, s. proc(5), fields 14 and 15 of stat, behind the name in brackets. */
+/** User and system time of processes, s. proc(5), fields 14 and 15 of stat, after the name in brackets. */
 export const cpuSeconds = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []

@@ -1,8 +1,10 @@
 /**
- * The UDP path against the TLS tunnel, Nebula and wireguard-go: `node bench/p2p.ts [--json] [--crowd] [--rounds n] [--seconds n]`.
+ * The UDP path against the TLS tunnel, Nebula and wireguard-go.
  *
- * All of them stand between the same two namespaces at once and take turns; those that wait are idle.
- * `--crowd` adds memory and probes with 253 peers, for which `npm run build` has to be there; 90 s.
+ * `node bench/p2p.ts [--json] [--crowd] [--rounds n] [--seconds n]`
+ *
+ * All of them connect the same two namespaces at once and take turns, so those that wait are idle.
+ * `--crowd` adds memory and probes with 253 peers; it needs `npm run build` and takes 90 s.
  * Needs root and the Debian packages iperf3, nebula, iputils-ping, ethtool and openssl, and Go for wireguard-go.
  */
 
@@ -25,20 +27,20 @@ import {
 import { median, missing, NEBULA_ADDRESS, roundTrip, startNebula, tcpMbps, udpPps } from './tunnel.ts'
 import { lackOfWireguard, startWireguard, wireguardAddress } from './wireguard.ts'
 
-/** One datagram each for 1,400 bytes of payload, as for Nebula and wireguard-go in practice. */
+/** 1,400 bytes of payload then take one datagram, as with Nebula and wireguard-go in practice. */
 const MTU_OF_OTHERS = 1_440
 
 interface Contestant {
   readonly name: Name
-  /** Where host 2 answers by this way. */
+  /** The address at which host 2 answers by this contestant. */
   readonly to: string
   readonly pids: readonly number[]
-  /** Makes packets go this way, or no longer. */
+  /** `enter` sends packets this way, `leave` no longer. */
   enter(): void
   leave(): void
 }
 
-/** Median echo of 20 ms apart while one TCP stream runs, ms. */
+/** Median round trip of echoes 20 ms apart while one TCP stream runs, ms. */
 function loadedRoundTrip(host: TunnelNetHost, to: string, seconds: number): number {
   const load = host.spawn('iperf3', '-c', to, '-t', String(seconds + 1))
   const count = String(seconds * 50)
@@ -52,7 +54,7 @@ function measure(host: TunnelNetHost, one: Contestant, seconds: number): Sample 
   try {
     const cpuBefore = cpuSeconds(one.pids)
     const mbps = tcpMbps(host, one.to, seconds)
-    // iperf3 runs one second longer than it counts.
+    // iperf3 runs for one second more than it counts.
     const gigabytes = (mbps * (seconds + 1)) / 8 / 1_000
     return {
       tcpMbps: mbps,
@@ -67,9 +69,9 @@ function measure(host: TunnelNetHost, one: Contestant, seconds: number): Sample 
 }
 
 /**
- * The cable carries single datagrams of 1,500 bytes, as real ones do, and loses some. Cards of both ends still join what
- * arrives (GRO), which a veth does only if its other end cannot send large packets: hence the switch's ports. The loss is
- * in the switch: in a host it would fall on what GRO has joined.
+ * Makes the cable carry single datagrams of 1,500 bytes, as real ones do, and lose some. Cards at both ends still join
+ * what arrives (GRO). A veth does so only if its other end cannot send large packets, so the switch's ports are
+ * limited. The switch loses datagrams, since a host would lose what GRO has joined.
  */
 function singleDatagrams({ hosts, switchNs }: TunnelNet, lossPercent: number): void {
   const inSwitch = (...argv: string[]): string => run('ip', ['netns', 'exec', switchNs, ...argv])
@@ -108,7 +110,7 @@ function contestants(
   ]
 }
 
-/** Rounds in which each contestant has its turn; the order rotates. */
+/** Runs rounds in which each contestant has its turn, in rotating order. */
 function rounds(
   host: TunnelNetHost,
   all: readonly Contestant[],
@@ -129,7 +131,7 @@ function rounds(
 const medianOf = (samples: readonly Sample[] | undefined, key: keyof Sample): number =>
   median((samples ?? []).map((sample) => sample[key]))
 
-/** @throws {Error} a tool is missing, or a way does not come up */
+/** @throws {Error} a tool is missing, or a contestant does not come up */
 export async function benchP2p({ count = 3, seconds = 3 } = {}): Promise<P2pBench> {
   const lack = [...missing('ethtool'), ...[lackOfWireguard() ?? []].flat()]
   if (lack.length > 0) throw new Error(`not there: ${lack.join(', ')}`)

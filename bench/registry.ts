@@ -1,7 +1,7 @@
 /**
- * Claim: how soon all hosts see a change on one, with three whole hosts and the built executable.
+ * Claim: how soon all hosts see a change on one of them, with three whole hosts and the built executable.
  *
- * From just before the POST or DELETE at host 1 until the last of the other two has sent it to the readers of
+ * Measured from just before the POST or DELETE at host 1 until both other hosts have sent it to readers of
  * `GET /v1/events`.
  */
 
@@ -10,7 +10,7 @@ import { followEvents, type Seen } from '../test/helpers/gateway/event-stream.ts
 import { waitFor } from '../test/helpers/run/wait.ts'
 import { type Claim, figure, quantile } from './stats.ts'
 
-/** What a container that ADD just made is announced as. */
+/** The announcement of a container that ADD has just made. */
 const assignment = (n: number) => ({
   network: 'flatnet',
   containerId: `bench-${n}`,

@@ -1,8 +1,8 @@
 /**
  * Claim: how long containers are cut off from other hosts while their gateway restarts.
  *
- * Whole hosts in namespaces and the built executable; a datagram every 10 ms from a container on one host to one on the
- * other and back.
+ * Whole hosts in namespaces run the built executable. Every 10 ms a container sends a datagram to one on another host,
+ * which sends it back.
  */
 
 import { createSocket } from 'node:dgram'
@@ -17,7 +17,9 @@ import { type Claim, figure } from './stats.ts'
 const EVERY_MS = 10
 const PORT = 9000
 
-/** `probe <address>`: for each line of stdin prints the answers so far and the longest time without one; `reset` forgets the latter. */
+/**
+ * `probe <address>`: for each line on stdin, prints the answers so far and the longest gap; `reset` forgets the gap.
+ */
 function probe(address: string): void {
   const socket = createSocket('udp4')
   let last = performance.now()
@@ -29,7 +31,7 @@ function probe(address: string): void {
     last = now
     answers++
   })
-  // While the route is away the kernel says so; that is a datagram without an answer.
+  // Without a route the kernel reports an error: it counts as a datagram without an answer.
   socket.on('error', () => {})
   setInterval(() => socket.send('x', PORT, address, () => {}), EVERY_MS)
   createInterface({ input: process.stdin })

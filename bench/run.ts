@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: every claim about speed, measured against the others in the same run, in turns, on a private machine.
+ * `npm run bench`: measures every claim about speed against other software, in turns, on a private machine.
+ *
  * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman gateway ingress
  * registry tunnel p2p restart simulation.
  * Writes bench/results/<time>.json, docs/speed.json and docs/speed.svg (not with --quick or picked claims). Needs root.
@@ -55,10 +56,10 @@ function executables(): Executables {
   return found
 }
 
-/** Runs a claim inside, before all other work of the machine where that may be said: others would be measured too. */
+/** Runs a claim inside, as a real-time process if allowed, so that it does not measure other work of the machine. */
 async function inside(m: Machine, order: Order): Promise<Claim[]> {
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', INSIDE, JSON.stringify(order)]
-  // Containers cannot be real-time processes (cgroups), and a hundred at once would stop the machine.
+  // Containers cannot be real-time processes (cgroups), and a hundred of those at once would stop the machine.
   const isMany = order.claim === 'parallel' || order.claim === 'podman'
   const argv = [...(isMany ? ['nice', '-n', '-20'] : ['chrt', '-f', '10']), ...node]
   const { rc, stdout, stderr } = await m.run(argv, { timeoutMs: 300_000 })
@@ -66,7 +67,7 @@ async function inside(m: Machine, order: Order): Promise<Claim[]> {
   return JSON.parse(stdout)
 }
 
-/** A way out, so that plugins which look for one find it. */
+/** Adds a default route, for plugins that look for one. */
 async function uplink(m: Machine): Promise<void> {
   await m.neighbour('up')
 }

@@ -1,8 +1,9 @@
 /**
- * 254 gateways in one process with virtual time: how long until all know a change, and its cost.
+ * Runs 254 gateways in one process with virtual time: how soon all know of a change, and what it costs.
+ *
  * `node --max-old-space-size=12288 bench/simulation.ts [hosts]`; with `--memory` it measures one gateway alone,
  * with `--brief` neither a partition nor a quiet minute.
- * The last line is JSON: the figures that claims are made of.
+ * The last line is JSON with the figures for claims.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -37,7 +38,7 @@ const FIRST = 10
 const EACH = 244
 const CHANGES = 1000
 
-/** Messages go by reference, so all hosts can share what each record decodes to; 254 copies would need 10 GB. */
+/** Messages go by reference, so all hosts share the decoded records; 254 copies would need 10 GB. */
 class SharedDecoder implements RecordDecoder {
   readonly #decoder = new WireDecoder(SLICES)
   readonly #made = new WeakMap<object, Assignment | BadRecord>()
@@ -58,7 +59,7 @@ const print = (what: string, value: string): void => {
 const MB = 1_048_576
 const mb = (bytes: number): string => `${Math.round(bytes / MB)} MB`
 
-/** What one run measured; memory in MiB. */
+/** The figures of one run; memory in MiB. */
 export interface SimulationFigures {
   readonly changesMs: number
   readonly memoryMiB: number
@@ -94,7 +95,7 @@ class Simulation {
     else host.remove(attachmentKey(known))
   }
 
-  /** Prints simulated and real time until all agree. */
+  /** Prints simulated and real time until all hosts agree. */
   measure(what: string, act: () => void, limitMs: number): number {
     const cpu = process.cpuUsage()
     const messages = this.network.messages
@@ -113,7 +114,7 @@ class Simulation {
     return tookMs ?? Number.POSITIVE_INFINITY
   }
 
-  /** By content, not by version alone. */
+  /** Compares content, not only versions. */
   #verify(): void {
     const drops = new Map<string, number>()
     for (const [i, owner] of this.hosts.entries()) {
@@ -130,7 +131,7 @@ class Simulation {
   }
 }
 
-/** @returns simulated time until all knew of 1,000 changes made at once */
+/** @returns simulated time until all hosts knew of 1,000 changes made at once */
 function simulate(count: number, isBrief: boolean): number {
   const made = performance.now()
   const s = new Simulation(count)
@@ -175,7 +176,7 @@ function simulate(count: number, isBrief: boolean): number {
   return changesMs
 }
 
-/** One gateway that gets every table as text on stdin, one line each, as from its links. */
+/** Measures one gateway that reads every table from stdin, one line each, as it would from its links. */
 async function measureMemory(count: number): Promise<void> {
   setFlagsFromString('--expose-gc')
   const gc = runInNewContext('gc') as () => void
@@ -221,9 +222,9 @@ async function measureMemory(count: number): Promise<void> {
   process.stdout.write(`${Math.max(rss, after.rss) / MB}\n`)
 }
 
-/** Bundled, as in the product: stripping types at run time costs 40 MB that no gateway has. */
+/** Bundles the code, as in the product: stripping types at run time costs 40 MB more. */
 async function spawnMemory(count: number): Promise<number> {
-  // Not at the top: what is measured is a bundle of this file, which has no esbuild at hand.
+  // Imported here, since the bundle of this file that is measured has no esbuild.
   const { buildSync } = await import('esbuild')
   const folder = mkdtempSync(join(tmpdir(), 'flatnet-simulation-'))
   const outfile = join(folder, 'memory.mjs')
@@ -234,7 +235,7 @@ async function spawnMemory(count: number): Promise<number> {
     platform: 'node',
     format: 'esm',
     external: ['esbuild'],
-    // Packages of the older kind, yaml among them, ask for node's modules by it.
+    // CommonJS packages such as yaml load Node's modules by it.
     banner: {
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",
     },

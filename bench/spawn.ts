@@ -1,11 +1,12 @@
 /**
- * Runs a program and says how long it took from outside: posix_spawn(3) and wait4(2) by FFI. A fork of this process, as
- * node:child_process makes one, would be measured with it.
+ * Runs a program and measures from outside how long it takes, with posix_spawn(3) and wait4(2) by FFI.
+ *
+ * node:child_process would fork this process, and that time would count too.
  */
 
 import { DynamicLibrary, type FunctionDefinitions, getRawPointer } from 'node:ffi'
 
-/** Paths of what is measured. */
+/** Paths of the executables to measure. */
 export interface Executables {
   readonly flatnet: string
   readonly flatnetCni: string
@@ -13,14 +14,14 @@ export interface Executables {
   readonly empty: string
 }
 
-/** What run.ts asks of inside.ts, which it starts in a private machine. */
+/** What run.ts tells inside.ts to measure in a private machine. */
 export interface Order {
   readonly claim: 'version' | 'verbs' | 'leases' | 'parallel' | 'podman'
   readonly executables: Executables
   /** On the machine's disk. */
   readonly dir: string
   readonly isQuick: boolean
-  /** For `podman`: the program with its options, and what the image is called. */
+  /** For `podman`: the program with its options, and the name of the image. */
   readonly podman?: {
     readonly argv: readonly string[]
     readonly image: string
@@ -44,14 +45,14 @@ const SYMBOLS = {
 
 const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
 
-/** glibc's is 80 bytes. */
+/** Larger than glibc's, which has 80 bytes. */
 const FILE_ACTIONS_BYTES = 256
 const RUSAGE_BYTES = 256
 const O_RDONLY = 0
 const O_WRONLY_CREAT_TRUNC = 0o1 | 0o100 | 0o1000
 
 export interface Timed {
-  /** From the spawn to the end of the process, as its parent sees it. */
+  /** From the spawn to the end of the process, as the parent sees it. */
   readonly ms: number
   readonly cpuMs: number
   /** Exit code; 128 and more for a signal. */
@@ -59,7 +60,7 @@ export interface Timed {
 }
 
 export interface Stdio {
-  /** Files. */
+  /** Paths of files. */
   readonly stdin?: string
   readonly stdout?: string
   readonly stderr?: string
@@ -67,7 +68,7 @@ export interface Stdio {
 
 const cstring = (text: string): Buffer => Buffer.from(`${text}\0`)
 
-/** A `char *[]`. @returns it, and what has to live as long */
+/** Makes a `char *[]`. @returns it, and buffers that have to live as long */
 function pointers(texts: readonly string[]): { array: Buffer; kept: Buffer[] } {
   const kept = texts.map(cstring)
   const array = Buffer.alloc((texts.length + 1) * 8)
@@ -77,7 +78,7 @@ function pointers(texts: readonly string[]): { array: Buffer; kept: Buffer[] } {
   return { array, kept }
 }
 
-/** A process that is under way. */
+/** A running process. */
 export interface Started {
   readonly pid: number
   readonly at: number
@@ -100,12 +101,12 @@ export function start(
   const at = performance.now()
   const errno = c.posix_spawn(pid, program, actions, 0n, args.array, variables.array)
   c.posix_spawn_file_actions_destroy(actions)
-  // Named behind the call, so that the texts live until then.
+  // Used after the call, so that the texts live until then.
   if (args.kept.length !== argv.length || errno !== 0) throw new Error(`${program}: errno ${errno}`)
   return { pid: pid.readInt32LE(), at }
 }
 
-/** Waits for it to end; blocks the thread. */
+/** Waits for the process to end, and blocks the thread. */
 export function ended({ pid, at }: Started): Timed {
   const status = Buffer.alloc(4)
   const usage = Buffer.alloc(RUSAGE_BYTES)

@@ -1,4 +1,4 @@
-/** Medians, and the rows of the table: a figure, its ratio to another, and whether it is within its bound. */
+/** Computes medians and the table's rows: a figure, its ratio to another, and whether it is within its bound. */
 
 export interface Figure {
   readonly name: string
@@ -9,14 +9,14 @@ export interface Figure {
   readonly p90: number
 }
 
-/** One claim: `value` is the ratio of `what` to `to`, or what was measured itself. */
+/** One claim: `value` is a ratio, or a measured figure. */
 export interface Row {
   readonly what: string
   readonly value: number
   readonly unit: 'ratio' | 'ms' | 'MiB' | '%'
   readonly bound: number
   readonly aim?: number
-  /** Larger is better: the bound is the least, not the most. */
+  /** Larger is better: the bound is a minimum. */
   readonly isMore?: boolean
 }
 
@@ -43,7 +43,7 @@ export const figure = (name: string, values: readonly number[], unit = 'ms'): Fi
   p90: quantile(values, 0.9),
 })
 
-/** The names in another order each time: what follows a slow one must not always be the same. */
+/** Rotates the order each time, so that a slow contestant does not always run before the same one. */
 export const rotated = <T>(items: readonly T[], by: number): T[] => {
   const at = by % Math.max(1, items.length)
   return [...items.slice(at), ...items.slice(0, at)]

@@ -1,6 +1,10 @@
 /**
- * The gateway tunnel against Nebula between the same two namespaces, in turns: `node bench/tunnel.ts [--json] [--rounds n]`.
- * One TCP stream, 1,400-byte UDP packets, idle round trip, and the control connection's while the data connection is full.
+ * The gateway tunnel against Nebula between the same two namespaces, in turns.
+ *
+ * `node bench/tunnel.ts [--json] [--rounds n]`
+ *
+ * Measures one TCP stream, 1,400-byte UDP packets, the idle round trip, and the control connection's round trip while
+ * the data connection is full.
  * Needs root and the Debian packages iperf3, nebula, iputils-ping, openssl.
  */
 
@@ -16,10 +20,10 @@ import { waitFor } from '../test/helpers/run/wait.ts'
 export interface TunnelRow {
   readonly name: string
   readonly unit: string
-  /** Medians over the rounds; undefined where there is nothing to compare with. */
+  /** Medians over the rounds; `nebula` is undefined where there is nothing to compare. */
   readonly flatnet: number
   readonly nebula: number | undefined
-  /** flatnet / nebula, or `flatnet` itself. */
+  /** flatnet / nebula, or `flatnet` without a comparison. */
   readonly value: number
   readonly bound: number
   readonly aim: number
@@ -29,30 +33,30 @@ export interface TunnelRow {
 
 export interface TunnelBenchOptions {
   readonly rounds?: number
-  /** Of each measurement of throughput. */
+  /** Length of each measurement of throughput. */
   readonly seconds?: number
 }
 
 const OWN = '10.100.2.1'
-/** Host 2 behind Nebula's device. */
+/** Host 2's address on Nebula's device. */
 export const NEBULA_ADDRESS = '10.101.0.2'
 
 export const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
-/** The programs that this needs and that are not installed. */
+/** @returns the needed programs that are not installed */
 export const missing = (...more: string[]): string[] =>
   ['iperf3', 'nebula', 'nebula-cert', 'ping', 'openssl', 'ip', ...more].filter(
     (tool) => spawnSync('which', [tool]).status !== 0,
   )
 
-/** Processes that stand between the hosts of a bench. */
+/** Processes that connect the hosts of a bench. */
 export interface Started {
   readonly pids: readonly number[]
   stop(): Promise<void>
 }
 
-/** Nebula 1.6.1 as its manual has it, but with the largest MTU that fits, so that 1,400 bytes are one packet for both. */
+/** Starts Nebula 1.6.1 as its manual says, but with the largest MTU, so that both need one packet for 1,400 bytes. */
 export async function startNebula(hosts: readonly TunnelNetHost[]): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), 'flatnet-nebula-'))
   const cert = (...args: string[]) => run('sh', ['-c', 'cd "$0" && exec nebula-cert "$@"', folder, ...args])
@@ -107,13 +111,13 @@ export const tcpMbps = (host: TunnelNetHost, to: string, seconds: number): numbe
   (iperf(host, '-c', to, '-t', String(seconds), '-O', '1').end['sum_received']?.['bits_per_second'] ?? 0) /
   1e6
 
-/** Packets that arrive per second when the sender sends what it can. */
+/** Packets that arrive per second while the sender sends as fast as it can. */
 export function udpPps(host: TunnelNetHost, to: string, seconds: number): number {
   const sum = iperf(host, '-c', to, '-u', '-l', '1400', '-b', '0', '-t', String(seconds)).end['sum'] ?? {}
   return ((sum['packets'] ?? 0) - (sum['lost_packets'] ?? 0)) / seconds
 }
 
-/** Median of 300 echoes 10 ms apart, ms. */
+/** Median round trip of 300 echoes 10 ms apart, ms. */
 export function roundTrip(host: TunnelNetHost, to: string): number {
   const times = host.exec('ping', '-c', '300', '-i', '0.01', to).matchAll(/time=([\d.]+) ms/g)
   return median([...times].map(([, ms]) => Number(ms)))
@@ -181,7 +185,7 @@ async function measure(
       udp[name].push(udpPps(a, to, seconds))
       rtt[name].push(roundTrip(a, to))
     }
-  // Host 2 dials, so its control connection asks and host 1 sends.
+  // Host 2 dials, so it measures its control connection while host 1 sends.
   const control = await controlTimes(b, a, seconds)
   const ratio = (
     name: string,

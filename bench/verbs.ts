@@ -1,4 +1,4 @@
-/** Claim: ADD and DEL against Debian's plugins and netavark, and what our executables add to an empty one. */
+/** Claim: ADD and DEL against Debian's plugins and netavark, and what Flatnet adds to an empty executable. */
 
 import { execFileSync } from 'node:child_process'
 import { close } from 'netlink-ts/libc.ts'
@@ -33,7 +33,7 @@ export function benchVerbs(executables: Executables, dir: string, rounds: number
       const add = contestant.add(container)
       const del = contestant.del(container)
       execFileSync('ip', ['netns', 'del', container])
-      // The first rounds make bridge and rules and warm the page cache.
+      // The first rounds make the bridge and the rules, and warm the page cache.
       if (round < 0) continue
       adds.get(contestant.name)?.push(add.ms)
       dels.get(contestant.name)?.push(del.ms)
@@ -89,7 +89,7 @@ const above = (what: string, a: Figure, b: Figure, less: number) =>
 
 const KERNEL_BRIDGE = 'bench-kernel'
 
-/** What the deletion of a pair costs when nothing but its one message is sent. */
+/** Measures how long the kernel takes to delete a veth pair, by a single message. */
 function kernelDeletion(host: NetlinkSocket, container: string): number {
   const name = 'bench-pair'
   const master = linkByName(host, KERNEL_BRIDGE)?.index

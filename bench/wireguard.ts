@@ -1,7 +1,7 @@
 /**
- * wireguard-go between two hosts of a bench, as its users run it: one device each, keys made here.
+ * Runs wireguard-go between two hosts of a bench, as its users do: one device each, with keys made here.
  *
- * It is built from its Go module, since neither Debian nor this project ships it.
+ * Builds it from its Go module, since neither Debian nor this project ships it.
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
@@ -19,10 +19,10 @@ const WORK = resolve(import.meta.dirname, '../.build')
 const PROGRAM = join(WORK, 'wireguard-go', VERSION, 'wireguard')
 const PORT = 51820
 
-/** Host n answers at this address behind its device. */
+/** The address on the host's device. */
 export const wireguardAddress = (hostId: number): string => `10.102.0.${hostId}`
 
-/** @returns why there is no wireguard-go; undefined: it is built */
+/** Builds wireguard-go. @returns why that failed; undefined: it is built */
 export function lackOfWireguard(): string | undefined {
   if (existsSync(PROGRAM)) return undefined
   const go = ['go', '/usr/local/go/bin/go'].find((name) => spawnSync(name, ['version']).status === 0)
@@ -67,14 +67,14 @@ async function configure(device: string, lines: readonly string[]): Promise<void
   if (!answer.startsWith('errno=0')) throw new Error(`wireguard-go refused its configuration: ${answer}`)
 }
 
-/** @param mtu of its devices @throws {Error} it cannot be built, or refuses its configuration */
+/** @param mtu of its devices @throws {Error} the build failed, or wireguard-go refuses its configuration */
 export async function startWireguard(hosts: readonly TunnelNetHost[], mtu: number): Promise<Started> {
   const lack = lackOfWireguard()
   if (lack !== undefined) throw new Error(lack)
   const keys = new Map(hosts.map(({ hostId }) => [hostId, makeKeys()]))
   const children: ChildProcess[] = []
   for (const host of hosts) {
-    // Sockets of all namespaces lie in one folder, so devices are named apart.
+    // All namespaces share the folder of control sockets, so the names of devices have to differ.
     const device = `wg${process.pid % 10_000}n${host.hostId}`
     children.push(
       spawn('ip', ['netns', 'exec', host.netns, PROGRAM, '--foreground', device], {
