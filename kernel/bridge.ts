@@ -4,7 +4,7 @@
  */
 
 import { Errno } from 'netlink-ts/errors.ts'
-import { AF_INET, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
+import { AF_INET, AF_INET6, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
 import { bridgeAddRequest, type Link, linkByName, linkList, linkSetRequest } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import {
@@ -19,7 +19,7 @@ import {
 } from '../core/addr.ts'
 import { parseAlias } from '../core/attachment.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { bridgeSysctls, sysctlEnsure, sysctlGet } from './sysctl.ts'
+import { ensureBridgeSysctls } from './sysctl.ts'
 
 export interface BridgeOf {
   readonly bridge: string
@@ -47,13 +47,14 @@ export function repairBridge(host: NetlinkSocket, network: BridgeOf): number {
     repaired++
   }
   for (const port of ports) repaired += attach(host, bridge, port)
-  for (const [path, value, tolerated] of bridgeSysctls(network.bridge)) {
-    const before = sysctlGet(path)
-    sysctlEnsure(path, value, tolerated)
-    if (before !== sysctlGet(path)) repaired++
-  }
-  return repaired
+  return repaired + ensureBridgeSysctls(network.bridge, () => hasIpv6(host, bridge.index))
 }
+
+/** Whether the bridge was given an IPv6 address: its link-local one it has by itself. */
+export const hasIpv6 = (host: NetlinkSocket, index: number): boolean =>
+  addrList(host, { index, family: AF_INET6 }).some(
+    ({ address: [a = 0, b = 0] }) => a !== 0xfe || (b & 0xc0) !== 0x80,
+  )
 
 /** Host ends whose alias says that their container has an address of the slice. */
 function portsOf(host: NetlinkSocket, slice: Prefix4): Link[] {

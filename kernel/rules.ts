@@ -1,12 +1,13 @@
 /**
- * The table `inet flatnet`: loaded whole when it is absent or of another version, otherwise only read.
- * Its text is conf/flatnet.nft and comes as an argument.
+ * The tables `inet flatnet` and `bridge flatnet`: loaded whole when one is absent or of another version.
+ *
+ * Otherwise they are only read. Their text is conf/flatnet.nft and comes as an argument.
  */
 
 import type { Request } from 'netlink-ts/message.ts'
-import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'
-import { prefixElements } from 'netlink-ts/netfilter/keys.ts'
-import { NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
+import { elementsGet } from 'netlink-ts/netfilter/elemget.ts'
+import { port, prefixElements } from 'netlink-ts/netfilter/keys.ts'
+import { NFPROTO_BRIDGE, NFPROTO_INET, nftTransaction } from 'netlink-ts/netfilter/nfnetlink.ts'
 import {
   type SetElement,
   setElemAddRequest,
@@ -23,10 +24,11 @@ import { FlatnetError } from '../core/errors.ts'
 import { withFlock } from './flock.ts'
 import { Netfilter } from './netfilter.ts'
 import { nftLoad } from './nft.ts'
+import { elementText } from './rules-text.ts'
 
 export const TABLE = 'flatnet'
-/** Of conf/flatnet.nft: its set `version_<N>`. */
-const VERSION = 3
+/** Of conf/flatnet.nft: the set `version_<N>` of both tables. */
+const VERSION = 4
 const VERSION_SET = `version_${VERSION}`
 /** Sets whose content outlives a change of version. */
 const KEPT = ['supernets', 'masq', 'bridges', 'refused_ports', 'ports', 'ports_any'] as const
@@ -45,14 +47,14 @@ export interface NetworkRules {
   readonly timeouts?: { readonly lockMs: Millis; readonly loadMs: Millis }
 }
 
-/** `ready`: nothing to do. `partial`: the table stands, this network is not in it. `absent`: no table, or an old one. */
+/** `ready`: nothing to do. `partial`: the tables stand, this network is not in them. `absent`: one is missing, or an old one. */
 export type RulesState = 'ready' | 'partial' | 'absent'
 
 /** The comment of a network's bridge in the set `bridges`, by which it counts as set up. */
 export const networkMark = (rules: Pick<NetworkRules, 'supernet' | 'slice' | 'masquerade'>): string =>
   `v${VERSION} ${formatPrefix(rules.supernet)} ${formatPrefix(rules.slice)} ${rules.masquerade ? 'masq' : 'plain'}`
 
-function bridgeKey(name: string): Uint8Array {
+export function ifnameKey(name: string): Uint8Array {
   const key = new Uint8Array(IFNAMSIZ)
   new TextEncoder().encodeInto(name, key)
   return key
@@ -65,13 +67,17 @@ export function rulesState(rules: NetworkRules): RulesState {
 }
 
 function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
-  const [element] = setElemGet(socket, NFPROTO_INET, TABLE, 'bridges', [bridgeKey(rules.bridge)])
-  if (element?.comment === networkMark(rules)) return 'ready'
+  const [bridge, version] = elementsGet(socket, [
+    { family: NFPROTO_INET, table: TABLE, set: 'bridges', key: ifnameKey(rules.bridge) },
+    { family: NFPROTO_BRIDGE, table: TABLE, set: VERSION_SET, key: port(VERSION) },
+  ])
+  if (version === undefined) return 'absent'
+  if (bridge?.comment === networkMark(rules)) return 'ready'
   return setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined ? 'absent' : 'partial'
 }
 
 /**
- * Loads the table when necessary and adds this network. Several processes at once are safe: one loads, under a lock.
+ * Loads the tables when necessary and adds this network. Several processes at once are safe: one loads, under a lock.
  * @param text of the ruleset
  * @returns what it found
  * @throws {FlatnetError} ERR_FLATNET_NFTABLES: no nft, or the kernel refuses
@@ -89,19 +95,32 @@ export function ensureRules(rules: NetworkRules, text: () => string, shared?: Ne
   return state
 }
 
-/** A table of another version is replaced in the transaction that makes the new one; its elements are put back. */
+/** Tables of another version are replaced in the transaction that makes the new ones, which have the old elements. */
 function load(socket: NetlinkSocket, text: string, timeoutMs: Millis | undefined): void {
-  const present = tableGet(socket, NFPROTO_INET, TABLE) !== undefined
-  const kept = present ? KEPT.map((set) => ({ set, elements: elementsOf(socket, set) })) : []
-  // `create` refuses a table that appeared meanwhile; rules must never be in it twice.
+  const lines: string[] = []
+  const kept: string[] = []
+  for (const [name, family] of FAMILIES) {
+    if (tableGet(socket, family, TABLE) !== undefined) {
+      lines.push(`delete table ${name} ${TABLE}`)
+      if (family === NFPROTO_INET) {
+        for (const set of KEPT) kept.push(...elementText(`${name} ${TABLE}`, set, elementsOf(socket, set)))
+      }
+    }
+    // `create` refuses a table that appeared meanwhile; rules must never be in it twice.
+    lines.push(`create table ${name} ${TABLE}`)
+  }
   try {
-    nftLoad(`${present ? `delete table inet ${TABLE}\n` : ''}create table inet ${TABLE}\n${text}`, timeoutMs)
+    nftLoad([...lines, text, ...kept].join('\n'), timeoutMs)
   } catch (err) {
     // A killed plugin leaves its nft running without the lock; the table that it loaded is as good as ours.
     if (setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined) throw err
   }
-  for (const { set, elements } of kept) addElements(socket, set, elements)
 }
+
+const FAMILIES = [
+  ['inet', NFPROTO_INET],
+  ['bridge', NFPROTO_BRIDGE],
+] as const
 
 function elementsOf(socket: NetlinkSocket, set: string): SetElement[] {
   if (setGet(socket, NFPROTO_INET, TABLE, set) === undefined) return []
@@ -124,7 +143,7 @@ function readMark(
  * changed leaves nothing of the old one behind. One transaction.
  */
 function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
-  const key = bridgeKey(rules.bridge)
+  const key = ifnameKey(rules.bridge)
   const bridges = elementsOf(socket, 'bridges')
   const old = bridges.filter((element) => Buffer.compare(element.key, key) === 0)
   const others = bridges
@@ -178,12 +197,3 @@ const at = (set: string, elements: readonly SetElement[]) => ({
   set,
   elements,
 })
-
-/** 64 KiB hold about 800 elements; half of that leaves room for comments. */
-const CHUNK = 400
-
-function addElements(socket: NetlinkSocket, set: string, elements: readonly SetElement[]): void {
-  for (let i = 0; i < elements.length; i += CHUNK) {
-    nftTransaction(socket, [setElemAddRequest(at(set, elements.slice(i, i + CHUNK)))])
-  }
-}

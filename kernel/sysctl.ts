@@ -27,15 +27,17 @@ export function sysctlGet(path: string): string | undefined {
 /**
  * Sets a value in the network namespace of this thread unless it is set.
  * @param tolerated values to live with where /proc/sys cannot be written (containers as hosts, hardened systems)
+ * @returns whether it was changed
  * @throws {FlatnetError} ERR_FLATNET_KERNEL naming the key, its value and the one wanted (EROFS, EACCES, no such key)
  */
-export function sysctlEnsure(path: string, value: string, tolerated: readonly string[] = []): void {
+export function sysctlEnsure(path: string, value: string, tolerated: readonly string[] = []): boolean {
   const current = sysctlGet(path)
-  if (current === value) return
+  if (current === value || (current === undefined && isOptional(path))) return false
   try {
     writeFileSync(`${ROOT}/${path}`, value)
+    return true
   } catch (cause) {
-    if (current !== undefined && tolerated.includes(current)) return
+    if (current !== undefined && tolerated.includes(current)) return false
     const key = path.replaceAll('/', '.')
     throw new FlatnetError(
       'ERR_FLATNET_KERNEL',
@@ -49,13 +51,39 @@ export function sysctlEnsure(path: string, value: string, tolerated: readonly st
 type Sysctl = readonly [path: string, value: string, tolerated: readonly string[]]
 
 /** What a bridge of ours needs: ADD sets them, the gateway's repair puts them back. */
-export const bridgeSysctls = (bridge: string): readonly Sysctl[] => [
+const bridgeSysctls = (bridge: string): readonly Sysctl[] => [
   ['net/ipv4/ip_forward', '1', []],
   // Containers answer on the bridge what came by another path (a published port, later P2P): loose mode.
   [`net/ipv4/conf/${bridge}/rp_filter`, '2', ['0']],
   // 127.0.0.1:port of the host is sent to the container; conf/flatnet.nft shuts the way back in.
   [`net/ipv4/conf/${bridge}/route_localnet`, '1', ['0']],
+  // A container's router advertisement would become the host's default route (CVE-2020-10749).
+  [acceptRa(bridge), '0', ['1', '2']],
 ]
+
+const acceptRa = (ifname: string): string => `net/ipv6/conf/${ifname}/accept_ra`
+const disableIpv6 = (ifname: string): string => `net/ipv6/conf/${ifname}/disable_ipv6`
+
+/** A kernel without IPv6 has no such key, and needs none. */
+const isOptional = (path: string): boolean => path.startsWith('net/ipv6/')
+
+/** Sets `accept_ra` of a container's interface, in the network namespace of this thread. */
+export const refuseRouters = (ifname: string): boolean => sysctlEnsure(acceptRa(ifname), '0', ['1', '2'])
+
+/**
+ * Sets what a bridge of ours needs. IPv6 goes off while the bridge has no IPv6 address of its own: by its link-local one
+ * containers would reach whatever the host serves on `[::]`.
+ * @param hasIpv6 whether somebody gave it one; asked only when IPv6 is on
+ * @returns how many values were changed
+ */
+export function ensureBridgeSysctls(bridge: string, hasIpv6: () => boolean): number {
+  let changed = 0
+  for (const [path, value, tolerated] of bridgeSysctls(bridge)) {
+    if (sysctlEnsure(path, value, tolerated)) changed++
+  }
+  if (sysctlGet(disableIpv6(bridge)) !== '0' || hasIpv6()) return changed
+  return sysctlEnsure(disableIpv6(bridge), '1', ['0']) ? changed + 1 : changed
+}
 
 export interface SysctlReader {
   get(path: string): string | undefined
@@ -95,6 +123,7 @@ export function sysctlFaults(
 ): SysctlFault[] {
   return bridgeSysctls(bridge).flatMap(([path, wanted, tolerated]) => {
     const own = get(path)
+    if (isOptional(path)) return ipv6Fault(path, own, wanted, canWrite)
     const all = Number(get(path.replace(`conf/${bridge}/`, 'conf/all/')) ?? 0)
     const value = own === undefined ? 'absent' : String(Math.max(Number(own), all))
     if (value === wanted) return []
@@ -104,6 +133,25 @@ export function sysctlFaults(
     if (tolerated.includes(value) && !canWrite(path)) return []
     return [{ key: keyOf(path), value, wanted }]
   })
+}
+
+/** Of IPv6 the interface's own value counts, and a kernel without IPv6 has none. */
+const ipv6Fault = (
+  path: string,
+  value: string | undefined,
+  wanted: string,
+  canWrite: (path: string) => boolean,
+): SysctlFault[] =>
+  value === undefined || value === wanted || !canWrite(path) ? [] : [{ key: keyOf(path), value, wanted }]
+
+/** IPv6 that came back on a bridge without an IPv6 address. @param hasIpv6 as in `ensureBridgeSysctls` */
+export function ipv6Faults(
+  bridge: string,
+  hasIpv6: () => boolean,
+  { get, canWrite }: SysctlReader = system,
+): SysctlFault[] {
+  const path = disableIpv6(bridge)
+  return get(path) === '0' && !hasIpv6() ? ipv6Fault(path, '0', '1', canWrite) : []
 }
 
 /** Some port is published on the host's loopback, by name or with all its addresses. */

@@ -24,7 +24,8 @@ import {
   prefixBase,
 } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { bridgeSysctls, sysctlEnsure } from '../kernel/sysctl.ts'
+import { hasIpv6 } from '../kernel/bridge.ts'
+import { ensureBridgeSysctls } from '../kernel/sysctl.ts'
 import type { Undo } from './undo.ts'
 
 export interface BridgePlan {
@@ -59,8 +60,9 @@ export function ensureBridge(
   if (link.alias !== aliasOf(plan.dataDir)) {
     host.execute(linkSetRequest({ index: link.index, alias: aliasOf(plan.dataDir) }))
   }
+  // Before it is up: it would listen for routers and take an IPv6 address.
+  ensureBridgeSysctls(plan.bridge, () => hasIpv6(host, link.index))
   if (!link.isUp) host.execute(linkSetRequest({ index: link.index, up: true }))
-  for (const [path, value, tolerated] of bridgeSysctls(plan.bridge)) sysctlEnsure(path, value, tolerated)
   return link
 }
 

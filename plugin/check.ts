@@ -4,6 +4,7 @@
  */
 
 import { AF_INET, addrList } from 'netlink-ts/route/addr.ts'
+import { linkIndex } from 'netlink-ts/route/ifreq.ts'
 import { type Link, linkByName } from 'netlink-ts/route/link.ts'
 import { type Route, routeList } from 'netlink-ts/route/route.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
@@ -11,9 +12,10 @@ import { formatIpv4, formatPrefix, ipOfCidr, ipv4FromBytes, parseCidr4, parseIpv
 import { FlatnetError } from '../core/errors.ts'
 import { find } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
+import { hasIpv6 } from '../kernel/bridge.ts'
 import { missingPorts } from '../kernel/ports/publish.ts'
 import { rulesState } from '../kernel/rules.ts'
-import { needsLoopback, sysctlFaults } from '../kernel/sysctl.ts'
+import { ipv6Faults, needsLoopback, sysctlFaults } from '../kernel/sysctl.ts'
 import type { Context } from './context.ts'
 import { storeOf } from './lease-store.ts'
 import { enterable } from './netns.ts'
@@ -38,7 +40,7 @@ export function check(context: Context): void {
   if (conf.role === 'plugin') {
     using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
     problems.push(...checkHost(context, host, lease), ...checkContainer(context, container, prev, lease))
-    problems.push(...checkPorts(host, lease), ...checkSysctls(conf.bridge, lease))
+    problems.push(...checkPorts(host, lease), ...checkSysctls(host, conf.bridge, lease))
   }
   const [first, ...rest] = problems
   if (first === undefined) return
@@ -131,8 +133,9 @@ function checkPorts(host: NetlinkSocket, lease: Lease): string[] {
 }
 
 /** Of the host only: those in the container are its own to change, or a later plugin's (K3). */
-function checkSysctls(bridge: string, { ports = [] }: Lease): string[] {
-  return sysctlFaults(bridge, needsLoopback(ports)).map(
+function checkSysctls(host: NetlinkSocket, bridge: string, { ports = [] }: Lease): string[] {
+  const isGiven = (): boolean => hasIpv6(host, linkIndex(host, bridge) ?? 0)
+  return [...sysctlFaults(bridge, needsLoopback(ports)), ...ipv6Faults(bridge, isGiven)].map(
     ({ key, value, wanted }) =>
       `sysctl ${key} is ${value}, not ${wanted} as ADD left it: set it back with "sysctl -w ${key}=${wanted}"`,
   )

@@ -19,7 +19,7 @@ import { formatIpv4, formatPrefix, ipv4Bytes } from '../core/addr.ts'
 import { type Attachment, addressName, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { monotonic, sleepSync } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { sysctlEnsure } from '../kernel/sysctl.ts'
+import { refuseRouters, sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Plan } from './plan.ts'
 import type { Undo } from './undo.ts'
 import { takenMeanwhile } from './veth-conflict.ts'
@@ -129,6 +129,7 @@ export function configureContainer(container: NetlinkSocket, netnsFd: number, pl
     sysctlEnsure(`net/ipv4/conf/${plan.ifname}/rp_filter`, '2', ['0'])
     // Announces the address when the interface comes up: for a MAC that was asked for, neighbours may hold another.
     sysctlEnsure(`net/ipv4/conf/${plan.ifname}/arp_notify`, '1', ['0'])
+    refuseRouters(plan.ifname)
   })
   const { prefixLen } = plan
   const requests = [

@@ -69,12 +69,13 @@ function bridgesOf({ networks, dataDirs }: Places): string[] {
   return [...new Set([...configured, ...recorded])]
 }
 
-/** The table, and the bridges that no container is on. The containers' own links go with their namespaces. */
+/** The tables, and the bridges that no container is on. The containers' own links go with their namespaces. */
 function removeKernelObjects(host: Host, changes: Changes, bridges: readonly string[]): void {
   // biome-ignore lint/suspicious/noExplicitAny: JSON of nft
   const tables = runJson<{ nftables: any[] }>(host, 'nft', '-j', 'list', 'tables')?.nftables ?? []
-  if (tables.some((o) => o.table?.family === 'inet' && o.table.name === 'flatnet')) {
-    changes.run('nft delete table inet flatnet', 'nft', 'delete', 'table', 'inet', 'flatnet')
+  for (const family of ['inet', 'bridge']) {
+    if (!tables.some((o) => o.table?.family === family && o.table.name === 'flatnet')) continue
+    changes.run(`nft delete table ${family} flatnet`, 'nft', 'delete', 'table', family, 'flatnet')
   }
   removeTunnel(host, changes)
   for (const bridge of bridges) {

@@ -10,7 +10,15 @@ import { commentFrom, NFTNL_UDATA_SET_ELEM_COMMENT } from './userdata.ts'
 
 const NFT_MSG_GETSETELEM = 13
 
-const request = (family: number, table: string, set: string, key: Uint8Array): Request => ({
+/** One element of one set. */
+export interface ElementKey {
+  readonly family: number
+  readonly table: string
+  readonly set: string
+  readonly key: Uint8Array
+}
+
+const request = ({ family, table, set, key }: ElementKey): Request => ({
   op: `NFT_MSG_GETSETELEM ${familyName(family)} ${table} ${set}`,
   type: nftType(NFT_MSG_GETSETELEM),
   flags: 0,
@@ -31,8 +39,18 @@ export function setElemGet(
   set: string,
   keys: readonly Uint8Array[],
 ): (SetElement | undefined)[] {
+  const wanted: ElementKey[] = []
+  for (const key of keys) wanted.push({ family, table, set, key })
+  return elementsGet(socket, wanted)
+}
+
+/** As `setElemGet`, of any sets. */
+export function elementsGet(
+  socket: NetlinkSocket,
+  wanted: readonly ElementKey[],
+): (SetElement | undefined)[] {
   const requests: Request[] = []
-  for (const key of keys) requests.push(request(family, table, set, key))
+  for (const element of wanted) requests.push(request(element))
   const found: (SetElement | undefined)[] = []
   for (const outcome of socket.executeAll(requests)) found.push(elementOf(outcome))
   return found

@@ -12,6 +12,7 @@ import type { NetlinkSocket } from '../socket.ts'
 /** include/uapi/linux/netfilter.h */
 export const NFPROTO_INET = 1
 export const NFPROTO_IPV4 = 2
+export const NFPROTO_BRIDGE = 7
 export const NFPROTO_IPV6 = 10
 
 const NFNL_SUBSYS_NFTABLES = 10
@@ -30,6 +31,7 @@ export const nftType = (message: number): number => (NFNL_SUBSYS_NFTABLES << 8) 
 const FAMILIES = new Map([
   [NFPROTO_INET, 'inet'],
   [NFPROTO_IPV4, 'ip'],
+  [NFPROTO_BRIDGE, 'bridge'],
   [NFPROTO_IPV6, 'ip6'],
 ])
 /** The family's name as nft prints it. */

@@ -154,7 +154,10 @@ table inet firewalld { chain filter_FORWARD { type filter hook forward priority 
 table ip nat { chain PREROUTING { type nat hook prerouting priority -100; policy accept; }; }
 X`)
     const foreign = async () =>
-      (await host.m.exec('nft', 'list', 'ruleset')).replace(/table inet flatnet \{[\s\S]*?\n\}\n/, '')
+      (await host.m.exec('nft', 'list', 'ruleset')).replaceAll(
+        /table (inet|bridge) flatnet \{[\s\S]*?\n\}\n/g,
+        '',
+      )
     const before = await foreign()
     await host.ok('ADD', {
       conf: { runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80 }] } },

@@ -70,7 +70,7 @@ const BRIDGE_VANDALS: Readonly<Record<string, string>> = {
   'the bridge is down': 'ip link set flatnet0 down',
   'a port is taken out': 'ip link set $PORT nomaster',
   'the sysctls are reset':
-    'sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.flatnet0.rp_filter=1 net.ipv4.conf.flatnet0.route_localnet=0',
+    'sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.flatnet0.rp_filter=1 net.ipv4.conf.flatnet0.route_localnet=0 net.ipv6.conf.flatnet0.accept_ra=1 net.ipv6.conf.flatnet0.disable_ipv6=0',
   'the bridge is deleted': 'ip link del flatnet0',
 }
 
@@ -93,6 +93,14 @@ for (const executable of executables()) {
       if (name !== 'our table is emptied') await works(t, host, 'a', name)
       else await host.m.exec('nft', 'delete', 'table', 'inet', 'flatnet').then(() => repair(host))
     }
+    await host.m.exec('nft', 'delete', 'table', 'bridge', 'flatnet')
+    t.match(
+      await repair(host),
+      { networks: 1, published: 0, errors: [] },
+      'the table of the bridges is deleted',
+    )
+    await works(t, host, 'a', 'the table of the bridges is deleted')
+    t.match(await repair(host), { networks: 0 }, 'and is back')
     await host.m.exec('ip', 'link', 'del', host.leases()[0]?.hostIfname ?? '')
     t.match(await repair(host), { removed: 1 }, 'an element without a living owner goes')
   })

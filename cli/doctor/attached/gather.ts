@@ -109,8 +109,11 @@ function bridgeFault(link: Link | undefined, cidr: string): string | undefined {
   return link.isUp ? undefined : 'is down'
 }
 
-const inTable = (ruleset: readonly NftObject[], kind: string): NftObject[] =>
-  ruleset.flatMap((o) => (o[kind]?.family === 'inet' && o[kind].table === 'flatnet' ? [o[kind]] : []))
+const FAMILIES = ['inet', 'bridge'] as const
+type Family = (typeof FAMILIES)[number]
+
+const inTable = (ruleset: readonly NftObject[], kind: string, family: Family = 'inet'): NftObject[] =>
+  ruleset.flatMap((o) => (o[kind]?.family === family && o[kind].table === 'flatnet' ? [o[kind]] : []))
 
 function missingRules(
   ruleset: readonly NftObject[],
@@ -118,19 +121,27 @@ function missingRules(
   bridge: string,
   mark: string,
 ): string[] {
-  if (!ruleset.some((o) => o['table']?.family === 'inet' && o['table'].name === 'flatnet'))
-    return ['the whole table inet flatnet']
+  const lacking = FAMILIES.filter(
+    (family) => !ruleset.some((o) => o['table']?.family === family && o['table'].name === 'flatnet'),
+  )
+  if (lacking.length > 0) return lacking.map((family) => `the whole table ${family} flatnet`)
   // A table of another version has other marks; the check of the firewall reports it.
   const [, versionSet] = nftTemplate.match(/set (version_\w+)/) ?? []
   if (!inTable(ruleset, 'set').some((set) => set['name'] === versionSet)) return []
-  const filled = new Set(inTable(ruleset, 'rule').map((rule) => rule['chain']))
-  const empty = [...nftTemplate.matchAll(/^\s*chain (\w+) \{/gm)].flatMap(([, chain = '']) =>
-    filled.has(chain) ? [] : [`the rules of chain ${chain}`],
-  )
+  const empty = FAMILIES.flatMap((family) => emptyChains(ruleset, nftTemplate, family))
   const bridges: NftObject[] =
     inTable(ruleset, 'set').find((set) => set['name'] === 'bridges')?.['elem'] ?? []
   const isMarked = bridges.some(({ elem }) => elem?.val === bridge && elem.comment === mark)
   return isMarked ? empty : [...empty, `this network in the set bridges ("${mark}")`]
+}
+
+function emptyChains(ruleset: readonly NftObject[], nftTemplate: string, family: Family): string[] {
+  const [, text = ''] = nftTemplate.split(`\ntable ${family} flatnet {`)
+  const [own = ''] = text.split('\n}')
+  const filled = new Set(inTable(ruleset, 'rule', family).map((rule) => rule['chain']))
+  return [...own.matchAll(/^\s*chain (\w+) \{/gm)].flatMap(([, chain = '']) =>
+    filled.has(chain) ? [] : [`the rules of chain ${chain}`],
+  )
 }
 
 /** Podman gives every network of a container all ports, so the owner of the element does not matter here. */

@@ -1,0 +1,53 @@
+/** Elements of the sets and maps of conf/flatnet.nft as nft reads them: a new table gets those of the old one. */
+
+import { intervalsFrom, portFrom, split } from 'netlink-ts/netfilter/keys.ts'
+import type { SetElement } from 'netlink-ts/netfilter/set.ts'
+import { formatIpv4, ipv4FromBytes } from '../core/addr.ts'
+
+type Format = (bytes: Uint8Array) => string
+
+const ip: Format = (bytes) => formatIpv4(ipv4FromBytes(bytes))
+const service: Format = (bytes) => String(portFrom(bytes))
+const ifname: Format = (bytes) => `"${printable(new TextDecoder().decode(bytes))}"`
+const mac: Format = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(':')
+const protocol: Format = ([number = 0]) => String(number)
+
+/** Each field with its length in bytes. */
+const fields =
+  (...parts: readonly (readonly [bytes: number, format: Format])[]): Format =>
+  (key) =>
+    split(key, ...parts.map(([bytes]) => bytes))
+      .map((field, i) => parts[i]?.[1](field) ?? '')
+      .join(' . ')
+
+const INTERVALS = ['supernets', 'masq']
+/** By the name of the set. */
+const KEYS: Readonly<Record<string, Format>> = {
+  bridges: ifname,
+  refused_ports: service,
+  ports: fields([1, protocol], [4, ip], [2, service]),
+  ports_any: fields([1, protocol], [2, service]),
+  guarded: ifname,
+  sources: fields([16, ifname], [6, mac], [4, ip]),
+}
+const TARGET = fields([4, ip], [2, service])
+
+/** nft has no escapes within quotes; our own comments and names need none. */
+const printable = (text: string): string => text.replaceAll(/[^ !#-~]/g, '')
+
+/**
+ * @param table e.g. `inet flatnet`
+ * @returns at most one line, e.g. `add element inet flatnet ports_any { 6 . 8080 comment "fn0123456789" : 10.100.1.10 . 80 }`
+ */
+export function elementText(table: string, set: string, elements: readonly SetElement[]): string[] {
+  if (elements.length === 0) return []
+  const texts = INTERVALS.includes(set)
+    ? intervalsFrom(elements).map(({ start, end }) => `${ip(start)}-${ip(end)}`)
+    : elements.map((element) => single(KEYS[set] ?? mac, element))
+  return [`add element ${table} ${set} { ${texts.join(', ')} }`]
+}
+
+function single(format: Format, { key, data, comment }: SetElement): string {
+  const about = comment === undefined ? '' : ` comment "${printable(comment)}"`
+  return `${format(key)}${about}${data === undefined ? '' : ` : ${TARGET(data)}`}`
+}
