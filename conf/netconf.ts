@@ -23,6 +23,8 @@ export interface NetConf {
   readonly isDefaultGateway: boolean
   readonly ipMasq: boolean
   readonly hairpinMode: boolean
+  /** Containers reach the services of this host. */
+  readonly hostAccess: boolean
   readonly httpPort: number
   readonly ipam: IpamConf
   readonly dataDir: string
@@ -167,7 +169,10 @@ function readDns(top: Reader): void {
   }
 }
 
-type Wiring = Pick<NetConf, 'bridge' | 'mtu' | 'isDefaultGateway' | 'ipMasq' | 'hairpinMode' | 'httpPort'>
+type Wiring = Pick<
+  NetConf,
+  'bridge' | 'mtu' | 'isDefaultGateway' | 'ipMasq' | 'hairpinMode' | 'hostAccess' | 'httpPort'
+>
 
 function readWiring(top: Reader): Wiring {
   const bridge = top.string('bridge', 'flatnet0')
@@ -181,6 +186,7 @@ function readWiring(top: Reader): Wiring {
     isDefaultGateway: top.boolean('isDefaultGateway', true),
     ipMasq: top.boolean('ipMasq', true),
     hairpinMode: top.boolean('hairpinMode', true),
+    hostAccess: top.boolean('hostAccess', false),
     httpPort: top.integer('httpPort', 80, 1, 65_535),
   }
 }

@@ -27,6 +27,8 @@ export interface GatewayDeps {
   readonly epoch: number
   readonly repair?: Repair
   readonly isDamaged?: () => boolean
+  /** Packets that the rules dropped, by reason. */
+  readonly dropped?: () => ReadonlyMap<string, number>
   readonly kernelView?: KernelView
   readonly version?: string
   readonly reload?: () => void

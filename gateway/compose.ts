@@ -22,7 +22,7 @@ import { Pool } from './ingress/upstream/pool.ts'
 import { TCP } from './ingress/upstream/stream-dial.ts'
 import { wayTo } from './ingress/upstream/way.ts'
 import { LeaseFeed } from './leases/feed.ts'
-import { reconcileGauges } from './leases/metrics.ts'
+import { dropGauges, reconcileGauges } from './leases/metrics.ts'
 import { Reconciler } from './leases/reconciler.ts'
 import { RulesWatch } from './leases/rules-watch.ts'
 import type { PathTable } from './paths/table.ts'
@@ -175,9 +175,10 @@ function onOtherWay(events: Events, paths: PathTable, drop: (hostId: number) => 
 }
 
 /** @returns how to stop measuring */
-function gauges({ metrics, registry }: Base, { reconciler, streams }: ApiDeps): () => void {
+function gauges({ dropped, metrics, registry }: Base, { reconciler, streams }: ApiDeps): () => void {
   metrics.gauge('flatnet_assignments', 'Registered assignments', () => registry.size)
   metrics.gauge('flatnet_api_event_readers', 'Open event streams', () => streams.readers)
   reconcileGauges(metrics, reconciler)
+  if (dropped !== undefined) dropGauges(metrics, dropped)
   return processGauges(metrics)
 }

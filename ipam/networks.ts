@@ -23,6 +23,8 @@ export interface NetworkRecord {
   readonly supernet: string
   readonly slice: string
   readonly masquerade: boolean
+  /** Absent in records of older versions, and for delegated IPAM: false. */
+  readonly hostAccess?: boolean
 }
 
 const folderOf = (dataDir: string): string => join(dataDir, 'networks')
@@ -157,7 +159,7 @@ function read(path: string): NetworkRecord[] {
 
 function isRecord(value: unknown): value is NetworkRecord {
   if (typeof value !== 'object' || value === null) return false
-  const { network, bridge, supernet, slice, masquerade } = value as Partial<
+  const { network, bridge, supernet, slice, masquerade, hostAccess } = value as Partial<
     Record<keyof NetworkRecord, unknown>
   >
   return (
@@ -165,6 +167,7 @@ function isRecord(value: unknown): value is NetworkRecord {
     isName(network) &&
     (bridge === undefined || typeof bridge === 'string') &&
     [supernet, slice].every((p) => typeof p === 'string' && parsePrefix4(p) !== undefined) &&
-    typeof masquerade === 'boolean'
+    typeof masquerade === 'boolean' &&
+    (hostAccess === undefined || typeof hostAccess === 'boolean')
   )
 }

@@ -10,6 +10,8 @@ const ip: Format = (bytes) => formatIpv4(ipv4FromBytes(bytes))
 const service: Format = (bytes) => String(portFrom(bytes))
 const ifname: Format = (bytes) => `"${printable(new TextDecoder().decode(bytes))}"`
 const mac: Format = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(':')
+const ip6: Format = (bytes) =>
+  Array.from({ length: 8 }, (_, i) => portFrom(bytes.subarray(2 * i)).toString(16)).join(':')
 const protocol: Format = ([number = 0]) => String(number)
 
 /** Each field with its length in bytes. */
@@ -24,7 +26,11 @@ const INTERVALS = ['supernets', 'masq']
 /** By the name of the set. */
 const KEYS: Readonly<Record<string, Format>> = {
   bridges: ifname,
+  host_access: ifname,
+  open_ports: service,
   refused_ports: service,
+  members: fields([4, ip], [2, service]),
+  members6: fields([16, ip6], [2, service]),
   ports: fields([1, protocol], [4, ip], [2, service]),
   ports_any: fields([1, protocol], [2, service]),
   guarded: ifname,

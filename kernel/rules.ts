@@ -31,7 +31,20 @@ export const TABLE = 'flatnet'
 const VERSION = 4
 const VERSION_SET = `version_${VERSION}`
 /** Sets whose content outlives a change of version. */
-const KEPT = ['supernets', 'masq', 'bridges', 'refused_ports', 'ports', 'ports_any'] as const
+const KEPT = [
+  'supernets',
+  'masq',
+  'bridges',
+  'host_access',
+  'open_ports',
+  'refused_ports',
+  'members',
+  'members6',
+  'ports',
+  'ports_any',
+] as const
+/** The devices of kernel/tun.ts, by which containers of other hosts come. */
+const TUNNELS = ['flatnet-gw', 'flatnet-p2p']
 /** struct nft_set ifname keys: IFNAMSIZ, padded with NUL. */
 const IFNAMSIZ = 16
 
@@ -41,6 +54,8 @@ export interface NetworkRules {
   /** This host's part: what is masqueraded. */
   readonly slice: Prefix4
   readonly masquerade: boolean
+  /** Its containers reach this host's services, and so do those of other hosts. */
+  readonly hostAccess: boolean
   /** Of the lock that one loader holds; below dataDir. */
   readonly lockPath: string
   /** Absent: some seconds, as for the plugin. The gateway waits less: this thread serves requests, and it tries again. */
@@ -51,8 +66,10 @@ export interface NetworkRules {
 export type RulesState = 'ready' | 'partial' | 'absent'
 
 /** The comment of a network's bridge in the set `bridges`, by which it counts as set up. */
-export const networkMark = (rules: Pick<NetworkRules, 'supernet' | 'slice' | 'masquerade'>): string =>
-  `v${VERSION} ${formatPrefix(rules.supernet)} ${formatPrefix(rules.slice)} ${rules.masquerade ? 'masq' : 'plain'}`
+export const networkMark = ({ supernet, slice, masquerade, hostAccess }: Marked): string =>
+  `v${VERSION} ${formatPrefix(supernet)} ${formatPrefix(slice)} ${masquerade ? 'masq' : 'plain'}${hostAccess ? ' host-access' : ''}`
+
+type Marked = Pick<NetworkRules, 'supernet' | 'slice' | 'masquerade' | 'hostAccess'>
 
 export function ifnameKey(name: string): Uint8Array {
   const key = new Uint8Array(IFNAMSIZ)
@@ -128,39 +145,41 @@ function elementsOf(socket: NetlinkSocket, set: string): SetElement[] {
 }
 
 /** What a mark of any version says: after a change of version the other networks' marks are still the old ones. */
-function readMark(
-  text: string | undefined,
-): { supernet: Prefix4; slice: Prefix4; masquerade: boolean } | undefined {
-  const [version, supernet = '', slice = '', how] = (text ?? '').split(' ')
-  const parsed = { supernet: parsePrefix4(supernet), slice: parsePrefix4(slice), masquerade: how === 'masq' }
-  if (!/^v\d+$/.test(version ?? '') || parsed.supernet === undefined || parsed.slice === undefined)
-    return undefined
-  return { ...parsed, supernet: parsed.supernet, slice: parsed.slice }
+function readMark(text: string | undefined): Marked | undefined {
+  const [version, first = '', second = '', how, access] = (text ?? '').split(' ')
+  const supernet = parsePrefix4(first)
+  const slice = parsePrefix4(second)
+  if (!/^v\d+$/.test(version ?? '') || supernet === undefined || slice === undefined) return undefined
+  return { supernet, slice, masquerade: how === 'masq', hostAccess: access === 'host-access' }
 }
 
 /**
- * Puts the network's mark in, and makes the two sets of prefixes what all marks together say: a configuration that was
- * changed leaves nothing of the old one behind. One transaction.
+ * Puts the network's mark in, and makes the other sets what all marks together say: a configuration that was changed
+ * leaves nothing of the old one behind. One transaction.
  */
 function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
   const key = ifnameKey(rules.bridge)
   const bridges = elementsOf(socket, 'bridges')
   const old = bridges.filter((element) => Buffer.compare(element.key, key) === 0)
-  const others = bridges
-    .filter((element) => !old.includes(element))
-    .map((element) => readMark(element.comment))
-  const all = [rules, ...others.filter((mark) => mark !== undefined)]
+  const others = bridges.flatMap((element) => {
+    const mark = old.includes(element) ? undefined : readMark(element.comment)
+    return mark === undefined ? [] : [{ ...mark, key: element.key }]
+  })
+  const all = [{ ...rules, key }, ...others]
+  const supernets = all.map((n) => n.supernet)
+  const masq = all.filter((n) => n.masquerade).map((n) => n.slice)
+  const open = all.filter((n) => n.hostAccess).map((n) => n.key)
+  // A packet of another host's container does not say of which network it is.
+  const access = open.length === 0 ? [] : [...open, ...TUNNELS.map(ifnameKey)]
   try {
     nftTransaction(socket, [
       ...(old.length > 0 ? [setElemDelRequest(at('bridges', old))] : []),
       setElemAddRequest(at('bridges', [{ key, comment: networkMark(rules) }])),
+      ...replaceRequests('supernets', prefixesElements(supernets)),
+      ...replaceRequests('masq', prefixesElements(masq)),
       ...replaceRequests(
-        'supernets',
-        all.map((n) => n.supernet),
-      ),
-      ...replaceRequests(
-        'masq',
-        all.filter((n) => n.masquerade).map((n) => n.slice),
+        'host_access',
+        access.map((name) => ({ key: name })),
       ),
     ])
   } catch (cause) {
@@ -173,7 +192,7 @@ function addNetwork(socket: NetlinkSocket, rules: NetworkRules): void {
 }
 
 /** An interval set takes no prefix twice, and none inside another. */
-function replaceRequests(set: string, prefixes: readonly Prefix4[]): Request[] {
+function prefixesElements(prefixes: readonly Prefix4[]): SetElement[] {
   const widest = prefixes.filter(
     (p, i) =>
       !prefixes.some(
@@ -183,13 +202,15 @@ function replaceRequests(set: string, prefixes: readonly Prefix4[]): Request[] {
           (q.prefixLen < p.prefixLen || (q.prefixLen === p.prefixLen && j < i)),
       ),
   )
-  const wanted = widest.flatMap((p) => prefixElements(ipv4Bytes(p.base), p.prefixLen))
-  return [
-    // Not one by one: where one interval ends and the next begins, the kernel's own list is refused (ENOENT).
-    setFlushRequest(NFPROTO_INET, TABLE, set),
-    ...(wanted.length > 0 ? [setElemAddRequest(at(set, wanted))] : []),
-  ]
+  return widest.flatMap((p) => prefixElements(ipv4Bytes(p.base), p.prefixLen))
 }
+
+/** For `nftTransaction`: makes a set hold these elements and no others. */
+export const replaceRequests = (set: string, wanted: readonly SetElement[]): Request[] => [
+  // Not one by one: where one interval ends and the next begins, the kernel's own list is refused (ENOENT).
+  setFlushRequest(NFPROTO_INET, TABLE, set),
+  ...(wanted.length > 0 ? [setElemAddRequest(at(set, wanted))] : []),
+]
 
 const at = (set: string, elements: readonly SetElement[]) => ({
   family: NFPROTO_INET,

@@ -73,7 +73,7 @@ export const refuseRouters = (ifname: string): boolean => sysctlEnsure(acceptRa(
 /**
  * Sets what a bridge of ours needs. IPv6 goes off while the bridge has no IPv6 address of its own: by its link-local one
  * containers would reach whatever the host serves on `[::]`.
- * @param hasIpv6 whether somebody gave it one; asked only when IPv6 is on
+ * @param hasIpv6 whether it was given one; asked only when IPv6 is on
  * @returns how many values were changed
  */
 export function ensureBridgeSysctls(bridge: string, hasIpv6: () => boolean): number {

@@ -17,6 +17,7 @@ export function rulesOf({ conf, slice }: Context): NetworkRules {
     supernet: slice.supernet,
     slice: slice.prefix,
     masquerade: conf.ipMasq,
+    hostAccess: conf.hostAccess,
     lockPath: `${conf.dataDir}/rules.lock`,
   }
 }
@@ -27,4 +28,5 @@ export const recordOf = (conf: NetConf, slice: Slice): NetworkRecord => ({
   supernet: formatPrefix(slice.supernet),
   slice: formatPrefix(slice.prefix),
   masquerade: conf.role === 'plugin' && conf.ipMasq,
+  ...(conf.role === 'plugin' && { hostAccess: conf.hostAccess }),
 })

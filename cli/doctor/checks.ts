@@ -6,6 +6,7 @@ import { check as cluster } from './cluster.ts'
 import { check as conflist } from './conflist.ts'
 import { check as conntrack } from './conntrack.ts'
 import { check as direct } from './direct.ts'
+import { check as drops } from './drops.ts'
 import { check as firewall } from './firewall.ts'
 import { check as gateway } from './gateway.ts'
 import { check as https } from './https.ts'
@@ -22,6 +23,7 @@ export const CHECKS: readonly HostCheck[] = [
   podman,
   conflist,
   firewall,
+  drops,
   routes,
   leases,
   attached,

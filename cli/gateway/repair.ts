@@ -7,7 +7,8 @@ import type { Log } from '../../core/log.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import type { Repair } from '../../gateway/leases/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
-import { refusePort } from '../../kernel/refused.ts'
+import { droppedPackets } from '../../kernel/drops.ts'
+import { ensureGatewayPorts, type Place } from '../../kernel/gateway-ports.ts'
 import { repairRules } from '../../kernel/repair.ts'
 import { type NetworkRules, rulesState } from '../../kernel/rules.ts'
 
@@ -16,21 +17,21 @@ const TIMEOUTS = { lockMs: 10, loadMs: 1_000 } as const
 
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
 function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })[] {
-  return listRecords(dataDir).flatMap(({ network, bridge, masquerade, ...record }) => {
+  return listRecords(dataDir).flatMap(({ network, bridge, masquerade, hostAccess = false, ...record }) => {
     const supernet = parsePrefix4(record.supernet)
     const slice = parsePrefix4(record.slice)
     if (bridge === undefined || supernet === undefined || slice === undefined) return []
-    return [
-      { network, bridge, supernet, slice, masquerade, lockPath: `${dataDir}/rules.lock`, timeouts: TIMEOUTS },
-    ]
+    const lockPath = `${dataDir}/rules.lock`
+    return [{ network, bridge, supernet, slice, masquerade, hostAccess, lockPath, timeouts: TIMEOUTS }]
   })
 }
 
 /** After each reconcile, restores what a firewall reload flushed. Before the first container there is nothing to do. */
 export function repairOf(
-  { dataDir, peers }: DaemonConf,
+  conf: DaemonConf,
   log: Log,
-): { repair: Repair; isDamaged: () => boolean } {
+): { repair: Repair; isDamaged: () => boolean; dropped: () => ReadonlyMap<string, number> } {
+  const { dataDir } = conf
   let used: readonly NetworkRules[] = []
   // One look-up for each network that had containers in the last run: no disk access every second, and nothing that
   // uninstall removed comes back.
@@ -47,18 +48,29 @@ export function repairOf(
       removed,
     } = repairRules(networks, leases, nftTemplate)
     for (const err of errors) log.error({ err }, 'rules could not be repaired')
-    if (new ClusterFiles(dataDir).isComplete) refuse(peers.listen.port, log)
+    await ensurePorts(conf, log)
     if (repaired + published + removed > 0) log.warn({}, 'rules were missing or stale and were repaired')
     if (links > 0) log.warn({}, 'bridges, their ports or sysctls were changed by others and were repaired')
   }
-  return { repair, isDamaged }
+  return { repair, isDamaged, dropped: droppedPackets }
 }
 
-/** Only peers with certificates may use this port, so containers are refused. */
-function refuse(port: number, log: Log): void {
+/** Containers reach the ingress, and no port that is for gateways: neither this one's nor any other's. */
+async function ensurePorts({ dataDir, ingress, peers }: DaemonConf, log: Log): Promise<void> {
   try {
-    refusePort(port)
+    const files = new ClusterFiles(dataDir)
+    ensureGatewayPorts({
+      open: ingress.enabled ? [ingress.port, ...(ingress.tls === undefined ? [] : [ingress.tls.port])] : [],
+      refused: files.isComplete ? [peers.listen.port] : [],
+      members: files.isComplete ? await memberPlaces(files) : [],
+    })
   } catch (err) {
     log.error({ err }, 'rules could not be repaired')
   }
+}
+
+/** A host alone does not load the cluster's code (docs/decisions/0011-memory-of-the-gateway.md). */
+async function memberPlaces(files: ClusterFiles): Promise<Place[]> {
+  const { placesOf } = await import('../../gateway/cluster/members/places.ts')
+  return placesOf(files)
 }

@@ -1,4 +1,4 @@
-/** What the metrics say of the comparisons with the leases. */
+/** What the metrics say of the comparisons with the leases, and of the rules that follow from them. */
 
 import type { Metrics } from '../base/metrics.ts'
 import type { Reconciler } from './reconciler.ts'
@@ -10,4 +10,20 @@ export function reconcileGauges(metrics: Metrics, reconciler: Reconciler): void 
   gauge('flatnet_reconcile_failures', 'Of them failed', (r) => r?.failures)
   gauge('flatnet_reconcile_seconds', 'How long the last one took', (r) => (r?.durationMs ?? 0) / 1000)
   gauge('flatnet_leases_stale', 'Leases whose container is gone', (r) => r?.stale)
+}
+
+/** @param dropped packets by reason; throws where the kernel does not tell, and the series is absent */
+export function dropGauges(metrics: Metrics, dropped: () => ReadonlyMap<string, number>): void {
+  metrics.gaugeEach(
+    'flatnet_rules_dropped_packets',
+    'Packets that the ruleset dropped since it was loaded: forged ones, and services that containers may not reach',
+    () => {
+      try {
+        return [...dropped()].map(([reason, packets]) => [{ reason }, packets] as const)
+      } catch {
+        // Not root, or a kernel without nftables: the reconciler reports it.
+        return []
+      }
+    },
+  )
 }

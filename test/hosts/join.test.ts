@@ -59,9 +59,17 @@ t.test('containers cannot reach the port for peers', { skip }, async (t) => {
   const one = net.host(1)
   const root = join(import.meta.dirname, '../..')
   one.ns.exec('nft', '-f', join(root, 'conf/flatnet.nft'))
-  const script = `import { refusePort } from '${root}/kernel/refused.ts'; refusePort(7443); refusePort(7443)`
+  const script = `import { ensureGatewayPorts } from '${root}/kernel/gateway-ports.ts'
+    const members = ['192.0.2.2', '2001:db8::2', '192.0.2.2', 'host2.example'].map((host) => ({ host, port: 7443 }))
+    const ports = { open: [8080], refused: [7443], members }
+    console.log(ensureGatewayPorts(ports), ensureGatewayPorts(ports))`
   const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript']
   const ran = await one.exec([process.execPath, ...flags, '-e', script])
   t.equal(ran.rc, 0, ran.stderr)
-  t.match(one.ns.exec('nft', 'list', 'set', 'inet', 'flatnet', 'refused_ports'), /elements = \{ 7443 \}/)
+  t.equal(ran.stdout.trim(), 'true false', 'what stands is left as it is')
+  const set = (name: string) => one.ns.exec('nft', 'list', 'set', 'inet', 'flatnet', name)
+  t.match(set('refused_ports'), /elements = \{ 7443 \}/)
+  t.match(set('open_ports'), /elements = \{ 8080 \}/)
+  t.match(set('members'), /elements = \{ 192\.0\.2\.2 \. 7443 \}/)
+  t.match(set('members6'), /elements = \{ 2001:db8::2 \. 7443 \}/)
 })

@@ -47,7 +47,7 @@ for (const executable of executables()) {
   t.test(`${executable.name}: no container speaks to the host's loopback`, { skip: needsRoot }, async (t) => {
     const host = await faultHost(t, executable)
     const { m } = host
-    await attached(host, 'a')
+    await attached(host, 'a', [], { hostAccess: true })
     await httpd(m, 'host', undefined, 8081)
     t.equal(await ask(m, undefined, '127.0.0.1:8081'), 'host 127.0.0.1', 'it is there')
     t.equal(await ask(m, 'a', '10.100.1.1:8081'), 'host 10.100.1.10', 'and reached by the bridge address')

@@ -40,6 +40,7 @@ async function repair(
       supernet: { base: 0x0a640000, prefixLen: 16 },
       slice: { base: 0x0a640100, prefixLen: 24 },
       masquerade: true,
+      hostAccess: false,
       lockPath: join(host.dataDir, 'rules.lock'),
       ...over,
     },

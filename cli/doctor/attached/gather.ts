@@ -64,6 +64,7 @@ export async function gatherAttached(
       supernet: conf.ipam.supernet,
       slice: slice.prefix,
       masquerade: conf.ipMasq,
+      hostAccess: conf.hostAccess,
     })
     return {
       network: name,

@@ -1,5 +1,6 @@
 /** Golden bytes of nfnetlink. nft 1.0.6, conntrack 1.4.7 and Linux 6.18.44 x86_64, captured with `strace -e trace=network -e write=all -e read=all`; nlmsghdr left out. */
 import { conntrackmsg } from 'netlink-ts/netfilter/conntrack.ts'
+import { counterobjmsg } from 'netlink-ts/netfilter/counter.ts'
 import { nfgenmsg } from 'netlink-ts/netfilter/nfnetlink.ts'
 import { setelemmsg, setmsg } from 'netlink-ts/netfilter/set.ts'
 import { tablemsg } from 'netlink-ts/netfilter/table.ts'
@@ -35,6 +36,32 @@ export const netfilterVectors = [
     value: {
       header: { ...inet, resId: 5 },
       attrs: { name: 'flatnet', use: 5, handle: 1n, flags: 0, userdata: hex('00 03 763100') },
+    },
+  }),
+  vector({
+    name: 'answer to `nft list counters table inet flatnet`: 5 packets of 300 bytes',
+    codec: counterobjmsg,
+    inexact: 'the kernel does not mark nested attributes',
+    bytes: hex(`
+      01000002                                                # nfgenmsg: generation 2
+      0c00 0100 666c6174 6e657400                             # NFTA_OBJ_TABLE
+      1300 0200 666f7265 69676e5f 736f7572 63650000           # NFTA_OBJ_NAME
+      0800 0300 00000001                                      # NFTA_OBJ_TYPE: NFT_OBJECT_COUNTER
+      0c00 0600 00000000 00000001                             # NFTA_OBJ_HANDLE
+      0800 0500 00000000                                      # NFTA_OBJ_USE
+      1c00 0400                                               # NFTA_OBJ_DATA
+        0c00 0100 00000000 0000012c                           # NFTA_COUNTER_BYTES
+        0c00 0200 00000000 00000005                           # NFTA_COUNTER_PACKETS`),
+    value: {
+      header: { ...inet, resId: 2 },
+      attrs: {
+        table: 'flatnet',
+        name: 'foreign_source',
+        type: 1,
+        handle: 1n,
+        use: 0,
+        data: { bytes: 300n, packets: 5n },
+      },
     },
   }),
   vector({

@@ -75,6 +75,13 @@ function udpHold(port = '0'): void {
   tryBind()
 }
 
+/** `udp-sink <port>`: prints each datagram and its sender. */
+function udpSink(port = '0'): void {
+  const socket = createSocket('udp4')
+  socket.on('message', (bytes, from) => print(`${bytes} from ${from.address}`))
+  socket.bind(Number(port), '0.0.0.0', () => print('listening'))
+}
+
 /** `udp-flow <address> <port> <for ms> <every ms> <bytes>`: prints what came back of it, and the longest pause. */
 function udpFlow(address = '', port = '0', forMs = '1000', everyMs = '10', bytes = '100'): void {
   const socket = createSocket('udp4')
@@ -108,7 +115,7 @@ function print(what: unknown): void {
   process.stdout.write(`${typeof what === 'string' ? what : JSON.stringify(what)}\n`)
 }
 
-type Program = 'http' | 'serve' | 'udp-echo' | 'udp-ask' | 'udp-mirror' | 'udp-hold' | 'udp-flow'
+type Program = 'http' | 'serve' | 'udp-echo' | 'udp-ask' | 'udp-mirror' | 'udp-hold' | 'udp-sink' | 'udp-flow'
 
 const PROGRAMS: Readonly<Record<Program, (...args: string[]) => void>> = {
   http,
@@ -117,6 +124,7 @@ const PROGRAMS: Readonly<Record<Program, (...args: string[]) => void>> = {
   'udp-ask': udpAsk,
   'udp-mirror': udpMirror,
   'udp-hold': udpHold,
+  'udp-sink': udpSink,
   'udp-flow': udpFlow,
 }
 
