@@ -21,6 +21,7 @@ const SYMBOLS = {
   sendmmsg: { arguments: ['i32', 'u64', 'u32', 'i32'], return: 'i32' },
   recvmmsg: { arguments: ['i32', 'u64', 'u32', 'i32', 'u64'], return: 'i32' },
   poll: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
+  usleep: { arguments: ['u32'], return: 'i32' },
 } as const satisfies FunctionDefinitions
 
 // null is the process image, which works for glibc and musl without finding a library on disk.
@@ -138,3 +139,6 @@ export function pollAt(fds: bigint, count: bigint, timeoutMs: number): number {
   const result = c.poll(fds, count, timeoutMs)
   return result === -1 ? -errno[0]! : result
 }
+
+/** usleep(3), which a signal may end early. The kernel adds 50 µs of timer slack. */
+export const sleepMicros = (micros: number): void => void c.usleep(micros)

@@ -3,6 +3,7 @@
  * blocking loop. Orders come as JSON lines on stdin, answers go out as JSON lines.
  */
 import { readSync, writeSync } from 'node:fs'
+import { sleepMicros } from 'netlink-ts/libc-udp.node.ts'
 import { parseIpv4 } from '../../../core/addr.ts'
 import { firstKeys } from '../../../gateway/dataplane/p2p/udp/crypto/key-schedule.ts'
 import { testedAead } from '../../../gateway/dataplane/p2p/udp/crypto/self-test.ts'
@@ -65,6 +66,7 @@ const plane = new Plane({
   udp,
   tun: new TunPort(device.fd),
   now: () => performance.now(),
+  pause: () => sleepMicros(50),
   onControl: (peer, type, payload, from) =>
     print({ event: 'control', hostId: peer.hostId, type, hex: Buffer.from(payload).toString('hex'), from }),
   onRoamed: (peer, from) => {

@@ -1,4 +1,5 @@
 /** Makes the plane once there are a device, a UDP socket and a tested AEAD, and says what is missing until then. */
+import { sleepMicros } from 'netlink-ts/libc-udp.node.ts'
 import type { Prefix4 } from '../../../../core/addr.ts'
 import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
@@ -29,6 +30,8 @@ export interface PlaneSlotDeps {
 const AGAIN_MS: Millis = 5_000
 /** Memory that the loop polls with, beside the plane's. */
 const LOOP_MEMORY = 65_536
+/** With the kernel's slack 0.1 ms. Half of it gathers too little, twice as much lets the device's queue overflow. */
+const PAUSE_US = 50
 
 export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sendControl'> {
   readonly arena = new Arena(PLANE_MEMORY + LOOP_MEMORY)
@@ -102,6 +105,7 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
       udp,
       tun: new TunPort(tun),
       now,
+      pause: () => sleepMicros(PAUSE_US),
       onControl: (peer, type, payload, from) => events.onControl(peer, type, payload, from),
       onRoamed: (peer, from) => events.onRoamed?.(peer, from),
       onSendError: (peer, errno) => events.onSendError?.(peer, errno),

@@ -47,6 +47,8 @@ export interface PlaneOptions extends PlaneHost, PlaneEvents {
   readonly tun: PacketPort
   /** Monotonic, ms. */
   readonly now: () => number
+  /** Waits 0.1 ms while packets gather; a test need not. */
+  readonly pause?: () => void
 }
 
 export class Plane implements UdpPlane, PeerHome {
@@ -112,6 +114,7 @@ export class Plane implements UdpPlane, PeerHome {
       now: () => this.#now,
       failed,
       deviceFailed: (errno) => this.#deviceFailed(errno),
+      pause: () => options.pause?.(),
     })
   }
 

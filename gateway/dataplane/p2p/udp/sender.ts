@@ -5,6 +5,7 @@ import type { Arena, Region } from '../../../../kernel/arena.ts'
 import type { PacketPort } from '../../../../kernel/tun-port.ts'
 import { checkOutgoing, destinationOf, Verdict } from '../../tunnel/check.ts'
 import { VIRTIO_HEADER } from '../../tunnel/frame.ts'
+import { Flood } from './flow/flood.ts'
 import type { PeerState } from './peer.ts'
 import type { RecordSender } from './send-record.ts'
 import type { WholeSender } from './send-whole.ts'
@@ -31,6 +32,8 @@ export interface SenderDeps {
   now(): number
   failed(peer: PeerState, errno: number): void
   deviceFailed(errno: number): void
+  /** Waits 0.1 ms, so that packets gather. */
+  pause(): void
 }
 
 export class Sender {
@@ -45,6 +48,7 @@ export class Sender {
   #lastUsed: PeerState | undefined
   /** When two different peers were last sent to. */
   #sharedAt = Number.NEGATIVE_INFINITY
+  readonly #flood = new Flood()
   #now = 0
   #mayHaveMore = false
 
@@ -75,10 +79,13 @@ export class Sender {
 
   /** Reads and sends. @returns whether anything was read */
   step(): boolean {
-    const { tun, now, record } = this.#deps
+    const { tun, now, record, pause } = this.#deps
     this.#now = now()
-    this.#mayHaveMore = false
     if (this.waitMs(this.#now) !== undefined) return false
+    // Else each packet is a message of its own. UDP of 1,400 bytes that arrived per second, six rounds in turns: 41,900 to
+    // 72,100 instead of 27,800 to 61,000 (Nebula 22,000 to 55,000), and a quarter less CPU for each.
+    if (this.#flood.isOn(this.#now) && !this.#mayHaveMore) pause()
+    this.#mayHaveMore = false
     let bytes = 0
     let isEmpty = false
     for (
@@ -94,6 +101,7 @@ export class Sender {
         break
       }
       bytes += n
+      this.#flood.add(n)
       this.#accept(n)
     }
     this.#flush()

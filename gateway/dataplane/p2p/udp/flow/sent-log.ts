@@ -3,6 +3,8 @@ import { numberOf } from '../wire/datagram.ts'
 
 /** How many messages may lack an acknowledgement. */
 const SIZE = 4_096
+/** A packet that finds the log full still goes, and the ones before it may wait to become a message. */
+const SPARE = 4
 /** Size at first: at 16 bytes a message the full log takes 64 KB a peer, and 253 idle peers need none of it. */
 const LEAST = 64
 
@@ -31,9 +33,9 @@ export class SentLog {
     return this.#number
   }
 
-  /** Whether one more message would overwrite one that an acknowledgement may still name. */
+  /** Whether more messages would overwrite one that an acknowledgement may still name. */
   get isFull(): boolean {
-    return this.#number - this.#acked >= SIZE - 1
+    return this.#number - this.#acked >= SIZE - SPARE
   }
 
   /** Begins the next message. @returns its number */

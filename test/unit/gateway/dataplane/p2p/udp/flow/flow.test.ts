@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { Arrivals } from '../../../../../../../gateway/dataplane/p2p/udp/flow/arrivals.ts'
 import { Credit } from '../../../../../../../gateway/dataplane/p2p/udp/flow/credit.ts'
+import { Flood } from '../../../../../../../gateway/dataplane/p2p/udp/flow/flood.ts'
 import { FormChooser } from '../../../../../../../gateway/dataplane/p2p/udp/flow/form.ts'
 import { Least } from '../../../../../../../gateway/dataplane/p2p/udp/flow/least.ts'
 import { SentLog } from '../../../../../../../gateway/dataplane/p2p/udp/flow/sent-log.ts'
@@ -99,6 +100,29 @@ t.test('a log that is full is skipped, and the next acknowledgement puts the los
   t.notOk(log.isFull)
   log.next(100, 2, 1)
   t.match(log.acknowledge((sent + 1) & 0xffff, 2, 2), { datagrams: 2, lost: sent * 2 })
+})
+
+t.test('a full log has room for the packets that were read already', async (t) => {
+  const log = new SentLog()
+  while (!log.isFull) log.next(100, 1, 0)
+  const sent = log.number
+  for (let i = 0; i < 3; i++) log.next(100, 1, 0)
+  t.match(log.acknowledge(sent & 0xffff, sent, 1), { datagrams: sent, lost: 0 })
+})
+
+t.test('a flood: 30 single datagrams of full size in a millisecond', async (t) => {
+  const flood = new Flood()
+  const at = (now: number, packets: number, bytes = 1_438) => {
+    for (let i = 0; i < packets; i++) flood.add(bytes)
+    return flood.isOn(now)
+  }
+  t.notOk(at(0.5, 100), 'not before the millisecond is over')
+  t.ok(at(1, 0))
+  t.ok(at(1.5, 0), 'until the next one is over')
+  t.notOk(at(2, 29))
+  t.notOk(at(3, 100, 62), 'acknowledgements')
+  t.notOk(at(4, 100, 60_000), 'super-packets')
+  t.notOk(at(104, 100), 'after a pause')
 })
 
 t.test('a log that grows while much is out keeps what an acknowledgement may name', async (t) => {
