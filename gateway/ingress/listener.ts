@@ -3,7 +3,7 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Part } from '../base/part.ts'
-import { ClientLimit } from './client-limit.ts'
+import { ConnectionLimit } from './connection-limit.ts'
 import type { IngressDeps } from './deps.ts'
 import { drain } from './drain.ts'
 import type { IngressServer } from './fast/server.ts'
@@ -37,7 +37,7 @@ export class IngressListener implements Part {
   async start(): Promise<void> {
     const { conf, log } = this.#deps
     if (!conf.ingress.enabled) return
-    const limit = new ClientLimit(this.#deps)
+    const limit = new ConnectionLimit(this.#deps)
     const server = createIngress(this.#deps, limit)
     await listen(server, conf.ingress, { key: 'ingress.listen', doors: this.#deps.doors })
     server.on('error', (err) => log.error({ err }, 'ingress listener failed'))
@@ -53,7 +53,7 @@ export class IngressListener implements Part {
   }
 
   /** Its code and TLS are loaded only where they are wanted (docs/decisions/0011-memory-of-the-gateway.md). */
-  async #startTls(server: IngressServer, limit: ClientLimit): Promise<void> {
+  async #startTls(server: IngressServer, limit: ConnectionLimit): Promise<void> {
     const conf = this.#deps.conf.ingress.tls
     if (conf === undefined) return
     const { TlsListener } = await import('./tls/listener.ts')

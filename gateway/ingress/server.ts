@@ -3,7 +3,7 @@
 import { type IncomingMessage, type ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { ClientLimit, REFUSED } from './client-limit.ts'
+import { ConnectionLimit } from './connection-limit.ts'
 import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer, type ParserError } from './fast/server.ts'
@@ -21,7 +21,7 @@ import { join } from './upgrade.ts'
 /** Requests under way on one connection. Browsers have one; this bounds pipelining. */
 const MAX_PIPELINED = 32
 
-export function createIngress(deps: IngressDeps, limit = new ClientLimit(deps)): IngressServer {
+export function createIngress(deps: IngressDeps, limit = new ConnectionLimit(deps)): IngressServer {
   const { ingress } = deps.conf
   const options: ServerOptions = {
     // Never the lenient parser, even if NODE_OPTIONS asks for it: it lets smuggled requests through.
@@ -39,10 +39,9 @@ export function createIngress(deps: IngressDeps, limit = new ClientLimit(deps)):
     keepAliveInitialDelay: 30_000,
     shouldUpgradeCallback: isUpgrade,
   }
-  const server = new IngressServer(options, deps)
+  const server = new IngressServer(options, deps, limit)
   // A FIN ends the client's requests, not the client, see FastConnection.
   Object.assign(server, { httpAllowHalfOpen: true })
-  server.maxConnections = ingress.maxConnections
   server.on('connection', (socket) => {
     if (limit.admit(socket)) server.enter(socket)
   })
@@ -52,9 +51,6 @@ export function createIngress(deps: IngressDeps, limit = new ClientLimit(deps)):
   server.on('upgrade', (req, socket, head) => handler.upgrade(req, socket, head))
   server.on('connect', (_req, socket) => answerBare(socket, 'tunnel', deps.conf.hostId))
   server.on('clientError', (err, socket) => handler.broken(err, socket as Socket))
-  server.on('drop', () =>
-    deps.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by: 'total' }),
-  )
   return server
 }
 
@@ -69,10 +65,13 @@ function isUpgrade(req: IncomingMessage): boolean {
 
 class Handler {
   readonly #deps: IngressDeps
-  readonly #server: Pick<IngressServer, 'redirectPort' | 'restoreMethod' | 'takeBack'>
+  readonly #server: Pick<IngressServer, 'limit' | 'redirectPort' | 'restoreMethod' | 'takeBack'>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
 
-  constructor(deps: IngressDeps, server: Pick<IngressServer, 'redirectPort' | 'restoreMethod' | 'takeBack'>) {
+  constructor(
+    deps: IngressDeps,
+    server: Pick<IngressServer, 'limit' | 'redirectPort' | 'restoreMethod' | 'takeBack'>,
+  ) {
     this.#deps = deps
     this.#server = server
   }
@@ -140,6 +139,7 @@ class Handler {
    * @param client gives bytes once the body of the request is read
    */
   upgrade(req: IncomingMessage, client: Duplex, clientHead: Buffer): void {
+    this.#server.limit.busy(req.socket)
     client.on('error', () => client.destroy())
     const res = new ServerResponse(req)
     res.shouldKeepAlive = false
@@ -233,7 +233,11 @@ class Handler {
     const { socket } = req
     const underWay = this.#underWay.get(socket) ?? new Set()
     this.#underWay.set(socket, underWay.add(res))
-    res.on('close', () => underWay.delete(res))
+    this.#server.limit.busy(socket)
+    res.on('close', () => {
+      underWay.delete(res)
+      if (underWay.size === 0) this.#server.limit.wait(socket)
+    })
     return underWay.size <= MAX_PIPELINED
   }
 

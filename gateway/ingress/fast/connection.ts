@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net'
 import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
+import type { ConnectionLimit } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
@@ -17,6 +18,7 @@ import { readRequest } from './request-head.ts'
 
 export interface FastConnectionHost {
   readonly deps: IngressDeps
+  readonly limit: ConnectionLimit
   /** No more requests after the ones under way. */
   readonly isDraining: boolean
   /** Takes the socket over; `bytes` were read from it and go first. */
@@ -107,6 +109,7 @@ export class FastConnection implements ExchangeClient {
       this.socket.end(() => this.socket.destroy())
       return
     }
+    this.#host.limit.wait(this.socket)
     // A client that sends requests and reads no answers would fill the memory.
     if (this.socket.writableNeedDrain) this.socket.pause()
     else this.#goOn()
@@ -179,6 +182,7 @@ export class FastConnection implements ExchangeClient {
       return
     }
     if (head.close) this.#isClosing = true
+    this.#host.limit.busy(this.socket)
     const body = bytes.length === head.end ? undefined : bytes.subarray(head.end)
     this.#exchange = new FastExchange(this, head, decision, body)
     this.#exchange.start()

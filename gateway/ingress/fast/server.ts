@@ -3,6 +3,7 @@
 import { type IncomingMessage, Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
+import type { ConnectionLimit } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
 import { isSecure } from '../trust.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
@@ -26,6 +27,7 @@ export interface ParserError extends Error {
 
 export class IngressServer extends Server implements FastConnectionHost {
   readonly deps: IngressDeps
+  readonly limit: ConnectionLimit
   readonly #open = new Set<FastConnection>()
   readonly #node: NodeConnections
   /** Of first requests, by connection, where Node's parser got a stand-in. */
@@ -35,9 +37,10 @@ export class IngressServer extends Server implements FastConnectionHost {
   /** Where plain requests are sent; undefined: they are served. */
   redirectPort: () => number | undefined = () => undefined
 
-  constructor(options: ServerOptions, deps: IngressDeps) {
+  constructor(options: ServerOptions, deps: IngressDeps, limit: ConnectionLimit) {
     super(options)
     this.deps = deps
+    this.limit = limit
     this.#node = new NodeConnections(this)
     this.on('listening', () => {
       this.#timer = setInterval(() => this.#sweep(), tickOf(deps.conf)).unref()
@@ -48,6 +51,7 @@ export class IngressServer extends Server implements FastConnectionHost {
   /** Starts a new connection on the fast path, unless a limit has closed it already. */
   enter(socket: Socket): void {
     if (socket.destroyed) return
+    this.limit.wait(socket)
     if (this.#needsNode(socket)) this.#node.give(socket)
     else this.#open.add(new FastConnection(this, socket))
   }

@@ -10,7 +10,7 @@ import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { IngressTlsConf } from '../../../conf/ingress-tls.ts'
 import type { Millis } from '../../../core/clock.ts'
 import { HandshakeGuard } from '../../links/handshake-guard.ts'
-import { type ClientLimit, REFUSED } from '../client-limit.ts'
+import { type ConnectionLimit, REFUSED } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
 import type { IngressServer } from '../fast/server.ts'
 import { listen } from '../listen.ts'
@@ -34,7 +34,7 @@ export interface TlsStatus {
 export interface TlsParts {
   readonly deps: IngressDeps
   readonly conf: IngressTlsConf
-  readonly limit: ClientLimit
+  readonly limit: ConnectionLimit
   /** Takes connections that speak HTTP/1.1, and requests of HTTP/2. */
   readonly server: IngressServer
 }
@@ -157,7 +157,6 @@ export class TlsListener {
       ALPNProtocols: ['h2', 'http/1.1'],
       SNICallback: (name, done) => done(null, choose(name, this.#certificates)?.context),
     })
-    server.maxConnections = ingress.maxConnections
     // Node begins the handshake in its own listener: only for connections that the limits let pass.
     const begin = server.listeners('connection') as ((this: Server, socket: Socket) => void)[]
     server.removeAllListeners('connection')
@@ -169,7 +168,6 @@ export class TlsListener {
       this.#count('handshake')
       socket.destroy()
     })
-    server.on('drop', () => this.#count('total'))
     server.on('error', (err) => this.#parts.deps.log.error({ err }, 'tls listener failed'))
     return server
   }
@@ -196,6 +194,7 @@ export class TlsListener {
     }
     // A FIN ends the client's requests, not the client, see FastConnection. Before, it ends the handshake.
     socket.allowHalfOpen = true
+    socket.on('close', () => this.#parts.limit.busy(socket))
     this.#parts.server.enter(socket)
   }
 

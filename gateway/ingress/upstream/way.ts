@@ -30,7 +30,7 @@ export interface WayFacts {
 /** A gateway that restarts is back by then. */
 const RESTART_MS: Millis = 2_000
 /** A host that fell silent was waited for until it was found dead, so its page comes soon. */
-const HOPE_MS: Millis = 1_000
+const HOPE_MS: Millis = 1_300
 
 export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way {
   if (hostId === ownHostId) return { kind: 'kernel' }

@@ -168,6 +168,31 @@ t.test('limits: header size, connections in all, connections of one client', asy
   t.match((await gw.api('/metrics')).body, /flatnet_ingress_connections_refused_total\{by="client"\} 1/)
 })
 
+t.test('4,500 half-sent requests from ten addresses keep no other client out', async (t) => {
+  const gw = await startGateway(t)
+  const web = await httpContainer(t, (_req, res) => res.end('ok'))
+  await gw.register({ name: 'web', ...web.at })
+  const slow = await httpContainer(t, (_req, res) => void setTimeout(() => res.end('slow'), 3_000))
+  await gw.register({ name: 'slow', ...slow.at })
+  const underWay = gw.get('slow.x')
+  const half = Array.from({ length: 4_500 }, (_, i) => {
+    const socket = connect({ port: gw.port, host: '127.0.0.1', localAddress: `127.0.1.${i % 10}` })
+    socket.on('error', () => {})
+    socket.write('GET / HTTP/1.1\r\nHost: web.x\r\nX')
+    return socket
+  })
+  t.teardown(() => {
+    for (const socket of half) socket.destroy()
+  })
+  const metrics = async (): Promise<string> => (await gw.api('/metrics')).body
+  await until(async () => /connections_evicted_total [1-9]/.test(await metrics()), 'it is full')
+  const since = performance.now()
+  t.equal((await gw.get('web.x')).body, 'ok')
+  const tookMs = Math.round(performance.now() - since)
+  t.ok(tookMs < 2_000, `another client is served after ${tookMs} ms`)
+  t.equal((await underWay).body, 'slow', 'what has a request under way stays')
+})
+
 t.test('the gateway answers or closes for any bytes, and stays up', async (t) => {
   const gw = await startGateway(t, { ingress: { headersTimeoutMs: 100 } })
   const web = await httpContainer(t, (req, res) => {

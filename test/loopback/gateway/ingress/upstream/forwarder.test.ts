@@ -39,9 +39,10 @@ t.test('without any way the answer comes at once and says why', async (t) => {
   t.match(got.body, /host 1 is out of reach: two machines/)
   t.match(got.body, /path: QUARANTINED \(two machines/)
   t.match(got.body, /reason: unreachable/)
-  pair.path({ link: { state: 'down', reason: 'unplugged', forMs: 0, rttMs: undefined, hasData: false } })
+  const down = { state: 'down', forMs: 0, rttMs: undefined, hasData: false } as const
+  pair.path({ link: { ...down, reason: 'closed', hasStopped: true } })
   const again = setTimeout(() => pair.path({}), 1_800)
-  t.match(await pair.get('web.x'), { status: 200 }, 'a way that comes back soon is waited for')
+  t.match(await pair.get('web.x'), { status: 200 }, 'a gateway that starts anew is waited for')
   clearTimeout(again)
 })
 

@@ -44,7 +44,7 @@ const cases: readonly (readonly [string, Partial<WayFacts>, unknown])[] = [
     { kind: 'none', reason: 'host 2 is out of reach: no sign of life for 3.0 s', mayCome: false },
   ],
   ['out of reach since a moment', { path: pathOf({ link: down }, 900) }, { kind: 'none', mayCome: true }],
-  ['out of reach for a second', { path: pathOf({ link: down }, 1_000) }, { kind: 'none', mayCome: false }],
+  ['out of reach for longer', { path: pathOf({ link: down }, 1_300) }, { kind: 'none', mayCome: false }],
   [
     'it said that it stops, and may be starting anew',
     { path: pathOf({ link: { ...down, hasStopped: true } }, 1_900) },
