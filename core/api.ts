@@ -52,6 +52,18 @@ export interface ListedAssignment extends Assignment {
   readonly hostState: HostState
 }
 
+/** Since the session began: what shows whether UDP passes, in either direction. */
+export interface P2pProbes {
+  /** By this host. */
+  readonly sent: number
+  readonly answered: number
+  /** When the last answer came. ISO 8601, UTC; absent: none has. */
+  readonly answeredAt?: string
+  /** The peer's, here. */
+  readonly received: number
+  readonly receivedAt?: string
+}
+
 /** The UDP path to one remote host, in use or not. */
 export interface P2pInfo {
   /** Why packets do not take it, or how well it is, in words. */
@@ -65,10 +77,7 @@ export interface P2pInfo {
   readonly address?: string
   /** Of the address: the kind of way that UDP takes, or would. */
   readonly tier?: 'ipv4' | 'ipv6'
-  /** Since the session began: of this host's own, and the peer's that arrived here. */
-  readonly probes?: { readonly sent: number; readonly answered: number; readonly received: number }
-  /** When the last probe or answer of the peer arrived. ISO 8601, UTC; absent: none has. */
-  readonly heardAt?: string
+  readonly probes?: P2pProbes
   readonly rttMs?: number
   readonly jitterMs?: number
   /** Of the last 40 round trips, 0 to 1. */

@@ -13,10 +13,13 @@ import { check as https } from './https.ts'
 import { check as ingressNames } from './ingress-names.ts'
 import { check as kernelAddresses } from './kernel-addresses.ts'
 import { check as leases } from './leases.ts'
+import { check as p2pProcess } from './p2p-process.ts'
 import { check as peers } from './peers.ts'
 import { check as podman } from './podman.ts'
 import { check as routes } from './routes.ts'
 import { check as system } from './system/system.ts'
+import { check as udpMtu } from './udp-mtu.ts'
+import { check as udpReach } from './udp-reach.ts'
 
 export const CHECKS: readonly HostCheck[] = [
   system,
@@ -33,6 +36,9 @@ export const CHECKS: readonly HostCheck[] = [
   https,
   cluster,
   peers,
+  p2pProcess,
+  udpReach,
   direct,
+  udpMtu,
   conntrack,
 ]

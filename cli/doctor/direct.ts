@@ -1,7 +1,7 @@
 /** Doctor, direct paths: why packets do not go over UDP, and what of this host's kernel is in their way. */
 import type { PathInfo } from '../../core/api.ts'
 import type { Status } from '../../gateway/api/status.ts'
-import { P2P_WORDS, type P2pCode } from '../../gateway/paths/escalation/reasons.ts'
+import { P2P_WORDS, type P2pCode, PEER_WORDS } from '../../gateway/paths/escalation/reasons.ts'
 import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
@@ -32,15 +32,19 @@ async function gatherDirect(host: Host, places: Places): Promise<DirectFacts> {
 
 interface Trouble {
   readonly codes: readonly P2pCode[]
+  /** What a peer says of itself. */
+  readonly there?: readonly (keyof typeof PEER_WORDS)[]
   readonly fix: string
 }
 
-/** Troubles that a person has to act on; others end by themselves, or were ordered. */
+/** Troubles that a person has to act on; others end by themselves, were ordered, or are of udp-reach.ts. */
 const TROUBLES: readonly Trouble[] = [
   {
-    codes: ['no probe answered', 'no answer', 'one way', 'unproven'],
-    fix: 'allow UDP 7443 in and out on both hosts (nft, ufw, firewalld, the security group of a cloud); behind NAT on both sides forward it on one; then flatnet retry',
+    codes: [],
+    there: ['no process', 'no device', 'no UDP'],
+    fix: 'run flatnet doctor on that host',
   },
+  { codes: ['no word', 'no answer to offer'], fix: 'install one version on all hosts' },
   {
     codes: ['full size lost'],
     fix: 'set the MTU of the interface that leads there to what passes, here and there: ping -M do -s 1472 shows it; then flatnet retry',
@@ -55,9 +59,14 @@ const TROUBLES: readonly Trouble[] = [
   },
   { codes: ['no UDP'], fix: 'ss -ulpn names who has the port; stop it, or set p2p.listen in flatnet.yaml' },
   {
-    codes: ['loss', 'slower', 'too slow', 'jitter', 'throughput', 'damped'],
+    codes: ['unproven', 'loss', 'slower', 'too slow', 'jitter', 'throughput', 'damped'],
     fix: 'look for a shaper, a VPN or a full uplink that treats UDP worse than TCP: mtr -u to that host, and mtr -T',
   },
+]
+
+const wordsOf = ({ codes, there = [] }: Trouble): string[] => [
+  ...codes.map((code) => P2P_WORDS[code]),
+  ...there.map((code) => PEER_WORDS[code]),
 ]
 
 /** A cluster of 254 must not fill the screen. */
@@ -65,7 +74,7 @@ const MAX_NAMED = 5
 const STRICT = 1
 
 const troubleOf = ({ p2p }: PathInfo): Trouble | undefined =>
-  TROUBLES.find(({ codes }) => codes.some((code) => p2p?.reason.includes(P2P_WORDS[code])))
+  TROUBLES.find((trouble) => wordsOf(trouble).some((words) => p2p?.reason.includes(words)))
 
 function judgePaths(paths: readonly PathInfo[]): Finding[] {
   const kinds = new Map<Trouble, PathInfo[]>()

@@ -3,7 +3,7 @@
 import { apiGet, GatewayDownError } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
-import { howToRestart, howToStart, isSystemd } from '../host/service.ts'
+import { howToRestart, howToStart, isSystemd, type UnitState, unitState } from '../host/service.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface GatewayFacts {
@@ -20,21 +20,9 @@ export interface GatewayFacts {
   /** Networks whose hostId, supernet or dataDir differ from flatnet.yaml: the gateway refuses what they announce. */
   readonly strayNetworks: readonly string[]
   /** undefined: no systemd here, or no such unit. */
-  readonly unit: { readonly active: string; readonly enabled: string } | undefined
+  readonly unit: UnitState | undefined
   readonly hasSystemd: boolean
   readonly version: string
-}
-
-function unitState(host: Host): GatewayFacts['unit'] {
-  const ran = host.run('systemctl', [
-    'show',
-    'flatnet-gateway.service',
-    '-p',
-    'LoadState,ActiveState,UnitFileState',
-  ])
-  const value = (key: string): string => ran?.stdout.match(new RegExp(`^${key}=(.*)$`, 'm'))?.[1] ?? ''
-  if (value('LoadState') !== 'loaded') return undefined
-  return { active: value('ActiveState'), enabled: value('UnitFileState') }
 }
 
 function strays(places: Places): Pick<GatewayFacts, 'strayEndpoints' | 'strayNetworks'> {
@@ -73,7 +61,7 @@ async function gatherGateway(host: Host, places: Places, version: string): Promi
     socket: places.socket,
     answer,
     ...strays(places),
-    unit: unitState(host),
+    unit: unitState(host, 'flatnet-gateway.service'),
     hasSystemd: isSystemd(),
     version,
   }

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { DEFAULT_DAEMON_CONF } from '../../conf/daemon.ts'
+import type { Host } from './host.ts'
 
 export const isSystemd = (): boolean => existsSync('/run/systemd/system')
 
@@ -19,3 +20,18 @@ export const howToRestart = (config = DEFAULT_DAEMON_CONF, hasSystemd = isSystem
 
 export const itsLog = (hasSystemd = isSystemd()): string =>
   hasSystemd ? 'journalctl -u flatnet-gateway' : 'what the gateway printed, or log.file of flatnet.yaml'
+
+export interface UnitState {
+  /** `active`, `inactive`, `failed` … */
+  readonly active: string
+  /** `enabled`, `disabled` …; `''`: it has no part of its own for the boot. */
+  readonly enabled: string
+}
+
+/** @returns undefined: no systemd here, or no such unit */
+export function unitState(host: Host, unit: string): UnitState | undefined {
+  const ran = host.run('systemctl', ['show', unit, '-p', 'LoadState,ActiveState,UnitFileState'])
+  const value = (key: string): string => ran?.stdout.match(new RegExp(`^${key}=(.*)$`, 'm'))?.[1] ?? ''
+  if (value('LoadState') !== 'loaded') return undefined
+  return { active: value('ActiveState'), enabled: value('UnitFileState') }
+}

@@ -1,6 +1,6 @@
 /** Shows a UDP path as the API has it. Pure. */
 
-import type { P2pInfo } from '../../../core/api.ts'
+import type { P2pInfo, P2pProbes } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
 import { lossOf } from '../../paths/escalation/health.ts'
 import { type EscalationView, qualityOf } from '../../paths/escalation/view.ts'
@@ -22,17 +22,27 @@ export function p2pInfoOf(
 const isoOf = (ms: Millis): string => new Date(Math.round(ms)).toISOString()
 
 function sessionInfo(session: SessionView): Partial<P2pInfo> {
-  const { address, heard, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
+  const { address, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
   const lossRate = lossOf(session)
   return {
     ...(address !== undefined && { address, tier: tierOf(address) }),
-    probes: { sent: probes.sent, answered: probes.answered, received: heard?.probes ?? 0 },
-    ...(heard !== undefined && { heardAt: isoOf(heard.at) }),
+    probes: probesOf(session),
     ...(rttMs !== undefined && { rttMs: rounded(rttMs, 2) }),
     ...(jitterMs !== undefined && { jitterMs: rounded(jitterMs, 2) }),
     ...(probes.window > 0 && { lossRate: rounded(lossRate, 3) }),
     txBps,
     rxBps,
     ...(session.isProven && { mtu, form, quality: qualityOf({ lossRate, rttMs, jitterMs }) }),
+  }
+}
+
+function probesOf({ probes: { sent, answered }, heard }: SessionView): P2pProbes {
+  const { probes: received = 0, probeAt, answerAt } = heard ?? {}
+  return {
+    sent,
+    answered,
+    ...(answerAt !== undefined && { answeredAt: isoOf(answerAt) }),
+    received,
+    ...(probeAt !== undefined && { receivedAt: isoOf(probeAt) }),
   }
 }

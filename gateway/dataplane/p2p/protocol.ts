@@ -101,8 +101,8 @@ const sessionView = record({
   peerLossRate: optional(rate),
   probes: record({ sent: count, answered: count, window: count }),
   /** Bytes of the largest IP packet of the underlay that got two answers. */
-  /** Probes of the peer that arrived here, and when the last probe or answer did, ms since the epoch. */
-  heard: optional(record({ probes: count, at: millis })),
+  /** Probes of the peer that arrived here, and when the last probe and the last answer did, ms since the epoch. */
+  heard: optional(record({ probes: count, probeAt: optional(millis), answerAt: optional(millis) })),
   mtu: whole(576, 65_535),
   form: oneOf('whole', 'record'),
   txBytes: count,

@@ -45,6 +45,17 @@ t.test('the decider has no words of its own besides', async (t) => {
   }
 })
 
+t.test('findings of doctor about direct paths', async (t) => {
+  const files = sources().filter((file) =>
+    /^cli\/doctor\/(?:direct|conntrack|p2p-\w+|udp-\w+)\.ts$/.test(file),
+  )
+  const ids = files.flatMap((file) =>
+    [...text(file).matchAll(/\b(?:ok|warn|fail)\(\s*'([\w-]+)'/g)].map((m) => m[1] ?? ''),
+  )
+  t.ok(new Set(ids).size >= 9, `${new Set(ids).size} are found`)
+  for (const id of ids) t.ok(quoted.includes(id), id)
+})
+
 /** What stays of a literal when the values are taken out: `host ${id} has left` is `host `, ` has left`. */
 const pieces = (literal: string): string[] =>
   literal

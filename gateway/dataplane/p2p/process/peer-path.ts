@@ -5,6 +5,7 @@ import type { DemotionReason, SessionView } from '../protocol.ts'
 import type { PlanePeer, UdpPlane } from '../udp/types.ts'
 import { CandidateRace } from './candidates.ts'
 import { headersOf, parseEndpoint } from './endpoint.ts'
+import { Heard } from './heard.ts'
 import {
   ControlType,
   decodeAnswer,
@@ -51,6 +52,7 @@ type PathField =
 
 export class PeerPath {
   readonly prober: Prober
+  readonly heard = new Heard()
   readonly #deps: PeerPathDeps
   readonly #race: CandidateRace
   readonly #mtu = new PathMtu(false)
@@ -58,8 +60,6 @@ export class PeerPath {
   #peerLossRate: number | undefined
   #observed: string | undefined
   readonly #startedAt: Millis
-  #probesHeard = 0
-  #heardAt: Millis | undefined
 
   constructor(deps: PeerPathDeps, now: Millis) {
     this.#deps = deps
@@ -85,12 +85,6 @@ export class PeerPath {
       probes: counts,
       mtu: this.#mtu.bytes,
     }
-  }
-
-  /** What arrived of the peer's control datagrams. @param wallNow ms since the epoch */
-  heard(now: Millis, wallNow: Millis): Pick<SessionView, 'heard'> {
-    if (this.#heardAt === undefined) return {}
-    return { heard: { probes: this.#probesHeard, at: Math.max(0, wallNow - (now - this.#heardAt)) } }
   }
 
   nextAt(now: Millis): Millis {
@@ -155,8 +149,7 @@ export class PeerPath {
   probed(payload: Uint8Array, from: string, now: Millis): void {
     const probe = decodeProbe(payload)
     if (probe === undefined) return
-    this.#probesHeard++
-    this.#heardAt = now
+    this.heard.probe(now)
     const { rxDatagrams, rxBytes } = this.#deps.peer.counters
     const answer = encodeAnswer({
       ...probe,
@@ -174,7 +167,7 @@ export class PeerPath {
   answered(payload: Uint8Array, now: Millis): void {
     const answer = decodeAnswer(payload)
     if (answer === undefined || answer.token !== this.#token) return
-    this.#heardAt = now
+    this.heard.answer(now)
     this.#peerLossRate = answer.lossRate
     if (answer.observed !== undefined && answer.observed !== this.#observed) {
       this.#observed = answer.observed

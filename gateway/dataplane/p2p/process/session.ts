@@ -184,7 +184,7 @@ export class Session {
       generation: this.#generation,
       isPromoted: this.#isPromoted,
       ...path.view(),
-      ...path.heard(now, this.#deps.wallClock()),
+      heard: path.heard.view(now, this.#deps.wallClock()),
       form: peer.form,
       txBytes,
       rxBytes,

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { type DirectFacts, judgeDirect } from '../../../../cli/doctor/direct.ts'
 import type { PathInfo } from '../../../../core/api.ts'
-import { type P2pReason, reasonText } from '../../../../gateway/paths/escalation/reasons.ts'
+import { type P2pReason, peerText, reasonText } from '../../../../gateway/paths/escalation/reasons.ts'
 
 const path = (
   hostId: number,
@@ -24,13 +24,14 @@ const facts = (part: Partial<DirectFacts>): DirectFacts => ({
 
 type Row = readonly [name: string, reason: P2pReason, fix: RegExp | undefined]
 const rows: readonly Row[] = [
-  ['blocked', { code: 'no probe answered' }, /allow UDP 7443/],
-  ['was used and is blocked', { code: 'demoted', detail: 'UDP stopped answering' }, /allow UDP 7443/],
-  ['one way', { code: 'one way' }, /allow UDP 7443/],
+  ['blocked, which udp-reach says', { code: 'no probe answered' }, undefined],
   ['path MTU', { code: 'full size lost' }, /ping -M do/],
   ['no process', { code: 'no process', detail: 'ENOENT' }, /flatnet-p2p/],
   ['no device', { code: 'no device', detail: 'EBUSY' }, /modprobe tun/],
   ['no port', { code: 'no UDP', detail: 'EADDRINUSE' }, /ss -ulpn/],
+  ['broken there', { code: 'refused', detail: peerText('no UDP') }, /flatnet doctor on that host/],
+  ['off there', { code: 'refused', detail: peerText('off') }, undefined],
+  ['an old version', { code: 'no word' }, /one version/],
   ['slower', { code: 'slower', detail: '85 ms against 5 ms' }, /mtr -u/],
   ['off', { code: 'off' }, undefined],
   ['under way', { code: 'proving' }, undefined],
@@ -45,7 +46,7 @@ t.test('why paths are not direct', async (t) => {
 })
 
 t.test('one line for each kind of cause, not for each host', async (t) => {
-  const blocked = Array.from({ length: 200 }, (_, i) => path(i + 2, { code: 'no answer' }))
+  const blocked = Array.from({ length: 200 }, (_, i) => path(i + 2, { code: 'slower' }))
   const [finding, ...others] = judgeDirect(facts({ paths: blocked }))
   t.same(others, [])
   t.match(finding?.what, /^not direct: host 2: .*host 6: .* and 195 more$/)
