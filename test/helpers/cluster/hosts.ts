@@ -37,6 +37,8 @@ export interface ExecOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Modules for `node --import`, e.g. one that sets the clock wrong. Runs from source: the executable takes none. */
   readonly imports?: readonly string[]
+  /** In place of the built one: an upgrade puts another file under its name. */
+  readonly executable?: string
   readonly timeoutMs?: number
 }
 
@@ -65,7 +67,7 @@ export interface TestHost {
   // biome-ignore lint/suspicious/noExplicitAny: log lines are judged by the test
   logged(msg: string): any[]
   /** Starts the gateway and waits until its API answers. */
-  start(options?: Pick<ExecOptions, 'imports' | 'env'>): Promise<void>
+  start(options?: Pick<ExecOptions, 'imports' | 'env' | 'executable'>): Promise<void>
   /** SIGTERM, waited for. */
   stop(): Promise<void>
   kill(): Promise<void>
@@ -172,8 +174,8 @@ class Host implements TestHost {
     return ['ip', 'netns', 'exec', this.ns.name, ...argv]
   }
 
-  #program(args: readonly string[], imports: readonly string[] = []): string[] {
-    return imports.length === 0 ? [EXECUTABLE, ...args] : fromSource(args, imports)
+  #program(args: readonly string[], imports: readonly string[] = [], executable = EXECUTABLE): string[] {
+    return imports.length === 0 ? [executable, ...args] : fromSource(args, imports)
   }
 
   exec(argv: readonly string[], options: ExecOptions = {}): Promise<Ran> {
@@ -247,10 +249,14 @@ class Host implements TestHost {
     return this.#gateway?.pid
   }
 
-  async start({ imports, env }: Pick<ExecOptions, 'imports' | 'env'> = {}): Promise<void> {
+  async start({
+    imports,
+    env,
+    executable,
+  }: Pick<ExecOptions, 'imports' | 'env' | 'executable'> = {}): Promise<void> {
     if (this.#gateway !== undefined) return
     const [command = '', ...args] = this.#enter(
-      this.#program(['gateway', ...this.#paths('gateway')], imports),
+      this.#program(['gateway', ...this.#paths('gateway')], imports, executable),
     )
     const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
