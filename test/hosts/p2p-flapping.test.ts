@@ -1,4 +1,8 @@
-/** UDP that comes and goes every five seconds: packets soon stay on the gateway path, and no request is lost meanwhile. */
+/**
+ * UDP that comes and goes every five seconds: packets soon stay on the gateway path, and no request is lost meanwhile.
+ *
+ * By hand: npx tap --timeout=420 test/hosts/p2p-flapping.test.ts
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import {

@@ -1,6 +1,7 @@
 /** Runs each test file in a process of its own, a few at a time: for files that make namespaces and start programs. */
 import { spawn } from 'node:child_process'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ROOT } from './executable.ts'
 import { type FileEnded, sumOf, type Tally, TapReader } from './tap-reader.ts'
@@ -8,7 +9,12 @@ import { keepTimes, lastTimes, longestFirst } from './test-times.ts'
 
 /** As in .taprc, which holds for a file that is run by hand. */
 const LIMIT_S = 300
-const LIMIT_MS = (LIMIT_S + 10) * 1000
+
+/** A file whose test gives itself longer, `timeout: 420_000`, has as long. */
+function limitOf(file: string): number {
+  const own = [...readFileSync(join(ROOT, file), 'utf8').matchAll(/\btimeout: (\d[\d_]*)/g)]
+  return Math.max(LIMIT_S, ...own.map(([, ms = '']) => Number(ms.replaceAll('_', '')) / 1_000))
+}
 
 /** The lines of one file, as the file's own subtest of the run. */
 async function runFile(
@@ -18,6 +24,7 @@ async function runFile(
   fileEnded: FileEnded,
 ): Promise<Tally> {
   const began = performance.now()
+  const limitS = limitOf(file)
   const reader = new TapReader(fileEnded)
   const text = [`# Subtest: ${file}`]
   reader.line(text[0] ?? '')
@@ -25,9 +32,9 @@ async function runFile(
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...env, TAP: '1', TAP_TIMEOUT: String(LIMIT_S) },
+    env: { ...env, TAP: '1', TAP_TIMEOUT: String(limitS) },
   })
-  const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS)
+  const limit = setTimeout(() => child.kill('SIGKILL'), (limitS + 10) * 1_000)
   child.stderr.on('data', (chunk: Buffer) => appendFileSync(log, chunk))
   createInterface({ input: child.stdout }).on('line', (line) => {
     text.push(`    ${line}`)
