@@ -174,6 +174,9 @@ class Handler {
       return ['bad-request', 'There is more than one Host header.']
     if (req.headers.host === undefined && req.httpVersion === '1.1')
       return ['bad-request', 'There is no Host header.']
+    // Node's parser lets "GET / HTTP/2.0" pass. Requests of HTTP/2 have a stream.
+    if (req.httpVersionMajor !== 1 && !('stream' in req))
+      return ['bad-request', 'The version is neither HTTP/1.1 nor HTTP/1.0.']
     const problem = codingProblem(req.rawHeaders, req.httpVersion === '1.0')
     if (problem !== undefined) return problem
     return hasLooped(req.rawHeaders, this.#deps.conf.hostId) ? ['loop'] : undefined

@@ -14,6 +14,7 @@ const refused: readonly [what: string, request: string, rule: RegExp, status?: n
   ['no Host', 'GET / HTTP/1.1\r\n\r\n', /no Host header/],
   ['two Hosts', `GET / HTTP/1.1\r\n${HOST}${HOST}\r\n`, /more than one Host/],
   ['a version', `GET / HTTP/1.2\r\n${HOST}\r\n`, /version is neither/],
+  ['the version of HTTP/2', `GET / HTTP/2.0\r\n${HOST}\r\n`, /version is neither/],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', /HTTP\/2 without TLS/],
   ['a target with a blank', `GET /a b HTTP/1.1\r\n${HOST}\r\n`, /target has a blank/],
   ['a control character in the target', `GET /\x01 HTTP/1.1\r\n${HOST}\r\n`, /percent-encoded/],
