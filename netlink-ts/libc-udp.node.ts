@@ -13,6 +13,7 @@ const SYMBOLS = {
   mmap: { arguments: ['u64', 'u64', 'i32', 'i32', 'i32', 'i64'], return: 'u64' },
   mprotect: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
   munmap: { arguments: ['u64', 'u64'], return: 'i32' },
+  madvise: { arguments: ['u64', 'u64', 'i32'], return: 'i32' },
   read: { arguments: ['i32', 'u64', 'u32'], return: 'i32' },
   write: { arguments: ['i32', 'u64', 'u32'], return: 'i32' },
   writev: { arguments: ['i32', 'u64', 'i32'], return: 'i32' },
@@ -66,6 +67,9 @@ export function mapMemory(size: number, guard: number): Mapping {
 
 // Each of these repeats what a signal interrupted. A common function that takes the call would be a closure for each packet,
 // and V8 calls C directly only where it knows which function it is: 0.4 µs, else 2.6.
+
+/** MADV_DONTNEED: the pages leave this process, and a page of a file that was not written to comes back when it is touched. */
+export const dropPages = (address: bigint, length: bigint): boolean => c.madvise(address, length, 4) === 0
 
 /** read(2) into memory by address. @returns bytes, or the negative errno: -11 for EAGAIN */
 export function readAt(fd: number, address: bigint, length: number): number {
