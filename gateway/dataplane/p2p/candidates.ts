@@ -66,10 +66,15 @@ const MAX_WITNESSES = 16
 /** This host's addresses as its peers see them. */
 export class ObservedAddresses {
   readonly #byPeer = new Map<number, string>()
+  /** The newest last: a peer that sees two mappings in turn must not have each announced again and again. */
+  readonly #seen = new Set<string>()
 
-  /** @returns true: no peer saw this address before */
+  /** @returns true: no peer saw this address lately */
   put(hostId: number, address: string): boolean {
-    const isNew = ![...this.#byPeer.values()].includes(address)
+    const isNew = !this.#seen.delete(address)
+    this.#seen.add(address)
+    const [first] = this.#seen
+    if (this.#seen.size > MAX_WITNESSES && first !== undefined) this.#seen.delete(first)
     this.#byPeer.delete(hostId)
     this.#byPeer.set(hostId, address)
     const [oldest] = this.#byPeer.keys()
@@ -88,5 +93,6 @@ export class ObservedAddresses {
 
   clear(): void {
     this.#byPeer.clear()
+    this.#seen.clear()
   }
 }

@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   endpointOf,
   isEndpoint,
+  ObservedAddresses,
   ownCandidates,
   peerCandidates,
 } from '../../../../../gateway/dataplane/p2p/candidates.ts'
@@ -113,4 +114,13 @@ t.test('30 messages at once, then 5 a second', async (t) => {
   t.equal(spend(0), 30)
   t.equal(spend(1_000), 5)
   t.equal(spend(60_000), 30)
+})
+
+t.test('a peer that sees two mappings in turn has each announced once', async (t) => {
+  const observed = new ObservedAddresses()
+  const news = ['a:1', 'b:2', 'a:1', 'b:2', 'a:1'].map((address) => observed.put(2, address))
+  t.same(news, [true, true, false, false, false])
+  t.same(observed.all(), ['a:1'], 'the newest is offered')
+  observed.clear()
+  t.ok(observed.put(2, 'b:2'), 'after a change of the network all are news')
 })
