@@ -2,6 +2,7 @@
 import t from 'tap'
 import {
   becomesDirect,
+  failures,
   leavesUdp,
   metricsTo,
   p2pPair,
@@ -9,6 +10,10 @@ import {
   requestsTo,
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
+
+/** Half as long again as a path that is slower than the gateway path is left after. */
+const STAYS_MS = 15_000
 
 t.test('80 ms more on UDP alone', { skip: needsRoot, timeout: 180_000 }, async (t) => {
   const pair = await p2pPair(t, { spare: 1 })
@@ -28,5 +33,32 @@ t.test('80 ms more on UDP alone', { skip: needsRoot, timeout: 180_000 }, async (
   )
   t.same([metricsTo(one, 2), metricsTo(two, 1)], [[200], [200]])
   await requests.stop()
+  end()
+})
+
+t.test('800 ms more on both paths', { skip: needsRoot, timeout: 180_000 }, async (t) => {
+  const pair = await p2pPair(t, { spare: 1 })
+  const { net, one, two, faults } = pair
+  // A jump by 800 ms is an outage of 800 ms at first, so the hosts begin with it.
+  await Promise.all([one.stop(), two.stop()])
+  const end = await faults.delayBoth(t, net, 1, 2, 400)
+  await Promise.all([one.start(), two.start()])
+  await becomesDirect(pair, 60_000)
+  const requests = requestsTo(pair, 20)
+  await requests.answered(20)
+  const changes = () => [one, two].flatMap((host) => host.logged('path changed')).length
+  const before = changes()
+  const until = performance.now() + STAYS_MS
+  await waitFor(`${STAYS_MS} ms have passed`, STAYS_MS + 10_000, () => performance.now() > until)
+  const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
+  for (const { reason } of infos) t.comment(reason)
+  t.same(
+    infos.map(({ state }) => state),
+    ['P2P_ACTIVE', 'P2P_ACTIVE'],
+  )
+  t.ok((infos[0]?.p2p?.rttMs ?? 0) >= 750, 'UDP takes 800 ms')
+  t.equal(changes(), before, 'and no path has changed meanwhile')
+  t.match(infos[0]?.reason, /takes more than 500 ms/)
+  t.same(failures(await requests.stop()), [], 'no request failed')
   end()
 })

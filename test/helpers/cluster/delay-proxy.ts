@@ -1,5 +1,6 @@
-/** Passes datagrams on after a while, both ways: `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80}'`. */
+/** Passes datagrams and TCP on after a while, both ways: `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80}'`. */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
+import { connect, createServer, type Socket as TcpSocket } from 'node:net'
 
 interface Way {
   readonly listen: number
@@ -44,5 +45,22 @@ function pass({ listen, to }: Way, { port, ms }: Conf): void {
   front.bind(listen)
 }
 
+function passTcp({ listen, to }: Way, { port, ms }: Conf): void {
+  const later = (from: TcpSocket, into: TcpSocket): void => {
+    // Timers of one length end in order.
+    from.on('data', (chunk) => setTimeout(() => into.write(chunk), ms))
+    from.on('end', () => setTimeout(() => into.end(), ms))
+    from.on('error', () => into.destroy()).on('close', () => setTimeout(() => into.destroy(), ms))
+  }
+  createServer({ allowHalfOpen: true }, (front) => {
+    const back = connect({ host: to, port, allowHalfOpen: true })
+    later(front, back)
+    later(back, front)
+  }).listen(listen)
+}
+
 const conf: Conf = JSON.parse(process.argv[2] ?? '{}')
-for (const way of conf.ways) pass(way, conf)
+for (const way of conf.ways) {
+  pass(way, conf)
+  passTcp(way, conf)
+}

@@ -1,7 +1,7 @@
 /**
  * Faults of the UDP path alone between hosts of a test: dropped, lost, too large, slow or delayed datagrams.
  *
- * TCP between the hosts, and with it the gateway path, is never touched.
+ * TCP between the hosts, and with it the gateway path, is never touched, but by `delayBoth`.
  */
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
@@ -38,6 +38,8 @@ export interface UdpFaults {
   throttle(from: number, kbit: number): void
   /** Sends datagrams of the pair through a program that keeps each for so long. @returns how to end it */
   delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
+  /** As `delay`, for TCP between the two as well: the gateway path. Connections break by it. */
+  delayBoth(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
   /** As `delay`, through a program that does harm when it is told to. */
   hostile(t: Test, net: TestNet, a: number, b: number): Promise<HostileRelay>
   /** Forgets every flow that connection tracking knows at a host, as a router that reboots does. */
@@ -87,7 +89,8 @@ export function udpFaults(net: TestNet): UdpFaults {
       throttled.add(host)
       throttle(host, kbit)
     },
-    delay,
+    delay: (...args) => delay('udp', ...args),
+    delayBoth: (...args) => delay('tcp, udp', ...args),
     hostile,
     forgetFlows: (index) => void net.host(index).ns.exec('sh', '-c', 'conntrack -F 2>/dev/null'),
     heal() {
@@ -121,6 +124,7 @@ async function through(
   net: TestNet,
   [a, b]: readonly [number, number],
   command: (conf: RelayConf) => readonly string[],
+  protocols = 'udp',
 ): Promise<{ child: ChildProcess; end(): void }> {
   const proxy = spareOf(net, a, b)
   const ports = { [a]: 20_000 + a, [b]: 20_000 + b }
@@ -140,7 +144,7 @@ async function through(
       host,
       `add table ip udpdelay
        add chain ip udpdelay out { type nat hook output priority -100; }
-       add rule ip udpdelay out ip daddr ${net.host(to).ip} udp dport ${PORT} dnat to ${proxy.ip}:${ports[from]}`,
+       add rule ip udpdelay out ip daddr ${net.host(to).ip} meta l4proto { ${protocols} } th dport ${PORT} dnat to ${proxy.ip}:${ports[from]}`,
     )
     // Only the first datagram of a flow is looked up for translation.
     host.ns.exec('sh', '-c', 'conntrack -F 2>/dev/null')
@@ -157,9 +161,16 @@ async function through(
   return { child, end }
 }
 
-async function delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void> {
+async function delay(
+  protocols: string,
+  t: Test,
+  net: TestNet,
+  a: number,
+  b: number,
+  ms: number,
+): Promise<() => void> {
   const command = (conf: RelayConf) => [process.execPath, PROXY, JSON.stringify({ ...conf, ms })]
-  const { end } = await through(t, net, [a, b], command)
+  const { end } = await through(t, net, [a, b], command, protocols)
   return end
 }
 
