@@ -12,10 +12,10 @@ import { waitFor } from '../run/wait.ts'
 
 const LINK_MS = 10_000
 const NET = { supernet: '10.100.0.0/16', hostPrefix: 24, ingress: { enabled: false } }
-/** The test writes the registry by itself: no leases, so nothing may be compared with them. */
+/** The test writes the registry by itself: there are no leases, so the gateway must not compare with them. */
 const leases = { read: () => Promise.reject(new Error('not asked for')) }
 
-/** @param folder of a member: its `data/cluster` is there. @param port 0: the kernel chooses */
+/** @param folder of a member, with its `data/cluster` @param port 0: the kernel chooses */
 export const startMember = (t: Test, folder: string, hostId: number, port = 0): Promise<TestGateway> =>
   startGateway(t, { ...NET, hostId, peers: { listen: `127.0.0.1:${port}` } }, { leases }, folder)
 

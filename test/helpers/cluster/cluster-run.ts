@@ -1,4 +1,4 @@
-/** Members of a cluster in the process of the test, on loopback: real files, TLS and messages, and a clock that can be set. */
+/** Members of a cluster in the test's process, on loopback: real files, TLS and messages, and settable clocks. */
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { daemonConf } from '../../../conf/daemon.ts'
@@ -33,7 +33,7 @@ export interface RunningMember {
   readonly clock: SetClock
   readonly events: GatewayEvent[]
   readonly logged: { readonly event: string; readonly fields: LogFields }[]
-  /** Of the present run. */
+  /** The present run's. */
   readonly cluster: Cluster
   /** Hosts that two machines claim to be. */
   readonly quarantined: Set<number>
@@ -51,7 +51,7 @@ class Member implements RunningMember {
   readonly events: GatewayEvent[] = []
   readonly logged: RunningMember['logged'] = []
   #cluster: Cluster | undefined
-  /** Kept over restarts, as a configured one is. */
+  /** Stays the same over restarts, like a configured port. */
   #port = 0
 
   constructor(hostId: number, folder: string) {
@@ -124,7 +124,7 @@ export async function firstMember(t: Test, folder: string): Promise<RunningMembe
   return runningMember(t, folder, 1)
 }
 
-/** Joins by a token and does not run yet. @returns its hostId */
+/** Joins by a token, but does not start. @returns its hostId */
 export async function enter(folder: string, token: string, name = 'h', now = Date.now()): Promise<number> {
   const { hostId } = await enterCluster(new ClusterFiles(folder), decodeToken(token), {
     name,
@@ -134,7 +134,7 @@ export async function enter(folder: string, token: string, name = 'h', now = Dat
   return hostId
 }
 
-/** Host 1 and others that joined it, all running; not necessarily linked yet. */
+/** Host 1 and others that joined it, all running but maybe not linked yet. */
 export async function members(t: Test, count: number): Promise<RunningMember[]> {
   const dir = scratchFolder(t)
   const first = await firstMember(t, join(dir, '1'))

@@ -10,15 +10,15 @@ export interface TestCluster {
   identity(hostId: number, days?: number): Promise<Identity>
 }
 
-/** Made once for all tests of a process: a CA takes 10 ms, an identity 20. */
+/** All tests of a process share it: a CA takes 10 ms to make, an identity 20. */
 const common = {
   ca: undefined as Promise<KeyedPem> | undefined,
   identities: new Map<string, Promise<Identity>>(),
 }
 
 /**
- * Without a name: the same CA for all tests of a process, and the same keys in the same order; of one cluster,
- * two identities for one host are different keys. With a name: another CA each time.
+ * Without a name, all tests of a process share one CA and get the same keys in the same order; two identities for one
+ * host of a cluster have different keys. With a name, each call makes a new CA.
  */
 export async function testCluster(named?: string, now = Date.now()): Promise<TestCluster> {
   const name = named ?? 'testing'

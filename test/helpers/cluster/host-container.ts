@@ -1,4 +1,4 @@
-/** Containers of the hosts in test/helpers/cluster/hosts.ts: namespaces wired up by the built plugin, some with busybox serving files in them. */
+/** Containers of hosts.ts's hosts: namespaces that the built plugin wires up, some with busybox serving files. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -16,27 +16,27 @@ export interface BareContainer {
   readonly host: TestHost
   readonly ns: Netns
   readonly ip: string
-  /** `performance.now()` when ADD returned, which is after the gateway was told. */
+  /** `performance.now()` when ADD returned, after its announcement to the gateway. */
   readonly announcedAt: number
-  /** @param options `imports`: the plugin runs from source, with them */
+  /** @param options with `imports` the plugin runs from source */
   del(options?: Pick<ExecOptions, 'imports' | 'env'>): Promise<void>
 }
 
 export interface HostContainer extends BareContainer {
-  /** What its httpd serves. */
+  /** The folder that its httpd serves. */
   readonly www: string
-  /** A command that lives until the test ends. */
+  /** Starts a command that lives until the test ends. */
   spawn(...argv: string[]): ChildProcess
 }
 
 type Verb = 'ADD' | 'DEL' | 'CHECK'
 
 export interface BareOptions {
-  /** Laid over the network's configuration. */
+  /** Overrides keys of the network's configuration. */
   readonly conf?: Readonly<Record<string, unknown>>
 }
 
-/** Runs the plugin in the host's namespace as a runtime there would, with the conflist that `join` or `init` wrote. */
+/** Runs the plugin in the host's namespace, as a runtime would, with the conflist that `join` or `init` wrote. */
 async function plugin(
   host: TestHost,
   verb: Verb,
@@ -63,7 +63,7 @@ async function plugin(
 
 let made = 0
 
-/** One container on the host in which nothing runs: a lease, a link and a registration. */
+/** Makes a container in which nothing runs: a lease, a link and a registration. */
 export async function bareContainer(
   t: Pick<Test, 'teardown'>,
   host: TestHost,
@@ -90,7 +90,7 @@ export async function bareContainer(
   }
 }
 
-/** One container on the host; `index.html` on its port 80 holds `<name> on host <n>`. */
+/** Makes a container that serves `<name> on host <n>` on port 80. */
 export async function hostContainer(
   t: Pick<Test, 'teardown'>,
   host: TestHost,
@@ -123,11 +123,11 @@ export async function hostContainer(
   }
 }
 
-/** Bytes that the container's interface has received. */
+/** How many bytes the container's interface has received. */
 export const received = ({ ns }: HostContainer): number =>
   Number(ns.exec('cat', '/sys/class/net/eth0/statistics/rx_bytes'))
 
-/** IPv4 packets that have reached the container, wrong ones too; ARP and the multicasts of IPv6 are not among them. */
+/** How many IPv4 packets have reached the container, wrong ones too, but neither ARP nor multicasts of IPv6. */
 export function ipv4Received({ ns }: HostContainer): number {
   const [names, values] = [...ns.exec('cat', '/proc/net/snmp').matchAll(/^Ip: (.*)$/gm)].map(
     (row) => row[1]?.split(' ') ?? [],

@@ -1,13 +1,13 @@
-/** The folder of a host that has joined, kept and placed elsewhere: its files name their own paths. */
+/** Keeps the folder of a host that has joined, and places it elsewhere; its files name their own paths. */
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { sha256 } from '../../../cli/install/manifest.ts'
 
 const MANIFEST = 'install.json'
-/** In place of the folder's own path while it is kept. */
+/** Stands for the folder's own path while it is kept. */
 const HERE = '@@folder@@'
 
-/** Configuration, conflist, manifest and `data/cluster`; no log, and nothing that a gateway learned. */
+/** Configuration, conflist, manifest and `data/cluster`, but no log and nothing that a gateway learned. */
 const KEPT = ['flatnet.yaml', MANIFEST, 'cni', 'data/cluster']
 
 function rewrite(folder: string, from: string, to: string): void {
@@ -18,7 +18,7 @@ function rewrite(folder: string, from: string, to: string): void {
   }
 }
 
-/** Copies what is kept of the folder of a host that is stopped. */
+/** Copies the kept part of a stopped host's folder. */
 export function keepFolder(from: string, to: string): void {
   for (const name of KEPT) cpSync(join(from, name), join(to, name), { recursive: true })
   rewrite(to, from, HERE)
@@ -33,7 +33,7 @@ export function placeFolder(kept: string, to: string, edit: (conf: string) => st
   rewrite(to, HERE, to)
   const conf = join(to, 'flatnet.yaml')
   writeFileSync(conf, edit(readFileSync(conf, 'utf8')))
-  // The manifest names each file's content, which has just changed.
+  // The manifest has a hash of each file, whose content has just changed.
   const manifest = JSON.parse(readFileSync(join(to, MANIFEST), 'utf8'))
   for (const made of manifest.made) {
     if (!existsSync(made.path)) continue

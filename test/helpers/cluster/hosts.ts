@@ -1,6 +1,8 @@
 /**
- * Whole hosts for tests: a network namespace each, all on one switch, each with its own folders and the built executable as
- * command line and gateway. Killed, restarted, cut off from one another and healed by the test; gone with it.
+ * Whole hosts for tests: network namespaces on one switch, each with its own folders and the built executable as
+ * command line and gateway.
+ *
+ * The test kills, restarts, cuts off and heals them. They end with the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
@@ -35,15 +37,17 @@ export interface Ran {
 export interface ExecOptions {
   readonly input?: string
   readonly env?: Readonly<Record<string, string>>
-  /** Modules for `node --import`, e.g. one that sets the clock wrong. Runs from source: the executable takes none. */
+  /**
+   * Modules for `node --import`, e.g. one that sets the clock wrong. Runs from source: the executable has no imports.
+   */
   readonly imports?: readonly string[]
-  /** In place of the built one: an upgrade puts another file under its name. */
+  /** Replaces the built executable: an upgrade puts another file under its name. */
   readonly executable?: string
   readonly timeoutMs?: number
 }
 
 export interface TestHost {
-  /** 1, 2, 3 … in the order of making; its hostId too, when the test lets hosts join in that order. */
+  /** 1, 2, 3 … in the order of making; also its hostId if hosts join in that order. */
   readonly index: number
   /** On the switch, e.g. `192.0.2.1`. */
   readonly ip: string
@@ -52,23 +56,23 @@ export interface TestHost {
   readonly dir: string
   readonly dataDir: string
   readonly socket: string
-  /** A command in the host's namespace. */
+  /** Runs a command in the host's namespace. */
   exec(argv: readonly string[], options?: ExecOptions): Promise<Ran>
-  /** A command in the host's namespace that runs on; ended with the host. stdin and stdout are pipes. */
+  /** Starts a command in the host's namespace, which ends with the host. stdin and stdout are pipes. */
   spawn(...argv: string[]): ChildProcess
-  /** `flatnet <args>` with the host's own paths. */
+  /** Runs `flatnet <args>` with the host's own paths. */
   flatnet(...args: string[]): Promise<Ran>
   flatnetWith(options: ExecOptions, ...args: string[]): Promise<Ran>
-  /** stdout of `flatnet <args>`; throws unless it exits with 0. */
+  /** Runs `flatnet <args>` and returns its stdout; throws unless it exits with 0. */
   ok(...args: string[]): Promise<string>
-  /** Everything the gateway has logged, over all of its runs. */
+  /** All that the gateway has logged in all its runs. */
   log(): string
-  /** Parsed lines with this message. */
+  /** Parsed log lines with this message. */
   // biome-ignore lint/suspicious/noExplicitAny: log lines are judged by the test
   logged(msg: string): any[]
   /** Starts the gateway and waits until its API answers. */
   start(options?: Pick<ExecOptions, 'imports' | 'env' | 'executable'>): Promise<void>
-  /** SIGTERM, waited for. */
+  /** Sends SIGTERM and waits for the end. */
   stop(): Promise<void>
   kill(): Promise<void>
   restart(): Promise<void>
@@ -82,7 +86,7 @@ export interface TestHost {
   assignments(): Promise<ListedAssignment[]>
   /** The text of `GET /metrics`. */
   metrics(): Promise<string>
-  /** hostIds whose control link stands. */
+  /** hostIds whose control link is up. */
   linksUp(): Promise<number[]>
 }
 
@@ -92,27 +96,27 @@ export interface TestNet {
   /** Drops every packet between the two, both ways and without a reject. Existing connections hang. */
   cut(a: number, b: number): void
   heal(a: number, b: number): void
-  /** As `cut`, between this host and every other. */
+  /** Cuts this host off from all others. */
   isolate(index: number): void
-  /** All cuts. */
+  /** Heals all cuts. */
   healAll(): void
 }
 
 export interface HostsOptions {
-  /** Machines more on the switch, after the others, that are in no cluster. */
+  /** How many more machines to put on the switch, which are in no cluster. */
   readonly spare?: number
-  /** Direct UDP paths, as a fresh installation has them. Default false: such a test is about the gateway path. */
+  /** Turns on direct UDP paths, as in a fresh installation. Default false: the test is about the gateway path. */
   readonly p2p?: boolean
 }
 
 const EXECUTABLE = join(ROOT, 'dist/flatnet')
-/** Wide enough for a start from source, which loads 400 files, on two busy cores. */
+/** Long enough for a start from source, which loads 400 files, on two busy cores. */
 const START_MS = 30_000
 const END_MS = 15_000
 
 let nets = 0
 
-/** For what only a Node with its command line can do: take `--import`. */
+/** The command line from source: only a plain Node accepts `--import`. */
 export function fromSource(args: readonly string[], imports: readonly string[]): string[] {
   const flags = ['--disable-warning=ExperimentalWarning', ...imports.flatMap((file) => ['--import', file])]
   return [process.execPath, ...flags, join(ROOT, 'bin/flatnet.ts'), ...args]
@@ -189,7 +193,7 @@ class Host implements TestHost {
     return child
   }
 
-  /** The P2P process outlives its gateway on purpose, so the end of a test looks for what still runs in the namespace. */
+  /** Ends all that still runs in the namespace, since the P2P process outlives its gateway on purpose. */
   async endAll(): Promise<void> {
     await this.kill()
     for (const child of this.#commands) child.kill('SIGKILL')
@@ -197,13 +201,13 @@ class Host implements TestHost {
       try {
         process.kill(Number(pid), 'SIGKILL')
       } catch (err) {
-        // It ended between the list and the signal.
+        // ESRCH: the process ended between the list and the signal.
         if (!hasCode(err, 'ESRCH')) throw err
       }
     }
   }
 
-  /** Commands that place things get every path, so that nothing outside of the host's folder is touched. */
+  /** Commands that write files get every path, so that they change nothing outside the host's folder. */
   #paths(command: string): string[] {
     const config = ['--config', join(this.dir, 'flatnet.yaml')]
     if (command === 'gateway') return config
@@ -264,7 +268,7 @@ class Host implements TestHost {
       cwd: ROOT,
     })
     this.#gateway = child
-    // Not a descriptor of the file: lines of a killed run would be torn by the next one.
+    // Not the file's descriptor: the next run would tear lines of a killed one.
     for (const stream of [child.stdout, child.stderr])
       stream?.on('data', (chunk: Buffer) => {
         if (existsSync(this.dir)) appendFileSync(this.#log, chunk)
@@ -353,19 +357,19 @@ class Host implements TestHost {
   }
 }
 
-/** Drops what a cut pair sends, in both directions, at the one end that has the chain: packets simply vanish. */
+/** Drops what a cut pair sends, both ways, at the end that has the chain, without a reject. */
 const CUT_TABLE = `table inet cut {
   set peers { type ipv4_addr; }
   chain in { type filter hook input priority -300; ip saddr @peers drop; }
   chain out { type filter hook output priority -300; ip daddr @peers drop; }
 }`
 
-/** N hosts on one switch, 192.0.2.1 up; nothing is installed and nothing runs yet. Needs root. */
+/** Makes `count` hosts on one switch, from 192.0.2.1 on, without installing or starting anything. Needs root. */
 export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<TestNet> {
   if (!existsSync(EXECUTABLE)) throw new Error(`no ${EXECUTABLE}: npm run build`)
   const net = `${process.pid}-${nets++}`
   const made: Host[] = []
-  // Short: the path of a socket has a bound.
+  // Short, since the path of a socket has a limit.
   const dir = mkdtempSync(join(tmpdir(), 'fth-'))
   t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }))
   const lan = await netns(t)
@@ -429,10 +433,10 @@ export async function tokenOf(admitting: TestHost, ...args: string[]): Promise<s
   return token
 }
 
-/** What a test gives: `comment` is where set-up seconds are said, for the runner to print. */
+/** What a test provides; the runner prints set-up times from its `comment`. */
 type Setup = Pick<Test, 'teardown'> & Partial<Pick<Test, 'comment'>>
 
-/** Runs a set-up and says how long it took. */
+/** Runs a set-up and reports how long it took. */
 async function timed<T>(t: Setup, make: () => Promise<T>): Promise<T> {
   const began = performance.now()
   try {
@@ -442,7 +446,7 @@ async function timed<T>(t: Setup, make: () => Promise<T>): Promise<T> {
   }
 }
 
-/** `flatnet init` on host 1, `flatnet token` and `flatnet join` on the others, in order; all run and are linked. */
+/** Runs `flatnet init` on host 1, `flatnet token` and `flatnet join` for the others in order, and links all hosts. */
 async function joinByCommands(net: TestNet, count: number): Promise<void> {
   const first = net.host(1)
   await first.ok('init', '--cluster', 'testing', '--name', 'h1')
@@ -457,7 +461,7 @@ async function joinByCommands(net: TestNet, count: number): Promise<void> {
   await allLinked({ hosts: members })
 }
 
-/** For the tests of joining: every host has come in by the command line, as an operator does it. */
+/** For the tests of joining: every host joined by the command line, as an operator would do it. */
 export function joinedByCommands(t: Setup, count: number): Promise<TestNet> {
   return timed(t, async () => {
     const net = await hosts(t, count)
@@ -467,8 +471,8 @@ export function joinedByCommands(t: Setup, count: number): Promise<TestNet> {
 }
 
 /**
- * The folders of `count` hosts that have joined, without logs and without what their gateways knew. Only host 1 runs for it;
- * the others get its list of members, as they would from its gateway.
+ * Makes the folders of `count` hosts that have joined, without logs and without what gateways learned. Only host 1 runs
+ * meanwhile; the others get its list of members, as they would from its gateway.
  */
 function preparedFolders(count: number): Promise<string> {
   return oncePerRun(`cluster-${count}-${Math.round(statSync(EXECUTABLE).mtimeMs)}`, async (folder) => {
@@ -492,7 +496,7 @@ function preparedFolders(count: number): Promise<string> {
   })
 }
 
-/** As `hosts`, with gateways running, host 1 the admitting one and the others members; all links are up. */
+/** Makes hosts whose gateways run: host 1 admits, the others are members, and all links are up. */
 export function joinedHosts(
   t: Setup,
   count: number,
@@ -512,7 +516,7 @@ export function joinedHosts(
   })
 }
 
-/** Waits until every host of the net has a control link with every other. */
+/** Waits until every host of the net has a control link to every other. */
 export async function allLinked(net: Pick<TestNet, 'hosts'>, timeoutMs = 30_000): Promise<void> {
   await waitFor('all hosts are linked', timeoutMs, async () => {
     const up = await Promise.all(net.hosts.map((h) => h.linksUp()))

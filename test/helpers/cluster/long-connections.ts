@@ -29,7 +29,10 @@ export interface LongConnection {
   readonly bytes: number
   /** Waits until so many more have come. */
   more(count: number): Promise<void>
-  /** Ends the client. @returns what it said last, e.g. the sum of a bulk; throws when the connection broke or a number was lost */
+  /**
+   * Ends the client. @returns what it said last, e.g. the sum of a bulk; throws when the connection broke or a number
+   * was lost
+   */
   stop(): Promise<string>
 }
 
@@ -125,7 +128,10 @@ function serve(): void {
   listenTcp({ allowHalfOpen: true }, (socket) => void sendBulk(socket)).listen(BULK_PORT)
 }
 
-/** Random bytes, which no layer can guess, until the client ends its side: a chunk each 20 ms, 50 MiB/s. Prints their sum. */
+/**
+ * Random bytes, which no layer can guess, until the client ends its side: a chunk each 20 ms, 50 MiB/s. Prints their
+ * sum.
+ */
 async function sendBulk(socket: Socket): Promise<void> {
   const hash = createHash('sha256')
   let isOver = false

@@ -1,4 +1,7 @@
-/** For `node --import`: a gateway of a release that knows nothing of UDP paths: it sends none of their messages and follows none. */
+/**
+ * For `node --import`: a gateway of a release that knows nothing of UDP paths: it sends none of their messages and
+ * follows none.
+ */
 import { registerHooks } from 'node:module'
 
 const WIRING = /\/gateway\/compose-p2p\.ts$/

@@ -1,4 +1,4 @@
-/** A gateway on a host of test/helpers/cluster/hosts.ts that finds no /dev/net/tun, as in a container that was given none. */
+/** Starts a gateway on a host of hosts.ts without /dev/net/tun, as in a container without that device. */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -6,10 +6,10 @@ import { ROOT } from '../run/executable.ts'
 import { waitFor } from '../run/wait.ts'
 import type { TestHost } from './hosts.ts'
 
-/** `ip netns exec` gives a mount namespace of its own, below the machine's: what is mounted there stays there. */
+/** `ip netns exec` makes a mount namespace below the machine's, so this mount stays inside. */
 const HIDE = 'mount -t tmpfs none /dev/net && exec "$@"'
 
-/** Lives until the test ends. */
+/** The gateway lives until the test ends. */
 export async function startWithoutTun(t: Pick<Test, 'teardown'>, host: TestHost): Promise<void> {
   const flatnet = [
     process.execPath,

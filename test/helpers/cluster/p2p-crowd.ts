@@ -1,6 +1,7 @@
 /**
- * A program of the tests: many peers of one host in one process, each with a plane and a socket of its own and without a
- * device. argv: own hostId of the host under test, its address, first and last hostId of the crowd, secret in hex.
+ * A program for tests: many peers of one host in one process, each with its own plane and socket but no device.
+ *
+ * argv: hostId of the host under test, its address, first and last hostId of the crowd, secret in hex.
  */
 import { silentLog } from '../../../core/log.ts'
 import { Sessions } from '../../../gateway/dataplane/p2p/process/sessions.ts'
@@ -21,7 +22,7 @@ interface Peer {
 }
 
 function open(hostId: number): Peer {
-  // Hosts have clocks of their own: probes that were due at once in all of them would come in one batch.
+  // Each host has its own clock: otherwise all would probe at once, and their probes would come in one batch.
   const now = (): number => performance.now() + hostId * 17.3
   const arena = new Arena(PLANE_MEMORY + 65_536)
   const tested = testedAead(arena)

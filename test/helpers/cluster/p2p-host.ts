@@ -1,10 +1,10 @@
-/** A program of the tests: the process of direct paths with options that no person has. argv: P2pHostConf as JSON. */
+/** A program for tests: the process of direct paths with options only for tests. argv: P2pHostConf as JSON. */
 import { parseDaemonConf } from '../../../conf/daemon.ts'
 import { silentLog } from '../../../core/log.ts'
 import { runP2p } from '../../../gateway/dataplane/p2p/process/main.ts'
 
 export interface P2pHostConf {
-  /** flatnet.yaml. */
+  /** Text of flatnet.yaml. */
   readonly yaml: string
   readonly rekeyEveryMs?: number
 }

@@ -121,7 +121,8 @@ export class P2pNetHost {
 
   /** Starts the process and connects to it. */
   async start({ p2p = '', ...options }: P2pStart = {}): Promise<void> {
-    const yaml = `hostId: ${this.hostId}\napi: { socket: ${join(this.#folder, `${this.hostId}`, 'gateway.sock')} }\n${p2p}\n`
+    const socket = join(this.#folder, `${this.hostId}`, 'gateway.sock')
+    const yaml = `hostId: ${this.hostId}\napi: { socket: ${socket} }\n${p2p}\n`
     const conf = JSON.stringify({ yaml, ...options } satisfies P2pHostConf)
     const node = [process.execPath, ...NODE_FLAGS, PROGRAM, conf]
     const child = spawn('ip', ['netns', 'exec', this.netns, ...node], {

@@ -1,4 +1,4 @@
-/** Two hosts with a direct UDP path between them, a container on each, and what a test asks of their paths. */
+/** Two hosts with a direct UDP path between them and a container on each, and what tests ask about their paths. */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
@@ -30,7 +30,7 @@ export function metricsTo(from: TestHost, hostId: number): number[] {
   return routes.map(({ metric = 0 }) => metric).sort((a, b) => a - b)
 }
 
-/** The P2P process of a host: the one of its namespace whose command line says so. */
+/** Finds a host's P2P process by its command line. */
 export function p2pPid(host: TestHost): number | undefined {
   const pids = host.ns.exec('sh', '-c', `ip netns pids ${host.ns.name}`).split('\n').filter(Boolean)
   return pids.map(Number).find((pid) => {
@@ -42,7 +42,7 @@ export function p2pPid(host: TestHost): number | undefined {
   })
 }
 
-/** @param spare machines more, e.g. for a delay proxy */
+/** @param spare how many more machines to make, e.g. for a delay proxy */
 export async function p2pPair(t: Test, { spare = 0 }: { readonly spare?: number } = {}): Promise<P2pPair> {
   const net = await joinedHosts(t, 2, { spare, p2p: true })
   const [one, two] = [net.host(1), net.host(2)]
@@ -50,7 +50,7 @@ export async function p2pPair(t: Test, { spare = 0 }: { readonly spare?: number 
   return { net, one, two, apple, berry, faults: udpFaults(net) }
 }
 
-/** Waits until both ends say this state of each other, and for the kernel's routes that belong to it. */
+/** Waits until both ends report this state of each other and have the kernel routes that belong to it. */
 export async function bothAre(
   { one, two }: Pick<P2pPair, 'one' | 'two'>,
   state: PathState,
@@ -67,7 +67,7 @@ export async function bothAre(
 export const becomesDirect = (pair: P2pPair, timeoutMs = 20_000): Promise<void> =>
   bothAre(pair, 'P2P_ACTIVE', timeoutMs)
 
-/** Waits until neither end sends by UDP, whatever it says of the reason. @returns ms that it took */
+/** Waits until neither end sends by UDP, for any reason. @returns how many ms that took */
 export async function leavesUdp({ one, two }: P2pPair, timeoutMs: number): Promise<number> {
   const began = performance.now()
   await waitFor('no route of metric 100 is left', timeoutMs, () =>
@@ -77,13 +77,13 @@ export async function leavesUdp({ one, two }: P2pPair, timeoutMs: number): Promi
 }
 
 export interface Requests {
-  /** Waits until so many have been answered since the start. */
+  /** Waits until `count` requests have been answered since the start. */
   answered(count: number): Promise<void>
   /** Ends the client. @returns every answer, in order of sending */
   stop(): Promise<Answer[]>
 }
 
-/** Requests by a container of host 1 to one of host 2, so many a second, until stopped. */
+/** Sends requests from a container of host 1 to one of host 2, at a steady rate, until stopped. */
 export function requestsTo({ apple, berry }: P2pPair, perSecond: number): Requests {
   const child = apple.spawn(...steadyRequests(`http://${berry.ip}/`, perSecond))
   let out = ''
@@ -110,7 +110,7 @@ export function requestsTo({ apple, berry }: P2pPair, perSecond: number): Reques
 export const failures = (answers: readonly Answer[]): Answer[] =>
   answers.filter(([, , outcome]) => outcome !== 200)
 
-/** The longest time that no answer came, ms. */
+/** The longest time without an answer, ms. */
 export function worstGap(answers: readonly Answer[]): number {
   const arrivals = answers.map(([at, ms]) => at + ms).sort((a, b) => a - b)
   return Math.max(0, ...arrivals.slice(1).map((at, i) => at - (arrivals[i] ?? at)))

@@ -1,4 +1,4 @@
-/** The links of hosts in the process of the test, on loopback: real TLS, certificates of a real CA, and no cluster or gateway behind them. */
+/** Links of hosts in the test's process, on loopback: real TLS, a real CA, and neither cluster nor gateway. */
 import type { TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
 import type { LogFields } from '../../../core/log.ts'
@@ -9,14 +9,14 @@ import type { ControlMessage, Identity, Member, Membership, Refused } from '../.
 import { waitFor } from '../run/wait.ts'
 import { memberOf, type TestCluster } from './cluster.ts'
 
-/** A host's links, and everything that they told. */
+/** A host's links, and everything that they reported. */
 export interface Host {
   readonly identity: Identity
   readonly links: Links
   readonly members: Map<number, Member>
   readonly refused: Map<number, string>
   readonly log: string[]
-  /** Of types that begin with `test.`. */
+  /** Messages whose types begin with `test.`. */
   readonly messages: ControlMessage[]
   readonly turnedAway: Refused[]
   readonly rivals: ControlMessage[]
@@ -26,10 +26,10 @@ export interface Host {
   readonly metrics: Metrics
 }
 
-/** For what comes at once, on a machine that is busy. */
+/** Limit for what comes at once, on a busy machine. */
 export const WAIT = 10_000
 
-/** Runs until the test ends. @param greeting what it says on each link that comes up */
+/** Runs until the test ends. @param greeting sent on each link that comes up */
 export async function host(t: Test, identity: Identity, port = 0, greeting?: ControlMessage): Promise<Host> {
   const members = new Map<number, Member>()
   const refused = new Map<number, string>()
@@ -90,7 +90,7 @@ export function introduce(a: Host, b: Host, how: 'both' | 'a dials' = 'both'): v
 
 export const isUp = (h: Host, id: number): boolean => h.links.view(id)?.state === 'up' && h.data.has(id)
 
-/** Two that are linked. */
+/** Two hosts that are linked. */
 export async function pair(
   t: Test,
   cluster: TestCluster,

@@ -1,6 +1,8 @@
 /**
- * A program that plays a host's UDP path for tests and the benchmark: device, socket and plane with given keys, and the
- * blocking loop. Orders come as JSON lines on stdin, answers go out as JSON lines.
+ * A program that plays a host's UDP path for tests and benchmarks: device, socket, plane with given keys, blocking
+ * loop.
+ *
+ * Orders come as JSON lines on stdin, answers go out as JSON lines.
  */
 import { readSync, writeSync } from 'node:fs'
 import { sleepMicros } from 'netlink-ts/libc-udp.node.ts'
@@ -21,7 +23,7 @@ export interface PlaneHostConf {
   /** Endpoints by hostId. */
   readonly peers: Readonly<Record<number, string>>
   readonly mtu?: number
-  /** Absent: measured. */
+  /** Absent: chosen by measurement. */
   readonly form?: Form
   readonly segmentBytes?: number
   readonly gso?: boolean
@@ -40,7 +42,7 @@ export type PlaneHostOrder =
       readonly padToBytes?: number
       readonly to?: string
     }
-  /** New keys from another secret, to be used at once or when the peer has. */
+  /** New keys from another secret, to use at once or after the peer has used its own. */
   | { readonly do: 'keys'; readonly hostId: number; readonly seed: number; readonly when: 'now' | 'heard' }
 
 const conf: PlaneHostConf = JSON.parse(process.argv[2] ?? '{}')

@@ -1,4 +1,4 @@
-/** What the tests of the plane share: a network in memory that ends with the test, and data to know again. */
+/** What tests of the plane share: a network in memory that ends with the test, and recognizable data. */
 import type { Test } from 'tap'
 import type { Form } from '../../../gateway/dataplane/p2p/udp/types.ts'
 import { type MemoryHost, MemoryNet } from './plane-memory.ts'
@@ -9,7 +9,7 @@ export const FORMS: readonly Form[] = ['whole', 'record']
 export const bytesOf = (length: number, seed = 1): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) + seed) & 255)
 
-/** @param form of all; absent: measured */
+/** @param form of all peers; absent: measured */
 export function memoryNet(t: Pick<Test, 'teardown'>, form?: Form, hosts = 2, segmentBytes?: number) {
   const world = new MemoryNet(hosts, segmentBytes)
   t.teardown(() => {
@@ -27,7 +27,7 @@ export function memoryNet(t: Pick<Test, 'teardown'>, form?: Form, hosts = 2, seg
   return { world, a, b, c, atA, atB }
 }
 
-/** All TCP data of these packets, by sequence. @throws {Error} pieces are missing or twice there, or a sum is wrong */
+/** All TCP data of these packets, in order. @throws {Error} pieces are missing or repeated, or a sum is wrong */
 export function streamOf(written: readonly Buffer[], from: number, length: number): Buffer {
   const out = Buffer.alloc(length)
   let total = 0

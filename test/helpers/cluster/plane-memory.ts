@@ -1,6 +1,7 @@
 /**
- * Planes in one process, on a network and devices in memory: what a test sees of every datagram and packet, and may change.
- * Memory is the real one, with canaries between its parts; the calls that the kernel would answer are answered here.
+ * Planes in one process, on a network and devices in memory, where a test can see and change every datagram and packet.
+ *
+ * The planes use real memory, with canaries between its parts. This file answers the calls that go to the kernel.
  */
 import { toArrayBuffer } from 'node:ffi'
 import { parseIpv4 } from '../../../core/addr.ts'
@@ -18,7 +19,7 @@ const HEAD = 8
 const CANARY = 64
 const CANARY_BYTE = 0xa5
 
-/** Every part has bytes before and after it that nothing may touch. */
+/** Puts bytes before and after every part that no code may touch. */
 class CanaryArena extends Arena {
   readonly #canaries: Region[] = []
 
@@ -39,7 +40,7 @@ class CanaryArena extends Arena {
   }
 }
 
-/** What lies at the places of a table, each in a copy. */
+/** Copies what the iovecs point at. */
 function gathered(iovecs: Iovecs, first: number, count: number): Buffer[] {
   const table = new DataView(toArrayBuffer(iovecs.address(first, count), count * 16, true))
   return Array.from({ length: count }, (_, i) => {
@@ -60,10 +61,10 @@ class MemoryUdp implements DatagramPort {
   readonly family = AF_INET6
   readonly slots: ReceiveSlots
   readonly address: string
-  /** Sent and not yet carried. */
+  /** Sent, but not yet carried. */
   readonly sent: Datagram[] = []
   readonly arrived: Datagram[] = []
-  /** Instead of 0, of the next sends. */
+  /** What the next sends return instead of 0. */
   readonly errors: number[] = []
 
   constructor(arena: Arena, address: string) {
@@ -96,7 +97,7 @@ class MemoryUdp implements DatagramPort {
     return 0
   }
 
-  /** As a kernel with GRO: neighbours of one size and source come as one, the last of them may be shorter. */
+  /** As a kernel with GRO, joins neighbours of one size and source; the last of them may be shorter. */
   receive(slot: number, emptied: () => void): { readonly first: number; readonly count: number } {
     const [head] = this.arrived
     if (head === undefined) return { first: 0, count: 0 }
@@ -135,11 +136,11 @@ class MemoryUdp implements DatagramPort {
 }
 
 class MemoryTun implements PacketPort {
-  /** To be read by the plane. */
+  /** Packets for the plane to read. */
   readonly waiting: Buffer[] = []
-  /** Written by the plane. */
+  /** Packets that the plane wrote. */
   readonly written: Buffer[] = []
-  /** The answer to a write; default: taken. */
+  /** The answer to a write; default 0: accepted. */
   refuse: (packet: Buffer) => number = () => 0
 
   read(into: Region, at: number, most: number): number {
@@ -211,7 +212,7 @@ export class MemoryHost {
     return this.#arena.areIntact
   }
 
-  /** The keys of a secret that is all `seed`. */
+  /** The keys from a secret whose bytes are all `seed`. */
   keys(peerId: number, seed = 1) {
     return firstKeys(new Uint8Array(64).fill(seed), { hostId: this.hostId, peerId })
   }
@@ -237,11 +238,11 @@ export class MemoryHost {
   }
 }
 
-/** Hosts 1 to n that know each other; the clock stands until it is set. */
+/** Hosts 1 to n that know each other; the clock stands still until the test sets it. */
 export class MemoryNet {
   readonly hosts: readonly MemoryHost[]
   time = 1_000
-  /** What becomes of each datagram: none, itself, or others in its place. */
+  /** Replaces each datagram by none, itself, or others. */
   change: (datagram: Datagram) => readonly Datagram[] = (datagram) => [datagram]
 
   constructor(count: number, segmentBytes?: number) {
@@ -259,7 +260,7 @@ export class MemoryNet {
     throw new Error('it never comes to rest')
   }
 
-  /** Carries what has been sent. @returns whether there was anything */
+  /** Carries what has been sent. @returns false: there was nothing */
   carry(): boolean {
     let any = false
     for (const host of this.hosts)
@@ -271,8 +272,8 @@ export class MemoryNet {
   }
 
   /**
-   * One that owns the slice of host `as` and yet has the keys of host 1 with host `to`: what a member may do that ignores
-   * its own checks.
+   * A host with the slice of host `as` and the keys of host 1 with host `to`: what a member can do that skips its own
+   * checks.
    */
   impostor(as: number, to: number): MemoryHost {
     const host = new MemoryHost(as, () => this.time)

@@ -1,4 +1,4 @@
-/** Gateways on loopback with real links, streams and relays, in a time that runs as the clock does and can be put forward. */
+/** Gateways on loopback with real links, streams and relays, and with a clock that tests can put forward. */
 import type { TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
 import { silentLog } from '../../../core/log.ts'
@@ -20,29 +20,29 @@ export interface RelayHost {
   readonly members: Map<number, Member>
   readonly refused: Map<number, string>
   readonly metrics: Metrics
-  /** Absent at a host whose streams the test answers by itself. */
+  /** Absent at a host whose streams the test answers. */
   readonly relays: Relays | undefined
-  /** Why it carries no packets; undefined: it does. */
+  /** Why the host carries no packets; undefined: it does. */
   readonly state: { noTunnel: string | undefined }
-  /** What the relays told, e.g. `up 2 3`. */
+  /** What the relays reported, e.g. `up 2 3`. */
   readonly told: string[]
-  /** The connections that stand, by `<hostId> <relay>`. */
+  /** The present connections, by `<hostId> <relay>`. */
   readonly sockets: Map<string, TLSSocket>
 }
 
 export interface RelayHosts {
   readonly time: SimTime
   host(hostId: number): RelayHost
-  /** Of a host that has them. */
+  /** The relays of a host that has them. */
   relays(hostId: number): Relays
   isUsable(at: number, hostId: number, relay: number): boolean
-  /** Both ends of the connection between two hosts, when both have been told of it. */
+  /** Both ends of the connection between two hosts, once both know of it. */
   joined(a: number, b: number, relay: number): Promise<[TLSSocket, TLSSocket]>
 }
 
 /**
- * @param links pairs that reach each other; all are members
- * @param bare hosts without relays of ours
+ * @param links pairs of hosts that reach each other; all are members
+ * @param bare hosts whose streams the test answers
  */
 export async function relayHosts(
   t: Test,

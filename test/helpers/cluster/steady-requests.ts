@@ -1,4 +1,4 @@
-/** A client that asks a URL at a steady rate and writes down when each answer came: what a person would have noticed. */
+/** A client that requests a URL at a steady rate and records when each answer came, as people would notice it. */
 import { Agent, get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 
@@ -23,7 +23,7 @@ function ask(agent: Agent, url: string, startedAt: number): Promise<Answer> {
   })
 }
 
-/** Asks until stdin ends; prints the count of answers at each tenth, and all of them as one line of JSON in the end. */
+/** Sends requests until stdin ends; prints the count at each tenth answer, and all answers as JSON at the end. */
 async function steady(url = '', perSecond = '100'): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   let isOver = false

@@ -1,4 +1,4 @@
-/** Super-packets of TCP and UDP with right checksums, and what a receiver may find of them again. */
+/** Makes super-packets of TCP and UDP with right checksums, and parses what a receiver got. */
 import { type PacketFields, packet } from './tunnel-packet.ts'
 
 const VIRTIO = 10
@@ -11,14 +11,14 @@ export function sum16(bytes: Uint8Array, start = 0): number {
   return total
 }
 
-/** Of the pseudo header, not complemented: what the kernel leaves for the device to finish. */
+/** Sum of the pseudo header, not complemented, as the kernel leaves it for the device to finish. */
 export function pseudoSum(ip: Uint8Array): number {
   const view = new DataView(ip.buffer, ip.byteOffset)
   const ihl = (ip[0]! & 15) * 4
   return sum16(ip.subarray(12, 20), ip[9]! + view.getUint16(2) - ihl)
 }
 
-/** Fills in what a kernel would: identification, checksum of IP, pseudo sum. */
+/** Fills in what a kernel would: identification, IP checksum, pseudo header sum. */
 function finished(bytes: Uint8Array, checksumAt: number, id: number): Buffer {
   const ip = bytes.subarray(VIRTIO)
   const view = new DataView(ip.buffer, ip.byteOffset)
@@ -33,13 +33,13 @@ export interface SuperPacket extends PacketFields {
   readonly id?: number
   readonly sequence?: number
   readonly data: Uint8Array
-  /** Of TCP, in bytes: 20 to 60. */
+  /** Length of the TCP header in bytes: 20 to 60. */
   readonly tcpHeader?: number
   readonly mss?: number
   readonly tcpFlags?: number
 }
 
-/** A TCP packet from host 1 to host 2; one for segmentation when the data are longer than the MSS. */
+/** A TCP packet from host 1 to host 2; a super-packet when the data are longer than the MSS. */
 export function tcpPacket({
   id = 7,
   sequence = 1_000,
@@ -81,7 +81,7 @@ export function udpPacket({ id = 7, data, mss = 65_535, ...fields }: SuperPacket
   return finished(bytes, isSuper ? 6 : 0, id)
 }
 
-/** What a packet says of itself, and whether its sums are right. */
+/** A packet's fields, and whether its sums are right. */
 export function parsed(bytes: Buffer) {
   const ip = bytes.subarray(VIRTIO)
   const ihl = (ip[0]! & 15) * 4

@@ -1,4 +1,4 @@
-/** What the gateways of several hosts show of the registry, side by side: equal or not, and who is how reached. */
+/** Compares what the gateways of several hosts show of the registry, and how each host is reached. */
 import { isDeepStrictEqual } from 'node:util'
 import type { HostState } from '../../../core/api.ts'
 import { waitFor } from '../run/wait.ts'
@@ -11,7 +11,7 @@ export interface Table {
   readonly containers: readonly string[]
 }
 
-/** Everything in it but how hosts are reached, which each gateway judges for itself. */
+/** A host's table, without how hosts are reached, which each gateway judges for itself. */
 export async function tableOf(host: TestHost): Promise<Table> {
   const [hosts, assignments] = await Promise.all([host.hosts(), host.assignments()])
   return {
@@ -44,7 +44,7 @@ export async function equalTables(hosts: readonly TestHost[], timeoutMs: number)
   }
 }
 
-/** How a host's containers are marked at another one; undefined when none of it is shown. */
+/** How a gateway marks another host's containers; undefined: it shows none. */
 export async function markOf(at: TestHost, hostId: number): Promise<HostState | undefined> {
   const states = new Set((await at.assignments()).filter((a) => a.hostId === hostId).map((a) => a.hostState))
   if (states.size > 1)
@@ -52,7 +52,7 @@ export async function markOf(at: TestHost, hostId: number): Promise<HostState | 
   return [...states][0]
 }
 
-/** Waits until every one of the hosts marks the containers of `hostId` so; the milliseconds that it took. */
+/** Waits until all hosts mark the containers of `hostId` this way. @returns how many ms that took */
 export async function marked(
   hosts: readonly TestHost[],
   hostId: number,

@@ -1,6 +1,8 @@
 /**
- * A program that plays a host's gateway for tests and benchmarks of the tunnel: the device, the tunnel, and links by TLS 1.3
- * with a certificate that all share. Orders come as JSON lines on stdin, answers go out as JSON lines.
+ * A program that plays a host's gateway for tests and benchmarks of the tunnel.
+ *
+ * It has the device, the tunnel, and links by TLS 1.3 with a certificate that all hosts share. Orders come as JSON
+ * lines on stdin, answers go out as JSON lines.
  */
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -23,13 +25,13 @@ export interface TunnelHostConf {
 
 export type TunnelHostOrder =
   | { readonly do: 'stats' | 'quit' }
-  /** Closes the data connection and does not dial again until `attach`. */
+  /** `detach` closes the data connection, and does not dial again until `attach`. */
   | { readonly do: 'detach' | 'attach'; readonly hostId: number }
-  /** Stops reading what the peer sends, and goes on. */
+  /** `pause` stops reading what the peer sends; `resume` goes on. */
   | { readonly do: 'pause' | 'resume'; readonly hostId: number }
-  /** Sends bytes on the data connection, past the tunnel. */
+  /** Sends bytes on the data connection, bypassing the tunnel. */
   | { readonly do: 'raw'; readonly hostId: number; readonly hex: string }
-  /** Round trips on the control connection, one after the other. */
+  /** Measures round trips on the control connection, one after the other. */
   | { readonly do: 'control'; readonly hostId: number; readonly count: number }
 
 const print = (what: unknown): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
@@ -68,7 +70,7 @@ class TunnelHost {
       {
         ...this.#tls,
         requestCert: true,
-        // Who connects, and for what: `data-2`. Real links read the hostId from the certificate.
+        // Names host and purpose: `data-2`. Real links read the hostId from the certificate.
         ALPNCallback: ({ protocols }) => protocols[0],
       },
       (socket) => {

@@ -1,4 +1,4 @@
-/** Packets as a TUN device with virtio headers gives them, field by field, for tests that break one of them. */
+/** Makes packets as a TUN device with virtio headers delivers them, for tests that break single fields. */
 import { parseIpv4 } from '../../../core/addr.ts'
 
 export interface PacketFields {
@@ -11,7 +11,7 @@ export interface PacketFields {
   /** The first byte; default version 4 and the length of header and options. */
   readonly versionIhl?: number
   readonly options?: readonly number[]
-  /** Default: what is true. */
+  /** Default: the true length. */
   readonly totalLength?: number
   readonly fragment?: number
   /** Data offset of TCP in 32-bit words. */
@@ -24,7 +24,7 @@ export interface PacketFields {
   readonly csumOffset?: number
 }
 
-/** A virtio header and an IPv4 packet from 10.100.1.10 to 10.100.2.10, well-formed but for what is given. */
+/** A virtio header and an IPv4 packet from 10.100.1.10 to 10.100.2.10, well-formed except for the given fields. */
 export function packet(fields: PacketFields = {}): Uint8Array {
   const { options = [], payload = 28, protocol = 17 } = fields
   const header = 20 + options.length
@@ -48,7 +48,7 @@ export function packet(fields: PacketFields = {}): Uint8Array {
   return bytes
 }
 
-/** The packet with the right checksum in its IPv4 header: without it a kernel drops what a tunnel lets through. */
+/** The packet with the right checksum in its IPv4 header; otherwise the kernel drops what the tunnel passes. */
 export function checksummed(packet: Uint8Array): Uint8Array {
   const bytes = packet.slice()
   const view = new DataView(bytes.buffer, 10)
@@ -61,7 +61,7 @@ export function checksummed(packet: Uint8Array): Uint8Array {
   return bytes
 }
 
-/** A TCP super-packet, as TSO gives it. */
+/** A TCP super-packet, as TSO makes it. */
 export const tso = (fields: PacketFields = {}): Uint8Array =>
   packet({
     protocol: 6,
@@ -75,7 +75,7 @@ export const tso = (fields: PacketFields = {}): Uint8Array =>
     ...fields,
   })
 
-/** A UDP super-packet, as USO gives it. */
+/** A UDP super-packet, as USO makes it. */
 export const uso = (fields: PacketFields = {}): Uint8Array =>
   packet({
     protocol: 17,

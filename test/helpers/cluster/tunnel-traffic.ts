@@ -1,4 +1,4 @@
-/** Small clients and servers that tests of the tunnel run inside its hosts; one JSON line each as the result. */
+/** Small clients and servers that tests of the tunnel run inside hosts; each prints its result as a JSON line. */
 import { createHash, randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -6,7 +6,7 @@ import { connect, createServer, type Socket } from 'node:net'
 
 const print = (what: unknown): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
 
-/** `serve <port>`: TCP connections get the SHA-256 of what they sent; UDP datagrams come back as they are. */
+/** `serve <port>`: answers a TCP connection with the SHA-256 of what it sent; returns UDP datagrams as they are. */
 function serve(port = '0'): void {
   const tcp = createServer({ allowHalfOpen: true }, (socket) => {
     const hash = createHash('sha256')
@@ -21,7 +21,7 @@ function serve(port = '0'): void {
   )
 }
 
-/** Sends `bytes` bytes and compares sums. @returns whether they are equal */
+/** Sends `bytes` bytes and compares the sums. @returns whether they are equal */
 async function transfer(
   address: string,
   port: number,
@@ -46,7 +46,7 @@ async function transfer(
   return answer === hash.digest('hex')
 }
 
-/** `send <address> <port> <MiB>`: one connection; prints how far it is every MiB. */
+/** `send <address> <port> <MiB>`: one connection; prints progress after every MiB. */
 async function send(address = '', port = '0', mebibytes = '1'): Promise<void> {
   let told = 0
   const equal = await transfer(address, Number(port), Number(mebibytes) << 20, (sent) => {
@@ -65,7 +65,7 @@ async function many(address = '', port = '0', connections = '1', bytes = '1'): P
   print({ equal: all.filter((one) => one.status === 'fulfilled' && one.value).length })
 }
 
-/** `udp <address> <port> <size …>`: each sent up to five times until it comes back; prints the sizes that came back equal. */
+/** `udp <address> <port> <size …>`: sends each up to five times until it comes back; prints the sizes that did. */
 async function udp(address = '', port = '0', ...sizes: string[]): Promise<void> {
   const socket = createSocket('udp4')
   const back: number[] = []
@@ -88,7 +88,10 @@ async function udp(address = '', port = '0', ...sizes: string[]): Promise<void> 
   print({ back })
 }
 
-/** `blast <address> <port>`: 20 KB datagrams, some hundred a second, without an end: more than a stuck peer takes, less than the device. */
+/**
+ * `blast <address> <port>`: sends a few hundred 20 KB datagrams a second: too many for a stuck peer, not for the
+ * device.
+ */
 function blast(address = '', port = '0'): void {
   const socket = createSocket('udp4')
   const message = randomBytes(20_000)

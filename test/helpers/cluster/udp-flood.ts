@@ -1,4 +1,4 @@
-/** A program of the tests: garbage for a UDP port from outside. argv: address with port, datagrams a second, ms. */
+/** A program for tests: sends garbage to a UDP port. argv: address with port, datagrams a second, ms. */
 import { randomFillSync } from 'node:crypto'
 import { Arena, Iovecs } from '../../../kernel/arena.ts'
 import { sockaddrBytes, writeSockaddr } from '../../../kernel/sockaddr.ts'

@@ -1,10 +1,10 @@
-/** Numbered packets from one container to another, and a count of those that came more than once. */
+/** Sends numbered packets from one container to another, and counts those that came more than once. */
 import { createSocket } from 'node:dgram'
 import { setTimeout as pause } from 'node:timers/promises'
 
 export interface Sequence {
   readonly received: number
-  /** Numbers that came twice or more. */
+  /** How many numbers came twice or more. */
   readonly repeated: number
   /** The highest number, which begins at 1. */
   readonly highest: number
@@ -21,7 +21,7 @@ const command = (...args: string[]): string[] => [
   ...args,
 ]
 
-/** Prints what came, as one line of JSON each 100 ms. */
+/** Prints what came, as a line of JSON every 100 ms. */
 export const sequenceServer = (): string[] => command('server')
 
 /** Sends until it is killed. */

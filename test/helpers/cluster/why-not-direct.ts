@@ -1,4 +1,7 @@
-/** What a person reads of a pair that is not direct: the sentence of `flatnet status`, and what docs/operations.md says to do. */
+/**
+ * What a person reads of a pair that is not direct: the sentence of `flatnet status`, and what docs/operations.md says
+ * to do.
+ */
 import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { PathInfo } from '../../../core/api.ts'
@@ -29,8 +32,8 @@ export function adviceOn(sentence: string): string | undefined {
 }
 
 /**
- * Waits until the host says this sentence of its path to the other one, in the API, in `flatnet status --json` and in what it
- * prints; and looks it up in the document, as the reader would.
+ * Waits until the host says this sentence of its path to the other one, in the API, in `flatnet status --json` and in
+ * what it prints; and looks it up in the document, as the reader would.
  */
 export async function saysWhy(t: Test, host: TestHost, to: number, sentence: string): Promise<void> {
   const who = `host ${host.index} of host ${to}`

@@ -1,4 +1,7 @@
-/** For `node --import`: the process is killed right after its nth file was put in place (`FT_DIE_AFTER`), as by a power cut. */
+/**
+ * For `node --import`: the process is killed right after its nth file was put in place (`FT_DIE_AFTER`), as by a power
+ * cut.
+ */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 

@@ -1,4 +1,7 @@
-/** Runs plugin/main.ts many times in one process with input that no runtime would send; started inside a machine, prints what it saw. */
+/**
+ * Runs plugin/main.ts many times in one process with input that no runtime would send; started inside a machine, prints
+ * what it saw.
+ */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import fc from 'fast-check'

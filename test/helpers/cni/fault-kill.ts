@@ -33,7 +33,9 @@ export async function withWitness(host: CniHost): Promise<void> {
   await host.ok('ADD', WITNESS)
 }
 
-/** A run may take another turn (a wake-up more, a wait for the port): then the kill hits another step, and is repeated. */
+/**
+ * A run may take another turn (a wake-up more, a wait for the port): then the kill hits another step, and is repeated.
+ */
 const ATTEMPTS = 5
 
 export interface Round {

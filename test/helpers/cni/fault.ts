@@ -1,4 +1,7 @@
-/** Faults, made to order: kills a plugin at a chosen system call, or lets that call fail, with strace; and what must hold afterwards. */
+/**
+ * Faults, made to order: kills a plugin at a chosen system call, or lets that call fail, with strace; and what must
+ * hold afterwards.
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -34,7 +37,9 @@ type Syscall = (typeof CALLS)[number]
 export interface Step {
   readonly syscall: Syscall
   readonly nth: number
-  /** As strace prints it, without what differs between runs; for messages and to see whether a later run hit the same. */
+  /**
+   * As strace prints it, without what differs between runs; for messages and to see whether a later run hit the same.
+   */
   readonly what: string
 }
 
@@ -63,7 +68,10 @@ function isChange(line: string): boolean {
   return !/^write\(\d+<(pipe|anon_inode|\/dev)/.test(line)
 }
 
-/** A line of strace without what differs between runs, e.g. `rename ipam/flatnet/.10.100.1.0.json.tmp` or `sendto RTM_NEWLINK`. */
+/**
+ * A line of strace without what differs between runs, e.g. `rename ipam/flatnet/.10.100.1.0.json.tmp` or `sendto
+ * RTM_NEWLINK`.
+ */
 function shape(line: string): string {
   const syscall = /^\w+/.exec(line)?.[0] ?? line
   const types = [...line.matchAll(/nlmsg_type=(?:NFNL_SUBSYS_)?(\w+(?:<<8\|\w+)?)/g)].map(([, type]) => type)
@@ -126,7 +134,10 @@ export const failAt = (host: CniHost, verb: Verb, call: Call, { syscall, nth }: 
 const filesOf = (folder: string): string[] =>
   existsSync(folder) ? readdirSync(folder, { recursive: true }).map((file) => String(file)) : []
 
-/** Beyond `leftovers`: hints that lead nowhere, and temp files of killed writers, except those of blocks, which go with `gc`. */
+/**
+ * Beyond `leftovers`: hints that lead nowhere, and temp files of killed writers, except those of blocks, which go with
+ * `gc`.
+ */
 export function litter(host: CniHost): string[] {
   const leased = new Set(host.leases().map(({ containerId, ifname }) => `${containerId}:${ifname}`))
   return filesOf(host.dataDir).filter((file) => {

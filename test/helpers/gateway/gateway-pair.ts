@@ -1,4 +1,7 @@
-/** Two gateways in the process of the test, linked by real TLS, and no tunnel: host 2 with an ingress, host 1 with the "containers" of 127.1.0.0/16. */
+/**
+ * Two gateways in the process of the test, linked by real TLS, and no tunnel: host 2 with an ingress, host 1 with the
+ * "containers" of 127.1.0.0/16.
+ */
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import type { AddressInfo } from 'node:net'

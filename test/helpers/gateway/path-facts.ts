@@ -1,4 +1,6 @@
-/** Facts for the decider in short: a link with its data connection, and relays, become the candidates of two transports. */
+/**
+ * Facts for the decider in short: a link with its data connection, and relays, become the candidates of two transports.
+ */
 import type { Millis } from '../../../core/clock.ts'
 import type { LinkFacts, PathFacts } from '../../../gateway/paths/decide.ts'
 import type { Candidate, RelayOffer } from '../../../gateway/paths/transport.ts'

@@ -1,4 +1,7 @@
-/** A server that writes down each request it executes, and a client that posts numbered requests: for tests of "exactly once". */
+/**
+ * A server that writes down each request it executes, and a client that posts numbered requests: for tests of "exactly
+ * once".
+ */
 import { appendFileSync } from 'node:fs'
 import { Agent, createServer, request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'

@@ -1,6 +1,7 @@
 /**
- * A member that has gone bad: it makes the data connection to a peer with its own host's key, and sends hex frames of its own
- * making, one by a line of stdin. Prints `open`, and `closed` when the peer has had enough. Run in the host's namespace.
+ * A member that has gone bad: it makes the data connection to a peer with its own host's key, and sends hex frames of
+ * its own making, one by a line of stdin. Prints `open`, and `closed` when the peer has had enough. Run in the host's
+ * namespace.
  */
 import { createInterface } from 'node:readline'
 import { Alpn, dialPeer } from '../../../gateway/links/tls.ts'

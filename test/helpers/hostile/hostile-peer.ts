@@ -1,7 +1,7 @@
 /**
- * A member that has gone bad: it makes the control connection to a peer with its own host's key, keeps it up with heartbeats
- * and sends what it is told, a line of stdin each: `m <JSON>` a message, `x <hex>` bytes as they are. Prints `open`, each
- * message of the peer as JSON, and `closed`. Run in the host's namespace.
+ * A member that has gone bad: it makes the control connection to a peer with its own host's key, keeps it up with
+ * heartbeats and sends what it is told, a line of stdin each: `m <JSON>` a message, `x <hex>` bytes as they are. Prints
+ * `open`, each message of the peer as JSON, and `closed`. Run in the host's namespace.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'

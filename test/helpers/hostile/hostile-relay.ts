@@ -1,6 +1,7 @@
 /**
- * A machine in the middle of two hosts' datagrams that passes each on and does harm besides, as stdin orders it: `replay`,
- * `truncate`, `flip`, `reorder`, `foreign`, `none`. Prints how many datagrams of its own it has sent, once a second.
+ * A machine in the middle of two hosts' datagrams that passes each on and does harm besides, as stdin orders it:
+ * `replay`, `truncate`, `flip`, `reorder`, `foreign`, `none`. Prints how many datagrams of its own it has sent, once a
+ * second.
  */
 import { createSocket, type RemoteInfo } from 'node:dgram'
 import { createInterface } from 'node:readline'

@@ -1,6 +1,6 @@
 /**
- * For `node --import`: a gateway that has gone bad. It sends what its kernel gives it without a look at the source, over TLS
- * and over UDP, as a changed executable would.
+ * For `node --import`: a gateway that has gone bad. It sends what its kernel gives it without a look at the source,
+ * over TLS and over UDP, as a changed executable would.
  */
 import { registerHooks } from 'node:module'
 

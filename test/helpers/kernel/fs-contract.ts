@@ -1,4 +1,6 @@
-/** What build/stand-ins/bun-fs.ts does beside Bun's own node:fs: a program, run by Bun, that prints one line per check. */
+/**
+ * What build/stand-ins/bun-fs.ts does beside Bun's own node:fs: a program, run by Bun, that prints one line per check.
+ */
 import * as real from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

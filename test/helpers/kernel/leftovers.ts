@@ -1,4 +1,6 @@
-/** What Flatnet leaves on a machine, read from the kernel and the disk without its code: teardown is proven by absence. */
+/**
+ * What Flatnet leaves on a machine, read from the kernel and the disk without its code: teardown is proven by absence.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Lease } from '../../../ipam/lease.ts'

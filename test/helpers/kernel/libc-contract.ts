@@ -1,4 +1,7 @@
-/** What libc does under every runtime: a program that checks `libc.ts` over this runtime's FFI and prints one line per check. */
+/**
+ * What libc does under every runtime: a program that checks `libc.ts` over this runtime's FFI and prints one line per
+ * check.
+ */
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

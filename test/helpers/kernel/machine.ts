@@ -1,4 +1,7 @@
-/** A private machine for tests: own network, mounts, processes, /run, /etc and /var/lib; it can lose power and boot again. */
+/**
+ * A private machine for tests: own network, mounts, processes, /run, /etc and /var/lib; it can lose power and boot
+ * again.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -42,7 +45,10 @@ export interface Neighbour {
 }
 
 export interface Machine {
-  /** Outlives `crash`; holds the overlays of /etc, /var/lib, /opt, /usr/local and /usr/lib/cni, and whatever a test puts there. */
+  /**
+   * Outlives `crash`; holds the overlays of /etc, /var/lib, /opt, /usr/local and /usr/lib/cni, and whatever a test puts
+   * there.
+   */
   readonly dir: string
   readonly env: Record<string, string>
   run(argv: readonly string[], options?: RunOptions): Promise<Ran>

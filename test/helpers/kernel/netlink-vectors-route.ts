@@ -1,4 +1,7 @@
-/** Golden bytes of rtnetlink. iproute2 6.1.0 and Linux 6.18.44 x86_64, captured with `strace -e trace=network -e write=all -e read=all`; nlmsghdr left out. */
+/**
+ * Golden bytes of rtnetlink. iproute2 6.1.0 and Linux 6.18.44 x86_64, captured with `strace -e trace=network -e
+ * write=all -e read=all`; nlmsghdr left out.
+ */
 import { nlmsgerrAttrs, nlmsghdr } from 'netlink-ts/message.ts'
 import { addrmsg } from 'netlink-ts/route/addr.ts'
 import { bridgeData } from 'netlink-ts/route/kinds.ts'

@@ -1,8 +1,13 @@
-/** A program that tests run inside a namespace, where the test itself is not: small servers and clients, one word each. */
+/**
+ * A program that tests run inside a namespace, where the test itself is not: small servers and clients, one word each.
+ */
 import { createSocket } from 'node:dgram'
 import { createServer, request } from 'node:http'
 
-/** `http <url> [headers as JSON] [timeout in ms]`: prints `{status, headers, body}`; without an answer, status 0 and the error. */
+/**
+ * `http <url> [headers as JSON] [timeout in ms]`: prints `{status, headers, body}`; without an answer, status 0 and the
+ * error.
+ */
 function http(url = '', headers = '{}', timeoutMs = '10000'): void {
   const { hostname, port, pathname, search } = new URL(url)
   const options = {

@@ -1,4 +1,7 @@
-/** A network of its own for the process of a test whose gateways run in it: their device and routes would be the machine's. */
+/**
+ * A network of its own for the process of a test whose gateways run in it: their device and routes would be the
+ * machine's.
+ */
 import { CLONE_NEWNET, unshare } from 'netlink-ts/libc.ts'
 import { needsRoot, run } from './netns.ts'
 

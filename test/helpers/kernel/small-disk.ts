@@ -1,4 +1,7 @@
-/** A file system of its own for a test, of a size and with options that can change: full or read-only at will. Needs root. */
+/**
+ * A file system of its own for a test, of a size and with options that can change: full or read-only at will. Needs
+ * root.
+ */
 import { mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

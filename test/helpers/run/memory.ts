@@ -14,7 +14,8 @@ const canExecute = (path: string): boolean =>
 
 /**
  * The folder for temporary files, in memory where the machine has room. On a disk that others use too,
- * test/fault/store-model.test.ts took 129 s instead of 18. A `Machine` cannot have its folder there: it has a /dev of its own.
+ * test/fault/store-model.test.ts took 129 s instead of 18. A `Machine` cannot have its folder there: it has a /dev of
+ * its own.
  */
 export function memoryFolder(): string {
   if (!existsSync(MEMORY)) return tmpdir()

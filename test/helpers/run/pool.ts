@@ -1,4 +1,7 @@
-/** Runs test files in a few processes, each of which takes one file after another: the start of Node, tap and what most files import is paid once for each process. */
+/**
+ * Runs test files in a few processes, each of which takes one file after another: the start of Node, tap and what most
+ * files import is paid once for each process.
+ */
 import { spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'

@@ -1,4 +1,7 @@
-/** Runs the suites named as arguments, one after another, and closes with `N passed, N failed, N skipped`. Started by bin/test. */
+/**
+ * Runs the suites named as arguments, one after another, and closes with `N passed, N failed, N skipped`. Started by
+ * bin/test.
+ */
 import { spawn } from 'node:child_process'
 import {
   createWriteStream,

@@ -1,4 +1,7 @@
-/** Runs the test files that stdin names, one after another in this process: each is a subtest, with a `t` of its own for `import t from 'tap'`. Started by pool.ts. */
+/**
+ * Runs the test files that stdin names, one after another in this process: each is a subtest, with a `t` of its own for
+ * `import t from 'tap'`. Started by pool.ts.
+ */
 import { registerHooks } from 'node:module'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'

@@ -38,7 +38,9 @@ export class SimTime {
     this.#now = until
   }
 
-  /** Runs until `isDone`, asked every `stepMs`. @returns how long it took, or undefined when `limitMs` was not enough */
+  /**
+   * Runs until `isDone`, asked every `stepMs`. @returns how long it took, or undefined when `limitMs` was not enough
+   */
   runUntil(isDone: () => boolean, limitMs: Millis, stepMs: Millis = 10): Millis | undefined {
     const from = this.#now
     while (!isDone()) {

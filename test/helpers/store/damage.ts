@@ -1,4 +1,6 @@
-/** Ways in which files of a lease store come to harm: crashes of the disk, editors, backups put back, other programs. */
+/**
+ * Ways in which files of a lease store come to harm: crashes of the disk, editors, backups put back, other programs.
+ */
 import {
   existsSync,
   mkdirSync,

@@ -1,6 +1,6 @@
 /**
- * A process of its own that uses a lease store: `node lease-worker.ts <dataDir> <once|loop> <prefix>`. Prints `+id ip` when it
- * has a lease and `-id` before it gives one back; `once` takes one lease, `loop` goes on until it is killed.
+ * A process of its own that uses a lease store: `node lease-worker.ts <dataDir> <once|loop> <prefix>`. Prints `+id ip`
+ * when it has a lease and `-id` before it gives one back; `once` takes one lease, `loop` goes on until it is killed.
  */
 import { writeSync } from 'node:fs'
 import { activate } from '../../../ipam/ipam.ts'

@@ -1,4 +1,7 @@
-/** Makes a lease store what releases up to 2026-11-25 left: a file for 256 addresses, keys that are signed for their boot alone. */
+/**
+ * Makes a lease store what releases up to 2026-11-25 left: a file for 256 addresses, keys that are signed for their
+ * boot alone.
+ */
 import { existsSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { blockFiles } from './damage.ts'

@@ -36,7 +36,9 @@ export function violations(host: FakeHost): string[] {
   return found
 }
 
-/** Starts another container, as what was damaged is made good by the next one that comes, and looks at everything then. */
+/**
+ * Starts another container, as what was damaged is made good by the next one that comes, and looks at everything then.
+ */
 export function checkStore(t: Pick<Test, 'same'>, host: FakeHost, when: string): void {
   const ips = new Set([...host.links.values()].map(({ ip }) => ip))
   const { lease } = host.acquire('the-next')
