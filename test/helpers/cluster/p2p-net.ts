@@ -99,7 +99,7 @@ export class P2pNetHost {
     return child
   }
 
-  /** Sends packets to that host's bridge address, which sends them back. @returns what came back by the end */
+  /** Sends packets to that host's bridge address, which returns them. @returns how many came back by the end */
   async flow(
     to: P2pNetHost,
     forMs: number,
@@ -136,7 +136,7 @@ export class P2pNetHost {
     await this.connect()
   }
 
-  /** A gateway connects, says hello and hears the answer. */
+  /** Connects as a gateway, says hello and waits for the answer. */
   async connect(): Promise<void> {
     const gateway = await waitFor(`host ${this.hostId} listens; ${this.#stderr}`, 10_000, () =>
       dial(this.socket),
@@ -157,7 +157,7 @@ export class P2pNetHost {
     this.#gateway?.write(lineOf(message))
   }
 
-  /** The gateway's connection as it is, for what no gateway would send. */
+  /** The gateway's raw connection, for messages that no gateway would send. */
   get gateway(): Socket {
     if (this.#gateway === undefined) throw new Error('not connected')
     return this.#gateway
@@ -244,7 +244,7 @@ export interface P2pNet {
   close(): Promise<void>
 }
 
-/** Makes switch and hosts; nothing runs in them yet. */
+/** Makes switch and hosts, without starting anything in them. */
 export async function p2pNet(count: number): Promise<P2pNet> {
   const prefix = `fp-${process.pid}-${made++}`
   const folder = mkdtempSync(join(tmpdir(), 'flatnet-p2p-'))
@@ -319,7 +319,7 @@ export async function promote(a: P2pNetHost, b: P2pNetHost, generation = 1): Pro
   await Promise.all([a.message('promoted', seen[0]), b.message('promoted', seen[1])])
 }
 
-/** Two hosts that are promoted, with a full path MTU. */
+/** Two promoted hosts with a full path MTU. */
 export async function promotedPair(
   options: P2pStart = {},
 ): Promise<P2pNet & { a: P2pNetHost; b: P2pNetHost }> {

@@ -1,4 +1,4 @@
-/** Drives a CNI plugin as a runtime does, environment and stdin in, one JSON document out, on a machine of its own. */
+/** Drives a CNI plugin on its own machine as a runtime does: environment and stdin in, one JSON document out. */
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
@@ -24,11 +24,11 @@ export interface Call {
   readonly netns?: string
   readonly ifname?: string
   readonly args?: string
-  /** Laid over the network configuration. */
+  /** Overrides keys of the network configuration. */
   readonly conf?: Readonly<Record<string, unknown>>
-  /** Instead of a configuration. */
+  /** Replaces the configuration. */
   readonly stdin?: string
-  /** Laid over the CNI_ variables; undefined takes one away. */
+  /** Overrides CNI_ variables; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** A command that runs the plugin as its own argument, e.g. `['strace', '-o', file]`. */
   readonly wrapper?: readonly string[]
@@ -56,7 +56,7 @@ export class CniHost {
     this.binDir = join(m.dir, 'cni-bin')
   }
 
-  /** Another view of the same machine that speaks another version. */
+  /** The same machine, driven in another version. */
   speaking(version: string): CniHost {
     return new CniHost(this.m, version)
   }
@@ -110,7 +110,7 @@ export class CniHost {
     return { ...ran, json: ran.stdout.trim() === '' ? undefined : JSON.parse(ran.stdout) }
   }
 
-  /** As `call`, when success is expected; the error object becomes the message. */
+  /** Calls a verb that has to succeed; throws the error object as message. */
   async ok(verb: Verb, call: Call = {}): Promise<Json> {
     const reply = await this.call(verb, call)
     if (reply.rc !== 0) throw new Error(`${verb}: exit ${reply.rc}: ${reply.stdout}${reply.stderr}`)

@@ -18,7 +18,7 @@ export function cnitool(): CniTool | undefined {
   return found === undefined ? undefined : { path: join(DIR, found, 'cnitool'), hasGc: found === 'v1.3.0' }
 }
 
-/** Why there is none, or false. */
+/** Why cnitool is missing, or false. */
 export function cnitoolMissing(): string | false {
   if (cnitool()) return false
   const reason = join(DIR, 'missing')

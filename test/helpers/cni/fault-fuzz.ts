@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import fc from 'fast-check'
 import { main } from '../../../plugin/main.ts'
 
-/** Never a path of the machine's own disk: what is made below dataDir has to go with the test. */
+/** Never a path on the machine's own disk: all files below dataDir have to go with the test. */
 const DATA_DIRS = ['relative', '', '/dev/null/x', '/proc/x', '/dev/shm/f', 7, null]
 const NETNS = [
   '/run/netns/c1',
@@ -30,7 +30,7 @@ const junk = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
   fc.constantFrom(-1, 0, 1, 65_536, 1e308, '', '\0', '../..', '10.100.1.10'),
 )
-/** A right value most of the time, so that wrong ones are met in every depth. */
+/** Picks the right value most of the time, so that wrong values occur at every depth. */
 const mostly = <T>(right: T) =>
   fc.oneof({ arbitrary: fc.constant<unknown>(right), weight: 40 }, { arbitrary: junk, weight: 1 })
 
@@ -138,7 +138,7 @@ async function runMain(variables: Record<string, string | undefined>, input: str
   }
 }
 
-/** What the specification asks of one run, or undefined. */
+/** How one run breaks the specification, or undefined. */
 function problemOf(verb: string, code: number, printed: readonly string[]): string | undefined {
   if (code !== 0 && code !== 1) return `exit ${code}`
   const speaks = code === 1 || verb === 'ADD' || verb === 'VERSION'

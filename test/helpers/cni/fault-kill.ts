@@ -1,9 +1,9 @@
-/** One run of "kill a verb at each of its steps": what is killed, what follows, and what must hold then. */
+/** Kills a verb at each of its steps, and asserts what must hold afterwards. */
 import type { Test } from 'tap'
 import type { Call, CniHost, Verb } from './cni.ts'
 import { killAt, litter, record, type Standing, type Step, standing, stepsOfKind } from './fault.ts'
 
-/** Two protocols, so that maps, conntrack and undo all have work. */
+/** Two protocols, so that maps, conntrack and undo all have something to do. */
 const PORTS = {
   runtimeConfig: {
     portMappings: [
@@ -41,9 +41,9 @@ const ATTEMPTS = 5
 export interface Round {
   readonly host: CniHost
   readonly verb: Verb
-  /** Brings the host to where `verb` starts. */
+  /** Prepares the host for `verb`. */
   before(): Promise<void>
-  /** After the kill; asserts. */
+  /** Asserts after the kill. */
   after(t: Test, step: Step): Promise<void>
 }
 
@@ -65,12 +65,12 @@ export async function killEverywhere(t: Test, round: Round): Promise<readonly St
   return steps
 }
 
-/** Fails when the recording saw nothing of a kind: then the loop above proved less than it says. */
+/** Fails when the recording has no step of a kind: then the loop above proved less than it claims. */
 export function sawAll(t: Test, steps: readonly Step[], kinds: readonly RegExp[]): void {
   for (const kind of kinds) t.ok(stepsOfKind(steps, kind).length > 0, `killed at ${kind}`)
 }
 
-/** Nothing but the witness, on disk and in the kernel. */
+/** Asserts that only the witness is left on disk and in the kernel. */
 export async function nothingLeft(t: Test, host: CniHost, when: string): Promise<void> {
   t.same(await standing(host), ALONE, when)
   t.same(litter(host), [], `${when}: no litter`)

@@ -1,4 +1,4 @@
-/** Servers and clients in the namespaces of a host: who answers, and by which address the server saw the client. */
+/** Servers and clients in a host's namespaces, which show who answers and which client address the server saw. */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Machine } from '../kernel/machine.ts'
@@ -25,7 +25,7 @@ export async function httpd(m: Machine, name: string, netns: string | undefined,
   )
 }
 
-/** One request of HTTP/1.0 by bash itself: the wget of Debian's static busybox crashes when it resolves a name. */
+/** Sends an HTTP/1.0 request by bash: the wget of Debian's static busybox crashes when it resolves a name. */
 const GET = `exec 3<>"/dev/tcp/$1/$2"; printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`
 
 /** `<name> <address that the server saw>`, or `no answer`. IPv4-mapped addresses are plain. */

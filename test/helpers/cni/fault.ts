@@ -18,7 +18,7 @@ export const needsStrace: string | false =
       ? false
       : 'not installed: strace'
 
-/** What changes something, or stands between two changes. Only the main thread is traced: it does all the work. */
+/** Calls that change something, or come between two changes. Only the main thread is traced: it does all the work. */
 const CALLS = [
   'sendto',
   'rename',
@@ -49,7 +49,7 @@ export interface Injected extends Reply {
   readonly at: string
 }
 
-/** A host whose plugin is linked instead of copied: these tests make many. */
+/** A host whose plugin is a link instead of a copy, as these tests make many hosts. */
 export async function faultHost(
   t: Pick<Test, 'teardown'>,
   executable: Executable,
@@ -61,7 +61,7 @@ export async function faultHost(
   return host
 }
 
-/** Reads, wake-ups of threads and calls that failed change nothing. */
+/** Whether a call changed anything: reads, wake-ups of threads and failed calls do not. */
 function isChange(line: string): boolean {
   if (/ = -1 E/.test(line)) return false
   if (/nlmsg_type=(RTM_GET|0x12 |NFNL_SUBSYS_NFTABLES<<8\|NFT_MSG_GET)/.test(line)) return false
@@ -114,7 +114,7 @@ export async function traced(host: CniHost, verb: Verb, call: Call, inject?: str
   }
 }
 
-/** The changes of one undisturbed run, in order. */
+/** Records the changes of one undisturbed run, in order. */
 export async function record(host: CniHost, verb: Verb, call: Call): Promise<Step[]> {
   const output = join(host.m.dir, `trace.${traces++}`)
   const wrapper = ['strace', '-y', '-o', output, '-e', `trace=${CALLS.join(',')}`]
@@ -123,11 +123,11 @@ export async function record(host: CniHost, verb: Verb, call: Call): Promise<Ste
   return stepsOf(readFileSync(output, 'utf8'))
 }
 
-/** SIGKILL as the step begins: what came before it is done, the step is not. */
+/** Sends SIGKILL as the step begins: earlier steps are done, this one is not. */
 export const killAt = (host: CniHost, verb: Verb, call: Call, { syscall, nth }: Step): Promise<Injected> =>
   traced(host, verb, call, `${syscall}:signal=KILL:when=${nth}`)
 
-/** The step fails with `errno`, e.g. `EPERM`, without being done. */
+/** Lets the step fail with `errno`, e.g. `EPERM`, without doing anything. */
 export const failAt = (host: CniHost, verb: Verb, call: Call, { syscall, nth }: Step, errno: string) =>
   traced(host, verb, call, `${syscall}:error=${errno}:when=${nth}`)
 
@@ -160,7 +160,7 @@ export interface Standing {
   /** Container ids, sorted; the three agree when all is well. */
   readonly leases: readonly string[]
   readonly links: readonly string[]
-  /** Of the owners of published ports; each once. */
+  /** Owners of published ports, each once. */
   readonly publishers: readonly string[]
 }
 

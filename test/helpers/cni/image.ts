@@ -1,4 +1,4 @@
-/** The container image of the tests, made from busybox-static: no registry is asked. */
+/** Makes the tests' container image from busybox-static, without any registry. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,9 +9,9 @@ import { ROOT } from '../run/executable.ts'
 export const IMAGE = 'localhost/flatnet-test:1'
 
 const BUSYBOX = '/bin/busybox'
-/** Prints who asks, so a test sees the address that a server sees. */
+/** Prints the client's address, as the server sees it. */
 const WHO = '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"; echo "$REMOTE_ADDR"\n'
-/** Prints the server's own name, so a test sees which container answered. */
+/** Prints the server's hostname, which tells which container answered. */
 const NAME = '#!/bin/sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n"; hostname\n'
 
 function must(command: string, ...args: string[]): string {

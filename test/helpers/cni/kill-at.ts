@@ -1,4 +1,4 @@
-/** Ends code as kill -9 would, at any change it makes to the file system: from there on every change is refused. */
+/** Ends code as kill -9 would at any change to the file system, by refusing that change and all later ones. */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 
@@ -20,8 +20,8 @@ class Killed extends Error {
 }
 
 /**
- * @param n of the change that does not happen any more, from 1; a write stops half-way
- * @returns whether it came to that; false when `fn` made fewer changes and so came to its end
+ * @param n the first change that does not happen, from 1; a write stops half-way
+ * @returns false when `fn` made fewer changes and so ran to its end
  */
 export function killAt(n: number, fn: () => unknown): boolean {
   const originals = Object.fromEntries(CHANGES.map((name) => [name, fs[name]]))

@@ -1,4 +1,4 @@
-/** Debian's Podman with the CNI backend on a machine of its own: own storage, networks, leases and gateway. */
+/** Debian's Podman with the CNI backend on its own machine, with its own storage, networks, leases and gateway. */
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
@@ -28,11 +28,11 @@ type Json = Readonly<Record<string, unknown>>
 export interface NetworkOptions {
   /** Default `flatnet`. */
   readonly name?: string
-  /** Laid over the plugin's entry of the conflist. */
+  /** Overrides keys of the plugin's entry in the conflist. */
   readonly plugin?: Json
-  /** Laid over `ipam`. */
+  /** Overrides keys of `ipam`. */
   readonly ipam?: Json
-  /** Chained behind. */
+  /** Plugins that follow in the chain. */
   readonly behind?: readonly Json[]
 }
 
@@ -41,7 +41,7 @@ export interface PodmanOptions {
   readonly networks?: readonly NetworkOptions[]
 }
 
-/** What `podman inspect` says of a container, as far as tests look. */
+/** The part of `podman inspect` that tests use. */
 export interface Inspected {
   readonly Id: string
   readonly State: { readonly Pid: number; readonly Running: boolean; readonly Status: string }
@@ -68,7 +68,7 @@ export interface Place {
   run(argv: readonly string[]): Promise<Ran>
 }
 
-/** One GET from there. Give a short timeout where no answer is expected. */
+/** Sends a GET from a place. Give a short timeout where no answer is expected. */
 export async function get(from: Place, url: string, headers: Json = {}, timeoutMs = 10_000): Promise<Answer> {
   const { stdout, stderr } = await from.run(
     netnsProgram('http', url, JSON.stringify(headers), String(timeoutMs)),
@@ -77,7 +77,7 @@ export async function get(from: Place, url: string, headers: Json = {}, timeoutM
   return JSON.parse(stdout)
 }
 
-/** Whether no server answers there with success; a refusal and a second of silence both count as none. */
+/** Whether no server answers with success; a refusal and a second of silence both count. */
 export async function unanswered(from: Place, url: string): Promise<boolean> {
   return (await get(from, url, {}, 1_000)).status !== 200
 }
@@ -121,7 +121,7 @@ export class PodmanHost {
     mkdirSync(this.networkDir)
     mkdirSync(this.pluginDir)
     copyFileSync(this.#executable.path, join(this.pluginDir, 'flatnet'))
-    // Where a person has it: Podman's cleanup process, a child of conmon, does not get every variable.
+    // In the usual place: Podman's cleanup process, a child of conmon, does not get every variable.
     const conf = containersConf(this.pluginDir, this.networkDir)
     await this.m.run(['sh', '-c', 'mkdir -p /etc/containers && cat >/etc/containers/containers.conf'], {
       input: conf,
@@ -166,7 +166,7 @@ export class PodmanHost {
     return this.m.run(['podman', ...roots, ...args])
   }
 
-  /** As `podman`; throws with stderr unless it exits with 0, returns trimmed stdout. */
+  /** Runs podman and returns its trimmed stdout; throws with stderr unless it exits with 0. */
   async pod(...args: string[]): Promise<string> {
     const ran = await this.podman(...args)
     if (ran.rc !== 0) throw new Error(`podman ${args.join(' ')}: exit ${ran.rc}: ${ran.stderr.trim()}`)
@@ -204,7 +204,7 @@ export class PodmanHost {
     return { run: (argv) => this.m.run(['nsenter', `--net=${netns}`, '--', ...argv]) }
   }
 
-  /** Runs one of our small servers in a container's network namespace, and waits until it listens. */
+  /** Runs a server of netns-programs.ts in a container's network namespace, and waits until it listens. */
   async serveIn(container: string, ...argv: Parameters<typeof netnsProgram>): Promise<Background> {
     const netns = (await this.inspect(container)).NetworkSettings.SandboxKey
     const server = await this.m.start(['nsenter', `--net=${netns}`, '--', ...netnsProgram(...argv)], {
@@ -261,14 +261,14 @@ export class PodmanHost {
     return Array.isArray(parsed) ? parsed : parsed.assignments
   }
 
-  /** Removes every container and pod, then names what is left of Flatnet beyond its bridge and ruleset. */
+  /** Removes every container and pod. @returns what is left of Flatnet except its bridge and ruleset */
   async removeAll(): Promise<string[]> {
     await this.pod('pod', 'rm', '-f', '-a', '-t', '0')
     await this.pod('rm', '-f', '-a', '-t', '0')
     return this.gone()
   }
 
-  /** As `leftovers`, when no container is left. conmon ends by itself, a moment after Podman has what it wants. */
+  /** `leftovers` after the last container: conmon ends by itself, a moment after Podman. */
   async gone(): Promise<string[]> {
     const quiet = async () => !(await this.m.exec('ps', '-eo', 'comm=')).split('\n').includes('conmon')
     await waitFor('conmon ends', 10_000, quiet).catch(() => {}) // if not, `leftovers` names it

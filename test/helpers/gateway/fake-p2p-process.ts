@@ -1,4 +1,4 @@
-/** A P2P process that is only its socket: it says hello, keeps what it is told, and says what the test wants. */
+/** A fake P2P process, which is only a socket: it says hello, records orders, and sends what the test wants. */
 
 import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'

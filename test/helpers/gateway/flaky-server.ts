@@ -6,13 +6,13 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import type { Test } from 'tap'
 import type { Container } from './gateway-upstream.ts'
 
-/** None of it is announced in an answer. */
+/** How the server ends connections. No answer announces any of it. */
 export interface Habits {
-  /** Ends a connection that has been idle so long. */
+  /** Ends a connection that has been idle for this long. */
   readonly idleMs?: number
-  /** Ends a connection right behind every so many answers on it. */
+  /** Ends a connection right after this many answers on it. */
   readonly endsAfter?: number
-  /** Breaks off every so many requests of all, once it is executed. */
+  /** Breaks the connection at every nth request, once it is executed. */
   readonly crashesAt?: number
   /** Ends by a reset. */
   readonly resets?: boolean

@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 
-/** @param lastId of the last event that was seen, as a reader that comes back says it */
+/** @param lastId of the last event that the reader saw before it reconnects */
 export async function followEvents(socketPath: string, lastId?: string) {
   const headers = lastId === undefined ? {} : { 'last-event-id': lastId }
   const req = request({ socketPath, path: '/v1/events', headers }).end()

@@ -1,4 +1,4 @@
-/** A gateway as a process of its own, for what cannot be seen from inside: its memory, its signals, its death. */
+/** A gateway as a separate process, for what tests cannot see from inside: its memory, its signals, its death. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

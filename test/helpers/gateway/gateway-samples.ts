@@ -14,7 +14,7 @@ export function testConf(folder: string, more: Record<string, unknown> = {}): Da
     hostPrefix: 16,
     dataDir: join(folder, 'data'),
     api: { socket: join(folder, 'gateway.sock') },
-    // Far above the length of a test: what a test wants compared it changes on disk.
+    // Longer than any test: a test that wants a comparison changes the files.
     reconcileMs: 3_600_000,
     ...rest,
     ingress: { listen: '127.0.0.1:0', drainMs: 300, ...ingress },
@@ -23,7 +23,7 @@ export function testConf(folder: string, more: Record<string, unknown> = {}): Da
 
 let made = 0
 
-/** A valid one; each call another container. */
+/** A valid assignment, for another container with each call. */
 export function assignmentOf(part: Partial<Assignment> = {}): Assignment {
   made++
   return {

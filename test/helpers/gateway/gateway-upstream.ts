@@ -1,4 +1,4 @@
-/** What stands in for containers: HTTP servers and scripted TCP servers on addresses of 127.1.0.0/16. */
+/** Stand-ins for containers: HTTP servers and scripted TCP servers on addresses of 127.1.0.0/16. */
 
 import { once } from 'node:events'
 import { createServer as createHttp, type Server as HttpServer, type RequestListener } from 'node:http'
@@ -47,7 +47,7 @@ export interface Scripted extends Container {
   readonly received: string[]
 }
 
-/** Each connection plays the next act, the last one again and again. */
+/** Each connection plays the next act; later ones repeat the last act. */
 export async function scriptedContainer(t: Teardown, acts: readonly Act[]): Promise<Scripted> {
   const received: string[] = []
   const open = new Set<Socket>()
@@ -83,7 +83,7 @@ export async function deadContainer(): Promise<Container> {
   return containerAt(ip, port)
 }
 
-/** Sends bytes as they are and returns all that comes until the other side closes; bounded by 10 s. */
+/** Sends bytes as they are and returns all bytes until the other side closes, within 10 s. */
 export function raw(
   port: number,
   bytes: string | Buffer,

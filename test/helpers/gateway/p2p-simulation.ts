@@ -1,4 +1,4 @@
-/** Hosts with fake P2P processes on a fake clock: what the escalation does in hours, in milliseconds. */
+/** Hosts with fake P2P processes on a fake clock, which run hours of an escalation in milliseconds. */
 
 import { adopt, escalate } from '../../../gateway/paths/escalation/escalation.ts'
 import type { P2pReason } from '../../../gateway/paths/escalation/reasons.ts'
@@ -14,9 +14,9 @@ import type {
 } from '../../../gateway/paths/escalation/types.ts'
 import { seeded } from '../sim/network.ts'
 
-/** What UDP between two hosts is like now. */
+/** The present state of UDP between two hosts. */
 export interface Cable {
-  /** Of datagrams, each way: from the lower hostId and to it. */
+  /** Share of lost datagrams, from the lower hostId and to it. */
   lossOut: number
   lossBack: number
   rttMs: number
@@ -26,7 +26,7 @@ export interface Cable {
   bps: number
 }
 
-/** How often each fake process probes while packets pass; the facts are seen as often. */
+/** How often each fake process probes while packets pass, and how often the facts are read. */
 export const STEP_MS = 250
 
 interface Session {
@@ -51,7 +51,7 @@ export class Side {
   demotions: string[] = []
   offers = 0
   probes = 0
-  /** An older version: no `p2p.` message is understood. */
+  /** Plays an older version, which knows no `p2p.` messages. */
   isDeaf = false
   readonly inbox: PeerMessage[] = []
   readonly #pair: Pair
@@ -88,14 +88,14 @@ export class Side {
     for (const action of actions) this.#do(action)
   }
 
-  /** The gateway was started anew and knows nothing. */
+  /** Restarts the gateway, which then knows nothing. */
   restartGateway(): void {
     const session = this.#sessionFacts()
     this.state = session === undefined ? initial(this.#pair.now) : adopt(session, this.facts())
     this.give({ type: 'linkUp' })
   }
 
-  /** As `flatnet p2p` does: a probe each step, and its own demotion when a burst of three is lost as well. */
+  /** Does as `flatnet p2p`: probes in each step, and demotes when a burst of three is lost too. */
   probe(): void {
     const { session } = this
     if (session === undefined) return

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Lease } from '../../../ipam/lease.ts'
 import type { Machine } from './machine.ts'
 
-/** Leases on disk; released addresses rest in the same files and are none. */
+/** Leases on disk. Released addresses rest in the same files, but are no leases. */
 export function leasesOf(dataDir: string, network: string): Lease[] {
   const dir = join(dataDir, 'ipam', network)
   if (!existsSync(dir)) return []

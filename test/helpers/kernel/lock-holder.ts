@@ -1,4 +1,4 @@
-/** A process that takes a lock, says so on stdout, and holds it until it is ended: `node lock-holder.ts <path>`. */
+/** A process that takes a lock, prints that it did, and holds it until its end: `node lock-holder.ts <path>`. */
 import { writeSync } from 'node:fs'
 import { withFlock } from '../../../kernel/flock.ts'
 

@@ -18,9 +18,9 @@ export interface Ran {
 
 export interface RunOptions {
   readonly input?: string
-  /** Laid over the machine's environment. */
+  /** Overrides variables of the machine's environment. */
   readonly env?: Readonly<Record<string, string>>
-  /** The command is given up with an error after this. Default 60 s. */
+  /** After this the command ends with an error. Default 60 s. */
   readonly timeoutMs?: number
 }
 
@@ -35,7 +35,7 @@ export interface Background {
   kill(signal?: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGHUP'): Promise<void>
 }
 
-/** A host on the other side of a cable: a network namespace joined to the machine by a veth pair. */
+/** A host at the other end of a cable: a network namespace, joined to the machine by a veth pair. */
 export interface Neighbour {
   readonly name: string
   /** Address of the machine as the neighbour sees it. */
@@ -52,9 +52,9 @@ export interface Machine {
   readonly dir: string
   readonly env: Record<string, string>
   run(argv: readonly string[], options?: RunOptions): Promise<Ran>
-  /** As `run`; throws with stderr unless it exits with 0, and returns stdout. */
+  /** Runs a command and returns its stdout; throws with stderr unless it exits with 0. */
   exec(...argv: string[]): Promise<string>
-  /** As `exec`, for tools that print JSON; no output is `[]`, as `ip -j` does for empty lists. */
+  /** `exec` for tools that print JSON; no output is `[]`, since `ip -j` prints none for empty lists. */
   // biome-ignore lint/suspicious/noExplicitAny: JSON of foreign tools
   json<T = any>(...argv: string[]): Promise<T>
   /** Runs a script with `sh -ec`. */
@@ -63,7 +63,7 @@ export interface Machine {
     argv: readonly string[],
     options?: { name?: string; env?: Record<string, string> },
   ): Promise<Background>
-  /** A path of the machine as the test's own process reaches it: its /run is no other's. */
+  /** A path of the machine as the test's own process reaches it, since /run differs. */
   path(inside: string): string
   /** `index` n gives the network 198.51.100.(4n)/30. */
   neighbour(name?: string, index?: number): Promise<Neighbour>
@@ -74,10 +74,10 @@ export interface Machine {
 }
 
 /**
- * Mounts first: overlays so that nothing reaches the real /etc or /var/lib, a tmpfs over /run and /dev/shm.
- * sysfs is mounted anew because it shows the network namespace of the process that mounts it.
- * `read` keeps process 1 there until the test's end of the pipe closes: the test has died without a teardown, and
- * process 1 clears up in its place.
+ * Mounts first: overlays, so that no write reaches the real /etc or /var/lib, and a tmpfs over /run and /dev/shm. It
+ * mounts sysfs again, which shows the network namespace of the process that mounts it.
+ * Process 1 then waits in `read`. When the test's end of the pipe closes, the test has died without a teardown, and
+ * process 1 cleans up in its place.
  */
 const INIT = `set -e
 mount --make-rprivate /
@@ -107,12 +107,12 @@ umount -l /var/lib/containers $(grep -o " $DISK/[^ ]*" /proc/mounts | sort -r) 2
 rm -rf "$DISK"
 `
 
-/** Wide enough for a slow machine that builds at the same time. */
+/** Long enough for a slow machine that builds at the same time. */
 const BOOT_MS = 15_000
 
 interface Booted {
   readonly child: ChildProcess
-  /** Process 1 of the machine as the outside counts. */
+  /** Process 1 of the machine, by its pid outside. */
   readonly pid: number
 }
 
@@ -151,7 +151,7 @@ async function boot(dir: string): Promise<Booted> {
   return { child, pid }
 }
 
-/** Process 1 goes, and with it the kernel kills every process of its namespace. */
+/** Kills process 1, and with it the kernel kills every process of its namespace. */
 async function halt(booted: Booted): Promise<void> {
   const gone = new Promise<void>((resolve) => {
     if (booted.child.exitCode !== null || booted.child.signalCode !== null) resolve()

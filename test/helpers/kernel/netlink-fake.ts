@@ -23,7 +23,7 @@ export interface FakeTransport extends Transport {
   closed: boolean
 }
 
-/** @param answer may throw what receive() shall throw, by putting an Error among the datagrams */
+/** @param answer an Error among its datagrams is what receive() throws */
 export function fakeKernel(answer: (requests: Reply[]) => (Uint8Array | Error)[]): FakeTransport {
   const queue: (Uint8Array | Error)[] = []
   const next = (): Uint8Array | undefined => {
@@ -53,7 +53,7 @@ export function fakeKernel(answer: (requests: Reply[]) => (Uint8Array | Error)[]
   }
 }
 
-/** One message; what is not given is as the kernel does it for `request`. */
+/** Makes a message; absent fields are as the kernel fills them for `request`. */
 export function message(
   request: Reply,
   header: Partial<Header>,

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import type { Codec } from 'netlink-ts/codec.ts'
 
-/** `0800 0100 7f000001  # IFA_ADDRESS`: white space and what stands behind `#` are left out. */
+/** `0800 0100 7f000001  # IFA_ADDRESS`: ignores white space, and text after `#`. */
 export function hex(text: string): Uint8Array {
   return Uint8Array.fromHex(text.replace(/#.*$/gm, '').replace(/\s+/g, ''))
 }
@@ -12,11 +12,11 @@ export const hexFile = (name: string): Uint8Array =>
   hex(readFileSync(new URL(`../../fixtures/netlink-ts/${name}`, import.meta.url), 'utf8'))
 
 export interface Vector<T = unknown> {
-  /** The command that the bytes are from. */
+  /** The command that produced the bytes. */
   readonly name: string
   readonly codec: Codec<T>
   readonly bytes: Uint8Array
-  /** What the bytes mean: all of it, or with `partial` the part that is worth to be written down. */
+  /** What the bytes mean: all of it, or with `partial` the part worth writing down. */
   readonly value: T
   readonly partial?: true
   /** Why encoding gives the same meaning in other bytes, e.g. another order of attributes. */

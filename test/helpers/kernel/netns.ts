@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import type { Test } from 'tap'
 
-/** For `t.test(name, { skip: needsRoot }, …)`: the reason to skip, or false when we may make namespaces. */
+/** For `t.test(name, { skip: needsRoot }, …)`: the reason to skip, or false for root. */
 export const needsRoot: string | false = process.getuid?.() === 0 ? false : 'needs root (network namespaces)'
 
 export interface Netns {
@@ -12,7 +12,7 @@ export interface Netns {
   readonly path: string
   /** Runs a command inside and returns its stdout; throws with stderr when it does not exit with 0. */
   exec(command: string, ...args: string[]): string
-  /** As `exec`, for commands that print JSON; no output is `[]`, as `ip -j` does for empty lists. */
+  /** `exec` for commands that print JSON; no output is `[]`, since `ip -j` prints none for empty lists. */
   // biome-ignore lint/suspicious/noExplicitAny: JSON of foreign tools
   json<T = any>(command: string, ...args: string[]): T
   /** Deletes it now; the teardown then has nothing to do. Absent is fine. */

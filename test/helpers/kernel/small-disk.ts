@@ -15,7 +15,7 @@ export interface SmallDisk {
 }
 
 export function smallDisk(t: Pick<Test, 'teardown'>, options: string): SmallDisk {
-  // A fault test that is left out proves nothing, so it fails instead.
+  // A skipped fault test proves nothing, so it fails instead.
   if (process.getuid?.() !== 0) throw new Error('this test mounts a tmpfs and has to run as root')
   const path = mkdtempSync(join(tmpdir(), 'flatnet-disk-'))
   run('mount', ['-t', 'tmpfs', '-o', options, 'flatnet-test', path])

@@ -1,4 +1,4 @@
-/** Runs each test file in a process of its own, a few at a time: for files that make namespaces and start programs. */
+/** Runs each test file in its own process, a few at a time: for files that make namespaces and start programs. */
 import { spawn } from 'node:child_process'
 import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { ROOT } from './executable.ts'
 import { type FileEnded, sumOf, type Tally, TapReader } from './tap-reader.ts'
 import { keepTimes, lastTimes, longestFirst } from './test-times.ts'
 
-/** As in .taprc, which holds for a file that is run by hand. */
+/** The same as in .taprc, which counts for a file that is run by hand. */
 const LIMIT_S = 300
 
 /** A file whose test gives itself longer, `timeout: 420_000`, has as long. */
@@ -38,7 +38,7 @@ async function runFile(
   child.stderr.on('data', (chunk: Buffer) => appendFileSync(log, chunk))
   createInterface({ input: child.stdout }).on('line', (line) => {
     text.push(`    ${line}`)
-    // Totals are the run's; all else belongs to the file.
+    // Totals belong to the run, all other lines to the file.
     reader.line(line.startsWith('# { ') ? line : `    ${line}`)
   })
   const code = await new Promise<number>((done, reject) => {
@@ -48,7 +48,7 @@ async function runFile(
   clearTimeout(limit)
   const end = `${code === 0 ? '' : 'not '}ok 1 - ${file} # time=${Math.round(performance.now() - began)}ms`
   reader.line(end)
-  // Files at a time: lines of several processes would be mixed.
+  // One file at a time: lines of several processes would mix.
   appendFileSync(log, `${text.join('\n')}\n${end}\n\n`)
   const tally = reader.end(code)
   const failures = tally.failures.map((failure) =>

@@ -1,7 +1,7 @@
 /** Text of any code points, for fuzz tests. */
 import fc from 'fast-check'
 
-/** Not fast-check's units `binary` and `grapheme`, which first make a table of all code points: a second of work. */
+/** Avoids fast-check's units `binary` and `grapheme`, which take a second to make a table of all code points. */
 export const anyText = (maxLength?: number): fc.Arbitrary<string> =>
   fc
     .array(

@@ -1,4 +1,4 @@
-/** Which files code opens, reads or lists, seen at node:fs. */
+/** Records which files code opens, reads or lists by node:fs. */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { basename } from 'node:path'
@@ -13,7 +13,7 @@ export function fileUses(fn: () => unknown): string[] {
     const original = fs[name] as (...args: unknown[]) => unknown
     Object.assign(fs, {
       [name]: (...args: unknown[]) => {
-        // node:fs itself calls these by the same object for paths and descriptors.
+        // node:fs calls these itself by the same object, with paths and with descriptors.
         if (typeof args[0] === 'string')
           uses.push(`${name} ${basename(args[0]).replace(/^\..+\.tmp$/, '*.tmp')}`)
         return original(...args)

@@ -1,4 +1,4 @@
-/** Which executables the tests run: what `npm run build` made, else a wrapper that runs the sources. */
+/** Chooses the executables for tests: those of `npm run build`, else a wrapper that runs the sources. */
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 
@@ -46,7 +46,7 @@ export function executables(): readonly Executable[] {
   return built.length > 0 ? built : [sourceWrapper()]
 }
 
-/** The one that has the gateway and the CLI. */
+/** The executable with the gateway and the CLI. */
 export function cliExecutable(): Executable {
   return executables().find(({ hasCli }) => hasCli) ?? sourceWrapper()
 }

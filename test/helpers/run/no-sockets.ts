@@ -2,14 +2,14 @@
 import { Socket as Datagrams } from 'node:dgram'
 import { Server, Socket } from 'node:net'
 
-/** The variable in which a test worker is told which suite it runs. */
+/** This variable tells a test worker which suite it runs. */
 export const SUITE = 'FLATNET_TEST_SUITE'
 
 function refuse(): never {
   throw new Error('a unit test opened a socket: its file belongs in test/loopback')
 }
 
-/** For the whole process, from now on. TLS, HTTP and Unix sockets all go through these three. */
+/** Acts on the whole process from now on. TLS, HTTP and Unix sockets all go through these three. */
 export function forbidSockets(): void {
   Server.prototype.listen = refuse
   Socket.prototype.connect = refuse

@@ -1,4 +1,4 @@
-/** A folder that the first test file of a run makes and the others of the run copy from, also when they run at once. */
+/** A folder that the first test file of a run makes, and that the others copy from, even if they run at once. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { waitFor } from './wait.ts'
 /** Names the folder of the run; suites.ts makes it and removes it at the end. */
 export const RUN_FOLDER = 'FLATNET_TEST_RUN_FOLDER'
 
-/** What takes longer is made a second time, by the file that waited. */
+/** If the folder takes longer, the file that waited makes it itself. */
 const PATIENCE_MS = 90_000
 
 /** For files that are run without suites.ts: those with the same parent, `tap`, share one; the next run removes it. */
@@ -22,7 +22,7 @@ function folderOfParent(): string {
   return folder
 }
 
-/** @returns whether this process is the one to make it */
+/** @returns whether this process has to make it */
 function claim(path: string): boolean {
   try {
     mkdirSync(`${path}.claim`)

@@ -11,7 +11,7 @@ import { ROOT } from './executable.ts'
 import { type FileEnded, sumOf, type Tally, TapReader } from './tap-reader.ts'
 import { keepTimes, lastTimes, longestFirst, type Times } from './test-times.ts'
 
-/** One more than cores, as tests of sockets wait now and then. */
+/** One more than cores, since tests with sockets wait now and then. */
 const PROCESSES = availableParallelism() + 1
 /** For one file, and for the end of a process after its last. */
 const PATIENCE_MS = 120_000
@@ -34,7 +34,7 @@ function runProcess(
     {
       cwd: ROOT,
       stdio: ['pipe', 'pipe', 'pipe'],
-      // No limit for the whole of it: tap's would end a process that runs many files.
+      // No limit for the process: tap's would end one that runs many files.
       env: { ...env, TAP_TIMEOUT: '0' },
     },
   )
@@ -58,7 +58,7 @@ function runProcess(
     reader.line(line)
     if (file === undefined || line !== `# ended ${file}`) return
     times[file] = Math.round(performance.now() - began)
-    // Files at a time: lines of several processes would be mixed.
+    // One file at a time: lines of several processes would mix.
     appendFileSync(log, `${text.join('\n')}\n`)
     text = []
     next()

@@ -26,12 +26,12 @@ import type { Tally } from './tap-reader.ts'
 
 const LOGS = join(ROOT, '.build/test-logs')
 const BIN = join(ROOT, 'node_modules/.bin')
-/** Files at a time: namespaces are private, and each waits for something now and then. */
+/** How many files run at once: their namespaces are private, and each file waits now and then. */
 const JOBS = 2
-/** What this processor's kernel cannot do cannot be installed either; every other skip is a failure in CI. */
+/** A missing kernel feature cannot be installed. Every other skip is a failure in CI. */
 const EXCUSED = /^kernel: /
 const ENV = { ...process.env, PATH: `${BIN}:${process.env['PATH']}`, NO_COLOR: '1' }
-/** Compiled code is kept for the next file and the next run. */
+/** Keeps compiled code for the next file and the next run. */
 const COMPILED = { NODE_COMPILE_CACHE: join(ROOT, '.build/compile-cache') }
 interface Outcome extends Tally {
   readonly suite: string
@@ -147,13 +147,13 @@ function table(outcomes: readonly Outcome[]): string {
   return [row('suite', 'passed', 'failed', 'skipped', 'seconds'), ...rows].join('\n')
 }
 
-/** Unseen skips lose coverage: in CI a skip fails the run. */
+/** A skip that no one notices loses coverage, so it fails the run in CI. */
 function unexcused(outcomes: readonly Outcome[]): string[] {
   if (process.env['CI'] !== 'true') return []
   return outcomes.flatMap((o) => o.skips.filter((reason) => !EXCUSED.test(reason)))
 }
 
-/** How to run the file of a failure by itself, and where all of its output is. */
+/** Says how to run a failed file by itself, and where all of its output is. */
 function wayOn(failure: string, log: string): string {
   const file = /^test\/\S+\.test\.ts/.exec(failure)?.[0]
   const all = `log: ${relative(ROOT, log)}`

@@ -5,7 +5,7 @@ export interface Tally {
   readonly failed: number
   /** One per skipped or to-do test: `reason` or, without one, the name. */
   readonly skips: readonly string[]
-  /** Lines that a test wants said at the end: comments that begin with `note: `. */
+  /** Lines that a test wants printed at the end: comments that begin with `note: `. */
   readonly notes: readonly string[]
   /** Each failed assertion with its place and diagnostics, several lines. */
   readonly failures: readonly string[]
@@ -13,7 +13,7 @@ export interface Tally {
 
 export type FileEnded = (file: string, ok: boolean, took: string) => void
 
-/** Of several readers. */
+/** Adds up the tallies of several readers. */
 export function sumOf(tallies: readonly Tally[]): Tally {
   return {
     passed: tallies.reduce((sum, { passed }) => sum + passed, 0),
@@ -26,7 +26,7 @@ export function sumOf(tallies: readonly Tally[]): Tally {
 
 const POINT = /^( *)(not )?ok \d+(?: - (.*?))?(?: # (SKIP|TODO)\b ?(.*?))?(?: # time=([\d.]+)ms)?(?: \{)?$/i
 const SUBTEST = /^( *)# Subtest: (.*)$/
-/** What `joinedHosts` says. */
+/** The comment that `joinedHosts` prints. */
 const SETUP = /^ *# setup: (\d+) ms$/
 const NOTE = /^ *# note: (.*)$/
 const SUMMARY = /^# \{ (.*) \}$/
@@ -42,9 +42,9 @@ export class TapReader {
   readonly #failures: string[][] = []
   /** Names of the open subtests by depth. */
   readonly #open: string[] = []
-  /** ms of set-up that the open file has said. */
+  /** ms of set-up that the open file has reported. */
   #setupMs = 0
-  /** Lines of diagnostics still wanted for the last failure. */
+  /** How many lines of diagnostics to take for the last failure. */
   #wanted = 0
 
   constructor(fileEnded: FileEnded) {
@@ -93,7 +93,7 @@ export class TapReader {
     return setupMs === 0 ? ` (${all} s)` : ` (${all} s: setup ${setup}, test ${test})`
   }
 
-  /** A subtest fails with its assertions; only the innermost is worth telling. */
+  /** A subtest fails with its assertions; only the innermost failure is reported. */
   #failed(depth: number, name: string): void {
     const parents = this.#open.slice(0, depth)
     const known = this.#failures.some(([head]) => head?.startsWith([...parents, name].join(' > ')))

@@ -1,4 +1,4 @@
-/** How long each test file took the last time, so that a run begins with the longest. */
+/** Remembers how long each test file took, so that the next run begins with the longest. */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ROOT } from './executable.ts'
@@ -16,7 +16,7 @@ export function lastTimes(): Times {
   }
 }
 
-/** What takes long must not come last. Without times, long files mostly take long. */
+/** Long files must not come last. Without times, the size of a file is a good guess. */
 export function longestFirst(files: readonly string[], times: Times): string[] {
   const guess = new Map(files.map((file) => [file, times[file] ?? statSync(resolve(ROOT, file)).size / 10]))
   return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))

@@ -13,7 +13,7 @@ import { forbidSockets, SUITE } from './no-sockets.ts'
 if (process.env[SUITE] === 'unit') forbidSockets()
 
 const OWN = 'tap-of:'
-/** Less than what pool.ts waits before it ends the process, so that tap says which test hung. */
+/** Less than pool.ts waits before it ends the process, so that tap says which test hung. */
 const FILE_MS = 100_000
 const SETTLE_MS = 3_000
 
@@ -34,7 +34,7 @@ registerHooks({
   },
 })
 
-/** Handles that are open and timers that run, by kind. Requests that are under way end by themselves. */
+/** Counts open handles and running timers by kind. Pending requests end by themselves. */
 function open(): Map<string, number> {
   const counts = new Map<string, number>()
   for (const kind of process.getActiveResourcesInfo())
@@ -43,7 +43,7 @@ function open(): Map<string, number> {
   return counts
 }
 
-/** Waits until no more is open than `before`. @returns what stays open */
+/** Waits until nothing is open beyond `before`. @returns what stays open */
 async function leftovers(before: ReadonlyMap<string, number>): Promise<string[]> {
   for (let waited = 0; ; waited += 5) {
     const more = [...open()].filter(([kind, count]) => count > (before.get(kind) ?? 0)).map(([kind]) => kind)
@@ -60,11 +60,11 @@ for await (const file of createInterface({ input: process.stdin })) {
     await import(url)
   })
   const left = await leftovers(before)
-  // The next file would run with them; alone, this one would not have ended.
+  // These would disturb the next file; run alone, this file would not have ended.
   if (left.length > 0) await root.test(`${file}, after it`, async (t) => t.fail(`open: ${left.join(', ')}`))
   process.stdout.write(`# ended ${file}\n`)
 }
 
-// What a file left open, and was told of above, must not keep the process.
+// Handles that a file left open, as reported above, must not keep the process alive.
 root.end()
 process.exit()

@@ -1,4 +1,4 @@
-/** Waiting in a unit test: turns of the event loop instead of sleeps, so that no time passes for nothing. */
+/** Waits in unit tests by turns of the event loop instead of sleeps, so that no time is wasted. */
 import { setImmediate as turn } from 'node:timers/promises'
 
 const LIMIT_MS = 5_000

@@ -1,9 +1,9 @@
-/** Waiting for a condition, bounded, with the reason in the error: tests never sleep to be in step. */
+/** Waits for a condition, with a limit and the reason in the error: tests never sleep to be in step. */
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
  * Asks `probe` until it answers something true, and returns that.
- * An error of `probe` counts as "not yet"; the last one is in the message when the time is over.
+ * An error of `probe` counts as "not yet"; the last one is the cause of the error when the time is over.
  */
 export async function waitFor<T>(
   what: string,

@@ -1,4 +1,4 @@
-/** Time and links between gateways in memory: delay, loss, partitions, clones, all in virtual time and by one seed. */
+/** Simulates time and links between gateways: delay, loss, partitions and clones, in virtual time from one seed. */
 import type { Millis } from '../../../core/clock.ts'
 import { type Scheduler, schedulerOf } from '../../../gateway/base/scheduler.ts'
 import type { ControlMessage } from '../../../gateway/links/types.ts'
@@ -116,11 +116,11 @@ export interface NetworkOptions {
   readonly delayMs?: Millis
   /** 0 to 1: that a message needs a retransmission. */
   readonly loss?: number
-  /** Every message through JSON, as on the wire. */
+  /** Passes every message through JSON, as on the wire. */
   readonly isSerialized?: boolean
 }
 
-/** A lost segment comes 200 ms later (Linux: TCP_RTO_MIN), and all behind it as well. */
+/** A lost segment comes 200 ms later (Linux: TCP_RTO_MIN), and so do all after it. */
 const RETRANSMIT_MS: Millis = 200
 /** docs/architecture/links.md#dead: a silent peer is dead after 3 s. */
 const DEAD_MS: Millis = 3_000
@@ -147,7 +147,7 @@ export class SimNetwork {
     for (const other of this.#nodes) this.#dial(node, other)
   }
 
-  /** Its process died: the kernels of the others are told at once. */
+  /** Its process died, and its kernel tells the others at once. */
   remove(node: SimNode): void {
     for (const link of [...this.#links.get(node)!.values()]) this.#break(link, 1)
     this.#nodes.delete(node)
@@ -200,7 +200,7 @@ export class SimNetwork {
       const isThere = this.#nodes.has(a) && this.#nodes.has(b)
       if (!isThere || !this.#allows(a, b) || this.isLinked(a, b)) return
       for (const link of [this.#links.get(a)?.get(b.hostId), this.#links.get(b)?.get(a.hostId)]) {
-        // Another process of that hostId has the link: it is replaced, and dials again.
+        // Another process of that hostId has the link: this one replaces it, and the other dials again.
         if (link !== undefined) this.#replace(link)
       }
       const link: Link = { ends: [a, b], isOpen: true, busyUntil: [0, 0] }

@@ -78,7 +78,7 @@ export class SimHost {
   /** This host's own link. */
   mtu = 1_500
   sent = 0
-  /** Its process stands still until then: what arrives waits in its socket. */
+  /** Its process stands still until then, and arriving datagrams wait in its socket. */
   standsUntil = 0
   readonly #world: SimWorld
 
@@ -171,7 +171,7 @@ export class SimWorld {
   /** One way. */
   delayMs: (datagram: Datagram) => number = () => 1
   loses: (datagram: Datagram) => boolean = () => false
-  /** What a NAT makes of the source. */
+  /** The source address after a NAT. */
   source: (from: string) => string = (from) => from
   readonly lan = [{ address: parseEndpoint('10.0.0.0:1')?.ip ?? new Uint8Array(4), prefixLen: 24 }]
   readonly #flying: { at: number; datagram: Datagram }[] = []
@@ -205,7 +205,7 @@ export class SimWorld {
   }
 
   #step(): void {
-    // As the loop: how late it is, then what came, then the timers.
+    // In the loop's order: lateness, datagrams, timers.
     for (const { sessions, standsStill } of this.hosts)
       if (!standsStill && this.now > sessions.nextAt) sessions.late(this.now - sessions.nextAt)
     for (const flight of this.#flying.splice(0)) {
@@ -218,7 +218,7 @@ export class SimWorld {
   }
 }
 
-/** Gives both a session with the other, each with all addresses of the other. */
+/** Gives each host a session with the other, with all its addresses. */
 export function introduce(a: SimHost, b: SimHost, validUntil = 1_900_000_000_000): void {
   for (const [host, peer] of [
     [b, a],

@@ -1,4 +1,4 @@
-/** A gateway's registry and its sharing, without sockets and files, on a simulated network. */
+/** A gateway's registry and its replication, without sockets and files, on a simulated network. */
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import type { Assignment } from '../../../core/api.ts'
 import { attachmentKey } from '../../../core/attachment.ts'
@@ -65,7 +65,7 @@ export class SimHost implements SimNode {
   readonly events = new Events()
   readonly seen: GatewayEvent[] = []
   readonly drops = new Map<DropReason, number>()
-  /** Whether it changes on the network: tests put messages of their own here. */
+  /** Changes messages on the network; tests put their own here. */
   tamper: ((from: number, message: ControlMessage) => ControlMessage) | undefined
   readonly #network: SimNetwork
 
@@ -175,14 +175,14 @@ export function container(hostId: number, n: number, more: Partial<Assignment> =
 
 const hex = (n: number): string => n.toString(16).padStart(2, '0')
 
-/** What a host knows of another one, in a form to compare. */
+/** What a host knows about another one, in a comparable form. */
 export const tableOf = (host: SimHost, of: number): string[] =>
   host.registry
     .all(of)
     .map((a) => `${attachmentKey(a)} ${a.ips.join(',')} ${a.name}`)
     .sort()
 
-/** Whether each has of each what that one has itself. By version first, as that is cheap. */
+/** Whether all hosts have each other's tables. Compares versions first, which is cheap. */
 export function agree(hosts: readonly SimHost[]): boolean {
   return hosts.every((owner) => {
     const own = owner.registry.version(owner.hostId)

@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 
-/** Each leaves a block file that cannot be used as it is. */
+/** Each leaves a block file that is unusable as it is. */
 export const BLOCK_DAMAGE: Readonly<Record<string, (path: string) => void>> = {
   empty: (path) => truncateSync(path, 0),
   torn: (path) => truncateSync(path, Math.floor(readFileSync(path).length / 2)),

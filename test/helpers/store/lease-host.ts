@@ -48,7 +48,7 @@ export class FakeClock implements Clock {
   }
 }
 
-/** One host: a store on disk and what its kernel would say. */
+/** One host: a store on disk, and what its kernel would answer. */
 export class FakeHost {
   readonly dataDir: string
   readonly clock = new FakeClock()
@@ -67,7 +67,7 @@ export class FakeHost {
     this.options = options
   }
 
-  /** A new process: nothing is kept in memory between verbs. */
+  /** Opens the store as a new process would, with nothing in memory. */
   store(options: Partial<StoreOptions> = {}): Store {
     const { dataDir, bootId } = this
     const rebuild = (): Lease[] =>
@@ -169,7 +169,7 @@ export function fakeHost(
   return new FakeHost(dataDir, of, options)
 }
 
-/** The error of a call that has to refuse. */
+/** @returns the error of a call that has to refuse */
 export function refusal(fn: () => unknown): FlatnetError {
   try {
     fn()

@@ -1,4 +1,4 @@
-/** What must hold of a lease store after anything that can happen to it. */
+/** Checks what must hold for a lease store, whatever happened to it. */
 import { existsSync, readdirSync } from 'node:fs'
 import type { Test } from 'tap'
 import { formatIpv4 } from '../../../core/addr.ts'
@@ -7,7 +7,7 @@ import { collectStale } from '../../../ipam/inventory.ts'
 import { find } from '../../../ipam/ipam.ts'
 import type { FakeHost } from './lease-host.ts'
 
-/** @returns every violation; none is right. Collects first, which sweeps and lets broken blocks be found. */
+/** @returns all violations. Collects garbage first, which sweeps and finds broken blocks. */
 export function violations(host: FakeHost): string[] {
   const found: string[] = []
   collectStale(host.store(), host.facts(), host.clock)
