@@ -1,7 +1,8 @@
 /**
  * `node build/code-cache.ts <bundle> <out> <cache> [--rehearse]`: makes V8's code cache of a bundle.
  *
- * Of all of it, or of what ADD and DEL run. It wraps the bundle as packed.ts runs it; the Node that is packed runs this.
+ * Of all of it, or of what ADD and DEL run. It wraps the bundle as packed.ts runs it; the Node that is packed runs
+ * this.
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

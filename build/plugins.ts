@@ -39,7 +39,10 @@ export const standIns = (executable: (typeof STAND_INS)[number]['executable']): 
   },
 })
 
-/** The bundles of dist/flatnet-cni's verbs, which build/stand-ins/cni-parts.ts chooses from, with the modules of plugin/ that each loads. */
+/**
+ * The bundles of dist/flatnet-cni's verbs, which build/stand-ins/cni-parts.ts chooses from, with the modules of plugin/
+ * that each loads.
+ */
 export const CNI_PARTS: Readonly<Record<string, readonly string[]>> = {
   'cni-version': [],
   'cni-add': ['verbs', 'add'],
@@ -71,7 +74,9 @@ export const flatImports = (only?: readonly string[]): Plugin => ({
   },
 })
 
-/** `this.#name` and declarations. No class of ours has a `$name`; a `#` in texts and comments follows other characters. */
+/**
+ * `this.#name` and declarations. No class of ours has a `$name`; a `#` in texts and comments follows other characters.
+ */
 const PRIVATE_NAMES = /(?<=\.)#(?=[a-z])|(?<=^ *(?:(?:static|readonly|get|async) )*)#(?=[a-z])/gm
 
 /**

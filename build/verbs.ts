@@ -6,7 +6,9 @@ import { runVerb } from '../plugin/verbs.ts'
 
 export { runVerb }
 
-/** Runs a verb and does not return: all is written and nothing is open, and Node's own end would wait for its threads. */
+/**
+ * Runs a verb and does not return: all is written and nothing is open, and Node's own end would wait for its threads.
+ */
 export async function runAndEnd(env: Env): Promise<number> {
   const code = await runVerb(env)
   exitNow(code)

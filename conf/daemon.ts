@@ -166,7 +166,8 @@ function readSlice(top: Reader): Pick<DaemonConf, 'hostId' | 'supernet' | 'hostP
   const fallback: Prefix4 = { base: 0x0a640000, prefixLen: 16 }
   const supernet = top.parsed('supernet', '10.100.0.0/16', allowed, parsePrefix4) ?? fallback
   const hostPrefix = top.integer('hostPrefix', 24, Math.min(supernet.prefixLen + 1, 30), 30)
-  // The first slice has the network's own address in it and the last one its broadcast address: with /16 and /24, 1 to 254.
+  // The first slice has the network's own address in it and the last one its broadcast address: with /16 and /24, 1 to
+  // 254.
   const max = Math.max(1, 2 ** (hostPrefix - supernet.prefixLen) - 2)
   const hostId = top.integer('hostId', undefined, 1, max)
   const slice = { base: supernet.base + hostId * sizeOf(hostPrefix), prefixLen: hostPrefix }

@@ -1,6 +1,8 @@
 /** The words nearest to a mistyped one, for "did you mean" in problems and on the gateway's pages. */
 
-/** Longer words are not compared: the work grows with the product of the lengths, and the word may come from a stranger. */
+/**
+ * Longer words are not compared: the work grows with the product of the lengths, and the word may come from a stranger.
+ */
 const MAX_LENGTH = 64
 
 /** Optimal string alignment distance: insert, delete, replace and swap of neighbours count 1 each. */
@@ -37,7 +39,9 @@ export function isOneOff(a: string, b: string): boolean {
   return ofA <= 1 && ofB <= 1 && ofA + ofB > 0
 }
 
-/** Up to `count` of `known`, nearest first: a third of the letters may differ, and one word may begin with the other. */
+/**
+ * Up to `count` of `known`, nearest first: a third of the letters may differ, and one word may begin with the other.
+ */
 export function nearest(word: string, known: Iterable<string>, count = 1): string[] {
   const wanted = word.toLowerCase()
   if (wanted.length === 0 || wanted.length > MAX_LENGTH) return []

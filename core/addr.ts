@@ -10,8 +10,8 @@ export interface Prefix4 {
 }
 
 /**
- * 0 to 255 in decimal without leading zeros; undefined for anything else. No regular expression here, nor in the names of
- * core/attachment.ts: compiling the few of an ADD took the engine a fifth of a millisecond.
+ * 0 to 255 in decimal without leading zeros; undefined for anything else. No regular expression here, nor in the names
+ * of core/attachment.ts: compiling the few of an ADD took the engine a fifth of a millisecond.
  */
 export function octetOf(text: string): number | undefined {
   if (text.length === 0 || text.length > 3 || (text.length > 1 && text[0] === '0')) return undefined
@@ -93,8 +93,8 @@ export function parsePrefix4(text: string): Prefix4 | undefined {
 }
 
 /**
- * Canonical lower-case `aa:bb:cc:dd:ee:ff`, from `:` or `-` separated hex or from `aabb.ccdd.eeff`, the spellings of Go's
- * net.ParseMAC; undefined when it is not a MAC.
+ * Canonical lower-case `aa:bb:cc:dd:ee:ff`, from `:` or `-` separated hex or from `aabb.ccdd.eeff`, the spellings of
+ * Go's net.ParseMAC; undefined when it is not a MAC.
  */
 export function parseMac(text: string): string | undefined {
   const isMac = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$|^[0-9a-f]{4}(\.[0-9a-f]{4}){2}$/i.test(text)

@@ -30,8 +30,8 @@ export const sameAttachment = (a: Attachment, b: Attachment): boolean =>
   a.network === b.network && a.containerId === b.containerId && a.ifname === b.ifname
 
 /**
- * Kernel: IFNAMSIZ 16 with the NUL; no `/`, `:`, blanks; not `.` or `..` (dev_valid_name, CNI skel). Also not `%d`, which
- * the kernel replaces by a number (dev_alloc_name), nor `all` and `default`, which have sysctls (EINVAL).
+ * Kernel: IFNAMSIZ 16 with the NUL; no `/`, `:`, blanks; not `.` or `..` (dev_valid_name, CNI skel). Also not `%d`,
+ * which the kernel replaces by a number (dev_alloc_name), nor `all` and `default`, which have sysctls (EINVAL).
  */
 export function isIfname(name: string): boolean {
   if (name === 'all' || name === 'default') return false
@@ -49,8 +49,8 @@ const isOddIfname = (name: string): boolean =>
 const MASK64 = 0xffffffffffffffffn
 
 /**
- * FNV-1a, 64 bit, then the finaliser of MurmurHash3: FNV alone leaves the high bits alike when only the last byte differs.
- * Not cryptographic: a collision is found by the ifalias and refused, never acted on.
+ * FNV-1a, 64 bit, then the finaliser of MurmurHash3: FNV alone leaves the high bits alike when only the last byte
+ * differs. Not cryptographic: a collision is found by the ifalias and refused, never acted on.
  */
 function hash64(text: string): bigint {
   // FNV's prime is 2^40 + 0x1b3. In two halves: 70 steps of BigInt are a quarter of a millisecond.

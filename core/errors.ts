@@ -2,7 +2,9 @@
  * The error tree of Flatnet and its translation into the CNI error object (docs/errors.md, CNI SPEC "Error").
  */
 
-/** Error codes of the CNI specification 1.1.0, section "Error"; 8 and 999 come from the Go library. Ours start at 100. */
+/**
+ * Error codes of the CNI specification 1.1.0, section "Error"; 8 and 999 come from the Go library. Ours start at 100.
+ */
 export const CniCode = {
   IncompatibleVersion: 1,
   UnsupportedField: 2,

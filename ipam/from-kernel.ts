@@ -38,8 +38,8 @@ export interface Adoption {
 }
 
 /**
- * A store can be intact and of this boot, and yet old: restored from a backup, or on another mount. A live link is newer
- * than any lease of its address, except a lease whose ADD is under way.
+ * A store can be intact and of this boot, and yet old: restored from a backup, or on another mount. A live link is
+ * newer than any lease of its address, except a lease whose ADD is under way.
  * @param live of the same network, one for each link, as leases of this boot
  */
 export function adoptionOf(leases: readonly Lease[], live: readonly Lease[]): Adoption {

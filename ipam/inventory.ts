@@ -47,8 +47,8 @@ export function counts(
 }
 
 /**
- * Releases one lease that was listed as stale, if it is unchanged and still stale: its attachment may have started again
- * and taken it over.
+ * Releases one lease that was listed as stale, if it is unchanged and still stale: its attachment may have started
+ * again and taken it over.
  * @param clear removes the kernel objects under the lease's names. It runs under the lock, so that no ADD of the same
  *   attachment creates them again meanwhile; when it returns false the lease stays
  * @returns false when the lease has changed or had to stay

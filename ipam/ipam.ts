@@ -108,7 +108,10 @@ function isProvablyLive(lease: Lease, request: LeaseRequest): boolean {
   )
 }
 
-/** A move frees the old address, so the old link, which would still answer on it, must be gone (DEL, or the end of its namespace). */
+/**
+ * A move frees the old address, so the old link, which would still answer on it, must be gone (DEL, or the end of its
+ * namespace).
+ */
 const isGone = (lease: Lease, request: LeaseRequest): boolean =>
   !request.isLive(lease) || isReclaimable(lease, request)
 

@@ -40,7 +40,8 @@ export function staleReason(lease: Lease, bootId: string, inodeOf: InodeOf): Sta
 /**
  * Whether another attachment may have the address. Stale alone is not enough in this boot: a namespace can outlive its
  * file (logind unmounts /run/user/0 below rootless containers), and then its veth still stands. Nor is it needed: inode
- * numbers come back, so a path may seem to hold a namespace that is gone. An active lease whose link is gone holds nothing.
+ * numbers come back, so a path may seem to hold a namespace that is gone. An active lease whose link is gone holds
+ * nothing.
  */
 export function isReclaimable(lease: Lease, facts: LiveFacts): boolean {
   const reason = staleReason(lease, facts.bootId, facts.netnsInode)

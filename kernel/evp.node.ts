@@ -1,6 +1,7 @@
 /**
- * The AEADs of the OpenSSL inside this executable, by `node:ffi` and on memory named by address: a seal of 64 KB takes 7 µs,
- * by `createCipheriv` 19. A distribution's libcrypto must not be loaded instead: two OpenSSLs in one process crash.
+ * The AEADs of the OpenSSL inside this executable, by `node:ffi` and on memory named by address: a seal of 64 KB takes
+ * 7 µs, by `createCipheriv` 19. A distribution's libcrypto must not be loaded instead: two OpenSSLs in one process
+ * crash.
  */
 
 import { DynamicLibrary, type FunctionDefinitions } from 'node:ffi'
@@ -29,7 +30,10 @@ export type Evp = ReturnType<typeof functions>
 
 const functions = () => new DynamicLibrary(null).getFunctions(SYMBOLS)
 
-/** @returns the functions, or why there are none: a Node that was built without its OpenSSL's symbols, or against a shared one */
+/**
+ * @returns the functions, or why there are none: a Node that was built without its OpenSSL's symbols, or against a
+ *   shared one
+ */
 export function loadEvp(): Evp | { readonly problem: string } {
   try {
     return functions()

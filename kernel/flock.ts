@@ -24,11 +24,15 @@ const DEFAULT_TIMEOUT_MS = 10_000
 const MAX_ROUNDS = 3
 /** A holder needs 2 to 5 ms, so a single waiter gets the lock within these eager polls. */
 const EAGER_MS = 30
-/** After that, waiters poll less often, so that the holder gets the CPU, and old waiters more often than new ones: none starves. */
+/**
+ * After that, waiters poll less often, so that the holder gets the CPU, and old waiters more often than new ones: none
+ * starves.
+ */
 const MAX_PAUSE_MS = 20
 
 /**
- * Runs `fn` while this process holds the lock. Not re-entrant: a second open file of the same process waits like any other.
+ * Runs `fn` while this process holds the lock. Not re-entrant: a second open file of the same process waits like any
+ * other.
  * @param path of the lock file; made when absent, never deleted
  * @throws {FlatnetError} ERR_FLATNET_TRY_AGAIN with the holder's pid when /proc/locks tells it
  * @throws ErrnoException EROFS, EACCES, ENOSPC when the lock file cannot be made

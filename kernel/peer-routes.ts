@@ -112,8 +112,8 @@ const isSameSlice = (a: PeerRoute, b: PeerRoute): boolean =>
   a.slice.base === b.slice.base && a.slice.prefixLen === b.slice.prefixLen
 
 /**
- * Answers "unreachable" for addresses of the supernet that no other route knows. Without it they would follow the default
- * route and leave this host, unmasked, for a network that may use the same addresses. Idempotent.
+ * Answers "unreachable" for addresses of the supernet that no other route knows. Without it they would follow the
+ * default route and leave this host, unmasked, for a network that may use the same addresses. Idempotent.
  */
 export function supernetGuardEnsure(route: NetlinkSocket, supernet: Prefix4): void {
   send(route, [routeAddRequest(guard(supernet))], Errno.EEXIST)

@@ -43,7 +43,8 @@ const printable = (text: string): string => text.replaceAll(/[^ !#-~]/g, '')
 
 /**
  * @param table e.g. `inet flatnet`
- * @returns at most one line, e.g. `add element inet flatnet ports_any { 6 . 8080 comment "fn0123456789" : 10.100.1.10 . 80 }`
+ * @returns at most one line, e.g. `add element inet flatnet ports_any { 6 . 8080 comment "fn0123456789" : 10.100.1.10 .
+ *   80 }`
  */
 export function elementText(table: string, set: string, elements: readonly SetElement[]): string[] {
   if (elements.length === 0) return []

@@ -58,11 +58,16 @@ export interface NetworkRules {
   readonly hostAccess: boolean
   /** Of the lock that one loader holds; below dataDir. */
   readonly lockPath: string
-  /** Absent: some seconds, as for the plugin. The gateway waits less: this thread serves requests, and it tries again. */
+  /**
+   * Absent: some seconds, as for the plugin. The gateway waits less: this thread serves requests, and it tries again.
+   */
   readonly timeouts?: { readonly lockMs: Millis; readonly loadMs: Millis }
 }
 
-/** `ready`: nothing to do. `partial`: the tables stand, this network is not in them. `absent`: one is missing, or an old one. */
+/**
+ * `ready`: nothing to do. `partial`: the tables stand, this network is not in them. `absent`: one is missing, or an old
+ * one.
+ */
 export type RulesState = 'ready' | 'partial' | 'absent'
 
 /** The comment of a network's bridge in the set `bridges`, by which it counts as set up. */

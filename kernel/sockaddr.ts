@@ -1,4 +1,6 @@
-/** Addresses of UDP sockets: `192.0.2.1:7443` and `[2001:db8::1]:7443` to `struct sockaddr_in` or `_in6` and back. Pure. */
+/**
+ * Addresses of UDP sockets: `192.0.2.1:7443` and `[2001:db8::1]:7443` to `struct sockaddr_in` or `_in6` and back. Pure.
+ */
 
 import { formatIpv4, ipv4FromBytes, octetOf, parseIpv4 } from '../core/addr.ts'
 
@@ -6,7 +8,10 @@ export const AF_INET = 2
 export const AF_INET6 = 10
 export type UdpFamily = typeof AF_INET | typeof AF_INET6
 
-/** struct sockaddr_in: family u16, port u16 (network order), address, zeroes. struct sockaddr_in6: …, flowinfo, address, scope. */
+/**
+ * struct sockaddr_in: family u16, port u16 (network order), address, zeroes. struct sockaddr_in6: …, flowinfo, address,
+ * scope.
+ */
 const IN_BYTES = 16
 const IN6_BYTES = 28
 export const sockaddrBytes = (family: UdpFamily): number => (family === AF_INET ? IN_BYTES : IN6_BYTES)

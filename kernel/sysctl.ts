@@ -71,8 +71,8 @@ const isOptional = (path: string): boolean => path.startsWith('net/ipv6/')
 export const refuseRouters = (ifname: string): boolean => sysctlEnsure(acceptRa(ifname), '0', ['1', '2'])
 
 /**
- * Sets what a bridge of ours needs. IPv6 goes off while the bridge has no IPv6 address of its own: by its link-local one
- * containers would reach whatever the host serves on `[::]`.
+ * Sets what a bridge of ours needs. IPv6 goes off while the bridge has no IPv6 address of its own: by its link-local
+ * one containers would reach whatever the host serves on `[::]`.
  * @param hasIpv6 whether it was given one; asked only when IPv6 is on
  * @returns how many values were changed
  */

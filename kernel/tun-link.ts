@@ -20,7 +20,8 @@ export function configureTun({ ifname, mtu, address, txQueueLen = 500 }: TunLink
   // Before it goes up: the kernel would send router solicitations of its own into the tunnel.
   const noIpv6 = `net/ipv6/conf/${ifname}/disable_ipv6`
   if (sysctlGet(noIpv6) !== undefined) sysctlEnsure(noIpv6, '1', ['0'])
-  // Loose: while the paths of the two directions differ, strict filtering loses every packet (docs/architecture/dataplane.md#reverse-path).
+  // Loose: while the paths of the two directions differ, strict filtering loses every packet
+  // (docs/architecture/dataplane.md#reverse-path).
   sysctlEnsure(`net/ipv4/conf/${ifname}/rp_filter`, '2', ['0'])
   using route = NetlinkSocket.open(NETLINK_ROUTE)
   route.execute(linkSetRequest({ name: ifname, mtu, txQueueLen, up: true }))

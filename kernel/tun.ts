@@ -1,8 +1,8 @@
 /**
  * The TUN device of the gateway path, opened with virtio headers and segmentation offload.
  *
- * So the kernel reads and writes packets of up to 64 KiB, which this process neither segments nor checksums. The event loop
- * drives it, without a thread.
+ * So the kernel reads and writes packets of up to 64 KiB, which this process neither segments nor checksums. The event
+ * loop drives it, without a thread.
  */
 
 import { closeSync, constants, openSync } from 'node:fs'
@@ -36,7 +36,10 @@ const IFNAMSIZ = 16
 
 const TCP = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
 
-/** From the best that a kernel may have to none. The two of USO came together in 6.2, and the kernel wants both or neither. */
+/**
+ * From the best that a kernel may have to none. The two of USO came together in 6.2, and the kernel wants both or
+ * neither.
+ */
 const OFFLOADS = [
   { name: 'tcp+ecn+udp', flags: TCP | TUN_F_TSO_ECN | USO },
   { name: 'tcp+ecn', flags: TCP | TUN_F_TSO_ECN },
@@ -49,7 +52,10 @@ export type Offloads = (typeof OFFLOADS)[number]['name']
 export interface TunOptions {
   /** At most 15 bytes; `flatnet-gw` (docs/architecture/dataplane.md#device). */
   readonly ifname: string
-  /** 68 to 65535. Segmentation makes it matter to all but TCP: that of the containers, so that nothing is cut on the way. */
+  /**
+   * 68 to 65535. Segmentation makes it matter to all but TCP: that of the containers, so that nothing is cut on the
+   * way.
+   */
   readonly mtu: number
   /** Of this host, as a /32: the source of its own packets, also before the first container has brought up a bridge. */
   readonly address?: Ipv4
@@ -77,7 +83,9 @@ export interface Tun {
   readonly ifindex: number
   /** What the kernel agreed to. */
   readonly offloads: Offloads
-  /** Whether packets of UDP segmentation offload may be written here, which is a matter of the kernel's version (6.2). */
+  /**
+   * Whether packets of UDP segmentation offload may be written here, which is a matter of the kernel's version (6.2).
+   */
   readonly takesUso: boolean
   /**
    * Reads one packet: a virtio header of 10 bytes, then the IP packet. A packet that is longer than `buf` is cut.
@@ -87,8 +95,8 @@ export interface Tun {
   /** Hands the kernel one packet in the same form. @returns bytes taken, or the negative errno */
   write(buf: Uint8Array): number
   /**
-   * Reads a packet whenever one is there, from now on, one per turn of the event loop: `sink` reads on with `read` as far
-   * as it likes, and what it leaves is announced again.
+   * Reads a packet whenever one is there, from now on, one per turn of the event loop: `sink` reads on with `read` as
+   * far as it likes, and what it leaves is announced again.
    */
   start(sink: TunSink): void
   /** Asks for packets of UDP segmentation offload or refuses them: off while a peer's kernel cannot take them. */
@@ -104,7 +112,8 @@ interface OpenTun extends Tun {
 
 /**
  * Opens the device, making it when absent. It is persistent by default: routes over it outlive a restart of the
- * gateway, so that packets of that moment are lost and sent again instead of being answered with "unreachable" or routed elsewhere.
+ * gateway, so that packets of that moment are lost and sent again instead of being answered with "unreachable" or
+ * routed elsewhere.
  * @throws {FlatnetError} ERR_FLATNET_NOT_READY with `facts.reason` `absent` (no /dev/net/tun, no driver), `refused` (no
  *   CAP_NET_ADMIN) or `busy` (another process has it): the gateway can do without and use its peers' ingress
  */
@@ -242,7 +251,8 @@ class TunDevice implements OpenTun {
     }
     // Node watches pipes and sockets, and takes a TUN device, which is a character device, for a file. So it is given
     // the end of a pipe, and the device takes that descriptor's place before the event loop has looked at it: from then
-    // on epoll and read(2) of libuv work on the device, without a thread (docs/decisions/0035-waking-up-on-the-tun-device.md).
+    // on epoll and read(2) of libuv work on the device, without a thread
+    // (docs/decisions/0035-waking-up-on-the-tun-device.md).
     const { readFd, writeFd } = pipeNow()
     const onread = { buffer: () => sink.buffer(), callback }
     this.#watcher = new Socket({ fd: readFd, readable: true, writable: false, onread })

@@ -31,7 +31,9 @@ const SO_SNDTIMEO = 21
 const SO_SNDBUFFORCE = 32
 const SO_RCVBUFFORCE = 33
 
-/** 4 MB are 4 ms at 8 Gbit/s: as long as the loop may be busy elsewhere. The kernel doubles them for its own overhead. */
+/**
+ * 4 MB are 4 ms at 8 Gbit/s: as long as the loop may be busy elsewhere. The kernel doubles them for its own overhead.
+ */
 const RECEIVE_BUFFER = 4 << 20
 /** A send that finds it full waits, which is the pace of the local link. */
 const SEND_BUFFER = 1 << 20
@@ -39,7 +41,10 @@ const SEND_BUFFER = 1 << 20
 const SEND_TIMEOUT_MS = 20
 
 export interface UdpOptions {
-  /** `[::]:7443` for all addresses of both families (of IPv4 alone where the kernel has no IPv6), `192.0.2.1:7443` for one. */
+  /**
+   * `[::]:7443` for all addresses of both families (of IPv4 alone where the kernel has no IPv6), `192.0.2.1:7443` for
+   * one.
+   */
   readonly listen: string
   /** false: as if the kernel had none. For tests, and the way around a driver whose offload is broken. */
   readonly gso?: boolean
@@ -54,7 +59,8 @@ export interface OpenUdp {
 }
 
 /**
- * @throws {FlatnetError} ERR_FLATNET_NOT_READY: the port is taken; ERR_FLATNET_CONFIG: `listen` is no address of this host
+ * @throws {FlatnetError} ERR_FLATNET_NOT_READY: the port is taken; ERR_FLATNET_CONFIG: `listen` is no address of this
+ *   host
  */
 export function openUdp({ listen, gso = true, gro = true }: UdpOptions): OpenUdp {
   const { fd, family } = make(listen)

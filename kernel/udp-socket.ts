@@ -1,6 +1,7 @@
 /**
- * The UDP socket of the P2P path: unconnected, for both families, whole batches by segmentation offload each way, and what
- * to do where a kernel or a driver has none. It never fragments: a datagram that is too large is an error of its send.
+ * The UDP socket of the P2P path: unconnected, for both families, whole batches by segmentation offload each way, and
+ * what to do where a kernel or a driver has none. It never fragments: a datagram that is too large is an error of its
+ * send.
  */
 
 import { Errno } from 'netlink-ts/errors.ts'
@@ -134,7 +135,8 @@ export class UdpSocket implements DatagramPort {
     view.setUint32(MSG_CONTROLLEN, segments > 1 ? SEGMENT_CMSG_SPACE : 0, true)
     const result = sendmsgAt(this.fd, this.#outAddress, 0)
     if (result >= 0) return 0
-    // A device without checksum offload cannot segment (EIO), which is known of quinn, quic-go and wireguard-go as well.
+    // A device without checksum offload cannot segment (EIO), which is known of quinn, quic-go and wireguard-go as
+    // well.
     if (segments === 1 || result !== -Errno.EIO) return -result
     this.#hasGso = false
     return this.#sendEach(iovecs, first, segments, perSegment, to)

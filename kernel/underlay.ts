@@ -1,4 +1,7 @@
-/** What this host has to reach other hosts by: links, addresses and routes that are not Flatnet's own, and their changes. */
+/**
+ * What this host has to reach other hosts by: links, addresses and routes that are not Flatnet's own, and their
+ * changes.
+ */
 
 import { SyscallError } from 'netlink-ts/errors.ts'
 import type { Reply } from 'netlink-ts/message.ts'
@@ -35,8 +38,8 @@ export interface Underlay {
 
 /**
  * Leaves out what comes and goes with containers: Flatnet's own links, ports of bridges, bridges that no default route
- * goes over, and links that no other host is reached by, as a container's end is on its way there. A refreshed lifetime,
- * as routers announce it every few minutes, changes nothing here.
+ * goes over, and links that no other host is reached by, as a container's end is on its way there. A refreshed
+ * lifetime, as routers announce it every few minutes, changes nothing here.
  */
 export function underlayOf(
   links: readonly Link[],

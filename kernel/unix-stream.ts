@@ -47,7 +47,10 @@ export class UnixStream implements Disposable {
     }
   }
 
-  /** @returns whether there is something to read, an end or an error included; false after `ms`, or when it can be written to */
+  /**
+   * @returns whether there is something to read, an end or an error included; false after `ms`, or when it can be
+   *   written to
+   */
   wait(ms: number, orWritable: boolean): boolean {
     const revents = poll(this.#fd, orWritable ? POLLIN | POLLOUT : POLLIN, Math.max(1, Math.ceil(ms)))
     return (revents & ~POLLOUT) !== 0

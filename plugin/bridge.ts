@@ -85,7 +85,8 @@ const hasAddress = (present: readonly Addr[], { bridgeIp, prefixLen }: BridgePla
   present.some((a) => ipv4FromBytes(a.address) === bridgeIp && a.prefixLen === prefixLen)
 
 function createBridge(host: NetlinkSocket, plan: BridgePlan, undo: Undo): Link {
-  // The MAC is fixed here: a bridge without one takes that of its lowest port, which cuts every container off (cni #285).
+  // The MAC is fixed here: a bridge without one takes that of its lowest port, which cuts every container off (cni
+  // #285).
   const [outcome] = host.executeAll([
     bridgeAddRequest({ name: plan.bridge, address: plan.bridgeMac, mtu: plan.mtu }),
   ])
@@ -114,7 +115,8 @@ function removeIfEmpty(host: NetlinkSocket, name: string): void {
 /**
  * Reads only; STATUS calls it too.
  * @returns whether the bridge has its address
- * @throws {FlatnetError} ERR_FLATNET_CONFIG: no bridge, another dataDir's, another address, or a foreign route into the slice
+ * @throws {FlatnetError} ERR_FLATNET_CONFIG: no bridge, another dataDir's, another address, or a foreign route into the
+ *   slice
  */
 export function refuseBridge(host: NetlinkSocket, link: Link, plan: BridgePlan): boolean {
   if (link.kind !== 'bridge') {

@@ -104,7 +104,10 @@ function checkContainer(context: Context, container: NetlinkSocket, prev: CniRes
   ]
 }
 
-/** Those routes of ours that the result still lists, by any next hop: a later plugin may have taken or changed some (K3). */
+/**
+ * Those routes of ours that the result still lists, by any next hop: a later plugin may have taken or changed some
+ * (K3).
+ */
 function checkRoutes({ conf, slice }: Context, prev: CniResult, routes: readonly Route[]): string[] {
   if (slice === undefined) return []
   const wanted = [

@@ -18,7 +18,10 @@ export interface Env {
   readonly args: string
 }
 
-/** Required variables, in the order in which the reference skeleton names them. CNI_PATH is not needed: we never delegate. */
+/**
+ * Required variables, in the order in which the reference skeleton names them. CNI_PATH is not needed: we never
+ * delegate.
+ */
 const REQUIRED: Readonly<Record<Verb, readonly string[]>> = {
   ADD: ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME'],
   CHECK: ['CNI_CONTAINERID', 'CNI_NETNS', 'CNI_IFNAME'],

@@ -91,8 +91,8 @@ function removeObjects(
 }
 
 /**
- * Without a lease, or with one made from the link (no namespace), the ports are not known: then every element that names
- * this owner is removed, provided that its link exists.
+ * Without a lease, or with one made from the link (no namespace), the ports are not known: then every element that
+ * names this owner is removed, provided that its link exists.
  */
 function removePorts(
   host: NetlinkSocket,

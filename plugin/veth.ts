@@ -26,8 +26,8 @@ import { takenMeanwhile } from './veth-conflict.ts'
 
 const LOOPBACK_INDEX = 1
 /**
- * include/uapi/linux/if.h. Not IFF_RUNNING, which is also set while the state is unknown: the bridge forwards by then, but
- * until the kernel's linkwatch has run the port has no queue, and what is sent to the container is lost.
+ * include/uapi/linux/if.h. Not IFF_RUNNING, which is also set while the state is unknown: the bridge forwards by then,
+ * but until the kernel's linkwatch has run the port has no queue, and what is sent to the container is lost.
  */
 const IF_OPER_UP = 6
 const IF_OPER_UNKNOWN = 0

@@ -7,7 +7,10 @@ import { type Answer, type Endpoint, exchange } from './exchange.ts'
 
 const ROOT = '/v1/assignments'
 
-/** @throws {FlatnetError} ERR_FLATNET_IO when the gateway is out of reach, too slow, or refuses; never a reason to fail ADD */
+/**
+ * @throws {FlatnetError} ERR_FLATNET_IO when the gateway is out of reach, too slow, or refuses; never a reason to fail
+ *   ADD
+ */
 export async function announce(endpoint: Endpoint, assignment: Assignment): Promise<void> {
   const answer = await exchange(endpoint, 'POST', ROOT, JSON.stringify(assignment))
   if (answer.status !== 201 && answer.status !== 200) throw refusal('POST', answer)

@@ -8,7 +8,9 @@ const ROOT = resolve(import.meta.dirname, '../..')
 /** Named by their path, as they have to write the words. */
 const SPEAKS_OF_THEM = ['build/check/banned-words.ts', 'test/unit/repo/banned-words.test.ts']
 
-/** What to say in their place: the actor's name, once for each sentence ("the peer", "a runtime", "another process"). */
+/**
+ * What to say in their place: the actor's name, once for each sentence ("the peer", "a runtime", "another process").
+ */
 export const BANNED: readonly string[] = [
   'whoever',
   'somebody',

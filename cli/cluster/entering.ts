@@ -62,7 +62,9 @@ export function refuseOverlap(host: Host, supernet: Prefix4, places: Places): vo
   )
 }
 
-/** Removes idle bridges of an earlier slice: with such a bridge the first container of the new slice would be refused. */
+/**
+ * Removes idle bridges of an earlier slice: with such a bridge the first container of the new slice would be refused.
+ */
 export function removeOldBridges(io: Io, host: Host, { networks }: Places): void {
   for (const { conf, slice } of networks) {
     if (conf.role !== 'plugin' || slice === undefined) continue

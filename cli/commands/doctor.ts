@@ -30,7 +30,9 @@ function subjectOf(host: Host, options: DoctorOptions): Subject {
   }
 }
 
-/** One check after the other, so that earlier findings can be read while a later check waits for a program that hangs. */
+/**
+ * One check after the other, so that earlier findings can be read while a later check waits for a program that hangs.
+ */
 async function* examine(host: Host, options: DoctorOptions): AsyncGenerator<readonly Finding[]> {
   const subject = subjectOf(host, options)
   for (const check of CHECKS) yield await check.run(subject)

@@ -112,7 +112,8 @@ function removeMade(
       changes.tell('keep', path, 'changed since; --purge removes it')
     else if (isChanged && kind === 'podman') changes.tell('keep', path, 'changed since')
     else {
-      // A network whose plugin is gone would only make Podman complain, so the conflist goes, but not what was put into it.
+      // A network whose plugin is gone would only make Podman complain, so the conflist goes, but not what was put into
+      // it.
       if (isChanged && kind === 'conflist' && !isPurge) changes.backUp(path)
       changes.remove(path)
     }

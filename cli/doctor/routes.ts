@@ -51,7 +51,9 @@ export function gatherRoutes(host: Host, networks: readonly FlatnetNetwork[]): R
 
 /** The overlay's own routes to the other hosts' slices (docs/architecture/dataplane.md#routes). */
 export const OUR_DEVICES = ['flatnet-gw', 'flatnet-p2p']
-/** Of the gateway's own routes, kernel/peer-routes.ts: here that of the one without a device, which guards the supernet. */
+/**
+ * Of the gateway's own routes, kernel/peer-routes.ts: here that of the one without a device, which guards the supernet.
+ */
 const OUR_PROTOCOL = '247'
 
 function vpnOf(dev: string): string {

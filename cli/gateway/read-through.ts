@@ -14,7 +14,9 @@ const PAUSE_MS = 2
 /** Twice the size of our largest executable: a longer file is something else and stays out of the page cache. */
 const MAX_BYTES = 300 * 1024 * 1024
 
-/** Ends with the file, with `signal`, or with the first error, which is logged for debugging and changes nothing else. */
+/**
+ * Ends with the file, with `signal`, or with the first error, which is logged for debugging and changes nothing else.
+ */
 export async function readThrough(path: string, signal: AbortSignal, log: Log): Promise<void> {
   try {
     await using file = await open(path)

@@ -58,7 +58,9 @@ function readConflist(file: string, text: string): FlatnetNetwork[] {
   })
 }
 
-/** Podman reads `*.conflist` only. Files that mention flatnet neither in name nor text are not looked at, broken or not. */
+/**
+ * Podman reads `*.conflist` only. Files that mention flatnet neither in name nor text are not looked at, broken or not.
+ */
 export function findNetworks(host: Host, cniConfDir: string): Networks {
   const networks: FlatnetNetwork[] = []
   const broken: BrokenConflist[] = []

@@ -50,7 +50,9 @@ export function cniPluginDirs(host: Host, containersDir = CONTAINERS_DIR): strin
   return dirs
 }
 
-/** What containers.conf and its drop-ins say; undefined: nothing, so Podman decides (netavark, where it is installed). */
+/**
+ * What containers.conf and its drop-ins say; undefined: nothing, so Podman decides (netavark, where it is installed).
+ */
 export function configuredBackend(host: Host, containersDir = CONTAINERS_DIR): string | undefined {
   let backend: string | undefined
   for (const text of confTexts(host, containersDir)) {

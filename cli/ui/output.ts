@@ -60,7 +60,9 @@ function widthsOf(cells: readonly (readonly string[])[], mins: readonly (number 
   return { widths, fits: total() <= max }
 }
 
-/** Lines of a table, header first. What does not fit is cut in the widest column that may be cut, then spare columns go. */
+/**
+ * Lines of a table, header first. What does not fit is cut in the widest column that may be cut, then spare columns go.
+ */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], max = MAX_COLUMNS): string {
   const cells = [
     columns.map((c) => c.title),

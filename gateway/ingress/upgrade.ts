@@ -38,7 +38,9 @@ export function join(facts: JoinFacts): void {
   }
 }
 
-/** Of a body: this container has switched before it had all of it. Only after it does the client's stream give bytes. */
+/**
+ * Of a body: this container has switched before it had all of it. Only after it does the client's stream give bytes.
+ */
 function passRest(req: IncomingMessage, container: Socket): void {
   const isChunked = valuesOf(req.rawHeaders, 'transfer-encoding').length > 0
   const go = (): void => void req.resume()

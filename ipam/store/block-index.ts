@@ -1,9 +1,9 @@
 /**
  * A summary of every block of a slice, so that finding a free address reads one block and not all.
  *
- * It is a hint, written in place and without fsync after the block it describes. It is believed only when it agrees with
- * the block that it led to; otherwise it is made anew from all blocks. Bytes and no JSON: there are 4,096 blocks in a /16,
- * and each ADD and DEL reads and writes it.
+ * It is a hint, written in place and without fsync after the block it describes. It is believed only when it agrees
+ * with the block that it led to; otherwise it is made anew from all blocks. Bytes and no JSON: there are 4,096 blocks
+ * in a /16, and each ADD and DEL reads and writes it.
  */
 
 import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from 'node:fs'

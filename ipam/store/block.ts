@@ -49,7 +49,9 @@ export class BrokenBlock extends Error {
   }
 }
 
-/** An intact block of version 1: 256 addresses from the one in its name on. Block files of those addresses are ignored. */
+/**
+ * An intact block of version 1: 256 addresses from the one in its name on. Block files of those addresses are ignored.
+ */
 export class OldBlock extends Error {
   override readonly name = 'OldBlock'
   readonly content: Leases

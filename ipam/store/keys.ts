@@ -3,8 +3,9 @@
  *
  * A key is made before its lease and removed after it, so whatever the instant of a kill -9, the keys are a superset
  * of the leases: no key, no lease. The block is the truth; the journal names the key that a kill may have left over.
- * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew. The
- * layout of the blocks precedes it, so an older Flatnet makes its keys anew and then refuses the blocks that it meets.
+ * `keys/.boot` names the boot in which that holds: keys are not synced, so after a loss of power they are made anew.
+ * The layout of the blocks precedes it, so an older Flatnet makes its keys anew and then refuses the blocks that it
+ * meets.
  */
 
 import { mkdirSync, readdirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
@@ -55,8 +56,8 @@ export class Keys {
   }
 
   /**
-   * Before keys and blocks change: names the key that changes, or all of them. A writer that finds a journal when it gets
-   * the lock knows that the one before it was killed amid the change, so this key may lead nowhere.
+   * Before keys and blocks change: names the key that changes, or all of them. A writer that finds a journal when it
+   * gets the lock knows that the one before it was killed amid the change, so this key may lead nowhere.
    */
   openJournal(id: AttachmentId | 'all'): void {
     this.#link(JOURNAL, id === 'all' ? ALL : nameOf(id))

@@ -3,8 +3,8 @@
 import { formatIpv4, type Ipv4, parseIpv4 } from '../../core/addr.ts'
 
 /**
- * Addresses in one block file. Each ADD reads one and writes it twice, at 30 µs per lease in it: with 256 leases that was
- * half of an ADD, with 16 it cannot be measured.
+ * Addresses in one block file. Each ADD reads one and writes it twice, at 30 µs per lease in it: with 256 leases that
+ * was half of an ADD, with 16 it cannot be measured.
  */
 export const BLOCK_SIZE = 16
 /** In version 1. Such a file has the name of the first of the 16 blocks that it is split into (split.ts). */

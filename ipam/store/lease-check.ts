@@ -10,7 +10,8 @@ const STRINGS = ['mac', 'hostIfname', 'netns', 'netnsInode', 'bootId'] as const
 const TIME = '0000-00-00T00:00:00'
 
 /**
- * Plain checks in a row: a process that lives for 15 ms runs this without a compiler, for each lease of a block and twice.
+ * Plain checks in a row: a process that lives for 15 ms runs this without a compiler, for each lease of a block and
+ * twice.
  * @param key under which it stands in its block @returns what is wrong, or undefined; unknown fields are kept
  */
 export function leaseProblem(

@@ -18,9 +18,9 @@ export type Cause = BrokenBlock | undefined
 /**
  * Sets the file aside, writes what is known in its place and reports both. The lock is held.
  *
- * Sources, the first that knows an address wins: whole leases in the file, the live links of the kernel, the keys. A key
- * gives a lease without namespace: it holds its address until it is released or proven stale. When the keys were lost
- * too, the block is marked unsure, and a free address of it is given out only after `inUse` says no.
+ * Sources, the first that knows an address wins: whole leases in the file, the live links of the kernel, the keys. A
+ * key gives a lease without namespace: it holds its address until it is released or proven stale. When the keys were
+ * lost too, the block is marked unsure, and a free address of it is given out only after `inUse` says no.
  */
 export function recoverBlock(
   store: Store,
@@ -83,7 +83,9 @@ function fromKey(store: Store, { containerId, ifname, ip }: Key, keysBoot: strin
   }
 }
 
-/** A second name for the content, so that at no instant the block has no file; then the new one replaces it by rename. */
+/**
+ * A second name for the content, so that at no instant the block has no file; then the new one replaces it by rename.
+ */
 export function putAside(path: string): string {
   const aside = freeName(`${path}.broken-${new Date().toISOString().replaceAll(':', '')}`)
   try {

@@ -107,7 +107,10 @@ export class Session {
     return recoverBlock(this.store, base, cause)
   }
 
-  /** Whether a block that has no file should have one. Without an index all keys are read: slices of one block, or another. */
+  /**
+   * Whether a block that has no file should have one. Without an index all keys are read: slices of one block, or
+   * another.
+   */
   #isHinted(base: Ipv4): boolean {
     const index = this.#index.known()
     if (index !== undefined && covers(index, base)) return knows(index, base)

@@ -1,9 +1,9 @@
 /**
  * Makes blocks of 16 addresses from those of 256 that releases up to 2026-11-25 wrote.
  *
- * The parts first, then the head in the place of the old block: until that rename the old block is the truth and its parts
- * count for nothing, so a kill at any instant only makes the next one begin again. The parts are not synced: a loss of
- * power makes every lease stale (see `activate`).
+ * The parts first, then the head in the place of the old block: until that rename the old block is the truth and its
+ * parts count for nothing, so a kill at any instant only makes the next one begin again. The parts are not synced: a
+ * loss of power makes every lease stale (see `activate`).
  */
 
 import { existsSync, unlinkSync } from 'node:fs'

@@ -35,8 +35,8 @@ export const readClaims = (comment: string | undefined): string[] => (comment ??
 
 /**
  * Pure. A stale owner's element is replaced unless another container inherits it, a live one's is a conflict. The same
- * container on two networks has the same ports twice (Podman gives every network the whole list): the first network keeps
- * them, the others join it.
+ * container on two networks has the same ports twice (Podman gives every network the whole list): the first network
+ * keeps them, the others join it.
  */
 export function decideSlot(facts: SlotFacts, owner: string, containerId: string | undefined): Decision {
   if (facts.claims === undefined) return 'add'

@@ -1,8 +1,8 @@
 /**
  * Published ports: elements of two maps in the table `inet flatnet`, each with its owners in the comment.
  *
- * The map `ports_any` (`ports` for a given host address) sends a host port to a container. One container on the networks
- * A and B has two host interfaces, and Podman publishes its port 8080 on both:
+ * The map `ports_any` (`ports` for a given host address) sends a host port to a container. One container on the
+ * networks A and B has two host interfaces, and Podman publishes its port 8080 on both:
  *
  *   ADD on A, by fnaaaaaaaaaa   tcp . 8080 : 10.100.1.10 . 80  comment "fnaaaaaaaaaa"
  *   ADD on B, by fnbbbbbbbbbb   tcp . 8080 : 10.100.1.10 . 80  comment "fnaaaaaaaaaa fnbbbbbbbbbb"   B joins
@@ -170,8 +170,8 @@ export function unpublishOwner(host: NetlinkSocket, owner: string): void {
 }
 
 /**
- * Deletes elements whose owner is gone; for reconcile and `flatnet gc`. The kernel deletes by key alone, so each edit is
- * bound to the generation that was read: an element that a new owner has added meanwhile stays.
+ * Deletes elements whose owner is gone; for reconcile and `flatnet gc`. The kernel deletes by key alone, so each edit
+ * is bound to the generation that was read: an element that a new owner has added meanwhile stays.
  * @param judge called after the elements were read: the owner of each existed before
  * @returns how many were deleted
  */

@@ -60,7 +60,8 @@ export function judge(
 
 /**
  * An added element is refused by the kernel when another process was faster (EEXIST). A replaced one is deleted by key
- * alone, so that edit is bound to the generation of the ruleset that was read (ERESTART). Both are read again and retried.
+ * alone, so that edit is bound to the generation of the ruleset that was read (ERESTART). Both are read again and
+ * retried.
  */
 export function settle(
   host: NetlinkSocket,

@@ -1,4 +1,7 @@
-/** `ipam: {type: flatnet}` under Debian's bridge, macvlan and ptp: addresses of the host's slice for other people's wiring. */
+/**
+ * `ipam: {type: flatnet}` under Debian's bridge, macvlan and ptp: addresses of the host's slice for other people's
+ * wiring.
+ */
 import t from 'tap'
 import { type CniHost, cniHost, debianPluginsMissing, needsRoot } from '../helpers/cni/cni.ts'
 import { errorProblems } from '../helpers/cni/cni-result.ts'

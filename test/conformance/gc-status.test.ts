@@ -1,4 +1,6 @@
-/** GC releases what no valid attachment names, of its own network only; STATUS says beforehand whether ADD could work. */
+/**
+ * GC releases what no valid attachment names, of its own network only; STATUS says beforehand whether ADD could work.
+ */
 import t from 'tap'
 import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
 import { errorProblems } from '../helpers/cni/cni-result.ts'

@@ -56,7 +56,8 @@ for (const executable of executables()) {
         before: () => host.ok('DEL', VICTIM),
         after: async (t, { what }) => {
           const add = await host.call('ADD', VICTIM)
-          // Killed once all stood, only the answer was missing: then the attachment is live, and says so (docs/architecture/cni.md#a5).
+          // Killed once all stood, only the answer was missing: then the attachment is live, and says so
+          // (docs/architecture/cni.md#a5).
           t.ok(add.rc === 0 || add.json.code === 102, `${what}: ADD: ${add.stdout}`)
           t.same(await standing(host), BOTH, what)
           await host.ok('DEL', VICTIM)

@@ -9,7 +9,9 @@ import { faultHost, needsStrace, standing } from '../helpers/cni/fault.ts'
 import { executables } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
-/** In the place of nft: the first that loads waits until the second is about to, and the second until the first is done. */
+/**
+ * In the place of nft: the first that loads waits until the second is about to, and the second until the first is done.
+ */
 const NFT = (dir: string) => `#!/bin/sh
 [ "$1" = -f ] || exec ${dir}/nft "$@"
 cat >${dir}/rules.$$

@@ -1,4 +1,7 @@
-/** The processes that run many unit tests: nothing that fails, hangs on or takes its process with it may be lost, nor what comes after it. */
+/**
+ * The processes that run many unit tests: nothing that fails, hangs on or takes its process with it may be lost, nor
+ * what comes after it.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,6 @@
-/** A store from a backup while containers live: whole, of this boot, and old. The kernel's links say who has an address. */
+/**
+ * A store from a backup while containers live: whole, of this boot, and old. The kernel's links say who has an address.
+ */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -64,7 +66,10 @@ function logged(host: CniHost, containerId: string): Record<string, string>[] {
   return entries.filter(({ pid }) => pids.has(pid))
 }
 
-/** Three containers, one with a published port, that the store of an earlier moment, which is put back, knows nothing of. */
+/**
+ * Three containers, one with a published port, that the store of an earlier moment, which is put back, knows nothing
+ * of.
+ */
 async function outliveStore(host: CniHost): Promise<Result[]> {
   await attach(host, 'before')
   backUp(host)

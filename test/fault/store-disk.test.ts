@@ -1,4 +1,6 @@
-/** A lease store on a disk that is full or read-only: a clear error, nothing half-written, and it goes on afterwards. */
+/**
+ * A lease store on a disk that is full or read-only: a clear error, nothing half-written, and it goes on afterwards.
+ */
 import { readdirSync, rmSync, statfsSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,6 @@
-/** Any sequence of verbs, deaths, kills amid a verb, reboots and damage: no address is ever held by two live containers. */
+/**
+ * Any sequence of verbs, deaths, kills amid a verb, reboots and damage: no address is ever held by two live containers.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'

@@ -1,4 +1,7 @@
-/** 1,000 changes in 10 s on one host: every one of them is told by all others, soon, in bounded memory, and all end with one table. */
+/**
+ * 1,000 changes in 10 s on one host: every one of them is told by all others, soon, in bounded memory, and all end with
+ * one table.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'

@@ -1,4 +1,7 @@
-/** Two machines with one identity: kept out on all peers with an alarm that says what to do, until a person has put it right. */
+/**
+ * Two machines with one identity: kept out on all peers with an alarm that says what to do, until a person has put it
+ * right.
+ */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** What a container cannot do to the gateway of its own host: reach the port for peers, or the API, by any of the host's addresses. */
+/**
+ * What a container cannot do to the gateway of its own host: reach the port for peers, or the API, by any of the host's
+ * addresses.
+ */
 import t from 'tap'
 import { hostContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts } from '../helpers/cluster/hosts.ts'

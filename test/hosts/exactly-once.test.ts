@@ -1,4 +1,7 @@
-/** POSTs by one gateway to a container of another host, while gateways stop, die and lose each other: each is executed once or answered with an error. */
+/**
+ * POSTs by one gateway to a container of another host, while gateways stop, die and lose each other: each is executed
+ * once or answered with an error.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'

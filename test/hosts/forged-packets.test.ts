@@ -1,4 +1,7 @@
-/** What a member may not send through the tunnel: forged sources, foreign destinations, broken virtio headers, no frames at all. */
+/**
+ * What a member may not send through the tunnel: forged sources, foreign destinations, broken virtio headers, no frames
+ * at all.
+ */
 import { spawn } from 'node:child_process'
 import t from 'tap'
 import { encodeFrame, FrameType } from '../../gateway/dataplane/tunnel/frame.ts'
@@ -106,7 +109,8 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
       return two.exec(['ip', 'netns', 'exec', apple.ns.name, ...argv])
     }
     t.equal((await curl('10.100.1.1:7443')).rc, 7, 'refused by address of the tunnel')
-    // By the underlay it comes from its host's address, which has business there; without a certificate it gets nowhere.
+    // By the underlay it comes from its host's address, which has business there; without a certificate it gets
+    // nowhere.
     t.match(await curl('192.0.2.1:7443'), { rc: 35, stdout: /alert/ })
   })
 })

@@ -1,4 +1,7 @@
-/** What a member with a key of its own can do to the registry: nothing beyond its own slice, whatever it sends; and it is counted. */
+/**
+ * What a member with a key of its own can do to the registry: nothing beyond its own slice, whatever it sends; and it
+ * is counted.
+ */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

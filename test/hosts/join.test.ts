@@ -1,4 +1,7 @@
-/** Hosts become a cluster by the command line alone: init, token, join; what every host then shows, and what the first refuses. */
+/**
+ * Hosts become a cluster by the command line alone: init, token, join; what every host then shows, and what the first
+ * refuses.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** A peer that dies, hangs or is cut off: its containers are marked within 3.5 s and still shown, others are untouched, and it comes back. */
+/**
+ * A peer that dies, hangs or is cut off: its containers are marked within 3.5 s and still shown, others are untouched,
+ * and it comes back.
+ */
 import t from 'tap'
 import { bareContainer } from '../helpers/cluster/host-container.ts'
 import { allLinked, joinedHosts } from '../helpers/cluster/hosts.ts'

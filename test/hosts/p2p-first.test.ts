@@ -1,4 +1,6 @@
-/** The first request goes by the gateway path at once; UDP is proven behind it and takes over without a lost request. */
+/**
+ * The first request goes by the gateway path at once; UDP is proven behind it and takes over without a lost request.
+ */
 import t from 'tap'
 import { hostContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts } from '../helpers/cluster/hosts.ts'

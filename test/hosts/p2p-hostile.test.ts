@@ -1,4 +1,7 @@
-/** What a machine in the middle, a stranger and a bad member can do to a UDP path: traffic goes on, and the path may end. */
+/**
+ * What a machine in the middle, a stranger and a bad member can do to a UDP path: traffic goes on, and the path may
+ * end.
+ */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

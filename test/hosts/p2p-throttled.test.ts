@@ -1,4 +1,6 @@
-/** UDP that answers probes and carries far less than the pair needs, or nothing: packets go back to the gateway path. */
+/**
+ * UDP that answers probes and carries far less than the pair needs, or nothing: packets go back to the gateway path.
+ */
 import t, { type Test } from 'tap'
 import { becomesDirect, leavesUdp, type P2pPair, p2pPair, pathTo } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'

@@ -1,4 +1,7 @@
-/** Why a pair is not direct: thirteen causes on four hosts, each named by `flatnet status` and explained in docs/operations.md. */
+/**
+ * Why a pair is not direct: thirteen causes on four hosts, each named by `flatnet status` and explained in
+ * docs/operations.md.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

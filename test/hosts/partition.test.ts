@@ -1,4 +1,7 @@
-/** Two sides that cannot see each other go on by themselves; when they meet again all have one table, and nothing deleted is back. */
+/**
+ * Two sides that cannot see each other go on by themselves; when they meet again all have one table, and nothing
+ * deleted is back.
+ */
 import t, { type Test } from 'tap'
 import { type BareContainer, bareContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'

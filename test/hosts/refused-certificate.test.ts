@@ -1,4 +1,7 @@
-/** A certificate that is over and one that was revoked: no link within 5 s anywhere, and the containers of that host are marked or gone. */
+/**
+ * A certificate that is over and one that was revoked: no link within 5 s anywhere, and the containers of that host are
+ * marked or gone.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

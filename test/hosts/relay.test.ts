@@ -1,4 +1,6 @@
-/** Two hosts that a third reaches and that do not reach each other: containers go through it, and back to the short way. */
+/**
+ * Two hosts that a third reaches and that do not reach each other: containers go through it, and back to the short way.
+ */
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** Gateways restart, are killed and come back: TCP connections between containers live through it, and others do not notice. */
+/**
+ * Gateways restart, are killed and come back: TCP connections between containers live through it, and others do not
+ * notice.
+ */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, openSync, writeSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** A host whose data folder is put back to an older state: what was deleted stays deleted, what is new is right, and it is no clone. */
+/**
+ * A host whose data folder is put back to an older state: what was deleted stays deleted, what is new is right, and it
+ * is no clone.
+ */
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,6 @@
-/** Containers of different hosts reach each other by their addresses, and a browser reaches any of them by any gateway. */
+/**
+ * Containers of different hosts reach each other by their addresses, and a browser reaches any of them by any gateway.
+ */
 import t from 'tap'
 import { hostContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts } from '../helpers/cluster/hosts.ts'

@@ -1,4 +1,7 @@
-/** What a person sees and does on whole hosts when machines are cloned, numbers are given twice, and hosts do not answer. */
+/**
+ * What a person sees and does on whole hosts when machines are cloned, numbers are given twice, and hosts do not
+ * answer.
+ */
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -76,7 +79,8 @@ t.test(
     t.match(await three.ok('join', await tokenOf(one), '--name', 'h3'), /This is host 3/)
     await three.start()
     await linked(two, 3)
-    // The disk of host 1 is restored from the day before; alone, it gives the number once more, and is then lost for good.
+    // The disk of host 1 is restored from the day before; alone, it gives the number once more, and is then lost for
+    // good.
     await one.stop()
     rmSync(folder, { recursive: true })
     cpSync(backup, folder, { recursive: true })

@@ -1,4 +1,7 @@
-/** The tunnel of whole hosts: how soon a new container is reached, what others do to device and routes, a peer that does not read, and leaving. */
+/**
+ * The tunnel of whole hosts: how soon a new container is reached, what others do to device and routes, a peer that does
+ * not read, and leaving.
+ */
 import { once } from 'node:events'
 import t from 'tap'
 import { hostContainer } from '../helpers/cluster/host-container.ts'

@@ -1,6 +1,7 @@
 /**
- * A host whose wall clock is an hour off, is set while it runs, or is of yesterday after a restore: nothing but times that it shows
- * itself may depend on it. The gateway with the wrong clock runs from source, as the executable takes no `--import`.
+ * A host whose wall clock is an hour off, is set while it runs, or is of yesterday after a restore: nothing but times
+ * that it shows itself may depend on it. The gateway with the wrong clock runs from source, as the executable takes no
+ * `--import`.
  */
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

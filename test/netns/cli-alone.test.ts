@@ -1,4 +1,7 @@
-/** The executable runs alone: in an empty folder, with an empty environment, where there is no Node and no file beside it. */
+/**
+ * The executable runs alone: in an empty folder, with an empty environment, where there is no Node and no file beside
+ * it.
+ */
 import { spawnSync } from 'node:child_process'
 import { linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,7 @@
-/** A POST that crosses the end of its connection is answered with an error: a server that ended its half may still execute what comes. */
+/**
+ * A POST that crosses the end of its connection is answered with an error: a server that ended its half may still
+ * execute what comes.
+ */
 import type { Socket } from 'node:net'
 import t from 'tap'
 import { startGateway } from '../helpers/gateway/gateway-fixture.ts'

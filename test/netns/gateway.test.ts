@@ -1,4 +1,7 @@
-/** Ingress to containers in namespaces of their own: the way that packets really take, and what is said when they cannot. */
+/**
+ * Ingress to containers in namespaces of their own: the way that packets really take, and what is said when they
+ * cannot.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

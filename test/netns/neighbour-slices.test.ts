@@ -1,4 +1,7 @@
-/** Several networks of one host whose slices lie next to each other: each ADD puts all of them into the sets of prefixes. */
+/**
+ * Several networks of one host whose slices lie next to each other: each ADD puts all of them into the sets of
+ * prefixes.
+ */
 import t from 'tap'
 import { cniHost, needsRoot } from '../helpers/cni/cni.ts'
 import { executables } from '../helpers/run/executable.ts'

@@ -1,4 +1,6 @@
-/** The UDP plane between two real hosts: TCP and UDP in both forms, loss, missing offloads, IPv6 below, rekey, path MTU. */
+/**
+ * The UDP plane between two real hosts: TCP and UDP in both forms, loss, missing offloads, IPv6 below, rekey, path MTU.
+ */
 import t, { type Test } from 'tap'
 import type { PlaneHostConf } from '../helpers/cluster/plane-host.ts'
 import { type PlaneNetHost, planes } from '../helpers/cluster/plane-net.ts'

@@ -1,4 +1,7 @@
-/** A gateway that starts, as after a boot, has the installed plugin in the page cache a moment later; without one it starts all the same. */
+/**
+ * A gateway that starts, as after a boot, has the installed plugin in the page cache a moment later; without one it
+ * starts all the same.
+ */
 import t from 'tap'
 import { type Machine, machine } from '../helpers/kernel/machine.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'

@@ -1,4 +1,7 @@
-/** What the plugin says, and when: whole however slowly it is read, before it waits for anything, and a timeline on request. */
+/**
+ * What the plugin says, and when: whole however slowly it is read, before it waits for anything, and a timeline on
+ * request.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** The README's two commands on a bare clone: nothing of ours is installed, built or on PATH, and there is no network but npm's cache. */
+/**
+ * The README's two commands on a bare clone: nothing of ours is installed, built or on PATH, and there is no network
+ * but npm's cache.
+ */
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'

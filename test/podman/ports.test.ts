@@ -1,4 +1,6 @@
-/** Published ports, tcp and udp: from the host, the LAN, another container and the container itself, and gone with it. */
+/**
+ * Published ports, tcp and udp: from the host, the LAN, another container and the container itself, and gone with it.
+ */
 import t from 'tap'
 import { askUdp, get, podmanHost, podmanMissing, unanswered } from '../helpers/cni/podman.ts'
 import { executables } from '../helpers/run/executable.ts'

@@ -1,4 +1,7 @@
-/** Ends that nobody announced: conmon killed, power lost. Static addresses come back, stale leases stand in nobody's way. */
+/**
+ * Ends that nobody announced: conmon killed, power lost. Static addresses come back, stale leases stand in nobody's
+ * way.
+ */
 import t from 'tap'
 import { get, type PodmanHost, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'
 import { cliExecutable, executables } from '../helpers/run/executable.ts'

@@ -1,4 +1,7 @@
-/** bin/up --hosts 3: three hosts in namespaces, each with Podman and gateway; again, after accidents, and back to nothing. */
+/**
+ * bin/up --hosts 3: three hosts in namespaces, each with Podman and gateway; again, after accidents, and back to
+ * nothing.
+ */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { get, podmanMissing } from '../helpers/cni/podman.ts'

@@ -3,8 +3,8 @@
 import type { Millis } from '../../../core/clock.ts'
 
 /**
- * TCP over a path that drops what is above 1 Mbit/s loses a third of its packets for 2 to 4 s, then none for up to 7 s while
- * it is slow. Without the gap such a path was left after 12 to 34 s, by chance.
+ * TCP over a path that drops what is above 1 Mbit/s loses a third of its packets for 2 to 4 s, then none for up to 7 s
+ * while it is slow. Without the gap such a path was left after 12 to 34 s, by chance.
  */
 const GAP_MS: Millis = 8_000
 /** Of that path it was 5 s in 10 at least; less often than this it is an accident that was repeated. */

@@ -1,4 +1,6 @@
-/** A container with CAP_NET_RAW: sends Ethernet frames of its own making. Frames are built here and sent by a program. */
+/**
+ * A container with CAP_NET_RAW: sends Ethernet frames of its own making. Frames are built here and sent by a program.
+ */
 import { readFileSync } from 'node:fs'
 import { close, SOCK_RAW, sendto, socket } from 'netlink-ts/libc.ts'
 import { ipv4Bytes, parseIpv4 } from '../../../core/addr.ts'

@@ -1,4 +1,7 @@
-/** Golden bytes of nfnetlink. nft 1.0.6, conntrack 1.4.7 and Linux 6.18.44 x86_64, captured with `strace -e trace=network -e write=all -e read=all`; nlmsghdr left out. */
+/**
+ * Golden bytes of nfnetlink. nft 1.0.6, conntrack 1.4.7 and Linux 6.18.44 x86_64, captured with `strace -e
+ * trace=network -e write=all -e read=all`; nlmsghdr left out.
+ */
 import { conntrackmsg } from 'netlink-ts/netfilter/conntrack.ts'
 import { counterobjmsg } from 'netlink-ts/netfilter/counter.ts'
 import { nfgenmsg } from 'netlink-ts/netfilter/nfnetlink.ts'
@@ -65,7 +68,7 @@ export const netfilterVectors = [
     },
   }),
   vector({
-    name: 'answer to `nft list map inet flatnet published`: the map inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service',
+    name: 'answer to `nft list map inet flatnet published`: protocol, address, port to address, port',
     codec: setmsg,
     bytes: hex(`
       01000005                                                # nfgenmsg

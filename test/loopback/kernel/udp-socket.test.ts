@@ -1,4 +1,7 @@
-/** The UDP socket of the P2P path on loopback: with and without offloads, both families, and what it says when it cannot. */
+/**
+ * The UDP socket of the P2P path on loopback: with and without offloads, both families, and what it says when it
+ * cannot.
+ */
 import t from 'tap'
 import { Arena, Iovecs } from '../../../kernel/arena.ts'
 import { Poller } from '../../../kernel/poller.ts'

@@ -1,4 +1,7 @@
-/** nftables elements and connection tracking against the kernel: what we write, `nft` and `conntrack` show; what they write, we read. */
+/**
+ * nftables elements and connection tracking against the kernel: what we write, `nft` and `conntrack` show; what they
+ * write, we read.
+ */
 import { Errno } from 'netlink-ts/errors.ts'
 import { conntrackFlush, conntrackFlushByDump } from 'netlink-ts/netfilter/conntrack.ts'
 import { setElemGet } from 'netlink-ts/netfilter/elemget.ts'

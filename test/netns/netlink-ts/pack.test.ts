@@ -1,4 +1,6 @@
-/** The published package: built, packed, installed without a network, used from plain JavaScript and from TypeScript. */
+/**
+ * The published package: built, packed, installed without a network, used from plain JavaScript and from TypeScript.
+ */
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,6 @@
-/** conf/reader.ts: untrusted JSON in, typed values out, and every problem with its key, its value and what is allowed. */
+/**
+ * conf/reader.ts: untrusted JSON in, typed values out, and every problem with its key, its value and what is allowed.
+ */
 import t from 'tap'
 import { Reader, show } from '../../../conf/reader.ts'
 

@@ -1,4 +1,7 @@
-/** One runner over every codec of the package and its golden bytes: meaning, bytes, truncation, damage, unknown attributes. */
+/**
+ * One runner over every codec of the package and its golden bytes: meaning, bytes, truncation, damage, unknown
+ * attributes.
+ */
 import { readdirSync } from 'node:fs'
 import fc from 'fast-check'
 import { type AnyCodec, decode, encode } from 'netlink-ts/codec.ts'

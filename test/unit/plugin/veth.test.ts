@@ -1,4 +1,6 @@
-/** The name of an address as the kernel's word on it: what ADD does when it is taken, and where there are no such names. */
+/**
+ * The name of an address as the kernel's word on it: what ADD does when it is taken, and where there are no such names.
+ */
 import { Errno } from 'netlink-ts/errors.ts'
 import { NetlinkSocket } from 'netlink-ts/socket.ts'
 import t from 'tap'

@@ -15,7 +15,9 @@ function leaves(value: unknown, path = ''): [key: string, value: unknown][] {
   return Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`))
 }
 
-/** Rows of one table: the keys in backquotes of the first cell, with those of the second as their defaults, in order. */
+/**
+ * Rows of one table: the keys in backquotes of the first cell, with those of the second as their defaults, in order.
+ */
 function tableAfter(marker: string): Map<string, string | undefined> {
   const [, rest = ''] = text('docs/configuration.md').split(marker)
   const [table = ''] = rest.match(/(?:^\|.*\n)+/m) ?? []

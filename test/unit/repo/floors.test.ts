@@ -23,7 +23,9 @@ const floorOf = (folder: string): number =>
 const ABOVE = ['daemon', 'compose', 'compose-base', 'compose-cluster', 'compose-p2p']
 const RULE = 'lint/style/noRestrictedImports'
 
-/** Lints one file for each folder, which imports each of `targets` in a line of its own. @returns `file:target` refused */
+/**
+ * Lints one file for each folder, which imports each of `targets` in a line of its own. @returns `file:target` refused
+ */
 function refused(dir: string, targets: readonly string[]): Set<string> {
   copyFileSync(join(ROOT, 'biome.json'), join(dir, 'biome.json'))
   for (const folder of FOLDERS) {

@@ -7,7 +7,10 @@ import { build } from 'esbuild'
 import t from 'tap'
 import { inRepo } from '../../helpers/run/sources.ts'
 
-/** Everything that starts slowly (child_process, http, crypto, url, util) stays out; kernel/nft.ts gets what it needs when it runs. */
+/**
+ * Everything that starts slowly (child_process, http, crypto, url, util) stays out; kernel/nft.ts gets what it needs
+ * when it runs.
+ */
 const BUILT_IN = ['node:ffi', 'node:fs', 'node:path']
 /** lowdb's core is 3 KB without imports of its own; its file adapters (lowdb/node) are not loaded. */
 const PACKAGES = ['lowdb']

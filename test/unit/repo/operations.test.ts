@@ -1,4 +1,7 @@
-/** docs/operations.md explains every state and reason that the software can print, and names commands and options that exist. */
+/**
+ * docs/operations.md explains every state and reason that the software can print, and names commands and options that
+ * exist.
+ */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { cli } from '../../../cli/cli.ts'

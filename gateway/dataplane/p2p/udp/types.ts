@@ -149,8 +149,8 @@ export interface UdpPlane {
    */
   step(): boolean
   /**
-   * Whether to call `step` again at once. Not after packets were only sent: device and socket are empty. After receiving,
-   * the device often has an answer already, which a read finds for less than poll(2).
+   * Whether to call `step` again at once. Not after packets were only sent: device and socket are empty. After
+   * receiving, the device often has an answer already, which a read finds for less than poll(2).
    */
   readonly mayHaveMore: boolean
   /** A peer's credit is used up: the device is not read, and after this many ms `step` has work anyway. */

@@ -1,4 +1,6 @@
-/** The commands of the cluster against a gateway that answers from a table: what they print, and what they make of a no. */
+/**
+ * The commands of the cluster against a gateway that answers from a table: what they print, and what they make of a no.
+ */
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

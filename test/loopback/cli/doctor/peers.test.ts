@@ -1,4 +1,7 @@
-/** Doctor's judge of the other hosts: one row for each reason that a link can have, and for what keeps hosts apart besides. */
+/**
+ * Doctor's judge of the other hosts: one row for each reason that a link can have, and for what keeps hosts apart
+ * besides.
+ */
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,6 @@
-/** Two machines for one host, between whole gateways on loopback: what is told, shown, counted, and ended by a person. */
+/**
+ * Two machines for one host, between whole gateways on loopback: what is told, shown, counted, and ended by a person.
+ */
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'

@@ -1,4 +1,7 @@
-/** gateway/dataplane/channels: which connection a host's packets take, what its two ends tell each other, and when a silent one ends. */
+/**
+ * gateway/dataplane/channels: which connection a host's packets take, what its two ends tell each other, and when a
+ * silent one ends.
+ */
 import { type Duplex, duplexPair } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'

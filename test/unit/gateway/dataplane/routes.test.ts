@@ -1,4 +1,7 @@
-/** gateway/dataplane/routes: when a host has one, how long one stays that lost its way, and that others' changes are mended. */
+/**
+ * gateway/dataplane/routes: when a host has one, how long one stays that lost its way, and that others' changes are
+ * mended.
+ */
 import t from 'tap'
 import { PeerRoutes } from '../../../../gateway/dataplane/routes.ts'
 import { SimTime } from '../../../helpers/sim/network.ts'

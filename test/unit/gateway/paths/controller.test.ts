@@ -354,7 +354,9 @@ t.test(
     sim.time.run(50)
     sim.set(2, up)
     t.equal(sim.table.get(2)?.via, 'gateway', 'a blip after a long time')
-    /** It breaks 3 s after it carries packets: what is large does not get through. @returns how long a relay had them */
+    /**
+     * It breaks 3 s after it carries packets: what is large does not get through. @returns how long a relay had them
+     */
     const flap = (): number => {
       sim.time.run(3_000)
       tell()

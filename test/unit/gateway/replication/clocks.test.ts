@@ -1,4 +1,7 @@
-/** gateway/replication/clocks: whose wall clock is wrong is said, by those whose clocks are right and by the one that is wrong. */
+/**
+ * gateway/replication/clocks: whose wall clock is wrong is said, by those whose clocks are right and by the one that is
+ * wrong.
+ */
 import t from 'tap'
 import { SimNetwork, SimTime, seeded } from '../../../helpers/sim/network.ts'
 import { emptyDisk, SimHost, type SimMembers, simKeys } from '../../../helpers/sim/sim-host.ts'

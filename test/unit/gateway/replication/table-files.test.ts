@@ -1,4 +1,7 @@
-/** gateway/replication/table-files: tables of others come back as they were kept; broken files are named and passed over. */
+/**
+ * gateway/replication/table-files: tables of others come back as they were kept; broken files are named and passed
+ * over.
+ */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** ipam/choose/slice.ts and overlaps.ts: which part of the supernet is a host's, and every reason to refuse a configuration. */
+/**
+ * ipam/choose/slice.ts and overlaps.ts: which part of the supernet is a host's, and every reason to refuse a
+ * configuration.
+ */
 import t from 'tap'
 import { formatIpv4, formatPrefix, parseIpv4, parsePrefix4 } from '../../../../core/addr.ts'
 import { overlapping } from '../../../../ipam/choose/overlaps.ts'

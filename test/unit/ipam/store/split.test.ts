@@ -1,4 +1,7 @@
-/** ipam/store/split.ts: a store of an older layout keeps all that it knew, read with and without the lock, and put back later. */
+/**
+ * ipam/store/split.ts: a store of an older layout keeps all that it knew, read with and without the lock, and put back
+ * later.
+ */
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,6 @@
-/** gateway/cluster/life and endpoints: when a certificate is renewed and complained about, and which addresses are told. */
+/**
+ * gateway/cluster/life and endpoints: when a certificate is renewed and complained about, and which addresses are told.
+ */
 import t from 'tap'
 import { certificateStatus, lifeOf, renewsAt } from '../../../../../gateway/cluster/identity/life.ts'
 import { isEndpoints, ownEndpoints } from '../../../../../gateway/cluster/members/endpoints.ts'

@@ -1,4 +1,6 @@
-/** gateway/cluster pace: one host's endpoints are news a few times in ten seconds, and others' are not held up by it. */
+/**
+ * gateway/cluster pace: one host's endpoints are news a few times in ten seconds, and others' are not held up by it.
+ */
 import t from 'tap'
 import { Pace } from '../../../../../gateway/cluster/members/pace.ts'
 

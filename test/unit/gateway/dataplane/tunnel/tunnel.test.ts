@@ -1,4 +1,6 @@
-/** The tunnel between a device and ports that the test plays: who gets what, what is dropped and why, and what waits. */
+/**
+ * The tunnel between a device and ports that the test plays: who gets what, what is dropped and why, and what waits.
+ */
 import t from 'tap'
 import { parseIpv4 } from '../../../../../core/addr.ts'
 import type { Channel } from '../../../../../gateway/dataplane/tunnel/channel.ts'
@@ -85,7 +87,10 @@ class FakePort implements DataPort {
     while (this.finishOne());
   }
 
-  /** Frames in all that was written, as they were when the kernel took them: a buffer that was used again too early shows. */
+  /**
+   * Frames in all that was written, as they were when the kernel took them: a buffer that was used again too early
+   * shows.
+   */
   frames(): { head: FrameHead; payload: string }[] {
     const frames: { head: FrameHead; payload: string }[] = []
     const decoder = new FrameDecoder((head, bytes, start, end) =>
