@@ -34,7 +34,10 @@ export function adoptIn(session: Session, clock: Clock, told: Set<string> = new 
 function rivalsProblem([holder, rival]: readonly [Lease, Lease]): string {
   const name = (lease: Lease): string =>
     `container ${lease.containerId} (${lease.hostIfname || lease.ifname})`
-  return `${name(holder)} and ${name(rival)} both have ${holder.ip}: restart ${rival.containerId}, which gets another address`
+  return (
+    `${name(holder)} and ${name(rival)} both have ${holder.ip}: restart ${rival.containerId}, ` +
+    'which gets another address'
+  )
 }
 
 export function adopt(store: Store, clock: Clock, told: Set<string>): Adoption {

@@ -189,7 +189,8 @@ export function activate(store: Store, attachment: Attachment, patch: LeasePatch
     if (lease === undefined) {
       throw new FlatnetError(
         'ERR_FLATNET_STORE',
-        `the lease of container ${attachment.containerId} on ${attachment.ifname} was removed while it was being attached; start the container again`,
+        `the lease of container ${attachment.containerId} on ${attachment.ifname} was removed while ` +
+          'it was being attached; start the container again',
       )
     }
     const active: Lease = { ...lease, ...patch, state: 'active' }

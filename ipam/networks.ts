@@ -135,7 +135,8 @@ export function refuseNetwork(dataDir: string, record: NetworkRecord): void {
 const doubled = (record: NetworkRecord, other: string): FlatnetError =>
   new FlatnetError(
     'ERR_FLATNET_CONFIG',
-    `network ${record.network} has the slice ${record.slice}, and network ${other} of this host holds addresses of it: ` +
+    `network ${record.network} has the slice ${record.slice}, ` +
+      `and network ${other} of this host holds addresses of it: ` +
       'give one of them another ipam.hostId or ipam.supernet',
   )
 

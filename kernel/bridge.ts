@@ -106,5 +106,6 @@ function attach(host: NetlinkSocket, bridge: Link, port: Link): number {
 const refused = (bridge: string, what: string): FlatnetError =>
   new FlatnetError(
     'ERR_FLATNET_CONFIG',
-    `interface ${bridge} ${what}, and containers of this network are attached to a bridge of that name; see flatnet doctor`,
+    `interface ${bridge} ${what}, ` +
+      'and containers of this network are attached to a bridge of that name; see flatnet doctor',
   )

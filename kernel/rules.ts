@@ -72,7 +72,8 @@ export type RulesState = 'ready' | 'partial' | 'absent'
 
 /** The comment of a network's bridge in the set `bridges`, by which it counts as set up. */
 export const networkMark = ({ supernet, slice, masquerade, hostAccess }: Marked): string =>
-  `v${VERSION} ${formatPrefix(supernet)} ${formatPrefix(slice)} ${masquerade ? 'masq' : 'plain'}${hostAccess ? ' host-access' : ''}`
+  `v${VERSION} ${formatPrefix(supernet)} ${formatPrefix(slice)} ` +
+  `${masquerade ? 'masq' : 'plain'}${hostAccess ? ' host-access' : ''}`
 
 type Marked = Pick<NetworkRules, 'supernet' | 'slice' | 'masquerade' | 'hostAccess'>
 

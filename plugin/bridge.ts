@@ -122,13 +122,15 @@ export function refuseBridge(host: NetlinkSocket, link: Link, plan: BridgePlan):
   if (link.kind !== 'bridge') {
     throw new FlatnetError(
       'ERR_FLATNET_CONFIG',
-      `bridge is ${JSON.stringify(plan.bridge)}: an interface of that name exists and is ${link.kind ?? 'no bridge'}; choose another name`,
+      `bridge is ${JSON.stringify(plan.bridge)}: ` +
+        `an interface of that name exists and is ${link.kind ?? 'no bridge'}; choose another name`,
     )
   }
   if (link.alias?.startsWith(ALIAS_TAG) && link.alias !== aliasOf(plan.dataDir)) {
     throw new FlatnetError(
       'ERR_FLATNET_CONFIG',
-      `bridge ${plan.bridge} belongs to a network with dataDir ${link.alias.slice(ALIAS_TAG.length)}, not ${plan.dataDir}: ` +
+      `bridge ${plan.bridge} belongs to a network with dataDir ` +
+        `${link.alias.slice(ALIAS_TAG.length)}, not ${plan.dataDir}: ` +
         'give this network another bridge and another slice, or the same dataDir',
     )
   }
@@ -169,7 +171,8 @@ export function refuseDetour(host: NetlinkSocket, bridge: Link, ip: Ipv4): void 
   const dev = oif === undefined ? 'nowhere' : `by ${linkByIndex(host, oif)?.name ?? `interface ${oif}`}`
   throw new FlatnetError(
     'ERR_FLATNET_CONFIG',
-    `this host routes ${formatIpv4(ip)} ${dev}, not by ${bridge.name}: choose another ipam.hostId or ipam.supernet, or remove that route`,
+    `this host routes ${formatIpv4(ip)} ${dev}, not by ${bridge.name}: ` +
+      'choose another ipam.hostId or ipam.supernet, or remove that route',
   )
 }
 
@@ -191,7 +194,8 @@ export function refuseForeignRoutes(
     const dev = oif === undefined ? undefined : linkByIndex(host, oif)?.name
     throw new FlatnetError(
       'ERR_FLATNET_CONFIG',
-      `the route ${formatPrefix(prefix)}${dev === undefined ? '' : ` dev ${dev}`} lies in this host's slice ${formatPrefix(slice)}: ` +
+      `the route ${formatPrefix(prefix)}${dev === undefined ? '' : ` dev ${dev}`} ` +
+        `lies in this host's slice ${formatPrefix(slice)}: ` +
         'choose another ipam.hostId or ipam.supernet, or remove that route',
     )
   }

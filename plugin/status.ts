@@ -36,7 +36,9 @@ export function status(context: Context): void {
   const { free, resting, stale, total, used } = counts(store, slice, liveFacts(store, host), systemClock)
   if (free + resting + stale > 0) return
   throw new FlatnetError('ERR_FLATNET_NOT_READY', `all ${total} addresses of this host's slice are in use`, {
-    details: `used ${used}, resting ${resting}, stale ${stale}; stop containers or give hosts larger slices (ipam.hostPrefix)`,
+    details:
+      `used ${used}, resting ${resting}, stale ${stale}; ` +
+      'stop containers or give hosts larger slices (ipam.hostPrefix)',
   })
 }
 

@@ -33,7 +33,8 @@ export function takenMeanwhile(
   if (isNamed || !link.altNames.includes(nameOf(plan))) giveBack(host, plan, link, isNamed)
   return new FlatnetError(
     'ERR_FLATNET_KERNEL',
-    `the host interface ${plan.hostIfname} was made meanwhile, by another ADD of the same container or by another program: try again`,
+    `the host interface ${plan.hostIfname} was made meanwhile, ` +
+      'by another ADD of the same container or by another program: try again',
     { cause },
   )
 }

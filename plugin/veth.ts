@@ -63,7 +63,8 @@ export function removeLeftover(host: NetlinkSocket, attachment: Attachment, host
   if (owner === undefined || !sameAttachment(owner, attachment)) {
     throw new FlatnetError(
       'ERR_FLATNET_KERNEL',
-      `the host interface ${hostIfname} belongs to ${owner === undefined ? 'something else' : `container ${owner.containerId}`}: ` +
+      `the host interface ${hostIfname} belongs to ` +
+        `${owner === undefined ? 'something else' : `container ${owner.containerId}`}: ` +
         'start the container under another id',
     )
   }
@@ -77,7 +78,8 @@ export class AddressHeld extends FlatnetError {
     const who = owner === undefined ? '' : ` of container ${owner.containerId} in network ${owner.network}`
     super(
       'ERR_FLATNET_ADDRESS_NOT_AVAILABLE',
-      `address ${ip} is held by the host interface ${holder?.name ?? addressName(ip)}${who}, which has no lease here: ` +
+      `address ${ip} is held by the host interface ${holder?.name ?? addressName(ip)}${who}, ` +
+        'which has no lease here: ' +
         'stop it, or ask for another address',
     )
   }

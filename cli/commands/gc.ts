@@ -114,7 +114,8 @@ export const gcCommand = command({
       if (leases.length > 0) printLine(io, `${table(COLUMNS, leases, widthOf(io))}\n`)
       printLine(
         io,
-        `${counted(leases.length, 'lease')} and ${counted(ports, 'published port')} ${dryRun ? 'to give back' : 'given back'}`,
+        `${counted(leases.length, 'lease')} and ${counted(ports, 'published port')} ` +
+          `${dryRun ? 'to give back' : 'given back'}`,
       )
     }
     if (errors.length === 0) return 0

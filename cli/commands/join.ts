@@ -39,7 +39,8 @@ const NEXT: Readonly<Record<string, string>> = {
   unknown: 'make a new one on the host that admits: flatnet token',
   clock: 'then run the same line again; the token is not used up',
   unreachable:
-    "is its gateway running, and does a firewall let TCP 7443 through? The same line can be run again; other addresses: flatnet init's --advertise",
+    'is its gateway running, and does a firewall let TCP 7443 through? The same line can be run ' +
+    "again; other addresses: flatnet init's --advertise",
   taken: 'make a token for another number: flatnet token',
   full: 'see the message',
   revoked: 'to come back as a new host: delete cluster/host.key in the data directory, and take a new token',

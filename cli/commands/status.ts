@@ -41,7 +41,10 @@ function clusterText({ cluster }: Status): string {
   const { name, members, linksUp, expelled, certificate } = cluster
   if (expelled !== null) return `no member of ${name} any more: ${expelled}`
   const warning = certificate.warning === undefined ? '' : `; ${certificate.warning}`
-  return `${name}, ${counted(members, 'host')}, ${linksUp} linked, certificate until ${certificate.validTo.slice(0, 10)}${warning}`
+  return (
+    `${name}, ${counted(members, 'host')}, ${linksUp} linked, ` +
+    `certificate until ${certificate.validTo.slice(0, 10)}${warning}`
+  )
 }
 
 /** The way back for a host that the others refuse. */

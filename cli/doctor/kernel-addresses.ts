@@ -49,7 +49,8 @@ function judgeKernelAddresses(addresses: readonly KernelAddress[]): Finding[] {
     return fail(
       'address-twice',
       `${ip} is the address of ${all.map(named).join(' and of ')}`,
-      'packets for one reach the other; an old copy of the leases was put back on a kernel without alternative names (before Linux 5.5), or such a name was removed by hand',
+      'packets for one reach the other; an old copy of the leases was put back on a kernel without ' +
+        'alternative names (before Linux 5.5), or such a name was removed by hand',
       `podman restart ${mover.containerId.slice(0, 12)}`,
     )
   })
@@ -62,8 +63,10 @@ function judgeKernelAddresses(addresses: readonly KernelAddress[]): Finding[] {
     ...doubled,
     warn(
       'lease-missing',
-      `${first.network}: no lease names ${alone.slice(0, 3).map(named).join(', ')}${alone.length > 3 ? ` and ${alone.length - 3} more` : ''}`,
-      'the leases are older than the containers: a backup was put back, or dataDir is another one; their addresses are still not given to other containers',
+      `${first.network}: no lease names ${alone.slice(0, 3).map(named).join(', ')}` +
+        (alone.length > 3 ? ` and ${alone.length - 3} more` : ''),
+      'the leases are older than the containers: a backup was put back, or dataDir is another one; ' +
+        'their addresses are still not given to other containers',
       `the gateway gives them their leases back within 30 s: ${howToStart()}`,
     ),
   ]

@@ -141,7 +141,8 @@ function judgeTunnel({ hosts, tunnel }: PeerFacts): Finding[] {
       'tunnel',
       `no tunnel: ${tunnel.problem}`,
       'browsers reach containers of other hosts through their gateways; the containers do not reach each other',
-      'modprobe tun && echo tun > /etc/modules-load.d/flatnet.conf; inside a container: --device /dev/net/tun --cap-add NET_ADMIN',
+      'modprobe tun && echo tun > /etc/modules-load.d/flatnet.conf; inside a container: ' +
+        '--device /dev/net/tun --cap-add NET_ADMIN',
     ),
   ]
 }

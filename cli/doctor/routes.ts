@@ -124,7 +124,8 @@ function judgeUnderlay(f: RouteFacts, n: FlatnetNetwork): Finding {
     'underlay',
     `${inside.join(', ')} lies inside ${formatPrefix(supernet)} of ${n.name}`,
     'other hosts cannot dial this one, and packets to the Internet or the LAN may go to a container instead',
-    `another supernet on every host: flatnet install --supernet ${freeSupernet(foreignRoutes(f, n.conf.bridge))}; or another address for this host`,
+    'another supernet on every host: flatnet install --supernet ' +
+      `${freeSupernet(foreignRoutes(f, n.conf.bridge))}; or another address for this host`,
   )
 }
 

@@ -11,7 +11,8 @@ export function tellBackend(io: Io, host: Host, containersDir: string): void {
   if (podman === undefined || podman === 'cni' || backend === 'cni') return
   printLine(
     io,
-    `Podman uses ${podman || 'no backend it names'}, and Flatnet needs CNI. Put this into ${containersDir}/containers.conf:`,
+    `Podman uses ${podman || 'no backend it names'}, ` +
+      `and Flatnet needs CNI. Put this into ${containersDir}/containers.conf:`,
   )
   printLine(io, '\n  [network]\n  network_backend = "cni"\n')
   printLine(io, 'or let this do it: flatnet install --configure-podman')

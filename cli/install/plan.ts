@@ -95,7 +95,8 @@ function planConflist(host: Host, manifest: Manifest | undefined, o: InstallOpti
         : differences(present, desired)
   if (changes.length > 0 && isChanged && !o.isForced) {
     problems.push(
-      `${from} was not written by install, or changed since (${changes.join('; ')}): --force changes it and keeps a backup`,
+      `${from} was not written by install, or changed since (${changes.join('; ')}): ` +
+        '--force changes it and keeps a backup',
     )
   }
   const isEqual = presentText !== undefined && changes.length === 0
@@ -225,7 +226,8 @@ function neighbours(host: Host, o: InstallOptions, desired: Conflist, file: File
         overlapping(slice.slice.prefix, [{ name: n.name, prefix: n.slice.prefix }]).length > 0
       const clash = isShared
         ? [
-            `network ${n.name} in ${n.file} gives out ${formatPrefix(n.slice.prefix)} too: choose --host-id or --supernet`,
+            `network ${n.name} in ${n.file} gives out ${formatPrefix(n.slice.prefix)} too: ` +
+              'choose --host-id or --supernet',
           ]
         : []
       return n.conf.bridge === conf.bridge && n.conf.role === 'plugin'

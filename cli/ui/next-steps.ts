@@ -8,13 +8,16 @@ const MAX_NAMED = 10
 
 const TODO = {
   isolated:
-    'the gateway there has to run, and TCP 7443 to pass between the two hosts one way at least; flatnet hosts has the whole reason, flatnet doctor (here and there) looks further',
+    'the gateway there has to run, and TCP 7443 to pass between the two hosts one way at least; ' +
+    'flatnet hosts has the whole reason, flatnet doctor (here and there) looks further',
   quarantined:
     'stop the machine that should not have this number, then on each host that shows this: flatnet hosts release N',
   noTunnel:
-    'this host carries no packets, so its containers and those of other hosts do not reach each other: modprobe tun, which the gateway takes within seconds; flatnet doctor looks further',
+    'this host carries no packets, so its containers and those of other hosts do not reach each ' +
+    'other: modprobe tun, which the gateway takes within seconds; flatnet doctor looks further',
   noTunnelThere:
-    'it carries no packets, so its containers and those here do not reach each other: modprobe tun there; flatnet doctor there looks further',
+    'it carries no packets, so its containers and those here do not reach each other: ' +
+    'modprobe tun there; flatnet doctor there looks further',
 } as const
 
 /** For a host that was revoked or has left, and has not noticed. */

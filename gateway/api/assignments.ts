@@ -71,7 +71,8 @@ async function refuseHeld({ registry, leases }: AssignmentDeps, wanted: Assignme
       const holder = [...live, ...pending].find((l) => l.ip === ip)
       if (holder !== undefined && sameAttachment(holder, wanted)) continue
       if (holder === undefined && stale.some((l) => l.ip === ip && sameAttachment(l, rival))) continue
-      const problem = `ips has ${ip}: it is held by ${attachmentKey(rival)}${rival.name === undefined ? '' : ` (${rival.name})`}`
+      const named = rival.name === undefined ? '' : ` (${rival.name})`
+      const problem = `ips has ${ip}: it is held by ${attachmentKey(rival)}${named}`
       throw new ApiProblem('ERR_FLATNET_API_ADDRESS_HELD', problem, { problems: [problem] })
     }
   }

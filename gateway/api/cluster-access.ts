@@ -39,5 +39,6 @@ export interface ClusterAccess {
 export const noCluster = (): ApiProblem =>
   new ApiProblem(
     'ERR_FLATNET_API_CLUSTER',
-    'this host is in no cluster: flatnet init makes one, flatnet join enters one; if it should be in one, the log says why it is not',
+    'this host is in no cluster: flatnet init makes one, flatnet join enters one; ' +
+      'if it should be in one, the log says why it is not',
   )

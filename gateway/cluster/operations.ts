@@ -123,5 +123,6 @@ export class ClusterOperations {
 const notReached = (admitting: readonly number[]): FlatnetError =>
   new FlatnetError(
     'ERR_FLATNET_IO',
-    `host ${admitting.join(' or ')}, which keeps the list of members, was not reached: try again later, or leave with --force and revoke this host there`,
+    `host ${admitting.join(' or ')}, which keeps the list of members, was not reached: ` +
+      'try again later, or leave with --force and revoke this host there',
   )

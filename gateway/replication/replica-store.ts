@@ -22,7 +22,8 @@ const SAVE_MS: Millis = 10_000
 const SPREAD_MS: Millis = 5_000
 
 const release = (hostId: number): string =>
-  `stop the machine that should not be host ${hostId}, then on each host that keeps it out: flatnet hosts release ${hostId}`
+  `stop the machine that should not be host ${hostId}, then on each host that keeps it out: ` +
+  `flatnet hosts release ${hostId}`
 
 interface ReplicaStoreDeps extends ReplicationDeps {
   readonly alarms: Alarms

@@ -9,7 +9,8 @@ import { formatRange, type Slice } from './slice.ts'
 export function attachmentLive(lease: Lease): FlatnetError {
   return new FlatnetError(
     'ERR_FLATNET_ATTACHMENT_LIVE',
-    `container ${lease.containerId} already has ${lease.ip} on ${lease.ifname} in ${lease.netns} since ${lease.createdAt}; a DEL has to come before another ADD`,
+    `container ${lease.containerId} already has ${lease.ip} on ${lease.ifname} in ${lease.netns} ` +
+      `since ${lease.createdAt}; a DEL has to come before another ADD`,
     { facts: { ip: lease.ip, netns: lease.netns, since: lease.createdAt } },
   )
 }
@@ -18,7 +19,9 @@ export function addressHeld(holder: Lease): FlatnetError {
   const name = holder.name === undefined ? '' : ` (${holder.name})`
   return new FlatnetError(
     'ERR_FLATNET_ADDRESS_NOT_AVAILABLE',
-    `requested address ${holder.ip} is held by container ${holder.containerId}${name} on ${holder.ifname} in ${holder.netns || 'an unknown namespace'} since ${holder.createdAt}; remove that container or ask for another address`,
+    `requested address ${holder.ip} is held by container ${holder.containerId}${name} on ` +
+      `${holder.ifname} in ${holder.netns || 'an unknown namespace'} since ${holder.createdAt}; ` +
+      'remove that container or ask for another address',
     {
       facts: {
         ip: holder.ip,
@@ -46,7 +49,9 @@ export function noAddress(slice: Slice, counts: Counts, holders: readonly Holder
   const most = holders.map(({ holder, addresses }) => `${holder} ${addresses}`).join(', ')
   return new FlatnetError(
     'ERR_FLATNET_NO_ADDRESS',
-    `no address left in ${formatRange(slice)}: ${used} of ${total} used, ${resting} resting, ${stale} stale, ${counts.static} static; remove containers, run 'flatnet gc', or give hosts more addresses with a smaller ipam.hostPrefix`,
+    `no address left in ${formatRange(slice)}: ${used} of ${total} used, ${resting} resting, ` +
+      `${stale} stale, ${counts.static} static; ` +
+      "remove containers, run 'flatnet gc', or give hosts more addresses with a smaller ipam.hostPrefix",
     { details: `most are held by: ${most || 'no container'}`, facts: { ...counts, holders } },
   )
 }

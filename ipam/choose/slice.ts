@@ -94,7 +94,8 @@ const maxHostIdOf = (parts: number): number => (parts > 2 ? parts - 2 : 1)
 function hostPrefixProblem({ supernet, hostPrefix }: SliceConfig, lowest: number): string {
   const problem = `ipam.hostPrefix is ${hostPrefix}: `
   return lowest > MAX_HOST_PREFIX
-    ? `${problem}ipam.supernet ${formatPrefix(supernet)} is too small to be divided among hosts; it must be /${MAX_HOST_PREFIX - 1} or larger`
+    ? `${problem}ipam.supernet ${formatPrefix(supernet)} is too small to be divided among hosts; ` +
+        `it must be /${MAX_HOST_PREFIX - 1} or larger`
     : `${problem}must be ${lowest} to ${MAX_HOST_PREFIX} with ipam.supernet ${formatPrefix(supernet)}`
 }
 

@@ -115,7 +115,8 @@ function parseBlock(text: string, base: Ipv4, network: string, path: string): Bl
   if (typeof version === 'number' && version > VERSION) {
     throw new FlatnetError(
       'ERR_FLATNET_STORE',
-      `${path} was written by a newer Flatnet (version ${version}); install that one, or move the file away when no container of the network runs`,
+      `${path} was written by a newer Flatnet (version ${version}); install that one, ` +
+        'or move the file away when no container of the network runs',
     )
   }
   const isOld = isOldBlock(version, base)

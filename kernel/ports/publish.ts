@@ -84,7 +84,8 @@ export function restorePorts(
 const taken = ({ slot, holder, standing }: Judged): FlatnetError =>
   new FlatnetError(
     'ERR_FLATNET_NFTABLES',
-    `host port ${show(slot.mapping)} is published by container ${holder?.attachment.containerId}: choose another host port or stop that container`,
+    `host port ${show(slot.mapping)} is published by container ${holder?.attachment.containerId}: ` +
+      'choose another host port or stop that container',
     { facts: { owner: readClaims(standing?.comment)[0], ownerContainer: holder?.attachment.containerId } },
   )
 

@@ -47,10 +47,12 @@ function judgeLinks(f: AttachedFacts): Finding[] {
     )
   }
   if (astray.length > 0) {
+    const placeOf = ({ master }: { readonly master: string | undefined }): string =>
+      master === undefined ? 'in no bridge' : `in ${master}`
     checks.push(
       fail(
         'attached-port',
-        `${f.network}: ${some(astray, (l) => `${l.ifname} of ${short(l)} is ${l.master === undefined ? 'in no bridge' : `in ${l.master}`}`)}, not in ${f.bridge}`,
+        `${f.network}: ${some(astray, (l) => `${l.ifname} of ${short(l)} is ${placeOf(l)}`)}, not in ${f.bridge}`,
         'the container has no network, in either direction',
         astray.map((l) => `ip link set ${l.ifname} master ${f.bridge} up`).join(' && '),
       ),

@@ -45,14 +45,18 @@ export function certificateStatus(certPem: string, now: Millis): CertificateStat
     return {
       ...texts,
       state: 'not yet valid',
-      warning: `the clock of this host shows a time before its certificate was made, ${from}: set it right (timedatectl set-ntp true)`,
+      warning:
+        `the clock of this host shows a time before its certificate was made, ${from}: ` +
+        'set it right (timedatectl set-ntp true)',
     }
   }
   if (now >= life.to) {
     return {
       ...texts,
       state: 'expired',
-      warning: `the certificate of this host expired at ${texts.validTo}; it renews itself when the admitting host can be reached`,
+      warning:
+        `the certificate of this host expired at ${texts.validTo}; ` +
+        'it renews itself when the admitting host can be reached',
     }
   }
   if (now < due) return { ...texts, state: 'valid' }
@@ -62,6 +66,8 @@ export function certificateStatus(certPem: string, now: Millis): CertificateStat
   return {
     ...texts,
     state: 'expires soon',
-    warning: `the certificate of this host ends in ${days} days and could not be renewed: is the admitting host's gateway running and reachable?`,
+    warning:
+      `the certificate of this host ends in ${days} days and could not be renewed: ` +
+      "is the admitting host's gateway running and reachable?",
   }
 }

@@ -176,7 +176,8 @@ export class Admission {
     if (free !== undefined) return free
     throw new Refusal(
       'full',
-      `all ${maxHostId(document)} numbers of ${document.supernet} were given: let it replace a host that is gone, flatnet token --replace N`,
+      `all ${maxHostId(document)} numbers of ${document.supernet} were given: ` +
+        'let it replace a host that is gone, flatnet token --replace N',
     )
   }
 
@@ -256,7 +257,8 @@ export class Admission {
 }
 
 const takenText = (hostId: number): string =>
-  `hostId ${hostId} was given before, and a number is not given twice; for a new machine in its place: --replace ${hostId}`
+  `hostId ${hostId} was given before, and a number is not given twice; ` +
+  `for a new machine in its place: --replace ${hostId}`
 
 /** Where the request came from, with the port that the newcomer listens on: behind NAT it may be the only way. */
 function withSource(endpoints: readonly string[], remote: string | undefined): string[] {

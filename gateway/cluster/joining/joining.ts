@@ -188,7 +188,8 @@ function judgeHello(hello: ControlMessage, address: string, admitting: Admitting
   if (protocol !== JOIN_PROTOCOL) {
     throw new JoinError(
       'protocol',
-      `host ${found} runs Flatnet ${version}, which speaks join protocol ${protocol}, and this one ${JOIN_PROTOCOL}: install the same version on both`,
+      `host ${found} runs Flatnet ${version}, which speaks join protocol ${protocol}, ` +
+        `and this one ${JOIN_PROTOCOL}: install the same version on both`,
     )
   }
   return ca
@@ -206,6 +207,7 @@ function judgeClock(hello: ControlMessage, now: Millis, hostId: number): void {
   const amount = minutes < 120 ? `${minutes} minutes` : `${Math.round(minutes / 60)} hours`
   throw new JoinError(
     'clock',
-    `this host's clock is ${amount} ${offMs > 0 ? 'ahead of' : 'behind'} that of host ${hostId}: set the wrong one right (timedatectl set-ntp true) and try again`,
+    `this host's clock is ${amount} ${offMs > 0 ? 'ahead of' : 'behind'} that of host ${hostId}: ` +
+      'set the wrong one right (timedatectl set-ntp true) and try again',
   )
 }

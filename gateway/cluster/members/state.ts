@@ -206,7 +206,8 @@ export class ClusterState implements Membership {
       const path = this.files.path('caKeyPem')
       throw new FlatnetError(
         'ERR_FLATNET_STORE',
-        `${path} is not the key of this cluster's CA: put it back from a backup, or copy it from another host that admits`,
+        `${path} is not the key of this cluster's CA: put it back from a backup, ` +
+          'or copy it from another host that admits',
       )
     }
     const admitting = this.#document.members.filter((m) => m.admits && m.state === 'active')
