@@ -28,8 +28,8 @@ export function cleanMappings(smaps: string, executable: string): Mapped[] {
 }
 
 /**
- * The start touches 65 MB of the executable, running half of that: 94 MB resident become 65. What is needed again comes from
- * the page cache, 16 pages at a time.
+ * The start touches 65 MB of the executable, running half of that: 94 MB resident become 65. What is needed again comes
+ * from the page cache, 16 pages at a time.
  */
 export function dropExecutablePages(): void {
   const smaps = readFileSync('/proc/self/smaps', 'utf8')

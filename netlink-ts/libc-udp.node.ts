@@ -68,7 +68,10 @@ export function mapMemory(size: number, guard: number): Mapping {
 // Each of these repeats what a signal interrupted. A common function that takes the call would be a closure for each
 // packet, and V8 calls C directly only where it knows which function it is: 0.4 µs, else 2.6.
 
-/** MADV_DONTNEED: the pages leave this process, and a page of a file that was not written to comes back when it is touched. */
+/**
+ * MADV_DONTNEED: the pages leave this process, and a page of a file that was not written to comes back when it is
+ * touched.
+ */
 export const dropPages = (address: bigint, length: bigint): boolean => c.madvise(address, length, 4) === 0
 
 /** read(2) into memory by address. @returns bytes, or the negative errno: -11 for EAGAIN */

@@ -47,7 +47,9 @@ const TROUBLES: readonly Trouble[] = [
   { codes: ['no word', 'no answer to offer'], fix: 'install one version on all hosts' },
   {
     codes: ['full size lost'],
-    fix: 'set the MTU of the interface that leads there to what passes, here and there: ping -M do -s 1472 shows it; then flatnet retry',
+    fix:
+      'set the MTU of the interface that leads there to what passes, here and there: ' +
+      'ping -M do -s 1472 shows it; then flatnet retry',
   },
   {
     codes: ['no process', 'session lost', 'process ended', 'no session'],

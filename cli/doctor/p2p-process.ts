@@ -1,4 +1,7 @@
-/** Doctor, the process of direct paths: whether it runs, from which executable, what the kernel does for it, and its unit. */
+/**
+ * Doctor, the process of direct paths: whether it runs, from which executable, what the kernel does for it, and its
+ * unit.
+ */
 import type { Status } from '../../gateway/api/status.ts'
 import type { P2pProcessStatus } from '../../gateway/dataplane/p2p/process-status.ts'
 import { apiGet } from '../host/client.ts'
@@ -60,7 +63,8 @@ function judgeOffloads({ offloads: { gso, gro } }: P2pProcessStatus): Finding[] 
       'p2p-offloads',
       `the kernel takes no batches of UDP datagrams when ${lacking.join(' and ')}`,
       'direct paths make a system call for each datagram, and carry a fraction of what they could',
-      'Linux 5.0 has both; where a driver refused (the log says so): ethtool -K <interface> tx on, or a newer driver; then restart the P2P process',
+      'Linux 5.0 has both; where a driver refused (the log says so): ethtool -K <interface> tx on, ' +
+        'or a newer driver; then restart the P2P process',
     ),
   ]
 }

@@ -1,4 +1,7 @@
-/** Doctor, path MTU: datagrams of direct paths that are far smaller than the interface's, since larger ones do not arrive. */
+/**
+ * Doctor, path MTU: datagrams of direct paths that are far smaller than the interface's, since larger ones do not
+ * arrive.
+ */
 import type { PathInfo } from '../../core/api.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { apiGet } from '../host/client.ts'
@@ -50,7 +53,8 @@ export const judgeMtu = (paths: readonly SmallPath[]): Finding[] =>
         'udp-mtu',
         `packets to host ${hostId} pass up to ${mtu} bytes, and ${dev} sends ${devMtu}`,
         'the direct path makes do with smaller datagrams; TCP of other programs may hang on large ones',
-        `ping -M do -s ${ETHERNET - PING_HEADERS} ${address} fails, ping -M do -s ${mtu - PING_HEADERS} works: lower the MTU of ${dev} here and there, or let the router in between send "fragmentation needed"`,
+        `ping -M do -s ${ETHERNET - PING_HEADERS} ${address} fails, ping -M do -s ` +
+          `${mtu - PING_HEADERS} works: lower the MTU of ${dev} here and there, or let the router in between send "fragmentation needed"`,
       ),
     )
 

@@ -1,4 +1,7 @@
-/** Doctor, UDP between hosts: in which direction datagrams arrive, as probes of direct paths saw it. No third party is asked. */
+/**
+ * Doctor, UDP between hosts: in which direction datagrams arrive, as probes of direct paths saw it. No third party is
+ * asked.
+ */
 import type { PathInfo } from '../../core/api.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { apiGet } from '../host/client.ts'

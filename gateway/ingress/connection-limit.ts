@@ -41,7 +41,10 @@ export class ConnectionLimit {
     return true
   }
 
-  /** It has no request under way from now on. One that was not admitted here, as TLS is a socket above, leaves with `busy`. */
+  /**
+   * It has no request under way from now on. One that was not admitted here, as TLS is a socket above, leaves with
+   * `busy`.
+   */
   wait(socket: Socket): void {
     if (!socket.destroyed) this.#waiting.add(socket)
   }

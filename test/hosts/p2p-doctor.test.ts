@@ -1,4 +1,7 @@
-/** `flatnet doctor` on hosts with a direct path: content while all is well, and it names what kernel, network and process lack. */
+/**
+ * `flatnet doctor` on hosts with a direct path: content while all is well, and it names what kernel, network and
+ * process lack.
+ */
 import t from 'tap'
 import type { TestHost } from '../helpers/cluster/hosts.ts'
 import { becomesDirect, p2pPair, pathTo } from '../helpers/cluster/p2p-pair.ts'
