@@ -137,9 +137,9 @@ export class FastConnection implements ExchangeClient {
   }
 
   /**
-   * A FIN ends the client's requests and not the client (`nc -N`, BusyBox wget): it still reads the answer. One that
-   * has gone altogether is found by the next write, or by keepalive. An answer without an end of its own ends here:
-   * a browser leaves an event stream like this.
+   * A FIN ends the client's requests and not the client (`nc -N`, BusyBox wget): it still reads the answer. See
+   * gone-clients.ts for one that has gone altogether. An answer without an end of its own ends here: a browser leaves an
+   * event stream like this.
    */
   readonly #onEnd = (): void => {
     this.#isClosing = true

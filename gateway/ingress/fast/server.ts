@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
 import type { ConnectionLimit } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
+import { destroyWhenGone } from '../gone-clients.ts'
 import { isSecure } from '../trust.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
 import { withKnownMethod } from './for-node.ts'
@@ -54,6 +55,7 @@ export class IngressServer extends Server implements FastConnectionHost {
     this.limit.wait(socket)
     if (this.#needsNode(socket)) this.#node.give(socket)
     else this.#open.add(new FastConnection(this, socket))
+    destroyWhenGone(socket)
   }
 
   /** The fast path adds no header to answers and has no pages of its own. */
@@ -85,7 +87,7 @@ export class IngressServer extends Server implements FastConnectionHost {
     if (this.#needsNode(socket)) this.#give(socket, rawPacket)
     else {
       socket.unshift(rawPacket)
-      this.enter(socket)
+      this.#open.add(new FastConnection(this, socket))
       socket.resume()
     }
     return true

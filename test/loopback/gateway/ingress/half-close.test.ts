@@ -1,6 +1,7 @@
 /** Clients that end their side behind the request, as `nc -N` and BusyBox wget do. */
 
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import t from 'tap'
 import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
@@ -61,5 +62,22 @@ for (const [way, fields] of Object.entries(ways)) {
       await gone[path].promise
       t.pass(path === 'stream' ? 'an event stream by its FIN, at once' : 'by the next write')
     }
+  })
+
+  t.test(`a client that has closed is found although the answer pauses: ${way}`, async (t) => {
+    const gw = await startGateway(t)
+    const asked = Promise.withResolvers<ServerResponse>()
+    const web = await httpContainer(t, (_req, res) => asked.resolve(res))
+    await gw.register({ name: 'web', ...web.at })
+    const socket = connect(gw.port, '127.0.0.1')
+    socket.write(`GET / HTTP/1.1\r\nHost: web.x\r\n${fields}\r\n`)
+    const res = await asked.promise
+    socket.destroy()
+    await once(socket, 'close')
+    const cancelled = once(res, 'close', { signal: AbortSignal.timeout(20_000) })
+    // These bytes bring the reset; no more follow.
+    res.write('a line of a log that is followed')
+    await cancelled
+    t.pass('the request to the container is cancelled')
   })
 }
