@@ -23,28 +23,6 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
 /** Many servers read `X_Forwarded_For` as the same variable as `X-Forwarded-For`. */
 const OURS = /^x[-_](?:flatnet[-_].*|forwarded[-_](?:for|host|proto|port|prefix))$/
 
-/** Fields that say how a message is framed or where it goes must not come after its body (RFC 9110 6.5.1). */
-const NOT_IN_TRAILERS: ReadonlySet<string> = new Set([
-  'content-length',
-  'content-encoding',
-  'content-type',
-  'content-range',
-  'host',
-  'set-cookie',
-  'authorization',
-  'cookie',
-  'location',
-  'cache-control',
-  'expect',
-  'te',
-  'trailer',
-  'age',
-  'date',
-  'vary',
-  'www-authenticate',
-  'max-forwards',
-])
-
 export interface RequestFacts {
   readonly rawHeaders: RawHeaders
   /** `GET` … */
@@ -291,15 +269,4 @@ export function headerLines(headers: RawHeaders): string {
   let lines = ''
   for (let i = 0; i < headers.length; i += 2) lines += `${headers[i]}: ${headers[i + 1]}\r\n`
   return lines
-}
-
-/** As pairs, for addTrailers; fields that do not belong into trailers are dropped. */
-export function trailers(raw: RawHeaders): [string, string][] {
-  const pairs: [string, string][] = []
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i]!.toLowerCase()
-    if (!HOP_BY_HOP.has(name) && !NOT_IN_TRAILERS.has(name) && !isOurs(name))
-      pairs.push([raw[i]!, raw[i + 1]!])
-  }
-  return pairs
 }

@@ -2,10 +2,11 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IngressDeps } from './deps.ts'
-import { responseHeaders, trailers, valuesOf } from './headers.ts'
+import { responseHeaders, valuesOf } from './headers.ts'
 import { isBodyOpen, lingerFor } from './pages/reply.ts'
 import { rewriteHeader } from './rewrite.ts'
 import type { Target } from './route.ts'
+import { trailers } from './trailers.ts'
 
 export interface PassFacts {
   readonly deps: IngressDeps

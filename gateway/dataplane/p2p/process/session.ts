@@ -10,8 +10,6 @@ import type { SessionDeps, SessionStart } from './session-deps.ts'
 import { SessionKeys } from './session-keys.ts'
 import { Throughput } from './throughput.ts'
 
-const NOTHING = new Uint8Array(0)
-
 export class Session {
   readonly hostId: number
   readonly path: PeerPath
@@ -158,7 +156,7 @@ export class Session {
     if (this.isEnded) return
     if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
     this.#isPromoted = false
-    if (this.peer.address !== undefined) this.#send(ControlType.goodbye, NOTHING)
+    if (this.peer.address !== undefined) this.#send(ControlType.goodbye, new Uint8Array(0))
     this.#linger()
   }
 

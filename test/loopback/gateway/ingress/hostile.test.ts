@@ -184,6 +184,7 @@ t.test('4,500 half-sent requests from ten addresses keep no other client out', a
   t.teardown(() => {
     for (const socket of half) socket.destroy()
   })
+  await Promise.allSettled(half.map((socket) => once(socket, 'connect')))
   const metrics = async (): Promise<string> => (await gw.api('/metrics')).body
   await until(async () => /connections_evicted_total [1-9]/.test(await metrics()), 'it is full')
   const since = performance.now()
