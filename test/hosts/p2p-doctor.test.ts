@@ -1,6 +1,6 @@
 /**
- * `flatnet doctor` on hosts with a direct path: content while all is well, and it names what kernel, network and
- * process lack.
+ * `flatnet doctor` and `status` on hosts with a direct path: content while all is well, and what kernel and network
+ * lack is named.
  */
 import t from 'tap'
 import type { TestHost } from '../helpers/cluster/hosts.ts'
@@ -48,6 +48,23 @@ t.test('what doctor says of direct paths', { skip: needsRoot, timeout: 240_000 }
         JSON.stringify(found),
       )
     }
+  })
+
+  await t.test('flatnet status shows the same fields as the API, within 100 columns', async (t) => {
+    const { paths } = JSON.parse(await one.ok('status', '--json'))
+    const shown = paths.find(({ hostId }: { hostId: number }) => hostId === 2)
+    const path = await pathTo(one, 2)
+    t.same(Object.keys(shown).sort(), Object.keys(path).sort())
+    t.same(Object.keys(shown.p2p).sort(), Object.keys(path.p2p ?? {}).sort())
+    t.match(path, { tier: 'ipv4', p2p: { tier: 'ipv4', mtu: 1500, form: /^(whole|record)$/ } })
+    const printed = await one.ok('status')
+    t.match(printed, /^HOST {2}STATE +VIA +TIER +RTT +SINCE \(UTC\) +REASON$/m)
+    t.match(printed, /^HOST {2}UDP +TIER +RTT +JITTER +LOSS +THROUGHPUT +MTU +FORM +QUALITY$/m)
+    t.match(printed, /^2 {5}carries {2}ipv4 .* ms .* ms .* % .*bit\/s +1500 +\w+ +[01]\.\d\d$/m)
+    t.same(
+      printed.split('\n').filter((line) => line.length > 100),
+      [],
+    )
   })
 
   await t.test('the kernel of this host', async (t) => {
