@@ -65,6 +65,11 @@ const COMMANDS: readonly {
     load: async () => (await import('./commands/leave.ts')).leaveCommand,
   },
   {
+    name: 'ca',
+    describe: 'Print the CA that browsers import for HTTPS with ingress.tls: internal',
+    load: async () => (await import('./commands/ca.ts')).caCommand,
+  },
+  {
     name: 'hosts',
     places: '[action] [host]',
     describe: 'List the hosts of the cluster, or release one that is kept out',

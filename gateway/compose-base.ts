@@ -76,6 +76,7 @@ export const NO_CLUSTER: ClusterParts = {
   tunnel: () => null,
   p2pProcess: () => null,
   members: () => [],
+  browserCertificates: () => undefined,
   link: () => undefined,
   alarms: () => [],
   p2p: () => undefined,

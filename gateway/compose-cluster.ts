@@ -171,6 +171,7 @@ const access = (
   status: () => clusterStatus(cluster),
   tunnel: () => dataplane.status(),
   members: () => listedMembers(cluster.state),
+  browserCertificates: () => cluster.browserCertificates,
   link: (hostId) => cluster.links.view(hostId),
   alarms: () => replication.alarms(),
   p2p: (hostId) => p2p.info(hostId),

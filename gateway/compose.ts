@@ -70,6 +70,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     pool,
     names,
     doors: base.doors,
+    browserCertificates: cluster.browserCertificates(),
     lookup: withoutReserved(base.registry, names),
     countAnswer: answerCounter(metrics),
     endless: new Set(),

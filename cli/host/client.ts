@@ -85,6 +85,7 @@ function exchange({ api, path, timeoutMs, json }: Asked): Promise<{ status: numb
 // biome-ignore lint/suspicious/noExplicitAny: what the API answers is typed where it is used
 export async function apiGet<T = any>(api: ApiPlace, path: string, timeoutMs = TIMEOUT_MS): Promise<T> {
   const { status, body } = await exchange({ api, path, timeoutMs })
+  if (status === 409) throw refusalIn(body)
   if (status !== 200) {
     throw new CliError(
       `the gateway answered ${status} to GET ${path}: ${body.slice(0, 200)}`,
@@ -106,6 +107,12 @@ export class RefusedError extends Error {
     super(message)
     this.code = code
   }
+}
+
+/** What a person has to do first, e.g. to make a cluster. */
+function refusalIn(body: string): RefusedError {
+  const { code, message }: { code?: unknown; message?: unknown } = JSON.parse(body)
+  return new RefusedError(String(code), String(message))
 }
 
 /** The JSON that answers `POST path`. @throws {GatewayDownError} @throws {RefusedError} */

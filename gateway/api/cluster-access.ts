@@ -2,6 +2,7 @@
 
 import type { P2pInfo } from '../../core/api.ts'
 import type { Cluster } from '../cluster/cluster.ts'
+import type { BrowserCertificates } from '../cluster/identity/browser-certificates.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { LinkView } from '../links/types.ts'
@@ -19,6 +20,8 @@ export interface ClusterAccess {
   /** null: in no cluster. */
   tunnel(): TunnelStatus | null
   members(): readonly ListedMember[]
+  /** For HTTPS; undefined: in no cluster. */
+  browserCertificates(): BrowserCertificates | undefined
   /** Undefined for this host, and for those that are no members. */
   link(hostId: number): LinkView | undefined
   alarms(): readonly Alarm[]

@@ -58,6 +58,12 @@ export const postToken: Call = async (deps, req, res) => {
   sendJson(res, 201, await asked(() => cluster.operations.makeToken(ttlMs, grant)))
 }
 
+/** → 200 `{ caPem }`: the CA that browsers have to know for `ingress.tls: internal`. */
+export const getBrowserCa: Call = async (deps, _req, res) => {
+  const { browserCertificates } = deps.cluster.demand()
+  sendJson(res, 200, { caPem: await asked(() => browserCertificates.caPem()) })
+}
+
 /** `{ hostId }` → 200 with the member. */
 export const postRevoke: Call = async (deps, req, res) => {
   const cluster = deps.cluster.demand()

@@ -5,7 +5,14 @@ import { attachmentKey } from '../../core/attachment.ts'
 import type { Metrics } from '../base/metrics.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentDeps, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
-import { type ClusterCallDeps, postLeave, postReload, postRevoke, postToken } from './cluster.ts'
+import {
+  type ClusterCallDeps,
+  getBrowserCa,
+  postLeave,
+  postReload,
+  postRevoke,
+  postToken,
+} from './cluster.ts'
 import type { EventStreams } from './events.ts'
 import { hostViews } from './host-view.ts'
 import { type HostCallDeps, postRelease } from './hosts.ts'
@@ -44,6 +51,7 @@ const ROUTES: readonly Route<Handler>[] = [
     pattern: '/v1/hosts/*/release',
     handler: (p, c) => postRelease(p, c.params[0] ?? '', c.res),
   },
+  { method: 'GET', pattern: '/v1/cluster/browser-ca', handler: (p, c) => getBrowserCa(p, c.req, c.res) },
   { method: 'POST', pattern: '/v1/cluster/tokens', handler: (p, c) => postToken(p, c.req, c.res) },
   { method: 'POST', pattern: '/v1/cluster/revoke', handler: (p, c) => postRevoke(p, c.req, c.res) },
   { method: 'POST', pattern: '/v1/cluster/leave', handler: (p, c) => postLeave(p, c.req, c.res) },

@@ -9,12 +9,13 @@ import type { Metrics } from '../base/metrics.ts'
 import type { Part } from '../base/part.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { Links } from '../links/links.ts'
-import type { LinkEvents } from '../links/types.ts'
+import type { ControlMessage, LinkEvents } from '../links/types.ts'
 import { Announcer } from './announce.ts'
+import { BrowserCertificates } from './identity/browser-certificates.ts'
 import type { ClusterFiles } from './identity/files.ts'
 import { judgeConf } from './identity/fit.ts'
 import { type CertificateStatus, certificateStatus } from './identity/life.ts'
-import { LinkRenewal } from './identity/link-renewal.ts'
+import { LinkQuestion } from './identity/link-question.ts'
 import { Renewal } from './identity/renewal.ts'
 import { Admission } from './joining/admission.ts'
 import { TokenBook } from './joining/tokens.ts'
@@ -43,12 +44,14 @@ export class Cluster implements Part {
   readonly state: ClusterState
   readonly links: Links
   readonly operations: ClusterOperations
+  /** For HTTPS. */
+  readonly browserCertificates: BrowserCertificates
   readonly #deps: ClusterDeps
   readonly #admission: Admission
   readonly #announcer: Announcer
   readonly #gossip: Gossip
   readonly #renewal: Renewal
-  readonly #linkRenewal: LinkRenewal
+  readonly #linkRenewal: LinkQuestion
   readonly #listeners = new Set<Partial<LinkEvents>>()
   #stopLooking: (() => void) | undefined
 
@@ -76,11 +79,16 @@ export class Cluster implements Part {
       broadcast: (message) => void this.links.broadcast(message),
       endpointsChanged: () => this.links.retryNow(),
     })
-    this.#linkRenewal = new LinkRenewal({
-      send: (hostId, message) => this.links.send(hostId, message),
-      renew: (hostId, requestPem) =>
+    const send = (hostId: number, message: ControlMessage): boolean => this.links.send(hostId, message)
+    this.#linkRenewal = new LinkQuestion({
+      question: 'cluster.renew',
+      answer: 'cluster.renewed',
+      send,
+      answerTo: (hostId, { requestPem }) =>
         admission.renew(memberOf(state.document, hostId)?.keyId ?? '', requestPem),
     })
+    const { domains } = conf.ingress
+    this.browserCertificates = new BrowserCertificates({ state, domains, clock, send })
     this.#renewal = this.#makeRenewal()
     this.#handleMessages()
     state.onChange((before, now) => this.#membersChanged(before, now))
@@ -151,7 +159,10 @@ export class Cluster implements Part {
       log,
       renewHere: async (requestPem) =>
         String((await this.#admission.renew(state.keyId, requestPem))['certPem']),
-      renewByLink: (hostId, requestPem) => this.#linkRenewal.ask(hostId, requestPem),
+      renewByLink: async (hostId, requestPem) => {
+        const { certPem, members } = await this.#linkRenewal.ask(hostId, { requestPem })
+        return { certPem: String(certPem), sealed: members }
+      },
       adopt: (sealed) => void state.adopt(sealed),
       renewed: () => this.links.renewed(),
     })
@@ -182,8 +193,10 @@ export class Cluster implements Part {
     links.handle('cluster.digest', (hostId, message) => this.#gossip.onDigest(hostId, message))
     links.handle('cluster.members', (hostId, message) => this.#gossip.onMembers(hostId, message))
     links.handle('cluster.endpoints', (hostId, message) => this.#gossip.onEndpoints(hostId, message))
-    links.handle('cluster.renew', (hostId, message) => void this.#linkRenewal.onRequest(hostId, message))
+    links.handle('cluster.renew', (hostId, message) => void this.#linkRenewal.onQuestion(hostId, message))
     links.handle('cluster.renewed', (hostId, message) => this.#linkRenewal.onAnswer(hostId, message))
+    links.handle('cluster.certify', this.browserCertificates.onQuestion)
+    links.handle('cluster.certified', this.browserCertificates.onAnswer)
     links.handle('cluster.leave', (hostId) => this.operations.onLeave(hostId))
   }
 

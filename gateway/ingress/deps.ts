@@ -4,6 +4,7 @@ import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Scheduler } from '../base/scheduler.ts'
+import type { BrowserCertificates } from '../cluster/identity/browser-certificates.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { NameLookup } from '../registry/names.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -24,6 +25,8 @@ export interface IngressDeps {
   readonly lookup: NameLookup
   /** Keeps the listeners open over a reload; undefined: there is none. */
   readonly doors: Doors | undefined
+  /** Of the cluster's CA; undefined: this host is in no cluster. */
+  readonly browserCertificates: BrowserCertificates | undefined
   /** Called once for each answer, see `answerCounter`. */
   readonly countAnswer: (status: number) => void
   /** What has no end of its own, such as event streams and WebSockets: cut off when the gateway stops. */

@@ -19,6 +19,7 @@ const NAMES = {
   members: 'members.json',
   tokens: 'tokens.json',
   endpoints: 'endpoints.json',
+  browserCaPem: 'browser-ca.crt',
 } as const
 export type ClusterFile = keyof typeof NAMES
 

@@ -18,6 +18,7 @@ import { type Certificate, TLS_OPTIONS } from './certificate.ts'
 import { CertificateFileSet } from './certificate-files.ts'
 import { choose } from './choice.ts'
 import { Http2Sessions } from './http2.ts'
+import { InternalCertificates } from './internal-certificates.ts'
 
 /** How long a changed certificate may stay unused. Two `stat` calls for each pair. */
 const LOOK_MS: Millis = 2000
@@ -42,6 +43,7 @@ export interface TlsParts {
 export class TlsListener {
   readonly #parts: TlsParts
   readonly #files: CertificateFileSet
+  readonly #internal: InternalCertificates | undefined
   readonly #guard = new HandshakeGuard()
   readonly #open = new Set<Socket>()
   readonly #http2: Http2Sessions
@@ -53,6 +55,10 @@ export class TlsListener {
   constructor(parts: TlsParts) {
     this.#parts = parts
     this.#files = new CertificateFileSet(parts.conf.certificates, parts.deps.log)
+    const { browserCertificates } = parts.deps
+    this.#internal = parts.conf.isInternal
+      ? new InternalCertificates(parts.deps, browserCertificates)
+      : undefined
     const { server } = parts
     this.#http2 = new Http2Sessions(parts.deps, {
       request: (req, res) => void server.emit('request', req, res),
@@ -61,14 +67,17 @@ export class TlsListener {
     this.#server = this.#makeServer()
   }
 
+  /** What comes from another host is not waited for: the gateway has to start without it. */
   async start(): Promise<void> {
     const { log, scheduler } = this.#parts.deps
-    await this.#refresh()
+    const look = (): void => {
+      this.#look().catch((err: unknown) => log.error({ err }, 'certificates could not be looked after'))
+    }
+    await this.#refreshFiles()
     await this.#listen()
     this.#http2.start()
-    this.#stopLooking = scheduler.every(LOOK_MS, () => {
-      this.#look().catch((err: unknown) => log.error({ err }, 'certificate files could not be looked at'))
-    })
+    look()
+    this.#stopLooking = scheduler.every(LOOK_MS, look)
   }
 
   /** Takes no more connections; resolves when the last has ended. */
@@ -107,26 +116,33 @@ export class TlsListener {
       problems: [
         ...(this.#listenProblem === undefined ? [] : [this.#listenProblem]),
         ...this.#files.problems(deps.scheduler.now()),
+        ...(this.#internal?.problems ?? []),
       ],
     }
   }
 
   get #certificates(): readonly Certificate[] {
-    return this.#files.certificates
+    const own = this.#internal?.own
+    return own === undefined ? this.#files.certificates : [...this.#files.certificates, own]
   }
 
+  /** Of clients that name no host: they came by an address, and the cluster's certificate has those. */
   get #default(): Certificate | undefined {
-    return this.#certificates[0]
+    return this.#internal?.own ?? this.#certificates[0]
   }
 
   async #look(): Promise<void> {
-    await this.#refresh()
+    await this.#refreshFiles()
     if (!this.#server.listening && !this.#isStopped) await this.#listen()
+    if ((await this.#internal?.refresh()) === true) this.#useDefault()
+  }
+
+  async #refreshFiles(): Promise<void> {
+    if (await this.#files.refresh()) this.#useDefault()
   }
 
   /** Connections that stand keep the certificate that they began with. */
-  async #refresh(): Promise<void> {
-    if (!(await this.#files.refresh())) return
+  #useDefault(): void {
     const { pem } = this.#default ?? {}
     if (pem !== undefined) this.#server.setSecureContext({ ...TLS_OPTIONS, ...pem })
   }
@@ -155,7 +171,12 @@ export class TlsListener {
       // The same bound as for a request's headers, which get it anew after the handshake.
       handshakeTimeout: ingress.headersTimeoutMs,
       ALPNProtocols: ['h2', 'http/1.1'],
-      SNICallback: (name, done) => done(null, choose(name, this.#certificates)?.context),
+      SNICallback: (name, done) => {
+        this.#choose(name).then(
+          (certificate) => done(null, certificate?.context),
+          (err: unknown) => done(err instanceof Error ? err : new Error(String(err))),
+        )
+      },
     })
     // Node begins the handshake in its own listener: only for connections that the limits let pass.
     const begin = server.listeners('connection') as ((this: Server, socket: Socket) => void)[]
@@ -170,6 +191,11 @@ export class TlsListener {
     })
     server.on('error', (err) => this.#parts.deps.log.error({ err }, 'tls listener failed'))
     return server
+  }
+
+  async #choose(name: string): Promise<Certificate | undefined> {
+    const named = choose(name, this.#certificates) ?? (await this.#internal?.forName(name))
+    return named ?? this.#files.certificates[0]
   }
 
   #admit(socket: Socket): boolean {

@@ -1,12 +1,15 @@
-/** Renewal over a control link, for a host that cannot dial the admitting one: it is dialled by it. */
+/** A question to another host over its control link and the answer: for what a host cannot dial the other one for. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { ControlMessage } from '../../links/types.ts'
 
-export interface LinkRenewalDeps {
+export interface LinkQuestionDeps {
+  /** Types of the messages, e.g. `cluster.renew` and `cluster.renewed`. */
+  readonly question: string
+  readonly answer: string
   send(hostId: number, message: ControlMessage): boolean
-  /** On an admitting host. @throws why not */
-  renew(hostId: number, requestPem: unknown): Promise<ControlMessage>
+  /** On the host that is asked. @throws why not */
+  answerTo(hostId: number, message: ControlMessage): Promise<Readonly<Record<string, unknown>>>
 }
 
 const ANSWER_MS: Millis = 10_000
@@ -16,45 +19,45 @@ interface Pending {
   answer(message: ControlMessage): void
 }
 
-export class LinkRenewal {
-  readonly #deps: LinkRenewalDeps
+export class LinkQuestion {
+  readonly #deps: LinkQuestionDeps
   readonly #pending = new Map<number, Pending>()
   #asked = 0
 
-  constructor(deps: LinkRenewalDeps) {
+  constructor(deps: LinkQuestionDeps) {
     this.#deps = deps
   }
 
   /** @throws {Error} no link, no answer, or the other side's reason */
-  async ask(hostId: number, requestPem: string): Promise<{ certPem: string; sealed: unknown }> {
+  async ask(hostId: number, fields: Readonly<Record<string, unknown>>): Promise<ControlMessage> {
     const id = ++this.#asked
     const { promise, resolve, reject } = Promise.withResolvers<ControlMessage>()
     const timer = setTimeout(() => reject(new Error(`host ${hostId} did not answer`)), ANSWER_MS)
     this.#pending.set(id, { hostId, answer: resolve })
     try {
-      if (!this.#deps.send(hostId, { type: 'cluster.renew', id, requestPem })) {
+      if (!this.#deps.send(hostId, { ...fields, type: this.#deps.question, id })) {
         throw new Error(`there is no link with host ${hostId}`)
       }
-      const { certPem, members, reason } = await promise
-      if (typeof certPem === 'string') return { certPem, sealed: members }
-      throw new Error(`host ${hostId} refuses: ${reason}`)
+      const answer = await promise
+      if (typeof answer['certPem'] === 'string') return answer
+      throw new Error(`host ${hostId} refuses: ${answer['reason']}`)
     } finally {
       clearTimeout(timer)
       this.#pending.delete(id)
     }
   }
 
-  /** `cluster.renewed`: the answer of the admitting host. */
+  /** The answer of the host that was asked. */
   onAnswer(from: number, message: ControlMessage): void {
     const pending = this.#pending.get(Number(message['id']))
     if (pending?.hostId === from) pending.answer(message)
   }
 
-  /** `cluster.renew`: a peer asks this host for a certificate. */
-  async onRequest(from: number, { id, requestPem }: ControlMessage): Promise<void> {
+  /** A peer asks this host for a certificate. */
+  async onQuestion(from: number, message: ControlMessage): Promise<void> {
     const answer = await this.#deps
-      .renew(from, requestPem)
+      .answerTo(from, message)
       .catch((err: unknown) => ({ reason: err instanceof Error ? err.message : String(err) }))
-    this.#deps.send(from, { ...answer, type: 'cluster.renewed', id })
+    this.#deps.send(from, { ...answer, type: this.#deps.answer, id: message['id'] })
   }
 }
