@@ -107,7 +107,8 @@ t.test('SIGTERM: a goodbye, and everything is gone', { skip: needsRoot }, async 
   const { a, b } = await pair(t)
   const seen = b.heard.length
   const ms = await a.kill('SIGTERM')
-  t.ok(ms <= 500, `ended after ${ms.toFixed(0)} ms`)
+  // Its sessions deliver what is on its way for 100 ms and two round trips, a second at most.
+  t.ok(ms <= 1_500, `ended after ${ms.toFixed(0)} ms`)
   await b.message('demoted', seen, ({ reason }) => reason === 'peer said goodbye', 500)
   await b.message('ended', seen, ({ hostId, attempt }) => hostId === 1 && attempt === ATTEMPT, 500)
   t.notOk(a.hasDevice())
