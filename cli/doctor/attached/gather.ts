@@ -122,14 +122,16 @@ function missingRules(
   bridge: string,
   mark: string,
 ): string[] {
-  const lacking = FAMILIES.filter(
+  const isWithoutBridge = inTable(ruleset, 'set').some((set) => set['name'] === 'without_bridge')
+  const families = isWithoutBridge ? (['inet'] as const) : FAMILIES
+  const lacking = families.filter(
     (family) => !ruleset.some((o) => o['table']?.family === family && o['table'].name === 'flatnet'),
   )
   if (lacking.length > 0) return lacking.map((family) => `the whole table ${family} flatnet`)
   // A table of another version has other marks; the check of the firewall reports it.
   const [, versionSet] = nftTemplate.match(/set (version_\w+)/) ?? []
   if (!inTable(ruleset, 'set').some((set) => set['name'] === versionSet)) return []
-  const empty = FAMILIES.flatMap((family) => emptyChains(ruleset, nftTemplate, family))
+  const empty = families.flatMap((family) => emptyChains(ruleset, nftTemplate, family))
   const bridges: NftObject[] =
     inTable(ruleset, 'set').find((set) => set['name'] === 'bridges')?.['elem'] ?? []
   const isMarked = bridges.some(({ elem }) => elem?.val === bridge && elem.comment === mark)

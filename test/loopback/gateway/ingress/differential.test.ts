@@ -59,19 +59,19 @@ t.test('Flatnet has each verdict of the corpus', async (t) => {
     t.equal(await verdictOf(port, container, exchanged), exchanged.verdict, exchanged.name)
 })
 
-for (const proxy of ['nginx', 'caddy'] as const satisfies OtherProxy[]) {
-  t.test(
-    `${proxy} has the same, or there is a reason`,
-    { skip: !isInstalled(proxy) && `${proxy} is absent` },
-    async (t) => {
-      const port = await startProxy(t, proxy, folder, to)
-      for (const exchanged of CORPUS) {
-        if (exchanged.isRace === true) continue
-        const verdict = await verdictOf(port, container, exchanged)
-        const reason = DIFFERENCES[proxy][exchanged.name]
-        if (reason === undefined) t.equal(verdict, exchanged.verdict, exchanged.name)
-        else t.not(verdict, exchanged.verdict, `${exchanged.name}: ${reason}`)
-      }
-    },
-  )
+const PROXIES = ['nginx', 'caddy'] as const satisfies OtherProxy[]
+
+// The verdicts above are judged everywhere; other proxies are asked whether they agree where they are installed.
+t.comment(`not installed: ${PROXIES.filter((proxy) => !isInstalled(proxy)).join(', ') || 'none'}`)
+for (const proxy of PROXIES.filter(isInstalled)) {
+  t.test(`${proxy} has the same, or there is a reason`, async (t) => {
+    const port = await startProxy(t, proxy, folder, to)
+    for (const exchanged of CORPUS) {
+      if (exchanged.isRace === true) continue
+      const verdict = await verdictOf(port, container, exchanged)
+      const reason = DIFFERENCES[proxy][exchanged.name]
+      if (reason === undefined) t.equal(verdict, exchanged.verdict, exchanged.name)
+      else t.not(verdict, exchanged.verdict, `${exchanged.name}: ${reason}`)
+    }
+  })
 }
