@@ -10,7 +10,6 @@ type Format = (bytes: Uint8Array) => string
 const ip: Format = (bytes) => formatIpv4(ipv4FromBytes(bytes))
 const service: Format = (bytes) => String(portFrom(bytes))
 const ifname: Format = (bytes) => `"${printable(new TextDecoder().decode(bytes))}"`
-const mac: Format = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(':')
 const ip6: Format = (bytes) =>
   Array.from({ length: 8 }, (_, i) => portFrom(bytes.subarray(2 * i)).toString(16)).join(':')
 const protocol: Format = ([number = 0]) => String(number)
@@ -24,7 +23,7 @@ const fields =
       .join(' . ')
 
 const INTERVALS = ['supernets', 'masq']
-/** By the name of the set. */
+/** By the name of the set; all that outlive a change of version are here or among the intervals. */
 const KEYS: Readonly<Record<string, Format>> = {
   bridges: ifname,
   host_access: ifname,
@@ -34,8 +33,6 @@ const KEYS: Readonly<Record<string, Format>> = {
   members6: fields([16, ip6], [2, service]),
   ports: fields([1, protocol], [4, ip], [2, service]),
   ports_any: fields([1, protocol], [2, service]),
-  guarded: ifname,
-  sources: fields([16, ifname], [6, mac], [4, ip]),
 }
 const TARGET = fields([4, ip], [2, service])
 
@@ -46,13 +43,14 @@ const printable = (text: string): string => text.replaceAll(/[^ !#-~]/g, '')
 export const isUnsupported = (err: unknown): boolean =>
   err instanceof FlatnetError && /not supported/i.test(String(err.details))
 
-/** The ruleset for such a kernel: containers start, and no router advertisement is dropped. A set says so. */
-export function withoutBridge(text: string): string {
-  const from = text.indexOf('\ntable bridge flatnet {')
-  const to = text.indexOf('\n}', from)
-  if (from < 0 || to < 0) return text
-  return `${text.slice(0, from)}\ntable inet flatnet {\n\tset without_bridge { type inet_service; }\n}${text.slice(to + 2)}`
-}
+/** A load for such a kernel: containers start, and no router advertisement is dropped. A set says so. */
+export const withoutBridge = (text: string): string =>
+  text
+    .replaceAll(/^(?:delete|create) table bridge flatnet\n/gm, '')
+    .replace(
+      /^table bridge flatnet \{\n.*?^\}/ms,
+      'table inet flatnet {\n\tset without_bridge { type inet_service; }\n}',
+    )
 
 /**
  * @param table e.g. `inet flatnet`
@@ -63,8 +61,14 @@ export function elementText(table: string, set: string, elements: readonly SetEl
   if (elements.length === 0) return []
   const texts = INTERVALS.includes(set)
     ? intervalsFrom(elements).map(({ start, end }) => `${ip(start)}-${ip(end)}`)
-    : elements.map((element) => single(KEYS[set] ?? mac, element))
+    : elements.map((element) => single(formatOf(set), element))
   return [`add element ${table} ${set} { ${texts.join(', ')} }`]
+}
+
+function formatOf(set: string): Format {
+  const format = KEYS[set]
+  if (format === undefined) throw new RangeError(`elements of set ${set} have no text`)
+  return format
 }
 
 function single(format: Format, { key, data, comment }: SetElement): string {

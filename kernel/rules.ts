@@ -138,16 +138,19 @@ function load(socket: NetlinkSocket, text: string, timeoutMs: Millis | undefined
     lines.push(`create table ${name} ${TABLE}`)
   }
   try {
-    try {
-      nftLoad([...lines, text, ...kept].join('\n'), timeoutMs)
-    } catch (err) {
-      if (!isUnsupported(err)) throw err
-      const inet = lines.filter((line) => !line.includes('table bridge'))
-      nftLoad([...inet, withoutBridge(text), ...kept].join('\n'), timeoutMs)
-    }
+    loadSupported([...lines, text, ...kept].join('\n'), timeoutMs)
   } catch (err) {
     // A killed plugin leaves its nft running without the lock; the table that it loaded is as good as ours.
     if (setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined) throw err
+  }
+}
+
+function loadSupported(whole: string, timeoutMs: Millis | undefined): void {
+  try {
+    nftLoad(whole, timeoutMs)
+  } catch (err) {
+    if (!isUnsupported(err)) throw err
+    nftLoad(withoutBridge(whole), timeoutMs)
   }
 }
 

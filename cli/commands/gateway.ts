@@ -109,16 +109,14 @@ async function runAgain(first: DaemonConf, runs: Omit<Runs, 'doors'>): Promise<v
   let good: DaemonConf | undefined
   for (let conf: DaemonConf | undefined = first; conf !== undefined; ) {
     const current: DaemonConf = conf
-    let isReady = false
     const onReady = (): void => {
       if (good === undefined) readPlugin(config, stop, log)
       good = current
-      isReady = true
     }
     try {
       conf = await runOnce(current, { ...runs, doors }, onReady)
     } catch (err) {
-      if (isReady || good === undefined || good === current) throw err
+      if (good === undefined || good === current) throw err
       log.error({ err }, 'configuration could not be used, the old one is back')
       conf = good
     }

@@ -2,10 +2,10 @@
 
 import type { Status } from '../../gateway/api/status.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
-import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 import { howToRestart, itsLog } from '../host/service.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { COME_BACK } from '../ui/next-steps.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
@@ -18,7 +18,7 @@ export interface ClusterFacts {
 
 async function gatherCluster(host: Host, places: Places): Promise<ClusterFacts> {
   const files = new ClusterFiles(places.conf?.dataDir ?? places.dataDirs[0] ?? '')
-  const status = await apiGet<Status>(places, '/v1/status').then(
+  const status = await gatewayStatus(places).then(
     (answer) => answer.cluster,
     () => undefined,
   )

@@ -1,10 +1,9 @@
 /** Doctor, direct paths: why packets do not go over UDP, and what of this host's kernel is in their way. */
 import type { PathInfo } from '../../core/api.ts'
-import type { Status } from '../../gateway/api/status.ts'
 import { P2P_WORDS, type P2pCode, PEER_WORDS } from '../../gateway/paths/escalation/reasons.ts'
-import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { type Finding, hostCheck, ok, warn } from './check.ts'
 
 export interface DirectFacts {
@@ -20,7 +19,7 @@ const numberIn = (host: Host, path: string): number | undefined => {
 }
 
 async function gatherDirect(host: Host, places: Places): Promise<DirectFacts> {
-  const status = await apiGet<Status>(places, '/v1/status').catch(() => undefined)
+  const status = await gatewayStatus(places).catch(() => undefined)
   const conf = '/proc/sys/net/ipv4/conf'
   const own = numberIn(host, `${conf}/flatnet-p2p/rp_filter`)
   const all = numberIn(host, `${conf}/all/rp_filter`) ?? 0

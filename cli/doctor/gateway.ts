@@ -1,9 +1,10 @@
 /** Doctor, the gateway: its configuration, its unit, and whether it answers. */
 
-import { apiGet, GatewayDownError } from '../host/client.ts'
+import { GatewayDownError } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 import { howToRestart, howToStart, isSystemd, type UnitState, unitState } from '../host/service.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface GatewayFacts {
@@ -44,7 +45,7 @@ function strays(places: Places): Pick<GatewayFacts, 'strayEndpoints' | 'strayNet
 }
 
 async function gatherGateway(host: Host, places: Places, version: string): Promise<GatewayFacts> {
-  const answer = await apiGet<{ version?: string }>(places, '/v1/status').then(
+  const answer = await gatewayStatus(places).then(
     (status) => ({ version: status.version }),
     (err: unknown) => ({
       error: err instanceof Error ? err.message : String(err),

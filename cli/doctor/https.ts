@@ -1,7 +1,8 @@
 /** Doctor, HTTPS: whether it listens and with which certificates, as the gateway says. */
 
 import type { Status } from '../../gateway/api/status.ts'
-import { apiGet, GatewayDownError } from '../host/client.ts'
+import { GatewayDownError } from '../host/client.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { type Finding, hostCheck, ok, warn } from './check.ts'
 
 type Tls = NonNullable<Status['ingress']>['tls']
@@ -45,7 +46,7 @@ export const check = hostCheck({
   async gather({ places }): Promise<HttpsFacts> {
     const now = Date.now()
     try {
-      const { ingress } = await apiGet<Status>(places, '/v1/status')
+      const { ingress } = await gatewayStatus(places)
       return { tls: ingress?.tls, now }
     } catch (err) {
       if (err instanceof GatewayDownError) return { tls: undefined, now }

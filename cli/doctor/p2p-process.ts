@@ -2,12 +2,11 @@
  * Doctor, the process of direct paths: whether it runs, from which executable, what the kernel does for it, and its
  * unit.
  */
-import type { Status } from '../../gateway/api/status.ts'
 import type { P2pProcessStatus } from '../../gateway/dataplane/p2p/process-status.ts'
-import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 import { isSystemd, type UnitState, unitState } from '../host/service.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { type Finding, hostCheck, ok, warn } from './check.ts'
 
 export interface ProcessFacts {
@@ -25,7 +24,7 @@ const UNIT = 'flatnet-p2p.service'
 const SLOWER = "packets go by the gateways' connection meanwhile: nothing is lost but speed"
 
 async function gatherProcess(host: Host, places: Places, version: string): Promise<ProcessFacts> {
-  const status = await apiGet<Status>(places, '/v1/status').catch(() => undefined)
+  const status = await gatewayStatus(places).catch(() => undefined)
   const isUnitWanted = isSystemd() && unitState(host, 'flatnet-gateway.service') !== undefined
   return {
     isWanted: places.conf?.p2p.enabled === true && status !== undefined && status.cluster !== null,

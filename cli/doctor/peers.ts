@@ -5,6 +5,7 @@ import type { Status } from '../../gateway/api/status.ts'
 import { apiGet } from '../host/client.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface PeerFacts {
@@ -16,10 +17,9 @@ export interface PeerFacts {
 }
 
 export async function gatherPeers(host: Host, places: Places): Promise<PeerFacts> {
-  const asked = await Promise.all([
-    apiGet<HostView[]>(places, '/v1/hosts'),
-    apiGet<Status>(places, '/v1/status'),
-  ]).catch(() => undefined)
+  const asked = await Promise.all([apiGet<HostView[]>(places, '/v1/hosts'), gatewayStatus(places)]).catch(
+    () => undefined,
+  )
   const [hosts = [], status] = asked ?? []
   const clock = host.run('timedatectl', ['show', '-p', 'NTPSynchronized', '--value'])?.stdout.trim()
   return {

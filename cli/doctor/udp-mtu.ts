@@ -3,10 +3,9 @@
  * arrive.
  */
 import type { PathInfo } from '../../core/api.ts'
-import type { Status } from '../../gateway/api/status.ts'
-import { apiGet } from '../host/client.ts'
 import { type Host, runJson } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { type Finding, hostCheck, warn } from './check.ts'
 
 export interface SmallPath {
@@ -37,7 +36,7 @@ function smallPath(host: Host, { hostId, p2p }: PathInfo): SmallPath[] {
 }
 
 async function gatherMtu(host: Host, places: Places): Promise<SmallPath[]> {
-  const status = await apiGet<Status>(places, '/v1/status').catch(() => undefined)
+  const status = await gatewayStatus(places).catch(() => undefined)
   const small = (status?.paths ?? []).filter(({ p2p }) => (p2p?.mtu ?? SMALL) < SMALL)
   return small.slice(0, MAX_HOSTS).flatMap((path) => smallPath(host, path))
 }

@@ -3,9 +3,8 @@
  * asked.
  */
 import type { PathInfo } from '../../core/api.ts'
-import type { Status } from '../../gateway/api/status.ts'
-import { apiGet } from '../host/client.ts'
 import type { Places } from '../host/places.ts'
+import { gatewayStatus } from '../host/status.ts'
 import { counted } from '../ui/output.ts'
 import { type Finding, hostCheck, ok, warn } from './check.ts'
 
@@ -26,7 +25,7 @@ const MIN_PROBES = 5
 const MAX_NAMED = 5
 
 async function gatherReach(places: Places): Promise<ReachFacts> {
-  const status = await apiGet<Status>(places, '/v1/status').catch(() => undefined)
+  const status = await gatewayStatus(places).catch(() => undefined)
   const paths = (status?.paths ?? []).filter(({ p2p }) => (p2p?.probes?.sent ?? 0) >= MIN_PROBES)
   return { paths, port: status?.p2p?.port ?? places.conf?.p2p.listen.port ?? 0, now: Date.now() }
 }

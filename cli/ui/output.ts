@@ -1,5 +1,6 @@
 /** What commands write: tables of at most 100 columns, JSON, and errors that say what to do next. */
 import type { Readable } from 'node:stream'
+import { printable } from '../../core/printable.ts'
 
 /** The two streams of a command; tests give it their own. */
 export interface Io {
@@ -44,9 +45,6 @@ export interface Column<Row> {
 function cut(text: string, width: number): string {
   return text.length <= width ? text.padEnd(width) : `${text.slice(0, width - 1)}…`
 }
-
-/** Control characters in foreign names would move the reader's cursor. */
-const printable = (text: string): string => text.replaceAll(/\p{C}/gu, '?')
 
 function widthsOf(cells: readonly (readonly string[])[], mins: readonly (number | undefined)[], max: number) {
   const widths = mins.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)))

@@ -15,7 +15,7 @@ import {
   SECRET,
 } from '../helpers/cluster/p2p-net.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
-import { waitFor } from '../helpers/run/wait.ts'
+import { timeUntil, waitFor } from '../helpers/run/wait.ts'
 
 const lossless = ({ sent, answered }: Flow): boolean => sent > 10 && sent === answered
 
@@ -131,14 +131,8 @@ t.test('kill -9: device and routes are gone within 50 ms', { skip: needsRoot }, 
   const { a, b } = await pair(t)
   const seen = b.heard.length
   const killed = a.kill('SIGKILL')
-  const since = performance.now()
   // What packets meet: the process itself is reaped later, when its memory is gone too.
-  let lookedAt = since
-  await waitFor('no direct route is left', 1_000, () => {
-    lookedAt = performance.now()
-    return a.directRoutes().length === 0
-  })
-  const ms = lookedAt - since
+  const ms = await timeUntil('no direct route is left', 1_000, () => a.directRoutes().length === 0)
   t.ok(ms <= 50, `its routes are gone after ${ms.toFixed(0)} ms`)
   await killed
   t.notOk(a.hasDevice())

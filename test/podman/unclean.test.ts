@@ -1,6 +1,6 @@
 /**
- * Ends that nobody announced: conmon killed, power lost. Static addresses come back, stale leases stand in nobody's
- * way.
+ * Ends without notice: conmon killed, power lost. Static addresses come back, and stale leases keep no container from
+ * starting.
  */
 import t from 'tap'
 import { get, type PodmanHost, podmanHost, podmanMissing } from '../helpers/cni/podman.ts'

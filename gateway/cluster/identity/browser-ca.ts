@@ -15,8 +15,6 @@ import {
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
-  PemConverter,
-  Pkcs10CertificateRequest,
   Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
@@ -24,6 +22,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509'
 import type { Millis } from '../../../core/clock.ts'
+import { keyToPem, readRequest, serialNumber } from './certificates.ts'
 import { SKEW } from './life.ts'
 
 const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
@@ -93,8 +92,7 @@ export async function makeServerRequest(): Promise<{ keyPem: string; requestPem:
     keys,
     signingAlgorithm: ECDSA,
   })
-  const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)
-  return { keyPem: PemConverter.encode(key, 'PRIVATE KEY'), requestPem: request.toString('pem') }
+  return { keyPem: await keyToPem(keys.privateKey), requestPem: request.toString('pem') }
 }
 
 /**
@@ -107,12 +105,9 @@ export async function issueForServer(
   names: readonly string[],
   now: Millis,
 ): Promise<string> {
-  const request = new Pkcs10CertificateRequest(requestPem)
-  if (!(await request.verify())) throw new Error('the request is not signed by its own key')
-  const serial = webcrypto.getRandomValues(new Uint8Array(16))
-  serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40
+  const request = await readRequest(requestPem)
   const cert = await X509CertificateGenerator.create({
-    serialNumber: serial.toHex(),
+    serialNumber: serialNumber(),
     subject: 'CN=Flatnet ingress',
     issuer: ca.cert.subject,
     notBefore: new Date(now - SKEW),

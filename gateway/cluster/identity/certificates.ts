@@ -44,14 +44,14 @@ export interface KeyedPem {
 const makeKeys = () =>
   webcrypto.subtle.generateKey(ED25519, true, ['sign', 'verify']) as Promise<webcrypto.CryptoKeyPair>
 
-const keyToPem = async (key: webcrypto.CryptoKey): Promise<string> =>
+export const keyToPem = async (key: webcrypto.CryptoKey): Promise<string> =>
   PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY')
 
 const keyFromPem = (pem: string): Promise<webcrypto.CryptoKey> =>
   webcrypto.subtle.importKey('pkcs8', PemConverter.decodeFirst(pem), ED25519, true, ['sign'])
 
 /** 127 random bits, positive, as RFC 5280 4.1.2.2 asks. */
-function serialNumber(): string {
+export function serialNumber(): string {
   const bytes = webcrypto.getRandomValues(new Uint8Array(16))
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
   return bytes.toHex()
@@ -118,8 +118,7 @@ export async function issue(
   requestPem: string,
   { cluster, hostId, now, days = HOST_DAYS }: Issue,
 ): Promise<string> {
-  const request = new Pkcs10CertificateRequest(requestPem)
-  if (!(await request.verify())) throw new Error('the request is not signed by its own key')
+  const request = await readRequest(requestPem)
   const caCert = new X509Certificate(ca.certPem)
   const cert = await X509CertificateGenerator.create({
     serialNumber: serialNumber(),
@@ -142,12 +141,18 @@ export async function issue(
   return cert.toString('pem')
 }
 
+/** @throws {Error} the text is no request, or its signature does not prove possession of the key */
+export async function readRequest(requestPem: string): Promise<Pkcs10CertificateRequest> {
+  const request = new Pkcs10CertificateRequest(requestPem)
+  if (!(await request.verify())) throw new Error('the request is not signed by its own key')
+  return request
+}
+
 /**
  * SHA-256 of the key (SPKI) that a request is for, hex: its future keyId.
  * @throws {Error} the text is no request, or its signature does not prove possession of the key
  */
 export async function keyIdOfRequest(requestPem: string): Promise<string> {
-  const request = new Pkcs10CertificateRequest(requestPem)
-  if (!(await request.verify())) throw new Error('the request is not signed by its own key')
+  const request = await readRequest(requestPem)
   return createHash('sha256').update(Buffer.from(request.publicKey.rawData)).digest('hex')
 }

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { type DaemonConf, daemonConf } from '../../../conf/daemon.ts'
 import type { Assignment } from '../../../core/api.ts'
+import type { Token } from '../../../gateway/cluster/joining/tokens.ts'
 import type { LeaseSnapshot } from '../../../gateway/leases/source.ts'
 
 export const noLeases: LeaseSnapshot = { live: [], pending: [], stale: [], unreadable: [] }
@@ -19,6 +20,16 @@ export function testConf(folder: string, more: Record<string, unknown> = {}): Da
     ...rest,
     ingress: { listen: '127.0.0.1:0', drainMs: 300, ...ingress },
   })
+}
+
+export const tokenSample: Token = {
+  caFingerprint: 'ab'.repeat(32),
+  secret: '0123456789abcdef'.repeat(2),
+  hostId: 1,
+  supernet: { base: 0x0a640000, prefixLen: 16 },
+  hostPrefix: 24,
+  expiresAt: 1_795_185_000_000,
+  addresses: ['192.0.2.1:7443', '[2001:db8::1]:7443'],
 }
 
 let made = 0

@@ -25,3 +25,17 @@ export async function waitFor<T>(
     await pause(15)
   }
 }
+
+/**
+ * How long it takes until `probe` answers something true, ms from now. A look starts a program, which takes 20 ms and
+ * more beside other tests: what it finds was so when it began.
+ */
+export async function timeUntil(what: string, timeoutMs: number, probe: () => boolean): Promise<number> {
+  const since = performance.now()
+  let lookedAt = since
+  await waitFor(what, timeoutMs, () => {
+    lookedAt = performance.now()
+    return probe()
+  })
+  return lookedAt - since
+}

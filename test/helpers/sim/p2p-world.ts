@@ -4,6 +4,7 @@ import { isInNetworks, parseEndpoint } from '../../../gateway/dataplane/p2p/proc
 import { Sessions } from '../../../gateway/dataplane/p2p/process/sessions.ts'
 import type { FromProcess, SessionView, ToProcess } from '../../../gateway/dataplane/p2p/protocol.ts'
 import type { PeerKeys } from '../../../gateway/dataplane/p2p/udp/crypto/key-schedule.ts'
+import { noCounts } from '../../../gateway/dataplane/p2p/udp/peer.ts'
 import type { AddPeer, PlanePeer, SendControl } from '../../../gateway/dataplane/p2p/udp/types.ts'
 
 interface Datagram {
@@ -23,22 +24,7 @@ export const attempt = '0123456789abcdef'
 
 export class SimPeer implements PlanePeer {
   readonly hostId: number
-  readonly counters = {
-    txPackets: 0,
-    txBytes: 0,
-    txDatagrams: 0,
-    rxPackets: 0,
-    rxBytes: 0,
-    rxDatagrams: 0,
-    txDropped: 0,
-    txAcked: 0,
-    txLost: 0,
-    rxForged: 0,
-    rxReplayed: 0,
-    rxMalformed: 0,
-    rxRefused: 0,
-    rxIncomplete: 0,
-  }
+  readonly counters = noCounts()
   readonly form = 'whole'
   readonly rttMs = undefined
   address: string | undefined

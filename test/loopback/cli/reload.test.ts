@@ -2,28 +2,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { ask } from '../../helpers/gateway/gateway-fixture.ts'
 import { until } from '../../helpers/gateway/gateway-upstream.ts'
+import { freePort, portHolder } from '../../helpers/run/free-port.ts'
 import { scratchFolder } from '../../helpers/run/scratch.ts'
 
 const BIN = resolve(import.meta.dirname, '../../../bin/flatnet.ts')
-
-/** A listener on a port of its own. */
-async function listener(): Promise<{ server: Server; port: number }> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return { server, port: (server.address() as AddressInfo).port }
-}
-
-async function freePort(): Promise<number> {
-  const { server, port } = await listener()
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 interface Run {
   readonly child: ChildProcess
@@ -71,7 +57,7 @@ const isServed = (port: number) =>
 
 t.test('whole, or not at all', async (t) => {
   const [first, second] = [await freePort(), await freePort()]
-  const { server, port: taken } = await listener()
+  const { server, port: taken } = await portHolder()
   t.teardown(() => void server.close())
   const run = gateway(t, { listen: `127.0.0.1:${first}` })
   await until(() => starts(run) === 1, 'it starts')

@@ -1,9 +1,10 @@
 /** Elements as nft reads them: every set that outlives a change of the ruleset's version. */
 import { concat, port, prefixElements } from 'netlink-ts/netfilter/keys.ts'
 import t from 'tap'
+import { nftTemplate } from '../../../conf/templates.ts'
 import { ipv4Bytes, parseIpv4 } from '../../../core/addr.ts'
 import { ifnameKey } from '../../../kernel/rules.ts'
-import { elementText } from '../../../kernel/rules-text.ts'
+import { elementText, withoutBridge } from '../../../kernel/rules-text.ts'
 
 const ip = (text: string): Uint8Array => ipv4Bytes(parseIpv4(text) ?? 0)
 const text = (set: string, ...elements: Parameters<typeof elementText>[2]) =>
@@ -39,4 +40,18 @@ t.test('nothing gives nothing, and no text ends its quotes', async (t) => {
   t.same(text('bridges', { key: ifnameKey('br"0'), comment: 'v4 " } ; \n flush ruleset' }), [
     'bridges { "br0" comment "v4  } ;  flush ruleset" }',
   ])
+})
+
+t.test('a load for a kernel without nftables for bridges', async (t) => {
+  const heads = ['delete table inet flatnet', 'create table inet flatnet', 'create table bridge flatnet']
+  const whole = [...heads, nftTemplate(), 'add element inet flatnet refused_ports { 7443 }'].join('\n')
+  t.match(whole, /^table bridge flatnet \{$/m)
+  const load = withoutBridge(whole)
+  t.notMatch(load, /table bridge/)
+  t.match(load, /^table inet flatnet \{\n\tset without_bridge \{/m, 'it says so')
+  t.match(load, /^delete table inet flatnet\ncreate table inet flatnet\n/)
+  t.match(load, /\nadd element inet flatnet refused_ports \{ 7443 \}$/)
+  const braces = (text: string, brace: string) => text.split(brace).length
+  t.equal(braces(load, '{'), braces(load, '}'))
+  t.equal(withoutBridge(load), load)
 })

@@ -34,7 +34,7 @@ export interface PeerHome {
   keysConfirmed(peer: PeerState): void
 }
 
-const noCounts = (): PeerCounters => ({
+export const noCounts = (): PeerCounters => ({
   txPackets: 0,
   txBytes: 0,
   txDatagrams: 0,

@@ -1,5 +1,5 @@
 /**
- * An error that nobody caught: it is in the log file, and the gateway ends for the service manager to start another.
+ * An error that was not caught: it is in the log file, and the gateway ends for the service manager to start another.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -9,8 +9,9 @@ import { CORPUS, DIFFERENCES } from '../../../fixtures/ingress-corpus.ts'
 import { CorpusContainer, verdictOf } from '../../../helpers/gateway/exchanged.ts'
 import { ask, jsonBody } from '../../../helpers/gateway/gateway-fixture.ts'
 import { assignmentOf } from '../../../helpers/gateway/gateway-samples.ts'
-import { freePort, isInstalled, type OtherProxy, startProxy } from '../../../helpers/gateway/other-proxies.ts'
+import { isInstalled, type OtherProxy, startProxy } from '../../../helpers/gateway/other-proxies.ts'
 import { cliExecutable } from '../../../helpers/run/executable.ts'
+import { freePort } from '../../../helpers/run/free-port.ts'
 import { scratchFolder } from '../../../helpers/run/scratch.ts'
 
 const folder = scratchFolder(t)

@@ -2,23 +2,12 @@
 
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import t from 'tap'
 import { Doors } from '../../../../gateway/ingress/doors.ts'
 import { ask, startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { freePort } from '../../../helpers/run/free-port.ts'
 import { scratchFolder } from '../../../helpers/run/scratch.ts'
 import { testStore } from '../../../helpers/store/gateway-store.ts'
-
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 t.test('0 connections are refused while one answer is slow', async (t) => {
   const folder = scratchFolder(t)

@@ -3,18 +3,10 @@ import { writeFileSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
 import t from 'tap'
 import { readToken } from '../../../../cli/cluster/token-input.ts'
-import { encodeToken, type Token } from '../../../../gateway/cluster/joining/tokens.ts'
+import { encodeToken } from '../../../../gateway/cluster/joining/tokens.ts'
+import { tokenSample as token } from '../../../helpers/gateway/gateway-samples.ts'
 import { scratchFolder } from '../../../helpers/run/scratch.ts'
 
-const token: Token = {
-  caFingerprint: 'ab'.repeat(32),
-  secret: '0123456789abcdef'.repeat(2),
-  hostId: 1,
-  supernet: { base: 0x0a640000, prefixLen: 16 },
-  hostPrefix: 24,
-  expiresAt: 1_795_185_000_000,
-  addresses: ['192.0.2.1:7443'],
-}
 const text = encodeToken(token)
 
 /** @param input what standard input holds; `null`: there is none */

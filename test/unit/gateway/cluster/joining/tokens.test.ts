@@ -3,23 +3,10 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { ClusterFiles } from '../../../../../gateway/cluster/identity/files.ts'
-import {
-  decodeToken,
-  encodeToken,
-  type Token,
-  TokenBook,
-} from '../../../../../gateway/cluster/joining/tokens.ts'
+import { decodeToken, encodeToken, TokenBook } from '../../../../../gateway/cluster/joining/tokens.ts'
+import { tokenSample as token } from '../../../../helpers/gateway/gateway-samples.ts'
 import { scratchFolder } from '../../../../helpers/run/scratch.ts'
 
-const token: Token = {
-  caFingerprint: 'ab'.repeat(32),
-  secret: '0123456789abcdef'.repeat(2),
-  hostId: 1,
-  supernet: { base: 0x0a640000, prefixLen: 16 },
-  hostPrefix: 24,
-  expiresAt: 1_795_185_000_000,
-  addresses: ['192.0.2.1:7443', '[2001:db8::1]:7443'],
-}
 const text = encodeToken(token)
 const T0 = 1_795_000_000_000
 const TTL = 600_000
