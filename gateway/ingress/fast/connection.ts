@@ -16,6 +16,9 @@ import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
 import { withAsciiTarget, withCrlf, withOneLength } from './for-node.ts'
 import { readRequest } from './request-head.ts'
 
+/** A client that has just connected sends its request within this time; a reload must not reset it meanwhile. */
+const FIRST_REQUEST_MS: Millis = 500
+
 export interface FastConnectionHost {
   readonly deps: IngressDeps
   readonly limit: ConnectionLimit
@@ -80,8 +83,10 @@ export class FastConnection implements ExchangeClient {
     return place
   }
 
+  /** Without a request, and not about to send its first. */
   get isIdle(): boolean {
-    return this.#exchange === undefined
+    if (this.#exchange !== undefined) return false
+    return this.#hasServed || performance.now() - this.#idleSince >= FIRST_REQUEST_MS
   }
 
   get isLast(): boolean {

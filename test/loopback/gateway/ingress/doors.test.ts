@@ -2,9 +2,12 @@
 
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
+import { connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { Doors } from '../../../../gateway/ingress/doors.ts'
 import { ask, startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
+import { until } from '../../../helpers/gateway/gateway-upstream.ts'
 import { freePort } from '../../../helpers/run/free-port.ts'
 import { scratchFolder } from '../../../helpers/run/scratch.ts'
 import { testStore } from '../../../helpers/store/gateway-store.ts'
@@ -60,4 +63,26 @@ t.test('a port that the new configuration does not have is closed', async (t) =>
   await start(after)
   t.equal((await ask({ port: after, path: '/' })).status, 200)
   await t.rejects(ask({ port: before, path: '/' }), { code: 'ECONNREFUSED' })
+})
+
+t.test('a connection that came a moment before a reload has time for its first request', async (t) => {
+  const folder = scratchFolder(t)
+  const port = await freePort()
+  const gw = await startGateway(t, { ingress: { listen: `127.0.0.1:${port}`, drainMs: 3_000 } }, {}, folder)
+  const early = connect(port, '127.0.0.1')
+  const silent = connect(port, '127.0.0.1')
+  await Promise.all([once(early, 'connect'), once(silent, 'connect')])
+  await until(async () => (await gw.api('/v1/status')).json().ingress.connections === 2, 'both are accepted')
+  const since = performance.now()
+  const stopped = gw.stop()
+  const closed = once(silent, 'close')
+  // Longer than three rounds of what closes idle connections.
+  await pause(200)
+  early.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  const text = (await early.toArray()).join('')
+  t.match(text, /^HTTP\/1\.1 200 OK\r\n/)
+  t.match(text, /\r\nConnection: close\r\n/i)
+  await Promise.all([stopped, closed])
+  const tookMs = Math.round(performance.now() - since)
+  t.ok(tookMs < 2_500, `one that sends nothing holds it up for ${tookMs} ms, less than drainMs`)
 })
