@@ -60,7 +60,7 @@ const TROUBLES: readonly Trouble[] = [
   },
   { codes: ['no UDP'], fix: 'ss -ulpn names who has the port; stop it, or set p2p.listen in flatnet.yaml' },
   {
-    codes: ['unproven', 'loss', 'slower', 'too slow', 'jitter', 'throughput', 'damped'],
+    codes: ['unproven', 'loss', 'slower', 'too slow', 'jitter', 'throughput', 'on trial', 'damped'],
     fix: 'look for a shaper, a VPN or a full uplink that treats UDP worse than TCP: mtr -u to that host, and mtr -T',
   },
 ]

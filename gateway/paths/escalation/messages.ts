@@ -1,6 +1,6 @@
 /** Applies the peer's `p2p.` messages to an escalation. Pure. */
 
-import { sessionOf, whyNotFast, whyNotProven } from './promotion.ts'
+import { sessionOf, whyNotFit } from './promotion.ts'
 import { type P2pReason, peerText, reasonText } from './reasons.ts'
 import { RESET_EVERY_MS } from './retry-schedule.ts'
 import {
@@ -97,7 +97,7 @@ function whyNotReady(
   if (attempt !== state.attempt) return { code: 'no session' }
   if (generation <= state.generation) return { code: 'old generation' }
   const session = sessionOf(state, facts)
-  const lack = whyNotProven(session) ?? (session && whyNotFast(session, facts.gateway.rttMs))
+  const lack = whyNotFit(state, session, facts.gateway.rttMs)
   if (lack !== undefined) return lack
   const { phase, dwellUntil, since } = state
   const hasJustSwitched = phase === 'waiting' && facts.now < Math.min(dwellUntil, since + SWITCH_EVERY_MS)

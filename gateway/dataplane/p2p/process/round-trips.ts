@@ -3,6 +3,8 @@ import type { Millis } from '../../../../core/clock.ts'
 
 /** docs/architecture/paths.md#suspect: the window of the loss rules. */
 const WINDOW = 40
+/** The gateway wants so many of a path that failed before (paths/escalation/promotion.ts). */
+const TELLING = 20
 /** RFC 6298: the weights of a new round trip in the mean and in the deviation. */
 const MEAN_WEIGHT = 1 / 8
 const DEVIATION_WEIGHT = 1 / 4
@@ -45,6 +47,10 @@ export class RoundTrips {
 
   get counts(): { readonly sent: number; readonly answered: number; readonly window: number } {
     return { sent: this.#sent, answered: this.#answered, window: this.#window.length }
+  }
+
+  get isTelling(): boolean {
+    return this.#window.length >= TELLING
   }
 
   sent(): void {

@@ -54,6 +54,8 @@ const probes = (window: number): Partial<SessionFacts> => ({
   probes: { sent: window, answered: window, window },
 })
 
+const restOf = (address: string) => ({ address, restMs: 8_000, until: 0 })
+
 type PromotionRow = readonly [
   name: string,
   session: Partial<SessionFacts> | undefined,
@@ -92,6 +94,11 @@ const promotion: Readonly<Record<string, readonly PromotionRow[]>> = {
     ['one of 20', { lossRate: 1 / 20, ...probes(20) }, 'loss'],
     ['one before the five of the proof', { lossRate: 1 / 6, ...probes(6) }, undefined],
     ['two of the 40 of the peer', { peerLossRate: 2 / 40 }, 'loss'],
+  ],
+  'a failure before: 20 probes of the address that failed': [
+    ['19', probes(19), 'on trial', { rest: restOf('192.0.2.2:7443') }],
+    ['20', probes(20), undefined, { rest: restOf('192.0.2.2:7443') }],
+    ['another address failed', probes(6), undefined, { rest: restOf('192.0.2.9:7443') }],
   ],
   'waits: dwell, a rest for the address that failed, and suppression': [
     ['dwell', {}, 'dwell', { dwellUntil: 100_001 }],
