@@ -1,20 +1,16 @@
 /** Runs each test file in its own process, a few at a time: for files that make namespaces and start programs. */
 import { spawn } from 'node:child_process'
-import { appendFileSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { appendFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { ROOT } from './executable.ts'
 import { type FileEnded, sumOf, type Tally, TapReader } from './tap-reader.ts'
-import { keepTimes, lastTimes, longestFirst } from './test-times.ts'
+import { keepTimes, lastTimes, longestFirst, ownLimitOf } from './test-times.ts'
 
 /** The same as in .taprc, which counts for a file that is run by hand. */
 const LIMIT_S = 300
 
-/** A file whose test gives itself longer, `timeout: 420_000`, has as long. */
-function limitOf(file: string): number {
-  const own = [...readFileSync(join(ROOT, file), 'utf8').matchAll(/\btimeout: (\d[\d_]*)/g)]
-  return Math.max(LIMIT_S, ...own.map(([, ms = '']) => Number(ms.replaceAll('_', '')) / 1_000))
-}
+/** A file whose test gives itself longer has as long. */
+const limitOf = (file: string): number => Math.max(LIMIT_S, ownLimitOf(file) / 1_000)
 
 /** The lines of one file, as the file's own subtest of the run. */
 async function runFile(
@@ -57,6 +53,28 @@ async function runFile(
   return { ...tally, failures }
 }
 
+/** More failed files than this are a fault of the product, so the run ends without second chances. */
+const SECOND_CHANCES = 3
+
+/**
+ * A bound in milliseconds holds for a machine without other work, and two files at a time are that other work: a file
+ * that failed has one more chance with nothing beside it. What it failed at first becomes a note of the run.
+ */
+async function again(first: ReadonlyMap<string, Tally>, run: RunFile): Promise<Tally[]> {
+  const failed = [...first].filter(([, { failed }]) => failed > 0)
+  const tallies = [...first.values()].filter(({ failed }) => failed === 0)
+  if (failed.length > SECOND_CHANCES) return [...first.values()]
+  for (const [file, { failures }] of failed) {
+    const second = await run(file)
+    const names = failures.map((failure) => failure.split('\n', 1)[0])
+    const note = `failed beside other files and passed alone: ${names.join('; ')}`
+    tallies.push(second.failed > 0 ? second : { ...second, notes: [...second.notes, note] })
+  }
+  return tallies
+}
+
+type RunFile = (file: string) => Promise<Tally>
+
 /** @param jobs how many files at a time @param fileEnded as for TapReader */
 export async function runAlone(
   files: readonly string[],
@@ -66,16 +84,22 @@ export async function runAlone(
   fileEnded: FileEnded,
 ): Promise<Tally> {
   const times = lastTimes()
-  const queue = longestFirst(files, times)
-  const tallies: Tally[] = []
-  const work = async () => {
+  const tallies = new Map<string, Tally>()
+  const run: RunFile = (file) => runFile(file, log, env, fileEnded)
+  const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const began = performance.now()
-      tallies.push(await runFile(file, log, env, fileEnded))
+      tallies.set(file, await run(file))
       times[file] = Math.round(performance.now() - began)
     }
   }
-  await Promise.all(Array.from({ length: Math.min(jobs, files.length) }, work))
+  // A file that asks for more than the usual limit waits for most of its time, so it takes no job.
+  const { waiting = [], working = [] } = Object.groupBy(files, (file) =>
+    limitOf(file) > LIMIT_S ? 'waiting' : 'working',
+  )
+  const queue = longestFirst(working, times)
+  const workers = Array.from({ length: Math.min(jobs, queue.length) }, () => work(queue))
+  await Promise.all([...workers, ...waiting.map((file) => work([file]))])
   keepTimes(times)
-  return sumOf(tallies)
+  return sumOf(await again(tallies, run))
 }

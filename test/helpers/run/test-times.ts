@@ -16,10 +16,18 @@ export function lastTimes(): Times {
   }
 }
 
-/** Long files must not come last. Without times, the size of a file is a good guess. */
+/** Long files must not come last. Without times, the limit that a file asks for and its size are good guesses. */
 export function longestFirst(files: readonly string[], times: Times): string[] {
-  const guess = new Map(files.map((file) => [file, times[file] ?? statSync(resolve(ROOT, file)).size / 10]))
+  const guess = new Map(files.map((file) => [file, times[file] ?? guessOf(file)]))
   return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))
+}
+
+const guessOf = (file: string): number => ownLimitOf(file) / 10 + statSync(resolve(ROOT, file)).size / 10
+
+/** The longest `timeout: 420_000` that the tests of a file give themselves, ms; 0: they give none. */
+export function ownLimitOf(file: string): number {
+  const limits = readFileSync(resolve(ROOT, file), 'utf8').matchAll(/\btimeout: (\d[\d_]*)/g)
+  return Math.max(0, ...[...limits].map(([, ms = '']) => Number(ms.replaceAll('_', ''))))
 }
 
 export function keepTimes(times: Times): void {
