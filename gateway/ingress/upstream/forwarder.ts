@@ -15,6 +15,7 @@ import type { PathTable } from '../../paths/table.ts'
 import type { Registry } from '../../registry/registry.ts'
 import type { Slices } from '../../registry/slices.ts'
 import { connectOnce, DialError } from './dial.ts'
+import { readPastLostWrites } from './lost-writes.ts'
 import type { Refusal, TcpHead } from './stream-dial.ts'
 
 export interface ForwarderDeps {
@@ -33,6 +34,11 @@ const SAID_AGAIN_MS: Millis = 60_000
 const REST_MS: Millis = 1_000
 /** How often a stopping gateway looks for streams that are not idle. */
 const SWEEP_MS: Millis = 50
+
+/** For the bytes before a container's break to reach the peer; one that has the whole answer closes before. */
+const BREAK_MS: Millis = 1_000
+/** A peer that sent nothing for so long has no upload under way. */
+const PAUSE_MS: Millis = 50
 
 /** The last bytes on a stream. */
 interface Traffic {
@@ -148,14 +154,33 @@ function readHead(head: unknown): TcpHead | undefined {
  * does not take it for the end. The container sees what a gateway does that dials directly: it closes when it is done.
  */
 function join(stream: TLSSocket, container: Socket): void {
+  readPastLostWrites(container)
   stream.pipe(container)
   container.pipe(stream)
-  container.on('error', () => stream.destroy())
+  container.on('error', () => {})
   container.on('close', () => {
     // `pipe` has passed on a proper end, which may still be on its way out.
-    if (!container.readableEnded) stream.destroy()
+    if (!container.readableEnded) breakOff(stream)
   })
   stream.on('close', () => {
     if (!stream.readableEnded || !container.readableEnded) container.destroy()
+  })
+}
+
+/**
+ * Once the peer has what the container said: an answer with an end of its own, a 413 to an upload, is whole then. What
+ * the peer still sends is dropped until it pauses or closes: the kernel throws away bytes on their way out when a socket
+ * is closed with bytes unread.
+ */
+function breakOff(stream: TLSSocket): void {
+  const latest = setTimeout(() => stream.destroy(), BREAK_MS)
+  const pause = setTimeout(() => {
+    if (stream.writableLength > 0) pause.refresh()
+    else stream.destroy()
+  }, PAUSE_MS)
+  stream.on('data', () => pause.refresh()).resume()
+  stream.once('close', () => {
+    clearTimeout(latest)
+    clearTimeout(pause)
   })
 }
