@@ -7,9 +7,10 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { get, podmanMissing } from '../helpers/cni/podman.ts'
 import { leftovers } from '../helpers/kernel/leftovers.ts'
 import { type Machine, machine, type Ran } from '../helpers/kernel/machine.ts'
+import { get } from '../helpers/podman/host.ts'
+import { podmanMissing } from '../helpers/podman/runtime.ts'
 import { ROOT } from '../helpers/run/executable.ts'
 
 const notHere = (): string | false =>

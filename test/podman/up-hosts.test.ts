@@ -4,8 +4,9 @@
  */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { get, podmanMissing } from '../helpers/cni/podman.ts'
 import { type Background, type Machine, machine } from '../helpers/kernel/machine.ts'
+import { get } from '../helpers/podman/host.ts'
+import { podmanMissing } from '../helpers/podman/runtime.ts'
 import { ROOT } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 

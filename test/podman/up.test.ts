@@ -2,10 +2,11 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { imageTar } from '../helpers/cni/image.ts'
-import { get, podmanMissing } from '../helpers/cni/podman.ts'
 import { leftovers } from '../helpers/kernel/leftovers.ts'
 import { machine } from '../helpers/kernel/machine.ts'
 import { netnsProgram } from '../helpers/kernel/netns-programs.ts'
+import { get } from '../helpers/podman/host.ts'
+import { podmanMissing } from '../helpers/podman/runtime.ts'
 import { ROOT } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 

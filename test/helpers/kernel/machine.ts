@@ -8,7 +8,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import { ROOT } from '../run/executable.ts'
 import { waitFor } from '../run/wait.ts'
+import { INIT, SYSTEM_INIT } from './machine-init.ts'
 
 export interface Ran {
   readonly rc: number
@@ -73,40 +75,6 @@ export interface Machine {
   remove(): Promise<void>
 }
 
-/**
- * Mounts first: overlays, so that no write reaches the real /etc or /var/lib, and a tmpfs over /run and /dev/shm. It
- * mounts sysfs again, which shows the network namespace of the process that mounts it.
- * Process 1 then waits in `read`. When the test's end of the pipe closes, the test has died without a teardown, and
- * process 1 cleans up in its place.
- */
-const INIT = `set -e
-mount --make-rprivate /
-mount -t tmpfs -o mode=755 run /run
-mkdir -p /run/netns /run/lock /run/.cgroup
-mount --rbind /sys/fs/cgroup /run/.cgroup
-mount -t sysfs sysfs /sys
-mount --rbind /run/.cgroup /sys/fs/cgroup
-umount -l /run/.cgroup
-rmdir /run/.cgroup
-mount -t tmpfs shm /dev/shm
-# Debian's place for plugins is where bin/up and install put ours, for all machines that run at once.
-for d in etc var/lib opt usr/local usr/lib/cni; do
-  [ -d "/$d" ] || continue
-  mkdir -p "$DISK/over/$d/up" "$DISK/over/$d/work"
-  mount -t overlay -o "lowerdir=/$d,upperdir=$DISK/over/$d/up,workdir=$DISK/over/$d/work" over "/$d"
-done
-# Podman's storage is an overlay too, and an overlay is no upper layer of another.
-mkdir -p "$DISK/containers" /var/lib/containers
-mount --bind "$DISK/containers" /var/lib/containers
-mount --bind "$DISK/boot_id" /proc/sys/kernel/random/boot_id
-ip link set lo up
-echo ready
-read -r _ || true
-kill -9 -1
-umount -l /var/lib/containers $(grep -o " $DISK/[^ ]*" /proc/mounts | sort -r) 2>/dev/null || true
-rm -rf "$DISK"
-`
-
 /** Long enough for a slow machine that builds at the same time. */
 const BOOT_MS = 15_000
 
@@ -116,7 +84,7 @@ interface Booted {
   readonly pid: number
 }
 
-async function boot(dir: string): Promise<Booted> {
+async function boot(dir: string, system?: string): Promise<Booted> {
   writeFileSync(join(dir, 'boot_id'), `${randomUUID()}\n`)
   const child = spawn(
     'unshare',
@@ -131,9 +99,12 @@ async function boot(dir: string): Promise<Booted> {
       '--mount-proc',
       'bash',
       '-c',
-      INIT,
+      system === undefined ? INIT : SYSTEM_INIT,
     ],
-    { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, DISK: dir } },
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, DISK: dir, REPOSITORY: ROOT, ...(system !== undefined && { SYSTEM: system }) },
+    },
   )
   let said = ''
   child.stdout.on('data', (chunk: Buffer) => {
@@ -205,12 +176,14 @@ function collect(
 class PrivateMachine implements Machine {
   readonly dir: string
   readonly env: Record<string, string> = {}
+  readonly #system: string | undefined
   #booted: Booted
   #started = 0
 
-  constructor(dir: string, booted: Booted) {
+  constructor(dir: string, booted: Booted, system: string | undefined) {
     this.dir = dir
     this.#booted = booted
+    this.#system = system
   }
 
   run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
@@ -293,7 +266,7 @@ class PrivateMachine implements Machine {
 
   async reboot(): Promise<void> {
     await halt(this.#booted)
-    this.#booted = await boot(this.dir)
+    this.#booted = await boot(this.dir, this.#system)
   }
 
   async remove(): Promise<void> {
@@ -302,11 +275,14 @@ class PrivateMachine implements Machine {
   }
 }
 
-/** Boots a machine; the test's teardown removes it, and so does the test's death. Needs root. */
-export async function machine(t: Pick<Test, 'teardown'>): Promise<Machine> {
+/**
+ * Boots a machine; the test's teardown removes it, and so does the test's death. Needs root.
+ * @param system the root folder of another system; default: this machine's own
+ */
+export async function machine(t: Pick<Test, 'teardown'>, system?: string): Promise<Machine> {
   const dir = mkdtempSync(join(tmpdir(), 'ft-machine-'))
   mkdirSync(join(dir, 'over'))
-  const made = new PrivateMachine(dir, await boot(dir))
+  const made = new PrivateMachine(dir, await boot(dir, system), system)
   t.teardown(() => made.remove())
   return made
 }

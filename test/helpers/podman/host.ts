@@ -1,27 +1,17 @@
-/** Debian's Podman with the CNI backend on its own machine, with its own storage, networks, leases and gateway. */
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+/** A Podman on its own machine, with its own storage, networks, leases and gateway. */
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Assignment } from '../../../core/api.ts'
 import type { Lease } from '../../../ipam/lease.ts'
+import { IMAGE, imageTar } from '../cni/image.ts'
 import { leasesOf, leftovers } from '../kernel/leftovers.ts'
 import { type Background, type Machine, machine, type Ran } from '../kernel/machine.ts'
 import { netnsProgram } from '../kernel/netns-programs.ts'
 import { cliExecutable, type Executable } from '../run/executable.ts'
 import { waitFor } from '../run/wait.ts'
-import { IMAGE, imageTar } from './image.ts'
-
-/** Why Podman tests cannot run here, or false. `bin/test` installs what is missing, so under CI=true a reason fails. */
-export function podmanMissing(): string | false {
-  if (process.getuid?.() !== 0) return 'needs root (network namespaces)'
-  const needed = ['/usr/bin/podman', '/usr/sbin/runc', '/bin/busybox', '/usr/sbin/nft']
-  const missing = needed.filter((path) => !existsSync(path))
-  return missing.length > 0 && `not installed: ${missing.join(', ')}`
-}
-
-/** Debian's reference plugins (containernetworking-plugins). */
-export const DEBIAN_CNI = '/usr/lib/cni'
+import { type NetworkConfig, PODMAN4, type PodmanRuntime } from './runtime.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -37,6 +27,8 @@ export interface NetworkOptions {
 }
 
 export interface PodmanOptions {
+  /** Default: this machine's own Podman 4. */
+  readonly runtime?: PodmanRuntime
   /** Default: every test host is host 1 of 10.100.0.0/16. */
   readonly networks?: readonly NetworkOptions[]
 }
@@ -87,19 +79,6 @@ export async function askUdp(from: Place, address: string, port: number, sourceP
   return (await from.run(netnsProgram('udp-ask', address, String(port), String(sourcePort)))).stdout.trim()
 }
 
-/** runc, cgroupfs and low limits: crun refuses hybrid cgroups, and a sandbox may forbid raising limits. */
-const containersConf = (pluginDir: string, networkDir: string) => `[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-runtime = "runc"
-events_logger = "file"
-[network]
-network_backend = "cni"
-cni_plugin_dirs = ["${pluginDir}", "${DEBIAN_CNI}"]
-network_config_dir = "${networkDir}"
-`
-
 export class PodmanHost {
   readonly m: Machine
   readonly dataDir: string
@@ -108,10 +87,12 @@ export class PodmanHost {
   /** On the machine's tmpfs, as /run is on a real one. */
   readonly socket = '/run/ft/gateway.sock'
   readonly #executable: Executable
+  readonly #runtime: PodmanRuntime
 
-  constructor(m: Machine, executable: Executable) {
+  constructor(m: Machine, executable: Executable, runtime: PodmanRuntime) {
     this.m = m
     this.#executable = executable
+    this.#runtime = runtime
     this.dataDir = join(m.dir, 'flatnet')
     this.networkDir = join(m.dir, 'net.d')
     this.pluginDir = join(m.dir, 'cni-bin')
@@ -122,7 +103,7 @@ export class PodmanHost {
     mkdirSync(this.pluginDir)
     copyFileSync(this.#executable.path, join(this.pluginDir, 'flatnet'))
     // In the usual place: Podman's cleanup process, a child of conmon, does not get every variable.
-    const conf = containersConf(this.pluginDir, this.networkDir)
+    const conf = this.#runtime.containersConf(this.pluginDir, this.networkDir)
     await this.m.run(['sh', '-c', 'mkdir -p /etc/containers && cat >/etc/containers/containers.conf'], {
       input: conf,
     })
@@ -130,7 +111,7 @@ export class PodmanHost {
     await this.pod('import', '-q', '-c', 'CMD ["/bin/httpd","-f","-h","/www"]', imageTar(), IMAGE)
   }
 
-  networkConfig(options: NetworkOptions = {}): Json {
+  networkConfig(options: NetworkOptions = {}): NetworkConfig {
     const flatnet = {
       type: 'flatnet',
       bridge: 'flatnet0',
@@ -148,8 +129,9 @@ export class PodmanHost {
   }
 
   writeNetwork(options: NetworkOptions = {}): string {
-    const path = join(this.networkDir, `${options.name ?? 'flatnet'}.conflist`)
-    writeFileSync(path, JSON.stringify(this.networkConfig(options), null, 2))
+    const { name, text } = this.#runtime.networkFile(this.networkConfig(options))
+    const path = join(this.networkDir, name)
+    writeFileSync(path, text)
     return path
   }
 
@@ -293,7 +275,8 @@ export async function podmanHost(
   executable: Executable,
   options: PodmanOptions = {},
 ): Promise<PodmanHost> {
-  const host = new PodmanHost(await machine(t), executable)
+  const runtime = options.runtime ?? PODMAN4
+  const host = new PodmanHost(await machine(t, runtime.system), executable, runtime)
   await host.prepare(options)
   return host
 }
