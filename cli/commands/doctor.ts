@@ -7,8 +7,8 @@ import type { Finding, Subject } from '../doctor/check.ts'
 import { CHECKS } from '../doctor/checks.ts'
 import type { Host } from '../host/host.ts'
 import { demandNamed, findPlaces, type PlaceOptions, placeOptions } from '../host/places.ts'
-import { cniPluginDirs } from '../host/podman-conf.ts'
-import { removedConflists } from '../install/manifest.ts'
+import { pluginDirs } from '../host/podman-conf.ts'
+import { removedNetworks } from '../install/manifest.ts'
 import { counted, type Io, printJson, printLine, widthOf, wrap } from '../ui/output.ts'
 import { version } from '../version.ts'
 
@@ -23,8 +23,11 @@ function subjectOf(host: Host, options: DoctorOptions): Subject {
     places,
     bridges: [...new Set(networks.flatMap((n) => (n.conf.role === 'plugin' ? [n.conf.bridge] : [])))],
     supernets: [...new Set(networks.map((n) => formatPrefix(n.conf.ipam.supernet)))],
-    pluginDirs: options.cniBinDir === undefined ? cniPluginDirs(host) : [options.cniBinDir],
-    removedConflists: removedConflists(host, options.config),
+    pluginDirs: {
+      cni: options.cniBinDir === undefined ? pluginDirs(host, 'cni') : [options.cniBinDir],
+      netavark: pluginDirs(host, 'netavark'),
+    },
+    removedNetworks: removedNetworks(host, options.config),
     nftTemplate: nftTemplate(),
     version: version(),
   }
@@ -54,7 +57,7 @@ export const doctorCommand = command({
     'cni-bin-dir': {
       type: 'string',
       requiresArg: true,
-      describe: "Where the plugin is; default: Podman's directories",
+      describe: "Where the CNI plugin is; default: Podman's directories",
     },
     json: { type: 'boolean', default: false, describe: 'One JSON list of checks' },
   },

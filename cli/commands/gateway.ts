@@ -17,7 +17,7 @@ import { runUntilSignal } from '../gateway/long-run.ts'
 import { readThrough } from '../gateway/read-through.ts'
 import { repairOf } from '../gateway/repair.ts'
 import { systemHost } from '../host/host.ts'
-import { cniPluginDirs } from '../host/podman-conf.ts'
+import { pluginDirs } from '../host/podman-conf.ts'
 import { installedPlugin } from '../install/manifest.ts'
 import { version } from '../version.ts'
 
@@ -34,7 +34,8 @@ async function reread(config: string, log: Log): Promise<DaemonConf | undefined>
 /** The plugin that Podman runs: the one that `flatnet install` placed, or the first that Podman finds. */
 function pluginPath(config: string): string | undefined {
   const installed = installedPlugin(systemHost, config)
-  const dir = cniPluginDirs(systemHost).find((path) => systemHost.list(path).includes('flatnet'))
+  const dirs = [...pluginDirs(systemHost, 'cni'), ...pluginDirs(systemHost, 'netavark')]
+  const dir = dirs.find((path) => systemHost.list(path).includes('flatnet'))
   return installed ?? (dir === undefined ? undefined : `${dir}/flatnet`)
 }
 

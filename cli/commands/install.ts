@@ -1,5 +1,5 @@
 /**
- * `flatnet install`: puts plugin, conflist, configuration and units in place.
+ * `flatnet install`: puts plugin, network, configuration and units in place, as this host's Podman needs them.
  *
  * A rerun changes what differs.
  */
@@ -23,7 +23,9 @@ import { Changes } from '../install/changes.ts'
 import type { NetworkOptions } from '../install/conflist.ts'
 import { isNameOf } from '../install/conflist-place.ts'
 import { type Executables, findExecutables, sameFile } from '../install/executable.ts'
+import type { FilePlan, InstallOptions } from '../install/file-plan.ts'
 import {
+  isNetworkKind,
   type Made,
   type MadeKind,
   type Manifest,
@@ -31,8 +33,9 @@ import {
   readManifest,
   sha256,
 } from '../install/manifest.ts'
-import { defaultPluginDir, flag, number, placingOptions, text } from '../install/options.ts'
-import { type FilePlan, type InstallOptions, type InstallPlan, planInstall, UNITS } from '../install/plan.ts'
+import { flag, number, placingOptions, text } from '../install/options.ts'
+import { type InstallPlan, planInstall, UNITS } from '../install/plan.ts'
+import { findTarget, removeOther, type Target, tellTarget } from '../install/target.ts'
 import { CliError, printLine } from '../ui/output.ts'
 import { version } from '../version.ts'
 
@@ -68,7 +71,7 @@ const madeOf = (kind: MadeKind, { path, text }: FilePlan): Made => ({
   path,
   kind,
   sha256: sha256(text),
-  ...(kind === 'conflist' && { text }),
+  ...(isNetworkKind(kind) && { text }),
 })
 
 /** `flatnet-cni` goes beside the command, so that an install by the installed command finds it again. */
@@ -80,7 +83,7 @@ function putExecutables(changes: Changes, { main, plugin }: Executables, o: Inst
   }
   const command = put(main, join(o.binDir, 'flatnet'))
   const source = plugin === main ? command : put(plugin, join(o.binDir, 'flatnet-cni'))
-  const target = put(source, join(o.cniBinDir, 'flatnet'), source)
+  const target = put(source, join(o.pluginDir, 'flatnet'), source)
   return [
     ...[...new Set([command, source])].map((path): Made => ({ path, kind: 'executable' })),
     { path: target, kind: 'plugin' },
@@ -154,6 +157,7 @@ export interface Targets {
 }
 
 interface Prepared {
+  readonly target: Target
   readonly o: InstallOptions
   readonly manifest: Manifest | undefined
   readonly plan: InstallPlan
@@ -161,16 +165,13 @@ interface Prepared {
 
 /** Changes nothing. @throws {CliError} with every reason why it cannot be installed */
 export function prepareInstall(args: InstallArgs, host: Host): Prepared {
-  const o: InstallOptions = {
-    ...args,
-    cniBinDir: args.cniBinDir ?? defaultPluginDir(host, args.containersDir),
-    hasService: args.service ?? isSystemd(),
-    isForced: args.force,
-  }
-  const manifest = readManifest(host, o.config)
+  const manifest = readManifest(host, args.config)
+  const target = findTarget(host, manifest, args)
+  const hasService = args.service ?? isSystemd()
+  const o: InstallOptions = { ...args, ...target, hasService, isForced: args.force }
   const plan = planInstall(host, manifest, o)
   const problems = [...(args.dryRun ? [] : machineProblems(host)), ...plan.problems]
-  if (problems.length === 0) return { o, manifest, plan }
+  if (problems.length === 0) return { target, o, manifest, plan }
   const error = new CliError('nothing was installed', 'fix these and run the same command again')
   throw Object.assign(error, { problems })
 }
@@ -178,8 +179,9 @@ export function prepareInstall(args: InstallArgs, host: Host): Prepared {
 /** @param prepared for the same `args` */
 export function install(args: InstallArgs, context: Context, prepared: Prepared): void {
   const { io, host } = context
-  const { o, manifest, plan } = prepared
+  const { target, o, manifest, plan } = prepared
   const changes = new Changes(io, host, args.dryRun)
+  tellTarget(changes, target)
   const made = args.executables ? putExecutables(changes, findExecutables(), o) : []
   const record = (kind: MadeKind, file: FilePlan): void => {
     apply(changes, file)
@@ -190,16 +192,22 @@ export function install(args: InstallArgs, context: Context, prepared: Prepared)
     else if (before !== undefined) made.push({ ...before, path: file.path })
   }
   record('config', plan.config)
-  record('conflist', plan.conflist)
+  record(o.dialect === 'cni' ? 'conflist' : 'network', plan.network)
+  const gone = removeOther(host, changes, manifest, { o, network: plan.network })
   for (const unit of plan.units) record('unit', unit)
-  if (args.configurePodman) {
+  if (args.configurePodman && o.dialect === 'netavark')
+    changes.tell('skip', 'Podman has no CNI to be switched to', 'it needs no configuration')
+  else if (args.configurePodman) {
     const dropIn = join(args.containersDir, DROP_IN)
     const action = host.read(dropIn) === DROP_IN_TEXT ? 'keep' : 'write'
     const note = 'network_backend = "cni"'
     record('podman', { path: dropIn, text: DROP_IN_TEXT, action, needsBackup: false, note })
   }
   const others = (manifest?.made ?? []).filter(
-    (m) => !made.some((n) => n.path === m.path) && !(m.kind === 'conflist' && isNameOf(m.path, o)),
+    (m) =>
+      !made.some((n) => n.path === m.path) &&
+      !gone.includes(m) &&
+      !(o.dialect === 'cni' && m.kind === 'conflist' && isNameOf(m.path, o)),
   )
   const text = `${JSON.stringify({ version: version(), made: [...others, ...made] }, undefined, 2)}\n`
   changes.write(manifestPath(o.config), text, 'what uninstall takes away')

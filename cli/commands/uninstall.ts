@@ -14,7 +14,7 @@ import { demandNamed, findPlaces, type Places } from '../host/places.ts'
 import { DROP_IN, DROP_IN_TEXT } from '../host/podman-conf.ts'
 import { isSystemd } from '../host/service.ts'
 import { Changes } from '../install/changes.ts'
-import { type Made, manifestPath, readManifest, stateOf } from '../install/manifest.ts'
+import { isNetworkKind, type Made, manifestPath, readManifest, stateOf } from '../install/manifest.ts'
 import { defaultPluginDir, targetOptions } from '../install/options.ts'
 import { UNITS } from '../install/plan.ts'
 import { CliError, printLine } from '../ui/output.ts'
@@ -26,8 +26,14 @@ function guess(host: Host, places: Places, t: Targets): Made[] {
     ...UNITS.map((unit): Made => ({ path: join(t.systemdDir, unit), kind: 'unit' })),
     ...places.networks
       .filter((n) => n.conf.role === 'plugin')
-      .map(({ file }): Made => ({ path: file, kind: 'conflist' })),
-    { path: join(t.cniBinDir ?? defaultPluginDir(host, t.containersDir), 'flatnet'), kind: 'plugin' },
+      .map(({ file, dialect }): Made => ({ path: file, kind: dialect === 'cni' ? 'conflist' : 'network' })),
+    ...(['cni', 'netavark'] as const).map((dialect): Made => {
+      const named = dialect === 'cni' ? t.cniBinDir : undefined
+      return {
+        path: join(named ?? defaultPluginDir(host, dialect, t.containersDir), 'flatnet'),
+        kind: 'plugin',
+      }
+    }),
     { path: join(t.binDir, 'flatnet'), kind: 'executable' },
   ]
   return candidates.filter(({ path }) => existsSync(path))
@@ -105,16 +111,21 @@ function removeMade(
   isPurge: boolean,
 ): void {
   const manifest = readManifest(host, config)
-  for (const { path, kind } of made) {
-    const isText = kind === 'conflist' || kind === 'config' || kind === 'podman'
+  // Networks go first: Podman 5 lists one without its plugin, and every start on it fails.
+  const inOrder = [
+    ...made.filter((m) => isNetworkKind(m.kind)),
+    ...made.filter((m) => !isNetworkKind(m.kind)),
+  ]
+  for (const { path, kind } of inOrder) {
+    const isText = isNetworkKind(kind) || kind === 'config' || kind === 'podman'
     const isChanged = isText && manifest !== undefined && stateOf(host, manifest, path) === 'changed'
     if (isChanged && kind === 'config' && !isPurge)
       changes.tell('keep', path, 'changed since; --purge removes it')
     else if (isChanged && kind === 'podman') changes.tell('keep', path, 'changed since')
     else {
-      // A network whose plugin is gone would only make Podman complain, so the conflist goes, but not what was put into
+      // A network whose plugin is gone would only make Podman complain, so its file goes, but not what was put into
       // it.
-      if (isChanged && kind === 'conflist' && !isPurge) changes.backUp(path)
+      if (isChanged && isNetworkKind(kind) && !isPurge) changes.backUp(path)
       changes.remove(path)
     }
   }

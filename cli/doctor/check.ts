@@ -3,6 +3,7 @@
 import { hasCode } from '../../core/errors.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
+import type { Dialect } from '../host/podman-dialect.ts'
 
 type FindingState = 'ok' | 'warn' | 'fail'
 
@@ -43,9 +44,9 @@ export interface Subject {
   readonly bridges: readonly string[]
   readonly supernets: readonly string[]
   /** Where Podman looks for plugins. */
-  readonly pluginDirs: readonly string[]
-  /** Conflists that `flatnet install` wrote and that are gone. */
-  readonly removedConflists: readonly string[]
+  readonly pluginDirs: Readonly<Record<Dialect, readonly string[]>>
+  /** Networks' files that `flatnet install` wrote and that are gone. */
+  readonly removedNetworks: readonly string[]
   /** The ruleset and the version of the executable that examines. */
   readonly nftTemplate: string
   readonly version: string

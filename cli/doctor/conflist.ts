@@ -3,14 +3,17 @@
 import { join } from 'node:path'
 import { formatPrefix } from '../../core/addr.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'
-import type { Host } from '../host/host.ts'
-import type { BrokenConflist, FlatnetNetwork } from '../host/networks.ts'
+import type { BrokenFile, FlatnetNetwork } from '../host/networks.ts'
+import { cniRuntimes } from '../install/target.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
+import { findPlugin, type InstalledPlugin, judgePlugin } from './plugin.ts'
 
 export interface ConflistFacts {
   readonly cniConfDir: string
   readonly networks: readonly FlatnetNetwork[]
-  readonly broken: readonly BrokenConflist[]
+  /** Networks of Podman 5, which have no conflist. */
+  readonly hasOthers: boolean
+  readonly broken: readonly BrokenFile[]
   /** Conflists that `flatnet install` wrote and that are gone. */
   readonly removed: readonly string[]
   /** All that runtimes read there, by name: theirs is the first. */
@@ -18,28 +21,9 @@ export interface ConflistFacts {
   /** Runtimes on this host that take the first file, e.g. `containerd`. */
   readonly firstTakers: readonly string[]
   readonly pluginDirs: readonly string[]
-  /** The first `flatnet` in those directories. */
-  readonly plugin: { readonly path: string; readonly version: string | undefined } | undefined
+  readonly plugin: InstalledPlugin | undefined
   /** Of the executable that examines. */
   readonly version: string
-}
-
-/**
- * The version that a plugin names when it is started without CNI_COMMAND ("about" text on stderr, CNI reference
- * skeleton); both our executables do. undefined: it does not start.
- */
-function pluginVersion(host: Host, path: string): string | undefined {
-  const ran = host.run('env', ['-u', 'CNI_COMMAND', path])
-  return ran?.code === 0
-    ? (ran.stderr.match(/flatnet[^\n]*?(\d+\.\d+\.\d+[^\s;]*)/i)?.[1] ?? undefined)
-    : undefined
-}
-
-export function findPlugin(host: Host, dirs: readonly string[]): ConflistFacts['plugin'] {
-  const dir = dirs.find((d) => host.list(d).includes('flatnet'))
-  if (dir === undefined) return undefined
-  const path = join(dir, 'flatnet')
-  return { path, version: pluginVersion(host, path) }
 }
 
 const CAPABILITIES = ['portMappings', 'ips', 'mac', 'aliases']
@@ -149,9 +133,6 @@ function judgePairs(f: ConflistFacts): Finding[] {
 /** containerd's go-cni and CRI-O read these (go-cni, loadFromConfDir), in the order of the bytes. */
 const isRead = (name: string): boolean => /\.(conf|conflist|json)$/.test(name)
 
-const FIRST_TAKERS = ['containerd', 'crio']
-const BIN_DIRS = ['/usr/local/bin', '/usr/local/sbin', '/usr/bin', '/usr/sbin']
-
 function judgeFirst({ cniConfDir, files, firstTakers, networks }: ConflistFacts): Finding[] {
   const [first] = files
   if (first === undefined || networks.length === 0) return []
@@ -170,57 +151,39 @@ function judgeFirst({ cniConfDir, files, firstTakers, networks }: ConflistFacts)
   ]
 }
 
-function judgePlugin(f: ConflistFacts): Finding {
-  if (f.plugin === undefined) {
-    return fail(
-      'plugin',
-      `no executable named flatnet in ${f.pluginDirs.join(', ')}`,
-      'Podman skips every conflist that names it',
-      'flatnet install, or name the directory with --cni-bin-dir',
-    )
-  }
-  const { path, version } = f.plugin
-  if (version === undefined) {
-    return fail(
-      'plugin',
-      `${path} does not start`,
-      'Podman asks every plugin for its versions and skips the network when it gets no answer',
-      `run it by hand: CNI_COMMAND=VERSION ${path}; chmod 755 or \`flatnet install\` mostly help`,
-    )
-  }
-  if (version !== f.version) {
-    return warn(
-      'plugin',
-      `${path} is ${version}, this executable is ${f.version}`,
-      'plugin and gateway are made to be of one version',
-      'flatnet install with the newer executable; it replaces the file in one step, also while containers start',
-    )
-  }
-  return ok('plugin', `${path} is ${version}`)
-}
-
 export function judgeConflist(f: ConflistFacts): Finding[] {
+  const isForOthers = f.networks.length === 0 && f.broken.length === 0 && f.removed.length === 0
+  // Podman 5 alone is here, and its networks are well (network-files.ts).
+  if (isForOthers && f.hasOthers) return []
   return [
     ...judgePresence(f),
     ...f.networks.flatMap(judgeNetwork),
     ...judgePairs(f),
     ...judgeFirst(f),
-    judgePlugin(f),
+    judgePlugin(f, {
+      missing: 'Podman skips every conflist that names it',
+      fix: 'flatnet install, or name the directory with --cni-bin-dir',
+      dead: 'Podman asks every plugin for its versions and skips the network when it gets no answer',
+    }),
   ]
 }
 
 export const check = hostCheck({
   name: 'conflist',
-  gather: ({ host, places, removedConflists, pluginDirs, version }) => ({
-    cniConfDir: places.cniConfDir,
-    networks: places.networks,
-    broken: places.broken,
-    removed: removedConflists,
-    files: host.list(places.cniConfDir).filter(isRead).sort(),
-    firstTakers: FIRST_TAKERS.filter((name) => BIN_DIRS.some((dir) => host.list(dir).includes(name))),
-    pluginDirs,
-    plugin: findPlugin(host, pluginDirs),
-    version,
-  }),
+  gather({ host, places, removedNetworks, pluginDirs, version }): ConflistFacts {
+    const networks = places.networks.filter(({ dialect }) => dialect === 'cni')
+    return {
+      cniConfDir: places.cniConfDir,
+      networks,
+      hasOthers: places.networks.length > networks.length,
+      broken: places.broken.filter(({ dialect }) => dialect === 'cni'),
+      removed: removedNetworks.filter((path) => path.endsWith('.conflist')),
+      files: host.list(places.cniConfDir).filter(isRead).sort(),
+      firstTakers: cniRuntimes(host),
+      pluginDirs: pluginDirs.cni,
+      plugin: findPlugin(host, pluginDirs.cni),
+      version,
+    }
+  },
   judge: judgeConflist,
 })

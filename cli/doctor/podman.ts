@@ -1,6 +1,8 @@
-/** Doctor, Podman: a version with CNI, the CNI backend, and whether it sees our networks. */
+/** Doctor, Podman: whether it speaks CNI or netavark, and whether it sees our networks in that form. */
 
 import { type Host, runJson } from '../host/host.ts'
+import type { FlatnetNetwork } from '../host/networks.ts'
+import { type Dialect, dialectOf, hasCni, hasNetavarkPlugins } from '../host/podman-dialect.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 
 export interface PodmanFacts {
@@ -10,13 +12,13 @@ export interface PodmanFacts {
   readonly backend: string | undefined
   /** Names of `podman network ls`. */
   readonly seen: readonly string[]
-  /** Names in our conflists. */
-  readonly expected: readonly string[]
+  /** Ours, in either form. */
+  readonly networks: readonly Pick<FlatnetNetwork, 'name' | 'dialect' | 'file'>[]
 }
 
-export function gatherPodman(host: Host, expected: readonly string[]): PodmanFacts {
+export function gatherPodman(host: Host, networks: PodmanFacts['networks']): PodmanFacts {
   const version = host.run('podman', ['--version'])?.stdout.match(/\d+\.\d+\.\d+\S*/)?.[0]
-  if (version === undefined) return { version, backend: undefined, seen: [], expected }
+  if (version === undefined) return { version, backend: undefined, seen: [], networks }
   const info = runJson(host, 'podman', 'info', '--format', 'json')
   const listed = runJson<{ name?: string; Name?: string }[]>(
     host,
@@ -27,33 +29,26 @@ export function gatherPodman(host: Host, expected: readonly string[]): PodmanFac
     'json',
   )
   const seen = (Array.isArray(listed) ? listed : []).flatMap((n) => n.name ?? n.Name ?? [])
-  return { version, backend: info?.host?.networkBackend, seen, expected }
+  return { version, backend: info?.host?.networkBackend, seen, networks }
 }
-
-/** Podman 4 has CNI; 5 needs a build tag for it and 6 has none. */
-const OTHER_PODMAN =
-  'use Podman 4.x (Debian 12 ships 4.3, Ubuntu 24.04 4.9), or another CNI runtime such as nerdctl or CRI-O'
 
 const USE_CNI =
   'flatnet install --configure-podman, or put these two lines into /etc/containers/containers.conf: ' +
   '[network] and network_backend = "cni"; containers that exist keep netavark until they are made anew'
 
+/** What is in force, or would be where Podman does not say. */
+const spoken = (f: PodmanFacts): Dialect => dialectOf(f, f.networks[0]?.dialect)
+
 function judgeBackend(f: PodmanFacts, version: string): Finding {
   if (f.backend === 'cni') return ok('podman-backend', `Podman ${version} uses CNI`)
-  if (Number.parseInt(version, 10) >= 5) {
-    return fail(
-      'podman-backend',
-      `Podman ${version} has no CNI: it is off by default since 5.0 and removed in 6.0`,
-      'this Podman cannot run Flatnet, whatever is configured',
-      OTHER_PODMAN,
-    )
-  }
+  if (f.backend === 'netavark' && hasNetavarkPlugins(version))
+    return ok('podman-backend', `Podman ${version} uses netavark, with Flatnet as its plugin`)
   if (f.backend === undefined) {
     return warn(
       'podman-backend',
       'podman info does not name its network backend',
-      'it has to be cni',
-      USE_CNI,
+      hasCni(f) ? 'it has to be cni' : 'it has to be netavark',
+      hasCni(f) ? USE_CNI : 'podman info says what is wrong with this Podman; netavark may not be installed',
     )
   }
   return fail(
@@ -64,18 +59,47 @@ function judgeBackend(f: PodmanFacts, version: string): Finding {
   )
 }
 
+const FORMS: Readonly<Record<Dialect, string>> = { cni: 'a conflist', netavark: 'a network file' }
+
+/** After an upgrade of Podman: the network is there in the form of the one before. */
+function judgeForm(f: PodmanFacts, dialect: Dialect): Finding[] {
+  const names = new Set(f.networks.filter((n) => n.dialect === dialect).map(({ name }) => name))
+  return f.networks.flatMap(({ name, file, dialect: other }) => {
+    if (names.has(name)) return []
+    return [
+      fail(
+        'podman-network',
+        `network ${name} is ${FORMS[other]}, ${file}, and Podman ${f.version} reads ${FORMS[dialect]}`,
+        '`podman run --network` does not find it',
+        `flatnet install --network ${name} moves it; leases and addresses stay`,
+      ),
+    ]
+  })
+}
+
+const REASONS: Readonly<Record<Dialect, readonly [why: string, fix: string]>> = {
+  cni: [
+    'it skips a conflist whose plugin is missing, broken or of another cniVersion, and reads one directory only',
+    'podman --log-level=warn network ls names the reason; the other findings here mostly say it too',
+  ],
+  netavark: [
+    'it skips a file that it cannot read, and one whose name is not that of the network inside',
+    'podman --log-level=warn network ls names the reason; the other findings here mostly say it too',
+  ],
+}
+
 function judgeSeen(f: PodmanFacts): Finding[] {
-  if (f.backend !== 'cni' || f.expected.length === 0) return []
-  const missing = f.expected.filter((name) => !f.seen.includes(name))
-  if (missing.length === 0) return [ok('podman-network', `Podman lists ${f.expected.join(', ')}`)]
-  return [
-    fail(
-      'podman-network',
-      `Podman does not list ${missing.join(', ')}`,
-      'it skips a conflist whose plugin is missing, broken or of another cniVersion, and reads one directory only',
-      'podman --log-level=warn network ls names the reason; the other findings here mostly say it too',
-    ),
-  ]
+  const dialect = spoken(f)
+  if (f.backend !== dialect || f.networks.length === 0) return []
+  const expected = f.networks.filter((n) => n.dialect === dialect).map(({ name }) => name)
+  const missing = expected.filter((name) => !f.seen.includes(name))
+  if (missing.length > 0)
+    return [
+      fail('podman-network', `Podman does not list ${missing.join(', ')}`, ...REASONS[dialect]),
+      ...judgeForm(f, dialect),
+    ]
+  const wrong = judgeForm(f, dialect)
+  return wrong.length > 0 ? wrong : [ok('podman-network', `Podman lists ${expected.join(', ')}`)]
 }
 
 export function judgePodman(f: PodmanFacts): Finding[] {
@@ -85,7 +109,7 @@ export function judgePodman(f: PodmanFacts): Finding[] {
         'podman',
         'podman is not installed, or not on the PATH',
         'containers then come from another CNI runtime, or not at all',
-        'apt-get install podman (Debian 12 has 4.3 with CNI)',
+        'apt-get install podman',
       ),
     ]
   }
@@ -109,10 +133,7 @@ export const check = hostCheck({
   ],
   gather({ host, places }) {
     refuseOtherUsers(host)
-    return gatherPodman(
-      host,
-      places.networks.map((n) => n.name),
-    )
+    return gatherPodman(host, places.networks)
   },
   judge: judgePodman,
 })

@@ -1,10 +1,11 @@
-/** Where this host keeps things: the command line's options, flatnet.yaml and the conflists together. */
+/** Where this host keeps things: the command line's options, flatnet.yaml and the networks' files together. */
 
 import { type DaemonConf, DEFAULT_DAEMON_CONF, parseDaemonConf } from '../../conf/daemon.ts'
 import { DEFAULT_DATA_DIR, DEFAULT_ENDPOINT } from '../../conf/netconf.ts'
 import { CliError } from '../ui/output.ts'
 import type { Host } from './host.ts'
 import { findNetworks, type Networks } from './networks.ts'
+import { networkFileDir } from './podman-conf.ts'
 
 export const DEFAULT_CNI_CONF_DIR = '/etc/cni/net.d'
 const DEFAULT_SOCKET = DEFAULT_ENDPOINT.slice('unix://'.length)
@@ -12,11 +13,15 @@ const DEFAULT_SOCKET = DEFAULT_ENDPOINT.slice('unix://'.length)
 export interface PlaceOptions {
   readonly config: string
   readonly cniConfDir: string
+  /** Podman's configuration; default: where it is. */
+  readonly containersDir?: string | undefined
 }
 
 export interface Places extends Networks {
   readonly config: string
   readonly cniConfDir: string
+  /** Where Podman 5 has its networks. */
+  readonly networkFileDir: string
   /** undefined when flatnet.yaml is absent, or `confError` says what is wrong with it. */
   readonly conf: DaemonConf | undefined
   readonly confError: Error | undefined
@@ -65,14 +70,16 @@ export function demandNamed(host: Host, config: string): void {
 }
 
 /** Never throws for what is missing or wrong: the commands decide what they can do without. */
-export function findPlaces(host: Host, { config, cniConfDir }: PlaceOptions): Places {
-  const found = findNetworks(host, cniConfDir)
+export function findPlaces(host: Host, { config, cniConfDir, containersDir }: PlaceOptions): Places {
+  const networkDir = networkFileDir(host, containersDir)
+  const found = findNetworks(host, cniConfDir, networkDir)
   const { conf, confError } = readConf(host, config)
   const dataDirs = [...(conf ? [conf.dataDir] : []), ...found.networks.map((n) => n.conf.dataDir)]
   return {
     ...found,
     config,
     cniConfDir,
+    networkFileDir: networkDir,
     conf,
     confError,
     socket: conf?.api.socket ?? found.networks[0]?.conf.registrar.socketPath ?? DEFAULT_SOCKET,

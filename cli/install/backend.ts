@@ -1,17 +1,18 @@
-/** Says when Podman does not use CNI yet: without it nothing of Flatnet is ever asked. */
+/** Says when a Podman that has only CNI for plugins does not use it yet: then no plugin of ours is ever asked. */
 
 import type { Host } from '../host/host.ts'
 import { configuredBackend } from '../host/podman-conf.ts'
+import { dialectOf, findPodman } from '../host/podman-dialect.ts'
 import { type Io, printLine } from '../ui/output.ts'
 
-/** Prints nothing where Podman uses CNI, or is not there. */
+/** Prints nothing where Podman uses CNI, takes netavark's plugins, or is not there. */
 export function tellBackend(io: Io, host: Host, containersDir: string): void {
-  const backend = configuredBackend(host, containersDir)
-  const podman = host.run('podman', ['info', '--format', '{{.Host.NetworkBackend}}'])?.stdout.trim()
-  if (podman === undefined || podman === 'cni' || backend === 'cni') return
+  const podman = findPodman(host)
+  if (podman.version === undefined || dialectOf(podman, undefined) === 'netavark') return
+  if (podman.backend === 'cni' || configuredBackend(host, containersDir) === 'cni') return
   printLine(
     io,
-    `Podman uses ${podman || 'no backend it names'}, ` +
+    `Podman ${podman.version} uses ${podman.backend ?? 'no backend it names'}, ` +
       `and Flatnet needs CNI. Put this into ${containersDir}/containers.conf:`,
   )
   printLine(io, '\n  [network]\n  network_backend = "cni"\n')

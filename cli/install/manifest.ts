@@ -7,14 +7,14 @@ import { isObject } from '../../core/json.ts'
 import type { Host } from '../host/host.ts'
 import { CliError } from '../ui/output.ts'
 
-export type MadeKind = 'executable' | 'plugin' | 'conflist' | 'config' | 'unit' | 'podman'
+export type MadeKind = 'executable' | 'plugin' | 'conflist' | 'network' | 'config' | 'unit' | 'podman'
 
 export interface Made {
   readonly path: string
   readonly kind: MadeKind
   /** Of the text as it was written; absent for executables. Another one on disk means: changed by hand. */
   readonly sha256?: string
-  /** Of a conflist, as it was written: Podman deletes those that no container uses (`podman network prune`). */
+  /** Of a network's file, as it was written: `podman network prune` deletes those that no container uses. */
   readonly text?: string
 }
 
@@ -65,8 +65,11 @@ export function stateOf(
   return manifest?.made.some((m) => m.path === path && m.sha256 === sha256(text)) ? 'ours' : 'changed'
 }
 
-/** Conflists that were installed and are gone, as after `podman network prune`. */
-export function removedConflists(host: Host, config: string): string[] {
+/** What makes a network: a conflist, or the network file of Podman 5. */
+export const isNetworkKind = (kind: MadeKind): boolean => kind === 'conflist' || kind === 'network'
+
+/** Networks' files that were installed and are gone, as after `podman network prune`. */
+export function removedNetworks(host: Host, config: string): string[] {
   let manifest: Manifest | undefined
   try {
     manifest = readManifest(host, config)
@@ -74,6 +77,6 @@ export function removedConflists(host: Host, config: string): string[] {
     return []
   }
   return (manifest?.made ?? []).flatMap(({ kind, path }) =>
-    kind === 'conflist' && !existsSync(path) ? [path] : [],
+    isNetworkKind(kind) && !existsSync(path) ? [path] : [],
   )
 }

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs'
 import { DEFAULT_DAEMON_CONF } from '../../conf/daemon.ts'
 import type { Host } from '../host/host.ts'
 import { DEFAULT_CNI_CONF_DIR } from '../host/places.ts'
-import { CONTAINERS_DIR, cniPluginDirs } from '../host/podman-conf.ts'
+import { CONTAINERS_DIR, pluginDirs } from '../host/podman-conf.ts'
+import type { Dialect } from '../host/podman-dialect.ts'
 
 export const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
 const path = (describe: string, value: string) => ({ ...text(describe), default: value }) as const
@@ -15,7 +16,9 @@ export const flag = (describe: string) => ({ type: 'boolean', default: false, de
 export const targetOptions = {
   config: path("Gateway's configuration", DEFAULT_DAEMON_CONF),
   'cni-conf-dir': path('Where the conflist goes', DEFAULT_CNI_CONF_DIR),
-  'cni-bin-dir': text("Where the plugin goes; default: the first of Podman's plugin directories that exists"),
+  'cni-bin-dir': text(
+    "Where the CNI plugin goes; default: the first of Podman's plugin directories that exists",
+  ),
   'bin-dir': path('Where the command and gateway go', '/usr/local/bin'),
   'systemd-dir': path('Where the unit goes', '/etc/systemd/system'),
   'containers-dir': path("Podman's configuration", CONTAINERS_DIR),
@@ -33,11 +36,13 @@ export const placingOptions = {
     describe: 'Copy the command and the plugin; --no-executables when a package has done it',
   },
   service: { type: 'boolean', describe: 'Install the systemd unit [default: where systemd runs]' },
-  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf'),
-  force: flag('Change a conflist that was changed by hand (keeps a backup)'),
+  'configure-podman': flag('Set network_backend = "cni" in a drop-in of containers.conf (Podman 4)'),
+  force: flag('Change a network that was changed by hand (keeps a backup)'),
 } as const
 
-/** Podman's own choice where it exists; /opt/cni/bin, which Podman searches too, where there is none yet. */
-export function defaultPluginDir(host: Host, containersDir: string): string {
-  return cniPluginDirs(host, containersDir).find((dir) => existsSync(dir)) ?? '/opt/cni/bin'
+/** Podman's own choice where it exists. Where there is none yet: /opt/cni/bin, which other runtimes search too. */
+export function defaultPluginDir(host: Host, dialect: Dialect, containersDir: string): string {
+  const dirs = pluginDirs(host, dialect, containersDir)
+  const fallback = dialect === 'cni' ? '/opt/cni/bin' : (dirs[0] ?? '/usr/local/libexec/netavark')
+  return dirs.find((dir) => existsSync(dir)) ?? fallback
 }

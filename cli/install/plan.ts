@@ -16,42 +16,16 @@ import { overlapping } from '../../ipam/choose/overlaps.ts'
 import { sliceOf } from '../../ipam/choose/slice.ts'
 import type { Host } from '../host/host.ts'
 import { findNetworks } from '../host/networks.ts'
-import { type Conflist, desiredConflist, differences, type NetworkOptions } from './conflist.ts'
-import { conflistPath, isNameOf, objectIn, presentConflist } from './conflist-place.ts'
+import type { Conflist } from './conflist.ts'
+import type { FilePlan, InstallOptions } from './file-plan.ts'
 import { type Manifest, stateOf } from './manifest.ts'
-
-export interface InstallOptions extends NetworkOptions {
-  readonly config: string
-  readonly cniConfDir: string
-  readonly cniBinDir: string
-  readonly binDir: string
-  readonly systemdDir: string
-  readonly listen?: string | undefined
-  readonly peersListen?: string | undefined
-  readonly advertise?: readonly string[] | undefined
-  readonly hasService: boolean
-  readonly isForced: boolean
-}
-
-/** A file as it should be; `keep`: it stays as it is, for the reason in `note`. */
-export interface FilePlan {
-  readonly path: string
-  /** Where it lies now, when that is elsewhere. */
-  readonly from?: string
-  /** What goes once it is written. */
-  readonly replaced?: readonly string[]
-  /** The text stays as it is. */
-  readonly isOnlyMoved?: boolean
-  readonly text: string
-  readonly action: 'write' | 'keep'
-  /** The one in place was changed by hand, or is not ours. */
-  readonly needsBackup: boolean
-  readonly note: string
-}
+import { planNetwork } from './network-plan.ts'
+import { ownerOf } from './remembered.ts'
 
 export interface InstallPlan {
   readonly problems: readonly string[]
-  readonly conflist: FilePlan
+  /** The conflist, or the network file of Podman 5. */
+  readonly network: FilePlan
   readonly config: FilePlan
   /** The gateway's and that of the direct paths; none without a service manager. */
   readonly units: readonly FilePlan[]
@@ -62,57 +36,6 @@ export interface InstallPlan {
 export const UNITS = ['flatnet-gateway.service', 'flatnet-p2p.service'] as const
 const COMMANDS = { 'flatnet-gateway.service': 'gateway', 'flatnet-p2p.service': 'p2p' } as const
 const TEXTS = { 'flatnet-gateway.service': unitTemplate, 'flatnet-p2p.service': p2pUnitTemplate } as const
-
-/** For a conflist that is gone or broken: this host's slice must not become another's, least of all host 1's. */
-function remembered(host: Host, o: InstallOptions): InstallOptions {
-  const text = host.read(o.config)
-  if (text === undefined || ownerOf(host, o, text) !== undefined) return o
-  try {
-    const { hostId, supernet, hostPrefix, dataDir, api } = parseDaemonConf(text)
-    const known = { hostId, supernet: formatPrefix(supernet), hostPrefix, dataDir, socket: api.socket }
-    const asked = Object.entries(o).filter(([, value]) => value !== undefined)
-    return { ...o, ...known, ...Object.fromEntries(asked) }
-  } catch {
-    // What is wrong with it is told when it is planned.
-    return o
-  }
-}
-
-function planConflist(host: Host, manifest: Manifest | undefined, o: InstallOptions, problems: string[]) {
-  const path = conflistPath(o)
-  const { path: from, text: presentText, isChanged, replaced } = presentConflist(host, manifest, o)
-  const present = objectIn(presentText)
-  if (typeof present?.['name'] === 'string' && present['name'] !== o.network)
-    problems.push(`${from} has network ${present['name']}: rename the file, or choose --network`)
-  const written = objectIn(manifest?.made.find((m) => isNameOf(m.path, o))?.text)
-  const desired =
-    present === undefined ? desiredConflist(written, remembered(host, o)) : desiredConflist(present, o)
-  const changes =
-    presentText === undefined
-      ? []
-      : present === undefined
-        ? ['it is no JSON object']
-        : differences(present, desired)
-  if (changes.length > 0 && isChanged && !o.isForced) {
-    problems.push(
-      `${from} was not written by install, or changed since (${changes.join('; ')}): ` +
-        '--force changes it and keeps a backup',
-    )
-  }
-  const isEqual = presentText !== undefined && changes.length === 0
-  const moved = from === path ? [] : [`moved from ${from}`]
-  const file: FilePlan = {
-    path,
-    from,
-    replaced,
-    isOnlyMoved: isEqual && from !== path,
-    text: isEqual ? presentText : `${JSON.stringify(desired, undefined, 2)}\n`,
-    action: isEqual && from === path ? 'keep' : 'write',
-    needsBackup: isChanged && !isEqual,
-    note: [...moved, ...changes].join('; ') || (isEqual ? 'is so already' : ''),
-  }
-  return { desired, file }
-}
 
 /** Keys that must be the same on both sides, and those the options name; everything else and all comments stay. */
 function planConfig(
@@ -170,17 +93,6 @@ function planConfig(
 
 const plain = (node: unknown): unknown => (isCollection(node) ? node.toJSON() : node)
 
-/** The other network that flatnet.yaml is for: a gateway has one slice, and this one is taken. */
-function ownerOf(host: Host, o: InstallOptions, present: string): string | undefined {
-  try {
-    const { slice } = parseDaemonConf(present)
-    const others = findNetworks(host, o.cniConfDir).networks.filter((n) => n.name !== o.network)
-    return others.find((n) => n.slice && formatPrefix(n.slice.prefix) === formatPrefix(slice))?.name
-  } catch {
-    return undefined
-  }
-}
-
 /** systemd.unit(5): `%` is a specifier, and a blank ends an argument. */
 const unitArgument = (text: string): string => {
   const escaped = text.replaceAll('%', '%%')
@@ -215,9 +127,11 @@ function neighbours(host: Host, o: InstallOptions, desired: Conflist, file: File
   const entry = desired.plugins.find((p) => p['type'] === 'flatnet') ?? {}
   const { conf } = readLeniently({ ...entry, name: o.network }, desired.cniVersion)
   const slice = sliceOf(conf.ipam)
-  return findNetworks(host, o.cniConfDir)
+  return findNetworks(host, o.cniConfDir, o.networkFileDir)
     .networks.filter((n) => !own.includes(n.file))
     .flatMap((n) => {
+      // The same network for another runtime of this host.
+      if (n.name === o.network && n.dialect !== o.dialect) return []
       if (n.name === o.network)
         return [`${n.file} has a network ${n.name} already: delete it, or choose --network`]
       const isShared =
@@ -242,9 +156,9 @@ export function planInstall(host: Host, manifest: Manifest | undefined, o: Insta
     problems.push(
       `--network is "${o.network}": letters, digits, "_", "." and "-", beginning with a letter or digit`,
     )
-    return { problems, conflist: nothing, config: nothing, units: [], slice: '' }
+    return { problems, network: nothing, config: nothing, units: [], slice: '' }
   }
-  const { desired, file } = planConflist(host, manifest, o, problems)
+  const { desired, file } = planNetwork(host, manifest, o, problems)
   const entry = desired.plugins.find((p) => p['type'] === 'flatnet') ?? {}
   const { conf, problems: wrong } = readLeniently({ ...entry, name: o.network }, desired.cniVersion)
   const slice = sliceOf(conf.ipam, wrong)
@@ -257,7 +171,7 @@ export function planInstall(host: Host, manifest: Manifest | undefined, o: Insta
   }
   return {
     problems,
-    conflist: file,
+    network: file,
     config,
     units: o.hasService ? UNITS.map((unit) => planUnit(host, o, unit)) : [],
     slice: slice.ok ? formatPrefix(slice.slice.prefix) : '',

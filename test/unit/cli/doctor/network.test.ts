@@ -2,9 +2,10 @@
 import t from 'tap'
 import type { Finding } from '../../../../cli/doctor/check.ts'
 import { type ClusterFacts, judgeCluster } from '../../../../cli/doctor/cluster.ts'
-import { type ConflistFacts, findPlugin, judgeConflist } from '../../../../cli/doctor/conflist.ts'
+import { type ConflistFacts, judgeConflist } from '../../../../cli/doctor/conflist.ts'
 import { type GatewayFacts, judgeGateway } from '../../../../cli/doctor/gateway.ts'
 import { judgeLeases, type LeaseFacts } from '../../../../cli/doctor/leases.ts'
+import { findPlugin } from '../../../../cli/doctor/plugin.ts'
 import { gatherRoutes, judgeRoutes, type RouteFacts } from '../../../../cli/doctor/routes.ts'
 import { findNetworks } from '../../../../cli/host/networks.ts'
 import { conflistTemplate } from '../../../../conf/templates.ts'
@@ -21,12 +22,14 @@ const found = (files: Record<string, string>) =>
   findNetworks(
     fakeHost({ files: Object.fromEntries(Object.entries(files).map(([k, v]) => [`${DIR}/${k}`, v])) }),
     DIR,
+    '/networks',
   )
 
 function conflistFacts(files: Record<string, string>, change: Partial<ConflistFacts> = {}): ConflistFacts {
   return {
     cniConfDir: DIR,
     ...found(files),
+    hasOthers: false,
     removed: [],
     files: Object.keys(files).sort(),
     firstTakers: [],

@@ -135,8 +135,9 @@ const podman: PodmanFacts = {
   version: '4.3.1',
   backend: 'cni',
   seen: ['podman', 'flatnet'],
-  expected: ['flatnet'],
+  networks: [{ name: 'flatnet', dialect: 'cni', file: '/net.d/10-flatnet.conflist' }],
 }
+const NETWORK_FILE = { name: 'flatnet', dialect: 'netavark', file: '/networks/flatnet.json' } as const
 const podmans: readonly [
   name: string,
   change: Partial<PodmanFacts>,
@@ -151,9 +152,33 @@ const podmans: readonly [
     { 'podman-backend': 'fail' },
     /network_backend = "cni"/,
   ],
-  ['Podman 5', { version: '5.0.2', backend: 'netavark' }, { 'podman-backend': 'fail' }, /use Podman 4\.x/],
+  ['Podman 5', { version: '5.4.2', backend: 'netavark', networks: [NETWORK_FILE] }, {}],
+  [
+    'Podman 5 after an upgrade, with a conflist',
+    { version: '5.4.2', backend: 'netavark' },
+    { 'podman-network': 'fail' },
+    /flatnet install --network flatnet moves it/,
+  ],
+  [
+    'Podman 4 after a downgrade, with a network file',
+    { networks: [NETWORK_FILE] },
+    { 'podman-network': 'fail' },
+    /flatnet install --network flatnet moves it/,
+  ],
+  [
+    'Podman 5 beside containerd: both files',
+    { version: '5.4.2', backend: 'netavark', networks: [...podman.networks, NETWORK_FILE] },
+    {},
+  ],
+  ['Podman 4.9 with netavark', { version: '4.9.3', backend: 'netavark', networks: [NETWORK_FILE] }, {}],
+  ['Podman 5 that says nothing', { version: '5.4.2', backend: undefined }, { 'podman-backend': 'warn' }],
+  [
+    'Podman 5 that skips our network file',
+    { version: '5.4.2', backend: 'netavark', networks: [NETWORK_FILE], seen: ['podman'] },
+    { 'podman-network': 'fail' },
+  ],
   ['Podman 5 built with CNI', { version: '5.0.2' }, {}],
-  ['Podman 6', { version: '6.0.0', backend: 'netavark' }, { 'podman-backend': 'fail' }, /use Podman 4\.x/],
+  ['Podman 6', { version: '6.0.0', backend: 'netavark', networks: [NETWORK_FILE] }, {}],
   ['Podman that skips our conflist', { seen: ['podman'] }, { 'podman-network': 'fail' }],
 ]
 for (const [name, change, expected, text] of podmans) {
@@ -172,6 +197,6 @@ t.test('what Podman says', async (t) => {
       'podman network ls --format json': '[{"name":"podman"},{"name":"flatnet"}]',
     },
   })
-  t.same(gatherPodman(host, ['flatnet']), podman)
+  t.same(gatherPodman(host, podman.networks), podman)
   t.match(gatherPodman(fakeHost({}), []), { version: undefined, seen: [] })
 })

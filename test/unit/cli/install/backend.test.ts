@@ -13,19 +13,22 @@ function told(programs: Record<string, string>, files: Record<string, string> = 
     },
   }
   const io = { stdout, stderr: stdout }
-  tellBackend(io, fakeHost({ programs, files }), '/etc/containers')
+  const all =
+    Object.keys(programs).length > 0 ? { 'podman --version': 'podman version 4.3.1', ...programs } : {}
+  tellBackend(io, fakeHost({ programs: all, files }), '/etc/containers')
   return text
 }
 
 t.test('netavark: what to do', (t) => {
   t.match(
     told({ [ASK]: 'netavark\n' }),
-    /Podman uses netavark[\s\S]*network_backend = "cni"[\s\S]*--configure-podman/,
+    /Podman 4.3.1 uses netavark[\s\S]*network_backend = "cni"[\s\S]*--configure-podman/,
   )
   t.end()
 })
 
-t.test('CNI, CNI from the next start on, no Podman: nothing', (t) => {
+t.test('CNI, CNI from the next start on, a Podman with netavark plugins, no Podman: nothing', (t) => {
+  t.equal(told({ [ASK]: 'netavark\n', 'podman --version': 'podman version 5.4.2' }), '')
   t.equal(told({ [ASK]: 'cni\n' }), '')
   const drop = { '/etc/containers/containers.conf': '[network]\nnetwork_backend = "cni"\n' }
   t.equal(told({ [ASK]: 'netavark\n' }, drop), '')

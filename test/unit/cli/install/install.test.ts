@@ -1,9 +1,10 @@
 /** What install plans: defaults, what is in place and what is asked for, without touching anything. */
 import t from 'tap'
-import { cniPluginDirs, configuredBackend } from '../../../../cli/host/podman-conf.ts'
+import { configuredBackend, pluginDirs } from '../../../../cli/host/podman-conf.ts'
 import { differences } from '../../../../cli/install/conflist.ts'
+import type { InstallOptions } from '../../../../cli/install/file-plan.ts'
 import { manifestPath, readManifest, sha256, stateOf } from '../../../../cli/install/manifest.ts'
-import { type InstallOptions, planInstall, UNITS, unitText } from '../../../../cli/install/plan.ts'
+import { planInstall, UNITS, unitText } from '../../../../cli/install/plan.ts'
 import { parseDaemonConf } from '../../../../conf/daemon.ts'
 import { conflistTemplate, daemonTemplate } from '../../../../conf/templates.ts'
 import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
@@ -12,7 +13,9 @@ const options: InstallOptions = {
   network: 'flatnet',
   config: '/etc/flatnet/flatnet.yaml',
   cniConfDir: '/net.d',
-  cniBinDir: '/opt/cni/bin',
+  dialect: 'cni',
+  networkFileDir: '/networks',
+  pluginDir: '/opt/cni/bin',
   binDir: '/usr/local/bin',
   systemdDir: '/systemd',
   hasService: true,
@@ -29,7 +32,7 @@ t.test('a new host gets the templates with its own values', async (t) => {
   })
   t.same(plan.problems, [])
   t.equal(plan.slice, '10.100.3.0/24')
-  t.match(JSON.parse(plan.conflist.text), {
+  t.match(JSON.parse(plan.network.text), {
     cniVersion: '1.0.0',
     plugins: [{ ipam: { hostId: 3 }, registrar: { endpoint: 'unix:///run/x.sock' } }],
   })
@@ -45,13 +48,13 @@ t.test('a new host gets the templates with its own values', async (t) => {
 t.test('run again, it keeps what is there', async (t) => {
   const first = planInstall(fakeHost({}), undefined, { ...options, hostId: 3 })
   const files = {
-    [CONFLIST]: first.conflist.text,
+    [CONFLIST]: first.network.text,
     [options.config]: first.config.text,
     ...Object.fromEntries(first.units.map(({ path, text }) => [path, text])),
   }
   const again = planInstall(fakeHost({ files }), undefined, options)
   t.same(
-    [again.conflist, again.config, ...again.units].map(({ action }) => action),
+    [again.network, again.config, ...again.units].map(({ action }) => action),
     Array(4).fill('keep'),
   )
 })
@@ -65,13 +68,13 @@ t.test('a conflist of ours is changed, one of others only by force', async (t) =
   }
   t.match(planInstall(host, manifest, { ...options, hostId: 2 }), {
     problems: [],
-    conflist: { action: 'write', needsBackup: false },
+    network: { action: 'write', needsBackup: false },
   })
   t.match(planInstall(host, undefined, { ...options, hostId: 2 }).problems, [
     /plugins\[0\]\.ipam\.hostId: 1 -> 2.*--force/,
   ])
   const forced = planInstall(host, undefined, { ...options, hostId: 2, isForced: true })
-  t.match(forced, { problems: [], conflist: { action: 'write', needsBackup: true } })
+  t.match(forced, { problems: [], network: { action: 'write', needsBackup: true } })
   const broken = fakeHost({ files: { [CONFLIST]: '{' } })
   t.match(planInstall(broken, undefined, options).problems, [/--force changes it/])
 })
@@ -85,12 +88,12 @@ t.test('a conflist that Podman pruned, or that is broken, comes back as it was',
     dataDir: '/srv/flatnet',
   }
   const first = planInstall(fakeHost({}), undefined, installArgs)
-  const { text } = first.conflist
+  const { text } = first.network
   const made = [{ path: CONFLIST, kind: 'conflist' as const, sha256: sha256(text), text }]
   const config = { [options.config]: first.config.text }
   const pruned = planInstall(fakeHost({ files: config }), { version: '0.1.0', made }, options)
   t.match(pruned, { problems: [], slice: '10.50.3.0/24', config: { action: 'keep' } })
-  t.equal(pruned.conflist.text, text)
+  t.equal(pruned.network.text, text)
   const broken = { ...config, [CONFLIST]: '{' }
   const forced = planInstall(
     fakeHost({ files: broken }),
@@ -99,12 +102,12 @@ t.test('a conflist that Podman pruned, or that is broken, comes back as it was',
   )
   t.match(forced, {
     slice: '10.50.3.0/24',
-    conflist: { text, needsBackup: true, note: 'it is no JSON object' },
+    network: { text, needsBackup: true, note: 'it is no JSON object' },
   })
   t.test('without a record flatnet.yaml says which slice is this host’s', async (t) => {
     const plan = planInstall(fakeHost({ files: config }), undefined, options)
     t.match(plan, { problems: [], slice: '10.50.3.0/24', config: { action: 'keep' } })
-    t.match(JSON.parse(plan.conflist.text).plugins, [{ dataDir: '/srv/flatnet' }])
+    t.match(JSON.parse(plan.network.text).plugins, [{ dataDir: '/srv/flatnet' }])
     t.equal(
       planInstall(fakeHost({ files: config }), undefined, { ...options, hostId: 4 }).slice,
       '10.50.4.0/24',
@@ -119,8 +122,8 @@ t.test('a conflist that Podman pruned, or that is broken, comes back as it was',
 
 t.test('a conflist under an older name is moved to the front, with what stands in it', async (t) => {
   const first = planInstall(fakeHost({}), undefined, { ...options, hostId: 3 })
-  t.equal(first.conflist.path, CONFLIST)
-  const { text } = first.conflist
+  t.equal(first.network.path, CONFLIST)
+  const { text } = first.network
   const config = { [options.config]: first.config.text }
   for (const old of ['/net.d/flatnet.conflist', '/net.d/50-flatnet.conflist', '/net.d/90-flatnet.conflist']) {
     const made = [{ path: old, kind: 'conflist' as const, sha256: sha256(text), text }]
@@ -131,17 +134,17 @@ t.test('a conflist under an older name is moved to the front, with what stands i
     t.match(planInstall(host, { version: '0.1.0', made }, options), {
       problems: [],
       slice: '10.100.3.0/24',
-      conflist: { ...file, needsBackup: false, note: `moved from ${old}` },
+      network: { ...file, needsBackup: false, note: `moved from ${old}` },
     })
     t.match(planInstall(host, { version: '0.1.0', made }, { ...options, httpPort: 81 }), {
       problems: [],
-      conflist: { path: CONFLIST, replaced: [old], isOnlyMoved: false, needsBackup: false },
+      network: { path: CONFLIST, replaced: [old], isOnlyMoved: false, needsBackup: false },
     })
-    t.match(planInstall(host, undefined, options), { problems: [], conflist: file }, 'also one by hand')
+    t.match(planInstall(host, undefined, options), { problems: [], network: file }, 'also one by hand')
     const byHand = planInstall(host, undefined, { ...options, httpPort: 81 })
     t.match(byHand.problems, [/-?flatnet\.conflist was not written by install.*--force/])
     const gone = planInstall(fakeHost({ files: config }), { version: '0.1.0', made }, options)
-    t.match(gone.conflist, { path: CONFLIST, text, replaced: [] }, 'pruned under its older name')
+    t.match(gone.network, { path: CONFLIST, text, replaced: [] }, 'pruned under its older name')
   }
 })
 
@@ -153,7 +156,7 @@ t.test('what a move that was killed left is removed; a second network of the nam
   const both = fakeHost({ files: { ...config, [old]: text, [CONFLIST]: text } })
   t.match(planInstall(both, { version: '0.1.0', made }, options), {
     problems: [],
-    conflist: { action: 'keep', replaced: [old] },
+    network: { action: 'keep', replaced: [old] },
   })
   const changed = fakeHost({ files: { ...config, [old]: text.replace('80', '81'), [CONFLIST]: text } })
   t.match(planInstall(changed, undefined, options).problems, [
@@ -180,7 +183,7 @@ t.test('plugins chained to ours stay', async (t) => {
   list.plugins.push({ type: 'bandwidth' })
   const host = fakeHost({ files: { [CONFLIST]: JSON.stringify(list) } })
   const plan = planInstall(host, undefined, { ...options, hostId: 2, isForced: true })
-  t.match(JSON.parse(plan.conflist.text).plugins, [
+  t.match(JSON.parse(plan.network.text).plugins, [
     { type: 'flatnet', ipam: { hostId: 2 } },
     { type: 'bandwidth' },
   ])
@@ -263,8 +266,8 @@ t.test('containers.conf is read as Podman reads it', async (t) => {
     '/c/containers.conf': conf,
     '/c/containers.conf.d/50-flatnet.conf': '[network]\nnetwork_backend = "cni"\n',
   }
-  t.same(cniPluginDirs(fakeHost({ files }), '/c'), ['/a', '/b'])
+  t.same(pluginDirs(fakeHost({ files }), 'cni', '/c'), ['/a', '/b'])
   t.equal(configuredBackend(fakeHost({ files }), '/c'), 'cni', 'drop-ins win')
   t.equal(configuredBackend(fakeHost({}), '/c'), undefined)
-  t.equal(cniPluginDirs(fakeHost({}), '/c').at(-1), '/opt/cni/bin')
+  t.equal(pluginDirs(fakeHost({}), 'cni', '/c').at(-1), '/opt/cni/bin')
 })
