@@ -1,6 +1,6 @@
 /**
- * Ends that nobody announced: conmon killed, power lost. Static addresses come back, stale leases stand in nobody's
- * way.
+ * Ends without notice: conmon killed, power lost. Static addresses come back, and stale leases keep no container from
+ * starting.
  */
 import type { Test } from 'tap'
 import { cliExecutable } from '../../run/executable.ts'
