@@ -1,8 +1,10 @@
 /** The API over its Unix socket (docs/api.md): routes, status and errors. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Metrics } from '../base/metrics.ts'
+import { Places } from '../base/places.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentDeps, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
 import {
@@ -70,6 +72,11 @@ const ROUTES: readonly Route<Handler>[] = [
   { method: 'GET', pattern: '/metrics', handler: (p, c) => sendText(c.res, p.metrics.text()) },
 ]
 
+/** In all; event streams are most of those that are not waiting. */
+const MAX_CONNECTIONS = 256
+/** Without a call under way. When there are more the oldest goes, so silent clients keep no ADD out. */
+const MAX_WAITING = 192
+
 /** Callers are local and few; a call is small and quick. Events are the exception, and they have sent their request. */
 export function createApi(deps: ApiDeps): Server {
   const server = createServer({
@@ -79,8 +86,17 @@ export function createApi(deps: ApiDeps): Server {
     connectionsCheckingInterval: 1000,
     maxHeaderSize: 16_384,
   })
-  server.maxConnections = 256
-  server.on('request', (req, res) => void handle(deps, req, res))
+  server.maxConnections = MAX_CONNECTIONS
+  const waiting = new Places<Socket>({ max: MAX_WAITING, maxOfClient: MAX_WAITING })
+  const wait = (socket: Socket): void => waiting.enter('', socket, socket)
+  server.on('connection', wait)
+  server.on('request', (req, res) => {
+    waiting.leave('', req.socket)
+    res.once('close', () => {
+      if (!req.socket.destroyed) wait(req.socket)
+    })
+    void handle(deps, req, res)
+  })
   return server
 }
 

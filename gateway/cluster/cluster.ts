@@ -146,7 +146,7 @@ export class Cluster implements Part {
       metrics,
       scheduler,
       log,
-      join: (socket) => this.#admission.answer(socket),
+      join: (socket, asked) => this.#admission.answer(socket, asked),
     })
   }
 

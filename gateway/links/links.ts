@@ -6,6 +6,7 @@ import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { LogLimiter } from '../base/log-limit.ts'
 import type { Metrics } from '../base/metrics.ts'
+import { Places } from '../base/places.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
 import { HandshakeGuard } from './handshake-guard.ts'
@@ -24,12 +25,18 @@ export interface LinksDeps {
   readonly metrics: Metrics
   readonly scheduler: Scheduler
   readonly log: Log
-  /** A newcomer without a certificate; the cluster part answers it. Absent: refused. */
-  join?(socket: TLSSocket): void
+  /**
+   * A newcomer without a certificate; the cluster part answers it. Absent: refused.
+   * @param asked to be called when its whole question is there: it makes no room for others from then on
+   */
+  join?(socket: TLSSocket, asked: () => void): void
 }
 
 /** Newcomers at once; members are never refused for their number. */
 const MAX_NEWCOMERS = 64
+/** Several may share an address behind NAT; strangers at one address leave half of the places to others. */
+const MAX_NEWCOMERS_OF_ADDRESS = 32
+const NEWCOMERS_EVICTED = 'Newcomers closed because they had not asked yet and others came'
 /** A machine that is refused or fails dials again every few seconds; the log needs one line once in a while. */
 const SAID_AGAIN_MS: Millis = 600_000
 /** How often the clock is compared with itself. */
@@ -45,7 +52,12 @@ export class Links {
   /** Before TLS: a client that has not shown a certificate yet has no link yet. */
   readonly #listener: TcpServer
   readonly #handshakes = new HandshakeGuard()
-  readonly #newcomers = new Set<TLSSocket>()
+  /** They have not asked yet. */
+  readonly #newcomers = new Places<TLSSocket>({
+    max: MAX_NEWCOMERS,
+    maxOfClient: MAX_NEWCOMERS_OF_ADDRESS,
+    evicted: () => this.#deps.metrics.count('flatnet_cluster_newcomers_evicted_total', NEWCOMERS_EVICTED),
+  })
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
   readonly #handlers = new MessageHandlers()
   readonly #unknown: UnknownMessages
@@ -182,7 +194,7 @@ export class Links {
     for (const link of this.#links.values()) link.stop('this gateway stops')
     this.#links.clear()
     this.streams.stop()
-    for (const socket of this.#newcomers) socket.destroy()
+    this.#newcomers.closeAll()
     this.#handshakes.stop()
     if (!this.#listener.listening) return
     await new Promise<void>((resolve) => {
@@ -199,10 +211,13 @@ export class Links {
 
   /** A newcomer is bounded in number and, by the cluster part, in time. */
   #join(socket: TLSSocket): void {
-    this.#newcomers.add(socket)
-    socket.once('close', () => this.#newcomers.delete(socket))
-    if (this.#deps.join === undefined || this.#newcomers.size > MAX_NEWCOMERS) socket.destroy()
-    else this.#deps.join(socket)
+    if (this.#deps.join === undefined) {
+      socket.destroy()
+      return
+    }
+    const address = socket.remoteAddress ?? ''
+    this.#newcomers.enter(address, socket, socket)
+    this.#deps.join(socket, () => this.#newcomers.leave(address, socket))
   }
 
   #refuse(socket: TLSSocket, reason: string | undefined): void {

@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Clock, Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
+import { LogLimiter } from '../../base/log-limit.ts'
 import { keyIdOf } from '../../links/tls.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import type { KeyedPem } from '../identity/certificates.ts'
@@ -16,6 +17,8 @@ import type { Grant, TokenBook, TokenRecord } from './tokens.ts'
 
 /** Request and answer, on a slow line. */
 const EXCHANGE_MS: Millis = 10_000
+/** Strangers that connect and say nothing may come by the thousand. */
+const SAID_AGAIN_MS: Millis = 60_000
 const MAX_REQUEST_CHARS = 4_096
 /** A host that was off for longer than this after its certificate ended is brought in anew: `token --replace`. */
 const RENEWAL_GRACE_MS: Millis = 90 * 86_400_000
@@ -62,21 +65,25 @@ interface Newcomer {
 export class Admission {
   readonly #deps: AdmissionDeps
   readonly #limiter = new FailureLimiter()
+  readonly #said = new LogLimiter(SAID_AGAIN_MS)
 
   constructor(deps: AdmissionDeps) {
     this.#deps = deps
   }
 
-  /** Called by the links for a newcomer's connection; never throws. */
-  answer(socket: TLSSocket): void {
+  /**
+   * Called by the links for a newcomer's connection; never throws.
+   * @param asked called when its question is there
+   */
+  answer(socket: TLSSocket, asked: () => void): void {
     const address = socket.remoteAddress ?? ''
     const conversation = new Conversation(socket, { maxBytes: MAX_STRANGER_BYTES, timeoutMs: EXCHANGE_MS })
-    void this.#converse(conversation, socket, address)
+    void this.#converse(conversation, socket, asked)
       .catch((err: unknown) => this.#refuse(conversation, address, err))
       .finally(() => conversation.close())
   }
 
-  async #converse(conversation: Conversation, socket: TLSSocket, address: string): Promise<void> {
+  async #converse(conversation: Conversation, socket: TLSSocket, asked: () => void): Promise<void> {
     const { state, clock, version } = this.#deps
     const { identity } = state
     conversation.send({
@@ -88,10 +95,12 @@ export class Admission {
       ca: identity.caPem,
       now: clock.now(),
     })
-    if (this.#limiter.isBlocked(address, clock.monotonic())) {
+    const message = await conversation.receive()
+    asked()
+    const address = socket.remoteAddress ?? ''
+    if (this.#limiter.isBlocked(address, clock.monotonic()) && !this.#hasProof(message)) {
       throw new Refusal('busy', 'too many failed tries from this address: wait a minute')
     }
-    const message = await conversation.receive()
     if (message.type === 'join.request') {
       conversation.send(await this.#join(newcomerOf(message), socket))
     } else if (message.type === 'join.renew') {
@@ -99,15 +108,29 @@ export class Admission {
     } else throw new Refusal('request', `no message of type ${message.type} is known here`)
   }
 
+  /**
+   * Whether it shows what cannot be guessed: a token of this host, or a certificate of this cluster, which a renewal is
+   * refused without. Others behind the same address, who only guess, must not keep it out.
+   */
+  #hasProof(message: ControlMessage): boolean {
+    return message.type === 'join.request'
+      ? this.#deps.tokens.has(newcomerOf(message).secret)
+      : message.type === 'join.renew'
+  }
+
   #refuse(conversation: Conversation, address: string, err: unknown): void {
     const { clock, log, count } = this.#deps
     const known = err instanceof Refusal ? err : undefined
-    this.#limiter.failed(address, clock.monotonic())
+    // One that says nothing, or breaks off, has guessed nothing.
+    if (known !== undefined) this.#limiter.failed(address, clock.monotonic())
     count(known?.code ?? 'failed')
     if (known !== undefined) {
       conversation.send({ type: 'join.refused', code: known.code, reason: known.message })
       log.warn({ endpoint: address, reason: known.message }, 'newcomer refused')
-    } else log.info({ endpoint: address, err }, 'newcomer failed')
+    } else {
+      const level = this.#said.isDue(address, clock.monotonic()) ? 'info' : 'debug'
+      log[level]({ endpoint: address, err }, 'newcomer failed')
+    }
   }
 
   async #join(newcomer: Newcomer, socket: TLSSocket): Promise<ControlMessage> {

@@ -140,8 +140,7 @@ export class TokenBook {
    * @param secret hex, from a stranger
    */
   show(secret: string, keyId: string, now: Millis): Shown {
-    const hash = sha256(Buffer.from(secret, 'hex'))
-    const record = this.#db.data.find((r) => timingSafeEqual(Buffer.from(r.hash, 'hex'), hash))
+    const record = this.#find(secret)
     if (record === undefined)
       return { ok: false, code: 'unknown', reason: 'no such token was made here, or it is long over' }
     if (record.spent !== undefined && record.spent.keyId !== keyId) {
@@ -159,6 +158,11 @@ export class TokenBook {
     return { ok: true, record }
   }
 
+  /** Whether this host made it, spent or not. @param secret hex, from a stranger */
+  has(secret: string): boolean {
+    return this.#find(secret) !== undefined
+  }
+
   /** On disk before the certificate is made. */
   spend(record: TokenRecord, keyId: string, hostId: number, now: Millis): void {
     const spent = { ...record, spent: { keyId, hostId, at: now } }
@@ -167,6 +171,11 @@ export class TokenBook {
 
   get open(): number {
     return this.#db.data.filter((r) => r.spent === undefined).length
+  }
+
+  #find(secret: string): TokenRecord | undefined {
+    const hash = sha256(Buffer.from(secret, 'hex'))
+    return this.#db.data.find((r) => timingSafeEqual(Buffer.from(r.hash, 'hex'), hash))
   }
 
   #current(now: Millis): TokenRecord[] {

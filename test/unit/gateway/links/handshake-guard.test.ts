@@ -1,4 +1,4 @@
-/** gateway/links/handshake-guard: who takes all the room before TLS loses it, and nobody else. */
+/** gateway/links/handshake-guard: a client that takes all the room before TLS loses it, and no other does. */
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import t from 'tap'
@@ -27,20 +27,28 @@ const knock = (greeting: HandshakeGuard, address?: string): { caller: Caller; is
   return { caller, isIn: greeting.admit(caller as unknown as Socket) }
 }
 
-t.test('256 of one address; those that are done, or gone, do not count', async (t) => {
-  const greeting = new HandshakeGuard()
-  const all = Array.from({ length: 256 }, () => knock(greeting, '192.0.2.1'))
-  t.ok(all.every(({ isIn }) => isIn))
-  t.notOk(knock(greeting, '192.0.2.1').isIn)
-  t.ok(knock(greeting, '192.0.2.2').isIn)
-  t.notOk(knock(greeting).isIn, 'one that was reset has no address')
-  greeting.done(all[0]!.caller)
-  all[1]?.caller.destroy()
-  greeting.done(all[1]!.caller)
-  t.ok(knock(greeting, '192.0.2.1').isIn)
-  t.ok(knock(greeting, '192.0.2.1').isIn)
-  t.notOk(knock(greeting, '192.0.2.1').isIn)
-})
+t.test(
+  '256 of one address, then its oldest makes room; those that are done, or gone, do not count',
+  async (t) => {
+    const greeting = new HandshakeGuard()
+    const all = Array.from({ length: 256 }, () => knock(greeting, '192.0.2.1'))
+    t.ok(all.every(({ isIn }) => isIn))
+    const gone = () => all.filter(({ caller }) => caller.destroyed).length
+    t.ok(knock(greeting, '192.0.2.1').isIn, 'one more is let in')
+    t.ok(all[0]!.caller.destroyed, 'the oldest went')
+    t.ok(knock(greeting, '192.0.2.2').isIn)
+    t.equal(gone(), 1, 'another address costs it nothing')
+    t.notOk(knock(greeting).isIn, 'one that was reset has no address')
+    greeting.done(all[1]!.caller)
+    all[2]?.caller.destroy()
+    greeting.done(all[2]!.caller)
+    t.ok(knock(greeting, '192.0.2.1').isIn)
+    t.ok(knock(greeting, '192.0.2.1').isIn)
+    t.equal(gone(), 2, 'there was room for two')
+    t.ok(knock(greeting, '192.0.2.1').isIn)
+    t.ok(all[3]!.caller.destroyed)
+  },
+)
 
 t.test('1,024 in all: then the oldest of the client with most makes room', async (t) => {
   const greeting = new HandshakeGuard()

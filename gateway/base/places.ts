@@ -1,0 +1,81 @@
+/**
+ * A bounded number of connections of strangers: when all places are taken, the oldest makes room.
+ *
+ * A newcomer is never turned away, so strangers who hold connections open keep no honest client out. The client that
+ * has most connections loses its own first.
+ */
+
+interface Connection {
+  once(event: 'close', listener: () => void): unknown
+  destroy(): unknown
+}
+
+export interface PlacesOptions {
+  /** Of all clients together. */
+  readonly max: number
+  readonly maxOfClient: number
+  /** Called before a connection is closed to make room. */
+  evicted?(): void
+}
+
+/** @typeParam K what names a connection among those of its client */
+export class Places<K> {
+  readonly #options: PlacesOptions
+  /** By client; each client's in order of age. */
+  readonly #taken = new Map<string, Map<K, Connection>>()
+  #count = 0
+
+  constructor(options: PlacesOptions) {
+    this.#options = options
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Counted until `leave` or its end. */
+  enter(client: string, key: K, connection: Connection): void {
+    const { max, maxOfClient } = this.#options
+    if ((this.#taken.get(client)?.size ?? 0) >= maxOfClient) this.#dropOldestOf(client)
+    else if (this.#count >= max) this.#dropOldestOf(this.#clientWithMost())
+    const own = this.#taken.get(client) ?? new Map<K, Connection>()
+    this.#taken.set(client, own.set(key, connection))
+    this.#count++
+    connection.once('close', () => {
+      if (this.#taken.get(client)?.get(key) === connection) this.leave(client, key)
+    })
+  }
+
+  /** It is a stranger no more, or is being served. */
+  leave(client: string, key: K): void {
+    const own = this.#taken.get(client)
+    if (own?.delete(key) !== true) return
+    this.#count--
+    if (own.size === 0) this.#taken.delete(client)
+  }
+
+  closeAll(): void {
+    for (const own of [...this.#taken.values()])
+      for (const connection of [...own.values()]) connection.destroy()
+  }
+
+  #clientWithMost(): string {
+    let most = ''
+    let size = 0
+    for (const [client, own] of this.#taken) {
+      if (own.size <= size) continue
+      most = client
+      size = own.size
+    }
+    return most
+  }
+
+  #dropOldestOf(client: string): void {
+    const [oldest] = this.#taken.get(client) ?? []
+    if (oldest === undefined) return
+    const [key, connection] = oldest
+    this.leave(client, key)
+    this.#options.evicted?.()
+    connection.destroy()
+  }
+}

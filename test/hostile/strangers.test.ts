@@ -1,0 +1,48 @@
+/** Strangers that connect and say nothing take the place of no newcomer, no member and no client of the API. */
+import t from 'tap'
+import { hosts, tokenOf } from '../helpers/cluster/hosts.ts'
+import { silentStrangers } from '../helpers/hostile/silent-strangers.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
+
+/** What a newcomer with a good token may need more than one that comes alone. */
+const MORE_MS = 5_000
+
+t.test(
+  'a host that admits others, and strangers at two addresses',
+  { skip: needsRoot, timeout: 120_000 },
+  async (t) => {
+    const net = await hosts(t, 4)
+    const [one, two, three, four] = [1, 2, 3, 4].map((n) => net.host(n)) as [...typeof net.hosts]
+    const peers = `${one!.ip}:7443`
+    await one!.ok('init', '--cluster', 'testing', '--name', 'h1')
+    await one!.start()
+    const joinMs = async (host: typeof one): Promise<number> => {
+      const token = await tokenOf(one!)
+      const began = performance.now()
+      await host!.ok('join', token, '--name', `h${host!.index}`)
+      return performance.now() - began
+    }
+    const aloneMs = await joinMs(two)
+
+    const near = await silentStrangers(three!, 'join', peers, 70)
+    const far = await silentStrangers(two!, 'join', peers, 70)
+    t.ok((await near.closed()) > 0, 'the oldest of the strangers have made room')
+    t.ok((await joinMs(three)) < aloneMs + MORE_MS, 'a newcomer at the address of the strangers gets in')
+    t.ok((await joinMs(four)) < aloneMs + MORE_MS, 'and one at an address of its own')
+    near.end()
+    far.end()
+
+    const mute = await silentStrangers(three!, 'tcp', peers, 300)
+    await three!.start()
+    await waitFor('host 3 is linked past connections without a handshake', 10_000, async () =>
+      (await one!.linksUp()).includes(3),
+    )
+    mute.end()
+
+    const local = await silentStrangers(one!, 'unix', one!.socket, 300)
+    t.match(await one!.api('/v1/status'), { hostId: 1 }, 'the API answers')
+    t.equal((await one!.flatnet('status')).rc, 0, 'and the command line with it')
+    t.ok((await local.closed()) >= 100, 'the oldest of its silent clients have made room')
+  },
+)
