@@ -67,6 +67,8 @@ class Handler {
   readonly #deps: IngressDeps
   readonly #server: Pick<IngressServer, 'limit' | 'redirectPort' | 'restoreMethod' | 'takeBack'>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
+  /** The request that was read last, by connection. */
+  readonly #last = new WeakMap<Duplex, IncomingMessage>()
 
   constructor(
     deps: IngressDeps,
@@ -78,6 +80,7 @@ class Handler {
 
   request(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
     this.#server.restoreMethod(req)
+    this.#last.set(req.socket, req)
     this.#count(res)
     req.on('error', () => {})
     res.on('error', () => {})
@@ -128,9 +131,9 @@ class Handler {
 
   /** The parser has refused a request. In the middle of an answer, a status line would be read as a part of it. */
   broken(err: ParserError, socket: Socket): void {
-    const underWay = [...(this.#underWay.get(socket) ?? [])]
-    if (underWay.length === 0 && this.#server.takeBack(err, socket)) return
-    if (underWay.some((res) => res.headersSent)) socket.destroy()
+    const underWay = this.#underWay.get(socket) ?? new Set()
+    if (this.#server.takeBack(err, socket, this.#last.get(socket), underWay)) return
+    if ([...underWay].some((res) => res.headersSent)) socket.destroy()
     else answerRefused(socket, err, this.#deps.conf.hostId)
   }
 

@@ -13,7 +13,7 @@ import { headerLines, requestHeaders } from '../headers.ts'
 import { route, type Target } from '../route.ts'
 import { isSecure } from '../trust.ts'
 import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
-import { withAsciiTarget, withCrlf, withOneLength } from './for-node.ts'
+import { isPartOfMethod, withAsciiTarget, withCrlf, withOneLength } from './for-node.ts'
 import { readRequest } from './request-head.ts'
 
 /** A client that has just connected sends its request within this time; a reload must not reset it meanwhile. */
@@ -39,6 +39,8 @@ export class FastConnection implements ExchangeClient {
   #isClosing = false
   /** Read while an answer was under way. */
   #pending: Buffer | undefined
+  /** The first bytes of a request, before the end of its method. */
+  #begun: Buffer | undefined
   #idleSince: Millis = performance.now()
   #hasServed = false
   #place: (Place & Pick<Target, 'ip' | 'port'>) | undefined
@@ -127,9 +129,13 @@ export class FastConnection implements ExchangeClient {
     if (bytes !== undefined) this.#read(bytes)
   }
 
-  readonly #onData = (bytes: Buffer): void => {
+  readonly #onData = (read: Buffer): void => {
+    let bytes = read
     if (this.#exchange === undefined && this.#pending === undefined) {
-      if (!this.#isClosing) this.#read(bytes)
+      if (this.#begun !== undefined) bytes = Buffer.concat([this.#begun, read])
+      // Cut within its method, a request could be taken for another one.
+      this.#begun = isPartOfMethod(bytes) ? bytes : undefined
+      if (!this.#isClosing && this.#begun === undefined) this.#read(bytes)
       return
     }
     this.#pending = this.#pending === undefined ? bytes : Buffer.concat([this.#pending, bytes])

@@ -63,3 +63,45 @@ export function withKnownMethod(bytes: Buffer): ForNode {
   if (method === undefined || KNOWN.has(method)) return { bytes, method: undefined }
   return { bytes: Buffer.concat([STAND_IN, bytes.subarray(method.length)]), method }
 }
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+/** Whether more of a method may follow. */
+export const isPartOfMethod = (bytes: Buffer): boolean =>
+  bytes.length <= 64 && bytes.at(-1) !== LF && TOKEN.test(bytes.toString('latin1'))
+
+/** A refused method has at most as many characters that fit one. */
+const MAX_KNOWN = Math.max(...METHODS.map((method) => method.length))
+
+/** How many characters of `text` begin a method that Node's parser knows. */
+function knownPrefix(text: string): number {
+  let length = 0
+  while (length < text.length && METHODS.some((method) => method.startsWith(text.slice(0, length + 1))))
+    length++
+  return length
+}
+
+/**
+ * What is known of the request before a refused one: `gone`, it was read before this packet came; `head`, it has no body;
+ * `body`, its last bytes may be in this packet.
+ */
+export type Before = 'gone' | 'head' | 'body'
+
+/**
+ * Where a request begins whose method Node's parser refused; it must have begun in these bytes. The parser tells the
+ * first character that fits none of its methods.
+ * @param refusedAt `bytesParsed` of the parser's error
+ * @returns undefined: behind a body, two beginnings are possible, and the wrong one would be another method
+ */
+export function methodStart(bytes: Buffer, refusedAt: number, before: Before): number | undefined {
+  const from = Math.max(0, refusedAt - MAX_KNOWN - 1)
+  const text = bytes.toString('latin1', from, refusedAt + 1)
+  const at = refusedAt - from
+  const starts: number[] = []
+  for (let start = 0; start <= at; start++) {
+    const isFirst = from + start === 0 || text[start - 1] === '\n'
+    if (!isFirst && before !== 'body') continue
+    if (TOKEN.test(text[start]!) && knownPrefix(text.slice(start)) === at - start) starts.push(from + start)
+  }
+  return starts.length === 1 ? starts[0] : undefined
+}

@@ -10,15 +10,20 @@ import type { Socket } from 'node:net'
 type Listener = (this: Server, socket: Socket) => void
 type Heard = readonly [event: string, listener: (...args: unknown[]) => void]
 
+/** `kOnMessageBegin` of Node's parser, called at the first character of a method; Node itself sets none. */
+const ON_MESSAGE_BEGIN = 0
+
 /** Of a socket whose server is Node's (`connectionListenerInternal`). */
 interface Parsed {
-  parser: { unconsume(): void; remove(): void; close(): void } | null
+  parser: { unconsume(): void; remove(): void; close(): void; [ON_MESSAGE_BEGIN]: (() => void) | null } | null
   readonly _handle: { _consumed?: boolean } | null
 }
 
 const EVENTS = ['timeout', 'data', 'error', 'end', 'close', 'drain', 'resume', 'pause'] as const
-/** Node overrides them on the socket. */
-const OVERRIDDEN = ['on', 'addListener', 'prependListener', 'setEncoding'] as const
+/** Node's own 'pause' would stop the handle, and the stream would wait for bytes of it for ever. */
+const READING: ReadonlySet<string> = new Set(['data', 'end', 'pause', 'resume'])
+/** Node overrides them on the socket, and `stop` the last. */
+const OVERRIDDEN = ['on', 'addListener', 'prependListener', 'setEncoding', 'resume'] as const
 
 /**
  * Takes Node's own handling of new connections off the server; a connection gets it when it leaves the fast path.
@@ -35,6 +40,8 @@ export class NodeConnections {
   readonly #server: Server
   readonly #attach: readonly Listener[]
   readonly #heard = new WeakMap<Socket, readonly Heard[]>()
+  /** `bytesRead` of sockets as their last request began: a number for each packet. */
+  readonly #begun = new WeakMap<Socket, number>()
 
   constructor(server: Server) {
     this.#server = server
@@ -53,22 +60,37 @@ export class NodeConnections {
         socket.listeners(event).flatMap((l): Heard[] => (before.has(l) ? [] : [[event, l as Heard[1]]])),
       ),
     )
+    const { parser } = socket as unknown as Parsed
+    if (parser !== null) parser[ON_MESSAGE_BEGIN] = () => void this.#begun.set(socket, socket.bytesRead)
     socket.resume()
   }
 
-  /** With no request under way: undoes `give`, as Node does for an upgrade (`unconsume`, `freeParser`). */
-  takeBack(socket: Socket): void {
+  /** Whether the last request began in the packet that is being read, and not with a part of its method before. */
+  hasBegunNow(socket: Socket): boolean {
+    return this.#begun.get(socket) === socket.bytesRead
+  }
+
+  /** Nothing more is parsed of what the client sends. Requests under way are answered still; `takeBack` has to follow. */
+  stop(socket: Socket): void {
     const parsed = socket as unknown as Parsed
     const { parser } = parsed
-    for (const [event, listener] of this.#heard.get(socket) ?? []) socket.removeListener(event, listener)
-    for (const name of OVERRIDDEN) Reflect.deleteProperty(socket, name)
-    socket.setTimeout(0)
+    for (const [event, listener] of this.#heard.get(socket) ?? [])
+      if (READING.has(event)) socket.removeListener(event, listener)
     socket.pause()
+    // Bodies that are read late, and answers that were written, resume it (`readStart`, `socketOnDrain`).
+    socket.resume = () => socket
     parser?.unconsume()
     if (parsed._handle !== null) parsed._handle._consumed = false
     parser?.remove()
     parsed.parser = null
     // The parser is still on the stack.
     setImmediate(() => parser?.close())
+  }
+
+  /** After `stop`, with no request under way any more: undoes `give`, as Node does for an upgrade. */
+  takeBack(socket: Socket): void {
+    for (const [event, listener] of this.#heard.get(socket) ?? []) socket.removeListener(event, listener)
+    for (const name of OVERRIDDEN) Reflect.deleteProperty(socket, name)
+    socket.setTimeout(0)
   }
 }

@@ -1,14 +1,15 @@
 /** The listener of ingress: Node's HTTP server, with the fast path in front of it. */
 
-import { type IncomingMessage, Server, type ServerOptions } from 'node:http'
+import { type IncomingMessage, Server, type ServerOptions, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
 import type { ConnectionLimit } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
 import { destroyWhenGone } from '../gone-clients.ts'
+import { hasBody } from '../headers.ts'
 import { isSecure } from '../trust.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
-import { withKnownMethod } from './for-node.ts'
+import { type Before, methodStart, withKnownMethod } from './for-node.ts'
 import { NodeConnections } from './node-connection.ts'
 
 /** How often timeouts are checked: at least four times within the shortest, at most 50 times a second. */
@@ -22,8 +23,25 @@ export interface ParserError extends Error {
   readonly code?: string
   /** The parser's own words. */
   readonly reason?: string
-  /** What it was reading. */
+  /** What it was reading, and how far it came. */
   readonly rawPacket?: Buffer
+  readonly bytesParsed?: number
+}
+
+/** 'end' is told in a later turn than that of the packet which brought it. */
+function beforeOf(last: IncomingMessage | undefined): Before {
+  if (last === undefined || last.readableEnded) return 'gone'
+  return hasBody(last.rawHeaders) ? 'body' : 'head'
+}
+
+/** @returns the refused request and what follows it; undefined: its method is no token, or its start is not certain */
+function refusedForMethod(err: ParserError, before: Before): Buffer | undefined {
+  const { code, rawPacket, bytesParsed } = err
+  if (code !== 'HPE_INVALID_METHOD' || rawPacket === undefined || bytesParsed === undefined) return undefined
+  const start = methodStart(rawPacket, bytesParsed, before)
+  if (start === undefined) return undefined
+  const bytes = rawPacket.subarray(start)
+  return withKnownMethod(bytes).method === undefined ? undefined : bytes
 }
 
 export class IngressServer extends Server implements FastConnectionHost {
@@ -33,6 +51,8 @@ export class IngressServer extends Server implements FastConnectionHost {
   readonly #node: NodeConnections
   /** Of first requests, by connection, where Node's parser got a stand-in. */
   readonly #methods = new WeakMap<Socket, string>()
+  /** Stopped, while requests of theirs are answered: Node's server has lost sight of them. */
+  readonly #stopped = new Set<Socket>()
   #timer: NodeJS.Timeout | undefined
   isDraining = false
   /** Where plain requests are sent; undefined: they are served. */
@@ -76,21 +96,42 @@ export class IngressServer extends Server implements FastConnectionHost {
   }
 
   /**
-   * A request with a method that Node's parser has no name for, on a connection that Node's server reads by now: with
-   * nothing else under way the fast path takes it, or Node's server once more, behind a stand-in.
+   * A request with a method that Node's parser has no name for, on a connection that Node's server reads by now: once
+   * the requests before it are answered the fast path takes it, or Node's server once more, behind a stand-in.
+   * @param last the request before it on this connection
+   * @param underWay answers that are not sent yet; they leave the set with their 'close'
    * @returns false: the parser had another reason to refuse it
    */
-  takeBack({ code, rawPacket }: ParserError, socket: Socket): boolean {
-    const isOurs = code === 'HPE_INVALID_METHOD' && rawPacket !== undefined && !this.isDraining
-    if (!isOurs || socket.destroyed || withKnownMethod(rawPacket).method === undefined) return false
-    this.#node.takeBack(socket)
-    if (this.#needsNode(socket)) this.#give(socket, rawPacket)
+  takeBack(
+    err: ParserError,
+    socket: Socket,
+    last: IncomingMessage | undefined,
+    underWay: ReadonlySet<ServerResponse>,
+  ): boolean {
+    if (this.isDraining || socket.destroyed || !this.#node.hasBegunNow(socket)) return false
+    const read = refusedForMethod(err, beforeOf(last))
+    if (read === undefined) return false
+    this.#node.stop(socket)
+    this.#stopped.add(socket)
+    socket.once('close', () => this.#stopped.delete(socket))
+    const goOn = (): void => {
+      if (underWay.size > 0 || !socket.writable) return
+      this.#stopped.delete(socket)
+      this.#node.takeBack(socket)
+      this.#readAgain(socket, read)
+    }
+    for (const res of underWay) res.once('close', goOn)
+    goOn()
+    return true
+  }
+
+  #readAgain(socket: Socket, read: Buffer): void {
+    if (this.#needsNode(socket)) this.#give(socket, read)
     else {
-      socket.unshift(rawPacket)
+      socket.unshift(read)
       this.#open.add(new FastConnection(this, socket))
       socket.resume()
     }
-    return true
   }
 
   /** Puts the method back that Node's parser has no name for. */
@@ -118,6 +159,7 @@ export class IngressServer extends Server implements FastConnectionHost {
   override closeAllConnections(): void {
     super.closeAllConnections()
     for (const connection of this.#open) connection.destroy()
+    for (const socket of this.#stopped) socket.destroy()
   }
 
   #sweep(): void {

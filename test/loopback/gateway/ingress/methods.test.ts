@@ -1,6 +1,7 @@
 /** Requests that Node's parser has no words for: other methods, raw UTF-8 in the target, lines with LF alone. */
 
-import { connect } from 'node:net'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import t from 'tap'
 import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
 import { httpContainer, raw, scriptedContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
@@ -92,4 +93,108 @@ t.test('a method is any token in each request of a connection that Node reads', 
   }
   t.notMatch(text, /HTTP\/1\.1 [^2]/)
   t.notMatch(text, /Connection: close/i)
+})
+
+/** Answers each request with its request line; reads nothing before `starts`. */
+const naming =
+  (starts: Promise<void> = Promise.resolve()) =>
+  (s: Socket) => {
+    let text = ''
+    s.pause()
+    void starts.then(() => s.resume())
+    s.on('data', (bytes) => {
+      text += String(bytes)
+      // The whole body is read before the answer.
+      if (text.includes(`Length: ${LARGE}`) && !text.endsWith('!')) return
+      const lines = [...text.matchAll(/(?:^|\n)([^\s]+ \/\S*) HTTP\/1\.1\r\n/g)]
+      text = ''
+      for (const [, line = ''] of lines)
+        s.write(`HTTP/1.1 200 OK\r\nContent-Length: ${line.length + 2}\r\n\r\n<${line}>`)
+    })
+  }
+
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: web.x\r\nTE: trailers\r\n\r\n`
+const list = 'LIST /b HTTP/1.1\r\nHost: web.x\r\n\r\n'
+const end = 'BAN /c HTTP/1.1\r\nHost: web.x\r\nConnection: close\r\n\r\n'
+const post = (fields: string, body: string): string =>
+  `POST /a HTTP/1.1\r\nHost: web.x\r\n${fields}\r\n\r\n${body}`
+const all = ['<GET /a>', '<LIST /b>', '<BAN /c>']
+const posted = ['<POST /a>', ...all.slice(1)]
+
+/** More than the sockets' buffers hold: Node's server stops and resumes reading. */
+const LARGE = 16 * 1024 * 1024
+const pipelined: readonly [name: string, parts: readonly string[], answers: readonly string[]][] = [
+  ['in one packet', [get('/a') + list + end], all],
+  ['in the next packet', [get('/a'), list + end], all],
+  ['one in each packet', [get('/a'), list, end], all],
+  ['right behind a body', [post('Content-Length: 2\r\nTE: trailers', 'hi') + list + end], posted],
+  ['behind the rest of a body', [post('Content-Length: 4\r\nTE: trailers', 'hi'), `hi${list}${end}`], posted],
+  [
+    'behind a body that waits',
+    [post(`Content-Length: ${LARGE}\r\nTE: trailers`, `${'x'.repeat(LARGE - 1)}!`), list, end],
+    posted,
+  ],
+  [
+    'one that could end a body',
+    [get('/a') + list.replace('LIST', 'MKX') + end],
+    [all[0]!, '<MKX /b>', all[2]!],
+  ],
+  ['behind chunks', [post('Transfer-Encoding: chunked', '2\r\nhi\r\n0\r\n\r\n') + list + end], posted],
+]
+for (const [name, parts, answers] of pipelined) {
+  t.test(`any method behind a request that is under way: ${name}`, async (t) => {
+    const gw = await startGateway(t)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const web = await scriptedContainer(t, [naming(promise), naming()])
+    await gw.register({ name: 'web', ...web.at })
+    const socket = connect(gw.port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.setNoDelay(true)
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    for (const part of parts) {
+      socket.write(part)
+      // Each in a segment of its own.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    resolve()
+    await once(socket, 'close')
+    t.same(text.match(/<[^>]+>/g), answers)
+    t.notMatch(text, /HTTP\/1\.1 [^2]/)
+  })
+}
+
+t.test('a method that begins where it cannot be told is refused', async (t) => {
+  const gw = await startGateway(t)
+  const web = await scriptedContainer(t, [naming()])
+  await gw.register({ name: 'web', ...web.at })
+  const odd = 'XIST /b HTTP/1.1\r\nHost: web.x\r\n\r\n'
+  const text = await raw(gw.port, post('Content-Length: 1\r\nTE: trailers', 'L') + odd)
+  t.match(text, /HTTP\/1\.1 400 /, 'LXIST or XIST')
+  t.notMatch(web.received.join(''), /XIST/)
+})
+
+t.test('a method that comes in two packets is one', async (t) => {
+  const gw = await startGateway(t)
+  const web = await scriptedContainer(t, [naming()])
+  await gw.register({ name: 'web', ...web.at })
+  for (const before of ['', get('/a')]) {
+    const socket = connect(gw.port, '127.0.0.1')
+    t.teardown(() => socket.destroy())
+    socket.setNoDelay(true)
+    let text = ''
+    socket.on('data', (chunk) => {
+      text += chunk
+    })
+    socket.write(before)
+    if (before !== '') await until(() => text.includes('<GET /a>'))
+    socket.write('LI')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    socket.write('ST /b HTTP/1.1\r\nHost: web.x\r\n\r\n')
+    await until(() => /LIST|HTTP\/1\.1 400 /.test(text), 'an answer')
+    t.match(text, before === '' ? '<LIST /b>' : 'HTTP/1.1 400 ')
+  }
+  t.notMatch(web.received.join(''), /^ST /m, 'no container sees another method')
 })

@@ -8,7 +8,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import t, { type Test } from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 import { startGateway, type TestGateway } from '../../../helpers/gateway/gateway-fixture.ts'
-import { httpContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
+import { httpContainer, scriptedContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
 import { type WebCa, webCa, webPair, writePair } from '../../../helpers/gateway/web-certificate.ts'
 import { scratchFolder } from '../../../helpers/run/scratch.ts'
 
@@ -56,6 +56,32 @@ async function secureGateway(t: Test, more: Record<string, unknown> = {}) {
   await gw.register({ name: 'web', ...echo.at })
   return { gw, folder, web, shop, port: (await tls(gw)).port as number, echo }
 }
+
+t.test('any method, behind requests under way and cut in two', async (t) => {
+  const { gw, port } = await secureGateway(t)
+  const vault = await scriptedContainer(t, [
+    (s) =>
+      s.on('data', (bytes) =>
+        s.write(`HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<${String(bytes).slice(0, 7)}>`),
+      ),
+  ])
+  await gw.register({ name: 'vault', ...vault.at, containerId: 'vault' })
+  const socket = connect({ host: '127.0.0.1', port, servername: 'web.x', ca: ca.pem })
+  t.teardown(() => socket.destroy())
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  const rest = ' HTTP/1.1\r\nHost: vault.x\r\nTE: trailers\r\n\r\n'
+  socket.write(`GET /abc${rest}LIST /d${rest}`)
+  await until(() => text.includes('<LIST /'), 'the second answer')
+  t.same(text.match(/<.*>/g), ['<GET /ab>', '<LIST /d>'])
+  // Two records in one packet.
+  socket.write('UN')
+  socket.write(`LIST /e${rest}`)
+  await until(() => text.includes(' 400 '), 'a refusal')
+  t.notMatch(vault.received.join(''), 'LIST /e')
+})
 
 t.test('a container sees https; plain requests beside it see http', async (t) => {
   const { gw, port } = await secureGateway(t)
