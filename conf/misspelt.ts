@@ -14,6 +14,7 @@ const TOP_KEYS = [
   'isDefaultGateway',
   'ipMasq',
   'hairpinMode',
+  'antiSpoof',
   'hostAccess',
   'httpPort',
   'ipam',

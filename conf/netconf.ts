@@ -23,6 +23,8 @@ export interface NetConf {
   readonly isDefaultGateway: boolean
   readonly ipMasq: boolean
   readonly hairpinMode: boolean
+  /** A container's port passes only its own addresses and MAC. */
+  readonly antiSpoof: boolean
   /** Containers reach the services of this host. */
   readonly hostAccess: boolean
   readonly httpPort: number
@@ -171,7 +173,7 @@ function readDns(top: Reader): void {
 
 type Wiring = Pick<
   NetConf,
-  'bridge' | 'mtu' | 'isDefaultGateway' | 'ipMasq' | 'hairpinMode' | 'hostAccess' | 'httpPort'
+  'bridge' | 'mtu' | 'isDefaultGateway' | 'ipMasq' | 'hairpinMode' | 'antiSpoof' | 'hostAccess' | 'httpPort'
 >
 
 function readWiring(top: Reader): Wiring {
@@ -186,6 +188,7 @@ function readWiring(top: Reader): Wiring {
     isDefaultGateway: top.boolean('isDefaultGateway', true),
     ipMasq: top.boolean('ipMasq', true),
     hairpinMode: top.boolean('hairpinMode', true),
+    antiSpoof: top.boolean('antiSpoof', true),
     hostAccess: top.boolean('hostAccess', false),
     httpPort: top.integer('httpPort', 80, 1, 65_535),
   }

@@ -25,6 +25,8 @@ export interface NetworkRecord {
   readonly masquerade: boolean
   /** Absent in records of older versions, and for delegated IPAM: false. */
   readonly hostAccess?: boolean
+  /** Absent in records of older versions, and for delegated IPAM: not known. */
+  readonly antiSpoof?: boolean
 }
 
 const folderOf = (dataDir: string): string => join(dataDir, 'networks')
@@ -160,7 +162,7 @@ function read(path: string): NetworkRecord[] {
 
 function isRecord(value: unknown): value is NetworkRecord {
   if (typeof value !== 'object' || value === null) return false
-  const { network, bridge, supernet, slice, masquerade, hostAccess } = value as Partial<
+  const { network, bridge, supernet, slice, masquerade, hostAccess, antiSpoof } = value as Partial<
     Record<keyof NetworkRecord, unknown>
   >
   return (
@@ -169,6 +171,6 @@ function isRecord(value: unknown): value is NetworkRecord {
     (bridge === undefined || typeof bridge === 'string') &&
     [supernet, slice].every((p) => typeof p === 'string' && parsePrefix4(p) !== undefined) &&
     typeof masquerade === 'boolean' &&
-    (hostAccess === undefined || typeof hostAccess === 'boolean')
+    [hostAccess, antiSpoof].every((flag) => flag === undefined || typeof flag === 'boolean')
   )
 }

@@ -5,7 +5,15 @@
 
 import { Errno } from 'netlink-ts/errors.ts'
 import { AF_INET, AF_INET6, addrAddRequest, addrList } from 'netlink-ts/route/addr.ts'
-import { bridgeAddRequest, type Link, linkByName, linkList, linkSetRequest } from 'netlink-ts/route/link.ts'
+import { BR_BOOLOPT_NO_LL_LEARN } from 'netlink-ts/route/kinds.ts'
+import {
+  bridgeAddRequest,
+  bridgeSetRequest,
+  type Link,
+  linkByName,
+  linkList,
+  linkSetRequest,
+} from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import {
   contains,
@@ -47,7 +55,22 @@ export function repairBridge(host: NetlinkSocket, network: BridgeOf): number {
     repaired++
   }
   for (const port of ports) repaired += attach(host, bridge, port)
+  repaired += ensureLearning(host, bridge)
   return repaired + ensureBridgeSysctls(network.bridge, () => hasIpv6(host, bridge.index))
+}
+
+/**
+ * A bridge learns the sender of frames that it does not forward, such as LLDP, before any rule sees them: a container
+ * would get its neighbour's packets. Kernels before 5.0 cannot be told.
+ * @returns how much was changed
+ */
+export function ensureLearning(host: NetlinkSocket, { index, bridge }: Link): number {
+  const bit = BR_BOOLOPT_NO_LL_LEARN
+  if (((bridge?.boolOptions?.values ?? 0) & bit) !== 0) return 0
+  const [outcome] = host.executeAll([
+    bridgeSetRequest({ index, bridge: { boolOptions: { values: bit, mask: bit } } }),
+  ])
+  return outcome instanceof Error ? 0 : 1
 }
 
 /** Whether the bridge was given an IPv6 address: its link-local one it has by itself. */

@@ -3,7 +3,7 @@
 import { counterList } from 'netlink-ts/netfilter/counter.ts'
 import { NFPROTO_BRIDGE, NFPROTO_INET } from 'netlink-ts/netfilter/nfnetlink.ts'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { TABLE } from './rules.ts'
+import { TABLE } from './rules-text.ts'
 
 /** Packets by the counter's name in conf/flatnet.nft, e.g. `foreign_source`. @throws {NetlinkError} EPERM: not root */
 export function droppedPackets(): ReadonlyMap<string, number> {

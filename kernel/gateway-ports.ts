@@ -6,7 +6,8 @@ import { type SetElement, setElemList, setGet } from 'netlink-ts/netfilter/set.t
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { ipv4Bytes, parseIpv4 } from '../core/addr.ts'
 import { parseIpv6 } from '../core/addr6.ts'
-import { replaceRequests, TABLE } from './rules.ts'
+import { replaceRequests } from './rules.ts'
+import { TABLE } from './rules-text.ts'
 
 export interface Place {
   /** An address; names are left out. */

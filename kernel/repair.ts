@@ -5,12 +5,17 @@ import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { parseIpv4 } from '../core/addr.ts'
 import type { PortMapping } from '../core/api.ts'
 import { repairBridge } from './bridge.ts'
+import { repairGuards } from './guard-repair.ts'
+import { Netfilter } from './netfilter.ts'
 import { restorePorts, unpublishPorts, unpublishWhere } from './ports/publish.ts'
 import { ensureRules, type NetworkRules } from './rules.ts'
 
 /** The part of a lease that rules follow from. */
 export interface Publisher {
+  readonly network: string
+  readonly containerId: string
   readonly ip: string
+  readonly mac: string
   readonly hostIfname: string
   readonly ports?: readonly PortMapping[]
 }
@@ -20,6 +25,8 @@ export interface Repaired {
   readonly links: number
   /** Networks whose rules were restored. */
   readonly networks: number
+  /** Ports of bridges that passed too much, or too little. */
+  readonly guarded: number
   /** Ports that were missing, or led elsewhere. */
   readonly published: number
   /** Elements without a living owner. */
@@ -27,12 +34,18 @@ export interface Repaired {
   readonly errors: readonly Error[]
 }
 
+export interface GuardedNetwork extends NetworkRules {
+  readonly network: string
+  /** undefined: an older release wrote its record. */
+  readonly antiSpoof: boolean | undefined
+}
+
 /**
  * Idempotent; with nothing to do it only reads. Never throws: what cannot be repaired is reported, the rest goes on.
  * @param text of the ruleset
  */
 export function repairRules(
-  networks: readonly NetworkRules[],
+  networks: readonly GuardedNetwork[],
   publishers: readonly Publisher[],
   text: () => string,
 ): Repaired {
@@ -51,13 +64,23 @@ export function repairRules(
   // Before publishing: a stale owner's element may stand where a live one's belongs.
   const removed = attempt('stale ports', 0, () => removeStale(host))
   const published = publishers.map((p) => attempt(`ports of ${p.ip}`, 0, () => publish(host, p)))
+  using netfilter = new Netfilter()
+  const guarded = attempt('what containers send', 0, () =>
+    repairGuards(host, netfilter, withAntiSpoof(networks, publishers)),
+  )
   return {
     links: sum(links),
+    guarded,
     networks: states.filter((state) => state !== 'ready').length,
     published: sum(published),
     removed,
     errors,
   }
+}
+
+function withAntiSpoof(networks: readonly GuardedNetwork[], publishers: readonly Publisher[]) {
+  const known = new Map(networks.map(({ network, antiSpoof }) => [network, antiSpoof]))
+  return publishers.map((lease) => ({ ...lease, antiSpoof: known.get(lease.network) }))
 }
 
 const sum = (counts: readonly number[]): number => counts.reduce((total, n) => total + n, 0)

@@ -1,7 +1,8 @@
 /** Elements of the sets and maps of conf/flatnet.nft as nft reads them: a new table gets those of the old one. */
 
-import { intervalsFrom, portFrom, split } from 'netlink-ts/netfilter/keys.ts'
+import { devgroupFrom, intervalsFrom, portFrom, split } from 'netlink-ts/netfilter/keys.ts'
 import type { SetElement } from 'netlink-ts/netfilter/set.ts'
+import { formatMac } from 'netlink-ts/route/mac.ts'
 import { formatIpv4, ipv4FromBytes } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
 
@@ -13,6 +14,7 @@ const ifname: Format = (bytes) => `"${printable(new TextDecoder().decode(bytes))
 const ip6: Format = (bytes) =>
   Array.from({ length: 8 }, (_, i) => portFrom(bytes.subarray(2 * i)).toString(16)).join(':')
 const protocol: Format = ([number = 0]) => String(number)
+const group: Format = (bytes) => String(devgroupFrom(bytes))
 
 /** Each field with its length in bytes. */
 const fields =
@@ -22,6 +24,7 @@ const fields =
       .map((field, i) => parts[i]?.[1](field) ?? '')
       .join(' . ')
 
+export const TABLE = 'flatnet'
 const INTERVALS = ['supernets', 'masq']
 /** By the name of the set; all that outlive a change of version are here or among the intervals. */
 const KEYS: Readonly<Record<string, Format>> = {
@@ -33,6 +36,8 @@ const KEYS: Readonly<Record<string, Format>> = {
   members6: fields([16, ip6], [2, service]),
   ports: fields([1, protocol], [4, ip], [2, service]),
   ports_any: fields([1, protocol], [2, service]),
+  armed: group,
+  sources: fields([4, group], [6, formatMac], [4, ip]),
 }
 const TARGET = fields([4, ip], [2, service])
 
@@ -43,10 +48,10 @@ const printable = (text: string): string => text.replaceAll(/[^ !#-~]/g, '')
 export const isUnsupported = (err: unknown): boolean =>
   err instanceof FlatnetError && /not supported/i.test(String(err.details))
 
-/** A load for such a kernel: containers start, and no router advertisement is dropped. A set says so. */
+/** A load for such a kernel: containers start, and nothing is judged at their ports. A set says so. */
 export const withoutBridge = (text: string): string =>
   text
-    .replaceAll(/^(?:delete|create) table bridge flatnet\n/gm, '')
+    .replaceAll(/^(?:delete table|create table|add element) bridge flatnet.*\n?/gm, '')
     .replace(
       /^table bridge flatnet \{\n.*?^\}/ms,
       'table inet flatnet {\n\tset without_bridge { type inet_service; }\n}',

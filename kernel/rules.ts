@@ -18,33 +18,36 @@ import {
 } from 'netlink-ts/netfilter/set.ts'
 import { tableGet } from 'netlink-ts/netfilter/table.ts'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { contains, formatPrefix, ipv4Bytes, type Prefix4, parsePrefix4 } from '../core/addr.ts'
+import { contains, formatPrefix, type Ipv4, ipv4Bytes, type Prefix4, parsePrefix4 } from '../core/addr.ts'
 import type { Millis } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
 import { withFlock } from './flock.ts'
+import { addBlock, passedElement } from './guard.ts'
 import { Netfilter } from './netfilter.ts'
 import { nftLoad } from './nft.ts'
-import { elementText, isUnsupported, withoutBridge } from './rules-text.ts'
+import { elementText, isUnsupported, TABLE, withoutBridge } from './rules-text.ts'
 
-export const TABLE = 'flatnet'
 /** Of conf/flatnet.nft: the set `version_<N>` of both tables. */
-const VERSION = 4
+const VERSION = 5
 const VERSION_SET = `version_${VERSION}`
 /** Of conf/flatnet.nft as `withoutBridge` leaves it. */
 const WITHOUT_BRIDGE = 'without_bridge'
 /** Sets whose content outlives a change of version. */
-const KEPT = [
-  'supernets',
-  'masq',
-  'bridges',
-  'host_access',
-  'open_ports',
-  'refused_ports',
-  'members',
-  'members6',
-  'ports',
-  'ports_any',
-] as const
+const KEPT = {
+  inet: [
+    'supernets',
+    'masq',
+    'bridges',
+    'host_access',
+    'open_ports',
+    'refused_ports',
+    'members',
+    'members6',
+    'ports',
+    'ports_any',
+  ],
+  bridge: ['armed', 'sources'],
+} as const
 /** The devices of kernel/tun.ts, by which containers of other hosts come. */
 const TUNNELS = ['flatnet-gw', 'flatnet-p2p']
 /** struct nft_set ifname keys: IFNAMSIZ, padded with NUL. */
@@ -58,6 +61,8 @@ export interface NetworkRules {
   readonly masquerade: boolean
   /** Its containers reach this host's services, and so do those of other hosts. */
   readonly hostAccess: boolean
+  /** A container that is about to be attached, whose port passes what is made of its address. */
+  readonly guarded?: { readonly mac: string; readonly ip: Ipv4 } | undefined
   /** Of the lock that one loader holds; below dataDir. */
   readonly lockPath: string
   /**
@@ -88,17 +93,27 @@ export function ifnameKey(name: string): Uint8Array {
 /** One look-up when all is well, however many containers there are. */
 export function rulesState(rules: NetworkRules): RulesState {
   using socket = NetlinkSocket.open(NETLINK_NETFILTER)
-  return stateOf(socket, rules)
+  return look(socket, rules).state
 }
 
-function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
-  const [bridge, version] = elementsGet(socket, [
+interface Found {
+  readonly state: RulesState
+  /** The ruleset knows what `rules.guarded` sends, or there is none. */
+  readonly isKnown: boolean
+}
+
+function look(socket: NetlinkSocket, rules: NetworkRules): Found {
+  const { guarded } = rules
+  const [bridge, version, passed] = elementsGet(socket, [
     { family: NFPROTO_INET, table: TABLE, set: 'bridges', key: ifnameKey(rules.bridge) },
     { family: NFPROTO_BRIDGE, table: TABLE, set: VERSION_SET, key: port(VERSION) },
+    ...(guarded === undefined ? [] : [passedElement({ ...guarded, group: guarded.ip })]),
   ])
-  if (version === undefined && !isWithoutBridge(socket)) return 'absent'
-  if (bridge?.comment === networkMark(rules)) return 'ready'
-  return setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) === undefined ? 'absent' : 'partial'
+  const isKnown = guarded === undefined || passed !== undefined
+  if (version === undefined && !isWithoutBridge(socket)) return { state: 'absent', isKnown }
+  if (bridge?.comment === networkMark(rules)) return { state: 'ready', isKnown }
+  const isOurs = setGet(socket, NFPROTO_INET, TABLE, VERSION_SET) !== undefined
+  return { state: isOurs ? 'partial' : 'absent', isKnown }
 }
 
 /**
@@ -110,17 +125,20 @@ function stateOf(socket: NetlinkSocket, rules: NetworkRules): RulesState {
 export function ensureRules(rules: NetworkRules, text: () => string, shared?: Netfilter): RulesState {
   using single = new Netfilter()
   const { socket } = shared ?? single
-  const state = stateOf(socket, rules)
-  if (state === 'ready') return state
-  const { lockMs: timeoutMs, loadMs } = rules.timeouts ?? {}
-  withFlock(rules.lockPath, timeoutMs === undefined ? {} : { timeoutMs }, () => {
-    if (stateOf(socket, rules) === 'absent') load(socket, text(), loadMs)
-    addNetwork(socket, rules)
-  })
+  const { state, isKnown } = look(socket, rules)
+  if (state !== 'ready') {
+    const { lockMs: timeoutMs, loadMs } = rules.timeouts ?? {}
+    withFlock(rules.lockPath, timeoutMs === undefined ? {} : { timeoutMs }, () => {
+      if (look(socket, rules).state === 'absent') load(socket, text(), loadMs)
+      addNetwork(socket, rules)
+    })
+  }
+  if (rules.guarded !== undefined && !isKnown && !isWithoutBridge(socket)) addBlock(socket, rules.guarded.ip)
   return state
 }
 
-const isWithoutBridge = (socket: NetlinkSocket): boolean =>
+/** The kernel has no nftables for bridges. */
+export const isWithoutBridge = (socket: NetlinkSocket): boolean =>
   setGet(socket, NFPROTO_INET, TABLE, WITHOUT_BRIDGE) !== undefined
 
 /** Tables of another version are replaced in the transaction that makes the new ones, which have the old elements. */
@@ -130,9 +148,8 @@ function load(socket: NetlinkSocket, text: string, timeoutMs: Millis | undefined
   for (const [name, family] of FAMILIES) {
     if (tableGet(socket, family, TABLE) !== undefined) {
       lines.push(`delete table ${name} ${TABLE}`)
-      if (family === NFPROTO_INET) {
-        for (const set of KEPT) kept.push(...elementText(`${name} ${TABLE}`, set, elementsOf(socket, set)))
-      }
+      for (const set of KEPT[name])
+        kept.push(...elementText(`${name} ${TABLE}`, set, elementsOf(socket, set, family)))
     }
     // `create` refuses a table that appeared meanwhile; rules must never be in it twice.
     lines.push(`create table ${name} ${TABLE}`)
@@ -159,9 +176,9 @@ const FAMILIES = [
   ['bridge', NFPROTO_BRIDGE],
 ] as const
 
-function elementsOf(socket: NetlinkSocket, set: string): SetElement[] {
-  if (setGet(socket, NFPROTO_INET, TABLE, set) === undefined) return []
-  return setElemList(socket, NFPROTO_INET, TABLE, set)
+function elementsOf(socket: NetlinkSocket, set: string, family: number = NFPROTO_INET): SetElement[] {
+  if (setGet(socket, family, TABLE, set) === undefined) return []
+  return setElemList(socket, family, TABLE, set)
 }
 
 /** What a mark of any version says: after a change of version the other networks' marks are still the old ones. */

@@ -17,6 +17,7 @@ import { type Acquired, acquire, activate, find, type LeaseRequest, release } fr
 import type { Lease } from '../ipam/lease.ts'
 import { confirmNetwork, ensureNetwork } from '../ipam/networks.ts'
 import type { Store } from '../ipam/store/store.ts'
+import { isCommon } from '../kernel/guard.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
 import { publishPorts, unpublishPorts } from '../kernel/ports/publish.ts'
 import { ensureRules } from '../kernel/rules.ts'
@@ -25,6 +26,7 @@ import { announce } from '../registrar/assignments.ts'
 import { ensureBridge, refuseBridge, refuseDetour } from './bridge.ts'
 import type { Context, Output } from './context.ts'
 import { readCniArgs } from './env.ts'
+import { guard } from './guard.ts'
 import { inUseBy, liveFacts, storeOf } from './lease-store.ts'
 import { type ContainerNetns, enterable } from './netns.ts'
 import { recordOf, rulesOf } from './network-rules.ts'
@@ -35,6 +37,7 @@ import { Undo } from './undo.ts'
 import {
   AddressHeld,
   configureContainer,
+  containerIndex,
   createVeth,
   openPort,
   refuseExisting,
@@ -214,11 +217,17 @@ function wire(attempt: Attempt, plan: Plan, acquired: Acquired, undo: Undo): Lin
   using netfilter = new Netfilter()
   const bridge = ensureBridge(host, plan, undo, known)
   mark('bridge')
-  ensureRules(rulesOf(context), nftTemplate, netfilter)
+  ensureRules(
+    { ...rulesOf(context), guarded: plan.antiSpoof && isCommon(plan) ? plan : undefined },
+    nftTemplate,
+    netfilter,
+  )
   mark('rules')
   createVeth(host, netns.fd, bridge, plan, undo)
   mark('veth')
-  configureContainer(container, netns.fd, plan)
+  const index = containerIndex(container, plan)
+  guard(host, netfilter, plan, index, undo)
+  configureContainer(container, netns.fd, index, plan)
   mark('container')
   openPort(host, bridge, plan)
   refuseDetour(host, bridge, plan.ip)

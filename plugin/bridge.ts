@@ -24,7 +24,7 @@ import {
   prefixBase,
 } from '../core/addr.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { hasIpv6 } from '../kernel/bridge.ts'
+import { ensureLearning, hasIpv6 } from '../kernel/bridge.ts'
 import { ensureBridgeSysctls } from '../kernel/sysctl.ts'
 import type { Undo } from './undo.ts'
 
@@ -60,6 +60,7 @@ export function ensureBridge(
   if (link.alias !== aliasOf(plan.dataDir)) {
     host.execute(linkSetRequest({ index: link.index, alias: aliasOf(plan.dataDir) }))
   }
+  ensureLearning(host, link)
   // Before it is up: it would listen for routers and take an IPv6 address.
   ensureBridgeSysctls(plan.bridge, () => hasIpv6(host, link.index))
   if (!link.isUp) host.execute(linkSetRequest({ index: link.index, up: true }))

@@ -13,8 +13,10 @@ import { FlatnetError } from '../core/errors.ts'
 import { find } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import { hasIpv6 } from '../kernel/bridge.ts'
+import { isArmed, ownGroup } from '../kernel/guard.ts'
+import { Netfilter } from '../kernel/netfilter.ts'
 import { missingPorts } from '../kernel/ports/publish.ts'
-import { rulesState } from '../kernel/rules.ts'
+import { isWithoutBridge, rulesState } from '../kernel/rules.ts'
 import { ipv6Faults, needsLoopback, sysctlFaults } from '../kernel/sysctl.ts'
 import type { Context } from './context.ts'
 import { storeOf } from './lease-store.ts'
@@ -67,7 +69,19 @@ function checkHost(context: Context, host: NetlinkSocket, lease: Lease): string[
   else if (!port.isUp) problems.push(`host interface ${port.name} is down`)
   if (rulesState(rulesOf(context)) !== 'ready')
     problems.push('the nftables rules are missing; any ADD or the gateway restores them')
+  else if (port !== undefined) problems.push(...checkGuard(context, lease, port))
   return problems
+}
+
+/** A port without a group is of an older release, or of a time without antiSpoof: no container is worse off than then. */
+function checkGuard({ conf }: Context, lease: Lease, { name, group }: Link): string[] {
+  const ip = parseIpv4(lease.ip)
+  if (!conf.antiSpoof || group === 0 || ip === undefined || lease.mac === '') return []
+  if (group !== ip && group !== ownGroup(ip))
+    return [`host interface ${name} has the group ${group}, not ${ip}: the gateway sets it back`]
+  using netfilter = new Netfilter()
+  if (isArmed(netfilter, { group, mac: lease.mac, ip }) || isWithoutBridge(netfilter.socket)) return []
+  return [`the nftables rules do not know what ${name} may send: the gateway puts it back`]
 }
 
 const addresses = (socket: NetlinkSocket, link: Link): string[] =>

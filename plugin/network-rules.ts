@@ -28,5 +28,5 @@ export const recordOf = (conf: NetConf, slice: Slice): NetworkRecord => ({
   supernet: formatPrefix(slice.supernet),
   slice: formatPrefix(slice.prefix),
   masquerade: conf.role === 'plugin' && conf.ipMasq,
-  ...(conf.role === 'plugin' && { hostAccess: conf.hostAccess }),
+  ...(conf.role === 'plugin' && { hostAccess: conf.hostAccess, antiSpoof: conf.antiSpoof }),
 })

@@ -22,6 +22,8 @@ export interface Plan extends BridgePlan {
   readonly mac: string
   readonly ip: Ipv4
   readonly hairpin: boolean
+  /** Its port passes its own MAC and address alone. */
+  readonly antiSpoof: boolean
   readonly routes: readonly (RouteConf & { readonly gw: Ipv4 })[]
 }
 
@@ -60,6 +62,7 @@ export function planOf(conf: NetConf, slice: Slice, lease: Lease, mtu: number): 
     mac: lease.mac,
     ip,
     hairpin: conf.hairpinMode,
+    antiSpoof: conf.antiSpoof,
     routes: routesOf(conf, slice),
   }
 }

@@ -5,8 +5,9 @@
  */
 
 import { Errno } from 'netlink-ts/errors.ts'
-import { linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
+import { type Link, linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
+import { type Ipv4, parseCidr4 } from '../core/addr.ts'
 import { type Attachment, hostIfname, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError, joinCauses } from '../core/errors.ts'
@@ -17,6 +18,7 @@ import { find, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import type { LiveFacts } from '../ipam/stale.ts'
 import type { Store } from '../ipam/store/store.ts'
+import { forgetPort, ownGroup } from '../kernel/guard.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
 import { unpublishOwner, unpublishPorts } from '../kernel/ports/publish.ts'
 import { withdraw } from '../registrar/assignments.ts'
@@ -83,11 +85,15 @@ function removeObjects(
 ): void {
   const ifname = hostIfname(attachment)
   step('removing published ports', () => removePorts(host, netfilter, attachment, ifname, lease))
-  step('deleting the link', () => removeLink(host, attachment, ifname))
+  const link = step('deleting the link', () => removeLink(host, attachment, ifname))
   const ports = lease?.ports ?? []
   // The gateway may have restored them between the two; now it sees that the link is gone (kernel/repair.ts).
   if (ports.length > 0)
     step('looking for ports put back', () => unpublishPorts(host, ports, ifname, netfilter))
+  const ip = link === undefined ? undefined : addressOf(link)
+  // Behind the link: a port without them passes everything.
+  if (ip !== undefined && link?.group === ownGroup(ip))
+    step('removing what its port passed', () => forgetPort(netfilter, ip))
 }
 
 /**
@@ -113,13 +119,17 @@ function ownLink(host: NetlinkSocket, attachment: Attachment, ifname: string) {
   return owner !== undefined && sameAttachment(owner, attachment) ? link : undefined
 }
 
-function removeLink(host: NetlinkSocket, attachment: Attachment, ifname: string): void {
+/** @returns what it was, if it was there */
+function removeLink(host: NetlinkSocket, attachment: Attachment, ifname: string): Link | undefined {
   const link = ownLink(host, attachment, ifname)
-  if (link === undefined) return
+  if (link === undefined) return undefined
   const [outcome] = host.executeAll([linkDelRequest({ index: link.index })])
   // The namespace may die at the same moment and take the pair with it.
   if (outcome instanceof Error && outcome.errno !== Errno.ENODEV) throw outcome
+  return link
 }
+
+const addressOf = ({ alias }: Link): Ipv4 | undefined => parseCidr4(parseAlias(alias ?? '')?.cidr ?? '')?.ip
 
 /**
  * The gateway sees the lease go when it reconciles; its absence is no reason to keep a container's network.

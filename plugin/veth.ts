@@ -19,6 +19,7 @@ import { formatIpv4, formatPrefix, ipv4Bytes } from '../core/addr.ts'
 import { type Attachment, addressName, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { monotonic, sleepSync } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
+import { isCommon } from '../kernel/guard.ts'
 import { refuseRouters, sysctlEnsure } from '../kernel/sysctl.ts'
 import type { Plan } from './plan.ts'
 import type { Undo } from './undo.ts'
@@ -97,6 +98,7 @@ export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, p
       address: plan.hostMac,
       mtu: plan.mtu,
       master: bridge.index,
+      group: plan.antiSpoof && isCommon(plan) ? plan.ip : undefined,
       up: true,
       peer: { name: plan.ifname, address: plan.mac, mtu: plan.mtu, netns: netnsFd },
     }),
@@ -123,10 +125,20 @@ export function createVeth(host: NetlinkSocket, netnsFd: number, bridge: Link, p
 const hasNoAltNames = ({ errno }: NetlinkError): boolean =>
   errno === Errno.EOPNOTSUPP || errno === Errno.EINVAL
 
+/** Of the container's end. */
+export function containerIndex(container: NetlinkSocket, { ifname }: Plan): number {
+  const index = linkIndex(container, ifname)
+  if (index === undefined) throw gone(ifname)
+  return index
+}
+
 /** Address, `lo`, interface and routes, in one send: the kernel takes them in order. */
-export function configureContainer(container: NetlinkSocket, netnsFd: number, plan: Plan): void {
-  const index = linkIndex(container, plan.ifname)
-  if (index === undefined) throw gone(plan.ifname)
+export function configureContainer(
+  container: NetlinkSocket,
+  netnsFd: number,
+  index: number,
+  plan: Plan,
+): void {
   inNetns(netnsFd, () => {
     sysctlEnsure(`net/ipv4/conf/${plan.ifname}/rp_filter`, '2', ['0'])
     // Announces the address when the interface comes up: for a MAC that was asked for, neighbours may hold another.

@@ -9,21 +9,24 @@ import type { Repair } from '../../gateway/leases/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { droppedPackets } from '../../kernel/drops.ts'
 import { ensureGatewayPorts, type Place } from '../../kernel/gateway-ports.ts'
-import { repairRules } from '../../kernel/repair.ts'
+import { type GuardedNetwork, repairRules } from '../../kernel/repair.ts'
 import { type NetworkRules, rulesState } from '../../kernel/rules.ts'
 
 /** Requests wait meanwhile, so a repair that cannot start at once waits for the next run. A load takes 20 ms. */
 const TIMEOUTS = { lockMs: 10, loadMs: 1_000 } as const
 
 /** The networks whose table and rules this host looks after; those of delegated IPAM have other owners. */
-function rulesOf(dataDir: string): (NetworkRules & { readonly network: string })[] {
-  return listRecords(dataDir).flatMap(({ network, bridge, masquerade, hostAccess = false, ...record }) => {
-    const supernet = parsePrefix4(record.supernet)
-    const slice = parsePrefix4(record.slice)
-    if (bridge === undefined || supernet === undefined || slice === undefined) return []
-    const lockPath = `${dataDir}/rules.lock`
-    return [{ network, bridge, supernet, slice, masquerade, hostAccess, lockPath, timeouts: TIMEOUTS }]
-  })
+function rulesOf(dataDir: string): GuardedNetwork[] {
+  return listRecords(dataDir).flatMap(
+    ({ network, bridge, masquerade, hostAccess = false, antiSpoof, ...record }) => {
+      const supernet = parsePrefix4(record.supernet)
+      const slice = parsePrefix4(record.slice)
+      if (bridge === undefined || supernet === undefined || slice === undefined) return []
+      const lockPath = `${dataDir}/rules.lock`
+      const marked = { network, bridge, supernet, slice, masquerade, hostAccess, antiSpoof }
+      return [{ ...marked, lockPath, timeouts: TIMEOUTS }]
+    },
+  )
 }
 
 /** After each reconcile, restores what a firewall reload flushed. Before the first container there is nothing to do. */
@@ -42,6 +45,7 @@ export function repairOf(
     if (networks.length === 0) return
     const {
       errors,
+      guarded,
       links,
       networks: repaired,
       published,
@@ -49,7 +53,8 @@ export function repairOf(
     } = repairRules(networks, leases, nftTemplate)
     for (const err of errors) log.error({ err }, 'rules could not be repaired')
     await ensurePorts(conf, log)
-    if (repaired + published + removed > 0) log.warn({}, 'rules were missing or stale and were repaired')
+    if (repaired + published + removed + guarded > 0)
+      log.warn({}, 'rules were missing or stale and were repaired')
     if (links > 0) log.warn({}, 'bridges, their ports or sysctls were changed by others and were repaired')
   }
   return { repair, isDamaged, dropped: droppedPackets }

@@ -15,7 +15,7 @@ import {
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
 import { type Ipv4, ipv4Bytes, parseIpv4 } from '../../core/addr.ts'
 import type { PortMapping } from '../../core/api.ts'
-import { TABLE } from '../rules.ts'
+import { TABLE } from '../rules-text.ts'
 
 /** IANA protocol numbers. */
 const PROTOCOLS = { tcp: 6, udp: 17, sctp: 132 } as const

@@ -1,10 +1,11 @@
 /** Keys and values of sets as bytes: concatenations and intervals. */
 
+import { LITTLE_ENDIAN } from '../endian.ts'
 import { NFT_SET_ELEM_INTERVAL_END, type SetElement } from './set.ts'
 
 /**
  * A concatenation, e.g. `ipv4_addr . inet_service`: each field padded with zeros to a multiple of 4 bytes.
- * Fields are in network order: an address is 4 or 16 bytes, a port 2, a protocol 1.
+ * Fields are in network order, but for a device group: an address is 4 or 16 bytes, a port 2, a protocol 1.
  */
 export function concat(...fields: readonly Uint8Array[]): Uint8Array {
   const padded = (field: Uint8Array) => (field.byteLength + 3) & ~3
@@ -38,6 +39,16 @@ export function port(number: number): Uint8Array {
 }
 
 export const portFrom = (bytes: Uint8Array): number => ((bytes[0] ?? 0) << 8) | (bytes[1] ?? 0)
+
+/** A `devgroup`, which is in the host's byte order. */
+export function devgroup(group: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, group, LITTLE_ENDIAN)
+  return bytes
+}
+
+export const devgroupFrom = (bytes: Uint8Array): number =>
+  new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, LITTLE_ENDIAN)
 
 /** @returns undefined after the last key, ff…ff */
 function successor(key: Uint8Array): Uint8Array | undefined {

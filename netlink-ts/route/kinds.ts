@@ -1,7 +1,7 @@
 /** IFLA_INFO_DATA of the link kinds that this package makes or reads. include/uapi/linux/if_link.h, veth.h. */
 
 import { attrs } from '../attrs.ts'
-import { bytes, type Codec, type Infer, thunk, u8, u16, u32 } from '../codec.ts'
+import { bytes, type Codec, type Infer, struct, thunk, u8, u16, u32 } from '../codec.ts'
 
 /** IFLA_BR_*: times are USER_HZ ticks (1/100 s) as unsigned 64-bit on read, 32-bit on write. */
 export const bridgeData = attrs('IFLA_BR', {
@@ -25,7 +25,11 @@ export const bridgeData = attrs('IFLA_BR', {
   groupAddr: [20, bytes],
   multicastSnooping: [23, u8],
   vlanDefaultPvid: [39, u16],
+  /** BR_BOOLOPT_*: bits, and which of them are meant. Linux 5.0. */
+  boolOptions: [46, struct('br_boolopt_multi', { values: u32, mask: u32 })],
 })
+/** Frames that are not forwarded (01:80:c2:00:00:0x) teach the bridge no sender. */
+export const BR_BOOLOPT_NO_LL_LEARN = 1 << 0
 export type BridgeData = Infer<typeof bridgeData>
 
 /** @param peer codec of VETH_INFO_PEER, a whole link message; a function, since that message holds this table */

@@ -106,6 +106,8 @@ export interface LinkChange {
   /** At most 255 bytes; an empty one removes it. */
   readonly alias?: string | undefined
   readonly txQueueLen?: number | undefined
+  /** Device group, 32 bits, by which rules may match; 0 is the default one. */
+  readonly group?: number | undefined
   /**
    * A new name, for a target by index. EBUSY: the link is up, and the kernel too old to rename it then (before 6.x).
    */
@@ -118,6 +120,7 @@ export interface LinkChange {
 const changeAttrs = (change: LinkChange): LinkAttrs => ({
   txQueueLen: change.txQueueLen,
   mtu: change.mtu,
+  group: change.group,
   master: change.master,
   ifalias: change.alias,
   address: change.address === undefined ? undefined : macBytes(change.address),
@@ -160,6 +163,18 @@ export const bridgeAddRequest = (options: BridgeOptions): Request =>
     },
   )
 
+/** Changes options of a bridge. */
+export function bridgeSetRequest(target: LinkTarget & { readonly bridge: BridgeData }): Request {
+  const { header, attrs } = selected(target)
+  const linkInfo = { kind: 'bridge', data: { bridge: target.bridge } }
+  return {
+    op: `RTM_NEWLINK ${nameOf(target)} bridge`,
+    type: RTM_NEWLINK,
+    flags: 0,
+    payload: encode(linkmsg, { header, attrs: { ...attrs, linkInfo } }),
+  }
+}
+
 export interface VethOptions {
   readonly name: string
   readonly address?: string | undefined
@@ -167,6 +182,7 @@ export interface VethOptions {
   /** Index of a bridge. */
   readonly master?: number | undefined
   readonly txQueueLen?: number | undefined
+  readonly group?: number | undefined
   readonly up?: boolean | undefined
   /** The other end, which starts down: the kernel cannot create it up (ENOTCONN) before the first end exists. */
   readonly peer: {

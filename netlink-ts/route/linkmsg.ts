@@ -116,6 +116,8 @@ export interface Link {
   readonly altNames: readonly string[]
   readonly mtu: number
   readonly txQueueLen: number
+  /** Device group; 0 is the default one. */
+  readonly group: number
   /** Canonical `aa:bb:cc:dd:ee:ff`; empty for links without one. */
   readonly address: string
   /** IFF_* */
@@ -147,6 +149,7 @@ export function linkFrom(reply: Reply): Link {
     altNames: attrs.propList?.altNames ?? [],
     mtu: attrs.mtu ?? 0,
     txQueueLen: attrs.txQueueLen ?? 0,
+    group: attrs.group ?? 0,
     address: formatMac(attrs.address ?? new Uint8Array(0)),
     flags: header.flags,
     isUp: (header.flags & IFF_UP) !== 0,

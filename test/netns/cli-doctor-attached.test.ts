@@ -69,6 +69,18 @@ const LOSSES: readonly Loss[] = [
     says: /missing in nftables: the rules of chain postrouting/,
   },
   {
+    name: 'a port is of an older release',
+    script: 'ip link set $PORT group 0',
+    id: 'attached-guard',
+    says: /a \(fn[0-9a-f]{10}\) can send with the addresses of others/,
+  },
+  {
+    name: 'what ports pass is forgotten',
+    script: 'nft flush set bridge flatnet armed; nft flush set bridge flatnet sources',
+    id: 'attached-guard',
+    says: /a \(fn[0-9a-f]{10}\), b \(fn[0-9a-f]{10}\) can send/,
+  },
+  {
     name: 'a published port is taken out',
     script: 'nft flush map inet flatnet ports_any',
     id: 'attached-ports',

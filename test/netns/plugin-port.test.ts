@@ -11,7 +11,7 @@ import { ipv4Bytes, macOf } from '../../core/addr.ts'
 import { sysctlEnsure } from '../../kernel/sysctl.ts'
 import type { BridgePlan } from '../../plugin/bridge.ts'
 import { Undo } from '../../plugin/undo.ts'
-import { configureContainer, createVeth, openPort } from '../../plugin/veth.ts'
+import { configureContainer, containerIndex, createVeth, openPort } from '../../plugin/veth.ts'
 import { type Live, live } from '../helpers/kernel/netlink-live.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
@@ -37,6 +37,7 @@ function planFor(i: number) {
     mac: macOf(ip),
     ip,
     hairpin: false,
+    antiSpoof: true,
     routes: [],
   }
 }
@@ -71,7 +72,7 @@ t.test('the first packet to a container arrives, however soon it is sent', { ski
     const plan = planFor(i)
     const bridge = bridgeFor(host, plan)
     createVeth(host.route, container.fd, bridge, plan, new Undo())
-    configureContainer(container.route, container.fd, plan)
+    configureContainer(container.route, container.fd, containerIndex(container.route, plan), plan)
     openPort(host.route, bridge, plan)
     // The container's MAC is asked for first: that is the packet.
     sendto(udp, Uint8Array.of(0), 1, 0, toPort9(plan.ip))

@@ -24,6 +24,7 @@ const planFor = (ip: number): Plan => ({
   mac: macOf(ip),
   ip,
   hairpin: true,
+  antiSpoof: false,
   routes: [],
 })
 

@@ -8,9 +8,10 @@ import t, { type Test } from 'tap'
 import type { CniHost } from '../helpers/cni/cni.ts'
 import { faultHost, standing } from '../helpers/cni/fault.ts'
 import { ask, attached, httpd } from '../helpers/cni/fault-servers.ts'
+import { repair } from '../helpers/cni/repair.ts'
 import { publishedPorts } from '../helpers/kernel/leftovers.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
-import { cliExecutable, executables, ROOT } from '../helpers/run/executable.ts'
+import { cliExecutable, executables } from '../helpers/run/executable.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const PORT = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
@@ -26,34 +27,6 @@ const VANDALS: Readonly<Record<string, string>> = {
 /** A table as an older release made it: the same sets under another version. */
 const OLDER = `nft list table inet flatnet | sed 's/version_[0-9]*/version_0/' >/run/old.nft
   nft delete table inet flatnet; nft -f /run/old.nft`
-
-/** Runs kernel/repair.ts from the sources, with the leases on disk, inside the host. */
-async function repair(
-  host: CniHost,
-  over: object = {},
-  leases: readonly object[] = host.leases(),
-): Promise<Record<string, unknown>> {
-  const program = join(host.m.dir, 'repair.mts')
-  const networks = [
-    {
-      bridge: 'flatnet0',
-      supernet: { base: 0x0a640000, prefixLen: 16 },
-      slice: { base: 0x0a640100, prefixLen: 24 },
-      masquerade: true,
-      hostAccess: false,
-      lockPath: join(host.dataDir, 'rules.lock'),
-      ...over,
-    },
-  ]
-  writeFileSync(
-    program,
-    `import { repairRules } from ${JSON.stringify(join(ROOT, 'kernel/repair.ts'))}
-    import { nftTemplate } from ${JSON.stringify(join(ROOT, 'conf/templates.ts'))}
-    const done = repairRules(${JSON.stringify(networks)}, ${JSON.stringify(leases)}, nftTemplate)
-    console.log(JSON.stringify({ ...done, errors: done.errors.map((e) => [e.message, String(e.cause)].join(': ')) }))`,
-  )
-  return JSON.parse(await host.m.exec(process.execPath, '--disable-warning=ExperimentalWarning', program))
-}
 
 async function works(t: Test, host: CniHost, from: string, name: string): Promise<void> {
   t.equal(

@@ -1,6 +1,8 @@
 /** Doctor, under live containers: reads their bridge, links, rules and ports. */
 
+import { parseIpv4 } from '../../../core/addr.ts'
 import type { PortMapping } from '../../../core/api.ts'
+import { ownGroup } from '../../../kernel/guard.ts'
 import { networkMark } from '../../../kernel/rules.ts'
 import { needsLoopback, sysctlFaults } from '../../../kernel/sysctl.ts'
 import { type Host, runJson } from '../../host/host.ts'
@@ -17,6 +19,8 @@ export interface LiveLink {
   readonly isThere: boolean
   /** The bridge whose port it is. */
   readonly master: string | undefined
+  /** The rules say what may leave it, or need not. */
+  readonly isGuarded: boolean
 }
 
 export interface AttachedFacts {
@@ -28,6 +32,8 @@ export interface AttachedFacts {
   readonly bridgeFault: string | undefined
   /** What of the table is missing for this network; undefined when the ruleset cannot be read. */
   readonly rulesMissing: readonly string[] | undefined
+  /** `antiSpoof` is on, and the kernel has no nftables for bridges. */
+  readonly isUnguardable: boolean
   /** e.g. `tcp *:8080`. */
   readonly portsMissing: readonly string[]
   /** The host's loopback does not reach published ports, though some are published there. */
@@ -38,6 +44,8 @@ interface Link {
   readonly ifname: string
   readonly kind: string | undefined
   readonly master: string | undefined
+  /** Device group. */
+  readonly group: number
   readonly isUp: boolean
   readonly addresses: readonly string[]
 }
@@ -58,6 +66,7 @@ export async function gatherAttached(
   if (attached.length === 0) return []
   const links = linksOf(host)
   const ruleset = runJson<{ nftables: NftObject[] }>(host, 'nft', '-j', 'list', 'ruleset')?.nftables
+  const armed = ruleset && armedIn(ruleset)
   return attached.map(({ name, conf, slice, leases }) => {
     const ports = leases.flatMap((lease) => lease.ports ?? [])
     const mark = networkMark({
@@ -69,12 +78,14 @@ export async function gatherAttached(
     return {
       network: name,
       bridge: conf.bridge,
-      links: leases.map(({ containerId, hostIfname }) => ({
+      links: leases.map(({ containerId, hostIfname, ip }) => ({
         containerId,
         ifname: hostIfname,
         isThere: links.has(hostIfname),
         master: links.get(hostIfname)?.master,
+        isGuarded: !conf.antiSpoof || isGuarded(armed, links.get(hostIfname), ip),
       })),
+      isUnguardable: conf.antiSpoof && isWithoutBridge(ruleset ?? []),
       bridgeFault: bridgeFault(links.get(conf.bridge), bridgeCidr(slice)),
       rulesMissing: ruleset && missingRules(ruleset, nftTemplate, conf.bridge, mark),
       portsMissing: ruleset === undefined ? [] : missingPorts(ruleset, ports),
@@ -93,6 +104,8 @@ function linksOf(host: Host): Map<string, Link> {
         ifname: l.ifname,
         kind: l.linkinfo?.info_kind,
         master: l.master,
+        // ip prints its own word for 0, and numbers as signed ones.
+        group: l.group === 'default' ? 0 : Number(l.group ?? 0) >>> 0,
         isUp: (l.flags ?? []).includes('UP'),
         addresses: (l.addr_info ?? []).map(
           (a: { local: string; prefixlen: number }) => `${a.local}/${a.prefixlen}`,
@@ -116,14 +129,27 @@ type Family = (typeof FAMILIES)[number]
 const inTable = (ruleset: readonly NftObject[], kind: string, family: Family = 'inet'): NftObject[] =>
   ruleset.flatMap((o) => (o[kind]?.family === family && o[kind].table === 'flatnet' ? [o[kind]] : []))
 
+const isWithoutBridge = (ruleset: readonly NftObject[]): boolean =>
+  inTable(ruleset, 'set').some((set) => set['name'] === 'without_bridge')
+
+/** Groups in force (kernel/guard.ts). */
+const armedIn = (ruleset: readonly NftObject[]): Set<number> =>
+  new Set(inTable(ruleset, 'set', 'bridge').find((set) => set['name'] === 'armed')?.['elem'])
+
+/** Without the ruleset, or the link, there is another finding. */
+function isGuarded(armed: ReadonlySet<number> | undefined, link: Link | undefined, address: string): boolean {
+  const ip = parseIpv4(address)
+  if (armed === undefined || link === undefined || ip === undefined) return true
+  return [ip, ownGroup(ip)].includes(link.group) && armed.has(link.group)
+}
+
 function missingRules(
   ruleset: readonly NftObject[],
   nftTemplate: string,
   bridge: string,
   mark: string,
 ): string[] {
-  const isWithoutBridge = inTable(ruleset, 'set').some((set) => set['name'] === 'without_bridge')
-  const families = isWithoutBridge ? (['inet'] as const) : FAMILIES
+  const families = isWithoutBridge(ruleset) ? (['inet'] as const) : FAMILIES
   const lacking = families.filter(
     (family) => !ruleset.some((o) => o['table']?.family === family && o['table'].name === 'flatnet'),
   )

@@ -87,6 +87,31 @@ function judgeRules(f: AttachedFacts): Finding[] {
   ]
 }
 
+/** Where rules are missing that is the finding. */
+function judgeGuard(f: AttachedFacts): Finding[] {
+  if ((f.rulesMissing ?? []).length > 0) return []
+  if (f.isUnguardable) {
+    return [
+      warn(
+        'attached-guard',
+        `${f.network}: antiSpoof is on, and this kernel has no nftables for bridges`,
+        "a container with CAP_NET_RAW can send with another one's address; all else works",
+        'boot a kernel with CONFIG_NF_TABLES_BRIDGE, or set antiSpoof to false in the conflist',
+      ),
+    ]
+  }
+  const open = f.links.filter((link) => link.isThere && !link.isGuarded)
+  if (open.length === 0) return []
+  return [
+    warn(
+      'attached-guard',
+      `${f.network}: ${some(open, (l) => `${short(l)} (${l.ifname})`)} can send with the addresses of others`,
+      'an older release attached it, or another program flushed the ruleset; it works as before',
+      byGateway(),
+    ),
+  ]
+}
+
 function judgeLoopback(f: AttachedFacts): Finding[] {
   if (!f.isLoopbackShut || f.bridgeFault === 'is missing') return []
   return [
@@ -101,7 +126,13 @@ function judgeLoopback(f: AttachedFacts): Finding[] {
 
 export function judgeAttached(facts: readonly AttachedFacts[]): Finding[] {
   return facts.flatMap((f) => {
-    const checks = [...judgeBridge(f), ...judgeLinks(f), ...judgeRules(f), ...judgeLoopback(f)]
+    const checks = [
+      ...judgeBridge(f),
+      ...judgeLinks(f),
+      ...judgeRules(f),
+      ...judgeGuard(f),
+      ...judgeLoopback(f),
+    ]
     const rules = f.rulesMissing === undefined ? '' : ', its ports and rules stand'
     return checks.length > 0 ? checks : [ok('attached', `${f.network}: ${count(f)} in ${f.bridge}${rules}`)]
   })

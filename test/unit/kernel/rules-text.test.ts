@@ -1,5 +1,6 @@
 /** Elements as nft reads them: every set that outlives a change of the ruleset's version. */
-import { concat, port, prefixElements } from 'netlink-ts/netfilter/keys.ts'
+import { concat, devgroup, port, prefixElements } from 'netlink-ts/netfilter/keys.ts'
+import { macBytes } from 'netlink-ts/route/mac.ts'
 import t from 'tap'
 import { nftTemplate } from '../../../conf/templates.ts'
 import { ipv4Bytes, parseIpv4 } from '../../../core/addr.ts'
@@ -35,6 +36,25 @@ t.test('names, ports and concatenations, with their comments', async (t) => {
   ])
 })
 
+t.test('what may leave the ports of bridges', async (t) => {
+  const [low, high] = [ip('10.100.1.10'), ip('192.168.1.10')]
+  t.same(text('armed', { key: devgroup(0x0a64010a) }, { key: devgroup(0xc0a8010a) }), [
+    'armed { 174326026, 3232235786 }',
+  ])
+  t.same(
+    text(
+      'sources',
+      { key: concat(devgroup(0x0a64010a), macBytes('0a:64:0a:64:01:0a'), low) },
+      {
+        key: concat(devgroup(0xc0a8010a), macBytes('02:00:00:00:00:01'), high),
+      },
+    ),
+    [
+      'sources { 174326026 . 0a:64:0a:64:01:0a . 10.100.1.10, 3232235786 . 02:00:00:00:00:01 . 192.168.1.10 }',
+    ],
+  )
+})
+
 t.test('nothing gives nothing, and no text ends its quotes', async (t) => {
   t.same(text('ports'), [])
   t.same(text('bridges', { key: ifnameKey('br"0'), comment: 'v4 " } ; \n flush ruleset' }), [
@@ -44,10 +64,14 @@ t.test('nothing gives nothing, and no text ends its quotes', async (t) => {
 
 t.test('a load for a kernel without nftables for bridges', async (t) => {
   const heads = ['delete table inet flatnet', 'create table inet flatnet', 'create table bridge flatnet']
-  const whole = [...heads, nftTemplate(), 'add element inet flatnet refused_ports { 7443 }'].join('\n')
+  const elements = [
+    'add element bridge flatnet armed { 174326026 }',
+    'add element inet flatnet refused_ports { 7443 }',
+  ]
+  const whole = [...heads, nftTemplate(), ...elements].join('\n')
   t.match(whole, /^table bridge flatnet \{$/m)
   const load = withoutBridge(whole)
-  t.notMatch(load, /table bridge/)
+  t.notMatch(load, /^(?:table|add element) bridge/m)
   t.match(load, /^table inet flatnet \{\n\tset without_bridge \{/m, 'it says so')
   t.match(load, /^delete table inet flatnet\ncreate table inet flatnet\n/)
   t.match(load, /\nadd element inet flatnet refused_ports \{ 7443 \}$/)

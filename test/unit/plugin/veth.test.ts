@@ -28,6 +28,7 @@ const plan: Plan = {
   mac: '0a:64:0a:64:01:0d',
   ip: parseIpv4('10.100.1.13') ?? 0,
   hairpin: false,
+  antiSpoof: false,
   routes: [],
 }
 
