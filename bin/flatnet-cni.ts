@@ -4,13 +4,19 @@
  */
 
 async function run(): Promise<number> {
+  const args = process.argv.slice(2)
+  // Before CNI_COMMAND, which a caller of Podman 5 may have in its environment (docs/architecture/dialects.md).
+  if (/^(create|setup|teardown|info)$/.test(args[0] ?? '')) {
+    const { netavark } = await import('../plugin/main.ts')
+    process.exit(await netavark(args))
+  }
   if (process.env['CNI_COMMAND'] !== undefined) {
     const { main } = await import('../plugin/main.ts')
     // All is written and nothing is open: Bun need not come to its end in order.
     process.exit(await main(process))
   }
   // As the reference plugins: what this is, on stderr.
-  const { version } = await import('../cli/version.ts')
+  const { version } = await import('../conf/version.ts')
   const { SUPPORTED_VERSIONS } = await import('../plugin/versions.ts')
   process.stderr.write(
     `CNI flatnet plugin v${version()}; the command line is in "flatnet"\n` +

@@ -11,7 +11,7 @@ const ROOT = resolve(import.meta.dirname, '..')
 export const embedText: Plugin = {
   name: 'embed-text',
   setup(pluginBuild) {
-    pluginBuild.onLoad({ filter: /\/(conf\/templates|cli\/version)\.ts$/ }, ({ path }) => {
+    pluginBuild.onLoad({ filter: /\/(conf\/(templates|version))\.ts$/ }, ({ path }) => {
       const source = readFileSync(path, 'utf8')
       const contents = source.replaceAll(/\bembedText\('(\.\.?\/[^']+)'\)/g, (_call, file: string) =>
         JSON.stringify(readFileSync(resolve(dirname(path), file), 'utf8')),
@@ -48,6 +48,7 @@ export const CNI_PARTS: Readonly<Record<string, readonly string[]>> = {
   'cni-add': ['verbs', 'add'],
   'cni-del': ['verbs', 'del'],
   'cni-others': ['verbs', 'check', 'gc', 'status'],
+  'cni-netavark': ['verbs', 'run'],
 }
 
 /**

@@ -2,9 +2,9 @@
 
 import { exitNow } from 'netlink-ts/libc.ts'
 import type { Env } from '../plugin/env.ts'
-import { runVerb } from '../plugin/verbs.ts'
+import { runNetavark, runVerb } from '../plugin/verbs.ts'
 
-export { runVerb }
+export { runNetavark, runVerb }
 
 /**
  * Runs a verb and does not return: all is written and nothing is open, and Node's own end would wait for its threads.

@@ -5,12 +5,12 @@
  */
 
 import yargs, { type Argv } from 'yargs'
+import { version } from '../conf/version.ts'
 import { SUPPORTED_VERSIONS } from '../plugin/versions.ts'
 import type { Command, Context } from './command.ts'
 import { systemHost } from './host/host.ts'
 import { explain, type Io, UsageError, widthOf } from './ui/output.ts'
 import { type Named, refuseValues, usageError } from './ui/usage-errors.ts'
-import { version } from './version.ts'
 
 /** What yargs leaves out of help and completion: a command that programs run. */
 const HIDDEN = false

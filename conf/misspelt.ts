@@ -8,7 +8,7 @@ import type { Reader } from './reader.ts'
  * Our keys, to find the one that was probably meant. Unknown keys pass: runtimes hand theirs through
  * (docs/architecture/cni.md#s4).
  */
-const TOP_KEYS = [
+export const TOP_KEYS: readonly string[] = [
   'bridge',
   'mtu',
   'isDefaultGateway',

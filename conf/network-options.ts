@@ -5,6 +5,9 @@
  */
 
 import { isObject, type JsonObject } from '../core/json.ts'
+import { TOP_KEYS } from './misspelt.ts'
+import { nearest } from './nearest.ts'
+import { show } from './reader.ts'
 
 /** Short forms for `podman network create --driver flatnet --opt hostId=2`. */
 const SHORT: Readonly<Record<string, string>> = {
@@ -51,6 +54,24 @@ export function entryOf(network: JsonObject): JsonObject {
     setAt(entry, path, typeof text === 'string' ? parsed(text) : text)
   }
   return entry
+}
+
+/** What a person may set: keys of the entry that make sense in an option. */
+const OPTION_KEYS: readonly string[] = [
+  ...TOP_KEYS.filter((key) => !['bridge', 'capabilities', 'prevResult', 'runtimeConfig'].includes(key)),
+  'dns',
+  ...Object.keys(SHORT),
+]
+
+/** The options that Flatnet does not know, each with its value and the nearest one. */
+export function unknownOptions(network: JsonObject): string[] {
+  const options = isObject(network['options']) ? network['options'] : {}
+  return Object.entries(options)
+    .filter(([key]) => !OPTION_KEYS.includes(key.split('.', 1)[0] ?? ''))
+    .map(([key, value]) => {
+      const [meant] = nearest(key, OPTION_KEYS)
+      return `option ${key} is ${show(value)}: no such option; ${meant === undefined ? 'leave it out' : `write ${meant}`}`
+    })
 }
 
 /** The inverse: what `entryOf` reads, without the bridge, which has a field of its own. */

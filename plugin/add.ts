@@ -46,8 +46,21 @@ import {
 } from './veth.ts'
 
 export async function add(context: Context): Promise<Output> {
-  const { conf, env, slice } = context
   mark('load ADD')
+  const { result, after } = attached(context)
+  return { text: formatResult(result, context.version), after }
+}
+
+/** An attachment that is made. */
+interface Attached {
+  readonly result: CniResult
+  /** What is done once the runtime has it. */
+  after(): Promise<void>
+}
+
+/** For both dialects. @throws {FlatnetError} after everything was undone */
+export function attached(context: Context): Attached {
+  const { conf, env, slice } = context
   const request = readAttachmentRequest(conf, readCniArgs(env.args))
   const prev = readPrevResult(conf.prevResult)
   if (slice === undefined) throw new FlatnetError('ERR_FLATNET_INTERNAL', 'ADD ran without a slice')
@@ -64,8 +77,8 @@ function addAddress(
   slice: Slice,
   request: AttachmentRequest,
   netns: ContainerNetns,
-): Output {
-  const { attachment, conf, version } = context
+): Attached {
+  const { attachment, conf } = context
   ensureNetwork(conf.dataDir, recordOf(conf, slice))
   const store = storeOf(context, undefined)
   const leaseRequest = { ...leaseRequestOf(context, slice, request, netns), mac: '', hostIfname: '' }
@@ -77,7 +90,7 @@ function addAddress(
     release(store, attachment, systemClock)
     throw err
   }
-  return { text: formatResult(ipamResultOf(conf, slice, lease.ip), version), after: async () => {} }
+  return { result: ipamResultOf(conf, slice, lease.ip), after: async () => {} }
 }
 
 function attach(
@@ -86,7 +99,7 @@ function attach(
   request: AttachmentRequest,
   netns: ContainerNetns,
   prev: CniResult | undefined,
-): Output {
+): Attached {
   using host = NetlinkSocket.open(NETLINK_ROUTE)
   using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
   const store = storeOf(context, host)
@@ -138,7 +151,7 @@ interface Attempt {
   readonly prev: CniResult | undefined
 }
 
-function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Output {
+function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Attached {
   const { context, slice, store, sockets, prev } = attempt
   const acquired = lease(attempt, leaseRequest, undo)
   mark('lease')
@@ -147,7 +160,7 @@ function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Output 
   mark('ports')
   activate(store, context.attachment)
   mark('lease active')
-  return outputOf(context, plan, bridge, acquired.lease, prev)
+  return attachedOf(context, plan, bridge, acquired.lease, prev)
 }
 
 /**
@@ -238,14 +251,14 @@ function wire(attempt: Attempt, plan: Plan, acquired: Acquired, undo: Undo): Lin
   return bridge
 }
 
-function outputOf(
+function attachedOf(
   context: Context,
   plan: Plan,
   bridge: Link,
   lease: Lease,
   prev: CniResult | undefined,
-): Output {
-  const { attachment, conf, env, log, version } = context
+): Attached {
+  const { attachment, conf, env, log } = context
   const dns = isObject(conf.dns) ? conf.dns : {}
   const result = mergeResults(prev, resultOf(plan, bridge, attachment, env.netns, dns))
   const after = async (): Promise<void> => {
@@ -257,7 +270,7 @@ function outputOf(
       log.warn({ err, lease: lease.ip }, 'attachment added, gateway not told')
     }
   }
-  return { text: formatResult(result, version), after }
+  return { result, after }
 }
 
 /** The original error, with the failed undo steps in its details. */

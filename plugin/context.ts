@@ -41,8 +41,10 @@ const isLenient = (env: Env): boolean => env.verb === 'DEL' || env.verb === 'GC'
  * In the order of the reference skeleton: JSON, name, version, then our own keys.
  * @throws {FlatnetError} 6 not JSON, 7 name or configuration, 1 version, 2 unknown keys
  */
-export function readContext(env: Env, stdin: string): Context {
-  const json = parseNetConfJson(stdin)
+export const readContext = (env: Env, stdin: string): Context => contextOf(env, parseNetConfJson(stdin))
+
+/** @throws {FlatnetError} as `readContext`, without 6 */
+export function contextOf(env: Env, json: Json): Context {
   const name = networkName(json)
   const version = checkVersion(json['cniVersion'])
   checkVerbVersion(env.verb, version)

@@ -29,7 +29,7 @@ export function fileLog(dataDir: string, base: LogFields): Log {
     for (const [key, value] of Object.entries({ ...base, ...fields })) entry[key] = plain(value)
     const line = `${JSON.stringify(entry)}\n`
     try {
-      if (stderrIsTerminal()) writeSync(STDERR, line)
+      if (isTerminal(STDERR)) writeSync(STDERR, line)
       append(dir, path, line)
     } catch {
       // See above; terminal and result have shown the error already.
@@ -39,10 +39,10 @@ export function fileLog(dataDir: string, base: LogFields): Log {
 }
 
 /** `process.stderr.isTTY` would load the runtime's streams: 2.7 ms of an ADD on Bun, as much on Node. */
-function stderrIsTerminal(): boolean {
+export function isTerminal(fd: number): boolean {
   try {
-    if (!fstatSync(STDERR).isCharacterDevice()) return false
-    ioctl(STDERR, TCGETS, new Uint8Array(64))
+    if (!fstatSync(fd).isCharacterDevice()) return false
+    ioctl(fd, TCGETS, new Uint8Array(64))
     return true
   } catch {
     return false

@@ -1,5 +1,5 @@
 /**
- * The CNI entry point: environment in, one JSON document on stdout, an exit code out.
+ * The plugin's entry points: environment or command line in, one JSON document on stdout, an exit code out.
  *
  * Answers VERSION itself and loads the code of other verbs on demand.
  */
@@ -28,6 +28,12 @@ export async function main(io: Io): Promise<number> {
     print(JSON.stringify(toCniError(err, CURRENT_VERSION)))
     return 1
   }
+}
+
+/** The other dialect, which a command line chooses: `CNI_COMMAND` may stand in any environment. */
+export async function netavark(args: readonly string[]): Promise<number> {
+  const { runNetavark } = await import('./verbs.ts')
+  return runNetavark(args)
 }
 
 /** Never reads stdin: Podman asks at every start and may leave it open (docs/architecture/cni.md#v1). */

@@ -6,6 +6,7 @@ import { FlatnetError } from '../core/errors.ts'
 
 const STDIN = 0
 const STDOUT = 1
+const STDERR = 2
 /** A configuration is a few KiB; prevResult and 65,535 port mappings fit many times over. */
 const MAX_STDIN_BYTES = 16 * 1024 * 1024
 
@@ -33,9 +34,14 @@ function readAll(): string {
 }
 
 /** Writes it all: stdout may be a pipe that takes a part at a time. */
-export function print(text: string): void {
+export const print = (text: string): void => writeLine(STDOUT, text)
+
+/** On stderr, which a runtime passes on to a person. */
+export const warn = (text: string): void => writeLine(STDERR, text)
+
+function writeLine(fd: number, text: string): void {
   const bytes = new TextEncoder().encode(`${text}\n`)
-  for (let at = 0; at < bytes.length; ) at += retried(() => writeSync(STDOUT, bytes, at))
+  for (let at = 0; at < bytes.length; ) at += retried(() => writeSync(fd, bytes, at))
 }
 
 /** A runtime may hand us non-blocking pipes: EAGAIN means wait, here 1 ms at a time and at most 10 s. */

@@ -23,6 +23,11 @@ export async function runVerb(env: Env): Promise<number> {
   }
 }
 
+/** Podman 5's dialect. @param args the verb and its argument, as on the command line @returns the exit code */
+export async function runNetavark(args: readonly string[]): Promise<number> {
+  return (await import('./netavark/run.ts')).answerNetavark(args)
+}
+
 async function run(env: Env, stdin: string): Promise<void> {
   const context = readContext(env, stdin)
   mark('configuration')

@@ -19,3 +19,5 @@ function partOf(verb: string): Part {
 }
 
 export const main = (io: Io): Promise<number> => partOf(io.env['CNI_COMMAND'] ?? '').main(io)
+
+export const netavark: Part['netavark'] = (args) => require('./cni-netavark.cjs').netavark(args)

@@ -37,11 +37,12 @@ type Verbs = typeof import('../verbs.ts')
 type Cli = typeof import('../../cli/cli.ts')
 
 /** In the place of plugin/verbs.ts. */
-export function runVerb(...args: Parameters<Verbs['runAndEnd']>): ReturnType<Verbs['runAndEnd']> {
-  const source = asciiAsset(PLUGIN_ASSET)
-  const compiled = rawAsset(PLUGIN_ASSET + CACHE_SUFFIX)
-  return (load(PLUGIN_ASSET, source, compiled) as Verbs).runAndEnd(...args)
-}
+export const runVerb: Verbs['runAndEnd'] = (env) => verbs().runAndEnd(env)
+
+export const runNetavark: Verbs['runNetavark'] = (args) => verbs().runNetavark(args)
+
+const verbs = (): Verbs =>
+  load(PLUGIN_ASSET, asciiAsset(PLUGIN_ASSET), rawAsset(PLUGIN_ASSET + CACHE_SUFFIX)) as Verbs
 
 /** In the place of cli.ts. A CNI verb never gets here, so it does not pay for yargs, pino and node:http. */
 export function cli(...args: Parameters<Cli['cli']>): ReturnType<Cli['cli']> {

@@ -1,6 +1,7 @@
 /** `flatnet doctor`: examines the machine for what goes wrong in practice, and prints each fix. */
 
 import { nftTemplate } from '../../conf/templates.ts'
+import { version } from '../../conf/version.ts'
 import { formatPrefix } from '../../core/addr.ts'
 import { command } from '../command.ts'
 import type { Finding, Subject } from '../doctor/check.ts'
@@ -10,7 +11,6 @@ import { demandNamed, findPlaces, type PlaceOptions, placeOptions } from '../hos
 import { pluginDirs } from '../host/podman-conf.ts'
 import { removedNetworks } from '../install/manifest.ts'
 import { counted, type Io, printJson, printLine, widthOf, wrap } from '../ui/output.ts'
-import { version } from '../version.ts'
 
 type DoctorOptions = PlaceOptions & { cniBinDir?: string | undefined }
 

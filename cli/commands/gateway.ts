@@ -7,6 +7,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
+import { version } from '../../conf/version.ts'
 import type { Log } from '../../core/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { type Launched, launchProcess, p2pCommand } from '../../gateway/dataplane/p2p/launch.ts'
@@ -19,7 +20,6 @@ import { repairOf } from '../gateway/repair.ts'
 import { systemHost } from '../host/host.ts'
 import { pluginDirs } from '../host/podman-conf.ts'
 import { installedPlugin } from '../install/manifest.ts'
-import { version } from '../version.ts'
 
 /** Reads the next run's configuration. If it is invalid, the present run goes on. */
 async function reread(config: string, log: Log): Promise<DaemonConf | undefined> {

@@ -6,6 +6,7 @@
 
 import { join } from 'node:path'
 import { parseDaemonConf } from '../../conf/daemon.ts'
+import { version } from '../../conf/version.ts'
 import { formatPrefix } from '../../core/addr.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
@@ -37,7 +38,6 @@ import { flag, number, placingOptions, text } from '../install/options.ts'
 import { type InstallPlan, planInstall, UNITS } from '../install/plan.ts'
 import { findTarget, removeOther, type Target, tellTarget } from '../install/target.ts'
 import { CliError, printLine } from '../ui/output.ts'
-import { version } from '../version.ts'
 
 const options = {
   'host-id': number("This host's number, unique among the hosts [default: unchanged, else 1]"),

@@ -5,10 +5,10 @@
  */
 
 import { DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
+import { version } from '../../conf/version.ts'
 import { runP2p } from '../../gateway/dataplane/p2p/process/main.ts'
 import { command } from '../command.ts'
 import { runUntilSignal } from '../gateway/long-run.ts'
-import { version } from '../version.ts'
 
 /** EX_CONFIG of sysexits.h: the unit does not start it again (RestartPreventExitStatus). */
 const NOTHING_TO_DO = 78
