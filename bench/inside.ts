@@ -25,6 +25,8 @@ function run({ claim, executables, dir, isQuick, podman }: Order) {
       return benchParallel(executables, dir, isQuick ? 1 : 3, isQuick ? 20 : 100)
     case 'podman':
       return benchPodman(podman!, isQuick ? 3 : 15)
+    case 'podman5':
+      return benchPodman(podman!, isQuick ? 3 : 15, 'Podman 5: ')
   }
 }
 

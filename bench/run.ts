@@ -1,8 +1,8 @@
 /**
  * `npm run bench`: measures every claim about speed against other software, in turns, on a private machine.
  *
- * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman gateway ingress
- * registry tunnel p2p restart simulation.
+ * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman podman5 gateway
+ * ingress registry tunnel p2p restart simulation.
  * Writes bench/results/<time>.json, docs/speed.json and docs/speed.svg (not with --quick or picked claims). Needs root.
  */
 
@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util'
 import { IMAGE } from '../test/helpers/cni/image.ts'
 import { type Machine, machine } from '../test/helpers/kernel/machine.ts'
 import { type PodmanHost, podmanHost } from '../test/helpers/podman/host.ts'
+import { PODMAN4, PODMAN5, type PodmanRuntime } from '../test/helpers/podman/runtime.ts'
 import { drawChart } from './chart.ts'
 import { benchGateway, machineFacts } from './gateway.ts'
 import { claimP2p, claimSimulation, claimTunnel } from './hosts.ts'
@@ -30,6 +31,7 @@ const ALL = [
   'leases',
   'parallel',
   'podman',
+  'podman5',
   'gateway',
   'ingress',
   'registry',
@@ -60,7 +62,7 @@ function executables(): Executables {
 async function inside(m: Machine, order: Order): Promise<Claim[]> {
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', INSIDE, JSON.stringify(order)]
   // Containers cannot be real-time processes (cgroups), and a hundred of those at once would stop the machine.
-  const isMany = order.claim === 'parallel' || order.claim === 'podman'
+  const isMany = ['parallel', 'podman', 'podman5'].includes(order.claim)
   const argv = [...(isMany ? ['nice', '-n', '-20'] : ['chrt', '-f', '10']), ...node]
   const { rc, stdout, stderr } = await m.run(argv, { timeoutMs: 300_000 })
   if (rc !== 0) throw new Error(`${order.claim}: ${stderr}`)
@@ -81,18 +83,17 @@ class Bench {
   }
 
   readonly #t = { teardown: (fn: () => unknown) => void this.#teardowns.push(fn) }
-  #podman: PodmanHost | undefined
 
-  async #podmanHost(): Promise<PodmanHost> {
-    const cni = { name: 'flatnet-cni', path: this.#executables.flatnetCni, hasCli: false }
-    this.#podman ??= await podmanHost(this.#t as never, cni)
-    return this.#podman
+  #podmanHost(runtime: PodmanRuntime): Promise<PodmanHost> {
+    const plugin = { name: 'flatnet-cni', path: this.#executables.flatnetCni, hasCli: false }
+    return podmanHost(this.#t as never, plugin, { runtime })
   }
 
   async run(name: Name): Promise<Claim[]> {
     if (name === 'gateway') return [await benchGateway(await machine(this.#t as never), this.isQuick)]
     if (name === 'ingress') return [await this.#ingress()]
-    if (name === 'podman') return this.#podmanRun()
+    if (name === 'podman') return this.#podmanRun(name, PODMAN4)
+    if (name === 'podman5') return this.#podmanRun(name, PODMAN5)
     if (name === 'registry') return [await benchRegistry(this.isQuick)]
     if (name === 'tunnel') return [await claimTunnel(this.isQuick)]
     if (name === 'p2p') return [await claimP2p(this.isQuick)]
@@ -105,8 +106,10 @@ class Bench {
     return inside(m, order)
   }
 
-  async #podmanRun(): Promise<Claim[]> {
-    const { m } = await this.#podmanHost()
+  async #podmanRun(claim: 'podman' | 'podman5', runtime: PodmanRuntime): Promise<Claim[]> {
+    const reason = runtime.missing()
+    if (reason !== false) throw new Error(`${claim}: ${reason}`)
+    const { m } = await this.#podmanHost(runtime)
     const roots = [
       '--root',
       join(m.dir, 'storage'),
@@ -121,7 +124,7 @@ class Bench {
       env: { ...m.env, PATH: process.env['PATH'] ?? '' },
     }
     const dir = join(m.dir, 'bench')
-    return inside(m, { claim: 'podman', executables: this.#executables, dir, isQuick: this.isQuick, podman })
+    return inside(m, { claim, executables: this.#executables, dir, isQuick: this.isQuick, podman })
   }
 
   async #ingress(): Promise<Claim> {

@@ -16,12 +16,12 @@ export interface Executables {
 
 /** What run.ts tells inside.ts to measure in a private machine. */
 export interface Order {
-  readonly claim: 'version' | 'verbs' | 'leases' | 'parallel' | 'podman'
+  readonly claim: 'version' | 'verbs' | 'leases' | 'parallel' | 'podman' | 'podman5'
   readonly executables: Executables
   /** On the machine's disk. */
   readonly dir: string
   readonly isQuick: boolean
-  /** For `podman`: the program with its options, and the name of the image. */
+  /** For `podman` and `podman5`: the program with its options, and the name of the image. */
   readonly podman?: {
     readonly argv: readonly string[]
     readonly image: string

@@ -30,7 +30,7 @@ mount --bind /etc /run/demo/etc
 mount -t tmpfs -o mode=755 etc /etc
 find /run/demo/etc -mindepth 1 -maxdepth 1 ! -name flatnet ! -name cni ! -name containers -exec ln -s -t /etc {} +
 mkdir -p /etc/containers /etc/cni/net.d
-find /run/demo/etc/containers -mindepth 1 -maxdepth 1 ! -name 'containers.conf*' ! -name storage.conf \
+find /run/demo/etc/containers -mindepth 1 -maxdepth 1 ! -name 'containers.conf*' ! -name storage.conf ! -name networks \
   -exec ln -s -t /etc/containers {} +
 
 mount -t tmpfs -o mode=755 lib /var/lib

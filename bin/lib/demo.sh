@@ -14,7 +14,8 @@ private_podman() {
     --runroot /run/flatnet-demo/run --tmpdir /run/flatnet-demo/tmp)
 }
 
-# CNI is a setting of a whole Podman: do not switch one that has containers on netavark.
+# CNI is a setting of a whole Podman: do not switch one that has containers on netavark, nor one that takes Flatnet as
+# netavark's plugin.
 choose_podman() {
   local backend containers
   if [ -d "$DEMO_DIR/storage" ]; then
@@ -23,6 +24,7 @@ choose_podman() {
   fi
   backend=$(podman info --format '{{.Host.NetworkBackend}}' 2>/dev/null)
   [ "$backend" = cni ] && return 0
+  if [ "$backend" = netavark ] && takes_netavark_plugins; then return 0; fi
   containers=$(podman ps -aq 2>/dev/null | wc -l)
   if [ "$containers" -eq 0 ]; then
     say "This Podman uses ${backend:-netavark} and has no containers: bin/up sets it to CNI, bin/up --down back."

@@ -74,7 +74,12 @@ write_podman_conf() {
     [ -z "$limits" ] || printf 'default_ulimits = [%s]\n' "$limits"
     printf '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
     [ -z "$runtime" ] || printf 'runtime = "%s"\n' "$runtime"
-    printf '[network]\nnetwork_backend = "cni"\n'
-    printf 'cni_plugin_dirs = ["/run/demo/plugins", "/usr/lib/cni", "/usr/libexec/cni"]\n'
+    printf '[network]\n'
+    if takes_netavark_plugins; then
+      printf 'netavark_plugin_dirs = ["/run/demo/plugins"]\n'
+    else
+      printf 'network_backend = "cni"\n'
+      printf 'cni_plugin_dirs = ["/run/demo/plugins", "/usr/lib/cni", "/usr/libexec/cni"]\n'
+    fi
   } | on "h$1" tee /etc/containers/containers.conf >/dev/null
 }

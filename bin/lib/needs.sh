@@ -32,6 +32,13 @@ need_packages() {
     die 'the Debian packages could not be installed.' "Try by hand: apt-get install $missing"
 }
 
+# Whether Podman runs plugins of netavark, as 4.5 and later do; those before know CNI alone.
+takes_netavark_plugins() {
+  local major minor
+  IFS=. read -r major minor _ <<<"$(podman --version | sed -n 's/^podman version //p')"
+  [ "${major:-0}" -ge 5 ] || { [ "${major:-0}" -eq 4 ] && [ "${minor:-0}" -ge 5 ]; }
+}
+
 need_node() {
   { command -v npm && command -v node; } >/dev/null ||
     die 'Node and npm are missing.' 'Install Node 20 or newer with npm, then run this again.'

@@ -87,12 +87,12 @@ export class PodmanHost {
   /** On the machine's tmpfs, as /run is on a real one. */
   readonly socket = '/run/ft/gateway.sock'
   readonly #executable: Executable
-  readonly #runtime: PodmanRuntime
+  readonly runtime: PodmanRuntime
 
   constructor(m: Machine, executable: Executable, runtime: PodmanRuntime) {
     this.m = m
     this.#executable = executable
-    this.#runtime = runtime
+    this.runtime = runtime
     this.dataDir = join(m.dir, 'flatnet')
     this.networkDir = join(m.dir, 'net.d')
     this.pluginDir = join(m.dir, 'cni-bin')
@@ -103,7 +103,7 @@ export class PodmanHost {
     mkdirSync(this.pluginDir)
     copyFileSync(this.#executable.path, join(this.pluginDir, 'flatnet'))
     // In the usual place: Podman's cleanup process, a child of conmon, does not get every variable.
-    const conf = this.#runtime.containersConf(this.pluginDir, this.networkDir)
+    const conf = this.runtime.base + this.runtime.folders(this.pluginDir, this.networkDir)
     await this.m.run(['sh', '-c', 'mkdir -p /etc/containers && cat >/etc/containers/containers.conf'], {
       input: conf,
     })
@@ -128,11 +128,14 @@ export class PodmanHost {
     }
   }
 
-  writeNetwork(options: NetworkOptions = {}): string {
-    const { name, text } = this.#runtime.networkFile(this.networkConfig(options))
-    const path = join(this.networkDir, name)
-    writeFileSync(path, text)
-    return path
+  writeNetwork(options: NetworkOptions = {}): void {
+    const { name } = this.networkConfig(options)
+    writeFileSync(this.networkPath(name), this.runtime.networkFile(this.networkConfig(options)))
+  }
+
+  /** The file that makes the network. */
+  networkPath(name: string): string {
+    return join(this.networkDir, `${name}${this.runtime.networkEnding}`)
   }
 
   /** Runs podman, whatever its exit code. */

@@ -23,9 +23,13 @@ export interface PodmanRuntime {
   readonly system: string | undefined
   /** Why it cannot run here, or false. */
   missing(): string | false
-  containersConf(pluginDir: string, networkDir: string): string
-  /** The file in its network folder that makes the network. */
-  networkFile(config: NetworkConfig): { readonly name: string; readonly text: string }
+  /** containers.conf up to `[network]`, and how it goes on with folders of a test's own. */
+  readonly base: string
+  folders(pluginDir: string, networkDir: string): string
+  /** What follows the network's name in the name of its file. */
+  readonly networkEnding: '.conflist' | '.json'
+  /** The text of the file in its network folder that makes the network. */
+  networkFile(config: NetworkConfig): string
 }
 
 /** Why Podman tests cannot run here, or false. `bin/test` installs what is missing, so under CI=true a reason fails. */
@@ -45,7 +49,7 @@ export const PODMAN4: PodmanRuntime = {
   system: undefined,
   missing: podmanMissing,
   /** runc and cgroupfs: Debian 12's crun refuses hybrid cgroups. */
-  containersConf: (pluginDir, networkDir) => `[containers]
+  base: `[containers]
 ${LIMITS}
 [engine]
 cgroup_manager = "cgroupfs"
@@ -53,10 +57,12 @@ runtime = "runc"
 events_logger = "file"
 [network]
 network_backend = "cni"
-cni_plugin_dirs = ["${pluginDir}", "${DEBIAN_CNI}"]
+`,
+  folders: (pluginDir, networkDir) => `cni_plugin_dirs = ["${pluginDir}", "${DEBIAN_CNI}"]
 network_config_dir = "${networkDir}"
 `,
-  networkFile: (config) => ({ name: `${config.name}.conflist`, text: JSON.stringify(config, null, 2) }),
+  networkEnding: '.conflist',
+  networkFile: (config) => JSON.stringify(config, null, 2),
 }
 
 /** What `flatnet install` writes for a Podman without CNI, with a test's own values. */
@@ -83,7 +89,7 @@ export const PODMAN5: PodmanRuntime = {
   system: SYSTEM,
   missing: podman5Missing,
   /** Without cgroups: the machine's are v1 or hybrid, and there is nothing about them to test. */
-  containersConf: (pluginDir, networkDir) => `[containers]
+  base: `[containers]
 cgroups = "disabled"
 ${LIMITS}
 [engine]
@@ -91,8 +97,10 @@ cgroup_manager = "cgroupfs"
 runtime = "crun"
 events_logger = "file"
 [network]
-netavark_plugin_dirs = ["${pluginDir}"]
+`,
+  folders: (pluginDir, networkDir) => `netavark_plugin_dirs = ["${pluginDir}"]
 network_config_dir = "${networkDir}"
 `,
-  networkFile: (config) => ({ name: `${config.name}.json`, text: netavarkFile(config) }),
+  networkEnding: '.json',
+  networkFile: netavarkFile,
 }

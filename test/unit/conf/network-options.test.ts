@@ -1,3 +1,4 @@
+/** Options of a Podman network, read as the entry of a conflist and written from one. */
 import t from 'tap'
 import { readLeniently } from '../../../conf/netconf.ts'
 import { entryOf, optionsOf } from '../../../conf/network-options.ts'

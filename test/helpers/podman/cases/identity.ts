@@ -63,6 +63,22 @@ export async function identity(t: Test, { runtime, executable }: Target): Promis
       httpPort: 80,
     })
   })
+  t.test('the port for the gateway, per container', async (t) => {
+    // Podman 5 has no CNI_ARGS; Podman 4 refuses options that it does not know.
+    if (runtime.dialect === 'cni') host.m.env['CNI_ARGS'] = 'FLATNET_PORT=3000'
+    await host.web('ported', '--network', runtime.dialect === 'cni' ? 'flatnet' : 'flatnet:port=3000')
+    delete host.m.env['CNI_ARGS']
+    const found = (await host.assignments()).find(({ name }) => name === 'ported')
+    t.equal(found?.httpPort, 3000)
+  })
+  t.test('interface_name', async (t) => {
+    await host.web('named', '--network', 'flatnet:interface_name=lan7')
+    t.match(
+      (await host.within('named', 'ip', '-4', 'addr', 'show', 'lan7')).stdout,
+      await host.address('named'),
+    )
+    t.equal((await get(host.m, `http://${await host.address('named')}/`)).status, 200)
+  })
   t.test('two networks', async (t) => {
     await host.web('both', '--network', 'flatnet', '--network', 'second', '-p', '9006:80')
     const first = await host.address('both', 'flatnet')

@@ -1,6 +1,5 @@
 /** A container's life: stop, start, restart, kill, connect, disconnect, reload, and a network that is pruned. */
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Test } from 'tap'
 import { waitFor } from '../../run/wait.ts'
 import { get, podmanHost, unanswered } from '../host.ts'
@@ -115,11 +114,11 @@ export async function life(t: Test, { runtime, executable }: Target): Promise<vo
     t.strictSame(await host.gone(), [])
   })
 
-  t.test('network prune deletes the conflist of an unused network', async (t) => {
-    const file = join(host.networkDir, 'second.conflist')
+  t.test('network prune deletes the file of an unused network', async (t) => {
+    const file = host.networkPath('second')
     await host.web('web')
     await host.pod('network', 'prune', '-f')
-    t.notOk(existsSync(file), 'Podman 4 does that; it asks no plugin')
+    t.notOk(existsSync(file), 'Podman does that; it asks no plugin')
     t.ok(await answers('web'), 'the network in use stays')
     host.writeNetwork(second)
     await host.web('later', '--network', 'second')
