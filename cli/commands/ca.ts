@@ -19,7 +19,7 @@ export const caCommand = command({
     ],
     [
       '| certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n flatnet',
-      'Chromium on Linux; or its settings, Certificates, Authorities',
+      'Chromium on Linux, after mkdir -p $HOME/.pki/nssdb; or its settings, Certificates, Authorities',
     ],
     ['> flatnet.crt', 'Firefox: settings, View Certificates, Authorities, Import'],
   ],
