@@ -66,6 +66,21 @@ export class BrowserCertificates {
     return { certPem, keyPem, caPem }
   }
 
+  /** As `certify`, for this host's own names: kept for the next start, when the admitting host may be away. */
+  async certifyHost(names: readonly string[]): Promise<BrowserCertificate> {
+    const certified = await this.certify(names)
+    this.#deps.state.files.write('browserKeyPem', certified.keyPem)
+    this.#deps.state.files.write('browserCertPem', certified.certPem)
+    return certified
+  }
+
+  /** What `certifyHost` has kept; the two may not fit where a crash came between. */
+  kept(): { readonly certPem: string; readonly keyPem: string } | undefined {
+    const { files } = this.#deps.state
+    const [certPem, keyPem] = [files.read('browserCertPem'), files.read('browserKeyPem')]
+    return certPem === undefined || keyPem === undefined ? undefined : { certPem, keyPem }
+  }
+
   /** @throws {FlatnetError} this host neither has the CA's key nor has got a certificate */
   async caPem(): Promise<string> {
     const here = await this.#caHere()

@@ -20,10 +20,12 @@ const NAMES = {
   tokens: 'tokens.json',
   endpoints: 'endpoints.json',
   browserCaPem: 'browser-ca.crt',
+  browserCertPem: 'browser.crt',
+  browserKeyPem: 'browser.key',
 } as const
 export type ClusterFile = keyof typeof NAMES
 
-const SECRET: ReadonlySet<ClusterFile> = new Set(['caKeyPem', 'keyPem', 'tokens'])
+const SECRET: ReadonlySet<ClusterFile> = new Set(['caKeyPem', 'keyPem', 'tokens', 'browserKeyPem'])
 
 export class ClusterFiles {
   readonly folder: string

@@ -60,6 +60,19 @@ export class InternalCertificates {
     return this.#problem === undefined ? [] : [this.#problem]
   }
 
+  /** Takes the certificate of the run before until `refresh` has a new one. @returns whether there is one */
+  useKept(): boolean {
+    const { log, scheduler } = this.#deps
+    try {
+      const kept = this.#issuer?.kept()
+      const certificate = kept === undefined ? undefined : usable(kept)
+      if (certificate !== undefined && scheduler.now() < certificate.validTo) this.#own = certificate
+    } catch (err) {
+      log.warn({ err }, 'kept certificate for browsers cannot be used')
+    }
+    return this.#own !== undefined
+  }
+
   /** Gets a certificate when there is none, it is due, or names or addresses have changed. @returns whether it is new */
   async refresh(): Promise<boolean> {
     const issuer = this.#issuer
@@ -69,7 +82,7 @@ export class InternalCertificates {
     if (names.join() === this.#ownNames && now < this.#renewsAt) return false
     this.#isAsking = true
     try {
-      this.#own = await certified(issuer, names)
+      this.#own = usable(await issuer.certifyHost(names))
       this.#ownNames = names.join()
       this.#renewsAt = now + ((this.#own.validTo - now) * 2) / 3
       this.#failures = 0
@@ -109,7 +122,7 @@ export class InternalCertificates {
     let certificate: Certificate | undefined
     let lastsMs: Millis = REFUSED_MS
     try {
-      certificate = await certified(issuer, [name])
+      certificate = usable(await issuer.certify([name]))
       lastsMs = ((certificate.validTo - scheduler.now()) * 2) / 3
     } catch (err) {
       log.debug({ err }, 'certificate for a container did not come from the cluster')
@@ -134,7 +147,5 @@ export class InternalCertificates {
   }
 }
 
-async function certified(issuer: BrowserCertificates, names: readonly string[]): Promise<Certificate> {
-  const { certPem, keyPem } = await issuer.certify(names)
-  return readCertificate(FILES, { cert: certPem, key: keyPem })
-}
+const usable = ({ certPem, keyPem }: { certPem: string; keyPem: string }): Certificate =>
+  readCertificate(FILES, { cert: certPem, key: keyPem })

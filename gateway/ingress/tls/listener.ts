@@ -74,6 +74,7 @@ export class TlsListener {
       this.#look().catch((err: unknown) => log.error({ err }, 'certificates could not be looked after'))
     }
     await this.#refreshFiles()
+    if (this.#internal?.useKept() === true) this.#useDefault()
     await this.#listen()
     this.#http2.start()
     look()

@@ -1,5 +1,6 @@
 /** `ingress.tls: internal`: a certificate of the cluster's CA, for this host and for each container that is asked for. */
 
+import { statSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -9,10 +10,10 @@ import { startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
 import { httpContainer, until } from '../../../helpers/gateway/gateway-upstream.ts'
 import { scratchFolder } from '../../../helpers/run/scratch.ts'
 
-async function internalGateway(t: Test, isCluster: boolean) {
-  const folder = scratchFolder(t)
-  if (isCluster)
-    await createCluster(new ClusterFiles(join(folder, 'data')), {
+async function internalGateway(t: Test, isCluster: boolean, folder = scratchFolder(t)) {
+  const files = new ClusterFiles(join(folder, 'data'))
+  if (isCluster && !files.isComplete)
+    await createCluster(files, {
       hostId: 1,
       name: 'one',
       endpoints: [],
@@ -27,7 +28,7 @@ async function internalGateway(t: Test, isCluster: boolean) {
   }
   const gw = await startGateway(t, more, {}, folder)
   const tls = async () => (await gw.api('/v1/status')).json().ingress.tls
-  return { gw, tls }
+  return { gw, tls, files }
 }
 
 /** @returns the status; the error's code when the certificate is not trusted for the name */
@@ -69,4 +70,22 @@ t.test('a host alone says what to do, and does not send browsers to HTTPS', asyn
   ])
   t.equal((await gw.get('127.0.0.1')).status, 200)
   t.match(await gw.api('/v1/cluster/browser-ca'), { status: 409, body: /flatnet init makes one/ })
+})
+
+t.test('after a restart the certificate serves on while no host signs another one', async (t) => {
+  const folder = scratchFolder(t)
+  const first = await internalGateway(t, true, folder)
+  await until(async () => (await first.tls()).certificates.length === 1)
+  const { caPem } = (await first.gw.api('/v1/cluster/browser-ca')).json()
+  await first.gw.stop()
+  t.equal(statSync(first.files.path('browserKeyPem')).mode & 0o777, 0o600)
+  first.files.remove('caKeyPem')
+  const { tls } = await internalGateway(t, true, folder)
+  const { port, certificates } = await tls()
+  t.equal(certificates.length, 1, 'at once')
+  t.equal(await get(port, caPem, '127.0.0.1'), 200)
+  t.equal(await get(port, caPem, 'localhost'), 200)
+  await until(async () => (await tls()).problems.length === 1)
+  t.match((await tls()).problems, [/no certificate came from the cluster/])
+  t.equal(await get(port, caPem, '127.0.0.1'), 200)
 })

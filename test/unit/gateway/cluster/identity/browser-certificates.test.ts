@@ -78,6 +78,14 @@ t.test('both hosts have certificates of one CA', async (t) => {
   t.match(await two.caPem(), 'CERTIFICATE', 'kept for flatnet ca')
 })
 
+t.test("a host's own certificate is kept, those of containers are not", async (t) => {
+  const { two } = await twoHosts(t)
+  await two.certify(['web'])
+  t.equal(two.kept(), undefined)
+  const { certPem, keyPem } = await two.certifyHost(['localhost'])
+  t.same(two.kept(), { certPem, keyPem })
+})
+
 t.test('a host gets no certificate for what is not private, whatever it thinks itself', async (t) => {
   const { two } = await twoHosts(t, { domains: ['*.corp.example'] })
   for (const name of ['example.com', '8.8.8.8', '*.local'])
