@@ -8,6 +8,7 @@ import type { Millis } from '../core/clock.ts'
 import { ConfigError, FlatnetError } from '../core/errors.ts'
 import { isObject, type JsonObject } from '../core/json.ts'
 import { absolute, parseListen, refuseUnknown } from './daemon-values.ts'
+import { type DnsConf, readDns } from './dns.ts'
 import { readDomains } from './domains.ts'
 import { type IngressTlsConf, readIngressTls } from './ingress-tls.ts'
 import { Reader, show } from './reader.ts'
@@ -72,6 +73,7 @@ export interface DaemonConf {
   readonly ingress: IngressConf
   readonly peers: PeersConf
   readonly p2p: P2pConf
+  readonly dns: DnsConf
   readonly reconcileMs: Millis
   readonly log: LogConf
 }
@@ -85,6 +87,7 @@ const TOP_KEYS = [
   'ingress',
   'peers',
   'p2p',
+  'dns',
   'reconcileMs',
   'log',
 ]
@@ -154,6 +157,7 @@ export function daemonConf(value: JsonObject): DaemonConf {
     ingress: readIngress(top),
     peers: readPeers(top),
     p2p: readP2p(top),
+    dns: readDns(top),
     reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
     log: readLog(top),
   }

@@ -36,6 +36,8 @@ export interface NetConf {
   readonly cniArgs: JsonObject
   readonly prevResult: unknown
   readonly dns: unknown
+  /** DNS servers that the gateway asks for this network; only netavark has a place for them. */
+  readonly upstreams?: readonly string[]
   /** GC: the attachments to keep; undefined when the key is absent. */
   readonly validAttachments: unknown
 }

@@ -1,7 +1,9 @@
 /** Wires the gateway: constructs every part once with all that it needs, in the order to start. */
 
 import { hostname } from 'node:os'
+import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
+import { ensureNameServers } from '../kernel/gateway-ports.ts'
 import { EventStreams } from './api/events.ts'
 import { apiListener } from './api/listener.ts'
 import type { ApiDeps } from './api/server.ts'
@@ -12,9 +14,11 @@ import type { Part } from './base/part.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
 import { type Base, type ClusterParts, composeBase, type GatewayDeps, NO_CLUSTER } from './compose-base.ts'
 import { removeDataPlane } from './dataplane/remove.ts'
+import { NameServers } from './dns/name-servers.ts'
+import { namedNetworks } from './dns/networks.ts'
 import { answerCounter } from './ingress/answers.ts'
 import type { IngressDeps } from './ingress/deps.ts'
-import { hostNames, withoutReserved } from './ingress/host-names.ts'
+import { type HostNames, hostNames, withoutReserved } from './ingress/host-names.ts'
 import { IngressListener } from './ingress/listener.ts'
 import { RETRIES_HELP } from './ingress/retry.ts'
 import { Forwarder } from './ingress/upstream/forwarder.ts'
@@ -23,7 +27,7 @@ import { TCP } from './ingress/upstream/stream-dial.ts'
 import { wayTo } from './ingress/upstream/way.ts'
 import { LeaseFeed } from './leases/feed.ts'
 import { dropGauges, reconcileGauges } from './leases/metrics.ts'
-import { Reconciler } from './leases/reconciler.ts'
+import { Reconciler, type Repair } from './leases/reconciler.ts'
 import { RulesWatch } from './leases/rules-watch.ts'
 import type { PathTable } from './paths/table.ts'
 import { addressesOf } from './registry/registry.ts'
@@ -59,12 +63,13 @@ async function clusterParts(base: Base): Promise<ClusterParts> {
 
 export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
   const { conf, isDamaged, log, metrics, scheduler } = base
-  const reconciler = new Reconciler(base)
+  const names = hostNames(hostname(), conf.ingress.domains)
+  const dns = nameServers(base, names)
+  const reconciler = new Reconciler({ ...base, repair: repairWith(base.repair, dns) })
   const pool = makePool(base, cluster)
   const forwarder = new Forwarder(base)
   cluster.streams.handle(TCP, (offer) => void forwarder.accept(offer))
   follow(base, pool, forwarder)
-  const names = hostNames(hostname(), conf.ingress.domains)
   const ingress: IngressDeps = {
     ...base,
     pool,
@@ -76,7 +81,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     endless: new Set(),
   }
   const ingressListener = new IngressListener(ingress)
-  const api = apiDeps(base, cluster, reconciler, ingressListener)
+  const api = apiDeps(base, { cluster, dns, ingress: ingressListener, reconciler })
   const stopGauges = gauges(base, api)
   const feed = new LeaseFeed({ conf, reconciler, scheduler, log })
   const rules = isDamaged === undefined ? [] : [new RulesWatch({ isDamaged, reconciler, scheduler, log })]
@@ -85,7 +90,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     ingress,
     ingressListener,
     parts: [feed, ...cluster.parts, ...rules],
-    listeners: [ingressListener, apiListener(conf, scheduler, api)],
+    listeners: [dns, ingressListener, apiListener(conf, scheduler, api)],
     async drainTransit() {
       await Promise.all([cluster.drain(), forwarder.drain(conf.ingress.drainMs)])
     },
@@ -96,12 +101,45 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
   }
 }
 
-function apiDeps(
-  base: Base,
-  cluster: ClusterParts,
-  reconciler: Reconciler,
-  ingress: IngressListener,
-): ApiDeps {
+/** Containers' names, without those that no container may take, and without hosts that are gone. */
+function nameServers(base: Base, names: HostNames): NameServers {
+  const { conf, registry } = base
+  const lookup = withoutReserved(registry, names)
+  const isGone = ({ hostId }: Assignment): boolean => registry.freshness(hostId) === 'gone'
+  return new NameServers({
+    ...base,
+    zone: {
+      domain: conf.dns.domain,
+      supernet: conf.supernet,
+      lookup: {
+        byName: (name) => lookup.byName(name),
+        byIp(ip) {
+          const holder = lookup.byIp(ip)
+          return holder === undefined || isGone(holder) ? undefined : holder
+        },
+      },
+    },
+    networks: () => namedNetworks(conf.dataDir),
+    openPorts: (places) => void ensureNameServers(places),
+  })
+}
+
+/** What a firewall flushed of the way to names comes back with all else. */
+const repairWith =
+  (repair: Repair | undefined, dns: NameServers): Repair =>
+  async (leases) => {
+    await repair?.(leases)
+    dns.restore()
+  }
+
+interface Shown {
+  readonly cluster: ClusterParts
+  readonly dns: NameServers
+  readonly ingress: IngressListener
+  readonly reconciler: Reconciler
+}
+
+function apiDeps(base: Base, { cluster, dns, ingress, reconciler }: Shown): ApiDeps {
   const startedAt = base.clock.now()
   return {
     ...base,
@@ -111,7 +149,8 @@ function apiDeps(
     streams: new EventStreams(base.events, base.epoch, () =>
       base.metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
     ),
-    status: () => statusOf({ ...base, startedAt, reconciler, ingress: ingress.listening, cluster }),
+    status: () =>
+      statusOf({ ...base, startedAt, reconciler, ingress: ingress.listening, cluster, dns: dns.status }),
   }
 }
 

@@ -27,6 +27,8 @@ export interface NetworkRecord {
   readonly hostAccess?: boolean
   /** Absent in records of older versions, and for delegated IPAM: not known. */
   readonly antiSpoof?: boolean
+  /** DNS servers that the gateway asks for this network's containers; absent: the host's. */
+  readonly nameservers?: readonly string[]
 }
 
 const folderOf = (dataDir: string): string => join(dataDir, 'networks')
@@ -162,7 +164,7 @@ function read(path: string): NetworkRecord[] {
 
 function isRecord(value: unknown): value is NetworkRecord {
   if (typeof value !== 'object' || value === null) return false
-  const { network, bridge, supernet, slice, masquerade, hostAccess, antiSpoof } = value as Partial<
+  const { network, bridge, supernet, slice, masquerade, hostAccess, antiSpoof, nameservers } = value as Partial<
     Record<keyof NetworkRecord, unknown>
   >
   return (
@@ -171,6 +173,8 @@ function isRecord(value: unknown): value is NetworkRecord {
     (bridge === undefined || typeof bridge === 'string') &&
     [supernet, slice].every((p) => typeof p === 'string' && parsePrefix4(p) !== undefined) &&
     typeof masquerade === 'boolean' &&
-    [hostAccess, antiSpoof].every((flag) => flag === undefined || typeof flag === 'boolean')
+    [hostAccess, antiSpoof].every((flag) => flag === undefined || typeof flag === 'boolean') &&
+    (nameservers === undefined ||
+      (Array.isArray(nameservers) && nameservers.every((s) => typeof s === 'string')))
   )
 }

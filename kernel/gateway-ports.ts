@@ -6,7 +6,7 @@ import { type SetElement, setElemList, setGet } from 'netlink-ts/netfilter/set.t
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { ipv4Bytes, parseIpv4 } from '../core/addr.ts'
 import { parseIpv6 } from '../core/addr6.ts'
-import { replaceRequests } from './rules.ts'
+import { ifnameKey, replaceRequests } from './rules.ts'
 import { TABLE } from './rules-text.ts'
 
 export interface Place {
@@ -49,6 +49,28 @@ export function ensureGatewayPorts({ open, refused, members }: GatewayPorts): bo
   })
   if (requests.length > 0) nftTransaction(socket, requests)
   return requests.length > 0
+}
+
+/** A bridge, and this host's address on it. */
+export interface NameServer {
+  readonly bridge: string
+  readonly address: string
+}
+
+/**
+ * Containers reach port 53 of these addresses by these bridges. Idempotent; without the table, as above.
+ * @returns whether something was changed
+ */
+export function ensureNameServers(places: readonly NameServer[]): boolean {
+  using socket = NetlinkSocket.open(NETLINK_NETFILTER)
+  if (setGet(socket, NFPROTO_INET, TABLE, 'name_servers') === undefined) return false
+  const elements = places.flatMap(({ bridge, address }) => {
+    const ip = parseIpv4(address)
+    return ip === undefined ? [] : [{ key: concat(ifnameKey(bridge), ipv4Bytes(ip)) }]
+  })
+  if (isSame(setElemList(socket, NFPROTO_INET, TABLE, 'name_servers'), elements)) return false
+  nftTransaction(socket, replaceRequests('name_servers', elements))
+  return true
 }
 
 function keyOf4({ host, port }: Place): Uint8Array[] {

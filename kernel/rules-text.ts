@@ -31,6 +31,7 @@ const KEYS: Readonly<Record<string, Format>> = {
   bridges: ifname,
   host_access: ifname,
   open_ports: service,
+  name_servers: fields([16, ifname], [4, ip]),
   refused_ports: service,
   members: fields([4, ip], [2, service]),
   members6: fields([16, ip6], [2, service]),

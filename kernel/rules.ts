@@ -28,7 +28,7 @@ import { nftLoad } from './nft.ts'
 import { elementText, isUnsupported, TABLE, withoutBridge } from './rules-text.ts'
 
 /** Of conf/flatnet.nft: the set `version_<N>` of both tables. */
-const VERSION = 5
+const VERSION = 6
 const VERSION_SET = `version_${VERSION}`
 /** Of conf/flatnet.nft as `withoutBridge` leaves it. */
 const WITHOUT_BRIDGE = 'without_bridge'
@@ -40,6 +40,7 @@ const KEPT = {
     'bridges',
     'host_access',
     'open_ports',
+    'name_servers',
     'refused_ports',
     'members',
     'members6',

@@ -9,7 +9,6 @@ import { nftTemplate } from '../conf/templates.ts'
 import { hostIfname } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError, joinCauses } from '../core/errors.ts'
-import { isObject } from '../core/json.ts'
 import { mark } from '../core/trace.ts'
 import { assignmentOf } from '../ipam/assignment.ts'
 import type { Slice } from '../ipam/choose/slice.ts'
@@ -25,6 +24,7 @@ import { uplinkMtu } from '../kernel/uplink.ts'
 import { announce } from '../registrar/assignments.ts'
 import { ensureBridge, refuseBridge, refuseDetour } from './bridge.ts'
 import type { Context, Output } from './context.ts'
+import { dnsOf } from './dns.ts'
 import { readCniArgs } from './env.ts'
 import { guard } from './guard.ts'
 import { inUseBy, liveFacts, storeOf } from './lease-store.ts'
@@ -152,7 +152,7 @@ interface Attempt {
 }
 
 function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Attached {
-  const { context, slice, store, sockets, prev } = attempt
+  const { context, slice, store, sockets } = attempt
   const acquired = lease(attempt, leaseRequest, undo)
   mark('lease')
   const plan = planOf(context.conf, slice, acquired.lease, context.conf.mtu || uplinkMtu(sockets.host))
@@ -160,7 +160,7 @@ function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Attache
   mark('ports')
   activate(store, context.attachment)
   mark('lease active')
-  return attachedOf(context, plan, bridge, acquired.lease, prev)
+  return attachedOf(attempt, plan, bridge, acquired.lease)
 }
 
 /**
@@ -251,15 +251,9 @@ function wire(attempt: Attempt, plan: Plan, acquired: Acquired, undo: Undo): Lin
   return bridge
 }
 
-function attachedOf(
-  context: Context,
-  plan: Plan,
-  bridge: Link,
-  lease: Lease,
-  prev: CniResult | undefined,
-): Attached {
+function attachedOf({ context, prev, slice }: Attempt, plan: Plan, bridge: Link, lease: Lease): Attached {
   const { attachment, conf, env, log } = context
-  const dns = isObject(conf.dns) ? conf.dns : {}
+  const dns = dnsOf(conf, slice, prev, context.behindDns)
   const result = mergeResults(prev, resultOf(plan, bridge, attachment, env.netns, dns))
   const after = async (): Promise<void> => {
     try {

@@ -11,6 +11,7 @@ import type { Attachment } from '../core/attachment.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { type Slice, sliceOf } from '../ipam/choose/slice.ts'
+import type { Behind } from './dns.ts'
 import { type Env, readCniArgs } from './env.ts'
 import { fileLog } from './log.ts'
 import { readAttachmentRequest } from './request.ts'
@@ -24,6 +25,8 @@ export interface Context {
   /** Undefined only where a broken configuration is tolerated: DEL and GC. */
   readonly slice: Slice | undefined
   readonly log: Log
+  /** Absent: the host's servers, as with CNI. */
+  readonly behindDns?: Behind
 }
 
 /** ADD's result. */

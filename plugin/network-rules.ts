@@ -29,4 +29,5 @@ export const recordOf = (conf: NetConf, slice: Slice): NetworkRecord => ({
   slice: formatPrefix(slice.prefix),
   masquerade: conf.role === 'plugin' && conf.ipMasq,
   ...(conf.role === 'plugin' && { hostAccess: conf.hostAccess, antiSpoof: conf.antiSpoof }),
+  ...(conf.upstreams !== undefined && { nameservers: conf.upstreams }),
 })

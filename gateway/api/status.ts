@@ -9,6 +9,7 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
+import type { DnsStatus } from '../dns/name-servers.ts'
 import type { ListeningIngress } from '../ingress/listener.ts'
 import type { TlsStatus } from '../ingress/tls/listener.ts'
 import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
@@ -39,6 +40,8 @@ export interface Status {
   readonly reconcile: ReconcileReport | null
   /** null: this host is in no cluster, or cannot use it and the log says why. */
   readonly cluster: ClusterStatus | null
+  /** null: switched off. */
+  readonly dns: DnsStatus | null
   /** null: in no cluster. */
   readonly tunnel: TunnelStatus | null
   /** null: there is none, or the gateway is not connected to it. */
@@ -82,6 +85,7 @@ export interface StatusFacts {
   readonly paths: PathTable
   readonly ingress: ListeningIngress | undefined
   readonly cluster: ClusterAccess
+  readonly dns: DnsStatus | null
 }
 
 export async function statusOf({
@@ -95,6 +99,7 @@ export async function statusOf({
   paths,
   ingress,
   cluster,
+  dns,
 }: StatusFacts): Promise<Status> {
   const { rss, heapUsed } = process.memoryUsage()
   return {
@@ -111,6 +116,7 @@ export async function statusOf({
     ingress: ingress === undefined ? null : await ingressStatus(ingress),
     reconcile: reconciler.report ?? null,
     cluster: cluster.status(),
+    dns,
     tunnel: cluster.tunnel(),
     p2p: cluster.p2pProcess(),
     paths: listPaths({ paths, cluster }),

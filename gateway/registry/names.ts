@@ -1,6 +1,6 @@
 /** Which container a name means: the rules, for ingress and for DNS. Pure but for the given look-up. */
 
-import { parseIpv4 } from '../../core/addr.ts'
+import { ipOfCidr, parseIpv4 } from '../../core/addr.ts'
 import type { Assignment } from '../../core/api.ts'
 
 export interface NameLookup {
@@ -43,7 +43,7 @@ export function resolveName(name: string, lookup: NameLookup): NamedContainer | 
   const address = byAddress(name, lookup)
   if (address !== undefined) return address
   const [exact] = lookup.byName(name)
-  if (exact !== undefined) return { assignment: exact, ip: firstIp(exact), port: exact.httpPort }
+  if (exact !== undefined) return named(exact)
   if (!isDigit(name.charCodeAt(name.length - 1))) return undefined
   const [, base, digits] = /^(.+)-(\d{1,5})$/.exec(name) ?? []
   const port = portOf(digits)
@@ -51,6 +51,28 @@ export function resolveName(name: string, lookup: NameLookup): NamedContainer | 
   if (assignment === undefined || port === undefined) return undefined
   return { assignment, ip: firstIp(assignment), port }
 }
+
+const DASHED_RE = /^\d{1,3}(?:-\d{1,3}){3}$/
+
+/**
+ * Without the forms that name a port: for DNS, `web-2` is another container than `web`, also while it is stopped.
+ * @returns the container, and its addresses: the one that was named, else all
+ */
+export function exactName(
+  name: string,
+  lookup: NameLookup,
+): { readonly assignment: Assignment; readonly ips: readonly string[] } | undefined {
+  const address = DASHED_RE.test(name) ? byAddress(name, lookup) : undefined
+  if (address !== undefined) return { assignment: address.assignment, ips: [address.ip] }
+  const [assignment] = lookup.byName(name)
+  return assignment === undefined ? undefined : { assignment, ips: assignment.ips.map(ipOfCidr) }
+}
+
+const named = (assignment: Assignment): NamedContainer => ({
+  assignment,
+  ip: firstIp(assignment),
+  port: assignment.httpPort,
+})
 
 function byAddress(name: string, lookup: NameLookup): NamedContainer | undefined {
   if (!isDigit(name.charCodeAt(0))) return undefined

@@ -80,6 +80,11 @@ export function objectAt(input: JsonObject, key: string): JsonObject {
   throw new FlatnetError('ERR_FLATNET_DECODE', `${key} is ${show(value)}: must be an object`)
 }
 
+/** What `podman network update --dns-add` has set: where the gateway asks for names that are not ours. */
+export function upstreamsOf({ network_dns_servers: servers }: JsonObject): string[] {
+  return Array.isArray(servers) ? servers.filter((server) => typeof server === 'string') : []
+}
+
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
 
 /** `podman network reload` names an address of `--ip` twice: as asked for, and as given. */

@@ -15,7 +15,7 @@ import { isTerminal } from '../log.ts'
 import { print, readStdin, warn } from '../stdio.ts'
 import { errorAnswer, errorText, setupAnswer } from './answer.ts'
 import { create } from './create.ts'
-import { attachmentInput, networkProblems, objectAt, parseInput } from './input.ts'
+import { attachmentInput, networkProblems, objectAt, parseInput, upstreamsOf } from './input.ts'
 import { refuseRootless } from './rootless.ts'
 
 /** Of the plugin API that these answers follow. */
@@ -50,7 +50,13 @@ async function answer(verb: string, netns: string): Promise<void> {
 async function setup(input: JsonObject, netns: string): Promise<void> {
   const { env, json } = attachmentInput('ADD', input, netns)
   refuseProblems(networkProblems(objectAt(input, 'network')))
-  const { result, after } = attached(contextOf(env, json))
+  const context = contextOf(env, json)
+  const upstreams = upstreamsOf(objectAt(input, 'network'))
+  const { result, after } = attached({
+    ...context,
+    behindDns: 'nothing',
+    conf: { ...context.conf, ...(upstreams.length > 0 && { upstreams }) },
+  })
   print(JSON.stringify(setupAnswer(result, env.ifname)))
   await after()
 }

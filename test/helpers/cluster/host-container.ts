@@ -16,6 +16,9 @@ export interface BareContainer {
   readonly host: TestHost
   readonly ns: Netns
   readonly ip: string
+  /** What the plugin printed. */
+  // biome-ignore lint/suspicious/noExplicitAny: judged by the test
+  readonly result: any
   /** `performance.now()` when ADD returned, after its announcement to the gateway. */
   readonly announcedAt: number
   /** @param options with `imports` the plugin runs from source */
@@ -82,6 +85,7 @@ export async function bareContainer(
     host,
     ns,
     ip,
+    result,
     announcedAt,
     async del(options) {
       await plugin(host, 'DEL', call, options)

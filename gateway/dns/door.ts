@@ -1,0 +1,25 @@
+/** What listens on one bridge address, by UDP or TCP. */
+
+import type { Millis } from '../../core/clock.ts'
+import type { Asked } from './resolver.ts'
+
+export interface Door {
+  /** The kernel's choice where 0 was asked for. */
+  readonly port: number
+  close(): Promise<void>
+}
+
+/** `unsent`: the kernel refused the answer. */
+export type Dropped = 'stranger' | 'flood' | 'unsent'
+
+export interface DoorDeps {
+  readonly address: string
+  readonly port: number
+  /** Whether that address is of the network that this door is for. */
+  isClient(address: string): boolean
+  resolve(asked: Omit<Asked, 'servers'>, reply: (bytes: Buffer) => void): void
+  /** Monotonic. */
+  now(): Millis
+  dropped(why: Dropped): void
+  failed(err: Error): void
+}

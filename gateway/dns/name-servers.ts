@@ -1,0 +1,255 @@
+/** Serves names on the bridge address of each network of this host, and follows bridges that come and go. */
+
+import type { DnsConf } from '../../conf/dns.ts'
+import { contains, formatIpv4, type Prefix4, parseIpv4 } from '../../core/addr.ts'
+import { hasCode } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
+import type { NamesAnnouncement } from '../../core/names-file.ts'
+import type { Events } from '../base/events.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Part } from '../base/part.ts'
+import type { Scheduler } from '../base/scheduler.ts'
+import { announceNames } from './announcement.ts'
+import type { Door, DoorDeps } from './door.ts'
+import { type DnsServer, HostServers } from './host-servers.ts'
+import { Resolver, type ResolverDeps } from './resolver.ts'
+import { openTcp } from './tcp-door.ts'
+import { openUdp } from './udp-door.ts'
+
+export interface NamedNetwork {
+  readonly network: string
+  readonly bridge: string
+  /** This host's part; its first address is the bridge's. */
+  readonly slice: Prefix4
+  /** What was set for this network as its upstreams. */
+  readonly nameservers?: readonly string[] | undefined
+}
+
+/** `waiting`: the bridge is not there yet. */
+export type DnsState = 'serving' | 'waiting' | 'failed'
+
+export interface DnsStatus {
+  readonly domain: string
+  readonly networks: readonly {
+    readonly network: string
+    readonly address: string
+    readonly state: DnsState
+    /** null: none. */
+    readonly problem: string | null
+  }[]
+}
+
+export interface NameServersDeps {
+  readonly conf: { readonly dns: DnsConf; readonly dataDir: string; readonly hostId: number }
+  readonly zone: ResolverDeps['zone']
+  readonly events: Events
+  readonly metrics: Metrics
+  readonly scheduler: Scheduler
+  readonly log: Log
+  /** The networks of this host that have containers, or had. */
+  networks(): readonly NamedNetwork[]
+  /** Lets containers of these bridges reach these addresses, and no others, by port 53. */
+  openPorts(places: readonly { readonly bridge: string; readonly address: string }[]): void
+  /** 53, but in tests without root. */
+  readonly port?: number
+}
+
+interface Served {
+  readonly network: NamedNetwork
+  readonly doors: readonly Door[]
+  readonly state: DnsState
+  readonly problem?: string
+}
+
+const PORT = 53
+const RETRY_MS = 1_000
+
+export class NameServers implements Part {
+  readonly #deps: NameServersDeps
+  readonly #resolver: Resolver
+  readonly #hostServers: HostServers
+  /** By bridge address. */
+  #served = new Map<string, Served>()
+  #running: Promise<void> | undefined
+  #again = false
+  #isStopped = false
+  #announced = ''
+  readonly #ends: (() => void)[] = []
+
+  constructor(deps: NameServersDeps) {
+    this.#deps = deps
+    this.#resolver = new Resolver(deps)
+    this.#hostServers = new HostServers({
+      clock: deps.scheduler,
+      isOwn: (address) => this.#served.has(address),
+    })
+  }
+
+  /** null: switched off. */
+  get status(): DnsStatus | null {
+    const { dns } = this.#deps.conf
+    if (!dns.enabled) return null
+    const networks = [...this.#served].map(([address, { network, state, problem = null }]) => ({
+      network: network.network,
+      address,
+      state,
+      problem,
+    }))
+    return { domain: dns.domain, networks }
+  }
+
+  async start(): Promise<void> {
+    const { conf, events, metrics, scheduler } = this.#deps
+    if (!conf.dns.enabled) return announceNames(conf.dataDir, undefined)
+    metrics.gauge(
+      'flatnet_dns_waiting',
+      'Questions that wait for other servers',
+      () => this.#resolver.waiting,
+    )
+    this.#ends.push(
+      events.listen(({ event }) => {
+        const isOwn = event.type === 'assignmentAdded' && event.assignment.hostId === conf.hostId
+        // A container of a network that is new, or whose bridge or servers are.
+        if (isOwn) void this.refresh()
+      }),
+      scheduler.every(RETRY_MS, () => {
+        if ([...this.#served.values()].some(({ state }) => state !== 'serving')) void this.refresh()
+      }),
+    )
+    await this.refresh()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    for (const end of this.#ends) end()
+    await this.#running
+    await Promise.all([...this.#served.values()].flatMap(({ doors }) => doors.map((door) => door.close())))
+    this.#served.clear()
+    this.#resolver.close()
+  }
+
+  /** Compares with the networks of this host; once more after a run in progress, however often it is asked. */
+  refresh(): Promise<void> {
+    this.#again = true
+    this.#running ??= this.#runs().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  /** Puts back into nftables what a firewall took away. */
+  restore(): void {
+    if (this.#served.size > 0) this.#openPorts()
+  }
+
+  #openPorts(): void {
+    const serving = [...this.#served].filter(([, { state }]) => state === 'serving')
+    try {
+      this.#deps.openPorts(serving.map(([address, { network }]) => ({ address, bridge: network.bridge })))
+    } catch (err) {
+      this.#deps.log.error({ err }, 'containers could not be given a way to the names')
+    }
+  }
+
+  async #runs(): Promise<void> {
+    while (this.#again && !this.#isStopped) {
+      this.#again = false
+      try {
+        await this.#follow()
+      } catch (err) {
+        this.#deps.log.error({ err }, 'names could not be served')
+      }
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const wanted = new Map(this.#deps.networks().map((n) => [formatIpv4(n.slice.base + 1), n]))
+    const before = this.#served
+    const now = new Map<string, Served>()
+    for (const [address, { doors }] of before)
+      if (!wanted.has(address)) await Promise.all(doors.map((door) => door.close()))
+    for (const [address, network] of wanted) {
+      const known = before.get(address)
+      if (known?.state === 'serving') now.set(address, { ...known, network })
+      else now.set(address, await this.#open(address, network, known))
+    }
+    this.#served = now
+    this.#announce(now)
+    if (textOf(now) !== textOf(before)) this.#openPorts()
+  }
+
+  async #open(address: string, network: NamedNetwork, before: Served | undefined): Promise<Served> {
+    const deps = this.#doorDeps(address, network)
+    const doors: Door[] = []
+    try {
+      for (const open of [openUdp, openTcp]) doors.push(await open(deps))
+    } catch (err) {
+      await Promise.all(doors.map((door) => door.close()))
+      if (hasCode(err, 'EADDRNOTAVAIL')) return { network, doors: [], state: 'waiting' }
+      const problem = problemOf(err, deps)
+      if (before?.problem !== problem)
+        this.#deps.log.warn({ err, endpoint: `${address}:${deps.port}` }, 'names are not served on a bridge')
+      return { network, doors: [], state: 'failed', problem }
+    }
+    this.#deps.log.info({ endpoint: `${address}:${deps.port}` }, 'names are served on a bridge')
+    return { network, doors, state: 'serving' }
+  }
+
+  #doorDeps(address: string, { slice }: NamedNetwork): DoorDeps {
+    const { log, metrics, port = PORT, scheduler } = this.#deps
+    return {
+      address,
+      port,
+      isClient(client) {
+        const ip = parseIpv4(client)
+        return ip !== undefined && contains(slice, ip)
+      },
+      resolve: (asked, reply) =>
+        this.#resolver.resolve({ ...asked, servers: () => this.#upstreams(address) }, reply),
+      now: () => scheduler.monotonic(),
+      dropped: (why) =>
+        metrics.count('flatnet_dns_dropped_total', 'Questions that were dropped unread, and answers unsent', {
+          why,
+        }),
+      failed: (err) => log.error({ err, endpoint: `${address}:${port}` }, 'listener for names failed'),
+    }
+  }
+
+  /** The network's own servers first: they were set for it alone. */
+  async #upstreams(address: string): Promise<readonly DnsServer[]> {
+    const own = this.#served.get(address)?.network.nameservers ?? []
+    const { servers } = this.#deps.conf.dns
+    if (own.length === 0 && servers.length === 0) return this.#hostServers.current()
+    const given = own.length > 0 ? own.map((host) => ({ host, port: 53 })) : servers
+    return given.filter(({ host }) => !this.#served.has(host))
+  }
+
+  /** The plugin tells containers of a server only where there can be one. */
+  #announce(served: ReadonlyMap<string, Served>): void {
+    const { conf, log } = this.#deps
+    const taken = [...served].filter(([, { state }]) => state === 'failed').map(([address]) => address)
+    const announcement: NamesAnnouncement = { domain: conf.dns.domain, taken }
+    const text = JSON.stringify(announcement)
+    if (text === this.#announced) return
+    try {
+      announceNames(conf.dataDir, announcement)
+      this.#announced = text
+    } catch (err) {
+      log.error({ err }, 'the plugin could not be told of the names')
+    }
+  }
+}
+
+const textOf = (served: ReadonlyMap<string, Served>): string =>
+  [...served].map(([address, { network, state }]) => `${address} ${network.bridge} ${state}`).join()
+
+function problemOf(err: unknown, { address, port }: DoorDeps): string {
+  const where = `${address}:${port}`
+  if (hasCode(err, 'EADDRINUSE'))
+    return (
+      `another DNS server listens on ${where}, maybe on all addresses (ss -lnp sport = :${port} names it): ` +
+      'have it listen on its own addresses only, or set dns.enabled: false'
+    )
+  if (hasCode(err, 'EACCES')) return `port ${port} needs root or CAP_NET_BIND_SERVICE`
+  return `${where} cannot be opened: ${err instanceof Error ? err.message : String(err)}`
+}

@@ -1,0 +1,57 @@
+/** Takes questions by UDP on one bridge address, from the containers of its network alone. */
+
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { ClientLimit } from './client-limit.ts'
+import type { Door, DoorDeps } from './door.ts'
+
+/** Bursts of some 2,000 questions; with the kernel's default of 208 KiB the half of them. */
+const BUFFER_BYTES = 512 * 1024
+
+/** @throws Error EADDRNOTAVAIL: no such address yet; EADDRINUSE: another server has the port */
+export async function openUdp(deps: DoorDeps): Promise<Door> {
+  const socket = createSocket({ type: 'udp4', lookup: literal })
+  const bound = once(socket, 'listening')
+  socket.bind({ address: deps.address, port: deps.port, exclusive: true })
+  try {
+    await bound
+  } catch (err) {
+    socket.close()
+    throw err
+  }
+  socket.setRecvBufferSize(BUFFER_BYTES)
+  const stop = serve(socket, deps)
+  return {
+    port: socket.address().port,
+    async close() {
+      stop()
+      socket.close()
+    },
+  }
+}
+
+/** @returns how to stop answering: a closed socket throws, and answers of other servers come later */
+function serve(socket: Socket, { isClient, resolve, now, failed, dropped }: DoorDeps): () => void {
+  const limit = new ClientLimit()
+  let isClosed = false
+  socket.on('error', failed)
+  const sent = (err: Error | null): void => {
+    // The container went away meanwhile; what it asked is of no use to it.
+    if (err !== null) dropped('unsent')
+  }
+  socket.on('message', (bytes, { address, port }) => {
+    if (!isClient(address)) return dropped('stranger')
+    if (!limit.takes(address, now())) return dropped('flood')
+    resolve({ bytes, client: address, isTcp: false }, (answer) => {
+      if (!isClosed) socket.send(answer, port, address, sent)
+    })
+  })
+  return () => {
+    isClosed = true
+  }
+}
+
+type LookedUp = (err: null, address: string, family: number) => void
+
+/** Clients are addresses; without this each answer asks for the address of an address. */
+const literal = (host: string, _options: unknown, callback: LookedUp): void => callback(null, host, 4)

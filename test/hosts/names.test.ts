@@ -1,0 +1,118 @@
+/** Names of containers, asked for from containers: on two hosts of one cluster, and by those who must not. */
+import t, { type Test } from 'tap'
+import { type BareContainer, bareContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { setDns } from '../helpers/dns/dns-host.ts'
+import { type Dug, dnsProgram, UPSTREAM_IP } from '../helpers/dns/dns-programs.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
+
+const SERVER = { 1: '10.100.1.1', 2: '10.100.2.1' } as const
+const QUICK = { timeoutMs: 1_000 }
+
+const dig = ({ ns }: Pick<BareContainer, 'ns'>, server: string, name: string, more: object = {}): Dug =>
+  JSON.parse(ns.exec(...(dnsProgram('dig', JSON.stringify({ server, name, ...more })) as [string])))
+
+/** The last is the outside: a machine on the switch that is no member and has the other DNS server. */
+async function world(t: Test) {
+  const net = await joinedHosts(t, 2, { spare: 1 })
+  const [one, two, outside] = [net.host(1), net.host(2), net.host(3)]
+  const upstream = outside.spawn(...dnsProgram('upstream', outside.ip))
+  await new Promise((resolve) => upstream.stdout?.once('data', resolve))
+  for (const host of [one, two]) await setDns(host, { servers: [outside.ip] })
+  return { net, one, two, outside }
+}
+
+const served = async (host: TestHost): Promise<unknown[]> =>
+  (await host.api('/v1/status')).dns.networks.map(({ state }: { state: string }) => state)
+
+t.test('two hosts', { skip: needsRoot }, async (t) => {
+  const { one, two, outside } = await world(t)
+  const web = await bareContainer(t, one, 'web')
+  const asker = await bareContainer(t, one, 'asker')
+  const db = await bareContainer(t, two, 'db')
+  await waitFor('names are served', 5_000, async () => (await served(one)).includes('serving'))
+
+  await t.test('the result of ADD has server and search domain', async (t) => {
+    t.match(web.result, { dns: { nameservers: ['10.100.1.1'], search: ['flatnet.internal'] } })
+    const own = { dns: { nameservers: ['192.0.2.53'] } }
+    const c = await bareContainer(t, one, 'own-dns', { conf: own })
+    t.same(c.result.dns, own.dns, 'what the configuration says stands')
+    await c.del()
+  })
+
+  await t.test('each finds each, by UDP and TCP', async (t) => {
+    await waitFor('host 1 knows db', 5_000, () => dig(asker, SERVER[1], 'db').rcode === 'NOERROR')
+    await waitFor('host 2 knows web', 5_000, () => dig(db, SERVER[2], 'web').rcode === 'NOERROR')
+    for (const more of [{}, { tcp: true }]) {
+      t.same(dig(asker, SERVER[1], 'web.flatnet.internal', more).data, [web.ip])
+      t.same(dig(asker, SERVER[1], 'db', more).data, [db.ip])
+      t.same(dig(db, SERVER[2], 'wEB', more).data, [web.ip])
+      t.match(dig(db, SERVER[2], 'web', { ...more, type: 'AAAA' }), { rcode: 'NOERROR', data: [] })
+      t.match(dig(db, SERVER[2], 'nothing.flatnet.internal', more), { rcode: 'NXDOMAIN' })
+    }
+    const reverse = `${db.ip.split('.').reverse().join('.')}.in-addr.arpa`
+    t.same(dig(asker, SERVER[1], reverse, { type: 'PTR' }).data, ['db.flatnet.internal'])
+  })
+
+  await t.test('other names are asked for outside', async (t) => {
+    t.same(dig(asker, SERVER[1], 'example.com').data, [UPSTREAM_IP])
+    t.match(dig(asker, SERVER[1], 'big.example', { type: 'TXT', tcp: true }), {
+      rcode: 'NOERROR',
+      isCut: false,
+    })
+  })
+
+  await t.test('glibc finds names by the search domain', async (t) => {
+    const resolv = `${one.dir}/resolv.conf`
+    const text = 'search flatnet.internal\\nnameserver 10.100.1.1\\n'
+    const script = `printf '${text}' >${resolv}; mount --bind ${resolv} /etc/resolv.conf; getent ahostsv4 db`
+    t.match(asker.ns.exec('unshare', '-m', 'sh', '-ec', script), db.ip)
+  })
+
+  await t.test('no name is told to anyone else', async (t) => {
+    const silent = (who: Pick<BareContainer, 'ns'>, server: string) => dig(who, server, 'web', QUICK).rcode
+    outside.ns.exec('ip', 'route', 'add', '10.100.1.0/24', 'via', one.ip)
+    t.not(silent(outside, SERVER[1]), 'NOERROR', 'a machine on the LAN, by the bridge address')
+    t.not(silent(outside, one.ip), 'NOERROR', 'or by the address of the host')
+    t.not(dig(outside, SERVER[1], 'web', { ...QUICK, tcp: true }).rcode, 'NOERROR', 'or by TCP')
+    t.not(silent(db, SERVER[1]), 'NOERROR', "another host's container")
+    t.not(dig(db, SERVER[1], 'web', { ...QUICK, tcp: true }).rcode, 'NOERROR', 'by TCP')
+    t.not(silent(asker, one.ip), 'NOERROR', 'a container, by another address of its host')
+    t.equal(dig({ ns: one.ns }, SERVER[1], 'web').rcode, 'NOERROR', 'the host itself may ask')
+    t.equal(dig(asker, SERVER[1], 'localhost').rcode, 'NXDOMAIN')
+  })
+
+  await t.test('a bridge that comes back, a flushed firewall, a reload', async (t) => {
+    one.ns.exec('nft', 'flush', 'ruleset')
+    await waitFor(
+      'the way is open again',
+      10_000,
+      () => dig(asker, SERVER[1], 'web', QUICK).rcode === 'NOERROR',
+    )
+    one.signal('SIGHUP')
+    await waitFor(
+      'names are served again',
+      15_000,
+      () => dig(asker, SERVER[1], 'web', QUICK).rcode === 'NOERROR',
+    )
+    for (const container of [web, asker]) await container.del()
+    one.ns.exec('ip', 'link', 'del', 'flatnet0')
+    const again = await bareContainer(t, one, 'again')
+    await waitFor(
+      'the new bridge serves',
+      5_000,
+      () => dig(again, SERVER[1], 'again', QUICK).rcode === 'NOERROR',
+    )
+    t.same(dig(again, SERVER[1], 'again', { tcp: true }).data, [again.ip])
+  })
+
+  await t.test('a host that is out of reach: its names stay', async (t) => {
+    await two.kill()
+    const c = await bareContainer(t, one, 'late')
+    await waitFor('it is out of reach', 10_000, async () =>
+      (await one.hosts()).some(({ hostId, state }) => hostId === 2 && state === 'unreachable'),
+    )
+    t.same(dig(c, SERVER[1], 'db').data, [db.ip])
+  })
+})
