@@ -12,7 +12,7 @@ export interface DnsConf {
   readonly servers: readonly { readonly host: string; readonly port: number }[]
 }
 
-export const DEFAULT_DNS_DOMAIN = 'flatnet.internal'
+const DEFAULT_DNS_DOMAIN = 'flatnet.internal'
 /** Leaves room for a container's name before it. */
 const DOMAIN_RE =
   /^(?=.{1,100}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/

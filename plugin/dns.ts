@@ -60,7 +60,7 @@ function runtimeDns({ dns }: JsonObject): JsonObject {
 /**
  * The search domain, where the gateway serves names. Where it would be the container's only server, a gateway that does
  * not run leaves the container with the host's servers: better no names of containers than none at all
- * (docs/decisions/0057-names-for-containers.md).
+ * (docs/decisions/0059-names-for-containers.md).
  */
 function servedDomain({ dataDir, registrar }: NetConf, slice: Slice, behind: Behind): string | undefined {
   const announced = readAnnouncement(`${dataDir}/${NAMES_FILE}`)

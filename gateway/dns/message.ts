@@ -37,7 +37,7 @@ export type Rcode = keyof typeof RCODES
 
 /** RFC 1035 4.1.1, RFC 6891 9. */
 const RCODES = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const
-export const HEADER_BYTES = 12
+const HEADER_BYTES = 12
 const QR = 0x8000
 const TC = 0x0200
 const OPCODE = 0x7800

@@ -26,7 +26,7 @@ export interface NamedNetwork {
 }
 
 /** `waiting`: the bridge is not there yet. */
-export type DnsState = 'serving' | 'waiting' | 'failed'
+type DnsState = 'serving' | 'waiting' | 'failed'
 
 export interface DnsStatus {
   readonly domain: string

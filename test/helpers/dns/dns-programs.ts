@@ -111,7 +111,7 @@ export const UPSTREAM_IP = '203.0.113.7'
 function upstreamAnswer(request: Packet, isTcp: boolean): { replies: Buffer[]; afterMs: number } {
   const [question] = request.questions ?? []
   const name = question?.name ?? ''
-  const [label] = name.toLowerCase().split('.')
+  const [label = ''] = name.toLowerCase().split('.')
   const reply = (more: Partial<Packet> = {}): Buffer =>
     encode({
       type: 'response',

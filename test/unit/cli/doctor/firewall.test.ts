@@ -24,7 +24,7 @@ const from = (addr: string, len: number) => ({
 })
 const ours = [
   { table: { family: 'inet', name: 'flatnet' } },
-  { set: { family: 'inet', table: 'flatnet', name: 'version_4' } },
+  { set: { family: 'inet', table: 'flatnet', name: 'version_5' } },
   chain('inet', 'flatnet', 'forward', 'accept'),
 ]
 const well: FirewallFacts = {
@@ -34,7 +34,7 @@ const well: FirewallFacts = {
   bridgeNfCallIptables: false,
   supernets: ['10.100.0.0/16'],
   bridges: ['flatnet0'],
-  versionSet: 'version_4',
+  versionSet: 'version_5',
 }
 
 const docker = [
@@ -117,7 +117,7 @@ t.test('our own table', async (t) => {
     judgeFirewall({ ...well, ...change }).find((c) => c.state !== 'ok')
   t.match(check({ nftVersion: undefined }), { id: 'nft', state: 'fail' })
   t.match(check({ ruleset: undefined }), { id: 'nft', state: 'warn' })
-  t.match(check({ versionSet: 'version_5' }), { id: 'nft-table', state: 'warn', what: /version_4/ })
+  t.match(check({ versionSet: 'version_6' }), { id: 'nft-table', state: 'warn', what: /version_5/ })
   t.equal(check({ ruleset: [] }), undefined, 'absent before the first container')
 })
 
