@@ -164,9 +164,8 @@ function read(path: string): NetworkRecord[] {
 
 function isRecord(value: unknown): value is NetworkRecord {
   if (typeof value !== 'object' || value === null) return false
-  const { network, bridge, supernet, slice, masquerade, hostAccess, antiSpoof, nameservers } = value as Partial<
-    Record<keyof NetworkRecord, unknown>
-  >
+  const { network, bridge, supernet, slice, masquerade, hostAccess, antiSpoof, nameservers } =
+    value as Partial<Record<keyof NetworkRecord, unknown>>
   return (
     typeof network === 'string' &&
     isName(network) &&
