@@ -1,4 +1,4 @@
-/** Which DNS servers a container is told of: what the configuration says, else the gateway. */
+/** Which DNS servers a container gets: what the configuration says, else the gateway. */
 
 import { readFileSync } from 'node:fs'
 import type { NetConf } from '../conf/netconf.ts'

@@ -6,7 +6,7 @@ import { NAMES_FILE, type NamesAnnouncement } from '../../core/names-file.ts'
 import { replaceFile } from '../../kernel/durable.ts'
 import { PRIVATE_FILE, PRIVATE_FOLDER } from '../../kernel/private.ts'
 
-/** It outlives the gateway: a container that starts while the gateway does is told of the server too. */
+/** It outlives the gateway: the plugin names the server to a container that starts meanwhile, too. */
 export function announceNames(dataDir: string, announcement: NamesAnnouncement | undefined): void {
   const path = `${dataDir}/${NAMES_FILE}`
   if (announcement === undefined) {

@@ -28,7 +28,7 @@ const FOREIGN: Answer = { kind: 'foreign' }
 const REVERSE = '.in-addr.arpa'
 
 export function answer(query: Query, zone: Zone): Answer {
-  // `CH TXT version.bind` and the like: nobody's business.
+  // `CH TXT version.bind` and the like: no container needs it.
   if (query.class !== 'IN' && query.class !== 'ANY') return { kind: 'refused' }
   const name = query.name.toLowerCase()
   if (name === zone.domain) return apex(query, zone)

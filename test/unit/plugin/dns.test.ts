@@ -1,4 +1,4 @@
-/** Which DNS servers a container is told of: what a person wrote, else the gateway, where it serves names. */
+/** Which DNS servers a container gets: what a person wrote, else the gateway, where it serves names. */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
