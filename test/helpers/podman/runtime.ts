@@ -23,6 +23,8 @@ export interface PodmanRuntime {
   readonly system: string | undefined
   /** Why it cannot run here, or false. */
   missing(): string | false
+  /** Where this system's Podman looks for plugins without being told. */
+  readonly pluginDir: string
   /** containers.conf up to `[network]`, and how it goes on with folders of a test's own. */
   readonly base: string
   folders(pluginDir: string, networkDir: string): string
@@ -47,6 +49,7 @@ export const PODMAN4: PodmanRuntime = {
   name: 'Podman 4',
   dialect: 'cni',
   system: undefined,
+  pluginDir: DEBIAN_CNI,
   missing: podmanMissing,
   /** runc and cgroupfs: Debian 12's crun refuses hybrid cgroups. */
   base: `[containers]
@@ -87,6 +90,7 @@ export const PODMAN5: PodmanRuntime = {
   name: 'Podman 5',
   dialect: 'netavark',
   system: SYSTEM,
+  pluginDir: '/usr/local/libexec/netavark',
   missing: podman5Missing,
   /** Without cgroups: the machine's are v1 or hybrid, and there is nothing about them to test. */
   base: `[containers]
