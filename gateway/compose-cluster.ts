@@ -144,6 +144,7 @@ function follow({
         paths.linkChanged(hostId)
       },
       rival: (hostId, message) => replication.rival(hostId, message),
+      overspent: (hostId, reason) => replication.overspent(hostId, reason),
       refused({ hostId, keyId, endpoint, isDuplicate }) {
         if (isDuplicate) replication.duplicate(hostId, keyId, endpoint)
       },

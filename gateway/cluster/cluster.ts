@@ -181,6 +181,7 @@ export class Cluster implements Part {
       dataUp: (hostId, socket) => each((l) => l.dataUp?.(hostId, socket)),
       dataDown: (hostId) => each((l) => l.dataDown?.(hostId)),
       rival: (hostId, message) => each((l) => l.rival?.(hostId, message)),
+      overspent: (hostId, reason) => each((l) => l.overspent?.(hostId, reason)),
       refused: (refused) => {
         countRefused(this.#deps.metrics, refused)
         each((l) => l.refused?.(refused))

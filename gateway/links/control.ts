@@ -3,7 +3,16 @@
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Scheduler } from '../base/scheduler.ts'
-import { decodeMessage, encodeFrame, encodeMessage, FrameReader, FrameType, ProtocolError } from './frames.ts'
+import type { Cost } from './budget.ts'
+import {
+  type ControlFrame,
+  decodeMessage,
+  encodeFrame,
+  encodeMessage,
+  FrameReader,
+  FrameType,
+  ProtocolError,
+} from './frames.ts'
 import type { ControlMessage } from './types.ts'
 
 /** docs/architecture/links.md#heartbeat. */
@@ -15,6 +24,14 @@ const CHECK_MS: Millis = 250
 const STOOD_STILL_MS: Millis = 1_000
 /** A peer that does not read while tables change: it gets the whole table when it is back. */
 const MAX_BACKLOG = 64 * 1024 * 1024
+/**
+ * After so long the rest of what has come waits for the loop's next turn: requests, packets and other members go
+ * between. A single message takes 20 ms at most (message-cost.ts).
+ */
+const SLICE_MS: Millis = 10
+const PING_BYTES = 8
+/** A peer pings once a second; of 770,000 pings a second it gets no more answers than it can use. */
+const PONG_EVERY_MS: Millis = 100
 /** Weight of a new measurement (RFC 6298's 1/8 is for many more of them). */
 const RTT_WEIGHT = 0.25
 /** Weight of a deviation, as RFC 6298 has it. */
@@ -27,6 +44,10 @@ export interface ControlHandlers {
    */
   ready(): void
   message(message: ControlMessage): void
+  /** A message that is longer than any of the protocol was passed over. */
+  oversized(bytes: number): void
+  /** @returns why the peer may not go on; undefined: it may */
+  spend(cost: Cost): string | undefined
   /** Once; the socket is destroyed by then. */
   closed(reason: string): void
 }
@@ -36,10 +57,13 @@ export class ControlConnection {
   readonly #scheduler: Scheduler
   readonly #handlers: ControlHandlers
   readonly #reader = new FrameReader()
+  /** They have come, and wait for the next turn; the socket is paused meanwhile. */
+  #frames: readonly ControlFrame[] = []
   readonly #stopChecking: () => void
   #heardAt: Millis
   #checkedAt: Millis
   #pingedAt: Millis = 0
+  #pongedAt: Millis = Number.NEGATIVE_INFINITY
   #rttMs: Millis | undefined
   #jitterMs: Millis = 0
   #isClosed = false
@@ -117,19 +141,53 @@ export class ControlConnection {
   /** The clock reading travels with the ping, so no table of open pings is kept. */
   #ping(): void {
     this.#pingedAt = this.#scheduler.monotonic()
-    const body = Buffer.allocUnsafe(8)
+    const body = Buffer.allocUnsafe(PING_BYTES)
     body.writeDoubleBE(this.#pingedAt, 0)
     this.#socket.write(encodeFrame(FrameType.ping, body))
   }
 
   #read(chunk: Buffer): void {
     this.#heardAt = this.#scheduler.monotonic()
+    this.#guarded(() => {
+      const frames = this.#reader.push(chunk)
+      const skipped = frames.reduce((sum, frame) => sum + (frame.skipped ?? 0), 0)
+      this.#spend({ bytes: chunk.length, frames: frames.length, skipped })
+      // A paused socket may still have a chunk on its way.
+      const isWaiting = this.#frames.length > 0
+      this.#frames = isWaiting ? [...this.#frames, ...frames] : frames
+      if (!isWaiting) this.#work()
+    })
+  }
+
+  /** Handles frames for a slice of time, and the rest in the loop's next turn. */
+  #work(): void {
+    const frames = this.#frames
+    const began = this.#scheduler.monotonic()
+    const cpu = process.threadCpuUsage()
+    let done = 0
+    while (done < frames.length && !this.#isClosed) {
+      this.#handle(frames[done++]!)
+      if (this.#scheduler.monotonic() - began >= SLICE_MS) break
+    }
+    this.#frames = frames.slice(done)
+    const { user, system } = process.threadCpuUsage(cpu)
+    this.#spend({ cpuMs: (user + system) / 1000 })
+    if (this.#isClosed) return
+    if (this.#frames.length === 0) this.#socket.resume()
+    else {
+      this.#socket.pause()
+      setImmediate(() => this.#guarded(() => this.#work()))
+    }
+  }
+
+  #spend(cost: Cost): void {
+    const reason = this.#handlers.spend(cost)
+    if (reason !== undefined) this.close(reason)
+  }
+
+  #guarded(read: () => void): void {
     try {
-      for (const { type, body } of this.#reader.push(chunk)) {
-        if (this.#isClosed) return
-        this.#becomeReady()
-        if (!this.#isClosed) this.#handle(type, body)
-      }
+      if (!this.#isClosed) read()
     } catch (err) {
       if (!(err instanceof ProtocolError)) throw err
       this.close(`protocol error: ${err.message}`)
@@ -142,14 +200,24 @@ export class ControlConnection {
     this.#handlers.ready()
   }
 
-  #handle(type: number, body: Buffer): void {
-    if (type === FrameType.message) this.#handlers.message(decodeMessage(body))
-    else if (type === FrameType.ping) this.#socket.write(encodeFrame(FrameType.pong, body))
-    else if (type === FrameType.pong && body.length === 8) {
+  #handle({ type, body, skipped }: ControlFrame): void {
+    this.#becomeReady()
+    if (this.#isClosed) return
+    if (skipped !== undefined) this.#handlers.oversized(skipped)
+    else if (type === FrameType.message) this.#handlers.message(decodeMessage(body))
+    else if (type === FrameType.ping && body.length === PING_BYTES) this.#pong(body)
+    else if (type === FrameType.pong && body.length === PING_BYTES) {
       const sample = this.#scheduler.monotonic() - body.readDoubleBE(0)
       // A pong that we never asked for says nothing.
       if (sample >= 0 && sample < DEAD_MS) this.#measured(sample)
-    } else throw new ProtocolError(`frame of type ${type}`)
+    } else throw new ProtocolError(`frame of type ${type} with ${body.length} bytes`)
+  }
+
+  #pong(body: Buffer): void {
+    const now = this.#scheduler.monotonic()
+    if (now - this.#pongedAt < PONG_EVERY_MS) return
+    this.#pongedAt = now
+    this.#socket.write(encodeFrame(FrameType.pong, body))
   }
 
   #measured(sample: Millis): void {

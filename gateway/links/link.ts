@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Scheduler } from '../base/scheduler.ts'
+import { MemberBudget } from './budget.ts'
 import { ControlConnection } from './control.ts'
 import { Dialer } from './dial/dialer.ts'
 import { boundSilence } from './liveness.ts'
@@ -16,7 +17,11 @@ export interface LinkDeps {
   readonly endpoints: () => readonly string[]
   /** Why the host that was dialled is refused; undefined: it is not. */
   readonly refusal: (id: PeerId, endpoint: string) => string | undefined
-  readonly events: LinkEvents & { message(hostId: number, message: ControlMessage): void }
+  readonly events: LinkEvents & {
+    message(hostId: number, message: ControlMessage): void
+    /** A message was passed over, as it is longer than any of the protocol. */
+    oversized(hostId: number, bytes: number): void
+  }
   readonly scheduler: Scheduler
   readonly log: Log
 }
@@ -33,6 +38,8 @@ const SETTLED_MS: Millis = 5_000
  */
 const KEPT_FOR_RIVALS_MS: Millis = 2_000
 const MAX_LOSERS = 4
+/** Both sides dial, each once at a time; the oldest makes room. */
+const MAX_PENDING = 4
 
 /** Who opened a connection decides which of two survives: both sides must choose the same one. */
 interface Held<T> {
@@ -58,14 +65,22 @@ export class Link {
   #worked: string | undefined
   #since: Millis
   #isStopped = false
+  readonly #budget: MemberBudget
 
   constructor(deps: LinkDeps) {
     this.#deps = deps
     this.hostId = deps.hostId
     this.#since = deps.scheduler.now()
+    this.#budget = new MemberBudget(deps.scheduler, {
+      overspent: (spent, reason) => {
+        this.#closeAll(reason)
+        deps.events.overspent?.(deps.hostId, spent)
+      },
+      rested: () => this.start(),
+    })
     const { identity, hostId, refusal } = deps
-    const endpoints = (): string[] =>
-      [...deps.endpoints()].sort((a, b) => Number(b === this.#worked) - Number(a === this.#worked))
+    const isWorse = (endpoint: string): number => Number(endpoint !== this.#worked)
+    const endpoints = (): string[] => deps.endpoints().toSorted((a, b) => isWorse(a) - isWorse(b))
     const headStartMs = identity().hostId < hostId ? 0 : HEAD_START_MS
     this.#controlDialer = new Dialer({
       identity,
@@ -76,7 +91,7 @@ export class Link {
       alpn: Alpn.control,
       connected: (socket, endpoint) => {
         this.#worked = endpoint
-        this.adoptControl(socket, this.#ownId)
+        this.adoptControl(socket, identity().hostId)
       },
       failed: (reason) => {
         if (this.#control === undefined) this.#become(this.#state === 'up' ? 'down' : this.#state, reason)
@@ -91,7 +106,7 @@ export class Link {
       alpn: Alpn.data,
       connected: (socket, endpoint) => {
         this.#worked = endpoint
-        this.adoptData(socket, this.#ownId)
+        this.adoptData(socket, identity().hostId)
       },
       failed: (reason) => {
         this.#dataReason = reason
@@ -102,7 +117,7 @@ export class Link {
 
   /** Does nothing while there is a connection: a second one would take its place, and cut what it carries. */
   start(): void {
-    if (this.#control === undefined) this.#controlDialer.start()
+    if (this.#control === undefined && !this.#mustStayAway) this.#controlDialer.start()
   }
 
   retryNow(): void {
@@ -128,8 +143,8 @@ export class Link {
   }
 
   /** See ControlConnection; undefined: none stands. */
-  exportKey(bytes: number, label: string, context: Buffer): Buffer | undefined {
-    return this.#control?.connection.exportKey(bytes, label, context)
+  exportKey(...args: Parameters<ControlConnection['exportKey']>): Buffer | undefined {
+    return this.#control?.connection.exportKey(...args)
   }
 
   get addresses(): ControlConnection['addresses'] {
@@ -143,11 +158,20 @@ export class Link {
   /** For good: revoked, removed, or this gateway stops. */
   stop(reason: string): void {
     this.#isStopped = true
+    this.#budget.stop()
+    this.#closeAll(reason)
+  }
+
+  #closeAll(reason: string): void {
     this.#controlDialer.stop()
     this.#dataDialer.stop()
     this.#dropData()
     for (const connection of [...this.#pending, ...this.#losers.keys()]) connection.close(reason)
     this.#control?.connection.close(reason)
+  }
+
+  get #mustStayAway(): boolean {
+    return this.#isStopped || this.#budget.isOver
   }
 
   /** A peer that says goodbye: nothing new is sent its way, its connections end by themselves. */
@@ -157,26 +181,30 @@ export class Link {
 
   /** @param dialledBy hostId of the side that opened it */
   adoptControl(socket: TLSSocket, dialledBy: number): void {
-    if (this.#isStopped) {
+    if (this.#mustStayAway || this.#budget.spend({ connections: 1 }) !== undefined) {
       socket.destroy()
       return
     }
-    const connection: ControlConnection = new ControlConnection(socket, this.#deps.scheduler, {
+    const { events, scheduler } = this.#deps
+    const connection: ControlConnection = new ControlConnection(socket, scheduler, {
       ready: () => this.#contest({ dialledBy, connection }),
       message: (message) => {
-        const { events } = this.#deps
         if (this.#control?.connection === connection) events.message(this.hostId, message)
         else if (this.#losers.has(connection)) events.rival?.(this.hostId, message)
       },
+      oversized: (bytes) => events.oversized(this.hostId, bytes),
+      spend: (cost) => this.#budget.spend(cost),
       closed: (reason) => this.#controlClosed(connection, reason),
     })
     this.#pending.add(connection)
+    const [oldest] = this.#pending
+    if (this.#pending.size > MAX_PENDING) oldest?.close('newer connections of this peer came')
   }
 
   /** A connection that works meets the one that is there: both sides keep the same of the two. */
   #contest(held: Held<ControlConnection>): void {
     this.#pending.delete(held.connection)
-    if (this.#isStopped || !this.#wins(this.#control, held.dialledBy)) {
+    if (this.#mustStayAway || !this.#wins(this.#control, held.dialledBy)) {
       this.#keepForRivals(held.connection)
       return
     }
@@ -193,12 +221,12 @@ export class Link {
 
   #keepForRivals(connection: ControlConnection): void {
     const close = (): void => connection.close('another connection stands')
-    if (this.#isStopped || this.#losers.size >= MAX_LOSERS) close()
+    if (this.#mustStayAway || this.#losers.size >= MAX_LOSERS) close()
     else this.#losers.set(connection, this.#deps.scheduler.after(KEPT_FOR_RIVALS_MS, close))
   }
 
   adoptData(socket: TLSSocket, dialledBy: number): void {
-    if (this.#isStopped || !this.#wins(this.#data, dialledBy)) {
+    if (this.#mustStayAway || !this.#wins(this.#data, dialledBy)) {
       socket.destroy()
       return
     }
@@ -223,10 +251,6 @@ export class Link {
     this.#deps.events.dataUp(this.hostId, socket)
   }
 
-  get #ownId(): number {
-    return this.#deps.identity().hostId
-  }
-
   /**
    * A newer connection of the same side replaces the older, as that side restarted; of two sides the lower hostId's
    * stays.
@@ -247,12 +271,12 @@ export class Link {
       this.#deps.events.down(this.hostId, reason)
       // The machine behind it dials again at once, and then there is a place.
       for (const loser of [...this.#losers.keys()]) loser.close('the connection that stood is gone')
-    } else if (wasPending && this.#control === undefined && !this.#isStopped)
+    } else if (wasPending && this.#control === undefined && !this.#mustStayAway)
       this.#become(
         this.#state,
         `ended after the handshake, which a peer does that refuses this host: ${reason}`,
       )
-    if (!this.#isStopped && this.#control === undefined) this.#controlDialer.start()
+    this.start()
   }
 
   #dropData(): void {

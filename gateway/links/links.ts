@@ -6,12 +6,12 @@ import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import { LogLimiter } from '../base/log-limit.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { Places } from '../base/places.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { HANDSHAKE_MS } from './dial/dial.ts'
 import { HandshakeGuard } from './handshake-guard.ts'
 import { Link, type LinkDeps } from './link.ts'
-import { type MessageHandler, MessageHandlers, UnknownMessages } from './message-handlers.ts'
+import { DroppedMessages, type MessageHandler, MessageHandlers } from './message-handlers.ts'
+import { type AnswerNewcomer, Newcomers } from './newcomers.ts'
 import { Streams } from './streams/streams.ts'
 import { Alpn, type PeerId, peerIdOfSocket, tlsOptions } from './tls.ts'
 import type { ControlMessage, Identity, LinkEvents, LinkView, Membership } from './types.ts'
@@ -25,18 +25,10 @@ export interface LinksDeps {
   readonly metrics: Metrics
   readonly scheduler: Scheduler
   readonly log: Log
-  /**
-   * A newcomer without a certificate; the cluster part answers it. Absent: refused.
-   * @param asked to be called when its whole question is there: it makes no room for others from then on
-   */
-  join?(socket: TLSSocket, asked: () => void): void
+  /** A newcomer without a certificate; the cluster part answers it. Absent: refused. */
+  readonly join?: AnswerNewcomer
 }
 
-/** Newcomers at once; members are never refused for their number. */
-const MAX_NEWCOMERS = 64
-/** Several may share an address behind NAT; strangers at one address leave half of the places to others. */
-const MAX_NEWCOMERS_OF_ADDRESS = 32
-const NEWCOMERS_EVICTED = 'Newcomers closed because they had not asked yet and others came'
 /** A machine that is refused or fails dials again every few seconds; the log needs one line once in a while. */
 const SAID_AGAIN_MS: Millis = 600_000
 /** How often the clock is compared with itself. */
@@ -52,21 +44,17 @@ export class Links {
   /** Before TLS: a client that has not shown a certificate yet has no link yet. */
   readonly #listener: TcpServer
   readonly #handshakes = new HandshakeGuard()
-  /** They have not asked yet. */
-  readonly #newcomers = new Places<TLSSocket>({
-    max: MAX_NEWCOMERS,
-    maxOfClient: MAX_NEWCOMERS_OF_ADDRESS,
-    evicted: () => this.#deps.metrics.count('flatnet_cluster_newcomers_evicted_total', NEWCOMERS_EVICTED),
-  })
+  readonly #newcomers: Newcomers
   readonly #said = new LogLimiter(SAID_AGAIN_MS)
   readonly #handlers = new MessageHandlers()
-  readonly #unknown: UnknownMessages
+  readonly #dropped: DroppedMessages
   #stopTicking: (() => void) | undefined
 
   constructor(deps: LinksDeps) {
     this.#deps = deps
     const { identity, membership, log } = deps
-    this.#unknown = new UnknownMessages({ ...deps, clock: deps.scheduler })
+    this.#dropped = new DroppedMessages({ ...deps, clock: deps.scheduler })
+    this.#newcomers = new Newcomers(deps.join, deps.metrics)
     this.streams = new Streams({
       identity,
       membership,
@@ -194,7 +182,7 @@ export class Links {
     for (const link of this.#links.values()) link.stop('this gateway stops')
     this.#links.clear()
     this.streams.stop()
-    this.#newcomers.closeAll()
+    this.#newcomers.stop()
     this.#handshakes.stop()
     if (!this.#listener.listening) return
     await new Promise<void>((resolve) => {
@@ -205,19 +193,8 @@ export class Links {
   #judge(socket: TLSSocket): void {
     // Until the socket has a user: an error without a listener would end the process.
     socket.on('error', () => socket.destroy())
-    if (socket.alpnProtocol === Alpn.join) this.#join(socket)
+    if (socket.alpnProtocol === Alpn.join) this.#newcomers.admit(socket)
     else this.#refuse(socket, this.#admit(socket))
-  }
-
-  /** A newcomer is bounded in number and, by the cluster part, in time. */
-  #join(socket: TLSSocket): void {
-    if (this.#deps.join === undefined) {
-      socket.destroy()
-      return
-    }
-    const address = socket.remoteAddress ?? ''
-    this.#newcomers.enter(address, socket, socket)
-    this.#deps.join(socket, () => this.#newcomers.leave(address, socket))
   }
 
   #refuse(socket: TLSSocket, reason: string | undefined): void {
@@ -305,9 +282,10 @@ export class Links {
       },
       message: (hostId, message) => {
         const handler = this.#handlers.of(message)
-        if (handler === undefined) this.#unknown.drop(hostId, message)
+        if (handler === undefined) this.#dropped.unknown(hostId, message)
         else this.#guarded(hostId, () => handler(hostId, message))
       },
+      oversized: (hostId, bytes) => this.#dropped.oversized(hostId, bytes),
       rival: (hostId, message) => this.#guarded(hostId, () => events.rival?.(hostId, message)),
     }
   }

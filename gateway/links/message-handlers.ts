@@ -7,8 +7,8 @@ import type { Metrics } from '../base/metrics.ts'
 import { printable } from '../base/printable.ts'
 import type { ControlMessage } from './types.ts'
 
-/** A peer of a later version may send messages that this one does not know, and many of them. */
-const UNKNOWN_AGAIN_MS: Millis = 60_000
+/** A peer of another version may send many of them. */
+const SAID_AGAIN_MS: Millis = 60_000
 
 /** Must not wait. What it throws is logged and ends neither link nor gateway. */
 export type MessageHandler = (hostId: number, message: ControlMessage) => void
@@ -32,26 +32,35 @@ export class MessageHandlers {
   }
 }
 
-interface UnknownMessagesDeps {
+interface DroppedMessagesDeps {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
 }
 
-/** What no part of this gateway handles: counted, and logged once in a while. */
-export class UnknownMessages {
-  readonly #deps: UnknownMessagesDeps
-  readonly #limit = new LogLimiter(UNKNOWN_AGAIN_MS)
+/** What no part of this gateway handles, or is too long to be read: counted, and logged once in a while. */
+export class DroppedMessages {
+  readonly #deps: DroppedMessagesDeps
+  readonly #limit = new LogLimiter(SAID_AGAIN_MS)
 
-  constructor(deps: UnknownMessagesDeps) {
+  constructor(deps: DroppedMessagesDeps) {
     this.#deps = deps
   }
 
-  drop(hostId: number, { type }: ControlMessage): void {
-    const { clock, log, metrics } = this.#deps
+  unknown(hostId: number, { type }: ControlMessage): void {
     const help = 'Messages of peers that no part of this gateway handles'
-    metrics.count('flatnet_peer_unknown_messages_total', help, { host: String(hostId) })
-    if (!this.#limit.isDue(String(hostId), clock.monotonic())) return
-    log.warn({ peer: hostId, reason: printable(type) }, 'unknown message of a peer was dropped')
+    this.#deps.metrics.count('flatnet_peer_unknown_messages_total', help, { host: String(hostId) })
+    this.#warn('unknown message of a peer was dropped', hostId, printable(type))
+  }
+
+  oversized(hostId: number, bytes: number): void {
+    const help = 'Messages of peers that were passed over for their length'
+    this.#deps.metrics.count('flatnet_peer_oversized_messages_total', help, { host: String(hostId) })
+    this.#warn('long message of a peer was dropped', hostId, `${bytes} bytes`)
+  }
+
+  #warn(text: string, peer: number, reason: string): void {
+    const { clock, log } = this.#deps
+    if (this.#limit.isDue(`${peer} ${text}`, clock.monotonic())) log.warn({ peer, reason }, text)
   }
 }

@@ -79,6 +79,8 @@ export interface LinkEvents {
    * which dialled at the same moment or started anew, or a second machine with its key.
    */
   rival?(hostId: number, message: ControlMessage): void
+  /** A member has cost more than its share (gateway/links/budget.ts) and stays away for a while. */
+  overspent?(hostId: number, reason: string): void
   /** Called at every try, so a machine that keeps dialling is reported again and again. */
   refused?(refused: Refused): void
 }

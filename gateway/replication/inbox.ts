@@ -94,20 +94,21 @@ export class Inbox {
   }
 
   #hello(from: number, m: Hello): DropReason | undefined {
-    const { peers, publisher, scheduler } = this.#deps
+    const { guard, peers, publisher, scheduler } = this.#deps
     if (m.v !== PROTOCOL) return 'malformed'
+    if (!guard.affords(from)) return 'flood'
     const reason = this.#admit(from, m, true)
     if (reason !== undefined && reason !== 'stale-epoch') return reason
     // A second one on the same link: the other side started over, and waits for this host's.
     if (peers.isGreeted(from)) this.#deps.digests.sendHello(from)
     peers.greet(from)
     const [, epoch = 0, seq = 0] = m.know.find(([hostId]) => hostId === publisher.hostId) ?? []
-    this.#push(from, { epoch, seq })
+    const notSent = this.#push(from, { epoch, seq })
     // Versions of third hosts are compared when those have had the time to send their tables themselves.
     scheduler.after(GREETED_MS, () => {
       if (peers.isGreeted(from)) this.#deps.digests.sendFull(from)
     })
-    return reason
+    return reason ?? notSent
   }
 
   #delta(from: number, m: Delta): DropReason | undefined {
@@ -168,29 +169,28 @@ export class Inbox {
   #digest(from: number, m: Digest): DropReason | undefined {
     const { guard, publisher, registry, replicas, send } = this.#deps
     if (m.scope === 'all' && !guard.affords(from)) return 'flood'
+    let reason: DropReason | undefined
     for (const [hostId, epoch, seq] of m.know) {
-      if (hostId === publisher.hostId) this.#push(from, { epoch, seq })
+      if (hostId === publisher.hostId) reason = this.#push(from, { epoch, seq })
       else this.#learnOf(from, hostId, { epoch, seq })
     }
-    if (m.scope !== 'all') return undefined
+    if (m.scope !== 'all') return reason
     const theirs = new Map(m.know.map(([hostId, epoch, seq]) => [hostId, { epoch, seq }]))
     const know = replicas
       .know(publisher.version)
       .filter(([hostId]) => hostId !== from && isNewer(registry.version(hostId)!, theirs.get(hostId)))
     if (know.length > 0) send(from, { type: 'registry.digest', scope: 'answer', know })
-    return undefined
+    return reason
   }
 
   #request(from: number, m: Want): DropReason | undefined {
     const { guard, peers, publisher, registry, replicas, scheduler, send } = this.#deps
+    if (m.hostId === publisher.hostId) return this.#push(from, versionIn(m))
     if (!guard.affords(from)) return 'flood'
-    if (m.hostId === publisher.hostId) {
-      this.#push(from, versionIn(m))
-      return undefined
-    }
     const replica = replicas.get(m.hostId)
     const isNews = replica?.signed !== undefined && isNewer(replica.signed, m)
     if (!isNews || replica.quarantine !== undefined || !this.#isGenuine(replica)) return undefined
+    if (!guard.affordsTable(from, m.hostId)) return 'flood'
     const ageMs = peers.isUp(m.hostId) ? 0 : Math.max(0, Math.round(scheduler.monotonic() - replica.heardAt))
     for (const page of pagesOf(replica.signed!, registry.all(m.hostId), ageMs)) send(from, page)
     return undefined
@@ -268,8 +268,15 @@ export class Inbox {
     if (this.#deps.peers.mayWant(hostId)) this.#deps.send(peer, { type: 'registry.want', hostId, epoch, seq })
   }
 
-  #push(to: number, have: Version): void {
-    for (const message of this.#deps.publisher.since(have)) this.#deps.send(to, message)
+  /** Sends what the peer lacks of the own table. @returns why not */
+  #push(to: number, have: Version): DropReason | undefined {
+    const { guard, publisher, send } = this.#deps
+    if (!isNewer(publisher.version, have)) return undefined
+    if (!guard.affords(to)) return 'flood'
+    const messages = publisher.since(have)
+    if (messages[0]?.type === 'registry.table' && !guard.affordsTable(to, publisher.hostId)) return 'flood'
+    for (const message of messages) send(to, message)
+    return undefined
   }
 
   /** Whether our copy is what its owner signed; only then it is passed on. */

@@ -101,8 +101,11 @@ export const isSigned = (m: JsonObject): boolean =>
   isBase64(m['sig']) &&
   isBase64(m['key'])
 
-const isKnow = (value: unknown): boolean =>
-  isList(value, MAX_HOSTS) && value.every((k) => isList(k, 3) && k.length === 3 && k.every(isCount))
+/** Each host once: an answer to a list has no more parts than there are hosts. */
+const isKnow = (value: unknown): value is KnownVersion[] =>
+  isList(value, MAX_HOSTS) &&
+  value.every((k) => isList(k, 3) && k.length === 3 && k.every(isCount)) &&
+  new Set((value as KnownVersion[]).map(([hostId]) => hostId)).size === value.length
 
 const SHAPES: Readonly<Record<RegistryMessage['type'], (m: JsonObject) => boolean>> = {
   'registry.hello': (m) => isSigned(m) && isCount(m['v']) && isKnow(m['know']),

@@ -1,6 +1,7 @@
 /** Tables in pages: cut where they are sent, put together where they arrive, bounded on both sides. */
 
 import type { Assignment } from '../../core/api.ts'
+import type { Changes } from '../registry/change-log.ts'
 import { MAX_ASSIGNMENTS } from '../registry/registry.ts'
 import { ipsOf } from '../registry/table.ts'
 import { claimIn, type Signed, type TablePage } from './messages.ts'
@@ -13,8 +14,16 @@ const MAX_WEIGHT = 64 * 1024 * 1024
 /** Tables in arrival at once from one peer; it sends them one after the other. */
 const MAX_OPEN = 4
 
-/** JSON bytes, roughly. */
-const weightOf = (a: Assignment): number => 250 + a.ports.length * 32 + a.aliases.length * 24
+/** `["sctp","192.168.100.100",65535,65535],` */
+const PORT_WEIGHT = 40
+/** `"255.255.255.255",` */
+const ADDRESS_WEIGHT = 18
+
+/** JSON bytes at most, unless names have quotes in them; a reader takes four times a page (links/frames.ts). */
+const weightOf = (a: Assignment): number =>
+  250 +
+  a.ports.length * PORT_WEIGHT +
+  [...a.aliases, a.name ?? '', a.network].reduce((sum, text) => sum + Buffer.byteLength(text) + 3, 0)
 
 /** An empty table is one empty page. */
 export function pagesOf(signed: Signed, assignments: Iterable<Assignment>, ageMs: number): TablePage[] {
@@ -39,8 +48,8 @@ export function pagesOf(signed: Signed, assignments: Iterable<Assignment>, ageMs
 }
 
 /** Above this a delta is more work than the table in pages. */
-export const fitsOnePage = (assignments: readonly Assignment[]): boolean =>
-  assignments.reduce((sum, a) => sum + weightOf(a), 0) <= PAGE_WEIGHT
+export const fitsOnePage = ({ put, del }: Changes): boolean =>
+  put.reduce((sum, a) => sum + weightOf(a), del.length * ADDRESS_WEIGHT) <= PAGE_WEIGHT
 
 export type Arrival =
   | { readonly kind: 'complete'; readonly assignments: readonly Assignment[] }

@@ -5,6 +5,7 @@
  */
 
 import { formatIpv4 } from '../../core/addr.ts'
+import type { Assignment } from '../../core/api.ts'
 import { isNewer, type Version } from '../registry/table.ts'
 import type { ReplicationDeps } from './deps.ts'
 import { TableHash } from './hash.ts'
@@ -22,6 +23,12 @@ import { wireRecord } from './record.ts'
 
 type PublisherDeps = Pick<ReplicationDeps, 'registry' | 'slices' | 'signer' | 'newNonce' | 'saveEpoch'>
 
+/** Of one container, to other hosts, which only show them. With more the record would be longer than a message. */
+const MAX_PORTS = 16_384
+
+const published = (a: Assignment): Assignment =>
+  a.ports.length <= MAX_PORTS ? a : { ...a, ports: a.ports.slice(0, MAX_PORTS) }
+
 export class Publisher {
   readonly #deps: PublisherDeps
   readonly #hash: TableHash
@@ -36,7 +43,10 @@ export class Publisher {
     this.#deps = deps
     this.#nonce = deps.newNonce()
     this.#hashed = this.version
-    this.#hash = new TableHash(slices.sliceOf(registry.hostId), (ip) => registry.holder(registry.hostId, ip))
+    this.#hash = new TableHash(slices.sliceOf(registry.hostId), (ip) => {
+      const holder = registry.holder(registry.hostId, ip)
+      return holder && published(holder)
+    })
   }
 
   get hostId(): number {
@@ -72,7 +82,7 @@ export class Publisher {
     if (have !== undefined && !isNewer(this.version, have)) return []
     const { registry } = this.#deps
     const changes = have?.epoch === this.version.epoch ? registry.changesSince(have.seq) : undefined
-    if (have === undefined || changes === undefined || !fitsOnePage(changes.put)) {
+    if (have === undefined || changes === undefined || !fitsOnePage(changes)) {
       return this.#wholeTable()
     }
     return [
@@ -81,7 +91,7 @@ export class Publisher {
         ...claimIn(this.signed()),
         from: have.seq,
         size: registry.sizeOf(this.hostId),
-        put: changes.put.map(wireRecord),
+        put: changes.put.map((a) => wireRecord(published(a))),
         del: changes.del.map(formatIpv4),
       },
     ]
@@ -106,7 +116,8 @@ export class Publisher {
   #wholeTable(): readonly TablePage[] {
     const signed = this.signed()
     if (this.#pages?.signed !== signed) {
-      this.#pages = { signed, pages: pagesOf(signed, this.#deps.registry.all(this.hostId), 0) }
+      const all = [...this.#deps.registry.all(this.hostId)]
+      this.#pages = { signed, pages: pagesOf(signed, all.map(published), 0) }
     }
     return this.#pages.pages
   }

@@ -166,6 +166,13 @@ export class Replication {
     this.#replicaStore.duplicate(hostId, keyId, endpoint)
   }
 
+  /** A member has cost this gateway more than its share, and was cut off for a while. */
+  overspent(hostId: number, spent: string): void {
+    const reason = `it was cut off: it sent ${spent}`
+    const next = `its gateway is broken or was taken over: look at its log, or remove it with flatnet revoke ${hostId}`
+    this.#alarms.raise('budget', { hostId, reason, next })
+  }
+
   /** What a person has to act on besides quarantine, for this host too. */
   alarms(): readonly Alarm[] {
     return this.#alarms.list()

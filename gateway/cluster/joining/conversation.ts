@@ -14,7 +14,7 @@ export const MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 export class Conversation {
   readonly #socket: TLSSocket
-  readonly #reader = new FrameReader()
+  readonly #reader: FrameReader
   readonly #waiting: ControlMessage[] = []
   readonly #timer: NodeJS.Timeout
   #received = 0
@@ -24,6 +24,7 @@ export class Conversation {
   /** @param socket its handshake done; ended and destroyed by this */
   constructor(socket: TLSSocket, { maxBytes, timeoutMs }: { maxBytes: number; timeoutMs: Millis }) {
     this.#socket = socket
+    this.#reader = new FrameReader(maxBytes)
     this.#timer = setTimeout(() => this.#over(new Error(`not done within ${timeoutMs / 1000} s`)), timeoutMs)
     socket.on('data', (chunk: Buffer) => {
       this.#received += chunk.length

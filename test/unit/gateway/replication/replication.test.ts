@@ -507,8 +507,21 @@ t.test('a peer that asks without end is not answered without end', (t) => {
   const [a] = [sim.host(1), sim.host(2)]
   a.put(container(1, 10))
   sim.time.run(1000)
-  for (let i = 0; i < 1000; i++)
-    a.replication.receive(2, { type: 'registry.want', hostId: 1, epoch: 0, seq: 0 })
-  t.equal(count(a, 'flood'), 700)
+  const ask = (): void => a.replication.receive(2, { type: 'registry.want', hostId: 1, epoch: 0, seq: 0 })
+  for (let i = 0; i < 1000; i++) ask()
+  t.equal(count(a, 'flood'), 1000 - 4, 'the whole table five times, once of it at the start')
+  sim.time.run(2000)
+  for (let i = 0; i < 10; i++) ask()
+  t.equal(count(a, 'flood'), 1000 - 4 + 10 - 2, 'and then once a second')
+  t.end()
+})
+
+t.test('a list that names one host again and again is no list of versions', (t) => {
+  const sim = simulation()
+  const [a] = [sim.host(1), sim.host(2)]
+  sim.time.run(1000)
+  const know = Array.from({ length: 60_000 }, () => [1, 0, 0])
+  a.replication.receive(2, { type: 'registry.digest', scope: 'all', know })
+  t.equal(count(a, 'malformed'), 1)
   t.end()
 })

@@ -1,0 +1,44 @@
+/** Connections of newcomers without a certificate: bounded in number here, and in time by the cluster part. */
+
+import type { TLSSocket } from 'node:tls'
+import type { Metrics } from '../base/metrics.ts'
+import { Places } from '../base/places.ts'
+
+/** Newcomers at once; members are never refused for their number. */
+const MAX_NEWCOMERS = 64
+/** Several may share an address behind NAT; strangers at one address leave half of the places to others. */
+const MAX_OF_ADDRESS = 32
+const EVICTED = 'Newcomers closed because they had not asked yet and others came'
+
+/**
+ * Answers a newcomer.
+ * @param asked to be called when its whole question is there: it makes no room for others from then on
+ */
+export type AnswerNewcomer = (socket: TLSSocket, asked: () => void) => void
+
+export class Newcomers {
+  readonly #answer: AnswerNewcomer | undefined
+  /** They have not asked yet. */
+  readonly #places: Places<TLSSocket>
+
+  /** @param answer undefined: newcomers are refused */
+  constructor(answer: AnswerNewcomer | undefined, metrics: Metrics) {
+    this.#answer = answer
+    const evicted = (): void => metrics.count('flatnet_cluster_newcomers_evicted_total', EVICTED)
+    this.#places = new Places({ max: MAX_NEWCOMERS, maxOfClient: MAX_OF_ADDRESS, evicted })
+  }
+
+  admit(socket: TLSSocket): void {
+    if (this.#answer === undefined) {
+      socket.destroy()
+      return
+    }
+    const address = socket.remoteAddress ?? ''
+    this.#places.enter(address, socket, socket)
+    this.#answer(socket, () => this.#places.leave(address, socket))
+  }
+
+  stop(): void {
+    this.#places.closeAll()
+  }
+}
