@@ -2,7 +2,7 @@
  * `npm run bench`: measures every claim about speed against other software, in turns, on a private machine.
  *
  * `--quick` takes a few rounds of each; names pick claims: version verbs leases parallel podman podman5 gateway
- * ingress registry tunnel p2p restart simulation.
+ * ingress registry dns tunnel p2p restart simulation.
  * Writes bench/results/<time>.json, docs/speed.json and docs/speed.svg (not with --quick or picked claims). Needs root.
  */
 
@@ -15,6 +15,7 @@ import { type Machine, machine } from '../test/helpers/kernel/machine.ts'
 import { type PodmanHost, podmanHost } from '../test/helpers/podman/host.ts'
 import { PODMAN4, PODMAN5, type PodmanRuntime } from '../test/helpers/podman/runtime.ts'
 import { drawChart } from './chart.ts'
+import { benchDns } from './dns.ts'
 import { benchGateway, machineFacts } from './gateway.ts'
 import { claimP2p, claimSimulation, claimTunnel } from './hosts.ts'
 import { benchIngress, renderIngress } from './ingress.ts'
@@ -35,6 +36,7 @@ const ALL = [
   'gateway',
   'ingress',
   'registry',
+  'dns',
   'tunnel',
   'p2p',
   'restart',
@@ -95,6 +97,7 @@ class Bench {
     if (name === 'podman') return this.#podmanRun(name, PODMAN4)
     if (name === 'podman5') return this.#podmanRun(name, PODMAN5)
     if (name === 'registry') return [await benchRegistry(this.isQuick)]
+    if (name === 'dns') return [await benchDns(this.isQuick)]
     if (name === 'tunnel') return [await claimTunnel(this.isQuick)]
     if (name === 'p2p') return [await claimP2p(this.isQuick)]
     if (name === 'restart') return [await benchRestart(this.isQuick)]

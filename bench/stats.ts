@@ -13,7 +13,7 @@ export interface Figure {
 export interface Row {
   readonly what: string
   readonly value: number
-  readonly unit: 'ratio' | 'ms' | 'MiB' | '%'
+  readonly unit: 'ratio' | 'ms' | 'MiB' | '%' | '1/s'
   readonly bound: number
   readonly aim?: number
   /** Larger is better: the bound is a minimum. */

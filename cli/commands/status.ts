@@ -79,6 +79,14 @@ function httpsRows({ ingress }: Status): (readonly [string, string])[] {
   return [['https', all.join('; ')]]
 }
 
+/** One row: where names are served, and what keeps the gateway from it. */
+function dnsRows({ dns }: Status): (readonly [string, string])[] {
+  // A gateway of an older version has no such field.
+  if (dns === undefined || dns === null) return []
+  const where = dns.networks.map(({ address, state, problem }) => problem ?? `${address} ${state}`)
+  return [['names', [`NAME.${dns.domain}`, ...where].join('; ')]]
+}
+
 const hostPort = ({ address, port }: { address: string; port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 
@@ -100,6 +108,7 @@ function print(io: Io, status: Status): void {
         : `http://${ingress.address}:${ingress.port}/, ${counted(ingress.connections, 'connection')}`,
     ],
     ...httpsRows(status),
+    ...dnsRows(status),
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
   ]
