@@ -75,21 +75,25 @@ export async function benchDns(isQuick: boolean): Promise<Claim> {
     const alone = figure('another server alone', times[0] ?? [])
     const passed = figure('the same through the gateway', times[1] ?? [])
     const starts: number[] = []
+    const afterAdd: number[] = []
     for (let n = 0; n < (isQuick ? 3 : 10); n++) {
       const name = `new-${n}`
       const found = ask(asker, { kind: 'poll', server: SERVER, name })
       // The client runs by then, so the first answer is not its start.
       await new Promise((resolve) => setTimeout(resolve, 500))
-      const made = await bareContainer(t, two, name)
-      starts.push(Number(await found) - (performance.timeOrigin + made.announcedAt))
+      const began = Date.now()
+      await bareContainer(t, two, name)
+      const added = Date.now()
+      const at = Number(await found)
+      starts.push(at - began)
+      // ADD announces the container before it ends, so it may be found by then.
+      afterAdd.push(Math.max(0, at - added))
     }
-    const first = figure(
-      'a new container found from another host',
-      starts.map((ms) => Math.max(0, ms)),
-    )
+    const all = figure('a new container found, with its namespace and ADD', starts)
+    const first = figure('the same, from the end of ADD', afterAdd)
     return {
       title: 'Names for containers',
-      figures: [perCore, alone, passed, first],
+      figures: [perCore, alone, passed, all, first],
       rows: [
         {
           what: 'DNS answers a second and core',

@@ -155,6 +155,8 @@ export interface FakeServer {
   readonly asked: string[]
   /** Ports from which was asked. */
   readonly from: number[]
+  /** Questions by UDP as they came. */
+  readonly requests: Buffer[]
   close(): void
 }
 
@@ -162,12 +164,14 @@ export interface FakeServer {
 export async function fakeUpstream(host: string, port = 0): Promise<FakeServer> {
   const asked: string[] = []
   const from: number[] = []
+  const requests: Buffer[] = []
   const note = (request: Packet): void => void asked.push(request.questions?.[0]?.name ?? '')
   const udp = createSocket('udp4')
   udp.on('message', (bytes, sender) => {
     const request = decode(bytes)
     note(request)
     from.push(sender.port)
+    requests.push(bytes)
     const { replies, afterMs } = upstreamAnswer(request, false)
     setTimeout(() => {
       for (const reply of replies) udp.send(reply, sender.port, sender.address)
@@ -194,7 +198,7 @@ export async function fakeUpstream(host: string, port = 0): Promise<FakeServer> 
     udp.close()
     tcp.close()
   }
-  return { port: bound, asked, from, close }
+  return { port: bound, asked, from, requests, close }
 }
 
 type Program = 'dig' | 'upstream'

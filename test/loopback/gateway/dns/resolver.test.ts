@@ -1,5 +1,7 @@
 /** Questions by real sockets on loopback: own names, other servers that behave well or badly, and strangers. */
 
+import { createSocket } from 'node:dgram'
+import { encode } from 'dns-packet'
 import t, { type Test } from 'tap'
 import type { Assignment } from '../../../../core/api.ts'
 import { systemClock } from '../../../../core/clock.ts'
@@ -18,6 +20,7 @@ import {
   UPSTREAM_IP,
 } from '../../../helpers/dns/dns-programs.ts'
 import { assignmentOf } from '../../../helpers/gateway/gateway-samples.ts'
+import { waitFor } from '../../../helpers/run/wait.ts'
 
 const web = assignmentOf({ name: 'web', ips: ['10.100.1.10/24'] })
 
@@ -124,6 +127,22 @@ t.test('a server that lies', async (t) => {
   t.match(await ask('flip.example'), { data: [UPSTREAM_IP] }, 'about the question')
   t.match(await ask('lie-only.example'), { rcode: 'SERVFAIL', data: [] }, 'and never says the truth')
   t.match(metrics.text(), /flatnet_dns_forged_total [1-9]/)
+})
+
+t.test('an answer from elsewhere with the right port, id and question is not believed', async (t) => {
+  const { ask, upstream } = await world(t)
+  const asked = ask('slow.example')
+  await waitFor('the server was asked', 2_000, () => upstream.requests.length === 1)
+  const forged = encode({
+    type: 'response',
+    id: upstream.requests[0]?.readUInt16BE(0) ?? 0,
+    questions: [{ type: 'A', name: 'slow.example' }],
+    answers: [{ type: 'A', name: 'slow.example', data: '203.0.113.66' }],
+  })
+  const attacker = createSocket('udp4')
+  await new Promise((resolve) => attacker.send(forged, upstream.from[0], '127.0.0.1', resolve))
+  attacker.close()
+  t.match(await asked, { data: [UPSTREAM_IP] })
 })
 
 t.test('servers that are slow, dead, or fail', async (t) => {
