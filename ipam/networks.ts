@@ -8,6 +8,7 @@ import { mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { contains, overlaps, type Prefix4, parseIpv4, parsePrefix4 } from '../core/addr.ts'
 import { isName } from '../core/attachment.ts'
+import type { Millis } from '../core/clock.ts'
 import { FlatnetError, hasCode } from '../core/errors.ts'
 import { replaceFile, sweepTemps } from '../kernel/durable.ts'
 import { withFlock } from '../kernel/flock.ts'
@@ -37,15 +38,16 @@ const textOf = (record: NetworkRecord): string => `${JSON.stringify(record, null
 
 /**
  * One small read when nothing changed.
+ * @param until as of `StoreOptions.lockUntil`
  * @throws {FlatnetError} ERR_FLATNET_CONFIG: another network of this host that holds leases owns (part of) the slice
  */
-export function ensureNetwork(dataDir: string, record: NetworkRecord): void {
+export function ensureNetwork(dataDir: string, record: NetworkRecord, until?: Millis): void {
   const path = `${folderOf(dataDir)}/${record.network}.json`
   if (readText(path) === textOf(record)) return
   try {
     mkdirSync(folderOf(dataDir), { recursive: true, mode: PRIVATE_FOLDER })
     closeToOthers(folderOf(dataDir))
-    withFlock(join(dataDir, 'networks.lock'), {}, () => {
+    withFlock(join(dataDir, 'networks.lock'), until === undefined ? {} : { until }, () => {
       sweepTemps(folderOf(dataDir))
       refuseOverlap(dataDir, record)
       replaceFile(path, textOf(record), LOCKED)

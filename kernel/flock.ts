@@ -15,6 +15,8 @@ type Sync<T> = T extends PromiseLike<unknown> ? never : T
 export interface FlockOptions {
   /** How long one holder may keep us waiting; a queue that moves may take `MAX_ROUNDS` times as long. Default 10 s. */
   readonly timeoutMs?: Millis
+  /** Instant of `monotonic()`: no wait goes on after it, however the queue moves. A free lock is taken all the same. */
+  readonly until?: Millis
   /** Of missing folders above the file. */
   readonly folderMode?: number
 }
@@ -47,12 +49,13 @@ export function withFlock<T>(path: string, options: FlockOptions, fn: () => Sync
   }
 }
 
-function acquire(path: string, { timeoutMs = DEFAULT_TIMEOUT_MS, folderMode = 0o755 }: FlockOptions): number {
+function acquire(path: string, options: FlockOptions): number {
+  const { folderMode = 0o755 } = options
   for (;;) {
     const fd = openLock(path, folderMode)
     let held = false
     try {
-      waitFor(path, fd, timeoutMs)
+      waitFor(path, fd, options)
       held = isStill(path, fd)
     } finally {
       if (!held) closeSync(fd)
@@ -62,14 +65,20 @@ function acquire(path: string, { timeoutMs = DEFAULT_TIMEOUT_MS, folderMode = 0o
 }
 
 /** @throws {FlatnetError} when the same process holds it at the end of a round as at its start */
-function waitFor(path: string, fd: number, timeoutMs: Millis): void {
+function waitFor(
+  path: string,
+  fd: number,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, until = Infinity }: FlockOptions,
+): void {
   if (flock(fd, LOCK_EX | LOCK_NB)) return
+  const start = monotonic()
   for (let round = 1; ; round++) {
     const before = holderOf(fd)
-    if (poll(fd, timeoutMs)) return
+    if (poll(fd, Math.min(timeoutMs, until - monotonic()))) return
     const holder = holderOf(fd)
-    if (holder === before || holder === undefined || round === MAX_ROUNDS) {
-      throw busy(path, holder, round * timeoutMs)
+    const isLast = round === MAX_ROUNDS || monotonic() >= until
+    if (holder === before || holder === undefined || isLast) {
+      throw busy(path, holder, Math.round(monotonic() - start))
     }
   }
 }

@@ -19,9 +19,9 @@ import {
 import { tableGet } from 'netlink-ts/netfilter/table.ts'
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { contains, formatPrefix, type Ipv4, ipv4Bytes, type Prefix4, parsePrefix4 } from '../core/addr.ts'
-import type { Millis } from '../core/clock.ts'
+import { type Millis, monotonic } from '../core/clock.ts'
 import { FlatnetError } from '../core/errors.ts'
-import { withFlock } from './flock.ts'
+import { type FlockOptions, withFlock } from './flock.ts'
 import { addBlock, passedElement } from './guard.ts'
 import { Netfilter } from './netfilter.ts'
 import { nftLoad } from './nft.ts'
@@ -70,6 +70,8 @@ export interface NetworkRules {
    * Absent: some seconds, as for the plugin. The gateway waits less: this thread serves requests, and it tries again.
    */
   readonly timeouts?: { readonly lockMs: Millis; readonly loadMs: Millis }
+  /** Of `monotonic()`: neither lock nor nft is waited for after it. Absent: `timeouts` alone decide. */
+  readonly until?: Millis
 }
 
 /**
@@ -128,15 +130,25 @@ export function ensureRules(rules: NetworkRules, text: () => string, shared?: Ne
   const { socket } = shared ?? single
   const { state, isKnown } = look(socket, rules)
   if (state !== 'ready') {
-    const { lockMs: timeoutMs, loadMs } = rules.timeouts ?? {}
-    withFlock(rules.lockPath, timeoutMs === undefined ? {} : { timeoutMs }, () => {
-      if (look(socket, rules).state === 'absent') load(socket, text(), loadMs)
+    withFlock(rules.lockPath, lockOptions(rules), () => {
+      if (look(socket, rules).state === 'absent') load(socket, text(), loadMsOf(rules))
       addNetwork(socket, rules)
     })
   }
   if (rules.guarded !== undefined && !isKnown && !isWithoutBridge(socket)) addBlock(socket, rules.guarded.ip)
   return state
 }
+
+const lockOptions = ({ timeouts, until }: NetworkRules): FlockOptions => ({
+  ...(timeouts !== undefined && { timeoutMs: timeouts.lockMs }),
+  ...(until !== undefined && { until }),
+})
+
+/** Fifty times what nft needs: when the lock took all of the time, a load is tried all the same. */
+const LEAST_LOAD_MS = 1_000
+
+const loadMsOf = ({ timeouts, until }: NetworkRules): Millis | undefined =>
+  until === undefined ? timeouts?.loadMs : Math.max(LEAST_LOAD_MS, Math.round(until - monotonic()))
 
 /** The kernel has no nftables for bridges. */
 export const isWithoutBridge = (socket: NetlinkSocket): boolean =>

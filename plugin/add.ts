@@ -52,7 +52,7 @@ export async function add(context: Context): Promise<Output> {
 }
 
 /** An attachment that is made. */
-interface Attached {
+export interface Attached {
   readonly result: CniResult
   /** What is done once the runtime has it. */
   after(): Promise<void>
@@ -78,8 +78,8 @@ function addAddress(
   request: AttachmentRequest,
   netns: ContainerNetns,
 ): Attached {
-  const { attachment, conf } = context
-  ensureNetwork(conf.dataDir, recordOf(conf, slice))
+  const { attachment, conf, until } = context
+  ensureNetwork(conf.dataDir, recordOf(conf, slice), until)
   const store = storeOf(context, undefined)
   const leaseRequest = { ...leaseRequestOf(context, slice, request, netns), mac: '', hostIfname: '' }
   const { lease } = acquire(store, { ...leaseRequest, ...liveFacts(store, undefined) }, systemClock)
@@ -167,10 +167,10 @@ function tryAttach(attempt: Attempt, leaseRequest: Request, undo: Undo): Attache
  * The bridge first: a configuration that it refuses must not become the record of the network that has it.
  * @returns the bridge, when it exists and has its address
  */
-function claimNetwork(host: NetlinkSocket, { conf }: Context, slice: Slice): Link | undefined {
+function claimNetwork(host: NetlinkSocket, { conf, until }: Context, slice: Slice): Link | undefined {
   const link = linkByName(host, conf.bridge)
   const isReady = link !== undefined && refuseBridge(host, link, bridgePlanOf(conf, slice, link.mtu))
-  ensureNetwork(conf.dataDir, recordOf(conf, slice))
+  ensureNetwork(conf.dataDir, recordOf(conf, slice), until)
   mark('network record')
   return isReady ? link : undefined
 }

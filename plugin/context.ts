@@ -8,6 +8,7 @@ import {
   refuseProblems,
 } from '../conf/netconf.ts'
 import type { Attachment } from '../core/attachment.ts'
+import type { Millis } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { type Slice, sliceOf } from '../ipam/choose/slice.ts'
@@ -27,6 +28,11 @@ export interface Context {
   readonly log: Log
   /** Absent: the host's servers, as with CNI. */
   readonly behindDns?: Behind
+  /**
+   * Of `monotonic()`: after it no lock is waited for. Absent: each wait has its own limit. Podman 5 holds a lock for the
+   * whole host while a verb runs (plugin/netavark/haste.ts).
+   */
+  readonly until?: Millis
 }
 
 /** ADD's result. */

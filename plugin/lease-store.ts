@@ -13,11 +13,12 @@ import { attachedLinks } from '../kernel/links.ts'
 import type { Context } from './context.ts'
 
 /** @param host for a lost store; undefined for delegated IPAM, whose links are another plugin's */
-export function storeOf({ conf, log }: Context, host: NetlinkSocket | undefined): Store {
+export function storeOf({ conf, log, until }: Context, host: NetlinkSocket | undefined): Store {
   return openStore({
     dataDir: conf.dataDir,
     network: conf.name,
     log,
+    ...(until !== undefined && { lockUntil: until }),
     ...(host !== undefined && { rebuild: () => leasesOfLinks(attachedLinks(host), conf.name, systemClock) }),
   })
 }

@@ -9,7 +9,7 @@ import type { NetworkRules } from '../kernel/rules.ts'
 import type { Context } from './context.ts'
 
 /** Only where a configuration is read strictly: without a slice there are no rules. */
-export function rulesOf({ conf, slice }: Context): NetworkRules {
+export function rulesOf({ conf, slice, until }: Context): NetworkRules {
   if (slice === undefined)
     throw new FlatnetError('ERR_FLATNET_INTERNAL', 'rules were asked for without a slice')
   return {
@@ -19,6 +19,7 @@ export function rulesOf({ conf, slice }: Context): NetworkRules {
     masquerade: conf.ipMasq,
     hostAccess: conf.hostAccess,
     lockPath: `${conf.dataDir}/rules.lock`,
+    ...(until !== undefined && { until }),
   }
 }
 

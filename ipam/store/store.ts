@@ -22,6 +22,8 @@ export interface StoreOptions {
   readonly log?: Log
   /** Default 10 s. The gateway waits less: waiting blocks its thread. */
   readonly lockTimeoutMs?: Millis
+  /** Of `monotonic()`: after it no lock is waited for. Absent: `lockTimeoutMs` alone decides. */
+  readonly lockUntil?: Millis
   /**
    * The attachments of this network that live in the kernel, as leases. Called, under the lock, only when a block is
    * unreadable or the store is new or was lost. Delegated IPAM has none: its links are another plugin's.
@@ -46,6 +48,7 @@ export interface Store {
   readonly bootId: string
   readonly log: Log
   readonly lockTimeoutMs: Millis | undefined
+  readonly lockUntil: Millis | undefined
   readonly rebuild: () => readonly Lease[]
   readonly keys: Keys
   /** What went wrong since it was opened, oldest first. */
@@ -53,7 +56,7 @@ export interface Store {
 }
 
 export function openStore(options: StoreOptions): Store {
-  const { dataDir, network, log = silentLog, lockTimeoutMs, rebuild = () => [] } = options
+  const { dataDir, network, log = silentLog, lockTimeoutMs, lockUntil, rebuild = () => [] } = options
   const folder = join(dataDir, 'ipam', network)
   return {
     network,
@@ -61,6 +64,7 @@ export function openStore(options: StoreOptions): Store {
     bootId: options.bootId ?? bootId(),
     log,
     lockTimeoutMs,
+    lockUntil,
     rebuild,
     keys: new Keys(folder),
     incidents: [],
@@ -101,8 +105,12 @@ function namesIn(store: Store): string[] {
  * @throws {FlatnetError} ERR_FLATNET_TRY_AGAIN: the lock was not free in time; ERR_FLATNET_STORE: the disk failed
  */
 export function locked<T>(store: Store, fn: () => T): T {
-  const timeout = store.lockTimeoutMs === undefined ? {} : { timeoutMs: store.lockTimeoutMs }
-  const options = { ...timeout, folderMode: PRIVATE_FOLDER }
+  const { lockTimeoutMs: timeoutMs, lockUntil: until } = store
+  const options = {
+    ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(until !== undefined && { until }),
+    folderMode: PRIVATE_FOLDER,
+  }
   const run = (): T => {
     closeToOthers(store.folder)
     return fn()

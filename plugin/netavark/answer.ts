@@ -36,5 +36,24 @@ export function errorAnswer(err: unknown): JsonObject {
 
 export function errorText(err: unknown): string {
   const { msg, details } = toCniError(err, CURRENT_VERSION)
-  return details === undefined ? msg : `${msg}: ${details}`
+  return inNetavarkWords(details === undefined ? msg : `${msg}: ${details}`)
 }
+
+/** What the core calls by CNI's names, and what netavark calls it; a person finds these in `podman inspect`. */
+const WORDS: readonly (readonly [cni: RegExp, netavark: string])[] = [
+  [/required env variables/g, 'required keys'],
+  [/\bCNI_CONTAINERID\b/g, 'container_id'],
+  [/\bCNI_IFNAME\b/g, 'interface_name'],
+  [/\bCNI_NETNS\b/g, 'the namespace'],
+  [/\bruntimeConfig\.ips\b/g, 'static_ips'],
+  [/\bruntimeConfig\.mac\b/g, 'static_mac'],
+  [/\bruntimeConfig\.aliases\b/g, 'aliases'],
+  // The number counts the ports of all ranges, which netavark's list does not.
+  [/\bruntimeConfig\.portMappings(\[\d+\])?/g, 'port_mappings'],
+  [/\bport_mappings\.hostPort\b/g, 'port_mappings.host_port'],
+  [/\bport_mappings\.containerPort\b/g, 'port_mappings.container_port'],
+  [/\bport_mappings\.hostIP\b/g, 'port_mappings.host_ip'],
+]
+
+const inNetavarkWords = (text: string): string =>
+  WORDS.reduce((words, [cni, netavark]) => words.replaceAll(cni, netavark), text)

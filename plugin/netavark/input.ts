@@ -65,7 +65,7 @@ export function attachmentInput(verb: 'ADD' | 'DEL', input: JsonObject, netns: s
     ...(verb === 'ADD' && { CNI_ARGS: argsOf(input, options) }),
   })
   const runtimeConfig = {
-    ips: distinct(options['static_ips']),
+    ips: options['static_ips'] ?? [],
     mac: options['static_mac'] ?? '',
     aliases: { [textOf(network['name'])]: options['aliases'] ?? [] },
     portMappings: portsOf(input['port_mappings']),
@@ -86,10 +86,6 @@ export function upstreamsOf({ network_dns_servers: servers }: JsonObject): strin
 }
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '')
-
-/** `podman network reload` names an address of `--ip` twice: as asked for, and as given. */
-const distinct = (list: unknown): unknown =>
-  Array.isArray(list) ? [...new Set<unknown>(list)] : (list ?? [])
 
 const OPTION_RULE = 'flatnet knows port, e.g. --network flatnet:port=3000'
 

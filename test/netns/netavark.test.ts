@@ -135,7 +135,7 @@ for (const executable of executables())
       ['a port that is none', { options: { options: { port: '0' } } }, /option port is "0".*1 to 65535/],
       ['an address of another host', { options: { static_ips: ['10.100.9.9'] } }, /10\.100\.9\.9/],
       ['a MAC for many', { options: { static_mac: '01:00:00:00:00:01' } }, /01:00:00:00:00:01/],
-      ['an interface name', { options: { interface_name: 'a/b' } }, /CNI_IFNAME is "a\/b"/],
+      ['an interface name', { options: { interface_name: 'a/b' } }, /^interface_name is "a\/b"/],
       ['a namespace that is gone', { netns: '/run/netns/gone' }, /\/run\/netns\/gone/],
       [
         'a range beyond the last port',
