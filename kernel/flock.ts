@@ -71,15 +71,15 @@ function waitFor(
   { timeoutMs = DEFAULT_TIMEOUT_MS, until = Infinity }: FlockOptions,
 ): void {
   if (flock(fd, LOCK_EX | LOCK_NB)) return
-  const start = monotonic()
+  let waited = 0
   for (let round = 1; ; round++) {
     const before = holderOf(fd)
-    if (poll(fd, Math.min(timeoutMs, until - monotonic()))) return
+    const longest = Math.max(0, Math.min(timeoutMs, until - monotonic()))
+    if (poll(fd, longest)) return
+    waited += longest
     const holder = holderOf(fd)
     const isLast = round === MAX_ROUNDS || monotonic() >= until
-    if (holder === before || holder === undefined || isLast) {
-      throw busy(path, holder, Math.round(monotonic() - start))
-    }
+    if (holder === before || holder === undefined || isLast) throw busy(path, holder, Math.round(waited))
   }
 }
 

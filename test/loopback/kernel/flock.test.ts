@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync, readlinkSync, renameSync, rmSync, statSync } fr
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
+import { monotonic } from '../../../core/clock.ts'
 import { FlatnetError } from '../../../core/errors.ts'
 import { withFlock } from '../../../kernel/flock.ts'
 import { waitFor } from '../../helpers/run/wait.ts'
@@ -89,6 +90,25 @@ t.test('a holder that hangs is named, after a bound', async (t) => {
   }
   const waited = performance.now() - start
   t.ok(waited >= 200 && waited < 1000, `waited ${waited.toFixed()} ms`)
+})
+
+t.test('one instant bounds many waits, and a free lock is taken after it', async (t) => {
+  const path = join(t.testdir(), 'lock')
+  const child = await holder(t, path)
+  child.kill('SIGSTOP')
+  const until = monotonic() + 200
+  const start = performance.now()
+  for (let n = 0; n < 3; n++) {
+    t.throws(() => withFlock(path, { until }, () => undefined), { code: 'ERR_FLATNET_TRY_AGAIN' })
+  }
+  const waited = performance.now() - start
+  t.ok(waited >= 150 && waited < 2000, `waited ${waited.toFixed()} ms in all`)
+  child.kill('SIGKILL')
+  await waitFor('the holder is gone', 10_000, () => isFree(path))
+  t.equal(
+    withFlock(path, { until }, () => 'mine'),
+    'mine',
+  )
 })
 
 t.test('a child does not inherit it', async (t) => {
