@@ -193,7 +193,7 @@ export function install(args: InstallArgs, context: Context, prepared: Prepared)
   }
   record('config', plan.config)
   record(o.dialect === 'cni' ? 'conflist' : 'network', plan.network)
-  const gone = removeOther(host, changes, manifest, { o, network: plan.network })
+  const gone = removeOther(host, changes, manifest, { o: { ...o, ...args }, network: plan.network })
   for (const unit of plan.units) record('unit', unit)
   if (args.configurePodman && o.dialect === 'netavark')
     changes.tell('skip', 'Podman has no CNI to be switched to', 'it needs no configuration')

@@ -3,8 +3,8 @@
 import { join } from 'node:path'
 import { formatPrefix } from '../../core/addr.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'
+import { cniRuntimes } from '../host/cni-runtimes.ts'
 import type { BrokenFile, FlatnetNetwork } from '../host/networks.ts'
-import { cniRuntimes } from '../install/target.ts'
 import { type Finding, fail, hostCheck, ok, warn } from './check.ts'
 import { findPlugin, type InstalledPlugin, judgePlugin } from './plugin.ts'
 

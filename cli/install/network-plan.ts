@@ -25,15 +25,13 @@ type Planner = (
 export const planNetwork: Planner = (host, manifest, o, problems) =>
   (o.dialect === 'cni' ? planConflist : planNetworkFile)(host, manifest, o, problems)
 
-/** As install wrote it last, in either dialect: for a file that Podman pruned. */
+/** As install wrote it last, for a file that Podman pruned: that of this dialect, else of the other. */
 function written(manifest: Manifest | undefined, o: InstallOptions): JsonObject | undefined {
-  const conflist = objectIn(manifest?.made.find((m) => isNameOf(m.path, o))?.text)
-  const network = objectIn(manifest?.made.find((m) => m.path === networkFilePath(o))?.text)
-  return o.dialect === 'cni'
-    ? (conflist ?? (network && asConflist(network)))
-    : network
-      ? asConflist(network)
-      : conflist
+  const textOf = (isFile: (path: string) => boolean) => manifest?.made.find((m) => isFile(m.path))?.text
+  const conflist = objectIn(textOf((path) => isNameOf(path, o)))
+  const network = objectIn(textOf((path) => path === networkFilePath(o)))
+  const converted = network === undefined ? undefined : asConflist(network)
+  return o.dialect === 'cni' ? (conflist ?? converted) : (converted ?? conflist)
 }
 
 const UNREADABLE: readonly string[] = ['it is no JSON object']
@@ -55,28 +53,28 @@ const planConflist: Planner = (host, manifest, o, problems) => {
   const { path: from, text: presentText, isChanged, replaced } = presentConflist(host, manifest, o)
   const other = presentNetworkFile(host, manifest, o)
   const isOurs = other.network !== undefined && other.foreignDriver === undefined
-  const present =
-    objectIn(presentText) ?? (isOurs && presentText === undefined ? asConflist(other.network) : undefined)
+  const isThere = presentText !== undefined
+  const isMoved = isOurs && !isThere
+  const present = isMoved ? asConflist(other.network) : objectIn(presentText)
   if (typeof present?.['name'] === 'string' && present['name'] !== o.network)
     problems.push(`${from} has network ${present['name']}: rename the file, or choose --network`)
   const desired =
     present === undefined
       ? desiredConflist(written(manifest, o), remembered(host, o))
       : desiredConflist(present, o)
-  const isThere = presentText !== undefined
   const changes = isThere ? (objectIn(presentText) ? differences(present, desired) : UNREADABLE) : []
   refuseChanged({ file: from, changes, isChanged }, o, problems)
   const isEqual = isThere && changes.length === 0
-  const movedFrom = from !== path ? from : isOurs ? other.path : undefined
-  const moved = movedFrom === undefined ? [] : [`moved from ${movedFrom}`]
+  const now = isMoved ? other.path : from
+  const moved = now === path ? [] : [`moved from ${now}`]
   const file: FilePlan = {
     path,
-    from: isThere || !isOurs ? from : other.path,
+    from: now,
     replaced: isOurs ? [...replaced, other.path] : replaced,
     isOnlyMoved: isEqual && from !== path,
     text: isEqual ? presentText : `${JSON.stringify(desired, undefined, 2)}\n`,
     action: isEqual && from === path ? 'keep' : 'write',
-    needsBackup: isThere ? isChanged && !isEqual : isOurs && other.isChanged,
+    needsBackup: isMoved ? other.isChanged : isChanged && !isEqual,
     note: [...moved, ...changes].join('; ') || (isEqual ? 'is so already' : ''),
   }
   return { desired, file }

@@ -1,6 +1,7 @@
 /** For which Podman install works: what it speaks, and where its files and the plugin go. */
 
 import { join } from 'node:path'
+import { cniRuntimes } from '../host/cni-runtimes.ts'
 import type { Host } from '../host/host.ts'
 import { findNetworks } from '../host/networks.ts'
 import { networkFileDir } from '../host/podman-conf.ts'
@@ -13,16 +14,11 @@ import {
   type Podman,
 } from '../host/podman-dialect.ts'
 import type { Changes } from './changes.ts'
+import { isNameOf } from './conflist-place.ts'
 import type { FilePlan, InstallOptions } from './file-plan.ts'
-import { isNetworkKind, type Made, type Manifest } from './manifest.ts'
+import type { Made, Manifest } from './manifest.ts'
+import { networkFilePath } from './network-file.ts'
 import { defaultPluginDir } from './options.ts'
-
-/** Runtimes that read CNI's folder beside Podman. */
-const CNI_RUNTIMES = ['containerd', 'crio']
-const BIN_DIRS = ['/usr/local/bin', '/usr/local/sbin', '/usr/bin', '/usr/sbin']
-
-export const cniRuntimes = (host: Host): string[] =>
-  CNI_RUNTIMES.filter((name) => BIN_DIRS.some((dir) => host.list(dir).includes(name)))
 
 export interface Target {
   readonly podman: Podman
@@ -67,27 +63,42 @@ export function tellTarget(changes: Changes, { podman, dialect }: Target): void 
   changes.tell('note', `${who}: ${DIALECT_NAMES[dialect]}`)
 }
 
+/** Of this network, in the other dialect: replaced now, or pruned before. */
+function recordsOfOther(
+  host: Host,
+  manifest: Manifest | undefined,
+  o: InstallOptions,
+  replaced: readonly string[],
+) {
+  const isOther = ({ kind, path }: Made): boolean =>
+    o.dialect === 'cni' ? path === networkFilePath(o) : kind === 'conflist' && isNameOf(path, o)
+  return (manifest?.made ?? []).filter(
+    (m) => isOther(m) && (replaced.includes(m.path) || host.read(m.path) === undefined),
+  )
+}
+
 /**
- * What the other dialect's install has left on this host: its plugin goes once none of its networks is there.
+ * What the install for the Podman before has left: its plugin goes with the last of its networks.
  * @returns the records that count no longer
  */
 export function removeOther(
   host: Host,
   changes: Changes,
   manifest: Manifest | undefined,
-  { o, network }: { readonly o: InstallOptions; readonly network: FilePlan },
+  { o, network }: { readonly o: InstallOptions & { executables: boolean }; readonly network: FilePlan },
 ): readonly Made[] {
   const replaced = network.replaced ?? []
-  const gone = (manifest?.made ?? []).filter((m) => isNetworkKind(m.kind) && replaced.includes(m.path))
+  const gone = recordsOfOther(host, manifest, o, replaced)
   const others = findNetworks(host, o.cniConfDir, o.networkFileDir).networks.filter(
     (n) => n.dialect !== o.dialect && !replaced.includes(n.file),
   )
   for (const { name, file } of others)
     if (name !== o.network)
       changes.tell('note', `network ${name} in ${file}`, `to move it too: flatnet install --network ${name}`)
-  if (others.length > 0) return gone
+  // Without a move, a plugin elsewhere is there by an earlier --cni-bin-dir.
+  if (gone.length === 0 || others.length > 0 || !o.executables) return gone
   const plugin = join(o.pluginDir, 'flatnet')
   const plugins = (manifest?.made ?? []).filter((m) => m.kind === 'plugin' && m.path !== plugin)
-  for (const { path } of plugins) changes.remove(path, 'Podman does not use it')
+  for (const { path } of plugins) changes.remove(path, 'this Podman does not look there')
   return [...gone, ...plugins]
 }

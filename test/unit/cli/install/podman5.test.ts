@@ -2,9 +2,11 @@
 import t from 'tap'
 import { findNetworks } from '../../../../cli/host/networks.ts'
 import { dialectOf, type Podman } from '../../../../cli/host/podman-dialect.ts'
+import { Changes } from '../../../../cli/install/changes.ts'
 import type { InstallOptions } from '../../../../cli/install/file-plan.ts'
 import { type MadeKind, type Manifest, sha256 } from '../../../../cli/install/manifest.ts'
 import { planInstall } from '../../../../cli/install/plan.ts'
+import { removeOther } from '../../../../cli/install/target.ts'
 import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
 
 const options: InstallOptions = {
@@ -174,5 +176,45 @@ t.test('a network of that name with another driver is not ours', (t) => {
   const files = { [FILE]: '{"name":"flatnet","driver":"bridge"}' }
   t.match(plan(files).problems, [/driver bridge: choose --network/])
   t.match(plan({ [FILE]: '{' }).problems, [/no JSON object.*--force/])
+  t.end()
+})
+
+t.test('which records end with a move, and whether the plugin of the other Podman goes', (t) => {
+  const plugin = { path: '/opt/cni/bin/flatnet', kind: 'plugin' as const }
+  const conflist = { path: CONFLIST, kind: 'conflist' as const }
+  const manifest: Manifest = { version: '0.1.0', made: [plugin, conflist] }
+  const silent = { stdout: { write() {} }, stderr: { write() {} } }
+  const { text } = installed({ dialect: 'cni' })
+  const gone = (
+    files: Files,
+    o: Partial<InstallOptions & { executables: boolean }>,
+    replaced: string[] = [],
+  ) => {
+    const host = fakeHost({ files })
+    const all = { ...options, executables: true, ...o }
+    const network = { ...plan({}).network, replaced }
+    return removeOther(host, new Changes(silent, host, true), manifest, { o: all, network }).map(
+      ({ path }) => path,
+    )
+  }
+  const second = text.replace('"flatnet",', '"second",')
+  t.strictSame(gone({ [CONFLIST]: text }, {}, [CONFLIST]), [CONFLIST, plugin.path], 'moved: both')
+  t.strictSame(gone({}, {}), [CONFLIST, plugin.path], 'pruned before: both')
+  t.strictSame(
+    gone({ [CONFLIST]: text, '/net.d/10-second.conflist': second }, {}, [CONFLIST]),
+    [CONFLIST],
+    'another conflist needs the plugin',
+  )
+  t.strictSame(
+    gone({ [CONFLIST]: text }, { executables: false }, [CONFLIST]),
+    [CONFLIST],
+    'a package has put it there',
+  )
+  t.strictSame(gone({ [CONFLIST]: text }, { cniRuntime: 'containerd' }), [], 'containerd needs both')
+  t.strictSame(
+    gone({ [CONFLIST]: text }, { dialect: 'cni', pluginDir: '/other' }),
+    [],
+    'another --cni-bin-dir',
+  )
   t.end()
 })
