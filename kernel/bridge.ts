@@ -61,12 +61,12 @@ export function repairBridge(host: NetlinkSocket, network: BridgeOf): number {
 
 /**
  * A bridge learns the sender of frames that it does not forward, such as LLDP, before any rule sees them: a container
- * would get its neighbour's packets. Kernels before 5.0 cannot be told.
+ * would get its neighbour's packets. Kernels before 5.0, which do not show the option, cannot be told.
  * @returns how much was changed
  */
 export function ensureLearning(host: NetlinkSocket, { index, bridge }: Link): number {
   const bit = BR_BOOLOPT_NO_LL_LEARN
-  if (((bridge?.boolOptions?.values ?? 0) & bit) !== 0) return 0
+  if (bridge?.boolOptions === undefined || (bridge.boolOptions.values & bit) !== 0) return 0
   const [outcome] = host.executeAll([
     bridgeSetRequest({ index, bridge: { boolOptions: { values: bit, mask: bit } } }),
   ])

@@ -27,6 +27,7 @@ import { parseAlias } from '../core/attachment.ts'
 import type { Netfilter } from './netfilter.ts'
 import { TABLE } from './rules-text.ts'
 
+/** How many addresses get their elements together. */
 const BLOCK = 256
 
 /** What a container sends as. */
@@ -43,7 +44,7 @@ export interface Passed extends Source {
 /** Whether its port has no elements of its own, as long as its container is on one network. */
 export const isCommon = ({ mac, ip }: Source): boolean => mac === macOf(ip)
 
-/** Of a port with elements of its own. No port has it as its address: bits that are set in one are not in the other. */
+/** Of a port with elements of its own: its address with each bit the other way round, which no container has. */
 export const ownGroup = (ip: Ipv4): number => ~ip >>> 0
 
 const keyOf = ({ group, mac, ip }: Passed): Uint8Array =>

@@ -7,7 +7,7 @@
 import { Errno } from 'netlink-ts/errors.ts'
 import { type Link, linkByName, linkDelRequest } from 'netlink-ts/route/link.ts'
 import type { NetlinkSocket } from 'netlink-ts/socket.ts'
-import { type Ipv4, parseCidr4 } from '../core/addr.ts'
+import { type Ipv4, parseCidr4, parseIpv4 } from '../core/addr.ts'
 import { type Attachment, hostIfname, parseAlias, sameAttachment } from '../core/attachment.ts'
 import { systemClock } from '../core/clock.ts'
 import { FlatnetError, joinCauses } from '../core/errors.ts'
@@ -18,7 +18,7 @@ import { find, release } from '../ipam/ipam.ts'
 import type { Lease } from '../ipam/lease.ts'
 import type { LiveFacts } from '../ipam/stale.ts'
 import type { Store } from '../ipam/store/store.ts'
-import { forgetPort, ownGroup } from '../kernel/guard.ts'
+import { forgetPort, isCommon, ownGroup } from '../kernel/guard.ts'
 import { Netfilter } from '../kernel/netfilter.ts'
 import { unpublishOwner, unpublishPorts } from '../kernel/ports/publish.ts'
 import { withdraw } from '../registrar/assignments.ts'
@@ -90,10 +90,9 @@ function removeObjects(
   // The gateway may have restored them between the two; now it sees that the link is gone (kernel/repair.ts).
   if (ports.length > 0)
     step('looking for ports put back', () => unpublishPorts(host, ports, ifname, netfilter))
-  const ip = link === undefined ? undefined : addressOf(link)
+  const ip = ipWithElements(link, lease)
   // Behind the link: a port without them passes everything.
-  if (ip !== undefined && link?.group === ownGroup(ip))
-    step('removing what its port passed', () => forgetPort(netfilter, ip))
+  if (ip !== undefined) step('removing what its port passed', () => forgetPort(netfilter, ip))
 }
 
 /**
@@ -129,7 +128,15 @@ function removeLink(host: NetlinkSocket, attachment: Attachment, ifname: string)
   return link
 }
 
-const addressOf = ({ alias }: Link): Ipv4 | undefined => parseCidr4(parseAlias(alias ?? '')?.cidr ?? '')?.ip
+/** The address of a port with elements of its own, by its group; by its MAC, where it died with its namespace. */
+function ipWithElements(link: Link | undefined, lease: Lease | undefined): Ipv4 | undefined {
+  if (link !== undefined) {
+    const ip = parseCidr4(parseAlias(link.alias ?? '')?.cidr ?? '')?.ip
+    return ip !== undefined && link.group === ownGroup(ip) ? ip : undefined
+  }
+  const ip = parseIpv4(lease?.ip ?? '')
+  return ip !== undefined && lease?.mac && !isCommon({ mac: lease.mac, ip }) ? ip : undefined
+}
 
 /**
  * The gateway sees the lease go when it reconciles; its absence is no reason to keep a container's network.

@@ -62,6 +62,11 @@ for (const executable of executables()) {
     )
     await host.ok('DEL', { containerId: 'm' })
     t.same(await extras(host.m), [], 'DEL takes those of a MAC that was asked for')
+    await host.container('n')
+    await host.ok('ADD', { ...WITH_MAC, containerId: 'n' })
+    await host.m.exec('ip', 'netns', 'del', 'n')
+    await host.ok('DEL', { containerId: 'n' })
+    t.same(await extras(host.m), [], 'also when its namespace went first')
     const port = { hostPort: 8080, containerPort: 80, protocol: 'tcp' }
     await attached(host, 'd', [port])
     const failed = await host.call('ADD', {

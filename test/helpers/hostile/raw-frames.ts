@@ -61,6 +61,12 @@ export function udp(ethernet: Ethernet, from: string, to: string, port: number, 
 export const lldp = (from: string): Buffer =>
   frame({ from, to: '01:80:c2:00:00:0e' }, 0x88cc, Buffer.alloc(46))
 
+/** An IPv6 packet to all nodes that carries nothing (next header 59), from a MAC. */
+export function emptyIpv6(from: string): Buffer {
+  const head = Buffer.from('6000000000003bff', 'hex')
+  return frame({ from, to: '33:33:00:00:00:01' }, 0x86dd, Buffer.concat([head, LINK_LOCAL, ALL_NODES]))
+}
+
 const ALL_NODES = Buffer.from('ff020000000000000000000000000001', 'hex')
 const LINK_LOCAL = Buffer.from('fe80000000000000000000000000bad1', 'hex')
 
