@@ -15,6 +15,7 @@ import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
 import { P2pTransport } from './dataplane/p2p/p2p-transport.ts'
 import { connectProcess } from './dataplane/p2p/process-client.ts'
 import type { P2pProcessStatus } from './dataplane/p2p/process-status.ts'
+import { Signalling } from './dataplane/p2p/signalling.ts'
 import { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
 import type { GatewayPathFacts } from './paths/escalation/types.ts'
 import type { Replication } from './replication/replication.ts'
@@ -33,7 +34,7 @@ interface Around {
   readonly base: Base
   readonly cluster: Cluster
   readonly replication: Replication
-  readonly dataplane: Pick<DataPlane, 'carried'>
+  readonly dataplane: Pick<DataPlane, 'carried' | 'signals'>
 }
 
 export function composeP2p(around: Around): P2pParts {
@@ -44,12 +45,17 @@ export function composeP2p(around: Around): P2pParts {
     message: (message) => transport.processSaid(message),
     disconnected: () => transport.processDisconnected(),
   })
-  const transport: P2pTransport = makeTransport(around, supervisor)
-  cluster.links.handle('p2p.', (hostId, message) => transport.receive(hostId, message))
-  p2pGauges(metrics, transport, () => scheduler.monotonic())
-  const stopListening = cluster.listen({
+  const signalling = makeSignalling(around, {
     up: (hostId) => transport.linkUp(hostId),
     down: (hostId) => transport.linkDown(hostId),
+    message: (hostId, message) => transport.receive(hostId, message),
+  })
+  const transport: P2pTransport = makeTransport(around, supervisor, signalling)
+  cluster.links.handle('p2p.', (hostId, message) => signalling.receive(hostId, message))
+  p2pGauges(metrics, transport, () => scheduler.monotonic())
+  const stopListening = cluster.listen({
+    up: (hostId) => signalling.linkUp(hostId),
+    down: (hostId) => signalling.linkDown(hostId),
   })
   let forget = (): void => {}
   return {
@@ -63,6 +69,7 @@ export function composeP2p(around: Around): P2pParts {
       stop() {
         forget()
         stopListening()
+        signalling.stop()
         transport.stop()
         supervisor.stop()
       },
@@ -139,7 +146,24 @@ function stopProcess(base: Base): void {
   )
 }
 
-function makeTransport(around: Around, supervisor: ProcessSupervisor): P2pTransport {
+function makeSignalling(
+  { cluster: { links }, dataplane }: Around,
+  events: ConstructorParameters<typeof Signalling>[0]['events'],
+): Signalling {
+  return new Signalling({
+    relayed: dataplane.signals,
+    events,
+    links: {
+      isUp: (hostId) => links.view(hostId)?.state === 'up',
+      send: (hostId, message) => links.send(hostId, message),
+      exportKey: (hostId, bytes, label, context) => links.get(hostId)?.exportKey(bytes, label, context),
+      addresses: (hostId) => links.get(hostId)?.addresses,
+      peerValidTo: (hostId) => links.get(hostId)?.peerValidTo,
+    },
+  })
+}
+
+function makeTransport(around: Around, supervisor: ProcessSupervisor, signalling: Signalling): P2pTransport {
   const { base, cluster, replication } = around
   const { conf, log, metrics, scheduler } = base
   const { links, state } = cluster
@@ -150,19 +174,14 @@ function makeTransport(around: Around, supervisor: ProcessSupervisor): P2pTransp
     random: Math.random,
     newAttempt: () => randomBytes(8).toString('hex'),
     log,
-    links: {
-      isUp: (hostId) => links.view(hostId)?.state === 'up',
-      send: (hostId, message) => links.send(hostId, message),
-      exportKey: (hostId, bytes, label, context) => links.get(hostId)?.exportKey(bytes, label, context),
-      addresses: (hostId) => links.get(hostId)?.addresses,
-    },
+    links: signalling,
     process: supervisor,
     members: () => links.views().map((view) => view.hostId),
     refusalOf: (hostId) => replication.quarantineOf(hostId)?.reason,
     gatewayPath: gatewayPaths(around),
     validUntil: (hostId) => {
       const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
-      return Math.min(own, links.get(hostId)?.peerValidTo ?? 0)
+      return Math.min(own, signalling.peerValidTo(hostId) ?? 0)
     },
     ownEndpoints() {
       const own = memberOf(state.document, conf.hostId)

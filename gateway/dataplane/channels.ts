@@ -6,8 +6,9 @@ import type { Log } from '../../core/log.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { type CandidateId, viaText } from '../paths/transport.ts'
 import { onFrame, ping, sendHello } from './channel-control.ts'
+import type { RelaySignals } from './relay/signals.ts'
 import type { Channel } from './tunnel/channel.ts'
-import { FrameError, type FrameHead } from './tunnel/frame.ts'
+import { FrameError, type FrameHead, FrameType } from './tunnel/frame.ts'
 import { socketPort } from './tunnel/socket-port.ts'
 import type { Tunnel } from './tunnel/tunnel.ts'
 
@@ -23,6 +24,7 @@ export interface ChannelTableDeps {
   readonly tunnel: Tunnel
   readonly scheduler: Scheduler
   readonly log: Log
+  readonly signals: RelaySignals
   /** Whether the own kernel takes packets of UDP segmentation offload. */
   takesUso(): boolean
 }
@@ -67,6 +69,7 @@ export class ChannelTable {
     socket.once('close', () => {
       if (this.#get(hostId, id) === held) this.#remove(hostId, id)
     })
+    this.#deps.signals.add({ hostId, relay, channel: held.channel, socket })
   }
 
   /**
@@ -100,6 +103,10 @@ export class ChannelTable {
 
   /** Frames that are no packets. @returns whether it was known */
   onFrame(channel: Channel, head: FrameHead, payload: Uint8Array): boolean {
+    if (head.type === FrameType.SIGNAL) {
+      this.#deps.signals.receive(channel, payload)
+      return true
+    }
     return onFrame(channel, head, payload, (sentAt) => {
       const held = this.#held.get(channel)
       const sample = this.#deps.scheduler.monotonic() - sentAt
@@ -148,8 +155,10 @@ export class ChannelTable {
 
   #removeByKey(hostId: number, key: string): void {
     const channels = this.#byHost.get(hostId)
-    channels?.get(key)?.channel.close()
+    const channel = channels?.get(key)?.channel
+    channel?.close()
     channels?.delete(key)
+    if (channel !== undefined) this.#deps.signals.remove(channel)
     if (channels?.size === 0) this.#byHost.delete(hostId)
     else this.#use(hostId)
   }

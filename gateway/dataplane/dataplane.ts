@@ -16,6 +16,7 @@ import { DeviceSlot, TUN_IFNAME } from './device.ts'
 import { DirectTransport } from './direct-transport.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { tunnelGauges } from './metrics.ts'
+import { RelaySignals } from './relay/signals.ts'
 import { RelayTransport } from './relay-transport.ts'
 import { PeerRoutes } from './routes.ts'
 import type { PeerStats } from './tunnel/peer.ts'
@@ -44,6 +45,8 @@ export interface TunnelStatus {
 
 export class DataPlane implements Carriage {
   readonly transports: readonly Transport[]
+  /** What gateways that only a relay joins say to each other. */
+  readonly signals = new RelaySignals()
   readonly #deps: DataPlaneDeps
   readonly #device: DeviceSlot
   readonly #kernelRoutes: KernelRoutes
@@ -77,6 +80,7 @@ export class DataPlane implements Carriage {
       tunnel: this.#tunnel,
       scheduler,
       log,
+      signals: this.signals,
       takesUso: () => this.#device.tun?.takesUso ?? false,
     })
     const common = { channels: this.#channels, routes: this.#routes }

@@ -25,6 +25,8 @@ export const FrameType = {
   CREDIT: 5,
   /** Bytes of the TLS connection between two other hosts, or of theirs with us, by way of a relay. */
   RELAY: 6,
+  /** A message that the control connection would carry, on a relayed channel: its ends have no link. */
+  SIGNAL: 7,
 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
 

@@ -91,6 +91,8 @@ export interface TestHost {
 }
 
 export interface TestNet {
+  /** The namespace with the switch, the bridge `lan`. */
+  readonly lan: Netns
   readonly hosts: readonly TestHost[]
   host(index: number): TestHost
   /** Drops every packet between the two, both ways and without a reject. Existing connections hang. */
@@ -107,6 +109,8 @@ export interface HostsOptions {
   readonly spare?: number
   /** Turns on direct UDP paths, as in a fresh installation. Default false: the test is about the gateway path. */
   readonly p2p?: boolean
+  /** Changes the network before the gateways start; then only links to host 1 are waited for. */
+  readonly arrange?: (net: TestNet) => Promise<void>
 }
 
 const EXECUTABLE = join(ROOT, 'dist/flatnet')
@@ -409,6 +413,7 @@ export async function hosts(t: Pick<Test, 'teardown'>, count: number): Promise<T
     change('add', Math.min(a, b), Math.max(a, b))
   }
   return {
+    lan,
     hosts: made,
     host,
     cut,
@@ -500,7 +505,7 @@ function preparedFolders(count: number): Promise<string> {
 export function joinedHosts(
   t: Setup,
   count: number,
-  { spare = 0, p2p = false }: HostsOptions = {},
+  { spare = 0, p2p = false, arrange }: HostsOptions = {},
 ): Promise<TestNet> {
   return timed(t, async () => {
     const [prepared, net] = await Promise.all([preparedFolders(count), hosts(t, count + spare)])
@@ -510,11 +515,20 @@ export function joinedHosts(
         conf.replace(/(?<=^p2p:\n {2}enabled: )true$/m, String(p2p)),
       )
     }
+    await arrange?.(net)
     await Promise.all(members.map((host) => host.start()))
-    await allLinked({ hosts: members })
+    if (arrange === undefined) await allLinked({ hosts: members })
+    else await linkedTo(net.host(1), count)
     return net
   })
 }
+
+/** Waits until that host has a link to each of the `count` hosts. */
+const linkedTo = (host: TestHost, count: number): Promise<unknown> =>
+  waitFor(`all hosts have a link to host ${host.index}`, 30_000, async () => {
+    const up = await host.linksUp()
+    return up.length === count - 1
+  })
 
 /** Waits until every host of the net has a control link to every other. */
 export async function allLinked(net: Pick<TestNet, 'hosts'>, timeoutMs = 30_000): Promise<void> {

@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { parseIpv4 } from '../../../../core/addr.ts'
 import { silentLog } from '../../../../core/log.ts'
 import { ChannelTable } from '../../../../gateway/dataplane/channels.ts'
+import { RelaySignals } from '../../../../gateway/dataplane/relay/signals.ts'
 import { encodeFrame, FrameDecoder, FrameType } from '../../../../gateway/dataplane/tunnel/frame.ts'
 import { Tunnel } from '../../../../gateway/dataplane/tunnel/tunnel.ts'
 import { packet } from '../../../helpers/cluster/tunnel-packet.ts'
@@ -49,6 +50,7 @@ function simulation(t: Test, uso = true) {
     tunnel,
     scheduler: time.scheduler(() => 0),
     log: silentLog,
+    signals: new RelaySignals(),
     takesUso: () => uso,
   })
   t.teardown(() => channels.close())

@@ -1,0 +1,116 @@
+/** By which connection this host and each peer agree on UDP: the link, or one through a relay while there is no link. */
+
+import type { Millis } from '../../../core/clock.ts'
+import type { ControlMessage } from '../../links/types.ts'
+import type { RelaySignals, SignalWay } from '../relay/signals.ts'
+import type { P2pLinks } from './peer-session.ts'
+
+const PREFIX = 'p2p.'
+
+/** The links proper. */
+export interface DirectLinks extends P2pLinks {
+  /** The end of the peer's certificate, ms since the epoch. */
+  peerValidTo(hostId: number): Millis | undefined
+}
+
+export interface SignallingEvents {
+  /** There is a way to agree, and there was none. */
+  up(hostId: number): void
+  /** There is none any more. */
+  down(hostId: number): void
+  message(hostId: number, message: ControlMessage): void
+}
+
+export interface SignallingDeps {
+  readonly links: DirectLinks
+  readonly relayed: RelaySignals
+  readonly events: SignallingEvents
+}
+
+/** A message of a peer over a relay that is about something else than UDP paths is not for here, and is ignored. */
+export class Signalling implements P2pLinks {
+  readonly #deps: SignallingDeps
+  /**
+   * Of each host, the connection of the last message either way. Both hosts make the keys of a try from the connection
+   * that its offer and its answer went by, and during a change each end may prefer another one.
+   */
+  readonly #last = new Map<number, SignalWay | 'link'>()
+  readonly #stop: () => void
+
+  constructor(deps: SignallingDeps) {
+    this.#deps = deps
+    const { events, links, relayed } = deps
+    this.#stop = relayed.listen({
+      up: ({ hostId }) => {
+        if (!links.isUp(hostId)) events.up(hostId)
+      },
+      down: ({ hostId }) => {
+        if (!this.isUp(hostId)) events.down(hostId)
+      },
+      message: (way, message) => {
+        if (!message.type.startsWith(PREFIX)) return
+        this.#last.set(way.hostId, way)
+        events.message(way.hostId, message)
+      },
+    })
+  }
+
+  linkUp(hostId: number): void {
+    this.#last.set(hostId, 'link')
+    this.#deps.events.up(hostId)
+  }
+
+  /** A connection through a relay may stand, and then takes over. */
+  linkDown(hostId: number): void {
+    const { events } = this.#deps
+    events.down(hostId)
+    if (this.isUp(hostId)) events.up(hostId)
+  }
+
+  /** A message came by the link. */
+  receive(hostId: number, message: ControlMessage): void {
+    this.#last.set(hostId, 'link')
+    this.#deps.events.message(hostId, message)
+  }
+
+  isUp(hostId: number): boolean {
+    return this.#way(hostId) !== undefined
+  }
+
+  send(hostId: number, message: ControlMessage): boolean {
+    const way = this.#way(hostId)
+    if (way === undefined) return false
+    this.#last.set(hostId, way)
+    const { links, relayed } = this.#deps
+    return way === 'link' ? links.send(hostId, message) : relayed.send(way, message)
+  }
+
+  exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined {
+    const way = this.#way(hostId)
+    if (way === 'link') return this.#deps.links.exportKey(hostId, bytes, label, context)
+    return way?.socket.exportKeyingMaterial(bytes, label, context)
+  }
+
+  /** Undefined for a connection through a relay too: its addresses are the relay's. */
+  addresses(hostId: number): ReturnType<P2pLinks['addresses']> {
+    return this.#deps.links.isUp(hostId) ? this.#deps.links.addresses(hostId) : undefined
+  }
+
+  peerValidTo(hostId: number): Millis | undefined {
+    const way = this.#way(hostId)
+    if (way === 'link') return this.#deps.links.peerValidTo(hostId)
+    return way?.socket.getPeerX509Certificate()?.validToDate.getTime()
+  }
+
+  stop(): void {
+    this.#stop()
+  }
+
+  #way(hostId: number): SignalWay | 'link' | undefined {
+    const { links, relayed } = this.#deps
+    const last = this.#last.get(hostId)
+    const isLinked = links.isUp(hostId)
+    if (last !== undefined && (last === 'link' ? isLinked : relayed.has(last))) return last
+    return isLinked ? 'link' : relayed.to(hostId)
+  }
+}
