@@ -194,6 +194,7 @@ export class MemoryHost {
       now,
       onControl: (peer, type, payload, from) =>
         this.#note(['control', peer.hostId, type, Buffer.from(payload).toString('hex'), from]),
+      onPlain: (bytes, from) => this.#note(['plain', Buffer.from(bytes).toString('hex'), from]),
       onForm: (peer, form, reason) => this.#note(['form', peer.hostId, form, reason]),
       onRoamed: (peer, from) => this.#note(['roamed', peer.hostId, from]),
       onSendError: (peer, errno) => this.#note(['sendError', peer.hostId, errno]),

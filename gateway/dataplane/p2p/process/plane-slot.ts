@@ -10,6 +10,7 @@ import { UdpSocket } from '../../../../kernel/udp-socket.ts'
 import { testedAead } from '../udp/crypto/self-test.ts'
 import { PLANE_MEMORY, Plane } from '../udp/plane.ts'
 import type { AddPeer, PlaneEvents, PlanePeer, SendControl, UdpPlane } from '../udp/types.ts'
+import { StunAnswers } from './stun-answers.ts'
 
 export interface PlaneSlotDeps {
   readonly hostId: number
@@ -41,12 +42,14 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
   #plane: Plane | undefined
   #problem: string | undefined
   #tryAt: Millis
+  readonly #stun: StunAnswers
 
   constructor(deps: PlaneSlotDeps) {
     this.#deps = deps
     this.#tested = testedAead(this.arena)
     if ('problem' in this.#tested) this.#problem = this.#tested.problem
     this.#tryAt = deps.now()
+    this.#stun = new StunAnswers(deps.now)
   }
 
   get plane(): Plane | undefined {
@@ -111,6 +114,7 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
       onSendError: (peer, errno) => events.onSendError?.(peer, errno),
       onForm: (peer, form, reason) => events.onForm?.(peer, form, reason),
       onKeysConfirmed: (peer) => events.onKeysConfirmed?.(peer),
+      onPlain: (bytes, from) => this.#answerStun(bytes, from),
     })
     this.#deps.changed()
   }
@@ -131,6 +135,12 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
 
   sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options?: SendControl): number {
     return this.#plane?.sendControl(peer, type, payload, options) ?? 0
+  }
+
+  /** An answer that cannot be sent is one that was lost. */
+  #answerStun(bytes: Uint8Array, from: string): void {
+    const answer = this.#stun.answer(bytes, from)
+    if (answer !== undefined) this.#plane?.plain.send(answer, from)
   }
 
   close(): void {

@@ -12,6 +12,7 @@ import type { Aead } from './crypto/aead.ts'
 import { Deliverer } from './deliver.ts'
 import type { OpenKey } from './keys.ts'
 import { type PeerHome, PeerState } from './peer.ts'
+import { PlainDatagrams } from './plain.ts'
 import { RecordReceiver } from './receive-record.ts'
 import { WholeReceiver } from './receive-whole.ts'
 import { Receiver } from './receiver.ts'
@@ -54,6 +55,8 @@ export interface PlaneOptions extends PlaneHost, PlaneEvents {
 export class Plane implements UdpPlane, PeerHome {
   readonly aead: Aead
   readonly family: UdpFamily
+  /** STUN, which goes past keys and peers. */
+  readonly plain: PlainDatagrams
   readonly counters: PlaneCounters = {
     unknownIndex: 0,
     malformed: 0,
@@ -95,12 +98,14 @@ export class Plane implements UdpPlane, PeerHome {
     const failed = (peer: PeerState, errno: number) => this.#failed(peer, errno)
     this.#record = new RecordSender(arena, udp, failed)
     this.#acknowledger = new Acknowledger(this.#record)
+    this.plain = new PlainDatagrams(arena, udp, options.onPlain)
     this.#receiver = new Receiver({
       udp,
       counters: this.counters,
       whole: new WholeReceiver(udp.slots, this.#reassembly, deliver),
       record: new RecordReceiver(arena, udp.slots, deliver),
       keyOf: (index) => this.#keyOf(index),
+      plain: (slot, word) => this.plain.take(slot, word),
       control: (key, slot, n) => this.#control(key, slot, n),
       arrived: (key, bytes) => this.#arrived(key, bytes),
     })

@@ -14,6 +14,8 @@ export interface ReceiverDeps {
   readonly whole: WholeReceiver
   readonly record: RecordReceiver
   keyOf(index: number): OpenKey | undefined
+  /** No key has this slot's index; `word`: its bytes 4 to 8. @returns whether it was STUN */
+  plain(slot: number, word: number): boolean
   /** An opened control datagram lies in this slot: `n` bytes of text. */
   control(key: OpenKey, slot: number, n: number): void
   /** Data came for this key: `bytes` on the wire. The key knows whether it opened. */
@@ -80,8 +82,10 @@ export class Receiver {
       this.#deps.counters.malformed++
       return undefined
     }
-    const key = this.#deps.keyOf(this.#slots.heads.view.getUint32(slot * HEADER))
-    if (key === undefined) this.#deps.counters.unknownIndex++
+    const { view } = this.#slots.heads
+    const key = this.#deps.keyOf(view.getUint32(slot * HEADER))
+    if (key === undefined && !this.#deps.plain(slot, view.getUint32(slot * HEADER + 4)))
+      this.#deps.counters.unknownIndex++
     return key
   }
 

@@ -29,6 +29,8 @@ export interface PlaneEvents {
   onForm?(peer: PlanePeer, form: Form, reason: string): void
   /** The device cannot be read: EBADFD (77) when it was deleted, EIO while it is down. At most once per `step`. */
   onDeviceError?(errno: number): void
+  /** A STUN message, which is for no peer. */
+  onPlain?(bytes: Uint8Array, from: Endpoint): void
   /** The peer sealed something with the keys given by `replaceKeys`: this host seals with them from now on. */
   onKeysConfirmed?(peer: PlanePeer): void
 }

@@ -280,3 +280,17 @@ t.test('without an address packets are dropped and counted', async (t) => {
   world.run()
   t.match(atA(), { txDropped: 1, txPackets: 0 })
 })
+
+t.test('STUN is handed out as it came, and goes out as it is', async (t) => {
+  const { world, a, b } = memoryNet(t)
+  const stun = (cookie: string, length: number): Buffer =>
+    Buffer.concat([Buffer.from(`00010000${cookie}`, 'hex'), Buffer.alloc(length - 8, 7)])
+  const question = stun('2112a442', 20)
+  t.equal(a.plane.plain.send(question, '10.0.0.2:7443'), 0)
+  for (const bytes of [stun('2112a443', 20), stun('2112a442', 549)])
+    b.udp.arrived.push({ from: '10.0.0.9:5', to: '10.0.0.2:7443', bytes })
+  world.run()
+  t.same(b.events, [['plain', question.toString('hex'), '10.0.0.1:7443']])
+  t.match(b.plane.counters, { unknownIndex: 2 })
+  t.throws(() => a.plane.plain.send(stun('2112a442', 549), '10.0.0.2:7443'), /at most 548/)
+})
