@@ -8,12 +8,12 @@ import type { P2pLinks } from './peer-session.ts'
 const PREFIX = 'p2p.'
 
 /** The links proper. */
-export interface DirectLinks extends P2pLinks {
+interface DirectLinks extends P2pLinks {
   /** The end of the peer's certificate, ms since the epoch. */
   peerValidTo(hostId: number): Millis | undefined
 }
 
-export interface SignallingEvents {
+interface SignallingEvents {
   /** There is a way to agree, and there was none. */
   up(hostId: number): void
   /** There is none any more. */
@@ -21,7 +21,7 @@ export interface SignallingEvents {
   message(hostId: number, message: ControlMessage): void
 }
 
-export interface SignallingDeps {
+interface SignallingDeps {
   readonly links: DirectLinks
   readonly relayed: RelaySignals
   readonly events: SignallingEvents
