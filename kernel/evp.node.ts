@@ -21,6 +21,7 @@ const SYMBOLS = {
   EVP_DecryptUpdate: { arguments: [U64, U64, U64, U64, I32], return: I32 },
   EVP_EncryptFinal_ex: { arguments: [U64, U64, U64], return: I32 },
   EVP_DecryptFinal_ex: { arguments: [U64, U64, U64], return: I32 },
+  EVP_CIPHER_CTX_set_params: { arguments: [U64, U64], return: I32 },
   EVP_CIPHER_CTX_ctrl: { arguments: [U64, I32, I32, U64], return: I32 },
   EVP_Cipher: { arguments: [U64, U64, U64, 'u32'], return: I32 },
 } as const satisfies FunctionDefinitions
