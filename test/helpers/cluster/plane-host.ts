@@ -162,11 +162,16 @@ print({
 })
 poller.watch(0, 0)
 poller.watch(1, udp.fd)
+let readsSocket = true
+let readsDevice = true
 for (let steps = 0; ; steps++) {
-  plane.step()
+  plane.step(readsSocket, readsDevice)
   const isBusy = plane.mayHaveMore
   if (isBusy && steps % 64 !== 0) continue
   const { waitMs } = plane
   poller.watch(2, waitMs === undefined ? device.fd : -1)
-  if (poller.wait(isBusy ? 0 : (waitMs ?? -1)) && poller.isReady(0)) orders()
+  const isReady = poller.wait(isBusy ? 0 : (waitMs ?? -1))
+  if (isReady && poller.isReady(0)) orders()
+  readsSocket = isBusy || !isReady || poller.isReady(1)
+  readsDevice = isBusy || !isReady || poller.isReady(2)
 }

@@ -24,10 +24,14 @@ export function turn(p2p: P2pProcess): void {
   const { clock } = p2p
   const end = clock.monotonic() + TURN_MS
   let asideAt = 0
+  let readsSocket = true
+  let readsDevice = true
   for (;;) {
     noticeLate(p2p)
     const { plane } = p2p.slot
-    if (plane?.step() === true) p2p.sessions.look()
+    if (plane?.step(readsSocket, readsDevice) === true) p2p.sessions.look()
+    readsSocket = true
+    readsDevice = true
     const isBusy = plane?.mayHaveMore === true
     let now = clock.monotonic()
     if (isBusy && now < asideAt && now < end) continue
@@ -36,8 +40,11 @@ export function turn(p2p: P2pProcess): void {
     if (p2p.stopReason !== undefined && !p2p.isLeaving) return
     now = clock.monotonic()
     asideAt = now + ASIDE_MS
-    const wasIdle = wait(p2p, isBusy ? 0 : waitMs(p2p, now))
-    if (wasIdle || clock.monotonic() >= end) return
+    const isReady = wait(p2p, isBusy ? 0 : waitMs(p2p, now))
+    if ((!isReady && !isBusy) || clock.monotonic() >= end) return
+    if (isBusy) continue
+    readsSocket = p2p.poller.isReady(Place.socket)
+    readsDevice = p2p.poller.isReady(Place.device)
   }
 }
 
@@ -54,7 +61,7 @@ function waitMs(p2p: P2pProcess, now: Millis): Millis {
   return Math.min(timers, plane, writing, LONGEST_WAIT_MS)
 }
 
-/** @returns true: nothing to read, since the time is over or a signal came */
+/** @returns false: nothing to read, since the time is over or a signal came */
 function wait(p2p: P2pProcess, timeoutMs: Millis): boolean {
   const { device, poller, server, slot, watch } = p2p
   // A deleted device is readable for ever, with an error.
@@ -69,5 +76,5 @@ function wait(p2p: P2pProcess, timeoutMs: Millis): boolean {
   if (isReady && poller.isReady(Place.underlay)) watch.read()
   const isAsked = isReady && (poller.isReady(Place.listener) || poller.isReady(Place.client))
   if (server.writing !== undefined || isAsked) server.step()
-  return timeoutMs > 0 && !isReady
+  return isReady
 }

@@ -1,11 +1,12 @@
 /** The UDP plane: peers, keys by index, and both directions, driven by its owner's loop. */
 import { Errno } from 'netlink-ts/errors.ts'
-import { contains, type Prefix4, sizeOf } from '../../../../core/addr.ts'
+import { type Prefix4, sizeOf } from '../../../../core/addr.ts'
 import { FlatnetError } from '../../../../core/errors.ts'
 import type { Arena, Region } from '../../../../kernel/arena.ts'
 import { readSockaddr, type UdpFamily, writeSockaddr } from '../../../../kernel/sockaddr.ts'
 import type { PacketPort } from '../../../../kernel/tun-port.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
+import { isInside } from '../../tunnel/check.ts'
 import { Acknowledger } from './acknowledge.ts'
 import { ACKNOWLEDGE, decodeAck, payloadIn } from './control.ts'
 import type { Aead } from './crypto/aead.ts'
@@ -170,8 +171,8 @@ export class Plane implements UdpPlane, PeerHome {
 
   #peerOf(ip: number): PeerState | undefined {
     const { supernet, hostPrefix } = this.#options
-    if (!contains(supernet, ip)) return undefined
-    return this.#peers.get(Math.floor((ip - supernet.base) / sizeOf(hostPrefix)))
+    if (!isInside(supernet, ip)) return undefined
+    return this.#peers.get((ip - supernet.base) >>> (32 - hostPrefix))
   }
 
   addOpenKey(key: OpenKey): void {
@@ -208,7 +209,7 @@ export class Plane implements UdpPlane, PeerHome {
     return key
   }
 
-  step(): boolean {
+  step(readsSocket = true, readsDevice = true): boolean {
     this.#freeRetired()
     this.#now = this.now()
     if (this.#reportedErrors.size > 0) this.#reportedErrors.clear()
@@ -217,13 +218,25 @@ export class Plane implements UdpPlane, PeerHome {
       for (const peer of this.#peers.values()) peer.expireKeys(this.#now)
       this.#expiresAt = this.#now + EXPIRY_MS
     }
-    const hasSent = this.#sender.step()
-    this.#now = this.now()
-    let batches = 0
-    while (batches < TURN_BATCHES && this.#receiver.step()) batches++
-    if (batches < TURN_BATCHES) this.#acknowledger.idle(this.#now)
-    this.#mayHaveMore = batches > 0 || this.#sender.mayHaveMore
-    return hasSent || batches > 0
+    const datagrams = this.#receive(readsSocket)
+    if (datagrams > 1) this.#now = this.now()
+    const hasSent = (readsDevice || datagrams > 0) && this.#sender.step()
+    this.#mayHaveMore = datagrams > 1 || this.#sender.mayHaveMore
+    return hasSent || datagrams > 0
+  }
+
+  /** @returns how many datagrams there were */
+  #receive(readsSocket: boolean): number {
+    let datagrams = 0
+    for (let batches = 0; batches < TURN_BATCHES; batches++) {
+      const count = readsSocket ? this.#receiver.step() : 0
+      if (count === 0) {
+        this.#acknowledger.idle(this.#now)
+        break
+      }
+      datagrams += count
+    }
+    return datagrams
   }
 
   #freeRetired(): void {

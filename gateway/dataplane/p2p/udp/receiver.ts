@@ -35,11 +35,11 @@ export class Receiver {
     this.#slots = deps.udp.slots
   }
 
-  /** Receives one batch and handles it. @returns false: there was none */
-  step(): boolean {
+  /** Receives one batch and handles it. @returns how many datagrams it had */
+  step(): number {
     if (!this.#slots.hasRoom(this.#end)) this.#moveAway()
     const { first, count } = this.#deps.udp.receive(this.#end, this.#emptied)
-    if (count === 0) return false
+    if (count === 0) return 0
     const end = first + count
     // The message that stayed can go on only if the new batch lies right behind it.
     const from = this.#end === first && this.#end > this.#stays ? this.#stays : first
@@ -47,7 +47,7 @@ export class Receiver {
     this.#end = 0
     this.#handle(from, end, first)
     this.#deps.record.flush()
-    return true
+    return count
   }
 
   #handle(from: number, end: number, fresh: number): void {

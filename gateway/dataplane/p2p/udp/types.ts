@@ -147,12 +147,16 @@ export interface UdpPlane {
    */
   sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options?: SendControl): number
   /**
-   * Carries packets from the device, then from the socket, a bounded amount of each. @returns false: there were none
+   * Carries packets from the socket, then from the device, a bounded amount of each. In this order, since what is
+   * delivered is often answered at once.
+   * @param readsSocket false: poll(2) found nothing there; an idle process lives on calls that it does not make
+   * @param readsDevice the same of the device, which is read in any case after something was received
+   * @returns false: there were none
    */
-  step(): boolean
+  step(readsSocket?: boolean, readsDevice?: boolean): boolean
   /**
-   * Whether to call `step` again at once. Not after packets were only sent: device and socket are empty. After
-   * receiving, the device often has an answer already, which a read finds for less than poll(2).
+   * Whether to call `step` again at once. Not after packets were only sent, nor after a single datagram: device and
+   * socket are empty. During bulk a read finds the next packet for less than poll(2).
    */
   readonly mayHaveMore: boolean
   /** A peer's credit is used up: the device is not read, and after this many ms `step` has work anyway. */
