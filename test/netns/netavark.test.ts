@@ -3,6 +3,7 @@ import t from 'tap'
 import { type NetavarkHost, netavarkHost } from '../helpers/cni/netavark.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { executables } from '../helpers/run/executable.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const stateOf = async (host: NetavarkHost, id: string) => {
   const [link] = JSON.parse(await host.m.exec('ip', '-j', '-n', id, 'addr', 'show', 'eth0'))
@@ -91,6 +92,28 @@ for (const executable of executables())
       t.match(await host.m.exec('nft', 'list', 'ruleset'), /9002/, 'published')
       t.same(await host.teardown(), { rc: 0, stdout: '', stderr: '', json: undefined })
       t.same(await host.leftovers(), before)
+    })
+
+    await t.test("names: our server while the gateway listens, the host's without it", async (t) => {
+      const { dataDir } = host
+      const text = '{"domain":"flatnet.internal","taken":[]}'
+      await host.m.sh(`mkdir -p ${dataDir}/gateway /run/ft; echo '${text}' >${dataDir}/gateway/names.json`)
+      const dnsOf = async (network: Record<string, unknown> = {}): Promise<unknown[]> => {
+        const { json } = await host.setup({ network })
+        await host.teardown()
+        return [...json.dns_server_ips, ...json.dns_search_domains]
+      }
+      t.same(await dnsOf(), [], 'it would be the only server, and it does not run')
+      const listen = `require('net').createServer().listen('/run/ft/gateway.sock', () => console.log('listening'))`
+      const gateway = await host.m.start([process.execPath, '-e', listen])
+      await waitFor('it listens', 10_000, () => gateway.log().includes('listening'))
+      t.same(await dnsOf({ network_dns_servers: ['192.0.2.53'] }), ['10.100.1.1', 'flatnet.internal'])
+      const record = await host.m.json('cat', `${dataDir}/networks/flatnet.json`)
+      t.same(record.nameservers, ['192.0.2.53'], 'podman network update --dns-add: where the gateway asks')
+      await dnsOf()
+      t.notOk('nameservers' in (await host.m.json('cat', `${dataDir}/networks/flatnet.json`)))
+      await gateway.kill()
+      await host.m.sh(`rm -rf ${dataDir}/gateway /run/ft/gateway.sock`)
     })
 
     await t.test('network reload: the same address and MAC, named twice', async (t) => {
