@@ -17,7 +17,7 @@ export interface Dug {
   readonly ms: number
 }
 
-interface Wish {
+export interface Wish {
   readonly server: string
   readonly name: string
   readonly type?: string
@@ -203,7 +203,7 @@ export async function fakeUpstream(host: string, port = 0): Promise<FakeServer> 
 
 type Program = 'dig' | 'upstream'
 
-/** For a command line in a namespace: `dig <wish as JSON>` prints `Dug`, `upstream <address>` prints `listening`. */
+/** For a command line in a namespace: `dig <wishes as JSON>` asks all at once and prints a list of `Dug`, `upstream <address>` prints `listening`. */
 export const dnsProgram = (program: Program, ...args: string[]): string[] => [
   process.execPath,
   import.meta.filename,
@@ -213,7 +213,8 @@ export const dnsProgram = (program: Program, ...args: string[]): string[] => [
 
 if (process.argv[1] === import.meta.filename) {
   const [, , program, argument = ''] = process.argv
-  if (program === 'dig') process.stdout.write(`${JSON.stringify(await dig(JSON.parse(argument)))}\n`)
+  if (program === 'dig')
+    process.stdout.write(`${JSON.stringify(await Promise.all(JSON.parse(argument).map(dig)))}\n`)
   else {
     await fakeUpstream(argument, 53)
     process.stdout.write('listening\n')
