@@ -78,7 +78,7 @@ async function undone(t: Test, host: NetavarkHost): Promise<void> {
   await host.teardown(port(9200))
 }
 
-/** An answer that nobody reads is a setup that failed. */
+/** A setup whose answer Podman cannot read has failed for it. */
 async function unread(t: Test, host: NetavarkHost): Promise<void> {
   const request = join(host.m.dir, 'request.json')
   await host.m.sh(`cat >${request} <<'EOF'\n${JSON.stringify(host.request(port(9300) as object))}\nEOF`)
