@@ -93,6 +93,11 @@ const COMMANDS: readonly {
     load: async () => (await import('./commands/retry.ts')).retryCommand,
   },
   {
+    name: 'netcheck',
+    describe: 'Find out whether UDP works here, and how other hosts see this one through a NAT',
+    load: async () => (await import('./commands/netcheck.ts')).netcheckCommand,
+  },
+  {
     name: 'ps',
     describe: 'List the containers on the network, of all hosts that the gateway knows',
     load: async () => (await import('./commands/ps.ts')).psCommand,

@@ -84,6 +84,13 @@ t.test(
       }
     }
     for (const pair of open) t.fail(pair.map(({ kind }) => kind).join(' and '), { paths: ways(paths, pair) })
+    await t.test('netcheck says how the hub sees a host behind a NAT', async (t) => {
+      const host = behind.at(-1)?.host
+      const found = JSON.parse((await host?.ok('netcheck', '--json')) ?? '{}')
+      t.match(found, { udp: true, behindNat: true })
+      t.match(found.ipv4, [new RegExp(`^192\\.0\\.2\\.${100 + (host?.index ?? 0)}:\\d+$`)])
+      t.match(found.members[0], { hostId: 1, server: '192.0.2.1:7443', rttMs: Number })
+    })
     await t.test('traffic goes on while a path becomes direct', async (t) => {
       if (first !== undefined) await servedMeanwhile(t, net, first)
     })

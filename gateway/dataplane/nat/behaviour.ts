@@ -4,7 +4,7 @@ import type { Millis } from '../../../core/clock.ts'
 import type { StunAnswer, StunAsker } from './stun-socket.ts'
 
 /** RFC 4787, 4.1 and 5: whether it depends on nothing, on the other's address, or on address and port. */
-type Dependence = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
+export type Dependence = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent'
 
 export interface NatBehaviour {
   /** This host's address as the server sees it. */
