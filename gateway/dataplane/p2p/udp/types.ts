@@ -149,7 +149,7 @@ export interface UdpPlane {
   /**
    * Carries packets from the socket, then from the device, a bounded amount of each. In this order, since what is
    * delivered is often answered at once.
-   * @param readsSocket false: poll(2) found nothing there; an idle process lives on calls that it does not make
+   * @param readsSocket false: poll(2) found nothing there, so a call is spared
    * @param readsDevice the same of the device, which is read in any case after something was received
    * @returns false: there were none
    */
