@@ -13,6 +13,7 @@ import { formatEndpoint, isEndpoints, MAX_ENDPOINTS } from '../members/endpoints
 import type { ClusterState } from '../members/state.ts'
 import { Conversation, JOIN_PROTOCOL, MAX_STRANGER_BYTES } from './conversation.ts'
 import { FailureLimiter } from './limiter.ts'
+import { Refusal } from './refusal.ts'
 import type { Grant, TokenBook, TokenRecord } from './tokens.ts'
 
 /** Request and answer, on a slow line. */
@@ -23,27 +24,6 @@ const MAX_REQUEST_CHARS = 4_096
 /** A host that was off for longer than this after its certificate ended is brought in anew: `token --replace`. */
 const RENEWAL_GRACE_MS: Millis = 90 * 86_400_000
 
-type RefusalCode =
-  | 'busy'
-  | 'expired'
-  | 'spent'
-  | 'unknown'
-  | 'request'
-  | 'full'
-  | 'taken'
-  | 'revoked'
-  | 'not-admitting'
-  | 'protocol'
-
-class Refusal extends Error {
-  override readonly name = 'Refusal'
-  readonly code: RefusalCode
-  constructor(code: RefusalCode, reason: string) {
-    super(reason)
-    this.code = code
-  }
-}
-
 export interface AdmissionDeps {
   readonly state: ClusterState
   readonly tokens: TokenBook
@@ -51,7 +31,7 @@ export interface AdmissionDeps {
   readonly log: Log
   /** Flatnet's version, sent to newcomers for the error when the protocols differ. */
   readonly version: string
-  /** `outcome`: `joined`, `renewed` or a RefusalCode. */
+  /** `outcome`: `joined`, `renewed` or the code of a Refusal. */
   count(outcome: string): void
 }
 
