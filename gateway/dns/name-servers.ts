@@ -175,7 +175,8 @@ export class NameServers implements Part {
     }
     this.#served = now
     this.#announce(now)
-    if (textOf(now) !== textOf(before)) this.#openPorts()
+    // Also unchanged: the first ADD after a flush has loaded a table without our elements.
+    if (now.size > 0 || before.size > 0) this.#openPorts()
   }
 
   async #open(address: string, network: NamedNetwork, before: Served | undefined): Promise<Served> {
@@ -239,9 +240,6 @@ export class NameServers implements Part {
     }
   }
 }
-
-const textOf = (served: ReadonlyMap<string, Served>): string =>
-  [...served].map(([address, { network, state }]) => `${address} ${network.bridge} ${state}`).join()
 
 function problemOf(err: unknown, { address, port }: DoorDeps): string {
   const where = `${address}:${port}`

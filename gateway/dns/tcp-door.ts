@@ -12,6 +12,8 @@ const MAX_PER_CLIENT = 32
 const MAX_PIPELINED = 16
 /** RFC 7766 6.2.3: a few seconds. */
 const IDLE_MS = 5_000
+/** Answers that a client has not read: one of the longest, and some more. */
+const MAX_UNREAD_BYTES = 256 * 1024
 /** Of a question: a name of 255 bytes, and options of EDNS. */
 const MAX_QUESTION_BYTES = 4_096
 
@@ -63,7 +65,10 @@ function converse(socket: Socket, client: string, { resolve }: DoorDeps): void {
       if (++waiting >= MAX_PIPELINED) socket.pause()
       resolve({ bytes, client, isTcp: true }, (answer) => {
         if (--waiting < MAX_PIPELINED) socket.resume()
-        if (!socket.destroyed) socket.write(framed(answer))
+        if (socket.destroyed) return
+        socket.write(framed(answer))
+        // It asks and does not read.
+        if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy()
       })
     }
     return undefined
