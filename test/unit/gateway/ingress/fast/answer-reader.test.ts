@@ -148,3 +148,12 @@ t.test('chunks of any size, cut anywhere, hold what was put in', async (t) => {
   fc.assert(property, { numRuns: 1000 })
   t.pass()
 })
+
+t.test('a head ends at the same place in whatever pieces it comes', async (t) => {
+  const head = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\n'
+  const whole = `${head}\r\nabc`
+  const reference = read([whole])
+  t.equal(reference.isDone, true)
+  for (let at = 1; at < whole.length; at++)
+    t.same(read([whole.slice(0, at), whole.slice(at)]), reference, `cut at ${at}`)
+})
