@@ -18,6 +18,9 @@ export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
+  // Servers that make variables of fields read them as the fields that frame a body.
+  'content_length',
+  'transfer_encoding',
 ])
 
 /** Many servers read `X_Forwarded_For` as the same variable as `X-Forwarded-For`. */

@@ -32,3 +32,18 @@ for (const [way, more] of [
     })
   }
 }
+
+for (const [way, more] of [
+  ['the fast path', {}],
+  ['the way of Node', { te: 'trailers' }],
+] as const) {
+  t.test(`${way}: no twin of a field that frames a body reaches a container`, async (t) => {
+    const gw = await startGateway(t)
+    const web = await httpContainer(t, (req, res) => res.end(JSON.stringify(req.headers)))
+    await gw.register({ name: 'web', ...web.at })
+    const twins = { content_length: '5', Transfer_Encoding: 'chunked' }
+    const got = (await gw.get('web.x', '/', { headers: { ...twins, ...more, x_other: 'kept' } })).json()
+    t.equal(got['x_other'], 'kept')
+    for (const name of ['content_length', 'transfer_encoding']) t.notOk(name in got, name)
+  })
+}
