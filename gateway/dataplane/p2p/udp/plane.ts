@@ -2,10 +2,8 @@
 import { Errno } from 'netlink-ts/errors.ts'
 import { type Prefix4, sizeOf } from '../../../../core/addr.ts'
 import { FlatnetError } from '../../../../core/errors.ts'
-import type { Arena, Region } from '../../../../kernel/arena.ts'
+import type { Region } from '../../../../kernel/arena.ts'
 import { readSockaddr, type UdpFamily, writeSockaddr } from '../../../../kernel/sockaddr.ts'
-import type { PacketPort } from '../../../../kernel/tun-port.ts'
-import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
 import { isInside } from '../../tunnel/check.ts'
 import { Acknowledger } from './acknowledge.ts'
 import { ACKNOWLEDGE, decodeAck, payloadIn } from './control.ts'
@@ -14,21 +12,14 @@ import { Deliverer } from './deliver.ts'
 import type { OpenKey } from './keys.ts'
 import { type PeerHome, PeerState } from './peer.ts'
 import { PlainDatagrams } from './plain.ts'
+import type { PlaneOptions } from './plane-options.ts'
 import { RecordReceiver } from './receive-record.ts'
 import { WholeReceiver } from './receive-whole.ts'
 import { Receiver } from './receiver.ts'
 import { RecordSender } from './send-record.ts'
 import { WholeSender } from './send-whole.ts'
 import { Sender } from './sender.ts'
-import type {
-  AddPeer,
-  PlaneCounters,
-  PlaneEvents,
-  PlaneHost,
-  PlanePeer,
-  SendControl,
-  UdpPlane,
-} from './types.ts'
+import type { AddPeer, PlaneCounters, PlanePeer, SendControl, UdpPlane } from './types.ts'
 import { COUNTER } from './wire/datagram.ts'
 import { Reassembly } from './wire/reassembly.ts'
 
@@ -37,21 +28,6 @@ const TURN_BATCHES = 16
 const SOCKADDR = 28
 /** How often to look for old keys. */
 const EXPIRY_MS = 1_000
-
-/** Memory of a plane with its socket. It takes 4.2 MB; unused slots of reassembly have no pages behind them. */
-export const PLANE_MEMORY = 6 << 20
-
-export interface PlaneOptions extends PlaneHost, PlaneEvents {
-  /** Of `PLANE_MEMORY`, which includes what the socket and the AEAD take. */
-  readonly arena: Arena
-  readonly aead: Aead
-  readonly udp: DatagramPort
-  readonly tun: PacketPort
-  /** Monotonic, ms. */
-  readonly now: () => number
-  /** Waits 0.1 ms while packets gather; a test need not. */
-  readonly pause?: () => void
-}
 
 export class Plane implements UdpPlane, PeerHome {
   readonly aead: Aead
