@@ -108,6 +108,27 @@ t.test('three hosts', { skip: needsRoot, timeout: 120_000 }, async (t) => {
     t.same(await containers(), before.containers)
   })
 
+  await t.test('a row dated 9999 takes no name of another host', async (t) => {
+    const where = async (): Promise<string> =>
+      (await one.exec(['curl', '-s', '--max-time', '10', '-H', 'Host: cherry.x', 'http://127.0.0.1:8080/']))
+        .stdout
+    t.match(await where(), cherry.ip, 'the name leads to host 3')
+    const berry = wireRecord(assignment(2, '10.100.2.10', 'berry'))
+    const thief = { ...assignment(2, '10.100.2.11', 'cherry'), createdAt: '9999-12-31T23:59:59.999Z' }
+    hostile.send(page(claim(), [berry, wireRecord(thief)]))
+    await waitFor('host 1 knows the row', 5_000, async () =>
+      (await containers()).includes('10.100.2.11/24 cherry'),
+    )
+    t.match(await where(), cherry.ip, 'and still does')
+    hostile.send(page(claim(), [berry]))
+    await waitFor(
+      'the row is gone',
+      5_000,
+      async () => (await containers()).length === before.containers.length,
+    )
+    believed = seq
+  })
+
   await t.test('in the name of others', async (t) => {
     const stolen = [assignment(3, cherry.ip, 'thief')]
     const slice = parsePrefix4('10.100.3.0/24') ?? { base: 0, prefixLen: 24 }

@@ -200,7 +200,7 @@ t.test('clients that never finish the handshake are closed, and others are serve
   let closed = 0
   for (const socket of many) socket.on('close', () => closed++)
   await until(() => closed >= 44)
-  t.equal((await get(port, 'web.x').catch((err) => err)).code, 'ECONNRESET', 'one address is bounded')
+  t.equal((await get(port, 'web.x')).status, 200, 'the oldest of this address makes room')
   for (const socket of many) socket.destroy()
   await until(async () => (await tls(gw)).connections === 0)
   t.equal((await get(port, 'web.x')).status, 200)
