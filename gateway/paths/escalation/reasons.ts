@@ -67,7 +67,7 @@ export const P2P_WORDS = {
   demoted: 'the peer moved its packets to the gateway path',
   // Works, and has to wait
   dwell: 'UDP works; packets wait before they move again',
-  'on trial': 'UDP answers again after a failure, and has to answer 20 probes in a row first',
+  'on trial': 'UDP answers again after a failure, and has to answer 12 probes in a row first',
   damped: 'UDP failed too often and is not used for a while',
 } as const satisfies Readonly<Record<string, string>>
 

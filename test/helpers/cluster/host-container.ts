@@ -99,8 +99,9 @@ export async function hostContainer(
   t: Pick<Test, 'teardown'>,
   host: TestHost,
   name: string,
+  options: BareOptions = {},
 ): Promise<HostContainer> {
-  const bare = await bareContainer(t, host, name)
+  const bare = await bareContainer(t, host, name, options)
   const { containerId, ns } = bare
   const www = join(host.dir, 'www', containerId)
   mkdirSync(www, { recursive: true })

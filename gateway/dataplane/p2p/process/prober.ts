@@ -204,7 +204,7 @@ export class Prober {
   #everyMs(now: Millis): Millis {
     if (this.#isProven && this.#fullMisses > 0) return MISSING_EVERY_MS
     const silence = now - this.#trafficAt
-    // Until the proof the path is probed like a busy one, so that the proof takes 1 s, and a path on trial 5 s.
+    // Until the proof the path is probed like a busy one, so that the proof takes 1 s, and a path on trial 3 s.
     if (!(this.#isProven && this.trips.isTelling) && this.trips.srttMs !== undefined) return BUSY_EVERY_MS
     if (silence < BUSY_FOR_MS) return BUSY_EVERY_MS
     return silence < IDLE_FOR_MS ? IDLE_EVERY_MS : QUIET_EVERY_MS

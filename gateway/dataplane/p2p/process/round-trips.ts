@@ -4,7 +4,7 @@ import type { Millis } from '../../../../core/clock.ts'
 /** docs/architecture/paths.md#suspect: the window of the loss rules. */
 const WINDOW = 40
 /** The gateway wants so many of a path that failed before (paths/escalation/promotion.ts). */
-const TELLING = 20
+const TELLING = 12
 /** RFC 6298: the weights of a new round trip in the mean and in the deviation. */
 const MEAN_WEIGHT = 1 / 8
 const DEVIATION_WEIGHT = 1 / 4

@@ -95,9 +95,9 @@ const promotion: Readonly<Record<string, readonly PromotionRow[]>> = {
     ['one before the five of the proof', { lossRate: 1 / 6, ...probes(6) }, undefined],
     ['two of the 40 of the peer', { peerLossRate: 2 / 40 }, 'loss'],
   ],
-  'a failure before: 20 probes of the address that failed': [
-    ['19', probes(19), 'on trial', { rest: restOf('192.0.2.2:7443') }],
-    ['20', probes(20), undefined, { rest: restOf('192.0.2.2:7443') }],
+  'a failure before: 12 probes of the address that failed': [
+    ['11', probes(11), 'on trial', { rest: restOf('192.0.2.2:7443') }],
+    ['12', probes(12), undefined, { rest: restOf('192.0.2.2:7443') }],
     ['another address failed', probes(6), undefined, { rest: restOf('192.0.2.9:7443') }],
   ],
   'waits: dwell, a rest for the address that failed, and suppression': [
