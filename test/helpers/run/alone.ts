@@ -54,7 +54,7 @@ async function runFile(
 }
 
 /** More failed files than this are a fault of the product, so the run ends without second chances. */
-const SECOND_CHANCES = 3
+export const SECOND_CHANCES = 3
 
 /**
  * A bound in milliseconds holds for a machine without other work, and two files at a time are that other work: a file
