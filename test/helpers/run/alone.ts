@@ -53,28 +53,6 @@ async function runFile(
   return { ...tally, failures }
 }
 
-/** More failed files than this are a fault of the product, so the run ends without second chances. */
-export const SECOND_CHANCES = 3
-
-/**
- * A bound in milliseconds holds for a machine without other work, and two files at a time are that other work: a file
- * that failed has one more chance with nothing beside it. What it failed at first becomes a note of the run.
- */
-async function again(first: ReadonlyMap<string, Tally>, run: RunFile): Promise<Tally[]> {
-  const failed = [...first].filter(([, { failed }]) => failed > 0)
-  const tallies = [...first.values()].filter(({ failed }) => failed === 0)
-  if (failed.length > SECOND_CHANCES) return [...first.values()]
-  for (const [file, { failures }] of failed) {
-    const second = await run(file)
-    const names = failures.map((failure) => failure.split('\n', 1)[0])
-    const note = `failed beside other files and passed alone: ${names.join('; ')}`
-    tallies.push(second.failed > 0 ? second : { ...second, notes: [...second.notes, note] })
-  }
-  return tallies
-}
-
-type RunFile = (file: string) => Promise<Tally>
-
 /** @param jobs how many files at a time @param fileEnded as for TapReader */
 export async function runAlone(
   files: readonly string[],
@@ -84,12 +62,11 @@ export async function runAlone(
   fileEnded: FileEnded,
 ): Promise<Tally> {
   const times = lastTimes()
-  const tallies = new Map<string, Tally>()
-  const run: RunFile = (file) => runFile(file, log, env, fileEnded)
+  const tallies: Tally[] = []
   const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const began = performance.now()
-      tallies.set(file, await run(file))
+      tallies.push(await runFile(file, log, env, fileEnded))
       times[file] = Math.round(performance.now() - began)
     }
   }
@@ -101,5 +78,5 @@ export async function runAlone(
   const workers = Array.from({ length: Math.min(jobs, queue.length) }, () => work(queue))
   await Promise.all([...workers, ...waiting.map((file) => work([file]))])
   keepTimes(times)
-  return sumOf(await again(tallies, run))
+  return sumOf(tallies)
 }

@@ -16,12 +16,13 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
-import { runAlone, SECOND_CHANCES } from './alone.ts'
+import { runAlone } from './alone.ts'
 import { ROOT } from './executable.ts'
 import { memoryFolder } from './memory.ts'
 import { SUITE } from './no-sockets.ts'
 import { RUN_FOLDER } from './once-per-run.ts'
 import { runPool } from './pool.ts'
+import { withSecondChance } from './second-chance.ts'
 import type { Tally } from './tap-reader.ts'
 
 const LOGS = join(ROOT, '.build/test-logs')
@@ -95,7 +96,11 @@ async function runInProcesses(path: string, log: string): Promise<Tally> {
   const folder = mkdtempSync(join(tmpdir(), 'ft-run-'))
   try {
     const env = { ...ENV, [RUN_FOLDER]: folder }
-    return await runAlone(testFiles(path), JOBS, log, env, fileEnded)
+    return await withSecondChance(
+      testFiles(path),
+      (files, ended) => runAlone(files, JOBS, log, env, ended),
+      fileEnded,
+    )
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -104,25 +109,9 @@ async function runInProcesses(path: string, log: string): Promise<Tally> {
 /** Suites whose files need no process of their own. */
 const POOLED: ReadonlySet<string> = new Set(['unit', 'loopback'])
 
-/** Up to three files that failed have one more chance with nothing beside them, as in alone.ts. */
-async function runPooled(suite: string, path: string, log: string): Promise<Tally> {
+const runPooled = (suite: string, path: string, log: string): Promise<Tally> => {
   const env = { ...ENV, ...COMPILED, TMPDIR: memoryFolder(), [SUITE]: suite }
-  const files = testFiles(path)
-  const failed: string[] = []
-  const first = await runPool(files, log, env, (file, ok, took) => {
-    if (!ok) failed.push(file)
-    fileEnded(file, ok, took)
-  })
-  // What a file left open is reported under another name than the file's.
-  const isByFiles = failed.length > 0 && failed.every((file) => files.includes(file))
-  if (!isByFiles || failed.length > SECOND_CHANCES) return first
-  for (const file of failed) {
-    const second = await runPool([file], log, env, fileEnded)
-    if (second.failed > 0) return first
-  }
-  const names = first.failures.map((failure) => failure.split('\n', 1)[0])
-  const note = `failed beside other files and passed alone: ${names.join('; ')}`
-  return { ...first, failed: 0, failures: [], notes: [...first.notes, note] }
+  return withSecondChance(testFiles(path), (files, ended) => runPool(files, log, env, ended), fileEnded)
 }
 
 const seconds = (began: number) => (performance.now() - began) / 1000
