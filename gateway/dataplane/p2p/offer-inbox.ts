@@ -1,34 +1,14 @@
 /** Reads members' messages about UDP paths: a limited number of each, and only well-formed ones. */
 
-import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
+import { type Allowance, Bucket } from '../../base/bucket.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import { OfferError, parseOffer, type Received } from './offers.ts'
 import type { P2pLinks } from './peer-session.ts'
 
-/** A try takes five messages from each side, and the worst flapping makes one try a second. */
-const BURST = 30
-const PER_SECOND = 5
-
-/** How many messages one member may send. */
-export class MessageBudget {
-  #left = BURST
-  #at: Millis
-
-  constructor(now: Millis) {
-    this.#at = now
-  }
-
-  /** @returns whether the member may send one more */
-  spend(now: Millis): boolean {
-    this.#left = Math.min(BURST, this.#left + ((now - this.#at) / 1_000) * PER_SECOND)
-    this.#at = now
-    if (this.#left < 1) return false
-    this.#left--
-    return true
-  }
-}
+/** Of one member: a try takes five messages from each side, and the worst flapping makes one try a second. */
+export const MESSAGES: Allowance = { burst: 30, perSecond: 5 }
 
 interface OfferInboxDeps {
   readonly scheduler: Scheduler
@@ -39,7 +19,7 @@ interface OfferInboxDeps {
 
 export class OfferInbox {
   readonly #deps: OfferInboxDeps
-  readonly #budgets = new Map<number, MessageBudget>()
+  readonly #budgets = new Map<number, Bucket>()
 
   constructor(deps: OfferInboxDeps) {
     this.#deps = deps
@@ -48,10 +28,9 @@ export class OfferInbox {
   /** @returns undefined: the message is ignored and counted; if its version is at fault, the peer gets an answer */
   read(hostId: number, given: ControlMessage): Received | undefined {
     const { scheduler, log, links, count } = this.#deps
-    const now = scheduler.monotonic()
-    const budget = this.#budgets.get(hostId) ?? new MessageBudget(now)
+    const budget = this.#budgets.get(hostId) ?? new Bucket(MESSAGES)
     this.#budgets.set(hostId, budget)
-    if (!budget.spend(now)) {
+    if (!budget.spend(1, scheduler.monotonic())) {
       count('refused', hostId, 'too many')
       return undefined
     }

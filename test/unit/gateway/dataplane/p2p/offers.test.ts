@@ -1,5 +1,6 @@
 /** gateway/dataplane/p2p: messages of peers, field by field, and the addresses that hosts offer. */
 import t from 'tap'
+import { Bucket } from '../../../../../gateway/base/bucket.ts'
 import {
   endpointOf,
   isEndpoint,
@@ -7,7 +8,7 @@ import {
   ownCandidates,
   peerCandidates,
 } from '../../../../../gateway/dataplane/p2p/candidates.ts'
-import { MessageBudget } from '../../../../../gateway/dataplane/p2p/offer-inbox.ts'
+import { MESSAGES } from '../../../../../gateway/dataplane/p2p/offer-inbox.ts'
 import { OfferError, parseOffer } from '../../../../../gateway/dataplane/p2p/offers.ts'
 
 const attempt = '0123456789abcdef'
@@ -108,9 +109,9 @@ t.test('of the peer: what it says, and where its link comes from with the port t
 })
 
 t.test('30 messages at once, then 5 a second', async (t) => {
-  const budget = new MessageBudget(0)
+  const budget = new Bucket(MESSAGES)
   const spend = (now: number): number =>
-    Array.from({ length: 50 }, () => budget.spend(now)).filter(Boolean).length
+    Array.from({ length: 50 }, () => budget.spend(1, now)).filter(Boolean).length
   t.equal(spend(0), 30)
   t.equal(spend(1_000), 5)
   t.equal(spend(60_000), 30)
