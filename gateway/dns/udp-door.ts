@@ -2,11 +2,16 @@
 
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
-import { ClientLimit } from './client-limit.ts'
+import { WindowLimit } from '../base/window-limit.ts'
 import type { Door, DoorDeps } from './door.ts'
 
 /** Bursts of some 2,000 questions; with the kernel's default of 208 KiB the half of them. */
 const BUFFER_BYTES = 512 * 1024
+/**
+ * 10,000 questions of one container in a second: more than any program asks, and half of what one core answers. What
+ * comes above is dropped unread, so that a flood does not take the gateway's time.
+ */
+const QUESTIONS = { windowMs: 100, perClient: 1_000 }
 
 /** @throws Error EADDRNOTAVAIL: no such address yet; EADDRINUSE: another server has the port */
 export async function openUdp(deps: DoorDeps): Promise<Door> {
@@ -32,7 +37,7 @@ export async function openUdp(deps: DoorDeps): Promise<Door> {
 
 /** @returns how to stop answering: a closed socket throws, and answers of other servers come later */
 function serve(socket: Socket, { isClient, resolve, now, failed, dropped }: DoorDeps): () => void {
-  const limit = new ClientLimit()
+  const limit = new WindowLimit(QUESTIONS)
   let isClosed = false
   socket.on('error', failed)
   const sent = (err: Error | null): void => {
