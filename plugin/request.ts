@@ -98,13 +98,17 @@ function readMac(
   return undefined
 }
 
-const portOf = (text: string): number => (/^\d{1,5}$/.test(text) ? Number(text) : 0)
+/** @returns undefined: not a port from 1 to 65535 */
+export function portOf(text: unknown): number | undefined {
+  const port = typeof text === 'string' && /^\d{1,5}$/.test(text) ? Number(text) : 0
+  return port >= 1 && port <= 65_535 ? port : undefined
+}
 
 function readHttpPort(args: ReadonlyMap<string, string>, problems: string[]): number | undefined {
   const text = args.get('FLATNET_PORT')
   if (text === undefined || text === '') return undefined
   const port = portOf(text)
-  if (port >= 1 && port <= 65_535) return port
+  if (port !== undefined) return port
   problems.push(`CNI_ARGS FLATNET_PORT is ${show(text)}: must be a port from 1 to 65535`)
   return undefined
 }

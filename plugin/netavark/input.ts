@@ -10,6 +10,7 @@ import { isName } from '../../core/attachment.ts'
 import { ConfigError, FlatnetError } from '../../core/errors.ts'
 import { isObject, type JsonObject } from '../../core/json.ts'
 import { type Env, readEnv } from '../env.ts'
+import { portOf } from '../request.ts'
 import { CURRENT_VERSION } from '../versions.ts'
 
 /** @throws {FlatnetError} ERR_FLATNET_DECODE */
@@ -98,14 +99,9 @@ function argsOf(input: JsonObject, networkOptions: JsonObject): string {
   const problems: string[] = []
   for (const [key, value] of Object.entries(options)) {
     if (key !== 'port') problems.push(`option ${key} is ${show(value)}: ${OPTION_RULE}`)
-    else if (
-      typeof value !== 'string' ||
-      !/^\d{1,5}$/.test(value) ||
-      Number(value) < 1 ||
-      Number(value) > 65_535
-    )
+    else if (portOf(value) === undefined)
       problems.push(`option port is ${show(value)}: must be a port from 1 to 65535`)
-    else args.push(`FLATNET_PORT=${value}`)
+    else args.push(`FLATNET_PORT=${String(value)}`)
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return args.join(';')
