@@ -79,6 +79,11 @@ export async function askUdp(from: Place, address: string, port: number, sourceP
   return (await from.run(netnsProgram('udp-ask', address, String(port), String(sourcePort)))).stdout.trim()
 }
 
+function webCommand(name: string, args: readonly string[]): string[] {
+  const network = args.some((arg) => arg === '--network' || arg === '--pod')
+  return ['run', '-d', '--name', name, ...(network ? [] : ['--network', 'flatnet']), ...args, IMAGE]
+}
+
 export class PodmanHost {
   readonly m: Machine
   readonly dataDir: string
@@ -160,8 +165,12 @@ export class PodmanHost {
 
   /** Starts a web server in a container; returns the container's id. */
   web(name: string, ...args: string[]): Promise<string> {
-    const network = args.some((arg) => arg === '--network' || arg === '--pod')
-    return this.pod('run', '-d', '--name', name, ...(network ? [] : ['--network', 'flatnet']), ...args, IMAGE)
+    return this.pod(...webCommand(name, args))
+  }
+
+  /** As `web`, whatever the exit code. */
+  tryWeb(name: string, ...args: string[]): Promise<Ran> {
+    return this.podman(...webCommand(name, args))
   }
 
   async inspect(container: string): Promise<Inspected> {

@@ -43,19 +43,7 @@ export async function uncleanStop(t: Test, { runtime, executable }: Target): Pro
       await killWithoutCleanup(host, 'fixed')
       await host.m.sh(`umount ${sandbox} && rm ${sandbox}`)
       await host.podman('rm', '-f', '-t', '0', 'fixed')
-      const next = await host.podman(
-        'run',
-        '-d',
-        '--name',
-        'next',
-        '--network',
-        'flatnet',
-        '--ip',
-        '10.100.1.50',
-        '-p',
-        '8080:80',
-        'localhost/flatnet-test:1',
-      )
+      const next = await host.tryWeb('next', '--ip', '10.100.1.50', '-p', '8080:80')
       t.equal(next.rc, 0, next.stderr)
       t.equal((await get(host.m, 'http://10.100.1.50/')).status, 200)
       t.equal((await get(host.m, 'http://127.0.0.1:8080/')).status, 200)
@@ -94,17 +82,7 @@ export async function powerLoss(t: Test, { runtime, executable }: Target): Promi
   t.test('an address that only a stale lease holds can be asked for', async (t) => {
     const stale = host.leases().find(({ name }) => name === 'c')?.ip ?? ''
     t.match(stale, /^10\.100\.1\./, 'c was not started, its lease is stale')
-    const next = await host.podman(
-      'run',
-      '-d',
-      '--name',
-      'next',
-      '--network',
-      'flatnet',
-      '--ip',
-      stale,
-      'localhost/flatnet-test:1',
-    )
+    const next = await host.tryWeb('next', '--ip', stale)
     t.equal(next.rc, 0, next.stderr)
     t.equal((await get(host.m, `http://${stale}/`)).status, 200)
   })
