@@ -28,8 +28,7 @@ export const sessionOf = ({ attempt }: Escalation, { session }: EscalationFacts)
 export function whyNotProven(session: SessionFacts | undefined): P2pReason | undefined {
   if (session === undefined) return { code: 'no session' }
   if (session.isProven && !isLossy(session)) return undefined
-  const { answered } = session.probes
-  if (answered === 0) return { code: isHeard(session) ? 'one way' : 'no probe answered' }
+  if (session.rttMs === undefined) return { code: isHeard(session) ? 'one way' : 'no probe answered' }
   if (session.isProven || (isLossy(session) && session.isFullSize))
     return { code: 'loss', detail: `${(lossOf(session) * 100).toFixed(0)} %` }
   return { code: session.isFullSize ? 'unproven' : 'full size lost' }
@@ -86,6 +85,5 @@ export function whyNotPromote(state: Escalation, facts: EscalationFacts): P2pRea
   return facts.now < readyAt(state, session) ? { code: 'dwell' } : undefined
 }
 
-/** Whether any datagram of the peer arrived: then UDP is not blocked towards this host. */
-const isHeard = ({ rxBytes, peerLossRate }: SessionFacts): boolean =>
-  rxBytes > 0 || peerLossRate !== undefined
+/** Whether a probe of the peer arrived since the path was lost: then UDP is not blocked towards this host. */
+const isHeard = ({ peerLossRate }: SessionFacts): boolean => peerLossRate !== undefined

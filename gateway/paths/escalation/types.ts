@@ -15,14 +15,15 @@ export interface SessionFacts {
   readonly isProven: boolean
   readonly isFullSize: boolean
   readonly address?: string | undefined
+  /** Undefined: no probe was answered since the session began, or since its path was lost. */
   readonly rttMs?: Millis | undefined
   readonly jitterMs?: Millis | undefined
   /** Share of the last 40 probes that got no answer, 0 to 1. */
   readonly lossRate: number
+  /** The same of the peer's probes, by its own count; undefined: nothing was heard of the peer since then. */
   readonly peerLossRate?: number | undefined
   /** Since the session began. `window`: how many probes `lossRate` covers, 40 at most. */
   readonly probes: { readonly sent: number; readonly answered: number; readonly window: number }
-  readonly rxBytes: number
   readonly txBps: number
   readonly rxBps: number
   /** Share of the datagrams with packets that did not arrive, 0 to 1, over the last 10 s or so of sending. */

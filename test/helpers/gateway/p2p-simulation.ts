@@ -37,6 +37,7 @@ interface Session {
   window: boolean[]
   sent: number
   answered: number
+  srttMs?: number | undefined
 }
 
 const lossOf = (window: readonly boolean[]): number =>
@@ -104,11 +105,19 @@ export class Side {
     const isAnswered = pass()
     session.window = [...session.window, isAnswered].slice(-40)
     session.sent++
-    if (isAnswered) session.answered++
+    if (isAnswered) {
+      const { rttMs } = this.#pair.cable
+      session.answered++
+      // RFC 6298, as the process does.
+      session.srttMs = session.srttMs === undefined ? rttMs : session.srttMs + (rttMs - session.srttMs) / 8
+    }
     const isDead = !isAnswered && ![pass(), pass(), pass()].includes(true)
     const isRow = session.window.length >= 5 && !session.window.slice(-5).includes(false)
     session.isProven = !isDead && !this.#pair.cable.isNarrow && (session.isProven || isRow)
-    if (isDead) session.window = []
+    if (isDead) {
+      session.window = []
+      session.srttMs = undefined
+    }
     if (!isDead || !session.isPromoted || !this.gateway.isUp) return
     session.isPromoted = false
     this.give({ type: 'removed', attempt: session.attempt, reason: 'no answer' })
@@ -128,11 +137,10 @@ export class Side {
       isProven: session.isProven,
       isFullSize,
       address: '192.0.2.2:7443',
-      ...(answered > 0 && { rttMs: cable.rttMs, jitterMs: cable.jitterMs }),
+      ...(session.srttMs !== undefined && { rttMs: session.srttMs, jitterMs: cable.jitterMs }),
       lossRate: lossOf(window),
       ...(peer !== undefined && answered > 0 && { peerLossRate: lossOf(peer.window) }),
       probes: { sent, answered, window: window.length },
-      rxBytes: answered,
       txBps: cable.bps,
       rxBps: cable.bps,
     }

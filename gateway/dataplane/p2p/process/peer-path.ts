@@ -110,6 +110,7 @@ export class PeerPath {
   /** Begins the proof again: it does not hold for the new keys. */
   restart(now: Millis): void {
     this.#token = this.#deps.randomToken()
+    this.#peerLossRate = undefined
     this.prober.restart(now)
     this.#race.restart(now)
   }
@@ -255,6 +256,7 @@ export class PeerPath {
   }
 
   #lose(reason: DemotionReason, now: Millis): void {
+    this.#peerLossRate = undefined
     this.#race.restart(now)
     this.#deps.lost(reason)
   }

@@ -17,7 +17,8 @@ t.test('80 ms more on UDP demote as slower in 10 to 12 s; 800 ms more on both do
   t.equal(pair.leader.promotions, 1, 'stays on the gateway path while UDP is slower')
   t.equal(pair.leader.offers, 1, 'keys are good, so nothing is offered again')
   pair.cable.rttMs = 5
-  t.ok(pair.until(ACTIVE, MINUTE) <= 2_000)
+  // The mean needs 13 probes until it is as short as the gateway path's.
+  t.ok(pair.until(ACTIVE, MINUTE) <= 5_000)
 
   const both = new Pair()
   both.until(ACTIVE, 10_000)

@@ -26,7 +26,6 @@ const session = (part: Partial<SessionFacts> = {}): SessionFacts => ({
   jitterMs: 0.5,
   lossRate: 0,
   probes: { sent: 40, answered: 40, window: 40 },
-  rxBytes: 1,
   txBps: 0,
   rxBps: 0,
   ...part,
@@ -69,12 +68,22 @@ const promotion: Readonly<Record<string, readonly PromotionRow[]>> = {
     ['proven', {}, undefined],
     [
       'no answer at all',
-      { isProven: false, isFullSize: false, rxBytes: 0, probes: { sent: 9, answered: 0, window: 9 } },
+      { isProven: false, isFullSize: false, rttMs: undefined, probes: { sent: 9, answered: 0, window: 9 } },
+      'no probe answered',
+    ],
+    [
+      'no answer since the path was lost',
+      {
+        isProven: false,
+        isFullSize: false,
+        rttMs: undefined,
+        probes: { sent: 89, answered: 14, window: 40 },
+      },
       'no probe answered',
     ],
     [
       'the peer is heard and does not answer',
-      { isProven: false, probes: { sent: 9, answered: 0, window: 9 } },
+      { isProven: false, rttMs: undefined, peerLossRate: 1, probes: { sent: 9, answered: 0, window: 9 } },
       'one way',
     ],
     ['small ones only', { isProven: false, isFullSize: false }, 'full size lost'],
@@ -154,8 +163,8 @@ const health: Readonly<Record<string, readonly HealthRow[]>> = {
     ['the process calls it dead', { isProven: false }, up, 0, 'demote no answer'],
   ],
   'round trip: half more and 20 ms more than the gateway path for 10 s demote': [
-    ['for 9.9 s', { rttMs: 30 }, up, 9_900, 'fine'],
-    ['for 10 s', { rttMs: 30 }, up, 10_000, 'demote slower'],
+    ['seen for 9.4 s', { rttMs: 30 }, up, 9_400, 'fine'],
+    ['seen for 9.5 s', { rttMs: 30 }, up, 9_500, 'demote slower'],
     ['20 ms more on a short one', { rttMs: 25 }, up, 60_000, 'fine'],
     ['half more on a long one', { rttMs: 300 }, { isUp: true, rttMs: 200 }, 60_000, 'fine'],
     ['more than half on a long one', { rttMs: 301 }, { isUp: true, rttMs: 200 }, 10_000, 'demote slower'],
