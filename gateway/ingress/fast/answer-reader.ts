@@ -5,6 +5,7 @@
  */
 
 import { type ChunkSink, Chunks } from './chunks.ts'
+import { endOfHead } from './fields.ts'
 import { AnswerError, type ResponseHead, readPlainResponse, readResponse } from './response-head.ts'
 
 export interface AnswerSink extends ChunkSink {
@@ -20,14 +21,6 @@ const MAX_EARLY = 32
 const CR = 0x0d
 const HEAD_END = Buffer.from('\r\n\r\n')
 const PROTOCOL = Buffer.from('HTTP/1.')
-
-/** @returns where the head ends, its empty line included; lines may end in LF alone; -1: not yet */
-function endOfHead(bytes: Buffer, from: number): number {
-  const crlf = bytes.indexOf('\n\r\n', from, 'latin1')
-  // With the LF at `crlf`: it ends the empty line of a head whose lines end in LF, in whatever pieces the head comes.
-  const lf = bytes.subarray(0, crlf < 0 ? bytes.length : crlf + 1).indexOf('\n\n', from, 'latin1')
-  return lf >= 0 ? lf + 2 : crlf < 0 ? -1 : crlf + 3
-}
 
 export class AnswerReader {
   readonly #sink: AnswerSink

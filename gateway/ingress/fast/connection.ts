@@ -1,7 +1,8 @@
 /**
  * The fast path of a client's connection: it answers whole, plain requests to containers on bytes.
  *
- * At the first other request the connection moves, with that request unread, to Node's server and stays there.
+ * At the first other request the connection moves to Node's server and stays there. That request goes first, its head
+ * whole and in the form that Node's parser takes.
  */
 
 import type { Socket } from 'node:net'
@@ -10,11 +11,13 @@ import type { Millis } from '../../../core/clock.ts'
 import type { ConnectionLimit } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
 import { headerLines, requestHeaders } from '../headers.ts'
+import { answerBare } from '../pages/refused.ts'
 import { route, type Target } from '../route.ts'
 import { isSecure } from '../trust.ts'
 import { type ExchangeClient, FastExchange, type Place } from './exchange.ts'
-import { isPartOfMethod, withAsciiTarget, withCrlf, withOneLength } from './for-node.ts'
-import { readRequest } from './request-head.ts'
+import { mended } from './for-node.ts'
+import { HeadGatherer } from './head-gatherer.ts'
+import { type RequestHead, readRequest } from './request-head.ts'
 
 /** A client that has just connected sends its request within this time; a reload must not reset it meanwhile. */
 const FIRST_REQUEST_MS: Millis = 500
@@ -35,20 +38,25 @@ export class FastConnection implements ExchangeClient {
   readonly clientAddress: string
   readonly localPort: number
   readonly isSecure: boolean
+  readonly #isForNode: boolean
+  readonly #gatherer: HeadGatherer
   #exchange: FastExchange | undefined
   #isClosing = false
   /** Read while an answer was under way. */
   #pending: Buffer | undefined
-  /** The first bytes of a request, before the end of its method. */
-  #begun: Buffer | undefined
+  /** Of the head that is half there. */
+  #begunAt: Millis = 0
   #idleSince: Millis = performance.now()
   #hasServed = false
   #place: (Place & Pick<Target, 'ip' | 'port'>) | undefined
   #forwarded: { readonly host: string; readonly prefix: string; readonly lines: string } | undefined
 
-  constructor(host: FastConnectionHost, socket: Socket) {
+  /** @param isForNode every request goes to Node's server, once its head is whole */
+  constructor(host: FastConnectionHost, socket: Socket, isForNode: boolean) {
     this.#host = host
     this.socket = socket
+    this.#isForNode = isForNode
+    this.#gatherer = new HeadGatherer(host.deps.conf.ingress.maxHeaderBytes)
     this.clientAddress = socket.remoteAddress ?? 'unknown'
     this.localPort = socket.localPort ?? 0
     this.isSecure = isSecure(socket)
@@ -85,9 +93,9 @@ export class FastConnection implements ExchangeClient {
     return place
   }
 
-  /** Without a request, and not about to send its first. */
+  /** Without a request or a part of one, and not about to send its first. */
   get isIdle(): boolean {
-    if (this.#exchange !== undefined) return false
+    if (this.#exchange !== undefined || this.#gatherer.hasBegun) return false
     return this.#hasServed || performance.now() - this.#idleSince >= FIRST_REQUEST_MS
   }
 
@@ -99,11 +107,13 @@ export class FastConnection implements ExchangeClient {
     this.socket.destroy()
   }
 
-  /** @returns since when the connection is idle; undefined while a request is under way */
-  checkTime(now: Millis, responseHeaderTimeoutMs: Millis): { since: Millis; hasServed: boolean } | undefined {
-    if (this.#exchange === undefined) return { since: this.#idleSince, hasServed: this.#hasServed }
-    this.#exchange.checkTime(now, responseHeaderTimeoutMs)
-    return undefined
+  /** Called on each sweep of the server. */
+  checkTime(now: Millis): void {
+    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.deps.conf.ingress
+    if (this.#exchange !== undefined) this.#exchange.checkTime(now, responseHeaderTimeoutMs)
+    else if (this.#gatherer.hasBegun) {
+      if (now - this.#begunAt >= headersTimeoutMs) this.#giveUp('client-stalled')
+    } else if (now - this.#idleSince >= (this.#hasServed ? keepAliveMs : headersTimeoutMs)) this.destroy()
   }
 
   answered(status: number): void {
@@ -129,13 +139,9 @@ export class FastConnection implements ExchangeClient {
     if (bytes !== undefined) this.#read(bytes)
   }
 
-  readonly #onData = (read: Buffer): void => {
-    let bytes = read
+  readonly #onData = (bytes: Buffer): void => {
     if (this.#exchange === undefined && this.#pending === undefined) {
-      if (this.#begun !== undefined) bytes = Buffer.concat([this.#begun, read])
-      // Cut within its method, a request could be taken for another one.
-      this.#begun = isPartOfMethod(bytes) ? bytes : undefined
-      if (!this.#isClosing && this.#begun === undefined) this.#read(bytes)
+      if (!this.#isClosing) this.#read(bytes)
       return
     }
     this.#pending = this.#pending === undefined ? bytes : Buffer.concat([this.#pending, bytes])
@@ -154,7 +160,8 @@ export class FastConnection implements ExchangeClient {
    */
   readonly #onEnd = (): void => {
     this.#isClosing = true
-    if (this.#exchange === undefined || this.deps.endless.has(this)) this.socket.destroy()
+    if (this.#gatherer.hasBegun) this.#giveUp('bad-request', 'The client ended its side within the request.')
+    else if (this.#exchange === undefined || this.deps.endless.has(this)) this.socket.destroy()
   }
 
   readonly #onClose = (): void => {
@@ -174,12 +181,22 @@ export class FastConnection implements ExchangeClient {
   }
 
   #begin(read: Buffer): void {
-    let bytes = read
-    let head = readRequest(bytes)
-    if (head === undefined) {
-      bytes = withOneLength(withAsciiTarget(withCrlf(read)))
-      if (bytes !== read) head = readRequest(bytes)
+    const head = this.#gatherer.hasBegun || this.#isForNode ? undefined : readRequest(read)
+    if (head !== undefined) {
+      this.#route(read, head)
+      return
     }
+    const wasBegun = this.#gatherer.hasBegun
+    const whole = this.#gatherer.take(read)
+    if (whole === undefined) {
+      if (!wasBegun) this.#begunAt = performance.now()
+      return
+    }
+    const bytes = mended(whole)
+    this.#route(bytes, bytes === read || this.#isForNode ? undefined : readRequest(bytes))
+  }
+
+  #route(bytes: Buffer, head: RequestHead | undefined): void {
     // More or fewer bytes than one request: pipelining and uploads.
     if (head === undefined || bytes.length !== head.end + (head.length ?? 0)) {
       this.#leave(bytes)
@@ -197,6 +214,14 @@ export class FastConnection implements ExchangeClient {
     const body = bytes.length === head.end ? undefined : bytes.subarray(head.end)
     this.#exchange = new FastExchange(this, head, decision, body)
     this.#exchange.start()
+  }
+
+  /** The rest of a head does not come. */
+  #giveUp(reason: 'client-stalled' | 'bad-request', detail?: string): void {
+    this.#isClosing = true
+    this.#idleSince = performance.now()
+    this.#gatherer.drop()
+    answerBare(this.socket, reason, this.deps.conf.hostId, detail)
   }
 
   #leave(bytes: Buffer): void {

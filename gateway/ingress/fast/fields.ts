@@ -7,6 +7,14 @@ export interface Head {
   readonly passed: string | undefined
 }
 
+/** @returns where the head ends, its empty line included; lines may end in LF alone; -1: not yet */
+export function endOfHead(bytes: Buffer, from: number): number {
+  const crlf = bytes.indexOf('\n\r\n', from, 'latin1')
+  // With the LF at `crlf`: it ends the empty line of a head whose lines end in LF, in whatever pieces the head comes.
+  const lf = bytes.subarray(0, crlf < 0 ? bytes.length : crlf + 1).indexOf('\n\n', from, 'latin1')
+  return lf >= 0 ? lf + 2 : crlf < 0 ? -1 : crlf + 3
+}
+
 const FIELDS = "(?:[!#$%&'*+\\-.^_`|~0-9A-Za-z]+:[\\t\\x20-\\x7e\\x80-\\xff]*\\r\\n)*$"
 const REST_IS_FIELDS = new RegExp(FIELDS, 'y')
 

@@ -40,8 +40,8 @@ export class NodeConnections {
   readonly #server: Server
   readonly #attach: readonly Listener[]
   readonly #heard = new WeakMap<Socket, readonly Heard[]>()
-  /** `bytesRead` of sockets as their last request began: a number for each packet. */
-  readonly #begun = new WeakMap<Socket, number>()
+  /** Their last request: `bytesRead` of the socket as it began, a number for each packet, and how many it makes. */
+  readonly #begun = new WeakMap<Socket, { readonly at: number; readonly count: number }>()
 
   constructor(server: Server) {
     this.#server = server
@@ -50,6 +50,7 @@ export class NodeConnections {
 
   /** @param bytes were read from the socket and go first; undefined: nothing was read */
   give(socket: Socket, bytes?: Buffer): void {
+    this.#begun.delete(socket)
     const before = new Set(EVENTS.flatMap((event) => socket.listeners(event)))
     socket.pause()
     if (bytes !== undefined) socket.unshift(bytes)
@@ -61,13 +62,22 @@ export class NodeConnections {
       ),
     )
     const { parser } = socket as unknown as Parsed
-    if (parser !== null) parser[ON_MESSAGE_BEGIN] = () => void this.#begun.set(socket, socket.bytesRead)
+    if (parser !== null)
+      parser[ON_MESSAGE_BEGIN] = () => {
+        const count = (this.#begun.get(socket)?.count ?? 0) + 1
+        this.#begun.set(socket, { at: socket.bytesRead, count })
+      }
     socket.resume()
   }
 
   /** Whether the last request began in the packet that is being read, and not with a part of its method before. */
   hasBegunNow(socket: Socket): boolean {
-    return this.#begun.get(socket) === socket.bytesRead
+    return this.#begun.get(socket)?.at === socket.bytesRead
+  }
+
+  /** Whether no request began behind the one that `give` has brought. */
+  isFirst(socket: Socket): boolean {
+    return (this.#begun.get(socket)?.count ?? 0) <= 1
   }
 
   /** Nothing more is parsed of what the client sends. Requests under way are answered still; `takeBack` has to follow. */

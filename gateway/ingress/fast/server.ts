@@ -9,7 +9,7 @@ import { destroyWhenGone } from '../gone-clients.ts'
 import { hasBody } from '../headers.ts'
 import { isSecure } from '../trust.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
-import { type Before, methodStart, withKnownMethod } from './for-node.ts'
+import { type Before, endsWithinHead, headStart, mended, methodStart, withKnownMethod } from './for-node.ts'
 import { NodeConnections } from './node-connection.ts'
 
 /** How often timeouts are checked: at least four times within the shortest, at most 50 times a second. */
@@ -32,6 +32,24 @@ export interface ParserError extends Error {
 function beforeOf(last: IncomingMessage | undefined): Before {
   if (last === undefined || last.readableEnded) return 'gone'
   return hasBody(last.rawHeaders) ? 'body' : 'head'
+}
+
+/** Refusals that `mended` may have an answer to. */
+const MENDABLE: ReadonlySet<string | undefined> = new Set([
+  'HPE_INVALID_URL',
+  'HPE_INVALID_VERSION',
+  'HPE_CR_EXPECTED',
+  'HPE_UNEXPECTED_CONTENT_LENGTH',
+])
+
+/** @returns the refused head and what follows it; undefined: mending changes nothing, or its start is not certain */
+function refusedForForm(err: ParserError, before: Before): Buffer | undefined {
+  const { code, rawPacket, bytesParsed } = err
+  if (!MENDABLE.has(code) || rawPacket === undefined || bytesParsed === undefined) return undefined
+  const start = headStart(rawPacket, bytesParsed, before)
+  if (start === undefined) return undefined
+  const bytes = rawPacket.subarray(start)
+  return endsWithinHead(bytes) || mended(bytes) !== bytes ? bytes : undefined
 }
 
 /** @returns the refused request and what follows it; undefined: its method is no token, or its start is not certain */
@@ -73,8 +91,7 @@ export class IngressServer extends Server implements FastConnectionHost {
   enter(socket: Socket): void {
     if (socket.destroyed) return
     this.limit.wait(socket)
-    if (this.#needsNode(socket)) this.#node.give(socket)
-    else this.#open.add(new FastConnection(this, socket))
+    this.#open.add(new FastConnection(this, socket, this.#needsNode(socket)))
     destroyWhenGone(socket)
   }
 
@@ -84,20 +101,16 @@ export class IngressServer extends Server implements FastConnectionHost {
     return this.redirectPort() !== undefined
   }
 
-  leave(connection: FastConnection, socket: Socket, bytes: Buffer): void {
+  leave(connection: FastConnection, socket: Socket, read: Buffer): void {
     this.#open.delete(connection)
-    this.#give(socket, bytes)
-  }
-
-  #give(socket: Socket, read: Buffer): void {
     const { method, bytes } = withKnownMethod(read)
     if (method !== undefined) this.#methods.set(socket, method)
     this.#node.give(socket, bytes)
   }
 
   /**
-   * A request with a method that Node's parser has no name for, on a connection that Node's server reads by now: once
-   * the requests before it are answered the fast path takes it, or Node's server once more, behind a stand-in.
+   * A request with a method that Node's parser has no name for, or in a form that can be mended, on a connection that
+   * Node's server reads by now: once the requests before it are answered the fast path takes it.
    * @param last the request before it on this connection
    * @param underWay answers that are not sent yet; they leave the set with their 'close'
    * @returns false: the parser had another reason to refuse it
@@ -109,7 +122,10 @@ export class IngressServer extends Server implements FastConnectionHost {
     underWay: ReadonlySet<ServerResponse>,
   ): boolean {
     if (this.isDraining || socket.destroyed || !this.#node.hasBegunNow(socket)) return false
-    const read = refusedForMethod(err, beforeOf(last))
+    const before = beforeOf(last)
+    // The fast path has had the first one, and would give it back for ever.
+    const read =
+      refusedForMethod(err, before) ?? (this.#node.isFirst(socket) ? undefined : refusedForForm(err, before))
     if (read === undefined) return false
     this.#node.stop(socket)
     this.#stopped.add(socket)
@@ -118,20 +134,13 @@ export class IngressServer extends Server implements FastConnectionHost {
       if (underWay.size > 0 || !socket.writable) return
       this.#stopped.delete(socket)
       this.#node.takeBack(socket)
-      this.#readAgain(socket, read)
+      socket.unshift(read)
+      this.#open.add(new FastConnection(this, socket, this.#needsNode(socket)))
+      socket.resume()
     }
     for (const res of underWay) res.once('close', goOn)
     goOn()
     return true
-  }
-
-  #readAgain(socket: Socket, read: Buffer): void {
-    if (this.#needsNode(socket)) this.#give(socket, read)
-    else {
-      socket.unshift(read)
-      this.#open.add(new FastConnection(this, socket))
-      socket.resume()
-    }
   }
 
   /** Puts the method back that Node's parser has no name for. */
@@ -163,13 +172,8 @@ export class IngressServer extends Server implements FastConnectionHost {
   }
 
   #sweep(): void {
-    const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.deps.conf.ingress
     const now = performance.now()
-    for (const connection of this.#open) {
-      const idle = connection.checkTime(now, responseHeaderTimeoutMs)
-      if (idle !== undefined && now - idle.since >= (idle.hasServed ? keepAliveMs : headersTimeoutMs))
-        connection.destroy()
-    }
+    for (const connection of this.#open) connection.checkTime(now)
     this.deps.pool.sweep()
   }
 }

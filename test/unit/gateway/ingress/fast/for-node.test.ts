@@ -1,7 +1,7 @@
-/** Where a request begins whose method Node's parser refused. */
+/** Where a request begins that Node's parser refused. */
 
 import t from 'tap'
-import { type Before, isPartOfMethod, methodStart } from '../../../../../gateway/ingress/fast/for-node.ts'
+import { type Before, headStart, methodStart } from '../../../../../gateway/ingress/fast/for-node.ts'
 
 const REST = ' / HTTP/1.1\r\n\r\n'
 
@@ -25,8 +25,18 @@ for (const [name, before, text, start] of cases) {
   })
 }
 
-t.test('what may be a part of a method', async (t) => {
-  for (const text of ['G', 'LIST', 'M-SEARCH']) t.ok(isPartOfMethod(Buffer.from(text)), text)
-  for (const text of ['', 'GET ', 'GET /', '\r\n', 'x'.repeat(65), '\x16\x03'])
-    t.notOk(isPartOfMethod(Buffer.from(text)), text)
-})
+/** The parser stops at the bar, for another reason than the method. */
+const forms: readonly [name: string, before: Before, bytes: string, start: number | undefined][] = [
+  ['first in the packet', 'gone', 'GET /|\xfc HTTP/1.1\r\n\r\n', 0],
+  ['behind empty lines', 'gone', '\r\n\r\nGET /|\xfc HTTP/1.1\r\n\r\n', 4],
+  ['behind a head', 'head', `GET${REST}GET / HTTP/1.1|\nHost: a\n\n`, 18],
+  ['behind two', 'head', `GET${REST}GET${REST}GET / HTTP/1.1|\n\n`, 36],
+  ['behind a head of an earlier packet', 'head', 'GET / HTTP/1.1|\n\n', 0],
+  ['behind a body', 'body', `hiGET / HTTP/1.1|\n\n`, undefined],
+  ['behind its own end', 'head', `POST${REST}|`, undefined],
+]
+for (const [name, before, text, start] of forms) {
+  t.test(`form, ${name}`, async (t) => {
+    t.equal(headStart(Buffer.from(text.replace('|', ''), 'latin1'), text.indexOf('|'), before), start)
+  })
+}
