@@ -5,6 +5,10 @@ import type { ParserError } from '../fast/server.ts'
 import type { Reason } from './problem.ts'
 import { problemMessage } from './reply.ts'
 
+const CHUNK_LINE = 'a line of a chunk ends in LF alone: other servers may see another end of the body'
+const CHUNK_SIZE = 'the size of a chunk is not hexadecimal digits alone'
+const CHUNK_EXTENSION = 'the extension of a chunk is not a list of names and values'
+
 /** By the parser's words, where a person would not understand them. */
 const RULES: Readonly<Record<string, string>> = {
   'Invalid method encountered': 'the method is not a token, or the request is not HTTP',
@@ -14,6 +18,18 @@ const RULES: Readonly<Record<string, string>> = {
   'Missing expected CR after header value':
     'lines end in LF alone and in CRLF: other servers may see other lines',
   'Missing expected LF after header value': 'a field has a CR in its value',
+  'Invalid character in chunk size': CHUNK_SIZE,
+  'Chunk size overflow': 'the size of a chunk is too large',
+  'Missing expected CR after chunk size': CHUNK_LINE,
+  'Missing expected CR after chunk data': CHUNK_LINE,
+  'Missing expected CR after chunk extension name': CHUNK_LINE,
+  'Missing expected CR after chunk extension value': CHUNK_LINE,
+  'Expected LF after chunk size': 'the size of a chunk has a CR behind it that ends no line',
+  'Expected LF after chunk data': 'a chunk has no line end behind it: its size may be wrong',
+  'Invalid character in chunk extensions': CHUNK_EXTENSION,
+  'Invalid character in chunk extensions name': CHUNK_EXTENSION,
+  'Invalid character in chunk extensions value': CHUNK_EXTENSION,
+  'Invalid char in url query': 'the target has a character that must be percent-encoded',
   'Invalid characters in url': 'the target is neither a path nor an http URL',
   'Invalid char in url path': 'the target has a character that must be percent-encoded',
   'Duplicate Content-Length': 'Content-Length stands there twice',

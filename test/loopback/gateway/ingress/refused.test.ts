@@ -41,6 +41,15 @@ const refused: readonly [what: string, request: string, rule: RegExp, status?: n
     post('Transfer-Encoding: chunked, gzip\r\n', '0\r\n\r\n'),
     /must be the last coding/,
   ],
+  [
+    'a blank behind a chunk size',
+    post(CHUNKED, '2 \r\nhi\r\n0\r\n\r\n'),
+    /size of a chunk is not hexadecimal/,
+  ],
+  ['a chunk that is none', post(CHUNKED, 'zz\r\nhi\r\n0\r\n\r\n'), /size of a chunk is not hexadecimal/],
+  ['LF behind a chunk size', post(CHUNKED, '2\nhi\n0\n\n'), /chunk ends in LF alone/],
+  ['LF behind a chunk', post(CHUNKED, '2\r\nhi\n0\r\n\r\n'), /chunk ends in LF alone/],
+  ['a large chunk', post(CHUNKED, 'fffffffffffffffff\r\n'), /chunk is too large/],
   ['chunked in HTTP/1.0', post(CHUNKED, '0\r\n\r\n').replace('1.1', '1.0'), /in a request of HTTP\/1\.0/],
   [
     'a long head',
@@ -60,7 +69,14 @@ t.test('each refusal is a page that names the rule', async (t) => {
     t.match(text, new RegExp(`^HTTP/1\\.1 ${status} `), what)
     t.match(text, rule, what)
   }
-  t.equal(web.received.filter((r) => r !== '').length, 0, 'no container saw any of them')
+  t.notOk(
+    web.received.some((r) => /\r\n\r\n[\s\S]/.test(r)),
+    'no container saw a part of a body',
+  )
+  t.ok(
+    web.received.filter((r) => r !== '').every((r) => /^transfer-encoding: chunked\r\n/im.test(r)),
+    'nor a head but of a body that is refused later',
+  )
   t.match(await raw(gw.port, post('Content-Length: 5\r\n', 'hi'), { end: true }), /client ended its side/)
 })
 
