@@ -13,6 +13,7 @@ import type { Reason } from './pages/problem.ts'
 import { sendProblem } from './pages/reply.ts'
 import { passEarly, passResponse } from './response.ts'
 import { afterFailure, isRepeatable, mayReuse, RETRIES_HELP } from './retry.ts'
+import { type Rewrite, rewriteOf } from './rewrite.ts'
 import type { Target } from './route.ts'
 import { trailers } from './trailers.ts'
 import { isSecure, isTrusted } from './trust.ts'
@@ -40,6 +41,8 @@ export class Exchange {
   readonly #target: Target
   readonly #options: ExchangeOptions
   readonly #isRepeatable: boolean
+  readonly #isTrusted: boolean
+  readonly #rewrite: Rewrite | undefined
   readonly #ip: string
   readonly #startedAt = performance.now()
   #upstream: ClientRequest | undefined
@@ -64,6 +67,8 @@ export class Exchange {
       hasBody: hasBody(req.rawHeaders),
       isUpgrade: options.upgrade !== undefined,
     })
+    this.#isTrusted = isTrusted(deps.conf.ingress.trustedProxies, req.socket.remoteAddress ?? '')
+    this.#rewrite = rewriteOf(target, req.rawHeaders, this.#isTrusted)
     this.#ip = target.ip
   }
 
@@ -128,7 +133,7 @@ export class Exchange {
       method: req.method ?? 'GET',
       host: this.#target.host === '' ? undefined : this.#target.host,
       clientAddress: req.socket.remoteAddress ?? 'unknown',
-      isTrusted: isTrusted(this.#deps.conf.ingress.trustedProxies, req.socket.remoteAddress ?? ''),
+      isTrusted: this.#isTrusted,
       isSecure: isSecure(req.socket),
       localPort: req.socket.localPort ?? 0,
       hostId: this.#deps.conf.hostId,
@@ -158,7 +163,7 @@ export class Exchange {
       this.#armTimer()
       this.#sendBody(upstream)
     })
-    upstream.on('information', (info) => passEarly(this.#req, this.#res, info))
+    upstream.on('information', (info) => passEarly(this.#req, this.#res, info, this.#rewrite))
     upstream.on('response', (response) => this.#answer(response))
     upstream.on('upgrade', (response, container, head) => this.#switch(response, container, head))
     upstream.on('error', (err) => {
@@ -257,8 +262,7 @@ export class Exchange {
       req: this.#req,
       res: this.#res,
       response,
-      target: this.#target,
-      endpoint: this.#endpoint,
+      rewrite: this.#rewrite,
       onBroken: (err) => logFailure(this.#facts, 'container broke off its answer', err),
       onUnusable: (err) => this.#fail('bad-response', err),
     })

@@ -1,10 +1,8 @@
 /** Which headers cross the gateway, in both directions: raw lists in, raw lists out. Pure. */
 
-import { isRewritten, type Rewritten, rewriteRequestHeader } from './rewrite.ts'
-import { isForwarded } from './trust.ts'
-
-/** `[name, value, name, value, …]` as Node has it: order, case and repetition survive. */
-export type RawHeaders = readonly string[]
+import { forwardedFor, isForwarded, prefixSaid, schemeSaid } from './forwarded.ts'
+import { type RawHeaders, splitList, valuesOf } from './raw-headers.ts'
+import { isRewritten, type Rewrite, rewriteRequestHeader } from './rewrite.ts'
 
 /** RFC 9110 7.6.1 and the older names that clients still send. TE and Trailer have rules of their own below. */
 export const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -50,9 +48,11 @@ export interface RequestFacts {
 
 export const isOurs = (lower: string): boolean => lower.startsWith('x') && OURS.test(lower)
 
-/** Of a trusted proxy; the names that servers read alike but spell with `_` are dropped from it too. */
-const isKept = (name: string): boolean =>
-  isForwarded(name) && !name.includes('_') && name !== 'x-forwarded-prefix'
+/**
+ * As it is, of a trusted proxy; the names that servers read alike but spell with `_` are dropped from it too, and lists
+ * to extend are written anew.
+ */
+const isKept = (name: string): boolean => !name.includes('_') && name !== 'x-forwarded-prefix'
 
 /** Names that a Connection header makes hop-by-hop, lower case; undefined: none. */
 function namedByConnection(raw: RawHeaders): Set<string> | undefined {
@@ -66,18 +66,6 @@ function namedByConnection(raw: RawHeaders): Set<string> | undefined {
     for (const name of splitList(value)) named.add(name)
   }
   return named
-}
-
-const splitList = (value: string): string[] =>
-  value
-    .split(',')
-    .map((t) => t.trim())
-    .filter((t) => t !== '')
-
-export function valuesOf(raw: RawHeaders, name: string): string[] {
-  const values: string[] = []
-  for (let i = 0; i < raw.length; i += 2) if (raw[i]!.toLowerCase() === name) values.push(raw[i + 1]!)
-  return values
 }
 
 /** A gateway that finds itself in the list has sent this request before. */
@@ -118,15 +106,18 @@ export function codingProblem(
 
 /** In one pass, as each request to a container comes through here. */
 export function requestHeaders(facts: RequestFacts): string[] {
-  const { rawHeaders, method, host, prefix, upgrade } = facts
+  const { rawHeaders, method, host, prefix, isTrusted = false, upgrade } = facts
+  const outerPrefix = isTrusted ? prefixSaid(rawHeaders) : ''
+  const prefixes = [outerPrefix + prefix, prefix]
   const named = namedByConnection(rawHeaders)
   const out = ['Host', host ?? facts.endpoint]
   const seen: Seen = {
     via: '',
     forwardedFor: '',
+    forwarded: '',
     flatnetVia: '',
     kept: new Set(),
-    isChunked: false,
+    codings: '',
     length: undefined,
   }
   const late: string[] = []
@@ -136,12 +127,12 @@ export function requestHeaders(facts: RequestFacts): string[] {
     if (isForwarded(name)) noteForwarded(seen, out, facts, rawHeaders[i]!, value)
     else if (PASSED_ANEW.has(name)) note(seen, late, name, value)
     else if (!HOP_BY_HOP.has(name) && !isOurs(name) && named?.has(name) !== true)
-      out.push(rawHeaders[i]!, prefix === '' ? value : rewriteRequestHeader(prefix, name, value))
+      out.push(rawHeaders[i]!, prefix === '' ? value : rewriteRequestHeader(prefixes, name, value))
   }
   framing(out, method, seen)
-  forwarded(out, facts, seen)
+  forwarded(out, facts, seen, outerPrefix)
   for (let i = 0; i < late.length; i += 2)
-    if (late[i] === 'TE' || seen.isChunked) out.push(late[i]!, late[i + 1]!)
+    if (late[i] === 'TE' || seen.codings !== '') out.push(late[i]!, late[i + 1]!)
   if (upgrade !== undefined) out.push('Connection', 'Upgrade', 'Upgrade', upgrade)
   return out
 }
@@ -151,10 +142,12 @@ interface Seen {
   /** Lists, each entry with `, ` behind it. */
   via: string
   forwardedFor: string
+  forwarded: string
   flatnetVia: string
   /** Fields of a trusted proxy that are passed on, lower case. */
   kept: Set<string>
-  isChunked: boolean
+  /** Of Transfer-Encoding; empty: there is none. */
+  codings: string
   /** The first Content-Length. */
   length: string | undefined
 }
@@ -179,6 +172,7 @@ function noteForwarded(
   const lower = name.toLowerCase()
   if (!isTrusted || !isKept(lower)) return
   if (lower === 'x-forwarded-for') seen.forwardedFor += `${value}, `
+  else if (lower === 'forwarded') seen.forwarded += `${value}, `
   else {
     seen.kept.add(lower)
     out.push(name, value)
@@ -194,7 +188,7 @@ function note(seen: Seen, late: string[], name: string, value: string): void {
       seen.via += `${value}, `
       break
     case 'transfer-encoding':
-      seen.isChunked = true
+      seen.codings = splitList(`${seen.codings},${value}`).join(', ')
       break
     case 'te':
       // TE is hop-by-hop, and the gateway does pass trailers on (gRPC asks for it).
@@ -209,8 +203,8 @@ function note(seen: Seen, late: string[], name: string, value: string): void {
 }
 
 /** Always explicit: left alone, Node would chunk a POST without a body and send a DELETE's body without framing. */
-function framing(out: string[], method: string, { isChunked, length }: Seen): void {
-  if (isChunked) out.push('Transfer-Encoding', 'chunked')
+function framing(out: string[], method: string, { codings, length }: Seen): void {
+  if (codings !== '') out.push('Transfer-Encoding', codings)
   else if (length !== undefined) out.push('Content-Length', length)
   else if (!UNFRAMED.has(method)) out.push('Content-Length', '0')
 }
@@ -223,21 +217,24 @@ const UNFRAMED: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS
 
 function forwarded(
   out: string[],
-  { clientAddress, host, hostId, isSecure = false, localPort, prefix }: RequestFacts,
+  { rawHeaders, clientAddress, host, hostId, isTrusted, isSecure = false, localPort, prefix }: RequestFacts,
   seen: Seen,
+  outerPrefix: string,
 ): void {
   const isMapped = clientAddress.startsWith('::ffff:') && clientAddress.includes('.')
-  out.push('X-Forwarded-For', seen.forwardedFor + (isMapped ? clientAddress.slice(7) : clientAddress))
+  const address = isMapped ? clientAddress.slice(7) : clientAddress
+  out.push('X-Forwarded-For', seen.forwardedFor + address)
+  if (seen.forwarded !== '') out.push('Forwarded', seen.forwarded + forwardedFor(address))
   const publicPort = host === undefined ? String(localPort) : (portIn(host) ?? (isSecure ? '443' : '80'))
   const own = (name: string, value: string): void => {
     if (!seen.kept.has(name.toLowerCase())) out.push(name, value)
   }
   if (host !== undefined) own('X-Forwarded-Host', host)
-  // A trusted proxy that ended TLS and names no port has been reached on that of its scheme.
-  const isProtoKept = seen.kept.has('x-forwarded-proto')
-  own('X-Forwarded-Proto', isSecure ? 'https' : 'http')
-  if (!isProtoKept) own('X-Forwarded-Port', publicPort)
-  if (prefix !== '') out.push('X-Forwarded-Prefix', prefix)
+  const said = isTrusted === true ? schemeSaid(rawHeaders) : undefined
+  own('X-Forwarded-Proto', said ?? (isSecure ? 'https' : 'http'))
+  // A trusted proxy that says a scheme and names no port has been reached on that of its scheme.
+  if (said === undefined) own('X-Forwarded-Port', publicPort)
+  if (outerPrefix + prefix !== '') out.push('X-Forwarded-Prefix', outerPrefix + prefix)
   out.push('X-Flatnet-Via', `${seen.flatnetVia}${hostId}`, 'Via', `${seen.via}1.1 flatnet-${hostId}`)
 }
 
@@ -250,7 +247,7 @@ export interface ResponseFacts {
   /** Whether a chunked body with trailers may follow. */
   readonly trailersFit: boolean
   /** Rewrites what points into the container's own path space; undefined when the client has the same one. */
-  readonly rewrite?: ((name: Rewritten, value: string) => string) | undefined
+  readonly rewrite?: Rewrite | undefined
 }
 
 export function responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }: ResponseFacts): string[] {

@@ -7,16 +7,16 @@ export interface RedirectFacts {
   readonly host: string | undefined
   /** Of the listener for HTTPS. */
   readonly port: number
-  /** X-Forwarded-Proto of a trusted proxy. */
-  readonly forwardedProto: string | undefined
+  /** How the client came, by a trusted proxy in front; undefined: there is none, or it does not say. */
+  readonly scheme: 'https' | 'http' | undefined
 }
 
 /** A CA that proves a domain asks by plain HTTP (RFC 8555 8.3), before there is a certificate. */
 const PROOF = '/.well-known/acme-challenge/'
 
 /** @returns undefined: the request is served as it came */
-export function httpsLocation({ url, host, port, forwardedProto }: RedirectFacts): string | undefined {
-  if (forwardedProto?.trim().toLowerCase() === 'https') return undefined
+export function httpsLocation({ url, host, port, scheme }: RedirectFacts): string | undefined {
+  if (scheme === 'https') return undefined
   const target = /^(?:http:\/\/([^/?#@]*))?(\/[^#]*)?$/i.exec(url)
   if (target === null) return undefined
   const [, authority = host ?? '', path = ''] = target

@@ -2,10 +2,10 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { IngressDeps } from './deps.ts'
-import { responseHeaders, valuesOf } from './headers.ts'
+import { responseHeaders } from './headers.ts'
 import { isBodyOpen, lingerFor } from './pages/reply.ts'
-import { rewriteHeader } from './rewrite.ts'
-import type { Target } from './route.ts'
+import { valuesOf } from './raw-headers.ts'
+import type { Rewrite } from './rewrite.ts'
 import { trailers } from './trailers.ts'
 
 export interface PassFacts {
@@ -13,9 +13,7 @@ export interface PassFacts {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   readonly response: IncomingMessage
-  readonly target: Target
-  /** `10.100.1.10:80` */
-  readonly endpoint: string
+  readonly rewrite: Rewrite | undefined
   /** The container stopped midway: the client sees a broken connection, never a short answer that looks whole. */
   onBroken(err: Error): void
   /** Nothing was sent yet, and this answer cannot be. */
@@ -61,17 +59,13 @@ export function passResponse(facts: PassFacts): void {
   response.pipe(res, { end: false })
 }
 
-function writeHead({ deps, req, res, response, target, endpoint }: PassFacts): void {
+function writeHead({ deps, req, res, response, rewrite }: PassFacts): void {
   const status = response.statusCode ?? 502
-  const { prefix } = target
   const headers = responseHeaders({
     rawHeaders: response.rawHeaders,
     hostId: deps.conf.hostId,
     trailersFit: mayHaveTrailers(req, response, status),
-    rewrite:
-      prefix === ''
-        ? undefined
-        : (name, value) => rewriteHeader({ prefix, host: target.host, endpoint }, name, value),
+    rewrite,
   })
   // Answered before the body was read: what is left of it must not be taken for the next request.
   if (isBodyOpen(req)) headers.push('Connection', 'close')
@@ -96,11 +90,12 @@ export function passEarly(
   req: IncomingMessage,
   res: ServerResponse,
   info: { readonly statusCode: number; readonly rawHeaders: readonly string[] },
+  rewrite: Rewrite | undefined,
 ): void {
   if (req.httpVersion === '1.0' || res.headersSent || res.destroyed) return
   if (info.statusCode === 102) res.writeProcessing()
   if (info.statusCode !== 103) return
-  const link = valuesOf(info.rawHeaders, 'link')
+  const link = valuesOf(info.rawHeaders, 'link').map((value) => rewrite?.('link', value) ?? value)
   try {
     if (link.length > 0) res.writeEarlyHints({ link })
   } catch {

@@ -4,13 +4,42 @@
  * Pure.
  */
 
+import { hostSaid, prefixSaid } from './forwarded.ts'
+import type { RawHeaders } from './raw-headers.ts'
+import type { Target } from './route.ts'
+
 export interface RewriteFacts {
   /** `/~web` */
   readonly prefix: string
   /** Host header of the request, raw. */
   readonly host: string
+  /** The one that the client asked for, by a trusted proxy in front. */
+  readonly forwardedHost?: string | undefined
   /** `10.100.1.10:80`: some applications build URLs from what they listen on. */
   readonly endpoint: string
+}
+
+export type Rewrite = (name: Rewritten, value: string) => string
+
+/**
+ * Behind a trusted proxy the client knows the container by that proxy's name, and below its prefix.
+ * @param raw fields of the request
+ * @returns undefined: the client has the container's own path space
+ */
+export function rewriteOf(
+  { prefix, host, ip, port }: Target,
+  raw: RawHeaders,
+  isTrusted: boolean,
+): Rewrite | undefined {
+  if (prefix === '') return undefined
+  const outside = isTrusted ? raw : []
+  const facts: RewriteFacts = {
+    prefix: prefixSaid(outside) + prefix,
+    host,
+    forwardedHost: hostSaid(outside),
+    endpoint: `${ip}:${port}`,
+  }
+  return (name, value) => rewriteHeader(facts, name, value)
 }
 
 /**
@@ -21,15 +50,23 @@ export interface RewriteFacts {
 export function rewriteHeader(facts: RewriteFacts, name: Rewritten, value: string): string {
   if (name === 'set-cookie') return cookie(facts, value)
   if (name === 'service-worker-allowed') return scope(facts, value)
+  if (name === 'link') return links(facts, value)
   return name === 'refresh' ? refresh(facts, value) : url(facts, value)
 }
 
-export type Rewritten = 'location' | 'content-location' | 'refresh' | 'set-cookie' | 'service-worker-allowed'
+export type Rewritten =
+  | 'location'
+  | 'content-location'
+  | 'refresh'
+  | 'link'
+  | 'set-cookie'
+  | 'service-worker-allowed'
 
 const REWRITTEN: ReadonlySet<string> = new Set<Rewritten>([
   'location',
   'content-location',
   'refresh',
+  'link',
   'set-cookie',
   'service-worker-allowed',
 ])
@@ -44,25 +81,31 @@ const refresh = (facts: RewriteFacts, value: string): string =>
     (_, before: string, quote: string, to: string) => before + quote + url(facts, to),
   )
 
+/** `</a.css>; rel=preload, </b>`: only the targets, which open each entry (RFC 8288 3). */
+const links = (facts: RewriteFacts, value: string): string =>
+  value.replace(/(^\s*|,\s*)<([^>]*)>/g, (_, before: string, to: string) => `${before}<${url(facts, to)}>`)
+
 /**
  * The other direction, for WebDAV (RFC 4918 10.3 and 10.4): a request names further resources by the URLs that the
  * client knows, and the container knows them without the prefix. What is not below the prefix stays.
+ * @param prefixes `/app/~web` and `/~web`: a proxy in front may or may not take its own off such a URL
  * @param name lower case
  */
-export function rewriteRequestHeader(prefix: string, name: string, value: string): string {
-  if (name === 'destination') return above(prefix, value)
-  return name === 'if' ? value.replace(/<([^>]*)>/g, (_, to: string) => `<${above(prefix, to)}>`) : value
+export function rewriteRequestHeader(prefixes: readonly string[], name: string, value: string): string {
+  if (name === 'destination') return above(prefixes, value)
+  return name === 'if' ? value.replace(/<([^>]*)>/g, (_, to: string) => `<${above(prefixes, to)}>`) : value
 }
 
-function above(prefix: string, value: string): string {
+function above(prefixes: readonly string[], value: string): string {
   const [, origin = '', path = ''] = /^(https?:\/\/[^/?#]*)?(\/.*)$/i.exec(value) ?? []
-  return path.startsWith(`${prefix}/`) ? origin + path.slice(prefix.length) : value
+  const prefix = prefixes.find((p) => path.startsWith(`${p}/`))
+  return prefix === undefined ? value : origin + path.slice(prefix.length)
 }
 
-function url({ prefix, host, endpoint }: RewriteFacts, value: string): string {
+function url({ prefix, host, forwardedHost = host, endpoint }: RewriteFacts, value: string): string {
   const [, authority = '', path = ''] = /^(?:https?:)?\/\/([^/?#]*)(.*)$/i.exec(value) ?? []
   if (authority === '') return value.startsWith('/') ? below(prefix, value) : value
-  const same = [host, endpoint, endpoint.replace(/:80$/, '')].some(
+  const same = [host, forwardedHost, endpoint, endpoint.replace(/:80$/, '')].some(
     (o) => o.toLowerCase() === authority.toLowerCase(),
   )
   return same ? below(prefix, path.startsWith('/') ? path : `/${path}`) : value

@@ -7,16 +7,18 @@ import { ConnectionLimit } from './connection-limit.ts'
 import type { IngressDeps } from './deps.ts'
 import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer, type ParserError } from './fast/server.ts'
-import { codingProblem, hasLooped, valuesOf } from './headers.ts'
+import { schemeSaid } from './forwarded.ts'
+import { codingProblem, hasLooped } from './headers.ts'
 import { formOf } from './pages/accept.ts'
 import { listOf, nearNames, renderList } from './pages/list.ts'
 import type { Reason } from './pages/problem.ts'
 import { answerBare, answerRefused } from './pages/refused.ts'
 import { isBodyOpen, sendPage, sendProblem } from './pages/reply.ts'
+import { valuesOf } from './raw-headers.ts'
 import { httpsLocation } from './redirect.ts'
 import { route } from './route.ts'
 import { isSecure, isTrusted } from './trust.ts'
-import { join } from './upgrade.ts'
+import { join, protocolsOf } from './upgrade.ts'
 
 /** Requests under way on one connection. Browsers have one; this bounds pipelining. */
 const MAX_PIPELINED = 32
@@ -54,14 +56,9 @@ export function createIngress(deps: IngressDeps, limit = new ConnectionLimit(dep
   return server
 }
 
-/**
- * RFC 9110 7.8: with any method and a body too (`kubectl exec` and `docker exec` POST), but not in HTTP/1.0. h2c is not
- * passed on: the gateway could not read the requests behind it.
- */
-function isUpgrade(req: IncomingMessage): boolean {
-  const [protocol = ''] = valuesOf(req.rawHeaders, 'upgrade')
-  return req.httpVersionMinor >= 1 && !/\bh2c?\b/i.test(protocol)
-}
+/** RFC 9110 7.8: with any method and a body too (`kubectl exec` and `docker exec` POST), but not in HTTP/1.0. */
+const isUpgrade = (req: IncomingMessage): boolean =>
+  req.httpVersionMinor >= 1 && protocolsOf(req.rawHeaders).length > 0
 
 class Handler {
   readonly #deps: IngressDeps
@@ -110,8 +107,8 @@ class Handler {
     const port = this.#server.redirectPort()
     if (port === undefined) return false
     const isProxy = isTrusted(trustedProxies, req.socket.remoteAddress ?? '')
-    const forwardedProto = isProxy ? valuesOf(req.rawHeaders, 'x-forwarded-proto').at(-1) : undefined
-    const location = httpsLocation({ url: req.url ?? '', host: req.headers.host, port, forwardedProto })
+    const scheme = isProxy ? schemeSaid(req.rawHeaders) : undefined
+    const location = httpsLocation({ url: req.url ?? '', host: req.headers.host, port, scheme })
     if (location !== undefined) sendPage(req, res, 308, 'text', `${location}\n`, { location })
     return location !== undefined
   }
@@ -156,7 +153,7 @@ class Handler {
     this.request(req, res, {
       expectsContinue: /^100-continue$/i.test(req.headers.expect ?? '') && isBodyOpen(req),
       upgrade: {
-        value: valuesOf(req.rawHeaders, 'upgrade')[0] ?? '',
+        value: protocolsOf(req.rawHeaders).join(', '),
         join: (response, container, containerHead) => {
           res.detachSocket(client as Socket)
           this.#deps.countAnswer(101)

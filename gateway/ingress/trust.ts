@@ -1,12 +1,6 @@
-/** Which fields say how a client came, whether it came by HTTPS, and which proxies are believed about it. */
+/** Whether a client came by HTTPS, and which proxies are believed about theirs. */
 
 import { BlockList, isIPv6 } from 'node:net'
-
-/** What says how a client reached the first proxy: believed from `ingress.trustedProxies` alone. */
-const FORWARDED = /^(?:forwarded|x[-_](?:real[-_]ip|forwarded[-_].*))$/
-
-/** @param name lower case */
-export const isForwarded = (name: string): boolean => FORWARDED.test(name)
 
 /** Whether a client's connection is one of HTTPS: Node's TLS sockets alone have the property. */
 export const isSecure = (socket: object): boolean => 'encrypted' in socket

@@ -3,8 +3,16 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { responseHeaders, valuesOf } from './headers.ts'
+import { responseHeaders } from './headers.ts'
 import { isBodyOpen } from './pages/reply.ts'
+import { type RawHeaders, splitList, valuesOf } from './raw-headers.ts'
+
+/**
+ * What a client offers to switch to, in however many lines. h2c is not passed on: the gateway could not read the
+ * requests behind it.
+ */
+export const protocolsOf = (raw: RawHeaders): string[] =>
+  splitList(valuesOf(raw, 'upgrade').join(',')).filter((protocol) => !/\bh2c?\b/i.test(protocol))
 
 export interface JoinFacts {
   readonly hostId: number
@@ -61,7 +69,7 @@ const CRLF = Buffer.from('\r\n')
 const chunkHead = (bytes: Buffer): Buffer => Buffer.from(`${bytes.length.toString(16)}\r\n`)
 
 function head(response: IncomingMessage, hostId: number): string {
-  const [protocol = ''] = valuesOf(response.rawHeaders, 'upgrade')
+  const protocol = valuesOf(response.rawHeaders, 'upgrade').join(', ')
   const headers = ['Connection', 'Upgrade', 'Upgrade', protocol]
   headers.push(...responseHeaders({ rawHeaders: response.rawHeaders, hostId, trailersFit: false }))
   let text = 'HTTP/1.1 101 Switching Protocols\r\n'

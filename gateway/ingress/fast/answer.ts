@@ -3,9 +3,9 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { IngressDeps } from '../deps.ts'
-import { headerLines, type ResponseFacts, responseHeaders, valuesOf } from '../headers.ts'
-import { rewriteHeader } from '../rewrite.ts'
-import type { Target } from '../route.ts'
+import { headerLines, responseHeaders } from '../headers.ts'
+import { valuesOf } from '../raw-headers.ts'
+import type { Rewrite } from '../rewrite.ts'
 import { trailers } from '../trailers.ts'
 import type { AnswerSink } from './answer-reader.ts'
 import { rawHeadersOf } from './fields.ts'
@@ -24,7 +24,7 @@ const MAX_JOINED = 4096
 
 export class AnswerWriter implements AnswerSink {
   readonly #client: AnswerClient
-  readonly #target: Target
+  readonly #rewrite: Rewrite | undefined
   readonly #isHead: boolean
   /** Written together once the bytes at hand are read: these pieces, then `#text`. */
   #pieces: (Buffer | string)[] = []
@@ -34,16 +34,19 @@ export class AnswerWriter implements AnswerSink {
   /** The client may have a part of the answer; 1xx are none. */
   hasWritten = false
 
-  constructor(client: AnswerClient, target: Target, isHead: boolean) {
+  /** @param rewrite undefined: the client has the container's own path space */
+  constructor(client: AnswerClient, rewrite: Rewrite | undefined, isHead: boolean) {
     this.#client = client
-    this.#target = target
+    this.#rewrite = rewrite
     this.#isHead = isHead
   }
 
   early(head: ResponseHead): void {
     if (head.status === 102) this.#text += 'HTTP/1.1 102 Processing\r\n\r\n'
-    const link = head.status === 103 ? valuesOf(rawHeadersOf(head), 'link') : []
-    if (link.length > 0) this.#text += `HTTP/1.1 103 Early Hints\r\nLink: ${link.join(', ')}\r\n\r\n`
+    if (head.status !== 103) return
+    const link = valuesOf(rawHeadersOf(head), 'link').join(', ')
+    if (link === '') return
+    this.#text += `HTTP/1.1 103 Early Hints\r\nLink: ${this.#rewrite?.('link', link) ?? link}\r\n\r\n`
   }
 
   head(answer: ResponseHead): void {
@@ -55,7 +58,7 @@ export class AnswerWriter implements AnswerSink {
     const isPlain = answer.message === 'OK' || /^[\t\x20-\x7e]*$/.test(answer.message)
     const message = isPlain ? answer.message : (STATUS_CODES[status] ?? '')
     const lines =
-      passed === undefined || this.#target.prefix !== ''
+      passed === undefined || this.#rewrite !== undefined
         ? this.#answerLines(answer, hasBody && framing === 'chunked')
         : `${passed}Via: 1.1 flatnet-${deps.conf.hostId}\r\n`
     this.#text += `HTTP/1.1 ${status} ${message}\r\n${lines}`
@@ -68,12 +71,8 @@ export class AnswerWriter implements AnswerSink {
   /** For answers with names to drop or values to rewrite. */
   #answerLines(answer: ResponseHead, trailersFit: boolean): string {
     const { hostId } = this.#client.deps.conf
-    const { prefix, host } = this.#target
-    const endpoint = `${this.#target.ip}:${this.#target.port}`
-    const rewrite: ResponseFacts['rewrite'] =
-      prefix === '' ? undefined : (name, value) => rewriteHeader({ prefix, host, endpoint }, name, value)
     const rawHeaders = rawHeadersOf(answer)
-    return headerLines(responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }))
+    return headerLines(responseHeaders({ rawHeaders, hostId, trailersFit, rewrite: this.#rewrite }))
   }
 
   body(bytes: Buffer, from: number, to: number): void {

@@ -7,6 +7,7 @@ import { headerLines, requestHeaders } from '../headers.ts'
 import type { Reason } from '../pages/problem.ts'
 import { problemMessage } from '../pages/reply.ts'
 import { afterFailure, isEarlyClose, isRepeatable, mayReuse, RETRIES_HELP } from '../retry.ts'
+import { rewriteOf } from '../rewrite.ts'
 import type { Target } from '../route.ts'
 import { isTrusted } from '../trust.ts'
 import type { ConnectionUser, UpstreamConnection } from '../upstream/connection.ts'
@@ -77,8 +78,15 @@ export class FastExchange implements ConnectionUser {
           : Buffer.concat([Buffer.from(text, 'latin1'), body])
     const { maxHeaderBytes } = client.deps.conf.ingress
     const isHead = head.method === 'HEAD'
-    this.#writer = new AnswerWriter(client, target, isHead)
+    const rewrite =
+      target.prefix === '' ? undefined : rewriteOf(target, rawHeadersOf(head), this.#isFromProxy)
+    this.#writer = new AnswerWriter(client, rewrite, isHead)
     this.#reader = new AnswerReader(this.#writer, isHead, maxHeaderBytes * 2)
+  }
+
+  get #isFromProxy(): boolean {
+    const { deps, clientAddress } = this.#client
+    return isTrusted(deps.conf.ingress.trustedProxies, clientAddress)
   }
 
   get #isSmall(): boolean {
@@ -140,9 +148,8 @@ export class FastExchange implements ConnectionUser {
     const { method } = this.#head
     const { host, prefix } = this.#target
     const { hostId } = deps.conf
-    const isProxy = isTrusted(deps.conf.ingress.trustedProxies, clientAddress)
     const from = { clientAddress, isSecure, localPort }
-    const facts = { ...from, method, host, isTrusted: isProxy, hostId, prefix, endpoint: '' }
+    const facts = { ...from, method, host, isTrusted: this.#isFromProxy, hostId, prefix, endpoint: '' }
     return headerLines(requestHeaders({ ...facts, rawHeaders: rawHeadersOf(this.#head) }))
   }
 

@@ -4,8 +4,8 @@
  * Node's parser gets every request that it does not accept. Pure.
  */
 
+import { FORWARDED_NAMES, isForwarded } from '../forwarded.ts'
 import { HOP_BY_HOP, isOurs } from '../headers.ts'
-import { isForwarded } from '../trust.ts'
 import { areFields, type Fate, type Head, LENGTH, Names, passFields } from './fields.ts'
 
 export interface RequestHead extends Head {
@@ -50,7 +50,8 @@ const LEFT_TO_NODE = new Set([
 const LOOKED_AT = new Names([
   ...LEFT_TO_NODE,
   ...HOP_BY_HOP,
-  ...['host', 'content-length', 'accept', 'via', 'connection', 'destination', 'if', 'forwarded'],
+  ...FORWARDED_NAMES,
+  ...['host', 'content-length', 'accept', 'via', 'connection', 'destination', 'if'],
 ])
 
 /** A list to extend, and the URLs of WebDAV. */

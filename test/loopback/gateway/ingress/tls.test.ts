@@ -237,8 +237,15 @@ t.test('redirect: not behind a trusted proxy that ended TLS, nor without a certi
     const tls = { listen: '127.0.0.1:0', redirect: true, cert: pair.cert, key }
     const gw = await startGateway(t, { ingress: { tls, trustedProxies } })
     await gw.register({ name: 'web', ...echo.at })
-    const { status } = await gw.get('web.x', '/', { headers: { 'x-forwarded-proto': 'https' } })
-    t.equal(status, expected, `${trustedProxies} ${key}`)
+    for (const [name, value] of [
+      ['x-forwarded-proto', 'https'],
+      ['x-forwarded-proto', 'https, http'],
+      ['x-forwarded-ssl', 'on'],
+      ['forwarded', 'for="[fd00::1]:1"; proto="https"'],
+    ] as const) {
+      const { status } = await gw.get('web.x', '/', { headers: { [name]: value } })
+      t.equal(status, expected, `${trustedProxies} ${key} ${name}: ${value}`)
+    }
   }
 })
 

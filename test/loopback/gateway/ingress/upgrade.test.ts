@@ -131,3 +131,25 @@ for (const side of ['client', 'container', 'registry'] as const) {
     t.pass('both ends closed')
   })
 }
+
+t.test('all that a client offers is passed on, in one line, but h2c', async (t) => {
+  const gw = await startGateway(t)
+  const web = await scriptedContainer(t, [(s) => s.once('data', () => s.end(SWITCH))])
+  await gw.register({ name: 'web', ...web.at })
+  const offers = (lines: string): string => upgradeTo('raw').replace('Upgrade: raw\r\n', lines)
+  for (const [lines, expected] of [
+    ['Upgrade: raw\r\nUpgrade: websocket\r\n', 'raw, websocket'],
+    ['Upgrade: raw, websocket\r\n', 'raw, websocket'],
+    ['Upgrade: h2c\r\nUpgrade: raw\r\n', 'raw'],
+    ['Upgrade: raw\r\nUpgrade: h2c\r\n', 'raw'],
+  ] as const) {
+    t.match(await raw(gw.port, offers(lines)), /^HTTP\/1\.1 101 /, lines)
+    t.same(
+      web.received
+        .at(-1)!
+        .match(/^upgrade: .*$/gim)
+        ?.map((l) => l.trim()),
+      [`Upgrade: ${expected}`],
+    )
+  }
+})

@@ -16,6 +16,6 @@ for (const [url, host, port, expected] of [
   ['/', 'a@b', 443, undefined],
   ['/', 'web.x"', 443, undefined],
 ] as const)
-  t.equal(httpsLocation({ url, host, port, forwardedProto: undefined }), expected, `${host} ${url}`)
-t.equal(httpsLocation({ url: '/', host: 'web.x', port: 443, forwardedProto: ' HTTPS' }), undefined)
-t.equal(httpsLocation({ url: '/', host: 'web.x', port: 443, forwardedProto: 'http' }), 'https://web.x/')
+  t.equal(httpsLocation({ url, host, port, scheme: undefined }), expected, `${host} ${url}`)
+t.equal(httpsLocation({ url: '/', host: 'web.x', port: 443, scheme: 'https' }), undefined)
+t.equal(httpsLocation({ url: '/', host: 'web.x', port: 443, scheme: 'http' }), 'https://web.x/')

@@ -5,7 +5,12 @@ import { readRequest } from '../../../../gateway/ingress/fast/request-head.ts'
 import { requestHeaders } from '../../../../gateway/ingress/headers.ts'
 import { type Rewritten, rewriteHeader } from '../../../../gateway/ingress/rewrite.ts'
 
-const facts = { prefix: '/~web-9000', host: 'gw:8080', endpoint: '10.100.1.10:9000' }
+const facts = {
+  prefix: '/~web-9000',
+  host: 'gw:8080',
+  endpoint: '10.100.1.10:9000',
+  forwardedHost: 'shop.example',
+}
 
 for (const [name, value, expected] of [
   ['location', '/login', '/~web-9000/login'],
@@ -18,6 +23,13 @@ for (const [name, value, expected] of [
   ['refresh', '0; url=next', '0; url=next'],
   ['refresh', '0; url=https://example.org/', '0; url=https://example.org/'],
   ['refresh', '30', '30'],
+  ['location', 'https://shop.example/a', '/~web-9000/a'],
+  [
+    'link',
+    '</a>; rel=preload,<http://gw:8080/b>; title="x, y"',
+    '</~web-9000/a>; rel=preload,</~web-9000/b>; title="x, y"',
+  ],
+  ['link', '<a>; rel=next, <https://example.org/>', '<a>; rel=next, <https://example.org/>'],
   ['set-cookie', 'a=1; Path=/; Path=/', 'a=1; Path=/~web-9000/; Path=/~web-9000/'],
   ['set-cookie', 'a=1; path=/~web-9000/; PATH = /~db/', 'a=1; path=/~web-9000/; PATH = /~web-9000/~db/'],
   ['set-cookie', 'a=1; Path="/"', 'a=1; Path="/~web-9000/"'],
