@@ -48,7 +48,9 @@ export class HeadGatherer {
     this.#held = undefined
     if (bytes.length === 0) return undefined
     const from = held === undefined || bytes !== all ? 0 : Math.max(0, held.length - 3)
-    if (endOfHead(bytes, from) >= 0 || bytes.length > this.#maxBytes || !mayBecomeHead(bytes)) return bytes
+    if (endOfHead(bytes, from) >= 0 || bytes.length > this.#maxBytes) return bytes
+    // A line was judged when it ended: with a byte a packet, judging it again each time would cost the square of it.
+    if (held?.includes(LF) !== true && !mayBecomeHead(bytes)) return bytes
     this.#held = bytes
     return undefined
   }
