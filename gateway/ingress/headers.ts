@@ -188,7 +188,8 @@ function note(seen: Seen, late: string[], name: string, value: string): void {
       seen.via += `${value}, `
       break
     case 'transfer-encoding':
-      seen.codings = splitList(`${seen.codings},${value}`).join(', ')
+      // In any case by RFC 9112 7, but a server that compares bytes would take the body for the next request.
+      seen.codings = splitList(`${seen.codings},${value.toLowerCase()}`).join(', ')
       break
     case 'te':
       // TE is hop-by-hop, and the gateway does pass trailers on (gRPC asks for it).
