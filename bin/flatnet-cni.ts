@@ -4,11 +4,12 @@
  */
 
 async function run(): Promise<number> {
-  const args = process.argv.slice(2)
   // Before CNI_COMMAND, which a caller of Podman 5 may have in its environment (docs/architecture/dialects.md).
-  if (/^(create|setup|teardown|info)$/.test(args[0] ?? '')) {
+  // Compared one by one: the first regular expression of a process costs 0.1 ms of the 3.5 that VERSION takes.
+  const verb = process.argv[2]
+  if (verb === 'create' || verb === 'setup' || verb === 'teardown' || verb === 'info') {
     const { netavark } = await import('../plugin/main.ts')
-    process.exit(await netavark(args))
+    process.exit(await netavark(process.argv.slice(2)))
   }
   if (process.env['CNI_COMMAND'] !== undefined) {
     const { main } = await import('../plugin/main.ts')
