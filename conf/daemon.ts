@@ -12,6 +12,7 @@ import { type DnsConf, readDns } from './dns.ts'
 import { readDomains } from './domains.ts'
 import { type IngressTlsConf, readIngressTls } from './ingress-tls.ts'
 import { Reader, show } from './reader.ts'
+import { type RelayConf, readRelay } from './relay.ts'
 
 export const DEFAULT_DAEMON_CONF = '/etc/flatnet/flatnet.yaml'
 
@@ -73,6 +74,7 @@ export interface DaemonConf {
   readonly ingress: IngressConf
   readonly peers: PeersConf
   readonly p2p: P2pConf
+  readonly relay: RelayConf
   readonly dns: DnsConf
   readonly reconcileMs: Millis
   readonly log: LogConf
@@ -87,6 +89,7 @@ const TOP_KEYS = [
   'ingress',
   'peers',
   'p2p',
+  'relay',
   'dns',
   'reconcileMs',
   'log',
@@ -157,6 +160,7 @@ export function daemonConf(value: JsonObject): DaemonConf {
     ingress: readIngress(top),
     peers: readPeers(top),
     p2p: readP2p(top),
+    relay: readRelay(top),
     dns: readDns(top),
     reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
     log: readLog(top),

@@ -74,6 +74,7 @@ export const NO_CLUSTER: ClusterParts = {
   },
   status: () => null,
   tunnel: () => null,
+  relay: () => null,
   p2pProcess: () => null,
   members: () => [],
   browserCertificates: () => undefined,

@@ -29,7 +29,7 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
   const { conf, log, metrics, paths: table, registry } = base
   const cluster = makeCluster(base)
   if (cluster === undefined) return undefined
-  const reports = new Reports()
+  const reports = new Reports(base.conf.relay.region)
   const dataplane = new DataPlane({ ...base, cluster, reports })
   const replication = makeReplication(base, cluster)
   const stored = await loadTables(conf.dataDir, (endpoint, err) =>
@@ -171,6 +171,7 @@ const access = (
   demand: () => cluster,
   status: () => clusterStatus(cluster),
   tunnel: () => dataplane.status(),
+  relay: () => dataplane.relayLoad(),
   members: () => listedMembers(cluster.state),
   browserCertificates: () => cluster.browserCertificates,
   link: (hostId) => cluster.links.view(hostId),

@@ -87,6 +87,17 @@ function dnsRows({ dns }: Status): (readonly [string, string])[] {
   return [['names', [`NAME.${dns.domain}`, ...where].join('; ')]]
 }
 
+/** One row: what this host carries for pairs of others. */
+function relayRows({ relay }: Status): (readonly [string, string])[] {
+  // A gateway of an older version has no such field.
+  if (relay === undefined || relay === null) return []
+  const { bandwidthMbit, bps, maxPairs, pairs, region, volunteer } = relay
+  const of = bandwidthMbit === null ? '' : ` of ${bandwidthMbit}`
+  const load = `${pairs} of ${counted(maxPairs, 'pair')} of other hosts, ${(bps / 1e6).toFixed(1)}${of} Mbit/s`
+  const where = region === null ? '' : `; region ${region}`
+  return [['relays', (volunteer ? load : 'for no other hosts (relay.volunteer)') + where]]
+}
+
 const hostPort = ({ address, port }: { address: string; port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 
@@ -109,6 +120,7 @@ function print(io: Io, status: Status): void {
     ],
     ...httpsRows(status),
     ...dnsRows(status),
+    ...relayRows(status),
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
   ]

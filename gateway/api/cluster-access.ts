@@ -5,6 +5,7 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { BrowserCertificates } from '../cluster/identity/browser-certificates.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
+import type { RelayLoad } from '../dataplane/relay/capacity.ts'
 import type { LinkView } from '../links/types.ts'
 import type { Alarm } from '../replication/alarms.ts'
 import type { Quarantine } from '../replication/deps.ts'
@@ -19,6 +20,8 @@ export interface ClusterAccess {
   status(): ClusterStatus | null
   /** null: in no cluster. */
   tunnel(): TunnelStatus | null
+  /** What this host carries for pairs of others. null: in no cluster. */
+  relay(): RelayLoad | null
   members(): readonly ListedMember[]
   /** For HTTPS; undefined: in no cluster. */
   browserCertificates(): BrowserCertificates | undefined

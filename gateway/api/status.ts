@@ -9,6 +9,7 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
+import type { RelayLoad } from '../dataplane/relay/capacity.ts'
 import type { DnsStatus } from '../dns/name-servers.ts'
 import type { ListeningIngress } from '../ingress/listener.ts'
 import type { TlsStatus } from '../ingress/tls/listener.ts'
@@ -44,6 +45,8 @@ export interface Status {
   readonly dns: DnsStatus | null
   /** null: in no cluster. */
   readonly tunnel: TunnelStatus | null
+  /** What this host carries for pairs of others. null: in no cluster. */
+  readonly relay: RelayLoad | null
   /** null: there is none, or the gateway is not connected to it. */
   readonly p2p: P2pProcessStatus | null
   readonly paths: readonly PathInfo[]
@@ -118,6 +121,7 @@ export async function statusOf({
     cluster: cluster.status(),
     dns,
     tunnel: cluster.tunnel(),
+    relay: cluster.relay(),
     p2p: cluster.p2pProcess(),
     paths: listPaths({ paths, cluster }),
     alarms: cluster.alarms(),

@@ -9,13 +9,14 @@ import type { Scheduler } from '../base/scheduler.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Reports } from '../paths/reports.ts'
 import type { PathTable } from '../paths/table.ts'
-import type { Carriage, Transport } from '../paths/transport.ts'
+import type { Carriage, RelayCapacity, Transport } from '../paths/transport.ts'
 import type { Slices } from '../registry/slices.ts'
 import { ChannelTable } from './channels.ts'
 import { DeviceSlot, TUN_IFNAME } from './device.ts'
 import { DirectTransport } from './direct-transport.ts'
 import { KernelRoutes } from './kernel-routes.ts'
 import { tunnelGauges } from './metrics.ts'
+import type { RelayLoad } from './relay/capacity.ts'
 import { RelaySignals } from './relay/signals.ts'
 import { RelayTransport } from './relay-transport.ts'
 import { PeerRoutes } from './routes.ts'
@@ -87,6 +88,7 @@ export class DataPlane implements Carriage {
     this.#direct = new DirectTransport({ ...common, links: cluster.links })
     this.#relays = new RelayTransport({
       ...common,
+      conf: conf.relay,
       cluster,
       reports,
       scheduler,
@@ -128,8 +130,13 @@ export class DataPlane implements Carriage {
     return this.#tunnel.stats().peers
   }
 
-  freePairs(): number {
-    return this.#relays.freePairs()
+  relayCapacity(): RelayCapacity {
+    return this.#relays.offered()
+  }
+
+  /** What this host carries for pairs of others. */
+  relayLoad(): RelayLoad {
+    return this.#relays.load()
   }
 
   status(): TunnelStatus {

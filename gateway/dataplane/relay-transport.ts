@@ -3,12 +3,14 @@
 import { Listeners } from '../base/listeners.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Reports } from '../paths/reports.ts'
-import type { Candidate, Transport } from '../paths/transport.ts'
+import type { Candidate, RelayCapacity, Transport } from '../paths/transport.ts'
 import type { ChannelTable } from './channels.ts'
+import type { RelayLoad } from './relay/capacity.ts'
 import { Relays, type RelaysDeps } from './relay/relays.ts'
 import type { PeerRoutes } from './routes.ts'
 
-export interface RelayTransportDeps extends Pick<RelaysDeps, 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
+export interface RelayTransportDeps
+  extends Pick<RelaysDeps, 'conf' | 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
   readonly cluster: Cluster
   readonly reports: Reports
   readonly channels: ChannelTable
@@ -26,9 +28,10 @@ export class RelayTransport implements Transport {
 
   constructor(deps: RelayTransportDeps) {
     this.#deps = deps
-    const { cluster, keepsOut, scheduler, metrics, log, noTunnel } = deps
+    const { cluster, conf, keepsOut, scheduler, metrics, log, noTunnel } = deps
     const { links, state } = cluster
     this.#relays = new Relays({
+      conf,
       scheduler,
       metrics,
       log,
@@ -82,8 +85,12 @@ export class RelayTransport implements Transport {
     this.#relays.refresh()
   }
 
-  freePairs(): number {
-    return this.#relays.freePairs()
+  offered(): RelayCapacity {
+    return this.#relays.offered()
+  }
+
+  load(): RelayLoad {
+    return this.#relays.load()
   }
 
   drain(): Promise<void> {

@@ -6,7 +6,7 @@ import type { Scheduler } from '../base/scheduler.ts'
 import type { ControlMessage, LinkView } from '../links/types.ts'
 import { type PathDecision, SOON_MS } from './decide.ts'
 import { LinkHistory } from './link-history.ts'
-import { carries, type LinkReport, type Reports, UNMEASURED_MS } from './reports.ts'
+import { carries, type LinkReport, type Reports, relayReport, UNMEASURED_MS } from './reports.ts'
 import type { PathTable } from './table.ts'
 import { type Candidate, type Carriage, sameVia, type Transport, type Via, viaText } from './transport.ts'
 
@@ -184,7 +184,7 @@ export class PathController {
     const report: LinkReport = {
       type: 'paths.links',
       links: canRelay ? up.filter(carries).map((l) => [l.hostId, l.rttMs ?? UNMEASURED_MS]) : [],
-      freePairs: canRelay ? carriage.freePairs() : 0,
+      ...relayReport(canRelay ? carriage.relayCapacity() : { freePairs: 0, freeShare: 0 }),
       uptimeMs: Math.round(scheduler.monotonic() - this.#startedAt),
       ...(lack !== undefined && { noTunnel: lack }),
     }

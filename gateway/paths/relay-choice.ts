@@ -19,12 +19,24 @@ export const isRelay = (candidate: Candidate): candidate is RelayCandidate => ca
 
 export const relayRtt = ({ toRelayMs, fromRelayMs }: RelayOffer): Millis => toRelayMs + fromRelayMs
 
-/** Lowest round trip; of equal ones the longest uptime, as it is the least likely to stop; then the lowest hostId. */
+/** The load moves all the time, so only a quarter of the capacity more is more. */
+const CAPACITY_STEP = 1 / 4
+
+const roomOf = ({ freeShare }: RelayOffer): number => Math.floor(freeShare / CAPACITY_STEP)
+
+const NO_ROOM = 'it takes on no more pairs'
+
+const byMerit = (a: RelayOffer, b: RelayOffer): number =>
+  roomOf(b) - roomOf(a) || b.endsInRegion - a.endsInRegion || b.uptimeMs - a.uptimeMs || a.hostId - b.hostId
+
+/**
+ * Lowest round trip; of equal ones most room, then the region of the ends; then the longest uptime, as it is the least
+ * likely to stop; then the lowest hostId.
+ */
 function bestOf(candidates: readonly RelayCandidate[]): RelayCandidate | undefined {
   const lowest = Math.min(...candidates.map((c) => relayRtt(c.offer)))
-  return candidates
-    .filter((c) => relayRtt(c.offer) < lowest + EQUAL_MS)
-    .sort((a, b) => b.offer.uptimeMs - a.offer.uptimeMs || a.offer.hostId - b.offer.hostId)[0]
+  const nearest = candidates.filter((c) => relayRtt(c.offer) < lowest + EQUAL_MS)
+  return nearest.sort((a, b) => byMerit(a.offer, b.offer))[0]
 }
 
 /**
@@ -47,5 +59,5 @@ export function chooseRelay(
 export function whyNoRelay([first]: readonly RelayCandidate[]):
   | { readonly hostId: number; readonly problem: string }
   | undefined {
-  return first && { hostId: first.offer.hostId, problem: first.problem ?? 'it takes on no more pairs' }
+  return first && { hostId: first.offer.hostId, problem: first.problem ?? first.offer.refusal ?? NO_ROOM }
 }

@@ -4,7 +4,7 @@ import type { Millis } from '../../core/clock.ts'
 import { isObject } from '../../core/json.ts'
 import { printable } from '../base/printable.ts'
 import type { ControlMessage, LinkView } from '../links/types.ts'
-import type { RelayOffer } from './transport.ts'
+import type { RelayCapacity, RelayOffer } from './transport.ts'
 
 /** One gateway's links that carry packets, to all its peers. */
 export interface LinkReport extends ControlMessage {
@@ -13,14 +13,31 @@ export interface LinkReport extends ControlMessage {
   readonly links: readonly (readonly [number, number])[]
   /** Pairs for which it would still be a relay. */
   readonly freePairs: number
+  /** Percent of its pairs and bandwidth; absent: an older version, which has no bandwidth to share. */
+  readonly freePercent?: number
+  readonly region?: string
+  /** Why it relays for no pair, in words for a person; absent: it does. */
+  readonly noRelay?: string
   readonly uptimeMs: Millis
   /** Why it carries no packets, in words for a person; absent: it does. */
   readonly noTunnel?: string
 }
 
-interface Held {
+/** The part of a report that says what the sender would carry. */
+export const relayReport = ({
+  freePairs,
+  freeShare,
+  refusal,
+  region,
+}: RelayCapacity): Pick<LinkReport, 'freePairs' | 'freePercent' | 'noRelay' | 'region'> => ({
+  freePairs,
+  freePercent: Math.round(freeShare * 100),
+  ...(region !== undefined && { region }),
+  ...(refusal !== undefined && { noRelay: refusal }),
+})
+
+interface Held extends RelayCapacity {
   readonly rttOf: ReadonlyMap<number, Millis>
-  readonly freePairs: number
   readonly uptimeMs: Millis
   readonly noTunnel: string | undefined
   readonly at: Millis
@@ -29,6 +46,7 @@ interface Held {
 /** Three reports missed. */
 const STALE_MS: Millis = 16_000
 const MAX_LINKS = 65_536
+const MAX_REGION_CHARS = 64
 /** A round trip that is longer is a dead link. */
 const MAX_RTT_MS: Millis = 60_000
 
@@ -43,10 +61,12 @@ const isAmount = (value: unknown, max: number): value is number =>
 
 function isReport(m: ControlMessage): m is LinkReport {
   if (!isObject(m)) return false
-  const { links, freePairs, uptimeMs, noTunnel } = m
+  const { links, freePairs, freePercent, noRelay, region, uptimeMs, noTunnel } = m
   return (
-    (noTunnel === undefined || typeof noTunnel === 'string') &&
+    [noRelay, noTunnel].every((why) => why === undefined || typeof why === 'string') &&
     isAmount(freePairs, MAX_LINKS) &&
+    (freePercent === undefined || isAmount(freePercent, 100)) &&
+    (region === undefined || (typeof region === 'string' && region.length <= MAX_REGION_CHARS)) &&
     isAmount(uptimeMs, Number.MAX_SAFE_INTEGER) &&
     Array.isArray(links) &&
     links.length <= MAX_LINKS &&
@@ -58,14 +78,21 @@ function isReport(m: ControlMessage): m is LinkReport {
 }
 
 export class Reports {
+  readonly #region: string | undefined
   readonly #byHost = new Map<number, Held>()
+
+  /** @param region this host's own */
+  constructor(region?: string) {
+    this.#region = region
+  }
 
   /** @returns false when the message is not one */
   handle(from: number, message: ControlMessage, now: Millis): boolean {
     if (!isReport(message)) return false
-    const { freePairs, uptimeMs } = message
-    const noTunnel = message.noTunnel === undefined ? undefined : printable(message.noTunnel)
-    this.#byHost.set(from, { rttOf: new Map(message.links), freePairs, uptimeMs, noTunnel, at: now })
+    const { freePairs, freePercent = 100, region, uptimeMs } = message
+    const [noTunnel, refusal] = [message.noTunnel, message.noRelay].map((why) => why && printable(why))
+    const capacity: RelayCapacity = { freePairs, freeShare: freePercent / 100, refusal, region }
+    this.#byHost.set(from, { ...capacity, rttOf: new Map(message.links), uptimeMs, noTunnel, at: now })
     return true
   }
 
@@ -84,13 +111,17 @@ export class Reports {
    */
   offers(hostId: number, now: Millis, linkTo: (relay: number) => LinkView | undefined): RelayOffer[] {
     const found: RelayOffer[] = []
-    for (const [relay, { rttOf, freePairs, uptimeMs, at }] of this.#byHost) {
+    for (const [relay, { rttOf, at, ...says }] of this.#byHost) {
       const fromRelayMs = rttOf.get(hostId)
       if (relay === hostId || fromRelayMs === undefined || now - at > STALE_MS) continue
       const link = linkTo(relay)
       if (link === undefined || !carries(link)) continue
       const toRelayMs = link.rttMs ?? UNMEASURED_MS
-      found.push({ hostId: relay, toRelayMs, fromRelayMs, freePairs, uptimeMs })
+      const { freePairs, freeShare, refusal, region, uptimeMs } = says
+      const ends = [this.#region, this.#byHost.get(hostId)?.region]
+      const endsInRegion = region === undefined ? 0 : ends.filter((end) => end === region).length
+      const offer = { freePairs, freeShare, refusal, endsInRegion, uptimeMs }
+      found.push({ hostId: relay, toRelayMs, fromRelayMs, ...offer })
     }
     return found
   }

@@ -20,13 +20,24 @@ export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)
 /** Rungs of the ladder, best first. A candidate of kind `p2p` is on one of the first four. */
 export type Tier = 'ipv6' | 'ipv4' | 'ice' | 'punch' | 'gateway' | 'relay'
 
+/** What a gateway would carry for pairs of other hosts. */
+export interface RelayCapacity {
+  /** Pairs that it takes on; 0: full, or it does not relay. */
+  readonly freePairs: number
+  /** Why it does not relay, in words for a person; undefined: it does. */
+  readonly refusal?: string | undefined
+  /** Of its pairs and its bandwidth, the scarcer; 0 to 1. */
+  readonly freeShare: number
+  readonly region?: string | undefined
+}
+
 /** What a gateway says of itself as a relay to a host, with the round trip from here to it. */
-export interface RelayOffer {
+export interface RelayOffer extends Pick<RelayCapacity, 'freePairs' | 'freeShare' | 'refusal'> {
   readonly hostId: number
   readonly toRelayMs: Millis
   readonly fromRelayMs: Millis
-  /** Pairs that it takes on; 0: full. */
-  readonly freePairs: number
+  /** How many of the two ends are in its region, so that both count alike. */
+  readonly endsInRegion: number
   /** Of its gateway. */
   readonly uptimeMs: Millis
 }
@@ -71,6 +82,5 @@ export interface Transport {
 export interface Carriage {
   /** Why this host carries no packets, in words for a person; undefined: it does. */
   noTunnel(): string | undefined
-  /** Pairs of other hosts for which this gateway would still be a relay. */
-  freePairs(): number
+  relayCapacity(): RelayCapacity
 }

@@ -128,7 +128,7 @@ t.test('a relay that breaks behind itself, or is gone, is left for another', { s
   await waysAre(one, two, new RegExp(`^relay:${first}$`), 5_000)
 })
 
-t.test('the only relay starts anew', { skip }, async (t) => {
+t.test('the only relay starts anew, and volunteers no more', { skip }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   net.cut(1, 2)
@@ -141,4 +141,16 @@ t.test('the only relay starts anew', { skip }, async (t) => {
   const startedAt = performance.now()
   await say('after', 15_000)
   t.comment(`heard again ${Math.round(performance.now() - startedAt)} ms after its start`)
+  t.match(await three.ok('status'), /relays +1 of 64 pairs of other hosts, \d+\.\d Mbit\/s\n/)
+
+  const file = join(three.dir, 'flatnet.yaml')
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(file, text.replace(/(?<=^relay:\n(?: .*\n)*? {2}volunteer: )true$/m, 'false'))
+  t.not(readFileSync(file, 'utf8'), text)
+  three.signal('SIGHUP')
+  await waysAre(one, two, /^none$/, 15_000)
+  await waitFor('and host 1 says why', 10_000, async () =>
+    /host 3 is no relay to it: it does not relay for others/.test((await pathTo(one, 2)).reason),
+  )
+  t.match(await three.ok('status'), /relays +for no other hosts \(relay\.volunteer\)\n/)
 })

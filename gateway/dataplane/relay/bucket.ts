@@ -6,11 +6,16 @@
 
 import type { Millis } from '../../../core/clock.ts'
 
+export interface Rate {
+  /** @returns how long to send nothing more; 0: go on */
+  reserve(bytes: number, now: Millis): Millis
+}
+
 /**
  * Lending keeps small answers quick: those of the quiet direction do not wait behind the loud one. What goes beyond the
  * rate is at most the one piece that each direction has on its way.
  */
-export class TokenBucket {
+export class TokenBucket implements Rate {
   readonly #bytesPerMs: number
   readonly #burstBytes: number
   #tokens: number
@@ -24,7 +29,6 @@ export class TokenBucket {
     this.#at = now
   }
 
-  /** @returns how long to send nothing more; 0: go on */
   reserve(bytes: number, now: Millis): Millis {
     const earned = Math.max(0, now - this.#at) * this.#bytesPerMs
     this.#at = now

@@ -1,19 +1,19 @@
 /** One connection of a pair in the gateway between them: first a reserved place, then two joined legs. */
 
 import type { Duplex } from 'node:stream'
-import type { TokenBucket } from './bucket.ts'
+import type { Rate } from './bucket.ts'
 import { type JoinDeps, joinLegs } from './join.ts'
 
 export class Circuit {
   /** The end that asked for it. */
   readonly from: number
   readonly to: number
-  readonly #deps: Omit<JoinDeps, 'bucket'>
+  readonly #deps: Omit<JoinDeps, 'rate'>
   #endLegs: ((reason: string) => void) | undefined
   #ended: string | undefined
   #hasBegun = false
 
-  constructor(from: number, to: number, deps: Omit<JoinDeps, 'bucket'>) {
+  constructor(from: number, to: number, deps: Omit<JoinDeps, 'rate'>) {
     this.from = from
     this.to = to
     this.#deps = deps
@@ -30,9 +30,9 @@ export class Circuit {
   }
 
   /** Not after its end. */
-  carry(a: Duplex, b: Duplex, bucket: TokenBucket): void {
+  carry(a: Duplex, b: Duplex, rate: Rate): void {
     this.#hasBegun = true
-    this.#endLegs = joinLegs(a, b, { ...this.#deps, bucket, ended: (reason) => this.end(reason) })
+    this.#endLegs = joinLegs(a, b, { ...this.#deps, rate, ended: (reason) => this.end(reason) })
   }
 
   /** Idempotent. */

@@ -3,12 +3,12 @@
 import type { Duplex } from 'node:stream'
 import type { Millis } from '../../../core/clock.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
-import type { TokenBucket } from './bucket.ts'
+import type { Rate } from './bucket.ts'
 import { boundUnread, boundUnsent } from './buffers.ts'
 import { RelayLimit } from './limits.ts'
 
 export interface JoinDeps {
-  readonly bucket: TokenBucket
+  readonly rate: Rate
   readonly scheduler: Scheduler
   passed(bytes: number): void
   /** Once; both streams are destroyed by then. */
@@ -73,7 +73,7 @@ class JoinedLegs {
   }
 
   #passBytes(from: Duplex, to: Duplex): void {
-    const { bucket, passed, scheduler } = this.#deps
+    const { passed, rate, scheduler } = this.#deps
     let waits = 0
     const goOn = (): void => {
       if (--waits === 0 && !this.#isOver) from.resume()
@@ -83,7 +83,7 @@ class JoinedLegs {
       this.#passedAt = scheduler.monotonic()
       passed(chunk.length)
       const isTaken = to.write(chunk)
-      const waitMs = bucket.reserve(chunk.length, this.#passedAt)
+      const waitMs = rate.reserve(chunk.length, this.#passedAt)
       if (isTaken && waitMs === 0) return
       from.pause()
       waits = Number(!isTaken) + Number(waitMs > 0)

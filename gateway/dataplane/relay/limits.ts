@@ -4,10 +4,6 @@ import type { Millis } from '../../../core/clock.ts'
 
 /** Of what a gateway does for others. */
 export const RelayLimit = {
-  /** A cluster of 16 that is split in two halves, with one host that reaches both. */
-  pairs: 64,
-  /** Half: one host that has lost its way to all others must not take the relay from them. */
-  pairsOfPeer: 32,
   /** What one host asks for: at first a relay to every other, then as a few tries a second that fail. */
   asksBurst: 64,
   asksPerS: 8,

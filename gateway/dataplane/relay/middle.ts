@@ -1,17 +1,21 @@
 /** The gateway in the middle: takes a stream of one host, opens one to another, and joins them. */
 
 import type { Duplex } from 'node:stream'
+import type { RelayConf } from '../../../conf/relay.ts'
 import type { Log } from '../../../core/log.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { Membership } from '../../links/types.ts'
+import type { RelayCapacity } from '../../paths/transport.ts'
 import { TokenBucket } from './bucket.ts'
+import { Capacity, type RelayLoad } from './capacity.ts'
 import { Circuit } from './circuit.ts'
 import { RelayLimit } from './limits.ts'
 import { Pairs } from './pairs.ts'
 import { Purpose, type RelayOffer, type RelayStreams, reasonOf } from './purpose.ts'
 
 export interface MiddleDeps {
+  readonly conf: RelayConf
   readonly ownHostId: () => number
   readonly membership: Membership
   readonly streams: RelayStreams
@@ -24,13 +28,16 @@ export interface MiddleDeps {
 
 export class Middle {
   readonly #deps: MiddleDeps
-  readonly #pairs = new Pairs()
+  readonly #capacity: Capacity
+  readonly #pairs: Pairs
   /** How often each host may ask; members are few. */
   readonly #asks = new Map<number, TokenBucket>()
   #isStopped = false
 
   constructor(deps: MiddleDeps) {
     this.#deps = deps
+    this.#capacity = new Capacity(deps.conf, deps.scheduler.monotonic())
+    this.#pairs = new Pairs(this.#capacity.maxPairs)
     deps.metrics.gauge(
       'flatnet_relay_pairs',
       'Pairs of hosts that this gateway relays',
@@ -38,8 +45,12 @@ export class Middle {
     )
   }
 
-  get freePairs(): number {
-    return this.#pairs.free
+  get offered(): RelayCapacity {
+    return this.#capacity.offered(this.#pairs.size, this.#deps.scheduler.monotonic())
+  }
+
+  get load(): RelayLoad {
+    return this.#capacity.load(this.#pairs.size, this.#deps.scheduler.monotonic())
   }
 
   /**
@@ -59,7 +70,7 @@ export class Middle {
     const leg = await this.#reach(circuit)
     if (circuit.ended === undefined && leg !== undefined) {
       this.#deps.log.info({ pair: `${from}-${to}` }, 'relay began')
-      circuit.carry(offer.accept(), leg, bucket)
+      circuit.carry(offer.accept(), leg, this.#capacity.rateOf(bucket))
     } else {
       leg?.destroy()
       this.#refuse(offer, circuit.ended ?? '')
@@ -83,6 +94,7 @@ export class Middle {
   #refusal(from: number, to: unknown): string | undefined {
     const { isLinked, membership, ownHostId } = this.#deps
     if (this.#isStopped) return 'the relay stops'
+    if (this.#capacity.refusal !== undefined) return this.#capacity.refusal
     if (typeof to !== 'number' || to === ownHostId() || to === from) return 'no host to relay to'
     for (const hostId of [from, to]) {
       const member = membership.members().find((m) => m.hostId === hostId)
@@ -108,8 +120,10 @@ export class Middle {
     const { scheduler, metrics, log } = this.#deps
     const circuit: Circuit = new Circuit(from, to, {
       scheduler,
-      passed: (bytes) =>
-        metrics.count('flatnet_relay_bytes_total', 'Bytes relayed for other hosts', '', bytes),
+      passed: (bytes) => {
+        this.#capacity.passed(bytes)
+        metrics.count('flatnet_relay_bytes_total', 'Bytes relayed for other hosts', '', bytes)
+      },
       ended: (reason) => {
         this.#pairs.leave(circuit)
         if (circuit.hasBegun) log.info({ pair: `${from}-${to}`, reason }, 'relay ended')

@@ -5,6 +5,9 @@ import { TokenBucket } from './bucket.ts'
 import type { Circuit } from './circuit.ts'
 import { RelayLimit } from './limits.ts'
 
+/** Half of all: one host that has lost its way to the others must not take the relay from them. */
+const SHARE_OF_PEER = 1 / 2
+
 interface Pair {
   /** Of both directions, and of both connections while the ends agree on one. */
   readonly bucket: TokenBucket
@@ -17,16 +20,24 @@ const MAX_BUCKETS = 1_024
 const keyOf = (a: number, b: number): string => `${Math.min(a, b)}-${Math.max(a, b)}`
 
 export class Pairs {
+  readonly #max: number
+  readonly #maxOfPeer: number
   readonly #pairs = new Map<string, Pair>()
   /** Also of pairs that ended a moment ago; in order of their last begin. */
   readonly #buckets = new Map<string, TokenBucket>()
+
+  /** @param max at once */
+  constructor(max: number) {
+    this.#max = max
+    this.#maxOfPeer = Math.ceil(max * SHARE_OF_PEER)
+  }
 
   get size(): number {
     return this.#pairs.size
   }
 
   get free(): number {
-    return RelayLimit.pairs - this.#pairs.size
+    return this.#max - this.#pairs.size
   }
 
   all(): Circuit[] {
@@ -37,10 +48,8 @@ export class Pairs {
   refusal(from: number, to: number): string | undefined {
     if (this.#pairs.has(keyOf(from, to))) return undefined
     if (this.free <= 0) return `it relays ${this.#pairs.size} pairs, and no more`
-    const full = [from, to].find((hostId) => this.#pairsOf(hostId) >= RelayLimit.pairsOfPeer)
-    return full === undefined
-      ? undefined
-      : `it relays ${RelayLimit.pairsOfPeer} pairs of host ${full}, and no more`
+    const full = [from, to].find((hostId) => this.#pairsOf(hostId) >= this.#maxOfPeer)
+    return full === undefined ? undefined : `it relays ${this.#maxOfPeer} pairs of host ${full}, and no more`
   }
 
   /** After `refusal`. A circuit that the same end opened before is ended: that end has lost it. */

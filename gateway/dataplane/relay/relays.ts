@@ -1,14 +1,18 @@
 /** Relays, both sides of them: what this gateway carries for others, and what others carry for it. */
 
+import type { RelayConf } from '../../../conf/relay.ts'
 import type { Log } from '../../../core/log.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { Identity, Membership } from '../../links/types.ts'
+import type { RelayCapacity } from '../../paths/transport.ts'
+import type { RelayLoad } from './capacity.ts'
 import { Ends, type RelayEvents } from './ends.ts'
 import { Middle } from './middle.ts'
 import { Purpose, type RelayStreams } from './purpose.ts'
 
 export interface RelaysDeps {
+  readonly conf: RelayConf
   readonly identity: () => Identity
   readonly membership: Membership
   readonly streams: RelayStreams
@@ -40,9 +44,14 @@ export class Relays {
     )
   }
 
-  /** Pairs for which this gateway would still be a relay. */
-  freePairs(): number {
-    return this.#middle.freePairs
+  /** What this gateway would still carry for others. */
+  offered(): RelayCapacity {
+    return this.#middle.offered
+  }
+
+  /** What it carries. */
+  load(): RelayLoad {
+    return this.#middle.load
   }
 
   /**

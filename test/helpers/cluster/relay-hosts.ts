@@ -116,6 +116,7 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
   const relays: Relays | undefined = !hasRelays
     ? undefined
     : new Relays({
+        conf: { volunteer: true, maxPairs: 64 },
         identity: () => identity,
         membership,
         streams: links.streams,

@@ -194,6 +194,7 @@ const well = {
   assignments: 3,
   ingress: { address: '0.0.0.0', port: 8080, connections: 2 },
   cluster: null,
+  relay: null,
   reconcile: { at: '2026-11-20T11:59:00.000Z', live: 3, stale: 0, runs: 4, failures: 1, problem: 'EIO' },
   paths: [] as readonly object[],
   memory: { rssBytes: 70 * 1_048_576, heapUsedBytes: 0 },
@@ -232,6 +233,20 @@ t.test('status shows the gateway, or fails with the way out', async (t) => {
   t.equal(down.code, 1)
   t.match(down.stderr, /next: .*flatnet gateway --config \/f\.yaml$/m)
   t.equal(down.stdout, '')
+})
+
+t.test('status says what this host relays for others', async (t) => {
+  const relay = { volunteer: true, pairs: 3, maxPairs: 64, bps: 1_240_000, bandwidthMbit: null, region: null }
+  const cases = [
+    [relay, /relays +3 of 64 pairs of other hosts, 1\.2 Mbit\/s\n/],
+    [{ ...relay, bandwidthMbit: 20, region: 'fra' }, /, 1\.2 of 20 Mbit\/s; region fra\n/],
+    [{ ...relay, volunteer: false }, /relays +for no other hosts \(relay\.volunteer\)\n/],
+    [null, /^((?!relays).)*$/s],
+  ] as const
+  for (const [given, expected] of cases) {
+    const { host } = await gateway(t, { '/v1/status': [200, JSON.stringify({ ...well, relay: given })] })
+    t.match((await run(['status', '--config', '/f.yaml'], host)).stdout, expected)
+  }
 })
 
 const path = (hostId: number, state: string, reason: string, via = 'none') => ({

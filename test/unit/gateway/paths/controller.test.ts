@@ -68,7 +68,7 @@ function simulation() {
     table,
     reports,
     transports: [direct, relays],
-    carriage: { noTunnel: () => state.noTunnel, freePairs: () => 5 },
+    carriage: { noTunnel: () => state.noTunnel, relayCapacity: () => ({ freePairs: 5, freeShare: 0.5 }) },
     links: () => [...links.values()],
     quarantineOf: (hostId) => (state.quarantine.has(hostId) ? 'two machines' : undefined),
     draining: (hostId) => {
@@ -225,16 +225,20 @@ t.test('peers onFrame of our links soon after a change and every 5 s', (t) => {
         [3, 1000],
       ],
       freePairs: 5,
+      freePercent: 50,
       uptimeMs: 100,
     },
   ])
   t.equal(sim.sent.length, 2)
   sim.set(2, { state: 'draining' })
   sim.time.run(150)
-  t.same(sim.sent[2], [3, { type: 'paths.links', links: [[3, 1000]], freePairs: 5, uptimeMs: 250 }])
+  t.same(sim.sent[2], [
+    3,
+    { type: 'paths.links', links: [[3, 1000]], freePairs: 5, freePercent: 50, uptimeMs: 250 },
+  ])
   sim.state.noTunnel = 'none'
   sim.time.run(6000)
-  t.match(sim.sent.at(-1)?.[1], { links: [], freePairs: 0 })
+  t.match(sim.sent.at(-1)?.[1], { links: [], freePairs: 0, freePercent: 0 })
   t.end()
 })
 
@@ -404,5 +408,32 @@ t.test('a peer that starts anew again and again is no flapping one', (t) => {
   sim.set(2, { hasData: false })
   t.equal(sim.table.get(2)?.via, 'none', 'waited for')
   sim.controller.stop()
+  t.end()
+})
+
+t.test('of equally near relays one in the region of the ends is taken, alike at both', (t) => {
+  const reports = new Reports('fra')
+  const view = { state: 'up', hasData: true, rttMs: 5 } as LinkView
+  const says = (from: number, region: string | undefined, links: [number, number][]) =>
+    reports.handle(from, { type: 'paths.links', links, freePairs: 1, uptimeMs: 1, region }, 0)
+  t.ok(says(2, 'ams', []))
+  for (const [from, region] of [
+    [3, undefined],
+    [4, 'ams'],
+    [5, 'fra'],
+    [6, 'nyc'],
+  ] as const)
+    t.ok(says(from, region, [[2, 5]]))
+  const found = reports.offers(2, 0, () => view).map((o) => [o.hostId, o.endsInRegion])
+  t.same(found, [
+    [3, 0],
+    [4, 1],
+    [5, 1],
+    [6, 0],
+  ])
+  t.notOk(says(3, 'x'.repeat(65), []), 'a region has an end')
+  t.notOk(
+    reports.handle(3, { type: 'paths.links', links: [], freePairs: 1, uptimeMs: 1, freePercent: 101 }, 0),
+  )
   t.end()
 })

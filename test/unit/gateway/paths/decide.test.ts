@@ -23,6 +23,8 @@ const relay = (hostId: number, ms: number, part: Partial<RelaySample> = {}): Rel
   toRelayMs: ms / 2,
   fromRelayMs: ms / 2,
   freePairs: 10,
+  freeShare: 1,
+  endsInRegion: 0,
   uptimeMs: 1000,
   ...part,
 })
@@ -159,7 +161,7 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
         /life/,
       ],
     ],
-  'of relays the lowest round trip; of equal ones the longest uptime, then the lowest hostId; never a full one':
+  'of relays the lowest round trip; of equal ones most room, the region, the longest uptime, the lowest hostId; never a full one':
     [
       [
         'lowest',
@@ -171,6 +173,41 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
       [
         'equal',
         { link: down, relays: [relay(3, 20), relay(4, 20.4, { uptimeMs: 9999 })] },
+        'GATEWAY_ONLY',
+        'relay:4',
+        /4/,
+      ],
+      [
+        'a quarter more room',
+        { link: down, relays: [relay(3, 20, { freeShare: 0.74 }), relay(4, 20.4, { freeShare: 0.75 })] },
+        'GATEWAY_ONLY',
+        'relay:4',
+        /4/,
+      ],
+      [
+        'a little more room is none',
+        { link: down, relays: [relay(3, 20, { freeShare: 0.76 }), relay(4, 20.4, { freeShare: 0.99 })] },
+        'GATEWAY_ONLY',
+        'relay:3',
+        /3/,
+      ],
+      [
+        'room does not make up for a longer way',
+        { link: down, relays: [relay(3, 20, { freeShare: 0.1 }), relay(4, 21.1)] },
+        'GATEWAY_ONLY',
+        'relay:3',
+        /3/,
+      ],
+      [
+        'the region of one end',
+        { link: down, relays: [relay(3, 20, { uptimeMs: 9999 }), relay(4, 20, { endsInRegion: 1 })] },
+        'GATEWAY_ONLY',
+        'relay:4',
+        /4/,
+      ],
+      [
+        'the region of both ends',
+        { link: down, relays: [relay(3, 20, { endsInRegion: 1 }), relay(4, 20, { endsInRegion: 2 })] },
         'GATEWAY_ONLY',
         'relay:4',
         /4/,
@@ -196,6 +233,13 @@ const groups: Readonly<Record<string, readonly Row[]>> = {
         'ISOLATED',
         'none',
         /life.*; host 3 is no relay to it: it takes on no more pairs/,
+      ],
+      [
+        'the only one does not volunteer',
+        { link: down, relays: [relay(3, 5, { freePairs: 0, refusal: 'it does not relay for others' })] },
+        'ISOLATED',
+        'none',
+        /life.*; host 3 is no relay to it: it does not relay for others/,
       ],
       [
         'all failed, also the one in use',

@@ -35,7 +35,7 @@ t.test('bytes go both ways, and arrive as they were', async (t) => {
   b.write(back)
   const [atB, atA] = await Promise.all([take(b, there.length), take(a, back.length)])
   t.ok(atB.equals(there) && atA.equals(back))
-  t.equal(w.relays(3).freePairs(), 63)
+  t.equal(w.relays(3).offered().freePairs, 63)
   t.match(w.host(3).metrics.text(), /^flatnet_relay_pairs 1$/m)
   const passed = Number(/^flatnet_relay_bytes_total (\d+)$/m.exec(w.host(3).metrics.text())?.[1])
   t.ok(passed > 700_000 && passed < 800_000, `${passed} bytes were counted`)
@@ -63,7 +63,7 @@ t.test('both want it at once: one stays, the same at both', async (t) => {
     return ends.map(hears).every(Boolean)
   })
   for (const host of [1, 2]) t.match(w.host(host).metrics.text(), /^flatnet_relay_connections 1$/m)
-  t.equal(w.relays(3).freePairs(), 63)
+  t.equal(w.relays(3).offered().freePairs, 63)
   t.ok(w.isUsable(1, 2, 3) && w.isUsable(2, 1, 3))
 })
 
@@ -81,7 +81,7 @@ t.test('another relay takes over before the first is let go', async (t) => {
   t.equal(w.host(1).told[2], 'down 2 3: not used any more')
   t.match(w.host(2).told[2], /^down 1 3: /)
   t.notOk(a.destroyed)
-  await waitFor('the pair is free', WAIT, () => w.relays(3).freePairs() === 64)
+  await waitFor('the pair is free', WAIT, () => w.relays(3).offered().freePairs === 64)
   t.ok(w.isUsable(2, 1, 3), 'that was no failure')
 })
 
@@ -109,7 +109,11 @@ t.test('no longer wanted: it stays 5 s, and for good when it is wanted again', a
   w.relays(1).release(2)
   w.relays(2).release(1)
   w.time.run(5_000)
-  await waitFor('it is gone', WAIT, () => w.host(2).told.length === 2 && w.relays(3).freePairs() === 64)
+  await waitFor(
+    'it is gone',
+    WAIT,
+    () => w.host(2).told.length === 2 && w.relays(3).offered().freePairs === 64,
+  )
   t.same(w.host(1).told, ['up 2 3', 'down 2 3: not used any more'])
 })
 
@@ -200,6 +204,10 @@ t.test('a host that is revoked is cut off, at the end and in the middle', async 
   const [again] = await w.joined(1, 2, 3)
   w.host(3).refused.set(2, 'revoked')
   w.host(3).links.refresh()
-  await waitFor('the relay has ended it', WAIT, () => again.destroyed && w.relays(3).freePairs() === 64)
+  await waitFor(
+    'the relay has ended it',
+    WAIT,
+    () => again.destroyed && w.relays(3).offered().freePairs === 64,
+  )
   await waitFor('it does not begin again', WAIT, () => !w.isUsable(1, 2, 3))
 })

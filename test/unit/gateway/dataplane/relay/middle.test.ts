@@ -2,6 +2,7 @@
 import { type Duplex, duplexPair } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
+import type { RelayConf } from '../../../../../conf/relay.ts'
 import { silentLog } from '../../../../../core/log.ts'
 import { Metrics } from '../../../../../gateway/base/metrics.ts'
 import { RelayLimit } from '../../../../../gateway/dataplane/relay/limits.ts'
@@ -12,7 +13,8 @@ import { turnsUntil } from '../../../../helpers/run/turns.ts'
 import { SimTime } from '../../../../helpers/sim/network.ts'
 
 const OWN = 250
-function simulation() {
+const PAIRS = 64
+function simulation(given: Partial<RelayConf> = {}) {
   const time = new SimTime()
   const metrics = new Metrics()
   /** What was opened to a host, and its far end. */
@@ -26,6 +28,7 @@ function simulation() {
     gate: Promise.resolve(),
   }
   const middle = new Middle({
+    conf: { volunteer: true, maxPairs: PAIRS, ...given },
     ownHostId: () => OWN,
     membership: {
       members: () => Array.from({ length: 100 }, (_, i) => ({ hostId: i + 1, keyId: 'k', endpoints: [] })),
@@ -96,7 +99,7 @@ t.test('who is joined with whom, and who is not', async (t) => {
   t.equal(sim.legs.length, 0, 'nobody was troubled')
   sim.state.fault = 'no route'
   t.match(await sim.ask(1, 2), /host 2 was not reached: no route/)
-  t.equal(sim.middle.freePairs, RelayLimit.pairs)
+  t.equal(sim.middle.offered.freePairs, PAIRS)
   t.match(sim.metrics.text(), /^flatnet_relay_refused_total 9$/m)
   sim.state.fault = undefined
   await sim.join(1, 2)
@@ -106,20 +109,19 @@ t.test('who is joined with whom, and who is not', async (t) => {
 t.test('64 pairs and no more, of one host half of them', async (t) => {
   const sim = simulation()
   const first = await sim.join(1, 2)
-  for (let host = 3; host < 2 + RelayLimit.pairsOfPeer; host++)
-    await sim.join(host % 2 ? 1 : host, host % 2 ? host : 1)
+  for (let host = 3; host < 2 + PAIRS / 2; host++) await sim.join(host % 2 ? 1 : host, host % 2 ? host : 1)
   t.match(await sim.ask(1, 90), /32 pairs of host 1, and no more/)
   t.match(await sim.ask(90, 1), /32 pairs of host 1, and no more/)
-  for (let host = 40; sim.middle.freePairs > 0; host++) await sim.join(host, host + 1)
+  for (let host = 40; sim.middle.offered.freePairs > 0; host++) await sim.join(host, host + 1)
   t.match(await sim.ask(98, 99), /it relays 64 pairs, and no more/)
   await sim.join(2, 1)
-  t.equal(sim.middle.freePairs, 0, 'a pair that it carries may be opened from the other end')
+  t.equal(sim.middle.offered.freePairs, 0, 'a pair that it carries may be opened from the other end')
   t.notOk(first[0].destroyed)
   first[0].destroy()
   await turn()
-  t.equal(sim.middle.freePairs, 0)
+  t.equal(sim.middle.offered.freePairs, 0)
   sim.middle.stop()
-  t.equal(sim.middle.freePairs, RelayLimit.pairs)
+  t.equal(sim.middle.offered.freePairs, PAIRS)
   t.match(await sim.ask(1, 2), /the relay stops/)
 })
 
@@ -154,12 +156,22 @@ t.test('who asks too often is refused for a while, others are not', async (t) =>
   t.equal(refused(), 9 + 10 - RelayLimit.asksPerS)
 })
 
+t.test('a host that does not volunteer refuses, and one with few places is soon full', async (t) => {
+  t.match(await simulation({ volunteer: false }).ask(1, 2), /does not relay for others \(relay\.volunteer\)/)
+  const few = simulation({ maxPairs: 3 })
+  await few.join(1, 2)
+  await few.join(1, 3)
+  t.match(await few.ask(1, 4), /it relays 2 pairs of host 1, and no more/)
+  await few.join(5, 6)
+  t.match(await few.ask(7, 8), /it relays 3 pairs, and no more/)
+})
+
 t.test('pairs count while they are being opened', async (t) => {
   const sim = simulation()
   const gate = Promise.withResolvers<void>()
   sim.state.gate = gate.promise
-  const asked = Array.from({ length: RelayLimit.pairs + 1 }, (_, i) => sim.ask(i + 1, i + 2))
-  t.equal(sim.middle.freePairs, 0)
+  const asked = Array.from({ length: PAIRS + 1 }, (_, i) => sim.ask(i + 1, i + 2))
+  t.equal(sim.middle.offered.freePairs, 0)
   t.match(await asked.at(-1), /it relays 64 pairs/)
   gate.resolve()
   const answers = await Promise.all(asked.slice(0, -1))
@@ -181,7 +193,7 @@ t.test('an end that asks again has lost what it had', async (t) => {
   gate.resolve()
   t.equal(await second, 'opened anew')
   t.not(typeof (await third), 'string')
-  t.equal(sim.middle.freePairs, RelayLimit.pairs - 1)
+  t.equal(sim.middle.offered.freePairs, PAIRS - 1)
   t.equal(ended(), 0)
 })
 
@@ -193,17 +205,17 @@ t.test('either end ends both, in order, and the pair is free', async (t) => {
     const got = counter(other)
     one.end('the last words')
     await turnsUntil('the other end has all of it', () => other.readableEnded && got() === 14)
-    t.equal(sim.middle.freePairs, RelayLimit.pairs - 1)
+    t.equal(sim.middle.offered.freePairs, PAIRS - 1)
     one.resume()
     other.end()
-    await turnsUntil('the pair is free', () => sim.middle.freePairs === RelayLimit.pairs)
+    await turnsUntil('the pair is free', () => sim.middle.offered.freePairs === PAIRS)
   }
   const [near, far] = await sim.join(1, 2)
   near.end()
   far.resume()
   await turnsUntil('the other end knows', () => far.readableEnded)
   sim.time.run(1_000)
-  t.equal(sim.middle.freePairs, RelayLimit.pairs, 'one that does not close is not waited for')
+  t.equal(sim.middle.offered.freePairs, PAIRS, 'one that does not close is not waited for')
 })
 
 t.test('five minutes without a byte end it, one byte is enough to stay', async (t) => {
@@ -214,9 +226,9 @@ t.test('five minutes without a byte end it, one byte is enough to stay', async (
   near.write('x')
   await turnsUntil('it has passed', () => got() === 1)
   sim.time.run(RelayLimit.idleMs - 1_000)
-  t.equal(sim.middle.freePairs, RelayLimit.pairs - 1)
+  t.equal(sim.middle.offered.freePairs, PAIRS - 1)
   sim.time.run(1_000)
-  t.equal(sim.middle.freePairs, RelayLimit.pairs)
+  t.equal(sim.middle.offered.freePairs, PAIRS)
 })
 
 t.test('a burst of 1 MB, then 50 Mbit/s for both directions together', async (t) => {

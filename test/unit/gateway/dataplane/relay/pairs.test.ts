@@ -9,7 +9,7 @@ const circuit = (from: number, to: number): Circuit =>
   new Circuit(from, to, { scheduler: new SimTime().scheduler(() => 0), passed() {}, ended() {} })
 
 t.test('a pair that is opened anew goes on with its bucket', (t) => {
-  const pairs = new Pairs()
+  const pairs = new Pairs(64)
   const first = circuit(1, 2)
   const bucket = pairs.enter(first, 0)
   t.equal(bucket.reserve(RelayLimit.burstBytes, 0), 0)

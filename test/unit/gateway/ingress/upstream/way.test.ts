@@ -9,7 +9,9 @@ import { type FactsSample, factsOf } from '../../../../helpers/gateway/path-fact
 const NOW = 1_795_000_000_000
 const up = { state: 'up', reason: '', forMs: 9_000, rttMs: 1, hasData: true } as const
 const down = { ...up, state: 'down', reason: 'no sign of life for 3.0 s', hasData: false } as const
-const relays = [{ hostId: 3, toRelayMs: 1, fromRelayMs: 1, freePairs: 5, uptimeMs: 1 }]
+const relays = [
+  { hostId: 3, toRelayMs: 1, fromRelayMs: 1, freeShare: 1, endsInRegion: 0, freePairs: 5, uptimeMs: 1 },
+]
 
 function pathOf(facts: Partial<FactsSample>, ageMs = 60_000): WayFacts['path'] {
   const decision = decidePath(factsOf({ ownHostId: 1, hostId: 2, ...facts }))
