@@ -1,13 +1,14 @@
 /** Connections of newcomers without a certificate: bounded in number here, and in time by the cluster part. */
 
 import type { TLSSocket } from 'node:tls'
+import { clientOf } from '../base/client-of.ts'
 import type { Metrics } from '../base/metrics.ts'
 import { Places } from '../base/places.ts'
 
 /** Newcomers at once; members are never refused for their number. */
 const MAX_NEWCOMERS = 64
 /** Several may share an address behind NAT; strangers at one address leave half of the places to others. */
-const MAX_OF_ADDRESS = 32
+const MAX_OF_CLIENT = 32
 const EVICTED = 'Newcomers closed because they had not asked yet and others came'
 
 /**
@@ -25,7 +26,7 @@ export class Newcomers {
   constructor(answer: AnswerNewcomer | undefined, metrics: Metrics) {
     this.#answer = answer
     const evicted = (): void => metrics.count('flatnet_cluster_newcomers_evicted_total', EVICTED)
-    this.#places = new Places({ max: MAX_NEWCOMERS, maxOfClient: MAX_OF_ADDRESS, evicted })
+    this.#places = new Places({ max: MAX_NEWCOMERS, maxOfClient: MAX_OF_CLIENT, evicted })
   }
 
   admit(socket: TLSSocket): void {
@@ -33,9 +34,9 @@ export class Newcomers {
       socket.destroy()
       return
     }
-    const address = socket.remoteAddress ?? ''
-    this.#places.enter(address, socket, socket)
-    this.#answer(socket, () => this.#places.leave(address, socket))
+    const client = clientOf(socket.remoteAddress)
+    this.#places.enter(client, socket, socket)
+    this.#answer(socket, () => this.#places.leave(client, socket))
   }
 
   stop(): void {

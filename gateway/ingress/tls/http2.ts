@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Millis } from '../../../core/clock.ts'
+import type { ConnectionLimit } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
 import { Http2Request, Http2Response } from './http2-messages.ts'
 
@@ -52,7 +53,6 @@ export class Http2Sessions {
     const of = (req: unknown, res: unknown) => [req as IncomingMessage, res as ServerResponse] as const
     this.#server.on('request', (req, res) => handlers.request(...of(req, res)))
     this.#server.on('checkContinue', (req, res) => handlers.checkContinue(...of(req, res)))
-    this.#server.on('session', (session) => this.#follow(session))
   }
 
   start(): void {
@@ -60,8 +60,13 @@ export class Http2Sessions {
   }
 
   /** Takes a connection whose handshake chose h2. */
-  enter(socket: TLSSocket): void {
+  enter(socket: TLSSocket, limit: Pick<ConnectionLimit, 'busy' | 'wait'>): void {
+    limit.wait(socket)
+    const follow = (session: ServerHttp2Session): void => this.#follow(session, socket, limit)
+    // Comes in the same turn.
+    this.#server.once('session', follow)
     this.#server.emit('connection', socket)
+    this.#server.off('session', follow)
   }
 
   /** GOAWAY: streams under way end, no more begin. */
@@ -70,7 +75,11 @@ export class Http2Sessions {
     for (const one of this.#open) one.session.close()
   }
 
-  #follow(session: ServerHttp2Session): void {
+  #follow(
+    session: ServerHttp2Session,
+    socket: TLSSocket,
+    limit: Pick<ConnectionLimit, 'busy' | 'wait'>,
+  ): void {
     const one: Session = {
       session,
       streams: 0,
@@ -85,9 +94,11 @@ export class Http2Sessions {
     session.on('stream', (stream) => {
       one.streams++
       one.hasServed = true
+      limit.busy(socket)
       stream.on('close', () => {
         one.streams--
         one.idleSince = performance.now()
+        if (one.streams === 0) limit.wait(socket)
       })
     })
   }

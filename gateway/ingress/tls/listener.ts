@@ -45,7 +45,8 @@ export class TlsListener {
   readonly #files: CertificateFileSet
   readonly #internal: InternalCertificates | undefined
   readonly #guard = new HandshakeGuard()
-  readonly #open = new Set<Socket>()
+  /** By `placeOf`: TLS gives its own socket when the handshake is done. */
+  readonly #open = new Map<string, Socket>()
   readonly #http2: Http2Sessions
   readonly #server: Server
   #listenProblem: string | undefined
@@ -94,7 +95,7 @@ export class TlsListener {
   }
 
   destroy(): void {
-    for (const socket of this.#open) socket.destroy()
+    for (const socket of this.#open.values()) socket.destroy()
   }
 
   /** Of the listener, when a browser that is sent there finds HTTPS. */
@@ -207,21 +208,25 @@ export class TlsListener {
       socket.destroy()
       return false
     }
-    this.#open.add(socket)
-    socket.on('close', () => this.#open.delete(socket))
+    const place = placeOf(socket)
+    this.#open.set(place, socket)
+    socket.on('close', () => this.#open.delete(place))
+    limit.wait(socket)
     return true
   }
 
   #enter(socket: TLSSocket): void {
     this.#guard.done(socket)
     socket.on('error', () => {})
+    const { limit } = this.#parts
+    const below = this.#open.get(placeOf(socket))
+    if (below !== undefined) limit.secured(below, socket)
     if (socket.alpnProtocol === 'h2') {
-      this.#http2.enter(socket)
+      this.#http2.enter(socket, limit)
       return
     }
     // A FIN ends the client's requests, not the client, see FastConnection. Before, it ends the handshake.
     socket.allowHalfOpen = true
-    socket.on('close', () => this.#parts.limit.busy(socket))
     this.#parts.server.enter(socket)
   }
 
@@ -229,3 +234,7 @@ export class TlsListener {
     this.#parts.deps.metrics.count('flatnet_ingress_connections_refused_total', REFUSED, { by })
   }
 }
+
+/** What names a connection to this listener. */
+const placeOf = ({ remoteAddress, remotePort, localAddress }: Socket): string =>
+  `${remoteAddress} ${remotePort} ${localAddress}`

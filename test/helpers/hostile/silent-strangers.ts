@@ -1,6 +1,7 @@
 /**
- * Strangers that connect and say nothing: `join`, TLS to the port of members as newcomers do; `tcp`, not even TLS;
- * `unix`, to the API's socket.
+ * Strangers that connect and say nothing, or not enough: `join`, TLS to the port of members as newcomers do; `tcp`, not
+ * even TLS; `unix`, to the API's socket; `half`, a part of a request; `body`, a request without its body; `websocket`,
+ * one that stays idle; `h2`, TLS and an idle session of HTTP/2.
  *
  * Prints `open` when all stand, and the number of those that were closed when it is asked by a line on stdin.
  */
@@ -12,7 +13,7 @@ import { Alpn, parseEndpoint } from '../../../gateway/links/tls.ts'
 import type { TestHost } from '../cluster/hosts.ts'
 import { waitFor } from '../run/wait.ts'
 
-export type Silence = 'join' | 'tcp' | 'unix'
+export type Silence = 'join' | 'tcp' | 'unix' | 'half' | 'body' | 'websocket' | 'h2'
 
 export interface Strangers {
   /** How many of them were closed by the other side. */
@@ -41,9 +42,35 @@ export async function silentStrangers(
   }
 }
 
-function open(kind: Silence, to: string): { socket: Socket; event: string } {
+/** Clients of ingress come from so many addresses. */
+const ADDRESSES = 8
+
+/** What a client of ingress sends before it falls silent. */
+const REQUESTS: Partial<Record<Silence, string>> = {
+  half: 'GET / HTTP/1.1\r\nHost: web-3000.x\r\nX',
+  body: 'POST /body HTTP/1.1\r\nHost: web-3000.x\r\nContent-Length: 9\r\n\r\na',
+  websocket: 'GET / HTTP/1.1\r\nHost: web-3000.x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+}
+
+function open(kind: Silence, to: string, n: number): { socket: Socket; event: string } {
   if (kind === 'unix') return { socket: connect(to), event: 'connect' }
   const place = parseEndpoint(to)!
+  const localAddress = `127.0.1.${1 + (n % ADDRESSES)}`
+  if (kind === 'h2') {
+    const socket = connectTls({
+      socket: connect({ ...place, localAddress }),
+      ALPNProtocols: ['h2'],
+      rejectUnauthorized: false,
+    })
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00')
+    return { socket, event: 'data' }
+  }
+  const request = REQUESTS[kind]
+  if (request !== undefined) {
+    const socket = connect({ ...place, localAddress })
+    socket.write(request)
+    return { socket, event: kind === 'websocket' ? 'data' : 'connect' }
+  }
   if (kind === 'tcp') return { socket: connect(place), event: 'connect' }
   const socket = connectTls({ ...place, ALPNProtocols: [Alpn.join], rejectUnauthorized: false })
   return { socket, event: 'secureConnect' }
@@ -54,7 +81,7 @@ if (process.argv[1] === import.meta.filename) {
   let closed = 0
   // One after the other, so that the order of their age is that of their making.
   for (let n = 0; n < Number(count); n++) {
-    const { socket, event } = open(kind as Silence, to)
+    const { socket, event } = open(kind as Silence, to, n)
     socket.on('error', () => {})
     socket.once('close', () => {
       closed++
