@@ -27,7 +27,7 @@ export interface ExchangeOptions {
   /** For upgrades only: the value of the Upgrade field, and what joins both sides after a 101. */
   readonly upgrade?: {
     readonly value: string
-    join(response: IncomingMessage, container: Socket, head: Buffer): void
+    join(response: IncomingMessage, container: Socket, head: Buffer, rewrite: Rewrite | undefined): void
   }
 }
 
@@ -204,7 +204,7 @@ export class Exchange {
     this.#isAnswered = true
     clearTimeout(this.#timer)
     this.#deps.pool.adopt(this.#target.assignment, container)
-    upgrade.join(response, container, head)
+    upgrade.join(response, container, head, this.#rewrite)
   }
 
   /** From now on the container, or with a body the client, has to make progress. */

@@ -259,7 +259,8 @@ export function responseHeaders({ rawHeaders, hostId, trailersFit, rewrite }: Re
     const value = rawHeaders[i + 1]!
     if (name === 'trailer' && trailersFit) out.push(rawHeaders[i]!, value)
     if (HOP_BY_HOP.has(name) || named?.has(name) === true) continue
-    out.push(rawHeaders[i]!, rewrite !== undefined && isRewritten(name) ? rewrite(name, value) : value)
+    const passed = rewrite !== undefined && isRewritten(name) ? rewrite(name, value) : value
+    if (passed !== undefined) out.push(rawHeaders[i]!, passed)
   }
   out.push('Via', `1.1 flatnet-${hostId}`)
   return out

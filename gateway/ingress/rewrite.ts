@@ -1,5 +1,6 @@
 /**
- * Moves what points into a container's path space below `/~name`, for containers named by path.
+ * Moves what points into a container's path space below `/~name`, for containers named by path, and drops what would act
+ * on all of the origin, which others share.
  *
  * Pure.
  */
@@ -19,7 +20,8 @@ export interface RewriteFacts {
   readonly endpoint: string
 }
 
-export type Rewrite = (name: Rewritten, value: string) => string
+/** @returns undefined: the field is dropped */
+export type Rewrite = (name: Rewritten, value: string) => string | undefined
 
 /**
  * Behind a trusted proxy the client knows the container by that proxy's name, and below its prefix.
@@ -47,12 +49,29 @@ export function rewriteOf(
  * stay. What already has the prefix was made by an application that knows X-Forwarded-Prefix.
  * Bodies are never rewritten.
  */
-export function rewriteHeader(facts: RewriteFacts, name: Rewritten, value: string): string {
+export function rewriteHeader(facts: RewriteFacts, name: Rewritten, value: string): string | undefined {
+  if (isOriginWide(name)) return undefined
   if (name === 'set-cookie') return cookie(facts, value)
   if (name === 'service-worker-allowed') return scope(facts, value)
   if (name === 'link') return links(facts, value)
   return name === 'refresh' ? refresh(facts, value) : url(facts, value)
 }
+
+/**
+ * No path narrows these: they empty the storage of others, send their users elsewhere (RFC 7838) or to HTTPS alone
+ * (RFC 6797), or report their requests to a place of this container's choice.
+ */
+type OriginWide = 'clear-site-data' | 'alt-svc' | 'strict-transport-security' | 'nel' | 'report-to'
+
+const ORIGIN_WIDE: ReadonlySet<string> = new Set<OriginWide>([
+  'clear-site-data',
+  'alt-svc',
+  'strict-transport-security',
+  'nel',
+  'report-to',
+])
+
+const isOriginWide = (name: Rewritten): name is OriginWide => ORIGIN_WIDE.has(name)
 
 export type Rewritten =
   | 'location'
@@ -61,8 +80,10 @@ export type Rewritten =
   | 'link'
   | 'set-cookie'
   | 'service-worker-allowed'
+  | OriginWide
 
-const REWRITTEN: ReadonlySet<string> = new Set<Rewritten>([
+const REWRITTEN: ReadonlySet<string> = new Set<string>([
+  ...ORIGIN_WIDE,
   'location',
   'content-location',
   'refresh',

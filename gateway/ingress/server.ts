@@ -154,13 +154,13 @@ class Handler {
       expectsContinue: /^100-continue$/i.test(req.headers.expect ?? '') && isBodyOpen(req),
       upgrade: {
         value: protocolsOf(req.rawHeaders).join(', '),
-        join: (response, container, containerHead) => {
+        join: (response, container, containerHead, rewrite) => {
           res.detachSocket(client as Socket)
           this.#deps.countAnswer(101)
           this.#deps.endless.add(client)
           client.on('close', () => this.#deps.endless.delete(client))
           const { hostId } = this.#deps.conf
-          join({ hostId, req, client, clientHead, response, container, containerHead })
+          join({ hostId, req, client, clientHead, response, rewrite, container, containerHead })
         },
       },
     })

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { responseHeaders } from './headers.ts'
 import { isBodyOpen } from './pages/reply.ts'
 import { type RawHeaders, splitList, valuesOf } from './raw-headers.ts'
+import type { Rewrite } from './rewrite.ts'
 
 /**
  * What a client offers to switch to, in however many lines. h2c is not passed on: the gateway could not read the
@@ -21,6 +22,8 @@ export interface JoinFacts {
   /** Bytes that the client has sent after its request. */
   readonly clientHead: Buffer
   readonly response: IncomingMessage
+  /** A 101 sets cookies as every answer does. */
+  readonly rewrite: Rewrite | undefined
   readonly container: Socket
   /** Bytes that the container has sent after its 101. */
   readonly containerHead: Buffer
@@ -28,8 +31,8 @@ export interface JoinFacts {
 
 /** An error or an early close on one side ends the other at once; backpressure is left to `pipe`. */
 export function join(facts: JoinFacts): void {
-  const { hostId, req, client, clientHead, response, container, containerHead } = facts
-  client.write(head(response, hostId), 'latin1')
+  const { req, client, clientHead, container, containerHead } = facts
+  client.write(head(facts), 'latin1')
   if (containerHead.length > 0) client.write(containerHead)
   if (isBodyOpen(req)) passRest(req, container)
   if (clientHead.length > 0) container.write(clientHead)
@@ -68,10 +71,10 @@ function passRest(req: IncomingMessage, container: Socket): void {
 const CRLF = Buffer.from('\r\n')
 const chunkHead = (bytes: Buffer): Buffer => Buffer.from(`${bytes.length.toString(16)}\r\n`)
 
-function head(response: IncomingMessage, hostId: number): string {
+function head({ response, hostId, rewrite }: JoinFacts): string {
   const protocol = valuesOf(response.rawHeaders, 'upgrade').join(', ')
   const headers = ['Connection', 'Upgrade', 'Upgrade', protocol]
-  headers.push(...responseHeaders({ rawHeaders: response.rawHeaders, hostId, trailersFit: false }))
+  headers.push(...responseHeaders({ rawHeaders: response.rawHeaders, hostId, trailersFit: false, rewrite }))
   let text = 'HTTP/1.1 101 Switching Protocols\r\n'
   for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`
   return `${text}\r\n`

@@ -42,7 +42,12 @@ for (const [name, value, expected] of [
   ['service-worker-allowed', '%2e%2e/', '/~web-9000/'],
   ['service-worker-allowed', 'http://gw:8080/~db/', '/~web-9000/~db/'],
   ['service-worker-allowed', 'http://[', '/~web-9000/'],
-] as const satisfies [Rewritten, string, string][]) {
+  ['clear-site-data', '"*"', undefined],
+  ['alt-svc', 'h2="elsewhere.example:443"', undefined],
+  ['strict-transport-security', 'max-age=31536000; includeSubDomains', undefined],
+  ['nel', '{"report_to":"x","max_age":1}', undefined],
+  ['report-to', '{"group":"x","max_age":1,"endpoints":[]}', undefined],
+] as const satisfies [Rewritten, string, string | undefined][]) {
   t.test(`${name}: ${value}`, async (t) => t.equal(rewriteHeader(facts, name, value), expected))
 }
 
