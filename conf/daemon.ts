@@ -11,6 +11,7 @@ import { absolute, parseListen, refuseUnknown } from './daemon-values.ts'
 import { type DnsConf, readDns } from './dns.ts'
 import { readDomains } from './domains.ts'
 import { type IngressTlsConf, readIngressTls } from './ingress-tls.ts'
+import { type PathsConf, readPaths } from './paths.ts'
 import { Reader, show } from './reader.ts'
 import { type RelayConf, readRelay } from './relay.ts'
 
@@ -75,6 +76,7 @@ export interface DaemonConf {
   readonly peers: PeersConf
   readonly p2p: P2pConf
   readonly relay: RelayConf
+  readonly paths: PathsConf
   readonly dns: DnsConf
   readonly reconcileMs: Millis
   readonly log: LogConf
@@ -90,6 +92,7 @@ const TOP_KEYS = [
   'peers',
   'p2p',
   'relay',
+  'paths',
   'dns',
   'reconcileMs',
   'log',
@@ -161,6 +164,7 @@ export function daemonConf(value: JsonObject): DaemonConf {
     peers: readPeers(top),
     p2p: readP2p(top),
     relay: readRelay(top),
+    paths: readPaths(top),
     dns: readDns(top),
     reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
     log: readLog(top),

@@ -11,11 +11,13 @@ import type { Base } from './compose-base.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
 import { GatewayRates } from './dataplane/gateway-rates.ts'
 import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
+import { OwnAddresses } from './dataplane/p2p/own-addresses.ts'
 import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
 import { P2pTransport } from './dataplane/p2p/p2p-transport.ts'
 import { connectProcess } from './dataplane/p2p/process-client.ts'
 import type { P2pProcessStatus } from './dataplane/p2p/process-status.ts'
 import { Signalling } from './dataplane/p2p/signalling.ts'
+import { lookUp, stunServersOf } from './dataplane/p2p/stun-servers.ts'
 import { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
 import type { GatewayPathFacts } from './paths/escalation/types.ts'
 import type { Replication } from './replication/replication.ts'
@@ -169,6 +171,7 @@ function makeTransport(around: Around, supervisor: ProcessSupervisor, signalling
   const { links, state } = cluster
   return new P2pTransport({
     hostId: conf.hostId,
+    overlay: conf.supernet,
     conf: conf.p2p,
     scheduler,
     random: Math.random,
@@ -183,11 +186,37 @@ function makeTransport(around: Around, supervisor: ProcessSupervisor, signalling
       const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
       return Math.min(own, signalling.peerValidTo(hostId) ?? 0)
     },
-    ownEndpoints() {
+    addresses: makeOwnAddresses(base, cluster, supervisor),
+    count: (name, _hostId, reason) => countP2p(metrics, name, reason),
+  })
+}
+
+function makeOwnAddresses(
+  { conf, log, scheduler }: Base,
+  { links, state }: Cluster,
+  supervisor: ProcessSupervisor,
+): OwnAddresses {
+  return new OwnAddresses({
+    overlay: conf.supernet,
+    scheduler,
+    log,
+    stun: conf.paths.stun,
+    resolve: lookUp,
+    // Nearer members answer sooner; who is far says the same.
+    members: () =>
+      stunServersOf(
+        links
+          .views()
+          .toSorted((a, b) => (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity))
+          .flatMap(({ hostId }) => memberOf(state.document, hostId) ?? [])
+          .map((member) => state.endpointsOf(member)),
+      ),
+    announced() {
       const own = memberOf(state.document, conf.hostId)
       return own === undefined ? [] : state.endpointsOf(own)
     },
-    count: (name, _hostId, reason) => countP2p(metrics, name, reason),
+    advertised: conf.peers.advertise,
+    toProcess: (message) => supervisor.send(message),
   })
 }
 

@@ -24,8 +24,13 @@ const RTM_DELROUTE = 25
 const IFF_LOOPBACK = 0x8
 const IFF_RUNNING = 0x40
 const IFA_F_TENTATIVE = 0x40
+const IFA_F_DEPRECATED = 0x20
 const AF_INET = 2
 const OWN_NAME = /^(?:flatnet|fn)/
+/** IFLA_INFO_KIND of VPNs and overlays. ppp is none of them: DSL and mobile links are of this kind. */
+const TUNNELS: ReadonlySet<string> = new Set(
+  'tun wireguard ovpn ipip sit gre gretap ip6gre ip6gretap ip6tnl vti vti6 xfrm vxlan geneve'.split(' '),
+)
 
 /** Pure: what matters of it, as text to compare. */
 export interface Underlay {
@@ -34,6 +39,11 @@ export interface Underlay {
   readonly routes: readonly string[]
   /** Networks of its addresses: what is in them is LAN. */
   readonly networks: readonly { readonly address: Uint8Array; readonly prefixLen: number }[]
+  /**
+   * Addresses at which others may reach this host by UDP: none of a tunnel, where a direct path would only seem direct
+   * (netbird#3924), and none that is link-local or about to expire.
+   */
+  readonly hosts: readonly Uint8Array[]
 }
 
 /**
@@ -59,6 +69,7 @@ export function underlayOf(
   })
   const names = new Map(used.map(({ index, name }) => [index, name]))
   const own = certain.filter(({ index }) => names.has(index))
+  const tunnels = new Set(used.flatMap(({ index, kind = '' }) => (TUNNELS.has(kind) ? [index] : [])))
   const text = (bytes: Uint8Array | undefined): string => bytes?.toHex() ?? '-'
   return {
     links: used.map(({ flags, name }) => `${name} ${flags & IFF_RUNNING ? 'up' : 'down'}`).sort(),
@@ -71,12 +82,20 @@ export function underlayOf(
       )
       .sort(),
     networks: own.map(({ address, prefixLen }) => ({ address, prefixLen })),
+    hosts: own
+      .filter(({ index, flags }) => !tunnels.has(index) && (flags & IFA_F_DEPRECATED) === 0)
+      .filter(({ address }) => !isLinkLocal(address) && !isSelfAssigned(address))
+      .map(({ address }) => address),
   }
 }
 
 /** fe80::/10, RFC 4291 2.5.6: every link has one, and no endpoint of a host is one. */
 const isLinkLocal = (address: Uint8Array): boolean =>
   address.byteLength === 16 && address[0] === 0xfe && ((address[1] ?? 0) & 0xc0) === 0x80
+
+/** 169.254.0.0/16, RFC 3927: a link without DHCP has one, and may have nothing else. */
+const isSelfAssigned = (address: Uint8Array): boolean =>
+  address.byteLength === 4 && address[0] === 169 && address[1] === 254
 
 /** @returns what changed, in words; undefined: nothing that matters */
 export function underlayChange(before: Underlay, after: Underlay): string | undefined {

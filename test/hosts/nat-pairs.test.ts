@@ -1,4 +1,8 @@
 /** Hosts behind NATs of all kinds and a hub that all of them reach: which pairs get a direct path, and how soon. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { PathInfo } from '../../core/api.ts'
@@ -37,6 +41,23 @@ const blockFirstPair = (net: TestNet): void => {
   net.host(2).ns.exec('nft', 'insert', 'rule', ...rule)
 }
 
+/** A STUN server at the hub's address that names an address where none of these hosts is, and who asks it. */
+async function lyingServer(t: Test, net: TestNet): Promise<{ asked: Promise<unknown> }> {
+  const { index, ns } = net.host(1)
+  const program = [process.execPath, join(import.meta.dirname, '../helpers/nat/stun-server.ts')]
+  const argv = ['192.0.2.1', '127.0.0.1', '3478', '3479', '192.0.2.250:7443']
+  const server = spawn('ip', ['netns', 'exec', ns.name, ...program, ...argv], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => server.kill('SIGKILL'))
+  await once(server.stdout, 'data')
+  for (const { dir } of net.hosts.filter((host) => host.index !== index)) {
+    const conf = join(dir, 'flatnet.yaml')
+    writeFileSync(conf, readFileSync(conf, 'utf8').replace('  stun: []', '  stun: ["192.0.2.1:3478"]'))
+  }
+  return { asked: once(server.stdout, 'data') }
+}
+
 /** Asked of each host once in a while: questions about each pair would keep the gateways busy. */
 const LOOK_MS = 300
 
@@ -65,7 +86,11 @@ t.test(
   'every pair is connected, directly where its NATs allow it',
   { skip: needsRoot, timeout: 300_000 },
   async (t) => {
-    const { net, behind } = await natCluster(t, KINDS, blockFirstPair)
+    let liar: { readonly asked: Promise<unknown> } | undefined
+    const { net, behind } = await natCluster(t, KINDS, async (net) => {
+      blockFirstPair(net)
+      liar = await lyingServer(t, net)
+    })
     const began = performance.now()
     const [first, ...others] = pairsOf(behind)
     const open = new Set(others)
@@ -84,6 +109,7 @@ t.test(
       }
     }
     for (const pair of open) t.fail(pair.map(({ kind }) => kind).join(' and '), { paths: ways(paths, pair) })
+    await t.resolves(async () => liar?.asked, 'a STUN server that lies was asked, and took no path away')
     await t.test('netcheck says how the hub sees a host behind a NAT', async (t) => {
       const host = behind.at(-1)?.host
       const found = JSON.parse((await host?.ok('netcheck', '--json')) ?? '{}')

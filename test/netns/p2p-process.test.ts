@@ -38,6 +38,14 @@ t.test('two hosts: proven, promoted, carrying, demoted', { skip: needsRoot }, as
   const { message } = await a.message('observed')
   t.equal(message.address, '10.0.0.1:7443')
 
+  const asked = a.heard.length
+  a.order({ type: 'findAddresses', servers: ['10.0.0.2:7443', '10.0.0.9:7443'], everyMs: 25_000 })
+  const answered = ({ mapped }: { mapped: readonly unknown[] }): boolean => mapped.length > 0
+  t.match((await a.message('ownAddresses', asked, answered)).message, {
+    hosts: ['10.0.0.1:7443'],
+    mapped: [{ server: '10.0.0.2:7443', address: '10.0.0.1:7443' }],
+  })
+
   await promote(a, b)
   t.match(a.directRoutes(), [{ dst: '10.100.2.0/24', dev: 'flatnet-p2p', prefsrc: '10.100.1.1' }])
   t.equal(a.exec('sysctl', '-n', 'net.ipv4.conf.flatnet-p2p.rp_filter').trim(), '2')

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Millis } from '../../../core/clock.ts'
-import { endpointOf } from '../p2p/candidates.ts'
+import { endpointOf } from '../p2p/endpoints.ts'
 import { decodeStun, encodeStun, type StunMessage } from './stun.ts'
 
 /** Sent again after 0.2 s and 0.6 s: less than RFC 8489's 0.5 s, since a person waits for the answer. */

@@ -1,63 +1,81 @@
-/** Chooses the addresses that a host offers for UDP: its links' own, announced ones, and those that peers see. */
+/** Chooses the addresses that a host offers for UDP: of its interfaces, announced ones, and those that others see. */
 
-import { isIPv4, isIPv6 } from 'node:net'
+import type { Prefix4 } from '../../../core/addr.ts'
+import { endpointOf, hostOf, isGlobalV6, mayBeHost } from './endpoints.ts'
 
 /** A peer accepts no more. */
 const MOST = 16
 /** A NAT shows one mapping to all peers, or a different one to each. Probing more than a few would be guessing. */
 const MAX_OBSERVED = 4
 
-/** Of the way over UDP that this address is for. */
-export const tierOf = (address: string): 'ipv4' | 'ipv6' => (address.startsWith('[') ? 'ipv6' : 'ipv4')
-
-/** `192.0.2.1:7443` or `[2001:db8::1]:7443`. */
-export function isEndpoint(value: unknown): value is string {
-  if (typeof value !== 'string' || value.length > 56) return false
-  const [, v6, v4, port] = /^(?:\[([0-9a-f:.]+)\]|([0-9.]+)):([1-9]\d{0,4})$/.exec(value) ?? []
-  return Number(port) <= 65_535 && (v6 === undefined ? isIPv4(v4 ?? '') : isIPv6(v6))
+/**
+ * RFC 8421, 4: IPv6 and IPv4 by turns, so that neither family waits for all of a broken other one. Global IPv6
+ * addresses come before unique local ones.
+ */
+export function byTurns(endpoints: readonly string[]): string[] {
+  const v6 = endpoints.filter((endpoint) => endpoint.startsWith('['))
+  const v6First = [
+    ...v6.filter((e) => isGlobalV6(hostOf(e) ?? '')),
+    ...v6.filter((e) => !isGlobalV6(hostOf(e) ?? '')),
+  ]
+  const v4 = endpoints.filter((endpoint) => !endpoint.startsWith('['))
+  const turns = Math.max(v6.length, v4.length)
+  return Array.from({ length: turns }, (_, i) => [v6First[i], v4[i]])
+    .flat()
+    .filter((endpoint) => endpoint !== undefined)
 }
 
-/** @param address as a socket names it: `::ffff:192.0.2.1` is IPv4, `fe80::1%eth0` means nothing on other machines */
-export function endpointOf(address: string, port: number): string | undefined {
-  const plain = address.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '')
-  if (port < 1 || plain.startsWith('fe80:') || plain.includes('%')) return undefined
-  if (isIPv4(plain)) return `${plain}:${port}`
-  return isIPv6(plain) ? `[${plain}]:${port}` : undefined
-}
-
-/** The IP address of a TCP endpoint. @returns undefined for a host name: nothing is looked up here */
-function hostOf(endpoint: string): string | undefined {
-  const [, v6, host] = /^(?:\[(.+)\]|(.+)):\d+$/.exec(endpoint) ?? []
-  const address = v6 ?? host
-  return address !== undefined && (isIPv4(address) || isIPv6(address)) ? address : undefined
-}
-
-export interface OwnAddresses {
+export interface Candidates {
   /** The UDP port that the P2P process listens on. */
   readonly port: number
   /** This host's end of the link to the peer: packets to the peer leave from it. */
   readonly linkedFrom: string | undefined
   /** `host:port` for TCP, as announced to all members. */
   readonly announced: readonly string[]
-  /** `address:port`, the newest last. */
+  /** `address:port` of this host's interfaces. */
+  readonly hosts: readonly string[]
+  /** `address:port` as peers see it, the newest last. */
   readonly observed: readonly string[]
+  /** `address:port` as STUN servers see it, the likeliest first. */
+  readonly mapped: readonly string[]
 }
 
-/** The likeliest first. */
-export function ownCandidates({ port, linkedFrom, announced, observed }: OwnAddresses): string[] {
-  const hosts = [linkedFrom, ...announced.map(hostOf)].filter((h) => h !== undefined)
-  const local = hosts.map((host) => endpointOf(host, port)).filter((e) => e !== undefined)
-  return [...new Set([...local, ...observed.slice(-MAX_OBSERVED)])].slice(0, MOST)
+/**
+ * By the types of RFC 8445, 5.1.2.1: addresses of interfaces, what peers saw in probes, what STUN servers see. However
+ * many a host has of the first, there is room for the others.
+ */
+export function ownCandidates({
+  port,
+  linkedFrom,
+  announced,
+  hosts,
+  observed,
+  mapped,
+}: Candidates): string[] {
+  const withPort = (host: string | undefined): string[] => {
+    const endpoint = host === undefined ? undefined : endpointOf(host, port)
+    return endpoint === undefined ? [] : [endpoint]
+  }
+  const own = [...withPort(linkedFrom), ...byTurns(hosts), ...announced.map(hostOf).flatMap(withPort)]
+  const local = [...new Set(own)]
+  const seen = [...observed.slice(-MAX_OBSERVED), ...mapped.slice(0, MAX_OBSERVED)]
+  const outside = [...new Set(seen)].filter((endpoint) => !local.includes(endpoint))
+  return [...local.slice(0, MOST - outside.length), ...outside]
 }
 
 /**
  * Where the peer may be reached: at the addresses that it offers, and at the one that its link comes from. A host
  * behind a NAT may not know the latter.
  */
-export function peerCandidates(offered: readonly string[], linkedTo: string | undefined): string[] {
+export function peerCandidates(
+  offered: readonly string[],
+  linkedTo: string | undefined,
+  overlay: Prefix4,
+): string[] {
   const port = Number(/:(\d+)$/.exec(offered[0] ?? '')?.[1] ?? 0)
   const seen = linkedTo === undefined ? undefined : endpointOf(linkedTo, port)
-  return [...new Set([...offered, ...(seen === undefined ? [] : [seen])])]
+  const all = [...offered, ...(seen === undefined ? [] : [seen])]
+  return [...new Set(all)].filter((endpoint) => mayBeHost(endpoint, overlay))
 }
 
 /** Each peer sees one mapping, and more of them teach a host nothing new. */

@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../../core/clock.ts'
 import { type P2pReason, peerText, reasonText } from '../../paths/escalation/reasons.ts'
-import type { P2pTransportDeps } from './p2p-transport.ts'
+import type { P2pTransportDeps } from './p2p-deps.ts'
 import type { ProcessStatus } from './process-status.ts'
 
 /** Both sides say what they do as soon as a link is up; a busy host takes a second. */

@@ -5,7 +5,7 @@ import { isObject } from '../../../core/json.ts'
 import { printable } from '../../base/printable.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import type { PeerMessage } from '../../paths/escalation/types.ts'
-import { isEndpoint } from './candidates.ts'
+import { isEndpoint } from './endpoints.ts'
 
 /** Version of the messages. An offer of another version is refused, and the answer names both numbers. */
 export const OFFER_VERSION = 1

@@ -4,7 +4,7 @@ import type { P2pInfo, P2pProbes } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
 import { lossOf } from '../../paths/escalation/health.ts'
 import { type EscalationView, qualityOf } from '../../paths/escalation/view.ts'
-import { tierOf } from './candidates.ts'
+import { tierOf } from './endpoints.ts'
 import type { SessionView } from './protocol.ts'
 
 const rounded = (value: number, digits: number): number => Math.round(value * 10 ** digits) / 10 ** digits

@@ -1,53 +1,32 @@
 /** The gateway's view of the UDP paths: which peers may have one, what each does, and what changed. */
 
 import type { Millis } from '../../../core/clock.ts'
-import type { Log } from '../../../core/log.ts'
 import { Listeners } from '../../base/listeners.ts'
-import { jittered, type Scheduler } from '../../base/scheduler.ts'
+import { jittered } from '../../base/scheduler.ts'
 import type { ControlMessage } from '../../links/types.ts'
-import type { EscalationFacts, GatewayPathFacts, ResetCause } from '../../paths/escalation/types.ts'
+import type { EscalationFacts, ResetCause } from '../../paths/escalation/types.ts'
 import type { EscalationView } from '../../paths/escalation/view.ts'
 import type { Candidate, Transport } from '../../paths/transport.ts'
-import { ObservedAddresses, ownCandidates, tierOf } from './candidates.ts'
+import { tierOf } from './endpoints.ts'
 import { Obstacles } from './obstacles.ts'
 import { OfferInbox } from './offer-inbox.ts'
-import { type P2pLinks, PeerSession } from './peer-session.ts'
+import type { P2pTransportDeps } from './p2p-deps.ts'
+import { PeerSession } from './peer-session.ts'
 import type { ProcessHello } from './process-client.ts'
 import { ProcessStatus } from './process-status.ts'
-import type { FromProcess, SessionView, ToProcess } from './protocol.ts'
-
-export interface P2pTransportDeps {
-  readonly hostId: number
-  readonly conf: { readonly enabled: boolean; readonly off: ReadonlySet<number> }
-  readonly scheduler: Scheduler
-  readonly random: () => number
-  /** 16 hex digits. */
-  readonly newAttempt: () => string
-  readonly log: Log
-  readonly links: P2pLinks
-  /** The P2P process; `problem`: why it is not connected. */
-  readonly process: { readonly problem: string | undefined; send(message: ToProcess): boolean }
-  /** Other hosts that are members. */
-  members(): readonly number[]
-  /** Why a member gets no packets, e.g. quarantine; undefined: it does. */
-  refusalOf(hostId: number): string | undefined
-  gatewayPath(hostId: number): GatewayPathFacts
-  validUntil(hostId: number): Millis
-  /** `host:port`, as announced to members. */
-  ownEndpoints(): readonly string[]
-  count(name: 'offered' | 'promoted' | 'demoted' | 'refused', hostId: number, reason?: string): void
-}
+import type { FromProcess, SessionView } from './protocol.ts'
 
 const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept or stood still, so what is known about paths is old. */
 const SLEPT_MS: Millis = 10_000
+/** A mapping that is asked for so long before a try is known when the try begins. */
+const SOON_MS: Millis = 30_000
 
 export class P2pTransport implements Transport {
   readonly kind = 'p2p'
   readonly #deps: P2pTransportDeps
   readonly #peers = new Map<number, PeerSession>()
   readonly #inbox: OfferInbox
-  readonly #observed = new ObservedAddresses()
   readonly #obstacles: Obstacles
   readonly #listeners = new Listeners<[hostId: number]>()
   /** What listeners last learned about each host. */
@@ -148,6 +127,7 @@ export class P2pTransport implements Transport {
   /** Adopts the sessions of a process that was running before, or starts over with a new one. */
   processConnected(hello: ProcessHello): void {
     this.status.connected(hello)
+    this.#deps.addresses.connected(hello.features.addresses === true)
     this.#membersChanged()
     const bySession = new Map(hello.sessions.map((s) => [s.hostId, s]))
     for (const hostId of bySession.keys())
@@ -182,7 +162,11 @@ export class P2pTransport implements Transport {
         this.#give(message.hostId, (peer) => peer.give({ ...message, type: 'ended' }))
         return
       case 'observed':
-        this.#observedAs(message.hostId, message.address)
+        if (this.#deps.addresses.observed(message.hostId, message.address)) this.#offerMore(() => true)
+        return
+      case 'ownAddresses':
+        // Nobody vouches for what a STUN server says: it is no reason for a new try.
+        if (this.#deps.addresses.said(message)) this.#offerMore(({ view }) => view.state === 'P2P_ATTEMPTING')
         return
       case 'device':
         this.status.device(message.problem, this.#deps.scheduler.monotonic())
@@ -194,7 +178,7 @@ export class P2pTransport implements Transport {
         return
       case 'networkChanged':
         this.#deps.log.info({ reason: message.what }, 'network changed')
-        this.#observed.clear()
+        this.#deps.addresses.networkChanged()
         this.resetAll('network changed')
         return
       case 'log':
@@ -207,22 +191,29 @@ export class P2pTransport implements Transport {
     }
   }
 
-  /** Sends a new mapping to the peers whose tries are under way; later tries offer it anyway. */
-  #observedAs(hostId: number, address: string): void {
-    if (!this.#observed.put(hostId, address)) return
+  /** Sends new addresses of this host to peers that have no direct path; later tries offer them anyway. */
+  #offerMore(isFor: (peer: PeerSession) => boolean): void {
     for (const peer of this.#peers.values()) {
-      const { attempt, hostId: id, view } = peer
-      if (attempt === undefined || view.state === 'P2P_ACTIVE') continue
-      this.#deps.links.send(id, { type: 'p2p.candidates', attempt, candidates: this.#candidatesFor(id) })
+      const { attempt, hostId, view } = peer
+      if (attempt === undefined || view.state === 'P2P_ACTIVE' || !isFor(peer)) continue
+      this.#deps.links.send(hostId, {
+        type: 'p2p.candidates',
+        attempt,
+        candidates: this.#candidatesFor(hostId),
+      })
     }
   }
 
   #candidatesFor(hostId: number): string[] {
-    return ownCandidates({
-      port: this.status.port,
-      linkedFrom: this.#deps.links.addresses(hostId)?.local,
-      announced: this.#deps.ownEndpoints(),
-      observed: this.#observed.all(),
+    const { addresses, links } = this.#deps
+    return addresses.candidates(this.status.port, links.addresses(hostId)?.local)
+  }
+
+  /** Whether a NAT's mapping for this host's socket has to last. */
+  #triesSoon(now: Millis): boolean {
+    return this.#peers.values().some(({ view: { state, nextAttemptAt } }) => {
+      if (nextAttemptAt !== undefined) return nextAttemptAt - now < SOON_MS
+      return state === 'P2P_ATTEMPTING'
     })
   }
 
@@ -246,6 +237,7 @@ export class P2pTransport implements Transport {
       this.#tickedAt = now
       if (hasSlept) this.resetAll('resumed')
       this.refresh()
+      this.#deps.addresses.tick(this.#triesSoon(now))
       this.#again()
     })
   }
@@ -258,7 +250,7 @@ export class P2pTransport implements Transport {
       if (members.has(hostId)) continue
       this.#peers.delete(hostId)
       this.#inbox.forget(hostId)
-      this.#observed.forget(hostId)
+      this.#deps.addresses.forget(hostId)
       this.#obstacles.linkDown(hostId)
       this.#shown.delete(hostId)
       this.#deps.process.send({ type: 'end', hostId, reason: 'no member' })
@@ -266,10 +258,11 @@ export class P2pTransport implements Transport {
   }
 
   #open(hostId: number): PeerSession {
-    const { links, log, validUntil, process, count, hostId: ownHostId, scheduler } = this.#deps
+    const { links, log, overlay, validUntil, process, count, hostId: ownHostId, scheduler } = this.#deps
     return new PeerSession({
       ownHostId,
       hostId,
+      overlay,
       links,
       log,
       facts: () => this.#factsOf(hostId),

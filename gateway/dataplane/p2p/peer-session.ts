@@ -1,5 +1,6 @@
 /** Carries out one peer's escalation: turns its actions into lines to the P2P process and messages to the peer. */
 
+import type { Prefix4 } from '../../../core/addr.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
 import { adopt, escalate } from '../../paths/escalation/escalation.ts'
@@ -30,6 +31,7 @@ export interface P2pLinks {
 export interface PeerSessionDeps {
   readonly ownHostId: number
   readonly hostId: number
+  readonly overlay: Prefix4
   readonly links: P2pLinks
   readonly log: Log
   /** All facts but the session, which this part knows. */
@@ -196,7 +198,7 @@ export class PeerSession {
 
   #addresses(): { readonly address: string }[] {
     const remote = this.#deps.links.addresses(this.hostId)?.remote
-    return peerCandidates(this.#offered, remote).map((address) => ({ address }))
+    return peerCandidates(this.#offered, remote, this.#deps.overlay).map((address) => ({ address }))
   }
 
   /** The process demotes by itself only to a gateway path that is up. */

@@ -70,6 +70,8 @@ const address: Check<string> = check(
     /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):[1-9]\d{0,4}$/.test(v),
 )
 const candidates = list(record({ address }), 64)
+/** Of the configuration and members together. */
+export const MAX_STUN_SERVERS = 16
 const count = whole(0, Number.MAX_SAFE_INTEGER)
 const millis = number(0, Number.MAX_SAFE_INTEGER)
 const rate = number(0, 1)
@@ -142,6 +144,8 @@ const TO_PROCESS = {
   gatewayPath: { hostId, isUp: flag, rttMs: optional(millis) },
   /** Sends a fresh burst to all candidates of one peer, or of all peers without `hostId`. */
   probeNow: { hostId: optional(hostId) },
+  /** Ask these STUN servers, once at least every `everyMs`. Answered by `ownAddresses`, now and after each change. */
+  findAddresses: { servers: list(address, MAX_STUN_SERVERS), everyMs: millis },
   stop: { reason },
 } as const satisfies Schema
 export type ToProcess = Messages<typeof TO_PROCESS>
@@ -155,7 +159,15 @@ const FROM_PROCESS = {
     hostId,
     device: record({ ifname: text(15), problem }),
     udp: record({ port: whole(0, 65_535), problem }),
-    features: record({ cipher: text(40), gso: flag, gro: flag, uso: flag, record: flag }),
+    /** `addresses`: it knows `findAddresses`. */
+    features: record({
+      cipher: text(40),
+      gso: flag,
+      gro: flag,
+      uso: flag,
+      record: flag,
+      addresses: optional(flag),
+    }),
     sessions: list(sessionView, 65_536),
   },
   state: {
@@ -170,6 +182,11 @@ const FROM_PROCESS = {
   ended: { hostId, attempt, reason },
   /** This host's own address as that peer sees it. */
   observed: { hostId, address },
+  /** Of this host's interfaces with the port of its socket, and as the STUN servers see that socket. */
+  ownAddresses: {
+    hosts: list(address, 64),
+    mapped: list(record({ server: address, address }), MAX_STUN_SERVERS),
+  },
   device: { ifname: text(15), problem },
   udp: { port: whole(0, 65_535), problem },
   networkChanged: { what: text(200) },

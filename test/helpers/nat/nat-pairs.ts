@@ -22,7 +22,7 @@ export interface NatCluster {
 export async function natCluster(
   t: Test,
   kinds: readonly NatKind[],
-  beforeStart: (net: TestNet) => void = () => {},
+  beforeStart: (net: TestNet) => void | Promise<void> = () => {},
 ): Promise<NatCluster> {
   const net = await joinedHosts(t, kinds.length + 1, {
     p2p: true,
@@ -32,7 +32,7 @@ export async function natCluster(
         ns.exec('ip', 'link', 'del', 'eth0')
         await putBehindNat(t, net.lan, ns, index, kind)
       }
-      beforeStart(net)
+      await beforeStart(net)
     },
   })
   return { net, hub: net.host(1), behind: kinds.map((kind, i) => ({ host: net.host(i + 2), kind })) }

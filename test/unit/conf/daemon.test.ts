@@ -56,6 +56,33 @@ t.test('ingress.tls: pairs of files, in order', (t) => {
   t.end()
 })
 
+t.test('paths.stun: names and addresses, each with a port', (t) => {
+  const of = (stun: string) => problems(`{ hostId: 1, paths: { stun: ${stun} } }`)
+  const good = ['stun.example:3478', '192.0.2.1:3478', '[2001:db8::1]:65535', 'a_b-c:1']
+  t.same(parseDaemonConf(`{ hostId: 1, paths: { stun: ${JSON.stringify(good)} } }`).paths.stun, good)
+  const bad = [
+    'stun.example',
+    'stun:0',
+    'a:65536',
+    '192.0.2.256:1',
+    '[192.0.2.1]:1',
+    '2001:db8::1:1',
+    'a..b:1',
+    ':1',
+  ]
+  for (const text of [...bad.map((one) => JSON.stringify([one])), '[7]', JSON.stringify([...good, 'e:1'])])
+    t.match(
+      of(text),
+      [/^paths\.stun is .*: must be at most 4 names or addresses with ports, e\.g\. \["stun/],
+      text,
+    )
+  t.match(of('[]'), [])
+  t.match(problems('{ hostId: 1, paths: { sturn: [] } }'), [
+    /^paths\.sturn is .*: no such key; did you mean stun\?/,
+  ])
+  t.end()
+})
+
 t.test('every problem at once, with key, value and what is allowed', (t) => {
   const found = problems(`
 hostID: 3

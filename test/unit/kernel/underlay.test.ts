@@ -81,6 +81,32 @@ t.test('links of containers and of Flatnet itself are not the underlay', async (
   t.same(uplink.addresses, ['br0 0a000001/24'], 'a bridge that the default route goes over is')
 })
 
+t.test('the addresses at which others may reach this host', async (t) => {
+  const DEPRECATED = 0x20
+  const links = [
+    eth,
+    link(3, 'wg0', { kind: 'wireguard' }),
+    link(4, 'tailscale0', { kind: 'tun' }),
+    link(5, 'docker0', { kind: 'bridge' }),
+    link(6, 'ppp0', { kind: 'ppp' }),
+  ]
+  const v6 = (first: number): Uint8Array => Uint8Array.of(first, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)
+  const addrs = [
+    addr(2, ip(10, 0, 0, 1)),
+    addr(2, v6(0x20)),
+    addr(2, v6(0xfd)),
+    addr(2, v6(0x21), DEPRECATED),
+    addr(2, linkLocal),
+    addr(2, ip(169, 254, 7, 7)),
+    addr(3, ip(10, 8, 0, 1)),
+    addr(4, ip(100, 100, 0, 1)),
+    addr(5, ip(172, 17, 0, 1)),
+    addr(6, ip(203, 0, 113, 1)),
+  ]
+  const { hosts } = underlayOf(links, addrs, [route(6, undefined), route(2, ip(10, 0, 0, 0))])
+  t.same(hosts, [ip(10, 0, 0, 1), v6(0x20), v6(0xfd), ip(203, 0, 113, 1)])
+})
+
 const reply = (type: number, payload: Uint8Array): Reply => ({
   header: { length: 16 + payload.byteLength, type, flags: 0, seq: 0, pid: 0 },
   payload,

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { DaemonConf } from '../../../../conf/daemon.ts'
 import type { Clock, Millis } from '../../../../core/clock.ts'
-import type { Log, LogFields } from '../../../../core/log.ts'
+import type { Log } from '../../../../core/log.ts'
 import { Poller } from '../../../../kernel/poller.ts'
 import { openTun } from '../../../../kernel/tun.ts'
 import { configureTun } from '../../../../kernel/tun-link.ts'
@@ -13,10 +13,13 @@ import { uplinkMtu } from '../../../../kernel/uplink.ts'
 import { type FromProcess, P2P_PROTOCOL, type ToProcess } from '../protocol.ts'
 import { ControlServer } from './control-server.ts'
 import { DIRECT_IFNAME, DirectDevice } from './device.ts'
+import { gatewayLog } from './gateway-log.ts'
 import { PLACES } from './loop.ts'
+import { OwnAddresses } from './own-addresses.ts'
 import { PlaneSlot } from './plane-slot.ts'
 import { DirectRoutes } from './routes.ts'
 import { Sessions } from './sessions.ts'
+import { SleepWatch } from './sleep-watch.ts'
 import { UnderlayWatch } from './underlay-watch.ts'
 
 export interface P2pOptions {
@@ -35,8 +38,6 @@ const loopClock: Clock = { now: () => Date.now(), monotonic: () => performance.n
 const ROUTES_MS: Millis = 5_000
 /** Keeps this process from fighting in a loop with a program that deletes the route. */
 const PUT_BACK_MS: Millis = 200
-/** A machine slept when its wall clock gained this much on the monotonic one, which stops during sleep. */
-const SLEPT_MS: Millis = 10_000
 /** Where a gateway with the same configuration finds the process. */
 const controlSocket = (apiSocket: string): string => join(dirname(apiSocket), 'p2p.sock')
 
@@ -47,6 +48,7 @@ export class P2pProcess {
   readonly slot: PlaneSlot
   readonly routes: DirectRoutes
   readonly sessions: Sessions
+  readonly addresses: OwnAddresses
   readonly watch: UnderlayWatch
   readonly server: ControlServer
   readonly poller: Poller
@@ -55,21 +57,22 @@ export class P2pProcess {
   readonly #options: P2pOptions
   #routesAt: Millis
   #putBackAt: Millis = 0
-  #sleep: { wall: Millis; monotonic: Millis }
+  readonly #sleep: SleepWatch
   #stopReason: string | undefined
 
   /** @throws {FlatnetError} another process runs this host's direct paths; the socket's folder is missing */
   constructor(options: P2pOptions) {
     this.#options = options
     this.clock = options.clock ?? loopClock
-    this.log = this.#logFor(options.log)
+    this.log = gatewayLog(options.log, () => this.server)
     this.#routesAt = this.#now() + ROUTES_MS
-    this.#sleep = { wall: this.clock.now(), monotonic: this.#now() }
+    this.#sleep = new SleepWatch(this.clock)
     this.device = this.#openDevice()
     this.watch = this.#openWatch()
     this.routes = this.#openRoutes()
     this.slot = this.#openSlot()
     this.sessions = this.#openSessions()
+    this.addresses = this.#openAddresses()
     this.poller = new Poller(this.slot.arena, PLACES)
     this.server = this.#openServer()
   }
@@ -87,12 +90,14 @@ export class P2pProcess {
       this.slot.nextAt,
       this.watch.nextAt,
       this.sessions.nextAt,
+      this.addresses.nextAt,
     )
   }
 
   tick(): void {
     const now = this.#now()
-    this.#notice(now)
+    const sleptMs = this.#sleep.look(now)
+    if (sleptMs !== undefined) this.sessions.late(sleptMs)
     this.device.tick()
     this.slot.tick()
     this.watch.tick()
@@ -101,6 +106,7 @@ export class P2pProcess {
       if (this.routes.size > 0) this.routes.ensure()
     }
     this.sessions.tick()
+    this.addresses.tick()
   }
 
   /** Removes the routes and says goodbye to all peers; then the loop has to turn until the sessions are gone. */
@@ -120,13 +126,6 @@ export class P2pProcess {
 
   #now(): Millis {
     return this.clock.monotonic()
-  }
-
-  #notice(now: Millis): void {
-    const wall = this.clock.now()
-    const slept = wall - this.#sleep.wall - (now - this.#sleep.monotonic)
-    this.#sleep = { wall, monotonic: now }
-    if (slept > SLEPT_MS) this.sessions.late(slept)
   }
 
   #link() {
@@ -165,6 +164,7 @@ export class P2pProcess {
         this.log.info({ reason: what }, 'network of this host changed, direct paths were probed anew')
         this.#report({ type: 'networkChanged', what })
         this.sessions.retryAll()
+        this.addresses.networkChanged()
       },
     })
   }
@@ -209,6 +209,7 @@ export class P2pProcess {
       tunFd: () => (this.device.ifindex === undefined ? undefined : this.device.fd),
       now: () => this.#now(),
       log: this.log,
+      heard: (bytes, from) => this.addresses.heard(bytes, from),
       changed: () => this.#report({ type: 'udp', ...this.#udp() }),
     })
   }
@@ -232,6 +233,20 @@ export class P2pProcess {
     })
   }
 
+  #openAddresses(): OwnAddresses {
+    const { host } = this.#options.conf.p2p.listen
+    const isAny = host === '::' || host === '0.0.0.0'
+    return new OwnAddresses({
+      now: () => this.#now(),
+      newTransaction: () => randomBytes(12).toString('hex'),
+      hosts: () => (isAny ? this.watch.hosts : [host]),
+      port: () => this.slot.port,
+      receivesAt: (endpoint) => this.slot.canReach(endpoint),
+      send: (bytes, to) => this.slot.sendPlain(bytes, to),
+      report: (message) => this.#report(message),
+    })
+  }
+
   #openServer(): ControlServer {
     const path = controlSocket(this.#options.conf.api.socket)
     return new ControlServer(new UnixListener(path), {
@@ -240,6 +255,7 @@ export class P2pProcess {
         // This process logs it itself, as no gateway is connected at this moment.
         if (isConnected) this.#options.log.info({}, 'gateway connected to direct paths')
         else this.#options.log.info({}, 'gateway disconnected from direct paths')
+        if (!isConnected) this.addresses.rest()
       },
     })
   }
@@ -247,6 +263,7 @@ export class P2pProcess {
   #handle(message: ToProcess): void {
     if (message.type === 'hello') this.#hello()
     else if (message.type === 'stop') this.#stopReason = message.reason
+    else if (message.type === 'findAddresses') this.addresses.order(message)
     else if (message.type === 'session' && this.#options.conf.p2p.off.has(message.hostId)) {
       const { attempt, hostId } = message
       this.#report({ type: 'ended', hostId, attempt, reason: `p2p.hosts says off for host ${hostId}` })
@@ -264,7 +281,7 @@ export class P2pProcess {
       hostId: conf.hostId,
       device: { ifname: DIRECT_IFNAME, ...(problem !== undefined && { problem }) },
       udp: this.#udp(),
-      features: { ...this.slot.features, uso: this.device.hasUso },
+      features: { ...this.slot.features, uso: this.device.hasUso, addresses: true },
       sessions: this.sessions.views(),
     })
   }
@@ -277,17 +294,4 @@ export class P2pProcess {
   #report(message: FromProcess): void {
     this.server?.send(message)
   }
-
-  /** A connected gateway logs for this process, so that no line appears twice. */
-  #logFor(own: Log): Log {
-    const to = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: LogFields, msg: string) => {
-      if (this.server?.isConnected) this.#report({ type: 'log', level, msg, fields: plain(fields) })
-      else own[level](fields, msg)
-    }
-    return { debug: to('debug'), info: to('info'), warn: to('warn'), error: to('error') }
-  }
 }
-
-/** Turns an error into text: JSON would lose it. */
-const plain = (fields: LogFields): LogFields =>
-  fields['err'] instanceof Error ? { ...fields, err: fields['err'].message } : fields

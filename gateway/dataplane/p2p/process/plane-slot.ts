@@ -24,6 +24,8 @@ export interface PlaneSlotDeps {
   tunFd(): number | undefined
   now(): Millis
   readonly log: Log
+  /** STUN came that is no question for this host. */
+  heard(bytes: Uint8Array, from: string): void
   /** The plane was made, or the problem changed. */
   changed(): void
 }
@@ -115,7 +117,7 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
       onSendError: (peer, errno) => events.onSendError?.(peer, errno),
       onForm: (peer, form, reason) => events.onForm?.(peer, form, reason),
       onKeysConfirmed: (peer) => events.onKeysConfirmed?.(peer),
-      onPlain: (bytes, from) => this.#answerStun(bytes, from),
+      onPlain: (bytes, from) => this.#takeStun(bytes, from),
     })
     this.#deps.changed()
   }
@@ -138,10 +140,15 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
     return this.#plane?.sendControl(peer, type, payload, options) ?? 0
   }
 
-  /** An answer that cannot be sent is one that was lost. */
-  #answerStun(bytes: Uint8Array, from: string): void {
+  /** What cannot be sent counts as lost: its sender asks again. */
+  sendPlain(bytes: Uint8Array, to: string): void {
+    if (this.canReach(to)) this.#plane?.plain.send(bytes, to)
+  }
+
+  #takeStun(bytes: Uint8Array, from: string): void {
     const answer = this.#stun.answer(bytes, from)
-    if (answer !== undefined) this.#plane?.plain.send(answer, from)
+    if (answer === undefined) this.#deps.heard(bytes, from)
+    else this.sendPlain(answer, from)
   }
 
   close(): void {

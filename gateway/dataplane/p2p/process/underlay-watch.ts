@@ -1,7 +1,7 @@
 /** Notices changes by other programs: to the device, its routes, and the networks that lead to peers. */
 import type { Millis } from '../../../../core/clock.ts'
 import { KernelWatch, readUnderlay, type Underlay, underlayChange } from '../../../../kernel/underlay.ts'
-import { isInNetworks } from './endpoint.ts'
+import { ipBytes, isInNetworks } from './endpoint.ts'
 
 export interface UnderlayWatchDeps {
   now(): Millis
@@ -33,6 +33,11 @@ export class UnderlayWatch {
 
   get nextAt(): Millis {
     return this.#lookAt
+  }
+
+  /** Addresses at which others may reach this host by UDP, as text, e.g. `192.0.2.1` or `2001:db8::1`. */
+  get hosts(): string[] {
+    return this.#underlay.hosts.map(ipBytes)
   }
 
   isLan(endpoint: string): boolean {

@@ -1,13 +1,7 @@
 /** gateway/dataplane/p2p: messages of peers, field by field, and the addresses that hosts offer. */
 import t from 'tap'
 import { Bucket } from '../../../../../gateway/base/bucket.ts'
-import {
-  endpointOf,
-  isEndpoint,
-  ObservedAddresses,
-  ownCandidates,
-  peerCandidates,
-} from '../../../../../gateway/dataplane/p2p/candidates.ts'
+import { isEndpoint } from '../../../../../gateway/dataplane/p2p/endpoints.ts'
 import { MESSAGES } from '../../../../../gateway/dataplane/p2p/offer-inbox.ts'
 import { OfferError, parseOffer } from '../../../../../gateway/dataplane/p2p/offers.ts'
 
@@ -73,39 +67,6 @@ t.test('addresses', async (t) => {
     7,
   ])
     t.notOk(isEndpoint(bad), String(bad))
-  t.equal(endpointOf('::ffff:192.0.2.1', 7), '192.0.2.1:7')
-  t.equal(endpointOf('2001:DB8::1', 7), '[2001:db8::1]:7')
-  t.equal(endpointOf('fe80::1%eth0', 7), undefined)
-  t.equal(endpointOf('192.0.2.1', 0), undefined)
-})
-
-t.test(
-  'own: where the link comes from, what is announced, what peers see; each once, 16 at most',
-  async (t) => {
-    const own = ownCandidates({
-      port: 7000,
-      linkedFrom: '::ffff:192.0.2.1',
-      announced: ['192.0.2.1:7443', 'name.example:7443', '[2001:db8::1]:7443'],
-      observed: ['203.0.113.1:1', '203.0.113.2:2', '203.0.113.3:3', '203.0.113.4:4', '203.0.113.5:5'],
-    })
-    t.same(own, [
-      '192.0.2.1:7000',
-      '[2001:db8::1]:7000',
-      '203.0.113.2:2',
-      '203.0.113.3:3',
-      '203.0.113.4:4',
-      '203.0.113.5:5',
-    ])
-    const many = Array.from({ length: 30 }, (_, i) => `192.0.2.${i + 1}:7443`)
-    t.equal(ownCandidates({ port: 7, linkedFrom: undefined, announced: many, observed: [] }).length, 16)
-  },
-)
-
-t.test('of the peer: what it says, and where its link comes from with the port that it says', async (t) => {
-  t.same(peerCandidates(['10.0.0.1:7000'], '::ffff:203.0.113.1'), ['10.0.0.1:7000', '203.0.113.1:7000'])
-  t.same(peerCandidates(['10.0.0.1:7000'], '10.0.0.1'), ['10.0.0.1:7000'])
-  t.same(peerCandidates([], '10.0.0.1'), [], 'no port is known')
-  t.same(peerCandidates(['10.0.0.1:7000'], undefined), ['10.0.0.1:7000'])
 })
 
 t.test('30 messages at once, then 5 a second', async (t) => {
@@ -115,13 +76,4 @@ t.test('30 messages at once, then 5 a second', async (t) => {
   t.equal(spend(0), 30)
   t.equal(spend(1_000), 5)
   t.equal(spend(60_000), 30)
-})
-
-t.test('a peer that sees two mappings in turn has each announced once', async (t) => {
-  const observed = new ObservedAddresses()
-  const news = ['a:1', 'b:2', 'a:1', 'b:2', 'a:1'].map((address) => observed.put(2, address))
-  t.same(news, [true, true, false, false, false])
-  t.same(observed.all(), ['a:1'], 'the newest is offered')
-  observed.clear()
-  t.ok(observed.put(2, 'b:2'), 'after a change of the network all are news')
 })

@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { silentLog } from '../../../../../core/log.ts'
-import { P2pTransport, type P2pTransportDeps } from '../../../../../gateway/dataplane/p2p/p2p-transport.ts'
+import { OwnAddresses } from '../../../../../gateway/dataplane/p2p/own-addresses.ts'
+import type { P2pTransportDeps } from '../../../../../gateway/dataplane/p2p/p2p-deps.ts'
+import { P2pTransport } from '../../../../../gateway/dataplane/p2p/p2p-transport.ts'
 import type { SessionView, ToProcess } from '../../../../../gateway/dataplane/p2p/protocol.ts'
 import type { ControlMessage } from '../../../../../gateway/links/types.ts'
 import { SimTime, seeded } from '../../../../helpers/sim/network.ts'
@@ -29,10 +31,12 @@ class Host {
     this.#world = world
     const random = seeded(id)
     const host = this
+    const scheduler = world.time.scheduler(() => 1_000_000)
+    const overlay = { base: 0x0a640000, prefixLen: 16 }
     this.transport = new P2pTransport({
       hostId: id,
       conf: { enabled: true, off: new Set() },
-      scheduler: world.time.scheduler(() => 1_000_000),
+      scheduler,
       random,
       newAttempt: () =>
         Math.floor(random() * 2 ** 48)
@@ -56,7 +60,18 @@ class Host {
       refusalOf: () => host.refusal,
       gatewayPath: () => ({ isUp: world.isUp, rttMs: 5 }),
       validUntil: () => world.validUntil,
-      ownEndpoints: () => [`192.0.2.${id}:7443`, 'name.example:7443', '[2001:db8::1]:7443'],
+      overlay,
+      addresses: new OwnAddresses({
+        overlay,
+        scheduler,
+        log: silentLog,
+        stun: [],
+        resolve: async () => [],
+        members: () => [`192.0.2.${world.other(id)}:7443`],
+        announced: () => [`192.0.2.${id}:7443`, 'name.example:7443', '[2001:db8::1]:7443'],
+        advertised: [],
+        toProcess: (message) => host.#take(message),
+      }),
       count: (name, _to, reason) => this.counts.push(reason === undefined ? name : `${name} ${reason}`),
       ...part,
     })
@@ -214,6 +229,27 @@ t.test('two hosts agree on keys and addresses, prove the path and move to it', a
   t.same([...new Set(one.changes)], ['P2P_ATTEMPTING ipv4 false', 'P2P_ACTIVE ipv4 true'])
 })
 
+t.test(
+  'what STUN servers see is offered to peers that a try is under way with, and to no others',
+  async (t) => {
+    const world = new World().start()
+    const offers = (): ControlMessage[] => world.sent.filter((m) => m.type === 'p2p.candidates')
+    const say = (address: string): void =>
+      world.host(1).transport.processSaid({
+        type: 'ownAddresses',
+        hosts: ['192.0.2.1:7000'],
+        mapped: [{ server: '192.0.2.2:7443', address }],
+      })
+    world.time.run(100)
+    say('203.0.113.7:4711')
+    t.match(offers(), [{ candidates: ['192.0.2.1:7000', '203.0.113.7:4711'] }])
+    world.run(5_000)
+    t.equal(world.states, ACTIVE)
+    say('203.0.113.7:4712')
+    t.equal(offers().length, 1)
+  },
+)
+
 t.test('nothing is tried where UDP is off, and the other host says why', async (t) => {
   const off =
     (conf: Partial<P2pTransportDeps['conf']>) =>
@@ -235,7 +271,8 @@ t.test('either host says what is in the way at the other one, and when it is gon
   for (const id of [1, 2]) {
     const [here, there] = [world.host(id), world.host(world.other(id))]
     here.transport.processSaid({ type: 'udp', port: 0, problem: 'EADDRINUSE' })
-    world.run(1_000)
+    // Before the next try, which begins 0.8 to 1.2 s later.
+    world.run(500)
     t.match(here.transport.view(there.id)?.reason, /^the P2P process has no UDP socket: EADDRINUSE/)
     const { reason } = there.transport.view(id) ?? {}
     t.equal(reason, 'the peer refuses: its P2P process has no UDP socket: EADDRINUSE')

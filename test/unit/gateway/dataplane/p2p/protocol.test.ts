@@ -54,6 +54,7 @@ const TO: readonly ToProcess[] = [
   { type: 'gatewayPath', hostId: 2, isUp: false },
   { type: 'probeNow' },
   { type: 'probeNow', hostId: 2 },
+  { type: 'findAddresses', servers: ['192.0.2.1:3478', '[2001:db8::1]:3478'], everyMs: 25_000 },
   { type: 'stop', reason: 'uninstalled' },
 ]
 
@@ -74,6 +75,11 @@ const FROM: readonly FromProcess[] = [
   { type: 'notPromoted', hostId: 2, attempt, generation: 1, reason: 'not proven' },
   { type: 'ended', hostId: 2, attempt, reason: 'keys expired' },
   { type: 'observed', hostId: 2, address: '198.51.100.1:40000' },
+  {
+    type: 'ownAddresses',
+    hosts: ['10.0.0.1:7443', '[fd00::1]:7443'],
+    mapped: [{ server: '192.0.2.1:3478', address: '198.51.100.1:40000' }],
+  },
   { type: 'device', ifname: 'flatnet-p2p', problem: 'it was deleted' },
   { type: 'udp', port: 0, problem: 'port 7443 is taken' },
   { type: 'networkChanged', what: 'address' },

@@ -1,0 +1,140 @@
+/** Asks STUN servers again and again how they see one socket, with the retransmissions of RFC 8489. Pure. */
+
+import type { Millis } from '../../../core/clock.ts'
+import { ipBytes, parseEndpoint } from '../p2p/process/endpoint.ts'
+import { decodeStun, encodeStun } from './stun.ts'
+
+/**
+ * RFC 8489, 6.2.1: at first 0.5 s, doubled each time; after the last one 16 times as long. 5 sends instead of 7: the
+ * question has failed after 15.5 s, before the next one is due.
+ */
+const RTO_MS: Millis = 500
+const SENDS = 5
+const LAST_WAIT_MS: Millis = 16 * RTO_MS
+/** Ta of RFC 8445, 14.2, which wants at least 5 ms: some routers drop flows that begin all at once. */
+const PACE_MS: Millis = 20
+
+export interface StunDatagram {
+  readonly to: string
+  readonly bytes: Uint8Array
+}
+
+export interface MappedAddress {
+  readonly server: string
+  readonly address: string
+}
+
+interface Question {
+  readonly transaction: string
+  readonly askedAt: Millis
+  sends: number
+  /** When to send again, or to give up. */
+  nextAt: Millis
+}
+
+interface Server {
+  readonly address: string
+  /** When the next question is due. */
+  dueAt: Millis
+  question: Question | undefined
+  mapped: string | undefined
+}
+
+export class StunClient {
+  readonly #newTransaction: () => string
+  #servers = new Map<string, Server>()
+  #everyMs: Millis = Number.POSITIVE_INFINITY
+
+  /** @param newTransaction 24 random digits of hex: who cannot guess them cannot answer */
+  constructor(newTransaction: () => string) {
+    this.#newTransaction = newTransaction
+  }
+
+  /** Begins with the first ones. Answers of servers that stay are kept. */
+  ask(servers: readonly string[], everyMs: Millis, now: Millis): void {
+    const wanted = new Set(servers.map(canonical).filter((server) => server !== undefined))
+    const before = this.#servers
+    const earlierBy = Math.max(0, this.#everyMs - everyMs)
+    this.#everyMs = everyMs
+    this.#servers = new Map()
+    let startAt = now
+    for (const address of wanted) {
+      const known = before.get(address)
+      if (known === undefined) {
+        this.#servers.set(address, { address, dueAt: startAt, question: undefined, mapped: undefined })
+        startAt += PACE_MS
+      } else this.#servers.set(address, { ...known, dueAt: known.dueAt - earlierBy })
+    }
+  }
+
+  /** The network of this host changed: what the servers said may be wrong, and is kept until they answer or fail to. */
+  refresh(now: Millis): void {
+    let startAt = now
+    for (const server of this.#servers.values()) {
+      server.question = undefined
+      server.dueAt = startAt
+      startAt += PACE_MS
+    }
+  }
+
+  /** When `tick` has something to do. */
+  get nextAt(): Millis {
+    let at = Number.POSITIVE_INFINITY
+    for (const { question, dueAt } of this.#servers.values()) at = Math.min(at, question?.nextAt ?? dueAt)
+    return at
+  }
+
+  tick(now: Millis): StunDatagram[] {
+    return [...this.#servers.values()].flatMap((server) => this.#step(server, now) ?? [])
+  }
+
+  /** Only the asked server's answer to the open question counts. */
+  answered(bytes: Uint8Array, from: string): void {
+    const message = decodeStun(bytes)
+    const server = this.#servers.get(from)
+    if (message === undefined || message.kind === 'request') return
+    if (server === undefined || server.question?.transaction !== message.transaction) return
+    this.#close(server, message.kind === 'response' ? message.mapped : undefined)
+  }
+
+  /** Of servers that answered their last question, in the order in which they were given. */
+  get mapped(): MappedAddress[] {
+    return [...this.#servers.values()].flatMap(({ address: server, mapped }) =>
+      mapped === undefined ? [] : [{ server, address: mapped }],
+    )
+  }
+
+  #step(server: Server, now: Millis): StunDatagram | undefined {
+    const { question, dueAt } = server
+    if (now < (question?.nextAt ?? dueAt)) return undefined
+    if (question === undefined) {
+      const transaction = this.#newTransaction()
+      server.question = { transaction, askedAt: now, sends: 0, nextAt: now }
+    } else if (question.sends >= SENDS) {
+      this.#close(server, undefined)
+      return undefined
+    }
+    return this.#send(server, now)
+  }
+
+  #send({ address: to, question }: Server, now: Millis): StunDatagram | undefined {
+    if (question === undefined) return undefined
+    question.sends++
+    question.nextAt = now + (question.sends < SENDS ? RTO_MS * 2 ** (question.sends - 1) : LAST_WAIT_MS)
+    return { to, bytes: encodeStun({ kind: 'request', transaction: question.transaction }) }
+  }
+
+  #close(server: Server, mapped: string | undefined): void {
+    server.dueAt = (server.question?.askedAt ?? 0) + this.#everyMs
+    server.question = undefined
+    server.mapped = mapped
+  }
+}
+
+/** As sockets name it: `[2001:db8:0::1]:7443` is `[2001:db8::1]:7443`. */
+function canonical(endpoint: string): string | undefined {
+  const parsed = parseEndpoint(endpoint)
+  if (parsed === undefined) return undefined
+  const ip = ipBytes(parsed.ip)
+  return parsed.ip.byteLength === 4 ? `${ip}:${parsed.port}` : `[${ip}]:${parsed.port}`
+}
