@@ -4,7 +4,7 @@
  */
 import t from 'tap'
 import type { TestHost } from '../helpers/cluster/hosts.ts'
-import { becomesDirect, p2pPair, pathTo } from '../helpers/cluster/p2p-pair.ts'
+import { becomesDirect, PATIENCE_MS, p2pPair, pathTo } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -25,7 +25,7 @@ async function doctor(host: TestHost): Promise<Found[]> {
 const troubles = async (host: TestHost): Promise<string[]> =>
   (await doctor(host)).filter(({ state }) => state !== 'ok').map(({ id, what }) => `${id}: ${what}`)
 
-t.test('what doctor says of direct paths', { skip: needsRoot, timeout: 240_000 }, async (t) => {
+t.test('what doctor says of direct paths', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, two, faults } = pair
   await becomesDirect(pair)
@@ -36,7 +36,7 @@ t.test('what doctor says of direct paths', { skip: needsRoot, timeout: 240_000 }
 
   await t.test('all is well', async (t) => {
     // Five probes are the least that is judged.
-    await waitFor('probes were answered', 20_000, async () => {
+    await waitFor('probes were answered', PATIENCE_MS, async () => {
       const probes = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
       return probes.every(({ p2p }) => (p2p?.probes?.answered ?? 0) > 5 && (p2p?.probes?.received ?? 0) > 0)
     })

@@ -2,9 +2,9 @@
 import t from 'tap'
 import {
   becomesDirect,
-  bothAre,
   failures,
   metricsTo,
+  PATIENCE_MS,
   p2pPair,
   p2pPid,
   pathTo,
@@ -24,9 +24,13 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
     await requests.answered(50)
     const pid = p2pPid(one) ?? 0
     process.kill(pid, 'SIGKILL')
-    const ms = await timeUntil('metric 200 alone is left', 1_000, () => String(metricsTo(one, 2)) === '200')
+    const ms = await timeUntil(
+      'metric 200 alone is left',
+      PATIENCE_MS,
+      () => String(metricsTo(one, 2)) === '200',
+    )
     t.ok(ms <= 50, `metric 200 after ${Math.round(ms)} ms (bound 50)`)
-    await becomesDirect(pair, 30_000)
+    await becomesDirect(pair)
     t.not(p2pPid(one), pid, 'the gateway started another')
     const answers = await requests.stop()
     t.same(failures(answers), [], 'no request failed')
@@ -41,7 +45,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
     t.same(metricsTo(one, 2), [100, 200], 'the direct route stands')
     await requests.answered(250)
     await one.start()
-    await bothAre(pair, 'P2P_ACTIVE', 15_000)
+    await becomesDirect(pair)
     t.equal(p2pPid(one), pid, 'the same process went on')
     const answers = await requests.stop()
     t.same(failures(answers), [], 'no request failed')
@@ -53,22 +57,21 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
     await one.kill()
     process.kill(pid, 'SIGKILL')
     await one.start()
-    await becomesDirect(pair, 30_000)
+    await becomesDirect(pair)
     t.not(p2pPid(one), pid)
   })
 
   await t.test('the device is deleted by hand', async (t) => {
     one.ns.exec('ip', 'link', 'del', 'flatnet-p2p')
     t.equal(pair.apple.ns.exec('curl', '-sS', '-m', '5', `http://${pair.berry.ip}/`), 'berry on host 2\n')
-    await becomesDirect(pair, 30_000)
+    await becomesDirect(pair)
   })
 
   await t.test('its routes are flushed by hand', async (t) => {
     one.ns.exec('ip', 'route', 'flush', 'dev', 'flatnet-p2p')
-    const began = performance.now()
-    await waitFor('the route is back', 10_000, () => metricsTo(one, 2).includes(100))
-    t.comment(`back after ${Math.round(performance.now() - began)} ms (bound 5,000)`)
-    t.ok(performance.now() - began <= 5_000)
+    const ms = await timeUntil('the route is back', PATIENCE_MS, () => metricsTo(one, 2).includes(100))
+    t.comment(`back after ${Math.round(ms)} ms (bound 5,000)`)
+    t.ok(ms <= 5_000)
   })
 
   await t.test('the gateway tunnel is blocked while UDP works: stays, and says so', async (t) => {
@@ -77,26 +80,26 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
       ns.exec('nft', 'add chain inet notls out { type filter hook output priority -290; }')
       for (const end of ['dport', 'sport']) ns.exec('nft', `add rule inet notls out tcp ${end} 7443 drop`)
     }
-    await waitFor('both say that the gateway path is down', 15_000, async () =>
+    await waitFor('both say that the gateway path is down', PATIENCE_MS, async () =>
       (await Promise.all([pathTo(one, 2), pathTo(two, 1)])).every(
         ({ state, reason }) => state === 'P2P_ACTIVE' && /gateway path is down/.test(reason),
       ),
     )
     t.equal(pair.apple.ns.exec('curl', '-sS', '-m', '5', `http://${pair.berry.ip}/`), 'berry on host 2\n')
     for (const host of [one, two]) host.ns.exec('nft', 'delete', 'table', 'inet', 'notls')
-    await becomesDirect(pair, 30_000)
+    await becomesDirect(pair)
   })
 
   await t.test('the event loop of the gateway stands still for 2 s: no demotion', async (t) => {
     const since = (await pathTo(one, 2)).since
     one.signal('SIGSTOP')
     const until = performance.now() + 2_000
-    await waitFor('2 s have passed, with the route in place', 5_000, () => {
+    await waitFor('2 s have passed, with the route in place', PATIENCE_MS, () => {
       t.same(metricsTo(one, 2), [100, 200])
       return performance.now() > until
     })
     one.signal('SIGCONT')
-    await bothAre(pair, 'P2P_ACTIVE', 5_000)
+    await becomesDirect(pair)
     t.equal((await pathTo(one, 2)).since, since, 'since before')
   })
 
@@ -105,7 +108,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
     await requests.answered(50)
     one.signal('SIGHUP')
     await requests.answered(300)
-    await bothAre(pair, 'P2P_ACTIVE', 15_000)
+    await becomesDirect(pair)
     t.same(failures(await requests.stop()), [], 'no request failed')
   })
 })

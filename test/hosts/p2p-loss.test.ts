@@ -5,6 +5,7 @@ import {
   failures,
   leavesUdp,
   metricsTo,
+  PATIENCE_MS,
   p2pPair,
   pathTo,
   requestsTo,
@@ -23,7 +24,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
     const until = performance.now() + ms
     const states = new Set<string>()
     const reasons = new Set<string>()
-    await waitFor(`${ms} ms have passed`, ms + 10_000, async () => {
+    await waitFor(`${ms} ms have passed`, ms + PATIENCE_MS, async () => {
       for (const info of await Promise.all([pathTo(one, 2), pathTo(two, 1)])) {
         states.add(info.state)
         reasons.add(info.reason)
@@ -35,7 +36,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
   const again = async () => {
     faults.heal()
     await one.ok('retry')
-    await becomesDirect(pair, 20_000)
+    await becomesDirect(pair)
   }
 
   await becomesDirect(pair)
@@ -52,7 +53,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
     const requests = requestsTo(pair, 50)
     faults.lose(1, 2, 5)
     faults.lose(2, 1, 5)
-    await waitFor('the reason tells of loss', 60_000, async () => {
+    await waitFor('the reason tells of loss', PATIENCE_MS, async () => {
       const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
       return infos.some(({ reason }) => /los/.test(reason))
     })
@@ -68,7 +69,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
       const requests = requestsTo(pair, 50)
       await requests.answered(50)
       lose()
-      const ms = await leavesUdp(pair, 30_000)
+      const ms = await leavesUdp(pair)
       t.comment(`${what}: demoted after ${Math.round(ms)} ms (bound ${DEMOTED_MS})`)
       t.ok(ms <= DEMOTED_MS)
       t.notOk((await watch(10_000)).states.includes('P2P_ACTIVE'), 'it stays demoted')

@@ -3,13 +3,13 @@ import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { becomesDirect, p2pPair, pathTo } from '../helpers/cluster/p2p-pair.ts'
+import { becomesDirect, PATIENCE_MS, p2pPair, pathTo } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const MOVED_MS = 3_000
 
-t.test('datagrams above 1,200 bytes vanish', { skip: needsRoot, timeout: 180_000 }, async (t) => {
+t.test('datagrams above 1,200 bytes vanish', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, apple, berry, faults } = pair
   writeFileSync(join(berry.www, 'mebibyte'), randomBytes(1024 * 1024))
@@ -27,14 +27,14 @@ t.test('datagrams above 1,200 bytes vanish', { skip: needsRoot, timeout: 180_000
   t.comment(`1 MiB moved in ${Math.round(ms)} ms (bound ${MOVED_MS})`)
   t.ok(ms <= MOVED_MS)
   // Either it left UDP, or UDP goes on in datagrams that fit; both carry the next download at once.
-  await waitFor('the path has an answer', 10_000, async () => {
+  await waitFor('the path has an answer', PATIENCE_MS, async () => {
     const info = await pathTo(one, 2)
     return info.state !== 'P2P_ACTIVE' || (info.p2p?.mtu ?? 1_500) <= 1_280
   })
   t.ok((await download()) <= MOVED_MS)
 })
 
-t.test('the path shrinks in the middle of a transfer', { skip: needsRoot, timeout: 180_000 }, async (t) => {
+t.test('the path shrinks in the middle of a transfer', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { net, apple, berry } = pair
   writeFileSync(join(berry.www, 'large'), randomBytes(64 * 1024 * 1024))
@@ -51,7 +51,7 @@ t.test('the path shrinks in the middle of a transfer', { skip: needsRoot, timeou
     `http://${berry.ip}/large`,
   )
   const ended = new Promise((resolve) => curl.once('exit', resolve))
-  await waitFor('it has begun', 10_000, () => {
+  await waitFor('it has begun', PATIENCE_MS, () => {
     const size = Number(
       apple.host.ns.exec('sh', '-c', `stat -c %s ${join(apple.www, 'got')} 2>/dev/null || echo 0`),
     )

@@ -16,7 +16,7 @@ const BULK_BYTES = 1 << 30
 /** UDP stops, and packets move to the gateway path. */
 async function blackHole(pair: P2pPair): Promise<void> {
   pair.faults.drop(1, 2)
-  await leavesUdp(pair, 10_000)
+  await leavesUdp(pair)
   pair.faults.heal()
 }
 
@@ -25,13 +25,13 @@ async function stopProcess(pair: P2pPair, host: TestHost): Promise<void> {
   const pid = p2pPid(host)
   if (pid === undefined) throw new Error(`host ${host.index} has no P2P process`)
   process.kill(pid, 'SIGTERM')
-  await leavesUdp(pair, 10_000)
+  await leavesUdp(pair)
 }
 
 /** A person has repaired it and says so: packets move back to UDP. */
 async function toUdp(pair: P2pPair): Promise<void> {
   await Promise.all([pair.one.ok('retry'), pair.two.ok('retry')])
-  await becomesDirect(pair, 40_000)
+  await becomesDirect(pair)
 }
 
 /** When either host moved its packets to or from UDP, ms since the epoch. */

@@ -2,7 +2,14 @@
  * UDP that answers probes and carries far less than the pair needs, or nothing: packets go back to the gateway path.
  */
 import t, { type Test } from 'tap'
-import { becomesDirect, leavesUdp, type P2pPair, p2pPair, pathTo } from '../helpers/cluster/p2p-pair.ts'
+import {
+  becomesDirect,
+  leavesUdp,
+  type P2pPair,
+  PATIENCE_MS,
+  p2pPair,
+  pathTo,
+} from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -12,7 +19,7 @@ const BOUND_MS = 15_000
 async function stream({ apple, berry }: P2pPair, t: Test): Promise<void> {
   const server = berry.spawn('iperf3', '-s', '-p', '9100')
   t.teardown(() => server.kill('SIGKILL'))
-  await waitFor('iperf3 listens', 10_000, () => berry.ns.exec('ss', '-Hltn').includes(':9100 '))
+  await waitFor('iperf3 listens', PATIENCE_MS, () => berry.ns.exec('ss', '-Hltn').includes(':9100 '))
   // Into a pipe iperf3 writes nothing before its end, unless it is told to.
   const client = apple.spawn('iperf3', '-c', berry.ip, '-p', '9100', '-t', '60', '--forceflush')
   t.teardown(() => client.kill('SIGKILL'))
@@ -20,7 +27,7 @@ async function stream({ apple, berry }: P2pPair, t: Test): Promise<void> {
   client.stdout?.setEncoding('utf8').on('data', (text: string) => {
     seconds += text.split('sec').length - 1
   })
-  await waitFor('4 s of the stream', 20_000, () => seconds >= 4)
+  await waitFor('4 s of the stream', PATIENCE_MS, () => seconds >= 4)
 }
 
 const faults: Readonly<Record<string, { readonly begin: (pair: P2pPair) => void; readonly reason: RegExp }>> =
@@ -47,7 +54,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, as
       await becomesDirect(pair)
       await stream(pair, t)
       begin(pair)
-      const ms = await leavesUdp(pair, 40_000)
+      const ms = await leavesUdp(pair)
       t.comment(`left after ${Math.round(ms)} ms (bound ${BOUND_MS})`)
       t.ok(ms <= BOUND_MS)
       const { reason: said } = await pathTo(pair.one, 2)

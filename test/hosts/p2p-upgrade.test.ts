@@ -13,9 +13,9 @@ import t from 'tap'
 import type { TestHost } from '../helpers/cluster/hosts.ts'
 import {
   becomesDirect,
-  bothAre,
   failures,
   metricsTo,
+  PATIENCE_MS,
   p2pPair,
   p2pPid,
   pathTo,
@@ -35,12 +35,12 @@ async function endBoth(host: TestHost): Promise<void> {
   await host.stop()
   if (pid === undefined) return
   process.kill(pid, 'SIGTERM')
-  await waitFor('the P2P process has ended', 10_000, () => p2pPid(host) === undefined)
+  await waitFor('the P2P process has ended', PATIENCE_MS, () => p2pPid(host) === undefined)
 }
 
 const hasSocket = ({ ns }: TestHost): boolean => ns.exec('ss', '-Hlun').includes(':7443 ')
 
-t.test('two hosts with a direct path', { skip: needsRoot, timeout: 240_000 }, async (t) => {
+t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, two, apple, berry } = pair
   await becomesDirect(pair)
@@ -55,7 +55,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 240_000 }, as
     const begin = () => one.start({ executable: program })
     await endBoth(one)
     await begin()
-    await becomesDirect(pair, 60_000)
+    await becomesDirect(pair)
     const pid = p2pPid(one) ?? 0
     const requests = requestsTo(pair, 100)
     await requests.answered(50)
@@ -67,7 +67,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 240_000 }, as
     await one.stop()
     t.same(metricsTo(one, 2), [100, 200], 'packets go on without a gateway')
     await begin()
-    await bothAre(pair, 'P2P_ACTIVE', 15_000)
+    await becomesDirect(pair)
     t.equal(p2pPid(one), pid, 'the running process was adopted')
     t.match(readlinkSync(`/proc/${pid}/exe`), / \(deleted\)$/, 'and is the old file still')
     await requests.answered(300)
@@ -76,19 +76,19 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 240_000 }, as
     t.same(failures(answers), [], `none of ${answers.length} requests failed`)
     t.ok(worstGap(answers) <= GAP_MS)
     process.kill(pid, 'SIGKILL')
-    await becomesDirect(pair, 60_000)
+    await becomesDirect(pair)
     t.notMatch(readlinkSync(`/proc/${p2pPid(one)}/exe`), /deleted/, 'the next one is the new file')
     await endBoth(one)
     await one.start()
-    await becomesDirect(pair, 60_000)
+    await becomesDirect(pair)
   })
 
   await t.test('another program has the UDP port', async (t) => {
     await endBoth(one)
     const holder = one.spawn(process.execPath, '-e', HOLDER)
-    await waitFor('it has the port', 10_000, () => hasSocket(one))
+    await waitFor('it has the port', PATIENCE_MS, () => hasSocket(one))
     await one.start()
-    const reason = await waitFor('host 1 says so', 20_000, async () => {
+    const reason = await waitFor('host 1 says so', PATIENCE_MS, async () => {
       const { state, p2p } = await pathTo(one, 2)
       return state !== 'P2P_ACTIVE' && p2p !== undefined && /7443|in use/.test(p2p.reason) && p2p.reason
     })
@@ -98,7 +98,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 240_000 }, as
     served()
     holder.kill('SIGKILL')
     const began = performance.now()
-    await becomesDirect(pair, 60_000)
+    await becomesDirect(pair)
     const ms = performance.now() - began
     t.comment(`direct ${Math.round(ms)} ms after the port was free (bound ${FREE_MS})`)
     t.ok(ms <= FREE_MS)
@@ -118,11 +118,11 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 240_000 }, as
     ['p2p.enabled: false', '\np2p:\n  enabled: true\n', '\np2p:\n  enabled: false\n', /off on this host/],
   ] as const)
     await t.test(`${what}, then SIGHUP`, async (t) => {
-      await becomesDirect(pair, 60_000)
+      await becomesDirect(pair)
       const requests = requestsTo(pair, 100)
       await requests.answered(50)
       reload(from, to)
-      const reason = await waitFor('host 1 says so, and no route is left', 20_000, async () => {
+      const reason = await waitFor('host 1 says so, and no route is left', PATIENCE_MS, async () => {
         const { p2p } = await pathTo(one, 2)
         const isLeft = ![metricsTo(one, 2), metricsTo(two, 1)].flat().includes(100)
         return isLeft && p2p !== undefined && said.test(p2p.reason) && p2p.reason
@@ -134,14 +134,18 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 240_000 }, as
       t.ok(worstGap(answers) <= GAP_MS)
       await Promise.all([one.ok('retry'), two.ok('retry')])
       const until = performance.now() + 3_000
-      await waitFor('3 s have passed', 7_000, () => {
+      await waitFor('3 s have passed', PATIENCE_MS, () => {
         if ([metricsTo(one, 2), metricsTo(two, 1)].flat().includes(100)) t.fail('a direct route came back')
         return performance.now() > until
       })
       if (to.includes('false'))
-        await waitFor('no process and no socket', 10_000, () => p2pPid(one) === undefined && !hasSocket(one))
+        await waitFor(
+          'no process and no socket',
+          PATIENCE_MS,
+          () => p2pPid(one) === undefined && !hasSocket(one),
+        )
       served()
       reload(to, from)
-      await becomesDirect(pair, 60_000)
+      await becomesDirect(pair)
     })
 })

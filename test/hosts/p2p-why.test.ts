@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { joinedHosts, type TestHost, type TestNet } from '../helpers/cluster/hosts.ts'
 import { startWithoutTun } from '../helpers/cluster/no-tun.ts'
-import { p2pPid, pathTo } from '../helpers/cluster/p2p-pair.ts'
+import { PATIENCE_MS, p2pPid, pathTo } from '../helpers/cluster/p2p-pair.ts'
 import { udpFaults } from '../helpers/cluster/udp-faults.ts'
 import { saysWhy } from '../helpers/cluster/why-not-direct.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
@@ -50,10 +50,10 @@ async function takePort(t: Test, host: TestHost): Promise<void> {
   holder.stdout?.setEncoding('utf8').on('data', (text: string) => {
     out += text
   })
-  await waitFor('the program waits for the port', 10_000, () => out.includes('waits'))
+  await waitFor('the program waits for the port', PATIENCE_MS, () => out.includes('waits'))
   const pid = p2pPid(host)
   if (pid !== undefined) process.kill(pid, 'SIGKILL')
-  await waitFor('the port is taken', 10_000, () => out.includes('holds'))
+  await waitFor('the port is taken', PATIENCE_MS, () => out.includes('holds'))
 }
 
 t.test('why a pair is not direct', { skip: needsRoot, timeout: 300_000 }, async (t) => {
@@ -81,7 +81,7 @@ t.test('why a pair is not direct', { skip: needsRoot, timeout: 300_000 }, async 
 
   faults.heal()
   configure(four, true, '{ 3: off }')
-  await waitFor('host 4 has read its file', 20_000, async () =>
+  await waitFor('host 4 has read its file', PATIENCE_MS, async () =>
     (await pathTo(four, 3)).p2p?.reason.includes('is off here'),
   )
   for (const host of [one, two, three]) await host.ok('retry')

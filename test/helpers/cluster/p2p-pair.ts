@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { PathInfo, PathState } from '../../../core/api.ts'
-import { waitFor } from '../run/wait.ts'
+import { timeUntil, waitFor } from '../run/wait.ts'
 import { type HostContainer, hostContainer } from './host-container.ts'
 import { joinedHosts, type TestHost, type TestNet } from './hosts.ts'
 import { type Answer, steadyRequests } from './steady-requests.ts'
@@ -19,6 +19,8 @@ export interface P2pPair {
   readonly faults: UdpFaults
 }
 
+/** For what the tests wait for and no bound is set to: it takes a second, and half a minute on a busy machine. */
+export const PATIENCE_MS = 60_000
 /** From the first promise of both gateways to a container's packets on UDP. */
 export const PROMOTED_WITHIN_MS = 5_000
 
@@ -54,7 +56,7 @@ export async function p2pPair(t: Test, { spare = 0 }: { readonly spare?: number 
 export async function bothAre(
   { one, two }: Pick<P2pPair, 'one' | 'two'>,
   state: PathState,
-  timeoutMs: number,
+  timeoutMs = PATIENCE_MS,
 ): Promise<void> {
   const metrics = state === 'P2P_ACTIVE' ? [100, 200] : [200]
   await waitFor(`both paths are ${state}, with routes of metric ${metrics}`, timeoutMs, async () => {
@@ -64,17 +66,14 @@ export async function bothAre(
   })
 }
 
-export const becomesDirect = (pair: P2pPair, timeoutMs = 20_000): Promise<void> =>
+export const becomesDirect = (pair: P2pPair, timeoutMs = PATIENCE_MS): Promise<void> =>
   bothAre(pair, 'P2P_ACTIVE', timeoutMs)
 
 /** Waits until neither end sends by UDP, for any reason. @returns how many ms that took */
-export async function leavesUdp({ one, two }: P2pPair, timeoutMs: number): Promise<number> {
-  const began = performance.now()
-  await waitFor('no route of metric 100 is left', timeoutMs, () =>
+export const leavesUdp = ({ one, two }: P2pPair, timeoutMs = PATIENCE_MS): Promise<number> =>
+  timeUntil('no route of metric 100 is left', timeoutMs, () =>
     [metricsTo(one, 2), metricsTo(two, 1)].every((r) => !r.includes(100)),
   )
-  return performance.now() - began
-}
 
 export interface Requests {
   /** Waits until `count` requests have been answered since the start. */
@@ -95,7 +94,7 @@ export function requestsTo({ apple, berry }: P2pPair, perSecond: number): Reques
     async answered(count) {
       await waitFor(
         `${count} requests are answered`,
-        20_000,
+        PATIENCE_MS,
         () => Number(out.trim().split('\n').at(-1)) >= count,
       )
     },

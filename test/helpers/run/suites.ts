@@ -17,28 +17,41 @@ import { join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
 import { stripVTControlCharacters } from 'node:util'
 import { runAlone } from './alone.ts'
+import { calm, cpuSeconds } from './cpu.ts'
 import { ROOT } from './executable.ts'
 import { memoryFolder } from './memory.ts'
 import { SUITE } from './no-sockets.ts'
 import { RUN_FOLDER } from './once-per-run.ts'
 import { runPool } from './pool.ts'
-import { withSecondChance } from './second-chance.ts'
+import { type First, firstRun, type RunFiles, secondChance } from './second-chance.ts'
 import type { Tally } from './tap-reader.ts'
 
 const LOGS = join(ROOT, '.build/test-logs')
 const BIN = join(ROOT, 'node_modules/.bin')
-/** How many files run at once: their namespaces are private, and each file waits now and then. */
-const JOBS = 2
+/**
+ * How many files of a suite run at once, two where none is given: their namespaces are private. Files of `hosts` wait
+ * for most of their time.
+ */
+const LANES: Readonly<Record<string, number>> = { hosts: 3 }
+/** What test files make once for all of a run, e.g. a cluster's keys. */
+const runFolder = mkdtempSync(join(tmpdir(), 'ft-run-'))
 /** A missing kernel feature cannot be installed. Every other skip is a failure in CI. */
 const EXCUSED = /^kernel: /
 const ENV = { ...process.env, PATH: `${BIN}:${process.env['PATH']}`, NO_COLOR: '1' }
 /** Keeps compiled code for the next file and the next run. */
 const COMPILED = { NODE_COMPILE_CACHE: join(ROOT, '.build/compile-cache') }
-interface Outcome extends Tally {
+interface Outcome extends First {
   readonly suite: string
+  /** From its first file to the end of its last, without second chances. */
   readonly seconds: number
+  readonly cpuSeconds: number
   readonly log: string
+  /** How its files are run once more; absent for `check`. */
+  readonly run?: RunFiles
 }
+
+/** What a suite has come to in the end. */
+interface Judged extends Tally, Pick<Outcome, 'suite' | 'seconds' | 'cpuSeconds' | 'log'> {}
 
 const say = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -92,26 +105,17 @@ async function runChecks(log: string): Promise<Tally> {
 const fileEnded = (file: string, ok: boolean, took: string) =>
   say(`  ${ok ? 'ok    ' : 'FAILED'} ${file}${took}`)
 
-async function runInProcesses(path: string, log: string): Promise<Tally> {
-  const folder = mkdtempSync(join(tmpdir(), 'ft-run-'))
-  try {
-    const env = { ...ENV, [RUN_FOLDER]: folder }
-    return await withSecondChance(
-      testFiles(path),
-      (files, ended) => runAlone(files, JOBS, log, env, ended),
-      fileEnded,
-    )
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
 /** Suites whose files need no process of their own. */
 const POOLED: ReadonlySet<string> = new Set(['unit', 'loopback'])
 
-const runPooled = (suite: string, path: string, log: string): Promise<Tally> => {
+/** How files of a suite are run. */
+function runnerOf(suite: string, log: string): RunFiles {
+  if (!POOLED.has(suite)) {
+    const env = { ...ENV, [RUN_FOLDER]: runFolder }
+    return (files, ended) => runAlone(files, LANES[suite] ?? 2, log, env, ended)
+  }
   const env = { ...ENV, ...COMPILED, TMPDIR: memoryFolder(), [SUITE]: suite }
-  return withSecondChance(testFiles(path), (files, ended) => runPool(files, log, env, ended), fileEnded)
+  return (files, ended) => runPool(files, log, env, ended)
 }
 
 const seconds = (began: number) => (performance.now() - began) / 1000
@@ -131,31 +135,40 @@ async function runSuite(name: string): Promise<Outcome> {
   const suite = suiteOf(name)
   const log = join(LOGS, `${name.replaceAll('/', '-')}.log`)
   createWriteStream(log).end()
-  const began = performance.now()
+  const [began, cpuBefore] = [performance.now(), cpuSeconds()]
   say(`\n${name}`)
-  const path = name === suite ? join('test', suite) : name
-  const tally =
-    suite === 'check'
-      ? await runChecks(log)
-      : await (POOLED.has(suite) ? runPooled(suite, path, log) : runInProcesses(path, log))
-  return { ...tally, suite: name, seconds: seconds(began), log }
+  const run = suite === 'check' ? undefined : runnerOf(suite, log)
+  const files = testFiles(name === suite ? join('test', suite) : name)
+  const first = run ? await firstRun(files, run, fileEnded) : { tally: await runChecks(log), again: [] }
+  const cost = { seconds: seconds(began), cpuSeconds: cpuSeconds() - cpuBefore }
+  return { ...first, ...cost, suite: name, log, ...(run && { run }) }
+}
+
+/** Runs what failed once more, when nothing else is left to run. */
+async function judged(outcome: Outcome): Promise<Judged> {
+  const { suite, seconds, cpuSeconds, log, run } = outcome
+  if (run && outcome.again.length > 0) say(`\n${suite}, once more and alone: ${outcome.again.join(', ')}`)
+  const tally = run ? await secondChance(outcome, run, fileEnded, calm) : outcome.tally
+  return { ...tally, suite, seconds, cpuSeconds, log }
 }
 
 const suiteOf = (name: string): string => name.replace(/^test\//, '').split('/')[0] ?? name
 
-const add = (outcomes: readonly Outcome[], count: (o: Outcome) => number) =>
+const add = (outcomes: readonly Judged[], count: (o: Judged) => number) =>
   outcomes.reduce((sum, outcome) => sum + count(outcome), 0)
 
-function table(outcomes: readonly Outcome[]): string {
+function table(outcomes: readonly Judged[]): string {
   const width = Math.max(13, ...outcomes.map(({ suite }) => suite.length)) + 1
   const row = (...cells: (string | number)[]) =>
     cells.map((cell, i) => (i === 0 ? String(cell).padEnd(width) : String(cell).padStart(9))).join('')
-  const rows = outcomes.map((o) => row(o.suite, o.passed, o.failed, o.skips.length, o.seconds.toFixed(1)))
-  return [row('suite', 'passed', 'failed', 'skipped', 'seconds'), ...rows].join('\n')
+  const rows = outcomes.map((o) =>
+    row(o.suite, o.passed, o.failed, o.skips.length, o.seconds.toFixed(1), o.cpuSeconds.toFixed(1)),
+  )
+  return [row('suite', 'passed', 'failed', 'skipped', 'seconds', 'CPU'), ...rows].join('\n')
 }
 
 /** A skip that no one notices loses coverage, so it fails the run in CI. */
-function unexcused(outcomes: readonly Outcome[]): string[] {
+function unexcused(outcomes: readonly Judged[]): string[] {
   if (process.env['CI'] !== 'true') return []
   return outcomes.flatMap((o) => o.skips.filter((reason) => !EXCUSED.test(reason)))
 }
@@ -167,7 +180,7 @@ function wayOn(failure: string, log: string): string {
   return file === undefined ? all : `alone: npx tap ${file}    ${all}`
 }
 
-function report(outcomes: readonly Outcome[]): number {
+function report(outcomes: readonly Judged[]): number {
   for (const { suite, failures, log } of outcomes)
     for (const failure of failures) say(`\n${suite}: ${failure}\n    ${wayOn(failure, log)}`)
   say(`\n${table(outcomes)}\n`)
@@ -188,11 +201,21 @@ function countBy(texts: readonly string[]): Map<string, number> {
   return counts
 }
 
-mkdirSync(LOGS, { recursive: true })
-const outcomes: Outcome[] = []
-for (const name of process.argv.slice(2)) {
-  if (name === 'check' || testFiles(join('test', suiteOf(name))).length > 0)
-    outcomes.push(await runSuite(name))
-  else say(`\n${name}: no tests yet`)
+async function main(names: readonly string[]): Promise<number> {
+  const outcomes: Outcome[] = []
+  for (const name of names) {
+    if (name === 'check' || testFiles(join('test', suiteOf(name))).length > 0)
+      outcomes.push(await runSuite(name))
+    else say(`\n${name}: no tests yet`)
+  }
+  const verdicts: Judged[] = []
+  for (const outcome of outcomes) verdicts.push(await judged(outcome))
+  return report(verdicts)
 }
-process.exitCode = report(outcomes)
+
+mkdirSync(LOGS, { recursive: true })
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} finally {
+  rmSync(runFolder, { recursive: true, force: true })
+}

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ROOT } from './executable.ts'
+import { LONG_FILES } from './long-files.ts'
 
 const TIMES = join(ROOT, '.build/test-times.json')
 
@@ -16,13 +17,14 @@ export function lastTimes(): Times {
   }
 }
 
-/** Long files must not come last. Without times, the limit that a file asks for and its size are good guesses. */
+/** Long files must not come last. Without times of a run, a list of long ones and the size of the others are good guesses. */
 export function longestFirst(files: readonly string[], times: Times): string[] {
   const guess = new Map(files.map((file) => [file, times[file] ?? guessOf(file)]))
   return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))
 }
 
-const guessOf = (file: string): number => ownLimitOf(file) / 10 + statSync(resolve(ROOT, file)).size / 10
+const guessOf = (file: string): number =>
+  (LONG_FILES[file] ?? 0) * 1_000 || statSync(resolve(ROOT, file)).size
 
 /** The longest `timeout: 420_000` that the tests of a file give themselves, ms; 0: they give none. */
 export function ownLimitOf(file: string): number {
