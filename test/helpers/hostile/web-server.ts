@@ -23,6 +23,7 @@ const early: Answer = (_req, res, path) => {
 
 const ANSWERS: Readonly<Record<string, Answer>> = {
   '/held': (_req, res) => void held.push(res),
+  '/holding': (_req, res) => void res.end(String(held.length)),
   '/release': (_req, res) => {
     res.end(String(held.length))
     for (const one of held.splice(0)) one.end('held')
