@@ -31,14 +31,16 @@ export class Poller {
   /**
    * Waits until one of them can be read, has ended or is broken.
    * @param timeoutMs -1 waits for ever
-   * @returns whether one is ready, which `isReady` then says; false at the timeout and after a signal
+   * @returns `ready`: `isReady` says which; `interrupted`: a signal came
    */
-  wait(timeoutMs: number): boolean {
+  wait(timeoutMs: number): 'ready' | 'timeout' | 'interrupted' {
     // Rounded up: poll counts whole milliseconds, and a loop that wakes too early spins.
-    return pollAt(this.#address, this.#count, Math.ceil(timeoutMs)) > 0
+    const result = pollAt(this.#address, this.#count, Math.ceil(timeoutMs))
+    if (result > 0) return 'ready'
+    return result === 0 ? 'timeout' : 'interrupted'
   }
 
-  /** Of a `wait` that returned true. */
+  /** Of a `wait` that returned `ready`. */
   isReady(place: number): boolean {
     return this.#fds.view.getUint16(place * POLLFD + REVENTS, true) !== 0
   }

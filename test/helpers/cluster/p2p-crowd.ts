@@ -46,6 +46,7 @@ function open(hostId: number): Peer {
     hostId,
     cipher: 'aes-256-gcm',
     plane,
+    readSocket: () => {},
     routes: { add: () => undefined, remove: () => {} },
     now,
     wallClock: () => Date.now(),

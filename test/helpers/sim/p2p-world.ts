@@ -81,6 +81,7 @@ export class SimHost {
         removePeer: (id) => void this.peers.delete(id),
         sendControl: (peer, type, payload, options) => this.#send(peer, type, payload, options),
       },
+      readSocket: () => {},
       routes: {
         add: (id) => void this.routes.add(id),
         remove: (id) => void this.routes.delete(id),

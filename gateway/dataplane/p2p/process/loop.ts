@@ -5,10 +5,10 @@ import type { P2pProcess } from './p2p-process.ts'
 /**
  * Node notices SIGTERM and writes its log only in its event loop, which cannot run inside this loop. signalfd(2) would
  * need the signal blocked in every thread of Node, and node:ffi cannot reach those of V8. So this loop returns now and
- * then: an empty turn of the event loop takes 5 µs, or 0.005 % every 100 ms under load. A signal ends poll(2) early;
- * one that comes just before poll(2) waits for its timeout.
+ * then, and at once when a signal ends poll(2) early; one that comes just before poll(2) waits for its timeout. A turn
+ * of the event loop takes 5 µs under load and 100 µs after a sleep.
  */
-const TURN_MS: Millis = 100
+const TURN_MS: Millis = 250
 const LONGEST_WAIT_MS: Millis = 250
 /** Under load, how often the loop looks at the gateway's socket and the timers. */
 const ASIDE_MS: Millis = 2
@@ -19,7 +19,7 @@ const WRITE_AGAIN_MS: Millis = 5
 const Place = { underlay: 0, listener: 1, client: 2, socket: 3, device: 4 } as const
 export const PLACES = 5
 
-/** Drives the process until Node gets its turn: after TURN_MS under load, else at a signal or a timeout. */
+/** Drives the process until Node gets its turn: after TURN_MS, or at a signal. */
 export function turn(p2p: P2pProcess): void {
   const { clock } = p2p
   const end = clock.monotonic() + TURN_MS
@@ -29,7 +29,7 @@ export function turn(p2p: P2pProcess): void {
   for (;;) {
     noticeLate(p2p)
     const { plane } = p2p.slot
-    if (plane?.step(readsSocket, readsDevice) === true) p2p.sessions.look()
+    if (plane?.step(readsSocket, readsDevice) === true) p2p.sessions.look(plane)
     readsSocket = true
     readsDevice = true
     const isBusy = plane?.mayHaveMore === true
@@ -40,11 +40,12 @@ export function turn(p2p: P2pProcess): void {
     if (p2p.stopReason !== undefined && !p2p.isLeaving) return
     now = clock.monotonic()
     asideAt = now + ASIDE_MS
-    const isReady = wait(p2p, isBusy ? 0 : waitMs(p2p, now))
-    if ((!isReady && !isBusy) || clock.monotonic() >= end) return
+    const found = wait(p2p, isBusy ? 0 : waitMs(p2p, now))
+    if (found === 'interrupted' || clock.monotonic() >= end) return
     if (isBusy) continue
-    readsSocket = p2p.poller.isReady(Place.socket)
-    readsDevice = p2p.poller.isReady(Place.device)
+    // After a timeout both are read: a sender without credit may go on.
+    readsSocket = found !== 'ready' || p2p.poller.isReady(Place.socket)
+    readsDevice = found !== 'ready' || p2p.poller.isReady(Place.device)
   }
 }
 
@@ -61,8 +62,7 @@ function waitMs(p2p: P2pProcess, now: Millis): Millis {
   return Math.min(timers, plane, writing, LONGEST_WAIT_MS)
 }
 
-/** @returns false: nothing to read, since the time is over or a signal came */
-function wait(p2p: P2pProcess, timeoutMs: Millis): boolean {
+function wait(p2p: P2pProcess, timeoutMs: Millis): ReturnType<P2pProcess['poller']['wait']> {
   const { device, poller, server, slot, watch } = p2p
   // A deleted device is readable for ever, with an error.
   const readsDevice =
@@ -72,9 +72,10 @@ function wait(p2p: P2pProcess, timeoutMs: Millis): boolean {
   poller.watch(Place.client, server.clientFd ?? -1)
   poller.watch(Place.socket, slot.plane === undefined ? -1 : (slot.fd ?? -1))
   poller.watch(Place.device, readsDevice ? (device.fd ?? -1) : -1)
-  const isReady = poller.wait(timeoutMs)
+  const found = poller.wait(timeoutMs)
+  const isReady = found === 'ready'
   if (isReady && poller.isReady(Place.underlay)) watch.read()
   const isAsked = isReady && (poller.isReady(Place.listener) || poller.isReady(Place.client))
   if (server.writing !== undefined || isAsked) server.step()
-  return isReady
+  return found
 }

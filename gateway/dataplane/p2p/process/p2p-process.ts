@@ -221,6 +221,7 @@ export class P2pProcess {
       cipher: 'aes-256-gcm',
       rekeyEveryMs,
       plane: this.slot,
+      readSocket: () => void this.slot.plane?.step(true, false),
       routes: this.routes,
       now: () => this.#now(),
       wallClock: () => this.clock.now(),

@@ -163,6 +163,7 @@ export class PeerPath {
     this.#peerLossRate = probe.lossRate
     if (probe.kind === 'race') this.#race.seen(withoutZone(from))
     else this.roamed(from, now)
+    if (probe.kind === 'path') this.prober.peerProbed(now)
   }
 
   answered(payload: Uint8Array, now: Millis): void {

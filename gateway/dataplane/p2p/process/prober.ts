@@ -1,19 +1,8 @@
 /** Decides when to probe one peer, and when its path is proven, suspect or lost. Pure: time is an argument. */
 import type { Millis } from '../../../../core/clock.ts'
+import { BUSY_EVERY_MS, everyMs, MISSING_EVERY_MS, nextDue, QUIET_EVERY_MS } from './cadence.ts'
 import { type Judged, RoundTrips } from './round-trips.ts'
 
-// docs/architecture/paths.md#probing: other systems probe every 3 s or less often, too slow to switch within a second.
-const BUSY_EVERY_MS: Millis = 250
-const IDLE_EVERY_MS: Millis = 1_000
-const QUIET_EVERY_MS: Millis = 5_000
-/**
- * Idle paths are probed at multiples of this, so one turn of the loop sends the probes of many peers, and few turns
- * read the answers: a turn costs more than one more datagram in it.
- */
-const TOGETHER_MS: Millis = 100
-/** A path counts as busy for this long after its last packet, then as idle. */
-const BUSY_FOR_MS: Millis = 10_000
-const IDLE_FOR_MS: Millis = 60_000
 /** The proof: five round trips in a row over at least 1 s, two of them full-size. */
 const PROOF_ROUND_TRIPS = 5
 const PROOF_FULL_SIZE = 2
@@ -32,8 +21,6 @@ const LATE_MS: Millis = 2_000
 const BLACK_HOLE_MISSES = 3
 /** If this many probes of 1,280 bytes are lost beside those, trying a smaller size would only cost another second. */
 const BASE_MISSES = 2
-/** While a full-size probe is missing: TCP's third retransmission, 1.4 s after the loss, should find another path. */
-const MISSING_EVERY_MS: Millis = 100
 
 /** `small` has no padding, `base` fills 1,280 bytes, `full` the assumed path MTU. */
 export type ProbeSize = 'small' | 'base' | 'full'
@@ -66,6 +53,8 @@ export class Prober {
   #turn = 0
   #dueAt: Millis
   #trafficAt: Millis
+  /** The next probe goes along with an answer to the peer. */
+  #follows = false
   #isProven = false
   /** Round trips in a row, how many of them full-size, and since when. */
   #row = 0
@@ -93,11 +82,26 @@ export class Prober {
     return this.#isProven && this.#fullMisses < BLACK_HOLE_MISSES
   }
 
+  /** Proven, without packets for so long that it is probed as seldom as can be, and all is well. */
+  isQuiet(now: Millis): boolean {
+    return this.#suspicion === undefined && this.#everyMs(now) === QUIET_EVERY_MS
+  }
+
+  /**
+   * The peer probes. If an idle path's own probe is due soon, it goes along with the answer: two datagrams a wake-up.
+   */
+  peerProbed(now: Millis): void {
+    const every = this.#everyMs(now)
+    if (every <= BUSY_EVERY_MS || this.#suspicion !== undefined || this.#dueAt - now >= every / 2) return
+    this.#follows = true
+    this.probeNow(now)
+  }
+
   /** Packets go to or come from the peer: after a pause, probe before many of them can be lost. */
   traffic(now: Millis): void {
-    const everyMs = this.#everyMs(now)
+    const every = this.#everyMs(now)
     this.#trafficAt = now
-    if (everyMs > BUSY_EVERY_MS) this.#dueAt = Math.min(this.#dueAt, now)
+    if (every > BUSY_EVERY_MS) this.#dueAt = Math.min(this.#dueAt, now)
   }
 
   /** An address changed, or a person asked. */
@@ -196,18 +200,16 @@ export class Prober {
   }
 
   #nextDue(now: Millis): Millis {
-    const everyMs = this.#everyMs(now)
-    const at = now + everyMs
-    return everyMs === BUSY_EVERY_MS ? at : Math.floor(at / TOGETHER_MS) * TOGETHER_MS
+    const isFollower = this.#follows
+    this.#follows = false
+    return nextDue(now, this.#everyMs(now), isFollower)
   }
 
   #everyMs(now: Millis): Millis {
     if (this.#isProven && this.#fullMisses > 0) return MISSING_EVERY_MS
-    const silence = now - this.#trafficAt
     // Until the proof the path is probed like a busy one, so that the proof takes 1 s, and a path on trial 3 s.
     if (!(this.#isProven && this.trips.isTelling) && this.trips.srttMs !== undefined) return BUSY_EVERY_MS
-    if (silence < BUSY_FOR_MS) return BUSY_EVERY_MS
-    return silence < IDLE_FOR_MS ? IDLE_EVERY_MS : QUIET_EVERY_MS
+    return everyMs(now - this.#trafficAt)
   }
 
   #send(now: Millis, size: ProbeSize, isBurst: boolean): ProberAction {
@@ -254,12 +256,8 @@ export class Prober {
 
   #suspicionAt({ since, sent }: Suspicion): Millis {
     if (sent < BURST.length) return since + sent * BURST_EVERY_MS
-    return (
-      since +
-      (BURST.length - 1) * BURST_EVERY_MS +
-      BURST_GRACE_MS +
-      BURST_ROUND_TRIPS * (this.trips.srttMs ?? 0)
-    )
+    const last = since + (BURST.length - 1) * BURST_EVERY_MS
+    return last + BURST_GRACE_MS + BURST_ROUND_TRIPS * (this.trips.srttMs ?? 0)
   }
 
   #tickSuspicion(

@@ -2,7 +2,7 @@
 import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
 import type { FromProcess, SessionView, ToProcess } from '../protocol.ts'
-import type { PlaneEvents } from '../udp/types.ts'
+import type { PlaneEvents, UdpPlane } from '../udp/types.ts'
 import { Session } from './session.ts'
 import type { Judgement, SessionDeps, SessionStart } from './session-deps.ts'
 
@@ -22,12 +22,16 @@ export interface SessionsDeps
     | 'strays'
   > {
   readonly log: Log
+  /** Handles what has arrived, packets and answers. */
+  readSocket(): void
   report(message: FromProcess): void
 }
 
 /** Timers of 253 peers that are due within this time share one turn of the loop. */
 const COALESCE_MS: Millis = 5
-/** How soon a first packet after silence is noticed. Looking at 253 counters takes 5 µs. */
+/** So many of them between two reads of the socket: an answer that waits there makes its path look slow. */
+const TICKS_AT_ONCE = 8
+/** How soon a first packet after silence is noticed. */
 const LOOK_MS: Millis = 20
 /** How often `state` lines report changes. */
 const REPORT_MS: Millis = 1_000
@@ -86,17 +90,20 @@ export class Sessions implements PlaneEvents {
     if (now >= this.#wakeAt) this.#tickSessions(now)
     if (now >= this.#reportAt) {
       this.#reportAt = now + REPORT_MS
-      for (const session of this.#sessions.values()) session.reportChanges()
+      for (const session of this.#sessions.values()) session.reportChanges(now)
       this.#lagMs = 0
     }
   }
 
-  /** The plane carried packets: probes idle paths among theirs at once. */
-  look(): void {
+  /** The plane carried something: probes idle paths at once that have packets. */
+  look(plane: Pick<UdpPlane, 'takeNews'>): void {
     const now = this.#deps.now()
     if (now < this.#lookAt) return
     this.#lookAt = now + LOOK_MS
-    for (const session of this.#sessions.values()) if (session.look(now)) this.#wake(session, now)
+    for (const { hostId } of plane.takeNews()) {
+      const session = this.#sessions.get(hostId)
+      if (session?.look(now) === true) this.#wake(session, now)
+    }
   }
 
   /** The loop came back `lagMs` too late. Call it before reading what came meanwhile. */
@@ -177,8 +184,10 @@ export class Sessions implements PlaneEvents {
 
   #tickSessions(now: Millis): void {
     this.#wakeAt = Number.POSITIVE_INFINITY
+    let ticks = 0
     for (const session of this.#sessions.values()) {
       if (session.dueAt <= now + COALESCE_MS) {
+        if (++ticks % TICKS_AT_ONCE === 0) this.#deps.readSocket()
         // Read anew for each peer: the round trip starts when its own probe goes.
         const own = this.#deps.now()
         session.tick(own)

@@ -82,6 +82,7 @@ export class Deliverer {
     if (result >= 0) {
       peer.counters.rxPackets++
       peer.counters.rxBytes += size - VIRTIO_HEADER
+      peer.note()
       return true
     }
     if (result === -Errno.EINVAL) return false

@@ -32,6 +32,8 @@ export interface PeerHome {
   retire(key: { free(): void }): void
   formChanged(peer: PeerState): void
   keysConfirmed(peer: PeerState): void
+  /** Once until the plane has been asked for its news. */
+  hasNews(peer: PeerState): void
 }
 
 export const noCounts = (): PeerCounters => ({
@@ -69,6 +71,8 @@ export class PeerState implements PlanePeer {
   #nextSeal: SealKey | undefined
   #open: OpenKey[] = []
   isRemoved = false
+  /** Packets or acknowledgements passed since the plane was last asked for its news. */
+  hasNews = false
   /** When packets for this peer were last read. */
   usedAt = Number.NEGATIVE_INFINITY
 
@@ -168,7 +172,15 @@ export class PeerState implements PlanePeer {
     this.#home.keysConfirmed(this)
   }
 
+  /** Packets or an acknowledgement passed. */
+  note(): void {
+    if (this.hasNews) return
+    this.hasNews = true
+    this.#home.hasNews(this)
+  }
+
   expireKeys(now: number): void {
+    if (this.#open.length === 1) return
     for (const key of this.#open) if (key.diesAt !== undefined && key.diesAt <= now) this.#drop(key)
     this.#open = this.#open.filter((key) => key.diesAt === undefined || key.diesAt > now)
   }
@@ -215,6 +227,7 @@ export class PeerState implements PlanePeer {
     if (seal === undefined || index !== seal.index) return
     const news = seal.log.acknowledge(id, received, now)
     if (news === undefined) return
+    this.note()
     this.rtt.add(news.rttMs, now)
     const rttMs = this.rtt.value ?? news.rttMs
     this.credit.acked(news.bytes, now, rttMs)

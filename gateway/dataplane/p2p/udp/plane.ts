@@ -56,6 +56,9 @@ export class Plane implements UdpPlane, PeerHome {
   readonly #sockaddrs: Region[] = []
   readonly #to: Region
   #retired: { free(): void }[] = []
+  #news: PeerState[] = []
+  /** Whether this step received packets, and not control datagrams alone. */
+  #hasArrived = false
   #expiresAt = 0
   #now = 0
   /** `hostId errno` of the errors reported in this step. */
@@ -178,6 +181,17 @@ export class Plane implements UdpPlane, PeerHome {
     this.#options.onKeysConfirmed?.(peer)
   }
 
+  hasNews(peer: PeerState): void {
+    this.#news.push(peer)
+  }
+
+  takeNews(): readonly PeerState[] {
+    const news = this.#news
+    for (const peer of news) peer.hasNews = false
+    this.#news = []
+    return news
+  }
+
   #keyOf(index: number): OpenKey | undefined {
     if (this.#lastKey?.index === index) return this.#lastKey
     const key = this.#keys.get(index)
@@ -194,10 +208,13 @@ export class Plane implements UdpPlane, PeerHome {
       for (const peer of this.#peers.values()) peer.expireKeys(this.#now)
       this.#expiresAt = this.#now + EXPIRY_MS
     }
+    this.#hasArrived = false
     const datagrams = this.#receive(readsSocket)
     if (datagrams > 1) this.#now = this.now()
-    const hasSent = (readsDevice || datagrams > 0) && this.#sender.step()
-    this.#mayHaveMore = datagrams > 1 || this.#sender.mayHaveMore
+    // After an acknowledgement a sender without credit may go on.
+    const reads = readsDevice || this.#hasArrived || (datagrams > 0 && this.#sender.isStalled)
+    const hasSent = reads && this.#sender.step()
+    this.#mayHaveMore = (this.#hasArrived && datagrams > 1) || this.#sender.mayHaveMore
     return hasSent || datagrams > 0
   }
 
@@ -222,6 +239,7 @@ export class Plane implements UdpPlane, PeerHome {
   }
 
   #arrived(key: OpenKey, bytes: number): void {
+    this.#hasArrived = true
     this.#acknowledger.arrived(key, bytes, this.#now)
     const { onRoamed, udp } = this.#options
     const slot = key.openedSlot
@@ -271,9 +289,8 @@ export class Plane implements UdpPlane, PeerHome {
   }
 
   #deviceFailed(errno: number): void {
-    if (this.#deviceTold) return
+    if (!this.#deviceTold) this.#options.onDeviceError?.(errno)
     this.#deviceTold = true
-    this.#options.onDeviceError?.(errno)
   }
 
   close(): void {

@@ -122,6 +122,7 @@ export class Sender {
     if (!this.#mayGo(peer)) return
     peer.counters.txPackets++
     peer.counters.txBytes += n - VIRTIO_HEADER
+    peer.note()
     if (peer.form === 'record') this.#record(peer, n)
     else this.#whole(peer, n)
   }

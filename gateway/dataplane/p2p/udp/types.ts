@@ -150,15 +150,17 @@ export interface UdpPlane {
    * Carries packets from the socket, then from the device, a bounded amount of each. In this order, since what is
    * delivered is often answered at once.
    * @param readsSocket false: poll(2) found nothing there, so a call is spared
-   * @param readsDevice the same of the device, which is read in any case after something was received
+   * @param readsDevice the same of the device, which is read in any case after packets were received
    * @returns false: there were none
    */
   step(readsSocket?: boolean, readsDevice?: boolean): boolean
   /**
-   * Whether to call `step` again at once. Not after packets were only sent, nor after a single datagram: device and
-   * socket are empty. During bulk a read finds the next packet for less than poll(2).
+   * Whether to call `step` again at once. Not after packets were only sent, nor after a single datagram or control
+   * datagrams alone: device and socket are empty. During bulk a read finds the next packet for less than poll(2).
    */
   readonly mayHaveMore: boolean
+  /** Peers whose packets or acknowledgements passed since the last call. */
+  takeNews(): readonly PlanePeer[]
   /** A peer's credit is used up: the device is not read, and after this many ms `step` has work anyway. */
   readonly waitMs: number | undefined
   /** Frees keys and memory; device and socket are closed by their owner. */

@@ -112,6 +112,29 @@ t.test('cadence: 250 ms with traffic in the last 10 s, 1 s idle, 5 s idle for a 
   t.same(run.gaps(since), [250, 250], 'and then every 250 ms')
 })
 
+t.test('an idle path is probed along with an answer to the peer', async (t) => {
+  const run = proven()
+  run.hasTraffic = false
+  run.until(13_000)
+  const own = run.sent.at(-1)?.at ?? 0
+  run.until(own + 1_400)
+  run.prober.peerProbed(run.now)
+  run.until(own + 1_700)
+  t.equal(run.sent.at(-1)?.at, own + 1_000, 'not with more than half of its time to go')
+  for (let i = 0; i < 3; i++) {
+    run.prober.peerProbed(run.now)
+    run.until(run.now + 1_000)
+  }
+  t.same(run.gaps(own + 1_700), [1_000, 1_000], 'as often as the peer probes')
+  run.until(own + 5_000)
+  t.equal(run.gaps(own + 3_700).at(0), 1_050, 'by its own time once the peer is silent')
+
+  run.hasTraffic = true
+  run.until(20_000)
+  run.prober.peerProbed(run.now)
+  t.ok(run.prober.nextAt > run.now, 'a busy path keeps its own time')
+})
+
 t.test('lost: a probe unanswered, then a burst of three at 50 ms', async (t) => {
   for (const offset of [0, 60, 120, 180, 240]) {
     const run = proven().until(2_000 + offset)

@@ -39,7 +39,7 @@ function traffic({ world, a, b }: Pair): () => void {
   const look = setTrafficOn(world, () => {
     for (const host of [a, b])
       for (const peer of host.peers.values()) peer.counters.txBytes += isOn ? 1_000 : 0
-    for (const host of [a, b]) host.sessions.look()
+    for (const host of [a, b]) host.sessions.look({ takeNews: () => [...host.peers.values()] })
   })
   world.loses = step
   return () => {
