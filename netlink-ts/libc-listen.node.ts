@@ -18,12 +18,13 @@ const c = new DynamicLibrary(null).getFunctions(SYMBOLS)
 // Constant for the life of a thread, and each thread has its own copy of this module.
 const errnoAt = c.__errno_location()
 
-/** SOCK_NONBLOCK | SOCK_CLOEXEC, MSG_DONTWAIT and MSG_NOSIGNAL; alike on x64, arm64, riscv64 and s390x. */
+/** SOCK_NONBLOCK | SOCK_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL and MSG_MORE; alike on x64, arm64, riscv64 and s390x. */
 const ACCEPT_FLAGS = 0o4000 | 0o2000000
 /** include/uapi/linux/fcntl.h */
 const F_DUPFD_CLOEXEC = 1030
 const MSG_DONTWAIT = 0x40
 const MSG_NOSIGNAL = 0x4000
+const MSG_MORE = 0x8000
 
 /** @throws {SyscallError} EADDRINUSE: another socket listens there */
 export function listen(fd: number, backlog: number): void {
@@ -61,10 +62,15 @@ export function recvNow(fd: number, into: Uint8Array): number {
   }
 }
 
-/** Raises no SIGPIPE. @returns bytes taken, or the negative errno: -11 (EAGAIN) when the socket is full */
-export function sendNow(fd: number, bytes: Uint8Array): number {
+/**
+ * Raises no SIGPIPE.
+ * @param hasMore the kernel may wait for the next call before it sends
+ * @returns bytes taken, or the negative errno: -11 (EAGAIN) when the socket is full
+ */
+export function sendNow(fd: number, bytes: Uint8Array, hasMore = false): number {
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL | (hasMore ? MSG_MORE : 0)
   for (;;) {
-    const result = Number(c.send(fd, bytes, BigInt(bytes.byteLength), MSG_DONTWAIT | MSG_NOSIGNAL))
+    const result = Number(c.send(fd, bytes, BigInt(bytes.byteLength), flags))
     if (result !== -1) return result
     const errno = getInt32(errnoAt)
     if (errno !== Errno.EINTR) return -errno

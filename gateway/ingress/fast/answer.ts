@@ -10,6 +10,7 @@ import { trailers } from '../trailers.ts'
 import type { AnswerSink } from './answer-reader.ts'
 import { rawHeadersOf } from './fields.ts'
 import type { ResponseHead } from './response-head.ts'
+import { writeNow } from './write-now.ts'
 
 export interface AnswerClient {
   readonly deps: IngressDeps
@@ -109,12 +110,7 @@ export class AnswerWriter implements AnswerSink {
     this.#endText()
     const pieces = this.#pieces
     this.#pieces = []
-    socket.cork()
-    for (const piece of pieces) write(socket, piece)
-    socket.uncork()
+    writeNow(socket, pieces)
     return !socket.writableNeedDrain
   }
 }
-
-const write = (socket: Socket, piece: Buffer | string): boolean =>
-  typeof piece === 'string' ? socket.write(piece, 'latin1') : socket.write(piece)

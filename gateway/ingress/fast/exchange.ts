@@ -200,9 +200,7 @@ export class FastExchange implements ConnectionUser {
     }
     const { isDone } = this.#reader
     const mayGoOn = this.#writer.flush()
-    // While paused, nothing is read until everything is written.
     if (!isDone && !mayGoOn) this.#connection?.pause()
-    else if (this.#client.socket.writableLength > 0) this.#connection?.keepBytes()
     if (isDone)
       this.#finish(
         used === bytes.length && this.#answer?.keepsAlive === true && this.#connection?.isSent === true,

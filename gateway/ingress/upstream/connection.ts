@@ -10,32 +10,17 @@ import { isQuiet } from './tcp-state.ts'
 const isTls = (socket: Socket): boolean => 'encrypted' in socket
 
 export interface ConnectionUser {
-  /** @param bytes the connection's own, and overwritten by the next read unless `keepBytes` is called */
+  /** @param bytes valid during the call: every connection reads into the same memory */
   bytes(bytes: Buffer): void
   /** The connection is gone. @param err undefined: the container ended it properly */
   lost(err: Error | undefined): void
 }
 
-/** As much as libuv would allocate; pages that are never filled cost no memory. */
-const BUFFER_BYTES = 65_536
-/** Free buffers that are kept: 8 MB at most. */
-const MAX_FREE = 128
-
 /**
- * Buffers to read into, used again and again. The garbage collector counts a new one as if it were full: that was
- * 200 MB/s with one connection per POST.
+ * What all connections read into, as much as libuv would allocate for one read. One buffer stays in the nearest cache,
+ * and the garbage collector counts a new one as if it were full: that was 200 MB/s with one connection per POST.
  */
-export class Buffers {
-  readonly #free: Buffer[] = []
-
-  reserve(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
-  }
-
-  release(buffer: Buffer): void {
-    if (this.#free.length < MAX_FREE) this.#free.push(buffer)
-  }
-}
+const memory = Buffer.allocUnsafeSlow(65_536)
 
 export class UpstreamConnection {
   /** `10.100.1.10:80` */
@@ -46,19 +31,14 @@ export class UpstreamConnection {
   promisedMs: Millis = Number.POSITIVE_INFINITY
   #socket: Socket | undefined
   #user: ConnectionUser | undefined
-  readonly #buffers: Buffers
-  #buffer: Buffer
-  #isKept = false
   #isPaused = false
   /** It ends without acknowledgements of the other side's kernel, see DialTarget. */
   #isBounded: boolean
   #onDisturbed: ((connection: UpstreamConnection) => void) | undefined
 
-  constructor(endpoint: string, buffers: Buffers, isBounded: boolean) {
+  constructor(endpoint: string, isBounded: boolean) {
     this.endpoint = endpoint
-    this.#buffers = buffers
     this.#isBounded = isBounded
-    this.#buffer = buffers.reserve()
   }
 
   /**
@@ -66,13 +46,9 @@ export class UpstreamConnection {
    * 80 us of 120 for an answer of 100 KB, and 200 MB resident.
    */
   readonly onread: OnReadOpts = {
-    buffer: () => {
-      if (this.#isKept) this.#buffer = this.#buffers.reserve()
-      this.#isKept = false
-      return this.#buffer
-    },
+    buffer: memory,
     callback: (length) => {
-      this.#handle(this.#buffer.subarray(0, length))
+      this.#handle(memory.subarray(0, length))
       return !this.#isPaused
     },
   }
@@ -85,8 +61,6 @@ export class UpstreamConnection {
     socket.on('error', (err) => this.#lose(err))
     socket.on('close', () => {
       this.#lose(new Error('connection closed'))
-      // Otherwise bytes in it are still to be written.
-      if (!this.#isPaused && !this.#isKept) this.#buffers.release(this.#buffer)
     })
   }
 
@@ -119,11 +93,6 @@ export class UpstreamConnection {
     }
     if (typeof message === 'string') socket.write(message, 'latin1')
     else socket.write(message)
-  }
-
-  /** The bytes at hand are still to be written: the next read gets another buffer. */
-  keepBytes(): void {
-    this.#isKept = true
   }
 
   pause(): void {

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Assignment } from '../../../core/api.ts'
 import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
-import { Buffers, UpstreamConnection } from './connection.ts'
+import { UpstreamConnection } from './connection.ts'
 import { type DialTarget, dial } from './dial.ts'
 import { IDLE_MS, IdleConnections, MAX_IDLE_PER_CONTAINER } from './idle-connections.ts'
 import type { StreamOpener } from './stream-dial.ts'
@@ -77,7 +77,6 @@ type Destination = Pick<DialTarget, 'ip' | 'port' | 'isWanted' | 'onread'>
 export class Pool {
   readonly #options: PoolOptions
   readonly #byKey = new Map<string, Connections>()
-  readonly #buffers = new Buffers()
 
   constructor(options: PoolOptions) {
     this.#options = options
@@ -133,7 +132,7 @@ export class Pool {
 
   /** @throws {DialError} */
   async dialConnection(key: string, kind: 'reuse' | 'fresh', to: Destination): Promise<UpstreamConnection> {
-    const connection = new UpstreamConnection(`${to.ip}:${to.port}`, this.#buffers, kind === 'reuse')
+    const connection = new UpstreamConnection(`${to.ip}:${to.port}`, kind === 'reuse')
     const socket = await this.#dial(key, kind, { ...to, onread: connection.onread })
     connection.attach(socket)
     const { open } = this.#of(key)

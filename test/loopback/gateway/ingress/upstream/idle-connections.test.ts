@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { Buffers, UpstreamConnection } from '../../../../../gateway/ingress/upstream/connection.ts'
+import { UpstreamConnection } from '../../../../../gateway/ingress/upstream/connection.ts'
 import { IdleConnections } from '../../../../../gateway/ingress/upstream/idle-connections.ts'
 import { until } from '../../../../helpers/gateway/gateway-upstream.ts'
 
@@ -14,7 +14,7 @@ async function pair(t: Test): Promise<{ connection: UpstreamConnection; far: Soc
   const address = server.address()
   const port = typeof address === 'object' ? (address?.port ?? 0) : 0
   const accepted = once(server, 'connection')
-  const connection = new UpstreamConnection(`127.0.0.1:${port}`, new Buffers(), true)
+  const connection = new UpstreamConnection(`127.0.0.1:${port}`, true)
   const near = connect({ port, host: '127.0.0.1', onread: connection.onread })
   await once(near, 'connect')
   connection.attach(near)
