@@ -1,0 +1,256 @@
+/** The names of this host on one link: probed for, announced, answered, defended and taken back (RFC 6762). */
+
+import type { Millis } from '../../core/clock.ts'
+import { Bucket } from '../base/bucket.ts'
+import type { Scheduler } from '../base/scheduler.ts'
+import { WindowLimit } from '../base/window-limit.ts'
+import {
+  announcementSent,
+  ask,
+  type Entry,
+  freed,
+  isKnown,
+  isProbeNext,
+  newEntry,
+  PROBE_MS,
+  probeFrom,
+  probeSent,
+  taken,
+  tieLost,
+} from './entry.ts'
+import {
+  encodeLegacyResponse,
+  encodeQueries,
+  encodeResponses,
+  type Message,
+  type Question,
+  type ResourceRecord,
+  readMessage,
+} from './message.ts'
+import {
+  addressRecord,
+  goodbyeRecord,
+  legacyRecord,
+  onlyAddressRecord,
+  probedRecord,
+  tiebreak,
+} from './records.ts'
+
+export const MDNS_PORT = 5353
+
+export interface Sender {
+  readonly address: string
+  readonly port: number
+}
+
+/** `flood`: more than a LAN says; `malformed`: no message; `stranger`: asked from another network. */
+export type Dropped = 'flood' | 'malformed' | 'stranger'
+
+export interface LinkNamesDeps {
+  /** What the names are answered with. */
+  readonly address: string
+  readonly scheduler: Scheduler
+  /** 0 to 1. */
+  random(): number
+  /** To all on the link. */
+  send(bytes: Buffer): void
+  reply(bytes: Buffer, to: Sender): void
+  isOnLink(address: string): boolean
+  /** Of this host, on any link. */
+  isOwn(address: string): boolean
+  dropped(why: Dropped): void
+  taken(name: string, by: string): void
+}
+
+/**
+ * Bytes read from a link. A LAN with hundreds of devices says some 20 KB a second. Reading costs 1 µs a byte at worst,
+ * where each record's name is a chain of pointers, so that a flood takes 6 % of a core.
+ */
+const READ = { burst: 256 * 1024, perSecond: 64 * 1024 }
+/** Unicast answers: each goes to an address that could be forged, though only to one of the LAN. */
+const LEGACY = { windowMs: 1_000, perClient: 20, total: 200 }
+/** Conventional resolvers ask one question a message. */
+const LEGACY_QUESTIONS = 4
+
+export class LinkNames {
+  readonly #deps: LinkNamesDeps
+  readonly #entries = new Map<string, Entry>()
+  readonly #read = new Bucket(READ)
+  readonly #legacy = new WindowLimit(LEGACY)
+  #timer: { readonly at: Millis; cancel(): void } | undefined
+
+  constructor(deps: LinkNamesDeps) {
+    this.#deps = deps
+  }
+
+  get names(): readonly Readonly<Pick<Entry, 'name' | 'phase' | 'by'>>[] {
+    return [...this.#entries.values()]
+  }
+
+  /** All names that there are now, e.g. `web.local`, lower case. Those that went are taken back. */
+  setNames(names: ReadonlySet<string>): void {
+    const gone = [...this.#entries.values()].filter(({ name }) => !names.has(name))
+    for (const { name } of gone) this.#entries.delete(name)
+    const known = gone.filter(({ toldAt }) => toldAt !== -Infinity)
+    this.#send(encodeResponses(known.map((entry) => ({ answers: [goodbyeRecord(entry)] }))))
+    const { address, random } = this.#deps
+    // The same wait for all that are new: their probes share messages.
+    const dueAt = this.#now() + random() * PROBE_MS
+    for (const name of names)
+      if (!this.#entries.has(name)) this.#entries.set(name, newEntry({ name, address }, dueAt))
+    this.#arm()
+  }
+
+  receive(bytes: Buffer, from: Sender): void {
+    const message = this.#readable(bytes)
+    if (message === undefined) return
+    if (message.isQuery) {
+      this.#probed(message, from)
+      if (from.port === MDNS_PORT) this.#asked(message)
+      else this.#answerLegacy(message, from)
+    } else if (from.port === MDNS_PORT) {
+      // RFC 6762 6: an answer from another port is none.
+      for (const record of [...message.answers, ...message.additionals]) this.#claimed(record, from)
+    }
+    this.#arm()
+  }
+
+  #now(): Millis {
+    return this.#deps.scheduler.monotonic()
+  }
+
+  #readable(bytes: Buffer): Message | undefined {
+    const isFlood = !this.#read.spend(bytes.length, this.#now())
+    const message = isFlood ? undefined : readMessage(bytes)
+    if (message === undefined) this.#deps.dropped(isFlood ? 'flood' : 'malformed')
+    return message
+  }
+
+  /** Another host says that it has a name. */
+  #claimed(record: ResourceRecord, from: Sender): void {
+    const entry = this.#entries.get(record.name.toLowerCase())
+    if (entry === undefined || !('ttl' in record) || this.#isOurs(record)) return
+    if (record.ttl === 0) freed(entry, this.#now())
+    else if (entry.phase === 'probing') this.#lose(entry, from)
+    // RFC 6762 9: only a record of the same type is a conflict once the name is ours. The host that has it answers.
+    else if (entry.phase === 'published' && record.type === 'A') probeFrom(entry, this.#now())
+  }
+
+  /** Of this host on any link, also what another program of it says. */
+  #isOurs(record: ResourceRecord): boolean {
+    // NSEC says which types there are, and comes with a record that is judged itself.
+    return record.type === 'NSEC' || (record.type === 'A' && this.#deps.isOwn(record.data))
+  }
+
+  #lose(entry: Entry, { address }: Sender): void {
+    taken(entry, address, this.#now())
+    this.#deps.taken(entry.name, address)
+  }
+
+  /** Another host probes for names that this one probes for, too. */
+  #probed({ authorities }: Message, from: Sender): void {
+    for (const name of new Set(authorities.map((r) => r.name.toLowerCase()))) {
+      const entry = this.#entries.get(name)
+      if (entry?.phase !== 'probing') continue
+      const theirs = authorities.filter((r) => r.name.toLowerCase() === name && !this.#isOurs(r))
+      const isLost = tiebreak(entry.address, theirs) === 'lost'
+      if (isLost && tieLost(entry, this.#now())) this.#lose(entry, from)
+    }
+  }
+
+  #published({ name }: Question): Entry | undefined {
+    const entry = this.#entries.get(name.toLowerCase())
+    return entry?.phase === 'published' ? entry : undefined
+  }
+
+  /**
+   * Answered to all. RFC 6762 5.4 allows it also where the question asks for a unicast answer, of which one program on
+   * the asking host would hear.
+   */
+  #asked({ answers, authorities, questions }: Message): void {
+    const now = this.#now()
+    for (const question of questions) {
+      const entry = this.#published(question)
+      const wantsAddress = isAddressWanted(question)
+      if (entry !== undefined && !isKnown(entry, wantsAddress, answers))
+        ask(entry, wantsAddress, authorities.length > 0, now)
+    }
+  }
+
+  /** RFC 6762 6.7: a resolver that knows nothing of mDNS asks from a port of its own and hears no multicast. */
+  #answerLegacy({ id, questions }: Message, from: Sender): void {
+    const ours = questions.filter((question) => this.#published(question) !== undefined)
+    const asked = ours.slice(0, LEGACY_QUESTIONS)
+    if (asked.length === 0) return
+    const isStranger = !this.#deps.isOnLink(from.address)
+    if (isStranger || !this.#legacy.takes(from.address, this.#now())) {
+      this.#deps.dropped(isStranger ? 'stranger' : 'flood')
+      return
+    }
+    const { address } = this.#deps
+    const answers = asked.filter(isAddressWanted).map(({ name }) => legacyRecord({ name, address }))
+    this.#deps.reply(encodeLegacyResponse(id, { questions: asked, answers }), from)
+  }
+
+  #send(messages: readonly Buffer[]): void {
+    for (const message of messages) this.#deps.send(message)
+  }
+
+  /** One timer, for what is due first. */
+  #arm(): void {
+    let at = Infinity
+    for (const { asked, dueAt } of this.#entries.values()) at = Math.min(at, dueAt, asked?.at ?? Infinity)
+    if (this.#timer?.at === at) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (at === Infinity) return
+    const cancel = this.#deps.scheduler.after(Math.max(0, at - this.#now()), () => {
+      this.#timer = undefined
+      this.#tick()
+    })
+    this.#timer = { at, cancel }
+  }
+
+  #tick(): void {
+    const now = this.#now()
+    const due = [...this.#entries.values()].filter(
+      ({ asked, dueAt }) => dueAt <= now || (asked !== undefined && asked.at <= now),
+    )
+    const isProbe = (entry: Entry): boolean => entry.dueAt <= now && isProbeNext(entry)
+    const probes = due.filter(isProbe)
+    for (const entry of probes) probeSent(entry, now)
+    this.#send(encodeQueries(probes.map(probeOf)))
+    this.#tell(
+      due.filter((entry) => !probes.includes(entry)),
+      now,
+    )
+    this.#arm()
+  }
+
+  /** Announcements, and answers. */
+  #tell(entries: readonly Entry[], now: Millis): void {
+    const pieces = entries.map((entry) => {
+      const isAnnouncement = entry.dueAt <= now
+      const { address = true, others = false } = entry.asked ?? {}
+      if (isAnnouncement) announcementSent(entry, now)
+      entry.asked = undefined
+      entry.toldAt = now
+      const nothingElse = onlyAddressRecord(entry)
+      return {
+        answers: [
+          ...(address || isAnnouncement ? [addressRecord(entry)] : []),
+          ...(others ? [nothingElse] : []),
+        ],
+        additionals: others ? [] : [nothingElse],
+      }
+    })
+    this.#send(encodeResponses(pieces))
+  }
+}
+
+const isAddressWanted = ({ type }: Question): boolean => type === 'A' || type === 'ANY'
+
+const probeOf = (entry: Entry) => ({
+  questions: [{ name: entry.name, type: 'ANY' }],
+  authorities: [probedRecord(entry)],
+})
