@@ -11,6 +11,7 @@ import { absolute, parseListen, refuseUnknown } from './daemon-values.ts'
 import { type DnsConf, readDns } from './dns.ts'
 import { readDomains } from './domains.ts'
 import { type IngressTlsConf, readIngressTls } from './ingress-tls.ts'
+import { type MdnsConf, readMdns } from './mdns.ts'
 import { type PathsConf, readPaths } from './paths.ts'
 import { Reader, show } from './reader.ts'
 import { type RelayConf, readRelay } from './relay.ts'
@@ -78,6 +79,7 @@ export interface DaemonConf {
   readonly relay: RelayConf
   readonly paths: PathsConf
   readonly dns: DnsConf
+  readonly mdns: MdnsConf
   readonly reconcileMs: Millis
   readonly log: LogConf
 }
@@ -94,6 +96,7 @@ const TOP_KEYS = [
   'relay',
   'paths',
   'dns',
+  'mdns',
   'reconcileMs',
   'log',
 ]
@@ -166,6 +169,7 @@ export function daemonConf(value: JsonObject): DaemonConf {
     relay: readRelay(top),
     paths: readPaths(top),
     dns: readDns(top),
+    mdns: readMdns(top),
     reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
     log: readLog(top),
   }

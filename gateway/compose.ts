@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import type { Assignment } from '../core/api.ts'
 import { attachmentKey } from '../core/attachment.ts'
 import { ensureNameServers } from '../kernel/gateway-ports.ts'
+import { LanWatch } from '../kernel/lan.ts'
 import { EventStreams } from './api/events.ts'
 import { apiListener } from './api/listener.ts'
 import type { ApiDeps } from './api/server.ts'
@@ -29,6 +30,9 @@ import { LeaseFeed } from './leases/feed.ts'
 import { dropGauges, reconcileGauges } from './leases/metrics.ts'
 import { Reconciler, type Repair } from './leases/reconciler.ts'
 import { RulesWatch } from './leases/rules-watch.ts'
+import { publishedNames } from './mdns/published-names.ts'
+import { MdnsPublisher } from './mdns/publisher.ts'
+import { openLinkSocket } from './mdns/socket.ts'
 import type { PathTable } from './paths/table.ts'
 import { addressesOf } from './registry/registry.ts'
 
@@ -63,8 +67,9 @@ async function clusterParts(base: Base): Promise<ClusterParts> {
 
 export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
   const { conf, isDamaged, log, metrics, scheduler } = base
-  const names = hostNames(hostname(), conf.ingress.domains)
+  const names = hostNames(hostname(), servedDomains(conf))
   const dns = nameServers(base, names)
+  const mdns = mdnsPublisher(base, names)
   const reconciler = new Reconciler({ ...base, repair: repairWith(base.repair, dns) })
   const pool = makePool(base, cluster)
   const forwarder = new Forwarder(base)
@@ -81,7 +86,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     endless: new Set(),
   }
   const ingressListener = new IngressListener(ingress)
-  const api = apiDeps(base, { cluster, dns, ingress: ingressListener, reconciler })
+  const api = apiDeps(base, { cluster, dns, mdns, ingress: ingressListener, reconciler })
   const stopGauges = gauges(base, api)
   const feed = new LeaseFeed({ conf, reconciler, scheduler, log })
   const rules = isDamaged === undefined ? [] : [new RulesWatch({ isDamaged, reconciler, scheduler, log })]
@@ -90,7 +95,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     ingress,
     ingressListener,
     parts: [feed, ...cluster.parts, ...rules],
-    listeners: [dns, ingressListener, apiListener(conf, scheduler, api)],
+    listeners: [dns, ingressListener, mdns, apiListener(conf, scheduler, api)],
     async drainTransit() {
       await Promise.all([cluster.drain(), forwarder.drain(conf.ingress.drainMs)])
     },
@@ -124,6 +129,21 @@ function nameServers(base: Base, names: HostNames): NameServers {
   })
 }
 
+/** A name that this host publishes is served, whatever other names are. No stranger's domain is in `.local`. */
+const servedDomains = ({ ingress: { domains }, mdns }: Base['conf']): readonly string[] =>
+  mdns.enabled && domains.length > 0 ? [...domains, '*.local'] : domains
+
+function mdnsPublisher(base: Base, names: HostNames): MdnsPublisher {
+  const { registry } = base
+  const lookup = withoutReserved(registry, names)
+  return new MdnsPublisher({
+    ...base,
+    names: () => publishedNames(registry.all(registry.hostId), registry.hostId, lookup),
+    watch: () => new LanWatch(),
+    open: openLinkSocket,
+  })
+}
+
 /** What a firewall flushed of the way to names comes back with all else. */
 const repairWith =
   (repair: Repair | undefined, dns: NameServers): Repair =>
@@ -135,11 +155,12 @@ const repairWith =
 interface Shown {
   readonly cluster: ClusterParts
   readonly dns: NameServers
+  readonly mdns: MdnsPublisher
   readonly ingress: IngressListener
   readonly reconciler: Reconciler
 }
 
-function apiDeps(base: Base, { cluster, dns, ingress, reconciler }: Shown): ApiDeps {
+function apiDeps(base: Base, { cluster, dns, ingress, mdns, reconciler }: Shown): ApiDeps {
   const startedAt = base.clock.now()
   return {
     ...base,
@@ -150,7 +171,15 @@ function apiDeps(base: Base, { cluster, dns, ingress, reconciler }: Shown): ApiD
       base.metrics.count('flatnet_api_slow_readers_total', 'Readers of events that were disconnected'),
     ),
     status: () =>
-      statusOf({ ...base, startedAt, reconciler, ingress: ingress.listening, cluster, dns: dns.status }),
+      statusOf({
+        ...base,
+        startedAt,
+        reconciler,
+        ingress: ingress.listening,
+        cluster,
+        dns: dns.status,
+        mdns: mdns.status,
+      }),
   }
 }
 

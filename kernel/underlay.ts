@@ -46,16 +46,21 @@ export interface Underlay {
   readonly hosts: readonly Uint8Array[]
 }
 
+/** Links that reach other hosts, and addresses that are certain. */
+interface Reaching {
+  readonly links: readonly Link[]
+  readonly addrs: readonly Addr[]
+}
+
 /**
  * Leaves out what comes and goes with containers: Flatnet's own links, ports of bridges, bridges that no default route
- * goes over, and links that no other host is reached by, as a container's end is on its way there. A refreshed
- * lifetime, as routers announce it every few minutes, changes nothing here.
+ * goes over, and links that no other host is reached by, as a container's end is on its way there. Pure.
  */
-export function underlayOf(
+export function reachingLinks(
   links: readonly Link[],
   addrs: readonly Addr[],
   routes: readonly Route[],
-): Underlay {
+): Reaching {
   const defaults = new Set(routes.flatMap(({ dst, oif }) => (dst === undefined ? [oif] : [])))
   const certain = addrs.filter(({ flags }) => (flags & IFA_F_TENTATIVE) === 0)
   const reaching = new Set([
@@ -67,6 +72,16 @@ export function underlayOf(
     if (!reaching.has(index)) return false
     return kind !== 'bridge' || defaults.has(index)
   })
+  return { links: used, addrs: certain }
+}
+
+/** A refreshed lifetime, as routers announce it every few minutes, changes nothing here. */
+export function underlayOf(
+  links: readonly Link[],
+  addrs: readonly Addr[],
+  routes: readonly Route[],
+): Underlay {
+  const { links: used, addrs: certain } = reachingLinks(links, addrs, routes)
   const names = new Map(used.map(({ index, name }) => [index, name]))
   const own = certain.filter(({ index }) => names.has(index))
   const tunnels = new Set(used.flatMap(({ index, kind = '' }) => (TUNNELS.has(kind) ? [index] : [])))

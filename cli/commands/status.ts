@@ -98,6 +98,23 @@ function relayRows({ relay }: Status): (readonly [string, string])[] {
   return [['relays', (volunteer ? load : 'for no other hosts (relay.volunteer)') + where]]
 }
 
+/** One row: how many names are published on the LAN, where, and what keeps the gateway from more. */
+function mdnsRows({ mdns }: Status): (readonly [string, string])[] {
+  // A gateway of an older version has no such field.
+  if (mdns === undefined || mdns === null) return []
+  const { links, probing, problem, published, taken } = mdns
+  const more = probing === 0 ? '' : `, ${probing} being asked for`
+  const all = [
+    `NAME.local, ${published} published${more}`,
+    ...links.map(
+      (link) => `${link.ifname} ${link.address}${link.problem === null ? '' : `: ${link.problem}`}`,
+    ),
+    ...taken.map(({ name, ifname, by }) => `${name} is taken by ${by} on ${ifname}`),
+    ...(problem === null ? [] : [problem]),
+  ]
+  return [['on the LAN', all.join('; ')]]
+}
+
 const hostPort = ({ address, port }: { address: string; port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 
@@ -120,6 +137,7 @@ function print(io: Io, status: Status): void {
     ],
     ...httpsRows(status),
     ...dnsRows(status),
+    ...mdnsRows(status),
     ...relayRows(status),
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],

@@ -13,6 +13,7 @@ import { check as https } from './https.ts'
 import { check as ingressNames } from './ingress-names.ts'
 import { check as kernelAddresses } from './kernel-addresses.ts'
 import { check as leases } from './leases.ts'
+import { check as localNames } from './local-names.ts'
 import { check as names } from './names.ts'
 import { check as networkFiles } from './network-files.ts'
 import { check as p2pProcess } from './p2p-process.ts'
@@ -36,6 +37,7 @@ export const CHECKS: readonly HostCheck[] = [
   kernelAddresses,
   gateway,
   names,
+  localNames,
   ingressNames,
   https,
   cluster,

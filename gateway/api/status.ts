@@ -14,6 +14,7 @@ import type { DnsStatus } from '../dns/name-servers.ts'
 import type { ListeningIngress } from '../ingress/listener.ts'
 import type { TlsStatus } from '../ingress/tls/listener.ts'
 import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
+import type { MdnsStatus } from '../mdns/status.ts'
 import type { PathTable } from '../paths/table.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Alarm } from '../replication/alarms.ts'
@@ -43,6 +44,8 @@ export interface Status {
   readonly cluster: ClusterStatus | null
   /** null: switched off. */
   readonly dns: DnsStatus | null
+  /** null: switched off. */
+  readonly mdns: MdnsStatus | null
   /** null: in no cluster. */
   readonly tunnel: TunnelStatus | null
   /** What this host carries for pairs of others. null: in no cluster. */
@@ -89,6 +92,7 @@ export interface StatusFacts {
   readonly ingress: ListeningIngress | undefined
   readonly cluster: ClusterAccess
   readonly dns: DnsStatus | null
+  readonly mdns: MdnsStatus | null
 }
 
 export async function statusOf({
@@ -103,6 +107,7 @@ export async function statusOf({
   ingress,
   cluster,
   dns,
+  mdns,
 }: StatusFacts): Promise<Status> {
   const { rss, heapUsed } = process.memoryUsage()
   return {
@@ -120,6 +125,7 @@ export async function statusOf({
     reconcile: reconciler.report ?? null,
     cluster: cluster.status(),
     dns,
+    mdns,
     tunnel: cluster.tunnel(),
     relay: cluster.relay(),
     p2p: cluster.p2pProcess(),

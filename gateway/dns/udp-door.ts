@@ -2,6 +2,7 @@
 
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { literalIpv4 } from '../base/literal.ts'
 import { WindowLimit } from '../base/window-limit.ts'
 import type { Door, DoorDeps } from './door.ts'
 
@@ -15,7 +16,7 @@ const QUESTIONS = { windowMs: 100, perClient: 1_000 }
 
 /** @throws Error EADDRNOTAVAIL: no such address yet; EADDRINUSE: another server has the port */
 export async function openUdp(deps: DoorDeps): Promise<Door> {
-  const socket = createSocket({ type: 'udp4', lookup: literal })
+  const socket = createSocket({ type: 'udp4', lookup: literalIpv4 })
   const bound = once(socket, 'listening')
   socket.bind({ address: deps.address, port: deps.port, exclusive: true })
   try {
@@ -55,8 +56,3 @@ function serve(socket: Socket, { isClient, resolve, now, failed, dropped }: Door
     isClosed = true
   }
 }
-
-type LookedUp = (err: null, address: string, family: number) => void
-
-/** Clients are addresses; without this each answer asks for the address of an address. */
-const literal = (host: string, _options: unknown, callback: LookedUp): void => callback(null, host, 4)

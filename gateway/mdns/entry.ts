@@ -5,7 +5,7 @@ import type { ResourceRecord } from './message.ts'
 import { HOST_TTL_S, type Named } from './records.ts'
 
 /** `taken`: another host has the name, and it is probed for again later. */
-export type Phase = 'probing' | 'published' | 'taken'
+type Phase = 'probing' | 'published' | 'taken'
 
 export interface Entry extends Named {
   phase: Phase

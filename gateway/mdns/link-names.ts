@@ -44,7 +44,7 @@ export interface Sender {
 }
 
 /** `flood`: more than a LAN says; `malformed`: no message; `stranger`: asked from another network. */
-export type Dropped = 'flood' | 'malformed' | 'stranger'
+type Dropped = 'flood' | 'malformed' | 'stranger'
 
 export interface LinkNamesDeps {
   /** What the names are answered with. */

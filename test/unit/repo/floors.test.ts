@@ -12,7 +12,7 @@ const FLOORS = [
   ['registry'],
   ['leases', 'links'],
   ['cluster', 'paths', 'replication'],
-  ['dataplane', 'ingress', 'dns'],
+  ['dataplane', 'ingress', 'dns', 'mdns'],
   ['api'],
 ] as const
 const FOLDERS = FLOORS.flat()

@@ -31,8 +31,15 @@ function link(more: Partial<LinkNamesDeps> = {}, time = new SimTime()) {
     ...more,
   })
   const hear = (packet: Packet, from = PEER): void => names.receive(encode(packet), from)
-  const asks = (question: Partial<Question>, more: Packet = {}, from = PEER): void =>
-    hear({ type: 'query', questions: [{ type: 'A', name: 'web.local', ...question }], ...more }, from)
+  const asks = (
+    question: { name?: string; type?: string; class?: string },
+    more: Packet = {},
+    from = PEER,
+  ): void =>
+    hear(
+      { type: 'query', questions: [{ type: 'A', name: 'web.local', ...question } as Question], ...more },
+      from,
+    )
   return {
     time,
     names,

@@ -1,0 +1,112 @@
+/** One link with its socket: opened, kept, and why no name can be published on it. */
+
+import { contains, parseIpv4, prefixBase } from '../../core/addr.ts'
+import { hasCode } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
+import type { LanLink } from '../../kernel/lan.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Scheduler } from '../base/scheduler.ts'
+import { LinkNames } from './link-names.ts'
+import type { LinkSocket, LinkSocketDeps } from './socket.ts'
+
+export interface LinkDeps {
+  readonly metrics: Metrics
+  readonly scheduler: Scheduler
+  readonly log: Log
+  open(deps: LinkSocketDeps): Promise<LinkSocket>
+  /** Of this host, on any link. */
+  isOwn(address: string): boolean
+  taken(name: string, by: string, ifname: string): void
+}
+
+export class Link {
+  readonly lan: LanLink
+  readonly names: LinkNames
+  readonly #deps: LinkDeps
+  #socket: LinkSocket | undefined
+  #problem: string | undefined
+
+  constructor(lan: LanLink, deps: LinkDeps) {
+    this.lan = lan
+    this.#deps = deps
+    const { address, ifname, prefixLen } = lan
+    const network = { base: prefixBase(parseIpv4(address) ?? 0, prefixLen), prefixLen }
+    this.names = new LinkNames({
+      address,
+      scheduler: deps.scheduler,
+      random: Math.random,
+      send: (bytes) => this.#socket?.send(bytes),
+      reply: (bytes, to) => this.#socket?.send(bytes, to),
+      isOnLink(client) {
+        const ip = parseIpv4(client)
+        return ip !== undefined && contains(network, ip)
+      },
+      isOwn: (ip) => deps.isOwn(ip),
+      dropped: (why) => this.#dropped(why),
+      taken: (name, by) => deps.taken(name, by, ifname),
+    })
+  }
+
+  /** Undefined: none. */
+  get problem(): string | undefined {
+    return this.#problem
+  }
+
+  get isOpen(): boolean {
+    return this.#socket !== undefined
+  }
+
+  /** Does not throw: `problem` says what is wrong. */
+  async open(): Promise<void> {
+    const { log, open } = this.#deps
+    const { address, ifname } = this.lan
+    try {
+      this.#socket = await open({
+        link: this.lan,
+        received: (bytes, from) => this.names.receive(bytes, from),
+        sent: (err) => this.#sent(err),
+        failed: (err) => void this.#failed(err),
+      })
+      this.#problem = undefined
+      log.info({ ifname, endpoint: address }, 'local names are published on a link')
+    } catch (err) {
+      const problem = problemOf(err)
+      if (problem !== this.#problem) log.warn({ err, ifname }, 'local names are not published on a link')
+      this.#problem = problem
+    }
+  }
+
+  /** Takes the names back, and has done so when it resolves. */
+  async close(): Promise<void> {
+    this.names.setNames(new Set())
+    const socket = this.#socket
+    this.#socket = undefined
+    await socket?.close()
+  }
+
+  #sent(err: Error | null): void {
+    if (err !== null) this.#dropped('unsent')
+    // What was sent before it was closed says nothing of the next socket.
+    if (this.isOpen) this.#problem = err === null ? undefined : `nothing can be sent: ${err.message}`
+  }
+
+  async #failed(err: Error): Promise<void> {
+    this.#deps.log.warn({ err, ifname: this.lan.ifname }, 'local names are not published on a link')
+    this.#problem = err.message
+    await this.close()
+  }
+
+  #dropped(why: string): void {
+    const help = 'Messages of multicast DNS that were dropped unread, and some that could not be sent'
+    this.#deps.metrics.count('flatnet_mdns_dropped_total', help, { why })
+  }
+}
+
+function problemOf(err: unknown): string {
+  if (hasCode(err, 'EADDRINUSE'))
+    return (
+      "another program has UDP 5353 for itself (ss -lunp 'sport = :5353' names it): let it share the port " +
+      '(Avahi: disallow-other-stacks=no), or set mdns.enabled: false'
+    )
+  return err instanceof Error ? err.message : String(err)
+}

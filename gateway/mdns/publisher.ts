@@ -1,0 +1,185 @@
+/** Publishes names of this host's containers on its LANs, and follows containers and links that come and go. */
+
+import type { DaemonConf } from '../../conf/daemon.ts'
+import type { Log } from '../../core/log.ts'
+import type { LanLink, LanWatch } from '../../kernel/lan.ts'
+import type { Events } from '../base/events.ts'
+import { LogLimiter } from '../base/log-limit.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Part } from '../base/part.ts'
+import type { Scheduler } from '../base/scheduler.ts'
+import { Link, type LinkDeps } from './link.ts'
+import type { PublishedNames } from './published-names.ts'
+import { type MdnsStatus, mdnsStatus } from './status.ts'
+
+export interface PublisherDeps {
+  readonly conf: Pick<DaemonConf, 'mdns' | 'ingress'>
+  readonly events: Pick<Events, 'listen'>
+  readonly metrics: Metrics
+  readonly scheduler: Scheduler
+  readonly log: Log
+  names(): PublishedNames
+  watch(): Pick<LanWatch, 'hasChanged' | 'links' | 'close'>
+  readonly open: LinkDeps['open']
+}
+
+/** The kernel is asked for news this often, by one read that finds nothing as a rule. */
+const WATCH_MS = 1_000
+/** Links that were refused are tried again, and names compared, as another host's claim on one ends without an event. */
+const AGAIN_MS = 5_000
+/** Many containers that start together are one change. */
+const SETTLE_MS = 50
+/** What is said once is not said again for 10 minutes. */
+const SAID_MS = 600_000
+const EVENTS: readonly string[] = ['assignmentAdded', 'assignmentChanged', 'assignmentRemoved', 'hostChanged']
+
+export class MdnsPublisher implements Part {
+  readonly #deps: PublisherDeps
+  /** By interface, address and network. */
+  readonly #links = new Map<string, Link>()
+  readonly #said = new LogLimiter(SAID_MS)
+  readonly #ends: (() => void)[] = []
+  #watch: ReturnType<PublisherDeps['watch']> | undefined
+  #own: ReadonlySet<string> = new Set()
+  #names: PublishedNames = { names: new Set(), isCut: false }
+  #problem: string | undefined
+  #running: Promise<void> | undefined
+  #isAgain = false
+  #isStopped = false
+  #isSettling = false
+
+  constructor(deps: PublisherDeps) {
+    this.#deps = deps
+  }
+
+  /** null: switched off. */
+  get status(): MdnsStatus | null {
+    if (!this.#deps.conf.mdns.enabled) return null
+    return mdnsStatus([...this.#links.values()], this.#names, this.#problem)
+  }
+
+  /** Does not throw: names on the LAN are an extra. */
+  async start(): Promise<void> {
+    const { conf, events, metrics, scheduler } = this.#deps
+    if (!conf.mdns.enabled) return
+    if (!conf.ingress.enabled) {
+      this.#problem = 'ingress is off, so names would lead nowhere: set ingress.enabled: true'
+      return
+    }
+    metrics.gauge(
+      'flatnet_mdns_names',
+      'Names that are published on the LAN',
+      () => this.status?.published ?? 0,
+    )
+    this.#ends.push(
+      events.listen(({ event }) => {
+        if (EVENTS.includes(event.type)) this.#settle()
+      }),
+      scheduler.every(WATCH_MS, () => this.#look()),
+      scheduler.every(AGAIN_MS, () => void this.refresh()),
+    )
+    await this.refresh()
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    for (const end of this.#ends) end()
+    await this.#running
+    await Promise.all([...this.#links.values()].map((link) => link.close()))
+    this.#links.clear()
+    this.#watch?.close()
+  }
+
+  /** Compares with the links of this host; once more after a run in progress, however often it is asked. */
+  refresh(): Promise<void> {
+    this.#isAgain = true
+    this.#running ??= this.#runs().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #runs(): Promise<void> {
+    while (this.#isAgain && !this.#isStopped) {
+      this.#isAgain = false
+      try {
+        await this.#follow()
+        this.#problem = undefined
+      } catch (err) {
+        this.#failed(err)
+      }
+    }
+  }
+
+  #failed(err: unknown): void {
+    const text = err instanceof Error ? err.message : String(err)
+    this.#problem = `the interfaces of this host could not be read: ${text}`
+    if (this.#isDue(text)) this.#deps.log.warn({ err }, 'interfaces could not be read for local names')
+  }
+
+  #isDue(text: string): boolean {
+    return this.#said.isDue(text, this.#deps.scheduler.monotonic())
+  }
+
+  #look(): void {
+    try {
+      if (this.#watch?.hasChanged() === true) void this.refresh()
+    } catch (err) {
+      this.#failed(err)
+    }
+  }
+
+  #settle(): void {
+    if (this.#isSettling) return
+    this.#isSettling = true
+    this.#deps.scheduler.after(SETTLE_MS, () => {
+      this.#isSettling = false
+      if (!this.#isStopped) this.#publish()
+    })
+  }
+
+  #publish(): void {
+    this.#names = this.#deps.names()
+    for (const link of this.#links.values()) if (link.isOpen) link.names.setNames(this.#names.names)
+  }
+
+  async #follow(): Promise<void> {
+    this.#watch ??= this.#deps.watch()
+    const lan = this.#watch.links()
+    this.#own = new Set(lan.flatMap(({ addresses }) => addresses))
+    const wanted = new Map(lan.flatMap((link) => this.#wanted(link)).map((link) => [keyOf(link), link]))
+    for (const [key, link] of this.#links) {
+      if (wanted.has(key)) continue
+      this.#links.delete(key)
+      await link.close()
+    }
+    for (const [key, link] of wanted) if (!this.#links.has(key)) this.#links.set(key, this.#link(link))
+    for (const link of this.#links.values()) if (!link.isOpen) await link.open()
+    this.#publish()
+  }
+
+  /** A link that ingress listens on, with the address that leads to it. */
+  #wanted(link: LanLink): LanLink[] {
+    const { host } = this.#deps.conf.ingress
+    if (host === '0.0.0.0' || host === '::') return [link]
+    return link.addresses.includes(host) ? [{ ...link, address: host }] : []
+  }
+
+  #link(lan: LanLink): Link {
+    return new Link(lan, {
+      ...this.#deps,
+      isOwn: (address) => this.#own.has(address),
+      taken: (name, by, ifname) => this.#taken(name, by, ifname),
+    })
+  }
+
+  #taken(name: string, by: string, ifname: string): void {
+    const { log, metrics } = this.#deps
+    metrics.count('flatnet_mdns_conflicts_total', 'Names that another host of the LAN turned out to have')
+    if (this.#isDue(`${ifname} ${name} ${by}`))
+      log.warn({ name, ifname, endpoint: by }, 'local name is not published, as another host has it')
+  }
+}
+
+const keyOf = ({ address, ifname, index, prefixLen }: LanLink): string =>
+  `${index} ${ifname} ${address}/${prefixLen}`
