@@ -9,8 +9,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BareContainer, bareContainer } from '../test/helpers/cluster/host-container.ts'
 import { joinedHosts } from '../test/helpers/cluster/hosts.ts'
-import { setDns } from '../test/helpers/dns/dns-host.ts'
 import { dnsProgram } from '../test/helpers/dns/dns-programs.ts'
+import { setConf } from '../test/helpers/dns/host-conf.ts'
 import type { Order } from './dns-client.ts'
 import { type Claim, figure, median } from './stats.ts'
 
@@ -61,7 +61,7 @@ export async function benchDns(isQuick: boolean): Promise<Claim> {
     const [one, two, outside] = [net.host(1), net.host(2), net.host(3)]
     const upstream = outside.spawn(...dnsProgram('upstream', outside.ip))
     await once(upstream.stdout!, 'data')
-    await setDns(one, { servers: [outside.ip] })
+    await setConf(one, { dns: { servers: [outside.ip] } })
     await bareContainer(t, one, 'web')
     const asker = await bareContainer(t, one, 'asker')
     const perCore = figure(

@@ -2,8 +2,8 @@
 import t, { type Test } from 'tap'
 import { type BareContainer, bareContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
-import { setDns } from '../helpers/dns/dns-host.ts'
 import { type Dug, dnsProgram, UPSTREAM_IP, type Wish } from '../helpers/dns/dns-programs.ts'
+import { setConf } from '../helpers/dns/host-conf.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -24,7 +24,7 @@ async function world(t: Test) {
   const [one, two, outside] = [net.host(1), net.host(2), net.host(3)]
   const upstream = outside.spawn(...dnsProgram('upstream', outside.ip))
   await new Promise((resolve) => upstream.stdout?.once('data', resolve))
-  for (const host of [one, two]) await setDns(host, { servers: [outside.ip] })
+  for (const host of [one, two]) await setConf(host, { dns: { servers: [outside.ip] } })
   return { net, one, two, outside }
 }
 

@@ -29,6 +29,7 @@ export interface Wish {
   readonly raw?: string
 }
 
+const MDNS_GROUP = '224.0.0.251'
 const SILENCE: Dug = {
   rcode: 'silence',
   data: [],
@@ -94,7 +95,9 @@ export function dig(wish: Wish): Promise<Dug> {
   const socket = createSocket('udp4')
   socket.on('error', () => resolve({ ...SILENCE, rcode: 'refused' }))
   socket.on('message', (bytes) => resolve(dug(bytes, since)))
-  socket.connect(port, server, () => socket.send(question, () => {}))
+  // A group has no address to be connected to: each member answers from its own.
+  if (server === MDNS_GROUP) socket.send(question, port, server)
+  else socket.connect(port, server, () => socket.send(question, () => {}))
   return promise.finally(() => {
     clearTimeout(timer)
     socket.close()

@@ -1,0 +1,115 @@
+/** Containers by `web.local` from a machine of the LAN: found, contested, withdrawn, and taken over by another host. */
+import t, { type Test } from 'tap'
+import { bareContainer, hostContainer } from '../helpers/cluster/host-container.ts'
+import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
+import { dnsProgram, type Wish } from '../helpers/dns/dns-programs.ts'
+import { writeConf } from '../helpers/dns/host-conf.ts'
+import { mdnsPeer } from '../helpers/dns/mdns-peer.ts'
+import { needsRoot } from '../helpers/kernel/netns.ts'
+import { waitFor } from '../helpers/run/wait.ts'
+
+async function world(t: Test) {
+  const net = await joinedHosts(t, 2, {
+    spare: 1,
+    async arrange({ hosts }) {
+      for (const host of hosts.slice(0, 2)) writeConf(host, { mdns: { enabled: true } })
+    },
+  })
+  const [one, two, person] = [net.host(1), net.host(2), net.host(3)]
+  return { one, two, person, lan: await mdnsPeer(person) }
+}
+
+const mdns = async (host: TestHost) => (await host.api('/v1/status')).mdns
+
+async function published(host: TestHost, count: number): Promise<void> {
+  await waitFor(`host ${host.index} publishes ${count}`, 15_000, async () => {
+    const { published, probing } = await mdns(host)
+    return published === count && probing === 0
+  })
+}
+
+t.test('a LAN with two hosts and a person', { skip: needsRoot }, async (t) => {
+  const { one, two, person, lan } = await world(t)
+  const web = await hostContainer(t, one, 'web')
+  const db = await bareContainer(t, two, 'db')
+  await Promise.all([published(one, 1), published(two, 1)])
+
+  await t.test('names lead to the host of the container', async (t) => {
+    lan.forget()
+    lan.ask('web.local')
+    await lan.hears(`web.local A ${one.ip} 120`)
+    lan.ask('db.local')
+    await lan.hears(`db.local A ${two.ip} 120`)
+    lan.ask('web.local', 'AAAA')
+    await lan.hears('web.local NSEC A 120')
+    t.ok(
+      lan.heard.every(({ from, records }) => from === (records.join().includes('web') ? one.ip : two.ip)),
+      'each host answers for its own containers',
+    )
+  })
+
+  await t.test('conventional DNS, as resolvers ask that know nothing of multicast', async (t) => {
+    person.ns.exec('ip', 'route', 'add', '224.0.0.0/4', 'dev', 'eth0')
+    const wish: Wish = { server: '224.0.0.251', port: 5353, name: 'web.local', timeoutMs: 5_000 }
+    const digs = JSON.parse(
+      person.ns.exec(...(dnsProgram('dig', JSON.stringify([wish, { ...wish, type: 'AAAA' }])) as [string])),
+    )
+    t.match(digs, [
+      { rcode: 'NOERROR', data: [one.ip] },
+      { rcode: 'NOERROR', data: [] },
+    ])
+  })
+
+  await t.test('the ingress there goes by the name', async (t) => {
+    const get = async (name: string): Promise<string> => {
+      const url = `http://${name}:8080/`
+      return (
+        await person.exec(['curl', '-s', '--max-time', '10', '--resolve', `${name}:8080:${one.ip}`, url])
+      ).stdout
+    }
+    t.equal(await get('web.local'), 'web on host 1\n')
+    web.spawn('busybox', 'httpd', '-f', '-p', '9000', '-h', web.www)
+    await waitFor('web-9000.local', 10_000, async () => (await get('web-9000.local')) === 'web on host 1\n')
+  })
+
+  await t.test('a name that another machine has', async (t) => {
+    lan.claim('tv.local')
+    const tv = await bareContainer(t, one, 'tv')
+    const taken = { name: 'tv.local', ifname: 'eth0', by: person.ip }
+    await waitFor('host 1 knows', 10_000, async () => (await mdns(one)).taken.length === 1)
+    t.same((await mdns(one)).taken, [taken])
+    t.match(one.logged('local name is not published, as another host has it'), [{ name: 'tv.local' }])
+    t.match(await one.ok('status'), `tv.local is taken by ${person.ip}`)
+    lan.claim(null)
+    lan.forget()
+    await lan.hears(`tv.local A ${one.ip} 120`)
+    lan.forget()
+    await tv.del()
+    await lan.hears(`tv.local A ${one.ip} 0`)
+  })
+
+  await t.test('a link that goes and comes', async (t) => {
+    one.ns.exec('ip', 'link', 'set', 'eth0', 'down')
+    await waitFor('no LAN', 10_000, async () => (await mdns(one)).links.length === 0)
+    t.match(await mdns(one), { problem: /no interface/ })
+    lan.forget()
+    one.ns.exec('ip', 'link', 'set', 'eth0', 'up')
+    await lan.hears(`web.local A ${one.ip} 120`)
+  })
+
+  await t.test('one host publishes a name; another takes over', async (t) => {
+    const second = await hostContainer(t, two, 'web')
+    await waitFor('host 1 knows both', 10_000, async () => (await one.assignments()).length === 3)
+    await published(two, 1)
+    t.same((await mdns(two)).taken, [], 'it has not asked for the name')
+    lan.forget()
+    await one.stop()
+    await lan.hears(`web.local A ${one.ip} 0`)
+    await lan.hears(`web.local A ${two.ip} 120`, 20_000)
+    lan.forget()
+    await second.del()
+    await lan.hears(`web.local A ${two.ip} 0`)
+    await db.del()
+    await lan.hears(`db.local A ${two.ip} 0`)
+  })
+})
