@@ -41,20 +41,45 @@ export function arp({ operation, sender, senderMac, target, ...ethernet }: Arp):
   return frame(ethernet, 0x0806, Buffer.concat([head, from, ip4(sender), Buffer.alloc(6), ip4(target)]))
 }
 
+const UDP = 17
+const ICMP = 1
+
+function packet(protocol: number, from: string, to: string, body: Buffer): Buffer {
+  const head = Buffer.concat([
+    Buffer.from('4500', 'hex'),
+    word(20 + body.length),
+    Buffer.from('0000000040', 'hex'),
+    Buffer.from([protocol, 0, 0]),
+    ip4(from),
+    ip4(to),
+  ])
+  checksum(head).copy(head, 10)
+  return Buffer.concat([head, body])
+}
+
 /** A datagram from one address to another. */
 export function udp(ethernet: Ethernet, from: string, to: string, port: number, text: string): Buffer {
   const data = Buffer.from(text)
   // Without a checksum, which IPv4 allows.
   const datagram = Buffer.concat([word(4_000), word(port), word(8 + data.length), word(0), data])
-  const head = Buffer.concat([
-    Buffer.from('4500', 'hex'),
-    word(20 + datagram.length),
-    Buffer.from('0000000040110000', 'hex'),
-    ip4(from),
-    ip4(to),
-  ])
-  checksum(head).copy(head, 10)
-  return frame(ethernet, 0x0800, Buffer.concat([head, datagram]))
+  return frame(ethernet, 0x0800, packet(UDP, from, to, datagram))
+}
+
+export interface Redirect extends Ethernet {
+  /** Who says it: believed when it is the next hop that is used now. */
+  readonly sender: string
+  readonly receiver: string
+  /** "Send what you have for `destination` to `nextHop`." */
+  readonly destination: string
+  readonly nextHop: string
+}
+
+/** ICMP redirect (RFC 792), about an echo reply of the receiver: about those Linux asks no socket. */
+export function redirect({ sender, receiver, destination, nextHop, ...ethernet }: Redirect): Buffer {
+  const about = packet(ICMP, receiver, destination, Buffer.alloc(8))
+  const message = Buffer.concat([Buffer.from('05010000', 'hex'), ip4(nextHop), about])
+  checksum(message).copy(message, 2)
+  return frame(ethernet, 0x0800, packet(ICMP, sender, receiver, message))
 }
 
 /** Some frame of a protocol that bridges do not forward (IEEE 802.1D, table 7-10), from a MAC. */
