@@ -66,6 +66,47 @@ for (const executable of executables()) {
   })
 
   t.test(
+    `${executable.name}: from the LAN, where its card is a port of a bridge`,
+    { skip: needsRoot },
+    async (t) => {
+      const host = await faultHost(t, executable)
+      const { m } = host
+      const lan = await m.neighbour()
+      const a = await attached(host, 'a', [PORT])
+      const b = await attached(host, 'b')
+      await httpd(m, 'a', 'a')
+      await m.sh(`ip link add br0 type bridge; ip addr del ${lan.machineIp}/30 dev lan0; ip link set lan0 master br0
+      ip addr add ${lan.machineIp}/30 dev br0; ip link set br0 up
+      ip -n lan route add 10.100.0.0/16 via ${lan.machineIp}`)
+      const got = await datagrams(m, 'a', 4_000)
+      const hostGot = await datagrams(m, undefined, 4_001)
+      const way = { from: await macOf(m, 'eth0', 'lan'), to: await macOf(m, 'br0') }
+      for (const source of [b, a, '10.100.1.1', '10.100.2.10'])
+        await sendFrames(m, 'lan', [
+          udp(way, source, a, 4_000, 'forged'),
+          udp(way, source, lan.machineIp, 4_001, 'forged'),
+        ])
+      await sendFrames(m, 'lan', [
+        udp(way, lan.ip, a, 4_000, 'honest'),
+        udp(way, lan.ip, lan.machineIp, 4_001, 'honest'),
+      ])
+      for (const [who, log] of [
+        ['a container', got],
+        ['the host', hostGot],
+      ] as const) {
+        await waitFor(`an honest datagram reaches ${who}`, 10_000, () =>
+          log().includes(`honest from ${lan.ip}`),
+        )
+        t.notMatch(log(), /forged/, `no forged one reaches ${who}`)
+      }
+      // The kernel itself drops what claims to come from an address of its own.
+      t.equal(await dropped(m, 'foreign_source'), 6)
+      t.equal(await ask(m, 'lan', `${lan.machineIp}:8080`), `a ${lan.ip}`, 'published ports are reached')
+      t.equal(await ask(m, 'b', `${lan.machineIp}:8080`), 'a 10.100.1.1', 'also by a container')
+    },
+  )
+
+  t.test(
     `${executable.name}: machines on another bridge among themselves`,
     { skip: needsRoot },
     async (t) => {
