@@ -10,6 +10,7 @@ import type { Socket } from 'node:net'
 import type { Millis } from '../../core/clock.ts'
 import { clientOf } from '../base/client-of.ts'
 import type { IngressDeps } from './deps.ts'
+import { sentPastNode } from './write-now.ts'
 
 export const REFUSED = 'Connections closed at once because there were too many'
 const EVICTED = 'Connections that were closed to make room for those of others'
@@ -104,7 +105,7 @@ export class ConnectionLimit {
     this.#lookedAt = now
     for (const own of this.#open.values()) {
       for (const one of own) {
-        const bytes = one.counted.bytesRead + one.counted.bytesWritten
+        const bytes = one.counted.bytesRead + one.counted.bytesWritten + sentPastNode(one.counted)
         if (bytes === one.bytes) continue
         one.bytes = bytes
         one.stillSince = now

@@ -7,10 +7,10 @@ import { headerLines, responseHeaders } from '../headers.ts'
 import { valuesOf } from '../raw-headers.ts'
 import type { Rewrite } from '../rewrite.ts'
 import { trailers } from '../trailers.ts'
+import { writeNow } from '../write-now.ts'
 import type { AnswerSink } from './answer-reader.ts'
 import { rawHeadersOf } from './fields.ts'
 import type { ResponseHead } from './response-head.ts'
-import { writeNow } from './write-now.ts'
 
 export interface AnswerClient {
   readonly deps: IngressDeps

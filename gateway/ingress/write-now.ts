@@ -2,13 +2,18 @@
 
 import type { Socket } from 'node:net'
 import { sendNow } from 'netlink-ts/libc-listen.node.ts'
-import { fdOf } from '../../links/liveness.ts'
-import { isSecure } from '../trust.ts'
+import { fdOf } from '../links/liveness.ts'
+import { isSecure } from './trust.ts'
 
 /** Strings are made bytes here: heads and chunk sizes, which are shorter but for odd ones. */
 const scratch = Buffer.allocUnsafeSlow(16_384)
 
 type Piece = Buffer | string
+
+const past = new WeakMap<Socket, number>()
+
+/** Bytes that `bytesWritten` of the socket does not count. */
+export const sentPastNode = (socket: Socket): number => past.get(socket) ?? 0
 
 function bytesOf(piece: Piece): Buffer {
   if (typeof piece !== 'string') return piece
@@ -25,7 +30,7 @@ function bytesOf(piece: Piece): Buffer {
 export function writeNow(socket: Socket, pieces: readonly Piece[]): void {
   // Past Node only where Node has nothing to send before.
   const fd = isSecure(socket) || socket.writableLength > 0 ? undefined : fdOf(socket)
-  const left = fd === undefined ? pieces : sendAll(fd, pieces)
+  const left = fd === undefined ? pieces : sendAll(socket, fd, pieces)
   if (left.length === 0) return
   socket.cork()
   for (const piece of left) socket.write(Buffer.from(bytesOf(piece)))
@@ -33,11 +38,15 @@ export function writeNow(socket: Socket, pieces: readonly Piece[]): void {
 }
 
 /** @returns what was not sent; Node meets the error of a broken connection again, and tells it */
-function sendAll(fd: number, pieces: readonly Piece[]): readonly Piece[] {
-  for (let i = 0; i < pieces.length; i++) {
+function sendAll(socket: Socket, fd: number, pieces: readonly Piece[]): readonly Piece[] {
+  let total = sentPastNode(socket)
+  let left: readonly Piece[] = []
+  for (let i = 0; i < pieces.length && left.length === 0; i++) {
     const bytes = bytesOf(pieces[i]!)
     const sent = Math.max(0, sendNow(fd, bytes, i < pieces.length - 1))
-    if (sent < bytes.length) return [bytes.subarray(sent), ...pieces.slice(i + 1)]
+    total += sent
+    if (sent < bytes.length) left = [bytes.subarray(sent), ...pieces.slice(i + 1)]
   }
-  return []
+  past.set(socket, total)
+  return left
 }

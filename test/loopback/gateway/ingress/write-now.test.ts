@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { writeNow } from '../../../../../gateway/ingress/fast/write-now.ts'
+import { sentPastNode, writeNow } from '../../../../gateway/ingress/write-now.ts'
 
 /** @returns the gateway's end and the client's, which reads nothing yet */
 async function pair(t: Test): Promise<[Socket, Socket]> {
@@ -41,6 +41,7 @@ t.test('a client that reads late gets every byte, although the memory is written
     memory.fill('!')
   }
   t.ok(socket.writableLength > 0, 'the kernel had its fill')
+  t.equal(sentPastNode(socket) + socket.bytesWritten, expected.length, 'each byte is counted once')
   socket.end()
   t.ok((await all(client)) === expected, 'in order and whole')
 })
