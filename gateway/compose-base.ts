@@ -10,6 +10,7 @@ import type { Part } from './base/part.ts'
 import { type Scheduler, systemScheduler } from './base/scheduler.ts'
 import type { Launched } from './dataplane/p2p/launch.ts'
 import type { Doors } from './ingress/doors.ts'
+import type { LateMessages } from './ingress/late.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import type { LeaseSource } from './leases/source.ts'
@@ -52,6 +53,7 @@ export interface ClusterParts extends ClusterAccess {
   /** In the order to start. */
   readonly parts: readonly Part[]
   readonly streams: Pick<Streams, 'open' | 'handle'>
+  readonly messages: LateMessages | undefined
   /** Why this host carries no packets; undefined: it does, or there are no other hosts. */
   noTunnel(): string | undefined
   /** Tells peers that this gateway stops; resolves when the pairs that it relays have had the time to move. */
@@ -67,6 +69,7 @@ export const NO_CLUSTER: ClusterParts = {
     },
     handle() {},
   },
+  messages: undefined,
   noTunnel: () => undefined,
   drain: async () => {},
   demand() {
@@ -75,6 +78,7 @@ export const NO_CLUSTER: ClusterParts = {
   status: () => null,
   tunnel: () => null,
   relay: () => null,
+  messagesStatus: () => null,
   p2pProcess: () => null,
   members: () => [],
   browserCertificates: () => undefined,

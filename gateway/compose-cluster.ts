@@ -10,8 +10,10 @@ import { Cluster } from './cluster/cluster.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base, ClusterParts } from './compose-base.ts'
+import { composeMessages } from './compose-messages.ts'
 import { composeP2p, type P2pParts } from './compose-p2p.ts'
 import { DataPlane } from './dataplane/dataplane.ts'
+import type { Messages } from './gossip/messages.ts'
 import { PathController } from './paths/controller.ts'
 import { pathGauges } from './paths/metrics.ts'
 import { Reports } from './paths/reports.ts'
@@ -42,10 +44,13 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
   cluster.links.handle('paths.', (hostId, message) => paths.receive(hostId, message))
   replicationGauges(metrics, registry, replication)
   pathGauges(metrics, table)
-  const follower = follow({ base, cluster, replication, paths })
+  const messages = composeMessages(base, cluster)
+  const follower = follow({ base, cluster, messages, replication, paths })
   return {
     ...access(cluster, dataplane, replication, p2p),
-    parts: [restored, cluster, dataplane, replication, paths, follower, p2p.part],
+    messages,
+    messagesStatus: () => messages.status,
+    parts: [restored, cluster, dataplane, replication, paths, messages, follower, p2p.part],
     streams: cluster.links.streams,
     noTunnel: () => dataplane.noTunnel(),
     drain() {
@@ -96,6 +101,7 @@ interface Made {
   readonly dataplane: DataPlane
   readonly p2p: P2pParts
   readonly reports: Reports
+  readonly messages: Messages
   readonly replication: Replication
   readonly paths: PathController
 }
@@ -107,7 +113,7 @@ function makePaths({
   p2p,
   reports,
   replication,
-}: Omit<Made, 'paths'>): PathController {
+}: Omit<Made, 'paths' | 'messages'>): PathController {
   const { links } = cluster
   return new PathController({
     ...base,
@@ -129,18 +135,21 @@ function makePaths({
 function follow({
   base,
   cluster,
+  messages,
   replication,
   paths,
-}: Pick<Made, 'base' | 'cluster' | 'replication' | 'paths'>): Part {
+}: Pick<Made, 'base' | 'cluster' | 'messages' | 'replication' | 'paths'>): Part {
   const own = base.conf.hostId
   const stops = [
     cluster.listen({
       up(hostId) {
         replication.peerUp(hostId)
+        messages.linkUp(hostId)
         paths.linkChanged(hostId)
       },
       down(hostId) {
         replication.peerDown(hostId)
+        messages.linkDown(hostId)
         paths.linkChanged(hostId)
       },
       rival: (hostId, message) => replication.rival(hostId, message),
@@ -167,7 +176,7 @@ const access = (
   dataplane: DataPlane,
   replication: Replication,
   p2p: P2pParts,
-): Omit<ClusterParts, 'parts' | 'streams' | 'noTunnel' | 'drain'> => ({
+): Omit<ClusterParts, 'parts' | 'streams' | 'messages' | 'messagesStatus' | 'noTunnel' | 'drain'> => ({
   demand: () => cluster,
   status: () => clusterStatus(cluster),
   tunnel: () => dataplane.status(),

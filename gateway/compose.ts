@@ -81,6 +81,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     names,
     doors: base.doors,
     browserCertificates: cluster.browserCertificates(),
+    messages: cluster.messages,
     lookup: withoutReserved(base.registry, names),
     countAnswer: answerCounter(metrics),
     endless: new Set(),

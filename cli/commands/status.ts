@@ -115,6 +115,15 @@ function mdnsRows({ mdns }: Status): (readonly [string, string])[] {
   return [['on the LAN', all.join('; ')]]
 }
 
+/** One row: requests that wait for a way to their host, and what is kept for others. */
+function messageRows({ messages }: Status): (readonly [string, string])[] {
+  // A gateway of an older version has no such field.
+  if (messages === undefined || messages === null) return []
+  const { kept, waiting } = messages
+  const wait = waiting === 1 ? '1 request waits for its host' : `${waiting} requests wait for their hosts`
+  return [['messages', `${wait}, ${counted(kept, 'message')} kept`]]
+}
+
 const hostPort = ({ address, port }: { address: string; port: number }): string =>
   address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 
@@ -139,6 +148,7 @@ function print(io: Io, status: Status): void {
     ...dnsRows(status),
     ...mdnsRows(status),
     ...relayRows(status),
+    ...messageRows(status),
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],
   ]

@@ -6,6 +6,7 @@ import type { BrowserCertificates } from '../cluster/identity/browser-certificat
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { RelayLoad } from '../dataplane/relay/capacity.ts'
+import type { MessagesStatus } from '../gossip/messages.ts'
 import type { LinkView } from '../links/types.ts'
 import type { Alarm } from '../replication/alarms.ts'
 import type { Quarantine } from '../replication/deps.ts'
@@ -22,6 +23,8 @@ export interface ClusterAccess {
   tunnel(): TunnelStatus | null
   /** What this host carries for pairs of others. null: in no cluster. */
   relay(): RelayLoad | null
+  /** Small messages for hosts that no path leads to. null: in no cluster. */
+  messagesStatus(): MessagesStatus | null
   members(): readonly ListedMember[]
   /** For HTTPS; undefined: in no cluster. */
   browserCertificates(): BrowserCertificates | undefined

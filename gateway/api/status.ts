@@ -11,6 +11,7 @@ import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { RelayLoad } from '../dataplane/relay/capacity.ts'
 import type { DnsStatus } from '../dns/name-servers.ts'
+import type { MessagesStatus } from '../gossip/messages.ts'
 import type { ListeningIngress } from '../ingress/listener.ts'
 import type { TlsStatus } from '../ingress/tls/listener.ts'
 import type { ReconcileReport, Reconciler } from '../leases/reconciler.ts'
@@ -50,6 +51,8 @@ export interface Status {
   readonly tunnel: TunnelStatus | null
   /** What this host carries for pairs of others. null: in no cluster. */
   readonly relay: RelayLoad | null
+  /** Small messages for hosts that no path leads to. null: in no cluster. */
+  readonly messages: MessagesStatus | null
   /** null: there is none, or the gateway is not connected to it. */
   readonly p2p: P2pProcessStatus | null
   readonly paths: readonly PathInfo[]
@@ -128,6 +131,7 @@ export async function statusOf({
     mdns,
     tunnel: cluster.tunnel(),
     relay: cluster.relay(),
+    messages: cluster.messagesStatus(),
     p2p: cluster.p2pProcess(),
     paths: listPaths({ paths, cluster }),
     alarms: cluster.alarms(),

@@ -10,6 +10,7 @@ import type { NameLookup } from '../registry/names.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Doors } from './doors.ts'
 import type { HostNames } from './host-names.ts'
+import type { LateMessages } from './late.ts'
 import type { Pool } from './upstream/pool.ts'
 
 export interface IngressDeps {
@@ -27,6 +28,8 @@ export interface IngressDeps {
   readonly doors: Doors | undefined
   /** Of the cluster's CA; undefined: this host is in no cluster. */
   readonly browserCertificates: BrowserCertificates | undefined
+  /** Between hosts that no path connects; undefined: this host is in no cluster. */
+  readonly messages: LateMessages | undefined
   /** Called once for each answer, see `answerCounter`. */
   readonly countAnswer: (status: number) => void
   /** What has no end of its own, such as event streams and WebSockets: cut off when the gateway stops. */

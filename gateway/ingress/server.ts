@@ -9,6 +9,7 @@ import { Exchange, type ExchangeOptions } from './exchange.ts'
 import { IngressServer, type ParserError } from './fast/server.ts'
 import { schemeSaid } from './forwarded.ts'
 import { codingProblem, hasLooped } from './headers.ts'
+import { LateRequests } from './late.ts'
 import { formOf } from './pages/accept.ts'
 import { listOf, nearNames, renderList } from './pages/list.ts'
 import type { Reason } from './pages/problem.ts'
@@ -64,6 +65,7 @@ class Handler {
   readonly #deps: IngressDeps
   readonly #server: Pick<IngressServer, 'limit' | 'redirectPort' | 'restoreMethod' | 'takeBack'>
   readonly #underWay = new WeakMap<Duplex, Set<ServerResponse>>()
+  readonly #late: LateRequests
   /** The request that was read last, by connection. */
   readonly #last = new WeakMap<Duplex, IncomingMessage>()
 
@@ -73,6 +75,7 @@ class Handler {
   ) {
     this.#deps = deps
     this.#server = server
+    this.#late = new LateRequests(deps)
   }
 
   request(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
@@ -183,6 +186,7 @@ class Handler {
   }
 
   #dispatch(req: IncomingMessage, res: ServerResponse, options: ExchangeOptions): void {
+    if (this.#late.answer(req, res)) return
     const decision = route({
       url: req.url ?? '',
       host: req.headers.host,
@@ -192,7 +196,8 @@ class Handler {
     })
     switch (decision.kind) {
       case 'container':
-        new Exchange(this.#deps, req, res, decision, options).start()
+        if (options.upgrade !== undefined || !this.#late.take(req, res, decision, options.expectsContinue))
+          new Exchange(this.#deps, req, res, decision, options).start()
         break
       case 'bad':
         this.#problem(req, res, 'bad-request', `${decision.problem}.`)
@@ -216,7 +221,8 @@ class Handler {
   #list(req: IncomingMessage, res: ServerResponse, unknown?: { name: string; isOwn: boolean }): void {
     const { conf, registry } = this.#deps
     const entries = unknown?.isOwn === false ? undefined : listOf(registry)
-    const list = { hostId: conf.hostId, entries }
+    const waiting = entries === undefined ? [] : (this.#deps.messages?.waiting() ?? [])
+    const list = { hostId: conf.hostId, entries, waiting }
     if (unknown === undefined) {
       const form = formOf(req.headers.accept, 'html')
       sendPage(req, res, 200, form, renderList(list, form))

@@ -23,6 +23,9 @@ export interface RequestHead extends Head {
   readonly close: boolean
 }
 
+/** Where answers to requests are that went as messages (../late.ts). */
+const MESSAGES = '/v1/messages/'
+
 const END = Buffer.from('\r\n\r\n')
 
 /** Bytes of a head; longer ones are rare, and Node's parser has the configured limit. */
@@ -34,7 +37,10 @@ const MAX_REQUEST_HEAD = 8192
  */
 const REQUEST_LINE = /^((?!CONNECT )[!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\/[\x21-\x22\x24-\x7e]*) HTTP\/1\.1\r\n/
 
-/** Fields of requests that need more work: other framing, upgrades, 100-continue, trailers, another gateway's mark. */
+/**
+ * Fields of requests that need more work: other framing, upgrades, 100-continue, trailers, another gateway's mark, an
+ * answer that may come later.
+ */
 const LEFT_TO_NODE = new Set([
   'transfer-encoding',
   'upgrade',
@@ -45,6 +51,7 @@ const LEFT_TO_NODE = new Set([
   'proxy-connection',
   'keep-alive',
   'x-flatnet-via',
+  'prefer',
 ])
 
 const LOOKED_AT = new Names([
@@ -76,6 +83,7 @@ export function readRequest(bytes: Buffer): RequestHead | undefined {
   const start = line[0].length
   const method = line[1]!
   const target = line[2]!
+  if (target.startsWith(MESSAGES)) return undefined
   if (!areFields(text, start)) return undefined
   const seen: Seen = { host: undefined, accept: undefined, length: undefined, close: false }
   const fields = passFields(text, start, LOOKED_AT, look, seen)

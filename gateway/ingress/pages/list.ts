@@ -3,6 +3,7 @@
 import { nearest } from '../../../conf/nearest.ts'
 import type { Assignment } from '../../../core/api.ts'
 import { attachmentKey } from '../../../core/attachment.ts'
+import type { OwnRequest } from '../../gossip/own-requests.ts'
 import { addressesOf, type Registry } from '../../registry/registry.ts'
 import type { Form } from './accept.ts'
 import { escapeHtml, page } from './html.ts'
@@ -25,16 +26,22 @@ export interface Entry {
   readonly unreachable: boolean
 }
 
+/** Without its id, by which the answer is read. */
+type Waiting = Pick<OwnRequest, 'method' | 'target' | 'to' | 'at'>
+
 export interface ListPage {
   readonly hostId: number
   /** undefined: not shown, as the request came under a name that may be a stranger's. */
   readonly entries: readonly Entry[] | undefined
+  /** Requests that wait as messages for a way to their host. */
+  readonly waiting: readonly Waiting[]
   /** The name that was asked for; undefined on the plain list. Empty: a path of the gateway itself. */
   readonly unknown?: { readonly name: string; readonly near: readonly string[] }
 }
 
 /** Enough for four hosts with a /24 each; a longer page helps no reader. */
 const MAX_ENTRIES = 1000
+const MAX_WAITING = 50
 
 export function listOf(registry: Registry): Entry[] {
   return registry
@@ -78,12 +85,19 @@ const titleOf = ({ hostId, unknown }: ListPage): string => {
   return unknown.name === '' ? 'There is nothing at this path' : `No container is called ${unknown.name}`
 }
 
-function asJson({ hostId, entries, unknown }: ListPage): unknown {
-  if (unknown === undefined) return { hostId, containers: entries }
-  const title = titleOf({ hostId, entries, unknown })
+function asJson({ hostId, entries, unknown, waiting }: ListPage): unknown {
+  if (unknown === undefined) return { hostId, containers: entries, waiting: waiting.map(asEntry) }
+  const title = titleOf({ hostId, entries, unknown, waiting })
   const shown = entries === undefined ? {} : { containers: entries }
   return { code: 'unknown-name', message: title, hostId, near: unknown.near, ...shown }
 }
+
+const asEntry = ({ at, method, target, to }: Waiting): unknown => ({
+  hostId: to,
+  method,
+  target,
+  since: new Date(at).toISOString(),
+})
 
 const outOfReach = ({ hostId }: Entry): string => `host ${hostId} is out of reach`
 
@@ -103,8 +117,12 @@ function asText(list: ListPage): string {
   lines.push(entries.length === 0 ? 'No container runs.' : 'These run:')
   for (const e of entries.slice(0, MAX_ENTRIES))
     lines.push(`  ${e.path}  ${e.address}:${e.httpPort}${e.unreachable ? `  (${outOfReach(e)})` : ''}`)
+  for (const each of list.waiting.slice(0, MAX_WAITING)) lines.push(`  ${waitingText(each)}`)
   return plain(lines)
 }
+
+const waitingText = ({ at, method, target, to }: Waiting): string =>
+  `${method} ${target} waits for a way to host ${to} since ${new Date(at).toISOString()}`
 
 function asHtml(list: ListPage): string {
   const { entries, unknown } = list
@@ -114,7 +132,11 @@ function asHtml(list: ListPage): string {
   const hint = near.length === 0 ? '' : `<p>Did you mean ${near.join(', ')}?</p>\n`
   if (entries === undefined) return page(titleOf(list), `${hint}<p>${SEE_LIST}</p>\n`)
   const items = entries.slice(0, MAX_ENTRIES).map(item).join('\n')
-  return page(titleOf(list), `${hint}<p>${countText(entries)}</p>\n<ul>${items}</ul>\n`)
+  const waiting = list.waiting
+    .slice(0, MAX_WAITING)
+    .map((each) => `<li>${escapeHtml(waitingText(each))}</li>`)
+  const late = waiting.length === 0 ? '' : `<p>Requests that wait:</p>\n<ul>${waiting.join('\n')}</ul>\n`
+  return page(titleOf(list), `${hint}<p>${countText(entries)}</p>\n<ul>${items}</ul>\n${late}`)
 }
 
 function item(e: Entry): string {

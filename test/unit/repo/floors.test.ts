@@ -11,7 +11,7 @@ const FLOORS = [
   ['base'],
   ['registry'],
   ['leases', 'links'],
-  ['cluster', 'paths', 'replication'],
+  ['cluster', 'paths', 'replication', 'gossip'],
   ['dataplane', 'ingress', 'dns', 'mdns'],
   ['api'],
 ] as const
@@ -20,7 +20,7 @@ const floorOf = (folder: string): number =>
   FLOORS.findIndex((floor) => (floor as readonly string[]).includes(folder))
 
 /** Files that wire the folders together, above all floors. */
-const ABOVE = ['daemon', 'compose', 'compose-base', 'compose-cluster', 'compose-p2p']
+const ABOVE = ['daemon', 'compose', 'compose-base', 'compose-cluster', 'compose-messages', 'compose-p2p']
 const RULE = 'lint/style/noRestrictedImports'
 
 /**

@@ -38,13 +38,23 @@ t.test('the list: HTML for people, JSON for programs, links that work without DN
   t.equal((await gw.get('localhost', '/favicon.ico')).status, 404)
 })
 
+t.test('what waits for a way to its host is listed, without the id that shows its answer', async (t) => {
+  const waiting = [{ id: 'f'.repeat(32), method: 'POST', target: 'web/<b>', to: 4, at: 1_795_000_000_000 }]
+  const list = { hostId: 1, entries: [], waiting }
+  const line = 'waits for a way to host 4 since 2026-11-18T'
+  t.match(renderList(list, 'html'), `<li>POST web/&lt;b&gt; ${line}`)
+  t.match(renderList(list, 'text'), `  POST web/<b> ${line}`)
+  t.match(JSON.parse(renderList(list, 'json')).waiting, [{ hostId: 4, method: 'POST', target: 'web/<b>' }])
+  for (const form of ['html', 'text', 'json'] as const) t.notMatch(renderList(list, form), 'fff')
+})
+
 t.test('what runs on a host out of reach is listed and marked', async (t) => {
   const slices = new Slices({ base: 0x0a640000, prefixLen: 16 }, 24)
   const registry = new Registry(1, 7, new Events(), slices)
   registry.put(assignmentOf({ name: 'near', ips: ['10.100.1.10/24'] }))
   const far = assignmentOf({ hostId: 2, name: 'far', ips: ['10.100.2.10/24'], containerId: 'far' })
   registry.replace(2, { epoch: 1, seq: 1 }, [far])
-  const list = () => ({ hostId: 1, entries: listOf(registry) })
+  const list = () => ({ hostId: 1, entries: listOf(registry), waiting: [] })
   registry.setFreshness(2, 'live')
   t.match(renderList(list(), 'html'), '<p>2 running.</p>')
   t.notMatch(renderList(list(), 'html'), 'out of reach')

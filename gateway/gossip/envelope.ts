@@ -1,0 +1,125 @@
+/** A small message that other members keep and pass on: signed by its host, sealed for its receiver. */
+
+import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import type { Millis } from '../../core/clock.ts'
+import { isObject } from '../../core/json.ts'
+import type { Identity } from '../links/types.ts'
+import { BOX_OVERHEAD, openSealed, sealFor } from './sealed-box.ts'
+
+const KINDS = ['request', 'answer'] as const
+type Kind = (typeof KINDS)[number]
+
+export interface Envelope {
+  readonly from: number
+  readonly to: number
+  /** Rises with each message of its host; at least the milliseconds of its clock, so a lost disk sets nothing back. */
+  readonly seq: number
+  /** Wall clock of its host, ms. */
+  readonly at: Millis
+  readonly expires: Millis
+  readonly kind: Kind
+  /** Of an answer: the seq of the request, which its host `to` wrote. */
+  readonly re?: number
+  /** base64 */
+  readonly box: string
+  /** Public key of its host (SPKI), base64; its SHA-256 is the member's keyId. */
+  readonly spki: string
+  /** base64, over all of the above but the key. */
+  readonly signature: string
+}
+
+/** Of a request or an answer. */
+export const MAX_BODY_BYTES = 64 * 1024
+/** With its head, which is as long as heads are that servers take. */
+export const MAX_PLAIN_BYTES = MAX_BODY_BYTES + 16 * 1024
+export const LIFE_MS: Millis = 24 * 3_600_000
+/** Clocks of hosts differ; a clock further off is an alarm of its own. */
+const CLOCK_SLACK_MS: Millis = 5 * 60_000
+const MAX_BOX_CHARS = Math.ceil((MAX_PLAIN_BYTES + BOX_OVERHEAD) / 3) * 4
+const MAX_KEY_CHARS = 128
+
+type Unsigned = Omit<Envelope, 'spki' | 'signature'>
+
+const signedText = (cluster: string, e: Unsigned): Buffer =>
+  Buffer.from(
+    `flatnet message 1\n${JSON.stringify([cluster, e.from, e.to, e.seq, e.at, e.expires, e.kind, e.re ?? 0, e.box])}`,
+  )
+
+/** A box opens in its own envelope only. */
+const contextOf = (cluster: string, e: Pick<Envelope, 'from' | 'to' | 'seq' | 'kind'>): Buffer =>
+  Buffer.from(JSON.stringify([cluster, e.from, e.to, e.seq, e.kind]))
+
+export const keyOf = ({ from, seq }: Pick<Envelope, 'from' | 'seq'>): string => `${from}-${seq}`
+
+export interface Letter {
+  readonly to: number
+  /** Of the receiver, DER. */
+  readonly toSpki: Buffer
+  readonly kind: Kind
+  readonly re?: number
+  readonly plain: Buffer
+}
+
+/** @throws {RangeError} more than MAX_PLAIN_BYTES */
+export function writeEnvelope(identity: Identity, letter: Letter, seq: number, now: Millis): Envelope {
+  const { kind, plain, re, to, toSpki } = letter
+  if (plain.length > MAX_PLAIN_BYTES)
+    throw new RangeError(`message of ${plain.length} bytes: at most ${MAX_PLAIN_BYTES}`)
+  const { cluster, hostId: from, keyPem } = identity
+  const box = sealFor(toSpki, plain, contextOf(cluster, { from, to, seq, kind })).toString('base64')
+  const times = { at: now, expires: now + LIFE_MS }
+  const unsigned: Unsigned = { from, to, seq, ...times, kind, ...(re !== undefined && { re }), box }
+  const key = createPrivateKey(keyPem)
+  return {
+    ...unsigned,
+    spki: createPublicKey(key).export({ type: 'spki', format: 'der' }).toString('base64'),
+    signature: sign(null, signedText(cluster, unsigned), key).toString('base64'),
+  }
+}
+
+/** @returns undefined: it is not for this host, or was changed */
+export const openEnvelope = (identity: Identity, envelope: Envelope): Buffer | undefined =>
+  openSealed(identity.keyPem, Buffer.from(envelope.box, 'base64'), contextOf(identity.cluster, envelope))
+
+const isText = (value: unknown, max: number): value is string =>
+  typeof value === 'string' && value.length <= max
+
+export function isEnvelope(value: unknown): value is Envelope {
+  if (!isObject(value)) return false
+  const { from, to, seq, at, expires, kind, re = 1, box, spki, signature } = value
+  return (
+    [from, to, seq, at, expires, re].every((n) => Number.isSafeInteger(n) && Number(n) > 0) &&
+    KINDS.some((k) => k === kind) &&
+    isText(box, MAX_BOX_CHARS) &&
+    isText(spki, MAX_KEY_CHARS) &&
+    isText(signature, MAX_KEY_CHARS)
+  )
+}
+
+export type Refusal = 'expired' | 'from the future' | 'stranger' | 'forged'
+
+/**
+ * @param keyId of the host that it names as its own; undefined: that host is no member
+ * @returns why it is not kept; undefined: it is in order
+ */
+export function whyRefused(
+  envelope: Envelope,
+  { cluster, keyId, now }: { cluster: string; keyId: string | undefined; now: Millis },
+): Refusal | undefined {
+  if (envelope.expires <= now) return 'expired'
+  const isLate = envelope.at > now + CLOCK_SLACK_MS || envelope.seq > now + CLOCK_SLACK_MS
+  if (isLate || envelope.expires > envelope.at + LIFE_MS) return 'from the future'
+  const spki = Buffer.from(envelope.spki, 'base64')
+  if (keyId === undefined || createHash('sha256').update(spki).digest('hex') !== keyId) return 'stranger'
+  return isSignedBy(envelope, cluster, spki) ? undefined : 'forged'
+}
+
+function isSignedBy(envelope: Envelope, cluster: string, spki: Buffer): boolean {
+  try {
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    return verify(null, signedText(cluster, envelope), key, Buffer.from(envelope.signature, 'base64'))
+  } catch {
+    // The hash is right, so the member's own key is none that can be used: as good as no signature.
+    return false
+  }
+}

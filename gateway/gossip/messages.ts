@@ -1,0 +1,210 @@
+/** Small messages between hosts that no path connects: HTTP requests out, answers back. */
+
+import { randomBytes } from 'node:crypto'
+import type { Millis } from '../../core/clock.ts'
+import type { Log } from '../../core/log.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Part } from '../base/part.ts'
+import type { Scheduler } from '../base/scheduler.ts'
+import type { ControlMessage, Identity } from '../links/types.ts'
+import {
+  type Envelope,
+  type Letter,
+  LIFE_MS,
+  MAX_PLAIN_BYTES,
+  openEnvelope,
+  whyRefused,
+  writeEnvelope,
+} from './envelope.ts'
+import {
+  type LateAnswer,
+  type LateRequest,
+  readAnswer,
+  readRequest,
+  writeAnswer,
+  writeRequest,
+} from './http-message.ts'
+import { type OwnDisk, type OwnRequest, OwnRequests } from './own-requests.ts'
+import { Spread } from './spread.ts'
+import { type MessageDisk, MessageStore } from './store.ts'
+
+export interface MessagesDeps {
+  readonly scheduler: Scheduler
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly disk: MessageDisk
+  readonly ownDisk: OwnDisk
+  readonly random: () => number
+  identity(): Identity
+  /** keyId of a member that is welcome; undefined: there is none. */
+  keyIdOf(hostId: number): string | undefined
+  /** Public key of a member (SPKI, DER), as it announced it; undefined: it has announced nothing yet. */
+  spkiOf(hostId: number): Buffer | undefined
+  linked(): readonly number[]
+  send(hostId: number, message: ControlMessage): boolean
+  /** Executes a request on a container of this host. Never rejects. */
+  run(request: LateRequest): Promise<LateAnswer>
+}
+
+/** As the API and the gateway's page show it. */
+export interface MessagesStatus {
+  /** Of this host's clients. */
+  readonly waiting: number
+  /** Kept for their hosts, own ones included. */
+  readonly kept: number
+  readonly keptBytes: number
+}
+
+export interface Submission {
+  readonly to: number
+  readonly request: Omit<LateRequest, 'id'>
+  readonly target: string
+  readonly host: string
+}
+
+const SWEEP_MS: Millis = 60_000
+
+export class Messages implements Part {
+  readonly #deps: MessagesDeps
+  readonly #store: MessageStore
+  readonly #own: OwnRequests
+  readonly #spread: Spread
+  #stopSweep = (): void => {}
+
+  constructor(deps: MessagesDeps) {
+    const { disk, identity, keyIdOf, metrics, ownDisk, scheduler } = deps
+    this.#deps = deps
+    this.#store = new MessageStore(disk)
+    this.#own = new OwnRequests(ownDisk)
+    const { cluster, hostId } = identity()
+    this.#spread = new Spread({
+      ...deps,
+      hostId,
+      store: this.#store,
+      whyRefused: (envelope) =>
+        whyRefused(envelope, { cluster, keyId: keyIdOf(envelope.from), now: scheduler.now() }),
+      arrived: (envelope) => this.#arrived(envelope),
+      count: (what, reason) =>
+        metrics.count('flatnet_messages_total', 'Messages for hosts out of reach', {
+          what,
+          ...(reason !== undefined && { reason }),
+        }),
+    })
+    metrics.gauge(
+      'flatnet_messages_kept',
+      'Messages kept until they arrive or expire',
+      () => this.#store.size,
+    )
+  }
+
+  get status(): MessagesStatus {
+    const { bytes: keptBytes, size: kept } = this.#store
+    return { waiting: this.#own.waiting().length, kept, keptBytes }
+  }
+
+  start(): void {
+    const { random, scheduler } = this.#deps
+    const sweep = (): void => this.#own.sweep(scheduler.now(), LIFE_MS)
+    sweep()
+    this.#stopSweep = scheduler.every(SWEEP_MS, sweep, random)
+    this.#spread.start()
+  }
+
+  stop(): void {
+    this.#stopSweep()
+    this.#spread.stop()
+  }
+
+  linkUp(hostId: number): void {
+    this.#spread.linkUp(hostId)
+  }
+
+  linkDown(hostId: number): void {
+    this.#spread.linkDown(hostId)
+  }
+
+  receive(from: number, message: ControlMessage): void {
+    this.#spread.receive(from, message)
+  }
+
+  waiting(): readonly OwnRequest[] {
+    return this.#own.waiting()
+  }
+
+  request(id: string): OwnRequest | undefined {
+    return this.#own.get(id)
+  }
+
+  /** @returns its id, once it is on disk here; or why it cannot be sent */
+  submit({ host, request, target, to }: Submission): { readonly id: string } | { readonly problem: string } {
+    if (this.#own.isFull) return { problem: 'too many requests wait, or have had their answer within a day' }
+    const id = randomBytes(16).toString('hex')
+    const envelope = this.#write({ to, kind: 'request', plain: writeRequest({ id, ...request }) })
+    if ('problem' in envelope) return envelope
+    const { at, expires, seq } = envelope
+    // First, or a crash in between would leave an answer that nobody waits for.
+    this.#own.put({ id, seq, to, method: request.method, target, host, at, expires })
+    const problem = this.#spread.post(envelope)
+    if (problem === undefined) return { id }
+    this.#own.forget(id)
+    return { problem }
+  }
+
+  #write(letter: Omit<Letter, 'toSpki'>): Envelope | { readonly problem: string } {
+    const { identity, scheduler, spkiOf } = this.#deps
+    const toSpki = spkiOf(letter.to)
+    if (toSpki === undefined) return { problem: `the key of host ${letter.to} is not known here yet` }
+    const { length } = letter.plain
+    if (length > MAX_PLAIN_BYTES)
+      return { problem: `it has ${length} bytes with its head, and a message ${MAX_PLAIN_BYTES} at most` }
+    const me = identity()
+    const now = Math.floor(scheduler.now())
+    const seq = Math.max(this.#store.highest(me.hostId) + 1, now)
+    return writeEnvelope(me, { ...letter, toSpki }, seq, now)
+  }
+
+  #arrived(envelope: Envelope): void {
+    const { identity, log } = this.#deps
+    const plain = openEnvelope(identity(), envelope)
+    if (plain === undefined) log.warn({ peer: envelope.from }, 'message of a member cannot be opened')
+    else if (envelope.kind === 'request') void this.#execute(envelope, plain)
+    else this.#takeAnswer(envelope, plain)
+  }
+
+  async #execute({ from, seq }: Envelope, plain: Buffer): Promise<void> {
+    const { log, run } = this.#deps
+    const request = readRequest(plain)
+    if (request === undefined) {
+      log.warn({ peer: from }, 'message of a member is no request')
+      return
+    }
+    const answer = await run(request)
+    const problem = this.#answer(from, seq, answer)
+    const said = { peer: from, ...('problem' in answer && { reason: answer.problem }) }
+    log.info(said, 'request that came as a message was executed')
+    if (problem !== undefined)
+      log.warn({ peer: from, reason: problem }, 'answer could not be sent as a message')
+  }
+
+  /** @returns why it was not sent; undefined: it is on its way */
+  #answer(to: number, re: number, answer: LateAnswer): string | undefined {
+    const letter = { to, kind: 'answer', re } as const
+    const envelope = this.#write({ ...letter, plain: writeAnswer(answer) })
+    if (!('problem' in envelope)) return this.#spread.post(envelope)
+    const problem = `the answer cannot be sent: ${envelope.problem}`
+    const instead = this.#write({ ...letter, plain: writeAnswer({ id: answer.id, problem }) })
+    return 'problem' in instead ? instead.problem : this.#spread.post(instead)
+  }
+
+  #takeAnswer({ from }: Envelope, plain: Buffer): void {
+    const { log, scheduler } = this.#deps
+    const answer = readAnswer(plain)
+    const stored =
+      answer === undefined || 'problem' in answer
+        ? answer
+        : { status: answer.status, headers: answer.headers, body: answer.body.toString('base64') }
+    if (answer === undefined || stored === undefined)
+      log.warn({ peer: from }, 'message of a member is no answer')
+    else this.#own.answered(from, answer.id, stored, scheduler.now() + LIFE_MS)
+  }
+}
