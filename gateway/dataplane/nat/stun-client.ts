@@ -26,7 +26,6 @@ export interface MappedAddress {
 
 interface Question {
   readonly transaction: string
-  readonly askedAt: Millis
   sends: number
   /** When to send again, or to give up. */
   nextAt: Millis
@@ -36,7 +35,9 @@ interface Server {
   readonly address: string
   /** When the next question is due. */
   dueAt: Millis
-  question: Question | undefined
+  /** When the last one was asked. */
+  askedAt?: Millis
+  question?: Question | undefined
   mapped: string | undefined
 }
 
@@ -54,16 +55,15 @@ export class StunClient {
   ask(servers: readonly string[], everyMs: Millis, now: Millis): void {
     const wanted = new Set(servers.map(canonical).filter((server) => server !== undefined))
     const before = this.#servers
-    const earlierBy = Math.max(0, this.#everyMs - everyMs)
     this.#everyMs = everyMs
     this.#servers = new Map()
     let startAt = now
     for (const address of wanted) {
       const known = before.get(address)
-      if (known === undefined) {
-        this.#servers.set(address, { address, dueAt: startAt, question: undefined, mapped: undefined })
-        startAt += PACE_MS
-      } else this.#servers.set(address, { ...known, dueAt: known.dueAt - earlierBy })
+      // Never in the past: the loop would take that for a time in which it stood still.
+      const dueAt = Math.max(startAt, (known?.askedAt ?? Number.NEGATIVE_INFINITY) + everyMs)
+      this.#servers.set(address, { mapped: undefined, ...known, address, dueAt })
+      if (dueAt === startAt) startAt += PACE_MS
     }
   }
 
@@ -109,7 +109,8 @@ export class StunClient {
     if (now < (question?.nextAt ?? dueAt)) return undefined
     if (question === undefined) {
       const transaction = this.#newTransaction()
-      server.question = { transaction, askedAt: now, sends: 0, nextAt: now }
+      server.askedAt = now
+      server.question = { transaction, sends: 0, nextAt: now }
     } else if (question.sends >= SENDS) {
       this.#close(server, undefined)
       return undefined
@@ -125,7 +126,7 @@ export class StunClient {
   }
 
   #close(server: Server, mapped: string | undefined): void {
-    server.dueAt = (server.question?.askedAt ?? 0) + this.#everyMs
+    server.dueAt = (server.askedAt ?? 0) + this.#everyMs
     server.question = undefined
     server.mapped = mapped
   }

@@ -4,10 +4,12 @@
  * The lower hostId leads; either host demotes.
  */
 
+import type { Millis } from '../../../core/clock.ts'
 import { newHealth } from './health.ts'
 import { messageReceived } from './messages.ts'
 import { progress } from './progress.ts'
 import { isP2pCode, type P2pCode, type P2pReason } from './reasons.ts'
+import { trySoon } from './retry-schedule.ts'
 import {
   abandon,
   activate,
@@ -84,10 +86,16 @@ function reset(state: Escalation, cause: ResetCause, facts: EscalationFacts): St
   const { now, isLeader, canSignal } = facts
   const actions: Action[] = state.attempt === undefined ? [] : [{ type: 'probeNow' }]
   if (state.phase === 'active') return { state, actions }
-  const next = cause === 'operator' ? pardoned(state, now) : afresh(state, now)
+  const next = resetBy(state, cause, now)
   const isFresh = cause === 'operator' || next.schedule.resetAt === now
   if (!isLeader && canSignal && isFresh) actions.push({ type: 'send', message: requestOf(cause) })
   return { state: next, actions }
+}
+
+function resetBy(state: Escalation, cause: ResetCause, now: Millis): Escalation {
+  if (cause === 'operator') return pardoned(state, now)
+  if (cause === 'peer asks') return { ...state, schedule: trySoon(state.schedule, now) }
+  return afresh(state, now)
 }
 
 function notInstalled(

@@ -1,6 +1,6 @@
 /** Applies the peer's `p2p.` messages to an escalation. Pure. */
 
-import { sessionOf, whyNotFit } from './promotion.ts'
+import { promoteAsked } from './asked.ts'
 import { type P2pReason, peerText, reasonText } from './reasons.ts'
 import { RESET_EVERY_MS } from './retry-schedule.ts'
 import {
@@ -11,7 +11,6 @@ import {
   notPromoted,
   pardoned,
   prove,
-  SWITCH_EVERY_MS,
   stay,
   tryFailed,
 } from './transitions.ts'
@@ -76,32 +75,6 @@ function offered(state: Escalation, { attempt, generation }: Of<'p2p.offer'>, fa
     state: { ...begun.state, ...next, leaderNextAt: undefined },
     actions: [...before.actions, ...begun.actions, answer],
   }
-}
-
-function promoteAsked(state: Escalation, message: Of<'p2p.promote'>, facts: EscalationFacts): Step {
-  const { attempt, generation } = message
-  const lack = whyNotReady(state, message, facts)
-  if (lack === undefined) return install(state, generation, facts.now)
-  const known = Math.max(state.generation, generation)
-  const answer = { type: 'p2p.notReady', attempt, generation: known, reason: lack.code } as const
-  return { state: { ...state, generation: known }, actions: [{ type: 'send', message: answer }] }
-}
-
-/** The leader observes the long waits. The follower checks its own probes and allows one switch in 10 s. */
-function whyNotReady(
-  state: Escalation,
-  { attempt, generation }: Of<'p2p.promote'>,
-  facts: EscalationFacts,
-): P2pReason | undefined {
-  if (facts.obstacle !== undefined) return facts.obstacle
-  if (attempt !== state.attempt) return { code: 'no session' }
-  if (generation <= state.generation) return { code: 'old generation' }
-  const session = sessionOf(state, facts)
-  const lack = whyNotFit(state, session, facts.gateway.rttMs)
-  if (lack !== undefined) return lack
-  const { phase, dwellUntil, since } = state
-  const hasJustSwitched = phase === 'waiting' && facts.now < Math.min(dwellUntil, since + SWITCH_EVERY_MS)
-  return hasJustSwitched ? { code: 'dwell' } : undefined
 }
 
 function notReady(

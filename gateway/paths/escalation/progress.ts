@@ -1,6 +1,7 @@
 /** Moves an escalation on by time and fresh facts: tries, promotions, and leaving bad paths. Pure. */
 
 import type { Millis } from '../../../core/clock.ts'
+import { whileAsked } from './asked.ts'
 import { isSuppressed, penalized } from './damping.ts'
 import { newHealth, verdictOf, watch } from './health.ts'
 import { sessionOf, whyNotPromote, whyNotProven } from './promotion.ts'
@@ -11,6 +12,7 @@ import {
   demote,
   notPromoted,
   offer,
+  offerLost,
   SWITCH_EVERY_MS,
   stay,
   tryFailed,
@@ -37,7 +39,7 @@ export function progress(state: Escalation, facts: EscalationFacts): Step {
     case 'waiting':
       return whileWaiting(state, facts)
     case 'offered':
-      if (!facts.canSignal) return tryFailed(state, { code: 'no link' }, facts)
+      if (!facts.canSignal) return offerLost(state, facts)
       return forMs >= OFFER_MS ? tryFailed(state, { code: 'no answer to offer' }, facts) : stay(state)
     case 'proving':
       return whileProving(state, facts)
@@ -73,6 +75,7 @@ function mayEndLater({ phase, since }: Escalation, { now, obstacle, gateway }: E
 
 function whileProving(state: Escalation, facts: EscalationFacts): Step {
   const { now, isLeader, canSignal } = facts
+  if (state.asked !== undefined) return whileAsked(state, state.asked, facts)
   const lack = whyNotProven(sessionOf(state, facts))
   if (lack === undefined) {
     if (isLeader && canSignal && whyNotPromote(state, facts) === undefined) return ask(state, facts)

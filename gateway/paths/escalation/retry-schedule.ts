@@ -13,6 +13,9 @@ const JITTER = 0.2
 /** An interface that comes up causes several events; one fresh start of the schedule is enough for all of them. */
 export const RESET_EVERY_MS: Millis = 10_000
 
+/** A peer whose obstacle comes and goes could else begin a try with every message. */
+const SOON_EVERY_MS: Millis = 1_000
+
 export interface RetrySchedule {
   /** Failed tries in a row. */
   readonly failures: number
@@ -20,6 +23,8 @@ export interface RetrySchedule {
   readonly nextAt: Millis
   /** When the schedule last began anew for an outside reason. */
   readonly resetAt?: Millis
+  /** When the peer's last obstacle was gone. */
+  readonly soonAt?: Millis
 }
 
 export const tryAt = (now: Millis): RetrySchedule => ({ failures: 0, nextAt: now })
@@ -36,4 +41,10 @@ export function tryAfresh(schedule: RetrySchedule, now: Millis): RetrySchedule {
   const resetAt = Math.max(now, (schedule.resetAt ?? -Infinity) + RESET_EVERY_MS)
   if (resetAt > now) return { ...schedule, nextAt: Math.min(schedule.nextAt, resetAt) }
   return { failures: 0, nextAt: now, resetAt: now }
+}
+
+/** The last try could not succeed, as the peer now says that it can: try again at once. */
+export function trySoon(schedule: RetrySchedule, now: Millis): RetrySchedule {
+  const soonAt = Math.max(now, (schedule.soonAt ?? -Infinity) + SOON_EVERY_MS)
+  return { ...schedule, soonAt, nextAt: Math.min(schedule.nextAt, soonAt) }
 }

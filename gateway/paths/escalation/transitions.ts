@@ -39,7 +39,7 @@ const enter = (
   now: Millis,
   phase: Escalation['phase'],
   reason: P2pReason,
-): Escalation => ({ ...state, phase, reason, since: now })
+): Escalation => ({ ...state, phase, reason, since: now, asked: undefined })
 
 /** Leader: a new try with new keys. */
 export function offer(state: Escalation, { now, newAttempt }: EscalationFacts): Step {
@@ -63,6 +63,12 @@ export function tryFailed(state: Escalation, reason: P2pReason, facts: Escalatio
   const schedule = tryLater(state.schedule, now, random)
   const next = enter(state, now, 'waiting', reason)
   return plan({ ...next, schedule, activeAt: undefined, problem: reason }, facts)
+}
+
+/** The connection that the offer went by is gone: UDP has not failed, and the next connection gets an offer at once. */
+export function offerLost(state: Escalation, { now }: EscalationFacts): Step {
+  const next = enter(state, now, 'waiting', { code: 'no link' })
+  return stay({ ...next, schedule: { ...state.schedule, nextAt: now } })
 }
 
 /** This host has lost the keys of the try, and tells the peer to stop proving it. */

@@ -76,6 +76,14 @@ type Phase =
   /** A try failed, or the path was demoted. */
   | 'waiting'
 
+/** A promotion that the leader asked for before this host's own proof was there. */
+export interface Asked {
+  readonly attempt: string
+  readonly generation: number
+  /** Monotonic. */
+  readonly at: Millis
+}
+
 export interface Escalation {
   readonly phase: Phase
   /** Since when, monotonic. */
@@ -104,6 +112,8 @@ export interface Escalation {
   readonly leaderNextAt?: Millis | undefined
   /** When a person last ended the waits. */
   readonly pardonedAt?: Millis | undefined
+  /** Follower: what the leader waits for. */
+  readonly asked?: Asked | undefined
   /** While suppressed: when the process last tested whether UDP would work. */
   readonly askedAt?: Millis | undefined
 }

@@ -1,15 +1,18 @@
 /** Races the addresses at which one peer may answer: which to probe when, and which one to use. Pure. */
 import type { Millis } from '../../../../core/clock.ts'
 
-/** 5 in the first 100 ms, then every 250 ms for 5 s, then each 30 s. */
+/**
+ * Between the first probes of two candidates: the likeliest one has the path to itself for so long (Happy Eyeballs). RFC
+ * 8445, 14.2, starts pairs 50 ms apart; RFC 8305's 250 ms are for handshakes, which cost more than a datagram.
+ */
+const STAGGER_MS: Millis = 50
+/** Of each candidate: 5 in its first 100 ms, then every 250 ms for 5 s, then each 30 s. */
 const BURST_PROBES = 5
 const BURST_MS: Millis = 100
 const RACE_EVERY_MS: Millis = 250
 const RACE_MS: Millis = 5_000
 const REST_EVERY_MS: Millis = 30_000
-/** An answer over the LAN wins at once; any other waits this long for a better one. */
-const FIRST_CHOICE_MS: Millis = 100
-/** Another address has to be a third better, and by more than jitter, so that packets do not flap. */
+/** The first that answers is used, and the race goes on. Another address has to be a third better, and by more than jitter, so that packets do not flap. */
 const BETTER_SHARE = 2 / 3
 const BETTER_BY_MS: Millis = 2
 /** A candidate that leaves probes without an answer for this long, and for four round trips, is not chosen. */
@@ -26,6 +29,9 @@ interface Candidate {
   readonly isLan: boolean
   /** The peer's gateway offered it; false: a probe came from there. */
   isOffered: boolean
+  /** When its first probe is due, and how many have gone since then. */
+  startAt: Millis
+  rounds: number
   rttMs?: Millis
   answeredAt?: Millis
   /** When the first probe went that still has no answer. */
@@ -48,8 +54,6 @@ export class CandidateRace {
   readonly #out = new Map<number, { readonly address: string; readonly at: Millis }>()
   #nextSeq = 0
   #startedAt: Millis
-  #rounds = 0
-  #firstAnswerAt: Millis | undefined
 
   /** @param isLan whether an address is in a network of this host's own interfaces */
   constructor(isLan: (address: string) => boolean, now: Millis) {
@@ -61,38 +65,47 @@ export class CandidateRace {
     return [...this.#candidates.keys()]
   }
 
-  /** Replaces the addresses that the peer's gateway offered before. New ones begin a race. */
+  /** Replaces the addresses that the peer's gateway offered before, the likeliest first. New ones begin at once. */
   offer(addresses: readonly string[], now: Millis): void {
     const offered = new Set(addresses.slice(0, MAX_OFFERED))
     for (const candidate of this.#candidates.values()) candidate.isOffered = offered.has(candidate.address)
-    const isNew = [...offered].filter((address) => this.#add(address, true)).length > 0
+    this.#start(
+      [...offered].flatMap((address) => this.#add(address, true) ?? []),
+      now,
+    )
     this.#trim()
-    if (isNew) this.restart(now)
   }
 
-  /** A probe of the peer came from this address: its NAT has a mapping that no offer names. */
-  seen(address: string): void {
-    if (this.#add(address, false)) this.#trim()
+  /**
+   * A probe of the peer came from this address. If its NAT has a mapping there that no offer names, it is asked at once
+   * (the triggered check of RFC 8445, 7.3.1.4).
+   */
+  seen(address: string, now: Millis): void {
+    const added = this.#add(address, false)
+    if (added === undefined) return
+    this.#start([added], now)
+    this.#trim()
   }
 
   /** Addresses changed on either host, or a person asked. */
   restart(now: Millis): void {
     this.#startedAt = now
-    this.#rounds = 0
+    this.#start([...this.#candidates.values()], now)
   }
 
   get nextAt(): Millis {
-    if (this.#candidates.size === 0) return Number.POSITIVE_INFINITY
-    return this.#startedAt + roundAt(this.#rounds)
+    let at = Number.POSITIVE_INFINITY
+    for (const candidate of this.#candidates.values()) at = Math.min(at, dueAt(candidate))
+    return at
   }
 
-  /** One probe to each candidate whenever a round is due. A late loop skips the rounds that it missed. */
+  /** A probe to each candidate that is due. A late loop skips the rounds that it missed. */
   tick(now: Millis): RaceProbe[] {
     for (const [seq, { at }] of this.#out) if (now - at > ANSWER_MS) this.#out.delete(seq)
-    if (now < this.nextAt) return []
-    while (this.#startedAt + roundAt(this.#rounds) <= now) this.#rounds++
-    return [...this.#candidates.values()].map((candidate) => {
+    const due = [...this.#candidates.values()].filter((candidate) => dueAt(candidate) <= now)
+    return due.map((candidate) => {
       const { address } = candidate
+      while (dueAt(candidate) <= now) candidate.rounds++
       candidate.askedAt ??= now
       const seq = this.#nextSeq
       this.#nextSeq = (this.#nextSeq + 1) >>> 0
@@ -113,7 +126,6 @@ export class CandidateRace {
     candidate.rttMs = isOfThisRace ? Math.min(rttMs, candidate.rttMs ?? rttMs) : rttMs
     candidate.answeredAt = now
     candidate.askedAt = undefined
-    this.#firstAnswerAt ??= now
     return true
   }
 
@@ -126,21 +138,30 @@ export class CandidateRace {
     if (first === undefined) return undefined
     const best = others.reduce((a, b) => (isBefore(b, a) ? b : a), first)
     if (best.rttMs === undefined || best.address === current?.address) return undefined
-    if (current === undefined) {
-      const isEarly = now - (this.#firstAnswerAt ?? now) < FIRST_CHOICE_MS
-      if (isEarly && !best.isLan) return undefined
-    } else if (!isClearlyBetter(best, { ...current, isLan: this.#isLan(current.address) })) return undefined
+    const used = current && { ...current, isLan: this.#isLan(current.address) }
+    if (used !== undefined && !isClearlyBetter(best, used)) return undefined
     return { address: best.address, rttMs: best.rttMs }
   }
 
-  #add(address: string, isOffered: boolean): boolean {
+  /** Those of the LAN first, the others in the order in which they were offered. */
+  #start(candidates: readonly Candidate[], now: Millis): void {
+    const inOrder = [...candidates.filter(({ isLan }) => isLan), ...candidates.filter((c) => !c.isLan)]
+    for (const [i, candidate] of inOrder.entries()) {
+      candidate.startAt = now + i * STAGGER_MS
+      candidate.rounds = 0
+    }
+  }
+
+  /** @returns the candidate, if it is new */
+  #add(address: string, isOffered: boolean): Candidate | undefined {
     const known = this.#candidates.get(address)
     if (known !== undefined) {
       known.isOffered ||= isOffered
-      return false
+      return undefined
     }
-    this.#candidates.set(address, { address, isLan: this.#isLan(address), isOffered })
-    return true
+    const candidate = { address, isLan: this.#isLan(address), isOffered, startAt: 0, rounds: 0 }
+    this.#candidates.set(address, candidate)
+    return candidate
   }
 
   /** Keeps the newest of the candidates that no offer names. */
@@ -151,7 +172,9 @@ export class CandidateRace {
   }
 }
 
-/** When round `n` is due, counted from the start of the race. */
+const dueAt = ({ startAt, rounds }: Candidate): Millis => startAt + roundAt(rounds)
+
+/** When round `n` of a candidate is due, counted from its first. */
 function roundAt(n: number): Millis {
   if (n < BURST_PROBES) return (n * BURST_MS) / BURST_PROBES
   const races = RACE_MS / RACE_EVERY_MS

@@ -161,7 +161,7 @@ export class PeerPath {
     })
     this.#deps.plane.sendControl(this.#deps.peer, ControlType.answer, answer, { to: from })
     this.#peerLossRate = probe.lossRate
-    if (probe.kind === 'race') this.#race.seen(withoutZone(from))
+    if (probe.kind === 'race') this.#race.seen(withoutZone(from), now)
     else this.roamed(from, now)
     if (probe.kind === 'path') this.prober.peerProbed(now)
   }

@@ -1,12 +1,9 @@
 /** Decides when to probe one peer, and when its path is proven, suspect or lost. Pure: time is an argument. */
 import type { Millis } from '../../../../core/clock.ts'
 import { BUSY_EVERY_MS, everyMs, MISSING_EVERY_MS, nextDue, QUIET_EVERY_MS } from './cadence.ts'
+import { FRESH_EVERY_MS, Proof } from './proof.ts'
 import { type Judged, RoundTrips } from './round-trips.ts'
 
-/** The proof: five round trips in a row over at least 1 s, two of them full-size. */
-const PROOF_ROUND_TRIPS = 5
-const PROOF_FULL_SIZE = 2
-const PROOF_SPAN_MS: Millis = 1_000
 /** The burst that turns a suspicion into certainty: at 1 % loss it errs once in 10^8 times. */
 const BURST = ['small', 'base', 'full'] as const
 const BURST_EVERY_MS: Millis = 50
@@ -56,10 +53,7 @@ export class Prober {
   /** The next probe goes along with an answer to the peer. */
   #follows = false
   #isProven = false
-  /** Round trips in a row, how many of them full-size, and since when. */
-  #row = 0
-  #fullRow = 0
-  #rowSince: Millis = 0
+  readonly #proof = new Proof()
   #fullMisses = 0
   #baseMisses = 0
   #suspicion: Suspicion | undefined
@@ -111,6 +105,7 @@ export class Prober {
 
   /** The path has failed: the proof begins again with the next probe, which comes in its time. */
   fail(now: Millis): void {
+    this.#proof.failed()
     this.#lose()
     this.#dueAt = now + BUSY_EVERY_MS
   }
@@ -195,7 +190,7 @@ export class Prober {
       actions.push({ do: 'report', what: 'cleared' })
     }
     if (probe.judged === undefined) this.#count(probe, now, actions)
-    if (!this.#isProven) this.#dueAt = Math.min(this.#dueAt, probe.at + BUSY_EVERY_MS)
+    if (!this.#isProven) this.#dueAt = Math.min(this.#dueAt, probe.at + this.#everyMs(now))
     return actions
   }
 
@@ -207,7 +202,8 @@ export class Prober {
 
   #everyMs(now: Millis): Millis {
     if (this.#isProven && this.#fullMisses > 0) return MISSING_EVERY_MS
-    // Until the proof the path is probed like a busy one, so that the proof takes 1 s, and a path on trial 3 s.
+    if (this.#proof.isFresh && this.trips.srttMs !== undefined) return FRESH_EVERY_MS
+    // Until the proof the path is probed like a busy one, so that the proof takes 1 s at most, and a path on trial 3 s.
     if (!(this.#isProven && this.trips.isTelling) && this.trips.srttMs !== undefined) return BUSY_EVERY_MS
     return everyMs(now - this.#trafficAt)
   }
@@ -221,12 +217,8 @@ export class Prober {
   }
 
   #count(probe: Sent, now: Millis, actions: ProberAction[]): void {
-    if (this.#row === 0) this.#rowSince = probe.at
-    this.#row++
-    if (probe.size === 'full') this.#fullRow++
-    if (this.#isProven) return
-    if (this.#row < PROOF_ROUND_TRIPS || this.#fullRow < PROOF_FULL_SIZE) return
-    if (now - this.#rowSince < PROOF_SPAN_MS) return
+    const isComplete = this.#proof.count(probe.at, probe.size === 'full', now)
+    if (this.#isProven || !isComplete) return
     this.#isProven = true
     actions.push({ do: 'report', what: 'proven' })
   }
@@ -237,7 +229,9 @@ export class Prober {
       if (now - probe.at >= patienceMs + LATE_MS) this.#out.delete(probe.seq)
       if (probe.judged !== undefined || now - probe.at < patienceMs) continue
       probe.judged = this.trips.missed()
-      this.#breakRow()
+      // Before the first answer a far path only seems to lose probes: how long to wait is not known yet.
+      if (this.trips.srttMs === undefined) this.#proof.break()
+      else this.#proof.failed()
       if (probe.size === 'base') this.#baseMisses++
       if (probe.size === 'full') this.#missFull(actions)
       if (probe.isBurst || this.#suspicion !== undefined) continue
@@ -285,13 +279,8 @@ export class Prober {
     this.#out.clear()
     this.#suspicion = undefined
     this.#isProven = false
-    this.#breakRow()
+    this.#proof.break()
     this.#fullMisses = 0
     this.trips.reset()
-  }
-
-  #breakRow(): void {
-    this.#row = 0
-    this.#fullRow = 0
   }
 }

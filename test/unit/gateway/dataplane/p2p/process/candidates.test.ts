@@ -35,11 +35,11 @@ class Run {
   }
 }
 
-t.test('five probes in the first 100 ms, then each 250 ms for 5 s, then each 30 s', async (t) => {
+t.test('each: five probes in 100 ms, then each 250 ms for 5 s, then each 30 s', async (t) => {
   const run = new Run()
-  run.race.offer([NEAR, FAR], 0)
+  run.race.offer([NEAR], 0)
   run.until(70_000)
-  const times = run.times(FAR)
+  const times = run.times(NEAR)
   t.same(times.slice(0, 5), [0, 20, 40, 60, 80])
   t.same(times.slice(5, 8), [250, 500, 750])
   t.equal(times.filter((at) => at > 100 && at <= 5_000).length, 20)
@@ -47,10 +47,29 @@ t.test('five probes in the first 100 ms, then each 250 ms for 5 s, then each 30 
     times.filter((at) => at > 5_000),
     [35_000, 65_000],
   )
-  t.same(run.times(NEAR), times, 'all of them')
 })
 
-t.test('a new address begins a race, the same ones do not', async (t) => {
+t.test('they start 50 ms apart: the LAN, then as they were offered', async (t) => {
+  const run = new Run()
+  run.race.offer([FAR, NEAR, LAN], 0)
+  run.until(6_000)
+  t.same(
+    [LAN, FAR, NEAR].map((address) => run.times(address)[0]),
+    [0, 50, 100],
+  )
+  run.race.restart(6_000)
+  run.until(7_000)
+  t.same(
+    run
+      .times(NEAR)
+      .filter((at) => at >= 6_000)
+      .slice(0, 2),
+    [6_100, 6_120],
+    'each race anew',
+  )
+})
+
+t.test('a new address begins at once, known ones go on', async (t) => {
   const run = new Run()
   run.race.offer([FAR], 0)
   run.until(10_000)
@@ -59,6 +78,9 @@ t.test('a new address begins a race, the same ones do not', async (t) => {
   run.race.offer([FAR, NEAR], run.now)
   t.equal(run.race.nextAt, 10_000)
   t.same(run.until(10_090).times(NEAR), [10_000, 10_020, 10_040, 10_060, 10_080])
+  t.equal(run.times(FAR).at(-1), 5_000)
+  run.race.seen(LAN, run.now)
+  t.same(run.until(10_120).times(LAN), [10_090, 10_110], 'one that a probe came from, too')
 })
 
 t.test('the choice', async (t) => {
@@ -71,8 +93,7 @@ t.test('the choice', async (t) => {
   }[] = [
     { name: 'nothing answers: none', rtts: {} },
     { name: 'the LAN is taken at its first answer', rtts: { [LAN]: 2 }, at: 5, chosen: LAN },
-    { name: 'others wait 100 ms for a better one', rtts: { [FAR]: 30 }, at: 60 },
-    { name: 'and are taken then', rtts: { [FAR]: 30 }, at: 140, chosen: FAR },
+    { name: 'so is any other', rtts: { [FAR]: 30 }, at: 85, chosen: FAR },
     { name: 'the least round trip', rtts: { [FAR]: 30, [NEAR]: 9 }, at: 500, chosen: NEAR },
     { name: 'the LAN before a shorter one', rtts: { [LAN]: 12, [NEAR]: 3 }, at: 500, chosen: LAN },
     { name: 'the best already', rtts: { [NEAR]: 9 }, current: NEAR },
@@ -122,7 +143,7 @@ t.test('an answer to no probe counts for nothing', async (t) => {
 t.test('addresses that probes came from are raced too, the newest sixteen', async (t) => {
   const race = new CandidateRace(isLan, 0)
   race.offer([NEAR], 0)
-  for (let i = 1; i <= 30; i++) race.seen(`203.0.113.${i}:4000`)
+  for (let i = 1; i <= 30; i++) race.seen(`203.0.113.${i}:4000`, 0)
   t.equal(race.addresses.length, 17)
   t.ok(race.addresses.includes(NEAR))
   t.ok(race.addresses.includes('203.0.113.30:4000'))
