@@ -61,8 +61,9 @@ export async function bothAre(
   const metrics = state === 'P2P_ACTIVE' ? [100, 200] : [200]
   await waitFor(`both paths are ${state}, with routes of metric ${metrics}`, timeoutMs, async () => {
     const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
-    const routes = [metricsTo(one, 2), metricsTo(two, 1)]
-    return infos.every((info) => info.state === state) && routes.every((r) => String(r) === String(metrics))
+    // Only then: each look at routes starts a program.
+    if (!infos.every((info) => info.state === state)) return false
+    return [metricsTo(one, 2), metricsTo(two, 1)].every((r) => String(r) === String(metrics))
   })
 }
 

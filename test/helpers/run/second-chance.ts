@@ -2,7 +2,7 @@
 import type { FileEnded, Tally } from './tap-reader.ts'
 
 /** More failed files of a suite than this are a fault of the product, so they get no second chance. */
-const SECOND_CHANCES = 3
+const SECOND_CHANCES = 5
 
 export type RunFiles = (files: readonly string[], fileEnded: FileEnded) => Promise<Tally>
 

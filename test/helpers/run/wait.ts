@@ -2,6 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
+/** Until the next look, at first. */
+const PAUSE_MS = 15
+/** A look often starts a program, which disturbs what is waited for, and states last longer than this. */
+const MOST_PAUSE_MS = 60
+
 /** How often a limit may pass while others keep the processors from what is waited for. */
 const MOST_LIMITS = 5
 
@@ -18,6 +23,12 @@ function stalledMs(): number {
   }
 }
 
+export interface WaitOptions {
+  /** For how long so far, in ms, a processor was waited for. */
+  readonly stalled?: () => number
+  readonly mostPauseMs?: number
+}
+
 /**
  * Asks `probe` until it answers something true, and returns that.
  * An error of `probe` counts as "not yet"; the last one is the cause of the error when the time is over.
@@ -29,7 +40,7 @@ export async function waitFor<T>(
   what: string,
   timeoutMs: number,
   probe: () => T | Promise<T>,
-  stalled = stalledMs,
+  { stalled = stalledMs, mostPauseMs = MOST_PAUSE_MS }: WaitOptions = {},
 ): Promise<NonNullable<T>> {
   const [began, stalledBefore] = [performance.now(), stalled()]
   let last: unknown
@@ -46,7 +57,8 @@ export async function waitFor<T>(
       throw new Error(`waited ${Math.round(ms)} ms (limit ${timeoutMs}) in vain until ${what}`, {
         cause: last,
       })
-    await pause(15)
+    // Rarer with time: what a caller measures is right to a twentieth.
+    await pause(Math.min(mostPauseMs, PAUSE_MS + ms / 20))
   }
 }
 
@@ -57,9 +69,10 @@ export async function waitFor<T>(
 export async function timeUntil(what: string, timeoutMs: number, probe: () => boolean): Promise<number> {
   const since = performance.now()
   let lookedAt = since
-  await waitFor(what, timeoutMs, () => {
+  const look = () => {
     lookedAt = performance.now()
     return probe()
-  })
+  }
+  await waitFor(what, timeoutMs, look, { mostPauseMs: PAUSE_MS })
   return lookedAt - since
 }

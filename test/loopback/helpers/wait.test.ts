@@ -8,7 +8,7 @@ const LIMIT_MS = 20
 async function givesUp(share: number): Promise<number> {
   const began = performance.now()
   const stalled = () => (performance.now() - began) * share
-  const error: Error = await waitFor('never', LIMIT_MS, () => false, stalled).catch((err) => err)
+  const error: Error = await waitFor('never', LIMIT_MS, () => false, { stalled }).catch((err) => err)
   const [, ms = '0', limit] =
     /^waited (\d+) ms \(limit (\d+)\) in vain until never$/.exec(error.message) ?? []
   t.equal(Number(limit), LIMIT_MS)
@@ -29,6 +29,6 @@ t.test('a probe that throws is asked again, and its last error is the cause', as
   const broken = () => {
     throw new Error('no')
   }
-  const error = await waitFor('never', 1, broken, () => 0).catch((err) => err)
+  const error = await waitFor('never', 1, broken, { stalled: () => 0 }).catch((err) => err)
   t.match(error.cause, { message: 'no' })
 })
