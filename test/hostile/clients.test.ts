@@ -17,7 +17,7 @@ const ATTACKS: readonly [kind: Silence, port: number, what: string][] = [
   ['h2', 8443, 'idle sessions of HTTP/2'],
 ]
 
-t.test('a listener whose places are all taken', { skip: needsRoot, timeout: 120_000 }, async (t) => {
+t.test('a listener whose places are all taken', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const { host, get } = await webSite(t, { tls: 'internal', maxConnections: PLACES })
   await waitFor('HTTPS answers', 20_000, async () => (await get('https://127.0.0.1:8443/')).status === 200)
   const evicted = async (): Promise<number> =>

@@ -30,7 +30,7 @@ async function slowest(host: TestHost, isOver: () => boolean): Promise<number> {
   return worst
 }
 
-t.test('three hosts, of which one goes bad', { skip: needsRoot, timeout: 180_000 }, async (t) => {
+t.test('three hosts, of which one goes bad', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   await two.kill()

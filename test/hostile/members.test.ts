@@ -5,7 +5,7 @@ import { joinedHosts } from '../helpers/cluster/hosts.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
-t.test('two hosts and a machine beside them', { skip: needsRoot, timeout: 120_000 }, async (t) => {
+t.test('two hosts and a machine beside them', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const net = await joinedHosts(t, 2, { spare: 1 })
   const [one, two, spare] = [net.host(1), net.host(2), net.host(3)]
   const apple = await hostContainer(t, one, 'apple')

@@ -36,7 +36,7 @@ async function joinSeen(host: TestHost, token: string, by: 'argument' | 'standar
 
 t.test(
   'a host that admits others, and strangers at two addresses',
-  { skip: needsRoot, timeout: 120_000 },
+  { skip: needsRoot, timeout: 300_000 },
   async (t) => {
     const net = await hosts(t, 6)
     const [one, two, three, four, five, six] = [1, 2, 3, 4, 5, 6].map((n) => net.host(n)) as [

@@ -45,7 +45,7 @@ function change(host: TestHost, n: number): { key: string; made: () => Promise<u
   return { key: `${type} ${containerId}`, made }
 }
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   const others = [one, three]

@@ -27,7 +27,7 @@ function echoes({ ns }: BareContainer): number {
   return Number(values.split(' ')[names.split(' ').indexOf('InEchos')])
 }
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3, { spare: 1 })
   const [one, two, three, other] = [net.host(1), net.host(2), net.host(3), net.host(4)]
   const peers = [one, two]

@@ -13,7 +13,7 @@ import { type Outcome, posting } from '../helpers/gateway/posting.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
-t.test('two hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 2)
   const [one, two] = [net.host(1), net.host(2)]
   const apple = await hostContainer(t, two, 'apple')

@@ -19,7 +19,7 @@ async function drops(host: TestHost, peer: number): Promise<Record<string, numbe
   return Object.fromEntries([...stdout.matchAll(of)].map(([, reason, n]) => [reason, Number(n)]))
 }
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   const cherry = await hostContainer(t, one, 'cherry')

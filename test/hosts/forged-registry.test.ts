@@ -42,7 +42,7 @@ async function dropped(host: TestHost): Promise<Record<string, number>> {
   )
 }
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   await bareContainer(t, one, 'apple')

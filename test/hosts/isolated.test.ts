@@ -16,7 +16,7 @@ async function ask(host: TestHost, ...options: string[]): Promise<{ status: numb
   return { status, seconds }
 }
 
-t.test('two hosts, cut from each other', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts, cut from each other', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 2)
   const [one, two] = [net.host(1), net.host(2)]
   const web = await hostContainer(t, two, 'web')

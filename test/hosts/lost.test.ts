@@ -10,7 +10,7 @@ import { followEvents } from '../helpers/gateway/event-stream.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   for (const host of net.hosts) for (const n of [1, 2]) await bareContainer(t, host, `h${host.index}-${n}`)

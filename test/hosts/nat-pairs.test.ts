@@ -84,7 +84,7 @@ const isSettled = (paths: Paths, pair: Pair): boolean => {
 
 t.test(
   'every pair is connected, directly where its NATs allow it',
-  { skip: needsRoot, timeout: 300_000 },
+  { skip: needsRoot, timeout: 600_000 },
   async (t) => {
     let liar: { readonly asked: Promise<unknown> } | undefined
     const { net, behind } = await natCluster(t, KINDS, async (net) => {

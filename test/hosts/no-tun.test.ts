@@ -61,7 +61,7 @@ async function byGateway(t: Test, from: TestHost, to: HostContainer): Promise<vo
   t.match(refused, /refuses the connection[\s\S]*path: GATEWAY_ONLY \(only web pages[\s\S]*502$/)
 }
 
-t.test('host 1 has no /dev/net/tun', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('host 1 has no /dev/net/tun', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await hosts(t, 2)
   const [one, two] = [net.host(1), net.host(2)]
   await one.ok('init', '--cluster', 'testing', '--name', 'h1')

@@ -19,7 +19,7 @@ const ONE_WAY_MS = 1_000
 const GAP_MS = 1_200
 const HEALED_MS = 20_000
 
-t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, faults } = pair
   const says = async (what: string, ms: number, bound: number) => {

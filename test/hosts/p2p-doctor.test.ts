@@ -25,7 +25,7 @@ async function doctor(host: TestHost): Promise<Found[]> {
 const troubles = async (host: TestHost): Promise<string[]> =>
   (await doctor(host)).filter(({ state }) => state !== 'ok').map(({ id, what }) => `${id}: ${what}`)
 
-t.test('what doctor says of direct paths', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('what doctor says of direct paths', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, two, faults } = pair
   await becomesDirect(pair)

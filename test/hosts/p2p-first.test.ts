@@ -18,7 +18,7 @@ import { udpFaults } from '../helpers/cluster/udp-faults.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
-t.test('two hosts that start', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts that start', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 2, { p2p: true })
   const faults = udpFaults(net)
   const [one, two] = [net.host(1), net.host(2)]

@@ -14,7 +14,7 @@ import {
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { timeUntil, waitFor } from '../helpers/run/wait.ts'
 
-t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, two } = pair
   await becomesDirect(pair)

@@ -15,7 +15,7 @@ import { waitFor } from '../helpers/run/wait.ts'
 
 const DEMOTED_MS = 10_000
 
-t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, two, faults } = pair
 

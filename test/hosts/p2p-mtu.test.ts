@@ -9,7 +9,7 @@ import { waitFor } from '../helpers/run/wait.ts'
 
 const MOVED_MS = 3_000
 
-t.test('datagrams above 1,200 bytes vanish', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('datagrams above 1,200 bytes vanish', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, apple, berry, faults } = pair
   writeFileSync(join(berry.www, 'mebibyte'), randomBytes(1024 * 1024))
@@ -34,7 +34,7 @@ t.test('datagrams above 1,200 bytes vanish', { skip: needsRoot, timeout: 300_000
   t.ok((await download()) <= MOVED_MS)
 })
 
-t.test('the path shrinks in the middle of a transfer', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('the path shrinks in the middle of a transfer', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { net, apple, berry } = pair
   writeFileSync(join(berry.www, 'large'), randomBytes(64 * 1024 * 1024))

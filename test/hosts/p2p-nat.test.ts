@@ -39,7 +39,7 @@ function putBehindRouter({ net, one, two }: P2pPair, masquerade: string): void {
 }
 
 for (const masquerade of ['masquerade', 'masquerade random,fully-random'])
-  t.test(`host 1 behind a router: ${masquerade}`, { skip: needsRoot, timeout: 300_000 }, async (t) => {
+  t.test(`host 1 behind a router: ${masquerade}`, { skip: needsRoot, timeout: 600_000 }, async (t) => {
     const pair = await p2pPair(t, { spare: 1 })
     const { net, one, two } = pair
     await Promise.all([one.stop(), two.stop()])
@@ -73,7 +73,7 @@ for (const masquerade of ['masquerade', 'masquerade random,fully-random'])
     })
   })
 
-t.test('the address of host 2 changes', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('the address of host 2 changes', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { two } = pair
   await becomesDirect(pair)

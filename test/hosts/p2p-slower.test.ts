@@ -16,7 +16,7 @@ import { waitFor } from '../helpers/run/wait.ts'
 /** Half as long again as a path that is slower than the gateway path is left after. */
 const STAYS_MS = 15_000
 
-t.test('80 ms more on UDP alone', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('80 ms more on UDP alone', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t, { spare: 1 })
   const { net, one, two, faults } = pair
   await becomesDirect(pair)
@@ -37,7 +37,7 @@ t.test('80 ms more on UDP alone', { skip: needsRoot, timeout: 300_000 }, async (
   end()
 })
 
-t.test('800 ms more on both paths', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('800 ms more on both paths', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t, { spare: 1 })
   const { net, one, two, faults } = pair
   // A jump by 800 ms is an outage of 800 ms at first, so the hosts begin with it.

@@ -46,7 +46,7 @@ function switchesOf({ one, two }: P2pPair, since: number): number[] {
   return moves.map(({ at }) => at)
 }
 
-t.test('connections over switches of the path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('connections over switches of the path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { apple, berry } = pair
   const server = await serveLong(berry)

@@ -47,7 +47,7 @@ const faults: Readonly<Record<string, { readonly begin: (pair: P2pPair) => void;
     },
   }
 
-t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   for (const [name, { begin, reason }] of Object.entries(faults))
     await t.test(name, async (t) => {

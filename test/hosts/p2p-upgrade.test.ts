@@ -40,7 +40,7 @@ async function endBoth(host: TestHost): Promise<void> {
 
 const hasSocket = ({ ns }: TestHost): boolean => ns.exec('ss', '-Hlun').includes(':7443 ')
 
-t.test('two hosts with a direct path', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   const { one, two, apple, berry } = pair
   await becomesDirect(pair)

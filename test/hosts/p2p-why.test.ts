@@ -56,7 +56,7 @@ async function takePort(t: Test, host: TestHost): Promise<void> {
   await waitFor('the port is taken', PATIENCE_MS, () => out.includes('holds'))
 }
 
-t.test('why a pair is not direct', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('why a pair is not direct', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 4, { spare: 1 })
   const faults = udpFaults(net)
   const [one, two, three, four] = [net.host(1), net.host(2), net.host(3), net.host(4)]

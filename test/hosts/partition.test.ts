@@ -12,7 +12,7 @@ import { waitFor } from '../helpers/run/wait.ts'
 
 const line = ({ ip, name }: BareContainer): string => `${ip}/24 ${name}`
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   const living = new Set<BareContainer>()

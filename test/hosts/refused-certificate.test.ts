@@ -12,7 +12,7 @@ import { equalTables, marked, markOf } from '../helpers/cluster/tables.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   for (const host of net.hosts) await bareContainer(t, host, `c${host.index}`)

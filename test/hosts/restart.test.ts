@@ -34,7 +34,7 @@ function makeFile(path: string, mebibytes: number): string {
 const progress = async (c: HostContainer, bytes: number) =>
   waitFor(`${c.name} has received ${bytes >> 20} MiB`, 60_000, () => received(c) >= bytes)
 
-t.test('three hosts', { skip, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   const apple = await hostContainer(t, two, 'apple')

@@ -14,7 +14,7 @@ import { needsRoot } from '../helpers/kernel/netns.ts'
 const epochOf = async (at: TestHost, hostId: number): Promise<number> =>
   (await at.hosts()).find((h) => h.hostId === hostId)?.version?.epoch ?? 0
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   const snapshot = join(three.dir, 'snapshot')

@@ -17,7 +17,7 @@ const routes = (host: TestHost): string[] =>
     .map((r) => `${r.dst} ${r.dev ?? ''}`.trim())
     .sort()
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   const get = async (host: TestHost, name: string) =>

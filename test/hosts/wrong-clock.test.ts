@@ -21,7 +21,7 @@ const withClock = (offsetMs: number) => ({
   env: { FT_CLOCK_OFFSET_MS: String(offsetMs) },
 })
 
-t.test('three hosts', { skip: needsRoot, timeout: 300_000 }, async (t) => {
+t.test('three hosts', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
   const epochOf = async (hostId: number): Promise<number> =>

@@ -159,7 +159,7 @@ const TRAPS = [
 // Each has a machine of its own, and waits for most of its time.
 t.jobs = 2
 for (const executable of executables())
-  t.test(executable.name, { skip: needsRoot, timeout: 180_000 }, async (t) => {
+  t.test(executable.name, { skip: needsRoot, timeout: 300_000 }, async (t) => {
     const host = await netavarkHost(t, executable)
     await host.container('c1')
     for (const [name, trap] of TRAPS) await t.test(name, (t) => trap(t, host, executable))

@@ -18,7 +18,7 @@ const stateOf = async (host: NetavarkHost, id: string) => {
 }
 
 for (const executable of executables())
-  t.test(executable.name, { skip: needsRoot, timeout: 120_000 }, async (t) => {
+  t.test(executable.name, { skip: needsRoot, timeout: 300_000 }, async (t) => {
     const host = await netavarkHost(t, executable)
 
     await t.test('info', async (t) => {

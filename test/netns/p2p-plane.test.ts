@@ -10,7 +10,7 @@ import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const PORT = 9000
-const skip = { skip: needsRoot, timeout: 120_000 }
+const skip = { skip: needsRoot, timeout: 300_000 }
 
 interface Stage extends Partial<PlaneHostConf> {
   /** Of what carries the datagrams. */

@@ -23,7 +23,7 @@ function cpuMs(pid: number): number {
 const rssMb = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024
 
-t.test('253 idle peers', { skip: needsRoot, timeout: 150_000 }, async (t) => {
+t.test('253 idle peers', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const net = await p2pNet(2)
   t.teardown(() => net.close())
   const [a, b] = net.hosts as [P2pNetHost, P2pNetHost]

@@ -8,7 +8,7 @@ import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const PORT = 9000
-const skip = { skip: needsRoot, timeout: 120_000 }
+const skip = { skip: needsRoot, timeout: 300_000 }
 
 async function stage(t: Test, options: TunnelNetOptions) {
   const net = await tunnelNet(options)

@@ -35,12 +35,12 @@ class Clone {
 
   run(...argv: string[]): Promise<Ran> {
     return this.m.run([...CLEAN, 'sh', '-c', 'cd "$1" && shift && exec "$@"', 'clone', this.dir, ...argv], {
-      timeoutMs: 250_000,
+      timeoutMs: 500_000,
     })
   }
 }
 
-t.test('a bare clone', { skip: notHere(), timeout: 290_000 }, async (t) => {
+t.test('a bare clone', { skip: notHere(), timeout: 600_000 }, async (t) => {
   const m = await machine(t)
   const lan = await m.neighbour()
   const clone = new Clone(m)

@@ -34,7 +34,7 @@ async function processes(m: Machine): Promise<string[]> {
   return all.map((line) => line.trim()).filter((line) => !/^1 |^\d+ ps$/.test(line))
 }
 
-const up = (m: Machine, ...args: string[]) => m.run(['bash', UP, ...args], { timeoutMs: 120_000 })
+const up = (m: Machine, ...args: string[]) => m.run(['bash', UP, ...args], { timeoutMs: 250_000 })
 
 async function downToNothing(t: Test, m: Machine, before: string): Promise<void> {
   const ran = await up(m, '--down')

@@ -5,7 +5,7 @@ import { get, podmanHost } from '../helpers/podman/host.ts'
 import { plugin } from '../helpers/podman/run.ts'
 import { PODMAN5 } from '../helpers/podman/runtime.ts'
 
-t.test('a network that a person makes', { skip: PODMAN5.missing(), timeout: 120_000 }, async (t) => {
+t.test('a network that a person makes', { skip: PODMAN5.missing(), timeout: 300_000 }, async (t) => {
   const [executable] = plugin()
   if (executable === undefined) throw new Error('there is always an executable')
   const host = await podmanHost(t, executable, { runtime: PODMAN5 })

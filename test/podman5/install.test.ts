@@ -18,7 +18,7 @@ const CONFLIST = '/etc/cni/net.d/10-flatnet.conflist'
 const NETWORK_FILE = '/etc/containers/networks/flatnet.json'
 const PLUGIN = '/usr/local/libexec/netavark/flatnet'
 
-t.test('Podman 4 becomes Podman 5', { skip: PODMAN5.missing(), timeout: 120_000 }, async (t) => {
+t.test('Podman 4 becomes Podman 5', { skip: PODMAN5.missing(), timeout: 300_000 }, async (t) => {
   const m = await machine(t, PODMAN5.system)
   const exists = async (path: string) => (await m.run(['test', '-e', path])).rc === 0
   await m.run(['sh', '-c', 'cat >/etc/containers/containers.conf'], { input: PODMAN5.base })

@@ -52,7 +52,7 @@ async function connect(a: Host, b: Host): Promise<void> {
 }
 
 const skip = PODMAN4.missing() || PODMAN5.missing()
-t.test('one cluster', { skip, timeout: 120_000 }, async (t) => {
+t.test('one cluster', { skip, timeout: 300_000 }, async (t) => {
   const four = await makeHost(t, PODMAN4, '198.18.0.1')
   const five = await makeHost(t, PODMAN5, '198.18.0.2')
   await connect(four, five)

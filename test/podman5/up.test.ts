@@ -26,7 +26,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 `
 
-t.test('a clone on Debian 13', { skip: notHere(), timeout: 180_000 }, async (t) => {
+t.test('a clone on Debian 13', { skip: notHere(), timeout: 300_000 }, async (t) => {
   const m = await machine(t, PODMAN5.system)
   const lan = await m.neighbour()
   const clone = join(m.dir, 'clone')
@@ -38,7 +38,7 @@ t.test('a clone on Debian 13', { skip: notHere(), timeout: 180_000 }, async (t) 
   const env = ['env', '-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', 'FLATNET_KEEP_BUILD=1']
   const run = (...argv: string[]) =>
     m.run([...env, 'sh', '-c', 'cd "$1" && shift && exec "$@"', 'clone', clone, ...argv], {
-      timeoutMs: 120_000,
+      timeoutMs: 250_000,
     })
 
   t.test('bin/up: a page on the LAN, by netavark', async (t) => {

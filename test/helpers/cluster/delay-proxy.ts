@@ -1,4 +1,7 @@
-/** Passes datagrams and TCP on after a while, both ways: `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80}'`. */
+/**
+ * Passes datagrams, TCP or both on after a while, both ways:
+ * `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80,"protocols":"tcp, udp"}'`.
+ */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { connect, createServer, type Socket as TcpSocket } from 'node:net'
 
@@ -11,6 +14,7 @@ interface Conf {
   readonly ways: readonly Way[]
   readonly port: number
   readonly ms: number
+  readonly protocols: 'udp' | 'tcp' | 'tcp, udp'
 }
 
 /** A full queue of a slow link: what comes beyond it is lost. */
@@ -61,6 +65,6 @@ function passTcp({ listen, to }: Way, { port, ms }: Conf): void {
 
 const conf: Conf = JSON.parse(process.argv[2] ?? '{}')
 for (const way of conf.ways) {
-  pass(way, conf)
-  passTcp(way, conf)
+  if (conf.protocols.includes('udp')) pass(way, conf)
+  if (conf.protocols.includes('tcp')) passTcp(way, conf)
 }

@@ -1,7 +1,7 @@
 /**
  * Faults of the UDP path alone between hosts of a test: dropped, lost, too large, slow or delayed datagrams.
  *
- * TCP between the hosts, and with it the gateway path, is never touched, but by `delayBoth`.
+ * TCP between the hosts, and with it the gateway path, is never touched, but by `delayBoth` and `hostile`.
  */
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
@@ -13,6 +13,7 @@ import type { TestHost, TestNet } from './hosts.ts'
 
 const PORT = 7443
 const TABLE = 'udpfault'
+type Protocols = 'udp' | 'tcp' | 'tcp, udp'
 const PROXY = join(import.meta.dirname, 'delay-proxy.ts')
 
 export interface HostileRelay {
@@ -40,7 +41,10 @@ export interface UdpFaults {
   delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
   /** As `delay`, for TCP between the two as well: the gateway path. Connections break by it. */
   delayBoth(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
-  /** As `delay`, through a program that does harm when it is told to. */
+  /**
+   * As `delay`, through a program that does harm when it is told to. TCP is delayed by 100 ms, there and back: on a busy
+   * machine the program takes its time, and hosts leave a UDP path that is slower than the gateway path.
+   */
   hostile(t: Test, net: TestNet, a: number, b: number): Promise<HostileRelay>
   /** Forgets every flow that connection tracking knows at a host, as a router that reboots does. */
   forgetFlows(host: number): void
@@ -124,7 +128,7 @@ async function through(
   net: TestNet,
   [a, b]: readonly [number, number],
   command: (conf: RelayConf) => readonly string[],
-  protocols = 'udp',
+  protocols: Protocols = 'udp',
 ): Promise<{ child: ChildProcess; end(): void }> {
   const proxy = spareOf(net, a, b)
   const ports = { [a]: 20_000 + a, [b]: 20_000 + b }
@@ -136,7 +140,7 @@ async function through(
   const child = proxy.spawn(...command({ ways: [way(a, b), way(b, a)], port: PORT }))
   t.teardown(() => child.kill('SIGKILL'))
   await waitFor('the program in the middle listens', 10_000, () =>
-    proxy.ns.exec('ss', '-Hlun').includes(`:${ports[b]} `),
+    proxy.ns.exec('ss', protocols === 'tcp' ? '-Hltn' : '-Hlun').includes(`:${ports[b]} `),
   )
   const translate = (from: number, to: number): void => {
     const host = net.host(from)
@@ -162,14 +166,14 @@ async function through(
 }
 
 async function delay(
-  protocols: string,
+  protocols: Protocols,
   t: Test,
   net: TestNet,
   a: number,
   b: number,
   ms: number,
 ): Promise<() => void> {
-  const command = (conf: RelayConf) => [process.execPath, PROXY, JSON.stringify({ ...conf, ms })]
+  const command = (conf: RelayConf) => [process.execPath, PROXY, JSON.stringify({ ...conf, ms, protocols })]
   const { end } = await through(t, net, [a, b], command, protocols)
   return end
 }
@@ -186,6 +190,7 @@ async function hostile(t: Test, net: TestNet, a: number, b: number): Promise<Hos
      ${forge(a)}
      ${forge(b)}`,
   )
+  await delay('tcp', t, net, a, b, 50)
   const { child } = await through(t, net, [a, b], hostileRelay)
   let sent = 0
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {

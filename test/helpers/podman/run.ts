@@ -20,7 +20,7 @@ export function onPodman(
     for (const [name, body] of Object.entries(cases))
       t.test(
         `${runtime.name}, ${executable.name}: ${name}`,
-        { skip: runtime.missing(), timeout: 180_000 },
+        { skip: runtime.missing(), timeout: 300_000 },
         (t) => body(t, { runtime, executable }),
       )
 }
