@@ -100,7 +100,11 @@ export class NameServers implements Part {
 
   async start(): Promise<void> {
     const { conf, events, metrics, scheduler } = this.#deps
-    if (!conf.dns.enabled) return announceNames(conf.dataDir, undefined)
+    if (!conf.dns.enabled) {
+      // Closes what a run with names left open: port 53 may be another server's now.
+      this.#openPorts()
+      return announceNames(conf.dataDir, undefined)
+    }
     metrics.gauge(
       'flatnet_dns_waiting',
       'Questions that wait for other servers',

@@ -121,6 +121,24 @@ t.test('two hosts', { skip: needsRoot }, async (t) => {
     t.same(dig(again, SERVER[1], 'again', { tcp: true })?.data, [again.ip])
   })
 
+  await t.test('switched off, and port 53 of the bridge is taken', async (t) => {
+    const openTo = (): string => one.ns.exec('nft', 'list', 'set', 'inet', 'flatnet', 'name_servers')
+    t.match(openTo(), SERVER[1])
+    await setConf(one, { dns: { enabled: false } })
+    t.notMatch(openTo(), SERVER[1], 'containers reach no server there')
+    const other = one.spawn(...dnsProgram('upstream', SERVER[1]))
+    await new Promise((resolve) => other.stdout?.once('data', resolve))
+    await setConf(one, { dns: { servers: [outside.ip] } })
+    const network = async () => (await one.api('/v1/status')).dns.networks[0]
+    await waitFor('it is seen', 5_000, async () => (await network())?.state === 'failed')
+    t.match((await network()).problem, /another DNS server listens on 10\.100\.1\.1:53/)
+    t.match(await one.ok('status'), 'another DNS server listens on')
+    t.notMatch(openTo(), SERVER[1])
+    other.kill('SIGKILL')
+    await waitFor('names are served', 10_000, async () => (await served(one)).includes('serving'))
+    t.match(openTo(), SERVER[1])
+  })
+
   await t.test('a host that is out of reach: its names stay', async (t) => {
     await two.kill()
     const c = await bareContainer(t, one, 'late')
