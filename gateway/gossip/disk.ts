@@ -59,13 +59,23 @@ export function diskOwnRequests(dataDir: string, log: Pick<Log, 'warn'>): OwnDis
   }
 }
 
+/** A gateway starts without messages where there is no room for them. */
+function namesIn(folder: string, log: Pick<Log, 'warn'>): string[] {
+  try {
+    mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER })
+    return readdirSync(folder)
+  } catch (err) {
+    log.warn({ err }, 'messages could not be read')
+    return []
+  }
+}
+
 function load<T>(
   folder: string,
   log: Pick<Log, 'warn'>,
   read: (value: JsonObject, key: string) => T | undefined,
 ): T[] {
-  mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER })
-  return readdirSync(folder).flatMap((name) => {
+  return namesIn(folder, log).flatMap((name) => {
     const [, key] = FILE_RE.exec(name) ?? []
     if (key === undefined) return []
     const value = jsonIn(join(folder, name))

@@ -63,6 +63,7 @@ export interface Submission {
 }
 
 const SWEEP_MS: Millis = 60_000
+const NO_DISK = 'this host cannot keep it on disk; its log says why'
 
 export class Messages implements Part {
   readonly #deps: MessagesDeps
@@ -104,7 +105,11 @@ export class Messages implements Part {
 
   start(): void {
     const { random, scheduler } = this.#deps
-    const sweep = (): void => this.#own.sweep(scheduler.now(), LIFE_MS)
+    const sweep = (): void =>
+      this.#onDisk(undefined, () => {
+        this.#store.sweep(scheduler.now())
+        this.#own.sweep(scheduler.now(), LIFE_MS)
+      })
     sweep()
     this.#stopSweep = scheduler.every(SWEEP_MS, sweep, random)
     this.#spread.start()
@@ -124,7 +129,7 @@ export class Messages implements Part {
   }
 
   receive(from: number, message: ControlMessage): void {
-    this.#spread.receive(from, message)
+    this.#onDisk(undefined, () => this.#spread.receive(from, message))
   }
 
   waiting(): readonly OwnRequest[] {
@@ -136,7 +141,11 @@ export class Messages implements Part {
   }
 
   /** @returns its id, once it is on disk here; or why it cannot be sent */
-  submit({ host, request, target, to }: Submission): { readonly id: string } | { readonly problem: string } {
+  submit(submission: Submission): { readonly id: string } | { readonly problem: string } {
+    return this.#onDisk({ problem: NO_DISK }, () => this.#submit(submission))
+  }
+
+  #submit({ host, request, target, to }: Submission): { readonly id: string } | { readonly problem: string } {
     if (this.#own.isFull) return { problem: 'too many requests wait, or have had their answer within a day' }
     const id = randomBytes(16).toString('hex')
     const envelope = this.#write({ to, kind: 'request', plain: writeRequest({ id, ...request }) })
@@ -144,7 +153,7 @@ export class Messages implements Part {
     const { at, expires, seq } = envelope
     // First, or a crash in between would leave an answer that nobody waits for.
     this.#own.put({ id, seq, to, method: request.method, target, host, at, expires })
-    const problem = this.#spread.post(envelope)
+    const problem = this.#onDisk(NO_DISK, () => this.#spread.post(envelope))
     if (problem === undefined) return { id }
     this.#own.forget(id)
     return { problem }
@@ -163,6 +172,16 @@ export class Messages implements Part {
     return writeEnvelope(me, { ...letter, toSpki }, seq, now)
   }
 
+  /** A disk that is full or read-only costs messages, and nothing else of the gateway. */
+  #onDisk<T>(otherwise: T, task: () => T): T {
+    try {
+      return task()
+    } catch (err) {
+      this.#deps.log.error({ err }, 'messages could not be kept on disk')
+      return otherwise
+    }
+  }
+
   #arrived(envelope: Envelope): void {
     const { identity, log } = this.#deps
     const plain = openEnvelope(identity(), envelope)
@@ -179,7 +198,7 @@ export class Messages implements Part {
       return
     }
     const answer = await run(request)
-    const problem = this.#answer(from, seq, answer)
+    const problem = this.#onDisk(NO_DISK, () => this.#answer(from, seq, answer))
     const said = { peer: from, ...('problem' in answer && { reason: answer.problem }) }
     log.info(said, 'request that came as a message was executed')
     if (problem !== undefined)

@@ -58,7 +58,8 @@ async function ask({ body, headers, ip, method, path, port }: LateRequest): Prom
       signal,
     })
     sent.once('response', resolve)
-    sent.once('error', reject)
+    // Also when the answer has begun: then reading it says so.
+    sent.on('error', reject)
     sent.end(body)
   })
   const chunks: Buffer[] = []

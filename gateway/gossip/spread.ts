@@ -15,7 +15,6 @@ import type { Digest, MessageStore } from './store.ts'
 const MAX_HOPS = 5
 const FAN_OUT = 3
 const COMPARE_MS: Millis = 5 * 60_000
-const SWEEP_MS: Millis = 60_000
 /** 110 KB each, so a link carries 1.1 MB/s of them and its heartbeats do not wait. */
 const SEND_EVERY_MS: Millis = 100
 /** A peer that passes on what waited for an hour; then what comes in anew. */
@@ -51,23 +50,19 @@ export class Spread {
   readonly #deps: SpreadDeps
   /** Kept while links come and go: dialling anew wins nothing. Members are few. */
   readonly #peers = new Map<number, Peer>()
-  readonly #stops: (() => void)[] = []
+  #stop = (): void => {}
 
   constructor(deps: SpreadDeps) {
     this.#deps = deps
   }
 
   start(): void {
-    const { random, scheduler, store } = this.#deps
-    store.sweep(scheduler.now())
-    this.#stops.push(
-      scheduler.every(SWEEP_MS, () => store.sweep(scheduler.now()), random),
-      scheduler.every(COMPARE_MS, () => this.#compare(), random),
-    )
+    const { random, scheduler } = this.#deps
+    this.#stop = scheduler.every(COMPARE_MS, () => this.#compare(), random)
   }
 
   stop(): void {
-    for (const stop of this.#stops) stop()
+    this.#stop()
     for (const peer of this.#peers.values()) peer.cancel?.()
   }
 

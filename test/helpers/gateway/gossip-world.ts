@@ -86,6 +86,7 @@ export class GossipHost implements SimNode {
       count: (_what, reason) => reason !== undefined && this.refused.push(reason),
     })
     this.spread.start()
+    scheduler.every(60_000, () => this.store.sweep(scheduler.now()))
   }
 
   up(hostId: number): void {

@@ -8,9 +8,22 @@ import { Metrics } from '../../../../gateway/base/metrics.ts'
 import { Messages, type MessagesDeps, type Submission } from '../../../../gateway/gossip/messages.ts'
 import type { OwnRequest } from '../../../../gateway/gossip/own-requests.ts'
 import { Runner } from '../../../../gateway/gossip/runner.ts'
+import type { MessageDisk } from '../../../../gateway/gossip/store.ts'
 import { identityOf, memoryDisk } from '../../../helpers/gateway/gossip-world.ts'
 import { waitFor } from '../../../helpers/run/wait.ts'
 import { SimTime } from '../../../helpers/sim/network.ts'
+
+/** A disk that is full while it is said to be. */
+const failing = (disk: MessageDisk, state: { readonly isFull: boolean; refused: number }): MessageDisk => ({
+  ...disk,
+  save(key, kept) {
+    if (state.isFull) {
+      state.refused++
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+    }
+    disk.save(key, kept)
+  },
+})
 
 async function world(t: Test, listener: RequestListener) {
   const server = createServer(listener).listen(0, '127.0.0.1')
@@ -21,14 +34,14 @@ async function world(t: Test, listener: RequestListener) {
   const members = [identityOf(1), identityOf(2)] as const
   const runner = new Runner((ip) => ip === '127.0.0.1')
   const hosts: Messages[] = []
-  const state = { isLinked: true, isKnown: true }
+  const state = { isLinked: true, isKnown: true, isFull: false, refused: 0 }
   const host = (hostId: 1 | 2): Messages => {
     const own = new Map<string, OwnRequest>()
     const deps: MessagesDeps = {
       scheduler: time.scheduler(() => 1_795_000_000_000),
       log: silentLog,
       metrics: new Metrics(),
-      disk: memoryDisk(),
+      disk: failing(memoryDisk(), state),
       ownDisk: {
         load: () => [],
         save: (request) => void own.set(request.id, request),
@@ -129,6 +142,23 @@ t.test('what cannot go is said at once', async (t) => {
   for (let i = 0; i < 64; i++) t.ok('id' in one.submit(submission()))
   t.match(one.submit(submission()), { problem: /64 messages of host 1 wait/ })
   t.equal(one.waiting().length, 64, 'and one that did not go does not wait')
+})
+
+t.test('a full disk costs messages and nothing else', async (t) => {
+  const { ask, one, state, submission, time } = await world(t, (_req, res) => {
+    // What was taken before is executed, and its answer has no room.
+    state.isFull = true
+    res.end()
+  })
+  state.isFull = true
+  t.match(await ask(), { problem: /cannot keep it on disk/ })
+  t.equal(one.status.waiting, 0)
+  state.isFull = false
+  t.ok('id' in one.submit(submission()))
+  await waitFor('the answer has no room', 10_000, () => state.refused === 2)
+  state.isFull = false
+  time.run(200)
+  t.equal(one.status.waiting, 1, 'its answer is lost, and it is not executed again')
 })
 
 t.test('a container that is slow holds up nobody else', async (t) => {
