@@ -8,23 +8,30 @@ import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const FLOOD_MS = 1_000
-/** The bound is 500 ms; what stands above it belongs to a busy machine. Without bounds it was 5 to 13 s. */
-const WAIT_MS = 2_500
-/** The bound is 50; the rest is what V8 keeps when a busy machine puts its collections off. Without bounds: 1,900. */
-const MEMORY_MB = 80
+/** Of one request, less what its two ends waited for a core. Without bounds it was 5 to 13 s. */
+const WAIT_MS = 500
+/** Without bounds: 1,900. */
+const MEMORY_MB = 50
+/** V8 puts its collections off on a busy machine: what exceeds a bound is measured anew. */
+const TRIES = 3
 
 const memoryMb = (pid: number, key: 'VmHWM' | 'VmRSS'): number => {
   const [, kb = ''] = new RegExp(`${key}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return Number(kb) / 1024
 }
 
+/** How long the main thread of a process has waited for a core, since its start: others use this machine. */
+const starvedMs = (pid: number): number =>
+  Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6
+
 /** The slowest request for the page of a host that runs, one after the other, until `isOver`. */
 async function slowest(host: TestHost, isOver: () => boolean): Promise<number> {
+  const starved = (): number => starvedMs(host.pid!) + starvedMs(process.pid)
   let worst = 0
   while (!isOver()) {
-    const began = performance.now()
+    const [began, before] = [performance.now(), starved()]
     await host.api('/v1/hosts')
-    worst = Math.max(worst, performance.now() - began)
+    worst = Math.max(worst, performance.now() - began - (starved() - before))
     await pause(10)
   }
   return worst
@@ -39,18 +46,24 @@ t.test('three hosts, of which one goes bad', { skip: needsRoot, timeout: 300_000
   const since = await linkedSince()
   const pid = one.pid!
   const hostile = floodPeer(two, one)
-  const flooded = async (kind: FloodKind, connections = 1): Promise<void> => {
+  const measured = async (kind: FloodKind, connections: number) => {
     writeFileSync(`/proc/${pid}/clear_refs`, '5')
     const before = memoryMb(pid, 'VmRSS')
     await hostile.flood(kind, connections)
     const end = performance.now() + FLOOD_MS
-    const worst = await slowest(one, () => performance.now() > end)
+    const worst = Math.round(await slowest(one, () => performance.now() > end))
     const made = await hostile.stop()
-    const more = memoryMb(pid, 'VmHWM') - before
-    t.comment(kind, { ...made, worst: Math.round(worst), more: Math.round(more) })
-    t.ok(worst < WAIT_MS, `${kind}: no request of others waits`)
-    t.ok(more < MEMORY_MB, `${kind}: memory is bounded`)
-    t.ok(made.heardMb < 20, `${kind}: answers are bounded`)
+    const more = Math.round(memoryMb(pid, 'VmHWM') - before)
+    t.comment(kind, { ...made, worst, more })
+    return { worst, more, heardMb: made.heardMb }
+  }
+  const flooded = async (kind: FloodKind, connections = 1): Promise<void> => {
+    let seen = await measured(kind, connections)
+    for (let n = 1; n < TRIES && (seen.worst >= WAIT_MS || seen.more >= MEMORY_MB); n++)
+      seen = await measured(kind, connections)
+    t.ok(seen.worst < WAIT_MS, `${kind}: no request of others waits: ${seen.worst} ms`)
+    t.ok(seen.more < MEMORY_MB, `${kind}: memory is bounded: ${seen.more} MB`)
+    t.ok(seen.heardMb < 20, `${kind}: answers are bounded`)
   }
   for (const kind of ['digest', 'wants', 'pings', 'objects', 'nested', 'keys'] as const) await flooded(kind)
   await flooded('torn', 60)
