@@ -42,7 +42,7 @@ t.test('the name leads to who had it first; alarm and page say so on both', asyn
         next: /give one of the two another name/,
       },
     ])
-    const page = renderList({ hostId: 1, entries: listOf(host.registry) }, 'html')
+    const page = renderList({ hostId: 1, entries: listOf(host.registry), waiting: [] }, 'html')
     t.match(
       page,
       /href="\/~10-100-2-10\/">web<.*another container has this name, so this link goes by address/,
