@@ -93,6 +93,11 @@ const COMMANDS: readonly {
     load: async () => (await import('./commands/retry.ts')).retryCommand,
   },
   {
+    name: 'tiers',
+    describe: 'Show which kinds of way lead to other hosts, how often each was found, and how soon',
+    load: async () => (await import('./commands/tiers.ts')).tiersCommand,
+  },
+  {
     name: 'netcheck',
     describe: 'Find out whether UDP works here, and how other hosts see this one through a NAT',
     load: async () => (await import('./commands/netcheck.ts')).netcheckCommand,

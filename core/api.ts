@@ -76,7 +76,7 @@ export interface P2pInfo {
   /** What follows is of the session whose keys both hosts have; absent: there is none, or it was not measured yet. */
   readonly address?: string
   /** Of the address: the kind of way that UDP takes, or would. */
-  readonly tier?: 'ipv4' | 'ipv6'
+  readonly tier?: UdpTier
   readonly probes?: P2pProbes
   readonly rttMs?: number
   readonly jitterMs?: number
@@ -93,6 +93,23 @@ export interface P2pInfo {
   readonly quality?: number
 }
 
+/** Kinds of way to another host, best first; the first three are UDP. `ice`: by addresses and offers through a hub. */
+export const TIERS = ['ipv6', 'ipv4', 'ice', 'gateway', 'relay'] as const
+export type TierName = (typeof TIERS)[number]
+export type UdpTier = Extract<TierName, 'ipv6' | 'ipv4' | 'ice'>
+
+/** One tier since the gateway started. */
+export interface TierInfo {
+  readonly name: TierName
+  /** Hosts whose packets go by it now. */
+  readonly hosts: number
+  /** How often a way of this kind to a host was sought, and found. */
+  readonly tries: number
+  readonly successes: number
+  /** From the beginning of a search that succeeded to its end, of the last 101; absent: there was none. */
+  readonly medianMs?: number
+}
+
 /** The decision for one remote host. */
 export interface PathInfo {
   readonly hostId: number
@@ -104,7 +121,7 @@ export interface PathInfo {
   readonly rttMs?: number
   /** ISO 8601, UTC. */
   readonly since: string
-  /** The kind of way that packets take: `ipv4` and `ipv6` are UDP. Absent: there is none, or the host is this one. */
+  /** The kind of way that packets take, one of TIERS. Absent: there is none, or the host is this one. */
   readonly tier?: string
   /** Absent: this gateway has no UDP path to other hosts at all. */
   readonly p2p?: P2pInfo

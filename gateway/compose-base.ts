@@ -17,6 +17,7 @@ import type { LeaseSource } from './leases/source.ts'
 import { StreamError } from './links/streams/stream-frame.ts'
 import type { Streams } from './links/streams/streams.ts'
 import { PathTable } from './paths/table.ts'
+import { Tiers } from './paths/tiers.ts'
 import { Registry } from './registry/registry.ts'
 import { Slices } from './registry/slices.ts'
 
@@ -46,6 +47,7 @@ export interface Base extends GatewayDeps {
   readonly slices: Slices
   readonly registry: Registry
   readonly paths: PathTable
+  readonly tiers: Tiers
 }
 
 /** What being in a cluster adds: `NO_CLUSTER`, or the parts of compose-cluster.ts. */
@@ -102,5 +104,6 @@ export function composeBase(deps: GatewayDeps): Base {
     slices,
     registry: new Registry(conf.hostId, epoch, events, slices, clock),
     paths: new PathTable(conf.hostId, clock, events),
+    tiers: new Tiers(),
   }
 }

@@ -43,7 +43,7 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
   cluster.links.handle('registry.', (hostId, message) => replication.receive(hostId, message))
   cluster.links.handle('paths.', (hostId, message) => paths.receive(hostId, message))
   replicationGauges(metrics, registry, replication)
-  pathGauges(metrics, table)
+  pathGauges(metrics, table, base.tiers)
   const messages = composeMessages(base, cluster)
   const follower = follow({ base, cluster, messages, replication, paths })
   return {

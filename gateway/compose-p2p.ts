@@ -79,7 +79,7 @@ export function composeP2p(around: Around): P2pParts {
     info(hostId) {
       const view = transport.view(hostId)
       const wallOf = (at: number): number => scheduler.now() + at - scheduler.monotonic()
-      return view && p2pInfoOf(view, transport.session(hostId), wallOf)
+      return view && p2pInfoOf(view, transport.session(hostId), wallOf, transport.tier(hostId))
     },
     process: () => transport.status.process,
     retry(hostId) {

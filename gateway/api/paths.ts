@@ -1,8 +1,9 @@
 /** The paths as the API shows them, and what an operator does about one. */
 
 import type { ServerResponse } from 'node:http'
-import type { PathInfo, RetryReply } from '../../core/api.ts'
+import type { PathInfo, RetryReply, TierInfo } from '../../core/api.ts'
 import type { PathTable } from '../paths/table.ts'
+import type { Tiers } from '../paths/tiers.ts'
 import { ApiProblem, sendJson } from './answer.ts'
 import type { ClusterAccess } from './cluster-access.ts'
 
@@ -18,6 +19,15 @@ function shown({ cluster }: PathCallDeps, path: PathInfo): PathInfo {
 }
 
 export const listPaths = (deps: PathCallDeps): PathInfo[] => deps.paths.all().map((path) => shown(deps, path))
+
+/** How each kind of way fares, since the gateway started. */
+export const listTiers = ({
+  paths,
+  tiers,
+}: {
+  readonly paths: PathTable
+  readonly tiers: Tiers
+}): TierInfo[] => tiers.view(paths.all().map(({ tier }) => tier))
 
 const noSuchHost = (): ApiProblem => new ApiProblem('ERR_FLATNET_API_NOT_FOUND', 'no such host is known')
 

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import { attachmentKey } from '../../core/attachment.ts'
 import type { Metrics } from '../base/metrics.ts'
 import { Places } from '../base/places.ts'
+import type { Tiers } from '../paths/tiers.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentDeps, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
 import {
@@ -18,13 +19,14 @@ import {
 import type { EventStreams } from './events.ts'
 import { hostViews } from './host-view.ts'
 import { type HostCallDeps, postRelease } from './hosts.ts'
-import { listPaths, pathOf, postRetry } from './paths.ts'
+import { listPaths, listTiers, pathOf, postRetry } from './paths.ts'
 import { matchRoute, type Route } from './routes.ts'
 import type { Status } from './status.ts'
 
 export interface ApiDeps extends AssignmentDeps, ClusterCallDeps, HostCallDeps {
   readonly streams: EventStreams
   readonly metrics: Metrics
+  readonly tiers: Tiers
   status(): Promise<Status>
 }
 
@@ -66,6 +68,7 @@ const ROUTES: readonly Route<Handler>[] = [
     pattern: '/v1/paths/*',
     handler: (p, c) => sendJson(c.res, 200, pathOf(p, c.params[0] ?? '')),
   },
+  { method: 'GET', pattern: '/v1/tiers', handler: (p, c) => sendJson(c.res, 200, listTiers(p)) },
   { method: 'GET', pattern: '/v1/events', handler: (p, c) => p.streams.open(c.req, c.res) },
   { method: 'GET', pattern: '/v1/status', handler: async (p, c) => sendJson(c.res, 200, await p.status()) },
   { method: 'GET', pattern: '/healthz', handler: (_, c) => sendText(c.res, 'ok\n') },

@@ -8,6 +8,7 @@ import { type PathDecision, SOON_MS } from './decide.ts'
 import { LinkHistory } from './link-history.ts'
 import { carries, type LinkReport, type Reports, relayReport, UNMEASURED_MS } from './reports.ts'
 import type { PathTable } from './table.ts'
+import type { Tiers } from './tiers.ts'
 import { type Candidate, type Carriage, sameVia, type Transport, type Via, viaText } from './transport.ts'
 
 export interface PathDeps {
@@ -17,6 +18,7 @@ export interface PathDeps {
   readonly log: Log
   readonly table: PathTable
   readonly reports: Reports
+  readonly tiers: Tiers
   readonly transports: readonly Transport[]
   readonly carriage: Carriage
   /** All links, one for each member. */
@@ -115,6 +117,7 @@ export class PathController {
       if (hostId === own || known.has(hostId)) continue
       table.forget(hostId)
       this.#history.forget(hostId)
+      this.#deps.tiers.forget(hostId)
       this.#apply(hostId, undefined, [])
     }
   }
@@ -134,6 +137,7 @@ export class PathController {
       candidates,
     })
     this.#apply(hostId, decision, candidates)
+    this.#deps.tiers.see(hostId, candidates, decision, scheduler.monotonic())
     if (before !== undefined && before.state === decision.state && sameVia(before.via, decision.via)) return
     const { state, reason, via } = decision
     log.info({ peer: hostId, path: `${state} ${viaText(via)}`, reason }, 'path changed')

@@ -1,13 +1,13 @@
 /** Decides the path to a host. Pure: facts in, decision out; probes, timers and routes live elsewhere. */
 
-import type { PathState } from '../../core/api.ts'
+import type { PathState, TierName } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../links/types.ts'
 import { withP2p } from './p2p-overlay.ts'
 import { carriesNone, onProbation, PathReason, relaysNone } from './reasons.ts'
 import { chooseRelay, isRelay, relayRtt, whyNoRelay } from './relay-choice.ts'
 import { SETTLED_MS } from './steadiness.ts'
-import type { Candidate, Tier, Via } from './transport.ts'
+import type { Candidate, Via } from './transport.ts'
 
 /** The link to a peer's gateway as the decider sees it. */
 export interface LinkFacts {
@@ -48,7 +48,7 @@ export interface PathDecision {
   /** Undefined: not known, or no path. */
   readonly rttMs?: Millis | undefined
   /** The kind of way; undefined: there is none, or the host is this one. */
-  readonly tier?: Tier | undefined
+  readonly tier?: TierName | undefined
   /** What carries packets when UDP ends; undefined: packets do not go by UDP, or nothing would. */
   readonly below?: Pick<PathDecision, 'via' | 'rttMs'>
   /**

@@ -1,5 +1,6 @@
 /** The contract between paths and data plane: the ways to a host, and the way that packets take. */
 
+import type { TierName } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { EscalationView } from './escalation/view.ts'
 
@@ -16,9 +17,6 @@ export type Via = CandidateId | { readonly kind: 'local' } | { readonly kind: 'n
 export const viaText = (via: Via): string => (via.kind === 'relay' ? `relay:${via.hostId}` : via.kind)
 
 export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)
-
-/** Rungs of the ladder, best first. A candidate of kind `p2p` is on one of the first four. */
-export type Tier = 'ipv6' | 'ipv4' | 'ice' | 'punch' | 'gateway' | 'relay'
 
 /** What a gateway would carry for pairs of other hosts. */
 export interface RelayCapacity {
@@ -45,7 +43,9 @@ export interface RelayOffer extends Pick<RelayCapacity, 'freePairs' | 'freeShare
 /** One way by which packets could go to a host, as its transport sees it now. */
 export interface Candidate {
   readonly id: CandidateId
-  readonly tier: Tier
+  readonly tier: TierName
+  /** Of UDP: the tiers whose addresses are tried at once; undefined: only `tier`. */
+  readonly raced?: readonly TierName[] | undefined
   /** From end to end; undefined: not measured. */
   readonly rttMs?: Millis | undefined
   /** 0 to 1; undefined: not measured, or TCP makes up for it. */

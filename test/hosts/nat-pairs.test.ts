@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { PathInfo } from '../../core/api.ts'
+import type { PathInfo, TierInfo } from '../../core/api.ts'
 import { hostContainer } from '../helpers/cluster/host-container.ts'
 import type { TestNet } from '../helpers/cluster/hosts.ts'
 import { failures, type P2pPair, requestsTo, worstGap } from '../helpers/cluster/p2p-pair.ts'
@@ -119,6 +119,15 @@ t.test(
     })
     await t.test('traffic goes on while a path becomes direct', async (t) => {
       if (first !== undefined) await servedMeanwhile(t, net, first)
+    })
+    await t.test('tiers names the hub as what made it possible', async (t) => {
+      if (first === undefined) return
+      const tiers: TierInfo[] = JSON.parse(await first[0].host.ok('tiers', '--json'))
+      t.match(
+        tiers.find(({ name }) => name === 'ice'),
+        { tries: Number, successes: Number, medianMs: Number },
+      )
+      t.comment(tiers)
     })
   },
 )

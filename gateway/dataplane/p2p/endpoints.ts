@@ -3,8 +3,8 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { contains, type Prefix4, parseIpv4, parsePrefix4 } from '../../../core/addr.ts'
 
-/** Of the way over UDP that this address is for. */
-export const tierOf = (address: string): 'ipv4' | 'ipv6' => (address.startsWith('[') ? 'ipv6' : 'ipv4')
+/** The tier of UDP to an address that is known without a hub. */
+export const familyOf = (address: string): 'ipv4' | 'ipv6' => (address.startsWith('[') ? 'ipv6' : 'ipv4')
 
 /** `192.0.2.1:7443` or `[2001:db8::1]:7443`. */
 export function isEndpoint(value: unknown): value is string {

@@ -1,10 +1,9 @@
 /** Shows a UDP path as the API has it. Pure. */
 
-import type { P2pInfo, P2pProbes } from '../../../core/api.ts'
+import type { P2pInfo, P2pProbes, UdpTier } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
 import { lossOf } from '../../paths/escalation/health.ts'
 import { type EscalationView, qualityOf } from '../../paths/escalation/view.ts'
-import { tierOf } from './endpoints.ts'
 import type { SessionView } from './protocol.ts'
 
 const rounded = (value: number, digits: number): number => Math.round(value * 10 ** digits) / 10 ** digits
@@ -14,18 +13,19 @@ export function p2pInfoOf(
   { reason, attempts, generation, nextAttemptAt }: EscalationView,
   session: SessionView | undefined,
   wallOf: (at: Millis) => Millis,
+  tier: UdpTier,
 ): P2pInfo {
   const next = nextAttemptAt === undefined ? {} : { nextAttemptAt: isoOf(wallOf(nextAttemptAt)) }
-  return { reason, attempts, ...next, generation, ...(session !== undefined && sessionInfo(session)) }
+  return { reason, attempts, ...next, generation, ...(session !== undefined && sessionInfo(session, tier)) }
 }
 
 const isoOf = (ms: Millis): string => new Date(Math.round(ms)).toISOString()
 
-function sessionInfo(session: SessionView): Partial<P2pInfo> {
+function sessionInfo(session: SessionView, tier: UdpTier): Partial<P2pInfo> {
   const { address, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
   const lossRate = lossOf(session)
   return {
-    ...(address !== undefined && { address, tier: tierOf(address) }),
+    ...(address !== undefined && { address, tier }),
     probes: probesOf(session),
     ...(rttMs !== undefined && { rttMs: rounded(rttMs, 2) }),
     ...(jitterMs !== undefined && { jitterMs: rounded(jitterMs, 2) }),

@@ -1,5 +1,6 @@
 /** The gateway's view of the UDP paths: which peers may have one, what each does, and what changed. */
 
+import type { UdpTier } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
 import { Listeners } from '../../base/listeners.ts'
 import { jittered } from '../../base/scheduler.ts'
@@ -7,7 +8,6 @@ import type { ControlMessage } from '../../links/types.ts'
 import type { EscalationFacts, ResetCause } from '../../paths/escalation/types.ts'
 import type { EscalationView } from '../../paths/escalation/view.ts'
 import type { Candidate, Transport } from '../../paths/transport.ts'
-import { tierOf } from './endpoints.ts'
 import { Obstacles } from './obstacles.ts'
 import { OfferInbox } from './offer-inbox.ts'
 import type { P2pTransportDeps } from './p2p-deps.ts'
@@ -59,10 +59,10 @@ export class P2pTransport implements Transport {
     const peer = this.#peers.get(hostId)
     if (peer === undefined) return []
     const { state, reason } = peer.view
-    const { rttMs, lossRate, address } = peer.session ?? {}
-    const tier = tierOf(address ?? '')
+    const { rttMs, lossRate } = peer.session ?? {}
+    const { raced, tier } = peer
     const hasChannel = state === 'P2P_ACTIVE'
-    return [{ id: { kind: 'p2p' }, tier, rttMs, lossRate, hasChannel, escalation: { state, reason } }]
+    return [{ id: { kind: 'p2p' }, tier, raced, rttMs, lossRate, hasChannel, escalation: { state, reason } }]
   }
 
   /** Nothing to do: both hosts agreed and the process has set the route before this became the path. */
@@ -74,6 +74,10 @@ export class P2pTransport implements Transport {
 
   view(hostId: number): EscalationView | undefined {
     return this.#peers.get(hostId)?.view
+  }
+
+  tier(hostId: number): UdpTier {
+    return this.#peers.get(hostId)?.tier ?? 'ipv4'
   }
 
   session(hostId: number): SessionView | undefined {

@@ -1,6 +1,7 @@
 /** Carries out one peer's escalation: turns its actions into lines to the P2P process and messages to the peer. */
 
 import type { Prefix4 } from '../../../core/addr.ts'
+import type { UdpTier } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
 import { adopt, escalate } from '../../paths/escalation/escalation.ts'
@@ -15,6 +16,7 @@ import type {
 } from '../../paths/escalation/types.ts'
 import { type EscalationView, viewOf } from '../../paths/escalation/view.ts'
 import { peerCandidates } from './candidates.ts'
+import { familyOf } from './endpoints.ts'
 import { OFFER_VERSION } from './offers.ts'
 import type { SessionView, ToProcess } from './protocol.ts'
 
@@ -55,6 +57,8 @@ export class PeerSession {
   #state: Escalation
   #view: SessionView | undefined
   #offered: readonly string[] = []
+  /** Offer and answer went through a hub: a relay, as the hosts have no link. */
+  #isThroughHub = false
   #toldGateway: GatewayPathFacts | undefined
   /** The end of validity that the process knows. */
   #validUntil: Millis = 0
@@ -67,6 +71,17 @@ export class PeerSession {
 
   get session(): SessionView | undefined {
     return this.#view
+  }
+
+  /** Of the address in use. Both hosts see each other's addresses without a link only through a hub. */
+  get tier(): UdpTier {
+    return this.#isThroughHub ? 'ice' : familyOf(this.#view?.address ?? '')
+  }
+
+  /** Of the addresses that the present try goes to. */
+  get raced(): UdpTier[] {
+    if (this.#state.attempt === undefined) return []
+    return this.#isThroughHub ? ['ice'] : [...new Set(this.#offered.map(familyOf))]
   }
 
   get view(): EscalationView {
@@ -169,6 +184,7 @@ export class PeerSession {
 
   #start(attempt: string): void {
     this.#view = undefined
+    this.#isThroughHub = this.#deps.links.addresses(this.hostId) === undefined
     this.#toldGateway = undefined
     this.#sendSession(attempt)
   }

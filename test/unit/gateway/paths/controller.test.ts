@@ -6,6 +6,7 @@ import type { ControlMessage, LinkView } from '../../../../gateway/links/types.t
 import { PathController } from '../../../../gateway/paths/controller.ts'
 import { Reports } from '../../../../gateway/paths/reports.ts'
 import { PathTable } from '../../../../gateway/paths/table.ts'
+import { Tiers } from '../../../../gateway/paths/tiers.ts'
 import { type Candidate, type Transport, viaText } from '../../../../gateway/paths/transport.ts'
 import { directOf, relayOf } from '../../../helpers/gateway/path-facts.ts'
 import { SimTime, seeded } from '../../../helpers/sim/network.ts'
@@ -61,6 +62,7 @@ function simulation() {
       }),
   )
   const controller = new PathController({
+    tiers: new Tiers(),
     hostId: 1,
     scheduler,
     random: seeded(1),

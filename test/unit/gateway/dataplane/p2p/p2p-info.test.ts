@@ -30,7 +30,7 @@ const session: SessionView = {
 }
 
 t.test('without a session: why, how often, and when next by the wall clock', async (t) => {
-  const next = p2pInfoOf({ ...view, nextAttemptAt: 5_000 }, undefined, (at) => at + 1_000_000)
+  const next = p2pInfoOf({ ...view, nextAttemptAt: 5_000 }, undefined, (at) => at + 1_000_000, 'ipv4')
   t.same(next, {
     reason: 'good',
     attempts: 2,
@@ -41,13 +41,13 @@ t.test('without a session: why, how often, and when next by the wall clock', asy
 
 t.test('with one: figures, rounded, and the worse loss of both ends', async (t) => {
   t.same(
-    p2pInfoOf(view, session, (at) => at),
+    p2pInfoOf(view, session, (at) => at, 'ice'),
     {
       reason: 'good',
       attempts: 2,
       generation: 3,
       address: '192.0.2.2:7443',
-      tier: 'ipv4',
+      tier: 'ice',
       probes: {
         sent: 40,
         answered: 39,
@@ -69,6 +69,6 @@ t.test('with one: figures, rounded, and the worse loss of both ends', async (t) 
 
 t.test('what is not proven has no quality, and no loss before the first probe', async (t) => {
   const fresh = { ...session, isProven: false, probes: { sent: 0, answered: 0, window: 0 } }
-  const info = p2pInfoOf(view, fresh, (at) => at)
+  const info = p2pInfoOf(view, fresh, (at) => at, 'ipv4')
   t.notOk('quality' in info || 'mtu' in info || 'lossRate' in info)
 })
