@@ -87,7 +87,7 @@ const isAmount = (value: unknown): value is number =>
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 256
 
 /** Records are read when they are restored. */
-function tableIn(value: unknown): StoredTable | undefined {
+export function tableIn(value: unknown): StoredTable | undefined {
   if (!isObject(value) || value['format'] !== FORMAT) return undefined
   const { hostId, keyId, ageMs, records } = value
   const known = knownIn(value['known'])

@@ -271,7 +271,8 @@ function withSource(endpoints: readonly string[], remote: string | undefined): s
   return [...new Set(all)].slice(0, MAX_ENDPOINTS)
 }
 
-function newcomerOf(message: ControlMessage): Newcomer {
+/** @throws {Refusal} */
+export function newcomerOf(message: ControlMessage): Newcomer {
   const { secret, requestPem, name, endpoints, protocol } = message as Record<string, unknown>
   if (protocol !== JOIN_PROTOCOL) {
     throw new Refusal(

@@ -79,14 +79,16 @@ export function readFrame(stream: Duplex, signal: AbortSignal): Promise<Readonly
   })
 }
 
-function lengthIn(header: Buffer | null): number | undefined {
+/** @throws {StreamError} */
+export function lengthIn(header: Buffer | null): number | undefined {
   if (header === null || header.length < HEADER) return undefined
   const length = header.readUInt32BE(0)
   if (length > 0 && length <= MAX_FRAME) return length
   throw new StreamError(`head of ${length} bytes: 1 to ${MAX_FRAME}`)
 }
 
-function objectIn(body: Buffer): Readonly<Record<string, unknown>> {
+/** @throws {StreamError} */
+export function objectIn(body: Buffer): Readonly<Record<string, unknown>> {
   let value: unknown
   try {
     value = JSON.parse(body.toString('utf8'))

@@ -39,6 +39,8 @@ import { readCniArgs, readEnv } from '../../../plugin/env.ts'
 import { attachmentInput, networkProblems, parseInput } from '../../../plugin/netavark/input.ts'
 import { routeVectors } from '../kernel/netlink-vectors-route.ts'
 import { SLICES } from '../sim/sim-host.ts'
+import { MEMBER_RUNS } from './member-harnesses.ts'
+import { json, split, taken } from './promises.ts'
 
 export interface Harness {
   readonly name: string
@@ -67,27 +69,6 @@ function seedsOf(name: string): Buffer[] {
     return file.endsWith('.hex') ? Buffer.from(bytes.toString().replaceAll(/\s/g, ''), 'hex') : bytes
   })
 }
-
-type ErrorClass = abstract new (...args: never[]) => Error
-
-/** @returns undefined when the parser refuses it by an error of its own */
-function taken<T>(parse: () => T, ...own: readonly ErrorClass[]): T | undefined {
-  try {
-    return parse()
-  } catch (err) {
-    if (own.some((known) => err instanceof known)) return undefined
-    throw err
-  }
-}
-
-/** The halves of a stream have to mean what the whole does. */
-function* split(bytes: Buffer): Generator<Buffer> {
-  const middle = bytes.length >> 1
-  yield bytes.subarray(0, middle)
-  yield bytes.subarray(middle)
-}
-
-const json = (bytes: Buffer): unknown => taken(() => JSON.parse(bytes.toString()), SyntaxError)
 
 const RUNS: Readonly<Record<string, (bytes: Buffer, deps: FuzzDeps) => void>> = {
   'cni-stdin'(bytes) {
@@ -224,6 +205,7 @@ const RUNS: Readonly<Record<string, (bytes: Buffer, deps: FuzzDeps) => void>> = 
   stun(bytes) {
     decodeStun(bytes)
   },
+  ...MEMBER_RUNS,
 }
 
 const HTTP_WORDS = [
@@ -240,6 +222,9 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   'cni-stdin': ['"ipam":', '"routes":', '"runtimeConfig":{"portMappings":[', '"prevResult":'],
   'cni-env': ['CNI_ARGS=', 'K8S_POD_NAME=', ';'],
   'cluster-members': ['"members":', '"state":"revoked"'],
+  'p2p-offer': ['"candidates":[', '"type":"p2p.promote"', '"generation":'],
+  'join-request': ['"endpoints":[', '"protocol":1'],
+  mdns: ['\u00c0\u000c'],
 }
 
 /** An operator's own file: the YAML library takes 130 ms for 5,000 brackets too many. */
