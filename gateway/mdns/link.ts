@@ -1,7 +1,7 @@
 /** One link with its socket: opened, kept, and why no name can be published on it. */
 
+import { Errno, SyscallError } from 'netlink-ts/errors.ts'
 import { contains, parseIpv4, prefixBase } from '../../core/addr.ts'
-import { hasCode } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { LanLink } from '../../kernel/lan.ts'
 import type { Metrics } from '../base/metrics.ts'
@@ -103,7 +103,7 @@ export class Link {
 }
 
 function problemOf(err: unknown): string {
-  if (hasCode(err, 'EADDRINUSE'))
+  if (err instanceof SyscallError && err.errno === Errno.EADDRINUSE)
     return (
       "another program has UDP 5353 for itself (ss -lunp 'sport = :5353' names it): let it share the port " +
       '(Avahi: disallow-other-stacks=no), or set mdns.enabled: false'

@@ -8,6 +8,9 @@ import { mdnsPeer } from '../helpers/dns/mdns-peer.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
+/** Shares the port with no other program. */
+const GREEDY = `require('node:dgram').createSocket('udp4').bind(5353, () => console.log('bound'))`
+
 async function world(t: Test) {
   const net = await joinedHosts(t, 2, {
     spare: 1,
@@ -88,13 +91,18 @@ t.test('a LAN with two hosts and a person', { skip: needsRoot }, async (t) => {
     await lan.hears(`tv.local A ${one.ip} 0`)
   })
 
-  await t.test('a link that goes and comes', async (t) => {
+  await t.test('a link that goes, and comes when another program has the port', async (t) => {
     one.ns.exec('ip', 'link', 'set', 'eth0', 'down')
     await waitFor('no LAN', 10_000, async () => (await mdns(one)).links.length === 0)
     t.match(await mdns(one), { problem: /no interface/ })
+    const greedy = one.spawn(process.execPath, '-e', GREEDY)
+    await new Promise((resolve) => greedy.stdout?.once('data', resolve))
     lan.forget()
     one.ns.exec('ip', 'link', 'set', 'eth0', 'up')
-    await lan.hears(`web.local A ${one.ip} 120`)
+    await waitFor('the port is taken', 10_000, async () => (await mdns(one)).links[0]?.problem)
+    t.match((await mdns(one)).links, [{ ifname: 'eth0', problem: /another program has UDP 5353 for itself/ }])
+    greedy.kill('SIGKILL')
+    await lan.hears(`web.local A ${one.ip} 120`, 15_000)
   })
 
   await t.test('one host publishes a name; another takes over', async (t) => {

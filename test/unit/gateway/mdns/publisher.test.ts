@@ -1,5 +1,6 @@
 /** The publisher follows links and containers, and nothing that fails in it reaches beyond its status. */
 import { decode, encode } from 'dns-packet'
+import { Errno, SyscallError } from 'netlink-ts/errors.ts'
 import t from 'tap'
 import { Events } from '../../../../gateway/base/events.ts'
 import { Metrics } from '../../../../gateway/base/metrics.ts'
@@ -136,7 +137,7 @@ t.test('ingress on one address, on loopback, off', async (t) => {
 
 t.test('a port that another program has: told once, and tried again', async (t) => {
   const { logged, mdns, open, time, world } = publisher()
-  world.refuse = Object.assign(new Error('bind: EADDRINUSE'), { code: 'EADDRINUSE' })
+  world.refuse = new SyscallError('bind', Errno.EADDRINUSE)
   await mdns.start()
   const problem = (): string | null | undefined => mdns.status?.links[0]?.problem
   t.match(problem(), /UDP 5353 for itself/)
