@@ -31,6 +31,8 @@ import { readRequest } from '../../../gateway/ingress/fast/request-head.ts'
 import { AnswerError } from '../../../gateway/ingress/fast/response-head.ts'
 import { decodeMessage, FrameReader, FrameType, ProtocolError } from '../../../gateway/links/frames.ts'
 import { parseEndpoint } from '../../../gateway/links/tls.ts'
+import { LinkNames } from '../../../gateway/mdns/link-names.ts'
+import { readMessage as readMdnsMessage } from '../../../gateway/mdns/message.ts'
 import { readMessage } from '../../../gateway/replication/messages.ts'
 import { WireDecoder, wireRecord } from '../../../gateway/replication/record.ts'
 import { BrokenBlock, OldBlock, openBlock } from '../../../ipam/store/block.ts'
@@ -38,6 +40,7 @@ import { readContext } from '../../../plugin/context.ts'
 import { readCniArgs, readEnv } from '../../../plugin/env.ts'
 import { attachmentInput, networkProblems, parseInput } from '../../../plugin/netavark/input.ts'
 import { routeVectors } from '../kernel/netlink-vectors-route.ts'
+import { SimTime } from '../sim/network.ts'
 import { SLICES } from '../sim/sim-host.ts'
 import { MEMBER_RUNS } from './member-harnesses.ts'
 import { json, split, taken } from './promises.ts'
@@ -202,10 +205,38 @@ const RUNS: Readonly<Record<string, (bytes: Buffer, deps: FuzzDeps) => void>> = 
     const judged = judge(bytes)
     if (judged.kind === 'query') encodeAnswer(judged.query, { rcode: 'NXDOMAIN' }, false)
   },
+  mdns(bytes) {
+    const { names, sent, time } = publishedLink()
+    for (const port of [5353, 40_000]) names.receive(bytes, { address: '192.0.2.9', port })
+    time.run(5_000)
+    for (const message of sent)
+      if (message.length > 1_400 || readMdnsMessage(message) === undefined)
+        throw new Error(`said ${message.toString('hex')}`)
+  },
   stun(bytes) {
     decodeStun(bytes)
   },
   ...MEMBER_RUNS,
+}
+
+/** A link on which web.local is published. */
+function publishedLink() {
+  const time = new SimTime()
+  const sent: Buffer[] = []
+  const names = new LinkNames({
+    address: '192.0.2.7',
+    scheduler: time.scheduler(() => 0),
+    random: () => 0,
+    send: (bytes) => sent.push(bytes),
+    reply: (bytes) => sent.push(bytes),
+    isOnLink: () => true,
+    isOwn: () => false,
+    dropped() {},
+    taken() {},
+  })
+  names.setNames(new Set(['web.local']))
+  time.run(3_000)
+  return { names, sent, time }
 }
 
 const HTTP_WORDS = [
