@@ -78,7 +78,7 @@ export function udpPacket({ id = 7, data, mss = 65_535, ...fields }: SuperPacket
   })
   new DataView(bytes.buffer, VIRTIO + 20).setUint16(4, 8 + data.byteLength)
   bytes.set(data, VIRTIO + 28)
-  return finished(bytes, isSuper ? 6 : 0, id)
+  return finished(bytes, isSuper || fields.flags === 1 ? 6 : 0, id)
 }
 
 /** A packet's fields, and whether its sums are right. */

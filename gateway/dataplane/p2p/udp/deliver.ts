@@ -8,9 +8,16 @@ import { VIRTIO_HEADER } from '../../tunnel/frame.ts'
 import type { PeerState } from './peer.ts'
 import type { PlaneCounters } from './types.ts'
 import { headLength, MAX_HEAD, payloadOf, repairHead, segmentSizeOf } from './wire/record-head.ts'
+import { fitsOne, isSameFlow, MAX_RUN, makeSuper, UDP_HEAD, udpPayload } from './wire/udp-run.ts'
 
 const IP_HEADER = 20
 const LENGTH_AT = VIRTIO_HEADER + 2
+/**
+ * Fewer packets of a UDP flow are written one by one. More go as one super-packet: UDP of 1,400 bytes that arrived per
+ * second, five rounds in turns: 161,000 instead of 92,500 (Nebula 59,400), CPU of both hosts for each 6.4 µs instead of
+ * 10.2. The write alone costs as much as before up to about 16 packets, and a quarter less for 44.
+ */
+const LEAST_JOINED = 8
 
 export class Deliverer {
   readonly #tun: PacketPort
@@ -23,13 +30,15 @@ export class Deliverer {
    * wireguard-go). From then on this part cuts all super-packets.
    */
   #isCutting = false
+  /** The device takes several packets of a UDP flow as one super-packet. */
+  #isJoining = true
 
   constructor(arena: Arena, tun: PacketPort, own: Prefix4, counters: PlaneCounters) {
     this.#tun = tun
     this.#own = own
     this.#counters = counters
     this.#head = arena.take(MAX_HEAD)
-    this.#pieces = new Iovecs(arena, 2)
+    this.#pieces = new Iovecs(arena, MAX_RUN)
   }
 
   /** Whether the device needs super-packets cut into segments. */
@@ -41,15 +50,47 @@ export class Deliverer {
   packets(peer: PeerState, text: Region, from: number, length: number): void {
     const end = from + length
     for (let at = from; at < end; ) {
-      const size =
-        end - at < VIRTIO_HEADER + IP_HEADER ? 0 : VIRTIO_HEADER + text.view.getUint16(at + LENGTH_AT)
-      if (size < VIRTIO_HEADER + IP_HEADER || at + size > end) {
+      const size = sizeAt(text, at, end)
+      if (size === 0) {
         peer.counters.rxMalformed++
         return
       }
-      this.#one(peer, text, at, size)
-      at += size
+      const mayJoin = this.#isJoining && end - at >= LEAST_JOINED * size
+      const joined = mayJoin ? this.#joined(peer, text, at, size, end) : 0
+      if (joined === 0) this.#one(peer, text, at, size)
+      at += joined === 0 ? size : joined
     }
+  }
+
+  /**
+   * Delivers the packets of one UDP flow that begin at `at`, as one super-packet.
+   * @returns their bytes; 0: there is but one, or the device does not take them so
+   */
+  #joined(peer: PeerState, text: Region, at: number, size: number, end: number): number {
+    const { bytes } = text
+    const segment = udpPayload(bytes, at, size)
+    if (segment === 0) return 0
+    let next = at + size
+    let payload = segment
+    let count = 1
+    for (let last = segment; last === segment && count < MAX_RUN; count++) {
+      const more = sizeAt(text, next, end)
+      last = more === 0 ? 0 : udpPayload(bytes, next, more)
+      if (last === 0 || last > segment || !fitsOne(payload + last) || !isSameFlow(bytes, at, next)) break
+      this.#pieces.set(count, text, next + UDP_HEAD, last)
+      payload += last
+      next += more
+    }
+    // The rest of the run has the head of the first one, as far as it is checked.
+    if (count === 1 || checkIncoming(bytes, at, at + size, peer.slice, this.#own) !== Verdict.ok) return 0
+    this.#pieces.set(0, text, at, size)
+    this.#head.copyFrom(0, text, at, UDP_HEAD)
+    makeSuper(bytes, at, segment, payload)
+    if (this.#wrote(peer, next - at, this.#tun.writev(this.#pieces, 0, count), count)) return next - at
+    // A kernel before 6.2: each packet alone from now on.
+    this.#isJoining = false
+    text.copyFrom(at, this.#head, 0, UDP_HEAD)
+    return 0
   }
 
   #one(peer: PeerState, text: Region, at: number, size: number): void {
@@ -78,10 +119,10 @@ export class Deliverer {
   }
 
   /** Counts a write. @returns false for EINVAL: the device may accept the packet in another form */
-  #wrote(peer: PeerState, size: number, result: number): boolean {
+  #wrote(peer: PeerState, size: number, result: number, packets = 1): boolean {
     if (result >= 0) {
-      peer.counters.rxPackets++
-      peer.counters.rxBytes += size - VIRTIO_HEADER
+      peer.counters.rxPackets += packets
+      peer.counters.rxBytes += size - packets * VIRTIO_HEADER
       peer.note()
       return true
     }
@@ -122,4 +163,11 @@ export class Deliverer {
   cutFromNow(): void {
     this.#isCutting = true
   }
+}
+
+/** Bytes of the packet at `at` with its virtio header, by its IP header; 0: it does not end by `end`. */
+function sizeAt(text: Region, at: number, end: number): number {
+  if (end - at < VIRTIO_HEADER + IP_HEADER) return 0
+  const size = VIRTIO_HEADER + text.view.getUint16(at + LENGTH_AT)
+  return size < VIRTIO_HEADER + IP_HEADER || at + size > end ? 0 : size
 }

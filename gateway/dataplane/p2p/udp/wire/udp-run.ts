@@ -1,0 +1,82 @@
+/**
+ * Finds packets of one UDP flow that lie one after another, and makes the head of one super-packet from the first's.
+ * Pure.
+ *
+ * Layout: virtio header, IPv4 without options, UDP.
+ */
+import { VIRTIO_HEADER } from '../../../tunnel/frame.ts'
+import { repairHead } from './record-head.ts'
+
+/** struct virtio_net_hdr, little-endian. */
+const FLAGS = 0
+const GSO_TYPE = 1
+const HDR_LEN = 2
+const GSO_SIZE = 4
+const CSUM_START = 6
+const CSUM_OFFSET = 8
+const F_NEEDS_CSUM = 1
+const GSO_NONE = 0
+const GSO_UDP_L4 = 5
+const NO_OPTIONS = 0x45
+const IP_HEADER = 20
+const IP_TOS = 1
+const IP_FLAGS = 6
+const IP_TTL = 8
+const IP_PROTOCOL = 9
+const IP_SOURCE = 12
+/** MF and the offset. */
+const FRAGMENT = 0x3f
+const UDP = 17
+const UDP_LENGTH = 4
+const UDP_CHECKSUM = 6
+const HEADERS = 28
+/** Addresses and ports. */
+const FLOW_BYTES = 12
+const MAX_IP_PAYLOAD = 65_535 - HEADERS
+
+export const UDP_HEAD = VIRTIO_HEADER + HEADERS
+/** UDP_MAX_SEGMENTS of kernels before 6.9. */
+export const MAX_RUN = 64
+
+/**
+ * Bytes of payload of a packet that may be a part of a super-packet: its checksum is the kernel's to fill in, and it is
+ * no fragment.
+ * @param size of virtio header and packet together, which the IP header's length confirms
+ * @returns 0: any other packet
+ */
+export function udpPayload(b: Uint8Array, at: number, size: number): number {
+  const ip = at + VIRTIO_HEADER
+  if (b[at + FLAGS] !== F_NEEDS_CSUM || b[at + GSO_TYPE] !== GSO_NONE || size <= UDP_HEAD) return 0
+  if (b[ip] !== NO_OPTIONS || b[ip + IP_PROTOCOL] !== UDP) return 0
+  if ((b[ip + IP_FLAGS]! & FRAGMENT) !== 0 || b[ip + IP_FLAGS + 1] !== 0) return 0
+  if (b[at + CSUM_START] !== IP_HEADER || b[at + CSUM_START + 1] !== 0) return 0
+  if (b[at + CSUM_OFFSET] !== UDP_CHECKSUM || b[at + CSUM_OFFSET + 1] !== 0) return 0
+  const length = ip + IP_HEADER + UDP_LENGTH
+  return ((b[length]! << 8) | b[length + 1]!) === size - VIRTIO_HEADER - IP_HEADER ? size - UDP_HEAD : 0
+}
+
+/** Whether two packets that `udpPayload` accepts differ only in identification, length, checksum and payload. */
+export function isSameFlow(b: Uint8Array, first: number, next: number): boolean {
+  const ip = first + VIRTIO_HEADER
+  const other = next + VIRTIO_HEADER
+  if (b[ip + IP_TOS] !== b[other + IP_TOS] || b[ip + IP_TTL] !== b[other + IP_TTL]) return false
+  if (b[ip + IP_FLAGS] !== b[other + IP_FLAGS]) return false
+  for (let i = IP_SOURCE; i < IP_SOURCE + FLOW_BYTES; i++) if (b[ip + i] !== b[other + i]) return false
+  return true
+}
+
+/** Whether so much payload fits into one packet. */
+export const fitsOne = (payload: number): boolean => payload <= MAX_IP_PAYLOAD
+
+/**
+ * Changes the first packet's head, in place, into that of the super-packet.
+ * @param segment bytes of payload in each packet but the last
+ */
+export function makeSuper(b: Uint8Array, at: number, segment: number, payload: number): void {
+  b[at + GSO_TYPE] = GSO_UDP_L4
+  b[at + HDR_LEN] = HEADERS
+  b[at + HDR_LEN + 1] = 0
+  b[at + GSO_SIZE] = segment & 0xff
+  b[at + GSO_SIZE + 1] = segment >>> 8
+  repairHead(b, at, UDP_HEAD, { offset: 0, size: payload, isLast: true, before: 0 })
+}
