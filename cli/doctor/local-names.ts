@@ -3,6 +3,7 @@
 import type { Status } from '../../gateway/api/status.ts'
 import { GatewayDownError } from '../host/client.ts'
 import { gatewayStatus } from '../host/status.ts'
+import { counted } from '../ui/output.ts'
 import { type Finding, hostCheck, ok, warn } from './check.ts'
 
 /** undefined: the gateway does not answer, which is another check's finding, or is an older one. null: off. */
@@ -43,7 +44,7 @@ export function judgeLocalNames(mdns: LocalNamesFacts): readonly Finding[] {
     )
   if (findings.length > 0) return findings
   const where = links.map(({ address, ifname }) => `${address} (${ifname})`).join(', ')
-  return [ok('local-names', `${published} names are published as NAME.local on the LAN, by ${where}`)]
+  return [ok('local-names', `${counted(published, 'container name')} on the LAN as NAME.local, by ${where}`)]
 }
 
 export const check = hostCheck({

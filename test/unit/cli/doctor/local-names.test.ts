@@ -14,7 +14,11 @@ const facts = (more: Partial<NonNullable<LocalNamesFacts>> = {}): LocalNamesFact
 
 t.test('published', (t) => {
   t.match(judgeLocalNames(facts()), [
-    { id: 'local-names', state: 'ok', what: /2 names are published as NAME\.local.*192\.0\.2\.1 \(eth0\)/ },
+    {
+      id: 'local-names',
+      state: 'ok',
+      what: /2 container names on the LAN as NAME\.local.*192\.0\.2\.1 \(eth0\)/,
+    },
   ])
   t.end()
 })
