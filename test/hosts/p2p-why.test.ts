@@ -109,13 +109,13 @@ t.test('why a pair is not direct', { skip: needsRoot, timeout: 600_000 }, async 
   await t.test('a slow way, and what a host lacks', async (t) => {
     await direct(net, [1, 4])
     // Alone: the program in the middle is a NAT, by which host 1 is reached from others as well.
-    const end = await faults.delay(t, net, 1, 4, 150)
+    const delay = await faults.delay(t, net, 1, 4, 150)
     ping(one, 4)
     await takePort(t, three)
     await saysWhy(t, three, 1, 'the P2P process has no UDP socket')
     await saysWhy(t, one, 3, 'the peer refuses: its P2P process has no UDP socket')
     await saysWhy(t, one, 4, 'UDP is slower than the gateway path')
-    end()
+    delay.end()
     await four.stop()
     const pid = p2pPid(four)
     if (pid !== undefined) process.kill(pid, 'SIGKILL')

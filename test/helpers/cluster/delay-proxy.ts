@@ -1,9 +1,11 @@
 /**
  * Passes datagrams, TCP or both on after a while, both ways:
- * `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80,"protocols":"tcp, udp"}'`.
+ * `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80,"protocols":"tcp, udp"}'`. A line on stdin is
+ * another number of ms, never a smaller one: timers of one length end in order.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { connect, createServer, type Socket as TcpSocket } from 'node:net'
+import { createInterface } from 'node:readline'
 
 interface Way {
   readonly listen: number
@@ -13,14 +15,14 @@ interface Way {
 interface Conf {
   readonly ways: readonly Way[]
   readonly port: number
-  readonly ms: number
+  ms: number
   readonly protocols: 'udp' | 'tcp' | 'tcp, udp'
 }
 
 /** A full queue of a slow link: what comes beyond it is lost. */
 const MAX_WAITING = 10_000
 
-function pass({ listen, to }: Way, { port, ms }: Conf): void {
+function pass({ listen, to }: Way, conf: Conf): void {
   let waiting = 0
   const later = (send: () => void): void => {
     if (waiting >= MAX_WAITING) return
@@ -28,7 +30,7 @@ function pass({ listen, to }: Way, { port, ms }: Conf): void {
     setTimeout(() => {
       waiting--
       send()
-    }, ms)
+    }, conf.ms)
   }
   const front = createSocket('udp4')
   /** One towards `to` for each client, so that answers find their way back. */
@@ -44,20 +46,19 @@ function pass({ listen, to }: Way, { port, ms }: Conf): void {
   }
   front.on('message', (text, client) => {
     const back = backOf(client)
-    later(() => back.send(text, port, to))
+    later(() => back.send(text, conf.port, to))
   })
   front.bind(listen)
 }
 
-function passTcp({ listen, to }: Way, { port, ms }: Conf): void {
+function passTcp({ listen, to }: Way, conf: Conf): void {
   const later = (from: TcpSocket, into: TcpSocket): void => {
-    // Timers of one length end in order.
-    from.on('data', (chunk) => setTimeout(() => into.write(chunk), ms))
-    from.on('end', () => setTimeout(() => into.end(), ms))
-    from.on('error', () => into.destroy()).on('close', () => setTimeout(() => into.destroy(), ms))
+    from.on('data', (chunk) => setTimeout(() => into.write(chunk), conf.ms))
+    from.on('end', () => setTimeout(() => into.end(), conf.ms))
+    from.on('error', () => into.destroy()).on('close', () => setTimeout(() => into.destroy(), conf.ms))
   }
   createServer({ allowHalfOpen: true }, (front) => {
-    const back = connect({ host: to, port, allowHalfOpen: true })
+    const back = connect({ host: to, port: conf.port, allowHalfOpen: true })
     later(front, back)
     later(back, front)
   }).listen(listen)
@@ -68,3 +69,6 @@ for (const way of conf.ways) {
   if (conf.protocols.includes('udp')) pass(way, conf)
   if (conf.protocols.includes('tcp')) passTcp(way, conf)
 }
+createInterface({ input: process.stdin }).on('line', (line) => {
+  conf.ms = Number(line)
+})

@@ -16,6 +16,12 @@ const TABLE = 'udpfault'
 type Protocols = 'udp' | 'tcp' | 'tcp, udp'
 const PROXY = join(import.meta.dirname, 'delay-proxy.ts')
 
+export interface Delay {
+  /** Keeps each for longer from now on. */
+  raise(ms: number): void
+  end(): void
+}
+
 export interface HostileRelay {
   order(harm: Harm): void
   /** Datagrams of its own making so far, ones that it held back among them. */
@@ -37,10 +43,10 @@ export interface UdpFaults {
   police(from: number, to: number, kbytes: number): void
   /** Lets pass so many kbit/s of datagrams from `from`, with a queue of 32 KB, as a slow uplink does. */
   throttle(from: number, kbit: number): void
-  /** Sends datagrams of the pair through a program that keeps each for so long. @returns how to end it */
-  delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
+  /** Sends datagrams of the pair through a program that keeps each for so long. */
+  delay(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<Delay>
   /** As `delay`, for TCP between the two as well: the gateway path. Connections break by it. */
-  delayBoth(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<() => void>
+  delayBoth(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<Delay>
   /**
    * As `delay`, through a program that does harm when it is told to. TCP is delayed by 100 ms, there and back: on a busy
    * machine the program takes its time, and hosts leave a UDP path that is slower than the gateway path.
@@ -172,10 +178,10 @@ async function delay(
   a: number,
   b: number,
   ms: number,
-): Promise<() => void> {
+): Promise<Delay> {
   const command = (conf: RelayConf) => [process.execPath, PROXY, JSON.stringify({ ...conf, ms, protocols })]
-  const { end } = await through(t, net, [a, b], command, protocols)
-  return end
+  const { child, end } = await through(t, net, [a, b], command, protocols)
+  return { raise: (ms) => void child.stdin?.write(`${ms}\n`), end }
 }
 
 async function hostile(t: Test, net: TestNet, a: number, b: number): Promise<HostileRelay> {
