@@ -76,6 +76,8 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, as
     t.same(failures(answers), [], `none of ${answers.length} requests failed`)
     t.ok(worstGap(answers) <= GAP_MS)
     process.kill(pid, 'SIGKILL')
+    // First: for a moment all looks as it was before.
+    await waitFor('another process runs', PATIENCE_MS, () => ![undefined, pid].includes(p2pPid(one)))
     await becomesDirect(pair)
     t.notMatch(readlinkSync(`/proc/${p2pPid(one)}/exe`), /deleted/, 'the next one is the new file')
     await endBoth(one)
