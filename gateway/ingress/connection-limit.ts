@@ -21,10 +21,15 @@ const LOOK_MS: Millis = 1000
 /** A client that has just connected sends its request within this time; the next newcomer must not cut it off. */
 const JUST_COME_MS: Millis = 1000
 
+/** Monotonic; undefined: a request is under way. On the socket itself, as each request writes it twice. */
+const WAITS_SINCE = Symbol('waits since')
+
+type Marked = Socket & { [WAITS_SINCE]?: Millis | undefined }
+
 interface Admitted {
   readonly socket: Socket
-  /** Where its bytes are counted: above TLS, because Node does not count what TLS writes to the socket below. */
-  counted: Socket
+  /** Where bytes and requests are counted: above TLS, as Node does not count what TLS writes to the socket below. */
+  counted: Marked
   /** Both directions together, at the last look. */
   bytes: number
   /** Monotonic; of the first look that found these bytes. */
@@ -37,8 +42,8 @@ export class ConnectionLimit {
   readonly #open = new Map<string, Set<Admitted>>()
   readonly #admitted = new WeakMap<Socket, Admitted>()
   #total = 0
-  /** Connections without a request under way, the longest first, with the monotonic time since when. */
-  readonly #waiting = new Map<Socket, Millis>()
+  /** Those that waited when it was made, the shortest first. Others that wait came later. */
+  #longest: { readonly one: Admitted; readonly since: Millis }[] = []
   #lookedAt: Millis = -LOOK_MS
 
   constructor(deps: Pick<IngressDeps, 'conf' | 'metrics' | 'scheduler'>) {
@@ -64,20 +69,18 @@ export class ConnectionLimit {
 
   /** @param socket was admitted, and waited for a handshake, which is done */
   secured(socket: Socket, tls: Socket): void {
-    this.busy(socket)
     const admitted = this.#admitted.get(socket)
     if (admitted !== undefined) admitted.counted = tls
-    tls.on('close', () => this.busy(tls))
   }
 
   /** It has no request under way from now on. */
-  wait(socket: Socket): void {
-    if (!socket.destroyed) this.#waiting.set(socket, this.#deps.scheduler.monotonic())
+  wait(socket: Marked): void {
+    socket[WAITS_SINCE] = this.#deps.scheduler.monotonic()
   }
 
   /** A request of it is under way. */
-  busy(socket: Socket): void {
-    this.#waiting.delete(socket)
+  busy(socket: Marked): void {
+    socket[WAITS_SINCE] = undefined
   }
 
   #enter(client: string, admitted: Admitted): void {
@@ -85,14 +88,12 @@ export class ConnectionLimit {
     this.#open.set(client, own.add(admitted))
     this.#admitted.set(admitted.socket, admitted)
     this.#total++
-    admitted.socket.on('close', () => {
-      this.#waiting.delete(admitted.socket)
-      this.#leave(client, admitted)
-    })
+    admitted.socket.on('close', () => this.#leave(client, admitted))
   }
 
   /** Of one that was closed to make room, the place is free before its 'close' comes. */
   #leave(client: string, admitted: Admitted): void {
+    this.busy(admitted.counted)
     const own = this.#open.get(client)
     if (own?.delete(admitted) !== true) return
     this.#total--
@@ -124,12 +125,31 @@ export class ConnectionLimit {
   }
 
   #longestWaiting(atLeastMs: Millis): Socket | undefined {
-    const [longest] = this.#waiting
-    if (longest === undefined) return undefined
-    const [socket, since] = longest
-    if (this.#deps.scheduler.monotonic() - since < atLeastMs) return undefined
-    this.#waiting.delete(socket)
-    return socket
+    const longest = this.#nextLongest() ?? this.#sortWaiting()
+    if (longest === undefined || this.#deps.scheduler.monotonic() - longest.since < atLeastMs)
+      return undefined
+    this.busy(longest.one.counted)
+    return longest.one.socket
+  }
+
+  #nextLongest(): { readonly one: Admitted; readonly since: Millis } | undefined {
+    while (this.#longest.length > 0) {
+      const last = this.#longest.at(-1)
+      if (last !== undefined && last.one.counted[WAITS_SINCE] === last.since) return last
+      this.#longest.pop()
+    }
+    return undefined
+  }
+
+  #sortWaiting(): { readonly one: Admitted; readonly since: Millis } | undefined {
+    const waiting = [...this.#open.values()].flatMap((own) =>
+      [...own].flatMap((one) => {
+        const since = one.counted[WAITS_SINCE]
+        return since === undefined ? [] : [{ one, since }]
+      }),
+    )
+    this.#longest = waiting.sort((a, b) => b.since - a.since)
+    return this.#longest.at(-1)
   }
 
   /** A client with as many as the newcomer's keeps its own: else two of them would cut each other's requests. */
