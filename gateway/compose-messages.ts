@@ -1,5 +1,6 @@
 /** Wires the small messages between hosts that no path connects. */
 
+import { createHash } from 'node:crypto'
 import type { Cluster } from './cluster/cluster.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base } from './compose-base.ts'
@@ -8,26 +9,28 @@ import { Messages } from './gossip/messages.ts'
 import { Runner } from './gossip/runner.ts'
 
 export function composeMessages(base: Base, { links, state }: Cluster): Messages {
-  const { conf, log, registry } = base
+  const { conf, log, paths, registry } = base
   const runner = new Runner((ip) => registry.byIp(ip)?.hostId === conf.hostId)
+  const keyIdOf = (hostId: number): string | undefined => {
+    const member = memberOf(state.document, hostId)
+    const isIn = member !== undefined && state.refusal(hostId, member.keyId) === undefined
+    return isIn && !paths.isQuarantined(hostId) ? member.keyId : undefined
+  }
   const messages = new Messages({
     ...base,
     disk: diskMessages(conf.dataDir, log),
     ownDisk: diskOwnRequests(conf.dataDir, log),
     random: Math.random,
     identity: () => state.identity,
-    keyIdOf(hostId) {
-      const member = memberOf(state.document, hostId)
-      return member !== undefined && state.refusal(hostId, member.keyId) === undefined
-        ? member.keyId
-        : undefined
-    },
+    keyIdOf,
     // The statement of a host's addresses has its key, and every member has every host's statement.
     spkiOf(hostId) {
-      const record = state.endpoints.get(hostId)
-      return record && Buffer.from(record.spki, 'base64url')
+      const spki = Buffer.from(state.endpoints.get(hostId)?.spki ?? '', 'base64url')
+      // After its number was given anew, the statement of the host before it may still be here.
+      return createHash('sha256').update(spki).digest('hex') === keyIdOf(hostId) ? spki : undefined
     },
-    linked: () => links.views().flatMap((l) => (l.state === 'up' ? [l.hostId] : [])),
+    linked: () =>
+      links.views().flatMap((l) => (l.state === 'up' && !paths.isQuarantined(l.hostId) ? [l.hostId] : [])),
     send: (hostId, message) => links.send(hostId, message),
     run: (request) => runner.run(request),
   })

@@ -5,20 +5,11 @@
  * clients with their answers.
  */
 
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { isObject, type JsonObject } from '../../core/json.ts'
 import type { Log } from '../../core/log.ts'
+import { replaceFile } from '../../kernel/durable.ts'
 import { PRIVATE_FILE, PRIVATE_FOLDER } from '../../kernel/private.ts'
 import { isEnvelope, keyOf } from './envelope.ts'
 import { isMessageId } from './http-message.ts'
@@ -81,21 +72,14 @@ function load<T>(
     const value = jsonIn(join(folder, name))
     const found = value === undefined ? undefined : read(value, key)
     if (found !== undefined) return [found]
-    log.warn({ file: join(folder, name) }, 'message could not be read, and is passed over')
+    log.warn({ endpoint: join(folder, name) }, 'message could not be read, and is passed over')
     return []
   })
 }
 
 function save(folder: string, key: string, value: Kept | OwnRequest): void {
-  const temp = join(folder, `.${key}.tmp`)
-  const file = openSync(temp, 'w', PRIVATE_FILE)
-  try {
-    writeFileSync(file, `${JSON.stringify({ format: FORMAT, ...value })}\n`)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(temp, join(folder, `${key}.json`))
+  const text = `${JSON.stringify({ format: FORMAT, ...value })}\n`
+  replaceFile(join(folder, `${key}.json`), text, { fsync: true, mode: PRIVATE_FILE })
 }
 
 /** @returns undefined: a torn file, or one of another version */

@@ -36,7 +36,7 @@ export interface MessagesDeps {
   readonly ownDisk: OwnDisk
   readonly random: () => number
   identity(): Identity
-  /** keyId of a member that is welcome; undefined: there is none. */
+  /** keyId of a member that is welcome and not in quarantine; undefined: there is none. */
   keyIdOf(hostId: number): string | undefined
   /** Public key of a member (SPKI, DER), as it announced it; undefined: it has announced nothing yet. */
   spkiOf(hostId: number): Buffer | undefined

@@ -8,7 +8,7 @@ export interface OwnRequest {
   readonly seq: number
   readonly to: number
   readonly method: string
-  /** `web/orders`, for people. */
+  /** The container's name, for people. */
   readonly target: string
   /** The Host under which the client asked: only there it gets the answer. */
   readonly host: string
@@ -20,7 +20,8 @@ export interface OwnRequest {
 
 export type StoredAnswer =
   | { readonly status: number; readonly headers: readonly string[]; readonly body: string }
-  | { readonly problem: string }
+  /** `isOwn`: this host's word, which an answer that comes late replaces. */
+  | { readonly problem: string; readonly isOwn?: boolean }
 
 export interface OwnDisk {
   load(): readonly OwnRequest[]
@@ -31,6 +32,9 @@ export interface OwnDisk {
 
 /** With 64 KiB each 22 MB: the bound of what waits (store.ts) and a day of answers. */
 const MAX_REQUESTS = 256
+
+const isOfHost = ({ answer }: OwnRequest): boolean =>
+  answer !== undefined && !('problem' in answer && answer.isOwn === true)
 
 export class OwnRequests {
   readonly #disk: OwnDisk
@@ -66,7 +70,7 @@ export class OwnRequests {
   /** @param from the host that answers. @returns whether it was waited for */
   answered(from: number, id: string, answer: StoredAnswer, expires: Millis): boolean {
     const request = this.#byId.get(id)
-    if (request === undefined || request.to !== from || request.answer !== undefined) return false
+    if (request === undefined || request.to !== from || isOfHost(request)) return false
     this.put({ ...request, answer, expires })
     return true
   }
@@ -76,8 +80,8 @@ export class OwnRequests {
     for (const request of this.#byId.values()) {
       if (request.expires > now) continue
       if (request.answer === undefined) {
-        const problem = `no way to host ${request.to} was found in a day`
-        this.put({ ...request, answer: { problem }, expires: now + lifeMs })
+        const problem = `no answer of host ${request.to} came in a day; it may have executed the request`
+        this.put({ ...request, answer: { problem, isOwn: true }, expires: now + lifeMs })
       } else {
         this.forget(request.id)
       }

@@ -21,7 +21,8 @@ export class Runner {
 
   /** Never rejects. */
   async run(request: LateRequest): Promise<LateAnswer> {
-    const { id, ip } = request
+    const { id, ip, method } = request
+    if (method === 'CONNECT') return { id, problem: 'a message opens no tunnel' }
     if (!this.#isOwn(ip)) return { id, problem: `no container has ${ip} any more` }
     if (this.#running >= MAX_RUNNING) return { id, problem: 'its host executes too many messages at once' }
     this.#running++
@@ -38,6 +39,11 @@ export class Runner {
   }
 }
 
+const UPGRADING = new Set(['upgrade', 'connection', 'http2-settings'])
+
+const withoutUpgrade = (headers: readonly string[]): string[] =>
+  headers.filter((_, i, all) => !UPGRADING.has(all[i - (i % 2)]!.toLowerCase()))
+
 interface Answer {
   readonly status: number
   readonly headers: readonly string[]
@@ -52,7 +58,7 @@ async function ask({ body, headers, ip, method, path, port }: LateRequest): Prom
       port,
       method,
       path,
-      headers: [...headers],
+      headers: withoutUpgrade(headers),
       setHost: false,
       agent: false,
       signal,
@@ -60,6 +66,8 @@ async function ask({ body, headers, ip, method, path, port }: LateRequest): Prom
     sent.once('response', resolve)
     // Also when the answer has begun: then reading it says so.
     sent.on('error', reject)
+    // A 101 that nothing listens for ends the connection without an error.
+    sent.once('close', () => reject(new Error('it gave no answer that a message can carry')))
     sent.end(body)
   })
   const chunks: Buffer[] = []

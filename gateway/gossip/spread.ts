@@ -33,7 +33,7 @@ export interface SpreadDeps {
   linked(): readonly number[]
   send(hostId: number, message: ControlMessage): boolean
   whyRefused(envelope: Envelope): Refusal | undefined
-  /** A message for this host, the first time. Before it is called, it is on disk that it was here. */
+  /** A message for this host. A request comes once; an answer that cannot be kept comes again. */
   arrived(envelope: Envelope): void
   count(what: 'sent' | 'passed' | 'arrived' | 'refused', reason?: string): void
 }
@@ -114,14 +114,19 @@ export class Spread {
     const refusal = whyRefused(envelope)
     if (refusal !== undefined) return refusal
     this.#finishAnswered(envelope)
-    return envelope.to === hostId ? this.#take(peerId, envelope) : this.#keep(peerId, hops, envelope)
+    return envelope.to === hostId ? this.#receiveOwn(peerId, envelope) : this.#keep(peerId, hops, envelope)
   }
 
-  #take(peerId: number, envelope: Envelope): undefined {
-    this.#deps.store.finish(envelope)
+  #receiveOwn(peerId: number, envelope: Envelope): string | undefined {
+    const { arrived, count, store } = this.#deps
+    if (store.isFullOf(envelope.from)) return 'no room'
+    // A request must not run twice, so it is known first. An answer must not be lost, so it is kept first.
+    if (envelope.kind === 'request') store.finish(envelope)
+    arrived(envelope)
+    if (envelope.kind === 'answer') store.finish(envelope)
     this.#confirm(peerId, envelope)
-    this.#deps.count('arrived')
-    this.#deps.arrived(envelope)
+    count('arrived')
+    return undefined
   }
 
   #keep(peerId: number, hops: number, envelope: Envelope): string | undefined {

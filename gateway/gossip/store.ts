@@ -22,8 +22,11 @@ export interface MessageDisk {
 /** Which messages a host has, or had: seqs by the host that wrote them. */
 export type Digest = Readonly<Record<number, readonly number[]>>
 
-/** 64 waiting messages of one host say that it floods: its last one is refused, and its writer sees that. */
-const MAX_OF_HOST = 64
+/**
+ * So many messages of a kind that wait say that their host floods: its last one is refused, and its writer sees that.
+ * Requests do not take the places of answers.
+ */
+const MAX_OF_KIND = 64
 const MAX_BYTES_OF_HOST = 4 * 1024 * 1024
 const MAX_BYTES = 64 * 1024 * 1024
 /** So many a day. Beyond them a message is not taken, as it could not be told from one that was here. */
@@ -65,6 +68,11 @@ export class MessageStore {
     return this.#hosts.get(from)?.known.has(seq) === true
   }
 
+  /** Whether it has written as many messages as are told apart from earlier ones. */
+  isFullOf(from: number): boolean {
+    return (this.#hosts.get(from)?.known.size ?? 0) >= MAX_KNOWN_OF_HOST
+  }
+
   /** The highest seq of a host; 0: none. */
   highest(from: number): number {
     return Math.max(0, ...(this.#hosts.get(from)?.known.keys() ?? []))
@@ -72,11 +80,11 @@ export class MessageStore {
 
   /** @returns why there is no room; undefined: it is kept, and on disk */
   add(hops: number, envelope: Envelope): string | undefined {
-    const { bytes, known, waiting } = this.#of(envelope.from)
+    const { bytes, waiting } = this.#of(envelope.from)
     const size = sizeOf(envelope)
-    if (waiting.size >= MAX_OF_HOST) return `${MAX_OF_HOST} messages of host ${envelope.from} wait`
-    if (known.size >= MAX_KNOWN_OF_HOST)
-      return `${MAX_KNOWN_OF_HOST} messages of host ${envelope.from} in a day`
+    const ofKind = [...waiting.values()].filter((held) => held.envelope.kind === envelope.kind).length
+    if (ofKind >= MAX_OF_KIND) return `${MAX_OF_KIND} messages of host ${envelope.from} wait`
+    if (this.isFullOf(envelope.from)) return `${MAX_KNOWN_OF_HOST} messages of host ${envelope.from} in a day`
     if (bytes + size > MAX_BYTES_OF_HOST || this.#bytes + size > MAX_BYTES) return 'no room for messages'
     this.#disk.save(keyOf(envelope), { hops, envelope })
     this.#hold(hops, envelope)

@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { MAX_BODY_BYTES } from '../gossip/envelope.ts'
 import type { Messages } from '../gossip/messages.ts'
-import type { OwnRequest } from '../gossip/own-requests.ts'
+import type { OwnRequest, StoredAnswer } from '../gossip/own-requests.ts'
 import type { IngressDeps } from './deps.ts'
 import { requestHeaders, responseHeaders } from './headers.ts'
 import { formOf } from './pages/accept.ts'
@@ -20,7 +20,12 @@ export type LateMessages = Pick<Messages, 'submit' | 'request' | 'waiting'>
 
 /** For the client that asks again. */
 const RETRY_AFTER_S = '5'
-const PATH_RE = /^\/v1\/messages\/([0-9a-f]{32})$/
+const PATH_RE = /^(?:https?:\/\/([^/?#@]+))?\/v1\/messages\/([0-9a-f]{32})$/i
+const TOO_LONG = `a message has ${MAX_BODY_BYTES} bytes at most`
+/** What is stored is shown as it is, and acts on nothing else of its origin. */
+const SANDBOX = ['Content-Security-Policy', 'sandbox', 'X-Content-Type-Options', 'nosniff']
+/** Statuses that have no body and no length (RFC 9110 8.6). */
+const BARE = new Set([204, 304])
 /** An answer that is stored is data: it acts on no session and on no other page of its origin. */
 const NOT_STORED = new Set([
   'set-cookie',
@@ -28,6 +33,9 @@ const NOT_STORED = new Set([
   'strict-transport-security',
   'alt-svc',
   'service-worker-allowed',
+  'content-security-policy',
+  'nel',
+  'report-to',
   'content-length',
   'trailer',
 ])
@@ -37,8 +45,6 @@ const prefersLater = (req: IncomingMessage): boolean =>
     .flatMap(splitList)
     .some((preference) => /^respond-async\s*(?:;|$)/i.test(preference))
 
-const hostOf = (req: IncomingMessage): string => (req.headers.host ?? '').toLowerCase()
-
 export class LateRequests {
   readonly #deps: IngressDeps
 
@@ -46,63 +52,79 @@ export class LateRequests {
     this.#deps = deps
   }
 
-  /** @returns whether it has taken the request, and answers it */
-  take(req: IncomingMessage, res: ServerResponse, target: Target, expectsContinue: boolean): boolean {
+  /** @returns whether the request goes as a message; then this answers it */
+  accept(req: IncomingMessage, res: ServerResponse, target: Target, expectsContinue: boolean): boolean {
     const { conf, messages, paths } = this.#deps
     const { hostId } = target.assignment
     if (messages === undefined || hostId === conf.hostId || !prefersLater(req)) return false
     const decision = paths.decision(hostId)
     if (decision?.via.kind !== 'none' || decision.state === 'QUARANTINED') return false
-    if (expectsContinue) res.writeContinue()
-    this.#collect(req, (body) => {
-      if (body === undefined) this.#refuse(req, res, 413, `a message has ${MAX_BODY_BYTES} bytes at most`)
-      else this.#submit(messages, { req, res, target, body })
-    })
+    const isLong = Number(valuesOf(req.rawHeaders, 'content-length')[0] ?? 0) > MAX_BODY_BYTES
+    if (isLong) this.#refuse(req, res, 413, TOO_LONG)
+    else {
+      if (expectsContinue) res.writeContinue()
+      this.#collect(req, res, (body) => this.#submit(messages, { req, res, target, body }))
+    }
     return true
   }
 
   /** @returns whether it was asked for a message's answer, and has given it */
   answer(req: IncomingMessage, res: ServerResponse): boolean {
-    const [, id = ''] = PATH_RE.exec(req.url ?? '') ?? []
-    const request = id === '' ? undefined : this.#deps.messages?.request(id)
-    if (request === undefined || request.host !== hostOf(req)) return false
+    const [, host = req.headers.host ?? '', id = ''] = PATH_RE.exec(req.url ?? '') ?? []
+    const request = id === '' ? undefined : this.#deps.messages?.request(id.toLowerCase())
+    if (request === undefined || request.host !== host.toLowerCase()) return false
     if (req.method !== 'GET' && req.method !== 'HEAD')
-      this.#refuse(req, res, 405, 'GET and HEAD show the answer')
+      this.#refuse(req, res, 405, 'GET and HEAD show the answer', { allow: 'GET, HEAD' })
     else if (request.answer === undefined) this.#sendState(req, res, request)
     else if ('problem' in request.answer) this.#refuse(req, res, 502, request.answer.problem)
-    else {
-      const { status, headers: rawHeaders, body } = request.answer
-      const kept = responseHeaders({ rawHeaders, hostId: this.#deps.conf.hostId, trailersFit: false })
-      const bytes = Buffer.from(body, 'base64')
-      const lines = kept.filter((_, i, all) => !NOT_STORED.has(all[i - (i % 2)]!.toLowerCase()))
-      res.writeHead(status, [
-        ...lines,
-        'Content-Length',
-        String(bytes.length),
-        'X-Flatnet-Message',
-        'answered',
-      ])
-      res.end(bytes)
-      lingerFor(req)
-    }
+    else this.#sendStored(req, res, request.answer)
     return true
   }
 
-  /** Calls once, with undefined when there is more than a message takes. A client that goes is not waited for. */
-  #collect(req: IncomingMessage, done: (body: Buffer | undefined) => void): void {
+  #sendStored(
+    req: IncomingMessage,
+    res: ServerResponse,
+    { body, headers: rawHeaders, status }: Extract<StoredAnswer, { status: number }>,
+  ): void {
+    const kept = responseHeaders({ rawHeaders, hostId: this.#deps.conf.hostId, trailersFit: false })
+    const lines = kept.filter((_, i, all) => !NOT_STORED.has(all[i - (i % 2)]!.toLowerCase()))
+    const bytes = BARE.has(status) ? undefined : Buffer.from(body, 'base64')
+    const length = bytes === undefined ? [] : ['Content-Length', String(bytes.length)]
+    res.writeHead(status, [...lines, ...length, ...SANDBOX, 'X-Flatnet-Message', 'answered'])
+    res.end(bytes)
+    lingerFor(req)
+  }
+
+  /** @param done called once, with the whole body; not when the client goes, stalls, or sends more than fits */
+  #collect(req: IncomingMessage, res: ServerResponse, done: (body: Buffer) => void): void {
     const chunks: Buffer[] = []
     let size = 0
+    const giveUp = (status: number, text: string): void => {
+      end()
+      this.#refuse(req, res, status, text)
+    }
+    const timer = setTimeout(
+      () => giveUp(408, 'the request did not come whole'),
+      this.#deps.conf.ingress.responseHeaderTimeoutMs,
+    )
     const onData = (chunk: Buffer): void => {
+      timer.refresh()
       size += chunk.length
       chunks.push(chunk)
-      if (size <= MAX_BODY_BYTES) return
+      if (size > MAX_BODY_BYTES) giveUp(413, TOO_LONG)
+    }
+    const onEnd = (): void => {
+      end()
+      done(Buffer.concat(chunks))
+    }
+    const end = (): void => {
+      clearTimeout(timer)
       req.off('data', onData)
       req.off('end', onEnd)
-      done(undefined)
     }
-    const onEnd = (): void => done(Buffer.concat(chunks))
     req.on('data', onData)
     req.on('end', onEnd)
+    res.on('close', end)
   }
 
   #submit(
@@ -110,12 +132,12 @@ export class LateRequests {
     { body, req, res, target }: { body: Buffer; req: IncomingMessage; res: ServerResponse; target: Target },
   ): void {
     if (res.destroyed) return
-    const { assignment, ip, path, port, prefix } = target
-    const name = assignment.name ?? ip
+    const { assignment, ip, path, port } = target
     const submitted = messages.submit({
       to: assignment.hostId,
-      target: `${name}${path.split('?')[0]}`,
-      host: hostOf(req),
+      // The path may say what only the client should know.
+      target: assignment.name ?? ip,
+      host: target.host.toLowerCase(),
       request: {
         method: req.method ?? 'GET',
         path,
@@ -133,7 +155,7 @@ export class LateRequests {
     const accepted = { id: submitted.id, state: 'waiting', hostId: assignment.hostId, location }
     const where = `The request waits for a way to host ${assignment.hostId}. Its answer will be at ${location}.\n`
     this.#sendLater(req, res, accepted, where, { location, 'preference-applied': 'respond-async' })
-    this.#deps.log.info({ peer: assignment.hostId, prefix }, 'request goes as a message')
+    this.#deps.log.info({ peer: assignment.hostId }, 'request goes as a message')
   }
 
   #headers(req: IncomingMessage, { host, ip, port, prefix }: Target, body: Buffer): string[] {
@@ -180,10 +202,16 @@ export class LateRequests {
     })
   }
 
-  #refuse(req: IncomingMessage, res: ServerResponse, status: number, text: string): void {
+  #refuse(
+    req: IncomingMessage,
+    res: ServerResponse,
+    status: number,
+    text: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): void {
     const form = formOf(req.headers.accept, 'text') === 'json' ? 'json' : 'text'
     const code = 'message'
     const page = form === 'json' ? `${JSON.stringify({ code, message: text })}\n` : `${text}\n`
-    sendPage(req, res, status, form, page, { 'x-flatnet-message': 'failed' })
+    sendPage(req, res, status, form, page, { ...headers, 'x-flatnet-message': 'failed' })
   }
 }

@@ -196,7 +196,7 @@ class Handler {
     })
     switch (decision.kind) {
       case 'container':
-        if (options.upgrade !== undefined || !this.#late.take(req, res, decision, options.expectsContinue))
+        if (options.upgrade !== undefined || !this.#late.accept(req, res, decision, options.expectsContinue))
           new Exchange(this.#deps, req, res, decision, options).start()
         break
       case 'bad':

@@ -67,7 +67,7 @@ printf '${answer}'
   const location = accepted.headers['location'] ?? ''
   t.match(location, /^\/v1\/messages\/[0-9a-f]{32}$/)
   t.match(await curl(one, location), { status: 202, headers: { 'x-flatnet-message': 'waiting' } })
-  t.match((await curl(one, '/')).body, /POST berry\/orders waits for a way to host 2/)
+  t.match((await curl(one, '/')).body, /POST berry waits for a way to host 2/)
   t.match(await one.ok('status'), /messages +1 request waits for its host, 1 message kept\n/)
   await waitFor('host 3 keeps it too', WAIT, async () => (await three.api('/v1/status')).messages.kept === 1)
   t.notMatch(

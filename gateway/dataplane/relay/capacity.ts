@@ -23,6 +23,11 @@ export interface RelayLoad {
 /** Long enough for a page and its pictures; the peers are told every 5 s. */
 const SAMPLE_MS: Millis = 5_000
 const BITS = 8
+/**
+ * What a pair sends before it waits for its turn: with a piece of each pair in a second, none is silent for the 3 s
+ * after which its ends take the connection for dead.
+ */
+const PIECE_BYTES = 64 * 1024
 const MEGA = 1_000_000
 
 export class Capacity {
@@ -45,7 +50,9 @@ export class Capacity {
   }
 
   get maxPairs(): number {
-    return this.#conf.maxPairs
+    const { bandwidthMbit, maxPairs } = this.#conf
+    if (bandwidthMbit === undefined) return maxPairs
+    return Math.max(1, Math.min(maxPairs, Math.floor((bandwidthMbit * MEGA) / BITS / PIECE_BYTES)))
   }
 
   /** Why it takes on no pair at all, in words for a person; undefined: it does. */
@@ -67,8 +74,8 @@ export class Capacity {
   /** @param pairs that it carries now */
   load(pairs: number, now: Millis): RelayLoad {
     this.#sample(now)
-    const { volunteer, maxPairs, bandwidthMbit = null, region = null } = this.#conf
-    return { volunteer, pairs, maxPairs, bps: Math.round(this.#bps), bandwidthMbit, region }
+    const { volunteer, bandwidthMbit = null, region = null } = this.#conf
+    return { volunteer, pairs, maxPairs: this.maxPairs, bps: Math.round(this.#bps), bandwidthMbit, region }
   }
 
   /** What the peers choose by. */

@@ -95,7 +95,8 @@ export class FastConnection implements ExchangeClient {
 
   /** Without a request or a part of one, and not about to send its first. */
   get isIdle(): boolean {
-    if (this.#exchange !== undefined || this.#gatherer.hasBegun) return false
+    if (this.#exchange !== undefined || this.#gatherer.hasBegun || this.socket.writableLength > 0)
+      return false
     return this.#hasServed || performance.now() - this.#idleSince >= FIRST_REQUEST_MS
   }
 
@@ -111,6 +112,7 @@ export class FastConnection implements ExchangeClient {
   checkTime(now: Millis): void {
     const { headersTimeoutMs, keepAliveMs, responseHeaderTimeoutMs } = this.deps.conf.ingress
     if (this.#exchange !== undefined) this.#exchange.checkTime(now, responseHeaderTimeoutMs)
+    else if (this.socket.writableLength > 0) this.#idleSince = now
     else if (this.#gatherer.hasBegun) {
       if (now - this.#begunAt >= headersTimeoutMs) this.#giveUp('client-stalled')
     } else if (now - this.#idleSince >= (this.#hasServed ? keepAliveMs : headersTimeoutMs)) this.destroy()

@@ -35,7 +35,7 @@ const MAX_REQUEST_HEAD = 8192
  * Any token is a method (RFC 9110 9.1) but CONNECT. Besides that the grammar accepts a part of what Node's parser
  * accepts, with the same meaning: no request has a second reading.
  */
-const REQUEST_LINE = /^((?!CONNECT )[!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\/[\x21-\x22\x24-\x7e]*) HTTP\/1\.1\r\n/
+const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\/[\x21-\x22\x24-\x7e]*) HTTP\/1\.1\r\n/
 
 /**
  * Fields of requests that need more work: other framing, upgrades, 100-continue, trailers, another gateway's mark, an
@@ -83,7 +83,7 @@ export function readRequest(bytes: Buffer): RequestHead | undefined {
   const start = line[0].length
   const method = line[1]!
   const target = line[2]!
-  if (target.startsWith(MESSAGES)) return undefined
+  if (method === 'CONNECT' || target.startsWith(MESSAGES)) return undefined
   if (!areFields(text, start)) return undefined
   const seen: Seen = { host: undefined, accept: undefined, length: undefined, close: false }
   const fields = passFields(text, start, LOOKED_AT, look, seen)

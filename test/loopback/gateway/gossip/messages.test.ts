@@ -122,9 +122,15 @@ t.test('an answer of 64 KiB is one, a longer one is not', async (t) => {
 t.test('what goes wrong at the container is said', async (t) => {
   const { ask } = await world(t, (req, res) => {
     if (req.url === '/reset') req.socket.destroy()
+    else if (req.url === '/switch')
+      req.socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n')
     else res.writeHead(200, { 'x-long': 'x'.repeat(60_000) }).end(Buffer.alloc(30_000))
   })
   t.match(await ask({ path: '/reset' }), { problem: /did not answer: socket hang up/ })
+  t.match(await ask({ path: '/switch', headers: ['Host', 'web', 'Upgrade', 'x', 'Connection', 'Upgrade'] }), {
+    problem: /did not answer/,
+  })
+  t.match(await ask({ method: 'CONNECT', path: 'x:1' }), { problem: /opens no tunnel/ })
   t.match(await ask({ ip: '127.0.0.9' }), { problem: /no container has 127\.0\.0\.9 any more/ })
   t.match(await ask({ path: '/long head' }), { problem: /did not answer/ })
   t.match(await ask({ path: '/long' }), { problem: /did not answer|cannot be sent/ })

@@ -38,6 +38,13 @@ t.test('all pairs together send no more than is given', (t) => {
   t.end()
 })
 
+t.test('no more pairs than get a piece through each second', (t) => {
+  const pairsWith = (bandwidthMbit: number) =>
+    new Capacity({ volunteer: true, maxPairs: 64, bandwidthMbit }, 0).maxPairs
+  t.same([1, 2, 8, 1_000].map(pairsWith), [1, 3, 15, 64])
+  t.end()
+})
+
 t.test('a host that does not volunteer says so', (t) => {
   const capacity = new Capacity({ volunteer: false, maxPairs: 4, region: 'fra' }, 0)
   t.match(capacity.offered(0, 0), { freePairs: 0, freeShare: 0, refusal: /relay\.volunteer/ })
