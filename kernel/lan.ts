@@ -26,6 +26,9 @@ const AF_INET = 2
 /** include/uapi/linux/if_addr.h: another address of a network that the link has one of already. */
 const IFA_F_SECONDARY = 0x1
 
+/** RFC 3927. */
+const isLinkLocal = ({ address }: Addr): boolean => address[0] === 169 && address[1] === 254
+
 /** Pure. In order of index. */
 export function lanLinks(
   links: readonly Link[],
@@ -41,7 +44,9 @@ export function lanLinks(
     .sort((a, b) => a.index - b.index)
     .flatMap(({ index, name }) => {
       const own = reaching.addrs.filter((a) => a.index === index && a.family === AF_INET)
-      const first = own.find((a) => (a.flags & IFA_F_SECONDARY) === 0)
+      const primary = own.filter((a) => (a.flags & IFA_F_SECONDARY) === 0)
+      // The kernel lists 169.254.x.x, of link scope, before the address that all others use.
+      const first = primary.find((a) => a.scope === 0 && !isLinkLocal(a)) ?? primary[0]
       if (first === undefined) return []
       const addresses = own.map((a) => formatIpv4(ipv4FromBytes(a.address)))
       const address = formatIpv4(ipv4FromBytes(first.address))

@@ -236,12 +236,11 @@ export class LinkNames {
       entry.asked = undefined
       entry.toldAt = now
       const nothingElse = onlyAddressRecord(entry)
+      const hasAddress = address || isAnnouncement
+      // Both in each, as resolvers ask for A and AAAA in datagrams of their own, and the second answer would wait 1 s.
       return {
-        answers: [
-          ...(address || isAnnouncement ? [addressRecord(entry)] : []),
-          ...(others ? [nothingElse] : []),
-        ],
-        additionals: others ? [] : [nothingElse],
+        answers: [...(hasAddress ? [addressRecord(entry)] : []), ...(others ? [nothingElse] : [])],
+        additionals: [...(hasAddress ? [] : [addressRecord(entry)]), ...(others ? [] : [nothingElse])],
       }
     })
     this.#send(encodeResponses(pieces))

@@ -38,8 +38,11 @@ export function publishedNames(
   return { names, isCut: false }
 }
 
+/** Machines take settings from these names by themselves: Windows' DNS server blocks the same two. */
+const BLOCKED: ReadonlySet<string> = new Set(['wpad', 'isatap'])
+
 function labelsOf({ aliases, containerId, name }: Assignment): string[] {
   const isId = (alias: string): boolean => alias.length >= SHORT_ID_LENGTH && containerId.startsWith(alias)
   const all = [...(name === undefined ? [] : [name]), ...aliases.filter((alias) => !isId(alias))]
-  return all.map((text) => text.toLowerCase()).filter((label) => LABEL_RE.test(label))
+  return all.map((text) => text.toLowerCase()).filter((label) => LABEL_RE.test(label) && !BLOCKED.has(label))
 }

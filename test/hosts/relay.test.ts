@@ -100,7 +100,10 @@ t.test('direct, through a third host, direct again: TCP connections live on', { 
 /** Web page, small and large packets, and the page by the gateway of a host that does not reach the other. */
 async function works(t: Test, host: TestHost, a: HostContainer, b: HostContainer): Promise<void> {
   t.equal(a.ns.exec('busybox', 'wget', '-q', '-O', '-', `http://${b.ip}/`), 'berry on host 2\n')
-  t.match(a.ns.exec('busybox', 'ping', '-c', '3', b.ip), '3 packets received')
+  // Where both ends have dialled the relay at once, one of the two connections ends, and what is in it is lost.
+  await waitFor('three pings in a row are answered', 15_000, () =>
+    a.ns.exec('sh', '-c', `busybox ping -c 3 -W 2 ${b.ip} || true`).includes('3 packets received'),
+  )
   t.match(b.ns.exec('busybox', 'ping', '-c', '1', '-s', '20000', a.ip), '1 packets received')
   const page = await host.exec(['curl', '-s', '-m', '5', 'http://127.0.0.1:8080/~berry/'])
   t.equal(page.stdout, 'berry on host 2\n')

@@ -11,7 +11,15 @@ const SECONDARY = 0x1
 const link = (index: number, name: string, more: Partial<Link> = {}): Link =>
   ({ index, name, flags: FLAGS, kind: undefined, master: undefined, ...more }) as Link
 const addr = (index: number, last: number, more: Partial<Addr> = {}): Addr =>
-  ({ index, address: Uint8Array.of(192, 0, 2, last), prefixLen: 24, family: 2, flags: 0, ...more }) as Addr
+  ({
+    index,
+    address: Uint8Array.of(192, 0, 2, last),
+    prefixLen: 24,
+    family: 2,
+    flags: 0,
+    scope: 0,
+    ...more,
+  }) as Addr
 const defaultRoute = (oif: number): Route => ({ oif, dst: undefined }) as Route
 
 t.test('which links', (t) => {
@@ -45,5 +53,8 @@ t.test('which address', (t) => {
     { ifname: 'eth0', index: 2, address: '192.0.2.7', prefixLen: 24, addresses: ['192.0.2.9', '192.0.2.7'] },
     { ifname: 'wlan0', index: 3, address: '192.0.2.8', prefixLen: 24, addresses: ['192.0.2.8'] },
   ])
+  const local = addr(2, 0, { address: Uint8Array.of(169, 254, 3, 4), prefixLen: 16, scope: 253 })
+  t.match(lanLinks([link(2, 'eth0')], [local, addr(2, 7)], []), [{ address: '192.0.2.7' }])
+  t.match(lanLinks([link(2, 'eth0')], [local], []), [{ address: '169.254.3.4' }], 'better than none')
   t.end()
 })

@@ -32,7 +32,7 @@ t.test('what is not published', (t) => {
     'the id of the container',
   )
   t.same(names([assignmentOf({ containerId: ID, aliases: [ID.slice(0, 6)] })]), [`${ID.slice(0, 6)}.local`])
-  for (const name of ['my.app', '-web', 'web-', 'bücher', 'a b', 'x'.repeat(64), ''])
+  for (const name of ['wpad', 'isatap', 'my.app', '-web', 'web-', 'bücher', 'a b', 'x'.repeat(64), ''])
     t.same(names([assignmentOf({ name })]), [], `"${name}"`)
   t.same(names([assignmentOf({ name: 'x'.repeat(63) })]), [`${'x'.repeat(63)}.local`])
   t.end()
