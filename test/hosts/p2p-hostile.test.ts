@@ -86,7 +86,13 @@ t.test('a machine in the middle', { skip: needsRoot, timeout: 600_000 }, async (
       const [from, first] = [relay.sent(), sequence()]
       const requests = requestsTo(pair, 50)
       relay.order(harm)
-      await waitFor(`${HARMFUL} hostile datagrams`, PATIENCE_MS, () => relay.sent() - from >= HARMFUL)
+      await waitFor(`${HARMFUL} hostile datagrams`, PATIENCE_MS, () => relay.sent() - from >= HARMFUL).catch(
+        async (cause) => {
+          const paths = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
+          const seen = paths.map(({ p2p, state }) => `${state}, ${p2p?.address}, ${p2p?.reason}`)
+          throw new Error(`${relay.sent() - from} hostile datagrams; ${seen.join('; ')}`, { cause })
+        },
+      )
       await requests.answered(200)
       relay.order('none')
       const answers = await requests.stop()
