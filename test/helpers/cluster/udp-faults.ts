@@ -149,18 +149,22 @@ async function through(
     proxy.ns.exec('ss', protocols === 'tcp' ? '-Hltn' : '-Hlun').includes(`:${ports[b]} `),
   )
   const translate = (from: number, to: number): void => {
-    const host = net.host(from)
+    const isOfPair = `meta l4proto { ${protocols} } th`
+    // What still comes straight from the other end would begin a flow, and its answers are not translated.
     nft(
-      host,
+      net.host(from),
       `add table ip udpdelay
        add chain ip udpdelay out { type nat hook output priority -100; }
-       add rule ip udpdelay out ip daddr ${net.host(to).ip} meta l4proto { ${protocols} } th dport ${PORT} dnat to ${proxy.ip}:${ports[from]}`,
+       add rule ip udpdelay out ip daddr ${net.host(to).ip} ${isOfPair} dport ${PORT} dnat to ${proxy.ip}:${ports[from]}
+       add chain ip udpdelay in { type filter hook prerouting priority -310; }
+       add rule ip udpdelay in ether saddr ${macOf(net.host(to))} ${isOfPair} dport ${PORT} drop
+       add rule ip udpdelay in ether saddr ${macOf(net.host(to))} ${isOfPair} sport ${PORT} drop`,
     )
-    // Only the first datagram of a flow is looked up for translation.
-    host.ns.exec('sh', '-c', 'conntrack -F 2>/dev/null')
   }
   translate(a, b)
   translate(b, a)
+  // Only the first datagram of a flow is looked up for translation.
+  for (const index of [a, b]) net.host(index).ns.exec('sh', '-c', 'conntrack -F 2>/dev/null')
   const end = (): void => {
     for (const index of [a, b]) {
       nft(net.host(index), 'delete table ip udpdelay')
@@ -203,6 +207,11 @@ async function hostile(t: Test, net: TestNet, a: number, b: number): Promise<Hos
     sent = Number(text.trim().split('\n').at(-1))
   })
   return { order: (harm) => void child.stdin?.write(`${harm}\n`), sent: () => sent }
+}
+
+function macOf({ ns }: TestHost): string {
+  const [link] = ns.json('ip', '-j', 'link', 'show', 'eth0')
+  return String(link.address)
 }
 
 function spareOf(net: TestNet, a: number, b: number): TestHost {
