@@ -38,6 +38,8 @@ export interface PeerPathDeps {
 
 /** The higher hostId waits this long for the lower one to choose the pair before it chooses itself. */
 const HIGHER_WAITS_MS: Millis = 1_000
+/** So long the lower host stays away from an address that it has just left, so that a probe can be answered. */
+const LEFT_MS: Millis = 1_000
 
 type PathField =
   | 'isProven'
@@ -59,6 +61,7 @@ export class PeerPath {
   #token: number
   #peerLossRate: number | undefined
   #observed: string | undefined
+  #left: { readonly address: string; readonly at: Millis } | undefined
   readonly #startedAt: Millis
 
   constructor(deps: PeerPathDeps, now: Millis) {
@@ -193,6 +196,8 @@ export class PeerPath {
     // the peer's NAT, but not to another candidate while its own choice answers: the kernel of a host with two
     // addresses may answer from either, and the two hosts would go round in circles.
     if (isLower && this.#answers && this.#race.addresses.includes(withoutZone(from))) return
+    // A peer behind a NAT has two. With long round trips each of its probes would lead to the other before an answer.
+    if (isLower && from === this.#left?.address && now - this.#left.at < LEFT_MS) return
     this.#use(from, undefined, now)
   }
 
@@ -222,6 +227,7 @@ export class PeerPath {
     const { peer } = this.#deps
     const before = peer.address
     if (before === address) return
+    this.#left = before === undefined ? undefined : { address: before, at: now }
     peer.setAddress(address)
     // A new port of the same address is a new mapping in a NAT: the path is the same.
     if (before === undefined || hostOf(before) !== hostOf(address)) {
