@@ -7,6 +7,19 @@
 
 import type { Ipv4, Prefix4 } from '../../../core/addr.ts'
 import { VIRTIO_HEADER } from './frame.ts'
+import {
+  CSUM_OFFSET,
+  CSUM_START,
+  F_NEEDS_CSUM,
+  FLAGS,
+  GSO_ECN,
+  GSO_NONE,
+  GSO_SIZE,
+  GSO_TCPV4,
+  GSO_TYPE,
+  GSO_UDP_L4,
+  HDR_LEN,
+} from './virtio.ts'
 
 /** Why a packet is refused; `ok` is 0. Numbers, since one is made per packet; `dropReason` has the word for metrics. */
 export const Verdict = {
@@ -42,19 +55,7 @@ export const Verdict = {
 } as const
 export type Verdict = (typeof Verdict)[keyof typeof Verdict]
 
-/** include/uapi/linux/virtio_net.h. Little-endian, since TUNSETVNETLE is set. */
-const FLAGS = 0
-const GSO_TYPE = 1
-const HDR_LEN = 2
-const GSO_SIZE = 4
-const CSUM_START = 6
-const CSUM_OFFSET = 8
-const F_NEEDS_CSUM = 1
 const F_DATA_VALID = 2
-const GSO_NONE = 0
-const GSO_TCPV4 = 1
-const GSO_UDP_L4 = 5
-const GSO_ECN = 0x80
 
 const IPPROTO_TCP = 6
 const IPPROTO_UDP = 17

@@ -5,16 +5,17 @@
  * Layout: virtio header, IPv4, TCP or UDP.
  */
 import { VIRTIO_HEADER } from '../../../tunnel/frame.ts'
+import {
+  F_NEEDS_CSUM,
+  FLAGS,
+  GSO_ECN,
+  GSO_NONE,
+  GSO_SIZE,
+  GSO_TCPV4,
+  GSO_TYPE,
+  GSO_UDP_L4,
+} from '../../../tunnel/virtio.ts'
 
-/** struct virtio_net_hdr, little-endian. */
-const FLAGS = 0
-const GSO_TYPE = 1
-const GSO_SIZE = 4
-const F_NEEDS_CSUM = 1
-const GSO_NONE = 0
-const GSO_TCPV4 = 1
-const GSO_UDP_L4 = 5
-const GSO_ECN = 0x80
 const IP_LENGTH = 2
 const IP_ID = 4
 const IP_PROTOCOL = 9

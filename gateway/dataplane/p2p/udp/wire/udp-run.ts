@@ -5,18 +5,19 @@
  * Layout: virtio header, IPv4 without options, UDP.
  */
 import { VIRTIO_HEADER } from '../../../tunnel/frame.ts'
+import {
+  CSUM_OFFSET,
+  CSUM_START,
+  F_NEEDS_CSUM,
+  FLAGS,
+  GSO_NONE,
+  GSO_SIZE,
+  GSO_TYPE,
+  GSO_UDP_L4,
+  HDR_LEN,
+} from '../../../tunnel/virtio.ts'
 import { repairHead } from './record-head.ts'
 
-/** struct virtio_net_hdr, little-endian. */
-const FLAGS = 0
-const GSO_TYPE = 1
-const HDR_LEN = 2
-const GSO_SIZE = 4
-const CSUM_START = 6
-const CSUM_OFFSET = 8
-const F_NEEDS_CSUM = 1
-const GSO_NONE = 0
-const GSO_UDP_L4 = 5
 const NO_OPTIONS = 0x45
 const IP_HEADER = 20
 const IP_TOS = 1
