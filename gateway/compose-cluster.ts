@@ -8,7 +8,6 @@ import { saveEpoch } from './base/epoch.ts'
 import type { Part } from './base/part.ts'
 import { Cluster } from './cluster/cluster.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
-import { memberOf } from './cluster/members/document.ts'
 import type { Base, ClusterParts } from './compose-base.ts'
 import { composeMessages } from './compose-messages.ts'
 import { composeP2p, type P2pParts } from './compose-p2p.ts'
@@ -81,12 +80,7 @@ function makeReplication(base: Base, { links, state }: Cluster): Replication {
     verifier: ed25519Verifier(state.identity.cluster),
     newNonce: () => randomBytes(16).toString('hex'),
     saveEpoch: (epoch) => saveEpoch(conf.dataDir, epoch),
-    keyIdOf(hostId) {
-      const member = memberOf(state.document, hostId)
-      return member !== undefined && state.refusal(hostId, member.keyId) === undefined
-        ? member.keyId
-        : undefined
-    },
+    keyIdOf: (hostId) => state.keyIdOf(hostId),
     send: (hostId, message) => links.send(hostId, message),
     isReached: (hostId) => paths.isReached(hostId),
     dropped: (reason) =>

@@ -1,21 +1,17 @@
 /** Wires the small messages between hosts that no path connects. */
 
-import { createHash } from 'node:crypto'
 import type { Cluster } from './cluster/cluster.ts'
-import { memberOf } from './cluster/members/document.ts'
 import type { Base } from './compose-base.ts'
 import { diskMessages, diskOwnRequests } from './gossip/disk.ts'
 import { Messages } from './gossip/messages.ts'
 import { Runner } from './gossip/runner.ts'
+import { keyIdOfSpki } from './links/tls.ts'
 
 export function composeMessages(base: Base, { links, state }: Cluster): Messages {
   const { conf, log, paths, registry } = base
   const runner = new Runner((ip) => registry.byIp(ip)?.hostId === conf.hostId)
-  const keyIdOf = (hostId: number): string | undefined => {
-    const member = memberOf(state.document, hostId)
-    const isIn = member !== undefined && state.refusal(hostId, member.keyId) === undefined
-    return isIn && !paths.isQuarantined(hostId) ? member.keyId : undefined
-  }
+  const keyIdOf = (hostId: number): string | undefined =>
+    paths.isQuarantined(hostId) ? undefined : state.keyIdOf(hostId)
   const messages = new Messages({
     ...base,
     disk: diskMessages(conf.dataDir, log),
@@ -27,7 +23,7 @@ export function composeMessages(base: Base, { links, state }: Cluster): Messages
     spkiOf(hostId) {
       const spki = Buffer.from(state.endpoints.get(hostId)?.spki ?? '', 'base64url')
       // After its number was given anew, the statement of the host before it may still be here.
-      return createHash('sha256').update(spki).digest('hex') === keyIdOf(hostId) ? spki : undefined
+      return keyIdOfSpki(spki) === keyIdOf(hostId) ? spki : undefined
     },
     linked: () =>
       links.views().flatMap((l) => (l.state === 'up' && !paths.isQuarantined(l.hostId) ? [l.hostId] : [])),

@@ -1,9 +1,11 @@
 /** A small message that other members keep and pass on: signed by its host, sealed for its receiver. */
 
-import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import type { Millis } from '../../core/clock.ts'
 import { isObject } from '../../core/json.ts'
+import { keyIdOfSpki } from '../links/tls.ts'
 import type { Identity } from '../links/types.ts'
+import { MAX_BODY_BYTES } from './http-message.ts'
 import { BOX_OVERHEAD, openSealed, sealFor } from './sealed-box.ts'
 
 const KINDS = ['request', 'answer'] as const
@@ -28,8 +30,6 @@ export interface Envelope {
   readonly signature: string
 }
 
-/** Of a request or an answer. */
-export const MAX_BODY_BYTES = 64 * 1024
 /** With its head, which is as long as heads are that servers take. */
 export const MAX_PLAIN_BYTES = MAX_BODY_BYTES + 16 * 1024
 export const LIFE_MS: Millis = 24 * 3_600_000
@@ -110,7 +110,7 @@ export function whyRefused(
   const isLate = envelope.at > now + CLOCK_SLACK_MS || envelope.seq > now + CLOCK_SLACK_MS
   if (isLate || envelope.expires > envelope.at + LIFE_MS) return 'from the future'
   const spki = Buffer.from(envelope.spki, 'base64')
-  if (keyId === undefined || createHash('sha256').update(spki).digest('hex') !== keyId) return 'stranger'
+  if (keyId === undefined || keyIdOfSpki(spki) !== keyId) return 'stranger'
   return isSignedBy(envelope, cluster, spki) ? undefined : 'forged'
 }
 

@@ -22,6 +22,9 @@ export type LateAnswer = { readonly id: string } & (
   | { readonly problem: string }
 )
 
+/** Of a request or an answer. */
+export const MAX_BODY_BYTES = 64 * 1024
+
 const NEWLINE = 0x0a
 const ID_RE = /^[0-9a-f]{32}$/
 const METHOD_RE = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}$/

@@ -2,8 +2,7 @@
 
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Millis } from '../../core/clock.ts'
-import { MAX_BODY_BYTES } from './envelope.ts'
-import type { LateAnswer, LateRequest } from './http-message.ts'
+import { type LateAnswer, type LateRequest, MAX_BODY_BYTES } from './http-message.ts'
 
 /** From the connection to the last byte of the answer. */
 const ANSWER_MS: Millis = 30_000

@@ -4,7 +4,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { MAX_BODY_BYTES } from '../gossip/envelope.ts'
+import { MAX_BODY_BYTES } from '../gossip/http-message.ts'
 import type { Messages } from '../gossip/messages.ts'
 import type { OwnRequest, StoredAnswer } from '../gossip/own-requests.ts'
 import type { IngressDeps } from './deps.ts'
@@ -194,12 +194,8 @@ export class LateRequests {
     text: string,
     headers: Readonly<Record<string, string>> = {},
   ): void {
-    const form = formOf(req.headers.accept, 'text') === 'json' ? 'json' : 'text'
-    sendPage(req, res, 202, form, form === 'json' ? `${JSON.stringify(state)}\n` : text, {
-      ...headers,
-      'retry-after': RETRY_AFTER_S,
-      'x-flatnet-message': 'waiting',
-    })
+    const more = { ...headers, 'retry-after': RETRY_AFTER_S, 'x-flatnet-message': 'waiting' }
+    sendEither(req, res, 202, { state, text }, more)
   }
 
   #refuse(
@@ -209,9 +205,20 @@ export class LateRequests {
     text: string,
     headers: Readonly<Record<string, string>> = {},
   ): void {
-    const form = formOf(req.headers.accept, 'text') === 'json' ? 'json' : 'text'
-    const code = 'message'
-    const page = form === 'json' ? `${JSON.stringify({ code, message: text })}\n` : `${text}\n`
-    sendPage(req, res, status, form, page, { ...headers, 'x-flatnet-message': 'failed' })
+    const page = { state: { code: 'message', message: text }, text: `${text}\n` }
+    sendEither(req, res, status, page, { ...headers, 'x-flatnet-message': 'failed' })
   }
+}
+
+/** JSON for programs that ask for it, else words. */
+function sendEither(
+  req: IncomingMessage,
+  res: ServerResponse,
+  status: number,
+  { state, text }: { readonly state: object; readonly text: string },
+  headers: Readonly<Record<string, string>>,
+): void {
+  const isJson = formOf(req.headers.accept, 'text') === 'json'
+  if (isJson) sendPage(req, res, status, 'json', `${JSON.stringify(state)}\n`, headers)
+  else sendPage(req, res, status, 'text', text, headers)
 }

@@ -26,11 +26,11 @@ const URI_RE = /^flatnet:\/\/([a-z0-9-]{1,63})\/host\/([1-9]\d{0,4})$/
 
 export const hostUri = (cluster: string, hostId: number): string => `flatnet://${cluster}/host/${hostId}`
 
-/** SHA-256 of the public key (SPKI), hex. */
+/** @param spki the public key, DER. @returns its SHA-256, hex: what the membership knows a host by */
+export const keyIdOfSpki = (spki: Uint8Array): string => createHash('sha256').update(spki).digest('hex')
+
 export const keyIdOf = (cert: X509Certificate): string =>
-  createHash('sha256')
-    .update(cert.publicKey.export({ type: 'spki', format: 'der' }))
-    .digest('hex')
+  keyIdOfSpki(cert.publicKey.export({ type: 'spki', format: 'der' }))
 
 /**
  * Who a certificate says its holder is. The chain has been checked by TLS; this reads the one URI that counts.

@@ -4,7 +4,8 @@
  * Ed25519, with the key of the owner's certificate.
  */
 
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { keyIdOfSpki } from '../links/tls.ts'
 
 /** The claim that a signature is for. */
 export interface Claim {
@@ -60,8 +61,7 @@ export function ed25519Signer(identity: () => { cluster: string; keyPem: string 
 }
 
 /** As `keyIdOf` a certificate. @param key SPKI in base64 */
-export const keyIdOfKey = (key: string): string =>
-  createHash('sha256').update(Buffer.from(key, 'base64')).digest('hex')
+export const keyIdOfKey = (key: string): string => keyIdOfSpki(Buffer.from(key, 'base64'))
 
 /** An Ed25519 SPKI has 44 bytes; there is no need to look at longer ones. */
 const MAX_KEY = 64

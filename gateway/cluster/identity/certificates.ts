@@ -5,7 +5,7 @@
  */
 
 import 'reflect-metadata'
-import { createHash, webcrypto } from 'node:crypto'
+import { webcrypto } from 'node:crypto'
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -22,7 +22,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509'
 import type { Millis } from '../../../core/clock.ts'
-import { hostUri } from '../../links/tls.ts'
+import { hostUri, keyIdOfSpki } from '../../links/tls.ts'
 import { SKEW } from './life.ts'
 
 const DAY: Millis = 86_400_000
@@ -154,5 +154,5 @@ export async function readRequest(requestPem: string): Promise<Pkcs10Certificate
  */
 export async function keyIdOfRequest(requestPem: string): Promise<string> {
   const request = await readRequest(requestPem)
-  return createHash('sha256').update(Buffer.from(request.publicKey.rawData)).digest('hex')
+  return keyIdOfSpki(Buffer.from(request.publicKey.rawData))
 }

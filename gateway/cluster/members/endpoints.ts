@@ -1,12 +1,12 @@
 /** Where hosts can be reached: each host's own statement, signed, so that others may pass it on. */
 
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import type { LowSync } from 'lowdb'
 import { contains, type Prefix4, parseIpv4 } from '../../../core/addr.ts'
 import { isObject } from '../../../core/json.ts'
 import type { Log } from '../../../core/log.ts'
-import { parseEndpoint } from '../../links/tls.ts'
+import { keyIdOfSpki, parseEndpoint } from '../../links/tls.ts'
 import type { Identity } from '../../links/types.ts'
 import type { ClusterFiles } from '../identity/files.ts'
 
@@ -59,7 +59,7 @@ export const isEndpoints = (value: unknown): value is string[] =>
 /** Whether it was signed by the holder of the key that the member has. */
 export function isSignedBy(record: EndpointRecord, cluster: string, keyId: string): boolean {
   const spki = Buffer.from(record.spki, 'base64url')
-  if (createHash('sha256').update(spki).digest('hex') !== keyId) return false
+  if (keyIdOfSpki(spki) !== keyId) return false
   const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
   return verify(null, signedText(cluster, record), key, Buffer.from(record.signature, 'base64url'))
 }

@@ -139,6 +139,12 @@ export class ClusterState implements Membership {
     return this.#refusalOf(hostId, keyId)
   }
 
+  /** Of a member that is welcome; undefined: there is none of this number. */
+  keyIdOf(hostId: number): string | undefined {
+    const keyId = memberOf(this.#document, hostId)?.keyId
+    return keyId !== undefined && this.refusal(hostId, keyId) === undefined ? keyId : undefined
+  }
+
   isDuplicate(hostId: number, keyId: string): boolean {
     const member = memberOf(this.#document, hostId)
     if (member?.state !== 'active' || this.removedWhy !== undefined) return false
