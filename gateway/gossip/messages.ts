@@ -151,7 +151,7 @@ export class Messages implements Part {
     const envelope = this.#write({ to, kind: 'request', plain: writeRequest({ id, ...request }) })
     if ('problem' in envelope) return envelope
     const { at, expires, seq } = envelope
-    // First, or a crash in between would leave an answer that nobody waits for.
+    // First, or a crash in between would leave an answer without its request.
     this.#own.put({ id, seq, to, method: request.method, target, host, at, expires })
     const problem = this.#onDisk(NO_DISK, () => this.#spread.post(envelope))
     if (problem === undefined) return { id }

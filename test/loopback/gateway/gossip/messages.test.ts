@@ -167,7 +167,7 @@ t.test('a full disk costs messages and nothing else', async (t) => {
   t.equal(one.status.waiting, 1, 'its answer is lost, and it is not executed again')
 })
 
-t.test('a container that is slow holds up nobody else', async (t) => {
+t.test('a container that is slow holds up no other', async (t) => {
   const held: (() => void)[] = []
   const { ask, one, submission, time } = await world(t, (req, res) => {
     if (req.url === '/slow') held.push(() => void res.end())

@@ -31,7 +31,7 @@ t.test('is another each time, and says nothing of what is in it', (t) => {
   t.end()
 })
 
-t.test('opens for nobody else, nowhere else, and not when a byte of it is another', (t) => {
+t.test('opens for no other key, in no other place, and not when a byte of it is another', (t) => {
   const { pem, spki } = pair()
   const box = sealFor(spki, Buffer.from('words'), context)
   t.equal(openSealed(pair().pem, box, context), undefined)
