@@ -52,9 +52,9 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
     parts: [restored, cluster, dataplane, replication, paths, messages, follower, p2p.part],
     streams: cluster.links.streams,
     noTunnel: () => dataplane.noTunnel(),
-    drain() {
+    async drain() {
       paths.drain()
-      return dataplane.drain()
+      await Promise.all([dataplane.drain(), messages.drain(base.conf.ingress.drainMs)])
     },
   }
 }

@@ -5,16 +5,16 @@
  * clients with their answers.
  */
 
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isObject, type JsonObject } from '../../core/json.ts'
 import type { Log } from '../../core/log.ts'
 import { replaceFile } from '../../kernel/durable.ts'
 import { PRIVATE_FILE, PRIVATE_FOLDER } from '../../kernel/private.ts'
-import { isEnvelope, keyOf } from './envelope.ts'
+import { isEnvelope, keyOf, LIFE_MS } from './envelope.ts'
 import { isMessageId } from './http-message.ts'
 import type { OwnDisk, OwnRequest } from './own-requests.ts'
-import type { Kept, MessageDisk } from './store.ts'
+import { EXPIRED, type Kept, type MessageDisk } from './store.ts'
 
 const FORMAT = 1
 const FILE_RE = /^([0-9a-f-]{1,40})\.json$/
@@ -25,13 +25,16 @@ export function diskMessages(dataDir: string, log: Pick<Log, 'warn'>): MessageDi
   const folder = folderIn(dataDir)
   return {
     load: () =>
-      load(folder, log, (value, key) => {
-        const kept = keptIn(value)
-        return kept !== undefined && keyOf('done' in kept ? kept.done : kept.envelope) === key
-          ? kept
-          : undefined
-      }),
-    save: (key, kept) => save(folder, key, kept),
+      load(
+        folder,
+        log,
+        (value, key) => {
+          const kept = keptIn(value)
+          return kept !== undefined && keyOfKept(kept) === key ? kept : undefined
+        },
+        (key, path) => numberOf(key, path),
+      ),
+    save: (key, kept, isDurable) => save(folder, key, kept, isDurable),
     remove: (key) => rmSync(join(folder, `${key}.json`), { force: true }),
   }
 }
@@ -45,7 +48,7 @@ export function diskOwnRequests(dataDir: string, log: Pick<Log, 'warn'>): OwnDis
         const isWhole = [at, expires, seq, to].every((n) => typeof n === 'number')
         return isWhole && id === key && isMessageId(key) ? (value as unknown as OwnRequest) : undefined
       }),
-    save: (request) => save(folder, request.id, request),
+    save: (request) => save(folder, request.id, request, true),
     remove: (id) => rmSync(join(folder, `${id}.json`), { force: true }),
   }
 }
@@ -65,21 +68,38 @@ function load<T>(
   folder: string,
   log: Pick<Log, 'warn'>,
   read: (value: JsonObject, key: string) => T | undefined,
+  readName: (key: string, path: string) => T | undefined = () => undefined,
 ): T[] {
   return namesIn(folder, log).flatMap((name) => {
     const [, key] = FILE_RE.exec(name) ?? []
     if (key === undefined) return []
-    const value = jsonIn(join(folder, name))
+    const path = join(folder, name)
+    const value = jsonIn(path)
     const found = value === undefined ? undefined : read(value, key)
     if (found !== undefined) return [found]
-    log.warn({ endpoint: join(folder, name) }, 'message could not be read, and is passed over')
-    return []
+    log.warn({ endpoint: path }, 'message could not be read, and is passed over')
+    const named = readName(key, path)
+    return named === undefined ? [] : [named]
   })
 }
 
-function save(folder: string, key: string, value: Kept | OwnRequest): void {
+function save(folder: string, key: string, value: Kept | OwnRequest, isDurable: boolean): void {
   const text = `${JSON.stringify({ format: FORMAT, ...value })}\n`
-  replaceFile(join(folder, `${key}.json`), text, { fsync: true, mode: PRIVATE_FILE })
+  replaceFile(join(folder, `${key}.json`), text, { fsync: isDurable, mode: PRIVATE_FILE })
+}
+
+const keyOfKept = (kept: Kept): string => {
+  if ('expired' in kept) return keyOf({ from: kept.expired.from, seq: EXPIRED })
+  return keyOf('done' in kept ? kept.done : kept.envelope)
+}
+
+/** Whatever a file held, its name says which message was here: that one is not taken again. */
+function numberOf(key: string, path: string): Kept | undefined {
+  const [from = Number.NaN, seq = Number.NaN, ...more] = key.split('-').map(Number)
+  if (!(Number.isSafeInteger(from) && Number.isSafeInteger(seq) && seq > 0) || more.length > 0)
+    return undefined
+  const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs
+  return written === undefined ? undefined : { done: { from, seq, expires: Math.ceil(written) + LIFE_MS } }
 }
 
 /** @returns undefined: a torn file, or one of another version */
@@ -92,8 +112,12 @@ function jsonIn(path: string): JsonObject | undefined {
   }
 }
 
-function keptIn({ done, envelope, hops }: JsonObject): Kept | undefined {
+function keptIn({ done, envelope, expired, hops }: JsonObject): Kept | undefined {
   if (isEnvelope(envelope) && typeof hops === 'number') return { hops, envelope }
+  if (isObject(expired)) {
+    const { from, seq } = expired
+    return typeof from === 'number' && typeof seq === 'number' ? { expired: { from, seq } } : undefined
+  }
   if (!isObject(done)) return undefined
   const { from, seq, expires } = done
   return typeof from === 'number' && typeof seq === 'number' && typeof expires === 'number'

@@ -9,6 +9,7 @@ import type { Scheduler } from '../base/scheduler.ts'
 import type { ControlMessage, Identity } from '../links/types.ts'
 import {
   type Envelope,
+  keyOf,
   type Letter,
   LIFE_MS,
   MAX_PLAIN_BYTES,
@@ -70,6 +71,12 @@ export class Messages implements Part {
   readonly #store: MessageStore
   readonly #own: OwnRequests
   readonly #spread: Spread
+  /** Requests that containers of this host execute now. */
+  readonly #running = new Map<
+    string,
+    { readonly from: number; readonly seq: number; readonly id: string; readonly isOver: Promise<void> }
+  >()
+  #isDraining = false
   #stopSweep = (): void => {}
 
   constructor(deps: MessagesDeps) {
@@ -84,6 +91,7 @@ export class Messages implements Part {
       store: this.#store,
       whyRefused: (envelope) =>
         whyRefused(envelope, { cluster, keyId: keyIdOf(envelope.from), now: scheduler.now() }),
+      isTaken: ({ kind }) => kind === 'answer' || !this.#isDraining,
       arrived: (envelope) => this.#arrived(envelope),
       count: (what, reason) =>
         metrics.count('flatnet_messages_total', 'Messages for hosts out of reach', {
@@ -115,8 +123,24 @@ export class Messages implements Part {
     this.#spread.start()
   }
 
+  /** Begins no request any more: they wait on their carriers. @returns when none runs, after `ms` at the latest */
+  async drain(ms: Millis): Promise<void> {
+    this.#isDraining = true
+    const { promise: isLate, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#deps.scheduler.after(ms, resolve)
+    await Promise.race([isLate, Promise.all([...this.#running.values()].map(({ isOver }) => isOver))])
+    cancel()
+  }
+
+  /** What still runs is answered now: the next run of this gateway knows nothing of it. */
   stop(): void {
     this.#stopSweep()
+    for (const [key, { from, id, seq }] of this.#running) {
+      this.#running.delete(key)
+      const problem =
+        'its gateway stopped before the container had answered; it may have executed the request'
+      this.#onDisk(NO_DISK, () => this.#answer(from, seq, { id, problem }))
+    }
     this.#spread.stop()
   }
 
@@ -197,7 +221,12 @@ export class Messages implements Part {
       log.warn({ peer: from }, 'message of a member is no request')
       return
     }
+    const key = keyOf({ from, seq })
+    const { promise: isOver, resolve } = Promise.withResolvers<void>()
+    this.#running.set(key, { from, seq, id: request.id, isOver })
     const answer = await run(request)
+    resolve()
+    if (!this.#running.delete(key)) return
     const problem = this.#onDisk(NO_DISK, () => this.#answer(from, seq, answer))
     const said = { peer: from, ...('problem' in answer && { reason: answer.problem }) }
     log.info(said, 'request that came as a message was executed')

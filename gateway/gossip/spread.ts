@@ -33,6 +33,8 @@ export interface SpreadDeps {
   linked(): readonly number[]
   send(hostId: number, message: ControlMessage): boolean
   whyRefused(envelope: Envelope): Refusal | undefined
+  /** Whether a message for this host is taken now; else it stays where it is. */
+  isTaken(envelope: Envelope): boolean
   /** A message for this host. A request comes once; an answer that cannot be kept comes again. */
   arrived(envelope: Envelope): void
   count(what: 'sent' | 'passed' | 'arrived' | 'refused', reason?: string): void
@@ -110,6 +112,7 @@ export class Spread {
     if (!this.#peer(peerId).messages.spend(1, scheduler.monotonic())) return 'too many'
     const isKnown = store.isKnown(envelope.from, envelope.seq)
     if (isKnown && envelope.to === hostId) this.#confirm(peerId, envelope)
+    if (isKnown) this.#shorten(peerId, hops, envelope)
     if (isKnown || envelope.from === hostId) return undefined
     const refusal = whyRefused(envelope)
     if (refusal !== undefined) return refusal
@@ -118,7 +121,8 @@ export class Spread {
   }
 
   #receiveOwn(peerId: number, envelope: Envelope): string | undefined {
-    const { arrived, count, store } = this.#deps
+    const { arrived, count, isTaken, store } = this.#deps
+    if (!isTaken(envelope)) return 'stopping'
     if (store.isFullOf(envelope.from)) return 'no room'
     // A request must not run twice, so it is known first. An answer must not be lost, so it is kept first.
     if (envelope.kind === 'request') store.finish(envelope)
@@ -135,6 +139,15 @@ export class Spread {
     return undefined
   }
 
+  /** It came over five links first and went no further; over fewer it does. */
+  #shorten(peerId: number, hops: number, { from, seq }: Envelope): void {
+    const { store } = this.#deps
+    const held = store.get(from, seq)
+    if (held === undefined || held.hops < MAX_HOPS || hops >= MAX_HOPS) return
+    store.shorten(hops, { from, seq })
+    this.#passOn(held.envelope, peerId)
+  }
+
   /** The member that brought it need not keep it any longer. */
   #confirm(peerId: number, { from, seq }: Envelope): void {
     this.#deps.send(peerId, { type: 'gossip.arrived', from, seq })
@@ -143,7 +156,7 @@ export class Spread {
   #onArrived(peerId: number, { from, seq }: ControlMessage): string | undefined {
     if (typeof from !== 'number' || typeof seq !== 'number') return 'malformed'
     const held = this.#deps.store.get(from, seq)
-    if (held?.envelope.to === peerId) this.#deps.store.finish(held.envelope)
+    if (held?.envelope.to === peerId) this.#deps.store.letGo(held.envelope)
     return undefined
   }
 
@@ -151,7 +164,7 @@ export class Spread {
   #finishAnswered({ from, re, to }: Envelope): void {
     const { store } = this.#deps
     const request = re === undefined ? undefined : store.get(to, re)
-    if (request?.envelope.to === from) store.finish(request.envelope)
+    if (request?.envelope.to === from) store.letGo(request.envelope)
   }
 
   #onDigest(peerId: number, { held, isAnswer }: ControlMessage): string | undefined {

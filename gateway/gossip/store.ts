@@ -10,12 +10,16 @@ import { type Envelope, keyOf } from './envelope.ts'
 export type Kept =
   | { readonly hops: number; readonly envelope: Envelope }
   /** Only that it was here: it is not taken a second time before it expires. */
-  | { readonly done: Pick<Envelope, 'from' | 'seq' | 'expires'> }
+  | { readonly done: Done }
+  /** All numbers of a host up to this one have expired here. */
+  | { readonly expired: Pick<Envelope, 'from' | 'seq'> }
+
+type Done = Pick<Envelope, 'from' | 'seq' | 'expires'>
 
 export interface MessageDisk {
   load(): readonly Kept[]
-  /** Is on disk when it returns. */
-  save(key: string, kept: Kept): void
+  /** @param isDurable whether it must outlast a loss of power once this returns; each fsync stops the gateway for ms */
+  save(key: string, kept: Kept, isDurable: boolean): void
   remove(key: string): void
 }
 
@@ -31,6 +35,8 @@ const MAX_BYTES_OF_HOST = 4 * 1024 * 1024
 const MAX_BYTES = 64 * 1024 * 1024
 /** So many a day. Beyond them a message is not taken, as it could not be told from one that was here. */
 const MAX_KNOWN_OF_HOST = 1_024
+/** In the place of a number, in the name of the file that says up to which one all have expired. */
+export const EXPIRED = 0
 /** Beside the box: names, numbers, key and signature. */
 const ENVELOPE_BYTES = 512
 
@@ -40,6 +46,8 @@ interface OfHost {
   readonly waiting: Map<number, { readonly hops: number; readonly envelope: Envelope }>
   /** seq to expiry, of those above too. */
   readonly known: Map<number, Millis>
+  /** Numbers up to this one count as known, also when this host's clock jumps forward by days and back again. */
+  expired: number
   bytes: number
 }
 
@@ -52,6 +60,7 @@ export class MessageStore {
     this.#disk = disk
     for (const kept of disk.load()) {
       if ('done' in kept) this.#of(kept.done.from).known.set(kept.done.seq, kept.done.expires)
+      else if ('expired' in kept) this.#of(kept.expired.from).expired = kept.expired.seq
       else this.#hold(kept.hops, kept.envelope)
     }
   }
@@ -65,7 +74,8 @@ export class MessageStore {
   }
 
   isKnown(from: number, seq: number): boolean {
-    return this.#hosts.get(from)?.known.has(seq) === true
+    const host = this.#hosts.get(from)
+    return host !== undefined && (seq <= host.expired || host.known.has(seq))
   }
 
   /** Whether it has written as many messages as are told apart from earlier ones. */
@@ -75,7 +85,8 @@ export class MessageStore {
 
   /** The highest seq of a host; 0: none. */
   highest(from: number): number {
-    return Math.max(0, ...(this.#hosts.get(from)?.known.keys() ?? []))
+    const host = this.#hosts.get(from)
+    return host === undefined ? 0 : Math.max(host.expired, ...host.known.keys())
   }
 
   /** @returns why there is no room; undefined: it is kept, and on disk */
@@ -86,20 +97,33 @@ export class MessageStore {
     if (ofKind >= MAX_OF_KIND) return `${MAX_OF_KIND} messages of host ${envelope.from} wait`
     if (this.isFullOf(envelope.from)) return `${MAX_KNOWN_OF_HOST} messages of host ${envelope.from} in a day`
     if (bytes + size > MAX_BYTES_OF_HOST || this.#bytes + size > MAX_BYTES) return 'no room for messages'
-    this.#disk.save(keyOf(envelope), { hops, envelope })
+    this.#disk.save(keyOf(envelope), { hops, envelope }, true)
     this.#hold(hops, envelope)
     return undefined
+  }
+
+  /** The same message came over fewer links, so it may go on over more. */
+  shorten(hops: number, { from, seq }: Pick<Envelope, 'from' | 'seq'>): void {
+    const waiting = this.#hosts.get(from)?.waiting
+    const held = waiting?.get(seq)
+    if (held === undefined || hops >= held.hops) return
+    const nearer = { hops, envelope: held.envelope }
+    this.#disk.save(keyOf({ from, seq }), nearer, false)
+    waiting?.set(seq, nearer)
   }
 
   get(from: number, seq: number): { readonly hops: number; readonly envelope: Envelope } | undefined {
     return this.#hosts.get(from)?.waiting.get(seq)
   }
 
-  /** It arrived, here or there: it is passed on no more, and stays known. On disk when it returns. */
-  finish({ from, seq, expires }: Pick<Envelope, 'from' | 'seq' | 'expires'>): void {
-    this.#disk.save(keyOf({ from, seq }), { done: { from, seq, expires } })
-    this.#drop(from, seq)
-    this.#of(from).known.set(seq, expires)
+  /** It arrived here: it stays known, also after a loss of power, so it is not taken twice. */
+  finish(message: Done): void {
+    this.#finish(message, true)
+  }
+
+  /** It arrived at its host: it is passed on no more. At worst it goes there once more, where it is known. */
+  letGo(message: Done): void {
+    this.#finish(message, false)
   }
 
   /** What was for this host, and it has. */
@@ -107,7 +131,7 @@ export class MessageStore {
     for (const [from, { waiting }] of this.#hosts) {
       const had = new Set(digest[from])
       for (const [seq, { envelope }] of waiting)
-        if (envelope.to === hostId && had.has(seq)) this.finish(envelope)
+        if (envelope.to === hostId && had.has(seq)) this.letGo(envelope)
     }
   }
 
@@ -125,19 +149,30 @@ export class MessageStore {
 
   /** Forgets what has expired. */
   sweep(now: Millis): void {
-    for (const [from, { known }] of this.#hosts) {
-      for (const [seq, expires] of known) {
-        if (expires > now) continue
-        this.#disk.remove(keyOf({ from, seq }))
-        this.#drop(from, seq)
-        known.delete(seq)
-      }
-      if (known.size === 0) this.#hosts.delete(from)
+    for (const [from, host] of this.#hosts) {
+      const over = [...host.known].flatMap(([seq, expires]) => (expires > now ? [] : [seq]))
+      if (over.length === 0) continue
+      host.expired = Math.max(host.expired, ...over)
+      const { expired: seq } = host
+      this.#disk.save(keyOf({ from, seq: EXPIRED }), { expired: { from, seq } }, false)
+      for (const number of over) this.#forget(from, number)
     }
   }
 
+  #forget(from: number, seq: number): void {
+    this.#disk.remove(keyOf({ from, seq }))
+    this.#drop(from, seq)
+    this.#hosts.get(from)?.known.delete(seq)
+  }
+
+  #finish({ from, seq, expires }: Done, isDurable: boolean): void {
+    this.#disk.save(keyOf({ from, seq }), { done: { from, seq, expires } }, isDurable)
+    this.#drop(from, seq)
+    this.#of(from).known.set(seq, expires)
+  }
+
   #of(from: number): OfHost {
-    const found = this.#hosts.get(from) ?? { waiting: new Map(), known: new Map(), bytes: 0 }
+    const found = this.#hosts.get(from) ?? { waiting: new Map(), known: new Map(), expired: 0, bytes: 0 }
     this.#hosts.set(from, found)
     return found
   }

@@ -50,6 +50,8 @@ export class GossipHost implements SimNode {
   readonly disk = memoryDisk()
   readonly got: { readonly from: number; readonly text: string; readonly at: number }[] = []
   readonly refused: string[] = []
+  /** By how much this host's clock is wrong, ms. */
+  clockAhead = 0
   readonly #world: GossipWorld
   #linked = new Set<number>()
   store!: MessageStore
@@ -66,7 +68,7 @@ export class GossipHost implements SimNode {
   start(): void {
     const { net, time } = this.#world
     this.#linked = new Set()
-    const scheduler = time.scheduler(() => WALL)
+    const scheduler = time.scheduler(() => WALL + this.clockAhead)
     this.store = new MessageStore(this.disk)
     this.spread = new Spread({
       hostId: this.hostId,
@@ -82,6 +84,7 @@ export class GossipHost implements SimNode {
           keyId: this.#world.hosts.get(envelope.from)?.me.keyId,
           now: scheduler.now(),
         }),
+      isTaken: () => true,
       arrived: (envelope) => this.#arrived(envelope),
       count: (_what, reason) => reason !== undefined && this.refused.push(reason),
     })
@@ -105,7 +108,7 @@ export class GossipHost implements SimNode {
 
   write(to: number, text: string | Buffer, part: { kind?: Envelope['kind']; re?: number } = {}): Envelope {
     const { time, hosts } = this.#world
-    const now = WALL + time.now
+    const now = WALL + this.clockAhead + time.now
     const seq = Math.max(this.store.highest(this.hostId) + 1, Math.floor(now))
     const toSpki = hosts.get(to)!.me.spki
     const letter = { to, toSpki, kind: 'request', plain: Buffer.from(text), ...part } as const

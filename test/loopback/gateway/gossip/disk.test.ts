@@ -1,4 +1,4 @@
-/** gateway/gossip on disk: what was saved is there for the next run; torn and foreign files are passed over and told. */
+/** gateway/gossip on disk: what was saved is there for the next run; torn and foreign files are told, and their numbers kept. */
 import {
   chmodSync,
   existsSync,
@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { diskMessages, diskOwnRequests } from '../../../../gateway/gossip/disk.ts'
+import { LIFE_MS } from '../../../../gateway/gossip/envelope.ts'
 import type { OwnRequest } from '../../../../gateway/gossip/own-requests.ts'
 import { GossipWorld } from '../../../helpers/gateway/gossip-world.ts'
 
@@ -29,15 +30,17 @@ t.test('messages and what is known of them', (t) => {
   const envelope = new GossipWorld(2, []).host(1).write(2, 'words')
   const disk = diskMessages(dir, log)
   t.same(disk.load(), [])
-  disk.save(`1-${envelope.seq}`, { hops: 2, envelope })
+  disk.save(`1-${envelope.seq}`, { hops: 2, envelope }, true)
   const done = { from: 7, seq: 9, expires: 5 }
-  disk.save('7-9', { done })
-  t.same(disk.load(), [{ hops: 2, envelope }, { done }])
+  disk.save('7-9', { done }, false)
+  const expired = { from: 8, seq: 3 }
+  disk.save('8-0', { expired }, false)
+  t.same(disk.load(), [{ hops: 2, envelope }, { done }, { expired }])
   t.equal(statSync(join(files, '7-9.json')).mode & 0o777, 0o600)
   t.equal(statSync(files).mode & 0o777, 0o700)
   disk.remove('7-9')
   disk.remove('7-9')
-  t.same(readdirSync(files), [`1-${envelope.seq}.json`])
+  t.same(readdirSync(files), [`1-${envelope.seq}.json`, '8-0.json'])
 
   const whole = readFileSync(join(files, `1-${envelope.seq}.json`), 'utf8')
   writeFileSync(join(files, '1-5.json'), whole)
@@ -45,8 +48,18 @@ t.test('messages and what is known of them', (t) => {
   writeFileSync(join(files, '1-7.json'), '')
   writeFileSync(join(files, '1-8.json'), whole.replace('"format":1', '"format":2'))
   writeFileSync(join(files, '.1-9.tmp'), whole)
-  t.equal(disk.load().length, 1, 'one of another name, torn, empty or of another version is none')
-  t.equal(warned.length, 4)
+  writeFileSync(join(files, 'x.json'), whole)
+  writeFileSync(join(files, 'abc.json'), whole)
+  const now = Date.now()
+  const numbers = disk.load().flatMap((kept) => ('done' in kept ? [kept.done] : []))
+  t.same(
+    numbers.map(({ from, seq }) => `${from}-${seq}`),
+    ['1-5', '1-6', '1-7', '1-8'],
+    'one of another name, torn, empty or of another version is only a number that was here',
+  )
+  for (const { expires } of numbers) t.ok(Math.abs(expires - now - LIFE_MS) < 60_000)
+  t.equal(disk.load().length, 6)
+  t.equal(warned.length, 10, 'five each time')
   t.ok(existsSync(join(files, '1-6.json')), 'and is left for a person to look at')
   t.end()
 })
@@ -79,9 +92,9 @@ t.test('a full disk is an error of the caller, and leaves what was there', (t) =
   const { dir, files, log } = folder(t)
   const disk = diskMessages(dir, log)
   disk.load()
-  disk.save('7-9', { done: { from: 7, seq: 9, expires: 5 } })
+  disk.save('7-9', { done: { from: 7, seq: 9, expires: 5 } }, true)
   rmSync(files, { recursive: true })
-  t.throws(() => disk.save('7-10', { done: { from: 7, seq: 10, expires: 5 } }), { code: 'ENOENT' })
+  t.throws(() => disk.save('7-10', { done: { from: 7, seq: 10, expires: 5 } }, true), { code: 'ENOENT' })
   chmodSync(dir, 0o700)
   t.end()
 })

@@ -16,12 +16,12 @@ import { SimTime } from '../../../helpers/sim/network.ts'
 /** A disk that is full while it is said to be. */
 const failing = (disk: MessageDisk, state: { readonly isFull: boolean; refused: number }): MessageDisk => ({
   ...disk,
-  save(key, kept) {
+  save(key, kept, isDurable) {
     if (state.isFull) {
       state.refused++
       throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
     }
-    disk.save(key, kept)
+    disk.save(key, kept, isDurable)
   },
 })
 
@@ -194,3 +194,40 @@ t.test('a container that is slow holds up no other', async (t) => {
   })
   t.match(await ask(), { status: 200 })
 })
+
+t.test(
+  'a gateway that stops waits for what runs, begins nothing, and answers what is still under way',
+  async (t) => {
+    const held: (() => void)[] = []
+    const { one, submission, time, two } = await world(t, (_req, res) =>
+      held.push(() => void res.end('done')),
+    )
+    const first = one.submit(submission())
+    const second = one.submit(submission())
+    time.run(200)
+    await waitFor('both run', 10_000, () => held.length === 2)
+    let isDrained = false
+    const drained = two.drain(5_000).then(() => {
+      isDrained = true
+    })
+    const third = one.submit(submission())
+    time.run(200)
+    held[0]?.()
+    if (!('id' in first && 'id' in second && 'id' in third)) throw new Error('not sent')
+    await waitFor('the first is answered', 10_000, () => {
+      time.run(200)
+      return one.request(first.id)?.answer
+    })
+    t.equal(isDrained, false)
+    time.run(5_000)
+    await drained
+    two.stop()
+    time.run(200)
+    t.match(one.request(second.id)?.answer, {
+      problem: /stopped before the container had answered; it may have/,
+    })
+    t.equal(one.request(third.id)?.answer, undefined, 'the third waits for its next run')
+    t.equal(held.length, 2)
+    held[1]?.()
+  },
+)

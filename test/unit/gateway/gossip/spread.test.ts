@@ -113,13 +113,80 @@ t.test('a carrier that crashes still has it; the receiver that crashes does not 
   t.end()
 })
 
-t.test('it expires after a day, and leaves nothing', (t) => {
+t.test('it goes on over more links when it comes again over fewer', (t) => {
+  const chain = [
+    [1, 2],
+    [2, 3],
+    [3, 4],
+    [4, 5],
+    [5, 6],
+  ] as const
+  const world = new GossipWorld(7, chain)
+  world.host(1).say(7, 'words')
+  world.time.run(MINUTE)
+  const number = world.host(6).store.highest(1)
+  t.equal(world.host(6).store.get(1, number)?.hops, 5)
+  world.connect([[6, 7]])
+  world.time.run(MINUTE)
+  t.same(world.host(7).got, [], 'not after five')
+  world.connect([
+    [1, 6],
+    [6, 7],
+  ])
+  world.time.run(MINUTE)
+  const { envelope } = world.host(1).store.get(1, number)!
+  world.host(6).receive(1, { type: 'gossip.message', hops: 1, envelope })
+  world.time.run(MINUTE)
+  t.match(world.host(7).got, [{ text: 'words' }])
+  t.end()
+})
+
+t.test('a clock that jumps by a day and back takes nothing a second time', (t) => {
+  const world = new GossipWorld(2, [[1, 2]])
+  const [one, two] = [world.host(1), world.host(2)]
+  const envelope = one.write(2, 'once')
+  one.spread.post(envelope)
+  world.time.run(MINUTE)
+  t.equal(two.got.length, 1)
+  two.clockAhead = 2 * LIFE_MS
+  world.time.run(2 * MINUTE)
+  two.clockAhead = 0
+  const again = (): void => two.receive(1, { type: 'gossip.message', hops: 1, envelope })
+  again()
+  two.spread.stop()
+  world.net.remove(two)
+  two.start()
+  world.net.add(two)
+  again()
+  t.equal(two.got.length, 1, 'nor after a restart')
+  one.say(2, 'later')
+  world.time.run(MINUTE)
+  t.match(two.got, [{ text: 'once' }, { text: 'later' }])
+  t.end()
+})
+
+t.test('a host whose clock was ahead is heard again once it is right', (t) => {
+  const world = new GossipWorld(2, [[1, 2]])
+  const [one, two] = [world.host(1), world.host(2)]
+  one.clockAhead = 60 * MINUTE
+  one.say(2, 'ahead')
+  world.time.run(1_000)
+  t.same(two.got, [])
+  t.ok(two.refused.includes('from the future'))
+  one.clockAhead = 0
+  one.say(2, 'right')
+  world.time.run(1_000)
+  t.match(two.got, [{ text: 'right' }])
+  t.end()
+})
+
+t.test('it expires after a day, and leaves one number', (t) => {
   const world = new GossipWorld(3, [[1, 2]])
   world.host(1).say(3, 'too late')
   world.time.run(LIFE_MS + 2 * MINUTE)
   t.same(
-    [1, 2].map((id) => world.host(id).disk.files.size),
-    [0, 0],
+    [1, 2].map((id) => [...world.host(id).disk.files.keys()]),
+    [['1-0'], ['1-0']],
   )
   world.connect([[2, 3]])
   world.time.run(MINUTE)
