@@ -103,6 +103,12 @@ const COMMANDS: readonly {
     load: async () => (await import('./commands/netcheck.ts')).netcheckCommand,
   },
   {
+    name: 'nebula',
+    places: '<verb> [host]',
+    describe: 'Make certificates and configuration for hosts that also reach each other through Nebula',
+    load: async () => (await import('./commands/nebula.ts')).nebulaCommand,
+  },
+  {
     name: 'ps',
     describe: 'List the containers on the network, of all hosts that the gateway knows',
     load: async () => (await import('./commands/ps.ts')).psCommand,

@@ -159,15 +159,16 @@ function plain(document: Document): unknown {
 export function daemonConf(value: JsonObject): DaemonConf {
   const top = new Reader(value)
   refuseUnknown(top, value, TOP_KEYS)
+  const host = readSlice(top)
   const conf: DaemonConf = {
-    ...readSlice(top),
+    ...host,
     dataDir: absolute(top, 'dataDir', '/var/lib/flatnet'),
     api: readApi(top),
     ingress: readIngress(top),
     peers: readPeers(top),
     p2p: readP2p(top),
     relay: readRelay(top),
-    paths: readPaths(top),
+    paths: readPaths(top, host),
     dns: readDns(top),
     mdns: readMdns(top),
     reconcileMs: top.integer('reconcileMs', 30_000, 100, 3_600_000),
