@@ -5,11 +5,13 @@ import { refuseUnknown } from './daemon-values.ts'
 import { type NebulaConf, readNebula } from './nebula.ts'
 import type { Reader } from './reader.ts'
 import { isServer } from './server.ts'
+import { readTiers, type TiersConf } from './tiers.ts'
 
 export interface PathsConf {
   /** STUN servers beside the members, `name:port` or `address:port`. */
   readonly stun: readonly string[]
   readonly nebula: NebulaConf
+  readonly tiers: TiersConf
 }
 
 /** Two are enough to find out a NAT's mapping; the others are for when those fail. */
@@ -20,12 +22,12 @@ export function readPaths(
   host: { readonly hostId: number; readonly supernet: Prefix4 },
 ): PathsConf {
   const paths = top.object('paths')
-  refuseUnknown(paths, top.get('paths'), ['stun', 'nebula'])
+  refuseUnknown(paths, top.get('paths'), ['stun', 'nebula', 'tiers'])
   const given = paths.array('stun')
   const stun = given.filter(isServer)
   if (stun.length < given.length || stun.length > MAX_SERVERS) {
     const example = '["stun.example:3478", "192.0.2.1:3478", "[2001:db8::1]:3478"]'
     paths.problem('stun', `must be at most ${MAX_SERVERS} names or addresses with ports, e.g. ${example}`)
   }
-  return { stun, nebula: readNebula(paths, host) }
+  return { stun, nebula: readNebula(paths, host), tiers: readTiers(paths) }
 }

@@ -93,14 +93,21 @@ export interface P2pInfo {
   readonly quality?: number
 }
 
-/** Kinds of way to another host, best first; the first three are UDP. `ice`: by addresses and offers through a hub. */
-export const TIERS = ['ipv6', 'ipv4', 'ice', 'gateway', 'relay'] as const
+/**
+ * Kinds of way to another host, best first; the first four are UDP. `ice`: by offers through a hub; `punch`: by offers
+ * that members carry, as no hub reaches both; `gossip`: messages that are kept until they arrive.
+ */
+export const TIERS = ['ipv6', 'ipv4', 'ice', 'punch', 'gateway', 'relay', 'gossip'] as const
 export type TierName = (typeof TIERS)[number]
-export type UdpTier = Extract<TierName, 'ipv6' | 'ipv4' | 'ice'>
+export type UdpTier = Extract<TierName, 'ipv6' | 'ipv4' | 'ice' | 'punch'>
 
 /** One tier since the gateway started. */
 export interface TierInfo {
   readonly name: TierName
+  /** Whether it is used: `paths.tiers.<name>.enabled`. */
+  readonly enabled: boolean
+  /** How long a search goes on before it counts as failed. Absent: `gateway`, which is sought without end. */
+  readonly timeoutMs?: number
   /** Hosts whose packets go by it now. */
   readonly hosts: number
   /** How often a way of this kind to a host was sought, and found. */

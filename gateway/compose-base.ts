@@ -104,6 +104,6 @@ export function composeBase(deps: GatewayDeps): Base {
     slices,
     registry: new Registry(conf.hostId, epoch, events, slices, clock),
     paths: new PathTable(conf.hostId, clock, events),
-    tiers: new Tiers(),
+    tiers: new Tiers(conf.paths.tiers),
   }
 }

@@ -17,6 +17,7 @@ export function composeMessages(base: Base, { links, state }: Cluster): Messages
     disk: diskMessages(conf.dataDir, log),
     ownDisk: diskOwnRequests(conf.dataDir, log),
     random: Math.random,
+    tier: conf.paths.tiers.gossip,
     identity: () => state.identity,
     keyIdOf,
     // The statement of a host's addresses has its key, and every member has every host's statement.

@@ -173,6 +173,7 @@ function makeTransport(around: Around, supervisor: ProcessSupervisor, signalling
     hostId: conf.hostId,
     overlay: conf.supernet,
     conf: conf.p2p,
+    tiers: conf.paths.tiers,
     scheduler,
     random: Math.random,
     newAttempt: () => randomBytes(8).toString('hex'),
@@ -196,17 +197,18 @@ function makeOwnAddresses(
   { links, state }: Cluster,
   supervisor: ProcessSupervisor,
 ): OwnAddresses {
+  const { ice, punch } = conf.paths.tiers
   return new OwnAddresses({
     overlay: conf.supernet,
     scheduler,
     log,
-    stun: conf.paths.stun,
+    // Members are asked for `punch` as well: without a hub there are still members that see either side.
+    stun: ice.enabled ? conf.paths.stun : [],
     resolve: lookUp,
     // Nearer members answer sooner; who is far says the same.
     members: () =>
       stunServersOf(
-        links
-          .views()
+        (ice.enabled || punch.enabled ? links.views() : [])
           .toSorted((a, b) => (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity))
           .flatMap(({ hostId }) => memberOf(state.document, hostId) ?? [])
           .map((member) => state.endpointsOf(member)),

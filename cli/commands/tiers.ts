@@ -9,12 +9,16 @@ const WAYS: Readonly<Record<TierName, string>> = {
   ipv6: 'UDP to an IPv6 address',
   ipv4: 'UDP to an IPv4 address',
   ice: 'UDP that a hub helps to find',
+  punch: 'UDP that members between help to find',
   gateway: 'TLS to the gateway there',
   relay: 'TLS through a third gateway',
+  gossip: 'messages that members keep and pass on',
 }
 
 export const tierColumns: readonly Column<TierInfo>[] = [
   { title: 'TIER', value: ({ name }) => name },
+  // A gateway of an older version has no switches.
+  { title: 'USED', value: ({ enabled = true }: Partial<TierInfo>) => (enabled ? 'yes' : 'off') },
   { title: 'HOSTS', value: ({ hosts }) => String(hosts) },
   { title: 'TRIES', value: ({ tries }) => String(tries) },
   { title: 'FOUND', value: ({ successes }) => String(successes) },

@@ -89,6 +89,7 @@ export class DataPlane implements Carriage {
     this.#relays = new RelayTransport({
       ...common,
       conf: conf.relay,
+      tier: conf.paths.tiers.relay,
       cluster,
       reports,
       scheduler,

@@ -1,5 +1,6 @@
 /** The ways through a third gateway as the paths see them: offers of relays, and their channels. */
 
+import { switchedOff } from '../../conf/tiers.ts'
 import { Listeners } from '../base/listeners.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Reports } from '../paths/reports.ts'
@@ -10,7 +11,7 @@ import { Relays, type RelaysDeps } from './relay/relays.ts'
 import type { PeerRoutes } from './routes.ts'
 
 export interface RelayTransportDeps
-  extends Pick<RelaysDeps, 'conf' | 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
+  extends Pick<RelaysDeps, 'conf' | 'tier' | 'scheduler' | 'metrics' | 'log' | 'noTunnel'> {
   readonly cluster: Cluster
   readonly reports: Reports
   readonly channels: ChannelTable
@@ -28,10 +29,11 @@ export class RelayTransport implements Transport {
 
   constructor(deps: RelayTransportDeps) {
     this.#deps = deps
-    const { cluster, conf, keepsOut, scheduler, metrics, log, noTunnel } = deps
+    const { cluster, conf, keepsOut, scheduler, metrics, log, noTunnel, tier } = deps
     const { links, state } = cluster
     this.#relays = new Relays({
       conf,
+      tier,
       scheduler,
       metrics,
       log,
@@ -53,13 +55,13 @@ export class RelayTransport implements Transport {
   }
 
   candidates(hostId: number): readonly Candidate[] {
-    const { channels, cluster, reports, scheduler } = this.#deps
+    const { channels, cluster, reports, scheduler, tier } = this.#deps
     const offers = reports.offers(hostId, scheduler.monotonic(), (relay) => cluster.links.view(relay))
     // Chosen is not made: until the relay's own channel stands, packets stay on any other one.
     const hasChannel = channels.has(hostId)
     return offers.map((offer) => {
       const id = { kind: this.kind, hostId: offer.hostId } as const
-      const problem = this.#relays.problem(hostId, offer.hostId)
+      const problem = tier.enabled ? this.#relays.problem(hostId, offer.hostId) : switchedOff('relay')
       return { id, tier: this.kind, rttMs: channels.rttMs(hostId, id), problem, hasChannel, offer }
     })
   }

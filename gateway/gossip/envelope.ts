@@ -58,16 +58,18 @@ export interface Letter {
   readonly kind: Kind
   readonly re?: number
   readonly plain: Buffer
+  /** How long it may travel; a day at most, and if not given. */
+  readonly lifeMs?: Millis
 }
 
 /** @throws {RangeError} more than MAX_PLAIN_BYTES */
 export function writeEnvelope(identity: Identity, letter: Letter, seq: number, now: Millis): Envelope {
-  const { kind, plain, re, to, toSpki } = letter
+  const { kind, lifeMs = LIFE_MS, plain, re, to, toSpki } = letter
   if (plain.length > MAX_PLAIN_BYTES)
     throw new RangeError(`message of ${plain.length} bytes: at most ${MAX_PLAIN_BYTES}`)
   const { cluster, hostId: from, keyPem } = identity
   const box = sealFor(toSpki, plain, contextOf(cluster, { from, to, seq, kind })).toString('base64')
-  const times = { at: now, expires: now + LIFE_MS }
+  const times = { at: now, expires: now + lifeMs }
   const unsigned: Unsigned = { from, to, seq, ...times, kind, ...(re !== undefined && { re }), box }
   const key = createPrivateKey(keyPem)
   return {

@@ -1,6 +1,7 @@
 /** Small messages between hosts that no path connects: HTTP requests out, answers back. */
 
 import { randomBytes } from 'node:crypto'
+import { switchedOff, type TierConf } from '../../conf/tiers.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../base/metrics.ts'
@@ -25,7 +26,7 @@ import {
   writeAnswer,
   writeRequest,
 } from './http-message.ts'
-import { type OwnDisk, type OwnRequest, OwnRequests } from './own-requests.ts'
+import { type OwnDisk, type OwnRequest, OwnRequests, type StoredAnswer } from './own-requests.ts'
 import { Spread } from './spread.ts'
 import { type MessageDisk, MessageStore } from './store.ts'
 
@@ -36,6 +37,9 @@ export interface MessagesDeps {
   readonly disk: MessageDisk
   readonly ownDisk: OwnDisk
   readonly random: () => number
+  readonly tier: TierConf
+  /** For the statistics of the tier. */
+  readonly tiers: { tried(name: 'gossip'): void; found(name: 'gossip', tookMs: Millis): void }
   identity(): Identity
   /** keyId of a member that is welcome and not in quarantine; undefined: there is none. */
   keyIdOf(hostId: number): string | undefined
@@ -93,17 +97,22 @@ export class Messages implements Part {
         whyRefused(envelope, { cluster, keyId: keyIdOf(envelope.from), now: scheduler.now() }),
       isTaken: ({ kind }) => kind === 'answer' || !this.#isDraining,
       arrived: (envelope) => this.#arrived(envelope),
-      count: (what, reason) =>
-        metrics.count('flatnet_messages_total', 'Messages for hosts out of reach', {
-          what,
-          ...(reason !== undefined && { reason }),
-        }),
+      count: (what, reason) => this.#count(what, reason),
     })
     metrics.gauge(
       'flatnet_messages_kept',
       'Messages kept until they arrive or expire',
       () => this.#store.size,
     )
+  }
+
+  get #isOn(): boolean {
+    return this.#deps.tier.enabled
+  }
+
+  #count(what: string, reason: string | undefined): void {
+    const labels = { what, ...(reason !== undefined && { reason }) }
+    this.#deps.metrics.count('flatnet_messages_total', 'Messages for hosts out of reach', labels)
   }
 
   get status(): MessagesStatus {
@@ -120,7 +129,7 @@ export class Messages implements Part {
       })
     sweep()
     this.#stopSweep = scheduler.every(SWEEP_MS, sweep, random)
-    this.#spread.start()
+    if (this.#isOn) this.#spread.start()
   }
 
   /** Begins no request any more: they wait on their carriers. @returns when none runs, after `ms` at the latest */
@@ -145,7 +154,7 @@ export class Messages implements Part {
   }
 
   linkUp(hostId: number): void {
-    this.#spread.linkUp(hostId)
+    if (this.#isOn) this.#spread.linkUp(hostId)
   }
 
   linkDown(hostId: number): void {
@@ -153,7 +162,8 @@ export class Messages implements Part {
   }
 
   receive(from: number, message: ControlMessage): void {
-    this.#onDisk(undefined, () => this.#spread.receive(from, message))
+    if (this.#isOn) this.#onDisk(undefined, () => this.#spread.receive(from, message))
+    else this.#count('refused', 'switched off')
   }
 
   waiting(): readonly OwnRequest[] {
@@ -170,15 +180,20 @@ export class Messages implements Part {
   }
 
   #submit({ host, request, target, to }: Submission): { readonly id: string } | { readonly problem: string } {
+    if (!this.#isOn) return { problem: switchedOff('gossip') }
     if (this.#own.isFull) return { problem: 'too many requests wait, or have had their answer within a day' }
     const id = randomBytes(16).toString('hex')
-    const envelope = this.#write({ to, kind: 'request', plain: writeRequest({ id, ...request }) })
+    const lifeMs = this.#deps.tier.timeoutMs
+    const envelope = this.#write({ to, kind: 'request', plain: writeRequest({ id, ...request }), lifeMs })
     if ('problem' in envelope) return envelope
     const { at, expires, seq } = envelope
     // First, or a crash in between would leave an answer without its request.
     this.#own.put({ id, seq, to, method: request.method, target, host, at, expires })
     const problem = this.#onDisk(NO_DISK, () => this.#spread.post(envelope))
-    if (problem === undefined) return { id }
+    if (problem === undefined) {
+      this.#deps.tiers.tried('gossip')
+      return { id }
+    }
     this.#own.forget(id)
     return { problem }
   }
@@ -245,7 +260,7 @@ export class Messages implements Part {
   }
 
   #takeAnswer({ from }: Envelope, plain: Buffer): void {
-    const { log, scheduler } = this.#deps
+    const { log } = this.#deps
     const answer = readAnswer(plain)
     const stored =
       answer === undefined || 'problem' in answer
@@ -253,6 +268,14 @@ export class Messages implements Part {
         : { status: answer.status, headers: answer.headers, body: answer.body.toString('base64') }
     if (answer === undefined || stored === undefined)
       log.warn({ peer: from }, 'message of a member is no answer')
-    else this.#own.answered(from, answer.id, stored, scheduler.now() + LIFE_MS)
+    else this.#answered(from, answer.id, stored)
+  }
+
+  #answered(from: number, id: string, stored: StoredAnswer): void {
+    const { scheduler, tiers } = this.#deps
+    const now = scheduler.now()
+    const asked = this.#own.get(id)
+    if (!this.#own.answered(from, id, stored, now + LIFE_MS) || asked === undefined) return
+    tiers.found('gossip', Math.max(0, now - asked.at))
   }
 }

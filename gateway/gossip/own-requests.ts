@@ -80,7 +80,7 @@ export class OwnRequests {
     for (const request of this.#byId.values()) {
       if (request.expires > now) continue
       if (request.answer === undefined) {
-        const problem = `no answer of host ${request.to} came in a day; it may have executed the request`
+        const problem = `no answer of host ${request.to} came in time; it may have executed the request`
         this.put({ ...request, answer: { problem, isOwn: true }, expires: now + lifeMs })
       } else {
         this.forget(request.id)

@@ -18,6 +18,7 @@ export function pathGauges(metrics: Metrics, paths: PathTable, tiers: Tiers): vo
     })
   })
   const perTier = [
+    ['flatnet_tier_enabled', 'Whether this tier is used (paths.tiers)', (tier) => Number(tier.enabled)],
     ['flatnet_tier_hosts', 'Hosts whose packets go by this tier', (tier) => tier.hosts],
     [
       'flatnet_tier_tries',

@@ -1,5 +1,6 @@
 /** Counts for each tier how often a way was sought and found, and how long that took. */
 
+import { DEFAULT_TIERS, type TiersConf } from '../../conf/tiers.ts'
 import { TIERS, type TierInfo, type TierName } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { PathDecision } from './decide.ts'
@@ -22,6 +23,7 @@ interface Tally {
   readonly tookMs: Millis[]
 }
 
+const ALWAYS: { readonly enabled: true; readonly timeoutMs?: Millis } = { enabled: true }
 /** For a median that follows what the network is like now. */
 const MAX_TIMES = 101
 
@@ -29,6 +31,11 @@ export class Tiers {
   readonly #tallies = new Map<TierName, Tally>()
   /** By host and kind of way. */
   readonly #searches = new Map<string, Search>()
+  readonly #conf: TiersConf
+
+  constructor(conf: TiersConf = DEFAULT_TIERS) {
+    this.#conf = conf
+  }
 
   /** Call it each time that the path to a host is decided. */
   see(hostId: number, candidates: readonly Candidate[], decision: PathDecision, now: Millis): void {
@@ -44,13 +51,36 @@ export class Tiers {
     for (const kind of ['p2p', 'gateway', 'relay']) this.#searches.delete(`${hostId} ${kind}`)
   }
 
+  /** A search that no path shows: of `gossip`, a message was written. */
+  tried(name: TierName): void {
+    this.#tally(name).tries++
+  }
+
+  /** @param tookMs from its beginning; undefined: it was there when this gateway started */
+  found(name: TierName, tookMs: Millis | undefined): void {
+    const tally = this.#tally(name)
+    tally.successes++
+    if (tookMs === undefined) return
+    tally.tookMs.push(tookMs)
+    if (tally.tookMs.length > MAX_TIMES) tally.tookMs.shift()
+  }
+
   /** @param inUse the tier of each host's packets */
   view(inUse: readonly (string | undefined)[]): TierInfo[] {
     return TIERS.map((name) => {
       const { tries = 0, successes = 0, tookMs = [] } = this.#tallies.get(name) ?? {}
       const median = tookMs.toSorted((a, b) => a - b)[Math.floor(tookMs.length / 2)]
       const hosts = inUse.filter((tier) => tier === name).length
-      return { name, hosts, tries, successes, ...(median !== undefined && { medianMs: Math.round(median) }) }
+      const { enabled, timeoutMs } = name === 'gateway' ? ALWAYS : this.#conf[name]
+      const is = { enabled, ...(timeoutMs !== undefined && { timeoutMs }) }
+      return {
+        name,
+        ...is,
+        hosts,
+        tries,
+        successes,
+        ...(median !== undefined && { medianMs: Math.round(median) }),
+      }
     })
   }
 
@@ -72,23 +102,14 @@ export class Tiers {
     const tried = phase === 'up' && tier !== undefined ? [...raced, tier] : raced
     if (phase !== 'idle') for (const name of tried) this.#try(search, name)
     if (phase === 'up' && isOther && tier !== undefined)
-      this.#found(tier, before?.phase === 'trying' ? now - search.since : undefined)
+      this.found(tier, before?.phase === 'trying' ? now - search.since : undefined)
     search.phase = phase
   }
 
   #try({ tried }: Search, name: TierName): void {
     if (tried.has(name)) return
     tried.add(name)
-    this.#tally(name).tries++
-  }
-
-  /** @param tookMs undefined: it was there when this gateway started */
-  #found(name: TierName, tookMs: Millis | undefined): void {
-    const tally = this.#tally(name)
-    tally.successes++
-    if (tookMs === undefined) return
-    tally.tookMs.push(tookMs)
-    if (tally.tookMs.length > MAX_TIMES) tally.tookMs.shift()
+    this.tried(name)
   }
 
   #tally(name: TierName): Tally {

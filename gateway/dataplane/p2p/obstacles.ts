@@ -4,6 +4,7 @@ import type { Millis } from '../../../core/clock.ts'
 import { type P2pReason, peerText, reasonText } from '../../paths/escalation/reasons.ts'
 import type { P2pTransportDeps } from './p2p-deps.ts'
 import type { ProcessStatus } from './process-status.ts'
+import { whyNoneToOffer } from './udp-tiers.ts'
 
 /** Both sides say what they do as soon as a link is up; a busy host takes a second. */
 const SILENT_MS: Millis = 10_000
@@ -21,7 +22,10 @@ interface Peer {
 }
 
 export class Obstacles {
-  readonly #deps: Pick<P2pTransportDeps, 'conf' | 'links' | 'process' | 'refusalOf' | 'scheduler'>
+  readonly #deps: Pick<
+    P2pTransportDeps,
+    'addresses' | 'conf' | 'links' | 'process' | 'refusalOf' | 'scheduler' | 'tiers'
+  >
   readonly #status: ProcessStatus
   readonly #peers = new Map<number, Peer>()
 
@@ -68,7 +72,18 @@ export class Obstacles {
     if (conf.off.has(hostId)) return { code: 'off for host' }
     const refusal = refusalOf(hostId)
     if (refusal !== undefined) return { code: 'not admitted', detail: refusal }
-    return this.#status.obstacle(process.problem, scheduler.monotonic())
+    return this.#status.obstacle(process.problem, scheduler.monotonic()) ?? this.#noAddress(hostId)
+  }
+
+  /** The configuration leaves no address to offer. */
+  #noAddress(hostId: number): P2pReason | undefined {
+    const { addresses, links, tiers } = this.#deps
+    // Most hosts switch nothing off, and this is asked often.
+    if (Object.values(tiers).every(({ enabled }) => enabled)) return undefined
+    const kind = links.kind(hostId)
+    if (kind === undefined) return undefined
+    const all = addresses.candidates(this.#status.port, links.addresses(hostId)?.local)
+    return whyNoneToOffer(tiers, kind, all)
   }
 
   there(hostId: number): P2pReason | undefined {

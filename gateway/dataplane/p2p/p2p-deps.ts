@@ -1,5 +1,6 @@
 /** What the gateway's side of the UDP paths needs of the other parts. */
 
+import type { TiersConf } from '../../../conf/tiers.ts'
 import type { Prefix4 } from '../../../core/addr.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
@@ -12,6 +13,7 @@ import type { ToProcess } from './protocol.ts'
 export interface P2pTransportDeps {
   readonly hostId: number
   readonly overlay: Prefix4
+  readonly tiers: TiersConf
   readonly conf: { readonly enabled: boolean; readonly off: ReadonlySet<number> }
   readonly scheduler: Scheduler
   readonly random: () => number

@@ -15,6 +15,7 @@ import { PeerSession } from './peer-session.ts'
 import type { ProcessHello } from './process-client.ts'
 import { ProcessStatus } from './process-status.ts'
 import type { FromProcess, SessionView } from './protocol.ts'
+import { usable } from './udp-tiers.ts'
 
 const TICK_MS: Millis = 1_000
 /** A tick this late means that the machine slept or stood still, so what is known about paths is old. */
@@ -209,8 +210,9 @@ export class P2pTransport implements Transport {
   }
 
   #candidatesFor(hostId: number): string[] {
-    const { addresses, links } = this.#deps
-    return addresses.candidates(this.status.port, links.addresses(hostId)?.local)
+    const { addresses, links, tiers } = this.#deps
+    const all = addresses.candidates(this.status.port, links.addresses(hostId)?.local)
+    return usable(tiers, links.kind(hostId), all)
   }
 
   /** Whether a NAT's mapping for this host's socket has to last. */
@@ -262,13 +264,11 @@ export class P2pTransport implements Transport {
   }
 
   #open(hostId: number): PeerSession {
-    const { links, log, overlay, validUntil, process, count, hostId: ownHostId, scheduler } = this.#deps
+    const { validUntil, process, count, hostId: ownHostId, scheduler } = this.#deps
     return new PeerSession({
+      ...this.#deps,
       ownHostId,
       hostId,
-      overlay,
-      links,
-      log,
       facts: () => this.#factsOf(hostId),
       toProcess: (message) => process.send(message),
       ownCandidates: () => this.#candidatesFor(hostId),

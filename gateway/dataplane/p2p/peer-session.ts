@@ -1,5 +1,6 @@
 /** Carries out one peer's escalation: turns its actions into lines to the P2P process and messages to the peer. */
 
+import type { TiersConf } from '../../../conf/tiers.ts'
 import type { Prefix4 } from '../../../core/addr.ts'
 import type { UdpTier } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
@@ -16,9 +17,9 @@ import type {
 } from '../../paths/escalation/types.ts'
 import { type EscalationView, viewOf } from '../../paths/escalation/view.ts'
 import { peerCandidates } from './candidates.ts'
-import { familyOf } from './endpoints.ts'
 import { OFFER_VERSION } from './offers.ts'
 import type { SessionView, ToProcess } from './protocol.ts'
+import { familiesOf, type SignalKind, tierOf, tiersText, timeoutOf, unused, usable } from './udp-tiers.ts'
 
 /** What this part needs of the links. All of it concerns the connection that is up now. */
 export interface P2pLinks {
@@ -26,6 +27,8 @@ export interface P2pLinks {
   send(hostId: number, message: { readonly type: string; readonly [key: string]: unknown }): boolean
   /** RFC 8446, 7.5; undefined: no connection is up. */
   exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined
+  /** What the connection is; undefined: none is up. */
+  kind(hostId: number): SignalKind | undefined
   /** Both ends' addresses; undefined: no connection is up. */
   addresses(hostId: number): { readonly local: string; readonly remote: string } | undefined
 }
@@ -34,6 +37,7 @@ export interface PeerSessionDeps {
   readonly ownHostId: number
   readonly hostId: number
   readonly overlay: Prefix4
+  readonly tiers: TiersConf
   readonly links: P2pLinks
   readonly log: Log
   /** All facts but the session, which this part knows. */
@@ -57,8 +61,8 @@ export class PeerSession {
   #state: Escalation
   #view: SessionView | undefined
   #offered: readonly string[] = []
-  /** Offer and answer went through a hub: a relay, as the hosts have no link. */
-  #isThroughHub = false
+  /** How offer and answer of the present try went; undefined: an earlier gateway's process has the session. */
+  #kind: SignalKind | undefined
   #toldGateway: GatewayPathFacts | undefined
   /** The end of validity that the process knows. */
   #validUntil: Millis = 0
@@ -73,19 +77,26 @@ export class PeerSession {
     return this.#view
   }
 
-  /** Of the address in use. Both hosts see each other's addresses without a link only through a hub. */
+  /** Of the address in use. */
   get tier(): UdpTier {
-    return this.#isThroughHub ? 'ice' : familyOf(this.#view?.address ?? '')
+    return tierOf(this.#kind, this.#view?.address ?? '')
   }
 
   /** Of the addresses that the present try goes to. */
   get raced(): UdpTier[] {
     if (this.#state.attempt === undefined) return []
-    return this.#isThroughHub ? ['ice'] : [...new Set(this.#offered.map(familyOf))]
+    const { tiers } = this.#deps
+    const names = new Set(this.#offered.map((address) => tierOf(this.#kind, address)))
+    return [...names].filter((name) => tiers[name].enabled)
   }
 
   get view(): EscalationView {
-    return viewOf(this.#state, this.#facts())
+    const facts = this.#facts()
+    const view = viewOf(this.#state, facts)
+    const isPossible = view.state !== 'P2P_ACTIVE' && facts.obstacle === undefined
+    const off = unused(this.#deps.tiers, this.#kind, this.#offered)
+    if (!isPossible || off.length === 0) return view
+    return { ...view, reason: `${view.reason}; switched off on this host: ${tiersText(off)}` }
   }
 
   /** The try whose keys both hosts have; undefined: no keys yet. */
@@ -143,7 +154,14 @@ export class PeerSession {
   }
 
   #facts(): EscalationFacts {
-    return { ...this.#deps.facts(), session: this.#view }
+    const { facts, tiers } = this.#deps
+    const given = facts()
+    const address = this.#view?.address
+    // A process keeps its paths while the gateway is started anew with another configuration.
+    const off = address === undefined ? [] : unused(tiers, this.#kind, [address])
+    const obstacle =
+      given.obstacle ?? (off.length > 0 ? { code: 'tier off', detail: tiersText(off) } : undefined)
+    return { ...given, obstacle, proveMs: timeoutOf(tiers, this.raced), session: this.#view }
   }
 
   #do(action: Action): void {
@@ -184,7 +202,7 @@ export class PeerSession {
 
   #start(attempt: string): void {
     this.#view = undefined
-    this.#isThroughHub = this.#deps.links.addresses(this.hostId) === undefined
+    this.#kind = this.#deps.links.kind(this.hostId)
     this.#toldGateway = undefined
     this.#sendSession(attempt)
   }
@@ -209,12 +227,16 @@ export class PeerSession {
     }
     this.#validUntil = validUntil()
     const candidates = this.#addresses()
-    toProcess({ type: 'session', hostId, attempt, secret, candidates, validUntil: this.#validUntil })
+    const families = familiesOf(this.#deps.tiers, this.#kind)
+    const session = { type: 'session', hostId, attempt, secret, candidates } as const
+    toProcess({ ...session, validUntil: this.#validUntil, ...(families !== undefined && { families }) })
   }
 
   #addresses(): { readonly address: string }[] {
-    const remote = this.#deps.links.addresses(this.hostId)?.remote
-    return peerCandidates(this.#offered, remote, this.#deps.overlay).map((address) => ({ address }))
+    const { links, overlay, tiers } = this.#deps
+    const remote = links.addresses(this.hostId)?.remote
+    const known = peerCandidates(this.#offered, remote, overlay)
+    return usable(tiers, this.#kind, known).map((address) => ({ address }))
   }
 
   /** The process demotes by itself only to a gateway path that is up. */

@@ -135,6 +135,8 @@ const TO_PROCESS = {
     candidates,
     /** The earlier end of both certificates, ms since the epoch. */
     validUntil: millis,
+    /** Of the peer's addresses, others are neither probed nor answered; absent: all are used. */
+    families: optional(list(oneOf('ipv4', 'ipv6'), 2)),
   },
   candidates: { hostId, attempt, candidates },
   promote: { hostId, attempt, generation },

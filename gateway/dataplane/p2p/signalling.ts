@@ -4,11 +4,12 @@ import type { Millis } from '../../../core/clock.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import type { RelaySignals, SignalWay } from '../relay/signals.ts'
 import type { P2pLinks } from './peer-session.ts'
+import type { SignalKind } from './udp-tiers.ts'
 
 const PREFIX = 'p2p.'
 
 /** The links proper. */
-interface DirectLinks extends P2pLinks {
+interface DirectLinks extends Omit<P2pLinks, 'kind'> {
   /** The end of the peer's certificate, ms since the epoch. */
   peerValidTo(hostId: number): Millis | undefined
 }
@@ -75,6 +76,11 @@ export class Signalling implements P2pLinks {
 
   isUp(hostId: number): boolean {
     return this.#way(hostId) !== undefined
+  }
+
+  kind(hostId: number): SignalKind | undefined {
+    const way = this.#way(hostId)
+    return way === undefined || way === 'link' ? way : 'hub'
   }
 
   send(hostId: number, message: ControlMessage): boolean {

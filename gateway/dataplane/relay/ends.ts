@@ -1,6 +1,7 @@
 /** This host's end of relayed connections: at most one for each peer and relay. */
 
 import type { TLSSocket } from 'node:tls'
+import { switchedOff, type TierConf } from '../../../conf/tiers.ts'
 import type { Log, LogFields } from '../../../core/log.ts'
 import { printable } from '../../base/printable.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
@@ -27,6 +28,7 @@ export interface RelayEvents {
 }
 
 export interface EndsDeps {
+  readonly tier: TierConf
   readonly identity: () => Identity
   readonly membership: Membership
   readonly streams: RelayStreams
@@ -151,6 +153,7 @@ export class Ends {
 
   #refusal(from: unknown, relay: number): string | undefined {
     if (this.#isStopped) return 'this gateway stops'
+    if (!this.#deps.tier.enabled) return switchedOff('relay')
     if (this.#handshakesBy(relay) >= EndLimit.incoming) return 'too many handshakes'
     const member = this.#deps.membership.members().find((m) => m.hostId === from)
     if (member === undefined || from === relay || from === this.#ownId)
@@ -165,10 +168,18 @@ export class Ends {
   }
 
   async #dial(hostId: number, relay: number, signal: AbortSignal): Promise<void> {
-    const head = { purpose: Purpose.relay, to: hostId }
-    const stream = await this.#deps.streams.open(relay, head, { timeoutMs: EndLimit.openMs })
-    const secured = await this.#secure(secureAsking, stream, hostId, relay, signal)
-    this.#adopt(secured, hostId, relay, this.#ownId)
+    const { scheduler, streams, tier } = this.#deps
+    const late = new AbortController()
+    const cancel = scheduler.after(tier.timeoutMs, () => late.abort(new Error('no handshake in time')))
+    try {
+      const head = { purpose: Purpose.relay, to: hostId }
+      const timeoutMs = Math.min(tier.timeoutMs, EndLimit.openMs)
+      const stream = await streams.open(relay, head, { timeoutMs })
+      const either = AbortSignal.any([signal, late.signal])
+      this.#adopt(await this.#secure(secureAsking, stream, hostId, relay, either), hostId, relay, this.#ownId)
+    } finally {
+      cancel()
+    }
   }
 
   async #secure(

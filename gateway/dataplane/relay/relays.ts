@@ -1,6 +1,7 @@
 /** Relays, both sides of them: what this gateway carries for others, and what others carry for it. */
 
 import type { RelayConf } from '../../../conf/relay.ts'
+import type { TierConf } from '../../../conf/tiers.ts'
 import type { Log } from '../../../core/log.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
@@ -13,6 +14,8 @@ import { Purpose, type RelayStreams } from './purpose.ts'
 
 export interface RelaysDeps {
   readonly conf: RelayConf
+  /** Of relays for this host's own packets. */
+  readonly tier: TierConf
   readonly identity: () => Identity
   readonly membership: Membership
   readonly streams: RelayStreams

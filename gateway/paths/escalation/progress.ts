@@ -69,18 +69,18 @@ function blocked(state: Escalation, facts: EscalationFacts): Step {
 
 /** Switched off by a person, while packets have no other way yet. */
 function mayEndLater({ phase, since }: Escalation, { now, obstacle, gateway }: EscalationFacts): boolean {
-  const isChoice = obstacle?.code === 'off' || obstacle?.code === 'off for host'
+  const isChoice = ['off', 'off for host', 'tier off'].includes(obstacle?.code ?? '')
   return isChoice && phase === 'active' && !gateway.isUp && now - since < OFF_WAITS_MS
 }
 
 function whileProving(state: Escalation, facts: EscalationFacts): Step {
-  const { now, isLeader, canSignal } = facts
+  const { now, isLeader, canSignal, proveMs = PROVE_MS } = facts
   if (state.asked !== undefined) return whileAsked(state, state.asked, facts)
   const lack = whyNotProven(sessionOf(state, facts))
   if (lack === undefined) {
     if (isLeader && canSignal && whyNotPromote(state, facts) === undefined) return ask(state, facts)
     // The path is proven but not used. The schedule did its part, so after the next outage a try begins at once.
-    if (now - state.since >= PROVE_MS || whyNotPromote(state, facts) !== undefined)
+    if (now - state.since >= proveMs || whyNotPromote(state, facts) !== undefined)
       return stay({
         ...state,
         phase: 'waiting',
@@ -89,7 +89,7 @@ function whileProving(state: Escalation, facts: EscalationFacts): Step {
         reason: state.problem ?? state.reason,
       })
   }
-  return now - state.since >= PROVE_MS && lack !== undefined ? tryFailed(state, lack, facts) : stay(state)
+  return now - state.since >= proveMs && lack !== undefined ? tryFailed(state, lack, facts) : stay(state)
 }
 
 function whileWaiting(state: Escalation, facts: EscalationFacts): Step {

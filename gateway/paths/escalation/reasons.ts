@@ -17,6 +17,7 @@ export const P2P_WORDS = {
   // No try is made
   off: 'P2P is off on this host (p2p.enabled)',
   'off for host': 'P2P with this host is off here (p2p.hosts)',
+  'tier off': 'every UDP address of this host is of a kind that is switched off on it',
   'no process': 'the P2P process does not run',
   'no device': 'the P2P process has no device',
   'no UDP': 'the P2P process has no UDP socket',
@@ -88,6 +89,7 @@ export const reasonText = ({ code, detail }: P2pReason): string =>
 export const PEER_WORDS = {
   off: 'P2P is off there (p2p.enabled)',
   'off for host': 'P2P with this host is off there (p2p.hosts)',
+  'tier off': 'every UDP address of that host is of a kind that is switched off there',
   'no process': 'its P2P process does not run',
   'no device': 'its P2P process has no device',
   'no UDP': 'its P2P process has no UDP socket',

@@ -57,6 +57,8 @@ export interface EscalationFacts {
   /** Whether the control link is up: the hosts agree on keys and promotions over it. */
   readonly canSignal: boolean
   readonly gateway: GatewayPathFacts
+  /** How long a try may take (paths.tiers); undefined: 10 s. */
+  readonly proveMs?: Millis | undefined
   /** Undefined: the process has no session with this peer. */
   readonly session?: SessionFacts | undefined
 }

@@ -1,6 +1,7 @@
 /** Gateways on loopback with real links, streams and relays, and with a clock that tests can put forward. */
 import type { TLSSocket } from 'node:tls'
 import type { Test } from 'tap'
+import { DEFAULT_TIERS } from '../../../conf/tiers.ts'
 import { silentLog } from '../../../core/log.ts'
 import { Metrics } from '../../../gateway/base/metrics.ts'
 import { systemScheduler } from '../../../gateway/base/scheduler.ts'
@@ -117,6 +118,7 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
     ? undefined
     : new Relays({
         conf: { volunteer: true, maxPairs: 64 },
+        tier: DEFAULT_TIERS.relay,
         identity: () => identity,
         membership,
         streams: links.streams,

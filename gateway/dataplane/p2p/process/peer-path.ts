@@ -152,7 +152,7 @@ export class PeerPath {
   /** Answers to the address that the probe came from. On the path in use it also says where the peer is. */
   probed(payload: Uint8Array, from: string, now: Millis): void {
     const probe = decodeProbe(payload)
-    if (probe === undefined) return
+    if (probe === undefined || !this.#deps.canReach(from)) return
     this.heard.probe(now)
     const { rxDatagrams, rxBytes } = this.#deps.peer.counters
     const answer = encodeAnswer({
@@ -191,7 +191,7 @@ export class PeerPath {
   /** The peer sends from another address than this host sends to. */
   roamed(from: string, now: Millis): void {
     const { isLower, peer } = this.#deps
-    if (from === peer.address) return
+    if (from === peer.address || !this.#deps.canReach(from)) return
     // The lower hostId chooses the pair, so the higher one follows it anywhere. The lower one follows a new mapping of
     // the peer's NAT, but not to another candidate while its own choice answers: the kernel of a host with two
     // addresses may answer from either, and the two hosts would go round in circles.

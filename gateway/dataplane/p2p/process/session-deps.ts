@@ -1,5 +1,6 @@
 /** What a session is given: by the gateway to begin with, and by the process around it. */
 import type { Millis } from '../../../../core/clock.ts'
+import { familyOf } from '../endpoints.ts'
 import type { FromProcess } from '../protocol.ts'
 import type { Cipher } from '../udp/crypto/key-schedule.ts'
 import type { UdpPlane } from '../udp/types.ts'
@@ -16,7 +17,13 @@ export interface SessionStart {
   readonly candidates: readonly string[]
   /** Ms since the epoch. */
   readonly validUntil: Millis
+  /** Of the addresses that may be used; undefined: any. */
+  readonly families?: readonly ('ipv4' | 'ipv6')[] | undefined
 }
+
+/** Whether the peer may be at this address. */
+export const allows = ({ families }: SessionStart, address: string): boolean =>
+  families?.includes(familyOf(address)) ?? true
 
 export interface SessionDeps {
   /** This host's. */

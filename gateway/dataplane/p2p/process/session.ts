@@ -6,7 +6,7 @@ import { Delivery } from './delivery.ts'
 import { lingerMs } from './linger.ts'
 import { ControlType } from './messages.ts'
 import { PeerPath } from './peer-path.ts'
-import type { SessionDeps, SessionStart } from './session-deps.ts'
+import { allows, type SessionDeps, type SessionStart } from './session-deps.ts'
 import { SessionKeys } from './session-keys.ts'
 import { Throughput } from './throughput.ts'
 
@@ -26,7 +26,7 @@ export class Session {
   readonly #throughput: Throughput
   #delivery: Delivery
   #attempt: string
-  #validUntil: Millis
+  #start: SessionStart
   #generation = 0
   #isPromoted = false
   #isGatewayUp = false
@@ -41,7 +41,7 @@ export class Session {
     this.#deps = deps
     this.hostId = start.hostId
     this.#attempt = start.attempt
-    this.#validUntil = start.validUntil
+    this.#start = start
     this.#since = deps.wallClock()
     this.#throughput = new Throughput(now)
     this.#keys = this.#openKeys(start.secret, now)
@@ -59,14 +59,14 @@ export class Session {
   /** When `tick` has something to do. */
   nextAt(now: Millis): Millis {
     if (this.isEnded) return this.#closeAt
-    const validFor = Math.max(0, this.#validUntil - this.#deps.wallClock())
+    const validFor = Math.max(0, this.#start.validUntil - this.#deps.wallClock())
     return Math.min(this.path.nextAt(now), this.#keys.nextAt, now + validFor)
   }
 
   tick(now: Millis): void {
     if (this.isEnded && now >= this.#closeAt) this.close()
     if (this.isEnded) return
-    if (this.#deps.wallClock() >= this.#validUntil) this.end('keys expired')
+    if (this.#deps.wallClock() >= this.#start.validUntil) this.end('keys expired')
     if (this.isEnded) return
     this.look(now)
     this.path.tick(now)
@@ -101,7 +101,7 @@ export class Session {
 
   /** Begins a new attempt with new keys on the same path, which carries packets while it answers. */
   renew(start: SessionStart, now: Millis): void {
-    this.#validUntil = start.validUntil
+    this.#start = start
     this.path.offer(start.candidates, now)
     if (start.attempt === this.#attempt) return
     this.#attempt = start.attempt
@@ -221,7 +221,7 @@ export class Session {
         peer: this.peer,
         isLower: this.#deps.hostId < this.hostId,
         isLan,
-        canReach,
+        canReach: (address) => allows(this.#start, address) && canReach(address),
         isLocalFault: () => this.#deps.isLocalFault(this.#deps.now()),
         randomToken,
         judged: (what) => this.#judged(what),

@@ -205,13 +205,14 @@ export class Sessions implements PlaneEvents {
   }
 
   #begin(message: Extract<ToProcess, { type: 'session' }>, now: Millis): void {
-    const { attempt, hostId, secret, validUntil } = message
+    const { attempt, families, hostId, secret, validUntil } = message
     const start: SessionStart = {
       hostId,
       attempt,
       secret: Buffer.from(secret, 'hex'),
       candidates: message.candidates.map(({ address }) => address),
       validUntil,
+      families,
     }
     const present = this.#sessions.get(hostId)
     if (present?.isEnded === true) present.close()

@@ -3,6 +3,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { DEFAULT_TIERS } from '../../../../conf/tiers.ts'
 import { silentLog } from '../../../../core/log.ts'
 import { Metrics } from '../../../../gateway/base/metrics.ts'
 import { Messages, type MessagesDeps, type Submission } from '../../../../gateway/gossip/messages.ts'
@@ -34,7 +35,8 @@ async function world(t: Test, listener: RequestListener) {
   const members = [identityOf(1), identityOf(2)] as const
   const runner = new Runner((ip) => ip === '127.0.0.1')
   const hosts: Messages[] = []
-  const state = { isLinked: true, isKnown: true, isFull: false, refused: 0 }
+  const state = { isLinked: true, isKnown: true, isFull: false, refused: 0, isOn: true }
+  const seen: string[] = []
   const host = (hostId: 1 | 2): Messages => {
     const own = new Map<string, OwnRequest>()
     const deps: MessagesDeps = {
@@ -48,6 +50,13 @@ async function world(t: Test, listener: RequestListener) {
         remove: (id) => void own.delete(id),
       },
       random: () => 0.5,
+      get tier() {
+        return { ...DEFAULT_TIERS.gossip, enabled: state.isOn }
+      },
+      tiers: {
+        tried: (name) => void seen.push(`${hostId} tried ${name}`),
+        found: (name) => void seen.push(`${hostId} found ${name}`),
+      },
       identity: () => members[hostId - 1]!.identity,
       keyIdOf: (id) => members[id - 1]?.keyId,
       spkiOf: (id) => (state.isKnown ? members[id - 1]?.spki : undefined),
@@ -86,11 +95,11 @@ async function world(t: Test, listener: RequestListener) {
       return one.request(submitted.id)?.answer
     })
   }
-  return { one, two, ask, submission, state, time }
+  return { one, two, ask, submission, seen, state, time }
 }
 
 t.test('method, path, fields and body there; status, fields and body back', async (t) => {
-  const { ask, one, two } = await world(t, (req, res) => {
+  const { ask, one, seen, two } = await world(t, (req, res) => {
     let body = ''
     req.on('data', (chunk) => {
       body += chunk
@@ -111,6 +120,18 @@ t.test('method, path, fields and body there; status, fields and body back', asyn
   if ('headers' in answer) t.equal(answer.headers.filter((name) => name === 'X-Two').length, 2)
   await waitFor('nothing is kept', 5_000, () => one.status.kept + two.status.kept === 0)
   t.equal(one.status.waiting, 0)
+  t.same(seen, ['1 tried gossip', '1 found gossip'])
+})
+
+t.test('switched off: nothing is written, and what others send is refused', async (t) => {
+  const { ask, one, state, two } = await world(t, (_req, res) => void res.end())
+  state.isOn = false
+  t.match(await ask(), { problem: 'gossip is switched off on this host (paths.tiers.gossip.enabled)' })
+  one.linkUp(2)
+  one.receive(2, { type: 'gossip.digest', held: { 2: [7] }, isAnswer: true })
+  t.same([one.status.waiting, one.status.kept, two.status.kept], [0, 0, 0])
+  state.isOn = true
+  t.match(await ask(), { status: 200 })
 })
 
 t.test('an answer of 64 KiB is one, a longer one is not', async (t) => {

@@ -1,5 +1,6 @@
 /** gateway/paths/tiers: what counts as a try and as a success, and how long it took. */
 import t from 'tap'
+import { DEFAULT_TIERS } from '../../../../conf/tiers.ts'
 import type { PathDecision } from '../../../../gateway/paths/decide.ts'
 import { Tiers } from '../../../../gateway/paths/tiers.ts'
 import type { Candidate } from '../../../../gateway/paths/transport.ts'
@@ -23,6 +24,8 @@ const udp = (
   escalation: { state, reason: '' },
 })
 
+const IPV6 = { name: 'ipv6', enabled: true, timeoutMs: 10_000 }
+
 const of = (tiers: Tiers, name: string) => tiers.view([]).find((tier) => tier.name === name)
 
 t.test('a try of UDP counts for all tiers that it goes to, its success for one', async (t) => {
@@ -36,7 +39,7 @@ t.test('a try of UDP counts for all tiers that it goes to, its success for one',
   see(udp('P2P_ACTIVE'), 1_300)
   see(udp('P2P_ACTIVE'), 9_000)
   t.match(of(tiers, 'ipv4'), { tries: 1, successes: 1, medianMs: 300 })
-  t.same(of(tiers, 'ipv6'), { name: 'ipv6', hosts: 0, tries: 1, successes: 0 })
+  t.same(of(tiers, 'ipv6'), { ...IPV6, hosts: 0, tries: 1, successes: 0 })
   see(udp('GATEWAY_FALLBACK'), 10_000)
   see(udp('P2P_ATTEMPTING', 'ice', ['ice']), 11_000)
   see(udp('GATEWAY_FALLBACK', 'ice', ['ice']), 21_000)
@@ -61,7 +64,7 @@ t.test('the gateway is sought to every host, a relay only where it was chosen', 
 t.test('what stood when the gateway started has no time; a host that left is forgotten', async (t) => {
   const tiers = new Tiers()
   tiers.see(2, [udp('P2P_ACTIVE', 'ipv6', [])], decision({ kind: 'p2p' }, 'P2P_ACTIVE'), 0)
-  t.same(of(tiers, 'ipv6'), { name: 'ipv6', hosts: 0, tries: 1, successes: 1 })
+  t.same(of(tiers, 'ipv6'), { ...IPV6, hosts: 0, tries: 1, successes: 1 })
   tiers.forget(2)
   tiers.see(2, [udp('P2P_ACTIVE', 'ipv6', [])], decision({ kind: 'p2p' }, 'P2P_ACTIVE'), 10)
   t.match(of(tiers, 'ipv6'), { successes: 2 })
@@ -76,6 +79,15 @@ t.test('the median of the last 101, and who uses what now', async (t) => {
   t.equal(of(tiers, 'gateway')?.medianMs, 250)
   t.same(
     tiers.view(['ipv4', 'relay', undefined, 'ipv4']).map(({ name, hosts }) => `${name} ${hosts}`),
-    ['ipv6 0', 'ipv4 2', 'ice 0', 'gateway 0', 'relay 1'],
+    ['ipv6 0', 'ipv4 2', 'ice 0', 'punch 0', 'gateway 0', 'relay 1', 'gossip 0'],
   )
+})
+
+t.test('what is switched off says so, and a tier that no path shows is counted by its part', async (t) => {
+  const tiers = new Tiers({ ...DEFAULT_TIERS, gossip: { enabled: false, timeoutMs: 60_000 } })
+  t.match(of(tiers, 'gossip'), { enabled: false, timeoutMs: 60_000, tries: 0 })
+  t.strictSame(of(tiers, 'gateway'), { name: 'gateway', enabled: true, hosts: 0, tries: 0, successes: 0 })
+  tiers.tried('gossip')
+  tiers.found('gossip', 70_000)
+  t.match(of(tiers, 'gossip'), { tries: 1, successes: 1, medianMs: 70_000 })
 })

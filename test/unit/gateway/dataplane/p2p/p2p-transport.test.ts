@@ -1,6 +1,7 @@
 /** gateway/dataplane/p2p: the gateway's side of the UDP path, with fake links, fake processes and virtual time. */
 import { createHash } from 'node:crypto'
 import t from 'tap'
+import { DEFAULT_TIERS, type SwitchedTier } from '../../../../../conf/tiers.ts'
 import { silentLog } from '../../../../../core/log.ts'
 import { OwnAddresses } from '../../../../../gateway/dataplane/p2p/own-addresses.ts'
 import type { P2pTransportDeps } from '../../../../../gateway/dataplane/p2p/p2p-deps.ts'
@@ -36,6 +37,7 @@ class Host {
     this.transport = new P2pTransport({
       hostId: id,
       conf: { enabled: true, off: new Set() },
+      tiers: DEFAULT_TIERS,
       scheduler,
       random,
       newAttempt: () =>
@@ -45,6 +47,7 @@ class Host {
       log: silentLog,
       links: {
         isUp: () => world.isUp,
+        kind: () => (world.isUp ? 'link' : undefined),
         send: (to, message) => world.send(id, to, message),
         exportKey: (_to, bytes, label, context) =>
           world.isUp ? world.keyOf(bytes, label, context.toString()) : undefined,
@@ -467,4 +470,51 @@ t.test('stopped, nothing is left to run', async (t) => {
   const told = world.host(1).told.length
   world.time.run(60_000)
   t.equal(world.host(1).told.length, told)
+})
+
+t.test('tiers that are switched off: no offer, no address of them, and both hosts say why', async (t) => {
+  const off = (...names: SwitchedTier[]): Partial<P2pTransportDeps> => {
+    const switched = names.map((name) => [name, { ...DEFAULT_TIERS[name], enabled: false }])
+    return { tiers: { ...DEFAULT_TIERS, ...Object.fromEntries(switched) } }
+  }
+  const world = new World((id) => (id === 2 ? off('ipv4') : {})).start()
+  world.run(5_000)
+  t.equal(world.states, ACTIVE)
+  const [one, two] = [world.host(1), world.host(2)]
+  t.same(two.session?.candidates, [{ address: '[2001:db8::1]:7000' }])
+  t.same(two.session?.families, ['ipv6'])
+  const answer = world.sent.find(({ type }) => type === 'p2p.answer')
+  t.same(answer?.['candidates'], ['[2001:db8::1]:7000'])
+
+  const none = new World((id) => (id === 2 ? off('ipv4', 'ipv6') : {})).start()
+  for (const host of none.hosts) host.transport.linkUp(none.other(host.id))
+  none.run(3_000)
+  t.match(
+    none.host(2).transport.view(1)?.reason,
+    /^every UDP address .*: ipv4 \(paths\.tiers\.ipv4\.enabled\)/,
+  )
+  t.match(none.host(1).transport.view(2)?.reason, /^the peer refuses: every UDP address of that host /)
+  t.equal(none.host(2).session, undefined)
+
+  const kept = one.view()
+  if (kept === undefined) throw new Error('no session')
+  const later = new World(() => off('ipv4')).host(1)
+  later.transport.start()
+  later.hello([{ ...kept, address: '192.0.2.2:7000' }])
+  t.ok(
+    later.told.some(({ type }) => type === 'end'),
+    'a session of the process that began under another configuration',
+  )
+})
+
+t.test('a try lasts as long as its tiers may take', async (t) => {
+  const short = {
+    ...DEFAULT_TIERS,
+    ipv4: { enabled: true, timeoutMs: 600 },
+    ipv6: { enabled: true, timeoutMs: 600 },
+  }
+  const world = new World(() => ({ tiers: short }))
+  world.isOpen = false
+  world.start().run(1_500)
+  t.match(world.host(1).transport.view(2), { state: 'GATEWAY_FALLBACK', reason: /no probe was answered/ })
 })
