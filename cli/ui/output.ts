@@ -40,6 +40,8 @@ export interface Column<Row> {
   readonly min?: number
   /** Left out when the table is too wide without it being so. */
   readonly isSpare?: boolean
+  /** Of the last column: what would be cut stands whole below its row. */
+  readonly wraps?: boolean
 }
 
 function cut(text: string, width: number): string {
@@ -56,6 +58,19 @@ function widthsOf(cells: readonly (readonly string[])[], mins: readonly (number 
     widths[widest] = (widths[widest] ?? 0) - 1
   }
   return { widths, fits: total() <= max }
+}
+
+/** The lines of one row, below one another where its last cell wraps. */
+function linesOf(cells: readonly string[], widths: readonly number[], wraps: boolean, max: number): string {
+  const line = (parts: readonly string[]): string =>
+    parts
+      .map((cell, i) => cut(cell, widths[i] ?? 0))
+      .join(GAP)
+      .trimEnd()
+  const last = cells.at(-1) ?? ''
+  if (!wraps || last.length <= (widths.at(-1) ?? 0)) return line(cells)
+  const indent = ' '.repeat((widths[0] ?? 0) + GAP.length)
+  return `${line(cells.slice(0, -1))}\n${wrap(last, indent, max)}`
 }
 
 /**
@@ -75,14 +90,8 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
       max,
     )
   }
-  return cells
-    .map((line) =>
-      line
-        .map((cell, i) => cut(cell, widths[i] ?? 0))
-        .join(GAP)
-        .trimEnd(),
-    )
-    .join('\n')
+  const wraps = columns.at(-1)?.wraps ?? false
+  return cells.map((line) => linesOf(line, widths, wraps, max)).join('\n')
 }
 
 /** `1 host`, `2 hosts`. */

@@ -26,7 +26,7 @@ const WAYS: readonly Column<PathInfo>[] = [
   { title: 'TIER', value: (p) => p.tier ?? '-', isSpare: true },
   { title: 'RTT', value: (p) => millisText(p.rttMs) },
   { title: 'SINCE (UTC)', value: (p) => timeText(p.since) },
-  { title: 'REASON', value: (p) => p.reason, min: 10 },
+  { title: 'REASON', value: (p) => p.reason, min: 10, wraps: true },
 ]
 
 type Measured = PathInfo & { readonly p2p: P2pInfo }

@@ -60,7 +60,7 @@ t.test('the longest values fit', async (t) => {
     via: 'relay:254',
     tier: 'gateway',
     rttMs: 12_345,
-    reason: 'x'.repeat(300),
+    reason: `a reason of many ${'words '.repeat(50)}and an end`,
     p2p: {
       ...measured,
       tier: 'ipv6',
@@ -76,9 +76,22 @@ t.test('the longest values fit', async (t) => {
     state: 'P2P_ACTIVE',
     p2p: { ...measured, ...worst.p2p, txBps: 999_999_999 },
   }
-  for (const width of [100, 80])
-    for (const line of pathTables([own, worst, busy], width).join('\n').split('\n'))
-      t.ok(line.length <= width, `${line.length} of ${width}: ${line}`)
+  for (const width of [100, 80]) {
+    const text = pathTables([own, worst, busy], width).join('\n')
+    for (const line of text.split('\n')) t.ok(line.length <= width, `${line.length} of ${width}: ${line}`)
+    const words = text.split(/\s+/).join(' ')
+    t.ok(words.includes(worst.reason), `the whole reason can be read in ${width} columns`)
+  }
+})
+
+t.test('a reason that does not fit stands whole below its row', async (t) => {
+  const reason = 'failed 5 times in 10 min, last: no packet came back for 3.0 s; tried again in 1 min 58 s'
+  const damped: PathInfo = { ...direct, state: 'GATEWAY_FALLBACK', via: 'gateway', tier: 'gateway', reason }
+  t.same(pathTables([own, damped], 100)[0]?.split('\n').slice(1), [
+    '1     LOCAL             local    -        -       2026-11-28 16:00:00  own host',
+    '2     GATEWAY_FALLBACK  gateway  gateway  0.4 ms  2026-11-28 16:00:00',
+    `      ${reason}`,
+  ])
 })
 
 t.test('the rate of the busier direction, while UDP carries', async (t) => {
