@@ -168,6 +168,33 @@ t.test('limits: header size, connections in all, connections of one client', asy
   t.match((await gw.api('/metrics')).body, /flatnet_ingress_connections_refused_total\{by="client"\} 1/)
 })
 
+t.test('a kept connection whose next request has arrived makes no room', async (t) => {
+  const gw = await startGateway(t, { ingress: { maxConnections: 2 } })
+  const web = await httpContainer(t, (req, res) => res.end(`<${req.url}>`))
+  await gw.register({ name: 'web', ...web.at })
+  const from = (localAddress: string) => {
+    const socket = connect({ port: gw.port, host: '127.0.0.1', localAddress })
+    t.teardown(() => socket.destroy())
+    return socket.on('error', () => {})
+  }
+  const kept = from('127.0.2.1')
+  let answers = ''
+  kept.setEncoding('latin1').on('data', (text) => {
+    answers += text
+  })
+  kept.write('GET /1 HTTP/1.1\r\nHost: web.x\r\n\r\n')
+  await until(() => answers.endsWith('</1>'), 'it is a kept one')
+  const idle = from('127.0.2.2').resume()
+  await until(async () => (await gw.api('/v1/status')).json().ingress.connections === 2)
+  // The kernel has both before the gateway's loop turns, and tells it of the newcomer first.
+  const newcomer = from('127.0.2.3')
+  process.nextTick(() => kept.write('GET /2 HTTP/1.1\r\nHost: web.x\r\n\r\n'))
+  await until(() => answers.endsWith('</2>') || kept.destroyed, 'it is answered or cut off')
+  t.match(answers, /<\/2>$/, 'it is answered')
+  await until(() => idle.destroyed, 'the one without a request has made room')
+  t.notOk(newcomer.destroyed)
+})
+
 t.test('4,500 half-sent requests from ten addresses keep no other client out', async (t) => {
   const gw = await startGateway(t)
   const web = await httpContainer(t, (_req, res) => res.end('ok'))
