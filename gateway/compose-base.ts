@@ -16,6 +16,7 @@ import type { Repair } from './leases/reconciler.ts'
 import type { LeaseSource } from './leases/source.ts'
 import { StreamError } from './links/streams/stream-frame.ts'
 import type { Streams } from './links/streams/streams.ts'
+import type { KeptLinks } from './mdns/kept-links.ts'
 import { PathTable } from './paths/table.ts'
 import { Tiers } from './paths/tiers.ts'
 import { Registry } from './registry/registry.ts'
@@ -35,6 +36,7 @@ export interface GatewayDeps {
   readonly version?: string
   readonly reload?: () => void
   readonly doors?: Doors
+  readonly keptLinks?: KeptLinks
   /** Starts the P2P process; absent: a service manager does. */
   readonly launchP2p?: () => Launched
 }

@@ -15,6 +15,7 @@ import type { Doors } from './ingress/doors.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
+import type { KeptLinks } from './mdns/kept-links.ts'
 
 export interface Ready {
   /** undefined when ingress is switched off. The port is the kernel's choice when 0 was configured. */
@@ -45,6 +46,8 @@ export interface GatewayOptions {
   readonly reload?: () => void
   /** Keeps the listeners of ingress over a reload. */
   readonly doors?: Doors
+  /** Keeps names on the LAN over a reload. */
+  readonly keptLinks?: KeptLinks
   /** Starts the P2P process where none runs; absent: a service manager does. */
   readonly launchP2p?: () => Launched
 }

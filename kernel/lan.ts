@@ -1,11 +1,21 @@
 /** The links by which this host is on a LAN with others, each with the address that they know it by. */
 
-import { type Addr, addrList } from 'netlink-ts/route/addr.ts'
+import type { Reply } from 'netlink-ts/message.ts'
+import { type Addr, addrFrom, addrList } from 'netlink-ts/route/addr.ts'
 import { type Link, linkList } from 'netlink-ts/route/link.ts'
+import { linkFrom } from 'netlink-ts/route/linkmsg.ts'
 import { type Route, RT_TABLE_MAIN, routeList } from 'netlink-ts/route/route.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { formatIpv4, ipv4FromBytes } from '../core/addr.ts'
-import { KernelWatch, reachingLinks } from './underlay.ts'
+import {
+  changeOf,
+  IFF_RUNNING,
+  KernelWatch,
+  RTM_DELADDR,
+  RTM_DELLINK,
+  RTM_NEWLINK,
+  reachingLinks,
+} from './underlay.ts'
 
 export interface LanLink {
   readonly ifname: string
@@ -20,7 +30,6 @@ export interface LanLink {
 /** include/uapi/linux/if.h. */
 const IFF_UP = 0x1
 const IFF_POINTOPOINT = 0x10
-const IFF_RUNNING = 0x40
 const IFF_MULTICAST = 0x1000
 const AF_INET = 2
 /** include/uapi/linux/if_addr.h: another address of a network that the link has one of already. */
@@ -59,13 +68,37 @@ function readLan(): LanLink[] {
   return lanLinks(linkList(route), addrList(route), routeList(route, { table: RT_TABLE_MAIN }))
 }
 
+export interface LanChanges {
+  /** Links, addresses or routes. */
+  readonly hasChanged: boolean
+  /** Indices of links that were down, or without an address, also where all is as before; `all`: any may have been. */
+  readonly interrupted: ReadonlySet<number> | 'all'
+}
+
+/** Pure. @returns the index of a link that its network cannot reach this host by, as of this announcement */
+export function interruptedBy(reply: Reply): number | undefined {
+  const { type } = reply.header
+  if (type === RTM_NEWLINK || type === RTM_DELLINK) {
+    const { flags, index } = linkFrom(reply)
+    return type === RTM_DELLINK || (flags & IFF_RUNNING) === 0 ? index : undefined
+  }
+  if (type !== RTM_DELADDR) return undefined
+  const { family, flags, index } = addrFrom(reply)
+  return family === AF_INET && (flags & IFA_F_SECONDARY) === 0 ? index : undefined
+}
+
 /** Notices that links, addresses or routes changed. */
 export class LanWatch {
   readonly #kernel = new KernelWatch()
 
   /** Since it was asked last. */
-  hasChanged(): boolean {
-    return this.#kernel.read(undefined).isUnderlay
+  changes(): LanChanges {
+    const replies = this.#kernel.replies()
+    if (replies === undefined) return { hasChanged: true, interrupted: 'all' }
+    return {
+      hasChanged: replies.some((reply) => changeOf(reply, undefined).isUnderlay),
+      interrupted: new Set(replies.flatMap((reply) => interruptedBy(reply) ?? [])),
+    }
   }
 
   links(): LanLink[] {

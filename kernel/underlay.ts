@@ -14,15 +14,15 @@ import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 /** RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE. include/uapi/linux/rtnetlink.h. */
 const GROUPS = [1, 5, 7, 9, 11] as const
 /** RTM_NEWLINK, DELLINK, NEWADDR, DELADDR, NEWROUTE, DELROUTE. */
-const RTM_NEWLINK = 16
-const RTM_DELLINK = 17
+export const RTM_NEWLINK = 16
+export const RTM_DELLINK = 17
 const RTM_NEWADDR = 20
-const RTM_DELADDR = 21
+export const RTM_DELADDR = 21
 const RTM_NEWROUTE = 24
 const RTM_DELROUTE = 25
 /** include/uapi/linux/if.h and if_addr.h. */
 const IFF_LOOPBACK = 0x8
-const IFF_RUNNING = 0x40
+export const IFF_RUNNING = 0x40
 const IFA_F_TENTATIVE = 0x40
 const IFA_F_DEPRECATED = 0x20
 const AF_INET = 2
@@ -152,13 +152,18 @@ export class KernelWatch {
 
   /** @param ifindex of the device of direct paths */
   read(ifindex: number | undefined): KernelChanges {
+    const replies = this.replies()
+    if (replies === undefined) return { isDeviceGone: false, isRouteGone: true, isUnderlay: true }
+    return replies.reduce((all, reply) => merged(all, changeOf(reply, ifindex)), NOTHING)
+  }
+
+  /** @returns undefined: some of what happened is lost, and it may have been anything */
+  replies(): readonly Reply[] | undefined {
     try {
-      return this.#socket
-        .notifications()
-        .reduce((all, reply) => merged(all, changeOf(reply, ifindex)), NOTHING)
+      return this.#socket.notifications()
     } catch (err) {
-      // ENOBUFS: so much happened that some of it is lost. It may have been anything.
-      if (err instanceof SyscallError) return { isDeviceGone: false, isRouteGone: true, isUnderlay: true }
+      // ENOBUFS: so much happened that the kernel could not keep it.
+      if (err instanceof SyscallError) return undefined
       throw err
     }
   }

@@ -13,6 +13,7 @@ import { runGateway } from '../../gateway/daemon.ts'
 import { type Launched, launchProcess, p2pCommand } from '../../gateway/dataplane/p2p/launch.ts'
 import { Doors } from '../../gateway/ingress/doors.ts'
 import { kernelView } from '../../gateway/leases/kernel-source.ts'
+import { KeptLinks } from '../../gateway/mdns/kept-links.ts'
 import { command } from '../command.ts'
 import { runUntilSignal } from '../gateway/long-run.ts'
 import { readThrough } from '../gateway/read-through.ts'
@@ -61,6 +62,7 @@ interface Runs {
   readonly stop: AbortSignal
   readonly log: Log
   readonly doors: Doors
+  readonly keptLinks: KeptLinks
 }
 
 /**
@@ -69,7 +71,7 @@ interface Runs {
  */
 async function runOnce(
   conf: DaemonConf,
-  { config, stop, log, doors }: Runs,
+  { config, stop, log, doors, keptLinks }: Runs,
   onReady: () => void,
 ): Promise<DaemonConf | undefined> {
   const over = new AbortController()
@@ -90,6 +92,7 @@ async function runOnce(
       kernelView: kernelView(conf.dataDir, log),
       reload,
       doors,
+      keptLinks,
       ...launchP2p(conf, config),
       onReady,
     })
@@ -103,10 +106,8 @@ async function runOnce(
  * Runs until `stop`. On a reload it shuts the run down in order and starts another with the file's new content, or
  * with the old one where the new cannot be started, e.g. because its port is taken.
  */
-async function runAgain(first: DaemonConf, runs: Omit<Runs, 'doors'>): Promise<void> {
+async function runAgain(first: DaemonConf, runs: Runs): Promise<void> {
   const { config, stop, log } = runs
-  const doors = new Doors()
-  stop.addEventListener('abort', () => doors.close(), { once: true })
   let good: DaemonConf | undefined
   for (let conf: DaemonConf | undefined = first; conf !== undefined; ) {
     const current: DaemonConf = conf
@@ -115,12 +116,31 @@ async function runAgain(first: DaemonConf, runs: Omit<Runs, 'doors'>): Promise<v
       good = current
     }
     try {
-      conf = await runOnce(current, { ...runs, doors }, onReady)
+      conf = await runOnce(current, runs, onReady)
     } catch (err) {
       if (good === undefined || good === current) throw err
       log.error({ err }, 'configuration could not be used, the old one is back')
       conf = good
     }
+  }
+}
+
+/** With what outlives a reload: it ends at once with the gateway, also while one run has ended and the next is to start. */
+async function runToEnd(
+  conf: DaemonConf,
+  { config, stop, log }: Pick<Runs, 'config' | 'stop' | 'log'>,
+): Promise<void> {
+  const doors = new Doors()
+  const keptLinks = new KeptLinks()
+  const close = (): Promise<void> => {
+    doors.close()
+    return keptLinks.close()
+  }
+  stop.addEventListener('abort', () => void close(), { once: true })
+  try {
+    await runAgain(conf, { config, stop, log, doors, keptLinks })
+  } finally {
+    await close()
   }
 }
 
@@ -142,7 +162,7 @@ export const gatewayCommand = command({
     return runUntilSignal(conf.log, {
       // The service manager starts another gateway.
       crashed: (log, err) => log.error({ err }, 'gateway ends by an error that nobody caught'),
-      run: (log, stop) => runAgain(conf, { config, stop, log }),
+      run: (log, stop) => runToEnd(conf, { config, stop, log }),
     })
   },
 })

@@ -4,8 +4,11 @@ import type { Millis } from '../../core/clock.ts'
 import { Bucket } from '../base/bucket.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { WindowLimit } from '../base/window-limit.ts'
+import { ConflictPace } from './conflict-pace.ts'
+import { Echoes } from './echoes.ts'
 import {
   announcementSent,
+  answerKnown,
   ask,
   type Entry,
   freed,
@@ -13,6 +16,7 @@ import {
   isProbeNext,
   newEntry,
   PROBE_MS,
+  probeAfterFlood,
   probeFrom,
   probeSent,
   taken,
@@ -77,6 +81,10 @@ export class LinkNames {
   readonly #entries = new Map<string, Entry>()
   readonly #read = new Bucket(READ)
   readonly #legacy = new WindowLimit(LEGACY)
+  readonly #pace = new ConflictPace()
+  readonly #echoes = new Echoes()
+  /** A message was dropped unread. */
+  #floodedAt: Millis = -Infinity
   #timer: { readonly at: Millis; cancel(): void } | undefined
 
   constructor(deps: LinkNamesDeps) {
@@ -101,12 +109,23 @@ export class LinkNames {
     this.#arm()
   }
 
+  /**
+   * The link was interrupted, and may lead to another network now, where another host may have these names: RFC 6762 8
+   * starts anew. What caches know stays, as it may be the same network.
+   */
+  restart(): void {
+    const dueAt = this.#now() + this.#deps.random() * PROBE_MS
+    for (const entry of this.#entries.values()) probeFrom(entry, dueAt)
+    this.#arm()
+  }
+
   receive(bytes: Buffer, from: Sender): void {
+    if (from.address === this.#deps.address && this.#echoes.heard(bytes)) return
     const message = this.#readable(bytes)
     if (message === undefined) return
     if (message.isQuery) {
       this.#probed(message, from)
-      if (from.port === MDNS_PORT) this.#asked(message)
+      if (from.port === MDNS_PORT) this.#asked(message, from)
       else this.#answerLegacy(message, from)
     } else if (from.port === MDNS_PORT) {
       // RFC 6762 6: an answer from another port is none.
@@ -120,7 +139,9 @@ export class LinkNames {
   }
 
   #readable(bytes: Buffer): Message | undefined {
-    const isFlood = !this.#read.spend(bytes.length, this.#now())
+    const now = this.#now()
+    const isFlood = !this.#read.spend(bytes.length, now)
+    if (isFlood) this.#floodedAt = now
     const message = isFlood ? undefined : readMessage(bytes)
     if (message === undefined) this.#deps.dropped(isFlood ? 'flood' : 'malformed')
     return message
@@ -130,10 +151,17 @@ export class LinkNames {
   #claimed(record: ResourceRecord, from: Sender): void {
     const entry = this.#entries.get(record.name.toLowerCase())
     if (entry === undefined || !('ttl' in record) || this.#isOurs(record)) return
-    if (record.ttl === 0) freed(entry, this.#now())
+    const now = this.#now()
+    if (record.ttl === 0) freed(entry, this.#pace.waitMs(now), now)
     else if (entry.phase === 'probing') this.#lose(entry, from)
     // RFC 6762 9: only a record of the same type is a conflict once the name is ours. The host that has it answers.
-    else if (entry.phase === 'published' && record.type === 'A') probeFrom(entry, this.#now())
+    else if (entry.phase === 'published' && record.type === 'A') probeFrom(entry, now + this.#conflict(now))
+  }
+
+  /** @returns how long the next probe waits */
+  #conflict(now: Millis): Millis {
+    this.#pace.conflict(now)
+    return this.#pace.waitMs(now)
   }
 
   /** Of this host on any link, also what another program of it says. */
@@ -143,6 +171,7 @@ export class LinkNames {
   }
 
   #lose(entry: Entry, { address }: Sender): void {
+    this.#pace.conflict(this.#now())
     taken(entry, address, this.#now())
     this.#deps.taken(entry.name, address)
   }
@@ -153,8 +182,9 @@ export class LinkNames {
       const entry = this.#entries.get(name)
       if (entry?.phase !== 'probing') continue
       const theirs = authorities.filter((r) => r.name.toLowerCase() === name && !this.#isOurs(r))
-      const isLost = tiebreak(entry.address, theirs) === 'lost'
-      if (isLost && tieLost(entry, this.#now())) this.#lose(entry, from)
+      if (tiebreak(entry.address, theirs) !== 'lost') continue
+      const now = this.#now()
+      if (tieLost(entry, this.#conflict(now), now)) this.#lose(entry, from)
     }
   }
 
@@ -167,13 +197,24 @@ export class LinkNames {
    * Answered to all. RFC 6762 5.4 allows it also where the question asks for a unicast answer, of which one program on
    * the asking host would hear.
    */
-  #asked({ answers, authorities, questions }: Message): void {
+  #asked({ answers, authorities, isTruncated, questions }: Message, from: Sender): void {
     const now = this.#now()
+    this.#listed(answers, from)
+    const listing = isTruncated ? from.address : undefined
     for (const question of questions) {
       const entry = this.#published(question)
       const wantsAddress = isAddressWanted(question)
-      if (entry !== undefined && !isKnown(entry, wantsAddress, answers))
-        ask(entry, wantsAddress, authorities.length > 0, now)
+      if (entry === undefined || isKnown(entry, wantsAddress, answers)) continue
+      const isProbe = authorities.some((r) => r.name.toLowerCase() === entry.name)
+      ask(entry, { wantsAddress, isProbe, listing }, this.#deps.random(), now)
+    }
+  }
+
+  /** The rest of what an asking host knows. Further messages of the kind do not put the answer off again. */
+  #listed(answers: readonly ResourceRecord[], { address }: Sender): void {
+    for (const record of answers) {
+      const entry = this.#entries.get(record.name.toLowerCase())
+      if (entry?.asked?.listing === address) answerKnown(entry, [record])
     }
   }
 
@@ -193,7 +234,10 @@ export class LinkNames {
   }
 
   #send(messages: readonly Buffer[]): void {
-    for (const message of messages) this.#deps.send(message)
+    for (const message of messages) {
+      this.#echoes.sent(message)
+      this.#deps.send(message)
+    }
   }
 
   /** One timer, for what is due first. */
@@ -216,12 +260,12 @@ export class LinkNames {
     const due = [...this.#entries.values()].filter(
       ({ asked, dueAt }) => dueAt <= now || (asked !== undefined && asked.at <= now),
     )
-    const isProbe = (entry: Entry): boolean => entry.dueAt <= now && isProbeNext(entry)
-    const probes = due.filter(isProbe)
+    const probes = due.filter((entry) => entry.dueAt <= now && isProbeNext(entry))
+    const rest = due.filter((entry) => !probes.includes(entry))
     for (const entry of probes) probeSent(entry, now)
     this.#send(encodeQueries(probes.map(probeOf)))
     this.#tell(
-      due.filter((entry) => !probes.includes(entry)),
+      rest.filter((entry) => !probeAfterFlood(entry, this.#floodedAt, now)),
       now,
     )
     this.#arm()

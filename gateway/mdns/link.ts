@@ -1,4 +1,4 @@
-/** One link with its socket: opened, kept, and why no name can be published on it. */
+/** One link with its socket: opened, handed over, and why no name can be published on it. */
 
 import { Errno, SyscallError } from 'netlink-ts/errors.ts'
 import { contains, parseIpv4, prefixBase } from '../../core/addr.ts'
@@ -19,10 +19,17 @@ export interface LinkDeps {
   taken(name: string, by: string, ifname: string): void
 }
 
+/** A message that does not go out may be a full queue. */
+const MAX_UNSENT = 3
+/** The link itself is down or gone. */
+const LINK_ERRORS: ReadonlySet<unknown> = new Set(['ENETDOWN', 'ENODEV'])
+
 export class Link {
   readonly lan: LanLink
   readonly names: LinkNames
-  readonly #deps: LinkDeps
+  #deps: LinkDeps
+  /** One after the other. */
+  #unsent = 0
   #socket: LinkSocket | undefined
   #problem: string | undefined
 
@@ -41,9 +48,9 @@ export class Link {
         const ip = parseIpv4(client)
         return ip !== undefined && contains(network, ip)
       },
-      isOwn: (ip) => deps.isOwn(ip),
+      isOwn: (ip) => this.#deps.isOwn(ip),
       dropped: (why) => this.#dropped(why),
-      taken: (name, by) => deps.taken(name, by, ifname),
+      taken: (name, by) => this.#deps.taken(name, by, ifname),
     })
   }
 
@@ -56,6 +63,11 @@ export class Link {
     return this.#socket !== undefined
   }
 
+  /** The next run of the gateway has it: what happens from now on is said and counted there. */
+  handOver(deps: LinkDeps): void {
+    this.#deps = deps
+  }
+
   /** Does not throw: `problem` says what is wrong. */
   async open(): Promise<void> {
     const { log, open } = this.#deps
@@ -64,10 +76,11 @@ export class Link {
       this.#socket = await open({
         link: this.lan,
         received: (bytes, from) => this.names.receive(bytes, from),
-        sent: (err) => this.#sent(err),
+        sent: (err, isReply) => this.#sent(err, isReply),
         failed: (err) => void this.#failed(err),
       })
       this.#problem = undefined
+      this.#unsent = 0
       log.info({ ifname, endpoint: address }, 'local names are published on a link')
     } catch (err) {
       const problem = problemOf(err)
@@ -84,10 +97,18 @@ export class Link {
     await socket?.close()
   }
 
-  #sent(err: Error | null): void {
-    if (err !== null) this.#dropped('unsent')
+  #sent(err: NodeJS.ErrnoException | null, isReply: boolean): void {
+    if (err === null) this.#unsent = 0
+    else {
+      this.#dropped('unsent')
+      // A reply that fails says that one client is gone, e.g. by EHOSTUNREACH.
+      if (LINK_ERRORS.has(err.code)) this.#unsent = MAX_UNSENT
+      else if (!isReply) this.#unsent++
+    }
     // What was sent before it was closed says nothing of the next socket.
-    if (this.isOpen) this.#problem = err === null ? undefined : `nothing can be sent: ${err.message}`
+    if (!this.isOpen) return
+    if (err === null) this.#problem = undefined
+    else if (this.#unsent >= MAX_UNSENT) this.#problem = `nothing can be sent: ${err.message}`
   }
 
   async #failed(err: Error): Promise<void> {

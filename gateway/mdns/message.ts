@@ -1,6 +1,14 @@
 /** Messages of mDNS as bytes: what strangers send, bounded, and what is sent, in pieces that fit a link. Pure. */
 
-import { type Answer, AUTHORITATIVE_ANSWER, decode, encode, encodingLength, type Packet } from 'dns-packet'
+import {
+  type Answer,
+  AUTHORITATIVE_ANSWER,
+  decode,
+  encode,
+  encodingLength,
+  type Packet,
+  TRUNCATED_RESPONSE,
+} from 'dns-packet'
 
 export type ResourceRecord = Answer
 
@@ -13,6 +21,8 @@ export interface Question {
 
 export interface Message {
   readonly isQuery: boolean
+  /** More of what the asking host knows follows. */
+  readonly isTruncated: boolean
   readonly id: number
   readonly questions: readonly Question[]
   readonly answers: readonly ResourceRecord[]
@@ -57,9 +67,10 @@ export function readMessage(bytes: Buffer): Message | undefined {
   } catch {
     return undefined
   }
-  const { type, id = 0, questions = [], answers = [], authorities = [], additionals = [] } = packet
+  const { type, id = 0, flags = 0, questions = [], answers = [], authorities = [], additionals = [] } = packet
   return {
     isQuery: type === 'query',
+    isTruncated: (flags & TRUNCATED_RESPONSE) !== 0,
     id,
     questions: questions
       .filter((q) => CLASSES.includes(q.class ?? 'IN'))

@@ -1,13 +1,15 @@
 /** Publishes names of this host's containers on its LANs, and follows containers and links that come and go. */
 
 import type { DaemonConf } from '../../conf/daemon.ts'
+import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
-import type { LanLink, LanWatch } from '../../kernel/lan.ts'
+import type { LanChanges, LanLink } from '../../kernel/lan.ts'
 import type { Events } from '../base/events.ts'
 import { LogLimiter } from '../base/log-limit.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Part } from '../base/part.ts'
 import type { Scheduler } from '../base/scheduler.ts'
+import { KeptLinks, type LinkWatch } from './kept-links.ts'
 import { Link, type LinkDeps } from './link.ts'
 import type { PublishedNames } from './published-names.ts'
 import { type MdnsStatus, mdnsStatus } from './status.ts'
@@ -19,8 +21,10 @@ export interface PublisherDeps {
   readonly scheduler: Scheduler
   readonly log: Log
   names(): PublishedNames
-  watch(): Pick<LanWatch, 'hasChanged' | 'links' | 'close'>
+  watch(): LinkWatch
   readonly open: LinkDeps['open']
+  /** Keeps links from one run of the gateway to the next; absent: there is no next run. */
+  readonly keptLinks?: KeptLinks
 }
 
 /** The kernel is asked for news this often, by one read that finds nothing as a rule. */
@@ -29,17 +33,21 @@ const WATCH_MS = 1_000
 const AGAIN_MS = 5_000
 /** Many containers that start together are one change. */
 const SETTLE_MS = 50
+/** By so much the wall clock runs ahead in a second where the host slept; where it was set, names are probed for in vain. */
+const SLEPT_MS = 5_000
 /** What is said once is not said again for 10 minutes. */
 const SAID_MS = 600_000
+const NO_CHANGES: LanChanges = { hasChanged: false, interrupted: new Set() }
 const EVENTS: readonly string[] = ['assignmentAdded', 'assignmentChanged', 'assignmentRemoved', 'hostChanged']
 
 export class MdnsPublisher implements Part {
   readonly #deps: PublisherDeps
+  readonly #kept: KeptLinks
   /** By interface, address and network. */
   readonly #links = new Map<string, Link>()
   readonly #said = new LogLimiter(SAID_MS)
   readonly #ends: (() => void)[] = []
-  #watch: ReturnType<PublisherDeps['watch']> | undefined
+  #watch: LinkWatch | undefined
   #own: ReadonlySet<string> = new Set()
   #names: PublishedNames = { names: new Set(), isCut: false }
   #problem: string | undefined
@@ -47,9 +55,11 @@ export class MdnsPublisher implements Part {
   #isAgain = false
   #isStopped = false
   #isSettling = false
+  #wallAhead: Millis | undefined
 
   constructor(deps: PublisherDeps) {
     this.#deps = deps
+    this.#kept = deps.keptLinks ?? new KeptLinks({ isOver: true })
   }
 
   /** null: switched off. */
@@ -61,11 +71,9 @@ export class MdnsPublisher implements Part {
   /** Does not throw: names on the LAN are an extra. */
   async start(): Promise<void> {
     const { conf, events, metrics, scheduler } = this.#deps
-    if (!conf.mdns.enabled) return
-    if (!conf.ingress.enabled) {
+    if (conf.mdns.enabled && !conf.ingress.enabled)
       this.#problem = 'ingress is off, so names would lead nowhere: set ingress.enabled: true'
-      return
-    }
+    if (!conf.mdns.enabled || !conf.ingress.enabled) return this.#kept.closeRest()
     metrics.gauge(
       'flatnet_mdns_names',
       'Names that are published on the LAN',
@@ -85,9 +93,7 @@ export class MdnsPublisher implements Part {
     this.#isStopped = true
     for (const end of this.#ends) end()
     await this.#running
-    await Promise.all([...this.#links.values()].map((link) => link.close()))
-    this.#links.clear()
-    this.#watch?.close()
+    await this.#kept.keep(this.#links, this.#watch)
   }
 
   /** Compares with the links of this host; once more after a run in progress, however often it is asked. */
@@ -123,10 +129,27 @@ export class MdnsPublisher implements Part {
 
   #look(): void {
     try {
-      if (this.#watch?.hasChanged() === true) void this.refresh()
+      this.#restart(this.#hasSlept() ? 'all' : new Set())
+      const { hasChanged, interrupted } = this.#watch?.changes() ?? NO_CHANGES
+      this.#restart(interrupted)
+      if (hasChanged) void this.refresh()
     } catch (err) {
       this.#failed(err)
     }
+  }
+
+  /** A host that slept may have been carried elsewhere. The monotonic clock stands still meanwhile. */
+  #hasSlept(): boolean {
+    const { scheduler } = this.#deps
+    const ahead = scheduler.now() - scheduler.monotonic()
+    const before = this.#wallAhead ?? ahead
+    this.#wallAhead = ahead
+    return ahead - before > SLEPT_MS
+  }
+
+  #restart(interrupted: LanChanges['interrupted']): void {
+    for (const { lan, names } of this.#links.values())
+      if (interrupted === 'all' || interrupted.has(lan.index)) names.restart()
   }
 
   #settle(): void {
@@ -144,7 +167,7 @@ export class MdnsPublisher implements Part {
   }
 
   async #follow(): Promise<void> {
-    this.#watch ??= this.#deps.watch()
+    this.#watch ??= this.#kept.takeWatch() ?? this.#deps.watch()
     const lan = this.#watch.links()
     this.#own = new Set(lan.flatMap(({ addresses }) => addresses))
     const wanted = new Map(lan.flatMap((link) => this.#wanted(link)).map((link) => [keyOf(link), link]))
@@ -153,7 +176,8 @@ export class MdnsPublisher implements Part {
       this.#links.delete(key)
       await link.close()
     }
-    for (const [key, link] of wanted) if (!this.#links.has(key)) this.#links.set(key, this.#link(link))
+    for (const [key, link] of wanted) if (!this.#links.has(key)) this.#links.set(key, this.#link(key, link))
+    await this.#kept.closeRest()
     for (const link of this.#links.values()) if (!link.isOpen) await link.open()
     this.#publish()
   }
@@ -165,12 +189,16 @@ export class MdnsPublisher implements Part {
     return link.addresses.includes(host) ? [{ ...link, address: host }] : []
   }
 
-  #link(lan: LanLink): Link {
-    return new Link(lan, {
+  /** That of the run before, or a new one. */
+  #link(key: string, lan: LanLink): Link {
+    const deps: LinkDeps = {
       ...this.#deps,
       isOwn: (address) => this.#own.has(address),
       taken: (name, by, ifname) => this.#taken(name, by, ifname),
-    })
+    }
+    const kept = this.#kept.take(key)
+    kept?.handOver(deps)
+    return kept ?? new Link(lan, deps)
   }
 
   #taken(name: string, by: string, ifname: string): void {

@@ -14,8 +14,11 @@ const CLOSE_MS = 500
 export interface LinkSocketDeps {
   readonly link: { readonly ifname: string; readonly index: number }
   received(bytes: Buffer, from: Sender): void
-  /** @param err null: it went out */
-  sent(err: Error | null): void
+  /**
+   * @param err null: it went out
+   * @param isReply to one client, not to all on the link
+   */
+  sent(err: NodeJS.ErrnoException | null, isReply: boolean): void
   failed(err: Error): void
 }
 
@@ -38,12 +41,13 @@ export async function openLinkSocket({ link, received, sent, failed }: LinkSocke
   const pending = new Set<object>()
   let idle: (() => void) | undefined
   return {
-    send(bytes, { address, port } = { address: GROUP, port: MDNS_PORT }) {
+    send(bytes, to) {
       if (isClosed) return
+      const { address, port } = to ?? { address: GROUP, port: MDNS_PORT }
       pending.add(bytes)
       socket.send(bytes, port, address, (err) => {
         pending.delete(bytes)
-        sent(err)
+        sent(err, to !== undefined)
         if (pending.size === 0) idle?.()
       })
     },

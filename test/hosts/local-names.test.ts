@@ -1,10 +1,12 @@
-/** Containers by `web.local` from a machine of the LAN: found, contested, withdrawn, and taken over by another host. */
+/** Containers by `web.local` from a machine of the LAN: found, contested, kept over reloads, withdrawn, taken over. */
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { bareContainer, hostContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
-import { dnsProgram, type Wish } from '../helpers/dns/dns-programs.ts'
+import { type Dug, dnsProgram, type Wish } from '../helpers/dns/dns-programs.ts'
 import { writeConf } from '../helpers/dns/host-conf.ts'
-import { mdnsPeer } from '../helpers/dns/mdns-peer.ts'
+import { type MdnsPeer, mdnsPeer } from '../helpers/dns/mdns-peer.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -30,6 +32,18 @@ async function published(host: TestHost, count: number): Promise<void> {
     return published === count && probing === 0
   })
 }
+
+/** By SIGHUP, and waits for the next run. */
+async function reload(host: TestHost): Promise<void> {
+  const runs = host.logged('gateway started').length
+  host.signal('SIGHUP')
+  await waitFor('the next run', 30_000, () => host.logged('gateway started').length > runs)
+}
+
+const withdrawn = ({ heard }: MdnsPeer, name: string): boolean =>
+  heard.some(({ records }) =>
+    records.some((record) => record.startsWith(`${name} `) && record.endsWith(' 0')),
+  )
 
 t.test('a LAN with two hosts and a person', { skip: needsRoot }, async (t) => {
   const { one, two, person, lan } = await world(t)
@@ -91,6 +105,36 @@ t.test('a LAN with two hosts and a person', { skip: needsRoot }, async (t) => {
     await lan.hears(`tv.local A ${one.ip} 0`)
   })
 
+  await t.test('ten reloads: each question is answered', async (t) => {
+    const late = await bareContainer(t, one, 'late')
+    await published(one, 2)
+    const wish: Wish = { server: '224.0.0.251', port: 5353, name: 'web.local', timeoutMs: 5_000 }
+    const asker = person.spawn(...dnsProgram('steady', JSON.stringify(wish)))
+    const answers: Dug[] = []
+    createInterface(asker.stdout as Readable).on('line', (line) => answers.push(JSON.parse(line)))
+    lan.forget()
+    for (let i = 0; i < 10; i++) {
+      const { length } = answers
+      await waitFor('an answer', 10_000, () => answers.length > length)
+      await reload(one)
+    }
+    asker.kill('SIGKILL')
+    const slowest = Math.max(...answers.map(({ ms }) => ms))
+    t.comment(`${answers.length} answers, the slowest after ${slowest} ms`, await mdns(one))
+    t.same(new Set(answers.map(({ rcode, data }) => `${rcode} ${data}`)), new Set([`NOERROR ${one.ip}`]))
+    t.notOk(withdrawn(lan, 'web.local'))
+
+    await Promise.all([reload(one), late.del()])
+    await lan.hears(`late.local A ${one.ip} 0`)
+    t.notOk(withdrawn(lan, 'web.local'), 'a container that goes meanwhile takes its own name along')
+    writeConf(one, { mdns: { enabled: false } })
+    await reload(one)
+    await lan.hears(`web.local A ${one.ip} 0`)
+    writeConf(one, { mdns: { enabled: true } })
+    await reload(one)
+    await published(one, 1)
+  })
+
   await t.test('a link that goes, and comes when another program has the port', async (t) => {
     one.ns.exec('ip', 'link', 'set', 'eth0', 'down')
     await waitFor('no LAN', 10_000, async () => (await mdns(one)).links.length === 0)
@@ -103,6 +147,16 @@ t.test('a LAN with two hosts and a person', { skip: needsRoot }, async (t) => {
     t.match((await mdns(one)).links, [{ ifname: 'eth0', problem: /another program has UDP 5353 for itself/ }])
     greedy.kill('SIGKILL')
     await lan.hears(`web.local A ${one.ip} 120`, 15_000)
+  })
+
+  await t.test('a link that is interrupted so briefly that all is as before', async (t) => {
+    lan.forget()
+    one.ns.exec('sh', '-c', 'ip link set eth0 down; ip link set eth0 up')
+    // The second announcement of the case above may be heard, and no more of them without new ones.
+    const told = () => lan.heard.filter(({ records }) => records.includes(`web.local A ${one.ip} 120`))
+    await waitFor('two announcements', 10_000, () => told().length >= 2)
+    t.notOk(withdrawn(lan, 'web.local'), 'what other machines know of the name stays')
+    await published(one, 1)
   })
 
   await t.test('one host publishes a name; another takes over', async (t) => {

@@ -1,7 +1,8 @@
-/** A DNS client and a DNS server for tests, which run inside a namespace: one word each. */
+/** DNS clients and a DNS server for tests, which run inside a namespace: one word each. */
 
 import { createSocket } from 'node:dgram'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, decode, encode, type Packet } from 'dns-packet'
 
 /** What the client prints: one answer. */
@@ -204,9 +205,22 @@ export async function fakeUpstream(host: string, port = 0): Promise<FakeServer> 
   return { port: bound, asked, from, requests, close }
 }
 
-type Program = 'dig' | 'upstream'
+/** Below 20 questions a second, which is what mDNS answers to one client. */
+const STEADY_PAUSE_MS = 60
 
-/** For a command line in a namespace: `dig <wishes as JSON>` asks all at once and prints a list of `Dug`, `upstream <address>` prints `listening`. */
+async function digForEver(wish: Wish): Promise<never> {
+  for (;;) {
+    process.stdout.write(`${JSON.stringify(await dig(wish))}\n`)
+    await sleep(STEADY_PAUSE_MS)
+  }
+}
+
+type Program = 'dig' | 'steady' | 'upstream'
+
+/**
+ * For a command line in a namespace. `dig <wishes as JSON>` asks all at once and prints a list of `Dug`; `steady <wish>`
+ * asks again and again, and prints a `Dug` a line; `upstream <address>` prints `listening`.
+ */
 export const dnsProgram = (program: Program, ...args: string[]): string[] => [
   process.execPath,
   import.meta.filename,
@@ -216,7 +230,8 @@ export const dnsProgram = (program: Program, ...args: string[]): string[] => [
 
 if (process.argv[1] === import.meta.filename) {
   const [, , program, argument = ''] = process.argv
-  if (program === 'dig')
+  if (program === 'steady') await digForEver(JSON.parse(argument))
+  else if (program === 'dig')
     process.stdout.write(`${JSON.stringify(await Promise.all(JSON.parse(argument).map(dig)))}\n`)
   else {
     await fakeUpstream(argument, 53)

@@ -1,9 +1,12 @@
 /** Which links are on a LAN, and by which address this host is known there. */
-import type { Addr } from 'netlink-ts/route/addr.ts'
+import { encode } from 'netlink-ts/codec.ts'
+import type { Reply } from 'netlink-ts/message.ts'
+import { type Addr, addrAddRequest } from 'netlink-ts/route/addr.ts'
 import type { Link } from 'netlink-ts/route/link.ts'
+import { linkmsg } from 'netlink-ts/route/linkmsg.ts'
 import type { Route } from 'netlink-ts/route/route.ts'
 import t from 'tap'
-import { lanLinks } from '../../../kernel/lan.ts'
+import { interruptedBy, lanLinks } from '../../../kernel/lan.ts'
 
 /** UP, RUNNING, MULTICAST. */
 const FLAGS = 0x1041
@@ -56,5 +59,37 @@ t.test('which address', (t) => {
   const local = addr(2, 0, { address: Uint8Array.of(169, 254, 3, 4), prefixLen: 16, scope: 253 })
   t.match(lanLinks([link(2, 'eth0')], [local, addr(2, 7)], []), [{ address: '192.0.2.7' }])
   t.match(lanLinks([link(2, 'eth0')], [local], []), [{ address: '169.254.3.4' }], 'better than none')
+  t.end()
+})
+
+t.test('what interrupts a link', (t) => {
+  const reply = (type: number, payload: Uint8Array): Reply => ({
+    header: { length: 16 + payload.byteLength, type, flags: 0, seq: 0, pid: 0 },
+    payload,
+  })
+  const linkReply = (type: number, flags: number): Reply =>
+    reply(type, encode(linkmsg, { header: { family: 0, type: 0, index: 2, flags, change: 0 }, attrs: {} }))
+  const addrReply = (type: number, more: object = {}): Reply =>
+    reply(
+      type,
+      addrAddRequest({
+        index: 2,
+        family: 2,
+        address: Uint8Array.of(192, 0, 2, 7),
+        prefixLen: 24,
+        ...more,
+      }).payload,
+    )
+  const v6 = { family: 10, address: new Uint8Array(16).fill(32) }
+  const cases: readonly (readonly [string, Reply, number | undefined])[] = [
+    ['its cable is out', linkReply(16, 0x1001), 2],
+    ['it was deleted', linkReply(17, FLAGS), 2],
+    ['it is up', linkReply(16, FLAGS), undefined],
+    ['its address was removed', addrReply(21), 2],
+    ['another address of its network was removed', addrReply(21, { flags: SECONDARY }), undefined],
+    ['an address of IPv6 was removed', addrReply(21, v6), undefined],
+    ['it got an address', addrReply(20), undefined],
+  ]
+  for (const [what, message, index] of cases) t.equal(interruptedBy(message), index, what)
   t.end()
 })

@@ -1,76 +1,8 @@
 /** Names on one link, in virtual time: probes, announcements, answers, conflicts and farewells. */
-import { type Answer, decode, encode, type Packet, type Question } from 'dns-packet'
+import type { Packet } from 'dns-packet'
 import t from 'tap'
-import { LinkNames, type LinkNamesDeps } from '../../../../gateway/mdns/link-names.ts'
+import { a, answer, link, OTHER, OWN } from '../../../helpers/dns/virtual-link.ts'
 import { SimTime } from '../../../helpers/sim/network.ts'
-
-const OWN = '192.0.2.7'
-const OTHER = '192.0.2.9'
-const PEER = { address: OTHER, port: 5353 }
-
-interface Sent extends Packet {
-  readonly at: number
-  readonly to?: string
-}
-
-function link(more: Partial<LinkNamesDeps> = {}, time = new SimTime()) {
-  const sent: Sent[] = []
-  const dropped: string[] = []
-  const taken: string[] = []
-  const names = new LinkNames({
-    address: OWN,
-    scheduler: time.scheduler(() => 0),
-    random: () => 0.4,
-    send: (bytes) => sent.push({ ...decode(bytes), at: time.now }),
-    reply: (bytes, { address, port }) =>
-      sent.push({ ...decode(bytes), at: time.now, to: `${address}:${port}` }),
-    isOnLink: (address) => address.startsWith('192.0.2.'),
-    isOwn: (address) => address === (more.address ?? OWN),
-    dropped: (why) => dropped.push(why),
-    taken: (name, by) => taken.push(`${name} ${by}`),
-    ...more,
-  })
-  const hear = (packet: Packet, from = PEER): void => names.receive(encode(packet), from)
-  const asks = (
-    question: { name?: string; type?: string; class?: string },
-    more: Packet = {},
-    from = PEER,
-  ): void =>
-    hear(
-      { type: 'query', questions: [{ type: 'A', name: 'web.local', ...question } as Question], ...more },
-      from,
-    )
-  return {
-    time,
-    names,
-    sent,
-    dropped,
-    taken,
-    hear,
-    asks,
-    phases: () => names.names.map(({ name, phase }) => `${name} ${phase}`),
-    /** Of the last `ms`, so that what is sent in answer stands alone. */
-    after(ms: number): Sent[] {
-      sent.length = 0
-      time.run(ms)
-      return [...sent]
-    },
-    published(...list: readonly string[]) {
-      names.setNames(new Set(list))
-      time.run(5_000)
-      sent.length = 0
-    },
-  }
-}
-
-const a = (data: string, more: object = {}): Answer => ({
-  type: 'A',
-  name: 'web.local',
-  ttl: 120,
-  data,
-  ...more,
-})
-const answer = (...answers: readonly Answer[]): Packet => ({ type: 'response', answers: [...answers] })
 
 t.test('three probes, then two announcements', (t) => {
   const { names, sent, time, phases } = link()
@@ -283,24 +215,5 @@ t.test('farewells', (t) => {
     'no host has heard of a name that is probed for',
   )
   t.same(after(600_000), [], 'silence')
-  t.end()
-})
-
-t.test('bounds', (t) => {
-  const { names, dropped, published, asks, time, after } = link()
-  published('web.local')
-  for (let i = 0; i < 10_000; i++) names.receive(Buffer.alloc(100), PEER)
-  t.ok(dropped.filter((why) => why === 'flood').length > 7_000, 'a flood is dropped unread')
-  time.run(10_000)
-  asks({})
-  t.equal(after(0).length, 1, 'and answers come again after it')
-  dropped.length = 0
-  for (let i = 0; i < 25; i++) asks({}, {}, { address: OTHER, port: 40_000 })
-  t.same(dropped, Array(5).fill('flood'), 'unicast answers of one client')
-  dropped.length = 0
-  asks({}, {}, { address: '198.51.100.1', port: 40_000 })
-  t.same(dropped, ['stranger'])
-  names.receive(Buffer.alloc(3), PEER)
-  t.same(dropped, ['stranger', 'malformed'])
   t.end()
 })

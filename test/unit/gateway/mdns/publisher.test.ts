@@ -4,9 +4,10 @@ import { Errno, SyscallError } from 'netlink-ts/errors.ts'
 import t from 'tap'
 import { Events } from '../../../../gateway/base/events.ts'
 import { Metrics } from '../../../../gateway/base/metrics.ts'
+import { KeptLinks } from '../../../../gateway/mdns/kept-links.ts'
 import { MdnsPublisher } from '../../../../gateway/mdns/publisher.ts'
 import type { LinkSocketDeps } from '../../../../gateway/mdns/socket.ts'
-import type { LanLink } from '../../../../kernel/lan.ts'
+import type { LanChanges, LanLink } from '../../../../kernel/lan.ts'
 import { assignmentOf, testConf } from '../../../helpers/gateway/gateway-samples.ts'
 import { turnsUntil } from '../../../helpers/run/turns.ts'
 import { SimTime } from '../../../helpers/sim/network.ts'
@@ -29,9 +30,10 @@ const WLAN: LanLink = {
 interface Options {
   readonly ingress?: object
   readonly enabled?: boolean
+  readonly keptLinks?: KeptLinks
 }
 
-function publisher({ ingress = { listen: '0.0.0.0:8080' }, enabled = true }: Options = {}) {
+function publisher({ ingress = { listen: '0.0.0.0:8080' }, enabled = true, keptLinks }: Options = {}) {
   const time = new SimTime()
   const events = new Events()
   const logged: string[] = []
@@ -41,42 +43,46 @@ function publisher({ ingress = { listen: '0.0.0.0:8080' }, enabled = true }: Opt
     names: new Set(['web.local']),
     refuse: undefined as Error | undefined,
     isChanged: false,
+    wallMs: 0,
+    interrupted: new Set<number>() as LanChanges['interrupted'],
   }
   const open = new Map<string, LinkSocketDeps>()
   const sent: string[] = []
-  const mdns = new MdnsPublisher({
-    conf: testConf('/nowhere', { mdns: { enabled }, ingress }),
-    events,
-    metrics: new Metrics(),
-    scheduler: time.scheduler(() => 0),
-    log: { debug: log, info: log, warn: log, error: log },
-    names: () => ({ names: world.names, isCut: false }),
-    watch: () => ({
-      links: () => world.links,
-      hasChanged: () => world.isChanged,
-      close() {},
-    }),
-    async open(deps) {
-      if (world.refuse !== undefined) throw world.refuse
-      const { ifname } = deps.link
-      open.set(ifname, deps)
-      return {
-        send(bytes) {
-          const { answers = [], questions = [] } = decode(bytes)
-          const [record] = answers
-          const what =
-            record === undefined
-              ? `${questions[0]?.name}?`
-              : `${record.name} ${'ttl' in record && record.ttl}`
-          sent.push(`${ifname} ${what}`)
-        },
-        async close() {
-          open.delete(ifname)
-        },
-      }
-    },
-  })
-  return { events, logged, mdns, open, sent, time, world }
+  const run = (more: Options = {}): MdnsPublisher =>
+    new MdnsPublisher({
+      ...(keptLinks !== undefined && { keptLinks }),
+      conf: testConf('/nowhere', { mdns: { enabled: more.enabled ?? enabled }, ingress }),
+      events,
+      metrics: new Metrics(),
+      scheduler: time.scheduler(() => world.wallMs),
+      log: { debug: log, info: log, warn: log, error: log },
+      names: () => ({ names: world.names, isCut: false }),
+      watch: () => ({
+        links: () => world.links,
+        changes: () => ({ hasChanged: world.isChanged, interrupted: world.interrupted }),
+        close() {},
+      }),
+      async open(deps) {
+        if (world.refuse !== undefined) throw world.refuse
+        const { ifname } = deps.link
+        open.set(ifname, deps)
+        return {
+          send(bytes) {
+            const { answers = [], questions = [] } = decode(bytes)
+            const [record] = answers
+            const what =
+              record === undefined
+                ? `${questions[0]?.name}?`
+                : `${record.name} ${'ttl' in record && record.ttl}`
+            sent.push(`${ifname} ${what}`)
+          },
+          async close() {
+            open.delete(ifname)
+          },
+        }
+      },
+    })
+  return { events, logged, mdns: run(), run, open, sent, time, world }
 }
 
 t.test('off: nothing is opened', async (t) => {
@@ -118,6 +124,88 @@ t.test('published, followed, taken back', async (t) => {
   t.equal(open.size, 0, 'and nothing comes after it')
 })
 
+t.test('a reload: links and names go from one run to the next', async (t) => {
+  const keptLinks = new KeptLinks()
+  const { mdns, open, run, sent, time, world } = publisher({ keptLinks })
+  world.links = [ETH, WLAN]
+  await mdns.start()
+  time.run(3_000)
+  sent.length = 0
+  await mdns.stop()
+  const ask = (): void =>
+    open.get('eth0')?.received(encode({ type: 'query', questions: [{ type: 'A', name: 'web.local' }] }), {
+      address: '192.0.2.9',
+      port: 5353,
+    })
+  ask()
+  time.run(1_000)
+  t.same(sent, ['eth0 web.local 120'], 'answered between two runs')
+  sent.length = 0
+  world.names = new Set(['web.local', 'db.local'])
+  world.links = [ETH]
+  const next = run()
+  await next.start()
+  t.same(sent, ['wlan0 web.local 0'], 'a link that is gone')
+  time.run(3_000)
+  t.match(next.status, { published: 2, links: [{ ifname: 'eth0' }] })
+  t.notOk(sent.includes('eth0 web.local?'), 'the name is not probed for again')
+  sent.length = 0
+  await next.stop()
+  const off = run({ enabled: false })
+  await off.start()
+  t.same(sent, ['eth0 web.local 0'], 'switched off')
+  t.equal(open.size, 0)
+  await off.stop()
+  const last = run()
+  await last.start()
+  time.run(3_000)
+  await last.stop()
+  t.equal(open.size, 1)
+  sent.length = 0
+  await keptLinks.close()
+  t.same(sent, ['eth0 web.local 0'], 'the gateway stops between two runs')
+  t.equal(open.size, 0)
+})
+
+t.test('the gateway stops while a run has the links', async (t) => {
+  const keptLinks = new KeptLinks()
+  const { mdns, open, sent, time } = publisher({ keptLinks })
+  await mdns.start()
+  time.run(3_000)
+  sent.length = 0
+  await keptLinks.close()
+  t.same(sent, [])
+  await mdns.stop()
+  t.same(sent, ['eth0 web.local 0'])
+  t.equal(open.size, 0)
+})
+
+t.test('a link that was interrupted, and a host that slept: probed for again', async (t) => {
+  const { mdns, sent, time, world } = publisher()
+  world.links = [ETH, WLAN]
+  await mdns.start()
+  const probes = (): Set<string> => {
+    sent.length = 0
+    time.run(3_000)
+    return new Set(sent.filter((what) => what.endsWith('?')))
+  }
+  t.equal(probes().size, 2)
+  t.equal(probes().size, 0)
+  world.interrupted = new Set([3, 7])
+  time.run(1_000)
+  world.interrupted = new Set()
+  t.same(probes(), new Set(['wlan0 web.local?']))
+  world.interrupted = 'all'
+  time.run(1_000)
+  world.interrupted = new Set()
+  t.equal(probes().size, 2, 'news were lost')
+  world.wallMs = 4_000
+  t.equal(probes().size, 0, 'the clock was set')
+  world.wallMs = 3_600_000
+  t.equal(probes().size, 2)
+  await mdns.stop()
+})
+
 t.test('ingress on one address, on loopback, off', async (t) => {
   const one = publisher({ ingress: { listen: '192.0.2.8:80' } })
   one.world.links = [ETH, WLAN]
@@ -150,10 +238,22 @@ t.test('a port that another program has: told once, and tried again', async (t) 
   await mdns.refresh()
   t.equal(problem(), null)
   t.equal(open.size, 1)
-  open.get('eth0')?.sent(new Error('EPERM'))
-  t.match(problem(), /nothing can be sent: EPERM/)
-  open.get('eth0')?.sent(null)
+  const fails = (code: string, isReply = false): void =>
+    open.get('eth0')?.sent(Object.assign(new Error(code), { code }), isReply)
+  for (let i = 0; i < 9; i++) fails('EHOSTUNREACH', true)
+  fails('ENOBUFS')
+  fails('ENOBUFS')
+  t.equal(problem(), null, 'clients that are gone, a full queue')
+  open.get('eth0')?.sent(null, true)
+  fails('EPERM')
+  fails('EPERM')
   t.equal(problem(), null)
+  fails('EPERM')
+  t.match(problem(), /nothing can be sent: EPERM/)
+  open.get('eth0')?.sent(null, false)
+  t.equal(problem(), null)
+  fails('ENETDOWN')
+  t.match(problem(), /nothing can be sent: ENETDOWN/, 'at once')
   open.get('eth0')?.failed(new Error('EIO'))
   await turnsUntil('it is closed', () => open.size === 0)
   t.match(problem(), /EIO/)
