@@ -4,6 +4,7 @@ import { type BareContainer, bareContainer } from '../helpers/cluster/host-conta
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
 import { type Dug, dnsProgram, UPSTREAM_IP, type Wish } from '../helpers/dns/dns-programs.ts'
 import { setConf } from '../helpers/dns/host-conf.ts'
+import { libcResolvers } from '../helpers/dns/libc-resolvers.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -20,19 +21,20 @@ const dig = (who: Who, server: string, name: string, more: Partial<Wish> = {}): 
 
 /** The last is the outside: a machine on the switch that is no member and has the other DNS server. */
 async function world(t: Test) {
+  const resolvers = libcResolvers(t)
   const net = await joinedHosts(t, 2, { spare: 1 })
   const [one, two, outside] = [net.host(1), net.host(2), net.host(3)]
   const upstream = outside.spawn(...dnsProgram('upstream', outside.ip))
   await new Promise((resolve) => upstream.stdout?.once('data', resolve))
   for (const host of [one, two]) await setConf(host, { dns: { servers: [outside.ip] } })
-  return { net, one, two, outside }
+  return { one, two, outside, resolvers }
 }
 
 const served = async (host: TestHost): Promise<unknown[]> =>
   (await host.api('/v1/status')).dns.networks.map(({ state }: { state: string }) => state)
 
 t.test('two hosts', { skip: needsRoot }, async (t) => {
-  const { one, two, outside } = await world(t)
+  const { one, two, outside, resolvers } = await world(t)
   const web = await bareContainer(t, one, 'web')
   const asker = await bareContainer(t, one, 'asker')
   const db = await bareContainer(t, two, 'db')
@@ -74,11 +76,24 @@ t.test('two hosts', { skip: needsRoot }, async (t) => {
     })
   })
 
-  await t.test('glibc finds names by the search domain', async (t) => {
+  for (const { ask, libc } of resolvers)
+    await t.test(`${libc} finds names, whole and by the search domain`, async (t) => {
+      const conf = ['search flatnet.internal', 'nameserver 10.100.1.1']
+      const names = ['db', 'db.flatnet.internal', 'DB', 'nothing.flatnet.internal', 'example.com']
+      const v4 = [`ok ${db.ip}`, `ok ${db.ip}`, `ok ${db.ip}`, 'none', `ok ${UPSTREAM_IP}`]
+      t.same(ask(asker.ns, { family: '4', names, conf }), v4)
+      t.same(ask(asker.ns, { family: 'any', names: names.slice(0, 4), conf }), v4.slice(0, 4), 'A and AAAA')
+      t.same(ask(asker.ns, { family: '6', names: ['db', 'nothing.flatnet.internal'], conf }), [
+        'none',
+        'none',
+      ])
+    })
+
+  await t.test('getent, as a shell script asks', async (t) => {
     const resolv = `${one.dir}/resolv.conf`
     const text = 'search flatnet.internal\\nnameserver 10.100.1.1\\n'
-    const script = `printf '${text}' >${resolv}; mount --bind ${resolv} /etc/resolv.conf; getent ahostsv4 db`
-    t.match(asker.ns.exec('unshare', '-m', 'sh', '-ec', script), db.ip)
+    const script = `printf '${text}' >${resolv}; mount --bind ${resolv} /etc/resolv.conf; getent ahostsv4 db; getent hosts db`
+    t.match(asker.ns.exec('unshare', '-m', 'sh', '-ec', script), new RegExp(`${db.ip} [^]*${db.ip} +db`))
   })
 
   await t.test('no name is told to anyone else', async (t) => {
@@ -146,5 +161,23 @@ t.test('two hosts', { skip: needsRoot }, async (t) => {
       (await one.hosts()).some(({ hostId, state }) => hostId === 2 && state === 'unreachable'),
     )
     t.same(dig(c, SERVER[1], 'db')?.data, [db.ip])
+  })
+
+  await t.test('no gateway: what a container can do that runs already', async (t) => {
+    await one.kill()
+    const late = one.ns
+    for (const { ask, libc } of resolvers) {
+      const asked = { family: '4', names: ['example.com'] } as const
+      const search = 'search flatnet.internal'
+      const podman4 = [search, 'nameserver 10.100.1.1', `nameserver ${outside.ip}`]
+      t.same(
+        ask(late, { ...asked, conf: podman4 }),
+        [`ok ${UPSTREAM_IP}`],
+        `${libc}, the host's servers behind`,
+      )
+      // Without the options musl waits for 5 s.
+      const podman5 = [search, 'nameserver 10.100.1.1', 'options timeout:1 attempts:1']
+      t.same(ask(late, { ...asked, conf: podman5 }), ['again'], `${libc}, our server alone`)
+    }
   })
 })
