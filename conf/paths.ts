@@ -3,6 +3,7 @@
 import type { Prefix4 } from '../core/addr.ts'
 import { refuseUnknown } from './daemon-values.ts'
 import { type NebulaConf, readNebula } from './nebula.ts'
+import { type PortMappingConf, readPortMapping } from './port-mapping.ts'
 import type { Reader } from './reader.ts'
 import { isServer } from './server.ts'
 import { readTiers, type TiersConf } from './tiers.ts'
@@ -12,6 +13,7 @@ export interface PathsConf {
   readonly stun: readonly string[]
   readonly nebula: NebulaConf
   readonly tiers: TiersConf
+  readonly portMapping: PortMappingConf
 }
 
 /** Two are enough to find out a NAT's mapping; the others are for when those fail. */
@@ -22,12 +24,17 @@ export function readPaths(
   host: { readonly hostId: number; readonly supernet: Prefix4 },
 ): PathsConf {
   const paths = top.object('paths')
-  refuseUnknown(paths, top.get('paths'), ['stun', 'nebula', 'tiers'])
+  refuseUnknown(paths, top.get('paths'), ['stun', 'nebula', 'portMapping', 'tiers'])
   const given = paths.array('stun')
   const stun = given.filter(isServer)
   if (stun.length < given.length || stun.length > MAX_SERVERS) {
     const example = '["stun.example:3478", "192.0.2.1:3478", "[2001:db8::1]:3478"]'
     paths.problem('stun', `must be at most ${MAX_SERVERS} names or addresses with ports, e.g. ${example}`)
   }
-  return { stun, nebula: readNebula(paths, host), tiers: readTiers(paths) }
+  return {
+    stun,
+    nebula: readNebula(paths, host),
+    portMapping: readPortMapping(paths),
+    tiers: readTiers(paths),
+  }
 }

@@ -84,6 +84,7 @@ export const NO_CLUSTER: ClusterParts = {
   relay: () => null,
   messagesStatus: () => null,
   p2pProcess: () => null,
+  portMapping: () => null,
   members: () => [],
   browserCertificates: () => undefined,
   link: () => undefined,

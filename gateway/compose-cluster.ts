@@ -181,6 +181,7 @@ const access = (
   alarms: () => replication.alarms(),
   p2p: (hostId) => p2p.info(hostId),
   p2pProcess: () => p2p.process(),
+  portMapping: () => p2p.portMapping(),
   retry: (hostId) => p2p.retry(hostId),
   quarantineOf: (hostId) => replication.quarantineOf(hostId),
   release: (hostId) => replication.release(hostId),

@@ -8,8 +8,10 @@ import type { Part } from './base/part.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base } from './compose-base.ts'
+import { composePortMapping, type PortMappingParts } from './compose-port-mapping.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
 import { GatewayRates } from './dataplane/gateway-rates.ts'
+import type { PortMappingStatus } from './dataplane/nat/port-mapping/port-mapping.ts'
 import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
 import { OwnAddresses } from './dataplane/p2p/own-addresses.ts'
 import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
@@ -28,6 +30,7 @@ export interface P2pParts {
   readonly part: Part
   info(hostId: number): P2pInfo | undefined
   process(): P2pProcessStatus | null
+  portMapping(): PortMappingStatus
   /** @returns to which hosts UDP is tried; undefined: no such host is known */
   retry(hostId: number | undefined): readonly number[] | undefined
 }
@@ -42,9 +45,16 @@ interface Around {
 export function composeP2p(around: Around): P2pParts {
   const { base, cluster } = around
   const { conf, metrics, scheduler } = base
+  const mapping = composePortMapping(base, () => transport.addressesChanged())
   const supervisor = makeSupervisor(base, {
-    connected: (hello) => transport.processConnected(hello),
-    message: (message) => transport.processSaid(message),
+    connected(hello) {
+      transport.processConnected(hello)
+      mapping.processConnected(hello)
+    },
+    message(message) {
+      transport.processSaid(message)
+      mapping.processSaid(message)
+    },
     disconnected: () => transport.processDisconnected(),
   })
   const signalling = makeSignalling(around, {
@@ -52,7 +62,7 @@ export function composeP2p(around: Around): P2pParts {
     down: (hostId) => transport.linkDown(hostId),
     message: (hostId, message) => transport.receive(hostId, message),
   })
-  const transport: P2pTransport = makeTransport(around, supervisor, signalling)
+  const transport: P2pTransport = makeTransport(around, supervisor, signalling, mapping)
   cluster.links.handle('p2p.', (hostId, message) => signalling.receive(hostId, message))
   p2pGauges(metrics, transport, () => scheduler.monotonic())
   const stopListening = cluster.listen({
@@ -65,15 +75,18 @@ export function composeP2p(around: Around): P2pParts {
     part: {
       start() {
         transport.start()
+        void mapping.part.start()
         if (conf.p2p.enabled) supervisor.start()
         else forget = stopLeftover(base, cluster)
       },
       stop() {
+        const unmapped = mapping.part.stop()
         forget()
         stopListening()
         signalling.stop()
         transport.stop()
         supervisor.stop()
+        return unmapped
       },
     },
     info(hostId) {
@@ -82,6 +95,7 @@ export function composeP2p(around: Around): P2pParts {
       return view && p2pInfoOf(view, transport.session(hostId), wallOf, transport.tier(hostId))
     },
     process: () => transport.status.process,
+    portMapping: () => mapping.status(),
     retry(hostId) {
       const known = transport.hostIds()
       if (hostId !== undefined && !known.includes(hostId)) return undefined
@@ -165,7 +179,12 @@ function makeSignalling(
   })
 }
 
-function makeTransport(around: Around, supervisor: ProcessSupervisor, signalling: Signalling): P2pTransport {
+function makeTransport(
+  around: Around,
+  supervisor: ProcessSupervisor,
+  signalling: Signalling,
+  mapping: PortMappingParts,
+): P2pTransport {
   const { base, cluster, replication } = around
   const { conf, log, metrics, scheduler } = base
   const { links, state } = cluster
@@ -187,7 +206,7 @@ function makeTransport(around: Around, supervisor: ProcessSupervisor, signalling
       const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
       return Math.min(own, signalling.peerValidTo(hostId) ?? 0)
     },
-    addresses: makeOwnAddresses(base, cluster, supervisor),
+    addresses: makeOwnAddresses(base, cluster, supervisor, mapping),
     count: (name, _hostId, reason) => countP2p(metrics, name, reason),
   })
 }
@@ -196,6 +215,7 @@ function makeOwnAddresses(
   { conf, log, scheduler }: Base,
   { links, state }: Cluster,
   supervisor: ProcessSupervisor,
+  mapping: PortMappingParts,
 ): OwnAddresses {
   const { ice, punch } = conf.paths.tiers
   return new OwnAddresses({
@@ -218,6 +238,7 @@ function makeOwnAddresses(
       return own === undefined ? [] : state.endpointsOf(own)
     },
     advertised: conf.peers.advertise,
+    portMapped: () => mapping.external(),
     toProcess: (message) => supervisor.send(message),
   })
 }

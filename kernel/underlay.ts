@@ -32,6 +32,10 @@ const TUNNELS: ReadonlySet<string> = new Set(
   'tun wireguard ovpn ipip sit gre gretap ip6gre ip6gretap ip6tnl vti vti6 xfrm vxlan geneve'.split(' '),
 )
 
+/** Links of Flatnet, of VPNs and of other overlays: what goes there does not go by this host's own network. Pure. */
+export const isOwnOrTunnel = ({ name, kind = '' }: Pick<Link, 'name' | 'kind'>): boolean =>
+  OWN_NAME.test(name) || TUNNELS.has(kind)
+
 /** Pure: what matters of it, as text to compare. */
 export interface Underlay {
   readonly links: readonly string[]

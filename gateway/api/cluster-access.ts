@@ -4,6 +4,7 @@ import type { P2pInfo } from '../../core/api.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { BrowserCertificates } from '../cluster/identity/browser-certificates.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
+import type { PortMappingStatus } from '../dataplane/nat/port-mapping/port-mapping.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { RelayLoad } from '../dataplane/relay/capacity.ts'
 import type { MessagesStatus } from '../gossip/messages.ts'
@@ -35,6 +36,8 @@ export interface ClusterAccess {
   p2p(hostId: number): P2pInfo | undefined
   /** null: there is none, or this gateway is not connected to it. */
   p2pProcess(): P2pProcessStatus | null
+  /** null: in no cluster. */
+  portMapping(): PortMappingStatus | null
   /**
    * Tries for UDP paths again now: to the host, or to all.
    * @returns to which; undefined: no such host is known

@@ -8,6 +8,7 @@ import type { Clock, Millis } from '../../core/clock.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
+import type { PortMappingStatus } from '../dataplane/nat/port-mapping/port-mapping.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { RelayLoad } from '../dataplane/relay/capacity.ts'
 import type { DnsStatus } from '../dns/name-servers.ts'
@@ -55,6 +56,8 @@ export interface Status {
   readonly messages: MessagesStatus | null
   /** null: there is none, or the gateway is not connected to it. */
   readonly p2p: P2pProcessStatus | null
+  /** Whether the router lets UDP in. null: in no cluster. */
+  readonly portMapping: PortMappingStatus | null
   readonly paths: readonly PathInfo[]
   /** What a person has to act on, besides hosts in quarantine, which `paths` shows. */
   readonly alarms: readonly Alarm[]
@@ -133,6 +136,7 @@ export async function statusOf({
     relay: cluster.relay(),
     messages: cluster.messagesStatus(),
     p2p: cluster.p2pProcess(),
+    portMapping: cluster.portMapping(),
     paths: listPaths({ paths, cluster }),
     alarms: cluster.alarms(),
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },

@@ -1,7 +1,7 @@
 /** Chooses the addresses that a host offers for UDP: of its interfaces, announced ones, and those that others see. */
 
 import type { Prefix4 } from '../../../core/addr.ts'
-import { endpointOf, hostOf, isGlobalV6, mayBeHost } from './endpoints.ts'
+import { endpointOf, hostOf, isGlobalV6, isPublic, mayBeHost } from './endpoints.ts'
 
 /** A peer accepts no more. */
 const MOST = 16
@@ -38,11 +38,13 @@ export interface Candidates {
   readonly observed: readonly string[]
   /** `address:port` as STUN servers see it, the likeliest first. */
   readonly mapped: readonly string[]
+  /** `address:port` of which the router passes all to this host's port: a port mapping. */
+  readonly portMapped?: string | undefined
 }
 
 /**
- * By the types of RFC 8445, 5.1.2.1: addresses of interfaces, what peers saw in probes, what STUN servers see. However
- * many a host has of the first, there is room for the others.
+ * By the types of RFC 8445, 5.1.2.1: addresses of interfaces, the router's port mapping, what peers saw in probes, what
+ * STUN servers see. However many a host has of the first, there is room for the others.
  */
 export function ownCandidates({
   port,
@@ -51,6 +53,7 @@ export function ownCandidates({
   hosts,
   observed,
   mapped,
+  portMapped,
 }: Candidates): string[] {
   const withPort = (host: string | undefined): string[] => {
     const endpoint = host === undefined ? undefined : endpointOf(host, port)
@@ -58,7 +61,11 @@ export function ownCandidates({
   }
   const own = [...withPort(linkedFrom), ...byTurns(hosts), ...announced.map(hostOf).flatMap(withPort)]
   const local = [...new Set(own)]
+  const opened = portMapped === undefined ? [] : [portMapped]
   const seen = [...observed.slice(-MAX_OBSERVED), ...mapped.slice(0, MAX_OBSERVED)]
+  // A router whose outside is private is itself behind a NAT: only hosts between the two reach the mapping.
+  if (opened.some(isPublic)) seen.unshift(...opened)
+  else seen.push(...opened)
   const outside = [...new Set(seen)].filter((endpoint) => !local.includes(endpoint))
   return [...local.slice(0, MOST - outside.length), ...outside]
 }

@@ -34,6 +34,8 @@ export interface OwnAddressesDeps {
   announced(): readonly string[]
   /** Of those, the ones that a person configured. */
   readonly advertised: readonly string[]
+  /** `address:port`, of the router's port mapping. */
+  portMapped(): string | undefined
   toProcess(message: ToProcess): boolean
 }
 
@@ -113,6 +115,7 @@ export class OwnAddresses {
       hosts: this.#hosts ?? [],
       observed: this.#observed.all(),
       mapped: this.#mapped,
+      portMapped: this.#deps.portMapped(),
     })
   }
 

@@ -119,6 +119,12 @@ export class P2pTransport implements Transport {
     for (const hostId of this.#peers.keys()) this.reset(hostId, cause)
   }
 
+  /** The router let UDP in by another address: peers without a direct path are offered it now. */
+  addressesChanged(): void {
+    this.#offerMore(() => true)
+    this.resetAll('new endpoint')
+  }
+
   receive(hostId: number, given: ControlMessage): void {
     const { message, attempt, candidates, obstacle } = this.#inbox.read(hostId, given) ?? {}
     const isFree = this.#obstacles.heard(hostId, obstacle)
@@ -215,14 +221,6 @@ export class P2pTransport implements Transport {
     return usable(tiers, links.kind(hostId), all)
   }
 
-  /** Whether a NAT's mapping for this host's socket has to last. */
-  #triesSoon(now: Millis): boolean {
-    return this.#peers.values().some(({ view: { state, nextAttemptAt } }) => {
-      if (nextAttemptAt !== undefined) return nextAttemptAt - now < SOON_MS
-      return state === 'P2P_ATTEMPTING'
-    })
-  }
-
   #give(hostId: number, task: (peer: PeerSession) => void): void {
     const peer = this.#peers.get(hostId)
     if (peer === undefined) return
@@ -243,7 +241,7 @@ export class P2pTransport implements Transport {
       this.#tickedAt = now
       if (hasSlept) this.resetAll('resumed')
       this.refresh()
-      this.#deps.addresses.tick(this.#triesSoon(now))
+      this.#deps.addresses.tick(this.#peers.values().some((peer) => peer.triesBefore(now + SOON_MS)))
       this.#again()
     })
   }

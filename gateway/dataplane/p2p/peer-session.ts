@@ -104,6 +104,12 @@ export class PeerSession {
     return this.#state.attempt
   }
 
+  /** Whether a try is under way, or begins by then: a NAT's mapping for this host's socket has to last. */
+  triesBefore(at: Millis): boolean {
+    const { state, nextAttemptAt } = this.view
+    return nextAttemptAt === undefined ? state === 'P2P_ATTEMPTING' : nextAttemptAt < at
+  }
+
   give(input: Input): void {
     const before = this.#state
     const { state, actions } = escalate(before, input, this.#facts())

@@ -20,7 +20,15 @@ const floorOf = (folder: string): number =>
   FLOORS.findIndex((floor) => (floor as readonly string[]).includes(folder))
 
 /** Files that wire the folders together, above all floors. */
-const ABOVE = ['daemon', 'compose', 'compose-base', 'compose-cluster', 'compose-messages', 'compose-p2p']
+const ABOVE = [
+  'daemon',
+  'compose',
+  'compose-base',
+  'compose-cluster',
+  'compose-messages',
+  'compose-p2p',
+  'compose-port-mapping',
+]
 const RULE = 'lint/style/noRestrictedImports'
 
 /**

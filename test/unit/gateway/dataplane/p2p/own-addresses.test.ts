@@ -19,6 +19,7 @@ function make(part: Partial<OwnAddressesDeps> = {}) {
     members: () => ['192.168.1.2:7443', '192.0.2.1:7443'],
     announced: () => ['198.51.100.1:7443'],
     advertised: [],
+    portMapped: () => undefined,
     toProcess: (message) => {
       told.push(message)
       return true

@@ -73,6 +73,7 @@ class Host {
         members: () => [`192.0.2.${world.other(id)}:7443`],
         announced: () => [`192.0.2.${id}:7443`, 'name.example:7443', '[2001:db8::1]:7443'],
         advertised: [],
+        portMapped: () => undefined,
         toProcess: (message) => host.#take(message),
       }),
       count: (name, _to, reason) => this.counts.push(reason === undefined ? name : `${name} ${reason}`),

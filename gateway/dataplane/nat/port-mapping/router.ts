@@ -1,0 +1,44 @@
+/** Asks the router for a mapping by all protocols at once, and takes the one that is preferred. */
+
+import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
+import { CLIENTS } from './clients.ts'
+import { refusalBy } from './refusal.ts'
+import type { Answer, MappingRequest, RouterPlace } from './types.ts'
+
+const PROTOCOL_NAMES: Readonly<Record<PortMappingProtocol, string>> = {
+  pcp: 'PCP',
+  'nat-pmp': 'NAT-PMP',
+  upnp: 'UPnP',
+}
+
+/**
+ * All are sought at once, so that a router with UPnP alone is found in 1 s and not after the 3 s of each of the others;
+ * mappings are asked for one after the other, so that only one is made. With PCP the search is the request.
+ */
+export async function askForMapping(
+  protocols: readonly PortMappingProtocol[],
+  place: RouterPlace,
+  request: MappingRequest,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const rest = new AbortController()
+  const both = AbortSignal.any([signal, rest.signal])
+  const searches = protocols.map((protocol) => ({
+    protocol,
+    found: CLIENTS[protocol].find(place, request, both).catch(refusalBy),
+  }))
+  const refusals: string[] = []
+  let isDenied = false
+  try {
+    for (const { protocol, found } of searches) {
+      const client = await found
+      const answer = 'refused' in client ? client : await client.ask(request).catch(refusalBy)
+      if ('granted' in answer) return answer
+      refusals.push(`${PROTOCOL_NAMES[protocol]}: ${answer.refused}`)
+      isDenied ||= answer.isDenied === true
+    }
+    return { refused: refusals.join(', '), isDenied }
+  } finally {
+    rest.abort()
+  }
+}
