@@ -68,6 +68,12 @@ t.test('three hosts', options, async (t) => {
       t.equal(doctor.rc, 0, doctor.stdout)
     }
   })
+  t.test('a container finds one of another host by its name', async (t) => {
+    const image = (await up(m, '--on', '2', 'podman', 'ps', '--format', '{{.Image}}')).stdout.trim()
+    const wget = ['podman', 'run', '--rm', '--network', 'flatnet', image, 'wget', '-qO-', 'http://demo1']
+    const ran = await up(m, '--on', '2', ...wget)
+    t.equal(ran.stdout, hello(1).body, ran.stderr)
+  })
   t.test('paths are direct; UDP is broken and healed by one command each', async (t) => {
     const stateOf2 = async (): Promise<string> => {
       const { stdout } = await up(m, '--on', '1', 'flatnet', 'status', '--json')

@@ -94,6 +94,12 @@ t.test('one cluster', { skip, timeout: 300_000 }, async (t) => {
     await waitFor('web4 reaches web5', 10_000, answers)
     t.match(await get(web5, `http://${ip4}/`), { status: 200, body: 'flatnet test page\n' })
   })
+  t.test('and find each other by name', async (t) => {
+    const wget = ({ m }: Host, name: string) =>
+      m.exec('podman', 'run', '--rm', '--network', 'flatnet', IMAGE, 'wget', '-qO-', `http://${name}`)
+    t.equal(await wget(five, 'web4'), 'flatnet test page\n', 'from Podman 5')
+    t.equal(await wget(four, 'web5'), 'flatnet test page\n', 'from Podman 4')
+  })
   t.test('each gateway serves the container of the other', async (t) => {
     t.match(await get(four.m, `http://${five.address}:8080/~web4/`), {
       status: 200,

@@ -1,5 +1,5 @@
 /**
- * The README's two commands on Debian 13: from a clone to a page, a part of the tests, and back to nothing.
+ * The README's commands on Debian 13: from a clone to a page, a part of the tests, several hosts, and back to nothing.
  *
  * The packages of npm and the executable are this machine's, read-only: Debian 13's npm alone is 400 packages, and
  * test/podman/clone.test.ts builds from a clone. All else is as on a new machine.
@@ -73,5 +73,17 @@ t.test('a clone on Debian 13', { skip: notHere(), timeout: 300_000 }, async (t) 
     t.strictSame(await leftovers(m, '/var/lib/flatnet'), [])
     t.equal(await m.sh('find /etc /var/lib /opt /usr/local /run /var/log -name "*flatnet*" 2>/dev/null'), '')
     t.equal(await m.exec('nft', 'list', 'ruleset'), '')
+  })
+  t.test('bin/up --hosts 2: a container finds one of the other host by its name', async (t) => {
+    // These hosts have a containers.conf of their own, and crun finds no controller for a limit (see WITHOUT_CGROUPS).
+    await m.sh(`printf '[containers]\\npids_limit = 0\\n' >/usr/share/containers/containers.conf`)
+    const ran = await run('bin/up', '--hosts', '2')
+    t.equal(ran.rc, 0, ran.stdout + ran.stderr)
+    const image = (await run('bin/up', '--on', '2', 'podman', 'ps', '--format', '{{.Image}}')).stdout.trim()
+    const wget = ['podman', 'run', '--rm', '--network', 'flatnet', image, 'wget', '-qO-', 'http://demo1']
+    const page = await run('bin/up', '--on', '2', ...wget)
+    t.equal(page.stdout, 'Hello from the container on host 1, by the flat network.\n', page.stderr)
+    const down = await run('bin/up', '--down')
+    t.equal(down.rc, 0, down.stdout + down.stderr)
   })
 })
