@@ -1,7 +1,6 @@
 /** The names of this host on one link: probed for, announced, answered, defended and taken back (RFC 6762). */
 
 import type { Millis } from '../../core/clock.ts'
-import { Bucket } from '../base/bucket.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { WindowLimit } from '../base/window-limit.ts'
 import { ConflictPace } from './conflict-pace.ts'
@@ -31,6 +30,7 @@ import {
   type ResourceRecord,
   readMessage,
 } from './message.ts'
+import { ReadBudget } from './read-budget.ts'
 import {
   addressRecord,
   goodbyeRecord,
@@ -63,14 +63,11 @@ export interface LinkNamesDeps {
   /** Of this host, on any link. */
   isOwn(address: string): boolean
   dropped(why: Dropped): void
+  /** More came than is read: for `restMs` nothing is to be. */
+  flooded(restMs: Millis): void
   taken(name: string, by: string): void
 }
 
-/**
- * Bytes read from a link. A LAN with hundreds of devices says some 20 KB a second. Reading costs 1.2 µs a byte at worst
- * (records that point twice to a name of 126 labels), so that a flood takes 8 % of a core.
- */
-const READ = { burst: 256 * 1024, perSecond: 64 * 1024 }
 /** Unicast answers: each goes to an address that could be forged, though only to one of the LAN. */
 const LEGACY = { windowMs: 1_000, perClient: 20, total: 200 }
 /** Conventional resolvers ask one question a message. */
@@ -79,12 +76,10 @@ const LEGACY_QUESTIONS = 4
 export class LinkNames {
   readonly #deps: LinkNamesDeps
   readonly #entries = new Map<string, Entry>()
-  readonly #read = new Bucket(READ)
+  readonly #budget = new ReadBudget()
   readonly #legacy = new WindowLimit(LEGACY)
   readonly #pace = new ConflictPace()
   readonly #echoes = new Echoes()
-  /** A message was dropped unread. */
-  #floodedAt: Millis = -Infinity
   #timer: { readonly at: Millis; cancel(): void } | undefined
 
   constructor(deps: LinkNamesDeps) {
@@ -139,11 +134,10 @@ export class LinkNames {
   }
 
   #readable(bytes: Buffer): Message | undefined {
-    const now = this.#now()
-    const isFlood = !this.#read.spend(bytes.length, now)
-    if (isFlood) this.#floodedAt = now
-    const message = isFlood ? undefined : readMessage(bytes)
-    if (message === undefined) this.#deps.dropped(isFlood ? 'flood' : 'malformed')
+    const restMs = this.#budget.spend(bytes.length, this.#now())
+    if (restMs !== undefined) this.#deps.flooded(restMs)
+    const message = restMs === undefined ? readMessage(bytes) : undefined
+    if (message === undefined) this.#deps.dropped(restMs === undefined ? 'malformed' : 'flood')
     return message
   }
 
@@ -265,7 +259,7 @@ export class LinkNames {
     for (const entry of probes) probeSent(entry, now)
     this.#send(encodeQueries(probes.map(probeOf)))
     this.#tell(
-      rest.filter((entry) => !probeAfterFlood(entry, this.#floodedAt, now)),
+      rest.filter((entry) => !probeAfterFlood(entry, this.#budget.floodedUntil, now)),
       now,
     )
     this.#arm()

@@ -2,6 +2,7 @@
 
 import { Errno, SyscallError } from 'netlink-ts/errors.ts'
 import { contains, parseIpv4, prefixBase } from '../../core/addr.ts'
+import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { LanLink } from '../../kernel/lan.ts'
 import type { Metrics } from '../base/metrics.ts'
@@ -32,6 +33,7 @@ export class Link {
   #unsent = 0
   #socket: LinkSocket | undefined
   #problem: string | undefined
+  #isResting = false
 
   constructor(lan: LanLink, deps: LinkDeps) {
     this.lan = lan
@@ -50,6 +52,7 @@ export class Link {
       },
       isOwn: (ip) => this.#deps.isOwn(ip),
       dropped: (why) => this.#dropped(why),
+      flooded: (restMs) => this.#rest(restMs),
       taken: (name, by) => this.#deps.taken(name, by, ifname),
     })
   }
@@ -115,6 +118,24 @@ export class Link {
     this.#deps.log.warn({ err, ifname: this.lan.ifname }, 'local names are not published on a link')
     this.#problem = err.message
     await this.close()
+  }
+
+  #rest(restMs: Millis): void {
+    if (this.#isResting) return
+    this.#isResting = true
+    this.#setDeaf(true)
+    this.#deps.scheduler.after(restMs, () => {
+      this.#isResting = false
+      this.#setDeaf(false)
+    })
+  }
+
+  #setDeaf(isDeaf: boolean): void {
+    try {
+      this.#socket?.setDeaf(isDeaf)
+    } catch (err) {
+      void this.#failed(err as Error)
+    }
   }
 
   #dropped(why: string): void {

@@ -204,7 +204,8 @@ export class MdnsPublisher implements Part {
   #taken(name: string, by: string, ifname: string): void {
     const { log, metrics } = this.#deps
     metrics.count('flatnet_mdns_conflicts_total', 'Names that another host of the LAN turned out to have')
-    if (this.#isDue(`${ifname} ${name} ${by}`))
+    // Without the sender: one LAN may have any number of them.
+    if (this.#isDue(`${ifname} ${name}`))
       log.warn({ name, ifname, endpoint: by }, 'local name is not published, as another host has it')
   }
 }

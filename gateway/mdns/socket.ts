@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openMulticast } from '../../kernel/multicast-socket.ts'
+import { setDeaf } from '../../kernel/socket-filter.node.ts'
 import { literalIpv4 } from '../base/literal.ts'
 import { MDNS_PORT, type Sender } from './link-names.ts'
 
@@ -24,6 +25,11 @@ export interface LinkSocketDeps {
 
 export interface LinkSocket {
   send(bytes: Buffer, to?: Sender): void
+  /**
+   * What comes while it is deaf is dropped by the kernel.
+   * @throws {SyscallError} ENOMEM
+   */
+  setDeaf(isDeaf: boolean): void
   /** What was sent before has gone out by then. */
   close(): Promise<void>
 }
@@ -38,6 +44,7 @@ export async function openLinkSocket({ link, received, sent, failed }: LinkSocke
   socket.on('error', failed)
   socket.on('message', (bytes, { address, port }) => received(bytes, { address, port }))
   let isClosed = false
+  let isDeaf = false
   const pending = new Set<object>()
   let idle: (() => void) | undefined
   return {
@@ -50,6 +57,11 @@ export async function openLinkSocket({ link, received, sent, failed }: LinkSocke
         sent(err, to !== undefined)
         if (pending.size === 0) idle?.()
       })
+    },
+    setDeaf(wanted) {
+      if (isClosed || wanted === isDeaf) return
+      setDeaf(fd, wanted)
+      isDeaf = wanted
     },
     async close() {
       isClosed = true

@@ -68,6 +68,15 @@ function textsOf({ answers = [] }: Packet): string[] {
   })
 }
 
+/** Undefined: garbage, which a test floods the LAN with. */
+function readable(bytes: Buffer): Packet | undefined {
+  try {
+    return decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
 function program(own: string): void {
   const socket = createSocket({ type: 'udp4', reuseAddr: true })
   const send = (packet: Packet): void => socket.send(encode(packet), PORT, GROUP)
@@ -75,7 +84,8 @@ function program(own: string): void {
   const answer = (ttl: number): void =>
     send({ type: 'response', answers: [{ type: 'A', name: claimed ?? '', ttl, flush: true, data: own }] })
   socket.on('message', (bytes, { address }) => {
-    const packet = decode(bytes)
+    const packet = readable(bytes)
+    if (packet === undefined) return
     if (packet.type === 'query' && packet.questions?.some(({ name }) => name === claimed)) answer(120)
     const records = packet.type === 'response' && address !== own ? textsOf(packet) : []
     if (records.length > 0) process.stdout.write(`${JSON.stringify({ from: address, records })}\n`)

@@ -27,6 +27,7 @@ export function link(more: Partial<LinkNamesDeps> = {}, time = new SimTime()) {
     isOnLink: (address) => address.startsWith('192.0.2.'),
     isOwn: (address) => address === (more.address ?? OWN),
     dropped: (why) => dropped.push(why),
+    flooded: () => {},
     taken: (name, by) => taken.push(`${name} ${by}`),
     ...more,
   })

@@ -232,6 +232,7 @@ function publishedLink() {
     isOnLink: () => true,
     isOwn: () => false,
     dropped() {},
+    flooded() {},
     taken() {},
   })
   names.setNames(new Set(['web.local']))

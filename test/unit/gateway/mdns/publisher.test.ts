@@ -48,6 +48,7 @@ function publisher({ ingress = { listen: '0.0.0.0:8080' }, enabled = true, keptL
   }
   const open = new Map<string, LinkSocketDeps>()
   const sent: string[] = []
+  const deaf: boolean[] = []
   const run = (more: Options = {}): MdnsPublisher =>
     new MdnsPublisher({
       ...(keptLinks !== undefined && { keptLinks }),
@@ -76,13 +77,17 @@ function publisher({ ingress = { listen: '0.0.0.0:8080' }, enabled = true, keptL
                 : `${record.name} ${'ttl' in record && record.ttl}`
             sent.push(`${ifname} ${what}`)
           },
+          setDeaf(isDeaf) {
+            deaf.push(isDeaf)
+            if (world.refuse !== undefined) throw world.refuse
+          },
           async close() {
             open.delete(ifname)
           },
         }
       },
     })
-  return { events, logged, mdns: run(), run, open, sent, time, world }
+  return { deaf, events, logged, mdns: run(), run, open, sent, time, world }
 }
 
 t.test('off: nothing is opened', async (t) => {
@@ -292,5 +297,47 @@ t.test('a name that another host has', async (t) => {
   time.run(1_000)
   t.match(mdns.status, { published: 0, taken: [{ name: 'web.local', ifname: 'eth0', by: '192.0.2.9' }] })
   t.ok(logged.includes('local name is not published, as another host has it'))
+  await mdns.stop()
+})
+
+t.test('of a flood no more is read for a while', async (t) => {
+  const { deaf, mdns, open, time, world } = publisher()
+  await mdns.start()
+  const flood = (): void => {
+    for (let i = 0; i < 5_000; i++)
+      open.get('eth0')?.received(Buffer.alloc(100), { address: '192.0.2.9', port: 5353 })
+  }
+  flood()
+  t.same(deaf, [true])
+  time.run(199)
+  t.same(deaf, [true])
+  time.run(1)
+  t.same(deaf, [true, false])
+  world.refuse = new SyscallError('setsockopt', Errno.ENOMEM)
+  flood()
+  await turnsUntil('a socket that cannot be made deaf is closed', () => open.size === 0)
+  t.match(mdns.status?.links[0]?.problem, /ENOMEM/)
+  world.refuse = undefined
+  await mdns.refresh()
+  t.equal(open.size, 1)
+  await mdns.stop()
+})
+
+t.test('the log tells once of a name that many other hosts claim', async (t) => {
+  const { logged, mdns, open, time } = publisher()
+  await mdns.start()
+  const told = (): number => logged.filter((text) => text.startsWith('local name is not published')).length
+  for (let i = 1; i <= 9; i++) {
+    // It probes for the name, and again 60 s after each claim.
+    time.run(i === 1 ? 300 : 60_300)
+    const from = `192.0.2.${10 + i}`
+    const claim = encode({
+      type: 'response',
+      answers: [{ type: 'A', name: 'web.local', ttl: 120, data: from }],
+    })
+    open.get('eth0')?.received(claim, { address: from, port: 5353 })
+    t.match(mdns.status?.taken, [{ by: from }])
+  }
+  t.equal(told(), 1)
   await mdns.stop()
 })
