@@ -9,6 +9,9 @@ const CATCH_UP_MS = 3_000
 /** registrar.timeoutMs of the fixture, once for ADD; the rest is Podman and a busy machine. */
 const START_MS = 300 + 5_000
 
+/** The bridge's address, where names are answered. */
+const OURS = '10.100.1.1'
+
 export async function gatewayGone(t: Test, { runtime, executable }: Target): Promise<void> {
   const host = await podmanHost(t, executable, { runtime })
   const knows = async (...names: string[]) => {
@@ -20,6 +23,12 @@ export async function gatewayGone(t: Test, { runtime, executable }: Target): Pro
     await work()
     return performance.now() - began
   }
+
+  const isAlone = runtime.dialect === 'netavark'
+  const resolvConf = async (name: string): Promise<string[]> =>
+    (await host.within(name, 'cat', '/etc/resolv.conf')).stdout.trim().split('\n')
+  const servers = async (name: string): Promise<string[]> =>
+    (await resolvConf(name)).flatMap((line) => (line.startsWith('nameserver ') ? line.slice(11) : []))
 
   t.test('absent: the container starts all the same', async (t) => {
     t.ok((await timed(() => host.web('early'))) < START_MS)
@@ -33,6 +42,29 @@ export async function gatewayGone(t: Test, { runtime, executable }: Target): Pro
     await host.web('now')
     t.ok(await knows('early', 'now'), 'known when podman run returns')
   })
+  t.test('found by name, and what resolv.conf says', async (t) => {
+    const page = () => host.within('now', 'wget', '-q', '-O', '-', 'http://early/')
+    await waitFor('now finds early', 10_000, async () => (await page()).stdout === 'flatnet test page\n')
+    t.ok((await resolvConf('now')).includes('search flatnet.internal'))
+    const [first, ...others] = await servers('now')
+    t.equal(first, OURS)
+    if (isAlone) t.same(others, [], 'Podman 5 adds none')
+    await host.web('chosen', '--dns', '192.0.2.53')
+    t.same(await servers('chosen'), [isAlone ? OURS : '192.0.2.53'], '--dns')
+    await host.pod('rm', '-f', '-t', '0', 'chosen')
+    t.notOk((await servers('early')).includes(OURS), 'before the first gateway there was none to name')
+  })
+  if (isAlone)
+    t.test('podman network update --dns-add: where the gateway asks for other names', async (t) => {
+      const record = async () =>
+        (await host.m.json('cat', `${host.dataDir}/networks/flatnet.json`)).nameservers
+      await host.pod('network', 'update', '--dns-add', '192.0.2.54', 'flatnet')
+      await host.web('asking')
+      t.same(await record(), ['192.0.2.54'])
+      t.same(await servers('asking'), [OURS])
+      await host.pod('network', 'update', '--dns-drop', '192.0.2.54', 'flatnet')
+      await host.pod('rm', '-f', '-t', '0', 'asking')
+    })
   t.test('hung: neither start nor stop waits longer than the timeout', async (t) => {
     await gateway.kill('SIGSTOP')
     t.ok((await timed(() => host.web('hung'))) < START_MS)
@@ -44,6 +76,7 @@ export async function gatewayGone(t: Test, { runtime, executable }: Target): Pro
   t.test('killed, with its socket left behind', async (t) => {
     await gateway.kill('SIGKILL')
     t.ok((await timed(() => host.web('dead'))) < START_MS)
+    t.equal((await servers('dead')).includes(OURS), !isAlone, 'named where others stand behind it')
     t.ok((await timed(() => host.pod('rm', '-f', '-t', '0', 'early'))) < START_MS)
     await host.startGateway({ ingress: { listen: '127.0.0.1:8080' } })
     await waitFor('the next gateway knows what there is', CATCH_UP_MS, () => knows('hung', 'dead'))
