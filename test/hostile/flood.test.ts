@@ -1,7 +1,11 @@
-/** A member floods another with long, costly and endless messages: all others are served, and it is cut off. */
+/**
+ * A member floods another with long, costly and endless messages: all others are served, and it is cut off. Beside it
+ * an honest member has a container of a name that is taken, which a person is told meanwhile.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
+import { bareContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
 import { type FloodKind, floodPeer } from '../helpers/hostile/flood-peer.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
@@ -40,6 +44,8 @@ async function slowest(host: TestHost, isOver: () => boolean): Promise<number> {
 t.test('three hosts, of which one goes bad', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   const net = await joinedHosts(t, 3)
   const [one, two, three] = [net.host(1), net.host(2), net.host(3)]
+  const first = await bareContainer(t, one, 'shop')
+  await bareContainer(t, three, 'shop')
   await two.kill()
   await waitFor('host 1 misses host 2', 10_000, async () => !(await one.linksUp()).includes(2))
   const linkedSince = async () => (await three.hosts()).find((h) => h.hostId === 1)?.link?.since
@@ -69,9 +75,16 @@ t.test('three hosts, of which one goes bad', { skip: needsRoot, timeout: 300_000
   await flooded('torn', 60)
   await flooded('long')
   t.equal(await linkedSince(), since, 'another member has noticed nothing')
-  t.match(
-    (await one.api('/v1/status')).alarms,
-    [{ hostId: 2, reason: /it was cut off: it sent/, next: /flatnet revoke 2/ }],
-    'a person is told',
-  )
+  const alarm = async (hostId: number) =>
+    (await one.api('/v1/status')).alarms.find((a: { hostId: number }) => a.hostId === hostId)
+  t.match(await alarm(2), { reason: /it was cut off: it sent/, next: /flatnet revoke 2/ }, 'a person is told')
+
+  t.match(await waitFor('the alarm about the name', 60_000, () => alarm(3)), {
+    reason: 'it has a container called shop, which leads to host 1: that host had the name first',
+  })
+  t.match(await one.ok('status'), /host 3: it has a container called\s+shop/)
+  const page = (...headers: string[]) =>
+    one.exec(['curl', '-s', '-m', '10', ...headers.flatMap((h) => ['-H', h]), 'http://127.0.0.1:8080/'])
+  t.match((await page('Accept: text/html')).stdout, 'another container has this name', 'the page says it')
+  t.match((await page('Host: shop.x')).stdout, first.ip, 'and the name leads to the first')
 })
