@@ -19,6 +19,7 @@ import { check as networkFiles } from './network-files.ts'
 import { check as p2pProcess } from './p2p-process.ts'
 import { check as peers } from './peers.ts'
 import { check as podman } from './podman.ts'
+import { check as portMapping } from './port-mapping.ts'
 import { check as routes } from './routes.ts'
 import { check as system } from './system/system.ts'
 import { check as udpMtu } from './udp-mtu.ts'
@@ -43,6 +44,7 @@ export const CHECKS: readonly HostCheck[] = [
   cluster,
   peers,
   p2pProcess,
+  portMapping,
   udpReach,
   direct,
   udpMtu,

@@ -1,4 +1,4 @@
-/** Finds out how this host is seen from outside: by its members, and by a server that knows RFC 5780. */
+/** Finds out how this host is seen from outside: by its members, by STUN servers, and by one that knows RFC 5780. */
 
 import type { Millis } from '../../../core/clock.ts'
 import { type Dependence, type NatBehaviour, natBehaviour } from './behaviour.ts'
@@ -11,14 +11,24 @@ export interface NetcheckMember {
   readonly servers: readonly string[]
 }
 
-interface MemberAnswer {
-  readonly hostId: number
+export interface NetcheckServer {
+  /** As configured. */
+  readonly name: string
+  /** What the name leads to, `address:port`. */
+  readonly servers: readonly string[]
+}
+
+interface Answer {
   readonly name: string
   /** Where it answered; undefined: nowhere. */
   readonly server?: string | undefined
   readonly rttMs?: Millis | undefined
-  /** This host's address as that member sees it. */
+  /** This host's address as it is seen there. */
   readonly mapped?: string | undefined
+}
+
+interface MemberAnswer extends Answer {
+  readonly hostId: number
 }
 
 export interface Netcheck {
@@ -35,7 +45,11 @@ export interface Netcheck {
   readonly hairpin?: boolean | undefined
   /** The nearest first, those without an answer last. */
   readonly members: readonly MemberAnswer[]
-  /** Undefined: none was named, or it does not answer. */
+  /** Those of `paths.stun`, likewise. */
+  readonly servers: readonly Answer[]
+  /** The member or server that answers soonest. */
+  readonly best?: { readonly name: string; readonly rttMs: Millis } | undefined
+  /** Undefined: no server with two addresses was named, or it does not answer. */
   readonly server?: NatBehaviour | undefined
 }
 
@@ -45,7 +59,8 @@ export interface NetcheckDeps {
   /** A socket that has sent nothing, for the questions of RFC 5780. */
   readonly fresh: StunAsker | undefined
   readonly members: readonly NetcheckMember[]
-  /** Of a server with two addresses. */
+  readonly servers: readonly NetcheckServer[]
+  /** With two addresses, `address:port`; undefined: one of `servers` that says that it has two. */
   readonly server: string | undefined
   /** Without ports and brackets. */
   readonly ownAddresses: readonly string[]
@@ -54,37 +69,55 @@ export interface NetcheckDeps {
 /** A name is asked by IPv4: which addresses it has is not looked up here. */
 const isV6 = (endpoint: string): boolean => endpoint.startsWith('[')
 const hostOf = (endpoint: string): string => endpoint.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+/** A symmetric NAT shows each server another address. */
+const MAX_HAIRPINS = 4
 const unique = (all: readonly string[]): string[] => [...new Set(all)]
 
 export async function netcheck(deps: NetcheckDeps): Promise<Netcheck> {
-  const { askers, fresh, members, server, ownAddresses } = deps
-  const [answers, behaviour] = await Promise.all([
-    Promise.all(members.map((member) => askMember(askers, member))),
-    server === undefined || fresh === undefined ? undefined : natBehaviour(fresh, server),
+  const { askers, members, ownAddresses } = deps
+  const [toldByMembers, toldByServers] = await Promise.all([
+    Promise.all(members.map(async (member) => ({ ...(await ask(askers, member)), hostId: member.hostId }))),
+    Promise.all(deps.servers.map((server) => ask(askers, server))),
   ])
+  const answers = [...toldByMembers, ...toldByServers]
+  const behaviour = await behaviourBy(deps, toldByServers)
   const seen = unique(
     [...answers.map(({ mapped }) => mapped), behaviour?.mapped].filter((m) => m !== undefined),
   )
   const v4 = seen.filter((endpoint) => !isV6(endpoint))
   const judged = v4.length > 0 ? v4 : seen
+  const behindNat = judged.length === 0 ? undefined : judged.some((e) => !ownAddresses.includes(hostOf(e)))
   return {
     udp: seen.length > 0,
     ipv4: v4,
     ipv6: seen.filter(isV6),
-    behindNat: judged.length === 0 ? undefined : judged.some((e) => !ownAddresses.includes(hostOf(e))),
+    behindNat,
     mapping: behaviour?.mapping ?? mappingByMembers(answers, ownAddresses),
     filtering: behaviour?.filtering,
-    hairpin: behaviour?.hairpin,
-    members: answers.toSorted((a, b) => (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity)),
+    hairpin: behaviour?.hairpin ?? (behindNat === true ? await comesBack(askers.ipv4, v4) : undefined),
+    members: toldByMembers.map(shown).toSorted(bySoonest),
+    servers: toldByServers.map(shown).toSorted(bySoonest),
+    best: bestOf(answers),
     server: behaviour,
   }
 }
 
+/** An answer, and whether the server has a second address. */
+type Told = Answer & { readonly other?: string | undefined }
+
+function shown<T extends Told>({ other: _, ...answer }: T): Omit<T, 'other'> {
+  return answer
+}
+
+const bySoonest = (a: Answer, b: Answer): number => (a.rttMs ?? Infinity) - (b.rttMs ?? Infinity)
+
+function bestOf(answers: readonly Answer[]): Netcheck['best'] {
+  const [first] = answers.toSorted(bySoonest)
+  return first?.rttMs === undefined ? undefined : { name: first.name, rttMs: first.rttMs }
+}
+
 /** All its addresses at once: the first answer counts. */
-async function askMember(
-  { ipv4, ipv6 }: NetcheckDeps['askers'],
-  { hostId, name, servers }: NetcheckMember,
-): Promise<MemberAnswer> {
+async function ask({ ipv4, ipv6 }: NetcheckDeps['askers'], { name, servers }: NetcheckServer): Promise<Told> {
   const asked = servers.map(async (server) => {
     const answer = await (isV6(server) ? ipv6 : ipv4)?.ask(server)
     if (answer === undefined) throw new Error('no answer')
@@ -92,21 +125,38 @@ async function askMember(
   })
   try {
     const { server, answer } = await Promise.any(asked)
-    return { hostId, name, server, rttMs: answer.rttMs, mapped: answer.message.mapped }
+    const { mapped, other } = answer.message
+    return { name, server, rttMs: answer.rttMs, mapped, other }
   } catch {
-    // None of them answered: that is what the member's line says.
-    return { hostId, name }
+    // None of them answered: that is what its line says.
+    return { name }
   }
+}
+
+async function behaviourBy(
+  { fresh, server }: NetcheckDeps,
+  told: readonly Told[],
+): Promise<NatBehaviour | undefined> {
+  const chosen =
+    server ?? told.find(({ other, server: at = '[' }) => other !== undefined && !isV6(at))?.server
+  return chosen === undefined || fresh === undefined ? undefined : natBehaviour(fresh, chosen)
+}
+
+/** Whether a datagram to the own mapped address comes back in. A symmetric NAT shows several: any of them. */
+async function comesBack(
+  asker: StunAsker | undefined,
+  mapped: readonly string[],
+): Promise<boolean | undefined> {
+  if (asker === undefined || mapped.length === 0) return undefined
+  const heard = await Promise.all(mapped.slice(0, MAX_HAIRPINS).map((address) => asker.ask(address)))
+  return heard.some((answer) => answer !== undefined)
 }
 
 /**
  * Two members at different addresses see the same mapping, or they do not. One alone says nothing, and neither does a
  * member on this side of the NAT, which sees an address of this host.
  */
-function mappingByMembers(
-  answers: readonly MemberAnswer[],
-  ownAddresses: readonly string[],
-): Netcheck['mapping'] {
+function mappingByMembers(answers: readonly Answer[], ownAddresses: readonly string[]): Netcheck['mapping'] {
   const v4 = answers.filter(
     ({ server, mapped }) =>
       mapped !== undefined && server !== undefined && !isV6(server) && !ownAddresses.includes(hostOf(mapped)),

@@ -83,7 +83,7 @@ export class Obstacles {
     const kind = links.kind(hostId)
     if (kind === undefined) return undefined
     const all = addresses.candidates(this.#status.port, links.addresses(hostId)?.local)
-    return whyNoneToOffer(tiers, kind, all)
+    return whyNoneToOffer(tiers, kind, all, addresses.portMapped)
   }
 
   there(hostId: number): P2pReason | undefined {

@@ -15,14 +15,21 @@ const MAX_TEXT = 200
 /** A day: no peer plans its next try later than that. */
 const MAX_RETRY_MS: Millis = 86_400_000
 
+/** Where a host is, as it says to a peer. */
+export interface Offered {
+  /** `address:port`; undefined: the message names none. */
+  readonly candidates?: readonly string[] | undefined
+  /** One of them: where a router lets all in. */
+  readonly portMapped?: string | undefined
+}
+
 /** A well-formed `p2p.` message: the part that the escalation decides on, and the addresses. */
-export interface Received {
+export interface Received extends Offered {
   /** Undefined: only addresses, or an obstacle. */
   readonly message: PeerMessage | undefined
   /** Why the peer has no UDP path with this host, in its words; `''`: it can have one. */
   readonly obstacle?: string
   readonly attempt?: string
-  readonly candidates?: readonly string[]
 }
 
 /** Why a message is ignored. */
@@ -54,12 +61,12 @@ export function parseOffer(given: ControlMessage): Received {
       checkVersion(fields, attempt())
       return {
         message: { type, attempt: attempt(), generation: generation() },
-        candidates: candidatesOf(fields),
+        ...offeredIn(fields),
       }
     case 'p2p.answer':
-      return { message: { type, attempt: attempt() }, candidates: candidatesOf(fields) }
+      return { message: { type, attempt: attempt() }, ...offeredIn(fields) }
     case 'p2p.candidates':
-      return { message: undefined, attempt: attempt(), candidates: candidatesOf(fields) }
+      return { message: undefined, attempt: attempt(), ...offeredIn(fields) }
     case 'p2p.obstacle':
       return { message: undefined, obstacle: reason() }
     case 'p2p.refuse':
@@ -113,8 +120,10 @@ function textOf(fields: Fields, key: string): string {
   throw new OfferError(`${key} must be text of at most ${MAX_TEXT} characters`)
 }
 
-function candidatesOf({ candidates }: Fields): string[] {
+function offeredIn({ candidates, portMapped }: Fields): Offered {
+  if (portMapped !== undefined && !isEndpoint(portMapped))
+    throw new OfferError('portMapped must be an address with a port')
   if (Array.isArray(candidates) && candidates.length <= MAX_CANDIDATES && candidates.every(isEndpoint))
-    return candidates
+    return { candidates, ...(portMapped !== undefined && { portMapped }) }
   throw new OfferError(`candidates must be at most ${MAX_CANDIDATES} addresses with ports`)
 }

@@ -105,6 +105,11 @@ export class OwnAddresses {
     this.#resolvedAt = Number.NEGATIVE_INFINITY
   }
 
+  /** `address:port` at which the router lets all in. */
+  get portMapped(): string | undefined {
+    return this.#deps.portMapped()
+  }
+
   /** @param linkedFrom this host's end of the link to the peer */
   candidates(port: number, linkedFrom: string | undefined): string[] {
     const { advertised, announced } = this.#deps

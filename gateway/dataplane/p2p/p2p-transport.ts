@@ -10,6 +10,7 @@ import type { EscalationView } from '../../paths/escalation/view.ts'
 import type { Candidate, Transport } from '../../paths/transport.ts'
 import { Obstacles } from './obstacles.ts'
 import { OfferInbox } from './offer-inbox.ts'
+import type { Offered } from './offers.ts'
 import type { P2pTransportDeps } from './p2p-deps.ts'
 import { PeerSession } from './peer-session.ts'
 import type { ProcessHello } from './process-client.ts'
@@ -126,12 +127,12 @@ export class P2pTransport implements Transport {
   }
 
   receive(hostId: number, given: ControlMessage): void {
-    const { message, attempt, candidates, obstacle } = this.#inbox.read(hostId, given) ?? {}
+    const { message, attempt, obstacle, ...offered } = this.#inbox.read(hostId, given) ?? {}
     const isFree = this.#obstacles.heard(hostId, obstacle)
     this.#give(hostId, (peer) => {
-      if (message !== undefined) peer.receive(message, candidates)
+      if (message !== undefined) peer.receive(message, offered)
       else if (isFree) peer.give({ type: 'reset', cause: 'peer asks' })
-      else if (attempt !== undefined && candidates !== undefined) peer.moreCandidates(attempt, candidates)
+      else if (attempt !== undefined) peer.moreCandidates(attempt, offered)
     })
   }
 
@@ -210,15 +211,16 @@ export class P2pTransport implements Transport {
       this.#deps.links.send(hostId, {
         type: 'p2p.candidates',
         attempt,
-        candidates: this.#candidatesFor(hostId),
+        ...this.#offerTo(hostId),
       })
     }
   }
 
-  #candidatesFor(hostId: number): string[] {
+  #offerTo(hostId: number): Offered {
     const { addresses, links, tiers } = this.#deps
     const all = addresses.candidates(this.status.port, links.addresses(hostId)?.local)
-    return usable(tiers, links.kind(hostId), all)
+    const { portMapped } = addresses
+    return { candidates: usable(tiers, links.kind(hostId), all, portMapped), portMapped }
   }
 
   #give(hostId: number, task: (peer: PeerSession) => void): void {
@@ -269,7 +271,7 @@ export class P2pTransport implements Transport {
       hostId,
       facts: () => this.#factsOf(hostId),
       toProcess: (message) => process.send(message),
-      ownCandidates: () => this.#candidatesFor(hostId),
+      offer: () => this.#offerTo(hostId),
       validUntil: () => validUntil(hostId),
       acted: (what, reason) => {
         if (what === 'offered') this.#lastOfferAt = scheduler.monotonic()

@@ -17,7 +17,7 @@ import type {
 } from '../../paths/escalation/types.ts'
 import { type EscalationView, viewOf } from '../../paths/escalation/view.ts'
 import { peerCandidates } from './candidates.ts'
-import { OFFER_VERSION } from './offers.ts'
+import { OFFER_VERSION, type Offered } from './offers.ts'
 import type { SessionView, ToProcess } from './protocol.ts'
 import { familiesOf, type SignalKind, tierOf, tiersText, timeoutOf, unused, usable } from './udp-tiers.ts'
 
@@ -43,7 +43,10 @@ export interface PeerSessionDeps {
   /** All facts but the session, which this part knows. */
   facts(): Omit<EscalationFacts, 'session'>
   toProcess(message: ToProcess): boolean
-  ownCandidates(): readonly string[]
+  /** This host's addresses, for the peer. */
+  offer(): Offered
+  /** `portMapped`: where this host's router lets all in. */
+  readonly addresses: { readonly portMapped: string | undefined }
   /** The earlier end of both certificates, ms since the epoch; 0: the link does not say. */
   validUntil(): Millis
   /** For the counters. */
@@ -61,6 +64,8 @@ export class PeerSession {
   #state: Escalation
   #view: SessionView | undefined
   #offered: readonly string[] = []
+  /** One of them: where the peer's router lets all in. */
+  #opened: string | undefined
   /** How offer and answer of the present try went; undefined: an earlier gateway's process has the session. */
   #kind: SignalKind | undefined
   #toldGateway: GatewayPathFacts | undefined
@@ -79,14 +84,19 @@ export class PeerSession {
 
   /** Of the address in use. */
   get tier(): UdpTier {
-    return tierOf(this.#kind, this.#view?.address ?? '')
+    const address = this.#view?.address ?? ''
+    // A peer at an address that it does not know itself got here by this host's port mapping, if there is one.
+    const isByOwn = this.#deps.addresses.portMapped !== undefined && !this.#offered.includes(address)
+    return tierOf(this.#kind, address, isByOwn ? address : this.#opened)
   }
 
   /** Of the addresses that the present try goes to. */
   get raced(): UdpTier[] {
     if (this.#state.attempt === undefined) return []
-    const { tiers } = this.#deps
-    const names = new Set(this.#offered.map((address) => tierOf(this.#kind, address)))
+    const { addresses, tiers } = this.#deps
+    const names = new Set(this.#offered.map((address) => tierOf(this.#kind, address, this.#opened)))
+    const own = addresses.portMapped
+    if (own !== undefined) names.add(tierOf(this.#kind, own, own))
     return [...names].filter((name) => tiers[name].enabled)
   }
 
@@ -94,7 +104,7 @@ export class PeerSession {
     const facts = this.#facts()
     const view = viewOf(this.#state, facts)
     const isPossible = view.state !== 'P2P_ACTIVE' && facts.obstacle === undefined
-    const off = unused(this.#deps.tiers, this.#kind, this.#offered)
+    const off = unused(this.#deps.tiers, this.#kind, this.#offered, this.#opened)
     if (!isPossible || off.length === 0) return view
     return { ...view, reason: `${view.reason}; switched off on this host: ${tiersText(off)}` }
   }
@@ -122,16 +132,16 @@ export class PeerSession {
     this.#prolong()
   }
 
-  /** @param candidates from the message, for the session that it may begin */
-  receive(message: PeerMessage, candidates: readonly string[] | undefined): void {
-    if (candidates !== undefined) this.#offered = candidates
+  /** @param offered in the message, for the session that it may begin */
+  receive(message: PeerMessage, offered: Offered): void {
+    this.#hear(offered)
     this.give({ type: 'message', message })
   }
 
   /** Adds addresses of the peer to the try that is under way. */
-  moreCandidates(attempt: string, candidates: readonly string[]): void {
+  moreCandidates(attempt: string, offered: Offered): void {
     if (attempt !== this.#state.attempt) return
-    this.#offered = candidates
+    this.#hear(offered)
     this.#deps.toProcess({ type: 'candidates', hostId: this.hostId, attempt, candidates: this.#addresses() })
     this.give({ type: 'reset', cause: 'new endpoint' })
   }
@@ -159,14 +169,19 @@ export class PeerSession {
     this.give({ type: 'tick' })
   }
 
+  #hear({ candidates, portMapped }: Offered): void {
+    if (candidates === undefined) return
+    this.#offered = candidates
+    this.#opened = portMapped
+  }
+
   #facts(): EscalationFacts {
     const { facts, tiers } = this.#deps
     const given = facts()
-    const address = this.#view?.address
     // A process keeps its paths while the gateway is started anew with another configuration.
-    const off = address === undefined ? [] : unused(tiers, this.#kind, [address])
+    const isOff = this.#view?.address !== undefined && !tiers[this.tier].enabled
     const obstacle =
-      given.obstacle ?? (off.length > 0 ? { code: 'tier off', detail: tiersText(off) } : undefined)
+      given.obstacle ?? (isOff ? { code: 'tier off', detail: tiersText([this.tier]) } : undefined)
     return { ...given, obstacle, proveMs: timeoutOf(tiers, this.raced), session: this.#view }
   }
 
@@ -196,12 +211,12 @@ export class PeerSession {
   }
 
   #send(message: PeerMessage): void {
-    const { links, ownCandidates, acted } = this.#deps
+    const { links, offer, acted } = this.#deps
     if (message.type === 'p2p.offer') acted('offered')
     const isOffer = message.type === 'p2p.offer' || message.type === 'p2p.answer'
     links.send(this.hostId, {
       ...message,
-      ...(isOffer && { candidates: ownCandidates() }),
+      ...(isOffer && offer()),
       ...(message.type === 'p2p.offer' && { version: OFFER_VERSION }),
     })
   }
@@ -242,7 +257,7 @@ export class PeerSession {
     const { links, overlay, tiers } = this.#deps
     const remote = links.addresses(this.hostId)?.remote
     const known = peerCandidates(this.#offered, remote, overlay)
-    return usable(tiers, this.#kind, known).map((address) => ({ address }))
+    return usable(tiers, this.#kind, known, this.#opened).map((address) => ({ address }))
   }
 
   /** The process demotes by itself only to a gateway path that is up. */

@@ -9,8 +9,13 @@ import { familyOf } from './endpoints.ts'
 /** By which connection two hosts agree: their own, one through a hub, or messages that members carry. */
 export type SignalKind = 'link' | 'hub' | 'carried'
 
-/** Without a link the two see each other's addresses only by what lies between them, whatever the family. */
-export function tierOf(kind: SignalKind | undefined, address: string): UdpTier {
+/**
+ * Without a link the two see each other's addresses only by what lies between them, whatever the family; but for the one
+ * that a router lets all in by, which its host knows by itself.
+ * @param opened the port mapping
+ */
+export function tierOf(kind: SignalKind | undefined, address: string, opened?: string): UdpTier {
+  if (address === opened) return familyOf(address)
   if (kind === 'hub') return 'ice'
   return kind === 'carried' ? 'punch' : familyOf(address)
 }
@@ -20,15 +25,17 @@ export const usable = (
   tiers: TiersConf,
   kind: SignalKind | undefined,
   addresses: readonly string[],
-): string[] => addresses.filter((address) => tiers[tierOf(kind, address)].enabled)
+  opened?: string,
+): string[] => addresses.filter((address) => tiers[tierOf(kind, address, opened)].enabled)
 
 /** Of these addresses, the tiers that are not used; each once. */
 export const unused = (
   tiers: TiersConf,
   kind: SignalKind | undefined,
   addresses: readonly string[],
+  opened?: string,
 ): UdpTier[] =>
-  [...new Set(addresses.map((address) => tierOf(kind, address)))].filter((t) => !tiers[t].enabled)
+  [...new Set(addresses.map((address) => tierOf(kind, address, opened)))].filter((t) => !tiers[t].enabled)
 
 export const tiersText = (names: readonly UdpTier[]): string =>
   names.map((name) => `${name} (paths.tiers.${name}.enabled)`).join(' and ')
@@ -38,9 +45,10 @@ export function whyNoneToOffer(
   tiers: TiersConf,
   kind: SignalKind | undefined,
   addresses: readonly string[],
+  opened?: string,
 ): P2pReason | undefined {
-  const off = unused(tiers, kind, addresses)
-  if (off.length === 0 || usable(tiers, kind, addresses).length > 0) return undefined
+  const off = unused(tiers, kind, addresses, opened)
+  if (off.length === 0 || usable(tiers, kind, addresses, opened).length > 0) return undefined
   return { code: 'tier off', detail: tiersText(off) }
 }
 

@@ -5,7 +5,7 @@ import { CLIENTS } from './clients.ts'
 import { refusalBy } from './refusal.ts'
 import type { Answer, MappingRequest, RouterPlace } from './types.ts'
 
-const PROTOCOL_NAMES: Readonly<Record<PortMappingProtocol, string>> = {
+export const PROTOCOL_NAMES: Readonly<Record<PortMappingProtocol, string>> = {
   pcp: 'PCP',
   'nat-pmp': 'NAT-PMP',
   upnp: 'UPnP',

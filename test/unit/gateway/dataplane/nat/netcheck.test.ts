@@ -1,16 +1,18 @@
 /** gateway/dataplane/nat/netcheck: what members' answers say of the NAT in between. */
 import t from 'tap'
-import { netcheck } from '../../../../../gateway/dataplane/nat/netcheck.ts'
+import { type NetcheckServer, netcheck } from '../../../../../gateway/dataplane/nat/netcheck.ts'
 import type { StunAsker } from '../../../../../gateway/dataplane/nat/stun-socket.ts'
 
 /** Answers by server: how it sees this host, after so many ms. */
-function asker(answers: Readonly<Record<string, readonly [mapped: string, rttMs: number]>>): StunAsker {
+function asker(
+  answers: Readonly<Record<string, readonly [mapped: string, rttMs: number, other?: string]>>,
+): StunAsker {
   return {
     local: '0.0.0.0:1',
     async ask(server) {
-      const [mapped, rttMs] = answers[server] ?? []
+      const [mapped, rttMs, other] = answers[server] ?? []
       if (mapped === undefined || rttMs === undefined) return undefined
-      return { message: { kind: 'response', transaction: '', mapped }, rttMs, from: server }
+      return { message: { kind: 'response', transaction: '', mapped, other }, rttMs, from: server }
     },
   }
 }
@@ -21,10 +23,14 @@ const MEMBERS = [
   { hostId: 4, name: 'four', servers: ['192.0.2.4:7443'] },
 ]
 
-const check = (answers: Parameters<typeof asker>[0], ownAddresses: readonly string[] = ['192.168.1.2']) => {
+const check = (
+  answers: Parameters<typeof asker>[0],
+  ownAddresses: readonly string[] = ['192.168.1.2'],
+  servers: readonly NetcheckServer[] = [],
+) => {
   const both = asker(answers)
   const askers = { ipv4: both, ipv6: both }
-  return netcheck({ askers, fresh: both, members: MEMBERS, server: undefined, ownAddresses })
+  return netcheck({ askers, fresh: both, members: MEMBERS, servers, server: undefined, ownAddresses })
 }
 
 t.test('two members see one address: a NAT with one mapping for all', async (t) => {
@@ -67,4 +73,45 @@ t.test('IPv6 alone', async (t) => {
 
 t.test('no answer at all', async (t) => {
   t.match(await check({}), { udp: false, ipv4: [], ipv6: [], behindNat: undefined, mapping: undefined })
+})
+
+const STUN = [
+  { name: 'stun.example:3478', servers: ['192.0.2.9:3478'] },
+  { name: 'gone.example:3478', servers: [] },
+]
+
+t.test('servers of paths.stun count as members do, and the soonest answer is named', async (t) => {
+  const answers = {
+    '192.0.2.3:7443': ['203.0.113.1:5', 9],
+    '192.0.2.9:3478': ['203.0.113.1:6', 4],
+  } as const
+  t.match(await check(answers, ['192.168.1.2'], STUN), {
+    mapping: 'dependent',
+    servers: [
+      { name: 'stun.example:3478', server: '192.0.2.9:3478', rttMs: 4, mapped: '203.0.113.1:6' },
+      { name: 'gone.example:3478', server: undefined },
+    ],
+    best: { name: 'stun.example:3478', rttMs: 4 },
+    server: undefined,
+  })
+})
+
+t.test('one of them that has two addresses says what the NAT lets in', async (t) => {
+  const answers = {
+    '192.0.2.9:3478': ['203.0.113.1:6', 4, '192.0.2.10:3479'],
+    '192.0.2.10:3478': ['203.0.113.1:6', 4],
+  } as const
+  const seen = await check(answers, ['192.168.1.2'], STUN)
+  t.match(seen, { mapping: 'endpoint-independent', server: { mapped: '203.0.113.1:6' }, hairpin: false })
+  t.notOk(
+    seen.servers.some((server) => 'other' in server),
+    'which is of no use to a person',
+  )
+})
+
+t.test('hairpin: a datagram to the own mapped address comes back', async (t) => {
+  const answers = { '192.0.2.3:7443': ['203.0.113.1:5', 9] } as const
+  t.equal((await check(answers)).hairpin, false)
+  t.equal((await check({ ...answers, '203.0.113.1:5': ['192.168.1.1:5', 1] })).hairpin, true)
+  t.equal((await check({ '192.0.2.3:7443': ['192.168.1.2:5', 9] })).hairpin, undefined, 'without a NAT')
 })

@@ -9,7 +9,7 @@ const attempt = '0123456789abcdef'
 const whole: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'p2p.request': { reason: 'resumed' },
   'p2p.offer': { attempt, generation: 3, candidates: ['192.0.2.1:7443', '[2001:db8::1]:7443'], version: 1 },
-  'p2p.answer': { attempt, candidates: [] },
+  'p2p.answer': { attempt, candidates: ['192.0.2.9:7443'], portMapped: '192.0.2.9:7443' },
   'p2p.candidates': { attempt, candidates: ['192.0.2.1:7443'] },
   'p2p.obstacle': { reason: 'P2P is off on this host (p2p.enabled)' },
   'p2p.refuse': { attempt, reason: 'off' },
@@ -23,10 +23,11 @@ const WRONG: readonly unknown[] = [null, undefined, -1, 1.5, 2 ** 60, 'x'.repeat
 
 t.test('each message is understood, and nothing in it that is not known is kept', async (t) => {
   for (const [type, fields] of Object.entries(whole)) {
-    const { message, candidates } = parseOffer({ type, ...fields, extra: 'x' })
+    const { message, candidates, portMapped } = parseOffer({ type, ...fields, extra: 'x' })
     if (type !== 'p2p.candidates' && type !== 'p2p.obstacle')
       t.notOk(message !== undefined && 'extra' in message, type)
     t.same(candidates, fields['candidates'], type)
+    t.same(portMapped, fields['portMapped'], type)
   }
   t.same(parseOffer({ type: 'p2p.state', generation: 0, isPromoted: true }).message, {
     type: 'p2p.state',
@@ -36,7 +37,7 @@ t.test('each message is understood, and nothing in it that is not known is kept'
 })
 
 t.test('a field that is absent or wrong is named', async (t) => {
-  const optional = new Set(['retryInMs', 'attempt p2p.state'])
+  const optional = new Set(['retryInMs', 'portMapped', 'attempt p2p.state'])
   for (const [type, fields] of Object.entries(whole))
     for (const key of Object.keys(fields))
       for (const wrong of WRONG) {

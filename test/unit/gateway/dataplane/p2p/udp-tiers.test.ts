@@ -27,6 +27,8 @@ t.test('by a link the family is the tier, else the way of the offers', async (t)
   t.equal(tierOf(undefined, V6), 'ipv6', 'a session that an earlier gateway began')
   t.equal(tierOf('hub', V4), 'ice')
   t.equal(tierOf('carried', V6), 'punch')
+  t.equal(tierOf('hub', V4, V4), 'ipv4', 'a port mapping needs no hub')
+  t.equal(tierOf('hub', V4, '192.0.2.77:1'), 'ice', 'another address has it')
 })
 
 t.test('what is switched off is neither offered nor used', async (t) => {
@@ -35,6 +37,7 @@ t.test('what is switched off is neither offered nor used', async (t) => {
   t.same(unused(without('ipv4'), 'link', BOTH), ['ipv4'])
   t.same(usable(without('ipv4'), 'hub', BOTH), BOTH, 'a hub is another tier')
   t.same(usable(without('ice'), 'hub', BOTH), [])
+  t.same(usable(without('ice'), 'hub', BOTH, V4), [V4], 'but for the mapped one')
   t.same(usable(without('punch'), 'carried', BOTH), [])
   t.same(familiesOf(without('ipv4'), 'link'), ['ipv6'])
   t.same(familiesOf(without('ipv4', 'ipv6'), 'link'), [])
