@@ -5,8 +5,11 @@ import type { Millis } from '../core/clock.ts'
 import { refuseUnknown } from './daemon-values.ts'
 import type { Reader } from './reader.ts'
 
-/** TLS straight to a gateway is what all else begins with and falls back on, so it has no switch. */
-export type SwitchedTier = Exclude<TierName, 'gateway'>
+/**
+ * TLS straight to a gateway is what all else begins with and falls back on, so it has no switch. Nebula has a section of
+ * its own.
+ */
+export type SwitchedTier = Exclude<TierName, 'gateway' | 'nebula'>
 
 export interface TierConf {
   readonly enabled: boolean
@@ -34,7 +37,7 @@ const LIMITS: Readonly<Record<SwitchedTier, Limits>> = {
   gossip: { defaultMs: 86_400_000, minMs: 60_000, maxMs: 86_400_000 },
 }
 
-export const SWITCHED_TIERS = TIERS.filter((name) => name !== 'gateway')
+export const SWITCHED_TIERS = TIERS.filter((name) => name !== 'gateway' && name !== 'nebula')
 const KEYS = ['enabled', 'timeoutMs']
 
 export function readTiers(paths: Reader): TiersConf {

@@ -97,7 +97,7 @@ export interface P2pInfo {
  * Kinds of way to another host, best first; the first four are UDP. `ice`: by offers through a hub; `punch`: by offers
  * that members carry, as no hub reaches both; `gossip`: messages that are kept until they arrive.
  */
-export const TIERS = ['ipv6', 'ipv4', 'ice', 'punch', 'gateway', 'relay', 'gossip'] as const
+export const TIERS = ['ipv6', 'ipv4', 'ice', 'punch', 'nebula', 'gateway', 'relay', 'gossip'] as const
 export type TierName = (typeof TIERS)[number]
 export type UdpTier = Extract<TierName, 'ipv6' | 'ipv4' | 'ice' | 'punch'>
 
@@ -121,7 +121,7 @@ export interface TierInfo {
 export interface PathInfo {
   readonly hostId: number
   readonly state: PathState
-  /** `local`, `gateway`, `relay:<hostId>` or `p2p`. */
+  /** `local`, `gateway`, `relay:<hostId>`, `p2p` or `nebula`. */
   readonly via: string
   readonly reason: string
   /** Round trip over this path, ms; absent when it was not measured yet, or there is no path. */
@@ -132,6 +132,8 @@ export interface PathInfo {
   readonly tier?: string
   /** Absent: this gateway has no UDP path to other hosts at all. */
   readonly p2p?: P2pInfo
+  /** The way through Nebula, in use or not. Absent: this gateway does not use Nebula. */
+  readonly nebula?: P2pInfo
 }
 
 /** Body of 202 on `POST /v1/paths/retry` and `POST /v1/paths/{hostId}/retry`. */

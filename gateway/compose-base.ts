@@ -90,6 +90,8 @@ export const NO_CLUSTER: ClusterParts = {
   link: () => undefined,
   alarms: () => [],
   p2p: () => undefined,
+  nebula: () => undefined,
+  nebulaStatus: () => null,
   retry: (hostId) => (hostId === undefined ? [] : undefined),
   quarantineOf: () => undefined,
   release: () => false,
@@ -107,6 +109,6 @@ export function composeBase(deps: GatewayDeps): Base {
     slices,
     registry: new Registry(conf.hostId, epoch, events, slices, clock),
     paths: new PathTable(conf.hostId, clock, events),
-    tiers: new Tiers(conf.paths.tiers),
+    tiers: new Tiers(conf.paths.tiers, conf.paths.nebula.enabled),
   }
 }

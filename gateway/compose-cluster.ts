@@ -10,6 +10,7 @@ import { Cluster } from './cluster/cluster.ts'
 import { ClusterFiles } from './cluster/identity/files.ts'
 import type { Base, ClusterParts } from './compose-base.ts'
 import { composeMessages } from './compose-messages.ts'
+import { composeNebula, type NebulaParts } from './compose-nebula.ts'
 import { composeP2p, type P2pParts } from './compose-p2p.ts'
 import { DataPlane } from './dataplane/dataplane.ts'
 import type { Messages } from './gossip/messages.ts'
@@ -38,7 +39,8 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
   )
   const restored: Part = { start: () => replication.restore(stored), stop() {} }
   const p2p = composeP2p({ base, cluster, replication, dataplane })
-  const paths = makePaths({ base, cluster, dataplane, p2p, reports, replication })
+  const nebula = await composeNebula({ base, cluster, replication, dataplane })
+  const paths = makePaths({ base, cluster, dataplane, nebula, p2p, reports, replication })
   cluster.links.handle('registry.', (hostId, message) => replication.receive(hostId, message))
   cluster.links.handle('paths.', (hostId, message) => paths.receive(hostId, message))
   replicationGauges(metrics, registry, replication)
@@ -46,10 +48,10 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
   const messages = composeMessages(base, cluster)
   const follower = follow({ base, cluster, messages, replication, paths })
   return {
-    ...access(cluster, dataplane, replication, p2p),
+    ...access(cluster, dataplane, replication, p2p, nebula),
     messages,
     messagesStatus: () => messages.status,
-    parts: [restored, cluster, dataplane, replication, paths, messages, follower, p2p.part],
+    parts: [restored, cluster, dataplane, replication, paths, messages, follower, p2p.part, ...nebula.parts],
     streams: cluster.links.streams,
     noTunnel: () => dataplane.noTunnel(),
     async drain() {
@@ -93,6 +95,7 @@ interface Made {
   readonly base: Base
   readonly cluster: Cluster
   readonly dataplane: DataPlane
+  readonly nebula: NebulaParts
   readonly p2p: P2pParts
   readonly reports: Reports
   readonly messages: Messages
@@ -104,6 +107,7 @@ function makePaths({
   base,
   cluster,
   dataplane,
+  nebula,
   p2p,
   reports,
   replication,
@@ -115,7 +119,7 @@ function makePaths({
     random: Math.random,
     table: base.paths,
     reports,
-    transports: [p2p.transport, ...dataplane.transports],
+    transports: [p2p.transport, ...nebula.transports, ...dataplane.transports],
     carriage: dataplane,
     links: () => links.views(),
     quarantineOf: (hostId) => replication.quarantineOf(hostId)?.reason,
@@ -170,6 +174,7 @@ const access = (
   dataplane: DataPlane,
   replication: Replication,
   p2p: P2pParts,
+  nebula: NebulaParts,
 ): Omit<ClusterParts, 'parts' | 'streams' | 'messages' | 'messagesStatus' | 'noTunnel' | 'drain'> => ({
   demand: () => cluster,
   status: () => clusterStatus(cluster),
@@ -182,7 +187,13 @@ const access = (
   p2p: (hostId) => p2p.info(hostId),
   p2pProcess: () => p2p.process(),
   portMapping: () => p2p.portMapping(),
-  retry: (hostId) => p2p.retry(hostId),
+  nebula: (hostId) => nebula.info(hostId),
+  nebulaStatus: () => nebula.status(),
+  retry(hostId) {
+    const retried = p2p.retry(hostId)
+    if (retried !== undefined) nebula.retry(hostId === undefined ? p2p.transport.hostIds() : [hostId])
+    return retried
+  },
   quarantineOf: (hostId) => replication.quarantineOf(hostId),
   release: (hostId) => replication.release(hostId),
 })

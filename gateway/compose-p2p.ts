@@ -35,7 +35,7 @@ export interface P2pParts {
   retry(hostId: number | undefined): readonly number[] | undefined
 }
 
-interface Around {
+export interface Around {
   readonly base: Base
   readonly cluster: Cluster
   readonly replication: Replication
@@ -187,7 +187,7 @@ function makeTransport(
 ): P2pTransport {
   const { base, cluster, replication } = around
   const { conf, log, metrics, scheduler } = base
-  const { links, state } = cluster
+  const { links } = cluster
   return new P2pTransport({
     hostId: conf.hostId,
     overlay: conf.supernet,
@@ -202,13 +202,19 @@ function makeTransport(
     members: () => links.views().map((view) => view.hostId),
     refusalOf: (hostId) => replication.quarantineOf(hostId)?.reason,
     gatewayPath: gatewayPaths(around),
-    validUntil: (hostId) => {
-      const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
-      return Math.min(own, signalling.peerValidTo(hostId) ?? 0)
-    },
+    validUntil: (hostId) => validUntil(around, signalling.peerValidTo(hostId)),
     addresses: makeOwnAddresses(base, cluster, supervisor, mapping),
     count: (name, _hostId, reason) => countP2p(metrics, name, reason),
   })
+}
+
+/** The earlier end of both certificates. */
+export function validUntil(
+  { cluster: { state } }: Pick<Around, 'cluster'>,
+  peerValidTo: Millis | undefined,
+): Millis {
+  const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
+  return Math.min(own, peerValidTo ?? 0)
 }
 
 function makeOwnAddresses(
@@ -243,7 +249,7 @@ function makeOwnAddresses(
   })
 }
 
-function gatewayPaths({ base, cluster, dataplane }: Around): (hostId: number) => GatewayPathFacts {
+export function gatewayPaths({ base, cluster, dataplane }: Around): (hostId: number) => GatewayPathFacts {
   const rates = new GatewayRates(
     () => dataplane.carried(),
     () => base.scheduler.monotonic(),

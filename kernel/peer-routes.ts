@@ -1,8 +1,8 @@
 /**
  * Routes to each remote host's slice over a TUN device. Routes of other programs are never touched.
  *
- * Those of the gateway path, those of direct paths, which are preferred, and one below them all that answers
- * "unreachable" for hosts that do not exist.
+ * Those of the gateway path, those of direct paths, which are preferred, and below them those that answer "unreachable":
+ * for hosts that do not exist, and for hosts that only another program's route leads to.
  */
 
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'
@@ -21,6 +21,10 @@ import { type Ipv4, ipv4Bytes, ipv4FromBytes, type Prefix4 } from '../core/addr.
 /** docs/architecture/dataplane.md#routes: a direct path goes first; its route goes with its process. */
 const GATEWAY_METRIC = 200
 export const DIRECT_METRIC = 100
+/** By a device of another program: after our own UDP, and before the gateways' TLS. */
+export const CARRIER_METRIC = 150
+/** Behind all ways that were proven or chosen, and before those that such a program sets by itself. */
+const BARRIER_METRIC = 250
 /** The worst there is, so that any other route to the same prefix is preferred. */
 const GUARD_METRIC = 0xffff_ffff
 /** Marks our routes, so that no other is mistaken for one: a number that /etc/iproute2/rt_protos leaves free. */
@@ -101,8 +105,13 @@ export function peerRoutesEnsure(
 }
 
 /** One request without reading the table, for when each millisecond counts. Route and device may be absent. */
-export function directRouteDel(route: NetlinkSocket, ifindex: number, peer: PeerRoute): void {
-  for (const outcome of route.executeAll([routeDelRequest(options(ifindex, peer, DIRECT_METRIC))]))
+export function directRouteDel(
+  route: NetlinkSocket,
+  ifindex: number,
+  peer: PeerRoute,
+  metric: number = DIRECT_METRIC,
+): void {
+  for (const outcome of route.executeAll([routeDelRequest(options(ifindex, peer, metric))]))
     if (outcome instanceof NetlinkError && !GONE.includes(outcome.errno)) throw outcome
 }
 
@@ -134,13 +143,54 @@ export function supernetGuardDel(route: NetlinkSocket, supernet: Prefix4): void 
   send(route, [routeDelRequest(guard(supernet))], Errno.ESRCH)
 }
 
-const guard = (supernet: Prefix4) => ({
+const guard = (supernet: Prefix4) => unreachable(supernet, GUARD_METRIC)
+
+const unreachable = (prefix: Prefix4, metric: number) => ({
   family: AF_INET,
-  dst: prefixOf(supernet),
+  dst: prefixOf(prefix),
   type: 'unreachable' as const,
-  metric: GUARD_METRIC,
+  metric,
   protocol: RTPROT_FLATNET,
 })
+
+/**
+ * Answers "unreachable" for these slices and no others, where neither we nor a carrier that was proven has a way: a
+ * program with routes of its own must not carry packets to a host that is kept out. Idempotent.
+ */
+export function barriersEnsure(route: NetlinkSocket, slices: readonly Prefix4[]): void {
+  const have = routeList(route, { family: AF_INET, table: RT_TABLE_MAIN }).flatMap(
+    ({ dst, metric, protocol, type }) =>
+      dst === undefined || metric !== BARRIER_METRIC || protocol !== RTPROT_FLATNET || type !== 'unreachable'
+        ? []
+        : [{ base: ipv4FromBytes(dst.address), prefixLen: dst.prefixLen }],
+  )
+  const lacks = (list: readonly Prefix4[], slice: Prefix4): boolean =>
+    !list.some(({ base, prefixLen }) => base === slice.base && prefixLen === slice.prefixLen)
+  const gone = have.filter((slice) => lacks(slices, slice))
+  const todo = slices.filter((slice) => lacks(have, slice))
+  send(
+    route,
+    gone.map((slice) => routeDelRequest(unreachable(slice, BARRIER_METRIC))),
+    Errno.ESRCH,
+  )
+  send(
+    route,
+    todo.map((slice) => routeAddRequest(unreachable(slice, BARRIER_METRIC))),
+    Errno.EEXIST,
+  )
+}
+
+/** Deletes the routes by carriers over any device: those of a gateway that was killed. */
+export function carrierRoutesDel(route: NetlinkSocket): void {
+  const left = routeList(route, { family: AF_INET, table: RT_TABLE_MAIN }).filter(
+    ({ metric, protocol }) => metric === CARRIER_METRIC && protocol === RTPROT_FLATNET,
+  )
+  send(
+    route,
+    left.map(({ dst, oif }) => routeDelRequest({ family: AF_INET, dst, oif, metric: CARRIER_METRIC })),
+    Errno.ESRCH,
+  )
+}
 
 /** All are tried; then the first refusal is thrown that is not `tolerated`. */
 function send(route: NetlinkSocket, requests: readonly Request[], tolerated: number | undefined): void {

@@ -28,7 +28,7 @@ import { nftLoad } from './nft.ts'
 import { elementText, isUnsupported, TABLE, withoutBridge } from './rules-text.ts'
 
 /** Of conf/flatnet.nft: the set `version_<N>` of both tables. */
-const VERSION = 6
+const VERSION = 7
 const VERSION_SET = `version_${VERSION}`
 /** Of conf/flatnet.nft as `withoutBridge` leaves it. */
 const WITHOUT_BRIDGE = 'without_bridge'
@@ -44,13 +44,15 @@ const KEPT = {
     'refused_ports',
     'members',
     'members6',
+    'carriers',
+    'carrier_ports',
     'ports',
     'ports_any',
   ],
   bridge: ['armed', 'sources'],
 } as const
-/** The devices of kernel/tun.ts, by which containers of other hosts come. */
-const TUNNELS = ['flatnet-gw', 'flatnet-p2p']
+/** By which containers of other hosts come: the devices of kernel/tun.ts, and of the Nebula that the gateway runs. */
+const TUNNELS = ['flatnet-gw', 'flatnet-p2p', 'flatnet-nebula']
 /** struct nft_set ifname keys: IFNAMSIZ, padded with NUL. */
 const IFNAMSIZ = 16
 

@@ -56,7 +56,7 @@ const MAX_EXPLAINED = 10
 
 /** One sentence for each host that packets do not reach directly: why, and when it is tried next. */
 export function whyNotDirect(paths: readonly PathInfo[], now: number): string[] {
-  const indirect = paths.filter((p) => p.p2p !== undefined && p.via !== 'p2p' && p.state !== 'LOCAL')
+  const indirect = paths.filter((p) => p.p2p !== undefined && p.state !== 'P2P_ACTIVE' && p.state !== 'LOCAL')
   const lines = indirect.slice(0, MAX_EXPLAINED).map(({ hostId, p2p }) => {
     const { reason = '', attempts = 0, nextAttemptAt } = p2p ?? {}
     const seconds = nextAttemptAt === undefined ? 0 : Math.ceil((Date.parse(nextAttemptAt) - now) / 1000)
@@ -65,6 +65,21 @@ export function whyNotDirect(paths: readonly PathInfo[], now: number): string[] 
   })
   const more = indirect.length - lines.length
   return more > 0 ? [...lines, `${counted(more, 'more host')} not direct: flatnet status --json`] : lines
+}
+
+/** One row: the Nebula that packets may go by, and what keeps them from it. */
+function nebulaRows({ nebula, paths }: Status): (readonly [string, string])[] {
+  // A gateway of an older version has no such field.
+  if (nebula === undefined || nebula === null) return []
+  const { device, pid, problem, version } = nebula
+  const which = [device, ...(version === null ? [] : [version]), ...(pid === null ? [] : [`pid ${pid}`])]
+  const users = paths.filter(({ via }) => via === 'nebula').length
+  const others = paths
+    .filter((p) => p.nebula !== undefined && p.state !== 'P2P_ACTIVE' && p.state !== 'LOCAL')
+    .slice(0, MAX_EXPLAINED)
+    .map((p) => `not to host ${p.hostId}: ${p.nebula?.reason}`)
+  const why = problem === null ? others : [problem]
+  return [['nebula', [`${which.join(', ')}, carries to ${counted(users, 'host')}`, ...why].join('; ')]]
 }
 
 /** One row: where HTTPS listens and until when its certificates last; or what is wrong with it. */
@@ -148,6 +163,7 @@ function print(io: Io, status: Status): void {
     ...dnsRows(status),
     ...mdnsRows(status),
     ...relayRows(status),
+    ...nebulaRows(status),
     ...messageRows(status),
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],

@@ -10,6 +10,7 @@ const WAYS: Readonly<Record<TierName, string>> = {
   ipv4: 'UDP to an IPv4 address',
   ice: 'UDP that a hub helps to find',
   punch: 'UDP that members between help to find',
+  nebula: 'Nebula, which people run by themselves',
   gateway: 'TLS to the gateway there',
   relay: 'TLS through a third gateway',
   gossip: 'messages that members keep and pass on',

@@ -1,5 +1,6 @@
 /** Doctor, addresses: routes and VPNs that overlap the supernet, the bridge's address, and MTUs. */
 
+import type { NebulaConf } from '../../conf/nebula.ts'
 import { contains, formatPrefix, type Prefix4, parseCidr4, parseIpv4, prefixBase } from '../../core/addr.ts'
 import { overlapping } from '../../ipam/choose/overlaps.ts'
 import { type Host, runJson } from '../host/host.ts'
@@ -50,7 +51,7 @@ export function gatherRoutes(host: Host, networks: readonly FlatnetNetwork[]): R
 }
 
 /** The overlay's own routes to the other hosts' slices (docs/architecture/dataplane.md#routes). */
-export const OUR_DEVICES = ['flatnet-gw', 'flatnet-p2p']
+export const OUR_DEVICES = ['flatnet-gw', 'flatnet-p2p', 'flatnet-nebula']
 /**
  * Of the gateway's own routes, kernel/peer-routes.ts: here that of the one without a device, which guards the supernet.
  */
@@ -187,8 +188,15 @@ export function judgeRoutes(f: RouteFacts): Finding[] {
   return f.networks.flatMap((n) => [judgeOverlap(f, n), judgeUnderlay(f, n), ...judgeBridge(f, n)])
 }
 
+/** The gateway puts its own routes before those of a Nebula that it uses. */
+function withoutCarrier(f: RouteFacts, nebula: NebulaConf | undefined): RouteFacts {
+  if (nebula?.enabled !== true || nebula.device === undefined || f.routes === undefined) return f
+  return { ...f, routes: f.routes.filter(({ dev }) => dev !== nebula.device) }
+}
+
 export const check = hostCheck({
   name: 'routes',
-  gather: ({ host, places }) => gatherRoutes(host, places.networks),
+  gather: ({ host, places }) =>
+    withoutCarrier(gatherRoutes(host, places.networks), places.conf?.paths.nebula),
   judge: judgeRoutes,
 })

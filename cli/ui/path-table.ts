@@ -12,8 +12,13 @@ function millisText(ms: number | undefined): string {
 }
 
 /** What UDP carries now in the busier direction: `940 Mbit/s`. */
-export function rateText({ p2p, state }: Pick<PathInfo, 'p2p' | 'state'>): string {
-  if (p2p?.txBps === undefined || p2p.rxBps === undefined || state !== 'P2P_ACTIVE') return '-'
+export function rateText({
+  p2p,
+  state,
+  via,
+}: Pick<PathInfo, 'p2p' | 'state'> & Partial<Pick<PathInfo, 'via'>>): string {
+  const isUsed = state === 'P2P_ACTIVE' && via !== 'nebula'
+  if (p2p?.txBps === undefined || p2p.rxBps === undefined || !isUsed) return '-'
   const bps = Math.max(p2p.txBps, p2p.rxBps)
   if (bps < 1e5) return `${Math.round(bps / 1e3)} kbit/s`
   return bps < 1e9 ? `${(bps / 1e6).toFixed(bps < 1e7 ? 1 : 0)} Mbit/s` : `${(bps / 1e9).toFixed(1)} Gbit/s`
@@ -33,7 +38,7 @@ type Measured = PathInfo & { readonly p2p: P2pInfo }
 
 const UDP: readonly Column<Measured>[] = [
   { title: 'HOST', value: (p) => String(p.hostId) },
-  { title: 'UDP', value: (p) => (p.state === 'P2P_ACTIVE' ? 'carries' : 'probed') },
+  { title: 'UDP', value: (p) => (p.state === 'P2P_ACTIVE' && p.via !== 'nebula' ? 'carries' : 'probed') },
   { title: 'TIER', value: (p) => p.p2p.tier ?? '-' },
   { title: 'RTT', value: (p) => millisText(p.p2p.rttMs) },
   { title: 'JITTER', value: (p) => millisText(p.p2p.jitterMs) },

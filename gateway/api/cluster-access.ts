@@ -5,6 +5,7 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { BrowserCertificates } from '../cluster/identity/browser-certificates.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { PortMappingStatus } from '../dataplane/nat/port-mapping/port-mapping.ts'
+import type { NebulaStatus } from '../dataplane/nebula/carrier.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { RelayLoad } from '../dataplane/relay/capacity.ts'
 import type { MessagesStatus } from '../gossip/messages.ts'
@@ -38,6 +39,10 @@ export interface ClusterAccess {
   p2pProcess(): P2pProcessStatus | null
   /** null: in no cluster. */
   portMapping(): PortMappingStatus | null
+  /** The way through Nebula to a host; undefined: there is no such member, or Nebula is not used. */
+  nebula(hostId: number): P2pInfo | undefined
+  /** null: it is not used. */
+  nebulaStatus(): NebulaStatus | null
   /**
    * Tries for UDP paths again now: to the host, or to all.
    * @returns to which; undefined: no such host is known

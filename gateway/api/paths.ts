@@ -9,13 +9,14 @@ import type { ClusterAccess } from './cluster-access.ts'
 
 interface PathCallDeps {
   readonly paths: PathTable
-  readonly cluster: Pick<ClusterAccess, 'p2p' | 'retry'>
+  readonly cluster: Pick<ClusterAccess, 'nebula' | 'p2p' | 'retry'>
 }
 
 /** Figures of UDP change all the time, so they are read when they are asked for. */
 function shown({ cluster }: PathCallDeps, path: PathInfo): PathInfo {
   const p2p = cluster.p2p(path.hostId)
-  return p2p === undefined ? path : { ...path, p2p }
+  const nebula = cluster.nebula(path.hostId)
+  return { ...path, ...(p2p !== undefined && { p2p }), ...(nebula !== undefined && { nebula }) }
 }
 
 export const listPaths = (deps: PathCallDeps): PathInfo[] => deps.paths.all().map((path) => shown(deps, path))

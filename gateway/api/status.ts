@@ -9,6 +9,7 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { CertificateStatus } from '../cluster/identity/life.ts'
 import type { TunnelStatus } from '../dataplane/dataplane.ts'
 import type { PortMappingStatus } from '../dataplane/nat/port-mapping/port-mapping.ts'
+import type { NebulaStatus } from '../dataplane/nebula/carrier.ts'
 import type { P2pProcessStatus } from '../dataplane/p2p/process-status.ts'
 import type { RelayLoad } from '../dataplane/relay/capacity.ts'
 import type { DnsStatus } from '../dns/name-servers.ts'
@@ -58,6 +59,8 @@ export interface Status {
   readonly p2p: P2pProcessStatus | null
   /** Whether the router lets UDP in. null: in no cluster. */
   readonly portMapping: PortMappingStatus | null
+  /** null: it is not used (paths.nebula.enabled). */
+  readonly nebula: NebulaStatus | null
   readonly paths: readonly PathInfo[]
   /** What a person has to act on, besides hosts in quarantine, which `paths` shows. */
   readonly alarms: readonly Alarm[]
@@ -137,6 +140,7 @@ export async function statusOf({
     messages: cluster.messagesStatus(),
     p2p: cluster.p2pProcess(),
     portMapping: cluster.portMapping(),
+    nebula: cluster.nebulaStatus(),
     paths: listPaths({ paths, cluster }),
     alarms: cluster.alarms(),
     memory: { rssBytes: rss, heapUsedBytes: heapUsed },

@@ -3,7 +3,7 @@
 import type { PathState, TierName } from '../../core/api.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { LinkState } from '../links/types.ts'
-import { withP2p } from './p2p-overlay.ts'
+import { withNebula, withP2p } from './p2p-overlay.ts'
 import { carriesNone, onProbation, PathReason, relaysNone } from './reasons.ts'
 import { chooseRelay, isRelay, relayRtt, whyNoRelay } from './relay-choice.ts'
 import { SETTLED_MS } from './steadiness.ts'
@@ -49,7 +49,7 @@ export interface PathDecision {
   readonly rttMs?: Millis | undefined
   /** The kind of way; undefined: there is none, or the host is this one. */
   readonly tier?: TierName | undefined
-  /** What carries packets when UDP ends; undefined: packets do not go by UDP, or nothing would. */
+  /** What the rules chose below UDP or Nebula; undefined: packets go by neither, or nothing would take over. */
   readonly below?: Pick<PathDecision, 'via' | 'rttMs'>
   /**
    * Packets do not get there; web pages do, as one gateway dials for the other:
@@ -83,14 +83,12 @@ const RULES: readonly ((facts: PathFacts) => PathDecision | undefined)[] = [
   isolated,
 ]
 
-/** UDP lies over what the rules say, and changes nothing below: no rule sees it. */
+/** UDP and Nebula lie over what the rules say, and change nothing below: no rule sees them. */
 export function decidePath(facts: PathFacts): PathDecision {
   const { current, candidates = [] } = facts
   const below = current?.below === undefined ? current : { ...current, ...current.below }
-  return withP2p(
-    decideBelow({ ...facts, current: below }),
-    candidates.find(({ id }) => id.kind === 'p2p'),
-  )
+  const of = (kind: 'p2p' | 'nebula') => candidates.find(({ id }) => id.kind === kind)
+  return withP2p(withNebula(decideBelow({ ...facts, current: below }), of('nebula')), of('p2p'))
 }
 
 function decideBelow(facts: PathFacts): PathDecision {

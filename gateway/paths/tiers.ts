@@ -23,23 +23,30 @@ interface Tally {
   readonly tookMs: Millis[]
 }
 
-const ALWAYS: { readonly enabled: true; readonly timeoutMs?: Millis } = { enabled: true }
+/** Of a tier that has no timeout. */
+interface Switch {
+  readonly enabled: boolean
+  readonly timeoutMs?: Millis
+}
+
 /** For a median that follows what the network is like now. */
 const MAX_TIMES = 101
+
+const KINDS = ['p2p', 'nebula', 'gateway', 'relay'] as const
 
 export class Tiers {
   readonly #tallies = new Map<TierName, Tally>()
   /** By host and kind of way. */
   readonly #searches = new Map<string, Search>()
-  readonly #conf: TiersConf
+  readonly #conf: Readonly<Record<TierName, Switch>>
 
-  constructor(conf: TiersConf = DEFAULT_TIERS) {
-    this.#conf = conf
+  constructor(conf: TiersConf = DEFAULT_TIERS, usesNebula = false) {
+    this.#conf = { ...conf, gateway: { enabled: true }, nebula: { enabled: usesNebula } }
   }
 
   /** Call it each time that the path to a host is decided. */
   see(hostId: number, candidates: readonly Candidate[], decision: PathDecision, now: Millis): void {
-    for (const kind of ['p2p', 'gateway', 'relay'] as const) {
+    for (const kind of KINDS) {
       const candidate = candidates.find(({ id }) => id.kind === kind)
       const tiers = candidate?.raced ?? (candidate === undefined ? [] : [candidate.tier])
       const phase = phaseOf(candidate, decision)
@@ -48,7 +55,7 @@ export class Tiers {
   }
 
   forget(hostId: number): void {
-    for (const kind of ['p2p', 'gateway', 'relay']) this.#searches.delete(`${hostId} ${kind}`)
+    for (const kind of KINDS) this.#searches.delete(`${hostId} ${kind}`)
   }
 
   /** A search that no path shows: of `gossip`, a message was written. */
@@ -71,7 +78,7 @@ export class Tiers {
       const { tries = 0, successes = 0, tookMs = [] } = this.#tallies.get(name) ?? {}
       const median = tookMs.toSorted((a, b) => a - b)[Math.floor(tookMs.length / 2)]
       const hosts = inUse.filter((tier) => tier === name).length
-      const { enabled, timeoutMs } = name === 'gateway' ? ALWAYS : this.#conf[name]
+      const { enabled, timeoutMs } = this.#conf[name]
       const is = { enabled, ...(timeoutMs !== undefined && { timeoutMs }) }
       return {
         name,
@@ -123,7 +130,7 @@ export class Tiers {
 function phaseOf(candidate: Candidate | undefined, { via, below, state }: PathDecision): Phase {
   if (candidate === undefined) return 'idle'
   const { escalation, hasChannel, id } = candidate
-  if (id.kind === 'p2p') {
+  if (id.kind === 'p2p' || id.kind === 'nebula') {
     if (escalation?.state === 'P2P_ACTIVE') return 'up'
     return escalation?.state === 'P2P_ATTEMPTING' ? 'trying' : 'idle'
   }

@@ -9,11 +9,13 @@ export type CandidateId =
   | { readonly kind: 'gateway' }
   | { readonly kind: 'relay'; readonly hostId: number }
   | { readonly kind: 'p2p' }
+  /** By the device of Nebula. */
+  | { readonly kind: 'nebula' }
 
 /** The way that packets go: a candidate, the own kernel, or `none`, where there is no route. */
 export type Via = CandidateId | { readonly kind: 'local' } | { readonly kind: 'none' }
 
-/** Key of a way, and its name in the API and on the command line: `local`, `gateway`, `relay:3`, `p2p`, `none`. */
+/** Key of a way, and its name in the API and on the command line: `local`, `gateway`, `relay:3`, `p2p`, `nebula`, `none`. */
 export const viaText = (via: Via): string => (via.kind === 'relay' ? `relay:${via.hostId}` : via.kind)
 
 export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)
@@ -59,11 +61,11 @@ export interface Candidate {
   readonly hasChannel: boolean
   /** Of a relay. */
   readonly offer?: RelayOffer | undefined
-  /** Of UDP: what its escalation does, also while packets do not go by it. */
+  /** Of UDP and Nebula: what its escalation does, also while packets do not go by it. */
   readonly escalation?: Pick<EscalationView, 'state' | 'reason'> | undefined
 }
 
-/** One kind of way to other hosts: direct TLS, relays, UDP. Constructed before the paths; must not throw. */
+/** One kind of way to other hosts: direct TLS, relays, UDP, Nebula. Constructed before the paths; must not throw. */
 export interface Transport {
   readonly kind: CandidateId['kind']
   /** What could be used now, problems included; empty: there is nothing to say of the host. */

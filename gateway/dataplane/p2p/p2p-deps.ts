@@ -29,6 +29,9 @@ export interface P2pTransportDeps {
   refusalOf(hostId: number): string | undefined
   gatewayPath(hostId: number): GatewayPathFacts
   validUntil(hostId: number): Millis
-  readonly addresses: OwnAddresses
+  readonly addresses: Pick<
+    OwnAddresses,
+    'candidates' | 'connected' | 'forget' | 'networkChanged' | 'observed' | 'portMapped' | 'said' | 'tick'
+  >
   count(name: 'offered' | 'promoted' | 'demoted' | 'refused', hostId: number, reason?: string): void
 }

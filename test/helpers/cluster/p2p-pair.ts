@@ -84,7 +84,7 @@ export interface Requests {
 }
 
 /** Sends requests from a container of host 1 to one of host 2, at a steady rate, until stopped. */
-export function requestsTo({ apple, berry }: P2pPair, perSecond: number): Requests {
+export function requestsTo({ apple, berry }: Pick<P2pPair, 'apple' | 'berry'>, perSecond: number): Requests {
   const child = apple.spawn(...steadyRequests(`http://${berry.ip}/`, perSecond))
   let out = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {

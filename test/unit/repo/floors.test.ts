@@ -26,6 +26,7 @@ const ABOVE = [
   'compose-base',
   'compose-cluster',
   'compose-messages',
+  'compose-nebula',
   'compose-p2p',
   'compose-port-mapping',
 ]

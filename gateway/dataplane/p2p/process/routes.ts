@@ -14,6 +14,8 @@ export interface DirectRoutesDeps {
   readonly hostPrefix: number
   /** Preferred source of this host's own packets: its bridge address. */
   readonly src: Ipv4
+  /** Absent: that of UDP. */
+  readonly metric?: number
   /** The device's; undefined while there is no device. */
   ifindex(): number | undefined
   /** Sets the device up again after another program set it down or took its address. */
@@ -52,7 +54,7 @@ export class DirectRoutes {
     this.#wanted.delete(hostId)
     if (peer === undefined || ifindex === undefined) return
     try {
-      directRouteDel(this.#socket, ifindex, peer)
+      directRouteDel(this.#socket, ifindex, peer, this.#deps.metric)
     } catch (err) {
       // `ensure` tries again every few seconds.
       this.#deps.log.error({ peer: hostId, err }, 'route of a direct path could not be deleted')
@@ -85,13 +87,14 @@ export class DirectRoutes {
   }
 
   #ensure(ifindex: number): void {
+    const { metric = DIRECT_METRIC } = this.#deps
     const wanted = [...this.#wanted.values()]
     try {
-      peerRoutesEnsure(this.#socket, ifindex, wanted, DIRECT_METRIC)
+      peerRoutesEnsure(this.#socket, ifindex, wanted, metric)
     } catch {
       // A device that is down or has lost its address refuses routes. The second try throws any other error.
       this.#deps.configure()
-      peerRoutesEnsure(this.#socket, ifindex, wanted, DIRECT_METRIC)
+      peerRoutesEnsure(this.#socket, ifindex, wanted, metric)
     }
   }
 }

@@ -79,7 +79,7 @@ t.test('the median of the last 101, and who uses what now', async (t) => {
   t.equal(of(tiers, 'gateway')?.medianMs, 250)
   t.same(
     tiers.view(['ipv4', 'relay', undefined, 'ipv4']).map(({ name, hosts }) => `${name} ${hosts}`),
-    ['ipv6 0', 'ipv4 2', 'ice 0', 'punch 0', 'gateway 0', 'relay 1', 'gossip 0'],
+    ['ipv6 0', 'ipv4 2', 'ice 0', 'punch 0', 'nebula 0', 'gateway 0', 'relay 1', 'gossip 0'],
   )
 })
 
@@ -87,6 +87,8 @@ t.test('what is switched off says so, and a tier that no path shows is counted b
   const tiers = new Tiers({ ...DEFAULT_TIERS, gossip: { enabled: false, timeoutMs: 60_000 } })
   t.match(of(tiers, 'gossip'), { enabled: false, timeoutMs: 60_000, tries: 0 })
   t.strictSame(of(tiers, 'gateway'), { name: 'gateway', enabled: true, hosts: 0, tries: 0, successes: 0 })
+  t.strictSame(of(tiers, 'nebula'), { name: 'nebula', enabled: false, hosts: 0, tries: 0, successes: 0 })
+  t.equal(of(new Tiers(DEFAULT_TIERS, true), 'nebula')?.enabled, true, 'paths.nebula.enabled')
   tiers.tried('gossip')
   tiers.found('gossip', 70_000)
   t.match(of(tiers, 'gossip'), { tries: 1, successes: 1, medianMs: 70_000 })

@@ -1,0 +1,245 @@
+/** Nebula on this host: its process, its device, what the kernel lets through it, and the ways that were proven. */
+
+import { randomBytes } from 'node:crypto'
+import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
+import type { DaemonConf } from '../../../conf/daemon.ts'
+import { formatIpv4 } from '../../../core/addr.ts'
+import type { Millis } from '../../../core/clock.ts'
+import type { Log } from '../../../core/log.ts'
+import { ensureCarrier } from '../../../kernel/carriers.ts'
+import { barriersEnsure, CARRIER_METRIC } from '../../../kernel/peer-routes.ts'
+import { type Allowance, Bucket } from '../../base/bucket.ts'
+import { printable } from '../../base/printable.ts'
+import type { Scheduler } from '../../base/scheduler.ts'
+import type { Slices } from '../../registry/slices.ts'
+import { DirectRoutes } from '../p2p/process/routes.ts'
+import { NebulaDevice } from './device.ts'
+import { launchNebula, writeRecord } from './launch.ts'
+import { cleanUp } from './leftover.ts'
+import { NEBULA_IFNAME, nebulaAddress, nebulaFiles, nebulaFolder } from './overlay.ts'
+import { NebulaPlane, type PlaneEvents } from './plane.ts'
+import { findVersion, prepareConfig } from './prepare.ts'
+import { NebulaProcess } from './process.ts'
+import { type NebulaPlan, renderNebula } from './render.ts'
+import type { NebulaVersion } from './version.ts'
+
+export interface NebulaCarrierDeps {
+  readonly conf: DaemonConf
+  readonly slices: Slices
+  readonly scheduler: Scheduler
+  readonly log: Log
+  readonly events: PlaneEvents
+  /** The other members, in order of hostId. */
+  peers(): NebulaPlan['peers']
+}
+
+/** As `GET /v1/status` shows it. */
+export interface NebulaStatus {
+  readonly device: string
+  /** null: not found out yet, or a service of its own runs Nebula. */
+  readonly version: string | null
+  /** null: it does not run, or a service of its own runs it. */
+  readonly pid: number | null
+  /** Why packets do not go by it, in words; null: they can. */
+  readonly problem: string | null
+}
+
+/** Members come and go, and so do their addresses: Nebula 1.6 learns of both by a start, which takes a second. */
+const LOOK_MS: Millis = 5_000
+const LEAST_LIFE_MS: Millis = 10_000
+/** Of its lines in this gateway's log. */
+const LINES: Allowance = { burst: 20, perSecond: 0.2 }
+
+export class NebulaCarrier {
+  readonly plane: NebulaPlane
+  readonly #deps: NebulaCarrierDeps
+  readonly #device: NebulaDevice
+  readonly #process: NebulaProcess | undefined
+  readonly #routes: DirectRoutes
+  readonly #lines = new Bucket(LINES)
+  #version: NebulaVersion | undefined
+  /** What Nebula was started with. */
+  #text = ''
+  #startedAt: Millis = 0
+  #problem: string | undefined
+  #cancel: (() => void) | undefined
+
+  constructor(deps: NebulaCarrierDeps) {
+    const { conf, log, scheduler, slices } = deps
+    this.#deps = deps
+    const address = conf.slice.base + 1
+    this.#routes = new DirectRoutes({
+      supernet: conf.supernet,
+      hostPrefix: conf.hostPrefix,
+      src: address,
+      metric: CARRIER_METRIC,
+      ifindex: () => this.#device.ifindex,
+      configure() {},
+      log,
+    })
+    this.plane = new NebulaPlane(
+      {
+        hostId: conf.hostId,
+        scheduler,
+        log,
+        mtu: conf.paths.nebula.mtu,
+        routes: this.#routes,
+        randomToken: () => randomBytes(4).readUInt32BE(),
+        carried: () => this.#device.carried(),
+      },
+      deps.events,
+    )
+    this.#device = new NebulaDevice({
+      ifname: this.#ifname,
+      address,
+      slices,
+      scheduler,
+      log,
+      opened: (socket) => {
+        this.#admit(socket.port)
+        this.#routes.ensure()
+        this.plane.opened(socket, this.#ifname)
+      },
+      closed: (problem) => this.plane.closed(problem),
+      looked: () => this.#admit(this.plane.port),
+      received: (hostId, datagram) => this.plane.received(hostId, datagram),
+    })
+    this.#process = conf.paths.nebula.device === undefined ? this.#makeProcess() : undefined
+  }
+
+  /** Of this host inside Nebula, with the port that peers probe; undefined: there is no device. */
+  get ownAddress(): string | undefined {
+    const { conf } = this.#deps
+    const { port } = this.plane
+    return port === 0
+      ? undefined
+      : `${formatIpv4(nebulaAddress(conf.paths.nebula.network, conf.hostId))}:${port}`
+  }
+
+  /** Why no peer can be reached, in words; undefined: peers can. */
+  get problem(): string | undefined {
+    return (
+      this.#process?.problem ?? this.plane.problem ?? (this.plane.port === 0 ? this.#noDevice : undefined)
+    )
+  }
+
+  get status(): NebulaStatus {
+    const { pid } = this.#process ?? {}
+    const { problem } = this
+    const version = this.#version?.text ?? null
+    return { device: this.#ifname, version, pid: pid ?? null, problem: problem ?? this.#problem ?? null }
+  }
+
+  async start(): Promise<void> {
+    const { log, scheduler } = this.#deps
+    const { process: record } = this.#files
+    await cleanUp(record, log)
+    writeRecord(record, {})
+    this.#bar()
+    this.#device.start()
+    this.#process?.start()
+    this.#cancel = scheduler.every(LOOK_MS, () => this.#lookAtMembers())
+    log.info({ ifname: this.#ifname }, 'nebula is used')
+  }
+
+  /** Routes first: packets take the gateway path from then on, and none is lost with the device. */
+  async stop(): Promise<void> {
+    this.#cancel?.()
+    this.plane.stop()
+    this.#device.stop()
+    await this.#process?.stop()
+    await cleanUp(this.#files.process, this.#deps.log)
+    this.#routes.close()
+  }
+
+  get #ifname(): string {
+    return this.#deps.conf.paths.nebula.device ?? NEBULA_IFNAME
+  }
+
+  get #noDevice(): string {
+    return `there is no device ${this.#ifname}`
+  }
+
+  get #files() {
+    return nebulaFiles(nebulaFolder(this.#deps.conf.dataDir))
+  }
+
+  #makeProcess(): NebulaProcess {
+    const { log, scheduler } = this.#deps
+    return new NebulaProcess({
+      scheduler,
+      log,
+      prepare: async () => {
+        this.#version = await findVersion()
+        this.#text = this.#render(this.#version)
+        // Before Nebula's own routes: none of them may lead to a host that is kept out.
+        this.#bar()
+        await prepareConfig(this.#files, this.#text)
+      },
+      launch: () => {
+        const launched = launchNebula(this.#files, (line) => this.#said(line))
+        this.#startedAt = scheduler.monotonic()
+        this.#device.expect()
+        return launched
+      },
+    })
+  }
+
+  #said(line: string): void {
+    const { log, scheduler } = this.#deps
+    if (this.#lines.spend(1, scheduler.monotonic())) log.info({ reason: printable(line) }, 'nebula reported')
+  }
+
+  #render(version: NebulaVersion): string {
+    const { conf, peers } = this.#deps
+    const { hostId, hostPrefix, paths, supernet } = conf
+    const { folder } = this.#files
+    return renderNebula({
+      hostId,
+      supernet,
+      hostPrefix,
+      nebula: paths.nebula,
+      folder,
+      version,
+      peers: peers(),
+    })
+  }
+
+  #lookAtMembers(): void {
+    const { log, scheduler } = this.#deps
+    this.#bar()
+    if (this.#version === undefined || this.#process?.pid === undefined) return
+    if (this.#render(this.#version) === this.#text) return
+    if (scheduler.monotonic() - this.#startedAt < LEAST_LIFE_MS) return
+    log.info({}, 'nebula is started again, as members or their addresses changed')
+    // The routes go before the device does.
+    this.plane.closed('it is started again')
+    this.#process.restart()
+  }
+
+  /** A ruleset that was loaded anew has no such elements. */
+  #admit(port: number): void {
+    this.#tell(() => ensureCarrier({ ifname: this.#ifname, port }), 'nebula device could not be admitted')
+  }
+
+  #bar(): void {
+    const { peers, slices } = this.#deps
+    const barred = peers().map(({ hostId }) => slices.sliceOf(hostId))
+    this.#tell(() => {
+      using route = NetlinkSocket.open(NETLINK_ROUTE)
+      barriersEnsure(route, barred)
+    }, 'routes around nebula could not be set')
+  }
+
+  /** It is tried every few seconds, so a problem is logged once. */
+  #tell(task: () => unknown, what: string): void {
+    try {
+      task()
+      this.#problem = undefined
+    } catch (err) {
+      const problem = err instanceof Error ? err.message : String(err)
+      if (problem !== this.#problem) this.#deps.log.error({ err }, what)
+      this.#problem = problem
+    }
+  }
+}

@@ -1,0 +1,260 @@
+/** One peer's way through Nebula: its probes, and whether packets go by it. Demotes without asking the escalation. */
+
+import type { Millis } from '../../../core/clock.ts'
+import { Heard } from '../p2p/process/heard.ts'
+import { Prober, type ProberAction, type ProbeSize } from '../p2p/process/prober.ts'
+import type { DirectRoutes } from '../p2p/process/routes.ts'
+import type { DemotionReason, FromProcess, SessionView, ToProcess } from '../p2p/protocol.ts'
+import { DATAGRAM_BYTES, open, type ProbeKeys, probeKeys, sealAnswer, sealProbe } from './datagram.ts'
+
+export type SessionStart = Extract<ToProcess, { type: 'session' }>
+
+export interface SessionDeps {
+  readonly hostId: number
+  now(): Millis
+  /** Since the epoch. */
+  wallClock(): Millis
+  randomToken(): number
+  readonly mtu: number
+  readonly routes: Pick<DirectRoutes, 'add' | 'remove'>
+  isLocalFault(): boolean
+  /** By how much the loop was late at most since the last view. */
+  lagMs(): Millis
+  /** To the peer's bridge address. */
+  send(hostId: number, port: number, datagram: Buffer): void
+  report(message: FromProcess): void
+  /** For the log. */
+  judged(
+    hostId: number,
+    what: 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' | 'stays',
+    reason?: string,
+  ): void
+}
+
+/** IPv4 and UDP. */
+const HEADERS = 28
+/** What every network carries: between the two sizes lies the fault. */
+const BASE_BYTES = 576
+
+export class NebulaSession {
+  readonly hostId: number
+  readonly attempt: string
+  readonly prober: Prober
+  readonly #deps: SessionDeps
+  readonly #keys: ProbeKeys
+  readonly #token: number
+  readonly #heard = new Heard()
+  readonly #port: number
+  readonly #address: string
+  #validUntil: Millis
+  #peerLossRate: number | undefined
+  #generation = 0
+  #isPromoted = false
+  #isGatewayUp = false
+  #since: Millis
+  #version = 0
+  #reported = -1
+
+  constructor(start: SessionStart, deps: SessionDeps) {
+    this.#deps = deps
+    this.hostId = start.hostId
+    this.attempt = start.attempt
+    this.#keys = probeKeys(Buffer.from(start.secret, 'hex'), deps.hostId < start.hostId)
+    this.#token = deps.randomToken()
+    this.#address = start.candidates[0]?.address ?? ''
+    this.#port = Number(/:(\d+)$/.exec(this.#address)?.[1] ?? 0)
+    this.#validUntil = start.validUntil
+    this.#since = deps.wallClock()
+    this.prober = new Prober(deps.now())
+  }
+
+  get isPromoted(): boolean {
+    return this.#isPromoted
+  }
+
+  get isExpired(): boolean {
+    return this.#deps.wallClock() >= this.#validUntil
+  }
+
+  nextAt(): Millis {
+    return this.prober.nextAt
+  }
+
+  tick(now: Millis): void {
+    this.#act(
+      this.prober.tick(now, () => this.#deps.isLocalFault()),
+      now,
+    )
+  }
+
+  /** @returns whether the datagram is of this peer and this try */
+  received(datagram: Buffer, now: Millis): boolean {
+    const opened = open(this.#keys, datagram)
+    if (opened === undefined) return false
+    this.#version++
+    if (opened.type === 'answer') {
+      if (opened.answer.token !== this.#token) return false
+      this.#heard.answer(now)
+      this.#act(this.prober.answered(opened.answer.seq, now), now)
+      return true
+    }
+    const { probe } = opened
+    this.#heard.probe(now)
+    this.#peerLossRate = probe.lossRate
+    const counts = { observed: undefined, rxDatagrams: 0, rxBytes: 0 }
+    const lossRate = this.prober.trips.lossRate
+    this.#deps.send(this.hostId, this.#port, sealAnswer(this.#keys, { ...probe, ...counts, lossRate }))
+    this.prober.peerProbed(now)
+    return true
+  }
+
+  /** After a renewal of certificates. */
+  prolong(validUntil: Millis): void {
+    this.#validUntil = validUntil
+  }
+
+  gatewayPath(isUp: boolean): void {
+    this.#isGatewayUp = isUp
+    // While the gateway path was down, the failing way was the better of two bad ones.
+    if (isUp && this.#isPromoted && !this.prober.isProven) this.#demoteSelf('no answer')
+  }
+
+  promote(attempt: string, generation: number): void {
+    const { hostId } = this
+    const reason = this.#whyNot(attempt, generation) ?? this.#deps.routes.add(hostId)
+    if (reason !== undefined) {
+      this.#deps.report({ type: 'notPromoted', hostId, attempt, generation, reason: reason.slice(0, 200) })
+      return
+    }
+    this.#generation = generation
+    this.#isPromoted = true
+    this.#deps.report({ type: 'promoted', hostId, attempt, generation })
+    this.reportNow()
+  }
+
+  /** Ignores an order that is older than the promotion. */
+  demote(generation: number, reason: string): void {
+    if (generation < this.#generation) return
+    this.#generation = generation
+    this.#leave(reason)
+  }
+
+  /** The device is gone, or the keys are no longer valid. */
+  end(reason: DemotionReason): void {
+    const { attempt, hostId } = this
+    if (this.#isPromoted) this.#demoteSelf(reason)
+    this.#deps.report({ type: 'ended', hostId, attempt, reason })
+  }
+
+  /** By the gateway's order. */
+  close(): void {
+    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
+    this.#isPromoted = false
+  }
+
+  /** Once a second. */
+  reportChanges(): void {
+    if (this.#version !== this.#reported) this.reportNow()
+  }
+
+  reportNow(): void {
+    this.#reported = this.#version
+    this.#deps.report({ type: 'state', session: this.view() })
+  }
+
+  view(): SessionView {
+    const { isFullSize, isProven, isSuspect, trips } = this.prober
+    const { counts, jitterMs, lossRate, srttMs } = trips
+    const now = this.#deps.now()
+    return {
+      hostId: this.hostId,
+      attempt: this.attempt,
+      generation: this.#generation,
+      isPromoted: this.#isPromoted,
+      isProven,
+      isFullSize,
+      address: this.#address,
+      ...(srttMs !== undefined && { rttMs: srttMs }),
+      ...(jitterMs !== undefined && { jitterMs }),
+      lossRate,
+      ...(this.#peerLossRate !== undefined && { peerLossRate: this.#peerLossRate }),
+      probes: counts,
+      heard: this.#heard.view(now, this.#deps.wallClock()),
+      mtu: this.#deps.mtu,
+      form: 'record',
+      // Nebula counts for the device as a whole.
+      txBytes: 0,
+      rxBytes: 0,
+      txBps: 0,
+      rxBps: 0,
+      suspect: isSuspect || (this.#isPromoted && !isProven),
+      lagMs: this.#deps.lagMs(),
+      since: this.#since,
+    }
+  }
+
+  #act(actions: readonly ProberAction[], now: Millis): void {
+    for (const action of actions) {
+      if (action.do === 'send') this.#probe(action.seq, action.size)
+      // The device's MTU is what it is: a way that loses packets of that size is none.
+      else if (action.do === 'blackHole') this.#fail(now)
+      else if (action.what === 'lost') this.#lose('no answer')
+      else this.#judged(action.what)
+    }
+  }
+
+  #probe(seq: number, size: ProbeSize): void {
+    const full = this.#deps.mtu - HEADERS
+    const bytes =
+      size === 'full' ? full : size === 'base' ? Math.min(full, BASE_BYTES - HEADERS) : DATAGRAM_BYTES
+    const { lossRate } = this.prober.trips
+    this.#version++
+    const probe = { kind: 'path', token: this.#token, seq, lossRate } as const
+    this.#deps.send(this.hostId, this.#port, sealProbe(this.#keys, probe, bytes))
+  }
+
+  #whyNot(attempt: string, generation: number): string | undefined {
+    if (attempt !== this.attempt) return 'another attempt'
+    if (generation < this.#generation) return 'an older generation'
+    if (!this.prober.isProven) return 'not proven'
+    if (this.prober.isSuspect) return 'a probe is without an answer'
+    return this.prober.isFullSize ? undefined : 'full-size packets do not arrive'
+  }
+
+  #judged(what: 'proven' | 'suspect' | 'cleared' | 'extended'): void {
+    this.#deps.judged(this.hostId, what)
+    this.#version++
+    if (what !== 'proven') return
+    this.#since = this.#deps.wallClock()
+    this.reportNow()
+  }
+
+  #fail(now: Millis): void {
+    this.prober.fail(now)
+    this.#lose('no answer')
+  }
+
+  #lose(reason: DemotionReason): void {
+    this.#since = this.#deps.wallClock()
+    // Never demote to a gateway path that is down: docs/architecture/paths.md#better-of-two.
+    const stays = this.#isPromoted && !this.#isGatewayUp
+    this.#deps.judged(this.hostId, stays ? 'stays' : 'lost', reason)
+    if (this.#isPromoted && !stays) this.#demoteSelf(reason)
+    else this.reportNow()
+  }
+
+  /** Raises the generation, so that a promotion already on its way counts as old. */
+  #demoteSelf(reason: DemotionReason): void {
+    this.#generation++
+    this.#leave(reason)
+  }
+
+  #leave(reason: string): void {
+    // First of all: TCP connections stand still until the route is gone.
+    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
+    this.#isPromoted = false
+    const { attempt, hostId } = this
+    this.#deps.report({ type: 'demoted', hostId, attempt, generation: this.#generation, reason })
+    this.reportNow()
+  }
+}

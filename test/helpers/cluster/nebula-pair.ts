@@ -1,0 +1,90 @@
+/** Two hosts whose gateways run Debian's Nebula, without UDP paths of their own, and a container on each. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { parse, stringify } from 'yaml'
+import { run } from '../kernel/netns.ts'
+import { waitFor } from '../run/wait.ts'
+import { hostContainer } from './host-container.ts'
+import { joinedHosts, type TestHost } from './hosts.ts'
+import { metricsTo, type P2pPair, PATIENCE_MS, pathTo } from './p2p-pair.ts'
+
+export const NEBULA_DEVICE = 'flatnet-nebula'
+/** Nebula, gateway, what keeps packets off Nebula's own route, and that route. */
+const METRICS = [150, 200, 250, 300]
+
+export type NebulaPair = Omit<P2pPair, 'faults'>
+
+/** Changes `paths.nebula` of a host whose gateway does not run. */
+export function setNebula(host: TestHost, nebula: object): void {
+  const file = join(host.dir, 'flatnet.yaml')
+  const conf = parse(readFileSync(file, 'utf8'))
+  writeFileSync(file, stringify({ ...conf, paths: { ...conf.paths, nebula } }))
+}
+
+/** A CA on host 1 and certificates for both, as docs/operations.md says it. */
+async function makeCertificates(one: TestHost, two: TestHost): Promise<void> {
+  await one.ok('nebula', 'ca')
+  await one.ok('nebula', 'host')
+  await one.ok('nebula', 'host', '2')
+  cpSync(join(one.dataDir, 'nebula/host-2'), join(two.dataDir, 'nebula'), { recursive: true })
+}
+
+export async function nebulaPair(t: Test): Promise<NebulaPair> {
+  const net = await joinedHosts(t, 2, {
+    async arrange({ host }) {
+      await makeCertificates(host(1), host(2))
+      for (const each of [host(1), host(2)]) setNebula(each, { enabled: true })
+    },
+  })
+  const [one, two] = [net.host(1), net.host(2)]
+  const [apple, berry] = [await hostContainer(t, one, 'apple'), await hostContainer(t, two, 'berry')]
+  return { net, one, two, apple, berry }
+}
+
+/** As `flatnet retry` does it: after a failure packets would wait for 10 s. */
+export async function retry({ one, two }: Pick<NebulaPair, 'one' | 'two'>): Promise<void> {
+  for (const host of [one, two]) await host.api('/v1/paths/retry', {})
+}
+
+export const takeNebula = ({ one, two }: Pick<NebulaPair, 'one' | 'two'>): Promise<boolean> =>
+  waitFor('packets of both hosts go by Nebula', PATIENCE_MS, async () => {
+    const paths = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
+    if (!paths.every(({ state, via }) => state === 'P2P_ACTIVE' && via === 'nebula')) return false
+    return [metricsTo(one, 2), metricsTo(two, 1)].every((metrics) => String(metrics) === String(METRICS))
+  })
+
+/** Of the Nebula that runs in the host's namespace. */
+export function nebulaPid({ ns }: TestHost): number | undefined {
+  const pids = run('ip', ['netns', 'pids', ns.name]).split('\n').filter(Boolean).map(Number)
+  return pids.find((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'nebula'
+    } catch {
+      return false // It ended meanwhile.
+    }
+  })
+}
+
+/** Packets that a device has sent so far. */
+export const sentBy = ({ ns }: TestHost, ifname: string): number =>
+  Number(ns.exec('cat', `/sys/class/net/${ifname}/statistics/tx_packets`))
+
+/** What Nebula may leave on a host: process, device, routes, elements of nftables. One line for each. */
+export function nebulaTraces(host: TestHost): string[] {
+  const { ns } = host
+  const links: { ifname: string }[] = ns.json('ip', '-j', 'link')
+  const routes: { dst: string; metric?: number }[] = ns.json('ip', '-j', 'route')
+  const sets = ['carriers', 'carrier_ports'].filter((set) =>
+    ns.exec('nft', 'list', 'set', 'inet', 'flatnet', set).includes('elements'),
+  )
+  const pid = nebulaPid(host)
+  return [
+    ...(pid === undefined ? [] : [`process ${pid}`]),
+    ...links.flatMap(({ ifname }) => (ifname === NEBULA_DEVICE ? [`device ${ifname}`] : [])),
+    ...routes.flatMap(({ dst, metric = 0 }) =>
+      [150, 250, 300].includes(metric) ? [`route to ${dst} of metric ${metric}`] : [],
+    ),
+    ...sets.map((set) => `elements of ${set}`),
+  ]
+}

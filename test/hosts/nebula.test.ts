@@ -1,0 +1,117 @@
+/** Nebula as a way between hosts: packets take it, leave it when it fails, and nothing of it is left after the end. */
+import t from 'tap'
+import type { TestHost } from '../helpers/cluster/hosts.ts'
+import {
+  NEBULA_DEVICE,
+  nebulaPair,
+  nebulaPid,
+  nebulaTraces,
+  retry,
+  sentBy,
+  takeNebula,
+} from '../helpers/cluster/nebula-pair.ts'
+import {
+  failures,
+  metricsTo,
+  PATIENCE_MS,
+  pathTo,
+  requestsTo,
+  worstGap,
+} from '../helpers/cluster/p2p-pair.ts'
+import { needsRoot, run } from '../helpers/kernel/netns.ts'
+import { timeUntil, waitFor } from '../helpers/run/wait.ts'
+
+const noNebula = (): string | false => {
+  try {
+    run('nebula', ['-version'])
+    return false
+  } catch {
+    return 'nebula is not installed'
+  }
+}
+
+/** Its device is there, and peers may probe. */
+const usable = (host: TestHost): Promise<boolean> =>
+  waitFor(
+    'Nebula can be used',
+    PATIENCE_MS,
+    async () => (await host.api('/v1/status')).nebula.problem === null,
+  )
+
+t.test('two hosts with Nebula', { skip: needsRoot || noNebula(), timeout: 600_000 }, async (t) => {
+  const pair = await nebulaPair(t)
+  const { one, two, apple, berry } = pair
+  await takeNebula(pair)
+  t.comment(JSON.stringify(await pathTo(one, 2)))
+
+  await t.test('packets of containers go by its device, and keep their addresses', async (t) => {
+    const before = { nebula: sentBy(one, NEBULA_DEVICE), gateway: sentBy(one, 'flatnet-gw') }
+    const requests = requestsTo(pair, 100)
+    await requests.answered(200)
+    t.same(failures(await requests.stop()), [])
+    const more = sentBy(one, NEBULA_DEVICE) - before.nebula
+    t.ok(more >= 400, `${more} packets by Nebula`)
+    const others = sentBy(one, 'flatnet-gw') - before.gateway
+    t.ok(others < 20, `${others} packets by the gateway's device`)
+    t.equal(berry.ns.exec('ping', '-c', '1', '-W', '2', apple.ip).includes('1 received'), true)
+  })
+
+  await t.test('Nebula is killed: requests go on by the gateway path, and return', async (t) => {
+    const requests = requestsTo(pair, 100)
+    await requests.answered(50)
+    const pid = nebulaPid(one) ?? 0
+    process.kill(pid, 'SIGKILL')
+    await waitFor('its route is gone', PATIENCE_MS, () => !metricsTo(one, 2).includes(150))
+    await waitFor('another one runs', PATIENCE_MS, () => ![undefined, pid].includes(nebulaPid(one)))
+    await usable(one)
+    await retry(pair)
+    await takeNebula(pair)
+    const answers = await requests.stop()
+    t.same(failures(answers), [], 'no request failed')
+    t.comment(`${answers.length} requests, worst gap ${worstGap(answers)} ms`)
+  })
+
+  await t.test('kill -9 of the gateway: the next one ends that Nebula, and uses its own', async (t) => {
+    const pid = nebulaPid(one)
+    await one.kill()
+    t.equal(nebulaPid(one), pid, 'it goes on')
+    await one.start()
+    await waitFor('another one runs', PATIENCE_MS, () => ![undefined, pid].includes(nebulaPid(one)))
+    await usable(one)
+    await retry(pair)
+    await takeNebula(pair)
+  })
+
+  await t.test('Nebula is cut off: the probes notice, and requests go on by the gateway path', async (t) => {
+    const requests = requestsTo(pair, 100)
+    await requests.answered(50)
+    two.ns.exec('nft', 'add table inet nonebula')
+    two.ns.exec('nft', 'add chain inet nonebula in { type filter hook input priority -290; }')
+    two.ns.exec('nft', 'add rule inet nonebula in udp dport 4242 drop')
+    const ms = await timeUntil('no route of metric 150 is left', PATIENCE_MS, () =>
+      [metricsTo(one, 2), metricsTo(two, 1)].every((metrics) => !metrics.includes(150)),
+    )
+    t.comment(`left after ${Math.round(ms)} ms`)
+    t.match(metricsTo(one, 2), [200, 250, 300], "Nebula's own route stays behind the gateway path")
+    await requests.answered(300)
+    const answers = await requests.stop()
+    t.same(failures(answers), [], 'no request failed')
+    t.comment(`worst gap ${worstGap(answers)} ms`)
+    two.ns.exec('nft', 'delete table inet nonebula')
+  })
+
+  await t.test('a host that is kept out gets nothing by way of Nebula either', async (t) => {
+    await two.stop()
+    await waitFor('its route is gone', PATIENCE_MS, () => String(metricsTo(one, 2)) === '250,300')
+    const said = apple.ns.exec('sh', '-c', `ping -c 1 -W 1 ${berry.ip} || true`)
+    t.match(said, /Unreachable/, 'the kernel answers before Nebula is asked')
+    await two.start()
+  })
+
+  await t.test('after a stop in order nothing of it is left', async (t) => {
+    t.strictSame(nebulaTraces(one).length >= 5, true, nebulaTraces(one).join(', '))
+    await Promise.all([one.stop(), two.stop()])
+    t.same(nebulaTraces(one), [])
+    t.same(nebulaTraces(two), [])
+  })
+})
