@@ -38,8 +38,9 @@ export async function composeCluster(base: Base): Promise<ClusterParts | undefin
     log.warn({ endpoint, err }, 'table of a host could not be read'),
   )
   const restored: Part = { start: () => replication.restore(stored), stop() {} }
-  const p2p = composeP2p({ base, cluster, replication, dataplane })
-  const nebula = await composeNebula({ base, cluster, replication, dataplane })
+  const around = { base, cluster, replication, dataplane, reports }
+  const p2p = composeP2p(around)
+  const nebula = await composeNebula(around)
   const paths = makePaths({ base, cluster, dataplane, nebula, p2p, reports, replication })
   cluster.links.handle('registry.', (hostId, message) => replication.receive(hostId, message))
   cluster.links.handle('paths.', (hostId, message) => paths.receive(hostId, message))

@@ -8,10 +8,12 @@ import type { Part } from './base/part.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base } from './compose-base.ts'
+import { composeCarried } from './compose-carried.ts'
 import { composePortMapping, type PortMappingParts } from './compose-port-mapping.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
 import { GatewayRates } from './dataplane/gateway-rates.ts'
 import type { PortMappingStatus } from './dataplane/nat/port-mapping/port-mapping.ts'
+import type { Carried } from './dataplane/p2p/carried/carried.ts'
 import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
 import { OwnAddresses } from './dataplane/p2p/own-addresses.ts'
 import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
@@ -22,6 +24,7 @@ import { Signalling } from './dataplane/p2p/signalling.ts'
 import { lookUp, stunServersOf } from './dataplane/p2p/stun-servers.ts'
 import { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
 import type { GatewayPathFacts } from './paths/escalation/types.ts'
+import type { Reports } from './paths/reports.ts'
 import type { Replication } from './replication/replication.ts'
 
 export interface P2pParts {
@@ -40,6 +43,7 @@ export interface Around {
   readonly cluster: Cluster
   readonly replication: Replication
   readonly dataplane: Pick<DataPlane, 'carried' | 'signals'>
+  readonly reports: Reports
 }
 
 export function composeP2p(around: Around): P2pParts {
@@ -57,7 +61,8 @@ export function composeP2p(around: Around): P2pParts {
     },
     disconnected: () => transport.processDisconnected(),
   })
-  const signalling = makeSignalling(around, {
+  const carried = composeCarried(base, cluster, around.reports, around.dataplane.signals)
+  const signalling = makeSignalling(around, carried, {
     up: (hostId) => transport.linkUp(hostId),
     down: (hostId) => transport.linkDown(hostId),
     message: (hostId, message) => transport.receive(hostId, message),
@@ -66,7 +71,10 @@ export function composeP2p(around: Around): P2pParts {
   cluster.links.handle('p2p.', (hostId, message) => signalling.receive(hostId, message))
   p2pGauges(metrics, transport, () => scheduler.monotonic())
   const stopListening = cluster.listen({
-    up: (hostId) => signalling.linkUp(hostId),
+    up(hostId) {
+      carried.linkUp()
+      signalling.linkUp(hostId)
+    },
     down: (hostId) => signalling.linkDown(hostId),
   })
   let forget = (): void => {}
@@ -76,6 +84,7 @@ export function composeP2p(around: Around): P2pParts {
       start() {
         transport.start()
         void mapping.part.start()
+        carried.start()
         if (conf.p2p.enabled) supervisor.start()
         else forget = stopLeftover(base, cluster)
       },
@@ -83,6 +92,7 @@ export function composeP2p(around: Around): P2pParts {
         const unmapped = mapping.part.stop()
         forget()
         stopListening()
+        carried.stop()
         signalling.stop()
         transport.stop()
         supervisor.stop()
@@ -164,10 +174,12 @@ function stopProcess(base: Base): void {
 
 function makeSignalling(
   { cluster: { links }, dataplane }: Around,
+  carried: Carried,
   events: ConstructorParameters<typeof Signalling>[0]['events'],
 ): Signalling {
   return new Signalling({
     relayed: dataplane.signals,
+    carried,
     events,
     links: {
       isUp: (hostId) => links.view(hostId)?.state === 'up',

@@ -20,11 +20,16 @@ export class Bucket {
 
   /** @param now monotonic. @returns whether there was so much; otherwise nothing is taken */
   spend(amount: number, now: Millis): boolean {
+    if (!this.holds(amount, now)) return false
+    this.#left -= amount
+    return true
+  }
+
+  /** @param now monotonic. @returns whether there is so much; nothing is taken */
+  holds(amount: number, now: Millis): boolean {
     const { burst, perSecond } = this.#allowance
     this.#left = Math.min(burst, this.#left + ((now - (this.#at ?? now)) * perSecond) / 1000)
     this.#at = now
-    if (this.#left < amount) return false
-    this.#left -= amount
-    return true
+    return this.#left >= amount
   }
 }

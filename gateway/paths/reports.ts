@@ -105,6 +105,15 @@ export class Reports {
     return this.#byHost.get(hostId)?.noTunnel
   }
 
+  /** Gateways that report a link to `hostId`, the nearest to it first. */
+  leadingTo(hostId: number, now: Millis): number[] {
+    const found = [...this.#byHost].flatMap(([gateway, { at, rttOf }]) => {
+      const rttMs = rttOf.get(hostId)
+      return rttMs === undefined || now - at > STALE_MS ? [] : [{ gateway, rttMs }]
+    })
+    return found.sort((a, b) => a.rttMs - b.rttMs).map(({ gateway }) => gateway)
+  }
+
   /**
    * The gateways that report a link to `hostId` and that this host has a link to.
    * @param linkTo the own link to a gateway that could relay

@@ -89,7 +89,10 @@ export class Obstacles {
   there(hostId: number): P2pReason | undefined {
     const { upAt, hasSpoken = true, says = '' } = this.#peers.get(hostId) ?? {}
     if (says !== '') return { code: 'refused', detail: peerText(says) }
-    const isSilent = !hasSpoken && upAt !== undefined && this.#deps.scheduler.monotonic() - upAt >= SILENT_MS
+    // A letter may have been lost on its way; a link loses nothing.
+    const isLink = this.#deps.links.kind(hostId) !== 'carried'
+    const isSilent =
+      isLink && !hasSpoken && upAt !== undefined && this.#deps.scheduler.monotonic() - upAt >= SILENT_MS
     return isSilent ? { code: 'no word' } : undefined
   }
 

@@ -29,6 +29,8 @@ export interface P2pLinks {
   exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined
   /** What the connection is; undefined: none is up. */
   kind(hostId: number): SignalKind | undefined
+  /** How long the follower waits before it starts to probe; absent: not at all. */
+  startInMs?(hostId: number): Millis
   /** Both ends' addresses; undefined: no connection is up. */
   addresses(hostId: number): { readonly local: string; readonly remote: string } | undefined
 }
@@ -249,8 +251,17 @@ export class PeerSession {
     this.#validUntil = validUntil()
     const candidates = this.#addresses()
     const families = familiesOf(this.#deps.tiers, this.#kind)
-    const session = { type: 'session', hostId, attempt, secret, candidates } as const
-    toProcess({ ...session, validUntil: this.#validUntil, ...(families !== undefined && { families }) })
+    const startInMs = ownHostId > hostId ? (links.startInMs?.(hostId) ?? 0) : 0
+    toProcess({
+      type: 'session',
+      hostId,
+      attempt,
+      secret,
+      candidates,
+      validUntil: this.#validUntil,
+      ...(families !== undefined && { families }),
+      ...(startInMs > 0 && { startInMs }),
+    })
   }
 
   #addresses(): { readonly address: string }[] {

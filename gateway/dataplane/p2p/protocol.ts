@@ -137,6 +137,8 @@ const TO_PROCESS = {
     validUntil: millis,
     /** Of the peer's addresses, others are neither probed nor answered; absent: all are used. */
     families: optional(list(oneOf('ipv4', 'ipv6'), 2)),
+    /** Before the first probe: the peer starts then. */
+    startInMs: optional(number(0, 10_000)),
   },
   candidates: { hostId, attempt, candidates },
   promote: { hostId, attempt, generation },

@@ -1,15 +1,16 @@
-/** By which connection this host and each peer agree on UDP: the link, or one through a relay while there is no link. */
+/** By which connection this host and each peer agree on UDP: the link, else one through a relay, else letters by members. */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import type { RelaySignals, SignalWay } from '../relay/signals.ts'
+import type { Carried } from './carried/carried.ts'
 import type { P2pLinks } from './peer-session.ts'
 import type { SignalKind } from './udp-tiers.ts'
 
 const PREFIX = 'p2p.'
 
 /** The links proper. */
-interface DirectLinks extends Omit<P2pLinks, 'kind'> {
+interface DirectLinks extends Omit<P2pLinks, 'kind' | 'startInMs'> {
   /** The end of the peer's certificate, ms since the epoch. */
   peerValidTo(hostId: number): Millis | undefined
 }
@@ -25,6 +26,7 @@ interface SignallingEvents {
 interface SignallingDeps {
   readonly links: DirectLinks
   readonly relayed: RelaySignals
+  readonly carried: Pick<Carried, 'exportKey' | 'has' | 'listen' | 'peerValidTo' | 'rttMs' | 'send'>
   readonly events: SignallingEvents
 }
 
@@ -35,13 +37,17 @@ export class Signalling implements P2pLinks {
    * Of each host, the connection of the last message either way. Both hosts make the keys of a try from the connection
    * that its offer and its answer went by, and during a change each end may prefer another one.
    */
-  readonly #last = new Map<number, SignalWay | 'link'>()
-  readonly #stop: () => void
+  readonly #last = new Map<number, SignalWay | 'link' | 'carried'>()
+  readonly #stops: readonly (() => void)[]
 
   constructor(deps: SignallingDeps) {
     this.#deps = deps
-    const { events, links, relayed } = deps
-    this.#stop = relayed.listen({
+    this.#stops = [this.#listenToRelays(), this.#listenToCarried()]
+  }
+
+  #listenToRelays(): () => void {
+    const { events, links, relayed } = this.#deps
+    return relayed.listen({
       up: ({ hostId }) => {
         if (!links.isUp(hostId)) events.up(hostId)
       },
@@ -52,6 +58,25 @@ export class Signalling implements P2pLinks {
         if (!message.type.startsWith(PREFIX)) return
         this.#last.set(way.hostId, way)
         events.message(way.hostId, message)
+      },
+    })
+  }
+
+  #listenToCarried(): () => void {
+    const { carried, events, links, relayed } = this.#deps
+    const isOnly = (hostId: number): boolean => !links.isUp(hostId) && relayed.to(hostId) === undefined
+    return carried.listen({
+      up: (hostId) => {
+        if (isOnly(hostId)) events.up(hostId)
+      },
+      down: (hostId) => {
+        if (this.#last.get(hostId) === 'carried') this.#last.delete(hostId)
+        if (isOnly(hostId)) events.down(hostId)
+      },
+      message: (hostId, message) => {
+        if (!message.type.startsWith(PREFIX)) return
+        this.#last.set(hostId, 'carried')
+        events.message(hostId, message)
       },
     })
   }
@@ -80,21 +105,32 @@ export class Signalling implements P2pLinks {
 
   kind(hostId: number): SignalKind | undefined {
     const way = this.#way(hostId)
-    return way === undefined || way === 'link' ? way : 'hub'
+    return way === undefined || way === 'link' || way === 'carried' ? way : 'hub'
   }
 
   send(hostId: number, message: ControlMessage): boolean {
     const way = this.#way(hostId)
     if (way === undefined) return false
     this.#last.set(hostId, way)
-    const { links, relayed } = this.#deps
+    const { carried, links, relayed } = this.#deps
+    if (way === 'carried') return carried.send(hostId, message)
     return way === 'link' ? links.send(hostId, message) : relayed.send(way, message)
   }
 
   exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined {
     const way = this.#way(hostId)
     if (way === 'link') return this.#deps.links.exportKey(hostId, bytes, label, context)
+    if (way === 'carried') return this.#deps.carried.exportKey(hostId, bytes, label, context)
     return way?.socket.exportKeyingMaterial(bytes, label, context)
+  }
+
+  /**
+   * The end that answers an offer starts half a round trip later, when its answer is there: both NATs open at once, and
+   * neither sees a datagram of the other side before its own host has sent one.
+   */
+  startInMs(hostId: number): Millis {
+    const { carried } = this.#deps
+    return this.#way(hostId) === 'carried' ? (carried.rttMs(hostId) ?? 0) / 2 : 0
   }
 
   /** Undefined for a connection through a relay too: its addresses are the relay's. */
@@ -105,18 +141,21 @@ export class Signalling implements P2pLinks {
   peerValidTo(hostId: number): Millis | undefined {
     const way = this.#way(hostId)
     if (way === 'link') return this.#deps.links.peerValidTo(hostId)
+    if (way === 'carried') return this.#deps.carried.peerValidTo(hostId)
     return way?.socket.getPeerX509Certificate()?.validToDate.getTime()
   }
 
   stop(): void {
-    this.#stop()
+    for (const stop of this.#stops) stop()
   }
 
-  #way(hostId: number): SignalWay | 'link' | undefined {
-    const { links, relayed } = this.#deps
+  #way(hostId: number): SignalWay | 'link' | 'carried' | undefined {
+    const { carried, links, relayed } = this.#deps
     const last = this.#last.get(hostId)
     const isLinked = links.isUp(hostId)
-    if (last !== undefined && (last === 'link' ? isLinked : relayed.has(last))) return last
-    return isLinked ? 'link' : relayed.to(hostId)
+    if (last === 'carried' ? carried.has(hostId) : last !== 'link' && last !== undefined && relayed.has(last))
+      return last
+    if (isLinked) return 'link'
+    return relayed.to(hostId) ?? (carried.has(hostId) ? 'carried' : undefined)
   }
 }

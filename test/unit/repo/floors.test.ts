@@ -24,6 +24,7 @@ const ABOVE = [
   'daemon',
   'compose',
   'compose-base',
+  'compose-carried',
   'compose-cluster',
   'compose-messages',
   'compose-nebula',

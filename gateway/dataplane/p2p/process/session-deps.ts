@@ -19,6 +19,8 @@ export interface SessionStart {
   readonly validUntil: Millis
   /** Of the addresses that may be used; undefined: any. */
   readonly families?: readonly ('ipv4' | 'ipv6')[] | undefined
+  /** Before the first probe. */
+  readonly startInMs?: Millis | undefined
 }
 
 /** Whether the peer may be at this address. */

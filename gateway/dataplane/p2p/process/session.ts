@@ -49,7 +49,7 @@ export class Session {
     this.#keys.attach(this.peer)
     this.#delivery = new Delivery(this.peer.counters, now)
     this.path = this.#openPath(now)
-    this.path.offer(start.candidates, now)
+    this.path.offer(start.candidates, now + (start.startInMs ?? 0))
   }
 
   get attempt(): string {
@@ -102,7 +102,7 @@ export class Session {
   /** Begins a new attempt with new keys on the same path, which carries packets while it answers. */
   renew(start: SessionStart, now: Millis): void {
     this.#start = start
-    this.path.offer(start.candidates, now)
+    this.path.offer(start.candidates, now + (start.startInMs ?? 0))
     if (start.attempt === this.#attempt) return
     this.#attempt = start.attempt
     if (this.#isPromoted) this.path.renew(now)

@@ -205,7 +205,7 @@ export class Sessions implements PlaneEvents {
   }
 
   #begin(message: Extract<ToProcess, { type: 'session' }>, now: Millis): void {
-    const { attempt, families, hostId, secret, validUntil } = message
+    const { attempt, families, hostId, secret, startInMs = 0, validUntil } = message
     const start: SessionStart = {
       hostId,
       attempt,
@@ -213,6 +213,7 @@ export class Sessions implements PlaneEvents {
       candidates: message.candidates.map(({ address }) => address),
       validUntil,
       families,
+      startInMs,
     }
     const present = this.#sessions.get(hostId)
     if (present?.isEnded === true) present.close()

@@ -48,6 +48,7 @@ class Host {
       links: {
         isUp: () => world.isUp,
         kind: () => (world.isUp ? 'link' : undefined),
+        startInMs: () => world.startInMs,
         send: (to, message) => world.send(id, to, message),
         exportKey: (_to, bytes, label, context) =>
           world.isUp ? world.keyOf(bytes, label, context.toString()) : undefined,
@@ -159,6 +160,7 @@ class World {
   isOpen = true
   connection = 1
   validUntil = 2_000_000
+  startInMs = 0
   readonly hosts: readonly Host[]
   readonly sent: ControlMessage[] = []
 
@@ -518,4 +520,15 @@ t.test('a try lasts as long as its tiers may take', async (t) => {
   world.isOpen = false
   world.start().run(1_500)
   t.match(world.host(1).transport.view(2), { state: 'GATEWAY_FALLBACK', reason: /no probe was answered/ })
+})
+
+t.test('who answers an offer starts when the answer is there', async (t) => {
+  const world = new World()
+  world.startInMs = 20
+  world.start().run(5_000)
+  t.equal(world.states, ACTIVE)
+  t.same(
+    world.hosts.map(({ session }) => session?.startInMs),
+    [undefined, 20],
+  )
 })

@@ -1,5 +1,6 @@
 /** gateway/dataplane/p2p/signalling: over which connection two hosts agree on UDP, and what makes their keys. */
 import t from 'tap'
+import type { CarriedEvents } from '../../../../../gateway/dataplane/p2p/carried/carried.ts'
 import { Signalling } from '../../../../../gateway/dataplane/p2p/signalling.ts'
 import { RelaySignals, type SignalWay } from '../../../../../gateway/dataplane/relay/signals.ts'
 import { FrameType } from '../../../../../gateway/dataplane/tunnel/frame.ts'
@@ -11,8 +12,22 @@ function simulation() {
   const sent: string[] = []
   const link = { isUp: false }
   const relayed = new RelaySignals()
+  const letters: { isOpen: boolean; events: CarriedEvents | undefined } = { isOpen: false, events: undefined }
   const signalling = new Signalling({
     relayed,
+    carried: {
+      has: () => letters.isOpen,
+      send: (hostId, { type }) => sent.push(`${type} to ${hostId} by letter`) > 0,
+      exportKey: () => Buffer.from('letters'),
+      peerValidTo: () => 9,
+      rttMs: () => 40,
+      listen(events) {
+        letters.events = events
+        return () => {
+          letters.events = undefined
+        }
+      },
+    },
     events: {
       up: (hostId) => void told.push(`up ${hostId}`),
       down: (hostId) => void told.push(`down ${hostId}`),
@@ -41,7 +56,7 @@ function simulation() {
     },
   })
   const key = (): string => `${signalling.exportKey(2, 64, 'label', Buffer.alloc(0))}`
-  return { told, sent, link, relayed, signalling, way, key }
+  return { told, sent, letters, link, relayed, signalling, way, key }
 }
 
 const frameOf = (message: unknown): Uint8Array => Buffer.from(JSON.stringify(message))
@@ -114,4 +129,31 @@ t.test('what is no message about UDP is ignored', async (t) => {
   signalling.stop()
   relayed.receive(seven.channel, frameOf(ATTEMPT))
   t.same(told, ['up 2'])
+})
+
+t.test('letters are the way where nothing else is, and end where a try began', async (t) => {
+  const { told, sent, letters, link, relayed, signalling, way, key } = simulation()
+  t.equal(signalling.kind(2), undefined)
+  letters.isOpen = true
+  letters.events?.up(2)
+  t.equal(signalling.kind(2), 'carried')
+  t.ok(signalling.send(2, ATTEMPT))
+  t.same(sent, ['p2p.answer to 2 by letter'])
+  t.same([key(), signalling.peerValidTo(2), signalling.startInMs(2)], ['letters', 9, 20])
+  relayed.add(way(2, 7))
+  t.equal(signalling.kind(2), 'carried', 'the answer goes the way of the offer')
+  letters.isOpen = false
+  letters.events?.down(2)
+  t.same(told, ['up 2', 'up 2'], 'a relay is there')
+  t.same([signalling.kind(2), key(), signalling.startInMs(2)], ['hub', 'relay 7', 0])
+  letters.isOpen = true
+  letters.events?.up(2)
+  t.equal(signalling.kind(2), 'hub')
+  letters.events?.message(2, ATTEMPT)
+  letters.events?.message(2, { type: 'registry.table' })
+  t.equal(signalling.kind(2), 'carried')
+  link.isUp = true
+  signalling.linkUp(2)
+  t.equal(signalling.kind(2), 'link')
+  t.same(told.slice(2), ['p2p.answer 2', 'up 2'])
 })

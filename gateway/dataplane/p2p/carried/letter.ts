@@ -1,0 +1,114 @@
+/** A message about a UDP path that other members carry: signed by its host, sealed for its receiver. */
+
+import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import type { Millis } from '../../../../core/clock.ts'
+import { isObject } from '../../../../core/json.ts'
+import { openSealed, sealFor } from '../../../gossip/sealed-box.ts'
+import type { Identity } from '../../../links/types.ts'
+
+export interface Letter {
+  readonly from: number
+  readonly to: number
+  /** Rises with each letter of its host. */
+  readonly seq: number
+  /** Wall clock of its host, ms. */
+  readonly at: Millis
+  /** base64 */
+  readonly box: string
+  /** base64, over all of the above. */
+  readonly signature: string
+}
+
+/** Three links take three times half a round trip, and no host on the way keeps it. */
+const LIFE_MS: Millis = 10_000
+/** Clocks of hosts differ; a clock further off is an alarm of its own. */
+const CLOCK_SLACK_MS: Millis = 5 * 60_000
+/** An offer with 16 addresses is 1.3 KB. */
+const MAX_PLAIN_BYTES = 4_096
+const MAX_BOX_CHARS = 6_144
+const SIGNATURE_CHARS = 88
+
+type Unsigned = Omit<Letter, 'signature'>
+
+/** No other signature of a host begins with these words. */
+const signedText = (cluster: string, { from, to, seq, at, box }: Unsigned): Buffer =>
+  Buffer.from(`flatnet letter 1\n${JSON.stringify([cluster, from, to, seq, at, box])}`)
+
+/** A box opens in its own letter only. */
+const contextOf = (cluster: string, { from, to, seq }: Pick<Letter, 'from' | 'to' | 'seq'>): Buffer =>
+  Buffer.from(JSON.stringify(['letter', cluster, from, to, seq]))
+
+export interface Place {
+  readonly to: number
+  /** Public key of the receiver (SPKI), DER. */
+  readonly toSpki: Buffer
+  readonly seq: number
+  readonly at: Millis
+}
+
+/** @throws {RangeError} the message is longer than any about UDP paths */
+export function writeLetter(identity: Identity, { to, toSpki, seq, at }: Place, message: unknown): Letter {
+  const plain = Buffer.from(JSON.stringify(message))
+  if (plain.length > MAX_PLAIN_BYTES)
+    throw new RangeError(`letter of ${plain.length} bytes: at most ${MAX_PLAIN_BYTES}`)
+  const { cluster, hostId: from, keyPem } = identity
+  const box = sealFor(toSpki, plain, contextOf(cluster, { from, to, seq })).toString('base64')
+  const unsigned = { from, to, seq, at, box }
+  const signature = sign(null, signedText(cluster, unsigned), createPrivateKey(keyPem)).toString('base64')
+  return { ...unsigned, signature }
+}
+
+/** @returns undefined: it is not for this host, or holds no object */
+export function openLetter(
+  identity: Identity,
+  letter: Letter,
+): Readonly<Record<string, unknown>> | undefined {
+  const { cluster, keyPem } = identity
+  const plain = openSealed(keyPem, Buffer.from(letter.box, 'base64'), contextOf(cluster, letter))
+  if (plain === undefined) return undefined
+  try {
+    const value: unknown = JSON.parse(plain.toString('utf8'))
+    return isObject(value) ? value : undefined
+  } catch {
+    // Its host has signed it: a fault there, and as good as no letter.
+    return undefined
+  }
+}
+
+export function isLetter(value: unknown): value is Letter {
+  if (!isObject(value)) return false
+  const { from, to, seq, at, box, signature } = value
+  return (
+    [from, to, seq, at].every((n) => Number.isSafeInteger(n) && Number(n) > 0) &&
+    typeof box === 'string' &&
+    box.length <= MAX_BOX_CHARS &&
+    typeof signature === 'string' &&
+    signature.length === SIGNATURE_CHARS
+  )
+}
+
+export type Refusal = 'expired' | 'from the future' | 'stranger' | 'forged'
+
+/**
+ * @param spki of the host that it names as its own; undefined: that host is no member, or has announced no key
+ * @returns why it is neither carried nor read; undefined: it is in order
+ */
+export function whyRefused(
+  letter: Letter,
+  { cluster, spki, now }: { cluster: string; spki: Buffer | undefined; now: Millis },
+): Refusal | undefined {
+  if (letter.at + LIFE_MS + CLOCK_SLACK_MS <= now) return 'expired'
+  if (letter.at > now + CLOCK_SLACK_MS) return 'from the future'
+  if (spki === undefined) return 'stranger'
+  return isSignedBy(letter, cluster, spki) ? undefined : 'forged'
+}
+
+function isSignedBy(letter: Letter, cluster: string, spki: Buffer): boolean {
+  try {
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    return verify(null, signedText(cluster, letter), key, Buffer.from(letter.signature, 'base64'))
+  } catch {
+    // The member announced a key that none can use: as good as no signature.
+    return false
+  }
+}

@@ -1,0 +1,107 @@
+/** Gateways that carry each other's letters about UDP paths, with links that a test makes, in virtual time. */
+import { silentLog } from '../../../core/log.ts'
+import { Carried, type CarriedDeps } from '../../../gateway/dataplane/p2p/carried/carried.ts'
+import { CARRY } from '../../../gateway/dataplane/p2p/carried/carrier.ts'
+import type { Letter } from '../../../gateway/dataplane/p2p/carried/letter.ts'
+import type { ControlMessage } from '../../../gateway/links/types.ts'
+import { SimTime, seeded } from '../sim/network.ts'
+import { identityOf, type TestIdentity } from './gossip-world.ts'
+
+const WALL = 1_795_000_000_000
+
+export class CarriedHost {
+  readonly hostId: number
+  readonly me: TestIdentity
+  readonly carried: Carried
+  readonly told: string[] = []
+  readonly got: ControlMessage[] = []
+  readonly counts: string[] = []
+  /** Every letter that came here, to be sent again. */
+  readonly letters: Letter[] = []
+  /** By how much this host's clock is wrong, ms. */
+  clockAhead = 0
+
+  constructor(world: CarriedWorld, hostId: number, part: Partial<CarriedDeps>) {
+    this.hostId = hostId
+    this.me = identityOf(hostId)
+    this.carried = new Carried({
+      hostId,
+      enabled: true,
+      usesUdp: true,
+      scheduler: world.time.scheduler(() => WALL + this.clockAhead),
+      random: seeded(hostId),
+      log: silentLog,
+      identity: () => this.me.identity,
+      validTo: () => WALL + 1_000_000 + hostId,
+      spkiOf: (id) => world.hosts.get(id)?.me.spki,
+      members: () => [...world.hosts.keys()].filter((id) => id !== hostId),
+      isConnected: (id) => world.isLinked(hostId, id),
+      linked: () => world.linked(hostId),
+      leadingTo: (id) => world.linked(hostId).filter((member) => world.isLinked(member, id)),
+      send: (to, message) => world.send(hostId, to, message),
+      count: (what, reason) => void this.counts.push(reason === undefined ? what : `${what} ${reason}`),
+      ...part,
+    })
+    this.carried.listen({
+      up: (id) => void this.told.push(`up ${id}`),
+      down: (id) => void this.told.push(`down ${id}`),
+      message: (_id, message) => void this.got.push(message),
+    })
+  }
+
+  refused(reason: string): number {
+    return this.counts.filter((count) => count === `refused ${reason}`).length
+  }
+
+  count(what: string): number {
+    return this.counts.filter((count) => count === what).length
+  }
+}
+
+export class CarriedWorld {
+  readonly time = new SimTime()
+  readonly hosts = new Map<number, CarriedHost>()
+  readonly delayMs: number
+  #links = new Set<string>()
+
+  constructor(
+    count: number,
+    links: readonly (readonly [number, number])[],
+    part: (hostId: number) => Partial<CarriedDeps> = () => ({}),
+    delayMs = 5,
+  ) {
+    this.delayMs = delayMs
+    for (let id = 1; id <= count; id++) this.hosts.set(id, new CarriedHost(this, id, part(id)))
+    this.connect(links)
+    for (const { carried } of this.hosts.values()) carried.start()
+  }
+
+  /** Only these pairs have a link from now on. */
+  connect(links: readonly (readonly [number, number])[]): void {
+    this.#links = new Set(links.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]))
+    for (const { carried } of this.hosts.values()) carried.linkUp()
+  }
+
+  host(hostId: number): CarriedHost {
+    return this.hosts.get(hostId)!
+  }
+
+  isLinked = (a: number, b: number): boolean => this.#links.has(`${a} ${b}`)
+
+  linked = (hostId: number): number[] => [...this.hosts.keys()].filter((id) => this.isLinked(hostId, id))
+
+  send(from: number, to: number, message: ControlMessage): boolean {
+    if (!this.isLinked(from, to)) return false
+    const copy = JSON.parse(JSON.stringify(message)) as ControlMessage
+    this.time.after(this.delayMs, () => {
+      this.host(to).letters.push(copy['letter'] as Letter)
+      this.host(to).carried.receive(from, copy)
+    })
+    return true
+  }
+
+  /** A member hands a letter to the next one. */
+  hand(from: number, to: number, letter: unknown, hops = 1): void {
+    this.host(to).carried.receive(from, { type: CARRY, hops, letter })
+  }
+}

@@ -1,0 +1,194 @@
+/** gateway/dataplane/p2p/carried: letters over members; what is forged, old, sent again or too much goes nowhere. */
+import t from 'tap'
+import { writeLetter } from '../../../../../../gateway/dataplane/p2p/carried/letter.ts'
+import { CarriedWorld } from '../../../../../helpers/gateway/carried-world.ts'
+
+const CHAIN = [
+  [1, 2],
+  [2, 3],
+  [3, 4],
+] as const
+const OFFER = { type: 'p2p.offer', attempt: '0123456789abcdef', generation: 2, candidates: [], version: 1 }
+const ANSWER = { type: 'p2p.answer', attempt: OFFER.attempt, candidates: [] }
+const CONTEXT = Buffer.from('1|4')
+
+/** A chain whose ends found each other. */
+function chain(part?: ConstructorParameters<typeof CarriedWorld>[2]): CarriedWorld {
+  const world = new CarriedWorld(4, CHAIN, part)
+  world.time.run(1_500)
+  return world
+}
+
+t.test('the ends of a chain of four find each other, and know how long a letter takes', async (t) => {
+  const world = new CarriedWorld(4, CHAIN)
+  const [one, four] = [world.host(1), world.host(4)]
+  const ms = world.time.runUntil(() => one.carried.has(4) && four.carried.has(1), 5_000)
+  t.ok(ms !== undefined && ms < 1_200, `${ms} ms`)
+  world.time.run(200)
+  t.same(
+    one.told.filter((what) => what.endsWith(' 4')),
+    ['up 4'],
+  )
+  one.carried.send(4, { type: 'p2p.state', generation: 0, isPromoted: false })
+  world.time.run(100)
+  t.match(four.got, [{ type: 'p2p.state', generation: 0 }])
+  four.carried.send(1, { type: 'p2p.state', generation: 0, isPromoted: false })
+  world.time.run(100)
+  t.ok(Math.abs((one.carried.rttMs(4) ?? 0) - 30) <= 1, `${one.carried.rttMs(4)} ms over six links`)
+  t.equal(one.carried.peerValidTo(4), 1_795_001_000_004)
+  t.ok(world.host(2).count('passed') > 0 && world.host(3).count('passed') > 0)
+  t.equal(world.host(2).got.length + world.host(3).got.length, 0)
+})
+
+t.test('offer and answer give both ends the same keys, which no carrier can make', async (t) => {
+  const world = chain()
+  const [one, four] = [world.host(1), world.host(4)]
+  const keyOf = (host: typeof one, of: number): string | undefined =>
+    host.carried.exportKey(of, 64, 'label', CONTEXT)?.toString('hex')
+  one.carried.send(4, OFFER)
+  world.time.run(50)
+  t.match(four.got.at(-1), { type: 'p2p.offer', key: /^[\w+/]{43}=$/ })
+  four.carried.send(1, ANSWER)
+  world.time.run(50)
+  t.match(one.got.at(-1), { type: 'p2p.answer' })
+  t.equal(keyOf(one, 4)?.length, 128)
+  t.equal(keyOf(one, 4), keyOf(four, 1))
+  for (const { box } of world.host(2).letters) t.notMatch(Buffer.from(box, 'base64').toString(), /attempt/)
+})
+
+t.test('four links are too many', async (t) => {
+  const world = new CarriedWorld(5, [...CHAIN, [4, 5]])
+  world.time.run(20_000)
+  t.notOk(world.host(1).carried.has(5))
+  t.ok(world.host(1).carried.has(4))
+  t.ok(world.host(3).refused('no way') > 0)
+})
+
+t.test('one that comes again, by itself or the other way round, is read once', async (t) => {
+  const world = chain()
+  const [four, three] = [world.host(4), world.host(3)]
+  world.host(1).carried.send(4, OFFER)
+  world.time.run(50)
+  t.equal(four.got.length, 1)
+  const letter = four.letters.at(-1)
+  for (let i = 0; i < 10; i++) world.hand(3, 4, letter, 3)
+  world.hand(2, 3, letter, 2)
+  world.time.run(50)
+  t.equal(four.got.length, 1)
+  t.equal(four.refused('known'), 10)
+  t.ok(three.refused('known') >= 1)
+})
+
+t.test('what is changed, signed by another, old or of a stranger is refused, and counted', async (t) => {
+  const world = chain()
+  const [one, two, four] = [world.host(1), world.host(2), world.host(4)]
+  const now = 1_795_000_000_000 + world.time.now
+  const write = (host: typeof one, at: number, seq: number) =>
+    writeLetter(
+      host.me.identity,
+      { to: 4, toSpki: four.me.spki, seq, at },
+      { message: { type: 'p2p.state' } },
+    )
+  const good = write(one, now, now + 50)
+  const table = {
+    forged: [
+      { ...good, box: `${good.box[0] === 'A' ? 'B' : 'A'}${good.box.slice(1)}` },
+      { ...good, seq: good.seq + 1 },
+      { ...good, from: 3 },
+      { ...write(two, now, now + 51), from: 1 },
+    ],
+    expired: [write(one, now - 320_000, now - 320_000)],
+    'from the future': [write(one, now + 310_000, now + 60)],
+    stranger: [{ ...good, from: 99 }],
+    malformed: [{ ...good, seq: 'x' }, { ...good, box: 'x'.repeat(7_000) }, undefined],
+  }
+  for (const [reason, letters] of Object.entries(table)) {
+    for (const letter of letters) world.hand(1, 2, letter)
+    t.equal(two.refused(reason), letters.length, reason)
+  }
+  world.hand(1, 2, good, 4)
+  t.equal(two.refused('malformed'), table.malformed.length + 1, 'too many links')
+  world.time.run(100)
+  t.equal(four.got.length, 0)
+  const toOther = writeLetter(one.me.identity, { to: 4, toSpki: two.me.spki, seq: now + 70, at: now }, {})
+  world.hand(3, 4, toOther, 3)
+  t.equal(four.refused('not opened'), 1)
+  world.hand(1, 2, good)
+  world.time.run(100)
+  t.equal(four.got.length, 1, 'and the good one arrives')
+})
+
+t.test('a host that floods has its share, and others’ letters go on', async (t) => {
+  const world = new CarriedWorld(5, [...CHAIN, [5, 2]])
+  world.time.run(1_500)
+  const [one, two, four] = [world.host(1), world.host(2), world.host(4)]
+  const passed = two.count('passed')
+  const now = 1_795_000_000_000 + world.time.now
+  for (let i = 1; i <= 400; i++)
+    world.hand(1, 2, writeLetter(one.me.identity, { to: 4, toSpki: four.me.spki, seq: now + i, at: now }, {}))
+  t.ok(two.count('passed') - passed <= 64, `${two.count('passed') - passed} passed`)
+  t.ok(two.refused('too many') >= 336)
+  world.host(5).carried.send(4, { type: 'p2p.state' })
+  world.time.run(100)
+  t.ok(four.got.some(({ type }) => type === 'p2p.state'))
+})
+
+t.test('without punch a host neither calls, nor carries, nor listens', async (t) => {
+  const world = chain((hostId) => ({ enabled: hostId !== 3 }))
+  world.time.run(10_000)
+  t.notOk(world.host(1).carried.has(4))
+  t.ok(world.host(3).refused('switched off') > 0)
+  t.equal(world.host(3).count('sent') + world.host(3).count('passed'), 0)
+})
+
+t.test('a link ends it; a host that is gone is given up', async (t) => {
+  const world = chain()
+  const one = world.host(1)
+  t.ok(one.carried.has(4))
+  world.connect([...CHAIN, [1, 4]])
+  world.time.run(16_000)
+  t.notOk(one.carried.has(4))
+  t.same(
+    one.told.filter((what) => what.endsWith(' 4')),
+    ['up 4', 'down 4'],
+  )
+  world.connect(CHAIN)
+  world.time.run(2_000)
+  t.ok(one.carried.has(4))
+  world.connect([[1, 2]])
+  world.time.run(110_000)
+  t.notOk(one.carried.has(4))
+})
+
+t.test(
+  'sixteen hosts in a ring, all of it within three links is found, and no letter goes round',
+  async (t) => {
+    const ring = Array.from({ length: 16 }, (_, i) => [i + 1, ((i + 1) % 16) + 1] as const)
+    const world = new CarriedWorld(16, ring)
+    world.time.run(5_000)
+    for (const distance of [2, 3]) t.ok(world.host(1).carried.has(1 + distance), `${distance} links`)
+    t.notOk(world.host(1).carried.has(5))
+    const letters = [...world.hosts.values()].reduce((sum, host) => sum + host.letters.length, 0)
+    t.ok(letters < 16 * 15 * 6 * 3, `${letters} letters went over links in 5 s`)
+    t.comment(letters)
+  },
+)
+
+t.test('a host that meets many calls no more of them than others would carry', async (t) => {
+  const world = new CarriedWorld(120, [[1, 2]])
+  world.time.run(900)
+  t.ok(world.host(1).count('sent') <= 64, `${world.host(1).count('sent')} letters at once`)
+  world.time.run(20_000)
+  t.ok(world.host(1).count('sent') >= 118, 'all of them in the end')
+  t.equal(world.host(1).refused('too many'), 0)
+})
+
+t.test('a host that uses no UDP carries for others, and is not called for', async (t) => {
+  const world = chain((hostId) => ({ usesUdp: hostId !== 2 && hostId !== 4 }))
+  world.time.run(10_000)
+  t.notOk(world.host(1).carried.has(4))
+  t.ok(world.host(2).count('passed') > 0)
+  t.equal(world.host(4).count('sent'), 0)
+  const other = chain((hostId) => ({ usesUdp: hostId !== 2 }))
+  t.ok(other.host(1).carried.has(4))
+})
