@@ -51,8 +51,7 @@ t.test('a port mapping makes a path direct', { skip: needsRoot, timeout: 600_000
   t.comment(`direct ${Math.round(performance.now() - began)} ms after all had links to the hub`)
   t.same(mapper.mappings(), MAPPING)
   for (const path of await bothPaths(pair)) t.equal(path.tier, 'ipv4', 'no hub is between them')
-  // miniupnpd maps the port of both addresses that the router has outside.
-  t.match((await pathTo(two, 2)).p2p?.address, /^(11\.0\.0|192\.0\.2)\.102:7443$/, 'by the mapped port')
+  t.match((await pathTo(two, 2)).p2p, { address: '11.0.0.102:7443' }, 'by the mapped address')
 
   await t.test('status and netcheck tell it', async (t) => {
     const { portMapping } = await one.api('/v1/status')
@@ -62,7 +61,6 @@ t.test('a port mapping makes a path direct', { skip: needsRoot, timeout: 600_000
       behindNat: true,
       best: { name: 'h1' },
     })
-    t.match(await one.ok('netcheck'), /^port mapping +11\.0\.0\.102:7443 by PCP/m)
     const why = async (): Promise<string> => (await two.api('/v1/status')).portMapping.reason
     await waitFor('silent router', WAIT_MS, async () => /PCP: .*NAT-PMP: .*UPnP: /.test(await why()))
   })

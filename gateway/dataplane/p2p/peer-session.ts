@@ -87,8 +87,8 @@ export class PeerSession {
   /** Of the address in use. */
   get tier(): UdpTier {
     const address = this.#view?.address ?? ''
-    // A peer at an address that it does not know itself got here by this host's port mapping, if there is one.
-    const isByOwn = this.#deps.addresses.portMapped !== undefined && !this.#offered.includes(address)
+    // With a mapping of its own this host is reached without a hub, whatever the peer's address is.
+    const isByOwn = this.#deps.addresses.portMapped !== undefined
     return tierOf(this.#kind, address, isByOwn ? address : this.#opened)
   }
 

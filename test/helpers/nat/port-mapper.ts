@@ -20,6 +20,7 @@ export interface PortMapper {
 }
 
 /**
+ * miniupnpd maps the port of all addresses that the router has outside: UDP 7443 of the others is dropped.
  * @param router of `putBehindNat`, or a namespace with links `lan` and `wan` like it
  * @param index its last octet outside
  * @param isOutside false: the router has no address outside that it could map, and says so
@@ -37,6 +38,7 @@ export async function portMapper(
     ['netns', 'exec', router.name, 'nft', '-f', '-'],
     `table inet ${TABLE} {
        chain forward { }
+       chain one { type filter hook prerouting priority -150; iifname wan ip daddr != ${externalIp} udp dport 7443 drop; }
        chain pre { type nat hook prerouting priority -110; }
        chain post { type nat hook postrouting priority 90; }
      }`,
