@@ -72,7 +72,7 @@ export function composeP2p(around: Around): P2pParts {
   p2pGauges(metrics, transport, () => scheduler.monotonic())
   const stopListening = cluster.listen({
     up(hostId) {
-      carried.linkUp()
+      carried.callAgain()
       signalling.linkUp(hostId)
     },
     down: (hostId) => signalling.linkDown(hostId),
@@ -110,6 +110,7 @@ export function composeP2p(around: Around): P2pParts {
       const known = transport.hostIds()
       if (hostId !== undefined && !known.includes(hostId)) return undefined
       const those = hostId === undefined ? known : [hostId]
+      carried.callAgain()
       for (const id of those) transport.reset(id, 'operator')
       return those.filter((id) => transport.view(id)?.state !== 'P2P_ACTIVE')
     },

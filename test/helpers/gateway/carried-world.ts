@@ -79,7 +79,7 @@ export class CarriedWorld {
   /** Only these pairs have a link from now on. */
   connect(links: readonly (readonly [number, number])[]): void {
     this.#links = new Set(links.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]))
-    for (const { carried } of this.hosts.values()) carried.linkUp()
+    for (const { carried } of this.hosts.values()) carried.callAgain()
   }
 
   host(hostId: number): CarriedHost {

@@ -11,7 +11,7 @@ import { Listeners } from '../../../base/listeners.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
 import type { ControlMessage, Identity } from '../../../links/types.ts'
 import { Carrier, type CarryCount } from './carrier.ts'
-import { KeyExchange } from './exchange.ts'
+import { KeyExchange, type Try } from './exchange.ts'
 import { Hello } from './hello.ts'
 import { type Letter, openLetter, whyRefused, writeLetter } from './letter.ts'
 
@@ -112,8 +112,8 @@ export class Carried {
     this.#stop()
   }
 
-  /** A link to some member came up. */
-  linkUp(): void {
+  /** A link to some member came up, or a person asked. */
+  callAgain(): void {
     const now = this.#deps.scheduler.monotonic()
     for (const { hello } of this.#peers.values()) hello.afresh(now)
   }
@@ -242,10 +242,11 @@ export class Carried {
 
   #read(hostId: number, message: ControlMessage): void {
     const { exchange } = this.#peer(hostId)
-    const { type, attempt, generation, key } = message
-    if (type === 'p2p.offer' || type === 'p2p.answer') {
+    const { type, key } = message
+    const of = tryOf(message)
+    // What names no try is refused where messages are judged.
+    if (of !== undefined && (type === 'p2p.offer' || type === 'p2p.answer')) {
       const peerKey = typeof key === 'string' ? Buffer.from(key, 'base64') : Buffer.alloc(0)
-      const of = { attempt: String(attempt), generation: Number(generation) }
       const isKey =
         type === 'p2p.offer' ? exchange.offered(of, peerKey) : exchange.answered(of.attempt, peerKey)
       if (!isKey) {
@@ -266,6 +267,12 @@ export class Carried {
     this.#peers.set(hostId, peer)
     return peer
   }
+}
+
+/** An answer has no generation. */
+function tryOf({ attempt, generation = 0 }: ControlMessage): Try | undefined {
+  const isName = typeof attempt === 'string' && /^[0-9a-f]{16}$/.test(attempt)
+  return isName && Number.isSafeInteger(generation) ? { attempt, generation: Number(generation) } : undefined
 }
 
 /** @param follows which letter of this host the peer had last, and how long before its own */

@@ -162,3 +162,32 @@ t.test('a partition with adds and deletes on both sides: equal within 10 s of he
   }
   t.end()
 })
+
+t.test(
+  'a change reaches a host that its owner never meets, by members that meet one after the other',
+  (t) => {
+    const simulation = new Simulation(4, 0)
+    const only = (a: number, b: number) =>
+      simulation.network.allow((x, y) => [a, b].includes(x.hostId) && [a, b].includes(y.hostId))
+    const [one, four] = [simulation.hosts.get(1)!, simulation.hosts.get(4)!]
+    one.put(container(1, 10))
+    simulation.time.run(5_000)
+    t.same(tableOf(four, 1), tableOf(one, 1))
+    only(0, 0)
+    simulation.time.run(20_000)
+    one.put(container(1, 11))
+    one.remove(attachmentKey(container(1, 10)))
+    for (const [a, b] of [
+      [1, 2],
+      [2, 3],
+    ] as const) {
+      only(a, b)
+      simulation.time.run(20_000)
+    }
+    t.not(String(tableOf(four, 1)), String(tableOf(one, 1)))
+    only(3, 4)
+    const ms = simulation.time.runUntil(() => String(tableOf(four, 1)) === String(tableOf(one, 1)), 10_000)
+    t.type(ms, 'number', `${ms} ms after the last two met, links included`)
+    t.end()
+  },
+)

@@ -56,6 +56,21 @@ t.test('offer and answer give both ends the same keys, which no carrier can make
   for (const { box } of world.host(2).letters) t.notMatch(Buffer.from(box, 'base64').toString(), /attempt/)
 })
 
+t.test('a member’s nonsense leaves the keys as they are', async (t) => {
+  const world = chain()
+  const [one, four] = [world.host(1), world.host(4)]
+  one.carried.send(4, OFFER)
+  world.time.run(50)
+  const before = four.carried.exportKey(1, 64, 'label', CONTEXT)
+  for (const attempt of ['x'.repeat(2_000), 7, undefined]) one.carried.send(4, { ...OFFER, attempt })
+  world.time.run(50)
+  t.equal(four.got.length, 4, 'they are judged with all others')
+  one.carried.send(4, { ...OFFER, type: 'p2p.answer' })
+  world.time.run(50)
+  t.equal(four.refused('no key'), 1)
+  t.ok(before?.equals(four.carried.exportKey(1, 64, 'label', CONTEXT) ?? Buffer.alloc(0)))
+})
+
 t.test('four links are too many', async (t) => {
   const world = new CarriedWorld(5, [...CHAIN, [4, 5]])
   world.time.run(20_000)
