@@ -30,7 +30,7 @@ export async function gatewayGone(t: Test, { runtime, executable }: Target): Pro
   const servers = async (name: string): Promise<string[]> =>
     (await resolvConf(name)).flatMap((line) => (line.startsWith('nameserver ') ? line.slice(11) : []))
 
-  t.test('absent: the container starts all the same', async (t) => {
+  await t.test('absent: the container starts all the same', async (t) => {
     t.ok((await timed(() => host.web('early'))) < START_MS)
     t.equal((await get(host.m, `http://${await host.address('early')}/`)).status, 200)
   })
