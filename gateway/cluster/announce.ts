@@ -26,7 +26,13 @@ export class Announcer {
   announce(): void {
     const { conf, clock, links, log, state } = this.#deps
     const listen = { host: conf.peers.listen.host, port: links.port }
-    const endpoints = ownEndpoints({ listen, advertise: conf.peers.advertise, supernet: conf.supernet })
+    const { enabled, device } = conf.paths.nebula
+    const endpoints = ownEndpoints({
+      listen,
+      advertise: conf.peers.advertise,
+      supernet: conf.supernet,
+      without: enabled ? device : undefined,
+    })
     const before = state.endpoints.get(state.identity.hostId)
     if (JSON.stringify(before?.endpoints) === JSON.stringify(endpoints)) return
     const seq = Math.max((before?.seq ?? 0) + 1, Math.floor(clock.now() / 1000))

@@ -7,7 +7,9 @@ import {
   nebulaPid,
   nebulaTraces,
   retry,
+  runNebula,
   sentBy,
+  setNebula,
   takeNebula,
 } from '../helpers/cluster/nebula-pair.ts'
 import {
@@ -47,10 +49,10 @@ t.test('two hosts with Nebula', { skip: needsRoot || noNebula(), timeout: 600_00
   await t.test('packets of containers go by its device, and keep their addresses', async (t) => {
     const before = { nebula: sentBy(one, NEBULA_DEVICE), gateway: sentBy(one, 'flatnet-gw') }
     const requests = requestsTo(pair, 100)
-    await requests.answered(200)
+    await requests.answered(100)
     t.same(failures(await requests.stop()), [])
     const more = sentBy(one, NEBULA_DEVICE) - before.nebula
-    t.ok(more >= 400, `${more} packets by Nebula`)
+    t.ok(more >= 200, `${more} packets by Nebula`)
     const others = sentBy(one, 'flatnet-gw') - before.gateway
     t.ok(others < 20, `${others} packets by the gateway's device`)
     t.equal(berry.ns.exec('ping', '-c', '1', '-W', '2', apple.ip).includes('1 received'), true)
@@ -93,7 +95,7 @@ t.test('two hosts with Nebula', { skip: needsRoot || noNebula(), timeout: 600_00
     )
     t.comment(`left after ${Math.round(ms)} ms`)
     t.match(metricsTo(one, 2), [200, 250, 300], "Nebula's own route stays behind the gateway path")
-    await requests.answered(300)
+    await requests.answered(150)
     const answers = await requests.stop()
     t.same(failures(answers), [], 'no request failed')
     t.comment(`worst gap ${worstGap(answers)} ms`)
@@ -113,5 +115,21 @@ t.test('two hosts with Nebula', { skip: needsRoot || noNebula(), timeout: 600_00
     await Promise.all([one.stop(), two.stop()])
     t.same(nebulaTraces(one), [])
     t.same(nebulaTraces(two), [])
+  })
+
+  await t.test('a Nebula of their own: it is used, and neither started nor ended', async (t) => {
+    for (const host of [one, two]) {
+      runNebula(host, 'nebula1')
+      setNebula(host, { enabled: true, device: 'nebula1' })
+    }
+    const pid = await waitFor('it runs', PATIENCE_MS, () => nebulaPid(one))
+    await Promise.all([one.start(), two.start()])
+    await takeNebula(pair)
+    t.match(apple.ns.exec('curl', '-sS', '-m', '5', `http://${berry.ip}/`), /berry on host 2/)
+    const [host] = (await two.hosts()).filter(({ hostId }) => hostId === 1)
+    t.same(host?.member?.endpoints, ['192.0.2.1:7443'], 'no gateway is told to connect through it')
+    await Promise.all([one.stop(), two.stop()])
+    t.equal(nebulaPid(one), pid)
+    t.same(metricsTo(one, 2), [200, 300], "Nebula's own route is left, behind the one that outlives gateways")
   })
 })

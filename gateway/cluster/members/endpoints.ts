@@ -116,6 +116,8 @@ export interface EndpointWishes {
   /** Configured; takes the place of everything that is found here. */
   readonly advertise: readonly string[]
   readonly supernet: Prefix4
+  /** A device that needs the network between hosts itself: a link through it would only seem to be another way. */
+  readonly without?: string | undefined
 }
 
 /** `10.0.0.7:7443` or `[fd00::7]:7443`. */
@@ -127,13 +129,13 @@ export const formatEndpoint = (host: string, port: number): string =>
  * IPv4 first; without loopback, link-local, and those of containers.
  */
 export function ownEndpoints(
-  { listen, advertise, supernet }: EndpointWishes,
+  { listen, advertise, supernet, without }: EndpointWishes,
   interfaces: ReturnType<typeof networkInterfaces> = networkInterfaces(),
 ): string[] {
   if (advertise.length > 0) return advertise.slice(0, MAX_ENDPOINTS)
   if (listen.host !== '0.0.0.0' && listen.host !== '::') return [formatEndpoint(listen.host, listen.port)]
   const addresses = Object.entries(interfaces).flatMap(([name, list = []]) =>
-    CONTAINER_BRIDGES.test(name) ? [] : list.filter((a) => !a.internal),
+    CONTAINER_BRIDGES.test(name) || name === without ? [] : list.filter((a) => !a.internal),
   )
   const usable = addresses.filter(({ family, address }) => {
     if (family === 'IPv6') return listen.host === '::' && !address.startsWith('fe80:')

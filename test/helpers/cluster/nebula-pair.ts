@@ -54,6 +54,13 @@ export const takeNebula = ({ one, two }: Pick<NebulaPair, 'one' | 'two'>): Promi
     return [metricsTo(one, 2), metricsTo(two, 1)].every((metrics) => String(metrics) === String(METRICS))
   })
 
+/** Nebula as a service of the host's own runs it: the gateway's configuration with another device. */
+export function runNebula(host: TestHost, device: string): void {
+  const [gateways, own] = [join(host.dataDir, 'nebula/config.yml'), join(host.dir, 'own-nebula.yml')]
+  writeFileSync(own, readFileSync(gateways, 'utf8').replace(NEBULA_DEVICE, device))
+  host.spawn('nebula', '-config', own)
+}
+
 /** Of the Nebula that runs in the host's namespace. */
 export function nebulaPid({ ns }: TestHost): number | undefined {
   const pids = run('ip', ['netns', 'pids', ns.name]).split('\n').filter(Boolean).map(Number)

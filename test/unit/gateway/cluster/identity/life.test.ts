@@ -61,6 +61,14 @@ t.test('addresses that others can use', async (t) => {
     ['192.0.2.8:7443'],
     'a bridge that a person made is the way out of many machines',
   )
+  t.same(
+    ownEndpoints(
+      { listen: { host: '0.0.0.0', port: 7443 }, advertise: [], supernet, without: 'eth1' },
+      interfaces,
+    ),
+    ['192.0.2.7:7443'],
+    'none of a VPN that is a way itself',
+  )
   t.same(own('::'), ['192.0.2.7:7443', '198.51.100.7:7443', '[2001:db8::7]:7443'])
   t.same(own('192.0.2.7'), ['192.0.2.7:7443'], 'the one that it listens on')
   t.same(own('0.0.0.0', ['vpn.example:443']), ['vpn.example:443'], 'what is configured is all')
