@@ -7,10 +7,12 @@ import { type PortMappingConf, readPortMapping } from './port-mapping.ts'
 import type { Reader } from './reader.ts'
 import { isServer } from './server.ts'
 import { readTiers, type TiersConf } from './tiers.ts'
+import { readTurn, type TurnConf } from './turn.ts'
 
 export interface PathsConf {
   /** STUN servers beside the members, `name:port` or `address:port`. */
   readonly stun: readonly string[]
+  readonly turn: readonly TurnConf[]
   readonly nebula: NebulaConf
   readonly tiers: TiersConf
   readonly portMapping: PortMappingConf
@@ -24,7 +26,7 @@ export function readPaths(
   host: { readonly hostId: number; readonly supernet: Prefix4 },
 ): PathsConf {
   const paths = top.object('paths')
-  refuseUnknown(paths, top.get('paths'), ['stun', 'nebula', 'portMapping', 'tiers'])
+  refuseUnknown(paths, top.get('paths'), ['stun', 'turn', 'nebula', 'portMapping', 'tiers'])
   const given = paths.array('stun')
   const stun = given.filter(isServer)
   if (stun.length < given.length || stun.length > MAX_SERVERS) {
@@ -33,6 +35,7 @@ export function readPaths(
   }
   return {
     stun,
+    turn: readTurn(paths),
     nebula: readNebula(paths, host),
     portMapping: readPortMapping(paths),
     tiers: readTiers(paths),

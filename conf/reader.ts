@@ -2,9 +2,13 @@
 
 import { isObject, type JsonObject } from '../core/json.ts'
 
-/** A value for an error message: JSON, cut at 80 characters. */
+/** What a section that is written in the wrong place may hold; a problem is printed and logged. */
+const SECRETS = ['password', 'secret']
+
+/** A value for an error message: JSON without passwords, cut at 80 characters. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  const hidden = (key: string, inner: unknown): unknown => (SECRETS.includes(key) ? '…' : inner)
+  const text = JSON.stringify(value, hidden) ?? String(value)
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 

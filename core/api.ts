@@ -75,6 +75,8 @@ export interface P2pInfo {
   readonly generation: number
   /** What follows is of the session whose keys both hosts have; absent: there is none, or it was not measured yet. */
   readonly address?: string
+  /** The TURN server in between, as `paths.turn` names it; of a server that the peer uses, its address. */
+  readonly turn?: string
   /** Of the address: the kind of way that UDP takes, or would. */
   readonly tier?: UdpTier
   readonly probes?: P2pProbes

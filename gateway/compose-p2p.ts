@@ -23,6 +23,8 @@ import type { P2pProcessStatus } from './dataplane/p2p/process-status.ts'
 import { Signalling } from './dataplane/p2p/signalling.ts'
 import { lookUp, stunServersOf } from './dataplane/p2p/stun-servers.ts'
 import { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
+import { findTurnServer } from './dataplane/p2p/turn-lookup.ts'
+import { TurnServers } from './dataplane/p2p/turn-servers.ts'
 import type { GatewayPathFacts } from './paths/escalation/types.ts'
 import type { Reports } from './paths/reports.ts'
 import type { Replication } from './replication/replication.ts'
@@ -54,13 +56,16 @@ export function composeP2p(around: Around): P2pParts {
     connected(hello) {
       transport.processConnected(hello)
       mapping.processConnected(hello)
+      turn.connected(hello.features.turn === true)
     },
     message(message) {
       transport.processSaid(message)
       mapping.processSaid(message)
+      turn.said(message)
     },
     disconnected: () => transport.processDisconnected(),
   })
+  const turn: TurnServers = makeTurnServers(base, supervisor)
   const carried = composeCarried(base, cluster, around.reports, around.dataplane.signals)
   const signalling = makeSignalling(around, carried, {
     up: (hostId) => transport.linkUp(hostId),
@@ -85,12 +90,14 @@ export function composeP2p(around: Around): P2pParts {
         transport.start()
         void mapping.part.start()
         carried.start()
+        void turn.part.start()
         if (conf.p2p.enabled) supervisor.start()
         else forget = stopLeftover(base, cluster)
       },
       stop() {
         const unmapped = mapping.part.stop()
         forget()
+        void turn.part.stop()
         stopListening()
         carried.stop()
         signalling.stop()
@@ -104,8 +111,11 @@ export function composeP2p(around: Around): P2pParts {
       const wallOf = (at: number): number => scheduler.now() + at - scheduler.monotonic()
       return view && p2pInfoOf(view, transport.session(hostId), wallOf, transport.tier(hostId))
     },
-    process: () => transport.status.process,
     portMapping: () => mapping.status(),
+    process() {
+      const { process } = transport.status
+      return process === null || conf.paths.turn.length === 0 ? process : { ...process, turn: turn.status }
+    },
     retry(hostId) {
       const known = transport.hostIds()
       if (hostId !== undefined && !known.includes(hostId)) return undefined
@@ -261,6 +271,15 @@ function makeOwnAddresses(
     toProcess: (message) => supervisor.send(message),
   })
 }
+
+const makeTurnServers = ({ conf, log, scheduler }: Base, supervisor: ProcessSupervisor): TurnServers =>
+  new TurnServers({
+    conf: conf.paths.tiers.ice.enabled ? conf.paths.turn : [],
+    scheduler,
+    log,
+    find: findTurnServer,
+    toProcess: (message) => supervisor.send(message),
+  })
 
 export function gatewayPaths({ base, cluster, dataplane }: Around): (hostId: number) => GatewayPathFacts {
   const rates = new GatewayRates(

@@ -137,6 +137,14 @@ export class Iovecs {
     view.setUint32(o, length, true)
   }
 
+  /** Takes over entries of another table. @returns how many bytes they are together. @throws {RangeError} */
+  copyFrom(index: number, from: Iovecs, fromIndex: number, count: number): number {
+    this.#table.copyFrom(index * IOVEC, from.#table, fromIndex * IOVEC, count * IOVEC)
+    let bytes = 0
+    for (let i = index; i < index + count; i++) bytes += this.#table.view.getUint32(i * IOVEC + 8, true)
+    return bytes
+  }
+
   /** Of `count` of them from `first` on. @throws {RangeError} */
   address(first: number, count: number): bigint {
     return this.#table.address(first * IOVEC, count * IOVEC)

@@ -10,6 +10,7 @@ import { command, jsonOption } from '../command.ts'
 import { apiGet } from '../host/client.ts'
 import { findGateway, placeOptions } from '../host/places.ts'
 import { printFound } from '../netcheck/report.ts'
+import { printTurn, tryTurn } from '../netcheck/turn.ts'
 import { printJson, UsageError } from '../ui/output.ts'
 
 const SERVER_FORM = /^(?:\[[0-9a-f:.]+\]|[a-z0-9.-]+):[1-9]\d{0,4}$/i
@@ -23,7 +24,9 @@ function membersOf(hosts: readonly HostView[]): NetcheckMember[] {
   })
 }
 
-const provenAt = (path: PathInfo | null): string | undefined => path?.p2p?.address
+/** A TURN server in between answers no STUN for the member. */
+const provenAt = (path: PathInfo | null): string | undefined =>
+  path?.p2p?.turn === undefined ? path?.p2p?.address : undefined
 
 /** A name that leads nowhere is a server that does not answer. */
 async function found(server: string): Promise<NetcheckServer> {
@@ -69,10 +72,16 @@ export const netcheckCommand = command({
       )
       const askers = { ipv4, ipv6 }
       const at = named?.servers.find((endpoint) => !endpoint.startsWith('[')) ?? server
-      const seen = await netcheck({ askers, fresh, members, servers, server: at, ownAddresses })
-      const all = { ...seen, portMapping }
+      const [seen, turn] = await Promise.all([
+        netcheck({ askers, fresh, members, servers, server: at, ownAddresses }),
+        tryTurn(places.conf),
+      ])
+      const all = { ...seen, portMapping, turn }
       if (json) printJson(io, all)
-      else printFound(io, all)
+      else {
+        printFound(io, all)
+        printTurn(io, turn)
+      }
       return all.udp ? 0 : 1
     } finally {
       for (const socket of sockets) socket?.[Symbol.dispose]()

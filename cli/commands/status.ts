@@ -113,6 +113,17 @@ function relayRows({ relay }: Status): (readonly [string, string])[] {
   return [['relays', (volunteer ? load : 'for no other hosts (relay.volunteer)') + where]]
 }
 
+/** One row: TURN servers, whether one is used, and what is wrong with it. */
+function turnRows({ p2p }: Status): (readonly [string, string])[] {
+  const servers = p2p?.turn ?? []
+  if (servers.length === 0) return []
+  const texts = servers.map(({ problem, relayed, server, state }) => {
+    if (problem !== undefined) return `${server}: ${problem}`
+    return relayed === undefined ? `${server} ${state}` : `${server} relays from ${relayed}`
+  })
+  return [['turn', texts.join('; ')]]
+}
+
 /** One row: how many names are published on the LAN, where, and what keeps the gateway from more. */
 function mdnsRows({ mdns }: Status): (readonly [string, string])[] {
   // A gateway of an older version has no such field.
@@ -164,6 +175,7 @@ function print(io: Io, status: Status): void {
     ...mdnsRows(status),
     ...relayRows(status),
     ...nebulaRows(status),
+    ...turnRows(status),
     ...messageRows(status),
     ['reconciled', reconcileText(status)],
     ['memory', `${Math.round(status.memory.rssBytes / 1_048_576)} MB`],

@@ -24,6 +24,10 @@ export function rateText({
   return bps < 1e9 ? `${(bps / 1e6).toFixed(bps < 1e7 ? 1 : 0)} Mbit/s` : `${(bps / 1e9).toFixed(1)} Gbit/s`
 }
 
+/** A TURN server in between is named: it costs its owner traffic, and it may be far. */
+const reasonOf = ({ p2p, reason, state }: PathInfo): string =>
+  state === 'P2P_ACTIVE' && p2p?.turn !== undefined ? `${reason}, through TURN server ${p2p.turn}` : reason
+
 const WAYS: readonly Column<PathInfo>[] = [
   { title: 'HOST', value: (p) => String(p.hostId) },
   { title: 'STATE', value: (p) => p.state },
@@ -31,7 +35,7 @@ const WAYS: readonly Column<PathInfo>[] = [
   { title: 'TIER', value: (p) => p.tier ?? '-', isSpare: true },
   { title: 'RTT', value: (p) => millisText(p.rttMs) },
   { title: 'SINCE (UTC)', value: (p) => timeText(p.since) },
-  { title: 'REASON', value: (p) => p.reason, min: 10, wraps: true },
+  { title: 'REASON', value: reasonOf, min: 10, wraps: true },
 ]
 
 type Measured = PathInfo & { readonly p2p: P2pInfo }

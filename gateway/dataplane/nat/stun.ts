@@ -1,18 +1,24 @@
 /** Encodes and decodes STUN binding messages (RFC 8489), with what RFC 5780 adds to test NATs. Pure. */
 
-import { crc32 } from 'node:zlib'
-import { ipBytes, parseEndpoint } from '../p2p/process/endpoint.ts'
+import {
+  addressBytes,
+  addressOf,
+  attribute,
+  FINGERPRINT_BYTES,
+  fingerprintOf,
+  HEADER,
+  looksLikeStun,
+  MAX_STUN_BYTES,
+  padded,
+  writeHeader,
+  xored,
+} from './stun-wire.ts'
 
 /**
  * No library: what is needed are 2 messages and 5 attributes. The packages that exist bring sockets, promises and
  * loggers of their own, and the process of direct paths owns the socket and has no event loop to run them in.
  */
-const HEADER = 20
-const MAGIC_COOKIE = 0x2112_a442
-const FINGERPRINT_XOR = 0x5354_554e
 const TRANSACTION_BYTES = 12
-/** What a path of 576 bytes takes (RFC 8489, 6.1). Longer messages are not looked at. */
-const MAX_STUN_BYTES = 548
 
 const Message = { request: 0x0001, response: 0x0101, error: 0x0111 } as const
 type Kind = keyof typeof Message
@@ -28,7 +34,6 @@ const Attribute = {
 } as const
 const CHANGE_ADDRESS = 4
 const CHANGE_PORT = 2
-const FINGERPRINT_BYTES = 8
 
 export interface StunMessage {
   readonly kind: Kind
@@ -40,12 +45,6 @@ export interface StunMessage {
   readonly other?: string | undefined
   readonly change?: { readonly address: boolean; readonly port: boolean } | undefined
   readonly software?: string | undefined
-}
-
-/** Whether a datagram is STUN, by its first eight bytes (RFC 8489, 5). No datagram of ours has form 0. */
-export function looksLikeStun(bytes: Uint8Array): boolean {
-  if (bytes.byteLength < HEADER || (bytes[0] ?? 0) > 0x3f) return false
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(4) === MAGIC_COOKIE
 }
 
 /** @throws {RangeError} an address that is no endpoint; a transaction that is not 24 hex digits */
@@ -69,10 +68,7 @@ function finished(type: number, id: Uint8Array, attributes: readonly Uint8Array[
   const body = Buffer.concat(attributes)
   const bytes = new Uint8Array(HEADER + body.byteLength + FINGERPRINT_BYTES)
   const view = new DataView(bytes.buffer)
-  view.setUint16(0, type)
-  view.setUint16(2, body.byteLength + FINGERPRINT_BYTES)
-  view.setUint32(4, MAGIC_COOKIE)
-  bytes.set(id, 8)
+  writeHeader(view, type, body.byteLength + FINGERPRINT_BYTES, id)
   bytes.set(body, HEADER)
   const at = HEADER + body.byteLength
   view.setUint16(at, Attribute.fingerprint)
@@ -155,42 +151,3 @@ function readAttribute(
       return type < 0x8000 ? 'unknown' : {}
   }
 }
-
-const padded = (length: number): number => (length + 3) & ~3
-
-/** The padding is of zeroes; FINGERPRINT covers it. */
-function attribute(type: number, value: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(4 + padded(value.byteLength))
-  const view = new DataView(bytes.buffer)
-  view.setUint16(0, type)
-  view.setUint16(2, value.byteLength)
-  bytes.set(value, 4)
-  return bytes
-}
-
-/** `{ zero u8, family u8, port u16, address 4 or 16 }`. */
-function addressBytes(endpoint: string): Uint8Array {
-  const parsed = parseEndpoint(endpoint)
-  if (parsed === undefined) throw new RangeError(`${endpoint}: write 192.0.2.1:7443 or [2001:db8::1]:7443`)
-  const { ip, port } = parsed
-  return Uint8Array.of(0, ip.byteLength === 4 ? 1 : 2, port >>> 8, port & 0xff, ...ip)
-}
-
-function addressOf(bytes: Uint8Array): string | undefined {
-  const length = bytes[1] === 1 ? 4 : bytes[1] === 2 ? 16 : 0
-  const port = ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0)
-  if (length === 0 || bytes.byteLength !== 4 + length || port === 0) return undefined
-  const ip = ipBytes(bytes.subarray(4))
-  return length === 4 ? `${ip}:${port}` : `[${ip}]:${port}`
-}
-
-/** Port and address XOR cookie and transaction (RFC 8489, 14.2); twice is nothing. */
-function xored(bytes: Uint8Array, id: Uint8Array): Uint8Array {
-  const key = new Uint8Array(4 + TRANSACTION_BYTES)
-  new DataView(key.buffer).setUint32(0, MAGIC_COOKIE)
-  key.set(id, 4)
-  return bytes.map((byte, i) => (i < 2 ? byte : byte ^ (key[i < 4 ? i - 2 : i - 4] ?? 0)))
-}
-
-/** @param before all of the message before the attribute; its length field counts the attribute already */
-const fingerprintOf = (before: Uint8Array): number => (crc32(before) ^ FINGERPRINT_XOR) >>> 0

@@ -183,6 +183,7 @@ export class NebulaPlane {
       case 'session':
       case 'candidates':
       case 'findAddresses':
+      case 'useTurn':
       case 'stop':
         // A peer has one address inside Nebula, and nobody else has to be asked for it.
         return

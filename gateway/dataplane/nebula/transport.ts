@@ -52,7 +52,8 @@ export class NebulaTransport implements Transport {
         networkChanged() {},
         portMapped: undefined,
         observed: () => false,
-        said: () => false,
+        relayed: [],
+        said: () => undefined,
         tick() {},
       },
     })

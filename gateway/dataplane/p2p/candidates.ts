@@ -40,11 +40,14 @@ export interface Candidates {
   readonly mapped: readonly string[]
   /** `address:port` of which the router passes all to this host's port: a port mapping. */
   readonly portMapped?: string | undefined
+  /** `address:port` on TURN servers. */
+  readonly relayed?: readonly string[] | undefined
 }
 
 /**
  * By the types of RFC 8445, 5.1.2.1: addresses of interfaces, the router's port mapping, what peers saw in probes, what
- * STUN servers see. However many a host has of the first, there is room for the others.
+ * STUN servers see, and last what TURN servers relay. However many a host has of the first, there is room for the
+ * others.
  */
 export function ownCandidates({
   port,
@@ -54,6 +57,7 @@ export function ownCandidates({
   observed,
   mapped,
   portMapped,
+  relayed = [],
 }: Candidates): string[] {
   const withPort = (host: string | undefined): string[] => {
     const endpoint = host === undefined ? undefined : endpointOf(host, port)
@@ -66,7 +70,7 @@ export function ownCandidates({
   // A router whose outside is private is itself behind a NAT: only hosts between the two reach the mapping.
   if (opened.some(isPublic)) seen.unshift(...opened)
   else seen.push(...opened)
-  const outside = [...new Set(seen)].filter((endpoint) => !local.includes(endpoint))
+  const outside = [...new Set([...seen, ...relayed])].filter((endpoint) => !local.includes(endpoint))
   return [...local.slice(0, MOST - outside.length), ...outside]
 }
 

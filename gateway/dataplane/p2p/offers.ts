@@ -21,6 +21,8 @@ export interface Offered {
   readonly candidates?: readonly string[] | undefined
   /** One of them: where a router lets all in. */
   readonly portMapped?: string | undefined
+  /** Of them, those on TURN servers. */
+  readonly relayed?: readonly string[] | undefined
 }
 
 /** A well-formed `p2p.` message: the part that the escalation decides on, and the addresses. */
@@ -120,10 +122,18 @@ function textOf(fields: Fields, key: string): string {
   throw new OfferError(`${key} must be text of at most ${MAX_TEXT} characters`)
 }
 
-function offeredIn({ candidates, portMapped }: Fields): Offered {
+function offeredIn({ candidates, portMapped, relayed = [] }: Fields): Offered {
   if (portMapped !== undefined && !isEndpoint(portMapped))
     throw new OfferError('portMapped must be an address with a port')
-  if (Array.isArray(candidates) && candidates.length <= MAX_CANDIDATES && candidates.every(isEndpoint))
-    return { candidates, ...(portMapped !== undefined && { portMapped }) }
-  throw new OfferError(`candidates must be at most ${MAX_CANDIDATES} addresses with ports`)
+  return {
+    candidates: endpointsOf('candidates', candidates),
+    // A gateway from before TURN sends none.
+    relayed: endpointsOf('relayed', relayed),
+    ...(portMapped !== undefined && { portMapped }),
+  }
+}
+
+function endpointsOf(key: string, value: unknown): string[] {
+  if (Array.isArray(value) && value.length <= MAX_CANDIDATES && value.every(isEndpoint)) return value
+  throw new OfferError(`${key} must be at most ${MAX_CANDIDATES} addresses with ports`)
 }

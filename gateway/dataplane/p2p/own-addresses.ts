@@ -49,6 +49,7 @@ export class OwnAddresses {
   /** Undefined: the process is too old to tell. */
   #hosts: readonly string[] | undefined
   #mapped: readonly string[] = []
+  #relayed: readonly string[] = []
   #canAsk = false
   #ordered = ''
 
@@ -61,6 +62,7 @@ export class OwnAddresses {
     this.#canAsk = canAsk
     this.#hosts = undefined
     this.#mapped = []
+    this.#relayed = []
     this.#ordered = ''
     this.tick(true)
   }
@@ -81,17 +83,30 @@ export class OwnAddresses {
     if (toProcess({ type: 'findAddresses', servers, everyMs })) this.#ordered = key
   }
 
-  /** @returns true: some of these addresses are new */
-  said({ hosts, mapped }: Extract<FromProcess, { type: 'ownAddresses' }>): boolean {
+  /** @returns what is new: addresses on TURN servers, others alone, or none */
+  said({
+    hosts,
+    mapped,
+    relayed = [],
+  }: Extract<FromProcess, { type: 'ownAddresses' }>): 'relayed' | 'other' | undefined {
     const { overlay } = this.#deps
-    const before = new Set([...(this.#hosts ?? []), ...this.#mapped])
+    const before = new Set([...(this.#hosts ?? []), ...this.#mapped, ...this.#relayed])
     this.#hosts = hosts.filter((endpoint) => mayBeHost(endpoint, overlay))
     this.#mapped = byAgreement(mapped.map(({ address }) => address)).filter((e) => mayBeHost(e, overlay))
-    return [...this.#hosts, ...this.#mapped].some((endpoint) => !before.has(endpoint))
+    this.#relayed = relayed.filter((endpoint) => mayBeHost(endpoint, overlay))
+    if (this.#relayed.some((endpoint) => !before.has(endpoint))) return 'relayed'
+    return [...this.#hosts, ...this.#mapped].some((endpoint) => !before.has(endpoint)) ? 'other' : undefined
+  }
+
+  /** On TURN servers. */
+  get relayed(): readonly string[] {
+    return this.#relayed
   }
 
   /** A peer sees this host there. @returns true: no peer did lately */
   observed(hostId: number, address: string): boolean {
+    // Others get nothing through a TURN server that was not told to let them.
+    if (this.#relayed.includes(address)) return false
     return mayBeHost(address, this.#deps.overlay) && this.#observed.put(hostId, address)
   }
 
@@ -121,6 +136,7 @@ export class OwnAddresses {
       observed: this.#observed.all(),
       mapped: this.#mapped,
       portMapped: this.#deps.portMapped(),
+      relayed: this.#relayed,
     })
   }
 

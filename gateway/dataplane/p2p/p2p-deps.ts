@@ -31,7 +31,15 @@ export interface P2pTransportDeps {
   validUntil(hostId: number): Millis
   readonly addresses: Pick<
     OwnAddresses,
-    'candidates' | 'connected' | 'forget' | 'networkChanged' | 'observed' | 'portMapped' | 'said' | 'tick'
+    | 'candidates'
+    | 'connected'
+    | 'forget'
+    | 'networkChanged'
+    | 'observed'
+    | 'portMapped'
+    | 'relayed'
+    | 'said'
+    | 'tick'
   >
   count(name: 'offered' | 'promoted' | 'demoted' | 'refused', hostId: number, reason?: string): void
 }

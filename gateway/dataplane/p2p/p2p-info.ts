@@ -22,10 +22,11 @@ export function p2pInfoOf(
 const isoOf = (ms: Millis): string => new Date(Math.round(ms)).toISOString()
 
 function sessionInfo(session: SessionView, tier: UdpTier): Partial<P2pInfo> {
-  const { address, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
+  const { address, turn, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session
   const lossRate = lossOf(session)
   return {
     ...(address !== undefined && { address, tier }),
+    ...(turn !== undefined && { turn }),
     probes: probesOf(session),
     ...(rttMs !== undefined && { rttMs: rounded(rttMs, 2) }),
     ...(jitterMs !== undefined && { jitterMs: rounded(jitterMs, 2) }),

@@ -177,8 +177,7 @@ export class P2pTransport implements Transport {
         if (this.#deps.addresses.observed(message.hostId, message.address)) this.#offerMore(() => true)
         return
       case 'ownAddresses':
-        // Nobody vouches for what a STUN server says: it is no reason for a new try.
-        if (this.#deps.addresses.said(message)) this.#offerMore(({ view }) => view.state === 'P2P_ATTEMPTING')
+        this.#offerNew(this.#deps.addresses.said(message))
         return
       case 'device':
         this.status.device(message.problem, this.#deps.scheduler.monotonic())
@@ -198,29 +197,29 @@ export class P2pTransport implements Transport {
         return
       case 'hello':
       case 'refused':
-        // process-client.ts handles these.
+      case 'turn':
+        // process-client.ts and turn-servers.ts handle these.
         return
     }
   }
 
+  /** Nobody vouches for what a STUN server says: it is no reason for a new try. A TURN server took this host in. */
+  #offerNew(what: 'relayed' | 'other' | undefined): void {
+    if (what !== undefined)
+      this.#offerMore(({ view }) => what === 'relayed' || view.state === 'P2P_ATTEMPTING')
+  }
+
   /** Sends new addresses of this host to peers that have no direct path; later tries offer them anyway. */
   #offerMore(isFor: (peer: PeerSession) => boolean): void {
-    for (const peer of this.#peers.values()) {
-      const { attempt, hostId, view } = peer
-      if (attempt === undefined || view.state === 'P2P_ACTIVE' || !isFor(peer)) continue
-      this.#deps.links.send(hostId, {
-        type: 'p2p.candidates',
-        attempt,
-        ...this.#offerTo(hostId),
-      })
-    }
+    for (const peer of this.#peers.values())
+      if (peer.view.state !== 'P2P_ACTIVE' && isFor(peer)) peer.offerMore()
   }
 
   #offerTo(hostId: number): Offered {
     const { addresses, links, tiers } = this.#deps
     const all = addresses.candidates(this.status.port, links.addresses(hostId)?.local)
-    const { portMapped } = addresses
-    return { candidates: usable(tiers, links.kind(hostId), all, portMapped), portMapped }
+    const { portMapped, relayed } = addresses
+    return { candidates: usable(tiers, links.kind(hostId), all, portMapped), portMapped, relayed }
   }
 
   #give(hostId: number, task: (peer: PeerSession) => void): void {

@@ -19,7 +19,7 @@ import { type EscalationView, viewOf } from '../../paths/escalation/view.ts'
 import { peerCandidates } from './candidates.ts'
 import { OFFER_VERSION, type Offered } from './offers.ts'
 import type { SessionView, ToProcess } from './protocol.ts'
-import { familiesOf, type SignalKind, tierOf, tiersText, timeoutOf, unused, usable } from './udp-tiers.ts'
+import { familiesOf, type SignalKind, tierOf, tiersText, timeoutOf, unused } from './udp-tiers.ts'
 
 /** What this part needs of the links. All of it concerns the connection that is up now. */
 export interface P2pLinks {
@@ -70,6 +70,8 @@ export class PeerSession {
   #opened: string | undefined
   /** How offer and answer of the present try went; undefined: an earlier gateway's process has the session. */
   #kind: SignalKind | undefined
+  /** Of the offered addresses, the ones on TURN servers of the peer. */
+  #relayed: readonly string[] = []
   #toldGateway: GatewayPathFacts | undefined
   /** The end of validity that the process knows. */
   #validUntil: Millis = 0
@@ -86,6 +88,7 @@ export class PeerSession {
 
   /** Of the address in use. */
   get tier(): UdpTier {
+    if (this.#view?.turn !== undefined) return 'ice'
     const address = this.#view?.address ?? ''
     // With a mapping of its own this host is reached without a hub, whatever the peer's address is.
     const isByOwn = this.#deps.addresses.portMapped !== undefined
@@ -96,7 +99,7 @@ export class PeerSession {
   get raced(): UdpTier[] {
     if (this.#state.attempt === undefined) return []
     const { addresses, tiers } = this.#deps
-    const names = new Set(this.#offered.map((address) => tierOf(this.#kind, address, this.#opened)))
+    const names = new Set(this.#offered.map((address) => this.#tierOf(address)))
     const own = addresses.portMapped
     if (own !== undefined) names.add(tierOf(this.#kind, own, own))
     return [...names].filter((name) => tiers[name].enabled)
@@ -140,6 +143,13 @@ export class PeerSession {
     this.give({ type: 'message', message })
   }
 
+  /** Adds addresses of this host to the try that is under way. */
+  offerMore(): void {
+    const { links, offer } = this.#deps
+    const { attempt } = this.#state
+    if (attempt !== undefined) links.send(this.hostId, { type: 'p2p.candidates', attempt, ...offer() })
+  }
+
   /** Adds addresses of the peer to the try that is under way. */
   moreCandidates(attempt: string, offered: Offered): void {
     if (attempt !== this.#state.attempt) return
@@ -159,7 +169,10 @@ export class PeerSession {
     this.#toldGateway = undefined
     // The end of its keys is unknown until the link says it; then the process gets it again.
     this.#validUntil = 1
-    if (this.#offered.length === 0 && view.address !== undefined) this.#offered = [view.address]
+    if (this.#offered.length === 0 && view.address !== undefined) {
+      this.#offered = [view.address]
+      if (view.turn !== undefined) this.#relayed = [view.address]
+    }
     if (this.#state.attempt === undefined) this.#state = adopt(view, this.#facts())
     this.give({ type: 'tick' })
   }
@@ -171,10 +184,11 @@ export class PeerSession {
     this.give({ type: 'tick' })
   }
 
-  #hear({ candidates, portMapped }: Offered): void {
+  #hear({ candidates, portMapped, relayed = [] }: Offered): void {
     if (candidates === undefined) return
     this.#offered = candidates
     this.#opened = portMapped
+    this.#relayed = relayed
   }
 
   #facts(): EscalationFacts {
@@ -264,11 +278,17 @@ export class PeerSession {
     })
   }
 
-  #addresses(): { readonly address: string }[] {
+  #tierOf(address: string): UdpTier {
+    return this.#relayed.includes(address) ? 'ice' : tierOf(this.#kind, address, this.#opened)
+  }
+
+  #addresses(): { readonly address: string; readonly isRelayed?: boolean }[] {
     const { links, overlay, tiers } = this.#deps
     const remote = links.addresses(this.hostId)?.remote
     const known = peerCandidates(this.#offered, remote, overlay)
-    return usable(tiers, this.#kind, known, this.#opened).map((address) => ({ address }))
+    return known
+      .filter((address) => tiers[this.#tierOf(address)].enabled)
+      .map((address) => (this.#relayed.includes(address) ? { address, isRelayed: true } : { address }))
   }
 
   /** The process demotes by itself only to a gateway path that is up. */

@@ -3,6 +3,7 @@
 import type { Millis } from '../../../core/clock.ts'
 import type { P2pReason } from '../../paths/escalation/reasons.ts'
 import type { ProcessHello } from './process-client.ts'
+import type { TurnStatus } from './turn-servers.ts'
 
 /** A killed process is back within half a second, a deleted device within milliseconds. */
 const GRACE_MS: Millis = 2_000
@@ -16,6 +17,8 @@ export interface P2pProcessStatus {
   readonly port: number
   /** UDP segmentation by the kernel when it sends and receives, and of packets for containers. */
   readonly offloads: { readonly gso: boolean; readonly gro: boolean; readonly uso: boolean }
+  /** Servers of paths.turn; absent: none is configured. */
+  readonly turn?: readonly TurnStatus[]
 }
 
 export class ProcessStatus {

@@ -69,7 +69,11 @@ const address: Check<string> = check(
     v.length <= 56 &&
     /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]):[1-9]\d{0,4}$/.test(v),
 )
-const candidates = list(record({ address }), 64)
+/** `isRelayed`: on a TURN server. */
+const candidates = list(record({ address, isRelayed: optional(flag) }), 64)
+/** Of paths.turn. */
+export const MAX_TURN_SERVERS = 4
+const turnName = text(270)
 /** Of the configuration and members together. */
 export const MAX_STUN_SERVERS = 16
 const count = whole(0, Number.MAX_SAFE_INTEGER)
@@ -95,6 +99,8 @@ const sessionView = record({
   isProven: flag,
   isFullSize: flag,
   address: optional(address),
+  /** The TURN server in between, as configured here; of a peer's server, its address. */
+  turn: optional(turnName),
   rttMs: optional(millis),
   jitterMs: optional(millis),
   /** Share of the last 40 probes that got no answer. */
@@ -150,6 +156,19 @@ const TO_PROCESS = {
   probeNow: { hostId: optional(hostId) },
   /** Ask these STUN servers, once at least every `everyMs`. Answered by `ownAddresses`, now and after each change. */
   findAddresses: { servers: list(address, MAX_STUN_SERVERS), everyMs: millis },
+  /** Use these TURN servers for peers that have no other way. Answered by `turn`, now and after each change. */
+  useTurn: {
+    servers: list(
+      record({
+        name: turnName,
+        address,
+        username: text(512),
+        password: optional(text(512)),
+        secret: optional(text(512)),
+      }),
+      MAX_TURN_SERVERS,
+    ),
+  },
   stop: { reason },
 } as const satisfies Schema
 export type ToProcess = Messages<typeof TO_PROCESS>
@@ -163,7 +182,7 @@ const FROM_PROCESS = {
     hostId,
     device: record({ ifname: text(15), problem }),
     udp: record({ port: whole(0, 65_535), problem }),
-    /** `addresses`: it knows `findAddresses`. */
+    /** `addresses`: it knows `findAddresses`; `turn`: it knows `useTurn`. */
     features: record({
       cipher: text(40),
       gso: flag,
@@ -171,6 +190,7 @@ const FROM_PROCESS = {
       uso: flag,
       record: flag,
       addresses: optional(flag),
+      turn: optional(flag),
     }),
     sessions: list(sessionView, 65_536),
   },
@@ -190,6 +210,20 @@ const FROM_PROCESS = {
   ownAddresses: {
     hosts: list(address, 64),
     mapped: list(record({ server: address, address }), MAX_STUN_SERVERS),
+    /** On TURN servers. */
+    relayed: optional(list(address, MAX_TURN_SERVERS)),
+  },
+  turn: {
+    servers: list(
+      record({
+        name: turnName,
+        state: oneOf('idle', 'asking', 'ready', 'waiting'),
+        problem: optional(text(500)),
+        relayed: optional(address),
+        rttMs: optional(millis),
+      }),
+      MAX_TURN_SERVERS,
+    ),
   },
   device: { ifname: text(15), problem },
   udp: { port: whole(0, 65_535), problem },

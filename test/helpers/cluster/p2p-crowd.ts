@@ -53,6 +53,7 @@ function open(hostId: number): Peer {
     randomToken: () => hostId,
     isLan: () => true,
     canReach: () => true,
+    relays: { relayedBy: () => undefined, pathLost() {} },
     strays: () => 0,
     log: silentLog,
     report: () => {},

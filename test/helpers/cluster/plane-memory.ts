@@ -42,7 +42,7 @@ class CanaryArena extends Arena {
 }
 
 /** Copies what the iovecs point at. */
-function gathered(iovecs: Iovecs, first: number, count: number): Buffer[] {
+export function gathered(iovecs: Iovecs, first: number, count: number): Buffer[] {
   const table = new DataView(toArrayBuffer(iovecs.address(first, count), count * 16, true))
   return Array.from({ length: count }, (_, i) => {
     const length = Number(table.getBigUint64(i * 16 + 8, true))

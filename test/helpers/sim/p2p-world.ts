@@ -91,6 +91,7 @@ export class SimHost {
       randomToken: () => world.token++,
       isLan: (endpoint) => isInNetworks(world.lan, endpoint),
       canReach: () => true,
+      relays: { relayedBy: () => undefined, pathLost() {} },
       strays: () => 0,
       log: silentLog,
       report: (message) => this.said.push({ at: world.now, message }),

@@ -6,6 +6,8 @@ import type { Millis } from '../../../../core/clock.ts'
  * 8445, 14.2, starts pairs 50 ms apart; RFC 8305's 250 ms are for handshakes, which cost more than a datagram.
  */
 const STAGGER_MS: Millis = 50
+/** Addresses on TURN servers are probed when all others have had this long: relaying costs a third party traffic. */
+const RELAYED_WAIT_MS: Millis = 500
 /** Of each candidate: 5 in its first 100 ms, then every 250 ms for 5 s, then each 30 s. */
 const BURST_PROBES = 5
 const BURST_MS: Millis = 100
@@ -26,7 +28,6 @@ const ANSWER_MS: Millis = 3_000
 
 interface Candidate {
   readonly address: string
-  readonly isLan: boolean
   /** The peer's gateway offered it; false: a probe came from there. */
   isOffered: boolean
   /** When its first probe is due, and how many have gone since then. */
@@ -50,14 +51,23 @@ export interface RaceProbe {
 
 export class CandidateRace {
   readonly #isLan: (address: string) => boolean
+  readonly #isRelayed: (address: string) => boolean
   readonly #candidates = new Map<string, Candidate>()
   readonly #out = new Map<number, { readonly address: string; readonly at: Millis }>()
   #nextSeq = 0
   #startedAt: Millis
 
-  /** @param isLan whether an address is in a network of this host's own interfaces */
-  constructor(isLan: (address: string) => boolean, now: Millis) {
+  /**
+   * @param isLan whether an address is in a network of this host's own interfaces
+   * @param isRelayed whether it leads through a TURN server
+   */
+  constructor(
+    isLan: (address: string) => boolean,
+    now: Millis,
+    isRelayed: (address: string) => boolean = () => false,
+  ) {
     this.#isLan = isLan
+    this.#isRelayed = isRelayed
     this.#startedAt = now
   }
 
@@ -129,6 +139,13 @@ export class CandidateRace {
     return true
   }
 
+  /** The kernel has no way there, so earlier answers count no more. */
+  unreachable(address: string): void {
+    const candidate = this.#candidates.get(address)
+    if (candidate?.isOffered === false) this.#candidates.delete(address)
+    else if (candidate !== undefined) delete candidate.answeredAt
+  }
+
   /**
    * @param current the address in use and its round trip; undefined: none, or it does not answer
    * @returns undefined: keep it
@@ -136,18 +153,28 @@ export class CandidateRace {
   choose(current: Choice | undefined, now: Millis): Choice | undefined {
     const [first, ...others] = [...this.#candidates.values()].filter((c) => isAlive(c, now))
     if (first === undefined) return undefined
-    const best = others.reduce((a, b) => (isBefore(b, a) ? b : a), first)
+    const best = others.reduce((a, b) => (isBefore(this.#measured(b), this.#measured(a)) ? b : a), first)
     if (best.rttMs === undefined || best.address === current?.address) return undefined
-    const used = current && { ...current, isLan: this.#isLan(current.address) }
-    if (used !== undefined && !isClearlyBetter(best, used)) return undefined
+    if (current !== undefined && !isClearlyBetter(this.#measured(best), this.#measured(current)))
+      return undefined
     return { address: best.address, rttMs: best.rttMs }
   }
 
-  /** Those of the LAN first, the others in the order in which they were offered. */
+  #measured({ address, rttMs }: Pick<Candidate, 'address' | 'rttMs'>): Measured {
+    return { rank: this.#rank(address), rttMs }
+  }
+
+  #rank(address: string): number {
+    if (this.#isRelayed(address)) return 2
+    return this.#isLan(address) ? 0 : 1
+  }
+
+  /** Those of the LAN first, then in the order in which they were offered, those on TURN servers last. */
   #start(candidates: readonly Candidate[], now: Millis): void {
-    const inOrder = [...candidates.filter(({ isLan }) => isLan), ...candidates.filter((c) => !c.isLan)]
+    const inOrder = candidates.toSorted((a, b) => this.#rank(a.address) - this.#rank(b.address))
     for (const [i, candidate] of inOrder.entries()) {
-      candidate.startAt = now + i * STAGGER_MS
+      const from = this.#isRelayed(candidate.address) ? Math.max(now, this.#startedAt + RELAYED_WAIT_MS) : now
+      candidate.startAt = from + i * STAGGER_MS
       candidate.rounds = 0
     }
   }
@@ -159,7 +186,7 @@ export class CandidateRace {
       known.isOffered ||= isOffered
       return undefined
     }
-    const candidate = { address, isLan: this.#isLan(address), isOffered, startAt: 0, rounds: 0 }
+    const candidate = { address, isOffered, startAt: 0, rounds: 0 }
     this.#candidates.set(address, candidate)
     return candidate
   }
@@ -187,13 +214,17 @@ function isAlive({ answeredAt, askedAt, rttMs = 0 }: Candidate, now: Millis): bo
   return askedAt === undefined || now - askedAt <= Math.max(SILENT_MS, SILENT_ROUND_TRIPS * rttMs)
 }
 
-type Measured = Pick<Candidate, 'isLan' | 'rttMs'>
+interface Measured {
+  /** 0: LAN, 1: direct, 2: through a TURN server. */
+  readonly rank: number
+  readonly rttMs: Millis | undefined
+}
 
 const isBefore = (a: Measured, b: Measured): boolean =>
-  a.isLan === b.isLan ? (a.rttMs ?? 0) < (b.rttMs ?? 0) : a.isLan
+  a.rank === b.rank ? (a.rttMs ?? 0) < (b.rttMs ?? 0) : a.rank < b.rank
 
 function isClearlyBetter(a: Measured, b: Measured): boolean {
-  if (a.isLan !== b.isLan) return a.isLan
+  if (a.rank !== b.rank) return a.rank < b.rank
   const [mine, its] = [a.rttMs ?? 0, b.rttMs ?? 0]
   return mine < its * BETTER_SHARE && its - mine >= BETTER_BY_MS
 }

@@ -41,6 +41,9 @@ function parse(text: string): ParsedEndpoint | undefined {
   return v6 !== undefined && isIPv6(v6) ? { ip: ipv6Bytes(v6), port } : undefined
 }
 
+/** `[fe80::1%3]:7443` without the interface, which means nothing to the peer. */
+export const withoutZone = (endpoint: string): string => endpoint.replace(/%[^\]]*/, '')
+
 /** @param bytes 4 or 16 */
 export function ipBytes(bytes: Uint8Array): string {
   if (bytes.byteLength === 4) return formatIpv4(ipv4FromBytes(bytes))

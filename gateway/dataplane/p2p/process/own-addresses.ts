@@ -13,6 +13,8 @@ export interface OwnAddressesDeps {
   port(): number
   receivesAt(endpoint: string): boolean
   send(bytes: Uint8Array, to: string): void
+  /** On TURN servers. */
+  relayed(): readonly string[]
   report(message: FromProcess): void
 }
 
@@ -48,6 +50,11 @@ export class OwnAddresses {
     this.#stun.ask([], 0, this.#deps.now())
   }
 
+  /** What a TURN server relays for changed. */
+  relayedChanged(): void {
+    this.#tell()
+  }
+
   networkChanged(): void {
     this.#stun.refresh(this.#deps.now())
     this.#tell()
@@ -76,6 +83,7 @@ export class OwnAddresses {
       type: 'ownAddresses',
       hosts: own.slice(0, MAX_HOSTS),
       mapped: this.#stun.mapped,
+      relayed: this.#deps.relayed(),
     } as const
     const told = JSON.stringify(message)
     if (told === this.#told) return

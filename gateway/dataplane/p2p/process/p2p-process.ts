@@ -15,7 +15,7 @@ import { ControlServer } from './control-server.ts'
 import { DIRECT_IFNAME, DirectDevice } from './device.ts'
 import { gatewayLog } from './gateway-log.ts'
 import { PLACES } from './loop.ts'
-import { OwnAddresses } from './own-addresses.ts'
+import { Outside } from './outside.ts'
 import { PlaneSlot } from './plane-slot.ts'
 import { DirectRoutes } from './routes.ts'
 import { Sessions } from './sessions.ts'
@@ -48,7 +48,7 @@ export class P2pProcess {
   readonly slot: PlaneSlot
   readonly routes: DirectRoutes
   readonly sessions: Sessions
-  readonly addresses: OwnAddresses
+  readonly outside: Outside
   readonly watch: UnderlayWatch
   readonly server: ControlServer
   readonly poller: Poller
@@ -71,8 +71,8 @@ export class P2pProcess {
     this.watch = this.#openWatch()
     this.routes = this.#openRoutes()
     this.slot = this.#openSlot()
+    this.outside = this.#openOutside()
     this.sessions = this.#openSessions()
-    this.addresses = this.#openAddresses()
     this.poller = new Poller(this.slot.arena, PLACES)
     this.server = this.#openServer()
   }
@@ -90,7 +90,7 @@ export class P2pProcess {
       this.slot.nextAt,
       this.watch.nextAt,
       this.sessions.nextAt,
-      this.addresses.nextAt,
+      this.outside.nextAt,
     )
   }
 
@@ -106,12 +106,13 @@ export class P2pProcess {
       if (this.routes.size > 0) this.routes.ensure()
     }
     this.sessions.tick()
-    this.addresses.tick()
+    this.outside.tick()
   }
 
   /** Removes the routes and says goodbye to all peers; then the loop has to turn until the sessions are gone. */
   leave(): void {
     this.isLeaving = true
+    this.outside.release()
     this.sessions.leave()
   }
 
@@ -164,7 +165,7 @@ export class P2pProcess {
         this.log.info({ reason: what }, 'network of this host changed, direct paths were probed anew')
         this.#report({ type: 'networkChanged', what })
         this.sessions.retryAll()
-        this.addresses.networkChanged()
+        this.outside.networkChanged()
       },
     })
   }
@@ -209,7 +210,7 @@ export class P2pProcess {
       tunFd: () => (this.device.ifindex === undefined ? undefined : this.device.fd),
       now: () => this.#now(),
       log: this.log,
-      heard: (bytes, from) => this.addresses.heard(bytes, from),
+      heard: (bytes, from) => this.outside.heard(bytes, from),
       changed: () => this.#report({ type: 'udp', ...this.#udp() }),
     })
   }
@@ -228,22 +229,23 @@ export class P2pProcess {
       randomToken: () => randomBytes(4).readUInt32BE(),
       isLan: (endpoint) => this.watch.isLan(endpoint),
       canReach: (endpoint) => this.slot.canReach(endpoint),
+      relays: this.outside,
       strays: () => this.slot.strays,
       log: this.log,
       report: (message) => this.#report(message),
     })
   }
 
-  #openAddresses(): OwnAddresses {
-    const { host } = this.#options.conf.p2p.listen
-    const isAny = host === '::' || host === '0.0.0.0'
-    return new OwnAddresses({
-      now: () => this.#now(),
-      newTransaction: () => randomBytes(12).toString('hex'),
-      hosts: () => (isAny ? this.watch.hosts : [host]),
-      port: () => this.slot.port,
-      receivesAt: (endpoint) => this.slot.canReach(endpoint),
-      send: (bytes, to) => this.slot.sendPlain(bytes, to),
+  #openOutside(): Outside {
+    const { p2p, supernet } = this.#options.conf
+    return new Outside({
+      overlay: supernet,
+      listenHost: p2p.listen.host,
+      clock: this.clock,
+      log: this.log,
+      slot: this.slot,
+      interfaces: () => this.watch.hosts,
+      needRelays: () => this.sessions.needRelays(),
       report: (message) => this.#report(message),
     })
   }
@@ -256,7 +258,7 @@ export class P2pProcess {
         // This process logs it itself, as no gateway is connected at this moment.
         if (isConnected) this.#options.log.info({}, 'gateway connected to direct paths')
         else this.#options.log.info({}, 'gateway disconnected from direct paths')
-        if (!isConnected) this.addresses.rest()
+        if (!isConnected) this.outside.rest()
       },
     })
   }
@@ -264,7 +266,7 @@ export class P2pProcess {
   #handle(message: ToProcess): void {
     if (message.type === 'hello') this.#hello()
     else if (message.type === 'stop') this.#stopReason = message.reason
-    else if (message.type === 'findAddresses') this.addresses.order(message)
+    else if (this.outside.handle(message)) return
     else if (message.type === 'session' && this.#options.conf.p2p.off.has(message.hostId)) {
       const { attempt, hostId } = message
       this.#report({ type: 'ended', hostId, attempt, reason: `p2p.hosts says off for host ${hostId}` })
@@ -282,7 +284,7 @@ export class P2pProcess {
       hostId: conf.hostId,
       device: { ifname: DIRECT_IFNAME, ...(problem !== undefined && { problem }) },
       udp: this.#udp(),
-      features: { ...this.slot.features, uso: this.device.hasUso, addresses: true },
+      features: { ...this.slot.features, uso: this.device.hasUso, addresses: true, turn: true },
       sessions: this.sessions.views(),
     })
   }

@@ -2,9 +2,8 @@
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Millis } from '../../../../core/clock.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
-import type { PlanePeer, UdpPlane } from '../udp/types.ts'
 import { CandidateRace } from './candidates.ts'
-import { headersOf, parseEndpoint } from './endpoint.ts'
+import { parseEndpoint, withoutZone } from './endpoint.ts'
 import { Heard } from './heard.ts'
 import {
   ControlType,
@@ -15,26 +14,10 @@ import {
   type ProbeKind,
 } from './messages.ts'
 import { BASE_MTU, PathMtu } from './path-mtu.ts'
+import type { PeerPathDeps } from './peer-path-deps.ts'
 import { Prober, type ProberAction } from './prober.ts'
-
-export interface PeerPathDeps {
-  readonly plane: Pick<UdpPlane, 'sendControl'>
-  readonly peer: PlanePeer
-  /** Whether this host has the lower hostId, and so chooses the pair of addresses. */
-  readonly isLower: boolean
-  isLan(address: string): boolean
-  canReach(address: string): boolean
-  /** Whether silence is likely to be this host's own fault. */
-  isLocalFault(): boolean
-  randomToken(): number
-  /** The path became proven, suspect, or suspect no longer. */
-  judged(what: 'proven' | 'suspect' | 'cleared' | 'extended'): void
-  lost(reason: DemotionReason): void
-  /** Address or datagram size changed. */
-  moved(): void
-  /** The peer sees this host at a new address. */
-  observed(address: string): void
-}
+import { type Offered, RelayedAddresses } from './relayed-addresses.ts'
+import { RELAY_AFTER_MS } from './turn-relays.ts'
 
 /** The higher hostId waits this long for the lower one to choose the pair before it chooses itself. */
 const HIGHER_WAITS_MS: Millis = 1_000
@@ -45,6 +28,7 @@ type PathField =
   | 'isProven'
   | 'isFullSize'
   | 'address'
+  | 'turn'
   | 'rttMs'
   | 'jitterMs'
   | 'lossRate'
@@ -63,11 +47,14 @@ export class PeerPath {
   #observed: string | undefined
   #left: { readonly address: string; readonly at: Millis } | undefined
   readonly #startedAt: Millis
+  readonly #relayed: RelayedAddresses
 
   constructor(deps: PeerPathDeps, now: Millis) {
     this.#deps = deps
     this.prober = new Prober(now)
-    this.#race = new CandidateRace((address) => deps.isLan(address), now)
+    this.#relayed = new RelayedAddresses((address) => deps.relays.relayedBy(address))
+    const isRelayed = (address: string): boolean => this.#relayed.has(address)
+    this.#race = new CandidateRace((address) => deps.isLan(address), now, isRelayed)
     this.#token = deps.randomToken()
     this.#startedAt = now
   }
@@ -76,11 +63,10 @@ export class PeerPath {
   view(): Pick<SessionView, PathField> {
     const { isFullSize, isProven, trips } = this.prober
     const { counts, jitterMs, lossRate, srttMs } = trips
-    const { address } = this.#deps.peer
     return {
       isProven,
       isFullSize,
-      ...(address !== undefined && { address: withoutZone(address) }),
+      ...this.#relayed.where(this.#deps.peer.address),
       ...(srttMs !== undefined && { rttMs: srttMs }),
       ...(jitterMs !== undefined && { jitterMs }),
       lossRate,
@@ -90,6 +76,19 @@ export class PeerPath {
     }
   }
 
+  /** Whether packets can reach the peer only through a TURN server of this host, as far as is known. */
+  needsRelay(now: Millis): boolean {
+    const { address } = this.#deps.peer
+    if (address !== undefined && this.#relayed.isOwn(address)) return true
+    return !this.prober.isProven && now - this.#startedAt >= RELAY_AFTER_MS
+  }
+
+  /** All that the peer may send from. */
+  get addresses(): string[] {
+    const { address } = this.#deps.peer
+    return [...this.#race.addresses, ...(address === undefined ? [] : [withoutZone(address)])]
+  }
+
   nextAt(now: Millis): Millis {
     const hasAddress = this.#deps.peer.address !== undefined
     const usedAt = hasAddress ? Math.min(this.prober.nextAt, this.#mtu.nextAt(now)) : Number.POSITIVE_INFINITY
@@ -97,7 +96,8 @@ export class PeerPath {
   }
 
   tick(now: Millis): void {
-    for (const { seq, address } of this.#race.tick(now)) this.#probe('race', seq, { to: address })
+    for (const { seq, address } of this.#race.tick(now))
+      if (isUnreachable(this.#probe('race', seq, { to: address }))) this.#race.unreachable(address)
     this.#choose(now)
     if (this.#deps.peer.address === undefined) return
     this.#act(
@@ -125,9 +125,11 @@ export class PeerPath {
     this.#race.restart(now)
   }
 
-  offer(candidates: readonly string[], now: Millis): void {
+  offer(candidates: readonly Offered[], now: Millis): void {
+    const reachable = candidates.filter(({ address }) => this.#deps.canReach(address))
+    this.#relayed.offer(reachable)
     this.#race.offer(
-      candidates.filter((address) => this.#deps.canReach(address)),
+      reachable.map(({ address }) => address),
       now,
     )
   }
@@ -158,7 +160,7 @@ export class PeerPath {
     const answer = encodeAnswer({
       ...probe,
       lossRate: this.prober.trips.lossRate,
-      observed: from,
+      observed: this.#relayed.peerAt(from),
       rxDatagrams,
       rxBytes,
     })
@@ -231,7 +233,7 @@ export class PeerPath {
     peer.setAddress(address)
     // A new port of the same address is a new mapping in a NAT: the path is the same.
     if (before === undefined || hostOf(before) !== hostOf(address)) {
-      this.#mtu.restart(this.#deps.isLan(address))
+      this.#mtu.restart(this.#deps.isLan(address) && !this.#relayed.has(address))
       if (rttMs !== undefined) this.#mtu.open()
       this.#resize()
     }
@@ -265,6 +267,7 @@ export class PeerPath {
   #lose(reason: DemotionReason, now: Millis): void {
     this.#peerLossRate = undefined
     this.#race.restart(now)
+    this.#deps.relays.pathLost()
     this.#deps.lost(reason)
   }
 
@@ -279,7 +282,7 @@ export class PeerPath {
   }
 
   #payloadOf(mtu: number): number {
-    return mtu - headersOf(this.#deps.peer.address ?? '')
+    return mtu - this.#relayed.overhead(this.#deps.peer.address ?? '')
   }
 
   #probe(kind: ProbeKind, seq: number, options: { to?: string; padToBytes?: number }): number {
@@ -288,9 +291,6 @@ export class PeerPath {
     return this.#deps.plane.sendControl(this.#deps.peer, ControlType.probe, probe, options)
   }
 }
-
-/** `[fe80::1%3]:7443` without the interface, which means nothing to the peer. */
-const withoutZone = (endpoint: string): string => endpoint.replace(/%[^\]]*/, '')
 
 const hostOf = (endpoint: string): string => {
   const parsed = parseEndpoint(endpoint)

@@ -10,7 +10,9 @@ import { UdpSocket } from '../../../../kernel/udp-socket.ts'
 import { testedAead } from '../udp/crypto/self-test.ts'
 import { Plane } from '../udp/plane.ts'
 import { PLANE_MEMORY } from '../udp/plane-options.ts'
+import { RelayedPort } from '../udp/relayed-port.ts'
 import type { AddPeer, PlaneEvents, PlanePeer, SendControl, UdpPlane } from '../udp/types.ts'
+import { HEADER } from '../udp/wire/datagram.ts'
 import { StunAnswers } from './stun-answers.ts'
 
 export interface PlaneSlotDeps {
@@ -43,6 +45,7 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
   readonly #tested: ReturnType<typeof testedAead>
   #udp: UdpSocket | undefined
   #plane: Plane | undefined
+  #port: RelayedPort | undefined
   #problem: string | undefined
   #tryAt: Millis
   readonly #stun: StunAnswers
@@ -102,13 +105,14 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
     const { events, hostId, hostPrefix, now, supernet } = this.#deps
     const [tun, udp, tested] = [this.#deps.tunFd(), this.#udp, this.#tested]
     if (this.#plane !== undefined || tun === undefined || udp === undefined || 'problem' in tested) return
+    this.#port = new RelayedPort(this.arena, udp)
     this.#plane = new Plane({
       hostId,
       supernet,
       hostPrefix,
       arena: this.arena,
       aead: tested.aead,
-      udp,
+      udp: this.#port,
       tun: new TunPort(tun),
       now,
       pause: () => sleepMicros(PAUSE_US),
@@ -125,6 +129,22 @@ export class PlaneSlot implements Pick<UdpPlane, 'addPeer' | 'removePeer' | 'sen
   /** Whether the socket can send to addresses of this family. */
   canReach(endpoint: string): boolean {
     return this.#udp !== undefined && canReach(this.#udp.family as UdpFamily, endpoint)
+  }
+
+  /** Datagrams to and from this peer of a TURN server pass from now on. */
+  bind(server: number, address: string, channel: number, port: number): void {
+    this.#port?.bind(server, address, channel, port)
+  }
+
+  /** Whether a datagram has the index of a peer's key. */
+  knows(datagram: Uint8Array): boolean {
+    if (datagram.byteLength < HEADER) return false
+    const index = new DataView(datagram.buffer, datagram.byteOffset).getUint32(0)
+    return this.#plane?.keyOf(index) !== undefined
+  }
+
+  unbind(server: number, channel: number): void {
+    this.#port?.unbind(server, channel)
   }
 
   addPeer(peer: AddPeer): PlanePeer {

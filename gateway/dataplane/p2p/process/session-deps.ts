@@ -4,6 +4,8 @@ import { familyOf } from '../endpoints.ts'
 import type { FromProcess } from '../protocol.ts'
 import type { Cipher } from '../udp/crypto/key-schedule.ts'
 import type { UdpPlane } from '../udp/types.ts'
+import type { Relays } from './peer-path-deps.ts'
+import type { Offered } from './relayed-addresses.ts'
 
 /** `stays`: lost, but the gateway path is down as well. */
 export type Judgement = 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' | 'stays'
@@ -14,7 +16,7 @@ export interface SessionStart {
   readonly attempt: string
   /** 64 bytes that both gateways exported from the same TLS connection. */
   readonly secret: Uint8Array
-  readonly candidates: readonly string[]
+  readonly candidates: readonly Offered[]
   /** Ms since the epoch. */
   readonly validUntil: Millis
   /** Of the addresses that may be used; undefined: any. */
@@ -44,6 +46,7 @@ export interface SessionDeps {
   isLan(address: string): boolean
   /** Whether this host's socket can send to it: without IPv6, not to an IPv6 address. */
   canReach(address: string): boolean
+  readonly relays: Relays
   isLocalFault(now: Millis): boolean
   lagMs(): Millis
   /** Datagrams without a session. */

@@ -214,7 +214,7 @@ export class Session {
   }
 
   #openPath(now: Millis): PeerPath {
-    const { canReach, plane, isLan, randomToken } = this.#deps
+    const { canReach, plane, isLan, randomToken, relays } = this.#deps
     return new PeerPath(
       {
         plane,
@@ -222,6 +222,7 @@ export class Session {
         isLower: this.#deps.hostId < this.hostId,
         isLan,
         canReach: (address) => allows(this.#start, address) && canReach(address),
+        relays,
         isLocalFault: () => this.#deps.isLocalFault(this.#deps.now()),
         randomToken,
         judged: (what) => this.#judged(what),
@@ -271,14 +272,8 @@ export class Session {
     this.#isPromoted = false
     // Earlier losses must not end the next promotion.
     this.#delivery = new Delivery(this.peer.counters, this.#deps.now())
-    const { hostId } = this
-    this.#deps.report({
-      type: 'demoted',
-      hostId,
-      attempt: this.#attempt,
-      generation: this.#generation,
-      reason,
-    })
+    const demoted = { type: 'demoted', hostId: this.hostId, attempt: this.#attempt } as const
+    this.#deps.report({ ...demoted, generation: this.#generation, reason })
     this.reportNow()
   }
 

@@ -5,6 +5,7 @@ import type { FromProcess, SessionView, ToProcess } from '../protocol.ts'
 import type { PlaneEvents, UdpPlane } from '../udp/types.ts'
 import { Session } from './session.ts'
 import type { Judgement, SessionDeps, SessionStart } from './session-deps.ts'
+import { needOf, type RelayNeed } from './turn-relays.ts'
 
 export interface SessionsDeps
   extends Pick<
@@ -19,6 +20,7 @@ export interface SessionsDeps
     | 'randomToken'
     | 'isLan'
     | 'canReach'
+    | 'relays'
     | 'strays'
   > {
   readonly log: Log
@@ -73,6 +75,11 @@ export class Sessions implements PlaneEvents {
 
   views(): SessionView[] {
     return [...this.#sessions.values()].filter(({ isEnded }) => !isEnded).map((session) => session.view())
+  }
+
+  needRelays(): RelayNeed {
+    const paths = [...this.#sessions.values()].flatMap(({ isEnded, path }) => (isEnded ? [] : path))
+    return needOf(paths, this.#deps.now())
   }
 
   /** Follows an order about one peer or all of them. */
@@ -210,7 +217,7 @@ export class Sessions implements PlaneEvents {
       hostId,
       attempt,
       secret: Buffer.from(secret, 'hex'),
-      candidates: message.candidates.map(({ address }) => address),
+      candidates: message.candidates,
       validUntil,
       families,
       startInMs,
@@ -243,10 +250,7 @@ export class Sessions implements PlaneEvents {
     }
     if (message.type === 'candidates') {
       if (message.attempt !== session.attempt) return
-      session.path.offer(
-        message.candidates.map(({ address }) => address),
-        now,
-      )
+      session.path.offer(message.candidates, now)
     } else if (message.type === 'promote') session.promote(message.attempt, message.generation)
     else if (message.type === 'demote') session.demote(message.generation, message.reason)
     else if (message.type === 'gatewayPath') session.gatewayPath(message.isUp)

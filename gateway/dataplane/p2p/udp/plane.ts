@@ -84,7 +84,7 @@ export class Plane implements UdpPlane, PeerHome {
       counters: this.counters,
       whole: new WholeReceiver(udp.slots, this.#reassembly, deliver),
       record: new RecordReceiver(arena, udp.slots, deliver),
-      keyOf: (index) => this.#keyOf(index),
+      keyOf: (index) => this.keyOf(index),
       plain: (slot, word) => this.plain.take(slot, word),
       control: (key, slot, n) => this.#control(key, slot, n),
       arrived: (key, bytes) => this.#arrived(key, bytes),
@@ -192,7 +192,7 @@ export class Plane implements UdpPlane, PeerHome {
     return news
   }
 
-  #keyOf(index: number): OpenKey | undefined {
+  keyOf(index: number): OpenKey | undefined {
     if (this.#lastKey?.index === index) return this.#lastKey
     const key = this.#keys.get(index)
     if (key !== undefined) this.#lastKey = key

@@ -2,12 +2,8 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import {
-  decodeStun,
-  encodeStun,
-  isAnswerable,
-  looksLikeStun,
-} from '../../../../../gateway/dataplane/nat/stun.ts'
+import { decodeStun, encodeStun, isAnswerable } from '../../../../../gateway/dataplane/nat/stun.ts'
+import { looksLikeStun } from '../../../../../gateway/dataplane/nat/stun-wire.ts'
 
 const hex = (text: string): Uint8Array => Uint8Array.fromHex(text.replace(/#.*/g, '').replace(/\s/g, ''))
 

@@ -1,0 +1,194 @@
+/** Asks one TURN server: repeats what gets no answer, signs, and follows new nonces. Pure: time is an argument. */
+
+import type { Millis } from '../../../../core/clock.ts'
+import { type Credentials, longTermKey } from './credentials.ts'
+import {
+  type DecodedTurn,
+  encodeTurn,
+  type IntegrityHash,
+  isSignedBy,
+  type Signing,
+  type TurnMessage,
+} from './message.ts'
+
+/**
+ * RFC 8489, 6.2.1, begins with 0.5 s, for servers of which nothing is known; a server slower than 0.3 s is no good
+ * relay. Sent after 0, 0.3, 0.9 and 2.1 s, given up after 4.5 s: one that is dead must not hold up the others' news.
+ */
+const RTO_MS: Millis = 300
+const SENDS = 4
+/** A server that changes its nonce with each answer would be asked for ever. */
+const MAX_ROUNDS = 4
+/** RFC 8489, 9.2: what a nonce begins with that tells of features; bit 0 is PASSWORD-ALGORITHMS. */
+const NONCE_COOKIE = 'obMatJos2'
+const FEATURE_DIGITS = 4
+const ALGORITHM = { md5: 1, sha256: 2 } as const
+
+export type TurnResult =
+  | { readonly kind: 'success'; readonly message: TurnMessage; readonly rttMs: Millis | undefined }
+  | { readonly kind: 'error'; readonly code: number }
+  | { readonly kind: 'silent' }
+
+export type TurnDone = (result: TurnResult, now: Millis) => void
+
+export type TurnQuestion = Pick<TurnMessage, 'method' | 'lifetime' | 'channel' | 'peer' | 'isUdpWanted'>
+
+interface Open {
+  readonly question: TurnQuestion
+  readonly done: TurnDone
+  bytes: Uint8Array
+  signing: Signing | undefined
+  rounds: number
+  sends: number
+  sentAt: Millis
+  nextAt: Millis
+}
+
+interface Challenge {
+  readonly realm: string
+  readonly nonce: string
+  readonly algorithms?: Uint8Array | undefined
+}
+
+export interface TurnRequestsDeps {
+  /** 24 random hex digits: an answer that does not repeat them is none. */
+  newTransaction(): string
+  credentials(): Credentials
+}
+
+export class TurnRequests {
+  readonly #deps: TurnRequestsDeps
+  readonly #open = new Map<string, Open>()
+  #challenge: Challenge | undefined
+
+  constructor(deps: TurnRequestsDeps) {
+    this.#deps = deps
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  get nextAt(): Millis {
+    let at = Number.POSITIVE_INFINITY
+    for (const { nextAt } of this.#open.values()) at = Math.min(at, nextAt)
+    return at
+  }
+
+  /** @param done called once, unless `forget` comes first */
+  ask(question: TurnQuestion, now: Millis, done: TurnDone): void {
+    this.#begin(question, done, 0, now)
+  }
+
+  /** What is on its way gets no answer any more. */
+  forget(): void {
+    this.#open.clear()
+  }
+
+  /** The credentials are others now: the next question begins without any, and learns the realm anew. */
+  forgetLogin(): void {
+    this.#challenge = undefined
+  }
+
+  /** For a message that nothing answers. */
+  once(question: TurnQuestion): Uint8Array {
+    return this.#write(question, this.#deps.newTransaction()).bytes
+  }
+
+  tick(now: Millis): Uint8Array[] {
+    const out: Uint8Array[] = []
+    for (const [transaction, open] of [...this.#open]) {
+      // What an answer to an earlier one began may have ended the others.
+      if (now < open.nextAt || !this.#open.has(transaction)) continue
+      if (open.sends >= SENDS) {
+        this.#open.delete(transaction)
+        open.done({ kind: 'silent' }, now)
+        continue
+      }
+      open.nextAt = now + RTO_MS * 2 ** open.sends
+      if (open.sends === 0) open.sentAt = now
+      open.sends++
+      out.push(open.bytes)
+    }
+    return out
+  }
+
+  /** A message of the server that is no indication. */
+  answered(bytes: Uint8Array, message: DecodedTurn, now: Millis): void {
+    const open = this.#open.get(message.transaction)
+    if (open === undefined || open.question.method !== message.method) return
+    if (message.kind !== 'success' && message.kind !== 'error') return
+    const isSigned = open.signing !== undefined && isSignedBy(bytes, message, open.signing)
+    // An error may come without: the server that refuses a name has no key for it.
+    if (!isSigned && (message.kind === 'success' || message.signatures.length > 0)) return
+    this.#open.delete(message.transaction)
+    if (message.kind === 'success') {
+      // Which of several sends was answered is not known.
+      open.done({ kind: 'success', message, rttMs: open.sends === 1 ? now - open.sentAt : undefined }, now)
+    } else if (this.#goesOn(open, message)) this.#begin(open.question, open.done, open.rounds + 1, now)
+    else open.done({ kind: 'error', code: message.errorCode ?? 0 }, now)
+  }
+
+  /** 401 names the realm, 438 a new nonce: both want the question again, signed. */
+  #goesOn(open: Open, { errorCode, realm, nonce, algorithms }: DecodedTurn): boolean {
+    const isFirst = errorCode === 401 && open.signing === undefined
+    if (!(isFirst || errorCode === 438) || open.rounds >= MAX_ROUNDS) return false
+    const { realm: known } = this.#challenge ?? {}
+    if (nonce === undefined || (realm ?? known) === undefined) return false
+    const offers = tellsAlgorithms(nonce)
+    // On the way the list was taken out: answering with MD5 would be what the attacker wants (RFC 8489, 9.2.4).
+    if (offers && algorithms === undefined) return false
+    this.#challenge = {
+      realm: realm ?? known ?? '',
+      nonce,
+      ...(offers && { algorithms }),
+    }
+    return true
+  }
+
+  #begin(question: TurnQuestion, done: TurnDone, rounds: number, now: Millis): void {
+    const transaction = this.#deps.newTransaction()
+    const { bytes, signing } = this.#write(question, transaction)
+    this.#open.set(transaction, {
+      question,
+      done,
+      bytes,
+      signing,
+      rounds,
+      sends: 0,
+      sentAt: now,
+      nextAt: now,
+    })
+  }
+
+  #write(
+    question: TurnQuestion,
+    transaction: string,
+  ): { readonly bytes: Uint8Array; readonly signing: Signing | undefined } {
+    const message = { ...question, kind: 'request', transaction } as const
+    const challenge = this.#challenge
+    if (challenge === undefined) return { bytes: encodeTurn(message), signing: undefined }
+    const credentials = this.#deps.credentials()
+    const { realm, nonce, algorithms } = challenge
+    const password = algorithms !== undefined && lists(algorithms, ALGORITHM.sha256) ? 'sha256' : 'md5'
+    const hash: IntegrityHash = algorithms === undefined ? 'sha1' : 'sha256'
+    const signing = { key: longTermKey(credentials, realm, password), hash }
+    const { username } = credentials
+    const chosen = algorithms === undefined ? {} : { algorithms, algorithm: ALGORITHM[password] }
+    return { bytes: encodeTurn({ ...message, username, realm, nonce, ...chosen }, signing), signing }
+  }
+}
+
+function tellsAlgorithms(nonce: string): boolean {
+  if (!nonce.startsWith(NONCE_COOKIE)) return false
+  const digits = nonce.slice(NONCE_COOKIE.length, NONCE_COOKIE.length + FEATURE_DIGITS)
+  return ((Buffer.from(digits, 'base64')[2] ?? 0) & 1) !== 0
+}
+
+/** Entries of `{ algorithm u16, length u16, parameters, padding }`. */
+function lists(algorithms: Uint8Array, wanted: number): boolean {
+  const view = new DataView(algorithms.buffer, algorithms.byteOffset, algorithms.byteLength)
+  for (let at = 0; at + 4 <= algorithms.byteLength; at += 4 + ((view.getUint16(at + 2) + 3) & ~3))
+    if (view.getUint16(at) === wanted) return true
+  return false
+}

@@ -1,0 +1,28 @@
+/** Finds out what `paths.turn` leaves open: a server's address, and what is in the file with its secret. */
+
+import { readFile } from 'node:fs/promises'
+import type { TurnConf } from '../../../conf/turn.ts'
+import type { TurnServer } from '../nat/turn/allocation.ts'
+import { lookUp } from './stun-servers.ts'
+
+const MAX_SECRET = 255
+
+/** @throws {Error} the name is not known, or the file cannot be used; the message has no secret in it */
+export async function findTurnServer(conf: TurnConf): Promise<TurnServer> {
+  const { server: name, username, password, passwordFile, secret, secretFile } = conf
+  const found = await lookUp(name)
+  const address = found.find((endpoint) => !endpoint.startsWith('[')) ?? found[0]
+  if (address === undefined) throw new Error('its name has no address')
+  const server = { name, address, username }
+  if (secretFile !== undefined) return { ...server, secret: await firstLine(secretFile) }
+  if (passwordFile !== undefined) return { ...server, password: await firstLine(passwordFile) }
+  return secret === undefined ? { ...server, password: password ?? '' } : { ...server, secret }
+}
+
+async function firstLine(path: string): Promise<string> {
+  const [line = ''] = (await readFile(path, 'utf8')).split('\n')
+  const text = line.trimEnd()
+  if (text === '' || text.length > MAX_SECRET)
+    throw new Error(`${path}: its first line must be the password or secret, 1 to ${MAX_SECRET} characters`)
+  return text
+}

@@ -1,0 +1,78 @@
+/** A TURN server as a function, for tests with a clock of their own: judges signatures, keeps one client's state. */
+import { longTermKey } from '../../../gateway/dataplane/nat/turn/credentials.ts'
+import {
+  type DecodedTurn,
+  decodeTurn,
+  encodeTurn,
+  type IntegrityHash,
+  isSignedBy,
+  type TurnMessage,
+} from '../../../gateway/dataplane/nat/turn/message.ts'
+
+type Reply = Partial<TurnMessage>
+
+export class FakeTurn {
+  /** Undefined: it answers nothing. */
+  isUp = true
+  users: Record<string, string> = { flatnet: 'right' }
+  nonce = 'first'
+  hash: IntegrityHash = 'sha1'
+  /** PASSWORD-ALGORITHMS, if it offers them. */
+  algorithms: Uint8Array | undefined
+  hasAllocation = false
+  relayed = '192.0.2.50:50000'
+  /** By method: what it answers instead. */
+  readonly errors = new Map<string, number>()
+  readonly asked: string[] = []
+  readonly permitted = new Set<string>()
+  readonly channels = new Map<number, string>()
+
+  /** @returns the answer, if there is one */
+  answer(bytes: Uint8Array): Uint8Array | undefined {
+    const request = decodeTurn(bytes)
+    if (!this.isUp || request?.kind !== 'request') return undefined
+    const { method, transaction } = request
+    this.asked.push(method === 'refresh' && request.lifetime === 0 ? 'release' : method)
+    const refused = this.#refusal(bytes, request)
+    if (refused !== undefined) return encodeTurn({ kind: 'error', method, transaction, ...refused })
+    const reply = this.#act(request)
+    const kind = reply.errorCode === undefined ? 'success' : 'error'
+    return encodeTurn({ kind, method, transaction, ...reply }, this.#signing(request))
+  }
+
+  /** A datagram of a peer that has no channel. */
+  indication(peer: string, data: Uint8Array): Uint8Array {
+    return encodeTurn({ kind: 'indication', method: 'data', transaction: '00'.repeat(12), peer, data })
+  }
+
+  #signing({ username = '', realm = '' }: DecodedTurn) {
+    const password = this.users[username] ?? ''
+    const hash = this.algorithms === undefined ? 'md5' : 'sha256'
+    return { key: longTermKey({ username, password }, realm, hash), hash: this.hash } as const
+  }
+
+  #refusal(bytes: Uint8Array, request: DecodedTurn): Reply | undefined {
+    const { algorithms, nonce } = this
+    const challenge = { realm: 'test', nonce, ...(algorithms !== undefined && { algorithms }) }
+    if (request.username === undefined) return { errorCode: 401, ...challenge }
+    if (this.users[request.username] === undefined) return { errorCode: 401, ...challenge }
+    if (!isSignedBy(bytes, request, this.#signing(request))) return { errorCode: 401, ...challenge }
+    return request.nonce === nonce ? undefined : { errorCode: 438, ...challenge }
+  }
+
+  #act({ channel, lifetime, method, peer }: DecodedTurn): Reply {
+    const error = this.errors.get(method)
+    if (error !== undefined) return { errorCode: error }
+    if (method === 'allocate') {
+      if (this.hasAllocation) return { errorCode: 437 }
+      this.hasAllocation = true
+      return { relayed: this.relayed, lifetime: 600 }
+    }
+    if (!this.hasAllocation) return { errorCode: 437 }
+    if (method === 'refresh' && lifetime === 0) this.hasAllocation = false
+    if (method === 'createPermission' && peer !== undefined) this.permitted.add(peer.replace(/:\d+$/, ''))
+    if (method === 'channelBind' && peer !== undefined && channel !== undefined)
+      this.channels.set(channel, peer)
+    return { lifetime: lifetime ?? 600 }
+  }
+}
