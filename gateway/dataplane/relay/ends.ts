@@ -1,7 +1,7 @@
 /** This host's end of relayed connections: at most one for each peer and relay. */
 
 import type { TLSSocket } from 'node:tls'
-import { switchedOff, type TierConf } from '../../../conf/tiers.ts'
+import type { TierConf } from '../../../conf/tiers.ts'
 import type { Log, LogFields } from '../../../core/log.ts'
 import { printable } from '../../base/printable.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
@@ -153,7 +153,7 @@ export class Ends {
 
   #refusal(from: unknown, relay: number): string | undefined {
     if (this.#isStopped) return 'this gateway stops'
-    if (!this.#deps.tier.enabled) return switchedOff('relay')
+    if (!this.#deps.tier.enabled) return 'it takes no relayed connection (paths.tiers.relay.enabled)'
     if (this.#handshakesBy(relay) >= EndLimit.incoming) return 'too many handshakes'
     const member = this.#deps.membership.members().find((m) => m.hostId === from)
     if (member === undefined || from === relay || from === this.#ownId)

@@ -24,7 +24,7 @@ export interface RelayHost {
   /** Absent at a host whose streams the test answers. */
   readonly relays: Relays | undefined
   /** Why the host carries no packets; undefined: it does. */
-  readonly state: { noTunnel: string | undefined }
+  readonly state: { noTunnel: string | undefined; takesRelays: boolean }
   /** What the relays reported, e.g. `up 2 3`. */
   readonly told: string[]
   /** The present connections, by `<hostId> <relay>`. */
@@ -110,7 +110,7 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
       dataDown() {},
     },
   })
-  const state: RelayHost['state'] = { noTunnel: undefined }
+  const state: RelayHost['state'] = { noTunnel: undefined, takesRelays: true }
   const told: string[] = []
   const sockets = new Map<string, TLSSocket>()
   const metrics = new Metrics()
@@ -118,7 +118,9 @@ async function relayHost(t: Test, identity: Identity, time: SimTime, hasRelays: 
     ? undefined
     : new Relays({
         conf: { volunteer: true, maxPairs: 64 },
-        tier: DEFAULT_TIERS.relay,
+        get tier() {
+          return { ...DEFAULT_TIERS.relay, enabled: state.takesRelays }
+        },
         identity: () => identity,
         membership,
         streams: links.streams,

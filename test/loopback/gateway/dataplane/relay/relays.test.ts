@@ -165,6 +165,15 @@ t.test('a host without a tunnel takes no relayed connection, and says why', asyn
   t.equal(w.relays(1).problem(2, 3), 'host 2 was not reached: it carries no packets (no TUN device)')
 })
 
+t.test('a host that has switched relays off takes no relayed connection, and says so', async (t) => {
+  const w = await relayHosts(t, V)
+  w.host(2).state.takesRelays = false
+  w.relays(1).request(2, 3)
+  await waitFor('it is refused', WAIT, () => !w.isUsable(1, 2, 3))
+  const reason = 'host 2 was not reached: it takes no relayed connection (paths.tiers.relay.enabled)'
+  t.equal(w.relays(1).problem(2, 3), reason)
+})
+
 t.test('a connection that stood is made again before its relay is given up', async (t) => {
   const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
