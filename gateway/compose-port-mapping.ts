@@ -23,7 +23,7 @@ export interface PortMappingParts {
 
 /** @param made there is a mapped address that was not there before */
 export function composePortMapping(base: Base, made: () => void): PortMappingParts {
-  const { conf, log, scheduler } = base
+  const { conf, log, metrics, scheduler } = base
   const { enabled, protocols } = conf.paths.portMapping
   const mapping = new PortMapping({
     protocols: enabled && conf.p2p.enabled ? protocols : [],
@@ -32,11 +32,14 @@ export function composePortMapping(base: Base, made: () => void): PortMappingPar
     log,
     record: diskRecord(conf.dataDir, log),
     newNonce: () => randomBytes(12).toString('hex'),
-    place: routerPlace,
+    place: () => routerPlace(conf.p2p.listen.host),
     mayOffer: (external) => isEndpoint(external) && mayBeHost(external, conf.supernet),
     ask: askForMapping,
     made,
   })
+  metrics.gauge('flatnet_port_mapped', 'Whether the router lets UDP in by a port mapping', () =>
+    mapping.external === undefined ? 0 : 1,
+  )
   const listens = ({ port, problem }: ProcessHello['udp']): void =>
     mapping.listens(problem === undefined && port > 0 ? port : undefined)
   return {
@@ -51,11 +54,16 @@ export function composePortMapping(base: Base, made: () => void): PortMappingPar
   }
 }
 
-/** A host with a public address needs no mapping, and its router is the provider's. */
-function routerPlace(): RouterPlace | { readonly problem: string } {
+/**
+ * A host with a public address needs no mapping, and its router is the provider's.
+ * @param listen where direct paths receive: the router sends to no other address than this host's on its network
+ */
+function routerPlace(listen: string): RouterPlace | { readonly problem: string } {
   try {
     const found = defaultGateway()
     if ('problem' in found) return found
+    if (!['::', '0.0.0.0', found.ownAddress].includes(listen))
+      return { problem: `direct paths do not listen at ${found.ownAddress} (p2p.listen)` }
     const isOutside = isPublic(endpointOf(found.ownAddress, 1) ?? '')
     return isOutside ? { problem: 'none is needed: this host has a public address' } : found
   } catch (err) {

@@ -58,6 +58,7 @@ const MOST_BACKOFF_MS: Millis = 3_600_000
 const MIN_GAP_MS: Millis = 2_000
 /** A gateway that stops waits no longer; the mapping then expires, or the next start has it. */
 const RELEASE_MS: Millis = 1_000
+const ASKING = 'the router is being asked'
 /** All protocols' waits together. A router's clients are bounded themselves, this bounds their sum. */
 const ASK_MS: Millis = 30_000
 
@@ -97,7 +98,9 @@ export class PortMapping {
       void this.#release(held)
     }
     this.#port = port
-    if (port !== undefined) this.#soon()
+    if (port === undefined) return
+    if (this.#held === undefined) this.#reason = ASKING
+    this.#soon()
   }
 
   /** Another router, or the same one after it started anew. */
@@ -161,7 +164,6 @@ export class PortMapping {
       return
     }
     this.#router = place.gateway
-    if (this.#held === undefined) this.#reason = 'the router is being asked'
     const controller = new AbortController()
     this.#asking = controller
     const externalPort = before?.externalPort ?? port
@@ -243,6 +245,7 @@ export class PortMapping {
   #lose(reason: string): void {
     this.#deps.log.info({ endpoint: this.#held?.external, reason }, 'port mapping was lost')
     this.#held = undefined
+    this.#reason = ASKING
   }
 
   /** The record stays if the router does not confirm: then the next start tries again. */

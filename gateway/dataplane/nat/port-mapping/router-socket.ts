@@ -30,9 +30,9 @@ export async function askRouter<T>(
   const { promise, resolve } = Promise.withResolvers<T | Refusal>()
   const aborted = (): void => resolve(GIVEN_UP)
   socket.on('error', (err) => resolve(refusalBy(err)))
-  // Connected, so the kernel drops what any other address sends, and tells when nothing listens there.
-  socket.on('message', (bytes) => {
-    const answer = read(bytes)
+  // Connected below: the kernel then drops what others send, but for what came before, and tells when nothing listens.
+  socket.on('message', (bytes, { address }) => {
+    const answer = address === gateway ? read(bytes) : undefined
     if (answer !== undefined) resolve(answer)
   })
   signal.addEventListener('abort', aborted)

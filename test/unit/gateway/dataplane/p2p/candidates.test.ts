@@ -53,6 +53,14 @@ t.test('addresses of interfaces never push out how others see this host', async 
   t.same(ownCandidates({ ...NOTHING, hosts: ['192.0.2.1:7'], mapped }), mapped, 'each once')
 })
 
+t.test('a port mapping goes before what others see, and last where another NAT is outside', async (t) => {
+  const seen = { ...NOTHING, hosts: ['10.0.0.1:7'], observed: ['203.0.113.1:1'], mapped: ['203.0.113.2:2'] }
+  const others = ['203.0.113.1:1', '203.0.113.2:2']
+  t.same(ownCandidates({ ...seen, portMapped: '203.0.113.1:7' }), ['10.0.0.1:7', '203.0.113.1:7', ...others])
+  t.same(ownCandidates({ ...seen, portMapped: '100.64.0.9:7' }), ['10.0.0.1:7', ...others, '100.64.0.9:7'])
+  t.same(ownCandidates({ ...seen, portMapped: '203.0.113.1:1' }), ['10.0.0.1:7', ...others], 'each once')
+})
+
 t.test('IPv6 and IPv4 by turns, global before unique local', async (t) => {
   t.same(byTurns(['10.0.0.1:7', '[fd00::1]:7', '[2001:db8::1]:7', '10.0.0.2:7', '10.0.0.3:7']), [
     '[2001:db8::1]:7',

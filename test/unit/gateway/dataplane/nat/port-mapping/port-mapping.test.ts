@@ -132,6 +132,27 @@ t.test('refusals: asked again after a minute, and ever later, an hour at most', 
   t.equal(world.asks.length, 11, 'a change of the network is worth a try')
 })
 
+t.test('a reason is logged once, and each change of the mapping', async (t) => {
+  const lines: string[] = []
+  const log = {
+    ...silentLog,
+    debug: (_: unknown, msg: string) => lines.push(msg),
+    info: (_: unknown, msg: string) => lines.push(msg),
+  }
+  const world = make({ log: log as unknown as PortMappingDeps['log'] })
+  const granted = world.answer
+  world.answer = () => ({ refused: 'PCP: no answer' })
+  world.mapping.listens(7_443)
+  await world.run(20 * MINUTE_MS)
+  t.same(lines, ['port mapping could not be had'])
+  world.answer = granted
+  await world.run(100 * MINUTE_MS)
+  world.place = { problem: 'this host has no default route by a router' }
+  world.mapping.networkChanged()
+  await world.run(MINUTE_MS)
+  t.same(lines.slice(1), ['port mapping was made', 'port mapping was lost', 'port mapping could not be had'])
+})
+
 t.test('a mapping that cannot be renewed stays until it expires', async (t) => {
   const world = make()
   world.mapping.listens(7_443)
