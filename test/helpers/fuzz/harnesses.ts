@@ -16,6 +16,9 @@ import { FlatnetError } from '../../../core/errors.ts'
 import { decodeToken, encodeToken, TokenTextError } from '../../../gateway/cluster/joining/tokens.ts'
 import { DocumentError, merge, seal, unseal } from '../../../gateway/cluster/members/document.ts'
 import { isEndpointRecord } from '../../../gateway/cluster/members/endpoints.ts'
+import { addressIn, faultIn, locationIn, serviceIn } from '../../../gateway/dataplane/nat/port-mapping/igd.ts'
+import { decodeAddress, decodeMapping } from '../../../gateway/dataplane/nat/port-mapping/nat-pmp.ts'
+import { decodePcpMap } from '../../../gateway/dataplane/nat/port-mapping/pcp.ts'
 import { decodeStun } from '../../../gateway/dataplane/nat/stun.ts'
 import { decodeAnswer, decodeProbe, decodeRekey } from '../../../gateway/dataplane/p2p/process/messages.ts'
 import {
@@ -216,8 +219,22 @@ const RUNS: Readonly<Record<string, (bytes: Buffer, deps: FuzzDeps) => void>> = 
   stun(bytes) {
     decodeStun(bytes)
   },
+  router(bytes) {
+    const request = { port: 7_443, nonce: '000102030405060708090a0b' }
+    decodePcpMap(bytes, request)
+    decodeMapping(bytes, request)
+    decodeAddress(bytes)
+    const text = bytes.toString('latin1')
+    const urls = [locationIn(text, ROUTER), serviceIn(text, `http://${ROUTER}/`, ROUTER)?.controlUrl]
+    for (const url of urls)
+      if (url !== undefined && url !== '' && new URL(url).hostname !== ROUTER) throw new Error(`asks ${url}`)
+    addressIn(text)
+    faultIn(text)
+  },
   ...MEMBER_RUNS,
 }
+
+const ROUTER = '192.168.1.1'
 
 /** A link on which web.local is published. */
 function publishedLink() {
@@ -257,6 +274,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   'p2p-offer': ['"candidates":[', '"type":"p2p.promote"', '"generation":'],
   'join-request': ['"endpoints":[', '"protocol":1'],
   mdns: ['\u00c0\u000c'],
+  router: ['<service>', '</service>', 'LOCATION: http://', '192.168.1.1', '@', '<URLBase>http://192.0.2.9/'],
 }
 
 /** An operator's own file: the YAML library takes 130 ms for 5,000 brackets too many. */
