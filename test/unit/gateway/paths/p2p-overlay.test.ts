@@ -1,7 +1,7 @@
 /** gateway/paths/p2p-overlay: what a path is called, and by which way packets go, when there is UDP as well. */
 import t from 'tap'
 import type { PathDecision } from '../../../../gateway/paths/decide.ts'
-import { withP2p } from '../../../../gateway/paths/p2p-overlay.ts'
+import { withNebula, withP2p } from '../../../../gateway/paths/p2p-overlay.ts'
 import { type Candidate, viaText } from '../../../../gateway/paths/transport.ts'
 
 const direct: PathDecision = {
@@ -72,4 +72,54 @@ t.test('what is shown, and what lies below', async (t) => {
   t.equal(withP2p(direct, active).tier, 'ipv4')
   t.equal(withP2p(direct, active).below?.rttMs, 5)
   t.equal(withP2p(direct, active).isWebOnly, undefined)
+})
+
+const nebula = (state: State): Candidate => ({
+  ...udp(state, 'proven'),
+  id: { kind: 'nebula' },
+  tier: 'nebula',
+})
+const nebulaRows: readonly [
+  name: string,
+  below: PathDecision,
+  nebula: Candidate | undefined,
+  p2p: Candidate | undefined,
+  state: string,
+  via: string,
+  under: string,
+][] = [
+  ['Nebula over the gateway path', direct, nebula('P2P_ACTIVE'), off, 'P2P_ACTIVE', 'nebula', 'gateway'],
+  ['Nebula over a relay', relayed, nebula('P2P_ACTIVE'), undefined, 'P2P_ACTIVE', 'nebula', 'relay:3'],
+  ['Nebula alone', none, nebula('P2P_ACTIVE'), undefined, 'P2P_ACTIVE', 'nebula', '-'],
+  ['UDP over both', direct, nebula('P2P_ACTIVE'), active, 'P2P_ACTIVE', 'p2p', 'gateway'],
+  ['a try for UDP meanwhile', direct, nebula('P2P_ACTIVE'), trying, 'P2P_ACTIVE', 'nebula', 'gateway'],
+  [
+    'a try for Nebula shows nothing',
+    direct,
+    nebula('P2P_ATTEMPTING'),
+    undefined,
+    'GATEWAY_ONLY',
+    'gateway',
+    '-',
+  ],
+  ['a failed one', direct, nebula('GATEWAY_FALLBACK'), failed, 'GATEWAY_FALLBACK', 'gateway', '-'],
+  [
+    'in quarantine',
+    { ...none, state: 'QUARANTINED' },
+    nebula('P2P_ACTIVE'),
+    active,
+    'QUARANTINED',
+    'none',
+    '-',
+  ],
+]
+
+t.test('Nebula lies between', async (t) => {
+  for (const [name, base, carrier, p2p, state, via, under] of nebulaRows) {
+    const decision = withP2p(withNebula(base, carrier), p2p)
+    t.equal(decision.state, state, name)
+    t.equal(viaText(decision.via), via, name)
+    t.equal(decision.below === undefined ? '-' : viaText(decision.below.via), under, name)
+  }
+  t.equal(withNebula(direct, nebula('P2P_ACTIVE')).tier, 'nebula')
 })
