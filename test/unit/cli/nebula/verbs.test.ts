@@ -1,7 +1,7 @@
 /** cli/nebula: what is asked of nebula-cert of each release, and what is refused. */
 
 import { existsSync, statSync, writeFileSync } from 'node:fs'
-import { type Test, test } from 'tap'
+import t, { type Test } from 'tap'
 import type { Host } from '../../../../cli/host/host.ts'
 import { makeCa, makeConfig, makeHost, makeKey } from '../../../../cli/nebula/verbs.ts'
 import { daemonConf } from '../../../../conf/daemon.ts'
@@ -38,7 +38,7 @@ const pairs = (args: readonly string[] = []): Record<string, string> =>
     args.flatMap((arg, i) => (arg.startsWith('-') && i % 2 === 1 ? [[arg, args[i + 1] ?? '']] : [])),
   )
 
-test('flags of each release', (t) => {
+t.test('flags of each release', (t) => {
   const cases: [version: string, ca: Record<string, string>, host: Record<string, string>][] = [
     [
       '1.6.1',
@@ -69,7 +69,7 @@ test('flags of each release', (t) => {
   t.end()
 })
 
-test('a key that stays on its host', (t) => {
+t.test('a key that stays on its host', (t) => {
   const { around: given, calls, folder } = around(t, '1.6.1')
   makeCa(given, { name: 'c', duration: '1h' })
   const { files } = makeKey(given)
@@ -83,7 +83,7 @@ test('a key that stays on its host', (t) => {
   t.end()
 })
 
-test('what is refused, before anything is made', (t) => {
+t.test('what is refused, before anything is made', (t) => {
   const { around: given, calls } = around(t, '1.6.1')
   t.throws(() => makeHost(given, {}), /there is no .*ca\.crt/)
   makeCa(given, { name: 'c', duration: '1h' })
@@ -96,7 +96,7 @@ test('what is refused, before anything is made', (t) => {
   t.end()
 })
 
-test('no Nebula, or an old one', (t) => {
+t.test('no Nebula, or an old one', (t) => {
   const none = around(t, undefined).around
   const ca = { name: 'c', duration: '1h' }
   t.throws(() => makeCa(none, ca), {
@@ -109,7 +109,7 @@ test('no Nebula, or an old one', (t) => {
   t.end()
 })
 
-test('the configuration is written once', (t) => {
+t.test('the configuration is written once', (t) => {
   const { around: given, folder } = around(t, '1.6.1')
   makeCa(given, { name: 'c', duration: '1h' })
   const out = `${folder}/own.yml`
