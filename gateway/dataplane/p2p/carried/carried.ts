@@ -209,6 +209,7 @@ export class Carried {
       { to: hostId, toSpki, seq, at },
       { ...content, follows, validTo: validTo() },
     )
+    if (letter === undefined) return false
     peer.sent.set(seq, now)
     const [oldest] = peer.sent.keys()
     if (peer.sent.size > MAX_SENT && oldest !== undefined) peer.sent.delete(oldest)

@@ -46,16 +46,33 @@ export interface Place {
   readonly at: Millis
 }
 
-/** @throws {RangeError} the message is longer than any about UDP paths */
-export function writeLetter(identity: Identity, { to, toSpki, seq, at }: Place, message: unknown): Letter {
+/**
+ * @returns undefined: no box can be sealed for the key that the receiver announced
+ * @throws {RangeError} the message is longer than any about UDP paths
+ */
+export function writeLetter(
+  identity: Identity,
+  { to, toSpki, seq, at }: Place,
+  message: unknown,
+): Letter | undefined {
   const plain = Buffer.from(JSON.stringify(message))
   if (plain.length > MAX_PLAIN_BYTES)
     throw new RangeError(`letter of ${plain.length} bytes: at most ${MAX_PLAIN_BYTES}`)
   const { cluster, hostId: from, keyPem } = identity
-  const box = sealFor(toSpki, plain, contextOf(cluster, { from, to, seq })).toString('base64')
+  const box = boxFor(toSpki, plain, contextOf(cluster, { from, to, seq }))
+  if (box === undefined) return undefined
   const unsigned = { from, to, seq, at, box }
   const signature = sign(null, signedText(cluster, unsigned), createPrivateKey(keyPem)).toString('base64')
   return { ...unsigned, signature }
+}
+
+function boxFor(spki: Buffer, plain: Buffer, context: Buffer): string | undefined {
+  try {
+    return sealFor(spki, plain, context).toString('base64')
+  } catch {
+    // A member's key of another kind, or a point that makes every secret the same: that host gets no letters.
+    return undefined
+  }
 }
 
 /** @returns undefined: it is not for this host, or holds no object */

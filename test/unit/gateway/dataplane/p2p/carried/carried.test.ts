@@ -1,6 +1,7 @@
 /** gateway/dataplane/p2p/carried: letters over members; what is forged, old, sent again or too much goes nowhere. */
+import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
-import { writeLetter } from '../../../../../../gateway/dataplane/p2p/carried/letter.ts'
+import { type Letter, writeLetter } from '../../../../../../gateway/dataplane/p2p/carried/letter.ts'
 import { CarriedWorld } from '../../../../../helpers/gateway/carried-world.ts'
 
 const CHAIN = [
@@ -98,12 +99,12 @@ t.test('what is changed, signed by another, old or of a stranger is refused, and
   const world = chain()
   const [one, two, four] = [world.host(1), world.host(2), world.host(4)]
   const now = 1_795_000_000_000 + world.time.now
-  const write = (host: typeof one, at: number, seq: number) =>
-    writeLetter(
-      host.me.identity,
-      { to: 4, toSpki: four.me.spki, seq, at },
-      { message: { type: 'p2p.state' } },
-    )
+  const write = (host: typeof one, at: number, seq: number, toSpki = four.me.spki): Letter => {
+    const place = { to: 4, toSpki, seq, at }
+    const letter = writeLetter(host.me.identity, place, { message: { type: 'p2p.state' } })
+    if (letter === undefined) throw new Error('it was not sealed')
+    return letter
+  }
   const good = write(one, now, now + 50)
   const table = {
     forged: [
@@ -125,8 +126,7 @@ t.test('what is changed, signed by another, old or of a stranger is refused, and
   t.equal(two.refused('malformed'), table.malformed.length + 1, 'too many links')
   world.time.run(100)
   t.equal(four.got.length, 0)
-  const toOther = writeLetter(one.me.identity, { to: 4, toSpki: two.me.spki, seq: now + 70, at: now }, {})
-  world.hand(3, 4, toOther, 3)
+  world.hand(3, 4, write(one, now, now + 70, two.me.spki), 3)
   t.equal(four.refused('not opened'), 1)
   world.hand(1, 2, good)
   world.time.run(100)
@@ -206,4 +206,19 @@ t.test('a host that uses no UDP carries for others, and is not called for', asyn
   t.equal(world.host(4).count('sent'), 0)
   const other = chain((hostId) => ({ usesUdp: hostId !== 2 }))
   t.ok(other.host(1).carried.has(4))
+})
+
+t.test('a member that announces a key of another kind gets no letters, and ends nothing', async (t) => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 1_024 })
+  const spki = rsa.publicKey.export({ type: 'spki', format: 'der' })
+  const zeros = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), Buffer.alloc(32, 0)])
+  for (const key of [spki, zeros, Buffer.alloc(0)]) {
+    const world = new CarriedWorld(4, CHAIN, (hostId) =>
+      hostId === 1 ? { spkiOf: (id) => (id === 4 ? key : undefined) } : {},
+    )
+    world.time.run(2_000)
+    world.host(1).carried.send(4, OFFER)
+    t.equal(world.host(1).count('sent'), 0)
+    t.notOk(world.host(1).carried.has(4))
+  }
 })
