@@ -50,6 +50,8 @@ const LEAST_LIFE_MS: Millis = 10_000
 /** Of its lines in this gateway's log. */
 const LINES: Allowance = { burst: 20, perSecond: 0.2 }
 
+const NOT_ADMITTED = 'nebula device could not be admitted'
+
 export class NebulaCarrier {
   readonly plane: NebulaPlane
   readonly #deps: NebulaCarrierDeps
@@ -61,6 +63,8 @@ export class NebulaCarrier {
   /** What Nebula was started with. */
   #text = ''
   #startedAt: Millis = 0
+  /** The members with which the configuration was found to be right. */
+  #seen = ''
   #problem: string | undefined
   #cancel: (() => void) | undefined
 
@@ -100,7 +104,11 @@ export class NebulaCarrier {
         this.#routes.ensure()
         this.plane.opened(socket, this.#ifname)
       },
-      closed: (problem) => this.plane.closed(problem),
+      closed: (problem) => {
+        const wasOpen = this.plane.port !== 0
+        this.plane.closed(problem)
+        if (wasOpen) this.#tell(() => ensureCarrier(undefined), NOT_ADMITTED)
+      },
       looked: () => this.#admit(this.plane.port),
       received: (hostId, datagram) => this.plane.received(hostId, datagram),
     })
@@ -134,7 +142,7 @@ export class NebulaCarrier {
     const { log, scheduler } = this.#deps
     const { process: record } = this.#files
     await cleanUp(record, log)
-    writeRecord(record, {})
+    this.#tell(() => writeRecord(record, {}), 'record of nebula could not be written')
     this.#bar()
     this.#device.start()
     this.#process?.start()
@@ -209,7 +217,12 @@ export class NebulaCarrier {
     const { log, scheduler } = this.#deps
     this.#bar()
     if (this.#version === undefined || this.#process?.pid === undefined) return
-    if (this.#render(this.#version) === this.#text) return
+    // Rendering for 253 hosts takes milliseconds, and seldom anything has changed.
+    const seen = JSON.stringify(this.#deps.peers())
+    if (seen === this.#seen || this.#render(this.#version) === this.#text) {
+      this.#seen = seen
+      return
+    }
     if (scheduler.monotonic() - this.#startedAt < LEAST_LIFE_MS) return
     log.info({}, 'nebula is started again, as members or their addresses changed')
     // The routes go before the device does.
@@ -219,7 +232,7 @@ export class NebulaCarrier {
 
   /** A ruleset that was loaded anew has no such elements. */
   #admit(port: number): void {
-    this.#tell(() => ensureCarrier({ ifname: this.#ifname, port }), 'nebula device could not be admitted')
+    this.#tell(() => ensureCarrier({ ifname: this.#ifname, port }), NOT_ADMITTED)
   }
 
   #bar(): void {

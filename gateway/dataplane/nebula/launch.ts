@@ -37,7 +37,13 @@ export function launchNebula(
   }
   const { pid } = child
   const startTime = pid === undefined ? undefined : startTimeOf(pid)
-  if (startTime !== undefined) writeRecord(record, { pid, startTime })
+  try {
+    if (startTime !== undefined) writeRecord(record, { pid, startTime })
+  } catch (err) {
+    // The gateway after one that was killed would not know it.
+    child.kill('SIGKILL')
+    throw err
+  }
   return {
     pid,
     kill: (signal) => void child.kill(signal),
