@@ -227,7 +227,8 @@ export class Ends {
     if (isWanted && hasSettled) wish.dialer.settled()
     // Of two that meet, the end of the one may be known here before the other is: that one's own outcome counts.
     const isFailure = isWanted && !wish.dialer.isTrying && (isBroken || !hasSettled)
-    if (isFailure) this.#problems.add(hostId, relay, reason, this.#deps.scheduler.monotonic())
+    const forMs = hasSettled ? EndLimit.brokenMs : EndLimit.unusableMs
+    if (isFailure) this.#problems.add(hostId, relay, reason, this.#deps.scheduler.monotonic(), forMs)
     if (isWanted) wish.dialer.start()
     this.#down(connection, reason)
     if (isFailure) this.#deps.events.problemChanged(hostId, relay)

@@ -34,6 +34,11 @@ export const EndLimit = {
    * found again.
    */
   unusableMs: 10_000,
+  /**
+   * The same after a connection that stood and broke: long enough to choose another relay. Where there is none, each
+   * second more is one without any path, and a machine that is short of processor time for 3 s breaks all of them.
+   */
+  brokenMs: 1_000,
   /** The other end changes its path a little later than this one, and sends this way until then. */
   lingerMs: 5_000,
   /** A connection that stood this long was no failure of its relay: it is made again before the relay is given up. */

@@ -18,10 +18,11 @@ export class Problems {
     return problem !== undefined && now < problem.until ? problem.reason : undefined
   }
 
-  add(hostId: number, relay: number, reason: string, now: Millis): void {
+  /** @param forMs how long the relay is left out */
+  add(hostId: number, relay: number, reason: string, now: Millis, forMs: Millis = EndLimit.unusableMs): void {
     const ofHost = this.#byHost.get(hostId) ?? new Map<number, Problem>()
     this.#byHost.set(hostId, ofHost)
-    ofHost.set(relay, { reason, until: now + EndLimit.unusableMs })
+    ofHost.set(relay, { reason, until: now + forMs })
   }
 
   /** It works. @returns whether that is news */

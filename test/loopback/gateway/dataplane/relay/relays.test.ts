@@ -199,6 +199,19 @@ t.test('one through which nothing comes is its fault of its relay', async (t) =>
   t.same(w.host(1).told, [...told, 'up 2 3', 'problem 2 3: none'])
 })
 
+t.test('one that stood is left out for 1 s where nobody wants it any more', async (t) => {
+  const w = await relayHosts(t, V)
+  w.relays(1).request(2, 3)
+  const [a] = await w.joined(1, 2, 3)
+  w.time.run(5_000)
+  a.destroy(new Error('silent for 3 s'))
+  await waitFor('it is known', WAIT, () => w.host(1).told.length >= 3)
+  w.relays(1).release(2)
+  t.notOk(w.isUsable(1, 2, 3), 'another relay is chosen meanwhile')
+  w.time.run(1_000)
+  t.ok(w.isUsable(1, 2, 3), 'the only one there is comes back')
+})
+
 t.test('a host that is revoked is cut off, at the end and in the middle', async (t) => {
   const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
