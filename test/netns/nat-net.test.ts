@@ -44,12 +44,16 @@ const independent = 'endpoint-independent'
 const byPort = 'address-and-port-dependent'
 
 /** RFC 4787's words for each kind; a carrier's NAT and a home's behind each other are as strict as the stricter. */
-const MEANING: Readonly<Record<Exclude<NatKind, 'udpBlocked'>, { mapping: string; filtering: string }>> = {
+const MEANING: Readonly<
+  Record<Exclude<NatKind, 'udpBlocked'>, { mapping: string; filtering: string; hairpin?: boolean }>
+> = {
   cone: { mapping: independent, filtering: independent },
   addressRestricted: { mapping: independent, filtering: 'address-dependent' },
   portRestricted: { mapping: independent, filtering: byPort },
   symmetric: { mapping: byPort, filtering: byPort },
   cgnat: { mapping: independent, filtering: byPort },
+  ipv6: { mapping: independent, filtering: byPort },
+  hairpin: { mapping: independent, filtering: byPort, hairpin: true },
 }
 
 t.test('each kind of NAT behaves as it is called', { skip: needsRoot, timeout: 60_000 }, async (t) => {
@@ -64,7 +68,7 @@ t.test('each kind of NAT behaves as it is called', { skip: needsRoot, timeout: 6
     const { kind, publicIp } = behind
     if (kind === 'udpBlocked') t.same(found[i], {}, kind)
     else {
-      t.match(found[i], { ...MEANING[kind], hairpin: false }, kind)
+      t.match(found[i], { hairpin: false, ...MEANING[kind] }, kind)
       t.match(
         found[i]?.mapped,
         new RegExp(`^${publicIp.replaceAll('.', '\\.')}:\\d+$`),

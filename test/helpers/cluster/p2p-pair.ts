@@ -84,8 +84,16 @@ export interface Requests {
 }
 
 /** Sends requests from a container of host 1 to one of host 2, at a steady rate, until stopped. */
-export function requestsTo({ apple, berry }: Pick<P2pPair, 'apple' | 'berry'>, perSecond: number): Requests {
-  const child = apple.spawn(...steadyRequests(`http://${berry.ip}/`, perSecond))
+export const requestsTo = ({ apple, berry }: Pick<P2pPair, 'apple' | 'berry'>, perSecond: number): Requests =>
+  requestsInTurn(apple, [berry], perSecond)
+
+/** Sends requests from one container to others in turn. @param perSecond of all together */
+export function requestsInTurn(
+  from: HostContainer,
+  to: readonly Pick<HostContainer, 'ip'>[],
+  perSecond: number,
+): Requests {
+  const child = from.spawn(...steadyRequests(perSecond, ...to.map(({ ip }) => `http://${ip}/`)))
   let out = ''
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     out += text

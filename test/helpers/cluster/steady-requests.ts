@@ -1,20 +1,20 @@
-/** A client that requests a URL at a steady rate and records when each answer came, as people would notice it. */
+/** A client that requests URLs in turn at a steady rate and records when each answer came, as people would notice it. */
 import { Agent, get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** One request: when it was sent, ms since the start; how long it took; the status, or the error's code. */
-export type Answer = readonly [at: number, ms: number, outcome: number | string]
+/** One request: when it was sent, ms since the start; how long it took; the status, or the error's code; which URL. */
+export type Answer = readonly [at: number, ms: number, outcome: number | string, of: number]
 
 const TIMEOUT_MS = 10_000
 
-function ask(agent: Agent, url: string, startedAt: number): Promise<Answer> {
+function ask(agent: Agent, urls: readonly string[], of: number, startedAt: number): Promise<Answer> {
   const sentAt = performance.now()
   return new Promise((resolve) => {
     const done = (outcome: number | string): void => {
       const now = performance.now()
-      resolve([Math.round(sentAt - startedAt), Math.round(now - sentAt), outcome])
+      resolve([Math.round(sentAt - startedAt), Math.round(now - sentAt), outcome, of])
     }
-    const req = get(url, { agent, timeout: TIMEOUT_MS }, (res) => {
+    const req = get(urls[of] ?? '', { agent, timeout: TIMEOUT_MS }, (res) => {
       res.on('error', (err) => done(err.message))
       res.resume().on('end', () => done(res.statusCode ?? 0))
     })
@@ -23,8 +23,8 @@ function ask(agent: Agent, url: string, startedAt: number): Promise<Answer> {
   })
 }
 
-/** Sends requests until stdin ends; prints the count at each tenth answer, and all answers as JSON at the end. */
-async function steady(url = '', perSecond = '100'): Promise<void> {
+/** Sends requests until stdin ends; prints the count at each answer, and all answers as JSON at the end. */
+async function steady(perSecond = '100', ...urls: readonly string[]): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 64 })
   let isOver = false
   process.stdin.resume().on('end', () => {
@@ -34,10 +34,10 @@ async function steady(url = '', perSecond = '100'): Promise<void> {
   const all: Promise<Answer>[] = []
   let answered = 0
   const count = (): void => {
-    if (++answered % 10 === 0) process.stdout.write(`${answered}\n`)
+    process.stdout.write(`${++answered}\n`)
   }
   while (!isOver) {
-    const answer = ask(agent, url, startedAt)
+    const answer = ask(agent, urls, all.length % urls.length, startedAt)
     all.push(answer)
     void answer.then(count)
     const next = startedAt + (all.length * 1_000) / Number(perSecond)
@@ -48,13 +48,13 @@ async function steady(url = '', perSecond = '100'): Promise<void> {
   agent.destroy()
 }
 
-/** The command for a namespace: `steadyRequests('http://10.100.2.10/', 100)`. */
-export const steadyRequests = (url: string, perSecond: number): string[] => [
+/** The command for a namespace: `steadyRequests(100, 'http://10.100.2.10/')`. */
+export const steadyRequests = (perSecond: number, ...urls: readonly string[]): string[] => [
   process.execPath,
   '--disable-warning=ExperimentalWarning',
   import.meta.filename,
-  url,
   String(perSecond),
+  ...urls,
 ]
 
 if (process.argv[1] === import.meta.filename) await steady(...process.argv.slice(2))

@@ -31,9 +31,10 @@ const BIN = join(ROOT, 'node_modules/.bin')
 /**
  * How many files of a suite run at once, two where none is given: their namespaces are private. A file of `hosts` uses
  * 0.3 processors while it runs (p2p-kill 20 CPU seconds of 65, p2p-loss 13 of 76), one of `netns` 0.4 (cli 22 of 38,
- * p2p-process-faults 19 of 74), one of `podman` 0.4 (life 31 of 79): all wait for most of their time.
+ * p2p-process-faults 19 of 74), one of `podman` 0.4 (life 31 of 79): all wait for most of their time. Those of `nat`
+ * keep two processors busy: nine gateways begin at once, and a hub that stands still for 3 s loses what it relays.
  */
-const LANES: Readonly<Record<string, number>> = { netns: 3, podman: 3, podman5: 3, hosts: 3 }
+const LANES: Readonly<Record<string, number>> = { netns: 3, podman: 3, podman5: 3, hosts: 3, nat: 1 }
 /** What test files make once for all of a run, e.g. a cluster's keys. */
 const runFolder = mkdtempSync(join(tmpdir(), 'ft-run-'))
 /** A missing kernel feature cannot be installed. Every other skip is a failure in CI. */

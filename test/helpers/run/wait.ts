@@ -14,7 +14,7 @@ const MOST_LIMITS = 5
  * For how long so far, in ms, anything that could run has waited for a processor. Where the kernel does not count it,
  * always 0. Documentation/accounting/psi.rst
  */
-function stalledMs(): number {
+export function stalledMs(): number {
   try {
     const [, us = '0'] = /^some .*total=(\d+)$/m.exec(readFileSync('/proc/pressure/cpu', 'utf8')) ?? []
     return Number(us) / 1_000

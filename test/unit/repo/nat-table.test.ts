@@ -1,0 +1,20 @@
+/** docs/architecture/nat.md shows the table of pairs that test/nat goes by, which is whole. */
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { NAT_KINDS } from '../../helpers/nat/nat-router.ts'
+import { PAIRS, pairTable } from '../../helpers/nat/pair-table.ts'
+import { inRepo } from '../../helpers/run/sources.ts'
+
+t.test('the document shows the table', async (t) => {
+  t.ok(readFileSync(inRepo('docs/architecture/nat.md'), 'utf8').includes(`\n${pairTable()}\n`), pairTable())
+})
+
+t.test('every pair is in it once, and every kind with the hub', async (t) => {
+  const pairs = PAIRS.map(({ a, b }) => [a, b].toSorted().join(' '))
+  t.equal(new Set(pairs).size, pairs.length)
+  t.equal(PAIRS.filter(({ a }) => a !== 'public').length, 36)
+  t.same(
+    PAIRS.filter(({ a }) => a === 'public').map(({ b }) => b),
+    NAT_KINDS,
+  )
+})
