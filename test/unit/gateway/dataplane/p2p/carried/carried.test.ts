@@ -139,10 +139,10 @@ t.test('a host that floods has its share, and others’ letters go on', async (t
   const [one, two, four] = [world.host(1), world.host(2), world.host(4)]
   const passed = two.count('passed')
   const now = 1_795_000_000_000 + world.time.now
-  for (let i = 1; i <= 400; i++)
+  for (let i = 1; i <= 150; i++)
     world.hand(1, 2, writeLetter(one.me.identity, { to: 4, toSpki: four.me.spki, seq: now + i, at: now }, {}))
   t.ok(two.count('passed') - passed <= 64, `${two.count('passed') - passed} passed`)
-  t.ok(two.refused('too many') >= 336)
+  t.ok(two.refused('too many') >= 86)
   world.host(5).carried.send(4, { type: 'p2p.state' })
   world.time.run(100)
   t.ok(four.got.some(({ type }) => type === 'p2p.state'))
@@ -175,26 +175,23 @@ t.test('a link ends it; a host that is gone is given up', async (t) => {
   t.notOk(one.carried.has(4))
 })
 
-t.test(
-  'sixteen hosts in a ring, all of it within three links is found, and no letter goes round',
-  async (t) => {
-    const ring = Array.from({ length: 16 }, (_, i) => [i + 1, ((i + 1) % 16) + 1] as const)
-    const world = new CarriedWorld(16, ring)
-    world.time.run(5_000)
-    for (const distance of [2, 3]) t.ok(world.host(1).carried.has(1 + distance), `${distance} links`)
-    t.notOk(world.host(1).carried.has(5))
-    const letters = [...world.hosts.values()].reduce((sum, host) => sum + host.letters.length, 0)
-    t.ok(letters < 16 * 15 * 6 * 3, `${letters} letters went over links in 5 s`)
-    t.comment(letters)
-  },
-)
+t.test('ten hosts in a ring, all of it within three links is found, and no letter goes round', async (t) => {
+  const ring = Array.from({ length: 10 }, (_, i) => [i + 1, ((i + 1) % 10) + 1] as const)
+  const world = new CarriedWorld(10, ring)
+  world.time.run(5_000)
+  for (const distance of [2, 3]) t.ok(world.host(1).carried.has(1 + distance), `${distance} links`)
+  t.notOk(world.host(1).carried.has(5))
+  const letters = [...world.hosts.values()].reduce((sum, host) => sum + host.letters.length, 0)
+  t.ok(letters < 10 * 9 * 6 * 3, `${letters} letters went over links in 5 s`)
+  t.comment(letters)
+})
 
 t.test('a host that meets many calls no more of them than others would carry', async (t) => {
-  const world = new CarriedWorld(120, [[1, 2]])
+  const world = new CarriedWorld(70, [[1, 2]], (hostId) => ({ usesUdp: hostId === 1 }))
   world.time.run(900)
   t.ok(world.host(1).count('sent') <= 64, `${world.host(1).count('sent')} letters at once`)
-  world.time.run(20_000)
-  t.ok(world.host(1).count('sent') >= 118, 'all of them in the end')
+  world.time.run(2_000)
+  t.ok(world.host(1).count('sent') >= 68, 'all of them in the end')
   t.equal(world.host(1).refused('too many'), 0)
 })
 
