@@ -20,6 +20,8 @@ import { addressIn, faultIn, locationIn, serviceIn } from '../../../gateway/data
 import { decodeAddress, decodeMapping } from '../../../gateway/dataplane/nat/port-mapping/nat-pmp.ts'
 import { decodePcpMap } from '../../../gateway/dataplane/nat/port-mapping/pcp.ts'
 import { decodeStun } from '../../../gateway/dataplane/nat/stun.ts'
+import { MAX_STUN_BYTES } from '../../../gateway/dataplane/nat/stun-wire.ts'
+import { decodeTurn, encodeTurn } from '../../../gateway/dataplane/nat/turn/message.ts'
 import { decodeAnswer, decodeProbe, decodeRekey } from '../../../gateway/dataplane/p2p/process/messages.ts'
 import {
   ProtocolError as P2pError,
@@ -230,6 +232,14 @@ const RUNS: Readonly<Record<string, (bytes: Buffer, deps: FuzzDeps) => void>> = 
       if (url !== undefined && url !== '' && new URL(url).hostname !== ROUTER) throw new Error(`asks ${url}`)
     addressIn(text)
     faultIn(text)
+  },
+  turn(bytes) {
+    const decoded = decodeTurn(bytes)
+    if (decoded === undefined) return
+    const { signatures: _, isUdpWanted: __, ...message } = decoded
+    const again = encodeTurn(message)
+    // Text that is no UTF-8 becomes longer.
+    if (again.byteLength <= MAX_STUN_BYTES) deepStrictEqual(decodeTurn(again), { ...message, signatures: [] })
   },
   ...MEMBER_RUNS,
 }
