@@ -12,7 +12,6 @@ import { composeCarried } from './compose-carried.ts'
 import { composePortMapping, type PortMappingParts } from './compose-port-mapping.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
 import { GatewayRates } from './dataplane/gateway-rates.ts'
-import type { PortMappingStatus } from './dataplane/nat/port-mapping/port-mapping.ts'
 import type { Carried } from './dataplane/p2p/carried/carried.ts'
 import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
 import { OwnAddresses } from './dataplane/p2p/own-addresses.ts'
@@ -35,7 +34,7 @@ export interface P2pParts {
   readonly part: Part
   info(hostId: number): P2pInfo | undefined
   process(): P2pProcessStatus | null
-  portMapping(): PortMappingStatus
+  readonly portMapping: PortMappingParts['status']
   /** @returns to which hosts UDP is tried; undefined: no such host is known */
   retry(hostId: number | undefined): readonly number[] | undefined
 }

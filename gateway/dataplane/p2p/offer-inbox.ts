@@ -5,7 +5,7 @@ import { type Allowance, Bucket } from '../../base/bucket.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import { OfferError, parseOffer, type Received } from './offers.ts'
-import type { P2pLinks } from './peer-session.ts'
+import type { P2pLinks } from './p2p-links.ts'
 
 /** Of one member: a try takes five messages from each side, and the worst flapping makes one try a second. */
 export const MESSAGES: Allowance = { burst: 30, perSecond: 5 }

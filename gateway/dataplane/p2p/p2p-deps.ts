@@ -7,7 +7,7 @@ import type { Log } from '../../../core/log.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { GatewayPathFacts } from '../../paths/escalation/types.ts'
 import type { OwnAddresses } from './own-addresses.ts'
-import type { P2pLinks } from './peer-session.ts'
+import type { P2pLinks } from './p2p-links.ts'
 import type { ToProcess } from './protocol.ts'
 
 export interface P2pTransportDeps {

@@ -18,22 +18,9 @@ import type {
 import { type EscalationView, viewOf } from '../../paths/escalation/view.ts'
 import { peerCandidates } from './candidates.ts'
 import { OFFER_VERSION, type Offered } from './offers.ts'
+import type { P2pLinks } from './p2p-links.ts'
 import type { SessionView, ToProcess } from './protocol.ts'
 import { familiesOf, type SignalKind, tierOf, tiersText, timeoutOf, unused } from './udp-tiers.ts'
-
-/** What this part needs of the links. All of it concerns the connection that is up now. */
-export interface P2pLinks {
-  isUp(hostId: number): boolean
-  send(hostId: number, message: { readonly type: string; readonly [key: string]: unknown }): boolean
-  /** RFC 8446, 7.5; undefined: no connection is up. */
-  exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined
-  /** What the connection is; undefined: none is up. */
-  kind(hostId: number): SignalKind | undefined
-  /** How long the follower waits before it starts to probe; absent: not at all. */
-  startInMs?(hostId: number): Millis
-  /** Both ends' addresses; undefined: no connection is up. */
-  addresses(hostId: number): { readonly local: string; readonly remote: string } | undefined
-}
 
 export interface PeerSessionDeps {
   readonly ownHostId: number

@@ -4,7 +4,7 @@ import type { Millis } from '../../../core/clock.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import type { RelaySignals, SignalWay } from '../relay/signals.ts'
 import type { Carried } from './carried/carried.ts'
-import type { P2pLinks } from './peer-session.ts'
+import type { P2pLinks } from './p2p-links.ts'
 import type { SignalKind } from './udp-tiers.ts'
 
 const PREFIX = 'p2p.'
