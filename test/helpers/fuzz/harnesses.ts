@@ -218,9 +218,7 @@ const RUNS: Readonly<Record<string, (bytes: Buffer, deps: FuzzDeps) => void>> = 
       if (message.length > 1_400 || readMdnsMessage(message) === undefined)
         throw new Error(`said ${message.toString('hex')}`)
   },
-  stun(bytes) {
-    decodeStun(bytes)
-  },
+  stun: (bytes) => void decodeStun(bytes),
   router(bytes) {
     const request = { port: 7_443, nonce: '000102030405060708090a0b' }
     decodePcpMap(bytes, request)
