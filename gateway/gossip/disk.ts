@@ -115,8 +115,9 @@ function jsonIn(path: string): JsonObject | undefined {
 function keptIn({ done, envelope, expired, hops }: JsonObject): Kept | undefined {
   if (isEnvelope(envelope) && typeof hops === 'number') return { hops, envelope }
   if (isObject(expired)) {
-    const { from, seq } = expired
-    return typeof from === 'number' && typeof seq === 'number' ? { expired: { from, seq } } : undefined
+    const { at, from, seq } = expired
+    const isWhole = typeof from === 'number' && typeof seq === 'number' && typeof at === 'number'
+    return isWhole ? { expired: { from, seq, at } } : undefined
   }
   if (!isObject(done)) return undefined
   const { from, seq, expires } = done

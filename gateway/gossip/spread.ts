@@ -110,7 +110,7 @@ export class Spread {
     const isCount = typeof hops === 'number' && Number.isInteger(hops) && hops >= 1 && hops <= MAX_HOPS
     if (!isCount || !isEnvelope(envelope)) return 'malformed'
     if (!this.#peer(peerId).messages.spend(1, scheduler.monotonic())) return 'too many'
-    const isKnown = store.isKnown(envelope.from, envelope.seq)
+    const isKnown = store.isKnown(envelope)
     if (isKnown && envelope.to === hostId) this.#confirm(peerId, envelope)
     if (isKnown) this.#shorten(peerId, hops, envelope)
     if (isKnown || envelope.from === hostId) return undefined

@@ -11,10 +11,17 @@ export type Kept =
   | { readonly hops: number; readonly envelope: Envelope }
   /** Only that it was here: it is not taken a second time before it expires. */
   | { readonly done: Done }
-  /** All numbers of a host up to this one have expired here. */
-  | { readonly expired: Pick<Envelope, 'from' | 'seq'> }
+  /** Of a host's numbers up to this one, those that expired by then are forgotten here. */
+  | { readonly expired: Expired }
 
 type Done = Pick<Envelope, 'from' | 'seq' | 'expires'>
+
+interface Expired {
+  readonly from: number
+  readonly seq: number
+  /** The latest time, by this host's clock, at which one was forgotten. */
+  readonly at: Millis
+}
 
 export interface MessageDisk {
   load(): readonly Kept[]
@@ -35,7 +42,7 @@ const MAX_BYTES_OF_HOST = 4 * 1024 * 1024
 const MAX_BYTES = 64 * 1024 * 1024
 /** So many a day. Beyond them a message is not taken, as it could not be told from one that was here. */
 const MAX_KNOWN_OF_HOST = 1_024
-/** In the place of a number, in the name of the file that says up to which one all have expired. */
+/** In the place of a number, in the name of the file that says which are forgotten. */
 export const EXPIRED = 0
 /** Beside the box: names, numbers, key and signature. */
 const ENVELOPE_BYTES = 512
@@ -46,8 +53,8 @@ interface OfHost {
   readonly waiting: Map<number, { readonly hops: number; readonly envelope: Envelope }>
   /** seq to expiry, of those above too. */
   readonly known: Map<number, Millis>
-  /** Numbers up to this one count as known, also when this host's clock jumps forward by days and back again. */
-  expired: number
+  /** What it says counts as known, also when this host's clock jumps ahead by days and back again. */
+  expired: Expired
   bytes: number
 }
 
@@ -60,7 +67,7 @@ export class MessageStore {
     this.#disk = disk
     for (const kept of disk.load()) {
       if ('done' in kept) this.#of(kept.done.from).known.set(kept.done.seq, kept.done.expires)
-      else if ('expired' in kept) this.#of(kept.expired.from).expired = kept.expired.seq
+      else if ('expired' in kept) this.#of(kept.expired.from).expired = kept.expired
       else this.#hold(kept.hops, kept.envelope)
     }
   }
@@ -73,9 +80,11 @@ export class MessageStore {
     return this.#bytes
   }
 
-  isKnown(from: number, seq: number): boolean {
+  isKnown({ expires, from, seq }: Done): boolean {
     const host = this.#hosts.get(from)
-    return host !== undefined && (seq <= host.expired || host.known.has(seq))
+    if (host === undefined) return false
+    // Both: numbers do not expire in their order, and what was written since the jump has a higher one.
+    return host.known.has(seq) || (seq <= host.expired.seq && expires <= host.expired.at)
   }
 
   /** Whether it has written as many messages as are told apart from earlier ones. */
@@ -86,7 +95,7 @@ export class MessageStore {
   /** The highest seq of a host; 0: none. */
   highest(from: number): number {
     const host = this.#hosts.get(from)
-    return host === undefined ? 0 : Math.max(host.expired, ...host.known.keys())
+    return host === undefined ? 0 : Math.max(host.expired.seq, ...host.known.keys())
   }
 
   /** @returns why there is no room; undefined: it is kept, and on disk */
@@ -152,9 +161,9 @@ export class MessageStore {
     for (const [from, host] of this.#hosts) {
       const over = [...host.known].flatMap(([seq, expires]) => (expires > now ? [] : [seq]))
       if (over.length === 0) continue
-      host.expired = Math.max(host.expired, ...over)
-      const { expired: seq } = host
-      this.#disk.save(keyOf({ from, seq: EXPIRED }), { expired: { from, seq } }, false)
+      const { at, seq } = host.expired
+      host.expired = { from, seq: Math.max(seq, ...over), at: Math.max(at, now) }
+      this.#disk.save(keyOf({ from, seq: EXPIRED }), { expired: host.expired }, false)
       for (const number of over) this.#forget(from, number)
     }
   }
@@ -172,7 +181,12 @@ export class MessageStore {
   }
 
   #of(from: number): OfHost {
-    const found = this.#hosts.get(from) ?? { waiting: new Map(), known: new Map(), expired: 0, bytes: 0 }
+    const found = this.#hosts.get(from) ?? {
+      waiting: new Map(),
+      known: new Map(),
+      expired: { from, seq: 0, at: 0 },
+      bytes: 0,
+    }
     this.#hosts.set(from, found)
     return found
   }

@@ -106,7 +106,11 @@ export class GossipHost implements SimNode {
     this.spread.receive(hostId, message)
   }
 
-  write(to: number, text: string | Buffer, part: { kind?: Envelope['kind']; re?: number } = {}): Envelope {
+  write(
+    to: number,
+    text: string | Buffer,
+    part: { kind?: Envelope['kind']; re?: number; lifeMs?: number } = {},
+  ): Envelope {
     const { time, hosts } = this.#world
     const now = WALL + this.clockAhead + time.now
     const seq = Math.max(this.store.highest(this.hostId) + 1, Math.floor(now))

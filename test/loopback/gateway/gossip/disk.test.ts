@@ -33,7 +33,7 @@ t.test('messages and what is known of them', (t) => {
   disk.save(`1-${envelope.seq}`, { hops: 2, envelope }, true)
   const done = { from: 7, seq: 9, expires: 5 }
   disk.save('7-9', { done }, false)
-  const expired = { from: 8, seq: 3 }
+  const expired = { from: 8, seq: 3, at: 7 }
   disk.save('8-0', { expired }, false)
   t.same(disk.load(), [{ hops: 2, envelope }, { done }, { expired }])
   t.equal(statSync(join(files, '7-9.json')).mode & 0o777, 0o600)

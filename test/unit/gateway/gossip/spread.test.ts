@@ -165,6 +165,20 @@ t.test('a clock that jumps by a day and back takes nothing a second time', (t) =
   t.end()
 })
 
+t.test('a message that lives longer than a later one arrives after that one is forgotten', (t) => {
+  const world = new GossipWorld(3, [[1, 2]])
+  const [one, three] = [world.host(1), world.host(3)]
+  const answer = one.write(3, 'answer', { kind: 'answer', re: 1 })
+  const brief = one.write(2, 'passing by', { lifeMs: MINUTE })
+  three.receive(2, { type: 'gossip.message', hops: 1, envelope: brief })
+  t.equal(three.store.size, 1)
+  world.time.run(3 * MINUTE)
+  t.equal(three.store.size, 0, 'the later one is forgotten')
+  three.receive(2, { type: 'gossip.message', hops: 2, envelope: answer })
+  t.match(three.got, [{ text: 'answer' }])
+  t.end()
+})
+
 t.test('a host whose clock was ahead is heard again once it is right', (t) => {
   const world = new GossipWorld(2, [[1, 2]])
   const [one, two] = [world.host(1), world.host(2)]
