@@ -1,5 +1,6 @@
 /** The three protocols by which a router is asked for a mapping, behind one contract. */
 
+import { randomInt } from 'node:crypto'
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
 import {
   addMapping,
@@ -97,6 +98,8 @@ class Igd {
 const DESCRIPTION = 'Flatnet'
 /** Another host behind this router has the port: the next ones are tried, as every host wants the same one. */
 const MAX_PORTS = 8
+/** So many neighbours of the port are taken: then any port, or the ninth host behind a router would never have one. */
+const MAX_NEIGHBOURS = 4
 /** Of a mapping without an end: it is looked at as often as one of an hour. */
 const PERMANENT_S = 3_600
 
@@ -114,6 +117,10 @@ async function askUpnp(igd: Igd, request: MappingRequest): Promise<Answer> {
   return addWithConflicts(igd, request, address)
 }
 
+const FIRST_PORT = 1_024
+const after = (port: number): number => (port < 65_535 ? port + 1 : FIRST_PORT)
+const anyPort = (): number => randomInt(FIRST_PORT, 65_536)
+
 async function addWithConflicts(igd: Igd, request: MappingRequest, address: string): Promise<Answer> {
   let { externalPort, lifetimeS } = request
   let code: number | undefined
@@ -127,7 +134,7 @@ async function addWithConflicts(igd: Igd, request: MappingRequest, address: stri
       return { granted: { ...granted, lifetimeS: lifetimeS === 0 ? PERMANENT_S : lifetimeS } }
     }
     code = faultIn(answer.text)
-    if (code === CONFLICT) externalPort = externalPort < 65_535 ? externalPort + 1 : 1_024
+    if (code === CONFLICT) externalPort = tries < MAX_NEIGHBOURS ? after(externalPort) : anyPort()
     else if (code === ONLY_PERMANENT && lifetimeS !== 0) lifetimeS = 0
     else break
   }

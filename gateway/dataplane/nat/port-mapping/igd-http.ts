@@ -42,6 +42,11 @@ export function askHttp(
     },
   })
   asked.on('error', (err) => resolve(refusalBy(err)))
+  // Without this a 101 would end the connection without an event, and nothing would be left for the time-out to end.
+  asked.on('upgrade', (_response, socket) => {
+    resolve({ refused: 'it switches protocols' })
+    socket.destroy()
+  })
   asked.on('response', (response) => {
     const chunks: Buffer[] = []
     let size = 0

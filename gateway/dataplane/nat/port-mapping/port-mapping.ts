@@ -98,7 +98,11 @@ export class PortMapping {
       void this.#release(held)
     }
     this.#port = port
-    if (port === undefined) return
+    if (port === undefined) {
+      // Direct paths may be back at once, so it stays as long as the router keeps it.
+      if (held !== undefined) this.#later(held.until - this.#deps.scheduler.monotonic())
+      return
+    }
     if (this.#held === undefined) this.#reason = ASKING
     this.#soon()
   }
@@ -154,7 +158,10 @@ export class PortMapping {
   async #ask(): Promise<void> {
     const { ask, place: placeOf, scheduler } = this.#deps
     const port = this.#port
-    if (port === undefined) return
+    if (port === undefined) {
+      if (this.#held !== undefined) this.#lose('direct paths do not listen any more')
+      return
+    }
     this.#askedAt = scheduler.monotonic()
     const place = placeOf()
     const before = this.#before(port, place)

@@ -130,6 +130,10 @@ t.test('HTTP: headers without end, nonsense and a hang-up are refusals', async (
     response.write('<root>', () => response.destroy())
   })
   t.match(await askHttp(cut, place, never), { refused: /could not be asked/ })
+  const switches = await web(t, (request) =>
+    request.socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
+  )
+  t.match(await askHttp(switches, place, never), { refused: 'it switches protocols' })
   const silent = await web(t, () => {})
   const stop = new AbortController()
   const asked = askHttp(silent, place, stop.signal)

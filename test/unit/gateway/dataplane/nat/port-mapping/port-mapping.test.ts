@@ -276,3 +276,17 @@ t.test('the record stays while the router does not confirm', async (t) => {
   await world.mapping.stop()
   t.match(world.saved, { port: 7_443, protocol: 'pcp' })
 })
+
+t.test('while direct paths do not listen, a mapping is offered as long as the router keeps it', async (t) => {
+  const { mapping, run } = make()
+  mapping.listens(7443)
+  await run(1_000)
+  t.equal(mapping.external, '203.0.113.5:7443')
+  mapping.listens(undefined)
+  await run(59 * MINUTE_MS)
+  t.equal(mapping.external, '203.0.113.5:7443')
+  await run(2 * MINUTE_MS)
+  t.equal(mapping.external, undefined)
+  t.equal(mapping.status.external, undefined)
+  await mapping.stop()
+})
