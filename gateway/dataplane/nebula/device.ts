@@ -3,6 +3,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { linkByName } from 'netlink-ts/route/link.ts'
+import type { Link } from 'netlink-ts/route/linkmsg.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { formatIpv4, type Ipv4, parseIpv4 } from '../../../core/addr.ts'
 import type { Millis } from '../../../core/clock.ts'
@@ -80,17 +81,25 @@ export class NebulaDevice {
 
   #look(): void {
     if (this.#isStopped) return
-    const link = this.#link()
-    const ifindex = link?.isUp === true ? link.index : undefined
-    if (this.#ifindex !== undefined && ifindex !== this.#ifindex) this.#lose('the device is gone')
-    if (this.#ifindex === undefined && ifindex !== undefined) this.#open(ifindex)
-    else if (this.#ifindex !== undefined) this.#deps.looked()
-    const { scheduler } = this.#deps
+    const { ifname, log, scheduler } = this.#deps
+    try {
+      this.#follow(this.#link())
+    } catch (err) {
+      // Short of file descriptors or memory, this process knows nothing new of the device.
+      log.debug({ err, ifname }, 'nebula device cannot be looked at')
+    }
     const isSoon = this.#ifindex === undefined && scheduler.monotonic() < this.#expectedUntil
     this.#cancel = scheduler.after(isSoon ? SOON_MS : LOOK_MS, () => this.#look())
   }
 
-  #link() {
+  #follow(link: Link | undefined): void {
+    const ifindex = link?.isUp === true ? link.index : undefined
+    if (this.#ifindex !== undefined && ifindex !== this.#ifindex) this.#lose('the device is gone')
+    if (this.#ifindex === undefined && ifindex !== undefined) this.#open(ifindex)
+    else if (this.#ifindex !== undefined) this.#deps.looked()
+  }
+
+  #link(): Link | undefined {
     using route = NetlinkSocket.open(NETLINK_ROUTE)
     return linkByName(route, this.#deps.ifname)
   }

@@ -35,6 +35,8 @@ export class NebulaProcess {
   #isReplaced = false
   #isStopped = false
   #ended: (() => void) | undefined
+  /** The start that is under way. */
+  #beginning: Promise<void> = Promise.resolve()
 
   constructor(deps: NebulaProcessDeps) {
     this.#deps = deps
@@ -50,7 +52,7 @@ export class NebulaProcess {
   }
 
   start(): void {
-    void this.#begin()
+    this.#beginning = this.#begin()
   }
 
   /** With the settings of now. */
@@ -69,6 +71,8 @@ export class NebulaProcess {
     const { scheduler } = this.#deps
     this.#isStopped = true
     this.#cancel?.()
+    // Else what it prepares would be there after this gateway has cleaned up.
+    if (this.#child === undefined) await this.#beginning
     const child = this.#child
     if (child === undefined) return
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -124,6 +128,6 @@ export class NebulaProcess {
 
   #again(ms: Millis): void {
     if (this.#isStopped) return
-    this.#cancel = this.#deps.scheduler.after(ms, () => void this.#begin())
+    this.#cancel = this.#deps.scheduler.after(ms, () => this.start())
   }
 }

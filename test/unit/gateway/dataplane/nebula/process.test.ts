@@ -114,8 +114,14 @@ t.test('a stop before the start, while it prepares, and after a crash', async (t
   const gate = Promise.withResolvers<void>()
   const during = supervised(() => gate.promise)
   during.process.start()
-  await during.process.stop()
+  let isOver = false
+  const stopped = during.process.stop().then(() => {
+    isOver = true
+  })
+  await during.settle()
+  t.notOk(isOver, 'what it prepares would be there after the clean-up')
   gate.resolve()
+  await stopped
   await during.settle(60_000)
   t.equal(during.children.length, 0)
   const after = supervised()
