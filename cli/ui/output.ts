@@ -70,7 +70,9 @@ function linesOf(cells: readonly string[], widths: readonly number[], wraps: boo
   const last = cells.at(-1) ?? ''
   if (!wraps || last.length <= (widths.at(-1) ?? 0)) return line(cells)
   const indent = ' '.repeat((widths[0] ?? 0) + GAP.length)
-  return `${line(cells.slice(0, -1))}\n${wrap(last, indent, max)}`
+  // A reason may hold what a peer wrote, so a word can be longer than a line.
+  const longWord = new RegExp(`\\S{${max - indent.length}}(?=\\S)`, 'g')
+  return `${line(cells.slice(0, -1))}\n${wrap(last.replace(longWord, '$& '), indent, max)}`
 }
 
 /**

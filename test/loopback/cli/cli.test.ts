@@ -342,7 +342,15 @@ t.test('the tables of a whole cluster, on terminals of 100 and of 80 columns', a
     t.match(stdout, new RegExp(`^HOST +STATE +VIA${title} +RTT +SINCE \\(UTC\\) +REASON$`, 'm'))
     t.match(
       stdout,
-      new RegExp(`^253 +GATEWAY_FALLBACK +relay:254${value} +1235 ms +2026-11-20 12:00:00 +r+…$`, 'm'),
+      new RegExp(`^253 +GATEWAY_FALLBACK +relay:254${value} +1235 ms +2026-11-20 12:00:00\n +r+\n`, 'm'),
+    )
+    t.equal(
+      stdout
+        .match(/r+(?=\n)/g)
+        ?.filter((row) => row.length > 3)
+        .join('').length,
+      200,
+      'all of it',
     )
   }
 })
