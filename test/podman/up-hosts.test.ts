@@ -25,8 +25,8 @@ const state = (m: Machine) =>
     ip netns
     nft list ruleset
     grep -Ev ' /(run/netns|tmp)/' /proc/mounts
-    find /sys/fs/cgroup -name "flatnet-demo-$(readlink /proc/self/ns/pid | tr -dc 0-9)"
-    find ${m.dir}/over ${m.dir}/containers /run /dev/shm | sort`)
+    find /sys/fs/cgroup -ignore_readdir_race -name "flatnet-demo-$(readlink /proc/self/ns/pid | tr -dc 0-9)"
+    find ${m.dir}/over ${m.dir}/containers /run /dev/shm -ignore_readdir_race | sort`)
 
 /** Beyond process 1 and those that look. */
 async function processes(m: Machine): Promise<string[]> {

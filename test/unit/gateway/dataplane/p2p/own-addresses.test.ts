@@ -109,3 +109,25 @@ t.test('what peers see is offered too, unless it is of the overlay', async (t) =
   addresses.networkChanged()
   t.same(addresses.candidates(7, undefined), [])
 })
+
+t.test('a NAT that gives each destination another port', (t) => {
+  const { addresses } = make()
+  const rows: readonly (readonly [name: string, mapped: readonly string[], isSymmetric: boolean])[] = [
+    ['nothing seen', [], false],
+    ['one server', ['203.0.113.1:7443'], false],
+    ['two that agree', ['203.0.113.1:7443', '203.0.113.1:7443'], false],
+    ['two that do not', ['203.0.113.1:7443', '203.0.113.1:40000'], true],
+    ['one of three lies', ['203.0.113.1:7443', '203.0.113.1:7443', '203.0.113.1:9'], false],
+    ['one is in the same LAN', ['192.168.1.7:7443', '203.0.113.1:7443'], false],
+    ['one of three is in the same LAN', ['192.168.1.7:7443', '203.0.113.1:1', '203.0.113.1:2'], true],
+    ['IPv6 has no ports of a NAT', ['[2001:db8::1]:7443', '203.0.113.1:1'], false],
+  ]
+  for (const [name, mapped, isSymmetric] of rows) {
+    addresses.said(said([], mapped))
+    t.equal(addresses.isSymmetric, isSymmetric, name)
+  }
+  const twice = said([], ['203.0.113.1:1', '203.0.113.1:2'])
+  addresses.said({ ...twice, mapped: twice.mapped.map((m, i) => ({ ...m, server: `192.0.2.1:${i + 1}` })) })
+  t.equal(addresses.isSymmetric, false, 'two ports of one server show nothing of destinations')
+  t.end()
+})

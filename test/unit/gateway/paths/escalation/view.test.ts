@@ -51,6 +51,24 @@ const rows: readonly Row[] = [
     { canSignal: false },
     'waits for the control link, over which keys are made',
   ],
+  [
+    'a symmetric NAT on this side',
+    { ...waiting, problem: { code: 'no probe answered' } },
+    { symmetric: { here: true, there: false } },
+    'no probe was answered: UDP is blocked, or none of the addresses is right: the NAT of this host gives each destination another port',
+  ],
+  [
+    'symmetric NATs on both sides, while the next try is under way',
+    { ...waiting, phase: 'proving', reason: { code: 'proving' }, problem: { code: 'no probe answered' } },
+    { symmetric: { here: true, there: true } },
+    'proves that UDP works both ways; before: no probe was answered: UDP is blocked, or none of the addresses is right: the NATs of both hosts give each destination another port',
+  ],
+  [
+    'a symmetric NAT that is not the cause',
+    waiting,
+    { symmetric: { here: false, there: true } },
+    'UDP stopped answering',
+  ],
   ['the peer says why', waiting, { peerObstacle: refused }, 'the peer refuses: its P2P process does not run'],
   [
     'the peer says nothing',
