@@ -51,6 +51,7 @@ export class NebulaTransport implements Transport {
         forget() {},
         networkChanged() {},
         portMapped: undefined,
+        isSymmetric: false,
         observed: () => false,
         relayed: [],
         said: () => undefined,

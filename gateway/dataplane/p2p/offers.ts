@@ -23,6 +23,8 @@ export interface Offered {
   readonly portMapped?: string | undefined
   /** Of them, those on TURN servers. */
   readonly relayed?: readonly string[] | undefined
+  /** Its NAT gives each destination another port. */
+  readonly isSymmetric?: boolean | undefined
 }
 
 /** A well-formed `p2p.` message: the part that the escalation decides on, and the addresses. */
@@ -122,7 +124,7 @@ function textOf(fields: Fields, key: string): string {
   throw new OfferError(`${key} must be text of at most ${MAX_TEXT} characters`)
 }
 
-function offeredIn({ candidates, portMapped, relayed = [] }: Fields): Offered {
+function offeredIn({ candidates, isSymmetric, portMapped, relayed = [] }: Fields): Offered {
   if (portMapped !== undefined && !isEndpoint(portMapped))
     throw new OfferError('portMapped must be an address with a port')
   return {
@@ -130,6 +132,7 @@ function offeredIn({ candidates, portMapped, relayed = [] }: Fields): Offered {
     // A gateway from before TURN sends none.
     relayed: endpointsOf('relayed', relayed),
     ...(portMapped !== undefined && { portMapped }),
+    ...(isSymmetric === true && { isSymmetric }),
   }
 }
 

@@ -50,6 +50,7 @@ export class OwnAddresses {
   #hosts: readonly string[] | undefined
   #mapped: readonly string[] = []
   #relayed: readonly string[] = []
+  #isSymmetric = false
   #canAsk = false
   #ordered = ''
 
@@ -92,10 +93,16 @@ export class OwnAddresses {
     const { overlay } = this.#deps
     const before = new Set([...(this.#hosts ?? []), ...this.#mapped, ...this.#relayed])
     this.#hosts = hosts.filter((endpoint) => mayBeHost(endpoint, overlay))
+    this.#isSymmetric = isEachElse(mapped)
     this.#mapped = byAgreement(mapped.map(({ address }) => address)).filter((e) => mayBeHost(e, overlay))
     this.#relayed = relayed.filter((endpoint) => mayBeHost(endpoint, overlay))
     if (this.#relayed.some((endpoint) => !before.has(endpoint))) return 'relayed'
     return [...this.#hosts, ...this.#mapped].some((endpoint) => !before.has(endpoint)) ? 'other' : undefined
+  }
+
+  /** Whether the NAT gives each destination another port: servers on different hosts see different ones. */
+  get isSymmetric(): boolean {
+    return this.#isSymmetric
   }
 
   /** On TURN servers. */
@@ -161,6 +168,17 @@ export class OwnAddresses {
     }
   }
 }
+
+/** Whether servers on different hosts all see the same address with another port. Two that agree show the opposite. */
+function isEachElse(mapped: readonly { readonly server: string; readonly address: string }[]): boolean {
+  const seen = Map.groupBy(mapped, ({ address }) => hostOf(address))
+  return [...seen.values()].some((sights) => {
+    const byServer = new Map(sights.map(({ server, address }) => [hostOf(server), address]))
+    return byServer.size > 1 && new Set(byServer.values()).size === byServer.size
+  })
+}
+
+const hostOf = (endpoint: string): string => endpoint.slice(0, endpoint.lastIndexOf(':'))
 
 /** Each once, those that most servers name first: a server that lies must not displace what the others say. */
 function byAgreement(addresses: readonly string[]): string[] {

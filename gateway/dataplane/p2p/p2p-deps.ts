@@ -34,6 +34,7 @@ export interface P2pTransportDeps {
     | 'candidates'
     | 'connected'
     | 'forget'
+    | 'isSymmetric'
     | 'networkChanged'
     | 'observed'
     | 'portMapped'

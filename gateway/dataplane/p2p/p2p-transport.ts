@@ -218,8 +218,9 @@ export class P2pTransport implements Transport {
   #offerTo(hostId: number): Offered {
     const { addresses, links, tiers } = this.#deps
     const all = addresses.candidates(this.status.port, links.addresses(hostId)?.local)
-    const { portMapped, relayed } = addresses
-    return { candidates: usable(tiers, links.kind(hostId), all, portMapped), portMapped, relayed }
+    const { isSymmetric, portMapped, relayed } = addresses
+    const candidates = usable(tiers, links.kind(hostId), all, portMapped)
+    return { candidates, portMapped, relayed, isSymmetric }
   }
 
   #give(hostId: number, task: (peer: PeerSession) => void): void {

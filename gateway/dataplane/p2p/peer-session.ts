@@ -35,7 +35,7 @@ export interface PeerSessionDeps {
   /** This host's addresses, for the peer. */
   offer(): Offered
   /** `portMapped`: where this host's router lets all in. */
-  readonly addresses: { readonly portMapped: string | undefined }
+  readonly addresses: { readonly portMapped: string | undefined; readonly isSymmetric: boolean }
   /** The earlier end of both certificates, ms since the epoch; 0: the link does not say. */
   validUntil(): Millis
   /** For the counters. */
@@ -59,6 +59,7 @@ export class PeerSession {
   #kind: SignalKind | undefined
   /** Of the offered addresses, the ones on TURN servers of the peer. */
   #relayed: readonly string[] = []
+  #isSymmetric = false
   #toldGateway: GatewayPathFacts | undefined
   /** The end of validity that the process knows. */
   #validUntil: Millis = 0
@@ -171,8 +172,9 @@ export class PeerSession {
     this.give({ type: 'tick' })
   }
 
-  #hear({ candidates, portMapped, relayed = [] }: Offered): void {
+  #hear({ candidates, isSymmetric = false, portMapped, relayed = [] }: Offered): void {
     if (candidates === undefined) return
+    this.#isSymmetric = isSymmetric
     this.#offered = candidates
     this.#opened = portMapped
     this.#relayed = relayed
@@ -185,7 +187,8 @@ export class PeerSession {
     const isOff = this.#view?.address !== undefined && !tiers[this.tier].enabled
     const obstacle =
       given.obstacle ?? (isOff ? { code: 'tier off', detail: tiersText([this.tier]) } : undefined)
-    return { ...given, obstacle, proveMs: timeoutOf(tiers, this.raced), session: this.#view }
+    const symmetric = { here: this.#deps.addresses.isSymmetric, there: this.#isSymmetric }
+    return { ...given, obstacle, proveMs: timeoutOf(tiers, this.raced), session: this.#view, symmetric }
   }
 
   #do(action: Action): void {

@@ -80,6 +80,13 @@ export interface P2pReason {
   readonly detail?: string | undefined
 }
 
+/** What a symmetric NAT says of a try to which no probe was answered, by where it is. */
+export const SYMMETRIC_WORDS = {
+  here: 'the NAT of this host gives each destination another port',
+  there: 'the NAT of the peer gives each destination another port',
+  both: 'the NATs of both hosts give each destination another port',
+} as const
+
 export const isP2pCode = (text: string): text is P2pCode => Object.hasOwn(P2P_WORDS, text)
 
 export const reasonText = ({ code, detail }: P2pReason): string =>

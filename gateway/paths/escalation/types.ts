@@ -61,6 +61,8 @@ export interface EscalationFacts {
   readonly proveMs?: Millis | undefined
   /** Undefined: the process has no session with this peer. */
   readonly session?: SessionFacts | undefined
+  /** Whose NAT gives each destination another port. Shown, and decides nothing. */
+  readonly symmetric?: { readonly here: boolean; readonly there: boolean } | undefined
 }
 
 type Phase =

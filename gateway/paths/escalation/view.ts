@@ -3,7 +3,7 @@
 import type { Millis } from '../../../core/clock.ts'
 import { isSuppressed } from './damping.ts'
 import { nextTryAt, sessionOf, whyNotPromote, whyNotProven } from './promotion.ts'
-import { reasonText } from './reasons.ts'
+import { type P2pReason, reasonText, SYMMETRIC_WORDS } from './reasons.ts'
 import type { Escalation, EscalationFacts } from './types.ts'
 
 export interface EscalationView {
@@ -37,24 +37,36 @@ export const viewOf = (state: Escalation, facts: EscalationFacts): EscalationVie
 function whyOf(state: Escalation, facts: EscalationFacts): string {
   const { phase, reason } = state
   if (facts.obstacle !== undefined) return reasonText(facts.obstacle)
-  if (phase !== 'waiting' && phase !== 'idle') return whyTries(state)
+  if (phase !== 'waiting' && phase !== 'idle') return whyTries(state, facts)
   // Nothing is tried without it, so that what the peer said before is old.
-  if (!facts.canSignal) return reasonText({ code: 'no link', detail: lastOf(state) })
+  if (!facts.canSignal) return reasonText({ code: 'no link', detail: lastOf(state, facts) })
   if (facts.peerObstacle !== undefined) return reasonText(facts.peerObstacle)
-  return phase === 'idle' ? reasonText(reason) : whyWaits(state, facts)
+  return phase === 'idle' ? textOf(reason, facts) : whyWaits(state, facts)
 }
 
 /** Tries of 10 s follow each other at first: what ended the one before is still the cause. */
-const whyTries = ({ reason, problem }: Escalation): string =>
-  problem === undefined ? reasonText(reason) : `${reasonText(reason)}; before: ${reasonText(problem)}`
+const whyTries = ({ reason, problem }: Escalation, facts: EscalationFacts): string =>
+  problem === undefined ? reasonText(reason) : `${reasonText(reason)}; before: ${textOf(problem, facts)}`
+
+/** Neither end of such a pair knows where the other's next datagram comes from. */
+function textOf(reason: P2pReason, { symmetric }: EscalationFacts): string {
+  const text = reasonText(reason)
+  if (reason.code !== 'no probe answered' || symmetric === undefined) return text
+  const { here, there } = symmetric
+  if (!here && !there) return text
+  return reasonText({
+    code: 'no probe answered',
+    detail: SYMMETRIC_WORDS[here && there ? 'both' : here ? 'here' : 'there'],
+  })
+}
 
 /** Why packets left UDP, or the last try failed; undefined: there was none. */
-const lastOf = ({ phase, problem, reason }: Escalation): string | undefined =>
-  phase === 'waiting' && (problem ?? reason).code !== 'no link' ? reasonText(problem ?? reason) : undefined
+const lastOf = ({ phase, problem, reason }: Escalation, facts: EscalationFacts): string | undefined =>
+  phase === 'waiting' && (problem ?? reason).code !== 'no link' ? textOf(problem ?? reason, facts) : undefined
 
 function whyWaits(state: Escalation, facts: EscalationFacts): string {
   const isWorking = whyNotProven(sessionOf(state, facts)) === undefined
-  const last = reasonText(state.problem ?? state.reason)
+  const last = textOf(state.problem ?? state.reason, facts)
   if (isSuppressed(state.damping, facts.now))
     return reasonText({ code: 'damped', detail: isWorking ? `${last}; it would work now` : last })
   const why = isWorking ? whyNotPromote(state, facts) : undefined
