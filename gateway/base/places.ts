@@ -7,6 +7,7 @@
 
 interface Connection {
   once(event: 'close', listener: () => void): unknown
+  off(event: 'close', listener: () => void): unknown
   destroy(): unknown
 }
 
@@ -18,11 +19,16 @@ export interface PlacesOptions {
   evicted?(): void
 }
 
+interface Taken {
+  readonly connection: Connection
+  readonly closed: () => void
+}
+
 /** @typeParam K what names a connection among those of its client */
 export class Places<K> {
   readonly #options: PlacesOptions
   /** By client; each client's in order of age. */
-  readonly #taken = new Map<string, Map<K, Connection>>()
+  readonly #taken = new Map<string, Map<K, Taken>>()
   #count = 0
 
   constructor(options: PlacesOptions) {
@@ -38,25 +44,30 @@ export class Places<K> {
     const { max, maxOfClient } = this.#options
     if ((this.#taken.get(client)?.size ?? 0) >= maxOfClient) this.#dropOldestOf(client)
     else if (this.#count >= max) this.#dropOldestOf(this.#clientWithMost())
-    const own = this.#taken.get(client) ?? new Map<K, Connection>()
-    this.#taken.set(client, own.set(key, connection))
+    const own = this.#taken.get(client) ?? new Map<K, Taken>()
+    const closed = (): void => {
+      if (this.#taken.get(client)?.get(key)?.connection === connection) this.leave(client, key)
+    }
+    this.#taken.set(client, own.set(key, { connection, closed }))
     this.#count++
-    connection.once('close', () => {
-      if (this.#taken.get(client)?.get(key) === connection) this.leave(client, key)
-    })
+    connection.once('close', closed)
   }
 
   /** It is a stranger no more, or is being served. */
   leave(client: string, key: K): void {
     const own = this.#taken.get(client)
-    if (own?.delete(key) !== true) return
+    const taken = own?.get(key)
+    if (own === undefined || taken === undefined) return
+    own.delete(key)
+    // A kept connection enters again after each request.
+    taken.connection.off('close', taken.closed)
     this.#count--
     if (own.size === 0) this.#taken.delete(client)
   }
 
   closeAll(): void {
     for (const own of [...this.#taken.values()])
-      for (const connection of [...own.values()]) connection.destroy()
+      for (const { connection } of [...own.values()]) connection.destroy()
   }
 
   #clientWithMost(): string {
@@ -73,7 +84,7 @@ export class Places<K> {
   #dropOldestOf(client: string): void {
     const [oldest] = this.#taken.get(client) ?? []
     if (oldest === undefined) return
-    const [key, connection] = oldest
+    const [key, { connection }] = oldest
     this.leave(client, key)
     this.#options.evicted?.()
     connection.destroy()
