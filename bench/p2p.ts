@@ -4,7 +4,7 @@
  * `node bench/p2p.ts [--json] [--crowd] [--rounds n] [--seconds n]`
  *
  * All of them connect the same two namespaces at once and take turns, so those that wait are idle.
- * `--crowd` adds memory and probes with 253 peers; it needs `npm run build` and takes 90 s.
+ * `--crowd` adds memory and probes with 253 peers; it needs `npm run build` and takes 110 s.
  * Needs root and the Debian packages iperf3, nebula, iputils-ping, ethtool and openssl, and Go for wireguard-go.
  */
 
