@@ -11,7 +11,7 @@ import { isObject, type JsonObject } from '../../core/json.ts'
 import type { Log } from '../../core/log.ts'
 import { replaceFile } from '../../kernel/durable.ts'
 import { PRIVATE_FILE, PRIVATE_FOLDER } from '../../kernel/private.ts'
-import { isEnvelope, keyOf, LIFE_MS } from './envelope.ts'
+import { keyOf, LIFE_MS, readEnvelope } from './envelope.ts'
 import { isMessageId } from './http-message.ts'
 import type { OwnDisk, OwnRequest } from './own-requests.ts'
 import { EXPIRED, type Kept, type MessageDisk } from './store.ts'
@@ -112,8 +112,9 @@ function jsonIn(path: string): JsonObject | undefined {
   }
 }
 
-function keptIn({ done, envelope, expired, hops }: JsonObject): Kept | undefined {
-  if (isEnvelope(envelope) && typeof hops === 'number') return { hops, envelope }
+function keptIn({ done, envelope: given, expired, hops }: JsonObject): Kept | undefined {
+  const envelope = readEnvelope(given)
+  if (envelope !== undefined && typeof hops === 'number') return { hops, envelope }
   if (isObject(expired)) {
     const { at, from, seq } = expired
     const isWhole = typeof from === 'number' && typeof seq === 'number' && typeof at === 'number'

@@ -86,16 +86,18 @@ export const openEnvelope = (identity: Identity, envelope: Envelope): Buffer | u
 const isText = (value: unknown, max: number): value is string =>
   typeof value === 'string' && value.length <= max
 
-export function isEnvelope(value: unknown): value is Envelope {
-  if (!isObject(value)) return false
-  const { from, to, seq, at, expires, kind, re = 1, box, spki, signature } = value
-  return (
-    [from, to, seq, at, expires, re].every((n) => Number.isSafeInteger(n) && Number(n) > 0) &&
-    KINDS.some((k) => k === kind) &&
-    isText(box, MAX_BOX_CHARS) &&
-    isText(spki, MAX_KEY_CHARS) &&
-    isText(signature, MAX_KEY_CHARS)
-  )
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
+
+/** @returns the envelope without what no signature covers: that would be kept and travel on. Undefined: it is none */
+export function readEnvelope(value: unknown): Envelope | undefined {
+  if (!isObject(value)) return undefined
+  const { from, to, seq, at, expires, re, box, spki, signature } = value
+  const kind = KINDS.find((known) => known === value['kind'])
+  if (!(isWhole(from) && isWhole(to) && isWhole(seq) && isWhole(at) && isWhole(expires))) return undefined
+  if (kind === undefined || (re !== undefined && !isWhole(re))) return undefined
+  if (!isText(box, MAX_BOX_CHARS) || !isText(spki, MAX_KEY_CHARS) || !isText(signature, MAX_KEY_CHARS))
+    return undefined
+  return { from, to, seq, at, expires, kind, ...(re !== undefined && { re }), box, spki, signature }
 }
 
 export type Refusal = 'expired' | 'from the future' | 'stranger' | 'forged'

@@ -9,7 +9,7 @@ import type { Log } from '../../core/log.ts'
 import { type Allowance, Bucket } from '../base/bucket.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import type { ControlMessage } from '../links/types.ts'
-import { type Envelope, isEnvelope, type Refusal } from './envelope.ts'
+import { type Envelope, type Refusal, readEnvelope } from './envelope.ts'
 import type { Digest, MessageStore } from './store.ts'
 
 const MAX_HOPS = 5
@@ -105,10 +105,11 @@ export class Spread {
     return message.type === 'gossip.digest' ? this.#onDigest(from, message) : 'malformed'
   }
 
-  #onMessage(peerId: number, { hops, envelope }: ControlMessage): string | undefined {
+  #onMessage(peerId: number, { hops, envelope: given }: ControlMessage): string | undefined {
     const { hostId, scheduler, store, whyRefused } = this.#deps
     const isCount = typeof hops === 'number' && Number.isInteger(hops) && hops >= 1 && hops <= MAX_HOPS
-    if (!isCount || !isEnvelope(envelope)) return 'malformed'
+    const envelope = readEnvelope(given)
+    if (!isCount || envelope === undefined) return 'malformed'
     if (!this.#peer(peerId).messages.spend(1, scheduler.monotonic())) return 'too many'
     const isKnown = store.isKnown(envelope)
     if (isKnown && envelope.to === hostId) this.#confirm(peerId, envelope)

@@ -263,6 +263,8 @@ t.test(
       Array.from({ length: 10 }, () => 'malformed'),
     )
     t.same(two.got, [])
+    send({ ...world.host(3).write(1, 'by the way'), junk: 'x'.repeat(100_000) })
+    t.notOk(JSON.stringify([...two.disk.files]).includes('junk'), 'what no signature covers is not kept')
     send(good)
     send(good)
     t.match(two.got, [{ text: 'words' }])
