@@ -41,13 +41,20 @@ export class TurnServers {
   #views: readonly TurnView[] = []
   #canUse = false
   #cancel = (): void => {}
+  #isStopped = false
 
   constructor(deps: TurnServersDeps) {
     this.#deps = deps
   }
 
   get part(): Part {
-    return { start: () => void this.#look(), stop: () => this.#cancel() }
+    return {
+      start: () => void this.#look(),
+      stop: () => {
+        this.#isStopped = true
+        this.#cancel()
+      },
+    }
   }
 
   get status(): TurnStatus[] {
@@ -75,6 +82,7 @@ export class TurnServers {
     const { conf, scheduler } = this.#deps
     if (conf.length === 0) return
     await Promise.all(conf.map((server) => this.#find(server)))
+    if (this.#isStopped) return
     this.#order()
     this.#cancel = scheduler.after(
       this.#problems.size > 0 ? FAILED_AGAIN_MS : AGAIN_MS,

@@ -1,4 +1,5 @@
 /** Datagrams on the plane's socket that are sealed for no peer: STUN, which others ask this host. */
+import { Errno } from 'netlink-ts/errors.ts'
 import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import { readSockaddr, writeSockaddr } from '../../../../kernel/sockaddr.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
@@ -44,9 +45,10 @@ export class PlainDatagrams {
     return true
   }
 
-  /** @returns 0, or the errno. @throws {RangeError} not an endpoint; more than 548 bytes */
+  /** @returns 0, or the errno: EMSGSIZE for more than 548 bytes. @throws {RangeError} not an endpoint */
   send(bytes: Uint8Array, to: Endpoint): number {
-    if (bytes.byteLength > MAX_BYTES) throw new RangeError(`${bytes.byteLength} bytes: at most ${MAX_BYTES}`)
+    // A TURN server chooses how long its nonce is, which each question repeats.
+    if (bytes.byteLength > MAX_BYTES) return Errno.EMSGSIZE
     writeSockaddr(this.#udp.family, to, this.#to.bytes)
     this.#out.bytes.set(bytes)
     this.#iovecs.set(0, this.#out, 0, bytes.byteLength)
