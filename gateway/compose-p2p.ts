@@ -119,7 +119,7 @@ export function composeP2p(around: Around): P2pParts {
       const known = transport.hostIds()
       if (hostId !== undefined && !known.includes(hostId)) return undefined
       const those = hostId === undefined ? known : [hostId]
-      carried.callAgain()
+      carried.callAgain(true)
       for (const id of those) transport.reset(id, 'operator')
       return those.filter((id) => transport.view(id)?.state !== 'P2P_ACTIVE')
     },

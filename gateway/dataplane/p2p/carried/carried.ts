@@ -112,10 +112,10 @@ export class Carried {
     this.#stop()
   }
 
-  /** A link to some member came up, or a person asked. */
-  callAgain(): void {
+  /** A link to some member came up, or (`isOrdered`) a person asked. */
+  callAgain(isOrdered = false): void {
     const now = this.#deps.scheduler.monotonic()
-    for (const { hello } of this.#peers.values()) hello.afresh(now)
+    for (const { hello } of this.#peers.values()) hello.afresh(now, isOrdered)
   }
 
   /** A letter of a linked member, for this host or another one. */
@@ -170,7 +170,7 @@ export class Carried {
       const { hello } = this.#peer(hostId)
       hello.look(!isConnected(hostId), now)
       this.#decide(hostId)
-      if (!hasMembers || !hello.isDue(now) || !this.#carrier.hasRoom) continue
+      if (!hasMembers || !hello.isDue(now) || !this.#carrier.mayCall) continue
       hello.called(now)
       this.#post(hostId, { isCall: true })
     }
@@ -231,7 +231,8 @@ export class Carried {
     if (seq > (peer.heard?.seq ?? 0)) peer.heard = { seq, at: now }
     // A host that has, or is about to have, a better way says nothing: the other one calls again.
     if (!peer.isOpen && !peer.hello.isAlone(now)) return
-    if (typeof content['validTo'] === 'number') peer.validTo = content['validTo']
+    const { validTo } = content
+    if (typeof validTo === 'number' && Number.isSafeInteger(validTo) && validTo > 0) peer.validTo = validTo
     measure(peer, content['follows'], now)
     peer.hello.heard(now)
     if (content['isCall'] === true) this.#post(from, {})

@@ -5,7 +5,7 @@ import type { Log } from '../../../../core/log.ts'
 import { type Allowance, Bucket } from '../../../base/bucket.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
 import type { ControlMessage } from '../../../links/types.ts'
-import { isLetter, type Letter, type Refusal } from './letter.ts'
+import { type Letter, type Refusal, readLetter } from './letter.ts'
 import { Seen } from './seen.ts'
 
 export const CARRY = 'p2p.carry'
@@ -19,6 +19,8 @@ const NEAR_FAN_OUT = 2
 const LEARNED_MS: Millis = 30_000
 /** Of one host's letters, wherever they come from: a try takes ten, and it may have one with each of many. */
 const OF_SENDER: Allowance = { burst: 64, perSecond: 8 }
+/** So many are left for a try with a host that answers, when others that do not are called. */
+const FOR_TRIES = 24
 /** Of one link: what several hosts behind it send. */
 const OF_PEER: Allowance = { burst: 512, perSecond: 64 }
 
@@ -52,10 +54,10 @@ export class Carrier {
     this.#deps = deps
   }
 
-  /** Whether this host may send a letter more: others would refuse it. */
-  get hasRoom(): boolean {
+  /** Whether this host may call another one: others would refuse its letters beyond their bound. */
+  get mayCall(): boolean {
     const { hostId, scheduler } = this.#deps
-    return this.#ofSender.get(hostId)?.holds(1, scheduler.monotonic()) ?? true
+    return this.#ofSender.get(hostId)?.holds(FOR_TRIES, scheduler.monotonic()) ?? true
   }
 
   /** @returns false: it went nowhere */
@@ -74,10 +76,11 @@ export class Carrier {
   }
 
   /** @returns why it is refused; undefined: it is in order */
-  #receive(peerId: number, { hops, letter }: ControlMessage): string | undefined {
+  #receive(peerId: number, { hops, letter: given }: ControlMessage): string | undefined {
     const { arrived, count, hostId, scheduler, whyRefused } = this.#deps
     const isCount = typeof hops === 'number' && Number.isInteger(hops) && hops >= 1 && hops <= MAX_HOPS
-    if (!isCount || !isLetter(letter)) return 'malformed'
+    const letter = readLetter(given)
+    if (!isCount || letter === undefined) return 'malformed'
     if (!this.#spend(this.#ofPeer, peerId, OF_PEER)) return 'too many'
     const { from, seq, to } = letter
     // Of several ways that one letter takes, all but the first end here; and so does one that is sent again.
@@ -109,18 +112,19 @@ export class Carrier {
     if (others.includes(to)) return [to]
     if (hops + 1 >= MAX_HOPS) return []
     const near = leadingTo(to).filter((id) => others.includes(id))
-    if (near.length > 0) return near.slice(0, NEAR_FAN_OUT)
+    // At random: the nearest may be of an older version, or have letters switched off, and says neither.
+    if (near.length > 0) return this.#some(near, NEAR_FAN_OUT)
     const learned = this.#learned.get(to)
     const isFresh = learned !== undefined && scheduler.monotonic() - learned.at < LEARNED_MS
     return isFresh && others.includes(learned.peerId) ? [learned.peerId] : this.#some(others)
   }
 
-  #some(hostIds: readonly number[]): number[] {
+  #some(hostIds: readonly number[], count = FAN_OUT): number[] {
     const { random } = this.#deps
     return hostIds
       .map((hostId) => ({ hostId, order: random() }))
       .sort((a, b) => a.order - b.order)
-      .slice(0, FAN_OUT)
+      .slice(0, count)
       .map(({ hostId }) => hostId)
   }
 

@@ -1,6 +1,7 @@
 /** When a host calls another one that no link and no relay leads to, over members. Pure. */
 
 import type { Millis } from '../../../../core/clock.ts'
+import { type Allowance, Bucket } from '../../../base/bucket.ts'
 
 /** Most hosts that are out of reach are switched off, and a call over three links may be 40 letters. */
 const WAITS_MS: readonly Millis[] = [1_000, 5_000, 15_000, 30_000, 60_000, 120_000, 300_000]
@@ -10,6 +11,8 @@ const KEEP_EVERY_MS: Millis = 30_000
 const GONE_MS: Millis = 100_000
 /** A link takes 0.3 s, and a relay stands 0.8 s after both ends know it: UDP over those is sooner there, and better. */
 const ALONE_MS: Millis = 700
+/** Links come up together; one that comes and goes must not have all silent hosts called at each of its returns. */
+const AFRESH: Allowance = { burst: 4, perSecond: 1 / 30 }
 /** A try that is under way ends where it began. */
 const TRY_MS: Millis = 15_000
 
@@ -19,6 +22,7 @@ export class Hello {
   #calls = 0
   #heardAt: Millis | undefined
   #metAt: Millis | undefined
+  readonly #afresh = new Bucket(AFRESH)
 
   /** @param isAlone whether neither a link nor a relay leads to the host */
   look(isAlone: boolean, now: Millis): void {
@@ -29,10 +33,10 @@ export class Hello {
     }
   }
 
-  /** Another member can be reached now: it may lead there. */
-  afresh(now: Millis): void {
+  /** Another member can be reached now: it may lead there. @param isOrdered a person wants it, however often */
+  afresh(now: Millis, isOrdered = false): void {
     // One that answers is alone already, and stays so.
-    if (this.#answers(now)) return
+    if (this.#answers(now) || !(isOrdered || this.#afresh.spend(1, now))) return
     if (this.#aloneSince !== undefined) this.#aloneSince = now
     this.#calls = 0
     this.#nextAt = 0

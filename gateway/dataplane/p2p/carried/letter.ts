@@ -92,16 +92,16 @@ export function openLetter(
   }
 }
 
-export function isLetter(value: unknown): value is Letter {
-  if (!isObject(value)) return false
+const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
+
+/** @returns the letter without what no signature covers: that would travel on. Undefined: it is none */
+export function readLetter(value: unknown): Letter | undefined {
+  if (!isObject(value)) return undefined
   const { from, to, seq, at, box, signature } = value
-  return (
-    [from, to, seq, at].every((n) => Number.isSafeInteger(n) && Number(n) > 0) &&
-    typeof box === 'string' &&
-    box.length <= MAX_BOX_CHARS &&
-    typeof signature === 'string' &&
-    signature.length === SIGNATURE_CHARS
-  )
+  if (!(isWhole(from) && isWhole(to) && isWhole(seq) && isWhole(at))) return undefined
+  if (typeof box !== 'string' || box.length > MAX_BOX_CHARS) return undefined
+  if (typeof signature !== 'string' || signature.length !== SIGNATURE_CHARS) return undefined
+  return { from, to, seq, at, box, signature }
 }
 
 export type Refusal = 'expired' | 'from the future' | 'stranger' | 'forged'

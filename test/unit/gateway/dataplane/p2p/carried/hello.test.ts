@@ -29,6 +29,25 @@ t.test('a host alone is called ever more seldom, and at once when another member
   t.notOk(hello.isOpen(163_000), 'three calls without an answer')
 })
 
+t.test('links that come and go do not have a silent host called each time, an order does', async (t) => {
+  const hello = new Hello()
+  let calls = 0
+  const second = (now: number, isOrdered = false): void => {
+    hello.afresh(now, isOrdered)
+    for (let at = now; at < now + 1_000; at += 100) {
+      hello.look(true, at)
+      if (!hello.isDue(at)) continue
+      calls++
+      hello.called(at)
+    }
+  }
+  for (let now = 0; now < 60_000; now += 1_000) second(now)
+  t.ok(calls < 15, `${calls} calls in a minute`)
+  calls = 0
+  second(60_000, true)
+  t.equal(calls, 1)
+})
+
 t.test('a link or a relay ends it, and a try that began has its time', async (t) => {
   const hello = new Hello()
   hello.look(false, 0)
