@@ -185,7 +185,7 @@ export class NebulaPlane {
       case 'findAddresses':
       case 'useTurn':
       case 'stop':
-        // A peer has one address inside Nebula, and nobody else has to be asked for it.
+        // A peer has one address inside Nebula, and no other host has to be asked for it.
         return
     }
   }

@@ -203,7 +203,7 @@ export class P2pTransport implements Transport {
     }
   }
 
-  /** Nobody vouches for what a STUN server says: it is no reason for a new try. A TURN server took this host in. */
+  /** No member vouches for what a STUN server says: it is no reason for a new try. A TURN server took this host in. */
   #offerNew(what: 'relayed' | 'other' | undefined): void {
     if (what !== undefined)
       this.#offerMore(({ view }) => what === 'relayed' || view.state === 'P2P_ATTEMPTING')

@@ -16,7 +16,7 @@ t.test('a router that says no is told, with the way out', async (t) => {
   ])
   const held = { protocol: 'pcp', external: '203.0.113.5:7443', until: '', ...denied } as const
   t.match(judged(held), [{ state: 'warn' }], 'also of a mapping that it does not renew')
-  t.same(judged(denied, false), [], 'nobody wants it')
+  t.same(judged(denied, false), [], 'it is not wanted')
 })
 
 t.test(

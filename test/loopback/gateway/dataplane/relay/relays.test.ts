@@ -200,7 +200,7 @@ t.test('one through which nothing comes is its fault of its relay', async (t) =>
   t.same(w.host(1).told, [...told, 'up 2 3', 'problem 2 3: none'])
 })
 
-t.test('one that stood is left out for 1 s where nobody wants it any more', async (t) => {
+t.test('one that stood is left out for 1 s where it is not wanted any more', async (t) => {
   const w = await relayHosts(t, V)
   w.relays(1).request(2, 3)
   const [a] = await w.joined(1, 2, 3)

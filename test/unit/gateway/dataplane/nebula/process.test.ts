@@ -145,5 +145,5 @@ t.test('other settings: ended, and started at once', async (t) => {
   children[0]?.exit('SIGKILL')
   await settle()
   t.equal(children.length, 2)
-  t.same(said, [], 'and nothing is said of an end')
+  t.same(said, [], 'and no end is reported')
 })
