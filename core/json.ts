@@ -6,6 +6,9 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+export const isPositiveInteger = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value > 0
+
 /**
  * The object with those of its keys that differ from one of `names` in case alone under that name, the last one
  * winning: what Go's encoding/json makes of it. Runtimes are written in Go, and their structs without tags have

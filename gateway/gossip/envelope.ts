@@ -1,12 +1,13 @@
 /** A small message that other members keep and pass on: signed by its host, sealed for its receiver. */
 
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import { createPublicKey } from 'node:crypto'
 import type { Millis } from '../../core/clock.ts'
-import { isObject } from '../../core/json.ts'
+import { isObject, isPositiveInteger } from '../../core/json.ts'
 import { keyIdOfSpki } from '../links/tls.ts'
 import type { Identity } from '../links/types.ts'
 import { MAX_BODY_BYTES } from './http-message.ts'
 import { BOX_OVERHEAD, openSealed, sealFor } from './sealed-box.ts'
+import { isSignedBy, signatureOf } from './signature.ts'
 
 const KINDS = ['request', 'answer'] as const
 type Kind = (typeof KINDS)[number]
@@ -71,11 +72,10 @@ export function writeEnvelope(identity: Identity, letter: Letter, seq: number, n
   const box = sealFor(toSpki, plain, contextOf(cluster, { from, to, seq, kind })).toString('base64')
   const times = { at: now, expires: now + lifeMs }
   const unsigned: Unsigned = { from, to, seq, ...times, kind, ...(re !== undefined && { re }), box }
-  const key = createPrivateKey(keyPem)
   return {
     ...unsigned,
-    spki: createPublicKey(key).export({ type: 'spki', format: 'der' }).toString('base64'),
-    signature: sign(null, signedText(cluster, unsigned), key).toString('base64'),
+    spki: createPublicKey(keyPem).export({ type: 'spki', format: 'der' }).toString('base64'),
+    signature: signatureOf(signedText(cluster, unsigned), identity),
   }
 }
 
@@ -86,15 +86,22 @@ export const openEnvelope = (identity: Identity, envelope: Envelope): Buffer | u
 const isText = (value: unknown, max: number): value is string =>
   typeof value === 'string' && value.length <= max
 
-const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
-
 /** @returns the envelope without what no signature covers: that would be kept and travel on. Undefined: it is none */
 export function readEnvelope(value: unknown): Envelope | undefined {
   if (!isObject(value)) return undefined
   const { from, to, seq, at, expires, re, box, spki, signature } = value
   const kind = KINDS.find((known) => known === value['kind'])
-  if (!(isWhole(from) && isWhole(to) && isWhole(seq) && isWhole(at) && isWhole(expires))) return undefined
-  if (kind === undefined || (re !== undefined && !isWhole(re))) return undefined
+  if (
+    !(
+      isPositiveInteger(from) &&
+      isPositiveInteger(to) &&
+      isPositiveInteger(seq) &&
+      isPositiveInteger(at) &&
+      isPositiveInteger(expires)
+    )
+  )
+    return undefined
+  if (kind === undefined || (re !== undefined && !isPositiveInteger(re))) return undefined
   if (!isText(box, MAX_BOX_CHARS) || !isText(spki, MAX_KEY_CHARS) || !isText(signature, MAX_KEY_CHARS))
     return undefined
   return { from, to, seq, at, expires, kind, ...(re !== undefined && { re }), box, spki, signature }
@@ -116,15 +123,5 @@ export function whyRefused(
   if (isLate || envelope.expires > envelope.at + LIFE_MS) return 'from the future'
   const spki = Buffer.from(envelope.spki, 'base64')
   if (keyId === undefined || keyIdOfSpki(spki) !== keyId) return 'stranger'
-  return isSignedBy(envelope, cluster, spki) ? undefined : 'forged'
-}
-
-function isSignedBy(envelope: Envelope, cluster: string, spki: Buffer): boolean {
-  try {
-    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-    return verify(null, signedText(cluster, envelope), key, Buffer.from(envelope.signature, 'base64'))
-  } catch {
-    // The hash is right, so the member's own key is none that can be used: as good as no signature.
-    return false
-  }
+  return isSignedBy(spki, signedText(cluster, envelope), envelope.signature) ? undefined : 'forged'
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Millis } from '../../../../core/clock.ts'
-import { isObject } from '../../../../core/json.ts'
+import { isObject, isPositiveInteger } from '../../../../core/json.ts'
 import type { Log } from '../../../../core/log.ts'
 import { Listeners } from '../../../base/listeners.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
@@ -232,7 +232,7 @@ export class Carried {
     // A host that has, or is about to have, a better way says nothing: the other one calls again.
     if (!peer.isOpen && !peer.hello.isAlone(now)) return
     const { validTo } = content
-    if (typeof validTo === 'number' && Number.isSafeInteger(validTo) && validTo > 0) peer.validTo = validTo
+    if (isPositiveInteger(validTo)) peer.validTo = validTo
     measure(peer, content['follows'], now)
     peer.hello.heard(now)
     if (content['isCall'] === true) this.#post(from, {})

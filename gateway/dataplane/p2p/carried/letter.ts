@@ -1,9 +1,9 @@
 /** A message about a UDP path that other members carry: signed by its host, sealed for its receiver. */
 
-import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import type { Millis } from '../../../../core/clock.ts'
-import { isObject } from '../../../../core/json.ts'
+import { isObject, isPositiveInteger } from '../../../../core/json.ts'
 import { openSealed, sealFor } from '../../../gossip/sealed-box.ts'
+import { isSignedBy, signatureOf } from '../../../gossip/signature.ts'
 import type { Identity } from '../../../links/types.ts'
 
 export interface Letter {
@@ -58,12 +58,11 @@ export function writeLetter(
   const plain = Buffer.from(JSON.stringify(message))
   if (plain.length > MAX_PLAIN_BYTES)
     throw new RangeError(`letter of ${plain.length} bytes: at most ${MAX_PLAIN_BYTES}`)
-  const { cluster, hostId: from, keyPem } = identity
+  const { cluster, hostId: from } = identity
   const box = boxFor(toSpki, plain, contextOf(cluster, { from, to, seq }))
   if (box === undefined) return undefined
   const unsigned = { from, to, seq, at, box }
-  const signature = sign(null, signedText(cluster, unsigned), createPrivateKey(keyPem)).toString('base64')
-  return { ...unsigned, signature }
+  return { ...unsigned, signature: signatureOf(signedText(cluster, unsigned), identity) }
 }
 
 function boxFor(spki: Buffer, plain: Buffer, context: Buffer): string | undefined {
@@ -92,13 +91,12 @@ export function openLetter(
   }
 }
 
-const isWhole = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) > 0
-
 /** @returns the letter without what no signature covers: that would travel on. Undefined: it is none */
 export function readLetter(value: unknown): Letter | undefined {
   if (!isObject(value)) return undefined
   const { from, to, seq, at, box, signature } = value
-  if (!(isWhole(from) && isWhole(to) && isWhole(seq) && isWhole(at))) return undefined
+  if (!(isPositiveInteger(from) && isPositiveInteger(to) && isPositiveInteger(seq) && isPositiveInteger(at)))
+    return undefined
   if (typeof box !== 'string' || box.length > MAX_BOX_CHARS) return undefined
   if (typeof signature !== 'string' || signature.length !== SIGNATURE_CHARS) return undefined
   return { from, to, seq, at, box, signature }
@@ -117,15 +115,5 @@ export function whyRefused(
   if (letter.at + LIFE_MS + CLOCK_SLACK_MS <= now) return 'expired'
   if (letter.at > now + CLOCK_SLACK_MS) return 'from the future'
   if (spki === undefined) return 'stranger'
-  return isSignedBy(letter, cluster, spki) ? undefined : 'forged'
-}
-
-function isSignedBy(letter: Letter, cluster: string, spki: Buffer): boolean {
-  try {
-    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-    return verify(null, signedText(cluster, letter), key, Buffer.from(letter.signature, 'base64'))
-  } catch {
-    // The member announced a key that none can use: as good as no signature.
-    return false
-  }
+  return isSignedBy(spki, signedText(cluster, letter), letter.signature) ? undefined : 'forged'
 }
