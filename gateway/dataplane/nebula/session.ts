@@ -3,6 +3,7 @@
 import type { Millis } from '../../../core/clock.ts'
 import { Heard } from '../p2p/process/heard.ts'
 import { Prober, type ProberAction, type ProbeSize } from '../p2p/process/prober.ts'
+import { Promotion } from '../p2p/process/promotion.ts'
 import type { DirectRoutes } from '../p2p/process/routes.ts'
 import type { DemotionReason, FromProcess, SessionView, ToProcess } from '../p2p/protocol.ts'
 import { DATAGRAM_BYTES, open, type ProbeKeys, probeKeys, sealAnswer, sealProbe } from './datagram.ts'
@@ -46,11 +47,9 @@ export class NebulaSession {
   readonly #heard = new Heard()
   readonly #port: number
   readonly #address: string
+  readonly #promotion: Promotion
   #validUntil: Millis
   #peerLossRate: number | undefined
-  #generation = 0
-  #isPromoted = false
-  #isGatewayUp = false
   #since: Millis
   #version = 0
   #reported = -1
@@ -66,10 +65,11 @@ export class NebulaSession {
     this.#validUntil = start.validUntil
     this.#since = deps.wallClock()
     this.prober = new Prober(deps.now())
+    this.#promotion = this.#makePromotion()
   }
 
   get isPromoted(): boolean {
-    return this.#isPromoted
+    return this.#promotion.isPromoted
   }
 
   get isExpired(): boolean {
@@ -114,42 +114,27 @@ export class NebulaSession {
   }
 
   gatewayPath(isUp: boolean): void {
-    this.#isGatewayUp = isUp
-    // While the gateway path was down, the failing way was the better of two bad ones.
-    if (isUp && this.#isPromoted && !this.prober.isProven) this.#demoteSelf('no answer')
+    this.#promotion.gatewayPath(isUp)
   }
 
   promote(attempt: string, generation: number): void {
-    const { hostId } = this
-    const reason = this.#whyNot(attempt, generation) ?? this.#deps.routes.add(hostId)
-    if (reason !== undefined) {
-      this.#deps.report({ type: 'notPromoted', hostId, attempt, generation, reason: reason.slice(0, 200) })
-      return
-    }
-    this.#generation = generation
-    this.#isPromoted = true
-    this.#deps.report({ type: 'promoted', hostId, attempt, generation })
-    this.reportNow()
+    this.#promotion.promote(attempt, generation)
   }
 
-  /** Ignores an order that is older than the promotion. */
   demote(generation: number, reason: string): void {
-    if (generation < this.#generation) return
-    this.#generation = generation
-    this.#leave(reason)
+    this.#promotion.demote(generation, reason)
   }
 
   /** The device is gone, or the keys are no longer valid. */
   end(reason: DemotionReason): void {
     const { attempt, hostId } = this
-    if (this.#isPromoted) this.#demoteSelf(reason)
+    this.#promotion.demoteSelf(reason)
     this.#deps.report({ type: 'ended', hostId, attempt, reason })
   }
 
   /** By the gateway's order. */
   close(): void {
-    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
-    this.#isPromoted = false
+    this.#promotion.drop()
   }
 
   /** Once a second. */
@@ -163,14 +148,13 @@ export class NebulaSession {
   }
 
   view(): SessionView {
-    const { isFullSize, isProven, isSuspect, trips } = this.prober
+    const { isFullSize, isProven, trips } = this.prober
     const { counts, jitterMs, lossRate, srttMs } = trips
     const now = this.#deps.now()
     return {
       hostId: this.hostId,
       attempt: this.attempt,
-      generation: this.#generation,
-      isPromoted: this.#isPromoted,
+      ...this.#promotion.view,
       isProven,
       isFullSize,
       address: this.#address,
@@ -187,7 +171,6 @@ export class NebulaSession {
       rxBytes: 0,
       txBps: 0,
       rxBps: 0,
-      suspect: isSuspect || (this.#isPromoted && !isProven),
       lagMs: this.#deps.lagMs(),
       since: this.#since,
     }
@@ -213,12 +196,19 @@ export class NebulaSession {
     this.#deps.send(this.hostId, this.#port, sealProbe(this.#keys, probe, bytes))
   }
 
-  #whyNot(attempt: string, generation: number): string | undefined {
-    if (attempt !== this.attempt) return 'another attempt'
-    if (generation < this.#generation) return 'an older generation'
-    if (!this.prober.isProven) return 'not proven'
-    if (this.prober.isSuspect) return 'a probe is without an answer'
-    return this.prober.isFullSize ? undefined : 'full-size packets do not arrive'
+  #makePromotion(): Promotion {
+    const { hostId } = this
+    const { judged, report, routes } = this.#deps
+    return new Promotion({
+      hostId,
+      unit: 'packets',
+      routes,
+      attempt: () => this.attempt,
+      prober: () => this.prober,
+      report: (message) => report(message),
+      reportNow: () => this.reportNow(),
+      judged: (what, reason) => judged(hostId, what, reason),
+    })
   }
 
   #judged(what: 'proven' | 'suspect' | 'cleared' | 'extended'): void {
@@ -236,25 +226,6 @@ export class NebulaSession {
 
   #lose(reason: DemotionReason): void {
     this.#since = this.#deps.wallClock()
-    // Never demote to a gateway path that is down: docs/architecture/paths.md#better-of-two.
-    const stays = this.#isPromoted && !this.#isGatewayUp
-    this.#deps.judged(this.hostId, stays ? 'stays' : 'lost', reason)
-    if (this.#isPromoted && !stays) this.#demoteSelf(reason)
-    else this.reportNow()
-  }
-
-  /** Raises the generation, so that a promotion already on its way counts as old. */
-  #demoteSelf(reason: DemotionReason): void {
-    this.#generation++
-    this.#leave(reason)
-  }
-
-  #leave(reason: string): void {
-    // First of all: TCP connections stand still until the route is gone.
-    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
-    this.#isPromoted = false
-    const { attempt, hostId } = this
-    this.#deps.report({ type: 'demoted', hostId, attempt, generation: this.#generation, reason })
-    this.reportNow()
+    this.#promotion.lost(reason)
   }
 }

@@ -6,6 +6,7 @@ import { Delivery } from './delivery.ts'
 import { lingerMs } from './linger.ts'
 import { ControlType } from './messages.ts'
 import { PeerPath } from './peer-path.ts'
+import { Promotion } from './promotion.ts'
 import { allows, type SessionDeps, type SessionStart } from './session-deps.ts'
 import { SessionKeys } from './session-keys.ts'
 import { Throughput } from './throughput.ts'
@@ -24,12 +25,10 @@ export class Session {
   readonly #deps: SessionDeps
   readonly #keys: SessionKeys
   readonly #throughput: Throughput
+  readonly #promotion: Promotion
   #delivery: Delivery
   #attempt: string
   #start: SessionStart
-  #generation = 0
-  #isPromoted = false
-  #isGatewayUp = false
   #closeAt: Millis = 0
   #since: Millis
   #version = 0
@@ -49,6 +48,7 @@ export class Session {
     this.#keys.attach(this.peer)
     this.#delivery = new Delivery(this.peer.counters, now)
     this.path = this.#openPath(now)
+    this.#promotion = this.#makePromotion()
     this.path.offer(start.candidates, now + (start.startInMs ?? 0))
   }
 
@@ -105,47 +105,33 @@ export class Session {
     this.path.offer(start.candidates, now + (start.startInMs ?? 0))
     if (start.attempt === this.#attempt) return
     this.#attempt = start.attempt
-    if (this.#isPromoted) this.path.renew(now)
+    if (this.#promotion.isPromoted) this.path.renew(now)
     else this.path.restart(now)
     this.#keys.renew(start.secret, now)
     this.reportNow()
   }
 
   gatewayPath(isUp: boolean): void {
-    this.#isGatewayUp = isUp
-    // While the gateway path was down, the failing UDP path was the better of two bad ones.
-    if (isUp && this.#isPromoted && !this.path.prober.isProven) this.#demoteSelf('no answer')
+    this.#promotion.gatewayPath(isUp)
   }
 
   promote(attempt: string, generation: number): void {
-    const reason = this.#whyNot(attempt, generation) ?? this.#deps.routes.add(this.hostId)
-    const { hostId } = this
-    if (reason !== undefined) {
-      this.#deps.report({ type: 'notPromoted', hostId, attempt, generation, reason })
-      return
-    }
-    this.#generation = generation
-    this.#isPromoted = true
-    this.#deps.report({ type: 'promoted', hostId, attempt, generation })
-    this.reportNow()
+    this.#promotion.promote(attempt, generation)
   }
 
-  /** Ignores an order that is older than the promotion. */
   demote(generation: number, reason: string): void {
-    if (generation < this.#generation) return
-    this.#generation = generation
-    this.#leave(reason)
+    this.#promotion.demote(generation, reason)
   }
 
   deviceLost(): void {
-    if (this.#isPromoted) this.#demoteSelf('device lost')
+    this.#promotion.demoteSelf('device lost')
   }
 
   /** Ends the session by itself: removes the route, forgets the keys, and reports it to the gateway. */
   end(reason: DemotionReason): void {
     if (this.isEnded) return
     const { attempt, hostId } = this
-    if (this.#isPromoted) this.#demoteSelf(reason)
+    this.#promotion.demoteSelf(reason)
     if (reason === 'peer said goodbye') this.#linger()
     else this.close()
     this.#deps.report({ type: 'ended', hostId, attempt, reason })
@@ -154,8 +140,7 @@ export class Session {
   /** Ends the session by the gateway's order, and tells the peer, which would otherwise have to notice the silence. */
   goodbye(): void {
     if (this.isEnded) return
-    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
-    this.#isPromoted = false
+    this.#promotion.drop()
     if (this.peer.address !== undefined) this.#send(ControlType.goodbye, new Uint8Array(0))
     this.#linger()
   }
@@ -180,8 +165,7 @@ export class Session {
     return {
       hostId,
       attempt: this.#attempt,
-      generation: this.#generation,
-      isPromoted: this.#isPromoted,
+      ...this.#promotion.view,
       ...path.view(),
       heard: path.heard.view(now, this.#deps.wallClock()),
       form: peer.form,
@@ -190,7 +174,6 @@ export class Session {
       ...this.#throughput.rates(txBytes, rxBytes, now),
       ...this.#delivery.view(now),
       refused: { forged: rxForged, replayed: rxReplayed, malformed: rxMalformed, packets: rxRefused },
-      suspect: path.prober.isSuspect || (this.#isPromoted && !path.prober.isProven),
       lagMs: this.#deps.lagMs(),
       since: this.#since,
     }
@@ -234,13 +217,23 @@ export class Session {
     )
   }
 
-  #whyNot(attempt: string, generation: number): string | undefined {
-    const { prober } = this.path
-    if (attempt !== this.#attempt) return 'another attempt'
-    if (generation < this.#generation) return 'an older generation'
-    if (!prober.isProven) return 'not proven'
-    if (prober.isSuspect) return 'a probe is without an answer'
-    return prober.isFullSize ? undefined : 'full-size datagrams do not arrive'
+  #makePromotion(): Promotion {
+    const { hostId } = this
+    const { judged, report, routes } = this.#deps
+    return new Promotion({
+      hostId,
+      unit: 'datagrams',
+      routes,
+      attempt: () => this.#attempt,
+      prober: () => this.path.prober,
+      report: (message) => report(message),
+      reportNow: () => this.reportNow(),
+      judged: (what, reason) => judged(hostId, what, reason),
+      // Earlier losses must not end the next promotion.
+      left: () => {
+        this.#delivery = new Delivery(this.peer.counters, this.#deps.now())
+      },
+    })
   }
 
   #judged(what: 'proven' | 'suspect' | 'cleared' | 'extended'): void {
@@ -253,28 +246,7 @@ export class Session {
 
   #lost(reason: DemotionReason): void {
     this.#since = this.#deps.wallClock()
-    // Never demote to a gateway path that is down: docs/architecture/paths.md#better-of-two.
-    const stays = this.#isPromoted && !this.#isGatewayUp
-    this.#deps.judged(this.hostId, stays ? 'stays' : 'lost', reason)
-    if (this.#isPromoted && !stays) this.#demoteSelf(reason)
-    else this.reportNow()
-  }
-
-  /** Raises the generation, so that a promotion already on its way counts as old. */
-  #demoteSelf(reason: DemotionReason): void {
-    this.#generation++
-    this.#leave(reason)
-  }
-
-  #leave(reason: string): void {
-    // First of all: TCP connections stand still until the route is gone.
-    if (this.#isPromoted) this.#deps.routes.remove(this.hostId)
-    this.#isPromoted = false
-    // Earlier losses must not end the next promotion.
-    this.#delivery = new Delivery(this.peer.counters, this.#deps.now())
-    const demoted = { type: 'demoted', hostId: this.hostId, attempt: this.#attempt } as const
-    this.#deps.report({ ...demoted, generation: this.#generation, reason })
-    this.reportNow()
+    this.#promotion.lost(reason)
   }
 
   #linger(): void {
