@@ -8,6 +8,7 @@ import { isObject } from '../../core/json.ts'
 import type { Log } from '../../core/log.ts'
 import { type Allowance, Bucket } from '../base/bucket.ts'
 import type { Scheduler } from '../base/scheduler.ts'
+import { someOf } from '../base/some-of.ts'
 import type { ControlMessage } from '../links/types.ts'
 import { type Envelope, type Refusal, readEnvelope } from './envelope.ts'
 import type { Digest, MessageStore } from './store.ts'
@@ -181,17 +182,9 @@ export class Spread {
   /** @param cameFrom the peer that has it already; undefined: none */
   #passOn(envelope: Envelope, cameFrom: number | undefined): void {
     const linked = this.#deps.linked().filter((hostId) => hostId !== cameFrom && hostId !== envelope.from)
-    const chosen = linked.includes(envelope.to) ? [envelope.to] : this.#some(linked)
-    for (const hostId of chosen) this.#enqueue(hostId, envelope)
-  }
-
-  #some(hostIds: readonly number[]): number[] {
     const { random } = this.#deps
-    return hostIds
-      .map((hostId) => ({ hostId, order: random() }))
-      .sort((a, b) => a.order - b.order)
-      .slice(0, FAN_OUT)
-      .map(({ hostId }) => hostId)
+    const chosen = linked.includes(envelope.to) ? [envelope.to] : someOf(linked, FAN_OUT, random)
+    for (const hostId of chosen) this.#enqueue(hostId, envelope)
   }
 
   #enqueue(hostId: number, { from, seq }: { readonly from: number; readonly seq: number }): void {
@@ -218,7 +211,8 @@ export class Spread {
 
   /** For what was lost on its way: a link that broke, a member that was full. */
   #compare(): void {
-    const [hostId] = this.#some(this.#deps.linked())
+    const { linked, random } = this.#deps
+    const [hostId] = someOf(linked(), 1, random)
     if (hostId !== undefined) this.#sendDigest(hostId)
   }
 

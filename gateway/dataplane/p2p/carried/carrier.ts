@@ -4,6 +4,7 @@ import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
 import { type Allowance, Bucket } from '../../../base/bucket.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
+import { someOf } from '../../../base/some-of.ts'
 import type { ControlMessage } from '../../../links/types.ts'
 import { type Letter, type Refusal, readLetter } from './letter.ts'
 import { Seen } from './seen.ts'
@@ -107,25 +108,16 @@ export class Carrier {
   }
 
   #next({ from, to }: Letter, hops: number, cameFrom: number | undefined): readonly number[] {
-    const { leadingTo, linked, scheduler } = this.#deps
+    const { leadingTo, linked, random, scheduler } = this.#deps
     const others = linked().filter((id) => id !== cameFrom && id !== from)
     if (others.includes(to)) return [to]
     if (hops + 1 >= MAX_HOPS) return []
     const near = leadingTo(to).filter((id) => others.includes(id))
     // At random: the nearest may be of an older version, or have letters switched off, and says neither.
-    if (near.length > 0) return this.#some(near, NEAR_FAN_OUT)
+    if (near.length > 0) return someOf(near, NEAR_FAN_OUT, random)
     const learned = this.#learned.get(to)
     const isFresh = learned !== undefined && scheduler.monotonic() - learned.at < LEARNED_MS
-    return isFresh && others.includes(learned.peerId) ? [learned.peerId] : this.#some(others)
-  }
-
-  #some(hostIds: readonly number[], count = FAN_OUT): number[] {
-    const { random } = this.#deps
-    return hostIds
-      .map((hostId) => ({ hostId, order: random() }))
-      .sort((a, b) => a.order - b.order)
-      .slice(0, count)
-      .map(({ hostId }) => hostId)
+    return isFresh && others.includes(learned.peerId) ? [learned.peerId] : someOf(others, FAN_OUT, random)
   }
 
   #spend(buckets: Map<number, Bucket>, hostId: number, allowance: Allowance): boolean {
