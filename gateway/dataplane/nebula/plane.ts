@@ -163,13 +163,13 @@ export class NebulaPlane {
     if (session === undefined) return
     switch (message.type) {
       case 'promote':
-        session.promote(message.attempt, message.generation)
+        session.promotion.promote(message.attempt, message.generation)
         return
       case 'demote':
-        session.demote(message.generation, message.reason)
+        session.promotion.demote(message.generation, message.reason)
         return
       case 'gatewayPath':
-        session.gatewayPath(message.isUp)
+        session.promotion.gatewayPath(message.isUp)
         return
       case 'end':
         session.close()
@@ -253,7 +253,7 @@ export class NebulaPlane {
 
   /** Which peer packets are for is not seen here: all that carry some are probed like busy ones. */
   #look(): void {
-    const promoted = [...this.#sessions.values()].filter(({ isPromoted }) => isPromoted)
+    const promoted = [...this.#sessions.values()].filter(({ promotion }) => promotion.isPromoted)
     if (promoted.length === 0) return
     const carried = this.#deps.carried()
     const before = this.#carried

@@ -41,13 +41,13 @@ export class NebulaSession {
   readonly hostId: number
   readonly attempt: string
   readonly prober: Prober
+  readonly promotion: Promotion
   readonly #deps: SessionDeps
   readonly #keys: ProbeKeys
   readonly #token: number
   readonly #heard = new Heard()
   readonly #port: number
   readonly #address: string
-  readonly #promotion: Promotion
   #validUntil: Millis
   #peerLossRate: number | undefined
   #since: Millis
@@ -65,11 +65,7 @@ export class NebulaSession {
     this.#validUntil = start.validUntil
     this.#since = deps.wallClock()
     this.prober = new Prober(deps.now())
-    this.#promotion = this.#makePromotion()
-  }
-
-  get isPromoted(): boolean {
-    return this.#promotion.isPromoted
+    this.promotion = this.#makePromotion()
   }
 
   get isExpired(): boolean {
@@ -113,28 +109,16 @@ export class NebulaSession {
     this.#validUntil = validUntil
   }
 
-  gatewayPath(isUp: boolean): void {
-    this.#promotion.gatewayPath(isUp)
-  }
-
-  promote(attempt: string, generation: number): void {
-    this.#promotion.promote(attempt, generation)
-  }
-
-  demote(generation: number, reason: string): void {
-    this.#promotion.demote(generation, reason)
-  }
-
   /** The device is gone, or the keys are no longer valid. */
   end(reason: DemotionReason): void {
     const { attempt, hostId } = this
-    this.#promotion.demoteSelf(reason)
+    this.promotion.demoteSelf(reason)
     this.#deps.report({ type: 'ended', hostId, attempt, reason })
   }
 
   /** By the gateway's order. */
   close(): void {
-    this.#promotion.drop()
+    this.promotion.drop()
   }
 
   /** Once a second. */
@@ -154,7 +138,7 @@ export class NebulaSession {
     return {
       hostId: this.hostId,
       attempt: this.attempt,
-      ...this.#promotion.view,
+      ...this.promotion.view,
       isProven,
       isFullSize,
       address: this.#address,
@@ -226,6 +210,6 @@ export class NebulaSession {
 
   #lose(reason: DemotionReason): void {
     this.#since = this.#deps.wallClock()
-    this.#promotion.lost(reason)
+    this.promotion.lost(reason)
   }
 }

@@ -18,6 +18,7 @@ export class Session {
   readonly hostId: number
   readonly path: PeerPath
   readonly peer: PlanePeer
+  readonly promotion: Promotion
   /** The last result of `nextAt`, cached: asking all 253 sessions at each tick took 2 % of a core. */
   dueAt: Millis = Number.NEGATIVE_INFINITY
   /** Over for the gateway; it may linger still. */
@@ -25,7 +26,6 @@ export class Session {
   readonly #deps: SessionDeps
   readonly #keys: SessionKeys
   readonly #throughput: Throughput
-  readonly #promotion: Promotion
   #delivery: Delivery
   #attempt: string
   #start: SessionStart
@@ -48,7 +48,7 @@ export class Session {
     this.#keys.attach(this.peer)
     this.#delivery = new Delivery(this.peer.counters, now)
     this.path = this.#openPath(now)
-    this.#promotion = this.#makePromotion()
+    this.promotion = this.#makePromotion()
     this.path.offer(start.candidates, now + (start.startInMs ?? 0))
   }
 
@@ -105,33 +105,17 @@ export class Session {
     this.path.offer(start.candidates, now + (start.startInMs ?? 0))
     if (start.attempt === this.#attempt) return
     this.#attempt = start.attempt
-    if (this.#promotion.isPromoted) this.path.renew(now)
+    if (this.promotion.isPromoted) this.path.renew(now)
     else this.path.restart(now)
     this.#keys.renew(start.secret, now)
     this.reportNow()
-  }
-
-  gatewayPath(isUp: boolean): void {
-    this.#promotion.gatewayPath(isUp)
-  }
-
-  promote(attempt: string, generation: number): void {
-    this.#promotion.promote(attempt, generation)
-  }
-
-  demote(generation: number, reason: string): void {
-    this.#promotion.demote(generation, reason)
-  }
-
-  deviceLost(): void {
-    this.#promotion.demoteSelf('device lost')
   }
 
   /** Ends the session by itself: removes the route, forgets the keys, and reports it to the gateway. */
   end(reason: DemotionReason): void {
     if (this.isEnded) return
     const { attempt, hostId } = this
-    this.#promotion.demoteSelf(reason)
+    this.promotion.demoteSelf(reason)
     if (reason === 'peer said goodbye') this.#linger()
     else this.close()
     this.#deps.report({ type: 'ended', hostId, attempt, reason })
@@ -140,7 +124,7 @@ export class Session {
   /** Ends the session by the gateway's order, and tells the peer, which would otherwise have to notice the silence. */
   goodbye(): void {
     if (this.isEnded) return
-    this.#promotion.drop()
+    this.promotion.drop()
     if (this.peer.address !== undefined) this.#send(ControlType.goodbye, new Uint8Array(0))
     this.#linger()
   }
@@ -165,7 +149,7 @@ export class Session {
     return {
       hostId,
       attempt: this.#attempt,
-      ...this.#promotion.view,
+      ...this.promotion.view,
       ...path.view(),
       heard: path.heard.view(now, this.#deps.wallClock()),
       form: peer.form,
@@ -246,7 +230,7 @@ export class Session {
 
   #lost(reason: DemotionReason): void {
     this.#since = this.#deps.wallClock()
-    this.#promotion.lost(reason)
+    this.promotion.lost(reason)
   }
 
   #linger(): void {

@@ -146,7 +146,7 @@ export class Sessions implements PlaneEvents {
   }
 
   deviceLost(): void {
-    for (const session of this.#sessions.values()) session.deviceLost()
+    for (const session of this.#sessions.values()) session.promotion.demoteSelf('device lost')
   }
 
   /** Removes all routes and says goodbye to all peers. Each session lingers for a moment. */
@@ -251,9 +251,9 @@ export class Sessions implements PlaneEvents {
     if (message.type === 'candidates') {
       if (message.attempt !== session.attempt) return
       session.path.offer(message.candidates, now)
-    } else if (message.type === 'promote') session.promote(message.attempt, message.generation)
-    else if (message.type === 'demote') session.demote(message.generation, message.reason)
-    else if (message.type === 'gatewayPath') session.gatewayPath(message.isUp)
+    } else if (message.type === 'promote') session.promotion.promote(message.attempt, message.generation)
+    else if (message.type === 'demote') session.promotion.demote(message.generation, message.reason)
+    else if (message.type === 'gatewayPath') session.promotion.gatewayPath(message.isUp)
     else if (message.type === 'probeNow') session.path.retry(now)
     else if (message.type === 'end') {
       session.goodbye()
