@@ -15,7 +15,7 @@ import { AF_INET, sockaddrBytes, writeSockaddr } from './sockaddr.ts'
 
 /** include/uapi/asm-generic/socket.h, in.h. */
 const SO_BINDTODEVICE = 25
-const SOL_IP = 0
+export const SOL_IP = 0
 const IP_MTU_DISCOVER = 10
 /** DF set, and the kernel's cache of path MTUs is not asked. */
 const IP_PMTUDISC_PROBE = 3
@@ -28,15 +28,25 @@ const IP_PMTUDISC_PROBE = 3
  * @throws {SyscallError} ENODEV: the device is gone; EADDRNOTAVAIL: this host lacks the address
  */
 export function openDeviceUdp(ifname: string, address: string): number {
+  const bytes = new Uint8Array(sockaddrBytes(AF_INET))
+  writeSockaddr(AF_INET, `${address}:1`, bytes)
+  // Any port that is free.
+  bytes.fill(0, 2, 4)
+  return bindUdpOn(ifname, bytes, (fd) => setsockoptInt(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE))
+}
+
+/**
+ * Opens a socket of that device alone, and binds it once it is set up.
+ * @param sockaddr as the kernel has it
+ * @returns its descriptor
+ * @throws {SyscallError} nothing is left open
+ */
+export function bindUdpOn(ifname: string, sockaddr: Uint8Array, setUp: (fd: number) => void): number {
   const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
   try {
     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${ifname}\0`))
-    setsockoptInt(fd, SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
-    const bytes = new Uint8Array(sockaddrBytes(AF_INET))
-    writeSockaddr(AF_INET, `${address}:1`, bytes)
-    // Any port that is free.
-    bytes.fill(0, 2, 4)
-    bind(fd, bytes)
+    setUp(fd)
+    bind(fd, sockaddr)
     return fd
   } catch (err) {
     close(fd)

@@ -1,25 +1,14 @@
 /** A UDP socket for one multicast group on one link, beside other programs on the same port. */
 
 import { LITTLE_ENDIAN } from 'netlink-ts/endian.ts'
-import {
-  bind,
-  close,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_NONBLOCK,
-  SOL_SOCKET,
-  setsockopt,
-  setsockoptInt,
-  socket,
-} from 'netlink-ts/libc.ts'
+import { SOL_SOCKET, setsockopt, setsockoptInt } from 'netlink-ts/libc.ts'
 import { ipv4Bytes, parseIpv4 } from '../core/addr.ts'
+import { bindUdpOn, SOL_IP } from './device-udp.ts'
 import { AF_INET, sockaddrBytes, writeSockaddr } from './sockaddr.ts'
 
 /** include/uapi/asm-generic/socket.h, in.h. */
 const SO_REUSEADDR = 2
 const SO_REUSEPORT = 15
-const SO_BINDTODEVICE = 25
-const SOL_IP = 0
 const IP_TTL = 2
 const IP_MULTICAST_IF = 32
 const IP_MULTICAST_TTL = 33
@@ -43,23 +32,16 @@ export interface MulticastOptions {
  * @throws {SyscallError} EADDRINUSE: a program has the port for itself; ENODEV: the link is gone
  */
 export function openMulticast({ group, port, link }: MulticastOptions): number {
-  const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
-  try {
+  const address = new Uint8Array(sockaddrBytes(AF_INET))
+  writeSockaddr(AF_INET, `${group}:${port}`, address)
+  const member = new DataView(new ArrayBuffer(MREQN_BYTES))
+  const request = new Uint8Array(member.buffer)
+  request.set(ipv4Bytes(parseIpv4(group) ?? 0))
+  member.setInt32(8, link.index, LITTLE_ENDIAN)
+  return bindUdpOn(link.ifname, address, (fd) => {
     for (const option of [SO_REUSEADDR, SO_REUSEPORT]) setsockoptInt(fd, SOL_SOCKET, option, 1)
-    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${link.ifname}\0`))
-    const member = new DataView(new ArrayBuffer(MREQN_BYTES))
-    new Uint8Array(member.buffer).set(ipv4Bytes(parseIpv4(group) ?? 0))
-    member.setInt32(8, link.index, LITTLE_ENDIAN)
-    const request = new Uint8Array(member.buffer)
     setsockopt(fd, SOL_IP, IP_MULTICAST_IF, request)
     setsockopt(fd, SOL_IP, IP_ADD_MEMBERSHIP, request)
     for (const option of [IP_MULTICAST_TTL, IP_TTL]) setsockoptInt(fd, SOL_IP, option, TTL)
-    const address = new Uint8Array(sockaddrBytes(AF_INET))
-    writeSockaddr(AF_INET, `${group}:${port}`, address)
-    bind(fd, address)
-    return fd
-  } catch (err) {
-    close(fd)
-    throw err
-  }
+  })
 }
