@@ -105,9 +105,10 @@ export class Session {
     this.path.offer(start.candidates, now + (start.startInMs ?? 0))
     if (start.attempt === this.#attempt) return
     this.#attempt = start.attempt
-    if (this.promotion.isPromoted) this.path.renew(now)
+    const isInUse = this.promotion.isPromoted
+    if (isInUse) this.path.renew(now)
     else this.path.restart(now)
-    this.#keys.renew(start.secret, now)
+    this.#keys.renew(start.secret, isInUse, now)
     this.reportNow()
   }
 

@@ -280,6 +280,27 @@ t.test('keys', async (t) => {
     t.match(all.b.view(1), { isPromoted: true, isProven: true })
     t.same(all.a.heard('demoted'), [])
   })
+
+  t.test('of a new attempt are used at once by both hosts when the path carries nothing', async (t) => {
+    const { world, a, b } = promoted()
+    world.loses = () => true
+    world.until('demoted', () => a.heard('demoted').length + b.heard('demoted').length === 2)
+    for (const n of ['1', '2', '3']) {
+      for (const host of [b, a]) {
+        const hostId = host === a ? 2 : 1
+        const candidates = (host === a ? b : a).addresses.map((address) => ({ address }))
+        const renewed = { attempt: n.repeat(16), secret: n.repeat(128), validUntil: 1_900_000_000_000 }
+        host.order({ type: 'session', hostId, candidates, ...renewed })
+      }
+      world.run(11_000)
+    }
+    const before = a.peers.get(2)?.counters.rxDatagrams
+    // Through a TURN server of its own, a host sends nothing before it has a datagram whose key it knows.
+    world.loses = ({ from }) => from === '10.0.0.1:7443' && a.peers.get(2)?.counters.rxDatagrams === before
+    b.order({ type: 'probeNow', hostId: 1 })
+    const ms = world.until('proven', () => isProven({ world, a, b }))
+    t.ok(ms <= 2_000, `${ms} ms`)
+  })
 })
 
 t.test('addresses', async (t) => {
