@@ -21,11 +21,19 @@ export interface Key extends AttachmentId {
   readonly ip: Ipv4
 }
 
+export interface LeftOver {
+  readonly ids: readonly AttachmentId[]
+  /** The key was about to be made. */
+  readonly isNew: boolean
+}
+
 const BOOT = '.boot'
 const LAYOUT = '2:'
 const BLIND = '?'
 const JOURNAL = '.journal'
 const ALL = '*'
+/** No name begins with it, so an older Flatnet looks at all keys. */
+const NEW = '+'
 
 export class Keys {
   readonly #folder: string
@@ -58,22 +66,24 @@ export class Keys {
   /**
    * Before keys and blocks change: names the key that changes, or all of them. A writer that finds a journal when it
    * gets the lock knows that the one before it was killed amid the change, so this key may lead nowhere.
+   * @param isNew the key is not there yet: its attachment holds nothing until the change is whole
    */
-  openJournal(id: AttachmentId | 'all'): void {
-    this.#link(JOURNAL, id === 'all' ? ALL : nameOf(id))
+  openJournal(id: AttachmentId | 'all', isNew: boolean): void {
+    this.#link(JOURNAL, id === 'all' ? ALL : (isNew ? NEW : '') + nameOf(id))
   }
 
   closeJournal(): void {
     this.#unlink(JOURNAL)
   }
 
-  /** Whose keys a killed writer was changing; undefined when none was. Also removes its temp files. */
-  leftOver(): AttachmentId[] | undefined {
-    const name = this.#read(JOURNAL)
-    if (name === undefined) return undefined
+  /** What a killed writer was changing; undefined when none was. Also removes its temp files. */
+  leftOver(): LeftOver | undefined {
+    const text = this.#read(JOURNAL)
+    if (text === undefined) return undefined
     sweepTemps(this.#folder)
-    const id = idOf(name)
-    return id === undefined ? this.all() : [id]
+    const isNew = text.startsWith(NEW)
+    const id = idOf(isNew ? text.slice(NEW.length) : text)
+    return id === undefined ? { ids: this.all(), isNew: false } : { ids: [id], isNew }
   }
 
   /** The keys are about to change as a whole: until `sign` nothing may rely on them. */

@@ -56,10 +56,13 @@ export function adoptFromKernel(session: Session, now: Millis): Adoption {
 /** Removes what a killed writer left, so that no two keys ever lead to one address. */
 function settle(session: Session): void {
   const { keys, folder, network } = session.store
-  const ids = keys.leftOver()
-  if (ids === undefined) return
+  const left = keys.leftOver()
+  if (left === undefined) return
   sweepTemps(folder)
-  // Looking a lease up drops a key that leads to none.
-  for (const id of ids) session.leaseOf({ ...id, network })
+  for (const id of left.ids) {
+    if (left.isNew) session.dropUnwritten(id)
+    // Looking a lease up drops a key that leads to none.
+    session.leaseOf({ ...id, network })
+  }
   keys.closeJournal()
 }

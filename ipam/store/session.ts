@@ -60,8 +60,8 @@ export class Session {
   }
 
   /** A change that `settle` (open.ts) finds when it was cut short. */
-  #journaled(id: AttachmentId | 'all', change: () => void): void {
-    this.store.keys.openJournal(id)
+  #journaled(id: AttachmentId | 'all', change: () => void, isNew = false): void {
+    this.store.keys.openJournal(id, isNew)
     try {
       change()
     } finally {
@@ -131,6 +131,15 @@ export class Session {
     return undefined
   }
 
+  /**
+   * Drops the key of a writer that was killed before the first write of its block: otherwise the block counts as lost,
+   * and the key as one of its leases.
+   */
+  dropUnwritten(id: AttachmentId): void {
+    const ip = this.store.keys.ipOf(id)
+    if (ip !== undefined && !asideBases(this.store).includes(blockBaseOf(ip))) this.store.keys.drop(id)
+  }
+
   /** Reads every block, also those that should exist and do not. */
   blocks(): Block[] {
     return this.#bases().map((base) => this.block(base))
@@ -158,8 +167,8 @@ export class Session {
     const base = blockBaseOf(ip)
     const db = this.#db(base)
     this.#announce(base)
-    this.#journaled(lease, () => {
-      const isNew = this.store.keys.ipOf(lease) !== ip
+    const isNew = this.store.keys.ipOf(lease) !== ip
+    const change = (): void => {
       if (isNew) this.store.keys.set(lease, ip)
       try {
         db.update((block) => {
@@ -171,7 +180,8 @@ export class Session {
         if (isNew) this.#tidy(lease)
         throw err
       }
-    })
+    }
+    this.#journaled(lease, change, isNew)
     this.#index.update(base, this.block(base), isChosen ? base : undefined)
   }
 

@@ -1,10 +1,10 @@
 /** kill -9 at every single change to the file system, of every verb, in every state of the store that matters. */
 import { rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Slice } from '../../ipam/choose/slice.ts'
 import { collectStale } from '../../ipam/inventory.ts'
-import { activate, release } from '../../ipam/ipam.ts'
+import { acquire, activate, find, release } from '../../ipam/ipam.ts'
 import { killAt } from '../helpers/cni/kill-at.ts'
 import { attachmentOf, type FakeHost, fakeHost, slice16, slice24 } from '../helpers/store/lease-host.ts'
 import { makeOld } from '../helpers/store/old-store.ts'
@@ -14,6 +14,8 @@ interface Scene {
   readonly name: string
   prepare(host: FakeHost): void
   act(host: FakeHost): void
+  /** Whom `act` gives its first lease, of which a kill tells nobody. */
+  readonly untold?: string
 }
 
 const firstBlock = (host: FakeHost): string =>
@@ -25,12 +27,18 @@ const two = (host: FakeHost): void => {
 }
 
 const scenes: readonly Scene[] = [
-  { name: 'the first acquire of a host', prepare: () => {}, act: (host) => host.acquire('web') },
-  { name: 'acquire', prepare: two, act: (host) => host.acquire('web') },
+  {
+    name: 'the first acquire of a host',
+    prepare: () => {},
+    act: (host) => host.acquire('web'),
+    untold: 'web',
+  },
+  { name: 'acquire', prepare: two, act: (host) => host.acquire('web'), untold: 'web' },
   {
     name: 'acquire of the first address of a block',
     prepare: two,
-    act: (host) => host.acquire('web', host.slice === slice16 ? { requestedIp: '10.1.7.7' } : {}),
+    act: (host) => host.acquire('web', { requestedIp: host.slice === slice16 ? '10.1.7.7' : '10.100.1.77' }),
+    untold: 'web',
   },
   {
     name: 'taking over',
@@ -56,6 +64,7 @@ const scenes: readonly Scene[] = [
       host.kill('dead')
     },
     act: (host) => host.acquire('web', { requestedIp: host.slice === slice16 ? '10.1.9.9' : '10.100.1.99' }),
+    untold: 'web',
   },
   {
     name: 'activate',
@@ -160,18 +169,35 @@ const sizes: readonly (readonly [string, Slice])[] = [
   ['/16', slice16],
 ]
 
+/** A host for each change that `scene` makes, killed there. */
+function* killed(t: Test, of: Slice, scene: Scene): Generator<readonly [FakeHost, string]> {
+  let n = 1
+  for (; ; n++) {
+    const host = fakeHost(t, of)
+    scene.prepare(host)
+    if (!killAt(n, () => scene.act(host))) break
+    yield [host, `killed at change ${n}`]
+  }
+  t.ok(n > 3, `${n - 1} changes`)
+}
+
 for (const [size, of] of sizes) {
   for (const scene of scenes) {
     t.test(`${scene.name} (${size})`, async (t) => {
-      let n = 1
-      for (; ; n++) {
-        const host = fakeHost(t, of)
-        scene.prepare(host)
-        if (!killAt(n, () => scene.act(host))) break
-        checkStore(t, host, `killed at change ${n}`)
+      for (const [host, when] of killed(t, of, scene)) {
+        checkStore(t, host, when)
         t.doesNotThrow(() => scene.act(host), 'and it can be done again')
       }
-      t.ok(n > 3, `${n - 1} changes`)
+    })
+    const { untold } = scene
+    if (untold === undefined) continue
+    t.test(`${scene.name} (${size}): a lease that nobody was told of is none, or waits`, async (t) => {
+      for (const [host, when] of killed(t, of, scene)) {
+        const store = host.store()
+        acquire(store, host.request('the-next'), host.clock)
+        t.not(find(store, attachmentOf(untold))?.state, 'active', when)
+        t.same(store.incidents, [], `${when}: and no block counts as lost`)
+      }
     })
   }
 }
