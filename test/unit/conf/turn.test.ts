@@ -23,6 +23,21 @@ t.test('both ways of coturn, with files or without', async (t) => {
   t.same(parseDaemonConf('{ hostId: 1 }').paths.turn, [])
 })
 
+for (const [given, server] of [
+  ['turn:turn.example:3478?transport=udp', 'turn.example:3478'],
+  ['turn:turn.example:3478', 'turn.example:3478'],
+  ['TURN:turn.example?transport=UDP', 'turn.example:3478'],
+  ['turn:[2001:db8::1]', '[2001:db8::1]:3478'],
+  ['turn:[2001:db8::1]:5000', '[2001:db8::1]:5000'],
+  ['turn:192.0.2.1', '192.0.2.1:3478'],
+  // A host may be called so.
+  ['turn:3478', 'turn:3478'],
+  ['turns:5349', 'turns:5349'],
+] as const)
+  t.test(`${given} is ${server}`, async (t) => {
+    t.match(parse([{ server: given, secret: 'north' }]), [{ server }])
+  })
+
 const server = 'turn.example:3478'
 const SECRET = 'hunter2'
 for (const [name, turn, problem] of [
@@ -33,7 +48,34 @@ for (const [name, turn, problem] of [
   ['two logins', [{ server, username: 'a', password: SECRET, secret: SECRET }], /exactly one of/],
   ['no name', [{ server, password: SECRET }], /paths\.turn\[0\]\.username is missing/],
   ['a key that is written wrongly', [{ server, username: 'a', pasword: SECRET }], /did you mean password/],
-  ['TCP', [{ server, secret: SECRET, transport: 'tcp' }], /must be udp/],
+  [
+    'TCP',
+    [{ server, secret: SECRET, transport: 'tcp' }],
+    /^paths\.turn\[0\]\.transport is "tcp": must be udp.*UDP alone; name the UDP port.*by TLS between gateways$/,
+  ],
+  [
+    'a URL of TCP',
+    [{ server: `turn:${server}?transport=tcp`, secret: SECRET }],
+    /^paths\.turn\[0\]\.server is "turn:turn.example:3478\?transport=tcp": must be reached over UDP.*name the UDP port[^\n]*$/,
+  ],
+  [
+    'a URL of TLS',
+    [{ server: 'turns:turn.example:5349?transport=tcp', secret: SECRET }],
+    /^paths\.turn\[0\]\.server is "turns:turn.example:5349[^\n]*must be reached over UDP[^\n]*$/,
+  ],
+  ['DTLS', [{ server: 'turns:turn.example', secret: SECRET }], /must be reached over UDP/],
+  ['a URL of STUN', [{ server: 'stun:turn.example:3478', secret: SECRET }], /must be a name or an address/],
+  ['another parameter', [{ server: `${server}?x=udp`, secret: SECRET }], /must be a name or an address/],
+  [
+    'a login in the URL',
+    [{ server: `turn:a:${SECRET}@${server}`, secret: SECRET }],
+    /server is "\(not shown\)"/,
+  ],
+  [
+    'the keys of WebRTC',
+    [{ urls: `turn:${server}`, username: 'a', credential: SECRET }],
+    /urls .*did you mean server/,
+  ],
   ['no port', [{ server: 'turn.example', secret: SECRET }], /paths\.turn\[0\]\.server is "turn.example"/],
   ['a relative file', [{ server, secretFile: 'turn' }], /absolute path/],
   ['a name with a colon', [{ server, username: 'a:b', secret: SECRET }], /colon/],
