@@ -22,6 +22,7 @@ import { check as podman } from './podman.ts'
 import { check as portMapping } from './port-mapping.ts'
 import { check as routes } from './routes.ts'
 import { check as system } from './system/system.ts'
+import { check as turn } from './turn.ts'
 import { check as udpMtu } from './udp-mtu.ts'
 import { check as udpReach } from './udp-reach.ts'
 
@@ -45,6 +46,7 @@ export const CHECKS: readonly HostCheck[] = [
   peers,
   p2pProcess,
   portMapping,
+  turn,
   udpReach,
   direct,
   udpMtu,

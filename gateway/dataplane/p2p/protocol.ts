@@ -162,6 +162,7 @@ const TO_PROCESS = {
       record({
         name: turnName,
         address,
+        others: optional(list(address, 3)),
         username: text(512),
         password: optional(text(512)),
         secret: optional(text(512)),

@@ -6,14 +6,18 @@ import type { TurnServer } from '../nat/turn/allocation.ts'
 import { lookUp } from './stun-servers.ts'
 
 const MAX_SECRET = 255
+/** One after the other is asked, for 4.5 s each if it is silent. */
+const MAX_ADDRESSES = 4
 
 /** @throws {Error} the name is not known, or the file cannot be used; the message has no secret in it */
 export async function findTurnServer(conf: TurnConf): Promise<TurnServer> {
   const { server: name, username, password, passwordFile, secret, secretFile } = conf
   const found = await lookUp(name)
-  const address = found.find((endpoint) => !endpoint.startsWith('[')) ?? found[0]
+  // By IPv4 a server relays for IPv4, which most peers have.
+  const [v4, v6] = [false, true].map((isV6) => found.filter((endpoint) => endpoint.startsWith('[') === isV6))
+  const [address, ...others] = [...new Set([...(v4 ?? []), ...(v6 ?? [])])].slice(0, MAX_ADDRESSES)
   if (address === undefined) throw new Error('its name has no address')
-  const server = { name, address, username }
+  const server = { name, address, username, ...(others.length > 0 && { others }) }
   if (secretFile !== undefined) return { ...server, secret: await firstLine(secretFile) }
   if (passwordFile !== undefined) return { ...server, password: await firstLine(passwordFile) }
   return secret === undefined ? { ...server, password: password ?? '' } : { ...server, secret }

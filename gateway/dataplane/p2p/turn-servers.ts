@@ -5,7 +5,7 @@ import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
 import type { Part } from '../../base/part.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
-import type { TurnServer, TurnView } from '../nat/turn/allocation.ts'
+import { addressesOf, type TurnServer, type TurnView } from '../nat/turn/allocation.ts'
 import { type FromProcess, MAX_TURN_SERVERS, type ToProcess } from './protocol.ts'
 
 /** A name may lead elsewhere, and a file may have another secret. */
@@ -109,7 +109,9 @@ export class TurnServers {
     if (!this.#canUse || this.#deps.conf.length === 0) return
     const found = this.#deps.conf.flatMap(({ server }) => this.#known.get(server) ?? [])
     // Two names of one server: what it answers would belong to either.
-    const servers = found.filter((a, i) => found.findIndex((b) => b.address === a.address) === i)
+    const servers = found.filter((a, i) =>
+      found.slice(0, i).every((b) => addressesOf(b).every((address) => !addressesOf(a).includes(address))),
+    )
     this.#deps.toProcess({ type: 'useTurn', servers: servers.slice(0, MAX_TURN_SERVERS) })
   }
 }

@@ -2,30 +2,28 @@
 
 import type { Millis } from '../../../../core/clock.ts'
 import { parseEndpoint } from '../../p2p/process/endpoint.ts'
+import { ServerAddresses } from './addresses.ts'
 import { Channels, type ChannelsDeps } from './channels.ts'
-import { type Credentials, credentialsOf, type TurnLogin } from './credentials.ts'
+import type { Credentials, TurnLogin } from './credentials.ts'
+import { Login } from './login.ts'
 import { decodeTurn } from './message.ts'
+import { NO_ANSWER, problemOf, SILENT, type Waits, waitsOf } from './problems.ts'
 import { TurnRequests, type TurnResult } from './requests.ts'
 
 /** Unused for so long, it is given back: other hosts need the server's ports, and tries come every few minutes. */
 const KEEP_MS: Millis = 180_000
-/** What servers give unless asked for less (RFC 8656, 7.2), in seconds. */
-const LIFETIME_S = 600
 /** Keeps the NAT's mapping, as STUN does, and notices within half a minute that the server forgot this host. */
 const REFRESH_MS: Millis = 25_000
-/** Waits after a failure, doubled each time. A server that is down for a moment should be back soon. */
-const SILENT_AGAIN_MS: Millis = 5_000
-const MOST_SILENT_AGAIN_MS: Millis = 60_000
-/** What a person has to put right takes longer, and each refusal is a line in the server's log. */
-const REFUSED_AGAIN_MS: Millis = 30_000
-const MOST_REFUSED_AGAIN_MS: Millis = 600_000
-
 export interface TurnServer extends TurnLogin {
   /** As configured, `turn.example:3478`. */
   readonly name: string
   /** `192.0.2.1:3478`. */
   readonly address: string
+  /** Of the same name, asked in turn while one is silent. */
+  readonly others?: readonly string[]
 }
+
+export const addressesOf = ({ address, others = [] }: TurnServer): string[] => [address, ...others]
 
 export interface AllocationDeps extends ChannelsDeps {
   newTransaction(): string
@@ -33,6 +31,10 @@ export interface AllocationDeps extends ChannelsDeps {
   wallNow(): Millis
   /** Whether other hosts could reach an address that the server says it relays for. */
   mayBeRelayed(endpoint: string): boolean
+  /** Whether to ask a server at an address that another server named. */
+  mayAsk(endpoint: string): boolean
+  /** Of credentials that a secret makes; undefined: a day. */
+  readonly loginLifeMs?: Millis
   /** State, problem or address changed. */
   changed(): void
 }
@@ -50,17 +52,23 @@ export interface TurnView {
   readonly rttMs?: Millis
 }
 
+type Failure = Exclude<TurnResult, { kind: 'success' }>
+
 export class TurnAllocation {
   readonly server: TurnServer
   readonly channels: Channels
   readonly #deps: AllocationDeps
   readonly #requests: TurnRequests
-  #credentials: Credentials
+  readonly #login: Login
+  readonly #addresses: ServerAddresses
   #state: TurnState = 'idle'
   #problem: string | undefined
   #relayed: string | undefined
   #rttMs: Millis | undefined
   #failures = 0
+  #family: 6 | undefined
+  /** After a failure it is not asked before this. */
+  #notBefore: Millis = Number.NEGATIVE_INFINITY
   /** When to refresh, or to ask again. */
   #dueAt: Millis = Number.POSITIVE_INFINITY
   #wantedAt: Millis = Number.NEGATIVE_INFINITY
@@ -72,12 +80,18 @@ export class TurnAllocation {
   constructor(server: TurnServer, deps: AllocationDeps) {
     this.server = server
     this.#deps = deps
-    this.#credentials = credentialsOf(server, deps.wallNow())
+    this.#login = new Login(server, deps.wallNow(), deps.loginLifeMs)
+    this.#addresses = new ServerAddresses(addressesOf(server), (address) => deps.mayAsk(address))
     this.#requests = new TurnRequests({
       newTransaction: () => deps.newTransaction(),
-      credentials: () => this.#credentials,
+      credentials: () => this.#login.current,
     })
     this.channels = new Channels(this.#requests, deps, (now) => this.#again(now))
+  }
+
+  /** Where its datagrams go to and come from now. */
+  get address(): string {
+    return this.#addresses.current
   }
 
   get view(): TurnView {
@@ -109,9 +123,10 @@ export class TurnAllocation {
 
   /** A path through it fell silent, or the network changed: asks at once whether the server still knows this host. */
   check(now: Millis): void {
-    this.#failures = 0
-    if (this.#state === 'ready' || (this.#state === 'waiting' && this.#isWanted))
-      this.#dueAt = Math.min(this.#dueAt, now)
+    this.#requests.hurry(now)
+    if (this.#state !== 'ready' && !(this.#state === 'waiting' && this.#isWanted)) return
+    if (this.#notBefore <= now) this.#failures = 0
+    this.#dueAt = Math.min(this.#dueAt, Math.max(now, this.#notBefore))
   }
 
   /** A message came from the server's address. @returns whether it was one of TURN */
@@ -152,33 +167,34 @@ export class TurnAllocation {
   }
 
   #begin(now: Millis): void {
-    // For one allocation the name stays the same, or the server would refuse to refresh it (441).
-    this.#credentials = credentialsOf(this.server, this.#deps.wallNow())
+    this.#addresses.begin()
+    this.#ask(now)
+  }
+
+  /** A server, or another address of it, knows nothing of what the one before said. */
+  #ask(now: Millis): void {
+    this.#close('asking')
+    this.#login.begin(this.#deps.wallNow())
     this.#requests.forgetLogin()
     this.#hasCleared = false
-    this.#set('asking')
+    this.#family = undefined
     this.#allocate(now)
   }
 
   #allocate(now: Millis): void {
-    this.#requests.ask({ method: 'allocate', lifetime: LIFETIME_S, isUdpWanted: true }, now, (result, at) =>
-      this.#allocated(result, at),
-    )
+    const lifetime = this.#login.lifetimeS(this.#deps.wallNow())
+    const question = { method: 'allocate', lifetime, isUdpWanted: true, family: this.#family } as const
+    this.#requests.ask(question, now, (result, at) => this.#allocated(result, at))
   }
 
   #allocated(result: TurnResult, now: Millis): void {
-    if (result.kind === 'error' && result.code === 437 && !this.#hasCleared) {
-      this.#hasCleared = true
-      this.#clear(now)
-      return
-    }
     if (result.kind !== 'success') {
-      this.#failed(result, now)
+      if (!this.#goesOn(result, now)) this.#failed(result, now)
       return
     }
     const { relayed } = result.message
     if (relayed === undefined || !this.#deps.mayBeRelayed(relayed)) {
-      this.#wait(`it relays for ${relayed ?? 'no address'}, where no host can be`, REFUSED_AGAIN_MS, now)
+      this.#wait(`it relays for ${relayed ?? 'no address'}, where no host can be`, waitsOf(0), now)
       return
     }
     this.#rttMs = result.rttMs
@@ -190,20 +206,53 @@ export class TurnAllocation {
     this.#set('ready')
   }
 
+  /** @returns whether another question may bring an allocation at once */
+  #goesOn(result: Failure, now: Millis): boolean {
+    if (result.kind === 'silent') {
+      if (!this.#addresses.next()) return false
+      this.#ask(now)
+    } else if (result.code === 437 && !this.#hasCleared) {
+      this.#hasCleared = true
+      this.#clear(now)
+    } else if (result.code === 440 && this.#family === undefined) {
+      this.#family = 6
+      this.#allocate(now)
+    } else if (result.code === 300 && this.#addresses.follow(result.alternate)) this.#ask(now)
+    else return false
+    return true
+  }
+
   /** Before a restart, this host's port had an allocation, which the server keeps for ten minutes. */
   #clear(now: Millis): void {
     this.#requests.ask({ method: 'refresh', lifetime: 0 }, now, (_, at) => this.#allocate(at))
   }
 
   #refresh(now: Millis): void {
-    this.#requests.ask({ method: 'refresh', lifetime: LIFETIME_S }, now, (result, at) => {
-      if (this.#state !== 'ready') return
-      if (result.kind === 'success') {
-        this.#rttMs = result.rttMs ?? this.#rttMs
-        this.#dueAt = Math.min(this.#dueAt, at + REFRESH_MS)
-      } else if (result.kind === 'error' && result.code === 437) this.#again(at)
-      else this.#failed(result, at)
+    const wallNow = this.#deps.wallNow()
+    const successor = this.#login.successor(wallNow)
+    const lifetime = this.#login.lifetimeS(wallNow)
+    const question = { method: 'refresh', lifetime, ...(successor && { credentials: successor }) } as const
+    this.#requests.ask(question, now, (result, at) => {
+      if (this.#state === 'ready') this.#refreshed(result, successor, at)
     })
+  }
+
+  #refreshed(result: TurnResult, successor: Credentials | undefined, now: Millis): void {
+    const isMismatch = result.kind === 'error' && result.code === 437
+    if (successor !== undefined && result.kind !== 'silent' && !isMismatch)
+      this.#login.tried(successor, result.kind === 'success')
+    if (result.kind === 'success') {
+      this.#rttMs = result.rttMs ?? this.#rttMs
+      this.#dueAt = Math.min(this.#dueAt, now + REFRESH_MS)
+    } else if (isMismatch) this.#again(now)
+    else if (result.kind === 'silent') {
+      this.#addresses.begin()
+      if (!this.#goesOn(result, now)) this.#failed(result, now)
+    }
+    // The allocation is as it was: by its first name it lives on.
+    else if (successor !== undefined) this.#dueAt = now
+    else if (this.#login.hasExpired(this.#deps.wallNow())) this.#again(now)
+    else this.#failed(result, now)
   }
 
   /** The server does not know the allocation any more: it was started anew, or the NAT's mapping changed. */
@@ -213,14 +262,14 @@ export class TurnAllocation {
     this.#dueAt = now
   }
 
-  #failed(result: Exclude<TurnResult, { kind: 'success' }>, now: Millis): void {
-    if (result.kind === 'silent') this.#wait('it does not answer', SILENT_AGAIN_MS, now)
-    else this.#wait(PROBLEMS[result.code] ?? `it refused with error ${result.code}`, REFUSED_AGAIN_MS, now)
+  #failed(result: Failure, now: Millis): void {
+    if (result.kind === 'silent') this.#wait(NO_ANSWER, SILENT, now)
+    else this.#wait(problemOf(result.code, result.alternate), waitsOf(result.code), now)
   }
 
-  #wait(problem: string, againMs: Millis, now: Millis): void {
-    const most = againMs === SILENT_AGAIN_MS ? MOST_SILENT_AGAIN_MS : MOST_REFUSED_AGAIN_MS
-    this.#dueAt = now + Math.min(most, againMs * 2 ** this.#failures)
+  #wait(problem: string, { againMs, leastMs, mostMs }: Waits, now: Millis): void {
+    this.#dueAt = now + Math.min(mostMs, againMs * 2 ** this.#failures)
+    this.#notBefore = now + leastMs
     this.#failures = Math.min(this.#failures + 1, 10)
     this.#problem = problem
     this.#close('waiting')
@@ -238,20 +287,6 @@ export class TurnAllocation {
     this.#state = state
     this.#deps.changed()
   }
-}
-
-/** RFC 8656, 19, and RFC 8489, 14.8. */
-const PROBLEMS: Readonly<Record<number, string>> = {
-  300: 'it refers to another server: name that one in paths.turn',
-  400: 'it does not understand this host: is it a TURN server?',
-  401: 'it refuses username and password, or the secret',
-  403: 'it forbids relaying for this host',
-  437: 'it still has an allocation of this host with another name, which ends within 10 minutes',
-  438: 'it names a new nonce with each answer',
-  441: 'it refuses username and password, or the secret',
-  442: 'it does not relay UDP',
-  486: 'its quota for this user is used up',
-  508: 'it has no port left',
 }
 
 /** An IPv4 address relays for IPv4 alone (443). */

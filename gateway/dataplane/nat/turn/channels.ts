@@ -8,6 +8,8 @@ import type { TurnRequests, TurnResult } from './requests.ts'
 const RENEW_MS: Millis = 240_000
 /** What the server refuses (e.g. a peer in its own network, 403) is not asked again each second. */
 const REFUSED_AGAIN_MS: Millis = 60_000
+/** A renewal that got lost is made again before the server forgets: there is a minute for it. */
+const SILENT_AGAIN_MS: Millis = 5_000
 /** RFC 8656, 12: a number stays with its peer for 5 minutes after it ended. */
 const REMEMBER_MS: Millis = 900_000
 const FIRST_CHANNEL = 0x4000
@@ -125,7 +127,7 @@ export class Channels {
     // RFC 8656, 9.1: the port is ignored, and an address alone cannot be written.
     const peer = ip.includes(':') ? `[${ip}]:9` : `${ip}:9`
     this.#requests.ask({ method: 'createPermission', peer }, now, (result, at) => {
-      permission.dueAt = at + (result.kind === 'success' ? RENEW_MS : REFUSED_AGAIN_MS)
+      permission.dueAt = at + AGAIN_MS[result.kind]
       if (isMismatch(result)) this.#mismatch(at)
     })
   }
@@ -137,8 +139,9 @@ export class Channels {
       // Its peer is none any more since it was asked for.
       if (channel.state === 'idle') return
       if (result.kind === 'success') this.#bound(peer, channel, at)
+      else if (result.kind === 'silent' && channel.state === 'bound') channel.dueAt = at + SILENT_AGAIN_MS
       else {
-        channel.notBefore = at + REFUSED_AGAIN_MS
+        channel.notBefore = at + AGAIN_MS[result.kind]
         this.#unbind(peer, channel)
         if (isMismatch(result)) this.#mismatch(at)
       }
@@ -159,6 +162,8 @@ export class Channels {
     if (wasBound) this.#deps.unbound(peer, channel.number)
   }
 }
+
+const AGAIN_MS = { success: RENEW_MS, error: REFUSED_AGAIN_MS, silent: SILENT_AGAIN_MS } as const
 
 const isMismatch = (result: TurnResult): boolean => result.kind === 'error' && result.code === 437
 

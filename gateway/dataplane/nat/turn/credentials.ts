@@ -15,22 +15,30 @@ export interface TurnLogin {
 export interface Credentials {
   readonly username: string
   readonly password: string
+  /** Ms since the epoch; undefined: they do not expire. */
+  readonly until?: Millis
 }
 
-/** A clock may be wrong by hours, and servers look at the time only when an allocation begins. */
-const VALID_S = 86_400
+/** A clock may be wrong by hours, and most servers look at the time only when an allocation begins. */
+export const LIFE_MS: Millis = 86_400_000
 /**
- * Within an hour a login keeps its name: after a restart the server still has the allocation of this host's port, which
- * only the same name may end.
+ * Within an hour, a 24th of the life, a login keeps its name: after a restart the server still has the allocation of
+ * this host's port, which only the same name may end.
  */
-const STEP_S = 3_600
+const STEPS = 24
 
 /** @param wallNow ms since the epoch */
-export function credentialsOf({ username, password, secret }: TurnLogin, wallNow: Millis): Credentials {
+export function credentialsOf(
+  { username, password, secret }: TurnLogin,
+  wallNow: Millis,
+  lifeMs = LIFE_MS,
+): Credentials {
   if (secret === undefined) return { username, password: password ?? '' }
-  const until = Math.ceil(wallNow / 1_000 / STEP_S) * STEP_S + VALID_S
-  const name = username === '' ? `${until}` : `${until}:${username}`
-  return { username: name, password: createHmac('sha1', secret).update(name).digest('base64') }
+  const stepS = Math.ceil(lifeMs / 1_000 / STEPS)
+  const untilS = Math.ceil(wallNow / 1_000 / stepS) * stepS + Math.floor(lifeMs / 1_000)
+  const name = username === '' ? `${untilS}` : `${untilS}:${username}`
+  const mac = createHmac('sha1', secret).update(name).digest('base64')
+  return { username: name, password: mac, until: untilS * 1_000 }
 }
 
 /** RFC 8489, 9.2.2: the key of MESSAGE-INTEGRITY. */

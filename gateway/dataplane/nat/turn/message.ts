@@ -40,6 +40,7 @@ const Attribute = {
   realm: 0x0014,
   nonce: 0x0015,
   xorRelayedAddress: 0x0016,
+  requestedAddressFamily: 0x0017,
   requestedTransport: 0x0019,
   messageIntegritySha256: 0x001c,
   passwordAlgorithm: 0x001d,
@@ -50,6 +51,8 @@ const Attribute = {
 
 /** Of IP, as REQUESTED-TRANSPORT has it. */
 const UDP = 17
+/** RFC 8656, 18.6. */
+const FAMILY = { 4: 1, 6: 2 } as const
 const HMAC_BYTES = { sha1: 20, sha256: 32 } as const
 export type IntegrityHash = keyof typeof HMAC_BYTES
 /** RFC 8489, 14.9 and 14.10: realm and nonce have fewer than 128 characters, 763 bytes. */
@@ -67,6 +70,8 @@ export interface TurnMessage {
   readonly peer?: string | undefined
   readonly relayed?: string | undefined
   readonly isUdpWanted?: boolean | undefined
+  /** Of the address to relay for; undefined: IPv4. */
+  readonly family?: 4 | 6 | undefined
   readonly data?: Uint8Array | undefined
   readonly errorCode?: number | undefined
   readonly alternate?: string | undefined
@@ -120,7 +125,7 @@ export function encodeTurn(message: TurnMessage, signing?: Signing): Uint8Array 
 
 function attributesOf(message: TurnMessage, id: Uint8Array): Uint8Array[] {
   const { lifetime, channel, peer, relayed, isUdpWanted, data, username, realm, nonce } = message
-  const { algorithm, algorithms, errorCode, alternate } = message
+  const { algorithm, algorithms, errorCode, alternate, family } = message
   const found: Uint8Array[] = []
   const put = (type: number, value: Uint8Array): void => void found.push(attribute(type, value))
   if (username !== undefined) put(Attribute.username, Buffer.from(username))
@@ -132,6 +137,7 @@ function attributesOf(message: TurnMessage, id: Uint8Array): Uint8Array[] {
   if (algorithm !== undefined)
     put(Attribute.passwordAlgorithm, Uint8Array.of(algorithm >> 8, algorithm, 0, 0))
   if (isUdpWanted === true) put(Attribute.requestedTransport, Uint8Array.of(UDP, 0, 0, 0))
+  if (family !== undefined) put(Attribute.requestedAddressFamily, Uint8Array.of(FAMILY[family], 0, 0, 0))
   if (lifetime !== undefined) put(Attribute.lifetime, word(lifetime))
   if (channel !== undefined) put(Attribute.channelNumber, word(channel * 0x1_0000))
   if (peer !== undefined) put(Attribute.xorPeerAddress, xored(addressBytes(peer), id))
@@ -210,6 +216,8 @@ function readAttribute(type: number, value: Uint8Array, id: Uint8Array): Partial
       return isWord ? { channel: view.getUint16(0) } : undefined
     case Attribute.requestedTransport:
       return isWord ? { isUdpWanted: value[0] === UDP } : undefined
+    case Attribute.requestedAddressFamily:
+      return isWord ? { family: value[0] === FAMILY[6] ? 6 : 4 } : undefined
     case Attribute.passwordAlgorithm:
       return value.byteLength >= 4 ? { algorithm: view.getUint16(0) } : undefined
     case Attribute.passwordAlgorithms:

@@ -26,12 +26,16 @@ const ALGORITHM = { md5: 1, sha256: 2 } as const
 
 export type TurnResult =
   | { readonly kind: 'success'; readonly message: TurnMessage; readonly rttMs: Millis | undefined }
-  | { readonly kind: 'error'; readonly code: number }
+  | { readonly kind: 'error'; readonly code: number; readonly alternate?: string | undefined }
   | { readonly kind: 'silent' }
 
 export type TurnDone = (result: TurnResult, now: Millis) => void
 
-export type TurnQuestion = Pick<TurnMessage, 'method' | 'lifetime' | 'channel' | 'peer' | 'isUdpWanted'>
+type Asked = 'method' | 'lifetime' | 'channel' | 'peer' | 'isUdpWanted' | 'family'
+export interface TurnQuestion extends Pick<TurnMessage, Asked> {
+  /** To sign it by; undefined: by those of the allocation. */
+  readonly credentials?: Credentials
+}
 
 interface Open {
   readonly question: TurnQuestion
@@ -42,6 +46,7 @@ interface Open {
   sends: number
   sentAt: Millis
   nextAt: Millis
+  isHurried?: boolean
 }
 
 interface Challenge {
@@ -85,6 +90,16 @@ export class TurnRequests {
     this.#open.clear()
   }
 
+  /** Something happened that may bring an answer now: sends at once, and as often as the first time. */
+  hurry(now: Millis): void {
+    for (const open of this.#open.values()) {
+      if (open.sends <= 1) continue
+      open.sends = 1
+      open.nextAt = now
+      open.isHurried = true
+    }
+  }
+
   /** The credentials are others now: the next question begins without any, and learns the realm anew. */
   forgetLogin(): void {
     this.#challenge = undefined
@@ -124,9 +139,10 @@ export class TurnRequests {
     this.#open.delete(message.transaction)
     if (message.kind === 'success') {
       // Which of several sends was answered is not known.
-      open.done({ kind: 'success', message, rttMs: open.sends === 1 ? now - open.sentAt : undefined }, now)
+      const isFirst = open.sends === 1 && open.isHurried !== true
+      open.done({ kind: 'success', message, rttMs: isFirst ? now - open.sentAt : undefined }, now)
     } else if (this.#goesOn(open, message)) this.#begin(open.question, open.done, open.rounds + 1, now)
-    else open.done({ kind: 'error', code: message.errorCode ?? 0 }, now)
+    else open.done({ kind: 'error', code: message.errorCode ?? 0, alternate: message.alternate }, now)
   }
 
   /** 401 names the realm, 438 a new nonce: both want the question again, signed. */
@@ -165,10 +181,10 @@ export class TurnRequests {
     question: TurnQuestion,
     transaction: string,
   ): { readonly bytes: Uint8Array; readonly signing: Signing | undefined } {
-    const message = { ...question, kind: 'request', transaction } as const
+    const { credentials = this.#deps.credentials(), ...asked } = question
+    const message = { ...asked, kind: 'request', transaction } as const
     const challenge = this.#challenge
     if (challenge === undefined) return { bytes: encodeTurn(message), signing: undefined }
-    const credentials = this.#deps.credentials()
     const { realm, nonce, algorithms } = challenge
     const password = algorithms !== undefined && lists(algorithms, ALGORITHM.sha256) ? 'sha256' : 'md5'
     const hash: IntegrityHash = algorithms === undefined ? 'sha1' : 'sha256'

@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto'
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Millis } from '../../../../core/clock.ts'
-import { TurnAllocation, type TurnServer, type TurnView } from './allocation.ts'
+import { addressesOf, TurnAllocation, type TurnServer, type TurnView } from './allocation.ts'
+import { NO_ANSWER } from './problems.ts'
 
-/** Longer than what a silent server takes to be given up: 4.5 s. */
+/** A silent address is given up after 4.5 s; this is longer. */
 const WAIT_MS: Millis = 6_000
 const TICK_MS: Millis = 10
 
@@ -17,52 +18,60 @@ export async function tryTurnServer(
   server: TurnServer,
   mayBeRelayed: (endpoint: string) => boolean,
 ): Promise<TurnTrial> {
-  const socket = createSocket(server.address.startsWith('[') ? 'udp6' : 'udp4')
-  // Of a datagram, e.g. no route: the server then gives no answer, which is said.
-  socket.on('error', () => {})
+  const { name, address } = server
+  const sockets = { 4: createSocket('udp4'), 6: createSocket('udp6') }
   try {
-    socket.bind(0)
-    await once(socket, 'listening')
-    const { name, ...view } = await allocated(server, socket, mayBeRelayed)
+    const isBound = await Promise.all(Object.values(sockets).map(bound))
+    if (!isBound[address.startsWith('[') ? 1 : 0]) throw new Error('this host has no such addresses')
+    const { name: _, ...view } = await allocated(server, sockets, mayBeRelayed)
     return { server: name, ...view }
   } catch (err) {
-    return {
-      server: server.name,
-      state: 'waiting',
-      problem: err instanceof Error ? err.message : String(err),
-    }
+    return { server: name, state: 'waiting', problem: err instanceof Error ? err.message : String(err) }
   } finally {
-    socket.close()
+    for (const socket of Object.values(sockets)) socket.close()
   }
 }
 
+/** @returns false: e.g. this kernel has no IPv6 */
+async function bound(socket: Socket): Promise<boolean> {
+  // Later, of a datagram, e.g. no route: the server then gives no answer, which is said.
+  const failed = new Promise<false>((resolve) => socket.on('error', () => resolve(false)))
+  socket.bind(0)
+  return Promise.race([once(socket, 'listening').then(() => true), failed])
+}
+
+type Sockets = Readonly<Record<4 | 6, Socket>>
+
 async function allocated(
   server: TurnServer,
-  socket: Socket,
+  sockets: Sockets,
   mayBeRelayed: (endpoint: string) => boolean,
 ): Promise<TurnView> {
   const allocation = new TurnAllocation(server, {
     newTransaction: () => randomBytes(12).toString('hex'),
     wallNow: () => Date.now(),
     mayBeRelayed,
+    mayAsk: mayBeRelayed,
     knows: () => false,
     bound() {},
     unbound() {},
     changed() {},
   })
-  const [, v6, v4, port] = /^(?:\[(.+)\]|(.+)):(\d+)$/.exec(server.address) ?? []
   const send = async (bytes: Uint8Array): Promise<void> => {
+    const { host, port, family } = partsOf(allocation.address)
     const { promise, resolve } = Promise.withResolvers<void>()
-    socket.send(bytes, Number(port), v6 ?? v4, () => resolve())
+    sockets[family].send(bytes, port, host, () => resolve())
     await promise
   }
   const began = performance.now()
-  socket.on('message', (bytes, from) => {
-    if (from.address === (v6 ?? v4)) allocation.received(bytes, performance.now())
-  })
+  for (const socket of Object.values(sockets))
+    socket.on('message', (bytes, from) => {
+      if (from.address === partsOf(allocation.address).host) allocation.received(bytes, performance.now())
+    })
   // An address that nothing is sent from (RFC 5737): the permission for it costs nothing.
   allocation.want(new Set(['192.0.2.1']), began)
-  for (let now = began; now - began < WAIT_MS; now = performance.now()) {
+  const waitMs = WAIT_MS * addressesOf(server).length
+  for (let now = began; now - began < waitMs; now = performance.now()) {
     for (const bytes of allocation.tick(now)) await send(bytes)
     const { view } = allocation
     if (view.state !== 'idle' && view.state !== 'asking') {
@@ -72,5 +81,10 @@ async function allocated(
     }
     await new Promise((resolve) => setTimeout(resolve, TICK_MS))
   }
-  return { name: server.name, state: 'waiting', problem: 'it does not answer' }
+  return { name: server.name, state: 'waiting', problem: NO_ANSWER }
+}
+
+function partsOf(address: string): { readonly host: string; readonly port: number; readonly family: 4 | 6 } {
+  const [, v6, v4 = '', port] = /^(?:\[(.+)\]|(.+)):(\d+)$/.exec(address) ?? []
+  return { host: v6 ?? v4, port: Number(port), family: v6 === undefined ? 4 : 6 }
 }

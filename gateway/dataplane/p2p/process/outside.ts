@@ -36,6 +36,7 @@ export class Outside {
       wallNow: () => clock.now(),
       newTransaction,
       mayBeRelayed: (endpoint) => mayBeHost(endpoint, overlay),
+      mayBeServer: (endpoint) => mayBeHost(endpoint, overlay) && slot.canReach(endpoint),
       knows: (datagram) => slot.knows(datagram),
       needed: needRelays,
       port: slot,

@@ -3,6 +3,7 @@ import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
 import {
   type AllocationDeps,
+  addressesOf,
   TurnAllocation,
   type TurnServer,
   type TurnView,
@@ -50,6 +51,8 @@ export const needOf = (paths: readonly NeedyPath[], now: Millis): RelayNeed => (
 export interface TurnRelaysDeps
   extends Pick<AllocationDeps, 'newTransaction' | 'wallNow' | 'mayBeRelayed' | 'knows'> {
   now(): Millis
+  /** Whether a server may be at an address that another server named. */
+  mayBeServer(endpoint: string): boolean
   readonly log: Log
   needed(): RelayNeed
   send(bytes: Uint8Array, to: string): void
@@ -63,7 +66,6 @@ export interface TurnRelaysDeps
 }
 
 interface Held {
-  readonly key: string
   readonly allocation: TurnAllocation
   toldProblem: string | undefined
 }
@@ -95,16 +97,17 @@ export class TurnRelays {
 
   /** Allocations on servers that stay are kept. */
   order(servers: readonly TurnServer[]): void {
-    const wanted = new Map(servers.map((server) => [JSON.stringify(server), server]))
-    for (const [place, { key, allocation }] of this.#held) {
-      if (wanted.delete(key)) continue
+    const wanted = new Set(servers)
+    for (const [place, { allocation }] of this.#held) {
+      const same = servers.find((server) => isServed(server, allocation))
+      if (same !== undefined && wanted.delete(same)) continue
       this.#give(allocation)
       this.#held.delete(place)
     }
-    for (const [key, server] of wanted) {
+    for (const server of wanted) {
       let place = 0
       while (this.#held.has(place)) place++
-      this.#held.set(place, { key, allocation: this.#open(server, place), toldProblem: undefined })
+      this.#held.set(place, { allocation: this.#open(server, place), toldProblem: undefined })
     }
     this.#told = ''
     this.#isDirty = true
@@ -129,7 +132,7 @@ export class TurnRelays {
 
   /** STUN arrived. @returns whether it was TURN, and of one of the servers */
   heard(bytes: Uint8Array, from: string): boolean {
-    const held = [...this.#held.values()].find(({ allocation }) => allocation.server.address === from)
+    const held = [...this.#held.values()].find(({ allocation }) => allocation.address === from)
     // The same server may answer STUN.
     return held?.allocation.received(bytes, this.#deps.now()) === true
   }
@@ -139,7 +142,7 @@ export class TurnRelays {
     if (now >= this.#lookAt) this.#look(now)
     for (const { allocation } of this.#held.values())
       if (now >= allocation.nextAt)
-        for (const bytes of allocation.tick(now)) this.#deps.send(bytes, allocation.server.address)
+        for (const bytes of allocation.tick(now)) this.#deps.send(bytes, allocation.address)
     if (!this.#isDirty) return
     this.#isDirty = false
     this.#tell()
@@ -156,18 +159,21 @@ export class TurnRelays {
   }
 
   #open(server: TurnServer, place: number): TurnAllocation {
-    const { port } = this.#deps
-    return new TurnAllocation(server, {
+    const { mayBeServer, port } = this.#deps
+    const allocation: TurnAllocation = new TurnAllocation(server, {
       ...this.#deps,
       changed: () => {
         this.#isDirty = true
       },
+      // What two allocations at one address receive would belong to either.
+      mayAsk: (address) => mayBeServer(address) && !this.#asks(address),
       bound: (peer, channel) => {
         const peerPort = Number(/\d+$/.exec(peer)?.[0])
-        port.bind(place, server.address, channel, peerPort)
+        const serverAddress = allocation.address
+        port.bind(place, serverAddress, channel, peerPort)
         this.#by.set(relayedAddress(place, channel, peerPort), {
           server: server.name,
-          serverAddress: server.address,
+          serverAddress,
           peer,
         })
       },
@@ -176,11 +182,18 @@ export class TurnRelays {
         this.#by.delete(relayedAddress(place, channel, Number(/\d+$/.exec(peer)?.[0])))
       },
     })
+    return allocation
+  }
+
+  #asks(address: string): boolean {
+    return this.#held
+      .values()
+      .some(({ allocation }) => [allocation.address, ...addressesOf(allocation.server)].includes(address))
   }
 
   #give(allocation: TurnAllocation): void {
     const bytes = allocation.release()
-    if (bytes !== undefined) this.#deps.send(bytes, allocation.server.address)
+    if (bytes !== undefined) this.#deps.send(bytes, allocation.address)
   }
 
   #look(now: Millis): void {
@@ -210,4 +223,15 @@ export class TurnRelays {
       this.#deps.log.warn({ endpoint: name, reason: problem }, 'turn server could not be used')
     else if (state === 'ready') this.#deps.log.info({ endpoint: name }, 'turn server can be used again')
   }
+}
+
+const loginOf = ({ name, username, password, secret }: TurnServer): string =>
+  JSON.stringify([name, username, password, secret])
+
+/** A name may have its addresses in another order each time, and what relays now must not end for that. */
+function isServed(server: TurnServer, allocation: TurnAllocation): boolean {
+  const [now, before] = [addressesOf(server), addressesOf(allocation.server)]
+  if (loginOf(server) !== loginOf(allocation.server)) return false
+  if (allocation.view.state !== 'ready') return now.toSorted().join() === before.toSorted().join()
+  return now.includes(allocation.address) || !before.includes(allocation.address)
 }

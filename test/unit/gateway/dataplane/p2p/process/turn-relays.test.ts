@@ -28,6 +28,7 @@ function make(needAtFirst = STUCK) {
     wallNow: () => 1_800_000_000_000,
     newTransaction: () => (++ids).toString(16).padStart(24, '0'),
     mayBeRelayed: () => true,
+    mayBeServer: () => true,
     knows: () => true,
     needed: () => state.need,
     send: (bytes) => {
