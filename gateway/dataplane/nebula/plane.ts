@@ -217,8 +217,9 @@ export class NebulaPlane {
     this.#cancel?.()
     this.#cancel = undefined
     if (at === Number.POSITIVE_INFINITY) return
-    this.#dueAt = Math.max(at, this.#now())
-    this.#cancel = this.#deps.scheduler.after(this.#dueAt - this.#now(), () => this.#tick())
+    const now = this.#now()
+    this.#dueAt = Math.max(at, now)
+    this.#cancel = this.#deps.scheduler.after(this.#dueAt - now, () => this.#tick())
   }
 
   #tick(): void {

@@ -1,17 +1,38 @@
-/** Two hosts whose gateways run Debian's Nebula, without UDP paths of their own, and a container on each. */
+/**
+ * Two hosts whose gateways run Nebula, without UDP paths of their own, and a container on each.
+ *
+ * It is Debian's Nebula, or that of the folder which FLATNET_NEBULA names, with `nebula` and `nebula-cert`.
+ */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { parse, stringify } from 'yaml'
+import { canSkipRoutes, type NebulaVersion, parseVersion } from '../../../gateway/dataplane/nebula/version.ts'
 import { run } from '../kernel/netns.ts'
 import { waitFor } from '../run/wait.ts'
 import { hostContainer } from './host-container.ts'
-import { joinedHosts, type TestHost } from './hosts.ts'
+import { type HostsOptions, joinedHosts, type TestHost, type TestNet } from './hosts.ts'
 import { metricsTo, type P2pPair, PATIENCE_MS, pathTo } from './p2p-pair.ts'
 
 export const NEBULA_DEVICE = 'flatnet-nebula'
-/** Nebula, gateway, what keeps packets off Nebula's own route, and that route. */
-const METRICS = [150, 200, 250, 300]
+
+function findNebula(): NebulaVersion | undefined {
+  const folder = process.env['FLATNET_NEBULA']
+  if (folder !== undefined) process.env['PATH'] = `${folder}:${process.env['PATH']}`
+  try {
+    return parseVersion(run('nebula', ['-version']))
+  } catch {
+    return undefined
+  }
+}
+
+/** Which Nebula the hosts run, also by a path that a test makes. undefined: none is installed. */
+export const nebulaVersion = findNebula()
+
+/** The gateway path, what keeps packets off Nebula's own route, and that route, which releases before 1.7 set. */
+export const METRICS_WITHOUT =
+  nebulaVersion !== undefined && canSkipRoutes(nebulaVersion) ? [200, 250] : [200, 250, 300]
+const METRICS = [150, ...METRICS_WITHOUT]
 
 export type NebulaPair = Omit<P2pPair, 'faults'>
 
@@ -30,13 +51,17 @@ async function makeCertificates(one: TestHost, two: TestHost): Promise<void> {
   cpSync(join(one.dataDir, 'nebula/host-2'), join(two.dataDir, 'nebula'), { recursive: true })
 }
 
-export async function nebulaPair(t: Test): Promise<NebulaPair> {
-  const net = await joinedHosts(t, 2, {
-    async arrange({ host }) {
-      await makeCertificates(host(1), host(2))
-      for (const each of [host(1), host(2)]) setNebula(each, { enabled: true })
-    },
-  })
+/** As people do who have no Nebula yet. */
+async function asInTheManual({ host }: TestNet): Promise<void> {
+  await makeCertificates(host(1), host(2))
+  for (const each of [host(1), host(2)]) setNebula(each, { enabled: true })
+}
+
+export async function nebulaPair(
+  t: Test,
+  { arrange = asInTheManual, spare = 0 }: Pick<HostsOptions, 'arrange' | 'spare'> = {},
+): Promise<NebulaPair> {
+  const net = await joinedHosts(t, 2, { arrange, spare })
   const [one, two] = [net.host(1), net.host(2)]
   const [apple, berry] = [await hostContainer(t, one, 'apple'), await hostContainer(t, two, 'berry')]
   return { net, one, two, apple, berry }
@@ -53,6 +78,14 @@ export const takeNebula = ({ one, two }: Pick<NebulaPair, 'one' | 'two'>): Promi
     if (!paths.every(({ state, via }) => state === 'P2P_ACTIVE' && via === 'nebula')) return false
     return [metricsTo(one, 2), metricsTo(two, 1)].every((metrics) => String(metrics) === String(METRICS))
   })
+
+/** Waits until Nebula's device is there and peers may probe. */
+export const usable = (host: TestHost): Promise<boolean> =>
+  waitFor(
+    'Nebula can be used',
+    PATIENCE_MS,
+    async () => (await host.api('/v1/status')).nebula.problem === null,
+  )
 
 /** Nebula as a service of the host's own runs it: the gateway's configuration with another device. */
 export function runNebula(host: TestHost, device: string): void {
