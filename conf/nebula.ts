@@ -1,6 +1,15 @@
 /** The section `paths.nebula` of flatnet.yaml: Nebula as one more way to other hosts. */
 
-import { formatPrefix, overlaps, type Prefix4, parsePrefix4, sizeOf } from '../core/addr.ts'
+import {
+  contains,
+  formatPrefix,
+  type Ipv4,
+  overlaps,
+  type Prefix4,
+  parseIpv4,
+  parsePrefix4,
+  sizeOf,
+} from '../core/addr.ts'
 import { isObject } from '../core/json.ts'
 import { refuseUnknown } from './daemon-values.ts'
 import type { Reader } from './reader.ts'
@@ -9,10 +18,10 @@ import { isServer } from './server.ts'
 export interface NebulaConf {
   readonly enabled: boolean
   /**
-   * Hosts that tell the others' addresses, and where each is reached: `name:port` or `address:port`. Empty: hosts are
-   * sought where they announce that their gateways are.
+   * Who tells hosts the others' addresses: its own address inside Nebula, and where it is reached, `name:port` or
+   * `address:port`. Empty: hosts are sought where they announce that their gateways are.
    */
-  readonly lighthouses: ReadonlyMap<number, readonly string[]>
+  readonly lighthouses: ReadonlyMap<Ipv4, readonly string[]>
   /** Of the addresses that hosts have inside Nebula: its base plus their hostId. */
   readonly network: Prefix4
   /** UDP port of Nebula on this host, and on others as long as there is no lighthouse. */
@@ -42,10 +51,11 @@ export function readNebula(
   refuseUnknown(nebula, paths.get('nebula'), KEYS)
   const enabled = nebula.boolean('enabled', false)
   const device = readDevice(nebula)
+  const network = readNetwork(nebula, host, enabled && device === undefined)
   return {
     enabled,
-    lighthouses: readLighthouses(nebula),
-    network: readNetwork(nebula, host, enabled && device === undefined),
+    lighthouses: readLighthouses(nebula, network),
+    network,
     port: nebula.integer('port', 4_242, 1, 65_535),
     mtu: nebula.integer('mtu', MTU, MIN_MTU, MAX_MTU),
     ...(device !== undefined && { device }),
@@ -88,17 +98,22 @@ function readNetwork(
   return network
 }
 
-function readLighthouses(nebula: Reader): ReadonlyMap<number, readonly string[]> {
+/** By hostId, or by address where Nebula had lighthouses before Flatnet came. */
+function readLighthouses(nebula: Reader, network: Prefix4): ReadonlyMap<Ipv4, readonly string[]> {
   const given = nebula.has('lighthouses') ? nebula.get('lighthouses') : {}
   const entries = isObject(given) ? Object.entries(given) : []
-  const lighthouses = entries.map(
-    ([id, value]) => [Number(id), Array.isArray(value) ? value : [value]] as const,
-  )
+  const lighthouses = entries.map(([key, value]) => {
+    const address = /^[1-9]\d{0,9}$/.test(key) ? network.base + Number(key) : (parseIpv4(key) ?? -1)
+    return [address, Array.isArray(value) ? value : [value]] as const
+  })
   const isRight =
     isObject(given) &&
-    entries.every(([id]) => /^[1-9]\d{0,9}$/.test(id)) &&
+    lighthouses.every(([address]) => contains(network, address)) &&
     lighthouses.every(([, at]) => at.length > 0 && at.length <= MAX_ADDRESSES && at.every(isServer))
   if (!isRight)
-    nebula.problem('lighthouses', 'must be hostIds with addresses and ports, e.g. { 1: ["192.0.2.1:4242"] }')
+    nebula.problem(
+      'lighthouses',
+      `must be hostIds, or addresses in ${formatPrefix(network)}, with addresses and ports, e.g. { 1: ["192.0.2.1:4242"] }`,
+    )
   return new Map(isRight ? lighthouses : [])
 }

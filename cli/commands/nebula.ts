@@ -47,6 +47,11 @@ export const nebulaCommand = command({
       describe: 'How long it is valid [default: the CA 87600h, a host as long as the CA]',
     },
     out: { type: 'string', requiresArg: true, describe: 'host: the folder, config: the file to write' },
+    ca: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'host: the folder with ca.crt and ca.key of a CA that you have already',
+    },
     public: {
       type: 'string',
       requiresArg: true,
@@ -63,6 +68,7 @@ export const nebulaCommand = command({
     ['host 2', 'the certificate and key of host 2, to be copied there'],
     ['key', 'on host 2: a key that stays there, and host.pub for the next line'],
     ['host 2 --public host.pub', 'the certificate of host 2 for the key that it has made'],
+    ['host 2 --ca /etc/nebula', 'the same, signed by a CA that you have already'],
     ['config', 'the configuration, for people who run Nebula by a service of their own'],
   ],
   async run({ config, cniConfDir, json, verb, host: hostId, ...given }, { io, host }) {
@@ -89,7 +95,8 @@ export const nebulaCommand = command({
         )
       case 'host': {
         const which = hostId === undefined ? undefined : hostNumber('nebula host', hostId)
-        const options: HostOptions = { hostId: which, out: given.out, publicKey: given.public, duration }
+        const { ca, out, public: publicKey } = given
+        const options: HostOptions = { hostId: which, out, publicKey, ca, duration }
         return show(answer, makeHost(around, options), signedText(which))
       }
       case 'config': {

@@ -1,6 +1,6 @@
 /** What `flatnet nebula` does: a CA, keys, certificates with the hosts' slices, and the configuration. */
 
-import { chmodSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { DaemonConf } from '../../conf/daemon.ts'
 import { formatPrefix, sizeOf } from '../../core/addr.ts'
 import type { HostView } from '../../gateway/api/host-view.ts'
@@ -65,6 +65,8 @@ export interface HostOptions {
   readonly out?: string | undefined
   /** The file that `flatnet nebula key` made there. */
   readonly publicKey?: string | undefined
+  /** The folder with ca.crt and ca.key of a CA that `flatnet nebula ca` has not made. Absent: among the own files. */
+  readonly ca?: string | undefined
   readonly duration?: string | undefined
 }
 
@@ -76,22 +78,24 @@ export function makeHost(around: Around, options: HostOptions): Made {
   const tool = new CertTool(host)
   const isOwn = options.hostId === undefined && options.out === undefined
   const to = isOwn ? own : nebulaFiles(options.out ?? `${own.folder}/host-${hostId}`)
-  for (const file of [own.caCrt, own.caKey])
+  const ca = options.ca === undefined ? own : nebulaFiles(options.ca)
+  for (const file of [ca.caCrt, ca.caKey])
     if (!existsSync(file)) throw new CliError(`there is no ${file}`, 'make the CA first: flatnet nebula ca')
   const key = options.publicKey === undefined ? { out: to.hostKey } : { publicKey: options.publicKey }
   refuseToReplace(to.hostCrt, ...('out' in key ? [to.hostKey] : []))
+  if (!isSameFile(ca.caCrt, to.caCrt)) refuseToReplace(to.caCrt)
   makeFolder(to.folder)
   tool.signHost({
     name: `host-${hostId}`,
     address: nebulaCidr(conf.paths.nebula.network, hostId),
     slice: formatPrefix(sliceOf(conf.supernet, conf.hostPrefix, hostId)),
     group: NEBULA_GROUP,
-    ca: { crt: own.caCrt, key: own.caKey },
+    ca: { crt: ca.caCrt, key: ca.caKey },
     crt: to.hostCrt,
     key,
     duration: options.duration,
   })
-  if (!isOwn) copyFileSync(own.caCrt, to.caCrt)
+  if (!existsSync(to.caCrt)) copyFileSync(ca.caCrt, to.caCrt)
   return {
     ...tool.read(to.hostCrt),
     files: [to.caCrt, to.hostCrt, ...('out' in key ? [key.out] : [])],
@@ -135,6 +139,9 @@ function refuseHost({ hostPrefix, paths, supernet }: DaemonConf, hostId: number)
     `numbers go from 1 to ${Math.max(1, most)}; flatnet hosts lists them`,
   )
 }
+
+const isSameFile = (a: string, b: string): boolean =>
+  a === b || (existsSync(b) && readFileSync(a, 'utf8') === readFileSync(b, 'utf8'))
 
 /** A key that is lost takes every certificate of it along. */
 function refuseToReplace(...files: readonly string[]): void {

@@ -29,13 +29,14 @@ const OWN_METRIC = 300
 export function renderNebula(plan: NebulaPlan): string {
   const { folder, hostId, nebula } = plan
   const { caCrt, hostCrt, hostKey } = nebulaFiles(folder)
+  const isLighthouse = nebula.lighthouses.has(nebulaAddress(nebula.network, hostId))
   const conf = {
     pki: { ca: caCrt, cert: hostCrt, key: hostKey },
     static_host_map: staticHosts(plan),
     lighthouse: {
-      am_lighthouse: nebula.lighthouses.has(hostId),
+      am_lighthouse: isLighthouse,
       interval: 60,
-      hosts: nebula.lighthouses.has(hostId) ? [] : [...nebula.lighthouses.keys()].map(addressIn(plan)),
+      hosts: isLighthouse ? [] : [...nebula.lighthouses.keys()].map(formatIpv4),
       ...allowLists(plan),
     },
     listen: { host: '[::]', port: nebula.port },
@@ -51,7 +52,8 @@ export function renderNebula(plan: NebulaPlan): string {
       mtu: nebula.mtu,
       unsafe_routes: unsafeRoutes(plan),
     },
-    logging: { level: 'warning', format: 'text', disable_timestamp: true },
+    // Which lighthouse answers, and whose certificate is refused, 1.6 says as information.
+    logging: { level: 'info', format: 'text', disable_timestamp: true },
     firewall: { outbound: rules(plan, { host: 'any' }), inbound: rules(plan, { group: NEBULA_GROUP }) },
   }
   return `# Nebula for host ${hostId} of Flatnet, as flatnet nebula config prints it.\n${stringify(conf, { lineWidth: 0 })}`
@@ -67,8 +69,9 @@ function staticHosts(plan: NebulaPlan): Record<string, readonly string[]> {
   const { hostId, nebula, peers } = plan
   const address = addressIn(plan)
   if (nebula.lighthouses.size > 0) {
-    const others = [...nebula.lighthouses].filter(([id]) => id !== hostId)
-    return Object.fromEntries(others.map(([id, at]) => [address(id), at]))
+    const own = nebulaAddress(nebula.network, hostId)
+    const others = [...nebula.lighthouses].filter(([ip]) => ip !== own)
+    return Object.fromEntries(others.map(([ip, at]) => [formatIpv4(ip), at]))
   }
   const known = peers.map(({ hostId: id, endpoints }) => {
     const hosts = [...new Set(endpoints.flatMap((endpoint) => hostOf(endpoint) ?? []))]

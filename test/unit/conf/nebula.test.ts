@@ -12,11 +12,17 @@ t.test('values', (t) => {
   t.same(nebula(undefined), off)
   t.same(nebula({ enabled: true, device: 'nebula1' }), { ...off, enabled: true, device: 'nebula1' })
   t.same(
-    nebula({ lighthouses: { 1: ['192.0.2.1:4242', '[2001:db8::1]:4242'], 7: 'hub.example:4242' } })
-      .lighthouses,
+    nebula({
+      lighthouses: {
+        1: ['192.0.2.1:4242', '[2001:db8::1]:4242'],
+        7: 'hub.example:4242',
+        '10.101.255.1': 'old.example:4242',
+      },
+    }).lighthouses,
     new Map([
-      [1, ['192.0.2.1:4242', '[2001:db8::1]:4242']],
-      [7, ['hub.example:4242']],
+      [0x0a650001, ['192.0.2.1:4242', '[2001:db8::1]:4242']],
+      [0x0a650007, ['hub.example:4242']],
+      [0x0a65ff01, ['old.example:4242']],
     ]),
   )
   t.same(nebula({ enabled: true, network: '192.168.100.0/24', mtu: 1_440, port: 5_000 }), {
@@ -46,7 +52,18 @@ t.test('what is refused', (t) => {
     [{ network: '10.101.0.1/16' }, {}, /network is "10\.101\.0\.1\/16": must be an IPv4 network/],
     [{ device: 'flatnet-gw' }, {}, /device is "flatnet-gw": must be the name of Nebula's device/],
     [{ device: 'a/b' }, {}, /device is "a\/b"/],
-    [{ lighthouses: { one: ['192.0.2.1:4242'] } }, {}, /lighthouses .*must be hostIds with addresses/],
+    [
+      { lighthouses: { one: ['192.0.2.1:4242'] } },
+      {},
+      /lighthouses .*must be hostIds, or addresses in 10\.101\.0\.0\/16, with/,
+    ],
+    [
+      { lighthouses: { '192.168.100.1': ['192.0.2.1:4242'] } },
+      {},
+      /lighthouses .*addresses in 10\.101\.0\.0\/16/,
+    ],
+    [{ lighthouses: { 70000: ['192.0.2.1:4242'] } }, {}, /lighthouses/],
+    [{ lighthouses: { '10.101.255.1': [] } }, {}, /lighthouses/],
     [{ lighthouses: { 1: ['192.0.2.1'] } }, {}, /lighthouses/],
     [{ lighthouses: { 1: [] } }, {}, /lighthouses/],
     [{ lighthouses: ['192.0.2.1:4242'] }, {}, /lighthouses/],

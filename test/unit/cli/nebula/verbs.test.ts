@@ -1,6 +1,6 @@
 /** cli/nebula: what is asked of nebula-cert of each release, and what is refused. */
 
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import type { Host } from '../../../../cli/host/host.ts'
 import { makeCa, makeConfig, makeHost, makeKey } from '../../../../cli/nebula/verbs.ts'
@@ -80,6 +80,24 @@ t.test('a key that stays on its host', (t) => {
   ])
   t.match(pairs(calls[2]), { '-in-pub': `${folder}/host.pub`, '-name': 'host-1' })
   t.notOk(calls[2]?.includes('-out-key'))
+  t.end()
+})
+
+t.test('a CA that there is already', (t) => {
+  const { around: given, calls, folder } = around(t, '1.11.0')
+  const ca = scratchFolder(t)
+  t.throws(() => makeHost(given, { ca }), /there is no .*ca\.crt/)
+  writeFileSync(`${ca}/ca.crt`, 'theirs')
+  writeFileSync(`${ca}/ca.key`, '')
+  makeHost(given, { ca })
+  t.match(pairs(calls[0]), { '-ca-crt': `${ca}/ca.crt`, '-ca-key': `${ca}/ca.key` })
+  t.equal(readFileSync(`${folder}/ca.crt`, 'utf8'), 'theirs')
+  makeHost(given, { ca, hostId: 2 })
+  t.equal(readFileSync(`${folder}/host-2/ca.crt`, 'utf8'), 'theirs')
+  writeFileSync(`${ca}/ca.crt`, 'of another')
+  t.throws(() => makeHost(given, { ca, hostId: 2, publicKey: 'x' }), /host\.crt exists already/)
+  rmSync(`${folder}/host-2/host.crt`)
+  t.throws(() => makeHost(given, { ca, hostId: 2, publicKey: 'x' }), /ca\.crt exists already/)
   t.end()
 })
 

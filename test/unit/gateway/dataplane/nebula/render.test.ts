@@ -68,7 +68,7 @@ tun:
       via: 10.101.0.3
       metric: 300
 logging:
-  level: warning
+  level: info
   format: text
   disable_timestamp: true
 firewall:
@@ -84,6 +84,15 @@ firewall:
 
 t.test('1.6, without lighthouses', (t) => {
   t.equal(renderNebula(plan({})), GOLDEN)
+  t.end()
+})
+
+t.test('a lighthouse that is no host of the cluster', (t) => {
+  const host = parse(
+    renderNebula(plan({ lighthouses: { '10.101.255.1': ['old.example:4242'] } }, '1.6.1', 2)),
+  )
+  t.match(host.lighthouse, { am_lighthouse: false, hosts: ['10.101.255.1'] })
+  t.same(host.static_host_map, { '10.101.255.1': ['old.example:4242'] })
   t.end()
 })
 
