@@ -67,6 +67,8 @@ export function whyNotDirect(paths: readonly PathInfo[], now: number): string[] 
   return more > 0 ? [...lines, `${counted(more, 'more host')} not direct: flatnet status --json`] : lines
 }
 
+const isPast = (at: string | null | undefined): boolean => Date.parse(at ?? '') < Date.now()
+
 /** One row: the Nebula that packets may go by, and what keeps them from it. */
 function nebulaRows({ nebula, paths }: Status): (readonly [string, string])[] {
   // A gateway of an older version has no such field.
@@ -78,7 +80,14 @@ function nebulaRows({ nebula, paths }: Status): (readonly [string, string])[] {
     .filter((p) => p.nebula !== undefined && p.state !== 'P2P_ACTIVE' && p.state !== 'LOCAL')
     .slice(0, MAX_EXPLAINED)
     .map((p) => `not to host ${p.hostId}: ${p.nebula?.reason}`)
-  const why = problem === null ? others : [problem]
+  // A gateway of an older version says nothing of these.
+  const silent = (nebula.lighthouses ?? []).filter(({ state }) => state === 'silent')
+  const more = [
+    ...silent.map(({ address }) => `lighthouse ${address} gives no answer`),
+    ...[nebula.complaint ?? []].flat(),
+    ...(isPast(nebula.validTo) ? [`its certificate expired on ${nebula.validTo?.slice(0, 10)}`] : []),
+  ]
+  const why = problem === null ? [...others, ...more] : [problem]
   return [['nebula', [`${which.join(', ')}, carries to ${counted(users, 'host')}`, ...why].join('; ')]]
 }
 

@@ -15,6 +15,7 @@ import { check as kernelAddresses } from './kernel-addresses.ts'
 import { check as leases } from './leases.ts'
 import { check as localNames } from './local-names.ts'
 import { check as names } from './names.ts'
+import { check as nebula } from './nebula.ts'
 import { check as networkFiles } from './network-files.ts'
 import { check as p2pProcess } from './p2p-process.ts'
 import { check as peers } from './peers.ts'
@@ -46,6 +47,7 @@ export const CHECKS: readonly HostCheck[] = [
   peers,
   p2pProcess,
   portMapping,
+  nebula,
   turn,
   udpReach,
   direct,

@@ -8,11 +8,10 @@ import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
 import { ensureCarrier } from '../../../kernel/carriers.ts'
 import { barriersEnsure, CARRIER_METRIC } from '../../../kernel/peer-routes.ts'
-import { type Allowance, Bucket } from '../../base/bucket.ts'
-import { printable } from '../../base/printable.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import type { Slices } from '../../registry/slices.ts'
 import { DirectRoutes } from '../p2p/process/routes.ts'
+import { Credentials } from './credentials.ts'
 import { NebulaDevice } from './device.ts'
 import { launchNebula, writeRecord } from './launch.ts'
 import { cleanUp } from './leftover.ts'
@@ -21,6 +20,7 @@ import { NebulaPlane, type PlaneEvents } from './plane.ts'
 import { findVersion, prepareConfig } from './prepare.ts'
 import { NebulaProcess } from './process.ts'
 import { type NebulaPlan, renderNebula } from './render.ts'
+import { type LighthouseStatus, NebulaReports } from './reports.ts'
 import type { NebulaVersion } from './version.ts'
 
 export interface NebulaCarrierDeps {
@@ -42,13 +42,17 @@ export interface NebulaStatus {
   readonly pid: number | null
   /** Why packets do not go by it, in words; null: they can. */
   readonly problem: string | null
+  /** When the first of its certificates expires, ISO 8601; null: not known. */
+  readonly validTo: string | null
+  /** Other than this host; empty too where a service of its own runs Nebula. */
+  readonly lighthouses: readonly LighthouseStatus[]
+  /** What Nebula complained of within the last two minutes, in words; null: of nothing. */
+  readonly complaint: string | null
 }
 
 /** Members come and go, and so do their addresses: Nebula 1.6 learns of both by a start, which takes a second. */
 const LOOK_MS: Millis = 5_000
 const LEAST_LIFE_MS: Millis = 10_000
-/** Of its lines in this gateway's log. */
-const LINES: Allowance = { burst: 20, perSecond: 0.2 }
 
 const NOT_ADMITTED = 'nebula device could not be admitted'
 
@@ -58,13 +62,15 @@ export class NebulaCarrier {
   readonly #device: NebulaDevice
   readonly #process: NebulaProcess | undefined
   readonly #routes: DirectRoutes
-  readonly #lines = new Bucket(LINES)
+  readonly #credentials: Credentials
+  readonly #reports: NebulaReports
   #version: NebulaVersion | undefined
   /** What Nebula was started with. */
   #text = ''
   #startedAt: Millis = 0
   /** The members with which the configuration was found to be right. */
   #seen = ''
+  #hasToldExpiry = false
   #problem: string | undefined
   #cancel: (() => void) | undefined
 
@@ -72,6 +78,10 @@ export class NebulaCarrier {
     const { conf, log, scheduler, slices } = deps
     this.#deps = deps
     const address = conf.slice.base + 1
+    const { hostId, hostPrefix, paths, supernet } = conf
+    const { network } = paths.nebula
+    this.#credentials = new Credentials(this.#files, { hostId, hostPrefix, network, supernet }, scheduler)
+    this.#reports = new NebulaReports({ scheduler, log, hostId, nebula: paths.nebula })
     this.#routes = new DirectRoutes({
       supernet: conf.supernet,
       hostPrefix: conf.hostPrefix,
@@ -95,6 +105,7 @@ export class NebulaCarrier {
     )
     this.#device = new NebulaDevice({
       ifname: this.#ifname,
+      absence: this.#absence,
       address,
       slices,
       scheduler,
@@ -119,23 +130,26 @@ export class NebulaCarrier {
   get ownAddress(): string | undefined {
     const { conf } = this.#deps
     const { port } = this.plane
-    return port === 0
-      ? undefined
-      : `${formatIpv4(nebulaAddress(conf.paths.nebula.network, conf.hostId))}:${port}`
+    const address = this.#device.ipv4 ?? nebulaAddress(conf.paths.nebula.network, conf.hostId)
+    return port === 0 ? undefined : `${formatIpv4(address)}:${port}`
   }
 
   /** Why no peer can be reached, in words; undefined: peers can. */
   get problem(): string | undefined {
-    return (
-      this.#process?.problem ?? this.plane.problem ?? (this.plane.port === 0 ? this.#noDevice : undefined)
-    )
+    return this.#process?.problem ?? this.plane.problem
   }
 
   get status(): NebulaStatus {
-    const { pid } = this.#process ?? {}
-    const { problem } = this
-    const version = this.#version?.text ?? null
-    return { device: this.#ifname, version, pid: pid ?? null, problem: problem ?? this.#problem ?? null }
+    const { validTo } = this.#credentials
+    return {
+      device: this.#ifname,
+      version: this.#version?.text ?? null,
+      pid: this.#process?.pid ?? null,
+      problem: this.problem ?? this.#problem ?? null,
+      validTo: validTo === undefined ? null : new Date(validTo).toISOString(),
+      lighthouses: this.#process === undefined ? [] : this.#reports.lighthouses,
+      complaint: this.#reports.complaint ?? null,
+    }
   }
 
   async start(): Promise<void> {
@@ -146,7 +160,7 @@ export class NebulaCarrier {
     this.#bar()
     this.#device.start()
     this.#process?.start()
-    this.#cancel = scheduler.every(LOOK_MS, () => this.#lookAtMembers())
+    this.#cancel = scheduler.every(LOOK_MS, () => this.#look())
     log.info({ ifname: this.#ifname }, 'nebula is used')
   }
 
@@ -164,8 +178,11 @@ export class NebulaCarrier {
     return this.#deps.conf.paths.nebula.device ?? NEBULA_IFNAME
   }
 
-  get #noDevice(): string {
-    return `there is no device ${this.#ifname}`
+  get #absence(): string {
+    const { device } = this.#deps.conf.paths.nebula
+    return device === undefined
+      ? `Nebula has no device ${NEBULA_IFNAME} yet`
+      : `there is no device ${device}: start the service that runs Nebula, or correct paths.nebula.device`
   }
 
   get #files() {
@@ -182,20 +199,18 @@ export class NebulaCarrier {
         this.#text = this.#render(this.#version)
         // Before Nebula's own routes: none of them may lead to a host that is kept out.
         this.#bar()
+        await this.#credentials.judge()
         await prepareConfig(this.#files, this.#text)
       },
       launch: () => {
-        const launched = launchNebula(this.#files, (line) => this.#said(line))
+        this.#reports.started()
+        const launched = launchNebula(this.#files, (line) => this.#reports.said(line))
         this.#startedAt = scheduler.monotonic()
         this.#device.expect()
         return launched
       },
+      lastWords: () => this.#reports.complaint,
     })
-  }
-
-  #said(line: string): void {
-    const { log, scheduler } = this.#deps
-    if (this.#lines.spend(1, scheduler.monotonic())) log.info({ reason: printable(line) }, 'nebula reported')
   }
 
   #render(version: NebulaVersion): string {
@@ -213,21 +228,40 @@ export class NebulaCarrier {
     })
   }
 
-  #lookAtMembers(): void {
+  #look(): void {
     const { log, scheduler } = this.#deps
     this.#bar()
-    if (this.#version === undefined || this.#process?.pid === undefined) return
-    // Rendering for 253 hosts takes milliseconds, and seldom anything has changed.
-    const seen = JSON.stringify(this.#deps.peers())
-    if (seen === this.#seen || this.#render(this.#version) === this.#text) {
-      this.#seen = seen
+    if (this.#process === undefined) return
+    if (this.#process.pid === undefined) {
+      if (this.#credentials.hasChanged) this.#process.startNow()
       return
     }
+    this.#tellExpiry()
     if (scheduler.monotonic() - this.#startedAt < LEAST_LIFE_MS) return
-    log.info({}, 'nebula is started again, as members or their addresses changed')
+    if (this.#credentials.hasChanged) log.info({}, 'nebula is started again, as its certificates changed')
+    else if (this.#membersChanged())
+      log.info({}, 'nebula is started again, as members or their addresses changed')
+    else return
     // The routes go before the device does.
     this.plane.closed('it is started again')
     this.#process.restart()
+  }
+
+  #membersChanged(): boolean {
+    if (this.#version === undefined) return false
+    // Rendering for 253 hosts takes milliseconds, and seldom anything has changed.
+    const seen = JSON.stringify(this.#deps.peers())
+    if (seen === this.#seen) return false
+    if (this.#render(this.#version) !== this.#text) return true
+    this.#seen = seen
+    return false
+  }
+
+  /** Tunnels that are up stay so, and no other host begins one. */
+  #tellExpiry(): void {
+    const { isExpired } = this.#credentials
+    if (isExpired && !this.#hasToldExpiry) this.#deps.log.warn({}, 'certificate of nebula has expired')
+    this.#hasToldExpiry = isExpired
   }
 
   /** A ruleset that was loaded anew has no such elements. */

@@ -2,10 +2,11 @@
 
 import { createSocket, type Socket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
+import { AF_INET, addrList } from 'netlink-ts/route/addr.ts'
 import { linkByName } from 'netlink-ts/route/link.ts'
 import type { Link } from 'netlink-ts/route/linkmsg.ts'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
-import { formatIpv4, type Ipv4, parseIpv4 } from '../../../core/addr.ts'
+import { formatIpv4, type Ipv4, ipv4FromBytes, parseIpv4 } from '../../../core/addr.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
 import { openDeviceUdp } from '../../../kernel/device-udp.ts'
@@ -17,6 +18,8 @@ import type { ProbeSocket } from './plane.ts'
 
 export interface NebulaDeviceDeps {
   readonly ifname: string
+  /** What a person is told while there is no such device. */
+  readonly absence: string
   /** This host's bridge address: probes come from it and go to the others', as packets of containers do. */
   readonly address: Ipv4
   readonly slices: Pick<Slices, 'hostOf' | 'sliceOf'>
@@ -37,6 +40,7 @@ const LOOK_MS: Millis = 1_000
 export class NebulaDevice {
   readonly #deps: NebulaDeviceDeps
   #ifindex: number | undefined
+  #ipv4: Ipv4 | undefined
   #socket: Socket | undefined
   #problem: string | undefined
   #cancel: (() => void) | undefined
@@ -49,6 +53,11 @@ export class NebulaDevice {
 
   get ifindex(): number | undefined {
     return this.#ifindex
+  }
+
+  /** Its own address inside Nebula; undefined: there is no device, or it has none. */
+  get ipv4(): Ipv4 | undefined {
+    return this.#ipv4
   }
 
   start(): void {
@@ -94,9 +103,15 @@ export class NebulaDevice {
 
   #follow(link: Link | undefined): void {
     const ifindex = link?.isUp === true ? link.index : undefined
-    if (this.#ifindex !== undefined && ifindex !== this.#ifindex) this.#lose('the device is gone')
-    if (this.#ifindex === undefined && ifindex !== undefined) this.#open(ifindex)
-    else if (this.#ifindex !== undefined) this.#deps.looked()
+    if (this.#ifindex !== undefined && ifindex !== this.#ifindex) this.#lose(this.#absence(link))
+    if (this.#ifindex === undefined && ifindex === undefined) this.#deps.closed(this.#absence(link))
+    else if (this.#ifindex === undefined && ifindex !== undefined) this.#open(ifindex)
+    else this.#deps.looked()
+  }
+
+  #absence(link: Link | undefined): string {
+    const { absence, ifname } = this.#deps
+    return link === undefined ? absence : `the device ${ifname} is down: ip link set ${ifname} up`
   }
 
   #link(): Link | undefined {
@@ -111,6 +126,7 @@ export class NebulaDevice {
       sysctlEnsure(`net/ipv4/conf/${ifname}/rp_filter`, '2', ['0'])
       const fd = openDeviceUdp(ifname, formatIpv4(address))
       this.#ifindex = ifindex
+      this.#ipv4 = addressOf(ifindex)
       this.#listen(fd)
     } catch (err) {
       const problem = err instanceof Error ? err.message : String(err)
@@ -163,4 +179,10 @@ export class NebulaDevice {
     this.#socket = undefined
     socket?.close()
   }
+}
+
+function addressOf(index: number): Ipv4 | undefined {
+  using route = NetlinkSocket.open(NETLINK_ROUTE)
+  const [own] = addrList(route, { index, family: AF_INET })
+  return own && ipv4FromBytes(own.address)
 }

@@ -9,8 +9,8 @@ import { isObject } from '../../../core/json.ts'
 import type { Launched } from '../p2p/launch.ts'
 import type { NebulaFiles } from './overlay.ts'
 
-/** Of a line that is kept for the log. */
-const MAX_LINE = 300
+/** What is wrong stands at the end of a line, behind a whole certificate. */
+const MAX_LINE = 8_192
 
 /**
  * In a session of its own, as the gateway ends it by itself: a terminal's Ctrl-C would take the device away before the
@@ -32,7 +32,7 @@ export function launchNebula(
     stream.on('data', (text: string) => {
       const lines = (rest + text).split('\n')
       rest = (lines.pop() ?? '').slice(0, MAX_LINE)
-      for (const line of lines) if (line !== '') said(line.slice(0, MAX_LINE))
+      for (const line of lines) if (line !== '') said(line)
     })
   }
   const { pid } = child
@@ -48,8 +48,12 @@ export function launchNebula(
     pid,
     kill: (signal) => void child.kill(signal),
     onExit(listener) {
-      child.once('error', (err) => listener(err.message))
-      child.once('exit', (code, signal) => listener(signal ?? `exit code ${code}`))
+      let failed: string | undefined
+      child.once('error', (err) => {
+        failed = err.message
+      })
+      // Not `exit`: its last words may still be in the pipe. It comes after an error as well.
+      child.once('close', (code, signal) => listener(failed ?? signal ?? `exit code ${code}`))
     },
   }
 }

@@ -11,6 +11,8 @@ export interface NebulaProcessDeps {
   /** Everything that has to be right before a start. Rejects with the reason in words. */
   prepare(): Promise<void>
   launch(): Launched
+  /** Its last complaint; undefined: it made none. */
+  lastWords(): string | undefined
 }
 
 /** The wait after a crash; each further one lengthens it. */
@@ -34,6 +36,7 @@ export class NebulaProcess {
   /** It was ended to be started again with other settings. */
   #isReplaced = false
   #isStopped = false
+  #isPreparing = false
   #ended: (() => void) | undefined
   /** The start that is under way. */
   #beginning: Promise<void> = Promise.resolve()
@@ -53,6 +56,13 @@ export class NebulaProcess {
 
   start(): void {
     this.#beginning = this.#begin()
+  }
+
+  /** What kept it from starting may be over: it does not wait for the next try. */
+  startNow(): void {
+    if (this.#child !== undefined || this.#isPreparing || this.#isStopped) return
+    this.#cancel?.()
+    this.start()
   }
 
   /** With the settings of now. */
@@ -88,6 +98,7 @@ export class NebulaProcess {
 
   async #begin(): Promise<void> {
     const { launch, log, prepare, scheduler } = this.#deps
+    this.#isPreparing = true
     try {
       await prepare()
       if (this.#isStopped) return
@@ -105,11 +116,15 @@ export class NebulaProcess {
       if (reason !== this.#warned) log.warn({ reason }, 'nebula is not started, packets go by other ways')
       this.#warned = reason
       this.#again(MOST_BACKOFF_MS)
+    } finally {
+      this.#isPreparing = false
     }
   }
 
-  #exited(child: Launched, how: string): void {
-    const { log, scheduler } = this.#deps
+  #exited(child: Launched, code: string): void {
+    const { lastWords, log, scheduler } = this.#deps
+    const why = lastWords()
+    const how = why === undefined ? code : `${code}: ${why}`
     this.#child = undefined
     this.#ended?.()
     if (this.#isStopped) return

@@ -1,6 +1,6 @@
 /** gateway/dataplane/nebula/prepare: what has to be right before a start, and what a person reads otherwise. */
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import t from 'tap'
 import { nebulaFiles } from '../../../../../gateway/dataplane/nebula/overlay.ts'
 import { findVersion, prepareConfig } from '../../../../../gateway/dataplane/nebula/prepare.ts'
@@ -19,19 +19,9 @@ t.test('the version', async (t) => {
   await t.rejects(findVersion(printing('\x1b[31mno\n')), /nebula -version says "[ -~]*no/)
 })
 
-t.test('files, and what Nebula says of the configuration', async (t) => {
+t.test('what Nebula says of the configuration', async (t) => {
   const files = nebulaFiles(scratchFolder(t))
-  const refused = async () => {
-    throw new Error('it was asked too soon')
-  }
-  for (const file of [files.caCrt, files.hostCrt, files.hostKey]) {
-    await t.rejects(
-      prepareConfig(files, 'text', refused),
-      new RegExp(`there is no ${file}: flatnet nebula host`),
-    )
-    writeFileSync(file, '')
-  }
-  const asked: string[][] = []
+  const asked: (readonly string[])[] = []
   await prepareConfig(files, 'text', async (...args) => {
     asked.push(args)
     return { code: 0, output: '' }
@@ -41,7 +31,7 @@ t.test('files, and what Nebula says of the configuration', async (t) => {
   t.equal(statSync(files.config).mode & 0o777, 0o600)
   await t.rejects(
     prepareConfig(files, 'other', printing('level=info\nlevel=error msg="certificate has expired"\n', 1)),
-    /nebula refuses its configuration: level=error msg="certificate has expired"/,
+    /nebula refuses its configuration: certificate has expired$/,
   )
   t.equal(readFileSync(files.config, 'utf8'), 'other', 'the newer one is there to look at')
 })

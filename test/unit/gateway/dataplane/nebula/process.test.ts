@@ -12,11 +12,13 @@ function supervised(prepare: () => Promise<void> = async () => {}) {
     ...silentLog,
     warn: (fields, message) => said.push(`${message}: ${(fields as { reason?: string }).reason}`),
   }
+  let lastWords: string | undefined
   const children: { signals: string[]; exit(how: string): void }[] = []
   const process = new NebulaProcess({
     scheduler: time.scheduler(() => 0),
     log,
     prepare,
+    lastWords: () => lastWords,
     launch() {
       const signals: string[] = []
       let listener: (how: string) => void = () => {}
@@ -35,6 +37,9 @@ function supervised(prepare: () => Promise<void> = async () => {}) {
     said,
     children,
     process,
+    complains(words: string) {
+      lastWords = words
+    },
     /** Lets what was awaited go on. */
     async settle(ms = 0) {
       time.run(ms)
@@ -146,4 +151,32 @@ t.test('other settings: ended, and started at once', async (t) => {
   await settle()
   t.equal(children.length, 2)
   t.same(said, [], 'and no end is reported')
+})
+
+t.test('why it ended is in the reason', async (t) => {
+  const { children, complains, process, said, settle } = supervised()
+  process.start()
+  await settle()
+  complains('another program has UDP port 4242')
+  children[0]?.exit('exit code 1')
+  t.equal(process.problem, 'ended: exit code 1: another program has UDP port 4242')
+  t.same(said, ['nebula ended: exit code 1: another program has UDP port 4242'])
+})
+
+t.test('what was missing is there: it does not wait for the next try', async (t) => {
+  let problem: string | undefined = 'there is no host.crt'
+  const { children, process, settle } = supervised(async () => {
+    if (problem !== undefined) throw new Error(problem)
+  })
+  process.start()
+  process.startNow()
+  await settle()
+  problem = undefined
+  process.startNow()
+  process.startNow()
+  await settle()
+  t.equal(children.length, 1)
+  process.startNow()
+  await settle(60_000)
+  t.equal(children.length, 1, 'it runs, and one is enough')
 })
