@@ -9,6 +9,7 @@ import { Metrics } from './base/metrics.ts'
 import type { Part } from './base/part.ts'
 import { type Scheduler, systemScheduler } from './base/scheduler.ts'
 import type { Launched } from './dataplane/p2p/launch.ts'
+import type { KeptDoors } from './dns/kept-doors.ts'
 import type { Doors } from './ingress/doors.ts'
 import type { LateMessages } from './ingress/late.ts'
 import type { KernelView } from './leases/kernel-view.ts'
@@ -36,6 +37,7 @@ export interface GatewayDeps {
   readonly version?: string
   readonly reload?: () => void
   readonly doors?: Doors
+  readonly nameDoors?: KeptDoors
   readonly keptLinks?: KeptLinks
   /** Starts the P2P process; absent: a service manager does. */
   readonly launchP2p?: () => Launched

@@ -11,6 +11,7 @@ import { openLog } from './base/log.ts'
 import type { Part } from './base/part.ts'
 import { compose } from './compose.ts'
 import type { Launched } from './dataplane/p2p/launch.ts'
+import type { KeptDoors } from './dns/kept-doors.ts'
 import type { Doors } from './ingress/doors.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
@@ -46,6 +47,8 @@ export interface GatewayOptions {
   readonly reload?: () => void
   /** Keeps the listeners of ingress over a reload. */
   readonly doors?: Doors
+  /** Keeps the sockets for containers' questions over a reload. */
+  readonly nameDoors?: KeptDoors
   /** Keeps names on the LAN over a reload. */
   readonly keptLinks?: KeptLinks
   /** Starts the P2P process where none runs; absent: a service manager does. */

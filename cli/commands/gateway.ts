@@ -11,6 +11,7 @@ import { version } from '../../conf/version.ts'
 import type { Log } from '../../core/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { type Launched, launchProcess, p2pCommand } from '../../gateway/dataplane/p2p/launch.ts'
+import { KeptDoors } from '../../gateway/dns/kept-doors.ts'
 import { Doors } from '../../gateway/ingress/doors.ts'
 import { kernelView } from '../../gateway/leases/kernel-source.ts'
 import { KeptLinks } from '../../gateway/mdns/kept-links.ts'
@@ -56,13 +57,19 @@ function launchP2p({ dataDir }: DaemonConf, config: string): { launchP2p?: () =>
   return { launchP2p: () => launchProcess(p2pCommand(resolve(config)), `${dataDir}/log/p2p.log`) }
 }
 
+/** What a reload leaves open. */
+interface Kept {
+  readonly doors: Doors
+  readonly nameDoors: KeptDoors
+  readonly keptLinks: KeptLinks
+}
+
 /** What all runs of the gateway have in common. */
 interface Runs {
   readonly config: string
   readonly stop: AbortSignal
   readonly log: Log
-  readonly doors: Doors
-  readonly keptLinks: KeptLinks
+  readonly kept: Kept
 }
 
 /**
@@ -71,7 +78,7 @@ interface Runs {
  */
 async function runOnce(
   conf: DaemonConf,
-  { config, stop, log, doors, keptLinks }: Runs,
+  { config, stop, log, kept }: Runs,
   onReady: () => void,
 ): Promise<DaemonConf | undefined> {
   const over = new AbortController()
@@ -91,8 +98,7 @@ async function runOnce(
       ...repairOf(conf, log),
       kernelView: kernelView(conf.dataDir, log),
       reload,
-      doors,
-      keptLinks,
+      ...kept,
       ...launchP2p(conf, config),
       onReady,
     })
@@ -130,15 +136,14 @@ async function runToEnd(
   conf: DaemonConf,
   { config, stop, log }: Pick<Runs, 'config' | 'stop' | 'log'>,
 ): Promise<void> {
-  const doors = new Doors()
-  const keptLinks = new KeptLinks()
-  const close = (): Promise<void> => {
-    doors.close()
-    return keptLinks.close()
+  const kept: Kept = { doors: new Doors(), nameDoors: new KeptDoors(), keptLinks: new KeptLinks() }
+  const close = async (): Promise<void> => {
+    kept.doors.close()
+    await Promise.all([kept.nameDoors.close(), kept.keptLinks.close()])
   }
   stop.addEventListener('abort', () => void close(), { once: true })
   try {
-    await runAgain(conf, { config, stop, log, doors, keptLinks })
+    await runAgain(conf, { config, stop, log, kept })
   } finally {
     await close()
   }

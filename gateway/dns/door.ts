@@ -6,15 +6,16 @@ import type { Asked } from './resolver.ts'
 export interface Door {
   /** The kernel's choice where 0 was asked for. */
   readonly port: number
+  /** From here on the next run answers; what was asked before is answered as it was. */
+  handOver(to: DoorUser): void
   close(): Promise<void>
 }
 
 /** `unsent`: the kernel refused the answer. */
 export type Dropped = 'stranger' | 'flood' | 'unsent'
 
-export interface DoorDeps {
-  readonly address: string
-  readonly port: number
+/** What a run of the gateway does with what comes in. */
+export interface DoorUser {
   /** Whether that address is of the network that this door is for. */
   isClient(address: string): boolean
   resolve(asked: Omit<Asked, 'servers'>, reply: (bytes: Buffer) => void): void
@@ -22,4 +23,9 @@ export interface DoorDeps {
   now(): Millis
   dropped(why: Dropped): void
   failed(err: Error): void
+}
+
+export interface DoorDeps extends DoorUser {
+  readonly address: string
+  readonly port: number
 }

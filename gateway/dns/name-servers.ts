@@ -12,6 +12,7 @@ import type { Scheduler } from '../base/scheduler.ts'
 import { announceNames } from './announcement.ts'
 import type { Door, DoorDeps } from './door.ts'
 import { type DnsServer, HostServers } from './host-servers.ts'
+import { KeptDoors } from './kept-doors.ts'
 import { Resolver, type ResolverDeps } from './resolver.ts'
 import { openTcp } from './tcp-door.ts'
 import { openUdp } from './udp-door.ts'
@@ -52,6 +53,8 @@ export interface NameServersDeps {
   openPorts(places: readonly { readonly bridge: string; readonly address: string }[]): void
   /** 53, but in tests without root. */
   readonly port?: number
+  /** Hands the sockets over to the next run. Absent: there is none. */
+  readonly nameDoors?: KeptDoors
 }
 
 interface Served {
@@ -68,6 +71,7 @@ export class NameServers implements Part {
   readonly #deps: NameServersDeps
   readonly #resolver: Resolver
   readonly #hostServers: HostServers
+  readonly #kept: KeptDoors
   /** By bridge address. */
   #served = new Map<string, Served>()
   #running: Promise<void> | undefined
@@ -78,6 +82,7 @@ export class NameServers implements Part {
 
   constructor(deps: NameServersDeps) {
     this.#deps = deps
+    this.#kept = deps.nameDoors ?? new KeptDoors({ isOver: true })
     this.#resolver = new Resolver(deps)
     this.#hostServers = new HostServers({
       clock: deps.scheduler,
@@ -103,6 +108,7 @@ export class NameServers implements Part {
     if (!conf.dns.enabled) {
       // Closes what a run with names left open: port 53 may be another server's now.
       this.#openPorts()
+      await this.#kept.closeRest()
       return announceNames(conf.dataDir, undefined)
     }
     metrics.gauge(
@@ -121,15 +127,16 @@ export class NameServers implements Part {
       }),
     )
     await this.refresh()
+    await this.#kept.closeRest()
   }
 
+  /** What is asked until the next run takes over is answered by this one. */
   async stop(): Promise<void> {
     this.#isStopped = true
     for (const end of this.#ends) end()
     await this.#running
-    await Promise.all([...this.#served.values()].flatMap(({ doors }) => doors.map((door) => door.close())))
-    this.#served.clear()
-    this.#resolver.close()
+    const doors = [...this.#served].filter(([, { state }]) => state === 'serving')
+    await this.#kept.keep(new Map(doors.map(([address, served]) => [address, served.doors])), this.#resolver)
   }
 
   /** Compares with the networks of this host; once more after a run in progress, however often it is asked. */
@@ -185,6 +192,9 @@ export class NameServers implements Part {
 
   async #open(address: string, network: NamedNetwork, before: Served | undefined): Promise<Served> {
     const deps = this.#doorDeps(address, network)
+    const kept = this.#kept.take(address)
+    for (const door of kept ?? []) door.handOver(deps)
+    if (kept !== undefined) return { network, doors: kept, state: 'serving' }
     const doors: Door[] = []
     try {
       for (const open of [openUdp, openTcp]) doors.push(await open(deps))

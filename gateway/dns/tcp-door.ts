@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import type { Door, DoorDeps } from './door.ts'
+import type { Door, DoorDeps, DoorUser } from './door.ts'
 import { framed, Messages } from './stream.ts'
 
 /** TCP is for answers that are too long for UDP: a few at a time. */
@@ -21,12 +21,13 @@ const MAX_QUESTION_BYTES = 4_096
 export async function openTcp(deps: DoorDeps): Promise<Door> {
   const open = new Map<string, Set<Socket>>()
   let count = 0
+  let user: DoorUser = deps
   const server = createServer({ noDelay: true }, (socket) => {
     const client = socket.remoteAddress ?? ''
     const own = open.get(client) ?? new Set()
-    const isTaken = deps.isClient(client) && count < MAX_CONNECTIONS && own.size < MAX_PER_CLIENT
+    const isTaken = user.isClient(client) && count < MAX_CONNECTIONS && own.size < MAX_PER_CLIENT
     if (!isTaken) {
-      deps.dropped(deps.isClient(client) ? 'flood' : 'stranger')
+      user.dropped(user.isClient(client) ? 'flood' : 'stranger')
       socket.destroy()
       return
     }
@@ -37,13 +38,16 @@ export async function openTcp(deps: DoorDeps): Promise<Door> {
       own.delete(socket)
       if (own.size === 0) open.delete(client)
     })
-    converse(socket, client, deps)
+    converse(socket, client, () => user)
   })
   server.listen({ host: deps.address, port: deps.port, exclusive: true })
   await once(server, 'listening')
-  server.on('error', deps.failed)
+  server.on('error', (err) => user.failed(err))
   return {
     port: (server.address() as AddressInfo).port,
+    handOver(to) {
+      user = to
+    },
     async close() {
       server.close()
       for (const sockets of open.values()) for (const socket of sockets) socket.destroy()
@@ -52,7 +56,7 @@ export async function openTcp(deps: DoorDeps): Promise<Door> {
   }
 }
 
-function converse(socket: Socket, client: string, { resolve }: DoorDeps): void {
+function converse(socket: Socket, client: string, user: () => DoorUser): void {
   const messages = new Messages(MAX_QUESTION_BYTES)
   let waiting = 0
   socket.setTimeout(IDLE_MS, () => socket.destroy())
@@ -63,7 +67,7 @@ function converse(socket: Socket, client: string, { resolve }: DoorDeps): void {
     if (questions === undefined) return socket.destroy()
     for (const bytes of questions) {
       if (++waiting >= MAX_PIPELINED) socket.pause()
-      resolve({ bytes, client, isTcp: true }, (answer) => {
+      user().resolve({ bytes, client, isTcp: true }, (answer) => {
         if (--waiting < MAX_PIPELINED) socket.resume()
         if (socket.destroyed) return
         socket.write(framed(answer))

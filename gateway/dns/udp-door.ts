@@ -4,7 +4,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { literalIpv4 } from '../base/literal.ts'
 import { WindowLimit } from '../base/window-limit.ts'
-import type { Door, DoorDeps } from './door.ts'
+import type { Door, DoorDeps, DoorUser } from './door.ts'
 
 /** Bursts of some 2,000 questions; with the kernel's default of 208 KiB the half of them. */
 const BUFFER_BYTES = 512 * 1024
@@ -26,33 +26,36 @@ export async function openUdp(deps: DoorDeps): Promise<Door> {
     throw err
   }
   socket.setRecvBufferSize(BUFFER_BYTES)
-  const stop = serve(socket, deps)
-  return {
-    port: socket.address().port,
-    async close() {
-      stop()
-      socket.close()
-    },
-  }
+  return serve(socket, deps)
 }
 
-/** @returns how to stop answering: a closed socket throws, and answers of other servers come later */
-function serve(socket: Socket, { isClient, resolve, now, failed, dropped }: DoorDeps): () => void {
+function serve(socket: Socket, deps: DoorDeps): Door {
   const limit = new WindowLimit(QUESTIONS)
+  const { port: boundPort } = socket.address()
+  let user: DoorUser = deps
+  // A closed socket throws, and answers of other servers come later.
   let isClosed = false
-  socket.on('error', failed)
+  socket.on('error', (err) => user.failed(err))
   const sent = (err: Error | null): void => {
     // The container went away meanwhile; what it asked is of no use to it.
-    if (err !== null) dropped('unsent')
+    if (err !== null) user.dropped('unsent')
   }
   socket.on('message', (bytes, { address, port }) => {
+    const { dropped, isClient, now, resolve } = user
     if (!isClient(address)) return dropped('stranger')
     if (!limit.takes(address, now())) return dropped('flood')
     resolve({ bytes, client: address, isTcp: false }, (answer) => {
       if (!isClosed) socket.send(answer, port, address, sent)
     })
   })
-  return () => {
-    isClosed = true
+  return {
+    port: boundPort,
+    handOver(to) {
+      user = to
+    },
+    async close() {
+      isClosed = true
+      socket.close()
+    },
   }
 }
