@@ -2,7 +2,8 @@
 
 import type { Millis } from '../../../core/clock.ts'
 import { Heard } from '../p2p/process/heard.ts'
-import { Prober, type ProberAction, type ProbeSize } from '../p2p/process/prober.ts'
+import { Prober } from '../p2p/process/prober.ts'
+import type { ProberAction, ProbeSize } from '../p2p/process/prober-action.ts'
 import { Promotion } from '../p2p/process/promotion.ts'
 import type { DirectRoutes } from '../p2p/process/routes.ts'
 import type { DemotionReason, FromProcess, SessionView, ToProcess } from '../p2p/protocol.ts'

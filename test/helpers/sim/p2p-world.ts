@@ -64,6 +64,8 @@ export class SimHost {
   /** This host's own link. */
   mtu = 1_500
   sent = 0
+  /** Speaks like a version from before questions: it sets and reads no flags, and takes all behind 48 bytes for padding. */
+  isBeforeQuestions = false
   /** Its process stands still until then, and arriving datagrams wait in its socket. */
   standsUntil = 0
   readonly #world: SimWorld
@@ -127,7 +129,9 @@ export class SimHost {
         peer.waiting = undefined
         this.sessions.onKeysConfirmed(peer)
       }
-      this.sessions.onControl(peer, datagram.type, datagram.payload, datagram.from)
+      const { payload } = datagram
+      const read = this.isBeforeQuestions ? payload.slice(0, 48).fill(0, 1, 2) : payload
+      this.sessions.onControl(peer, datagram.type, read, datagram.from)
     }
   }
 
@@ -147,7 +151,9 @@ export class SimHost {
     if (bytes > this.mtu) return EMSGSIZE
     this.sent++
     sealer.counters.txDatagrams++
-    this.#world.send({ index: sealer.seal.seal.index, type, payload: payload.slice(), bytes, from, to })
+    const sent = payload.slice()
+    if (this.isBeforeQuestions) sent.fill(0, 1, 2)
+    this.#world.send({ index: sealer.seal.seal.index, type, payload: sent, bytes, from, to })
     return 0
   }
 }

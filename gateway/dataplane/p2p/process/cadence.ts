@@ -15,8 +15,22 @@ const IDLE_FOR_MS: Millis = 60_000
  * peers, and few turns read the answers: waking up costs more than five more datagrams.
  */
 const TIMES_A_PERIOD = 5
-/** The host that follows waits this much longer, so that it goes on following. */
+/** The host that follows waits this much longer for the peer's probe before it sends its own. */
 const FOLLOWER_WAITS_MS: Millis = 50
+
+/** How the two hosts of a path find common times. */
+export interface SharedTimes {
+  /** Whether the peer's idle probes come first, and this host's own go along with the answers. */
+  readonly isFollower: boolean
+  /** Wall clock less monotonic clock: hosts whose clocks agree wake up at the same instants, for all their peers. */
+  clockOffsetMs(): Millis
+}
+
+export const LEADS_ALONE: SharedTimes = { isFollower: false, clockOffsetMs: () => 0 }
+
+/** Each host leads half of its paths: who leads wakes up once for many peers, who follows once for each. */
+export const follows = (hostId: number, peerId: number): boolean =>
+  hostId < peerId === ((hostId + peerId) % 2 === 1)
 
 /** @param silenceMs since the last packet */
 export function everyMs(silenceMs: Millis): Millis {
@@ -26,11 +40,13 @@ export function everyMs(silenceMs: Millis): Millis {
 
 /**
  * When to probe again after a probe at `now`.
- * @param isFollower whether that one went along with an answer to the peer's
+ * @param wentAlong whether that one went along with an answer to the peer's
  */
-export function nextDue(now: Millis, every: Millis, isFollower: boolean): Millis {
-  if (isFollower) return now + every + FOLLOWER_WAITS_MS
+export function nextDue(now: Millis, every: Millis, wentAlong: boolean, times: SharedTimes): Millis {
   if (every <= BUSY_EVERY_MS) return now + every
+  if (times.isFollower && wentAlong) return now + every + FOLLOWER_WAITS_MS
   const slot = every / TIMES_A_PERIOD
-  return Math.floor((now + every) / slot) * slot
+  const offset = times.clockOffsetMs()
+  const at = Math.floor((now + offset + every) / slot) * slot - offset
+  return times.isFollower ? at + FOLLOWER_WAITS_MS : at
 }

@@ -97,3 +97,9 @@ function isIn({ address, prefixLen }: Network, ip: Uint8Array): boolean {
   }
   return true
 }
+
+/** The address without its port, whichever way it is written; text that is no endpoint stays. */
+export const hostOf = (endpoint: string): string => {
+  const parsed = parseEndpoint(endpoint)
+  return parsed === undefined ? endpoint : parsed.ip.toHex()
+}

@@ -1,5 +1,6 @@
 /** Finds the largest datagram that a path carries, by padded probes (RFC 8899). Pure. */
 import type { Millis } from '../../../../core/clock.ts'
+import type { ProbeSize } from './prober-action.ts'
 
 /** RFC 8899 BASE_PLPMTU: IPv6 guarantees it, and providers' tunnels leave as much. IP packets with their headers. */
 export const BASE_MTU = 1_280
@@ -47,6 +48,11 @@ export class PathMtu {
   /** The largest IP packet that is known to get through. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** The IP packet of a probe; a `small` one is not padded to it. */
+  bytesOf(size: ProbeSize): number {
+    return size === 'full' ? this.#bytes : BASE_MTU
   }
 
   /** Forgets all sizes: packets take another path now. */

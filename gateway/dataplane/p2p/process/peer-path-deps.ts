@@ -1,6 +1,7 @@
 /** What the path to one peer needs of the session and the process around it. */
 import type { DemotionReason } from '../protocol.ts'
 import type { PlanePeer, UdpPlane } from '../udp/types.ts'
+import type { SharedTimes } from './cadence.ts'
 import type { Outside } from './outside.ts'
 
 /** What a path needs to know of this host's TURN servers. */
@@ -14,6 +15,7 @@ export interface PeerPathDeps {
   isLan(address: string): boolean
   canReach(address: string): boolean
   readonly relays: Relays
+  readonly times: SharedTimes
   /** Whether silence is likely to be this host's own fault. */
   isLocalFault(): boolean
   randomToken(): number
@@ -25,3 +27,16 @@ export interface PeerPathDeps {
   /** The peer sees this host at a new address. */
   observed(address: string): void
 }
+
+/** The path's part of a session's view. */
+export type PathField =
+  | 'isProven'
+  | 'isFullSize'
+  | 'address'
+  | 'turn'
+  | 'rttMs'
+  | 'jitterMs'
+  | 'lossRate'
+  | 'peerLossRate'
+  | 'probes'
+  | 'mtu'

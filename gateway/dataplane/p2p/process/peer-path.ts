@@ -2,20 +2,16 @@
 import { Errno } from 'netlink-ts/errors.ts'
 import type { Millis } from '../../../../core/clock.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
+import type { SendControl } from '../udp/types.ts'
 import { CandidateRace } from './candidates.ts'
-import { parseEndpoint, withoutZone } from './endpoint.ts'
+import { hostOf, withoutZone } from './endpoint.ts'
 import { Heard } from './heard.ts'
-import {
-  ControlType,
-  decodeAnswer,
-  decodeProbe,
-  encodeAnswer,
-  encodeProbe,
-  type ProbeKind,
-} from './messages.ts'
-import { BASE_MTU, PathMtu } from './path-mtu.ts'
-import type { PeerPathDeps } from './peer-path-deps.ts'
-import { Prober, type ProberAction } from './prober.ts'
+import { decodeAnswer, decodeProbe, type Probe } from './messages.ts'
+import { PathMtu } from './path-mtu.ts'
+import type { PathField, PeerPathDeps } from './peer-path-deps.ts'
+import { ProbeDatagrams } from './probe-datagrams.ts'
+import { Prober } from './prober.ts'
+import type { OwnProbe, ProberAction, ProbeSize } from './prober-action.ts'
 import { type Offered, RelayedAddresses } from './relayed-addresses.ts'
 import { RELAY_AFTER_MS } from './turn-relays.ts'
 
@@ -24,25 +20,13 @@ const HIGHER_WAITS_MS: Millis = 1_000
 /** So long the lower host stays away from an address that it has just left, so that a probe can be answered. */
 const LEFT_MS: Millis = 1_000
 
-type PathField =
-  | 'isProven'
-  | 'isFullSize'
-  | 'address'
-  | 'turn'
-  | 'rttMs'
-  | 'jitterMs'
-  | 'lossRate'
-  | 'peerLossRate'
-  | 'probes'
-  | 'mtu'
-
 export class PeerPath {
   readonly prober: Prober
   readonly heard = new Heard()
   readonly #deps: PeerPathDeps
   readonly #race: CandidateRace
   readonly #mtu = new PathMtu(false)
-  #token: number
+  readonly #datagrams: ProbeDatagrams
   #peerLossRate: number | undefined
   #observed: string | undefined
   #left: { readonly address: string; readonly at: Millis } | undefined
@@ -51,11 +35,11 @@ export class PeerPath {
 
   constructor(deps: PeerPathDeps, now: Millis) {
     this.#deps = deps
-    this.prober = new Prober(now)
+    this.prober = new Prober(now, deps.times)
     this.#relayed = new RelayedAddresses((address) => deps.relays.relayedBy(address))
     const isRelayed = (address: string): boolean => this.#relayed.has(address)
     this.#race = new CandidateRace((address) => deps.isLan(address), now, isRelayed)
-    this.#token = deps.randomToken()
+    this.#datagrams = new ProbeDatagrams(deps)
     this.#startedAt = now
   }
 
@@ -97,7 +81,8 @@ export class PeerPath {
 
   tick(now: Millis): void {
     for (const { seq, address } of this.#race.tick(now))
-      if (isUnreachable(this.#probe('race', seq, { to: address }))) this.#race.unreachable(address)
+      if (isUnreachable(this.#datagrams.probe('race', seq, this.#lossRate, { to: address })))
+        this.#race.unreachable(address)
     this.#choose(now)
     if (this.#deps.peer.address === undefined) return
     this.#act(
@@ -106,13 +91,14 @@ export class PeerPath {
     )
     const search = this.#mtu.tick(now, this.prober.trips.patienceMs)
     if (search === undefined) return
-    const errno = this.#probe('mtu', search.seq, { padToBytes: this.#payloadOf(search.bytes) })
+    const pad = { padToBytes: this.#payloadOf(search.bytes) }
+    const errno = this.#datagrams.probe('mtu', search.seq, this.#lossRate, pad)
     if (errno === Errno.EMSGSIZE) this.#tooLarge(search.bytes, now)
   }
 
   /** Begins the proof again: it does not hold for the new keys. */
   restart(now: Millis): void {
-    this.#token = this.#deps.randomToken()
+    this.#datagrams.renew()
     this.#peerLossRate = undefined
     this.prober.restart(now)
     this.#race.restart(now)
@@ -120,7 +106,7 @@ export class PeerPath {
 
   /** Keeps the path, and counts only answers from now on. */
   renew(now: Millis): void {
-    this.#token = this.#deps.randomToken()
+    this.#datagrams.renew()
     this.prober.moved(now, this.prober.trips.srttMs)
     this.#race.restart(now)
   }
@@ -155,27 +141,27 @@ export class PeerPath {
   probed(payload: Uint8Array, from: string, now: Millis): void {
     const probe = decodeProbe(payload)
     if (probe === undefined || !this.#deps.canReach(from)) return
-    this.heard.probe(now)
-    const { rxDatagrams, rxBytes } = this.#deps.peer.counters
-    const answer = encodeAnswer({
-      ...probe,
-      lossRate: this.prober.trips.lossRate,
-      observed: this.#relayed.peerAt(from),
-      rxDatagrams,
-      rxBytes,
-    })
-    this.#deps.plane.sendControl(this.#deps.peer, ControlType.answer, answer, { to: from })
-    this.#peerLossRate = probe.lossRate
+    const isPath = probe.kind === 'path'
+    // Elsewhere an answer must not be longer than its probe, and the peer may not be there.
+    const asks = isPath && probe.takesQuestion && from === this.#deps.peer.address
+    const own = asks ? this.prober.alongWithAnswer(now) : undefined
+    this.#answer(probe, from, now, own)
     if (probe.kind === 'race') this.#race.seen(withoutZone(from), now)
     else this.roamed(from, now)
-    if (probe.kind === 'path') this.prober.peerProbed(now)
+    if (isPath && !asks) this.prober.peerProbed(now)
   }
 
-  answered(payload: Uint8Array, now: Millis): void {
+  answered(payload: Uint8Array, from: string, now: Millis): void {
     const answer = decodeAnswer(payload)
-    if (answer === undefined || answer.token !== this.#token) return
+    if (answer === undefined) return
+    const { lossRate, question } = answer
+    if (question !== undefined && this.#deps.canReach(from)) {
+      this.#answer({ kind: 'path', ...question, lossRate }, from, now, undefined)
+      this.roamed(from, now)
+    }
+    if (!this.#datagrams.isOwn(answer)) return
     this.heard.answer(now)
-    this.#peerLossRate = answer.lossRate
+    this.#peerLossRate = lossRate
     if (answer.observed !== undefined && answer.observed !== this.#observed) {
       this.#observed = answer.observed
       this.#deps.observed(answer.observed)
@@ -244,11 +230,8 @@ export class PeerPath {
   #act(actions: readonly ProberAction[], now: Millis): void {
     for (const action of actions) {
       if (action.do === 'send') {
-        const bytes = action.size === 'full' ? this.#mtu.bytes : action.size === 'base' ? BASE_MTU : undefined
-        const pad = bytes === undefined ? {} : { padToBytes: this.#payloadOf(bytes) }
-        const errno = this.#probe('path', action.seq, pad)
-        if (errno === Errno.EMSGSIZE) this.#tooLarge(bytes ?? BASE_MTU, now)
-        else if (isUnreachable(errno)) this.#fail('unreachable', now)
+        const errno = this.#datagrams.probe('path', action.seq, this.#lossRate, this.#padding(action.size))
+        this.#sent(action, errno, now)
       } else if (action.do === 'blackHole') {
         if (!action.isBaseLost && this.#mtu.blackHole(now)) this.#resize()
         else this.#fail('no answer', now)
@@ -285,16 +268,28 @@ export class PeerPath {
     return mtu - this.#relayed.overhead(this.#deps.peer.address ?? '')
   }
 
-  #probe(kind: ProbeKind, seq: number, options: { to?: string; padToBytes?: number }): number {
-    const { lossRate } = this.prober.trips
-    const probe = encodeProbe({ kind, token: this.#token, seq, lossRate })
-    return this.#deps.plane.sendControl(this.#deps.peer, ControlType.probe, probe, options)
+  get #lossRate(): number {
+    return this.prober.trips.lossRate
   }
-}
 
-const hostOf = (endpoint: string): string => {
-  const parsed = parseEndpoint(endpoint)
-  return parsed === undefined ? endpoint : parsed.ip.toHex()
+  /** @param own goes along */
+  #answer(probe: Probe, from: string, now: Millis, own: OwnProbe | undefined): void {
+    this.heard.probe(now)
+    this.#peerLossRate = probe.lossRate
+    const says = { lossRate: this.#lossRate, observed: this.#relayed.peerAt(from) }
+    const errno = own && this.#datagrams.answer(probe, { ...says, ask: own.seq }, this.#padding(own.size))
+    if (own === undefined || errno !== 0) this.#datagrams.answer(probe, says, { to: from })
+    if (own !== undefined && errno !== undefined) this.#sent(own, errno, now)
+  }
+
+  #padding(size: ProbeSize): SendControl {
+    return size === 'small' ? {} : { padToBytes: this.#payloadOf(this.#mtu.bytesOf(size)) }
+  }
+
+  #sent({ size }: OwnProbe, errno: number, now: Millis): void {
+    if (errno === Errno.EMSGSIZE) this.#tooLarge(this.#mtu.bytesOf(size), now)
+    else if (isUnreachable(errno)) this.#fail('unreachable', now)
+  }
 }
 
 const isUnreachable = (errno: number): boolean => errno === Errno.EHOSTUNREACH || errno === Errno.ENETUNREACH

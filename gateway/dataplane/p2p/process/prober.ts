@@ -1,15 +1,19 @@
 /** Decides when to probe one peer, and when its path is proven, suspect or lost. Pure: time is an argument. */
 import type { Millis } from '../../../../core/clock.ts'
-import { BUSY_EVERY_MS, everyMs, MISSING_EVERY_MS, nextDue, QUIET_EVERY_MS } from './cadence.ts'
+import { BURST, burstMs } from './burst.ts'
+import {
+  BUSY_EVERY_MS,
+  everyMs,
+  LEADS_ALONE,
+  MISSING_EVERY_MS,
+  nextDue,
+  QUIET_EVERY_MS,
+  type SharedTimes,
+} from './cadence.ts'
+import type { OwnProbe, ProberAction, ProbeSize } from './prober-action.ts'
 import { FRESH_EVERY_MS, Proof } from './proof.ts'
 import { type Judged, RoundTrips } from './round-trips.ts'
 
-/** The burst that turns a suspicion into certainty: at 1 % loss it errs once in 10^8 times. */
-const BURST = ['small', 'base', 'full'] as const
-const BURST_EVERY_MS: Millis = 50
-/** A burst is judged this long, plus two round trips, after its last probe. */
-const BURST_GRACE_MS: Millis = 50
-const BURST_ROUND_TRIPS = 2
 /** A later answer belongs to a probe that is forgotten. */
 const LATE_MS: Millis = 2_000
 /**
@@ -18,15 +22,6 @@ const LATE_MS: Millis = 2_000
 const BLACK_HOLE_MISSES = 3
 /** If this many probes of 1,280 bytes are lost beside those, trying a smaller size would only cost another second. */
 const BASE_MISSES = 2
-
-/** `small` has no padding, `base` fills 1,280 bytes, `full` the assumed path MTU. */
-export type ProbeSize = 'small' | 'base' | 'full'
-
-export type ProberAction =
-  | { readonly do: 'send'; readonly seq: number; readonly size: ProbeSize }
-  | { readonly do: 'report'; readonly what: 'proven' | 'suspect' | 'cleared' | 'extended' | 'lost' }
-  /** Small datagrams arrive, full-size ones do not. `isBaseLost`: nor do those of 1,280 bytes. */
-  | { readonly do: 'blackHole'; readonly isBaseLost: boolean }
 
 interface Sent {
   readonly seq: number
@@ -51,7 +46,8 @@ export class Prober {
   #dueAt: Millis
   #trafficAt: Millis
   /** The next probe goes along with an answer to the peer. */
-  #follows = false
+  #goesAlong = false
+  readonly #times: SharedTimes
   #isProven = false
   readonly #proof = new Proof()
   #fullMisses = 0
@@ -59,7 +55,8 @@ export class Prober {
   #suspicion: Suspicion | undefined
 
   /** At first a new path is probed like a busy one. */
-  constructor(now: Millis) {
+  constructor(now: Millis, times = LEADS_ALONE) {
+    this.#times = times
     this.#dueAt = now
     this.#trafficAt = now
   }
@@ -81,14 +78,23 @@ export class Prober {
     return this.#suspicion === undefined && this.#everyMs(now) === QUIET_EVERY_MS
   }
 
-  /**
-   * The peer probes. If an idle path's own probe is due soon, it goes along with the answer: two datagrams a wake-up.
-   */
+  /** The peer probes. If an idle path's own probe is due soon, it goes behind the answer: two datagrams a wake-up. */
   peerProbed(now: Millis): void {
-    const every = this.#everyMs(now)
-    if (every <= BUSY_EVERY_MS || this.#suspicion !== undefined || this.#dueAt - now >= every / 2) return
-    this.#follows = true
+    if (!this.#isDueSoon(now)) return
+    this.#goesAlong = true
     this.probeNow(now)
+  }
+
+  /** As `peerProbed`, for a peer that takes the own probe in the answer. @returns that probe, which counts as sent */
+  alongWithAnswer(now: Millis): OwnProbe | undefined {
+    if (!this.#isDueSoon(now)) return undefined
+    this.#goesAlong = true
+    return this.#sendNext(now)
+  }
+
+  #isDueSoon(now: Millis): boolean {
+    const every = this.#everyMs(now)
+    return every > BUSY_EVERY_MS && this.#suspicion === undefined && this.#dueAt - now < every / 2
   }
 
   /** Packets go to or come from the peer: after a pause, probe before many of them can be lost. */
@@ -162,13 +168,8 @@ export class Prober {
     this.#judgeLate(now, actions)
     if (this.#suspicion !== undefined) this.#tickSuspicion(this.#suspicion, now, isLocalFault, actions)
     else if (now >= this.#dueAt) {
-      // Every second probe is full-size. While one is missing all are, each after a probe of 1,280 bytes: this notices
-      // a shrunken path MTU within 1.2 s. Before the proof they alternate: only small ones show that there is a path.
-      const isMissing = this.#isProven && this.#fullMisses > 0
-      if (isMissing) actions.push(this.#send(now, 'base', false))
-      const isFull = this.#turn++ % 2 === 1 || isMissing
-      actions.push(this.#send(now, isFull ? 'full' : 'small', false))
-      this.#dueAt = this.#nextDue(now)
+      if (this.#isMissing) actions.push(this.#send(now, 'base', false))
+      actions.push(this.#sendNext(now))
     }
     return actions
   }
@@ -194,21 +195,36 @@ export class Prober {
     return actions
   }
 
+  /**
+   * Every second probe is full-size. While one is missing all are, each after a probe of 1,280 bytes: this notices a
+   * shrunken path MTU within 1.2 s. Before the proof they alternate: only small ones show that there is a path.
+   */
+  #sendNext(now: Millis): OwnProbe {
+    const isFull = this.#turn++ % 2 === 1 || this.#isMissing
+    const probe = this.#send(now, isFull ? 'full' : 'small', false)
+    this.#dueAt = this.#nextDue(now)
+    return probe
+  }
+
+  get #isMissing(): boolean {
+    return this.#isProven && this.#fullMisses > 0
+  }
+
   #nextDue(now: Millis): Millis {
-    const isFollower = this.#follows
-    this.#follows = false
-    return nextDue(now, this.#everyMs(now), isFollower)
+    const wentAlong = this.#goesAlong
+    this.#goesAlong = false
+    return nextDue(now, this.#everyMs(now), wentAlong, this.#times)
   }
 
   #everyMs(now: Millis): Millis {
-    if (this.#isProven && this.#fullMisses > 0) return MISSING_EVERY_MS
+    if (this.#isMissing) return MISSING_EVERY_MS
     if (this.#proof.isFresh && this.trips.srttMs !== undefined) return FRESH_EVERY_MS
     // Until the proof the path is probed like a busy one, so that the proof takes 1 s at most, and a path on trial 3 s.
     if (!(this.#isProven && this.trips.isTelling) && this.trips.srttMs !== undefined) return BUSY_EVERY_MS
     return everyMs(now - this.#trafficAt)
   }
 
-  #send(now: Millis, size: ProbeSize, isBurst: boolean): ProberAction {
+  #send(now: Millis, size: ProbeSize, isBurst: boolean): OwnProbe {
     const seq = this.#nextSeq
     this.#nextSeq = (this.#nextSeq + 1) >>> 0
     this.#out.set(seq, { seq, at: now, size, isBurst })
@@ -249,9 +265,7 @@ export class Prober {
   }
 
   #suspicionAt({ since, sent }: Suspicion): Millis {
-    if (sent < BURST.length) return since + sent * BURST_EVERY_MS
-    const last = since + (BURST.length - 1) * BURST_EVERY_MS
-    return last + BURST_GRACE_MS + BURST_ROUND_TRIPS * (this.trips.srttMs ?? 0)
+    return since + burstMs(sent, this.trips.srttMs ?? 0)
   }
 
   #tickSuspicion(

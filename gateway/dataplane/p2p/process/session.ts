@@ -2,6 +2,7 @@
 import type { Millis } from '../../../../core/clock.ts'
 import type { DemotionReason, SessionView } from '../protocol.ts'
 import type { PlanePeer } from '../udp/types.ts'
+import { follows } from './cadence.ts'
 import { Delivery } from './delivery.ts'
 import { lingerMs } from './linger.ts'
 import { ControlType } from './messages.ts'
@@ -12,7 +13,7 @@ import { SessionKeys } from './session-keys.ts'
 import { Throughput } from './throughput.ts'
 
 /** 253 quiet paths made 76 `state` lines a second: 7 % of this process's time, beside the gateway's. */
-const REPORT_QUIET_MS: Millis = 10_000
+const REPORT_QUIET_MS: Millis = 30_000
 
 export class Session {
   readonly hostId: number
@@ -89,7 +90,7 @@ export class Session {
     if (this.isEnded) return
     this.#version++
     if (type === ControlType.probe) this.path.probed(payload, from, now)
-    else if (type === ControlType.answer) this.path.answered(payload, now)
+    else if (type === ControlType.answer) this.path.answered(payload, from, now)
     else if (type === ControlType.rekeyOffer) this.#keys.offered(payload)
     else if (type === ControlType.rekeyAnswer) this.#keys.answered(payload, now)
     else if (type === ControlType.goodbye) this.end('peer said goodbye')
@@ -191,6 +192,10 @@ export class Session {
         isLan,
         canReach: (address) => allows(this.#start, address) && canReach(address),
         relays,
+        times: {
+          isFollower: follows(this.#deps.hostId, this.hostId),
+          clockOffsetMs: () => this.#deps.wallClock() - this.#deps.now(),
+        },
         isLocalFault: () => this.#deps.isLocalFault(this.#deps.now()),
         randomToken,
         judged: (what) => this.#judged(what),

@@ -3,6 +3,7 @@ import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
 import type { FromProcess, SessionView, ToProcess } from '../protocol.ts'
 import type { PlaneEvents, UdpPlane } from '../udp/types.ts'
+import { FaultGuard, LATE_LOOP_MS } from './fault-guard.ts'
 import { Session } from './session.ts'
 import type { Judgement, SessionDeps, SessionStart } from './session-deps.ts'
 import { needOf, type RelayNeed } from './turn-relays.ts'
@@ -37,25 +38,18 @@ const TICKS_AT_ONCE = 8
 const LOOK_MS: Millis = 20
 /** How often `state` lines report changes. */
 const REPORT_MS: Millis = 1_000
-/** docs/architecture/paths.md#local-fault, after Lifeguard of serf. */
-const LATE_LOOP_MS: Millis = 100
-const FAULT_SPAN_MS: Millis = 500
-const FAULT_SHARE = 0.5
-/** With two peers one is half of them: the guard would delay every failure. */
-const FAULT_LEAST = 3
 /** The loop stands still for this long only when the machine sleeps. */
 const SLEEP_MS: Millis = 10_000
-/** How long after a late loop this host mistrusts its own judgement. */
-const LATE_COUNTS_MS: Millis = 1_000
 
 export class Sessions implements PlaneEvents {
   readonly #deps: SessionsDeps
   readonly #sessions = new Map<number, Session>()
-  readonly #suspectedAt = new Map<number, Millis>()
+  readonly #guard = new FaultGuard()
   #wakeAt: Millis = Number.POSITIVE_INFINITY
+  /** The session that was due first has time now: an answer came. */
+  #isWakeStale = false
   #lookAt: Millis
   #reportAt: Millis
-  #lateAt: Millis = Number.NEGATIVE_INFINITY
   #lagMs: Millis = 0
 
   constructor(deps: SessionsDeps) {
@@ -70,7 +64,9 @@ export class Sessions implements PlaneEvents {
 
   /** When `tick` has something to do. */
   get nextAt(): Millis {
-    return this.#sessions.size === 0 ? Number.POSITIVE_INFINITY : Math.min(this.#wakeAt, this.#reportAt)
+    if (this.#sessions.size === 0) return Number.POSITIVE_INFINITY
+    if (this.#isWakeStale) this.#findWake()
+    return Math.min(this.#wakeAt, this.#reportAt)
   }
 
   views(): SessionView[] {
@@ -118,7 +114,7 @@ export class Sessions implements PlaneEvents {
     this.#lagMs = Math.max(this.#lagMs, lagMs)
     if (lagMs <= LATE_LOOP_MS) return
     const now = this.#deps.now()
-    this.#lateAt = now
+    this.#guard.late(now)
     if (lagMs <= SLEEP_MS) {
       for (const session of this.#sessions.values()) {
         session.path.stoodStill(lagMs, now)
@@ -190,7 +186,6 @@ export class Sessions implements PlaneEvents {
   }
 
   #tickSessions(now: Millis): void {
-    this.#wakeAt = Number.POSITIVE_INFINITY
     let ticks = 0
     for (const session of this.#sessions.values()) {
       if (session.dueAt <= now + COALESCE_MS) {
@@ -200,15 +195,23 @@ export class Sessions implements PlaneEvents {
         session.tick(own)
         session.dueAt = session.nextAt(own)
       }
-      this.#wakeAt = Math.min(this.#wakeAt, session.dueAt)
     }
+    this.#findWake()
+  }
+
+  #findWake(): void {
+    this.#isWakeStale = false
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    for (const { dueAt } of this.#sessions.values()) this.#wakeAt = Math.min(this.#wakeAt, dueAt)
   }
 
   /** Something happened to the session, so its timers may be due sooner. An ended session has none. */
   #wake(session: Session | undefined, now: Millis): void {
     if (session === undefined || this.#sessions.get(session.hostId) !== session) return
+    const before = session.dueAt
     session.dueAt = session.nextAt(now)
-    this.#wakeAt = Math.min(this.#wakeAt, session.dueAt)
+    if (session.dueAt <= this.#wakeAt) this.#wakeAt = session.dueAt
+    else if (before <= this.#wakeAt) this.#isWakeStale = true
   }
 
   #begin(message: Extract<ToProcess, { type: 'session' }>, now: Millis): void {
@@ -264,27 +267,20 @@ export class Sessions implements PlaneEvents {
   #sessionDeps(): SessionDeps {
     return {
       ...this.#deps,
-      isLocalFault: (now) => this.#isLocalFault(now),
+      isLocalFault: (now) => this.#guard.isLikely(this.#sessions.size, now),
       lagMs: () => this.#lagMs,
       judged: (hostId, what, reason) => this.#judged(hostId, what, reason),
       ended: (hostId) => {
         this.#sessions.delete(hostId)
-        this.#suspectedAt.delete(hostId)
+        this.#guard.forget(hostId)
       },
     }
   }
 
-  #isLocalFault(now: Millis): boolean {
-    if (now - this.#lateAt < LATE_COUNTS_MS) return true
-    let suspects = 0
-    for (const at of this.#suspectedAt.values()) if (now - at <= FAULT_SPAN_MS) suspects++
-    return suspects >= FAULT_LEAST && suspects >= FAULT_SHARE * this.#sessions.size
-  }
-
   #judged(hostId: number, what: Judgement, reason?: string): void {
     const { log } = this.#deps
-    if (what === 'suspect') this.#suspectedAt.set(hostId, this.#deps.now())
-    else if (what !== 'extended') this.#suspectedAt.delete(hostId)
+    if (what === 'suspect') this.#guard.suspected(hostId, this.#deps.now())
+    else if (what !== 'extended') this.#guard.forget(hostId)
     if (what === 'proven') log.info({ peer: hostId }, 'direct path was proven')
     else if (what === 'lost') log.info({ peer: hostId, reason }, 'direct path was lost')
     else if (what === 'stays')

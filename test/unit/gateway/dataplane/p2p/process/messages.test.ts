@@ -20,18 +20,43 @@ import {
 const probe = { kind: 'mtu', token: 0xdead_beef, seq: 4_000_000_000, lossRate: 0.125 } as const
 
 t.test('a probe comes back, also from a padded datagram', async (t) => {
-  t.same(decodeProbe(encodeProbe(probe)), probe)
-  t.same(decodeProbe(Buffer.concat([encodeProbe(probe), Buffer.alloc(900)])), probe)
+  const heard = { ...probe, takesQuestion: true }
+  t.same(decodeProbe(encodeProbe(probe)), heard)
+  t.same(decodeProbe(Buffer.concat([encodeProbe(probe), Buffer.alloc(900)])), heard)
   for (const kind of PROBE_KINDS) t.equal(decodeProbe(encodeProbe({ ...probe, kind }))?.kind, kind)
 })
 
 t.test('an answer comes back and is no longer than its probe', async (t) => {
   for (const observed of ['192.0.2.1:7443', '[2001:db8::1]:65535', '[::]:1', undefined]) {
-    const answer = { ...probe, observed, rxDatagrams: 2 ** 40, rxBytes: 2 ** 50 }
+    const answer = { ...probe, observed, rxDatagrams: 2 ** 40, rxBytes: 2 ** 50, question: undefined }
     t.same(decodeAnswer(encodeAnswer(answer)), answer, observed ?? 'none')
     t.equal(encodeAnswer(answer).byteLength, encodeProbe(probe).byteLength)
   }
 })
+
+const QUESTION = { token: 0x0123_4567, seq: 0xffff_ffff }
+const ASKING = { ...probe, observed: '192.0.2.1:7443', rxDatagrams: 3, rxBytes: 4, question: QUESTION }
+
+t.test('an answer may ask in turn, also in a padded datagram, and the next one asks nothing', async (t) => {
+  const bytes = Buffer.from(encodeAnswer(ASKING))
+  t.equal(bytes.byteLength, 56)
+  t.same(decodeAnswer(bytes), ASKING)
+  t.same(decodeAnswer(Buffer.concat([bytes, Buffer.alloc(900)])), ASKING)
+  t.equal(decodeAnswer(bytes.subarray(0, 55))?.question, undefined)
+  const { question: _, ...plain } = ASKING
+  t.equal(decodeAnswer(Buffer.concat([encodeAnswer(plain), Buffer.alloc(900)]))?.question, undefined)
+})
+
+t.test(
+  'a version before questions sets no flags: it is not asked, and sees an answer in one that asks',
+  async (t) => {
+    const before = Buffer.from(encodeProbe(probe)).fill(0, 1, 2)
+    t.equal(decodeProbe(before)?.takesQuestion, false)
+    // It reads the first 48 bytes, and takes the rest for padding.
+    const read = decodeAnswer(Buffer.from(encodeAnswer(ASKING)).subarray(0, 48))
+    t.same(read, { ...ASKING, question: undefined })
+  },
+)
 
 t.test('bytes that are no message are none', async () => {
   fc.assert(

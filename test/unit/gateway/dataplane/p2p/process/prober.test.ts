@@ -1,6 +1,8 @@
 /** The prober: proof, suspicion and loss of one path, millisecond by millisecond. */
 import t from 'tap'
-import { Prober, type ProberAction } from '../../../../../../gateway/dataplane/p2p/process/prober.ts'
+import { follows, type SharedTimes } from '../../../../../../gateway/dataplane/p2p/process/cadence.ts'
+import { Prober } from '../../../../../../gateway/dataplane/p2p/process/prober.ts'
+import type { ProberAction } from '../../../../../../gateway/dataplane/p2p/process/prober-action.ts'
 
 type Reported = Extract<ProberAction, { do: 'report' }>['what'] | 'blackHole'
 
@@ -13,10 +15,14 @@ class Run {
   isLocalFault = false
   isBaseLost = false
   hasTraffic = false
-  readonly prober = new Prober(0)
+  readonly prober: Prober
   readonly sent: { at: number; size: string }[] = []
   readonly reports: { at: number; what: Reported }[] = []
   readonly #answers: { seq: number; at: number }[] = []
+
+  constructor(times?: SharedTimes) {
+    this.prober = new Prober(0, times)
+  }
 
   until(end: number): this {
     for (; this.now < end; this.now++) this.#step()
@@ -63,8 +69,8 @@ class Run {
   }
 }
 
-const proven = (hasTraffic = true): Run => {
-  const run = new Run()
+const proven = (hasTraffic = true, times?: SharedTimes): Run => {
+  const run = new Run(times)
   run.hasTraffic = hasTraffic
   run.until(1_500)
   return run
@@ -117,27 +123,87 @@ t.test('cadence: 250 ms with traffic in the last 10 s, 1 s idle, 5 s idle for a 
   t.same(run.gaps(since), [250, 250], 'and then every 250 ms')
 })
 
-t.test('an idle path is probed along with an answer to the peer', async (t) => {
-  const run = proven()
+const FOLLOWS: SharedTimes = { isFollower: true, clockOffsetMs: () => 0 }
+
+t.test('an idle path of the host that follows is probed along with an answer to the peer', async (t) => {
+  const run = proven(true, FOLLOWS)
   run.hasTraffic = false
-  run.until(13_000)
+  run.until(13_500)
   const own = run.sent.at(-1)?.at ?? 0
-  run.until(own + 1_400)
+  t.equal(own % 200, 50, 'by itself 50 ms after the time of the host that leads')
+  run.until(own + 400)
   run.prober.peerProbed(run.now)
-  run.until(own + 1_700)
-  t.equal(run.sent.at(-1)?.at, own + 1_000, 'not with more than half of its time to go')
+  run.until(own + 700)
+  t.equal(run.sent.at(-1)?.at, own, 'not with more than half of its time to go')
+  run.until(own + 800)
   for (let i = 0; i < 3; i++) {
     run.prober.peerProbed(run.now)
     run.until(run.now + 1_000)
   }
-  t.same(run.gaps(own + 1_700), [1_000, 1_000], 'as often as the peer probes')
+  t.same(run.gaps(own + 700), [1_000, 1_000], 'as often as the peer probes')
   run.until(own + 5_000)
-  t.equal(run.gaps(own + 3_700).at(0), 1_050, 'by its own time once the peer is silent')
+  t.equal(run.gaps(own + 2_700).at(0), 1_050, 'by its own time once the peer is silent')
 
   run.hasTraffic = true
   run.until(20_000)
   run.prober.peerProbed(run.now)
   t.ok(run.prober.nextAt > run.now, 'a busy path keeps its own time')
+})
+
+t.test('what goes in the answer is a probe like any other', async (t) => {
+  const run = proven(true, FOLLOWS)
+  t.equal(run.prober.alongWithAnswer(run.now), undefined, 'not on a busy path')
+  run.hasTraffic = false
+  run.until(13_500)
+  const own = run.sent.at(-1)?.at ?? 0
+  run.until(own + 400)
+  t.equal(run.prober.alongWithAnswer(run.now), undefined, 'not with more than half of its time to go')
+  run.until(own + 800)
+  const before = run.sent.length
+  const probe = run.prober.alongWithAnswer(run.now)
+  t.match(
+    probe,
+    { do: 'send', size: run.sent.at(-1)?.size === 'full' ? 'small' : 'full' },
+    'sizes take turns',
+  )
+  run.until(run.now + 100)
+  t.equal(run.sent.length, before, 'nothing goes beside it')
+  run.passes = () => false
+  const lostAt = run.when('lost') ?? 0
+  t.ok(lostAt <= 400, `without an answer the path is lost ${lostAt} ms later`)
+
+  const answered = proven(true, FOLLOWS)
+  answered.hasTraffic = false
+  answered.until(13_300)
+  const asked = answered.prober.alongWithAnswer(answered.now)
+  const { answered: count } = answered.prober.trips.counts
+  answered.prober.answered(asked?.seq ?? -1, answered.now + 7)
+  t.equal(answered.prober.trips.counts.answered, count + 1)
+})
+
+t.test(
+  'the host that leads keeps to multiples of the wall clock, also when the peer was first',
+  async (t) => {
+    const run = proven(false, { isFollower: false, clockOffsetMs: () => 137.25 })
+    run.until(13_000)
+    run.prober.peerProbed(run.now)
+    run.until(20_000)
+    const off = run.sent.filter(({ at }) => at > 13_100).map(({ at }) => (at + 137.25) % 200)
+    t.ok(off.length >= 5)
+    for (const ms of off) t.ok(ms < 1, `${ms} ms after`)
+  },
+)
+
+t.test('of each pair one host leads, and each host leads half of its pairs', async (t) => {
+  for (let host = 1; host <= 254; host++) {
+    let leads = 0
+    for (let peer = 1; peer <= 254; peer++) {
+      if (peer === host) continue
+      if (follows(host, peer) === follows(peer, host)) t.fail(`${host} and ${peer}`)
+      if (!follows(host, peer)) leads++
+    }
+    t.ok(leads >= 126 && leads <= 127, `${leads}`)
+  }
 })
 
 t.test('lost: a probe unanswered, then a burst of three at 50 ms', async (t) => {
