@@ -39,6 +39,7 @@ export function composeCarried(
     },
     linked: () =>
       links.views().flatMap((l) => (l.state === 'up' && !paths.isQuarantined(l.hostId) ? [l.hostId] : [])),
+    takesLetters: (hostId) => reports.carriesLetters(hostId),
     leadingTo: (hostId) => reports.leadingTo(hostId, scheduler.monotonic()),
     send: (hostId, message) => links.send(hostId, message),
     count: (what, reason) =>
@@ -47,6 +48,7 @@ export function composeCarried(
         ...(reason !== undefined && { reason }),
       }),
   })
+  reports.onLed((hostId) => carried.wayFound(hostId))
   links.handle(CARRY, (hostId, message) => carried.receive(hostId, message))
   return carried
 }

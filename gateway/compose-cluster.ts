@@ -122,6 +122,7 @@ function makePaths({
     reports,
     transports: [p2p.transport, ...nebula.transports, ...dataplane.transports],
     carriage: dataplane,
+    carriesLetters: base.conf.paths.tiers.punch.enabled,
     links: () => links.views(),
     quarantineOf: (hostId) => replication.quarantineOf(hostId)?.reason,
     send: (hostId, message) => links.send(hostId, message),

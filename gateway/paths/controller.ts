@@ -21,6 +21,8 @@ export interface PathDeps {
   readonly tiers: Tiers
   readonly transports: readonly Transport[]
   readonly carriage: Carriage
+  /** Whether this host carries letters about UDP paths. */
+  readonly carriesLetters: boolean
   /** All links, one for each member. */
   links(): readonly LinkView[]
   /** Why a host is kept out. */
@@ -180,7 +182,7 @@ export class PathController {
   }
 
   #report(): void {
-    const { carriage, links, scheduler, send } = this.#deps
+    const { carriage, carriesLetters, links, scheduler, send } = this.#deps
     const up = links().filter((l) => l.state === 'up')
     const lack = carriage.noTunnel()
     const canRelay = lack === undefined
@@ -191,6 +193,7 @@ export class PathController {
       ...relayReport(canRelay ? carriage.relayCapacity() : { freePairs: 0, freeShare: 0 }),
       uptimeMs: Math.round(scheduler.monotonic() - this.#startedAt),
       ...(lack !== undefined && { noTunnel: lack }),
+      letters: carriesLetters,
     }
     for (const { hostId } of up) send(hostId, report)
   }

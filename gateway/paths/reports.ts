@@ -2,6 +2,7 @@
 
 import type { Millis } from '../../core/clock.ts'
 import { isObject } from '../../core/json.ts'
+import { Listeners } from '../base/listeners.ts'
 import { printable } from '../base/printable.ts'
 import type { ControlMessage, LinkView } from '../links/types.ts'
 import type { RelayCapacity, RelayOffer } from './transport.ts'
@@ -21,6 +22,8 @@ export interface LinkReport extends ControlMessage {
   readonly uptimeMs: Millis
   /** Why it carries no packets, in words for a person; absent: it does. */
   readonly noTunnel?: string
+  /** Whether it carries letters about UDP paths; absent: an older version, which does not know them. */
+  readonly letters?: boolean
 }
 
 /** The part of a report that says what the sender would carry. */
@@ -40,6 +43,7 @@ interface Held extends RelayCapacity {
   readonly rttOf: ReadonlyMap<number, Millis>
   readonly uptimeMs: Millis
   readonly noTunnel: string | undefined
+  readonly carriesLetters: boolean
   readonly at: Millis
 }
 
@@ -80,6 +84,7 @@ function isReport(m: ControlMessage): m is LinkReport {
 export class Reports {
   readonly #region: string | undefined
   readonly #byHost = new Map<number, Held>()
+  readonly #led = new Listeners<[hostId: number]>()
 
   /** @param region this host's own */
   constructor(region?: string) {
@@ -92,8 +97,31 @@ export class Reports {
     const { freePairs, freePercent = 100, region, uptimeMs } = message
     const [noTunnel, refusal] = [message.noTunnel, message.noRelay].map((why) => why && printable(why))
     const capacity: RelayCapacity = { freePairs, freeShare: freePercent / 100, refusal, region }
-    this.#byHost.set(from, { ...capacity, rttOf: new Map(message.links), uptimeMs, noTunnel, at: now })
+    const carriesLetters = message.letters === true
+    const rttOf = new Map(message.links)
+    const newlyLed = [...rttOf.keys()].filter((hostId) => !this.#isLedTo(hostId, now))
+    this.#byHost.set(from, { ...capacity, rttOf, uptimeMs, noTunnel, carriesLetters, at: now })
+    for (const hostId of newlyLed) this.#led.call(hostId)
     return true
+  }
+
+  /**
+   * Calls the listener with each host that a gateway reports a link to, and none did before.
+   * @returns how to stop listening
+   */
+  onLed(listener: (hostId: number) => void): () => void {
+    return this.#led.add(listener)
+  }
+
+  #isLedTo(hostId: number, now: Millis): boolean {
+    for (const { at, rttOf } of this.#byHost.values())
+      if (now - at <= STALE_MS && rttOf.has(hostId)) return true
+    return false
+  }
+
+  /** Whether that host says that it carries letters about UDP paths. */
+  carriesLetters(hostId: number): boolean {
+    return this.#byHost.get(hostId)?.carriesLetters === true
   }
 
   forget(hostId: number): void {

@@ -37,6 +37,7 @@ export class CarriedHost {
       members: () => [...world.hosts.keys()].filter((id) => id !== hostId),
       isConnected: (id) => world.isLinked(hostId, id),
       linked: () => world.linked(hostId),
+      takesLetters: () => true,
       leadingTo: (id) => world.linked(hostId).filter((member) => world.isLinked(member, id)),
       send: (to, message) => world.send(hostId, to, message),
       count: (what, reason) => void this.counts.push(reason === undefined ? what : `${what} ${reason}`),
@@ -80,6 +81,26 @@ export class CarriedWorld {
   connect(links: readonly (readonly [number, number])[]): void {
     this.#links = new Set(links.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]))
     for (const { carried } of this.hosts.values()) carried.callAgain()
+  }
+
+  /** As `connect`, with what hosts hear of it: who has a new link, and who is led somewhere by members again. */
+  relink(links: readonly (readonly [number, number])[]): void {
+    const before = this.#links
+    const led = new Map([...this.hosts.keys()].map((id) => [id, new Set(this.#ledTo(id))]))
+    this.#links = new Set(links.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]))
+    for (const pair of this.#links) {
+      const [id = 0] = pair.split(' ').map(Number)
+      if (!before.has(pair)) this.host(id).carried.callAgain()
+    }
+    // Members report their links 0.1 s after a change.
+    this.time.after(100, () => {
+      for (const [id, { carried }] of this.hosts)
+        for (const found of this.#ledTo(id)) if (led.get(id)?.has(found) !== true) carried.wayFound(found)
+    })
+  }
+
+  #ledTo(hostId: number): number[] {
+    return this.linked(hostId).flatMap((member) => this.linked(member))
   }
 
   host(hostId: number): CarriedHost {

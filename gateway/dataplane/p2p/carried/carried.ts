@@ -14,6 +14,7 @@ import { Carrier, type CarryCount } from './carrier.ts'
 import { KeyExchange, type Try } from './exchange.ts'
 import { Hello } from './hello.ts'
 import { type Letter, openLetter, whyRefused, writeLetter } from './letter.ts'
+import { WayBack } from './way-back.ts'
 
 const LOOK_MS: Millis = 200
 /** Letters of which the answer may still come. */
@@ -41,6 +42,8 @@ export interface CarriedDeps {
   isConnected(hostId: number): boolean
   /** Members that a link stands to. */
   linked(): readonly number[]
+  /** Whether one of them says that it carries letters. */
+  takesLetters(hostId: number): boolean
   /** Of those, the ones that say they have a link to the host. */
   leadingTo(hostId: number): readonly number[]
   send(hostId: number, message: ControlMessage): boolean
@@ -79,6 +82,7 @@ export class Carried {
   readonly #up = new Listeners<[hostId: number]>()
   readonly #down = new Listeners<[hostId: number]>()
   readonly #message = new Listeners<[hostId: number, message: ControlMessage]>()
+  readonly #wayBack = new WayBack()
   #seq = 0
   #stop = (): void => {}
 
@@ -116,6 +120,12 @@ export class Carried {
   callAgain(isOrdered = false): void {
     const now = this.#deps.scheduler.monotonic()
     for (const { hello } of this.#peers.values()) hello.afresh(now, isOrdered)
+  }
+
+  /** Members report a link to a host, and none did before. */
+  wayFound(hostId: number): void {
+    const { enabled, hostId: own, scheduler, usesUdp } = this.#deps
+    if (enabled && usesUdp && hostId !== own) this.#wayBack.found(hostId, scheduler.monotonic())
   }
 
   /** A letter of a linked member, for this host or another one. */
@@ -161,16 +171,18 @@ export class Carried {
   }
 
   #look(): void {
-    const { isConnected, linked, members, scheduler } = this.#deps
+    const { isConnected, linked, members, scheduler, takesLetters } = this.#deps
     const now = scheduler.monotonic()
+    const met = linked()
+    const hasCarriers = met.some(takesLetters)
+    if (this.#wayBack.isBack(met, now)) for (const { hello } of this.#peers.values()) hello.once(now)
     const all = new Set(members())
     for (const hostId of this.#peers.keys()) if (!all.has(hostId)) this.#forget(hostId)
-    const hasMembers = linked().length > 0
     for (const hostId of all) {
       const { hello } = this.#peer(hostId)
       hello.look(!isConnected(hostId), now)
       this.#decide(hostId)
-      if (!hasMembers || !hello.isDue(now) || !this.#carrier.mayCall) continue
+      if (!hasCarriers || !hello.isDue(now) || !this.#carrier.mayCall) continue
       hello.called(now)
       this.#post(hostId, { isCall: true })
     }

@@ -34,6 +34,11 @@ export interface CarrierDeps {
   readonly log: Log
   /** Members that a link stands to. */
   linked(): readonly number[]
+  /**
+   * Whether a linked member says that it carries letters. One of an older version counts each among the few messages
+   * about UDP paths that it reads, and would read no offers.
+   */
+  takesLetters(hostId: number): boolean
   /** Of those, the ones that say they have a link to the host. */
   leadingTo(hostId: number): readonly number[]
   send(hostId: number, message: ControlMessage): boolean
@@ -108,12 +113,12 @@ export class Carrier {
   }
 
   #next({ from, to }: Letter, hops: number, cameFrom: number | undefined): readonly number[] {
-    const { leadingTo, linked, random, scheduler } = this.#deps
-    const others = linked().filter((id) => id !== cameFrom && id !== from)
+    const { leadingTo, linked, random, scheduler, takesLetters } = this.#deps
+    const others = linked().filter((id) => id !== cameFrom && id !== from && takesLetters(id))
     if (others.includes(to)) return [to]
     if (hops + 1 >= MAX_HOPS) return []
     const near = leadingTo(to).filter((id) => others.includes(id))
-    // At random: the nearest may be of an older version, or have letters switched off, and says neither.
+    // At random: the nearest one may be the one that does not answer.
     if (near.length > 0) return someOf(near, NEAR_FAN_OUT, random)
     const learned = this.#learned.get(to)
     const isFresh = learned !== undefined && scheduler.monotonic() - learned.at < LEARNED_MS

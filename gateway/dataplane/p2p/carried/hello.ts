@@ -42,6 +42,11 @@ export class Hello {
     this.#nextAt = 0
   }
 
+  /** A cut beyond this host's links has healed: calls once more, as the host behind it does. */
+  once(now: Millis): void {
+    if (!this.#answers(now) && this.#afresh.spend(1, now)) this.#nextAt = 0
+  }
+
   heard(now: Millis): void {
     this.#heardAt = now
     this.#calls = 0

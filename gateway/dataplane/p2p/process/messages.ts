@@ -29,7 +29,7 @@ export interface HeardProbe extends Probe {
 }
 
 /** A probe of the answering host, which is answered by itself. Its kind is `path`, its loss the answer's. */
-export type Question = Pick<Probe, 'token' | 'seq'>
+type Question = Pick<Probe, 'token' | 'seq'>
 
 export interface Answer extends Probe {
   /** Where the probe came from, as the answering host sees it. */

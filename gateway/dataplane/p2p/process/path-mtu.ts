@@ -3,7 +3,7 @@ import type { Millis } from '../../../../core/clock.ts'
 import type { ProbeSize } from './prober-action.ts'
 
 /** RFC 8899 BASE_PLPMTU: IPv6 guarantees it, and providers' tunnels leave as much. IP packets with their headers. */
-export const BASE_MTU = 1_280
+const BASE_MTU = 1_280
 /** PPPoE leaves 1,492 of Ethernet's 1,500; VPNs and clouds leave 1,400. Jumbo frames exist only in a LAN. */
 const STEPS = [BASE_MTU, 1_400, 1_492, 1_500] as const
 const LAN_STEP = 9_000

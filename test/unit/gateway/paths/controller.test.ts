@@ -71,6 +71,7 @@ function simulation() {
     reports,
     transports: [direct, relays],
     carriage: { noTunnel: () => state.noTunnel, relayCapacity: () => ({ freePairs: 5, freeShare: 0.5 }) },
+    carriesLetters: true,
     links: () => [...links.values()],
     quarantineOf: (hostId) => (state.quarantine.has(hostId) ? 'two machines' : undefined),
     draining: (hostId) => {
@@ -229,6 +230,7 @@ t.test('peers onFrame of our links soon after a change and every 5 s', (t) => {
       freePairs: 5,
       freePercent: 50,
       uptimeMs: 100,
+      letters: true,
     },
   ])
   t.equal(sim.sent.length, 2)
@@ -236,7 +238,7 @@ t.test('peers onFrame of our links soon after a change and every 5 s', (t) => {
   sim.time.run(150)
   t.same(sim.sent[2], [
     3,
-    { type: 'paths.links', links: [[3, 1000]], freePairs: 5, freePercent: 50, uptimeMs: 250 },
+    { type: 'paths.links', links: [[3, 1000]], freePairs: 5, freePercent: 50, uptimeMs: 250, letters: true },
   ])
   sim.state.noTunnel = 'none'
   sim.time.run(6000)

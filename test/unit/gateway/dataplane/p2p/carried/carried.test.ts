@@ -229,3 +229,41 @@ t.test('a member that announces a key of another kind gets no letters, and ends 
     t.notOk(world.host(1).carried.has(4))
   }
 })
+
+t.test('the link in the middle heals: the ends find each other within 5 s, not after 300', async (t) => {
+  const world = chain()
+  const [one, four] = [world.host(1), world.host(4)]
+  const outer = [CHAIN[0], CHAIN[2]]
+  world.relink(outer)
+  world.time.run(1_000_000)
+  t.notOk(one.carried.has(4))
+  const letters = [...world.hosts.values()].reduce((sum, host) => sum + host.letters.length, 0)
+  world.relink(CHAIN)
+  const ms = world.time.runUntil(() => one.carried.has(4) && four.carried.has(1), 400_000)
+  t.ok(ms !== undefined && ms < 5_000, `${ms} ms`)
+  world.time.run(5_000)
+  const more = [...world.hosts.values()].reduce((sum, host) => sum + host.letters.length, 0) - letters
+  t.comment(`${ms} ms, ${more} letters in 10 s`)
+  t.ok(more <= 60, `${more} letters`)
+})
+
+t.test('an older member in the way gets no letters, and neither do its offers suffer', async (t) => {
+  const world = new CarriedWorld(5, [...CHAIN, [1, 5], [5, 4]], () => ({ takesLetters: (id) => id !== 5 }))
+  world.time.run(3_000)
+  t.ok(world.host(1).carried.has(4), 'letters go by the members that take them')
+  world.host(1).carried.send(4, OFFER)
+  world.time.run(100)
+  t.match(world.host(4).got.at(-1), { type: 'p2p.offer' })
+  t.equal(world.host(5).letters.length, 0)
+  const alone = new CarriedWorld(
+    3,
+    [
+      [1, 3],
+      [3, 2],
+    ],
+    () => ({ takesLetters: (id) => id !== 3 }),
+  )
+  alone.time.run(20_000)
+  t.equal(alone.host(3).letters.length, 0)
+  t.equal(alone.host(1).counts.length, 0, 'without one there are no calls, and none is refused')
+})
