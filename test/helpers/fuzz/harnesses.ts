@@ -47,6 +47,7 @@ import { attachmentInput, networkProblems, parseInput } from '../../../plugin/ne
 import { routeVectors } from '../kernel/netlink-vectors-route.ts'
 import { SimTime } from '../sim/network.ts'
 import { SLICES } from '../sim/sim-host.ts'
+import { LETTER_RUNS } from './letter-harnesses.ts'
 import { MEMBER_RUNS } from './member-harnesses.ts'
 import { json, split, taken } from './promises.ts'
 
@@ -240,6 +241,7 @@ const RUNS: Readonly<Record<string, (bytes: Buffer, deps: FuzzDeps) => void>> = 
     if (again.byteLength <= MAX_STUN_BYTES) deepStrictEqual(decodeTurn(again), { ...message, signatures: [] })
   },
   ...MEMBER_RUNS,
+  ...LETTER_RUNS,
 }
 
 const ROUTER = '192.168.1.1'
@@ -280,6 +282,8 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   'cni-env': ['CNI_ARGS=', 'K8S_POD_NAME=', ';'],
   'cluster-members': ['"members":', '"state":"revoked"'],
   'p2p-offer': ['"candidates":[', '"type":"p2p.promote"', '"generation":'],
+  letter: ['"hops":3', '"content":{', '"follows":{"seq":1,"afterMs":-1}', '"validTo":-1'],
+  'letter-offer': ['"key":"', '"type":"p2p.answer"', '"message":{', '"generation":'],
   'join-request': ['"endpoints":[', '"protocol":1'],
   mdns: ['\u00c0\u000c'],
   router: ['<service>', '</service>', 'LOCATION: http://', '192.168.1.1', '@', '<URLBase>http://192.0.2.9/'],
