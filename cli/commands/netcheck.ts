@@ -60,7 +60,9 @@ export const netcheckCommand = command({
     if (server !== undefined && !SERVER_FORM.test(server))
       throw new UsageError(`--server ${server}: not an address and a port`, 'write it as 192.0.2.1:3478')
     const places = findGateway(host, { config, cniConfDir })
-    const members = membersOf(await apiGet<HostView[]>(places, '/v1/hosts'))
+    const hosts = await apiGet<HostView[]>(places, '/v1/hosts')
+    const members = membersOf(hosts)
+    const direct = hosts.filter(({ path }) => path?.state === 'P2P_ACTIVE' && path.via === 'p2p').length
     const { portMapping } = await apiGet<Status>(places, '/v1/status')
     const named = server === undefined ? undefined : await found(server)
     const servers = await Promise.all((places.conf?.paths.stun ?? []).map(found))
@@ -76,13 +78,13 @@ export const netcheckCommand = command({
         netcheck({ askers, fresh, members, servers, server: at, ownAddresses }),
         tryTurn(places.conf),
       ])
-      const all = { ...seen, portMapping, turn }
+      const all = { ...seen, portMapping, turn, direct }
       if (json) printJson(io, all)
       else {
         printFound(io, all)
         printTurn(io, turn)
       }
-      return all.udp ? 0 : 1
+      return all.udp || direct > 0 ? 0 : 1
     } finally {
       for (const socket of sockets) socket?.[Symbol.dispose]()
     }

@@ -4,11 +4,13 @@ import type { Dependence } from '../../gateway/dataplane/nat/behaviour.ts'
 import type { Netcheck } from '../../gateway/dataplane/nat/netcheck.ts'
 import type { PortMappingStatus } from '../../gateway/dataplane/nat/port-mapping/port-mapping.ts'
 import { PROTOCOL_NAMES } from '../../gateway/dataplane/nat/port-mapping/router.ts'
-import { type Column, type Io, printLine, table, widthOf, wrap } from '../ui/output.ts'
+import { type Column, counted, type Io, printLine, table, widthOf, wrap } from '../ui/output.ts'
 
 export interface Found extends Netcheck {
   /** Of the gateway; null: in no cluster. */
   readonly portMapping: PortMappingStatus | null
+  /** To how many hosts UDP carries packets. */
+  readonly direct: number
 }
 
 interface Row {
@@ -55,7 +57,12 @@ export function mappingText(mapping: PortMappingStatus | null, now: number): str
 }
 
 /** What this host becomes direct with; the table of kinds is in docs/architecture/nat.md. */
-export function outlook({ udp, behindNat, mapping, filtering, portMapping }: Found): string {
+export function outlook({ udp, behindNat, mapping, filtering, portMapping, direct }: Found): string {
+  if (!udp && direct > 0)
+    return (
+      'UDP carries packets from here, so it works. How this host is seen nobody says: members behind NATs answer only ' +
+      'whom they have asked themselves. A server in paths.stun would tell it.'
+    )
   if (!udp)
     return (
       "Without UDP this host is reached by the gateways' connection or a relay, whatever the other host has. " +
@@ -80,11 +87,12 @@ export function outlook({ udp, behindNat, mapping, filtering, portMapping }: Fou
   )
 }
 
-function udpText({ udp, members, servers, best }: Found): string {
+function udpText({ udp, members, servers, best, direct }: Found): string {
   if (udp)
     return best === undefined
       ? 'works'
       : `works; ${best.name} answers soonest, in ${best.rttMs.toFixed(1)} ms`
+  if (direct > 0) return `works: it carries packets to ${counted(direct, 'host')}, none of which answers STUN`
   if (members.length + servers.length === 0)
     return 'unknown: there is no other member, so paths.stun or --server has to name a server'
   return 'no answer: a firewall drops it, or no flatnet p2p runs there'

@@ -56,6 +56,7 @@ export class NebulaTransport implements Transport {
         relayed: [],
         said: () => undefined,
         tick() {},
+        udp: () => undefined,
       },
     })
   }

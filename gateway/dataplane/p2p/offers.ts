@@ -4,7 +4,7 @@ import type { Millis } from '../../../core/clock.ts'
 import { isObject } from '../../../core/json.ts'
 import { printable } from '../../base/printable.ts'
 import type { ControlMessage } from '../../links/types.ts'
-import type { PeerMessage } from '../../paths/escalation/types.ts'
+import type { PeerMessage, UdpOutside } from '../../paths/escalation/types.ts'
 import { isEndpoint } from './endpoints.ts'
 
 /** Version of the messages. An offer of another version is refused, and the answer names both numbers. */
@@ -25,6 +25,7 @@ export interface Offered {
   readonly relayed?: readonly string[] | undefined
   /** Its NAT gives each destination another port. */
   readonly isSymmetric?: boolean | undefined
+  readonly udp?: UdpOutside | undefined
 }
 
 /** A well-formed `p2p.` message: the part that the escalation decides on, and the addresses. */
@@ -124,7 +125,7 @@ function textOf(fields: Fields, key: string): string {
   throw new OfferError(`${key} must be text of at most ${MAX_TEXT} characters`)
 }
 
-function offeredIn({ candidates, isSymmetric, portMapped, relayed = [] }: Fields): Offered {
+function offeredIn({ candidates, isSymmetric, portMapped, relayed = [], udp }: Fields): Offered {
   if (portMapped !== undefined && !isEndpoint(portMapped))
     throw new OfferError('portMapped must be an address with a port')
   return {
@@ -133,6 +134,7 @@ function offeredIn({ candidates, isSymmetric, portMapped, relayed = [] }: Fields
     relayed: endpointsOf('relayed', relayed),
     ...(portMapped !== undefined && { portMapped }),
     ...(isSymmetric === true && { isSymmetric }),
+    ...((udp === 'works' || udp === 'silent') && { udp }),
   }
 }
 

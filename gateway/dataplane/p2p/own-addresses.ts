@@ -4,6 +4,7 @@ import type { Prefix4 } from '../../../core/addr.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { Log } from '../../../core/log.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
+import type { UdpOutside } from '../../paths/escalation/types.ts'
 import { ObservedAddresses, ownCandidates } from './candidates.ts'
 import { isPublic, mayBeHost } from './endpoints.ts'
 import { type FromProcess, MAX_STUN_SERVERS, type ToProcess } from './protocol.ts'
@@ -15,6 +16,8 @@ import { type FromProcess, MAX_STUN_SERVERS, type ToProcess } from './protocol.t
 const KEEP_EVERY_MS: Millis = 25_000
 /** Else only to notice a change that no interface shows, such as a router's new address. */
 const LOOK_EVERY_MS: Millis = 300_000
+/** By then a question was sent four times, 0.5, 1 and 2 s apart, and the last one had 4 s. */
+const SILENT_AFTER_MS: Millis = 7_500
 /** A name may lead to other addresses. */
 const RESOLVE_EVERY_MS: Millis = 300_000
 /** Enough to find a NAT's mapping by, and few enough for a hub of 253 hosts. The rest are for `paths.stun`. */
@@ -51,6 +54,9 @@ export class OwnAddresses {
   #mapped: readonly string[] = []
   #relayed: readonly string[] = []
   #isSymmetric = false
+  /** Of the servers, those that every network reaches; since when they are asked. */
+  #asked: { readonly servers: readonly string[]; readonly at: Millis } = { servers: [], at: 0 }
+  #isAnswered = false
   #canAsk = false
   #ordered = ''
 
@@ -64,6 +70,8 @@ export class OwnAddresses {
     this.#hosts = undefined
     this.#mapped = []
     this.#relayed = []
+    this.#asked = { servers: [], at: 0 }
+    this.#isAnswered = false
     this.#ordered = ''
     this.tick(true)
   }
@@ -81,7 +89,11 @@ export class OwnAddresses {
     const everyMs = isNeeded ? KEEP_EVERY_MS : LOOK_EVERY_MS
     const key = `${everyMs} ${servers.join(' ')}`
     if (key === this.#ordered) return
-    if (toProcess({ type: 'findAddresses', servers, everyMs })) this.#ordered = key
+    if (!toProcess({ type: 'findAddresses', servers, everyMs })) return
+    this.#ordered = key
+    const reachable = servers.filter((endpoint) => isPublic(endpoint) || configured.includes(endpoint))
+    if (String(reachable) !== String(this.#asked.servers))
+      this.#asked = { servers: reachable, at: scheduler.monotonic() }
   }
 
   /** @returns what is new: addresses on TURN servers, others alone, or none */
@@ -94,6 +106,7 @@ export class OwnAddresses {
     const before = new Set([...(this.#hosts ?? []), ...this.#mapped, ...this.#relayed])
     this.#hosts = hosts.filter((endpoint) => mayBeHost(endpoint, overlay))
     this.#isSymmetric = isEachElse(mapped)
+    this.#isAnswered = mapped.length > 0
     this.#mapped = byAgreement(mapped.map(({ address }) => address)).filter((e) => mayBeHost(e, overlay))
     this.#relayed = relayed.filter((endpoint) => mayBeHost(endpoint, overlay))
     if (this.#relayed.some((endpoint) => !before.has(endpoint))) return 'relayed'
@@ -103,6 +116,15 @@ export class OwnAddresses {
   /** Whether the NAT gives each destination another port: servers on different hosts see different ones. */
   get isSymmetric(): boolean {
     return this.#isSymmetric
+  }
+
+  /** Whether UDP leads out of here. @param peer its addresses: its own silence shows nothing of this host */
+  udp(peer: readonly string[]): UdpOutside | undefined {
+    if (this.#isAnswered || this.#observed.all().length > 0) return 'works'
+    const { servers, at } = this.#asked
+    if (!this.#canAsk || this.#deps.scheduler.monotonic() - at < SILENT_AFTER_MS) return undefined
+    const ofPeer = new Set(peer.map(hostOf))
+    return servers.some((endpoint) => !ofPeer.has(hostOf(endpoint))) ? 'silent' : undefined
   }
 
   /** On TURN servers. */

@@ -41,6 +41,7 @@ export interface P2pTransportDeps {
     | 'relayed'
     | 'said'
     | 'tick'
+    | 'udp'
   >
   count(name: 'offered' | 'promoted' | 'demoted' | 'refused', hostId: number, reason?: string): void
 }

@@ -220,7 +220,7 @@ export class P2pTransport implements Transport {
     const all = addresses.candidates(this.status.port, links.addresses(hostId)?.local)
     const { isSymmetric, portMapped, relayed } = addresses
     const candidates = usable(tiers, links.kind(hostId), all, portMapped)
-    return { candidates, portMapped, relayed, isSymmetric }
+    return { candidates, portMapped, relayed, isSymmetric, udp: this.#peers.get(hostId)?.udp }
   }
 
   #give(hostId: number, task: (peer: PeerSession) => void): void {

@@ -14,12 +14,16 @@ import type {
   GatewayPathFacts,
   Input,
   PeerMessage,
+  UdpOutside,
 } from '../../paths/escalation/types.ts'
 import { type EscalationView, viewOf } from '../../paths/escalation/view.ts'
 import { peerCandidates } from './candidates.ts'
+import { KnownCauses } from './known-causes.ts'
 import { OFFER_VERSION, type Offered } from './offers.ts'
+import type { OwnAddresses } from './own-addresses.ts'
 import type { P2pLinks } from './p2p-links.ts'
 import type { SessionView, ToProcess } from './protocol.ts'
+import { isNews, sessionSecret } from './session-lines.ts'
 import { familiesOf, type SignalKind, tierOf, tiersText, timeoutOf, unused } from './udp-tiers.ts'
 
 export interface PeerSessionDeps {
@@ -35,17 +39,12 @@ export interface PeerSessionDeps {
   /** This host's addresses, for the peer. */
   offer(): Offered
   /** `portMapped`: where this host's router lets all in. */
-  readonly addresses: { readonly portMapped: string | undefined; readonly isSymmetric: boolean }
+  readonly addresses: Pick<OwnAddresses, 'isSymmetric' | 'portMapped' | 'udp'>
   /** The earlier end of both certificates, ms since the epoch; 0: the link does not say. */
   validUntil(): Millis
   /** For the counters. */
   acted(what: 'offered' | 'promoted' | 'demoted', reason?: string): void
 }
-
-const KEY_LABEL = 'EXPORTER-flatnet-udp'
-const KEY_BYTES = 64
-/** The process learns of a round trip only when it changed by this share. */
-const RTT_CHANGE = 0.2
 
 export class PeerSession {
   readonly hostId: number
@@ -59,7 +58,7 @@ export class PeerSession {
   #kind: SignalKind | undefined
   /** Of the offered addresses, the ones on TURN servers of the peer. */
   #relayed: readonly string[] = []
-  #isSymmetric = false
+  readonly #causes: KnownCauses
   #toldGateway: GatewayPathFacts | undefined
   /** The end of validity that the process knows. */
   #validUntil: Millis = 0
@@ -67,11 +66,16 @@ export class PeerSession {
   constructor(deps: PeerSessionDeps) {
     this.#deps = deps
     this.hostId = deps.hostId
+    this.#causes = new KnownCauses(deps.addresses)
     this.#state = initial(deps.facts().now)
   }
 
   get session(): SessionView | undefined {
     return this.#view
+  }
+
+  get udp(): UdpOutside | undefined {
+    return this.#causes.udp
   }
 
   /** Of the address in use. */
@@ -172,9 +176,10 @@ export class PeerSession {
     this.give({ type: 'tick' })
   }
 
-  #hear({ candidates, isSymmetric = false, portMapped, relayed = [] }: Offered): void {
+  #hear(offered: Offered): void {
+    const { candidates, portMapped, relayed = [] } = offered
     if (candidates === undefined) return
-    this.#isSymmetric = isSymmetric
+    this.#causes.hear(offered)
     this.#offered = candidates
     this.#opened = portMapped
     this.#relayed = relayed
@@ -187,8 +192,8 @@ export class PeerSession {
     const isOff = this.#view?.address !== undefined && !tiers[this.tier].enabled
     const obstacle =
       given.obstacle ?? (isOff ? { code: 'tier off', detail: tiersText([this.tier]) } : undefined)
-    const symmetric = { here: this.#deps.addresses.isSymmetric, there: this.#isSymmetric }
-    return { ...given, obstacle, proveMs: timeoutOf(tiers, this.raced), session: this.#view, symmetric }
+    const proveMs = timeoutOf(tiers, this.raced)
+    return { ...given, ...this.#causes.facts, obstacle, proveMs, session: this.#view }
   }
 
   #do(action: Action): void {
@@ -245,9 +250,7 @@ export class PeerSession {
   #sendSession(attempt: string): void {
     const { ownHostId, links, toProcess, validUntil, log } = this.#deps
     const { hostId } = this
-    const [low, high] = ownHostId < hostId ? [ownHostId, hostId] : [hostId, ownHostId]
-    const context = Buffer.from(`${low}|${high}|${attempt}`)
-    const secret = links.exportKey(hostId, KEY_BYTES, KEY_LABEL, context)?.toString('hex')
+    const secret = sessionSecret(links, [ownHostId, hostId], attempt)
     if (secret === undefined) {
       log.debug({ peer: hostId }, 'keys could not be made, the link is gone')
       return
@@ -285,15 +288,10 @@ export class PeerSession {
   #sendGatewayPath(): void {
     if (this.#view === undefined && this.#state.attempt === undefined) return
     const { gateway } = this.#deps.facts()
-    const told = this.#toldGateway
-    const { rttMs = 0 } = gateway
-    const isNews =
-      told === undefined ||
-      told.isUp !== gateway.isUp ||
-      Math.abs(rttMs - (told.rttMs ?? 0)) > RTT_CHANGE * Math.max(rttMs, 1)
-    if (!isNews) return
-    const message = { type: 'gatewayPath', hostId: this.hostId, isUp: gateway.isUp } as const
-    const isSent = this.#deps.toProcess({ ...message, ...(gateway.rttMs !== undefined && { rttMs }) })
+    if (!isNews(gateway, this.#toldGateway)) return
+    const { isUp, rttMs } = gateway
+    const message = { type: 'gatewayPath', hostId: this.hostId, isUp } as const
+    const isSent = this.#deps.toProcess({ ...message, ...(rttMs !== undefined && { rttMs }) })
     if (isSent) this.#toldGateway = gateway
   }
 }

@@ -80,11 +80,24 @@ export interface P2pReason {
   readonly detail?: string | undefined
 }
 
-/** What a symmetric NAT says of a try to which no probe was answered, by where it is. */
-export const SYMMETRIC_WORDS = {
-  here: 'the NAT of this host gives each destination another port',
-  there: 'the NAT of the peer gives each destination another port',
-  both: 'the NATs of both hosts give each destination another port',
+/** Why no probe was answered, where both hosts know more than that: what it is, and where. */
+export const CAUSE_WORDS = {
+  blocked: {
+    here: 'UDP is blocked at this host, nothing answers it; flatnet netcheck here says what helps',
+    there: 'UDP is blocked at the peer, nothing answers it; flatnet netcheck there says what helps',
+    both: 'UDP is blocked at both hosts, nothing answers them; flatnet netcheck says what helps',
+  },
+  symmetric: {
+    here: 'the NAT of this host gives each destination another port (symmetric); flatnet netcheck here says what helps',
+    there:
+      'the NAT of the peer gives each destination another port (symmetric); flatnet netcheck there says what helps',
+    both: 'the NATs of both hosts give each destination another port (symmetric); flatnet netcheck says what helps',
+  },
+  working: {
+    here: 'UDP works at this host, so it is blocked at the peer or between the two',
+    there: 'UDP works at the peer, so it is blocked at this host or between the two',
+    both: 'UDP works at both hosts and not between them, where a NAT or a firewall drops it',
+  },
 } as const
 
 export const isP2pCode = (text: string): text is P2pCode => Object.hasOwn(P2P_WORDS, text)

@@ -41,6 +41,9 @@ export interface GatewayPathFacts {
   readonly peakBps?: number | undefined
 }
 
+/** `silent`: all that a host asks over UDP, others than the peer among it, leave it without an answer. */
+export type UdpOutside = 'works' | 'silent'
+
 export interface EscalationFacts {
   /** Monotonic. */
   readonly now: Millis
@@ -63,6 +66,8 @@ export interface EscalationFacts {
   readonly session?: SessionFacts | undefined
   /** Whose NAT gives each destination another port. Shown, and decides nothing. */
   readonly symmetric?: { readonly here: boolean; readonly there: boolean } | undefined
+  /** Whether any STUN server answers either host; undefined: not known. Shown, and decides nothing. */
+  readonly udp?: { readonly here: UdpOutside | undefined; readonly there: UdpOutside | undefined } | undefined
 }
 
 type Phase =

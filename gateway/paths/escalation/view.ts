@@ -3,7 +3,7 @@
 import type { Millis } from '../../../core/clock.ts'
 import { isSuppressed } from './damping.ts'
 import { nextTryAt, sessionOf, whyNotPromote, whyNotProven } from './promotion.ts'
-import { type P2pReason, reasonText, SYMMETRIC_WORDS } from './reasons.ts'
+import { CAUSE_WORDS, type P2pReason, reasonText } from './reasons.ts'
 import type { Escalation, EscalationFacts } from './types.ts'
 
 export interface EscalationView {
@@ -48,17 +48,24 @@ function whyOf(state: Escalation, facts: EscalationFacts): string {
 const whyTries = ({ reason, problem }: Escalation, facts: EscalationFacts): string =>
   problem === undefined ? reasonText(reason) : `${reasonText(reason)}; before: ${textOf(problem, facts)}`
 
-/** Neither end of such a pair knows where the other's next datagram comes from. */
-function textOf(reason: P2pReason, { symmetric }: EscalationFacts): string {
-  const text = reasonText(reason)
-  if (reason.code !== 'no probe answered' || symmetric === undefined) return text
-  const { here, there } = symmetric
-  if (!here && !there) return text
-  return reasonText({
-    code: 'no probe answered',
-    detail: SYMMETRIC_WORDS[here && there ? 'both' : here ? 'here' : 'there'],
-  })
+function textOf(reason: P2pReason, facts: EscalationFacts): string {
+  const cause = reason.code === 'no probe answered' ? causeOf(facts) : undefined
+  return cause === undefined ? reasonText(reason) : `no probe was answered: ${cause}`
 }
+
+/** What both hosts know about UDP beyond the try; undefined: too little. */
+function causeOf({ symmetric, udp }: EscalationFacts): string | undefined {
+  const blocked = endOf(udp?.here === 'silent', udp?.there === 'silent')
+  if (blocked !== undefined) return CAUSE_WORDS.blocked[blocked]
+  // Neither end of such a pair knows where the other's next datagram comes from.
+  const end = endOf(symmetric?.here === true, symmetric?.there === true)
+  if (end !== undefined) return CAUSE_WORDS.symmetric[end]
+  const working = endOf(udp?.here === 'works', udp?.there === 'works')
+  return working && CAUSE_WORDS.working[working]
+}
+
+const endOf = (here: boolean, there: boolean): 'here' | 'there' | 'both' | undefined =>
+  here && there ? 'both' : here ? 'here' : there ? 'there' : undefined
 
 /** Why packets left UDP, or the last try failed; undefined: there was none. */
 const lastOf = ({ phase, problem, reason }: Escalation, facts: EscalationFacts): string | undefined =>

@@ -11,6 +11,7 @@ const found = (part: Partial<Found> = {}): Found => ({
   servers: [],
   best: { name: 'two', rttMs: 3.21 },
   portMapping: { reason: 'PCP: no answer', router: '192.168.1.1', isDenied: false },
+  direct: 0,
   ...part,
 })
 
@@ -19,6 +20,7 @@ t.test('what each outcome comes to', async (t) => {
   const mapped = { protocol: 'pcp', external: '203.0.113.5:7443', until: '2026-11-29T09:00:00.000Z' } as const
   for (const [part, words] of [
     [{ udp: false }, /^Without UDP this host is reached by the gateways/],
+    [{ udp: false, direct: 2 }, /^UDP carries packets from here, so it works.*paths\.stun/],
     [{ portMapping: mapped, mapping: 'dependent' }, /port mapping become direct with every host/],
     [{ behindNat: false }, /without a NAT become direct with every host/],
     [{ mapping: independent, filtering: 'address-dependent' }, /such NATs become direct with every host/],

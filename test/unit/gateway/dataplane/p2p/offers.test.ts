@@ -21,6 +21,13 @@ const whole: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 }
 const WRONG: readonly unknown[] = [null, undefined, -1, 1.5, 2 ** 60, 'x'.repeat(201), {}, [{}], NaN]
 
+t.test('whether UDP works at the peer is one of two words', async (t) => {
+  const udpIn = (udp: unknown) => parseOffer({ type: 'p2p.answer', attempt, candidates: [], udp }).udp
+  t.equal(udpIn('works'), 'works')
+  t.equal(udpIn('silent'), 'silent')
+  for (const other of [...WRONG, 'maybe', true]) t.equal(udpIn(other), undefined)
+})
+
 t.test('each message is understood, and nothing in it that is not known is kept', async (t) => {
   for (const [type, fields] of Object.entries(whole)) {
     const { message, candidates, portMapped } = parseOffer({ type, ...fields, extra: 'x' })

@@ -110,6 +110,38 @@ t.test('what peers see is offered too, unless it is of the overlay', async (t) =
   t.same(addresses.candidates(7, undefined), [])
 })
 
+t.test('UDP that is blocked here: every public server is silent, others than the peer', async (t) => {
+  const { time, addresses } = make()
+  addresses.connected(true)
+  t.equal(addresses.udp([]), undefined, 'not known at once')
+  time.run(7_400)
+  addresses.tick(false)
+  t.equal(addresses.udp([]), undefined, 'the last question may be answered yet')
+  time.run(200)
+  t.equal(addresses.udp([]), 'silent')
+  t.equal(addresses.udp(['192.168.1.2:7443']), 'silent')
+  t.equal(addresses.udp(['192.0.2.1:40000']), undefined, 'the silent one is the peer')
+  addresses.said(said([], ['203.0.113.1:7443']))
+  t.equal(addresses.udp(['192.0.2.1:7443']), 'works')
+  addresses.said(said([], []))
+  t.equal(addresses.udp([]), 'silent', 'a server has stopped to answer')
+  addresses.connected(false)
+  t.equal(addresses.udp([]), undefined, 'the process cannot ask')
+})
+
+t.test('servers of paths.stun count whatever their address, members only at public ones', async (t) => {
+  const { time, addresses } = make({ members: () => ['192.168.1.2:7443'] })
+  addresses.connected(true)
+  time.run(60_000)
+  t.equal(addresses.udp([]), undefined, 'behind NATs members reach no private address of each other')
+  const lan = make({ members: () => [], stun: ['10.0.0.1:3478'], resolve: async (server) => [server] })
+  lan.addresses.connected(true)
+  await settled()
+  lan.addresses.tick(true)
+  lan.time.run(8_000)
+  t.equal(lan.addresses.udp([]), 'silent')
+})
+
 t.test('a NAT that gives each destination another port', (t) => {
   const { addresses } = make()
   const rows: readonly (readonly [name: string, mapped: readonly string[], isSymmetric: boolean])[] = [
