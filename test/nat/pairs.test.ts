@@ -8,9 +8,11 @@ import { type HostContainer, hostContainer } from '../helpers/cluster/host-conta
 import type { TestHost, TestNet } from '../helpers/cluster/hosts.ts'
 import { requestsInTurn } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
+import { free, heldTo, hold, type Span, timesOf } from '../helpers/nat/held-udp.ts'
 import { type NatCluster, natCluster } from '../helpers/nat/nat-pairs.ts'
 import { NAT_KINDS, type NatKind } from '../helpers/nat/nat-router.ts'
 import { ACCESS, type Access, PAIRS, type PairOfKinds } from '../helpers/nat/pair-table.ts'
+import { outlookOf, WAY, whyNot } from '../helpers/nat/pair-words.ts'
 import { Stalls } from '../helpers/run/stalls.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -81,18 +83,8 @@ async function settled(pairs: readonly Pair[]): Promise<Map<Pair, Ways>> {
   return open
 }
 
-/** When the host wrote down that its path to another was in such a state, wall clock, in order. */
-const timesOf = (from: TestHost, to: number, state: RegExp): number[] =>
-  from
-    .logged('path changed')
-    .filter(({ peer, path }) => peer === to && state.test(path))
-    .map(({ time }) => Date.parse(time))
-
 /** From when a way could be found until both hosts send by it, as they wrote it down. */
-function timeOf(
-  { one, two, tier }: Pair,
-  freeAt: ReadonlyMap<TestHost, number>,
-): { from: number; to: number } {
+function timeOf({ one, two, tier }: Pair, freeAt: ReadonlyMap<TestHost, number>): Span {
   const ends = [
     [one, two.index],
     [two, one.index],
@@ -125,37 +117,63 @@ async function judge(
     const ways = open.get(pair)
     if (ways !== undefined) t.fail(name, { ways })
     else {
-      const { from, to } = await waitFor(`${name} is in both logs`, PATIENCE_MS, () => {
+      const span = await waitFor(`${name} is in both logs`, PATIENCE_MS, () => {
         const found = timeOf(pair, freeAt)
         return Number.isFinite(found.to - found.from) ? found : undefined
       })
-      const stalledMs = Math.round(stalls.between(from, to))
-      const took = `${to - from} ms, ${stalledMs} of them without a processor (bound ${withinMs})`
-      t.ok(to - from - stalledMs <= withinMs, `${name} after ${took}`)
+      heldTo(t, name, span, stalls, withinMs)
     }
   }
 }
 
-/** No UDP but to the hub, until `free`: the first packets go as they go before a try has found anything. */
-function hold(net: TestNet): void {
-  for (const { index, ns } of net.hosts) {
-    if (index === 1) continue
-    const drop = (...what: string[]) =>
-      ns.exec('nft', 'insert', 'rule', 'inet', 'cut', 'out', ...what, 'drop')
-    drop('udp', 'sport', '7443', 'ip', 'daddr', '!=', '192.0.2.1')
-    drop('udp', 'sport', '7443', 'meta', 'nfproto', 'ipv6')
-  }
-}
+/** What a host's executable prints, in one line. */
+const printed = async (host: TestHost, ...args: string[]): Promise<string> =>
+  (await host.flatnet(...args)).stdout.replaceAll(/\n(?!\n)/g, ' ')
 
-/** @returns when each host was free, wall clock */
-async function free(net: TestNet): Promise<Map<TestHost, number>> {
-  const at = new Map<TestHost, number>()
-  for (const host of net.hosts) {
-    if (host.index !== 1) host.ns.exec('nft', 'flush', 'chain', 'inet', 'cut', 'out')
-    at.set(host, Date.now())
+/** The executables' words explain each pair: why it is not direct and at which end, or the way that it goes. */
+async function explained(t: Test, { hub, hosts }: NatCluster, pairs: readonly Pair[]): Promise<void> {
+  const indirect = pairs.flatMap((pair) => {
+    const words = whyNot(pair)
+    return words === undefined ? [] : [{ pair, words }]
+  })
+  let last: Map<Pair, Ways> | undefined
+  await waitFor('the cause of each pair is told', PATIENCE_MS, async () => {
+    const ways = await waysOf(indirect.map(({ pair }) => pair))
+    last = ways
+    return indirect.every(({ pair, words }) =>
+      words.every((word, end) => word.test(ways.get(pair)?.[end]?.p2p?.reason ?? '')),
+    )
+  }).catch((cause) => {
+    const said = indirect.map(({ pair: { a, b }, pair }) => [
+      a,
+      b,
+      last?.get(pair)?.map((w) => w?.p2p?.reason),
+    ])
+    throw new Error(JSON.stringify(said), { cause })
+  })
+  const all = [{ host: hub, kind: 'public' as const }, ...hosts]
+  const texts = new Map(
+    await Promise.all(all.map(async ({ host }) => [host, await printed(host, 'status')] as const)),
+  )
+  for (const { pair, words } of indirect)
+    for (const [end, from, to] of [
+      [0, pair.one, pair.two],
+      [1, pair.two, pair.one],
+    ] as const) {
+      const [, rest = ''] = texts.get(from)?.split(`host ${to.index} is not direct: `) ?? []
+      const [line = ''] = rest.split(/ host \d+ is not direct: /)
+      t.match(line, words[end], `${ACCESS[pair.a]} and ${ACCESS[pair.b]}: ${line.trim()}`)
+    }
+  const tiers = new Map(
+    await Promise.all(all.map(async ({ host }) => [host, await host.ok('tiers')] as const)),
+  )
+  for (const { a, b, one, tier } of pairs)
+    if (tier in WAY)
+      t.match(tiers.get(one), WAY[tier as keyof typeof WAY], `${ACCESS[a]} and ${ACCESS[b]}: ${tier}`)
+  for (const { host, kind } of all) {
+    const { stdout } = await host.flatnet('netcheck')
+    t.match(stdout, outlookOf(kind), `netcheck of a host that is ${ACCESS[kind]}`)
   }
-  await Promise.all(net.hosts.map((host) => host.api('/v1/paths/retry', {})))
-  return at
 }
 
 /** Requests between the two of each pair, until stopped. */
@@ -195,16 +213,18 @@ async function race(
   isJudged: (pair: Pair) => boolean = () => true,
 ): Promise<void> {
   using stalls = new Stalls()
-  const cluster = await natCluster(t, kinds, hold)
+  const held = ({ hosts }: TestNet): TestHost[] => hosts.filter(({ index }) => index !== 1)
+  const cluster = await natCluster(t, kinds, (net) => hold(held(net)))
   const pairs = pairsOf(cluster).filter(isJudged)
   await connected(pairs)
   const requests = await requestsOf(t, pairs)
   await requests.answered(1)
   t.pass('all answer through the hub')
-  const freeAt = await free(cluster.net)
+  const freeAt = await free(held(cluster.net), cluster.net.hosts)
   await judge(t, pairs, stalls, freeAt)
   await requests.answered(3)
   await requests.judge(t)
+  await explained(t, cluster, pairs)
 }
 
 t.test('every two kinds of access', { skip: needsRoot, timeout: 600_000 }, (t) => race(t, NAT_KINDS))

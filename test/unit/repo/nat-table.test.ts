@@ -1,12 +1,14 @@
-/** docs/architecture/nat.md shows the table of pairs that test/nat goes by, which is whole. */
+/** docs/architecture/nat.md shows the tables of pairs and set-ups that test/nat goes by; that of pairs is whole. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { NAT_KINDS } from '../../helpers/nat/nat-router.ts'
 import { PAIRS, pairTable } from '../../helpers/nat/pair-table.ts'
+import { setUpTable } from '../../helpers/nat/set-ups.ts'
 import { inRepo } from '../../helpers/run/sources.ts'
 
-t.test('the document shows the table', async (t) => {
-  t.ok(readFileSync(inRepo('docs/architecture/nat.md'), 'utf8').includes(`\n${pairTable()}\n`), pairTable())
+t.test('the document shows both tables', async (t) => {
+  const text = readFileSync(inRepo('docs/architecture/nat.md'), 'utf8')
+  for (const table of [pairTable(), setUpTable()]) t.ok(text.includes(`\n${table}\n`), table)
 })
 
 t.test('every pair is in it once, and every kind with the hub', async (t) => {

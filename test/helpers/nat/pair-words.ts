@@ -1,0 +1,43 @@
+/** What a person must be able to read of a pair: why it is not direct and at which end the cause is, or by which way. */
+import type { Access, PairOfKinds } from './pair-table.ts'
+
+type Words = readonly [one: RegExp, two: RegExp]
+
+const HERE = /UDP is blocked at this host/
+const THERE = /UDP is blocked at the peer/
+/** One hub alone shows nobody that a NAT is symmetric. A host that is direct with another has a second one to ask. */
+const SYMMETRIC =
+  /UDP works at both hosts and not between them|gives? each destination another port \(symmetric\)/
+
+/** What either end says of a pair that is not direct; undefined: the pair is. */
+export function whyNot({ a, b, tier }: PairOfKinds): Words | undefined {
+  if (tier !== 'relay' && tier !== 'gateway') return undefined
+  const isBlocked = (kind: Access): boolean => kind === 'udpBlocked'
+  if (isBlocked(a) && isBlocked(b)) return [/UDP is blocked at both hosts/, /UDP is blocked at both hosts/]
+  // The only public member is the peer itself, and its silence shows not at which end it is.
+  if (a === 'public')
+    return [
+      /UDP works at this host, so it is blocked at the peer or between/,
+      /UDP works at the peer, so it is blocked at this host or between/,
+    ]
+  if (isBlocked(b)) return [THERE, HERE]
+  return [SYMMETRIC, SYMMETRIC]
+}
+
+/** Of tiers that packets take, as `flatnet tiers` says it. */
+export const WAY = {
+  ipv4: 'UDP to an IPv4 address',
+  ice: 'UDP that a hub helps to find',
+  punch: 'UDP that members between help to find',
+  relay: 'TLS through a third gateway',
+  gateway: 'TLS to the gateway there',
+} as const
+
+/** What `flatnet netcheck` says that a host of this kind becomes direct with. */
+export function outlookOf(kind: Access): RegExp {
+  if (kind === 'udpBlocked') return /^Without UDP this host is reached/m
+  // Asked are members behind NATs, and some of these let no question in.
+  if (kind === 'public')
+    return /^(Hosts without a NAT become direct with every|UDP carries packets from here, so)/m
+  return /^Hosts behind (such )?NATs become direct with/m
+}
