@@ -9,8 +9,8 @@ import { Metrics } from './base/metrics.ts'
 import type { Part } from './base/part.ts'
 import { type Scheduler, systemScheduler } from './base/scheduler.ts'
 import type { Launched } from './dataplane/p2p/launch.ts'
-import type { KeptDoors } from './dns/kept-doors.ts'
-import type { Doors } from './ingress/doors.ts'
+import type { KeptDnsListeners } from './dns/kept-listeners.ts'
+import type { KeptListeners } from './ingress/kept-listeners.ts'
 import type { LateMessages } from './ingress/late.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
@@ -36,8 +36,8 @@ export interface GatewayDeps {
   readonly kernelView?: KernelView
   readonly version?: string
   readonly reload?: () => void
-  readonly doors?: Doors
-  readonly nameDoors?: KeptDoors
+  readonly keptListeners?: KeptListeners
+  readonly keptDnsListeners?: KeptDnsListeners
   readonly keptLinks?: KeptLinks
   /** Starts the P2P process; absent: a service manager does. */
   readonly launchP2p?: () => Launched

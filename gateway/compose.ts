@@ -22,10 +22,10 @@ import type { IngressDeps } from './ingress/deps.ts'
 import { type HostNames, hostNames, withoutReserved } from './ingress/host-names.ts'
 import { IngressListener } from './ingress/listener.ts'
 import { RETRIES_HELP } from './ingress/retry.ts'
+import { dialMethod } from './ingress/upstream/dial-method.ts'
 import { Forwarder } from './ingress/upstream/forwarder.ts'
 import { Pool } from './ingress/upstream/pool.ts'
 import { TCP } from './ingress/upstream/stream-dial.ts'
-import { wayTo } from './ingress/upstream/way.ts'
 import { LeaseFeed } from './leases/feed.ts'
 import { dropGauges, reconcileGauges } from './leases/metrics.ts'
 import { Reconciler, type Repair } from './leases/reconciler.ts'
@@ -79,7 +79,7 @@ export function composeGateway(base: Base, cluster: ClusterParts): Gateway {
     ...base,
     pool,
     names,
-    doors: base.doors,
+    keptListeners: base.keptListeners,
     browserCertificates: cluster.browserCertificates(),
     messages: cluster.messages,
     lookup: withoutReserved(base.registry, names),
@@ -192,10 +192,10 @@ function makePool({ clock, conf, metrics, paths, registry }: Base, cluster: Clus
       const holder = registry.byIp(ip)
       return holder !== undefined && attachmentKey(holder) === key
     },
-    wayTo: (ip) => {
+    dialMethod: (ip) => {
       const hostId = registry.byIp(ip)?.hostId ?? ownHostId
       const noTunnel = cluster.noTunnel()
-      return wayTo({ ownHostId, hostId, noTunnel, path: paths.path(hostId), now: clock.now() })
+      return dialMethod({ ownHostId, hostId, noTunnel, path: paths.path(hostId), now: clock.now() })
     },
     streams: cluster.streams,
     onRetry: () => metrics.count('flatnet_ingress_retries_total', RETRIES_HELP, { phase: 'connect' }),
@@ -208,7 +208,7 @@ function follow({ events, metrics, paths, registry }: Base, pool: Pool, forwarde
     pool.drop(key)
     forwarder.drop(key)
   })
-  onOtherWay(events, paths, (hostId) => {
+  onReachChanged(events, paths, (hostId) => {
     for (const assignment of registry.all(hostId)) pool.dropIdle(attachmentKey(assignment))
   })
   events.listen(({ event }) => {
@@ -231,16 +231,16 @@ function onContainerGone(events: Events, drop: (key: string) => void): void {
  * Whether packets reach the host has changed: its gateway dials for this one, or nothing does. A request on a kept
  * connection would wait 8 s for a host that is out of reach, and on a new one has its answer within 2.
  */
-function onOtherWay(events: Events, paths: PathTable, drop: (hostId: number) => void): void {
-  const ways = new Map<number, string>()
+function onReachChanged(events: Events, paths: PathTable, drop: (hostId: number) => void): void {
+  const reached = new Map<number, string>()
   events.listen(({ event }) => {
     if (event.type !== 'pathChanged') return
     const { hostId, state } = event.path
     const isAway = state === 'ISOLATED' || state === 'QUARANTINED'
-    const way = isAway ? 'none' : paths.decision(hostId)?.isWebOnly === true ? 'web' : 'packets'
-    const before = ways.get(hostId) ?? 'packets'
-    ways.set(hostId, way)
-    if (way !== before) drop(hostId)
+    const reach = isAway ? 'none' : paths.decision(hostId)?.isWebOnly === true ? 'web' : 'packets'
+    const before = reached.get(hostId) ?? 'packets'
+    reached.set(hostId, reach)
+    if (reach !== before) drop(hostId)
   })
 }
 

@@ -11,8 +11,8 @@ import { openLog } from './base/log.ts'
 import type { Part } from './base/part.ts'
 import { compose } from './compose.ts'
 import type { Launched } from './dataplane/p2p/launch.ts'
-import type { KeptDoors } from './dns/kept-doors.ts'
-import type { Doors } from './ingress/doors.ts'
+import type { KeptDnsListeners } from './dns/kept-listeners.ts'
+import type { KeptListeners } from './ingress/kept-listeners.ts'
 import type { KernelView } from './leases/kernel-view.ts'
 import type { Repair } from './leases/reconciler.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
@@ -46,9 +46,9 @@ export interface GatewayOptions {
    */
   readonly reload?: () => void
   /** Keeps the listeners of ingress over a reload. */
-  readonly doors?: Doors
+  readonly keptListeners?: KeptListeners
   /** Keeps the sockets for containers' questions over a reload. */
-  readonly nameDoors?: KeptDoors
+  readonly keptDnsListeners?: KeptDnsListeners
   /** Keeps names on the LAN over a reload. */
   readonly keptLinks?: KeptLinks
   /** Starts the P2P process where none runs; absent: a service manager does. */
@@ -97,7 +97,7 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   begun.defer(() => {
     drained = gateway.drainTransit()
   })
-  options.doors?.started()
+  options.keptListeners?.started()
   const ingress = gateway.ingressListener.listening
   log.info(
     { endpoint: ingress === undefined ? undefined : `${ingress.address}:${ingress.port}` },

@@ -38,26 +38,26 @@ export function repairGuards(host: NetlinkSocket, { socket }: Netfilter, leases:
   // The elements first: an ADD puts those of a port in when its link is there, so the link is in the list behind.
   const present = listPassed(socket)
   const ports = listPorts(host)
-  const wishes = wishesOf(ports, leases)
+  const desired = desiredPorts(ports, leases)
   const texts = new Set(present.map(textOf))
-  const lacking = wishes.filter(({ passed }) => !passed.every((p) => texts.has(textOf(p))))
+  const lacking = desired.filter(({ passed }) => !passed.every((p) => texts.has(textOf(p))))
   const common = lacking.flatMap(({ port, group }) => (group === port.ip ? [blockOf(port.ip)] : []))
   for (const block of new Set(common)) addBlock(socket, block)
   for (const { port, group, passed } of lacking) if (group !== port.ip) replacePassed(socket, present, passed)
   // Elements before the group, which puts them in force.
-  const wrong = wishes.filter(({ port, group }) => port.group !== group)
+  const wrong = desired.filter(({ port, group }) => port.group !== group)
   const moved = wrong.filter(({ port, group }) => setGroup(host, port.index, group))
   removeGone(socket, present, ports)
   return new Set([...lacking, ...moved]).size
 }
 
-interface Wish {
+interface DesiredPort {
   readonly port: Port
   readonly group: number
   readonly passed: readonly Passed[]
 }
 
-function wishesOf(ports: readonly Port[], leases: readonly Guarded[]): Wish[] {
+function desiredPorts(ports: readonly Port[], leases: readonly Guarded[]): DesiredPort[] {
   const byName = new Map(ports.map((port) => [port.name, port]))
   const containers = Map.groupBy(ports, ({ containerId }) => containerId)
   return leases.flatMap(({ hostIfname, ip, mac, antiSpoof }) => {

@@ -11,8 +11,8 @@ import { version } from '../../conf/version.ts'
 import type { Log } from '../../core/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
 import { type Launched, launchProcess, p2pCommand } from '../../gateway/dataplane/p2p/launch.ts'
-import { KeptDoors } from '../../gateway/dns/kept-doors.ts'
-import { Doors } from '../../gateway/ingress/doors.ts'
+import { KeptDnsListeners } from '../../gateway/dns/kept-listeners.ts'
+import { KeptListeners } from '../../gateway/ingress/kept-listeners.ts'
 import { kernelView } from '../../gateway/leases/kernel-source.ts'
 import { KeptLinks } from '../../gateway/mdns/kept-links.ts'
 import { command } from '../command.ts'
@@ -59,8 +59,8 @@ function launchP2p({ dataDir }: DaemonConf, config: string): { launchP2p?: () =>
 
 /** What a reload leaves open. */
 interface Kept {
-  readonly doors: Doors
-  readonly nameDoors: KeptDoors
+  readonly keptListeners: KeptListeners
+  readonly keptDnsListeners: KeptDnsListeners
   readonly keptLinks: KeptLinks
 }
 
@@ -136,10 +136,10 @@ async function runToEnd(
   conf: DaemonConf,
   { config, stop, log }: Pick<Runs, 'config' | 'stop' | 'log'>,
 ): Promise<void> {
-  const kept: Kept = { doors: new Doors(), nameDoors: new KeptDoors(), keptLinks: new KeptLinks() }
+  const kept: Kept = { keptListeners: new KeptListeners(), keptDnsListeners: new KeptDnsListeners(), keptLinks: new KeptLinks() }
   const close = async (): Promise<void> => {
-    kept.doors.close()
-    await Promise.all([kept.nameDoors.close(), kept.keptLinks.close()])
+    kept.keptListeners.close()
+    await Promise.all([kept.keptDnsListeners.close(), kept.keptLinks.close()])
   }
   stop.addEventListener('abort', () => void close(), { once: true })
   try {

@@ -10,12 +10,12 @@ import type { Metrics } from '../base/metrics.ts'
 import type { Part } from '../base/part.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { announceNames } from './announcement.ts'
-import type { Door, DoorDeps } from './door.ts'
+import type { DnsListener, DnsListenerDeps } from './listener.ts'
 import { type DnsServer, HostServers } from './host-servers.ts'
-import { KeptDoors } from './kept-doors.ts'
+import { KeptDnsListeners } from './kept-listeners.ts'
 import { Resolver, type ResolverDeps } from './resolver.ts'
-import { openTcp } from './tcp-door.ts'
-import { openUdp } from './udp-door.ts'
+import { openTcp } from './tcp-listener.ts'
+import { openUdp } from './udp-listener.ts'
 
 export interface NamedNetwork {
   readonly network: string
@@ -54,12 +54,12 @@ export interface NameServersDeps {
   /** 53, but in tests without root. */
   readonly port?: number
   /** Hands the sockets over to the next run. Absent: there is none. */
-  readonly nameDoors?: KeptDoors
+  readonly keptDnsListeners?: KeptDnsListeners
 }
 
 interface Served {
   readonly network: NamedNetwork
-  readonly doors: readonly Door[]
+  readonly listeners: readonly DnsListener[]
   readonly state: DnsState
   readonly problem?: string
 }
@@ -71,7 +71,7 @@ export class NameServers implements Part {
   readonly #deps: NameServersDeps
   readonly #resolver: Resolver
   readonly #hostServers: HostServers
-  readonly #kept: KeptDoors
+  readonly #kept: KeptDnsListeners
   /** By bridge address. */
   #served = new Map<string, Served>()
   #running: Promise<void> | undefined
@@ -82,7 +82,7 @@ export class NameServers implements Part {
 
   constructor(deps: NameServersDeps) {
     this.#deps = deps
-    this.#kept = deps.nameDoors ?? new KeptDoors({ isOver: true })
+    this.#kept = deps.keptDnsListeners ?? new KeptDnsListeners({ isOver: true })
     this.#resolver = new Resolver(deps)
     this.#hostServers = new HostServers({
       clock: deps.scheduler,
@@ -135,8 +135,8 @@ export class NameServers implements Part {
     this.#isStopped = true
     for (const end of this.#ends) end()
     await this.#running
-    const doors = [...this.#served].filter(([, { state }]) => state === 'serving')
-    await this.#kept.keep(new Map(doors.map(([address, served]) => [address, served.doors])), this.#resolver)
+    const listeners = [...this.#served].filter(([, { state }]) => state === 'serving')
+    await this.#kept.keep(new Map(listeners.map(([address, served]) => [address, served.listeners])), this.#resolver)
   }
 
   /** Compares with the networks of this host; once more after a run in progress, however often it is asked. */
@@ -177,8 +177,8 @@ export class NameServers implements Part {
     const wanted = new Map(this.#deps.networks().map((n) => [formatIpv4(n.slice.base + 1), n]))
     const before = this.#served
     const now = new Map<string, Served>()
-    for (const [address, { doors }] of before)
-      if (!wanted.has(address)) await Promise.all(doors.map((door) => door.close()))
+    for (const [address, { listeners }] of before)
+      if (!wanted.has(address)) await Promise.all(listeners.map((listener) => listener.close()))
     for (const [address, network] of wanted) {
       const known = before.get(address)
       if (known?.state === 'serving') now.set(address, { ...known, network })
@@ -191,26 +191,26 @@ export class NameServers implements Part {
   }
 
   async #open(address: string, network: NamedNetwork, before: Served | undefined): Promise<Served> {
-    const deps = this.#doorDeps(address, network)
+    const deps = this.#listenerDeps(address, network)
     const kept = this.#kept.take(address)
-    for (const door of kept ?? []) door.handOver(deps)
-    if (kept !== undefined) return { network, doors: kept, state: 'serving' }
-    const doors: Door[] = []
+    for (const listener of kept ?? []) listener.handOver(deps)
+    if (kept !== undefined) return { network, listeners: kept, state: 'serving' }
+    const listeners: DnsListener[] = []
     try {
-      for (const open of [openUdp, openTcp]) doors.push(await open(deps))
+      for (const open of [openUdp, openTcp]) listeners.push(await open(deps))
     } catch (err) {
-      await Promise.all(doors.map((door) => door.close()))
-      if (hasCode(err, 'EADDRNOTAVAIL')) return { network, doors: [], state: 'waiting' }
+      await Promise.all(listeners.map((listener) => listener.close()))
+      if (hasCode(err, 'EADDRNOTAVAIL')) return { network, listeners: [], state: 'waiting' }
       const problem = problemOf(err, deps)
       if (before?.problem !== problem)
         this.#deps.log.warn({ err, endpoint: `${address}:${deps.port}` }, 'names are not served on a bridge')
-      return { network, doors: [], state: 'failed', problem }
+      return { network, listeners: [], state: 'failed', problem }
     }
     this.#deps.log.info({ endpoint: `${address}:${deps.port}` }, 'names are served on a bridge')
-    return { network, doors, state: 'serving' }
+    return { network, listeners, state: 'serving' }
   }
 
-  #doorDeps(address: string, { slice }: NamedNetwork): DoorDeps {
+  #listenerDeps(address: string, { slice }: NamedNetwork): DnsListenerDeps {
     const { log, metrics, port = PORT, scheduler } = this.#deps
     return {
       address,
@@ -255,7 +255,7 @@ export class NameServers implements Part {
   }
 }
 
-function problemOf(err: unknown, { address, port }: DoorDeps): string {
+function problemOf(err: unknown, { address, port }: DnsListenerDeps): string {
   const where = `${address}:${port}`
   if (hasCode(err, 'EADDRINUSE'))
     return (

@@ -7,8 +7,8 @@ import type { Millis } from '../../core/clock.ts'
 import { isObject } from '../../core/json.ts'
 import type { Log } from '../../core/log.ts'
 import { type Allowance, Bucket } from '../base/bucket.ts'
+import { sample } from '../base/sample.ts'
 import type { Scheduler } from '../base/scheduler.ts'
-import { someOf } from '../base/some-of.ts'
 import type { ControlMessage } from '../links/types.ts'
 import { type Envelope, type Refusal, readEnvelope } from './envelope.ts'
 import type { Digest, MessageStore } from './store.ts'
@@ -183,7 +183,7 @@ export class Spread {
   #passOn(envelope: Envelope, cameFrom: number | undefined): void {
     const linked = this.#deps.linked().filter((hostId) => hostId !== cameFrom && hostId !== envelope.from)
     const { random } = this.#deps
-    const chosen = linked.includes(envelope.to) ? [envelope.to] : someOf(linked, FAN_OUT, random)
+    const chosen = linked.includes(envelope.to) ? [envelope.to] : sample(linked, FAN_OUT, random)
     for (const hostId of chosen) this.#enqueue(hostId, envelope)
   }
 
@@ -212,7 +212,7 @@ export class Spread {
   /** For what was lost on its way: a link that broke, a member that was full. */
   #compare(): void {
     const { linked, random } = this.#deps
-    const [hostId] = someOf(linked(), 1, random)
+    const [hostId] = sample(linked(), 1, random)
     if (hostId !== undefined) this.#sendDigest(hostId)
   }
 

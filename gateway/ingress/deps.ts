@@ -8,8 +8,8 @@ import type { BrowserCertificates } from '../cluster/identity/browser-certificat
 import type { PathTable } from '../paths/table.ts'
 import type { NameLookup } from '../registry/names.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { Doors } from './doors.ts'
 import type { HostNames } from './host-names.ts'
+import type { KeptListeners } from './kept-listeners.ts'
 import type { LateMessages } from './late.ts'
 import type { Pool } from './upstream/pool.ts'
 
@@ -25,7 +25,7 @@ export interface IngressDeps {
   /** Of the registry, without the names that no container may take. */
   readonly lookup: NameLookup
   /** Keeps the listeners open over a reload; undefined: there is none. */
-  readonly doors: Doors | undefined
+  readonly keptListeners: KeptListeners | undefined
   /** Of the cluster's CA; undefined: this host is in no cluster. */
   readonly browserCertificates: BrowserCertificates | undefined
   /** Between hosts that no path connects; undefined: this host is in no cluster. */

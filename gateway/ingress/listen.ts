@@ -1,9 +1,9 @@
-/** Opens a listener of ingress on its address, or says which key leads out. */
+/** Opens a listener of ingress; the error of one that cannot be opened names the key to change. */
 
 import { once } from 'node:events'
 import type { Server } from 'node:net'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
-import type { Doors, Place } from './doors.ts'
+import type { KeptListeners, Place } from './kept-listeners.ts'
 
 const wayOut = (err: unknown, key: string): string => {
   if (hasCode(err, 'EADDRINUSE'))
@@ -16,20 +16,20 @@ const wayOut = (err: unknown, key: string): string => {
 }
 
 /**
- * @param doors what listens there from an earlier run is taken over
+ * @param keptListeners what listens there from an earlier run is taken over
  * @param key of flatnet.yaml, `ingress.listen`
  * @throws {FlatnetError} ERR_FLATNET_IO: it cannot listen there; the message has the way out
  */
 export async function listen(
   server: Server,
   { host, port }: Place,
-  { key, doors }: { readonly key: string; readonly doors: Doors | undefined },
+  { key, keptListeners }: { readonly key: string; readonly keptListeners: KeptListeners | undefined },
 ): Promise<void> {
-  const fd = doors?.take({ host, port })
+  const fd = keptListeners?.take({ host, port })
   server.listen(fd === undefined ? { host, port } : { fd })
   try {
     await once(server, 'listening')
-    doors?.keep({ host, port }, server)
+    keptListeners?.keep({ host, port }, server)
   } catch (cause) {
     const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
     throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${where}: ${wayOut(cause, key)}`, { cause })

@@ -39,7 +39,7 @@ export class IngressListener implements Part {
     if (!conf.ingress.enabled) return
     const limit = new ConnectionLimit(this.#deps)
     const server = createIngress(this.#deps, limit)
-    await listen(server, conf.ingress, { key: 'ingress.listen', doors: this.#deps.doors })
+    await listen(server, conf.ingress, { key: 'ingress.listen', keptListeners: this.#deps.keptListeners })
     server.on('error', (err) => log.error({ err }, 'ingress listener failed'))
     await this.#startTls(server, limit)
     const { address, port } = server.address() as AddressInfo

@@ -10,10 +10,10 @@ import type { Millis } from '../../../core/clock.ts'
 import { issue, keyIdOfRequest, makeCa, makeRequest } from '../identity/certificates.ts'
 import type { ClusterFiles } from '../identity/files.ts'
 import { seal } from '../members/document.ts'
-import { type JoinWishes, requestJoin, type Welcome } from './joining.ts'
+import { type JoinOptions, requestJoin, type Welcome } from './joining.ts'
 import type { Token } from './tokens.ts'
 
-export interface CreateWishes {
+export interface CreateOptions {
   /** Lower-case letters, digits and `-`; part of every certificate. */
   readonly cluster?: string | undefined
   readonly hostId: number
@@ -31,8 +31,8 @@ const randomName = (): string => randomBytes(4).readUInt32BE().toString(36).padS
 /**
  * Nothing counts until the list of members is there: the next run overwrites what one that was cut short left behind.
  */
-export async function createCluster(files: ClusterFiles, wishes: CreateWishes): Promise<string> {
-  const { cluster = randomName(), hostId, name, endpoints, supernet, hostPrefix, now } = wishes
+export async function createCluster(files: ClusterFiles, options: CreateOptions): Promise<string> {
+  const { cluster = randomName(), hostId, name, endpoints, supernet, hostPrefix, now } = options
   const ca = await makeCa(cluster, now)
   const { keyPem, requestPem } = await makeRequest()
   const certPem = await issue(ca, requestPem, { cluster, hostId, now })
@@ -65,11 +65,11 @@ export async function createCluster(files: ClusterFiles, wishes: CreateWishes): 
 export async function enterCluster(
   files: ClusterFiles,
   token: Token,
-  wishes: Omit<JoinWishes, 'requestPem'>,
+  options: Omit<JoinOptions, 'requestPem'>,
 ): Promise<Welcome> {
   const { keyPem, requestPem } = await makeRequest(files.read('keyPem'))
   files.write('keyPem', keyPem)
-  const welcome = await requestJoin(token, { ...wishes, requestPem })
+  const welcome = await requestJoin(token, { ...options, requestPem })
   files.write('caPem', welcome.caPem)
   files.write('certPem', welcome.certPem)
   files.write('endpoints', `${JSON.stringify(welcome.endpoints)}\n`)

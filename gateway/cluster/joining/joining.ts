@@ -43,7 +43,7 @@ export interface Welcome {
   readonly endpoints: readonly EndpointRecord[]
 }
 
-export interface JoinWishes {
+export interface JoinOptions {
   readonly requestPem: string
   readonly name: string
   readonly endpoints: readonly string[]
@@ -52,8 +52,8 @@ export interface JoinWishes {
 }
 
 /** @throws {JoinError} */
-export async function requestJoin(token: Token, wishes: JoinWishes): Promise<Welcome> {
-  const { requestPem, name, endpoints, now } = wishes
+export async function requestJoin(token: Token, options: JoinOptions): Promise<Welcome> {
+  const { requestPem, name, endpoints, now } = options
   const answer = await ask(token, undefined, now, {
     type: 'join.request',
     protocol: JOIN_PROTOCOL,

@@ -111,7 +111,7 @@ function parseRecords(text: string): EndpointRecord[] {
   }
 }
 
-export interface EndpointWishes {
+export interface EndpointOptions {
   readonly listen: { readonly host: string; readonly port: number }
   /** Configured; takes the place of everything that is found here. */
   readonly advertise: readonly string[]
@@ -129,7 +129,7 @@ export const formatEndpoint = (host: string, port: number): string =>
  * IPv4 first; without loopback, link-local, and those of containers.
  */
 export function ownEndpoints(
-  { listen, advertise, supernet, without }: EndpointWishes,
+  { listen, advertise, supernet, without }: EndpointOptions,
   interfaces: ReturnType<typeof networkInterfaces> = networkInterfaces(),
 ): string[] {
   if (advertise.length > 0) return advertise.slice(0, MAX_ENDPOINTS)

@@ -40,7 +40,7 @@ export interface EndsDeps {
   noTunnel(): string | undefined
 }
 
-interface Wish {
+interface Requested {
   readonly relay: number
   readonly dialer: RelayDialer
 }
@@ -48,7 +48,7 @@ interface Wish {
 export class Ends {
   readonly #deps: EndsDeps
   readonly #connections: Connections
-  readonly #wishes = new Map<number, Wish>()
+  readonly #requested = new Map<number, Requested>()
   /** Handshakes that others began, by host and relay. */
   readonly #incoming = new Map<string, { readonly relay: number; readonly abort: AbortController }>()
   readonly #problems = new Problems()
@@ -73,11 +73,11 @@ export class Ends {
   }
 
   request(hostId: number, relay: number): void {
-    const before = this.#wishes.get(hostId)
+    const before = this.#requested.get(hostId)
     if (this.#isStopped || before?.relay === relay) return
     before?.dialer.stop()
     const { scheduler, random } = this.#deps
-    const wish: Wish = {
+    const requested: Requested = {
       relay,
       dialer: new RelayDialer({
         scheduler,
@@ -88,22 +88,23 @@ export class Ends {
         failed: (err) => this.#fail(hostId, relay, err),
       }),
     }
-    this.#wishes.set(hostId, wish)
+    this.#requested.set(hostId, requested)
     const standing = this.#connections.get(hostId, relay)
-    if (standing === undefined) wish.dialer.start()
+    if (standing === undefined) requested.dialer.start()
     else this.#settleOn(standing)
   }
 
   release(hostId: number): void {
-    this.#wishes.get(hostId)?.dialer.stop()
-    this.#wishes.delete(hostId)
+    this.#requested.get(hostId)?.dialer.stop()
+    this.#requested.delete(hostId)
     for (const c of this.#connections.all()) if (c.hostId === hostId) this.#connections.release(c)
   }
 
   /** The relay's link came up: what failed before says nothing of it. */
   linkUp(relay: number): void {
     this.#problems.endAll(relay)
-    for (const wish of this.#wishes.values()) if (wish.relay === relay) wish.dialer.retryNow()
+    for (const requested of this.#requested.values())
+      if (requested.relay === relay) requested.dialer.retryNow()
   }
 
   /** After a change of membership. */
@@ -116,8 +117,8 @@ export class Ends {
 
   stop(): void {
     this.#isStopped = true
-    for (const { dialer } of this.#wishes.values()) dialer.stop()
-    this.#wishes.clear()
+    for (const { dialer } of this.#requested.values()) dialer.stop()
+    this.#requested.clear()
     for (const { abort } of this.#incoming.values()) abort.abort(new Error('this gateway stops'))
     for (const connection of this.#connections.all())
       this.#connections.close(connection, 'this gateway stops')
@@ -205,7 +206,7 @@ export class Ends {
     if (dialledBy !== this.#ownId) keep(secured)
     log.info({ peer: hostId, relay }, 'relayed connection made')
     events.up(hostId, relay, secured.socket)
-    if (this.#wishes.get(hostId)?.relay === relay) this.#settleOn(connection)
+    if (this.#requested.get(hostId)?.relay === relay) this.#settleOn(connection)
     else this.#connections.release(connection)
     if (isNews) events.problemChanged(hostId, relay)
   }
@@ -221,15 +222,15 @@ export class Ends {
   /** One that stood for long and was closed is made again before its relay is given up. */
   #lost(connection: Connection, reason: string, isBroken: boolean): void {
     const { hostId, relay, since } = connection
-    const wish = this.#wishes.get(hostId)
-    const isWanted = wish?.relay === relay
+    const requested = this.#requested.get(hostId)
+    const isWanted = requested?.relay === relay
     const hasSettled = this.#deps.scheduler.monotonic() - since >= EndLimit.settledMs
-    if (isWanted && hasSettled) wish.dialer.settled()
+    if (isWanted && hasSettled) requested.dialer.settled()
     // Of two that meet, the end of the one may be known here before the other is: that one's own outcome counts.
-    const isFailure = isWanted && !wish.dialer.isTrying && (isBroken || !hasSettled)
+    const isFailure = isWanted && !requested.dialer.isTrying && (isBroken || !hasSettled)
     const forMs = hasSettled ? EndLimit.brokenMs : EndLimit.unusableMs
     if (isFailure) this.#problems.add(hostId, relay, reason, this.#deps.scheduler.monotonic(), forMs)
-    if (isWanted) wish.dialer.start()
+    if (isWanted) requested.dialer.start()
     this.#down(connection, reason)
     if (isFailure) this.#deps.events.problemChanged(hostId, relay)
   }

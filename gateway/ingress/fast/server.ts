@@ -3,9 +3,9 @@
 import { type IncomingMessage, Server, type ServerOptions, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Millis } from '../../../core/clock.ts'
+import { destroyOnReset } from '../client-reset.ts'
 import type { ConnectionLimit } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
-import { destroyWhenGone } from '../gone-clients.ts'
 import { hasBody } from '../headers.ts'
 import { isSecure } from '../trust.ts'
 import { FastConnection, type FastConnectionHost } from './connection.ts'
@@ -92,7 +92,7 @@ export class IngressServer extends Server implements FastConnectionHost {
     if (socket.destroyed) return
     this.limit.wait(socket)
     this.#open.add(new FastConnection(this, socket, this.#needsNode(socket)))
-    destroyWhenGone(socket)
+    destroyOnReset(socket)
   }
 
   /** The fast path adds no header to answers and has no pages of its own. */

@@ -152,7 +152,10 @@ export class TlsListener {
   async #listen(): Promise<void> {
     const { conf, deps } = this.#parts
     try {
-      await listen(this.#server, conf, { key: 'ingress.tls.listen', doors: this.#parts.deps.doors })
+      await listen(this.#server, conf, {
+        key: 'ingress.tls.listen',
+        keptListeners: this.#parts.deps.keptListeners,
+      })
       this.#listenProblem = undefined
       const { address, port } = this.#server.address() as AddressInfo
       deps.log.info({ endpoint: `${address}:${port}` }, 'tls listener opened')

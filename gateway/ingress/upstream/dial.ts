@@ -10,8 +10,8 @@ import type { Millis } from '../../../core/clock.ts'
 import { hasCode } from '../../../core/errors.ts'
 import { boundUnacknowledged } from '../../links/liveness.ts'
 import { StreamError } from '../../links/streams/stream-frame.ts'
+import type { DialMethod } from './dial-method.ts'
 import { connectByStream, type StreamOpener } from './stream-dial.ts'
-import type { Way } from './way.ts'
 
 export interface DialTarget {
   readonly ip: string
@@ -21,8 +21,8 @@ export interface DialTarget {
   /** False once the client or the container has gone: another container may have the address by now. */
   isWanted(): boolean
   /** Asked before each try. */
-  way(): Way
-  /** For ways by a stream. */
+  method(): DialMethod
+  /** For the method `stream`. */
   readonly streams: StreamOpener
   /** For upgraded connections, where each direction ends by itself. */
   readonly allowHalfOpen: boolean
@@ -68,10 +68,10 @@ const DEADLINE_MS: Millis = 5000
 export async function dial(target: DialTarget): Promise<Socket> {
   const endAt = performance.now() + DEADLINE_MS
   for (let tried = 0; ; tried++) {
-    const way = await wayFor(target, endAt)
+    const method = await methodFor(target, endAt)
     if (!target.isWanted()) throw new DialError('gone')
     try {
-      const socket = await connectBy(target, way, endAt - performance.now())
+      const socket = await connectBy(target, method, endAt - performance.now())
       if (target.isWanted()) return socket
       socket.destroy()
       throw new DialError('gone')
@@ -86,21 +86,21 @@ export async function dial(target: DialTarget): Promise<Socket> {
 }
 
 /** Waits while there is no path and one may come; that does not count as a try. */
-async function wayFor(target: DialTarget, endAt: Millis): Promise<Way> {
+async function methodFor(target: DialTarget, endAt: Millis): Promise<DialMethod> {
   for (;;) {
-    const way = target.way()
-    const isDecided = way.kind !== 'none' || !way.mayCome
-    if (isDecided || !target.isWanted() || performance.now() + ASK_MS >= endAt) return way
+    const method = target.method()
+    const isDecided = method.kind !== 'none' || !method.mayCome
+    if (isDecided || !target.isWanted() || performance.now() + ASK_MS >= endAt) return method
     await sleep(ASK_MS)
   }
 }
 
-async function connectBy(target: DialTarget, way: Way, remainingMs: Millis): Promise<Socket> {
-  if (way.kind === 'none') throw new DialError('unreachable', { cause: new Error(way.reason) }, true)
+async function connectBy(target: DialTarget, method: DialMethod, remainingMs: Millis): Promise<Socket> {
+  if (method.kind === 'none') throw new DialError('unreachable', { cause: new Error(method.reason) }, true)
   const socket =
-    way.kind === 'kernel'
+    method.kind === 'kernel'
       ? await connectOnce(target, Math.min(target.timeoutMs, remainingMs))
-      : await connectOver(target, way.hostId, remainingMs)
+      : await connectOver(target, method.hostId, remainingMs)
   if (target.isBounded === true) boundUnacknowledged(socket, UNACKNOWLEDGED_MS)
   return socket
 }

@@ -8,9 +8,9 @@ import { attachmentKey } from '../../../core/attachment.ts'
 import type { Millis } from '../../../core/clock.ts'
 import { UpstreamConnection } from './connection.ts'
 import { type DialTarget, dial } from './dial.ts'
+import type { DialMethod } from './dial-method.ts'
 import { IDLE_MS, IdleConnections, MAX_IDLE_PER_CONTAINER } from './idle-connections.ts'
 import type { StreamOpener } from './stream-dial.ts'
-import type { Way } from './way.ts'
 
 /**
  * `reuse`: a connection that served before may serve again, for requests that may be sent twice.
@@ -26,7 +26,7 @@ export interface PoolOptions {
   /** Whether this attachment still has this address, asked before and after each connect. */
   isRegistered(key: string, ip: string): boolean
   /** Asked before each try to connect. */
-  wayTo(ip: string): Way
+  dialMethod(ip: string): DialMethod
   /** To other gateways. */
   readonly streams: StreamOpener
   onRetry(): void
@@ -182,12 +182,12 @@ export class Pool {
   }
 
   #dial(key: string, kind: ConnectionKind, to: Destination): Promise<Socket> {
-    const { connectTimeoutMs, isRegistered, onRetry, streams, wayTo } = this.#options
+    const { connectTimeoutMs, isRegistered, onRetry, streams, dialMethod } = this.#options
     return dial({
       ...to,
       timeoutMs: connectTimeoutMs,
       isWanted: () => to.isWanted() && isRegistered(key, to.ip),
-      way: () => wayTo(to.ip),
+      method: () => dialMethod(to.ip),
       streams,
       allowHalfOpen: kind === 'upgrade',
       isBounded: kind === 'reuse',

@@ -5,7 +5,7 @@ import type { Millis } from '../../../core/clock.ts'
 import { StreamError } from '../streams/stream-frame.ts'
 import { type Alpn, dialPeer, type PeerId } from '../tls.ts'
 import type { Identity } from '../types.ts'
-import type { Way } from './race.ts'
+import type { Attempt } from './race.ts'
 
 /** TCP and TLS handshake together. Also the bound that a listener gives a dialler. */
 export const HANDSHAKE_MS: Millis = 5_000
@@ -30,7 +30,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 }
 
 export const dialAt =
-  (endpoint: string, { identity, hostId, alpn, refusal }: Dialled): Way<TLSSocket> =>
+  (endpoint: string, { identity, hostId, alpn, refusal }: Dialled): Attempt<TLSSocket> =>
   (signal) =>
     new Promise((resolve, reject) => {
       const socket = dialPeer(identity, hostId, endpoint, alpn, refusal)

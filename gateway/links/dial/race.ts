@@ -1,5 +1,5 @@
 /**
- * The first of several ways to a connection that works; each starts when the one before fails or is slow.
+ * Races attempts to connect: each starts when the one before fails or is slow, and the first that succeeds wins.
  *
  * RFC 8305 calls it Happy Eyeballs.
  */
@@ -8,14 +8,14 @@ import type { Millis } from '../../../core/clock.ts'
 import { StreamError } from '../streams/stream-frame.ts'
 
 /** Resolves with a connection, or gives up when `signal` says so. */
-export type Way<T> = (signal: AbortSignal) => Promise<T>
+export type Attempt<T> = (signal: AbortSignal) => Promise<T>
 
 /**
  * The others are aborted; a connection that one of them still brings is destroyed.
  * @throws {StreamError} all failed, each with its reason; the abort's reason
  */
 export function firstOf<T extends { destroy(): unknown }>(
-  ways: readonly Way<T>[],
+  attempts: readonly Attempt<T>[],
   staggerMs: Millis,
   signal: AbortSignal,
 ): Promise<T> {
@@ -27,7 +27,7 @@ export function firstOf<T extends { destroy(): unknown }>(
     const end = (settle: () => void): void => {
       clearTimeout(timer)
       signal.removeEventListener('abort', aborted)
-      others.abort(new StreamError('another way was faster'))
+      others.abort(new StreamError('another attempt was faster'))
       settle()
     }
     const aborted = (): void => end(() => reject(signal.reason))
@@ -38,13 +38,13 @@ export function firstOf<T extends { destroy(): unknown }>(
     }
     const next = (): void => {
       clearTimeout(timer)
-      const way = ways[started]
-      if (way === undefined && reasons.length === ways.length)
+      const attempt = attempts[started]
+      if (attempt === undefined && reasons.length === attempts.length)
         end(() => reject(new StreamError(reasons.join('; '))))
-      if (way === undefined) return
+      if (attempt === undefined) return
       started++
       timer = setTimeout(next, staggerMs)
-      way(others.signal).then((won) => {
+      attempt(others.signal).then((won) => {
         if (others.signal.aborted) won.destroy()
         else end(() => resolve(won))
       }, failed)

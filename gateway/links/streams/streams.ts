@@ -7,7 +7,7 @@ import type { Log } from '../../../core/log.ts'
 import { LogLimiter } from '../../base/log-limit.ts'
 import { printable, reasonText } from '../../base/printable.ts'
 import { dialAt, HANDSHAKE_MS, STAGGER_MS } from '../dial/dial.ts'
-import { firstOf, type Way } from '../dial/race.ts'
+import { type Attempt, firstOf } from '../dial/race.ts'
 import { Alpn, type PeerId } from '../tls.ts'
 import type { ControlMessage, Identity, Member, Membership } from '../types.ts'
 import { encodeFrame, readFrame, StreamError, type StreamHead } from './stream-frame.ts'
@@ -83,7 +83,7 @@ export class Streams {
     const slot = this.#slots.reserve(hostId)
     const timer = setTimeout(() => slot.cut(`host ${hostId} did not answer in ${timeoutMs} ms`), timeoutMs)
     try {
-      const socket = await firstOf(this.#waysTo(member), STAGGER_MS, slot.signal)
+      const socket = await firstOf(this.#attemptsAt(member), STAGGER_MS, slot.signal)
       slot.hold(socket, this.#slots.silentMs(hostId))
       socket.write(frame)
       const answer = await readFrame(socket, slot.signal)
@@ -140,22 +140,22 @@ export class Streams {
     return this.#deps.membership.members().find((m) => m.hostId === hostId)
   }
 
-  #waysTo(member: Member): Way<TLSSocket>[] {
+  #attemptsAt(member: Member): Attempt<TLSSocket>[] {
     const { hostId } = member
     const dials = this.#dialsTo(member)
-    const back: Way<TLSSocket> = (signal) => this.#askBack(hostId, signal)
+    const back: Attempt<TLSSocket> = (signal) => this.#askBack(hostId, signal)
     // Behind the best endpoint: of several dead ones each would cost its time.
-    const ways = new Map([...dials.slice(0, 1), ['back', back] as const, ...dials.slice(1)])
+    const attempts = new Map([...dials.slice(0, 1), ['back', back] as const, ...dials.slice(1)])
     const first = this.#worked.get(hostId) ?? ''
-    const order = [...ways.keys()].sort((a, b) => Number(b === first) - Number(a === first))
+    const order = [...attempts.keys()].sort((a, b) => Number(b === first) - Number(a === first))
     return order.map((name) => async (signal) => {
-      const socket = await ways.get(name)!(signal)
+      const socket = await attempts.get(name)!(signal)
       this.#worked.set(hostId, name)
       return socket
     })
   }
 
-  #dialsTo({ hostId, endpoints }: Member): [string, Way<TLSSocket>][] {
+  #dialsTo({ hostId, endpoints }: Member): [string, Attempt<TLSSocket>][] {
     const { identity, membership } = this.#deps
     const dialled = {
       identity: identity(),
@@ -206,9 +206,9 @@ export class Streams {
       slot = taken
       timer = setTimeout(() => taken.cut('not answered in time'), HANDSHAKE_MS)
       const member = this.#memberOf(hostId)
-      const ways = member === undefined ? [] : this.#dialsTo(member).map(([, way]) => way)
-      if (ways.length === 0) throw new StreamError('neither host knows an address of the other')
-      const socket = await firstOf(ways, STAGGER_MS, taken.signal)
+      const attempts = member === undefined ? [] : this.#dialsTo(member).map(([, attempt]) => attempt)
+      if (attempts.length === 0) throw new StreamError('neither host knows an address of the other')
+      const socket = await firstOf(attempts, STAGGER_MS, taken.signal)
       socket.write(encodeFrame({ back: id }))
       void this.#receive(socket, hostId, taken)
     } catch (err) {

@@ -4,7 +4,7 @@ import type { Millis } from '../../../../core/clock.ts'
 import type { Log } from '../../../../core/log.ts'
 import { type Allowance, Bucket } from '../../../base/bucket.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
-import { someOf } from '../../../base/some-of.ts'
+import { sample } from '../../../base/sample.ts'
 import type { ControlMessage } from '../../../links/types.ts'
 import { type Letter, type Refusal, readLetter } from './letter.ts'
 import { Seen } from './seen.ts'
@@ -119,10 +119,10 @@ export class Carrier {
     if (hops + 1 >= MAX_HOPS) return []
     const near = leadingTo(to).filter((id) => others.includes(id))
     // At random: the nearest one may be the one that does not answer.
-    if (near.length > 0) return someOf(near, NEAR_FAN_OUT, random)
+    if (near.length > 0) return sample(near, NEAR_FAN_OUT, random)
     const learned = this.#learned.get(to)
     const isFresh = learned !== undefined && scheduler.monotonic() - learned.at < LEARNED_MS
-    return isFresh && others.includes(learned.peerId) ? [learned.peerId] : someOf(others, FAN_OUT, random)
+    return isFresh && others.includes(learned.peerId) ? [learned.peerId] : sample(others, FAN_OUT, random)
   }
 
   #spend(buckets: Map<number, Bucket>, hostId: number, allowance: Allowance): boolean {

@@ -7,11 +7,11 @@ import type { Assignment } from '../../../../core/api.ts'
 import { systemClock } from '../../../../core/clock.ts'
 import { Metrics } from '../../../../gateway/base/metrics.ts'
 import { systemScheduler } from '../../../../gateway/base/scheduler.ts'
-import type { DoorDeps, Dropped } from '../../../../gateway/dns/door.ts'
 import type { DnsServer } from '../../../../gateway/dns/host-servers.ts'
+import type { DnsListenerDeps, Dropped } from '../../../../gateway/dns/listener.ts'
 import { Resolver } from '../../../../gateway/dns/resolver.ts'
-import { openTcp } from '../../../../gateway/dns/tcp-door.ts'
-import { openUdp } from '../../../../gateway/dns/udp-door.ts'
+import { openTcp } from '../../../../gateway/dns/tcp-listener.ts'
+import { openUdp } from '../../../../gateway/dns/udp-listener.ts'
 import {
   type Dug,
   dig,
@@ -54,7 +54,7 @@ async function world(
   })
   const dropped: Dropped[] = []
   const known = servers ?? [{ host: '127.0.0.1', port: upstream.port }]
-  const deps: DoorDeps = {
+  const deps: DnsListenerDeps = {
     address: '127.0.0.1',
     port: 0,
     isClient,

@@ -214,7 +214,7 @@ t.test('refused first, there on a later try: the POST goes through, once', async
     timeoutMs: 1000,
     allowHalfOpen: false,
     isWanted: () => true,
-    way: () => ({ kind: 'kernel' }),
+    method: () => ({ kind: 'kernel' }),
     streams: NO_CLUSTER.streams,
     onRetry() {
       if (retries++ === 0) server.listen(late.port, late.ip)
@@ -232,7 +232,7 @@ t.test('tries end when the container goes or the time is over', async (t) => {
     port: dead.port,
     timeoutMs: 1000,
     allowHalfOpen: false,
-    way: () => ({ kind: 'kernel' }) as const,
+    method: () => ({ kind: 'kernel' }) as const,
     streams: NO_CLUSTER.streams,
     onRetry() {},
   }

@@ -5,7 +5,7 @@ import { createServer as createHttpServer } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
-import { Doors } from '../../../../gateway/ingress/doors.ts'
+import { KeptListeners } from '../../../../gateway/ingress/kept-listeners.ts'
 import { ask, startGateway } from '../../../helpers/gateway/gateway-fixture.ts'
 import { until } from '../../../helpers/gateway/gateway-upstream.ts'
 import { freePort } from '../../../helpers/run/free-port.ts'
@@ -25,9 +25,9 @@ t.test('0 connections are refused while one answer is slow', async (t) => {
   t.teardown(() => void web.close())
   const store = testStore(folder)
   await store.write('flatnet', [await store.lease('127.1.0.10', { name: 'web' })])
-  const doors = new Doors()
+  const keptListeners = new KeptListeners()
   const start = () =>
-    startGateway(t, { ingress: { listen: `127.0.0.1:${port}`, drainMs: 3_000 } }, { doors }, folder)
+    startGateway(t, { ingress: { listen: `127.0.0.1:${port}`, drainMs: 3_000 } }, { keptListeners }, folder)
   const get = (path: string) => ask({ port, path }, { headers: { host: 'web.x' } })
 
   let gw = await start()
@@ -46,7 +46,7 @@ t.test('0 connections are refused while one answer is slow', async (t) => {
     const answers = await Promise.all([...during, ...between])
     t.same(new Set(answers.map((a) => `${a.status} ${a.body}`)), new Set(['200 ok']))
   }
-  doors.close()
+  keptListeners.close()
   await gw.stop()
   await t.rejects(get('/'), { code: 'ECONNREFUSED' }, 'a gateway that stops for good says so')
 })
@@ -54,10 +54,10 @@ t.test('0 connections are refused while one answer is slow', async (t) => {
 t.test('a port that the new configuration does not have is closed', async (t) => {
   const folder = scratchFolder(t)
   const [before, after] = [await freePort(), await freePort()]
-  const doors = new Doors()
-  t.teardown(() => doors.close())
+  const keptListeners = new KeptListeners()
+  t.teardown(() => keptListeners.close())
   const start = (port: number) =>
-    startGateway(t, { ingress: { listen: `127.0.0.1:${port}` } }, { doors }, folder)
+    startGateway(t, { ingress: { listen: `127.0.0.1:${port}` } }, { keptListeners }, folder)
   const first = await start(before)
   await first.stop()
   await start(after)

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import type { Door, DoorDeps, DoorUser } from './door.ts'
+import type { DnsListener, DnsListenerDeps, DnsListenerUser } from './listener.ts'
 import { framed, Messages } from './stream.ts'
 
 /** TCP is for answers that are too long for UDP: a few at a time. */
@@ -18,10 +18,10 @@ const MAX_UNREAD_BYTES = 256 * 1024
 const MAX_QUESTION_BYTES = 4_096
 
 /** @throws Error EADDRNOTAVAIL: no such address yet; EADDRINUSE: another server has the port */
-export async function openTcp(deps: DoorDeps): Promise<Door> {
+export async function openTcp(deps: DnsListenerDeps): Promise<DnsListener> {
   const open = new Map<string, Set<Socket>>()
   let count = 0
-  let user: DoorUser = deps
+  let user: DnsListenerUser = deps
   const server = createServer({ noDelay: true }, (socket) => {
     const client = socket.remoteAddress ?? ''
     const own = open.get(client) ?? new Set()
@@ -56,7 +56,7 @@ export async function openTcp(deps: DoorDeps): Promise<Door> {
   }
 }
 
-function converse(socket: Socket, client: string, user: () => DoorUser): void {
+function converse(socket: Socket, client: string, user: () => DnsListenerUser): void {
   const messages = new Messages(MAX_QUESTION_BYTES)
   let waiting = 0
   socket.setTimeout(IDLE_MS, () => socket.destroy())

@@ -1,13 +1,13 @@
-/** What listens on one bridge address, by UDP or TCP. */
+/** What a listener for DNS on one bridge address needs and offers; UDP and TCP have one each. */
 
 import type { Millis } from '../../core/clock.ts'
 import type { Asked } from './resolver.ts'
 
-export interface Door {
+export interface DnsListener {
   /** The kernel's choice where 0 was asked for. */
   readonly port: number
   /** From here on the next run answers; what was asked before is answered as it was. */
-  handOver(to: DoorUser): void
+  handOver(to: DnsListenerUser): void
   close(): Promise<void>
 }
 
@@ -15,8 +15,8 @@ export interface Door {
 export type Dropped = 'stranger' | 'flood' | 'unsent'
 
 /** What a run of the gateway does with what comes in. */
-export interface DoorUser {
-  /** Whether that address is of the network that this door is for. */
+export interface DnsListenerUser {
+  /** Whether that address is of the network that this listener is for. */
   isClient(address: string): boolean
   resolve(asked: Omit<Asked, 'servers'>, reply: (bytes: Buffer) => void): void
   /** Monotonic. */
@@ -25,7 +25,7 @@ export interface DoorUser {
   failed(err: Error): void
 }
 
-export interface DoorDeps extends DoorUser {
+export interface DnsListenerDeps extends DnsListenerUser {
   readonly address: string
   readonly port: number
 }

@@ -1,14 +1,14 @@
 /** Keeps the sockets for names over a reload: what containers ask meanwhile is answered as the earlier run knew it. */
 
-import type { Door } from './door.ts'
+import type { DnsListener } from './listener.ts'
 import type { Resolver } from './resolver.ts'
 
-/** Who answers at the doors that are kept, until the next run takes them. */
+/** Who answers at the listeners that are kept, until the next run takes them. */
 type Answerer = Pick<Resolver, 'waiting' | 'close'>
 
-export class KeptDoors {
+export class KeptDnsListeners {
   /** By bridge address. */
-  readonly #doors = new Map<string, readonly Door[]>()
+  readonly #listeners = new Map<string, readonly DnsListener[]>()
   /** The last of them answers; the others wait for what other servers say. */
   readonly #answerers = new Set<Answerer>()
   #isOver: boolean
@@ -18,26 +18,26 @@ export class KeptDoors {
     this.#isOver = isOver
   }
 
-  /** A run stops. If it was the last, its doors are closed. */
-  async keep(doors: ReadonlyMap<string, readonly Door[]>, answerer: Answerer): Promise<void> {
+  /** A run stops. If it was the last, its listeners are closed. */
+  async keep(listeners: ReadonlyMap<string, readonly DnsListener[]>, answerer: Answerer): Promise<void> {
     for (const earlier of this.#answerers) if (earlier.waiting === 0) this.#answerers.delete(earlier)
     this.#answerers.add(answerer)
-    for (const [address, kept] of doors) this.#doors.set(address, kept)
+    for (const [address, kept] of listeners) this.#listeners.set(address, kept)
     if (this.#isOver) await this.close()
   }
 
   /** @returns undefined: no earlier run had this address */
-  take(address: string): readonly Door[] | undefined {
-    const doors = this.#doors.get(address)
-    this.#doors.delete(address)
-    return doors
+  take(address: string): readonly DnsListener[] | undefined {
+    const listeners = this.#listeners.get(address)
+    this.#listeners.delete(address)
+    return listeners
   }
 
-  /** Closes the doors that the present run does not want. */
+  /** Closes the listeners that the present run does not want. */
   async closeRest(): Promise<void> {
-    const doors = [...this.#doors.values()].flat()
-    this.#doors.clear()
-    await Promise.all(doors.map((door) => door.close()))
+    const listeners = [...this.#listeners.values()].flat()
+    this.#listeners.clear()
+    await Promise.all(listeners.map((listener) => listener.close()))
   }
 
   /** The gateway stops for good: now, and when a run that still stops has done so. */

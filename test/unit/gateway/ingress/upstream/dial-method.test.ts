@@ -1,7 +1,7 @@
 /** How a container is dialled, from what is known of its host. */
 
 import t from 'tap'
-import { type WayFacts, wayTo } from '../../../../../gateway/ingress/upstream/way.ts'
+import { type DialFacts, dialMethod } from '../../../../../gateway/ingress/upstream/dial-method.ts'
 import { decidePath } from '../../../../../gateway/paths/decide.ts'
 import { viaText } from '../../../../../gateway/paths/transport.ts'
 import { type FactsSample, factsOf } from '../../../../helpers/gateway/path-facts.ts'
@@ -13,14 +13,14 @@ const relays = [
   { hostId: 3, toRelayMs: 1, fromRelayMs: 1, freeShare: 1, endsInRegion: 0, freePairs: 5, uptimeMs: 1 },
 ]
 
-function pathOf(facts: Partial<FactsSample>, ageMs = 60_000): WayFacts['path'] {
+function pathOf(facts: Partial<FactsSample>, ageMs = 60_000): DialFacts['path'] {
   const decision = decidePath(factsOf({ ownHostId: 1, hostId: 2, ...facts }))
   const { state, reason, via } = decision
   const since = new Date(NOW - ageMs).toISOString()
   return { decision, info: { hostId: 2, state, reason, via: viaText(via), since } }
 }
 
-const cases: readonly (readonly [string, Partial<WayFacts>, unknown])[] = [
+const cases: readonly (readonly [string, Partial<DialFacts>, unknown])[] = [
   ['the own host, tunnel or not', { hostId: 1, noTunnel: 'no TUN' }, { kind: 'kernel' }],
   ['a host that packets get to', { path: pathOf({ link: up }) }, { kind: 'kernel' }],
   ['through a relay', { path: pathOf({ link: down, relays }) }, { kind: 'kernel' }],
@@ -78,8 +78,15 @@ const cases: readonly (readonly [string, Partial<WayFacts>, unknown])[] = [
 
 for (const [name, facts, wanted] of cases) {
   t.test(name, (t) => {
-    const way = wayTo({ ownHostId: 1, hostId: 2, noTunnel: undefined, path: undefined, now: NOW, ...facts })
-    t.match(way, wanted)
+    const method = dialMethod({
+      ownHostId: 1,
+      hostId: 2,
+      noTunnel: undefined,
+      path: undefined,
+      now: NOW,
+      ...facts,
+    })
+    t.match(method, wanted)
     t.end()
   })
 }

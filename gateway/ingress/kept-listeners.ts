@@ -16,7 +16,7 @@ export interface Place {
 
 const keyOf = ({ host, port }: Place): string => `${host} ${port}`
 
-export class Doors {
+export class KeptListeners {
   readonly #kept = new Map<string, number>()
   /** Of the run that is under way. */
   readonly #used = new Set<string>()
@@ -55,7 +55,7 @@ export class Doors {
 
 /**
  * Node names `_handle` in the documents of `server.listen(handle)`, and its descriptor nowhere. Without one the port
- * is closed for the time of a reload, which test/loopback/gateway/ingress/doors.test.ts would show.
+ * is closed for the time of a reload, which test/loopback/gateway/ingress/kept-listeners.test.ts would show.
  */
 function fdOf(server: Server): number | undefined {
   const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: unknown } }

@@ -8,13 +8,13 @@ import type { PathInfo } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
 import type { PathDecision } from '../../paths/decide.ts'
 
-export type Way =
+export type DialMethod =
   | { readonly kind: 'kernel' }
   | { readonly kind: 'stream'; readonly hostId: number }
   /** `mayCome`: a short wait is worth it, as a path may come. */
   | { readonly kind: 'none'; readonly reason: string; readonly mayCome: boolean }
 
-export interface WayFacts {
+export interface DialFacts {
   /** Of this gateway. */
   readonly ownHostId: number
   /** Of the container. */
@@ -32,7 +32,7 @@ const RESTART_MS: Millis = 2_000
 /** A host that fell silent was waited for until it was found dead, so its page comes soon. */
 const HOPE_MS: Millis = 1_300
 
-export function wayTo({ ownHostId, hostId, noTunnel, path, now }: WayFacts): Way {
+export function dialMethod({ ownHostId, hostId, noTunnel, path, now }: DialFacts): DialMethod {
   if (hostId === ownHostId) return { kind: 'kernel' }
   // Without a tunnel nothing is left to the kernel: its default route leads to strangers.
   if (path === undefined) {

@@ -4,7 +4,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { literalIpv4 } from '../base/literal.ts'
 import { WindowLimit } from '../base/window-limit.ts'
-import type { Door, DoorDeps, DoorUser } from './door.ts'
+import type { DnsListener, DnsListenerDeps, DnsListenerUser } from './listener.ts'
 
 /** Bursts of some 2,000 questions; with the kernel's default of 208 KiB the half of them. */
 const BUFFER_BYTES = 512 * 1024
@@ -15,7 +15,7 @@ const BUFFER_BYTES = 512 * 1024
 const QUESTIONS = { windowMs: 100, perClient: 1_000 }
 
 /** @throws Error EADDRNOTAVAIL: no such address yet; EADDRINUSE: another server has the port */
-export async function openUdp(deps: DoorDeps): Promise<Door> {
+export async function openUdp(deps: DnsListenerDeps): Promise<DnsListener> {
   const socket = createSocket({ type: 'udp4', lookup: literalIpv4 })
   const bound = once(socket, 'listening')
   socket.bind({ address: deps.address, port: deps.port, exclusive: true })
@@ -29,10 +29,10 @@ export async function openUdp(deps: DoorDeps): Promise<Door> {
   return serve(socket, deps)
 }
 
-function serve(socket: Socket, deps: DoorDeps): Door {
+function serve(socket: Socket, deps: DnsListenerDeps): DnsListener {
   const limit = new WindowLimit(QUESTIONS)
   const { port: boundPort } = socket.address()
-  let user: DoorUser = deps
+  let user: DnsListenerUser = deps
   // A closed socket throws, and answers of other servers come later.
   let isClosed = false
   socket.on('error', (err) => user.failed(err))

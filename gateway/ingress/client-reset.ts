@@ -1,4 +1,4 @@
-/** Ends the connections of clients that have gone altogether, which their FIN does not say. */
+/** Notices the reset of a client that has sent a FIN before, and ends its connection. */
 
 import type { Socket } from 'node:net'
 import type { Millis } from '../../core/clock.ts'
@@ -20,7 +20,7 @@ function isReset(socket: Socket): boolean {
  * from a client that has closed its socket. Without a look at the kernel, the container's next bytes would have to find
  * that out, and a log that is followed may have none for hours.
  */
-export function destroyWhenGone(socket: Socket): void {
+export function destroyOnReset(socket: Socket): void {
   socket.once('end', () => {
     if (socket.destroyed) return
     const timer = setInterval(() => {
