@@ -77,7 +77,7 @@ export interface P2pInfo {
   readonly address?: string
   /** The TURN server in between, as `paths.turn` names it; of a server that the peer uses, its address. */
   readonly turn?: string
-  /** Of the address: the kind of way that UDP takes, or would. */
+  /** Of the address: the kind of path that UDP takes, or would. */
   readonly tier?: UdpTier
   readonly probes?: P2pProbes
   readonly rttMs?: number
@@ -96,7 +96,7 @@ export interface P2pInfo {
 }
 
 /**
- * Kinds of way to another host, best first; the first four are UDP. `ice`: by offers through a hub; `punch`: by offers
+ * Kinds of path to another host, best first; the first four are UDP. `ice`: by offers through a hub; `punch`: by offers
  * that members carry, as no hub reaches both; `gossip`: messages that are kept until they arrive.
  */
 export const TIERS = ['ipv6', 'ipv4', 'ice', 'punch', 'nebula', 'gateway', 'relay', 'gossip'] as const
@@ -130,7 +130,7 @@ export interface PathInfo {
   readonly rttMs?: number
   /** ISO 8601, UTC. */
   readonly since: string
-  /** The kind of way that packets take, one of TIERS. Absent: there is none, or the host is this one. */
+  /** The kind of path that packets take, one of TIERS. Absent: there is none, or the host is this one. */
   readonly tier?: string
   /** Absent: this gateway has no UDP path to other hosts at all. */
   readonly p2p?: P2pInfo

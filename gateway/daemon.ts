@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import type { DaemonConf } from '../conf/daemon.ts'
 import { type Clock, systemClock } from '../core/clock.ts'
+import { formatEndpoint } from '../core/endpoint.ts'
 import type { Log } from '../core/log.ts'
 import { closeStores } from '../ipam/networks.ts'
 import { refuseSecondGateway } from './api/socket.ts'
@@ -100,7 +101,7 @@ async function live(conf: DaemonConf, options: GatewayOptions, log: Log): Promis
   options.keptListeners?.started()
   const ingress = gateway.ingressListener.listening
   log.info(
-    { endpoint: ingress === undefined ? undefined : `${ingress.address}:${ingress.port}` },
+    { endpoint: ingress === undefined ? undefined : formatEndpoint(ingress.address, ingress.port) },
     'gateway started',
   )
   options.onReady?.({ ingress })

@@ -6,22 +6,17 @@ import { type SetElement, setElemList, setGet } from 'netlink-ts/netfilter/set.t
 import { NETLINK_NETFILTER, NetlinkSocket } from 'netlink-ts/socket.ts'
 import { ipv4Bytes, parseIpv4 } from '../core/addr.ts'
 import { parseIpv6 } from '../core/addr6.ts'
+import type { HostPort } from '../core/endpoint.ts'
 import { ifnameKey, replaceRequests } from './rules.ts'
 import { TABLE } from './rules-text.ts'
-
-export interface Place {
-  /** An address; names are left out. */
-  readonly host: string
-  readonly port: number
-}
 
 export interface GatewayPorts {
   /** Every container reaches them: the ingress. */
   readonly open: readonly number[]
   /** No container reaches them: this gateway's port for other gateways. */
   readonly refused: readonly number[]
-  /** Where other gateways listen. */
-  readonly members: readonly Place[]
+  /** Where other gateways listen; names are left out. */
+  readonly members: readonly HostPort[]
 }
 
 /** More than 254 hosts with all their addresses; what is beyond them is left out. */
@@ -34,12 +29,12 @@ const MAX_MEMBERS = 4_000
 export function ensureGatewayPorts({ open, refused, members }: GatewayPorts): boolean {
   using socket = NetlinkSocket.open(NETLINK_NETFILTER)
   if (setGet(socket, NFPROTO_INET, TABLE, 'members6') === undefined) return false
-  const places = members.slice(0, MAX_MEMBERS)
+  const endpoints = members.slice(0, MAX_MEMBERS)
   const wanted = {
     open_ports: open.map(portBytes),
     refused_ports: refused.map(portBytes),
-    members: places.flatMap(keyOf4),
-    members6: places.flatMap(keyOf6),
+    members: endpoints.flatMap(keyOf4),
+    members6: endpoints.flatMap(keyOf6),
   }
   const requests = Object.entries(wanted).flatMap(([set, keys]) => {
     const elements = distinct(keys).map((key) => ({ key }))
@@ -73,12 +68,12 @@ export function ensureNameServers(places: readonly NameServer[]): boolean {
   return true
 }
 
-function keyOf4({ host, port }: Place): Uint8Array[] {
+function keyOf4({ host, port }: HostPort): Uint8Array[] {
   const ip = parseIpv4(host)
   return ip === undefined ? [] : [concat(ipv4Bytes(ip), portBytes(port))]
 }
 
-function keyOf6({ host, port }: Place): Uint8Array[] {
+function keyOf6({ host, port }: HostPort): Uint8Array[] {
   const groups = parseIpv6(host)
   const bytes = groups?.flatMap((group) => [group >> 8, group & 0xff])
   return bytes === undefined ? [] : [concat(Uint8Array.from(bytes), portBytes(port))]

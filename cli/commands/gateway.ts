@@ -136,7 +136,11 @@ async function runToEnd(
   conf: DaemonConf,
   { config, stop, log }: Pick<Runs, 'config' | 'stop' | 'log'>,
 ): Promise<void> {
-  const kept: Kept = { keptListeners: new KeptListeners(), keptDnsListeners: new KeptDnsListeners(), keptLinks: new KeptLinks() }
+  const kept: Kept = {
+    keptListeners: new KeptListeners(),
+    keptDnsListeners: new KeptDnsListeners(),
+    keptLinks: new KeptLinks(),
+  }
   const close = async (): Promise<void> => {
     kept.keptListeners.close()
     await Promise.all([kept.keptDnsListeners.close(), kept.keptLinks.close()])

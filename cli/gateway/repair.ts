@@ -3,12 +3,13 @@
 import type { DaemonConf } from '../../conf/daemon.ts'
 import { nftTemplate } from '../../conf/templates.ts'
 import { parsePrefix4 } from '../../core/addr.ts'
+import type { HostPort } from '../../core/endpoint.ts'
 import type { Log } from '../../core/log.ts'
 import { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import type { Repair } from '../../gateway/leases/reconciler.ts'
 import { listRecords } from '../../ipam/networks.ts'
 import { droppedPackets } from '../../kernel/drops.ts'
-import { ensureGatewayPorts, type Place } from '../../kernel/gateway-ports.ts'
+import { ensureGatewayPorts } from '../../kernel/gateway-ports.ts'
 import { type GuardedNetwork, repairRules } from '../../kernel/repair.ts'
 import { type NetworkRules, rulesState } from '../../kernel/rules.ts'
 
@@ -67,7 +68,7 @@ async function ensurePorts({ dataDir, ingress, peers }: DaemonConf, log: Log): P
     ensureGatewayPorts({
       open: ingress.enabled ? [ingress.port, ...(ingress.tls === undefined ? [] : [ingress.tls.port])] : [],
       refused: files.isComplete ? [peers.listen.port] : [],
-      members: files.isComplete ? await memberPlaces(files) : [],
+      members: files.isComplete ? await readMemberEndpoints(files) : [],
     })
   } catch (err) {
     log.error({ err }, 'rules could not be repaired')
@@ -75,7 +76,7 @@ async function ensurePorts({ dataDir, ingress, peers }: DaemonConf, log: Log): P
 }
 
 /** A host alone does not load the cluster's code (docs/decisions/0011-memory-of-the-gateway.md). */
-async function memberPlaces(files: ClusterFiles): Promise<Place[]> {
-  const { placesOf } = await import('../../gateway/cluster/members/places.ts')
-  return placesOf(files)
+async function readMemberEndpoints(files: ClusterFiles): Promise<HostPort[]> {
+  const { memberEndpoints } = await import('../../gateway/cluster/members/member-endpoints.ts')
+  return memberEndpoints(files)
 }

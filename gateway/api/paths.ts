@@ -21,7 +21,7 @@ function shown({ cluster }: PathCallDeps, path: PathInfo): PathInfo {
 
 export const listPaths = (deps: PathCallDeps): PathInfo[] => deps.paths.all().map((path) => shown(deps, path))
 
-/** How each kind of way fares, since the gateway started. */
+/** How each kind of path fares, since the gateway started. */
 export const listTiers = ({
   paths,
   tiers,

@@ -3,8 +3,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { attachmentKey } from '../../core/attachment.ts'
+import { ConnectionSlots } from '../base/connection-slots.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { Places } from '../base/places.ts'
 import type { Tiers } from '../paths/tiers.ts'
 import { ApiProblem, sendJson, sendProblem } from './answer.ts'
 import { type AssignmentDeps, deleteAssignment, listAssignments, postAssignment } from './assignments.ts'
@@ -90,7 +90,7 @@ export function createApi(deps: ApiDeps): Server {
     maxHeaderSize: 16_384,
   })
   server.maxConnections = MAX_CONNECTIONS
-  const waiting = new Places<Socket>({ max: MAX_WAITING, maxOfClient: MAX_WAITING })
+  const waiting = new ConnectionSlots<Socket>({ max: MAX_WAITING, maxOfClient: MAX_WAITING })
   const wait = (socket: Socket): void => waiting.enter('', socket, socket)
   server.on('connection', wait)
   server.on('request', (req, res) => {

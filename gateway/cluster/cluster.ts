@@ -2,6 +2,7 @@
 
 import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Millis } from '../../core/clock.ts'
+import { formatEndpoint } from '../../core/endpoint.ts'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { Events } from '../base/events.ts'
@@ -111,9 +112,13 @@ export class Cluster implements Part {
       const way = hasCode(cause, 'EADDRINUSE')
         ? 'something else listens there: stop it, or set peers.listen to another port'
         : 'set peers.listen to an address of this host'
-      throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${host}:${port} for peers: ${way}`, {
-        cause,
-      })
+      throw new FlatnetError(
+        'ERR_FLATNET_IO',
+        `cannot listen on ${formatEndpoint(host, port)} for peers: ${way}`,
+        {
+          cause,
+        },
+      )
     }
     if (this.state.becomeAdmin()) log.warn({}, 'this host admits others from now on')
     const { removedWhy } = this.state

@@ -5,14 +5,15 @@ import { contains, formatIpv4, type Prefix4, parseIpv4 } from '../../core/addr.t
 import { hasCode } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { NamesAnnouncement } from '../../core/names-file.ts'
+import { CoalescedTask } from '../base/coalesced-task.ts'
 import type { Events } from '../base/events.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Part } from '../base/part.ts'
 import type { Scheduler } from '../base/scheduler.ts'
 import { announceNames } from './announcement.ts'
-import type { DnsListener, DnsListenerDeps } from './listener.ts'
 import { type DnsServer, HostServers } from './host-servers.ts'
 import { KeptDnsListeners } from './kept-listeners.ts'
+import type { DnsListener, DnsListenerDeps } from './listener.ts'
 import { Resolver, type ResolverDeps } from './resolver.ts'
 import { openTcp } from './tcp-listener.ts'
 import { openUdp } from './udp-listener.ts'
@@ -74,9 +75,7 @@ export class NameServers implements Part {
   readonly #kept: KeptDnsListeners
   /** By bridge address. */
   #served = new Map<string, Served>()
-  #running: Promise<void> | undefined
-  #again = false
-  #isStopped = false
+  readonly #runs = new CoalescedTask(() => this.#compare())
   #announced = ''
   readonly #ends: (() => void)[] = []
 
@@ -132,20 +131,18 @@ export class NameServers implements Part {
 
   /** What is asked until the next run takes over is answered by this one. */
   async stop(): Promise<void> {
-    this.#isStopped = true
     for (const end of this.#ends) end()
-    await this.#running
-    const listeners = [...this.#served].filter(([, { state }]) => state === 'serving')
-    await this.#kept.keep(new Map(listeners.map(([address, served]) => [address, served.listeners])), this.#resolver)
+    await this.#runs.stop()
+    const serving = [...this.#served].filter(([, { state }]) => state === 'serving')
+    await this.#kept.keep(
+      new Map(serving.map(([address, { listeners }]) => [address, listeners])),
+      this.#resolver,
+    )
   }
 
-  /** Compares with the networks of this host; once more after a run in progress, however often it is asked. */
+  /** Compares with the networks of this host. */
   refresh(): Promise<void> {
-    this.#again = true
-    this.#running ??= this.#runs().finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
+    return this.#runs.run()
   }
 
   /** Puts back into nftables what a firewall took away. */
@@ -162,14 +159,11 @@ export class NameServers implements Part {
     }
   }
 
-  async #runs(): Promise<void> {
-    while (this.#again && !this.#isStopped) {
-      this.#again = false
-      try {
-        await this.#follow()
-      } catch (err) {
-        this.#deps.log.error({ err }, 'names could not be served')
-      }
+  async #compare(): Promise<void> {
+    try {
+      await this.#follow()
+    } catch (err) {
+      this.#deps.log.error({ err }, 'names could not be served')
     }
   }
 

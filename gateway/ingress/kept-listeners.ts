@@ -7,14 +7,9 @@
 import type { Server } from 'node:net'
 import { close } from 'netlink-ts/libc.ts'
 import { duplicate } from 'netlink-ts/libc-listen.node.ts'
+import type { HostPort } from '../../core/endpoint.ts'
 
-/** Where a run of the gateway listens. */
-export interface Place {
-  readonly host: string
-  readonly port: number
-}
-
-const keyOf = ({ host, port }: Place): string => `${host} ${port}`
+const keyOf = ({ host, port }: HostPort): string => `${host} ${port}`
 
 export class KeptListeners {
   readonly #kept = new Map<string, number>()
@@ -22,16 +17,16 @@ export class KeptListeners {
   readonly #used = new Set<string>()
 
   /** @returns a descriptor that listens there already, for the caller to close; undefined: there is none */
-  take(place: Place): number | undefined {
-    const kept = this.#kept.get(keyOf(place))
+  take(at: HostPort): number | undefined {
+    const kept = this.#kept.get(keyOf(at))
     return kept === undefined ? undefined : duplicate(kept)
   }
 
   /** The server listens there. Port 0 is another one each time, so it is not kept. */
-  keep(place: Place, server: Server): void {
-    const key = keyOf(place)
+  keep(at: HostPort, server: Server): void {
+    const key = keyOf(at)
     const fd = fdOf(server)
-    if (place.port === 0 || fd === undefined) return
+    if (at.port === 0 || fd === undefined) return
     this.#used.add(key)
     if (!this.#kept.has(key)) this.#kept.set(key, duplicate(fd))
   }

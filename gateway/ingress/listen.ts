@@ -2,10 +2,11 @@
 
 import { once } from 'node:events'
 import type { Server } from 'node:net'
+import { formatEndpoint, type HostPort } from '../../core/endpoint.ts'
 import { FlatnetError, hasCode } from '../../core/errors.ts'
-import type { KeptListeners, Place } from './kept-listeners.ts'
+import type { KeptListeners } from './kept-listeners.ts'
 
-const wayOut = (err: unknown, key: string): string => {
+const remedy = (err: unknown, key: string): string => {
   if (hasCode(err, 'EADDRINUSE'))
     return `something else listens there: stop it, or set ${key} to another port`
   if (hasCode(err, 'EACCES'))
@@ -22,7 +23,7 @@ const wayOut = (err: unknown, key: string): string => {
  */
 export async function listen(
   server: Server,
-  { host, port }: Place,
+  { host, port }: HostPort,
   { key, keptListeners }: { readonly key: string; readonly keptListeners: KeptListeners | undefined },
 ): Promise<void> {
   const fd = keptListeners?.take({ host, port })
@@ -31,7 +32,7 @@ export async function listen(
     await once(server, 'listening')
     keptListeners?.keep({ host, port }, server)
   } catch (cause) {
-    const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-    throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${where}: ${wayOut(cause, key)}`, { cause })
+    const where = formatEndpoint(host, port)
+    throw new FlatnetError('ERR_FLATNET_IO', `cannot listen on ${where}: ${remedy(cause, key)}`, { cause })
   }
 }

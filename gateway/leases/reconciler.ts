@@ -6,6 +6,7 @@ import { attachmentKey, MAX_CONTAINER_ID_BYTES, MAX_NETWORK_BYTES } from '../../
 import type { Clock, Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Lease } from '../../ipam/lease.ts'
+import { CoalescedTask } from '../base/coalesced-task.ts'
 import type { Registry } from '../registry/registry.ts'
 import { DELETE_GRACE_MS, difference } from './diff.ts'
 import { type KernelView, lackingLeases, reconcileWithKernel } from './kernel-view.ts'
@@ -52,8 +53,7 @@ export class Reconciler {
   readonly #deps: ReconcilerDeps
   readonly #posted = new Map<string, Millis>()
   readonly #deleted = new Map<string, Millis>()
-  #running: Promise<void> | undefined
-  #again = false
+  readonly #runs = new CoalescedTask(() => this.#once())
   #report: ReconcileReport | undefined
 
   constructor(deps: ReconcilerDeps) {
@@ -78,23 +78,9 @@ export class Reconciler {
     this.#note(this.#deleted, key)
   }
 
-  /** Runs once more after a run in progress, however often it is asked: that run may have read the files too early. */
+  /** Resolves when a run that began after this call has ended: an earlier one may have read the files too early. */
   run(): Promise<void> {
-    if (this.#running !== undefined) {
-      this.#again = true
-      return this.#running
-    }
-    this.#running = this.#runs().finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
-  }
-
-  async #runs(): Promise<void> {
-    do {
-      this.#again = false
-      await this.#once()
-    } while (this.#again)
+    return this.#runs.run()
   }
 
   async #once(): Promise<void> {

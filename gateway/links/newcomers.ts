@@ -2,12 +2,12 @@
 
 import type { TLSSocket } from 'node:tls'
 import { clientOf } from '../base/client-of.ts'
+import { ConnectionSlots } from '../base/connection-slots.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { Places } from '../base/places.ts'
 
 /** Newcomers at once; members are never refused for their number. */
 const MAX_NEWCOMERS = 64
-/** Several may share an address behind NAT; strangers at one address leave half of the places to others. */
+/** Several may share an address behind NAT; strangers at one address leave half of the slots to others. */
 const MAX_OF_CLIENT = 32
 const EVICTED = 'Newcomers closed because they had not asked yet and others came'
 
@@ -20,13 +20,13 @@ export type AnswerNewcomer = (socket: TLSSocket, asked: () => void) => void
 export class Newcomers {
   readonly #answer: AnswerNewcomer | undefined
   /** They have not asked yet. */
-  readonly #places: Places<TLSSocket>
+  readonly #slots: ConnectionSlots<TLSSocket>
 
   /** @param answer undefined: newcomers are refused */
   constructor(answer: AnswerNewcomer | undefined, metrics: Metrics) {
     this.#answer = answer
     const evicted = (): void => metrics.count('flatnet_cluster_newcomers_evicted_total', EVICTED)
-    this.#places = new Places({ max: MAX_NEWCOMERS, maxOfClient: MAX_OF_CLIENT, evicted })
+    this.#slots = new ConnectionSlots({ max: MAX_NEWCOMERS, maxOfClient: MAX_OF_CLIENT, evicted })
   }
 
   admit(socket: TLSSocket): void {
@@ -35,11 +35,11 @@ export class Newcomers {
       return
     }
     const client = clientOf(socket.remoteAddress)
-    this.#places.enter(client, socket, socket)
-    this.#answer(socket, () => this.#places.leave(client, socket))
+    this.#slots.enter(client, socket, socket)
+    this.#answer(socket, () => this.#slots.leave(client, socket))
   }
 
   stop(): void {
-    this.#places.closeAll()
+    this.#slots.closeAll()
   }
 }

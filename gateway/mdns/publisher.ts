@@ -4,6 +4,7 @@ import type { DaemonConf } from '../../conf/daemon.ts'
 import type { Millis } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { LanChanges, LanLink } from '../../kernel/lan.ts'
+import { CoalescedTask } from '../base/coalesced-task.ts'
 import type { Events } from '../base/events.ts'
 import { LogLimiter } from '../base/log-limit.ts'
 import type { Metrics } from '../base/metrics.ts'
@@ -51,8 +52,7 @@ export class MdnsPublisher implements Part {
   #own: ReadonlySet<string> = new Set()
   #names: PublishedNames = { names: new Set(), isCut: false }
   #problem: string | undefined
-  #running: Promise<void> | undefined
-  #isAgain = false
+  readonly #runs = new CoalescedTask(() => this.#compare())
   #isStopped = false
   #isSettling = false
   #wallAhead: Millis | undefined
@@ -92,28 +92,21 @@ export class MdnsPublisher implements Part {
   async stop(): Promise<void> {
     this.#isStopped = true
     for (const end of this.#ends) end()
-    await this.#running
+    await this.#runs.stop()
     await this.#kept.keep(this.#links, this.#watch)
   }
 
-  /** Compares with the links of this host; once more after a run in progress, however often it is asked. */
+  /** Compares with the links of this host. */
   refresh(): Promise<void> {
-    this.#isAgain = true
-    this.#running ??= this.#runs().finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
+    return this.#runs.run()
   }
 
-  async #runs(): Promise<void> {
-    while (this.#isAgain && !this.#isStopped) {
-      this.#isAgain = false
-      try {
-        await this.#follow()
-        this.#problem = undefined
-      } catch (err) {
-        this.#failed(err)
-      }
+  async #compare(): Promise<void> {
+    try {
+      await this.#follow()
+      this.#problem = undefined
+    } catch (err) {
+      this.#failed(err)
     }
   }
 

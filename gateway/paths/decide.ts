@@ -47,7 +47,7 @@ export interface PathDecision {
   readonly reason: string
   /** Undefined: not known, or no path. */
   readonly rttMs?: Millis | undefined
-  /** The kind of way; undefined: there is none, or the host is this one. */
+  /** The kind of path; undefined: there is none, or the host is this one. */
   readonly tier?: TierName | undefined
   /** What the rules chose below UDP or Nebula; undefined: packets go by neither, or nothing would take over. */
   readonly below?: Pick<PathDecision, 'via' | 'rttMs'>

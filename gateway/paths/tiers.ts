@@ -8,7 +8,7 @@ import type { Candidate } from './transport.ts'
 
 type Phase = 'idle' | 'trying' | 'up'
 
-/** What one kind of way to one host does. */
+/** What one kind of path to one host does. */
 interface Search {
   phase: Phase
   since: Millis
@@ -36,7 +36,7 @@ const KINDS = ['p2p', 'nebula', 'gateway', 'relay'] as const
 
 export class Tiers {
   readonly #tallies = new Map<TierName, Tally>()
-  /** By host and kind of way. */
+  /** By host and kind of path. */
   readonly #searches = new Map<string, Search>()
   readonly #conf: Readonly<Record<TierName, Switch>>
 

@@ -65,7 +65,7 @@ export interface Candidate {
   readonly escalation?: Pick<EscalationView, 'state' | 'reason'> | undefined
 }
 
-/** One kind of way to other hosts: direct TLS, relays, UDP, Nebula. Constructed before the paths; must not throw. */
+/** One kind of path to other hosts: direct TLS, relays, UDP, Nebula. Constructed before the paths; must not throw. */
 export interface Transport {
   readonly kind: CandidateId['kind']
   /** What could be used now, problems included; empty: there is nothing to say of the host. */

@@ -4,6 +4,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 
 import { networkInterfaces } from 'node:os'
 import type { LowSync } from 'lowdb'
 import { contains, type Prefix4, parseIpv4 } from '../../../core/addr.ts'
+import { formatEndpoint } from '../../../core/endpoint.ts'
 import { isObject } from '../../../core/json.ts'
 import type { Log } from '../../../core/log.ts'
 import { keyIdOfSpki, parseEndpoint } from '../../links/tls.ts'
@@ -119,10 +120,6 @@ export interface EndpointOptions {
   /** A device that needs the network between hosts itself: a link through it would only seem to be another way. */
   readonly without?: string | undefined
 }
-
-/** `10.0.0.7:7443` or `[fd00::7]:7443`. */
-export const formatEndpoint = (host: string, port: number): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 
 /**
  * What others should dial: as configured, else the listening address, else the addresses of this machine's interfaces,

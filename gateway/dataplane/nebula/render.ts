@@ -3,7 +3,7 @@
 import { stringify } from 'yaml'
 import type { NebulaConf } from '../../../conf/nebula.ts'
 import { formatIpv4, formatPrefix, type Prefix4 } from '../../../core/addr.ts'
-import { formatEndpoint } from '../../cluster/members/endpoints.ts'
+import { formatEndpoint } from '../../../core/endpoint.ts'
 import { hostOf } from '../p2p/endpoints.ts'
 import { NEBULA_GROUP, NEBULA_IFNAME, nebulaAddress, nebulaFiles, sliceOf } from './overlay.ts'
 import { canSkipRoutes, type NebulaVersion, needsLocalCidr } from './version.ts'

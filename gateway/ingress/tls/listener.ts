@@ -9,6 +9,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { IngressTlsConf } from '../../../conf/ingress-tls.ts'
 import type { Millis } from '../../../core/clock.ts'
+import { formatEndpoint } from '../../../core/endpoint.ts'
 import { HandshakeGuard } from '../../links/handshake-guard.ts'
 import { type ConnectionLimit, REFUSED } from '../connection-limit.ts'
 import type { IngressDeps } from '../deps.ts'
@@ -158,7 +159,7 @@ export class TlsListener {
       })
       this.#listenProblem = undefined
       const { address, port } = this.#server.address() as AddressInfo
-      deps.log.info({ endpoint: `${address}:${port}` }, 'tls listener opened')
+      deps.log.info({ endpoint: formatEndpoint(address, port) }, 'tls listener opened')
     } catch (err) {
       const problem = err instanceof Error ? err.message : String(err)
       if (problem !== this.#listenProblem) deps.log.error({ err }, 'tls listener could not be opened')

@@ -1,6 +1,6 @@
 /** Which places containers are kept from: where members listen, and nothing else that a member names. */
 import t from 'tap'
-import { placesToRefuse } from '../../../../../gateway/cluster/members/places.ts'
+import { endpointsToRefuse } from '../../../../../gateway/cluster/members/member-endpoints.ts'
 
 const supernet = { base: 0x0a640000, prefixLen: 16 }
 const admitted = ['192.0.2.1:7443', '192.0.2.2:7444', '[2001:db8::1]:7443']
@@ -13,7 +13,7 @@ for (const [what, announced, more] of [
   ['no endpoint', ['here'], []],
 ] as const)
   t.test(what, async (t) => {
-    t.same(placesToRefuse({ supernet, admitted, announced }), [
+    t.same(endpointsToRefuse({ supernet, admitted, announced }), [
       { host: '192.0.2.1', port: 7443 },
       { host: '192.0.2.2', port: 7444 },
       { host: '2001:db8::1', port: 7443 },
@@ -22,5 +22,5 @@ for (const [what, announced, more] of [
   })
 
 t.test('an address of the supernet that a member was admitted with', async (t) => {
-  t.same(placesToRefuse({ supernet, admitted: ['10.100.3.10:7443'], announced: [] }), [])
+  t.same(endpointsToRefuse({ supernet, admitted: ['10.100.3.10:7443'], announced: [] }), [])
 })

@@ -1,5 +1,5 @@
 /**
- * A bounded number of connections of strangers: when all places are taken, the oldest makes room.
+ * A bounded number of connections of strangers: when all slots are taken, the oldest makes room.
  *
  * A newcomer is never turned away, so strangers who hold connections open keep no honest client out. The client that
  * has most connections loses its own first.
@@ -11,7 +11,7 @@ interface Connection {
   destroy(): unknown
 }
 
-export interface PlacesOptions {
+export interface SlotsOptions {
   /** Of all clients together. */
   readonly max: number
   readonly maxOfClient: number
@@ -25,13 +25,13 @@ interface Taken {
 }
 
 /** @typeParam K what names a connection among those of its client */
-export class Places<K> {
-  readonly #options: PlacesOptions
+export class ConnectionSlots<K> {
+  readonly #options: SlotsOptions
   /** By client; each client's in order of age. */
   readonly #taken = new Map<string, Map<K, Taken>>()
   #count = 0
 
-  constructor(options: PlacesOptions) {
+  constructor(options: SlotsOptions) {
     this.#options = options
   }
 
