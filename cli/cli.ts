@@ -45,7 +45,7 @@ const COMMANDS: readonly {
   },
   {
     name: 'init',
-    describe: 'Make a cluster with this host as its first',
+    describe: 'Make a cluster with this host as its first member',
     load: async () => (await import('./commands/init.ts')).initCommand,
   },
   {
@@ -72,7 +72,7 @@ const COMMANDS: readonly {
   {
     name: 'hosts',
     places: '[action] [host]',
-    describe: 'List the hosts of the cluster, or release one that is kept out',
+    describe: 'List the hosts of the cluster, or end the quarantine of one',
     load: async () => (await import('./commands/hosts.ts')).hostsCommand,
   },
   {
@@ -89,12 +89,12 @@ const COMMANDS: readonly {
   {
     name: 'retry',
     places: '[host]',
-    describe: 'Try for a direct UDP path to other hosts again now',
+    describe: 'Try now for a direct UDP path to other hosts',
     load: async () => (await import('./commands/retry.ts')).retryCommand,
   },
   {
     name: 'tiers',
-    describe: 'Show which kinds of way lead to other hosts, how often each was found, and how soon',
+    describe: 'Show the kinds of path to other hosts: how often each was found, and how soon',
     load: async () => (await import('./commands/tiers.ts')).tiersCommand,
   },
   {
@@ -140,7 +140,9 @@ function parser(argv: readonly string[], width: number, choose: (chosen: Chosen)
   let named: Named | undefined
   let line = yargs()
     .scriptName('flatnet')
-    .usage('$0 <command>\n\nOne flat address for every Podman container, and a browser-only way in.')
+    .usage(
+      '$0 <command>\n\nOne flat network for the containers of all your Podman hosts; a browser is enough to open them.',
+    )
     .locale('en')
     .version(version())
     .exitProcess(false)
@@ -148,7 +150,7 @@ function parser(argv: readonly string[], width: number, choose: (chosen: Chosen)
     .demandCommand(1, 'Name a command.')
     .parserConfiguration({ 'duplicate-arguments-array': false, 'strip-dashed': false })
     .epilogue(
-      'Configuration and errors: docs/configuration.md and docs/errors.md. What is wrong here: flatnet doctor',
+      'When something is wrong: flatnet doctor. Configuration: docs/configuration.md; error codes: docs/errors.md',
     )
     .wrap(width)
     .help()

@@ -1,4 +1,4 @@
-/** The section `paths.tiers` of flatnet.yaml: which kinds of way to other hosts are used, and how long each may take. */
+/** The section `paths.tiers` of flatnet.yaml: which kinds of path to other hosts are used, and how long each may take. */
 
 import { TIERS, type TierName } from '../core/api.ts'
 import type { Millis } from '../core/clock.ts'

@@ -23,7 +23,7 @@ export const enteringOptions = {
     requiresArg: true,
     describe: "The addresses that other hosts dial, e.g. 192.0.2.7:7443 [default: this host's addresses]",
   },
-  name: { ...text('What people call this host'), default: hostname().split('.')[0] ?? '' },
+  name: { ...text('Name of this host in the lists of flatnet'), default: hostname().split('.')[0] ?? '' },
 } as const
 
 /** Checks a host's name, which tables and logs of every host show. @throws {UsageError} */

@@ -6,7 +6,7 @@
 
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { type DaemonConf, DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
+import { type DaemonConf, readDaemonConf } from '../../conf/daemon.ts'
 import { version } from '../../conf/version.ts'
 import type { Log } from '../../core/log.ts'
 import { runGateway } from '../../gateway/daemon.ts'
@@ -20,6 +20,7 @@ import { runUntilSignal } from '../gateway/long-run.ts'
 import { readThrough } from '../gateway/read-through.ts'
 import { repairOf } from '../gateway/repair.ts'
 import { systemHost } from '../host/host.ts'
+import { configOption } from '../host/places.ts'
 import { pluginDirs } from '../host/podman-conf.ts'
 import { installedPlugin } from '../install/manifest.ts'
 
@@ -154,14 +155,7 @@ async function runToEnd(
 }
 
 export const gatewayCommand = command({
-  options: {
-    config: {
-      type: 'string',
-      default: DEFAULT_DAEMON_CONF,
-      requiresArg: true,
-      describe: "The gateway's configuration",
-    },
-  },
+  options: configOption,
   examples: [
     ['', 'until SIGTERM or Ctrl-C; logs to stdout'],
     ['--config /srv/flatnet.yaml', 'with another configuration'],

@@ -115,7 +115,7 @@ export const gcCommand = command({
       printLine(
         io,
         `${counted(leases.length, 'lease')} and ${counted(ports, 'published port')} ` +
-          `${dryRun ? 'to give back' : 'given back'}`,
+          `${dryRun ? 'to remove' : 'removed'}`,
       )
     }
     if (errors.length === 0) return 0
@@ -123,8 +123,8 @@ export const gcCommand = command({
       (e) => `${e.message}${e.cause instanceof Error ? `: ${e.cause.message}` : ''}`,
     )
     const error = new CliError(
-      'not everything could be taken away',
-      'run flatnet gc again; flatnet doctor if it stays so',
+      'not everything could be removed',
+      'run flatnet gc again; if that fails too, flatnet doctor',
     )
     throw Object.assign(error, { problems })
   },

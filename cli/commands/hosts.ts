@@ -47,14 +47,17 @@ async function release(io: Io, api: ApiPlace, hostId: number, isJson: boolean): 
   }
   const hosts = await apiGet<HostView[]>(api, '/v1/hosts')
   if (answer.released) {
-    printLine(io, `host ${hostId} is let in again by this gateway.`)
+    printLine(io, `host ${hostId} is admitted again by this gateway.`)
     printLine(io, `Each other host that shows it QUARANTINED needs the same: flatnet hosts release ${hostId}`)
   } else if (hosts.find((h) => h.hostId === hostId)?.link === null) {
-    printLine(io, `host ${hostId} is not kept out here; run this where flatnet hosts shows it QUARANTINED.`)
+    printLine(
+      io,
+      `host ${hostId} is not in quarantine here; run this where flatnet hosts shows it QUARANTINED.`,
+    )
   } else {
     const others = hosts.filter((h) => h.quarantine !== null).map((h) => h.hostId)
     const which = others.length === 0 ? 'no host is' : `host ${others.join(', ')} is`
-    printLine(io, `host ${hostId} is not kept out by this gateway; ${which}.`)
+    printLine(io, `host ${hostId} is not in quarantine on this gateway; ${which}.`)
   }
   return 0
 }
@@ -62,12 +65,12 @@ async function release(io: Io, api: ApiPlace, hostId: number, isJson: boolean): 
 export const hostsCommand = command({
   options: { ...placeOptions, ...jsonOption },
   positionals: {
-    action: { choices: ['release'], describe: 'End the quarantine of a host on this gateway' },
+    action: { choices: ['release'], describe: 'release: end the quarantine of a host on this gateway' },
     host: { type: 'number', describe: 'Its number' },
   },
   examples: [
     ['', 'all hosts, and how each is reached'],
-    ['release 3', 'let host 3 in again, when the second machine with its number is stopped'],
+    ['release 3', 'admit host 3 again, once the second machine with its number is stopped'],
   ],
   async run({ config, cniConfDir, json, action, host: hostId }, { io, host }) {
     const released = action === undefined ? undefined : hostNumber('release', hostId)

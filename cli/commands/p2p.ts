@@ -4,24 +4,18 @@
  * The gateway or systemd starts it, not a person.
  */
 
-import { DEFAULT_DAEMON_CONF, readDaemonConf } from '../../conf/daemon.ts'
+import { readDaemonConf } from '../../conf/daemon.ts'
 import { version } from '../../conf/version.ts'
 import { runP2p } from '../../gateway/dataplane/p2p/process/main.ts'
 import { command } from '../command.ts'
 import { runUntilSignal } from '../gateway/long-run.ts'
+import { configOption } from '../host/places.ts'
 
 /** EX_CONFIG of sysexits.h: the unit does not start it again (RestartPreventExitStatus). */
 const NOTHING_TO_DO = 78
 
 export const p2pCommand = command({
-  options: {
-    config: {
-      type: 'string',
-      default: DEFAULT_DAEMON_CONF,
-      requiresArg: true,
-      describe: "The gateway's configuration",
-    },
-  },
+  options: configOption,
   async run({ config }, { io }) {
     const conf = await readDaemonConf(config)
     if (!conf.p2p.enabled) {

@@ -21,10 +21,11 @@ export const retryCommand = command({
     const say = (text: string): void => printLine(io, wrap(text, '', widthOf(io)))
     if (json) printJson(io, { retried })
     else if (retried.length > 0)
+      say(`trying UDP to host ${retried.join(', ')} now; flatnet status shows the result within 10 s`)
+    else
       say(
-        `UDP is tried to host ${retried.join(', ')} now; flatnet status shows what becomes of it within 10 s`,
+        'no host lacks a direct UDP path that could be tried: flatnet status shows each path and its reason',
       )
-    else say('there is no host to try UDP to: flatnet status shows the paths, and why they are as they are')
     return 0
   },
 })

@@ -1,6 +1,7 @@
 /** `flatnet status`: whether this host's gateway is well, what it holds, its paths to other hosts. */
 
 import type { PathInfo } from '../../core/api.ts'
+import { formatEndpoint } from '../../core/endpoint.ts'
 import type { Status } from '../../gateway/api/status.ts'
 import { command } from '../command.ts'
 import { apiGet } from '../host/client.ts'
@@ -99,7 +100,7 @@ function httpsRows({ ingress }: Status): (readonly [string, string])[] {
   const [first] = tls.certificates.map((c) => c.validTo.slice(0, 10)).sort()
   const until = first === undefined ? 'no certificate' : `certificate until ${first}`
   const connections = counted(tls.connections, 'connection')
-  const all = [`https://${hostPort(tls)}/, ${connections}, ${until}`, ...tls.problems]
+  const all = [`https://${formatEndpoint(tls.address, tls.port)}/, ${connections}, ${until}`, ...tls.problems]
   return [['https', all.join('; ')]]
 }
 
@@ -159,9 +160,6 @@ function messageRows({ messages }: Status): (readonly [string, string])[] {
   return [['messages', `${wait}, ${counted(kept, 'message')} kept`]]
 }
 
-const hostPort = ({ address, port }: { address: string; port: number }): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
-
 /** Keys are before it. */
 const INDENT = ' '.repeat(12)
 
@@ -177,7 +175,7 @@ function print(io: Io, status: Status): void {
       'ingress',
       ingress === null
         ? 'off'
-        : `http://${ingress.address}:${ingress.port}/, ${counted(ingress.connections, 'connection')}`,
+        : `http://${formatEndpoint(ingress.address, ingress.port)}/, ${counted(ingress.connections, 'connection')}`,
     ],
     ...httpsRows(status),
     ...dnsRows(status),

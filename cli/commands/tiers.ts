@@ -1,19 +1,19 @@
-/** `flatnet tiers`: how each kind of way to other hosts fares, and which ones packets take. */
+/** `flatnet tiers`: each kind of path to other hosts, how often it was found, and how many hosts it serves now. */
 import type { TierInfo, TierName } from '../../core/api.ts'
 import { command, jsonOption } from '../command.ts'
 import { apiGet } from '../host/client.ts'
 import { findGateway, placeOptions } from '../host/places.ts'
 import { type Column, printJson, printLine, table, widthOf } from '../ui/output.ts'
 
-const WAYS: Readonly<Record<TierName, string>> = {
+const KINDS: Readonly<Record<TierName, string>> = {
   ipv6: 'UDP to an IPv6 address',
   ipv4: 'UDP to an IPv4 address',
-  ice: 'UDP that a hub helps to find',
-  punch: 'UDP that members between help to find',
-  nebula: 'Nebula, which people run by themselves',
+  ice: 'UDP, found with the help of a hub',
+  punch: 'UDP, found with the help of members in between',
+  nebula: 'Nebula, where paths.nebula is set up',
   gateway: 'TLS to the gateway there',
   relay: 'TLS through a third gateway',
-  gossip: 'messages that members keep and pass on',
+  gossip: 'messages that members store and pass on',
 }
 
 export const tierColumns: readonly Column<TierInfo>[] = [
@@ -24,7 +24,7 @@ export const tierColumns: readonly Column<TierInfo>[] = [
   { title: 'TRIES', value: ({ tries }) => String(tries) },
   { title: 'FOUND', value: ({ successes }) => String(successes) },
   { title: 'MEDIAN', value: ({ medianMs }) => (medianMs === undefined ? '-' : timeOf(medianMs)) },
-  { title: 'WAY', value: ({ name }) => WAYS[name] },
+  { title: 'KIND OF PATH', value: ({ name }) => KINDS[name] },
 ]
 
 const timeOf = (ms: number): string => (ms < 1_000 ? `${ms} ms` : `${(ms / 1_000).toFixed(1)} s`)
@@ -32,8 +32,8 @@ const timeOf = (ms: number): string => (ms < 1_000 ? `${ms} ms` : `${(ms / 1_000
 export const tiersCommand = command({
   options: { ...placeOptions, ...jsonOption },
   examples: [
-    ['', 'the kinds of way, best first: to how many hosts packets take it, and how soon it was found'],
-    ['--json', 'the same for programs'],
+    ['', 'the kinds of path, best first: how many hosts each serves, and how soon it was found'],
+    ['--json', 'the same for scripts'],
   ],
   async run({ config, cniConfDir, json }, { io, host }) {
     const tiers = await apiGet<TierInfo[]>(findGateway(host, { config, cniConfDir }), '/v1/tiers')

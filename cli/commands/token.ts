@@ -19,17 +19,22 @@ export function parseDuration(text: string): number {
 export const tokenCommand = command({
   options: {
     ...placeOptions,
-    ttl: { type: 'string', default: '10m', requiresArg: true, describe: 'How long it can be used' },
+    ttl: {
+      type: 'string',
+      default: '10m',
+      requiresArg: true,
+      describe: 'How long the token is good: 90s, 10m, 2h, 1d',
+    },
     'host-id': {
       type: 'number',
       requiresArg: true,
-      describe: 'The number it gets [default: the lowest that none ever had]',
+      describe: 'Number of the new host [default: the lowest that no host has had]',
     },
     replace: {
       type: 'number',
       requiresArg: true,
       conflicts: 'host-id',
-      describe: 'The number of a machine that is replaced; its key is revoked when the token is used',
+      describe: 'Number of the machine to replace; its key is revoked when the token is used',
     },
     json: { type: 'boolean', default: false, describe: 'JSON instead of the line' },
   },
@@ -55,8 +60,8 @@ export const tokenCommand = command({
     printLine(io, `flatnet join ${made.token}`)
     io.stderr.write(
       `\nRun this line on the new host, as root. It works once, for ${ttl}.\n` +
-        'Where others may look at its processes: run flatnet join there, and paste the line when it asks.\n' +
-        `Where flatnet is not installed yet: copy ${process.execPath} there and begin the line with ./flatnet\n`,
+        'If others can list the processes there: run flatnet join alone, and paste the line when it asks.\n' +
+        `If flatnet is not installed there yet: copy ${process.execPath} there and begin the line with ./flatnet\n`,
     )
     return 0
   },

@@ -66,7 +66,8 @@ export function judgeCluster({ isMember, status }: ClusterFacts): Finding[] {
   return [
     ok(
       'cluster',
-      `host of ${name}, ${linksUp} of ${members - 1} others linked, certificate until ${certificate.validTo}`,
+      `member of cluster ${name}, ${linksUp} of ${members - 1} other hosts linked, ` +
+        `certificate until ${certificate.validTo.slice(0, 10)}`,
     ),
   ]
 }

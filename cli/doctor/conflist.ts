@@ -49,7 +49,7 @@ function judgePresence(f: ConflistFacts): Finding[] {
   }
   if (checks.length > 0) return checks
   if (f.networks.length > 0) {
-    return [ok('conflist-present', f.networks.map((n) => `${n.name} in ${n.file}`).join(', '))]
+    return [ok('conflist-present', f.networks.map((n) => `network ${n.name} in ${n.file}`).join(', '))]
   }
   return [
     fail(
@@ -95,7 +95,7 @@ function judgeNetwork(n: FlatnetNetwork): Finding[] {
       ),
     )
   }
-  return checks.length > 0 ? checks : [ok('conflist-valid', `${n.name}: all keys are right`)]
+  return checks.length > 0 ? checks : [ok('conflist-valid', `network ${n.name}: all keys are valid`)]
 }
 
 function judgePairs(f: ConflistFacts): Finding[] {

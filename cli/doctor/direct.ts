@@ -4,6 +4,7 @@ import { P2P_WORDS, type P2pCode, PEER_WORDS } from '../../gateway/paths/escalat
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
 import { gatewayStatus } from '../host/status.ts'
+import { counted } from '../ui/output.ts'
 import { type Finding, hostCheck, ok, warn } from './check.ts'
 
 export interface DirectFacts {
@@ -84,7 +85,10 @@ function judgePaths(paths: readonly PathInfo[]): Finding[] {
     if (trouble !== undefined) kinds.set(trouble, [...(kinds.get(trouble) ?? []), path])
   }
   const direct = paths.filter((p) => p.state === 'P2P_ACTIVE').length
-  if (kinds.size === 0) return direct === 0 ? [] : [ok('direct-paths', `${direct} of ${paths.length} direct`)]
+  if (kinds.size === 0)
+    return direct === 0
+      ? []
+      : [ok('direct-paths', `${direct} of ${counted(paths.length, 'other host')} reached directly by UDP`)]
   return [...kinds].map(([{ fix }, those]) => {
     const named = those.slice(0, MAX_NAMED).map((p) => `host ${p.hostId}: ${p.p2p?.reason}`)
     const more = those.length > MAX_NAMED ? ` and ${those.length - MAX_NAMED} more` : ''

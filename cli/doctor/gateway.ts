@@ -110,7 +110,7 @@ function judgeConf(f: GatewayFacts): Finding[] {
       ),
     )
   }
-  return checks.length > 0 ? checks : [ok('gateway-config', `${f.config} is right`)]
+  return checks.length > 0 ? checks : [ok('gateway-config', `${f.config} is valid`)]
 }
 
 function judgeUnit(f: GatewayFacts): Finding[] {

@@ -14,8 +14,8 @@ export function judgeNames(facts: NamesFacts): Finding[] {
   return [
     ok(
       'ingress-names',
-      'browsers reach containers under any domain, also under one of a stranger (DNS rebinding): ' +
-        'set ingress.domains where containers trust whom they see',
+      'browsers reach containers under any domain, a hostile one too (DNS rebinding): ' +
+        'set ingress.domains if containers trust every client that reaches them',
     ),
   ]
 }

@@ -24,7 +24,9 @@ export function judgeDns(dns: DnsFacts): readonly Finding[] {
   const serving = dns.networks.filter(({ state }) => state === 'serving')
   if (serving.length === 0) return [ok('names', 'names are served from the first container on')]
   const where = serving.map(({ address }) => address).join(', ')
-  return [ok('names', `containers find each other by name, as NAME or NAME.${dns.domain}, by ${where}`)]
+  return [
+    ok('names', `containers find each other as NAME or NAME.${dns.domain}; their DNS server is ${where}`),
+  ]
 }
 
 export const check = hostCheck({

@@ -104,7 +104,10 @@ function judgeLinks(hosts: readonly HostView[]): Finding[] {
     const named = views.slice(0, MAX_NAMED).map((v) => `${nameOf(v)}: ${v.link?.reason}`)
     const more = views.length > MAX_NAMED ? ` and ${views.length - MAX_NAMED} more` : ''
     const isCutOff = views.some((v) => v.path?.state === 'ISOLATED')
-    const effect = isCutOff ? 'their containers are out of reach' : 'they are reached through a third host'
+    const its = views.length === 1 ? 'its' : 'their'
+    const effect = isCutOff
+      ? `${its} containers are out of reach`
+      : `${its} containers are reached through a third host`
     return (isCutOff ? fail : warn)(
       'cluster-links',
       `not linked: ${named.join('; ')}${more}`,
@@ -121,8 +124,8 @@ const judgeAlarms = (hosts: readonly HostView[]): Finding[] =>
       : [
           fail(
             'quarantine',
-            `host ${hostId} is kept out: ${quarantine}`,
-            'which of the two machines packets would reach is chance, so nothing is sent to either',
+            `host ${hostId} is in quarantine: ${quarantine}`,
+            'packets could reach either of the two machines, so nothing is sent to them',
             `stop the machine that should not be host ${hostId}; then flatnet hosts release ${hostId}`,
           ),
         ]),

@@ -30,14 +30,19 @@ export interface Places extends Networks {
   readonly dataDirs: readonly string[]
 }
 
-/** The yargs options that say where things are; every command that looks at this host has them. */
-export const placeOptions = {
+/** The yargs option of every command that reads flatnet.yaml. */
+export const configOption = {
   config: {
     type: 'string',
     default: DEFAULT_DAEMON_CONF,
     requiresArg: true,
     describe: "The gateway's configuration",
   },
+} as const
+
+/** The yargs options that say where things are; every command that looks at this host has them. */
+export const placeOptions = {
+  ...configOption,
   'cni-conf-dir': {
     type: 'string',
     default: DEFAULT_CNI_CONF_DIR,

@@ -8,7 +8,7 @@ export const CONTAINERS_DIR = '/etc/containers'
 export const DROP_IN = 'containers.conf.d/50-flatnet.conf'
 
 /** What `flatnet install --configure-podman` writes; Podman 4.0 and later read drop-ins (seen with 4.3.1). */
-export const DROP_IN_TEXT = `# Written by \`flatnet install --configure-podman\`; taken away by \`flatnet uninstall\`.
+export const DROP_IN_TEXT = `# Written by \`flatnet install --configure-podman\`; removed by \`flatnet uninstall\`.
 [network]
 network_backend = "cni"
 `

@@ -71,13 +71,13 @@ function plain(message: string, named: Named | undefined): string {
   const usage = `flatnet ${name}${places === '' ? '' : ` ${places}`}`
   const [, short] = /^Not enough arguments following: (.+)$/.exec(message) ?? []
   if (short !== undefined) return `--${short} needs a value`
-  if (message.startsWith('Not enough non-option arguments')) return `what is missing: ${usage}`
+  if (message.startsWith('Not enough non-option arguments')) return `something is missing: ${usage}`
   const [, words] = /^Unknown arguments?: (.+)$/.exec(message) ?? []
-  if (words !== undefined) return `"${words}" is too much: it is ${usage}`
+  if (words !== undefined) return `"${words}" is too much; the command is: ${usage}`
   const [, given = '', choices] = /Given: "([^"]*)", Choices: (.+)/.exec(message) ?? []
   if (choices !== undefined) {
     const known = [...choices.matchAll(/"([^"]+)"/g)].map(([, choice = '']) => choice)
-    return `"${given}" can be ${known.join(', ')} only${meant(given, known)}`
+    return `"${given}" is not known here: it must be ${known.join(' or ')}${meant(given, known)}`
   }
   const [, one, other] = /^Arguments (\S+) and (\S+) are mutually exclusive/.exec(message) ?? []
   return one === undefined ? message : `--${one} and --${other}: one of them only`

@@ -130,7 +130,7 @@ t.test('a clone is kept out, and a person lets the host in again', { skip }, asy
   })
   await copy.stop()
   t.match(await copy.ok('leave', '--force'), /host 2 of testing has left/)
-  t.match(await one.ok('hosts', 'release', '2'), /^host 2 is let in again/)
+  t.match(await one.ok('hosts', 'release', '2'), /^host 2 is admitted again/)
   await waitFor('it is reached', 30_000, async () => {
     const { paths } = await one.api<Status>('/v1/status')
     return paths.find((p) => p.hostId === 2)?.via === 'gateway'

@@ -102,9 +102,9 @@ t.test('a clone is kept out until a person releases its host', async (t) => {
   t.teardown(() => reader.close())
   t.same(
     (await flatnet(a, 'hosts', 'release', '2')).stdout,
-    'host 2 is not kept out by this gateway; no host is.\n',
+    'host 2 is not in quarantine on this gateway; no host is.\n',
   )
-  t.match((await flatnet(a, 'hosts', 'release', '1')).stdout, /not kept out here; run this where/)
+  t.match((await flatnet(a, 'hosts', 'release', '1')).stdout, /not in quarantine here; run this where/)
 
   const copy = scratchFolder(t)
   cpSync(join(folders[1], 'data', 'cluster'), join(copy, 'data', 'cluster'), { recursive: true })
@@ -123,7 +123,7 @@ t.test('a clone is kept out until a person releases its host', async (t) => {
 
   await clone.stop()
   const released = await flatnet(a, 'hosts', 'release', '2')
-  t.match(released, { code: 0, stdout: /^host 2 is let in again by this gateway/ })
+  t.match(released, { code: 0, stdout: /^host 2 is admitted again by this gateway/ })
   await waitFor('it is reached again', WAIT, async () => (await pathOf(a, 2)).via === 'gateway')
   t.same(JSON.parse((await flatnet(a, 'hosts', 'release', '2', '--json')).stdout), {
     hostId: 2,

@@ -54,7 +54,7 @@ t.test('one line for each kind of cause, not for each host', async (t) => {
 
 t.test('all is well', async (t) => {
   const paths = [path(2, { code: 'proven' }, 'P2P_ACTIVE')]
-  t.match(judgeDirect(facts({ paths })), [{ state: 'ok', what: '1 of 1 direct' }])
+  t.match(judgeDirect(facts({ paths })), [{ state: 'ok', what: '1 of 1 other host reached directly by UDP' }])
   t.same(judgeDirect(facts({})), [])
 })
 

@@ -11,7 +11,7 @@ const flatnet = { network: 'flatnet', address: '10.100.1.1' }
 
 t.test('served', (t) => {
   t.match(judgeDns(dns({ ...flatnet, state: 'serving', problem: null })), [
-    { id: 'names', state: 'ok', what: /NAME\.flatnet\.internal, by 10\.100\.1\.1/ },
+    { id: 'names', state: 'ok', what: /NAME\.flatnet\.internal; their DNS server is 10\.100\.1\.1/ },
   ])
   t.match(
     judgeDns(dns({ ...flatnet, state: 'waiting', problem: null })),
