@@ -6,6 +6,7 @@ import { stringify } from 'yaml'
 import { hasNetworkFlags, needsLocalCidr } from '../../gateway/dataplane/nebula/version.ts'
 import type { TestHost, TestNet } from '../helpers/cluster/hosts.ts'
 import {
+  METRICS_OF_OWN,
   nebulaPair,
   nebulaPid,
   nebulaVersion,
@@ -115,7 +116,7 @@ t.test(name, { skip: needsRoot || noNebula, timeout: 600_000 }, async (t) => {
   await t.test('the gateways use its device, as it is', async (t) => {
     await Promise.all([usable(one), usable(two)])
     const pid = await runs(one)
-    await takeNebula(pair)
+    await takeNebula(pair, METRICS_OF_OWN)
     t.match(apple.ns.exec('curl', '-sS', '-m', '5', `http://${berry.ip}/`), /berry on host 2/)
     t.match((await pathTo(one, 2)).nebula?.address, /^192\.168\.77\.7:\d+$/, 'the address is the real one')
     const { stdout } = await one.flatnet('doctor', '--json')
