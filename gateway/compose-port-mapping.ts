@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto'
 import { defaultGateway } from '../kernel/default-gateway.ts'
 import type { Part } from './base/part.ts'
 import type { Base } from './compose-base.ts'
+import { hearRouter } from './dataplane/nat/port-mapping/announcements.ts'
 import { PortMapping, type PortMappingStatus } from './dataplane/nat/port-mapping/port-mapping.ts'
 import { diskRecord } from './dataplane/nat/port-mapping/record.ts'
-import { askForMapping } from './dataplane/nat/port-mapping/router.ts'
+import { askEpoch, askForMapping } from './dataplane/nat/port-mapping/router.ts'
 import type { RouterPlace } from './dataplane/nat/port-mapping/types.ts'
 import { endpointOf, isEndpoint, isPublic, mayBeHost } from './dataplane/p2p/endpoints.ts'
 import type { ProcessHello } from './dataplane/p2p/process-client.ts'
@@ -35,6 +36,8 @@ export function composePortMapping(base: Base, made: () => void): PortMappingPar
     place: () => routerPlace(conf.p2p.listen.host),
     mayOffer: (external) => isEndpoint(external) && mayBeHost(external, conf.supernet),
     ask: askForMapping,
+    askEpoch,
+    hear: ({ gateway, ownAddress }, announced) => hearRouter(ownAddress, gateway, announced),
     made,
   })
   metrics.gauge('flatnet_port_mapped', 'Whether the router lets UDP in by a port mapping', () =>

@@ -127,6 +127,7 @@ async function addWithConflicts(igd: Igd, request: MappingRequest, address: stri
   for (let tries = 0; tries < MAX_PORTS; tries++) {
     const { ownAddress } = igd.place
     const mapping = { port: request.port, externalPort, ownAddress, lifetimeS, description: DESCRIPTION }
+    if (lifetimeS === 0) request.willKeep?.(externalPort)
     const answer = await igd.order(addMapping(mapping))
     if ('refused' in answer) return answer
     if (answer.status === 200) {

@@ -5,7 +5,9 @@ import type { Refusal } from './types.ts'
 
 /** No package for Node speaks PCP (decision 0070). */
 const VERSION = 2
+const OP_ANNOUNCE = 0
 const OP_MAP = 1
+const HEADER_BYTES = 24
 const RESPONSE = 0x80
 const UDP = 17
 /** 24 bytes of header and 36 of MAP; options follow, and this host sends none. */
@@ -93,6 +95,25 @@ export function decodePcpMap(
   if (!isV4) return refusal(NETWORK_FAILURE)
   const address = formatIpv4(ipv4FromBytes(bytes.subarray(56, 60)))
   return { external: `${address}:${view.getUint16(42)}`, lifetimeS: view.getUint32(4) }
+}
+
+/** RFC 6887, 14.1: asks for nothing, and any answer says since when the router counts. */
+export function encodePcpAnnounce(ownAddress: string): Uint8Array {
+  const own = parseIpv4(ownAddress)
+  if (own === undefined) throw new RangeError(`${ownAddress} is no IPv4 address`)
+  const bytes = new Uint8Array(HEADER_BYTES)
+  bytes[0] = VERSION
+  bytes[1] = OP_ANNOUNCE
+  bytes.set(V4_IN_V6, 8)
+  bytes.set(ipv4Bytes(own), 20)
+  return bytes
+}
+
+/** @returns seconds since the router lost its mappings, also of a refusal; undefined: no response to an ANNOUNCE */
+export function decodePcpEpoch(bytes: Uint8Array): { readonly seconds: number } | undefined {
+  if (bytes[0] !== VERSION || bytes[1] !== (RESPONSE | OP_ANNOUNCE)) return undefined
+  if (bytes.byteLength < HEADER_BYTES || bytes.byteLength > MAX_BYTES) return undefined
+  return { seconds: new DataView(bytes.buffer, bytes.byteOffset).getUint32(8) }
 }
 
 const refusal = (code: number): Refusal => ({

@@ -2,33 +2,11 @@
 
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
 import type { Millis } from '../../../../core/clock.ts'
-import type { Log } from '../../../../core/log.ts'
-import { jittered, type Scheduler } from '../../../base/scheduler.ts'
-import type { MappingRecord, SavedMapping } from './record.ts'
+import { jittered } from '../../../base/scheduler.ts'
+import type { PortMappingDeps } from './port-mapping-deps.ts'
+import type { SavedMapping } from './record.ts'
+import { RouterWatch } from './router-watch.ts'
 import type { Answer, Granted, MappingRequest, RouterPlace } from './types.ts'
-
-export interface PortMappingDeps {
-  /** In the order in which they are preferred; empty: switched off, and what was mapped before is deleted. */
-  readonly protocols: readonly PortMappingProtocol[]
-  readonly scheduler: Scheduler
-  readonly random: () => number
-  readonly log: Log
-  readonly record: MappingRecord
-  /** 24 hex digits. */
-  newNonce(): string
-  /** Where the router is; `problem`: why there is none to ask. */
-  place(): RouterPlace | { readonly problem: string }
-  /** Whether a peer could be sent there. */
-  mayOffer(external: string): boolean
-  ask(
-    protocols: readonly PortMappingProtocol[],
-    place: RouterPlace,
-    request: MappingRequest,
-    signal: AbortSignal,
-  ): Promise<Answer>
-  /** There is a mapped address that was not there before. */
-  made(): void
-}
 
 /** As `GET /v1/status` shows it. */
 export interface PortMappingStatus {
@@ -48,7 +26,7 @@ interface Held extends SavedMapping, Pick<Granted, 'external'> {
   readonly until: Millis
 }
 
-/** Renewed after half of it, so a router that forgot all is noticed within half an hour. */
+/** Renewed after half of it. */
 const LIFETIME_S = 3_600
 /** Whatever a router grants, it is not asked more often. */
 const MIN_RENEW_MS: Millis = 30_000
@@ -67,6 +45,10 @@ export class PortMapping {
   #port: number | undefined
   #nonce: string | undefined
   #held: Held | undefined
+  /** A mapping without an end that was asked for, and may be there without an answer. */
+  #intent: SavedMapping | undefined
+  #releasedPort: number | undefined
+  readonly #watch: RouterWatch
   #reason: string | undefined = 'direct paths do not listen yet'
   #isDenied = false
   #router: string | undefined
@@ -78,6 +60,7 @@ export class PortMapping {
 
   constructor(deps: PortMappingDeps) {
     this.#deps = deps
+    this.#watch = new RouterWatch(deps, () => this.#forgotten())
   }
 
   /** Deletes what an earlier run left, if mappings are off now. */
@@ -137,7 +120,8 @@ export class PortMapping {
     this.#cancel?.()
     this.#asking?.abort()
     this.#asking = undefined
-    const held = this.#held
+    this.#watch.stop()
+    const held = this.#held ?? this.#intent
     this.#held = undefined
     if (held !== undefined) await this.#release(held)
   }
@@ -175,7 +159,13 @@ export class PortMapping {
     this.#asking = controller
     const externalPort = before?.externalPort ?? port
     this.#nonce = before?.nonce ?? this.#deps.newNonce()
-    const request = { port, externalPort, lifetimeS: LIFETIME_S, nonce: this.#nonce }
+    const nonce = this.#nonce
+    const willKeep = (kept: number): void => {
+      const { gateway, ownAddress } = place
+      this.#intent = { protocol: 'upnp', gateway, ownAddress, port, externalPort: kept, nonce }
+      this.#deps.record.save(this.#intent)
+    }
+    const request = { port, externalPort, lifetimeS: LIFETIME_S, nonce, willKeep }
     const timeout = AbortSignal.timeout(ASK_MS)
     const answer = await ask(
       this.#protocols(before),
@@ -198,7 +188,11 @@ export class PortMapping {
       this.#lose('problem' in place ? place.problem : 'the network changed, or it expired')
     }
     const saved = this.#deps.record.load()
-    return saved !== undefined && saved.port === port && isSamePlace(saved, place) ? saved : undefined
+    if (saved === undefined || !isSamePlace(saved, place)) return undefined
+    if (saved.port === port) return saved
+    // Of an earlier run: what has no end would stay for ever once another one is recorded.
+    if (saved.port !== this.#releasedPort) void this.#release(saved)
+    return undefined
   }
 
   #isAlive({ until }: Held): boolean {
@@ -226,6 +220,8 @@ export class PortMapping {
     const before = this.#held?.external
     const saved = { protocol, gateway, ownAddress, port, externalPort, nonce }
     this.#held = { ...saved, external, until: scheduler.monotonic() + lifetimeS * 1_000 }
+    this.#intent = undefined
+    this.#watch.follow(protocol, { gateway, ownAddress })
     this.#reason = undefined
     this.#isDenied = false
     this.#backoffMs = FIRST_BACKOFF_MS
@@ -253,12 +249,20 @@ export class PortMapping {
     this.#deps.log.info({ endpoint: this.#held?.external, reason }, 'port mapping was lost')
     this.#held = undefined
     this.#reason = ASKING
+    this.#watch.stop()
+  }
+
+  /** The same mapping is asked for again; until it is there, nothing comes in. */
+  #forgotten(): void {
+    this.#deps.log.info({ endpoint: this.#router }, 'router was started anew')
+    this.#soon()
   }
 
   /** The record stays if the router does not confirm: then the next start tries again. */
   async #release({ protocol, gateway, ownAddress, port, externalPort, nonce }: SavedMapping): Promise<void> {
     const { ask, log, record } = this.#deps
     const request = { port, externalPort, lifetimeS: 0, nonce }
+    this.#releasedPort = port
     const answer = await ask([protocol], { gateway, ownAddress }, request, AbortSignal.timeout(RELEASE_MS))
     if ('refused' in answer) log.debug({ reason: answer.refused }, 'port mapping could not be deleted')
     else {

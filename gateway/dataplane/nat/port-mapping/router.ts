@@ -2,13 +2,28 @@
 
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
 import { CLIENTS } from './clients.ts'
+import { decodeEpoch, encodeAddressRequest } from './nat-pmp.ts'
+import { decodePcpEpoch, encodePcpAnnounce } from './pcp.ts'
 import { refusalBy } from './refusal.ts'
-import type { Answer, MappingRequest, RouterPlace } from './types.ts'
+import { askRouter } from './router-socket.ts'
+import type { Answer, MappingRequest, Refusal, RouterPlace } from './types.ts'
 
 export const PROTOCOL_NAMES: Readonly<Record<PortMappingProtocol, string>> = {
   pcp: 'PCP',
   'nat-pmp': 'NAT-PMP',
   upnp: 'UPnP',
+}
+
+/** By PCP or NAT-PMP. @returns seconds since the router lost its mappings */
+export async function askEpoch(
+  protocol: PortMappingProtocol,
+  place: RouterPlace,
+  signal: AbortSignal,
+): Promise<{ readonly seconds: number } | Refusal> {
+  if (protocol === 'upnp') return { refused: 'UPnP does not say' }
+  return protocol === 'pcp'
+    ? askRouter(place, encodePcpAnnounce(place.ownAddress), decodePcpEpoch, signal)
+    : askRouter(place, encodeAddressRequest(), decodeEpoch, signal)
 }
 
 /**

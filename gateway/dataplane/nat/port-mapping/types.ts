@@ -17,6 +17,8 @@ export interface MappingRequest {
   readonly lifetimeS: number
   /** 24 hex digits. PCP lets only those renew and delete a mapping who know it. */
   readonly nonce: string
+  /** Called before the router is asked for a mapping that has no end: its answer may never arrive here. */
+  willKeep?(externalPort: number): void
 }
 
 export interface Granted {

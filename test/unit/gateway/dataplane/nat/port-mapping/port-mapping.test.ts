@@ -2,10 +2,8 @@
 import t from 'tap'
 import type { PortMappingProtocol } from '../../../../../../conf/port-mapping.ts'
 import { silentLog } from '../../../../../../core/log.ts'
-import {
-  PortMapping,
-  type PortMappingDeps,
-} from '../../../../../../gateway/dataplane/nat/port-mapping/port-mapping.ts'
+import { PortMapping } from '../../../../../../gateway/dataplane/nat/port-mapping/port-mapping.ts'
+import type { PortMappingDeps } from '../../../../../../gateway/dataplane/nat/port-mapping/port-mapping-deps.ts'
 import type { SavedMapping } from '../../../../../../gateway/dataplane/nat/port-mapping/record.ts'
 import type {
   Answer,
@@ -36,6 +34,10 @@ function make(part: Partial<PortMappingDeps> = {}) {
     saved: undefined as SavedMapping | undefined,
     place: HOME as ReturnType<PortMappingDeps['place']>,
     made: 0,
+    /** When the router lost its mappings, ms; undefined: it does not answer. */
+    bootedAt: -1_000_000 as number | undefined,
+    epochs: 0,
+    announce: undefined as (() => void) | undefined,
     answer: ((ask) => ({
       granted: {
         protocol: ask.protocols[0] ?? 'pcp',
@@ -72,6 +74,19 @@ function make(part: Partial<PortMappingDeps> = {}) {
       const ask = { ...request, protocols, place, at: time.now }
       world.asks.push(ask)
       return world.answer(ask)
+    },
+    askEpoch: async () => {
+      world.epochs++
+      if (world.bootedAt === undefined) return { refused: 'no answer' }
+      return { seconds: Math.floor((time.now - world.bootedAt) / 1_000) }
+    },
+    hear: (_, announced) => {
+      world.announce = announced
+      return {
+        [Symbol.dispose]: () => {
+          world.announce = undefined
+        },
+      }
     },
     made: () => {
       world.made++
@@ -289,4 +304,108 @@ t.test('while direct paths do not listen, a mapping is offered as long as the ro
   t.equal(mapping.external, undefined)
   t.equal(mapping.status.external, undefined)
   await mapping.stop()
+})
+
+t.test(
+  'a router that was started anew is noticed within 2 min, and asked for the same mapping',
+  async (t) => {
+    const world = make()
+    world.mapping.listens(7_443)
+    await world.run(10 * MINUTE_MS)
+    t.equal(world.asks.length, 1)
+    world.bootedAt = undefined
+    await world.run(MINUTE_MS)
+    world.bootedAt = world.time.now
+    world.answer = () => ({ granted: { protocol: 'pcp', external: '203.0.113.9:7443', lifetimeS: 3_600 } })
+    const since = world.time.now
+    await world.run(2 * MINUTE_MS + 1_000)
+    t.equal(world.asks.length, 2)
+    t.ok((world.asks[1]?.at ?? Infinity) - since <= 2 * MINUTE_MS + 1_000)
+    t.match(world.asks[1], { protocols: ['pcp'], externalPort: 7_443, nonce: 'a1'.repeat(12) })
+    t.equal(world.mapping.external, '203.0.113.9:7443', 'it has another address now')
+    t.equal(world.made, 2)
+    await world.run(20 * MINUTE_MS)
+    t.equal(world.asks.length, 2, 'once')
+  },
+)
+
+t.test('what it announces makes the gateway ask the router itself, at most every 5 s', async (t) => {
+  const world = make()
+  world.mapping.listens(7_443)
+  await world.run(60_000)
+  const before = world.epochs
+  for (let i = 0; i < 1_000; i++) world.announce?.()
+  await world.run(4_000)
+  t.ok(world.epochs - before <= 1, `${world.epochs - before} questions`)
+  t.equal(world.asks.length, 1, 'an announcement alone changes nothing')
+  world.bootedAt = world.time.now
+  world.announce?.()
+  await world.run(8_000)
+  t.equal(world.asks.length, 2, 'the router confirms it')
+  await world.mapping.stop()
+  t.equal(world.announce, undefined, 'and it is not listened to any more')
+})
+
+t.test('a router by UPnP is not asked, as it does not say', async (t) => {
+  const world = make({ protocols: ['upnp'] })
+  world.mapping.listens(7_443)
+  await world.run(29 * MINUTE_MS)
+  t.equal(world.epochs, 0)
+  t.equal(world.announce, undefined)
+})
+
+/** A router by UPnP that only knows mappings without an end, and is slow. */
+const slow = (world: ReturnType<typeof make>) => (ask: Ask) => {
+  if (ask.lifetimeS === 0)
+    return { granted: { protocol: 'upnp', external: `0.0.0.0:${ask.externalPort}`, lifetimeS: 0 } } as const
+  ask.willKeep?.(ask.externalPort + 1)
+  t.match(
+    world.saved,
+    { protocol: 'upnp', externalPort: ask.externalPort + 1 },
+    'saved before it is asked for',
+  )
+  return new Promise<Answer>(() => {})
+}
+
+t.test('a mapping without an end, stopped in the middle of the question: it is deleted', async (t) => {
+  const world = make()
+  world.answer = slow(world)
+  world.mapping.listens(7_443)
+  await world.run(1_000)
+  t.match(world.asks, [{ lifetimeS: 3_600 }])
+  await world.mapping.stop()
+  t.match(world.asks.at(-1), { protocols: ['upnp'], lifetimeS: 0, externalPort: 7_444, port: 7_443 })
+  t.equal(world.saved, undefined)
+})
+
+t.test('a mapping without an end, killed in the middle of the question', async (t) => {
+  const world = make()
+  world.answer = slow(world)
+  world.mapping.listens(7_443)
+  await world.run(1_000)
+  const { saved } = world
+  t.ok(saved)
+  t.test('the next start takes it over', async (t) => {
+    const next = make()
+    next.saved = saved
+    next.mapping.listens(7_443)
+    await next.run(1_000)
+    t.match(next.asks, [{ protocols: ['upnp', 'pcp', 'nat-pmp'], externalPort: 7_444 }])
+  })
+  t.test('or deletes it, when direct paths have another port by then', async (t) => {
+    const next = make()
+    next.saved = saved
+    next.mapping.listens(7_999)
+    await next.run(1_000)
+    t.match(next.asks, [{ protocols: ['upnp'], lifetimeS: 0, externalPort: 7_444 }, { externalPort: 7_999 }])
+    t.match(next.saved, { port: 7_999 })
+  })
+  t.test('or when mappings are switched off', async (t) => {
+    const next = make({ protocols: [] })
+    next.saved = saved
+    next.mapping.start()
+    await next.run(1_000)
+    t.match(next.asks, [{ protocols: ['upnp'], lifetimeS: 0, externalPort: 7_444 }])
+    t.equal(next.saved, undefined)
+  })
 })
