@@ -28,17 +28,23 @@ const LOGIN = {
 } as const
 
 interface CoturnOptions {
+  /** On the switch; 192.0.2.50 unless told otherwise. */
+  readonly ip?: string
   readonly login?: keyof typeof LOGIN
   readonly port?: number
+  /** More of turnserver(1). */
+  readonly more?: readonly string[]
   /** Of another one, which it shares. */
   readonly ns?: Netns
 }
 
-async function onSwitch(t: Pick<Test, 'teardown'>, lan: Netns): Promise<Netns> {
+async function onSwitch(t: Pick<Test, 'teardown'>, lan: Netns, ip: string): Promise<Netns> {
   const ns = await netns(t)
-  lan.exec('ip', 'link', 'add', 'turn', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns.name)
-  lan.exec('ip', 'link', 'set', 'turn', 'master', 'lan', 'up')
-  ns.exec('ip', 'addr', 'add', `${TURN_IP}/24`, 'dev', 'eth0')
+  const port = `turn${ip.split(/[.:]/).at(-1)}`
+  lan.exec('ip', 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ns.name)
+  lan.exec('ip', 'link', 'set', port, 'master', 'lan', 'up')
+  const isV6 = ip.includes(':')
+  ns.exec('ip', 'addr', 'add', isV6 ? `${ip}/64` : `${ip}/24`, 'dev', 'eth0', ...(isV6 ? ['nodad'] : []))
   for (const name of ['lo', 'eth0']) ns.exec('ip', 'link', 'set', name, 'up')
   return ns
 }
@@ -47,9 +53,9 @@ async function onSwitch(t: Pick<Test, 'teardown'>, lan: Netns): Promise<Netns> {
 export async function coturn(
   t: Pick<Test, 'teardown'>,
   lan: Netns,
-  { login = 'user', port = 3478, ns: shared }: CoturnOptions = {},
+  { ip = TURN_IP, login = 'user', more = [], port = 3478, ns: shared }: CoturnOptions = {},
 ): Promise<Coturn> {
-  const ns = shared ?? (await onSwitch(t, lan))
+  const ns = shared ?? (await onSwitch(t, lan, ip))
   const dir = mkdtempSync(join(tmpdir(), 'coturn-'))
   let child: ChildProcess | undefined
   const kill = async (): Promise<void> => {
@@ -64,13 +70,7 @@ export async function coturn(
     rmSync(dir, { recursive: true, force: true })
   })
   const options = [
-    ...[
-      '-n',
-      `--listening-port=${port}`,
-      `--listening-ip=${TURN_IP}`,
-      `--relay-ip=${TURN_IP}`,
-      '--realm=test',
-    ],
+    ...['-n', `--listening-port=${port}`, `--listening-ip=${ip}`, `--relay-ip=${ip}`, '--realm=test'],
     ...[
       `--min-port=${port === 3478 ? 50_000 : 51_000}`,
       '--max-port=52000',
@@ -87,6 +87,7 @@ export async function coturn(
       `--userdb=${dir}/db`,
     ],
     ...LOGIN[login],
+    ...more,
   ]
   const start = async (): Promise<void> => {
     child = spawn('ip', ['netns', 'exec', ns.name, 'turnserver', ...options], { stdio: 'ignore' })

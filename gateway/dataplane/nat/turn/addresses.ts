@@ -1,5 +1,7 @@
 /** Chooses which address of a TURN server to ask: the next one after silence, another server's when it says so. Pure. */
 
+import { parseEndpoint } from '../../p2p/process/endpoint.ts'
+
 /** A server that refers to one that refers back would be asked for ever (RFC 8489, 10). */
 const MAX_REFERRALS = 2
 
@@ -50,4 +52,10 @@ export class ServerAddresses {
     this.#referral = address
     return true
   }
+}
+
+/** An IPv4 address relays for IPv4 alone (443). */
+export const sameFamily = (ips: ReadonlySet<string>, relayed: string): ReadonlySet<string> => {
+  const isV6 = parseEndpoint(relayed)?.ip.byteLength === 16
+  return new Set([...ips].filter((ip) => ip.includes(':') === isV6))
 }

@@ -1,8 +1,7 @@
 /** Keeps one allocation on a TURN server while it is wanted: address, permissions, channels. Pure. */
 
 import type { Millis } from '../../../../core/clock.ts'
-import { parseEndpoint } from '../../p2p/process/endpoint.ts'
-import { ServerAddresses } from './addresses.ts'
+import { ServerAddresses, sameFamily } from './addresses.ts'
 import { Channels, type ChannelsDeps } from './channels.ts'
 import type { Credentials, TurnLogin } from './credentials.ts'
 import { Login } from './login.ts'
@@ -110,14 +109,20 @@ export class TurnAllocation {
     return Math.min(own, channels, this.#requests.nextAt)
   }
 
-  /** @param ips addresses that peers may send from; none: the allocation is not needed */
-  want(ips: ReadonlySet<string>, now: Millis): void {
+  /**
+   * @param ips addresses that peers may send from; none: the allocation is not needed
+   * @param relayedThere where servers of peers relay for them: a channel is opened to each
+   */
+  want(ips: ReadonlySet<string>, now: Millis, relayedThere: readonly string[] = []): void {
     const isWanted = ips.size > 0
     if (isWanted || this.#isWanted) this.#wantedAt = now
     this.#isWanted = isWanted
     if (this.#isWanted && this.#state === 'idle') this.#dueAt = Math.min(this.#dueAt, now)
     this.#ips = ips
-    if (this.#relayed !== undefined) this.channels.permit(sameFamily(ips, this.#relayed), now)
+    if (this.#relayed !== undefined) {
+      this.channels.permit(sameFamily(ips, this.#relayed), now)
+      this.channels.open(relayedThere, now)
+    }
     if (this.#state === 'ready' && now - this.#wantedAt >= KEEP_MS) this.#dueAt = Math.min(this.#dueAt, now)
   }
 
@@ -287,10 +292,4 @@ export class TurnAllocation {
     this.#state = state
     this.#deps.changed()
   }
-}
-
-/** An IPv4 address relays for IPv4 alone (443). */
-const sameFamily = (ips: ReadonlySet<string>, relayed: string): ReadonlySet<string> => {
-  const isV6 = parseEndpoint(relayed)?.ip.byteLength === 16
-  return new Set([...ips].filter((ip) => ip.includes(':') === isV6))
 }

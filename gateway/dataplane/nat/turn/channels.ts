@@ -81,11 +81,23 @@ export class Channels {
 
   /** A datagram came through the server from a peer that has no channel yet. It is lost; the peer's next one is not. */
   heard(peer: string | undefined, datagram: Uint8Array | undefined, now: Millis): void {
-    if (peer === undefined || datagram === undefined || !this.#permissions.has(ipOf(peer))) return
+    if (peer === undefined || datagram === undefined || !this.#mayOpen(peer, now)) return
+    if (this.#deps.knows(datagram)) this.#open(peer, now)
+  }
+
+  /** To a peer that is behind a server as well: nothing comes from there before one of the two servers sends. */
+  open(peers: readonly string[], now: Millis): void {
+    for (const peer of peers) if (this.#mayOpen(peer, now)) this.#open(peer, now)
+  }
+
+  #mayOpen(peer: string, now: Millis): boolean {
     const known = this.#channels.get(peer)
-    if (known !== undefined && (known.state !== 'idle' || now < known.notBefore)) return
-    if (!this.#deps.knows(datagram)) return
-    const channel = known ?? this.#newChannel(now)
+    if (known !== undefined && (known.state !== 'idle' || now < known.notBefore)) return false
+    return this.#permissions.has(ipOf(peer))
+  }
+
+  #open(peer: string, now: Millis): void {
+    const channel = this.#channels.get(peer) ?? this.#newChannel(now)
     if (channel === undefined) {
       this.refused++
       return

@@ -237,7 +237,7 @@ function readAttribute(type: number, value: Uint8Array, id: Uint8Array): Partial
     case Attribute.xorPeerAddress:
       return address('peer', xored(value, id))
     case Attribute.xorRelayedAddress:
-      return address('relayed', xored(value, id))
+      return isNone(xored(value, id)) ? {} : address('relayed', xored(value, id))
     case Attribute.alternateServer:
       return address('alternate', value)
     default:
@@ -248,6 +248,10 @@ function readAttribute(type: number, value: Uint8Array, id: Uint8Array): Partial
 function text(key: 'username' | 'realm' | 'nonce', value: Uint8Array): Partial<TurnMessage> | undefined {
   return value.byteLength > MAX_TEXT ? undefined : { [key]: Buffer.from(value).toString('utf8') }
 }
+
+/** coturn 4.6 puts 0.0.0.0:0 before the address that it relays for when that is of IPv6. */
+const isNone = (value: Uint8Array): boolean =>
+  value.byteLength === 8 && value.subarray(2).every((byte) => byte === 0)
 
 function address(key: 'peer' | 'relayed' | 'alternate', value: Uint8Array): Partial<TurnMessage> | undefined {
   const found = addressOf(value)

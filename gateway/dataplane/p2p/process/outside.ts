@@ -18,7 +18,11 @@ export interface OutsideDeps {
   readonly slot: PlaneSlot
   /** Addresses of this host's interfaces. */
   interfaces(): readonly string[]
-  needRelays(): RelayNeed
+  sessions(): {
+    needRelays(): RelayNeed
+    /** A TURN server of this host leads to `there`, where one of a peer relays, by `address`. */
+    relayOpened(address: string, there: string): void
+  }
   report(message: FromProcess): void
 }
 
@@ -26,7 +30,7 @@ export class Outside {
   readonly #addresses: OwnAddresses
   readonly #relays: TurnRelays
 
-  constructor({ overlay, listenHost, clock, log, slot, interfaces, needRelays, report }: OutsideDeps) {
+  constructor({ overlay, listenHost, clock, log, slot, interfaces, sessions, report }: OutsideDeps) {
     const isAny = listenHost === '::' || listenHost === '0.0.0.0'
     const newTransaction = (): string => randomBytes(12).toString('hex')
     const now = (): Millis => clock.monotonic()
@@ -38,11 +42,12 @@ export class Outside {
       mayBeRelayed: (endpoint) => mayBeHost(endpoint, overlay),
       mayBeServer: (endpoint) => mayBeHost(endpoint, overlay) && slot.canReach(endpoint),
       knows: (datagram) => slot.knows(datagram),
-      needed: needRelays,
+      needed: () => sessions().needRelays(),
       port: slot,
       log,
       send,
       report,
+      opened: (address, there) => sessions().relayOpened(address, there),
       changed: () => this.#addresses.relayedChanged(),
     })
     this.#addresses = new OwnAddresses({

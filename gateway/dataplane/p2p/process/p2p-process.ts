@@ -245,7 +245,7 @@ export class P2pProcess {
       log: this.log,
       slot: this.slot,
       interfaces: () => this.watch.hosts,
-      needRelays: () => this.sessions.needRelays(),
+      sessions: () => this.sessions,
       report: (message) => this.#report(message),
     })
   }

@@ -31,13 +31,13 @@ export class PeerPath {
   #observed: string | undefined
   #left: { readonly address: string; readonly at: Millis } | undefined
   readonly #startedAt: Millis
-  readonly #relayed: RelayedAddresses
+  readonly relayed: RelayedAddresses
 
   constructor(deps: PeerPathDeps, now: Millis) {
     this.#deps = deps
     this.prober = new Prober(now, deps.times)
-    this.#relayed = new RelayedAddresses((address) => deps.relays.relayedBy(address))
-    const isRelayed = (address: string): boolean => this.#relayed.has(address)
+    this.relayed = new RelayedAddresses((address) => deps.relays.relayedBy(address))
+    const isRelayed = (address: string): boolean => this.relayed.has(address)
     this.#race = new CandidateRace((address) => deps.isLan(address), now, isRelayed)
     this.#datagrams = new ProbeDatagrams(deps)
     this.#startedAt = now
@@ -50,7 +50,7 @@ export class PeerPath {
     return {
       isProven,
       isFullSize,
-      ...this.#relayed.where(this.#deps.peer.address),
+      ...this.relayed.where(this.#deps.peer.address),
       ...(srttMs !== undefined && { rttMs: srttMs }),
       ...(jitterMs !== undefined && { jitterMs }),
       lossRate,
@@ -63,8 +63,13 @@ export class PeerPath {
   /** Whether packets can reach the peer only through a TURN server of this host, as far as is known. */
   needsRelay(now: Millis): boolean {
     const { address } = this.#deps.peer
-    if (address !== undefined && this.#relayed.isOwn(address)) return true
+    if (address !== undefined && this.relayed.isOwn(address)) return true
     return !this.prober.isProven && now - this.#startedAt >= RELAY_AFTER_MS
+  }
+
+  /** @param address leads through a server of this host to `there`, an address on a server of some peer */
+  relayOpened(address: string, there: string, now: Millis): void {
+    if (this.relayed.ofPeer.includes(there)) this.#race.seen(address, now)
   }
 
   /** All that the peer may send from. */
@@ -113,7 +118,7 @@ export class PeerPath {
 
   offer(candidates: readonly Offered[], now: Millis): void {
     const reachable = candidates.filter(({ address }) => this.#deps.canReach(address))
-    this.#relayed.offer(reachable)
+    this.relayed.offer(reachable)
     this.#race.offer(
       reachable.map(({ address }) => address),
       now,
@@ -219,7 +224,7 @@ export class PeerPath {
     peer.setAddress(address)
     // A new port of the same address is a new mapping in a NAT: the path is the same.
     if (before === undefined || hostOf(before) !== hostOf(address)) {
-      this.#mtu.restart(this.#deps.isLan(address) && !this.#relayed.has(address))
+      this.#mtu.restart(this.#deps.isLan(address) && !this.relayed.has(address))
       if (rttMs !== undefined) this.#mtu.open()
       this.#resize()
     }
@@ -265,7 +270,7 @@ export class PeerPath {
   }
 
   #payloadOf(mtu: number): number {
-    return mtu - this.#relayed.overhead(this.#deps.peer.address ?? '')
+    return mtu - this.relayed.overhead(this.#deps.peer.address ?? '')
   }
 
   get #lossRate(): number {
@@ -276,7 +281,7 @@ export class PeerPath {
   #answer(probe: Probe, from: string, now: Millis, own: OwnProbe | undefined): void {
     this.heard.probe(now)
     this.#peerLossRate = probe.lossRate
-    const says = { lossRate: this.#lossRate, observed: this.#relayed.peerAt(from) }
+    const says = { lossRate: this.#lossRate, observed: this.relayed.peerAt(from) }
     const errno = own && this.#datagrams.answer(probe, { ...says, ask: own.seq }, this.#padding(own.size))
     if (own === undefined || errno !== 0) this.#datagrams.answer(probe, says, { to: from })
     if (own !== undefined && errno !== undefined) this.#sent(own, errno, now)

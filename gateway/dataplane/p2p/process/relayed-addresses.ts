@@ -24,6 +24,11 @@ export class RelayedAddresses {
     this.#ofPeer = new Set(offered.flatMap(({ address, isRelayed }) => (isRelayed === true ? address : [])))
   }
 
+  /** On servers of the peer. */
+  get ofPeer(): readonly string[] {
+    return [...this.#ofPeer]
+  }
+
   has(address: string): boolean {
     return isThrough(address) || this.#ofPeer.has(withoutZone(address))
   }

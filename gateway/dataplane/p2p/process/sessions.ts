@@ -78,6 +78,11 @@ export class Sessions implements PlaneEvents {
     return needOf(paths, this.#deps.now())
   }
 
+  /** A TURN server of this host lets datagrams through to `there`: a peer that is reached there is probed by it. */
+  relayOpened(address: string, there: string): void {
+    this.#all(({ path }, now) => path.relayOpened(address, there, now))
+  }
+
   /** Follows an order about one peer or all of them. */
   handle(message: ToProcess): void {
     const now = this.#deps.now()
@@ -116,29 +121,19 @@ export class Sessions implements PlaneEvents {
     const now = this.#deps.now()
     this.#guard.late(now)
     if (lagMs <= SLEEP_MS) {
-      for (const session of this.#sessions.values()) {
-        session.path.stoodStill(lagMs, now)
-        this.#wake(session, now)
-      }
+      this.#all(({ path }) => path.stoodStill(lagMs, now))
       return
     }
     this.#deps.log.info(
       { durationMs: Math.round(lagMs) },
       'this process stood still, direct paths were probed anew',
     )
-    for (const session of this.#sessions.values()) {
-      session.path.forgive(now)
-      this.#wake(session, now)
-    }
+    this.#all(({ path }) => path.forgive(now))
   }
 
   /** Addresses, links or routes of this host changed, so paths may be better or gone. */
   retryAll(): void {
-    const now = this.#deps.now()
-    for (const session of this.#sessions.values()) {
-      session.path.retry(now)
-      this.#wake(session, now)
-    }
+    this.#all(({ path }, now) => path.retry(now))
   }
 
   deviceLost(): void {
@@ -147,10 +142,7 @@ export class Sessions implements PlaneEvents {
 
   /** Removes all routes and says goodbye to all peers. Each session lingers for a moment. */
   leave(): void {
-    for (const session of this.#sessions.values()) {
-      session.goodbye()
-      this.#wake(session, this.#deps.now())
-    }
+    this.#all((session) => session.goodbye())
   }
 
   close(): void {
@@ -183,6 +175,14 @@ export class Sessions implements PlaneEvents {
 
   onKeysConfirmed(peer: { readonly hostId: number }): void {
     this.#sessions.get(peer.hostId)?.keysConfirmed(this.#deps.now())
+  }
+
+  #all(task: (session: Session, now: Millis) => void): void {
+    const now = this.#deps.now()
+    for (const session of this.#sessions.values()) {
+      task(session, now)
+      this.#wake(session, now)
+    }
   }
 
   #tickSessions(now: Millis): void {

@@ -32,6 +32,8 @@ export interface RelayedBy {
 /** Which peers have no way but a server's. */
 export interface RelayNeed {
   readonly addresses: readonly string[]
+  /** Where TURN servers of these peers relay for them: of two servers neither sends first, so the way is opened. */
+  readonly relayedThere: readonly string[]
   /** Some other path is not proven yet. */
   readonly mayGrow: boolean
 }
@@ -39,12 +41,16 @@ export interface RelayNeed {
 interface NeedyPath {
   /** All that the peer may send from. */
   readonly addresses: readonly string[]
+  readonly relayed: { readonly ofPeer: readonly string[] }
   readonly prober: { readonly isProven: boolean }
   needsRelay(now: Millis): boolean
 }
 
 export const needOf = (paths: readonly NeedyPath[], now: Millis): RelayNeed => ({
   addresses: paths.flatMap((path) => (path.needsRelay(now) ? path.addresses : [])),
+  relayedThere: paths.flatMap((path) =>
+    path.needsRelay(now) && !path.prober.isProven ? path.relayed.ofPeer : [],
+  ),
   mayGrow: paths.some(({ prober }) => !prober.isProven),
 })
 
@@ -61,6 +67,8 @@ export interface TurnRelaysDeps
     unbind(server: number, channel: number): void
   }
   report(message: FromProcess): void
+  /** `address` leads to `peer`, through a server of this host. */
+  opened(address: string, peer: string): void
   /** `relayed` changed. */
   changed(): void
 }
@@ -171,11 +179,9 @@ export class TurnRelays {
         const peerPort = Number(/\d+$/.exec(peer)?.[0])
         const serverAddress = allocation.address
         port.bind(place, serverAddress, channel, peerPort)
-        this.#by.set(relayedAddress(place, channel, peerPort), {
-          server: server.name,
-          serverAddress,
-          peer,
-        })
+        const address = relayedAddress(place, channel, peerPort)
+        this.#by.set(address, { server: server.name, serverAddress, peer })
+        this.#deps.opened(address, peer)
       },
       unbound: (peer, channel) => {
         port.unbind(place, channel)
@@ -197,9 +203,9 @@ export class TurnRelays {
   }
 
   #look(now: Millis): void {
-    const { addresses, mayGrow } = this.#deps.needed()
+    const { addresses, mayGrow, relayedThere } = this.#deps.needed()
     const ips = new Set(addresses.map((address) => ipOf(this.#by.get(address)?.peer ?? address)))
-    for (const { allocation } of this.#held.values()) allocation.want(ips, now)
+    for (const { allocation } of this.#held.values()) allocation.want(ips, now, relayedThere)
     const isQuiet = ips.size === 0 && !mayGrow && this.#views().every(({ state }) => state === 'idle')
     this.#lookAt = isQuiet ? Number.POSITIVE_INFINITY : now + LOOK_MS
   }

@@ -103,6 +103,19 @@ t.test('what is encoded is decoded', async (t) => {
     }
 })
 
+/** Of coturn 4.6.1, asked for IPv6; without its signature. */
+const COTURN_V6 = hex(`
+  0103 0044 2112a442 d64cd961d5dcc1d616f62d40
+  0016 0008 0001 2112 2112a442                                 # XOR-RELAYED-ADDRESS 0.0.0.0:0
+  0016 0014 0002 e8b0 0113a9fad64cd961d5dcc1d616f62d11         # XOR-RELAYED-ADDRESS [2001:db8::51]:51618
+  0020 0014 0002 8c73 0113a9fad64cd961d5dcc1d616f62d11         # XOR-MAPPED-ADDRESS
+  000d 0004 00000258                                           # LIFETIME
+`)
+
+t.test('an address of nothing before the one that is relayed for is passed over', async (t) => {
+  t.match(decodeTurn(COTURN_V6), { kind: 'success', relayed: '[2001:db8::51]:51618', lifetime: 600 })
+})
+
 t.test('what stands behind a signature counts for nothing', async (t) => {
   const message = { method: 'refresh', kind: 'success', transaction: TRANSACTION, lifetime: 600 } as const
   const signed = encodeTurn(message, { key, hash: 'sha1' })
@@ -137,7 +150,12 @@ t.test('a secret makes a name with a time and its HMAC, the same within an hour'
   const at = Date.UTC(2026, 10, 29, 10, 20)
   const login = { username: 'h1', secret: 'north' }
   // printf 1796036400:h1 | openssl dgst -sha1 -hmac north -binary | base64
-  t.same(credentialsOf(login, at), { username: '1796036400:h1', password: 'IxUZMs12GvOKrvxeeA7FxucA5u4=' })
+  const until = 1_796_036_400_000
+  t.same(credentialsOf(login, at), {
+    username: '1796036400:h1',
+    password: 'IxUZMs12GvOKrvxeeA7FxucA5u4=',
+    until,
+  })
   t.same(credentialsOf(login, at + 39 * 60_000), credentialsOf(login, at))
   t.not(credentialsOf(login, at + 41 * 60_000).username, credentialsOf(login, at).username)
   t.match(credentialsOf({ username: '', secret: 'north' }, at).username, /^\d+$/)

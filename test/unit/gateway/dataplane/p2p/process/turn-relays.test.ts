@@ -12,14 +12,15 @@ const SERVER = {
   password: 'right',
 }
 const PEER = '198.51.100.7:40001'
-const STUCK: RelayNeed = { addresses: ['198.51.100.7:7443'], mayGrow: true }
-const NONE: RelayNeed = { addresses: [], mayGrow: false }
+const STUCK: RelayNeed = { addresses: ['198.51.100.7:7443'], relayedThere: [], mayGrow: true }
+const NONE: RelayNeed = { addresses: [], relayedThere: [], mayGrow: false }
 
 function make(needAtFirst = STUCK) {
   const turn = new FakeTurn()
   const lines: string[] = []
   const bound: string[] = []
   const said: FromProcess[] = []
+  const opened: string[] = []
   let now = 0
   let ids = 0
   const state = { need: needAtFirst }
@@ -45,12 +46,14 @@ function make(needAtFirst = STUCK) {
       info: (_: object, msg: string) => void lines.push(msg),
     },
     report: (message) => said.push(message),
+    opened: (address, peer) => opened.push(`${address} ${peer}`),
     changed() {},
   })
   const it = {
     turn,
     lines,
     bound,
+    opened,
     said,
     relays,
     state,
@@ -63,7 +66,7 @@ function make(needAtFirst = STUCK) {
 }
 
 t.test('nothing is asked before a peer needs it, half a second after its session began', async (t) => {
-  const it = make({ addresses: [], mayGrow: false })
+  const it = make({ addresses: [], relayedThere: [], mayGrow: false })
   it.run(5_000)
   t.same(it.turn.asked, [])
   t.equal(it.relays.nextAt, Infinity, 'and nothing wakes the process up')
@@ -85,7 +88,7 @@ t.test('a peer that sends through a server has an address, as long as it is need
   t.same(it.bound, ['0 192.0.2.50:3478 16384 40001'])
   const address = '0.0.64.0:40001'
   t.same(it.relays.by(address), { server: SERVER.name, serverAddress: SERVER.address, peer: PEER })
-  it.state.need = { addresses: [address], mayGrow: false }
+  it.state.need = { addresses: [address], relayedThere: [], mayGrow: false }
   it.run(5_000)
   t.ok(it.relays.by(address), 'the path in use keeps it')
   it.state.need = NONE
@@ -118,4 +121,14 @@ t.test('an order without the server gives it back; so does the end', async (t) =
   t.ok(it.turn.hasAllocation)
   it.relays.release()
   t.notOk(it.turn.hasAllocation)
+})
+
+t.test('to a peer that is behind a server as well, this host opens the way first', async (t) => {
+  const there = '192.0.2.60:50123'
+  const it = make({ addresses: ['198.51.100.7:7443', there], relayedThere: [there], mayGrow: true })
+  it.run(1_500)
+  t.same(it.bound, ['0 192.0.2.50:3478 16384 50123'])
+  t.same(it.opened, [`0.0.64.0:50123 ${there}`])
+  it.run(5_000)
+  t.equal(it.bound.length, 1, 'once')
 })
