@@ -1,4 +1,4 @@
-/** Two hosts behind symmetric NATs and TURN servers: the way by one, its death, a secret, wrong passwords. */
+/** Two hosts behind symmetric NATs and TURN servers: the way by one, its death and return, a secret, wrong passwords. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -17,6 +17,7 @@ import {
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { type Coturn, coturn, TURN_IP, TURN_LOGIN, TURN_SECRET } from '../helpers/nat/coturn.ts'
 import { natCluster } from '../helpers/nat/nat-pairs.ts'
+import { Stalls } from '../helpers/run/stalls.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const BY_NAME = `${TURN_IP}:3478`
@@ -29,6 +30,9 @@ function configure({ dir }: TestHost, turn: readonly object[]): void {
     readFileSync(conf, 'utf8').replace('  stun: []', `  stun: []\n  turn: ${JSON.stringify(turn)}`),
   )
 }
+
+/** A silent server is asked each half minute at least; then the pair proves and promotes the path as any other. */
+const RETURNS_WITHIN_MS = 35_000
 
 type Hosts = Pick<P2pPair, 'net' | 'one' | 'two'>
 
@@ -86,8 +90,10 @@ t.test('two hosts behind symmetric NATs', { skip: needsRoot, timeout: 300_000 },
   const berry = await hostContainer(t, two, 'berry')
   const pair = { ...hosts, apple, berry } as P2pPair
   await t.test('the server dies under traffic', (t) => killed(t, pair, server))
-  await t.test('started again, it accepts this host, and so does one that knows a secret', async (t) => {
-    await server.start()
+  await t.test('started again after tries have failed, it carries packets again', (t) =>
+    returns(t, pair, server),
+  )
+  await t.test('netcheck is accepted by it, and by one that knows a secret', async (t) => {
     const second = await coturn(t, net.lan, { ns: server.ns, port: 3479, login: 'secret' })
     const { turn } = JSON.parse(await one.ok('netcheck', '--json'))
     t.match(turn, [
@@ -104,7 +110,8 @@ async function wrongPassword(t: Test, host: TestHost): Promise<void> {
     const { p2p }: Status = await host.api('/v1/status')
     return p2p?.turn?.[0]?.problem === undefined ? undefined : p2p
   })
-  t.match(status.turn, [{ server: BY_NAME, state: 'waiting', problem }])
+  // Once its path is proven by the other host's server, it is not asked again, and the problem stays told.
+  t.match(status.turn, [{ server: BY_NAME, state: /^(waiting|idle)$/, problem }])
   const netcheck = await host.flatnet('netcheck', '--json')
   t.match(JSON.parse(netcheck.stdout).turn, [{ server: BY_NAME, problem }])
   t.equal(host.logged('turn server could not be used').length, 1, 'once in the log')
@@ -123,4 +130,26 @@ async function killed(t: Test, pair: P2pPair, server: Coturn): Promise<void> {
   const answers = await requests.stop()
   t.comment(`worst gap ${worstGap(answers)} ms`)
   t.same(failures(answers), [], `none of ${answers.length} requests failed`)
+}
+
+/** By itself, and although the hosts' keys are others by then than those that the last datagram through it had. */
+async function returns(t: Test, pair: P2pPair, server: Coturn): Promise<void> {
+  const tries = async (): Promise<number> => (await pathTo(pair.one, pair.two.index)).p2p?.attempts ?? 0
+  const before = await tries()
+  await pair.one.ok('retry', `${pair.two.index}`)
+  await waitFor(
+    'a try has failed, and another one has begun',
+    PATIENCE_MS,
+    async () => (await tries()) >= before + 2,
+  )
+  const requests = requestsTo(pair, 50)
+  using stalls = new Stalls()
+  const from = Date.now()
+  await server.start()
+  await isRelayedBy(pair, BY_NAME)
+  const to = Date.now()
+  const waitedMs = Math.round(stalls.between(from, to))
+  const took = `${to - from} ms, ${waitedMs} of them without a processor (bound ${RETURNS_WITHIN_MS})`
+  t.ok(to - from - waitedMs <= RETURNS_WITHIN_MS, `through TURN again after ${took}`)
+  t.same(failures(await requests.stop()), [], 'no request failed')
 }
