@@ -170,7 +170,7 @@ for (let steps = 0; ; steps++) {
   const isBusy = plane.mayHaveMore
   if (isBusy && steps % 64 !== 0) continue
   const { waitMs } = plane
-  poller.watch(2, waitMs === undefined ? device.fd : -1)
+  poller.watch(2, plane.readsDevice ? device.fd : -1)
   const isReady = poller.wait(isBusy ? 0 : (waitMs ?? -1)) === 'ready'
   if (isReady && poller.isReady(0)) orders()
   readsSocket = isBusy || !isReady || poller.isReady(1)

@@ -65,8 +65,7 @@ function waitMs(p2p: P2pProcess, now: Millis): Millis {
 function wait(p2p: P2pProcess, timeoutMs: Millis): ReturnType<P2pProcess['poller']['wait']> {
   const { device, poller, server, slot, watch } = p2p
   // A deleted device is readable for ever, with an error.
-  const readsDevice =
-    device.ifindex !== undefined && slot.plane !== undefined && slot.plane.waitMs === undefined
+  const readsDevice = device.ifindex !== undefined && slot.plane?.readsDevice === true
   poller.watch(Place.underlay, watch.fd)
   poller.watch(Place.listener, server.listenerFd)
   poller.watch(Place.client, server.clientFd ?? -1)

@@ -23,8 +23,6 @@ import type { AddPeer, PlaneCounters, PlanePeer, SendControl, UdpPlane } from '.
 import { COUNTER } from './wire/datagram.ts'
 import { Reassembly } from './wire/reassembly.ts'
 
-/** Batches before the device gets its turn; 1 MB of bulk. */
-const TURN_BATCHES = 16
 const SOCKADDR = 28
 /** How often to look for old keys. */
 const EXPIRY_MS = 1_000
@@ -98,7 +96,10 @@ export class Plane implements UdpPlane, PeerHome {
       peerOf: (ip) => this.#peerOf(ip),
       now: () => this.#now,
       failed,
-      deviceFailed: (errno) => this.#deviceFailed(errno),
+      deviceFailed: (errno) => {
+        if (!this.#deviceTold) options.onDeviceError?.(errno)
+        this.#deviceTold = true
+      },
       pause: () => options.pause?.(),
     })
   }
@@ -109,6 +110,10 @@ export class Plane implements UdpPlane, PeerHome {
 
   get waitMs(): number | undefined {
     return this.#sender.isStalled ? this.#sender.waitMs(this.now()) : undefined
+  }
+
+  get readsDevice(): boolean {
+    return this.#sender.hasRoom
   }
 
   get mayHaveMore(): boolean {
@@ -144,8 +149,8 @@ export class Plane implements UdpPlane, PeerHome {
   }
 
   #sliceOf(hostId: number): Prefix4 {
-    const { supernet, hostPrefix } = this.#options
-    return { base: supernet.base + hostId * sizeOf(hostPrefix), prefixLen: hostPrefix }
+    const { supernet, hostPrefix: prefixLen } = this.#options
+    return { base: supernet.base + hostId * sizeOf(prefixLen), prefixLen }
   }
 
   #peerOf(ip: number): PeerState | undefined {
@@ -221,7 +226,8 @@ export class Plane implements UdpPlane, PeerHome {
   /** @returns how many datagrams there were */
   #receive(readsSocket: boolean): number {
     let datagrams = 0
-    for (let batches = 0; batches < TURN_BATCHES; batches++) {
+    const most = this.#sender.socketBatches(this.#now)
+    for (let batches = 0; batches < most; batches++) {
       const count = readsSocket ? this.#receiver.step() : 0
       if (count === 0) {
         this.#acknowledger.idle(this.#now)
@@ -262,17 +268,16 @@ export class Plane implements UdpPlane, PeerHome {
   }
 
   #control(key: OpenKey, slot: number, n: number): void {
-    const { udp, onControl } = this.#options
-    const at = udp.slots.textAt(slot) + COUNTER
-    const found = payloadIn(udp.slots.texts.bytes.subarray(at, at + n))
+    const { slots } = this.#options.udp
+    const at = slots.textAt(slot) + COUNTER
+    const found = payloadIn(slots.texts.bytes.subarray(at, at + n))
     if (found === undefined) {
       key.peer.counters.rxMalformed++
       return
     }
     if (found.type !== ACKNOWLEDGE) {
-      const { slots } = udp
       const from = key.peer.isAt(slots.sources.bytes, slots.sourceAt(slot)) ? key.peer.address : undefined
-      onControl(key.peer, found.type, found.payload, from ?? readSockaddr(slots.source(slot)))
+      this.#options.onControl(key.peer, found.type, found.payload, from ?? readSockaddr(slots.source(slot)))
       return
     }
     const ack = decodeAck(found.payload)
@@ -286,11 +291,6 @@ export class Plane implements UdpPlane, PeerHome {
     if (this.#reportedErrors.has(what)) return
     this.#reportedErrors.add(what)
     this.#options.onSendError?.(peer, errno)
-  }
-
-  #deviceFailed(errno: number): void {
-    if (!this.#deviceTold) this.#options.onDeviceError?.(errno)
-    this.#deviceTold = true
   }
 
   close(): void {

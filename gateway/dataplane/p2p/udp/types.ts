@@ -127,7 +127,7 @@ export interface PlanePeer {
 
 /**
  * Carries the packets of all UDP paths of this host, without timers and promises: one blocking loop calls `step` while
- * `mayHaveMore`, then polls the socket, the device unless there is a `waitMs`, and its own descriptors.
+ * `mayHaveMore`, then polls the socket, the device while `readsDevice`, and its own descriptors, for `waitMs` at most.
  * @public
  */
 export interface UdpPlane {
@@ -161,7 +161,9 @@ export interface UdpPlane {
   readonly mayHaveMore: boolean
   /** Peers whose packets or acknowledgements passed since the last call. */
   takeNews(): readonly PlanePeer[]
-  /** A peer's credit is used up: the device is not read, and after this many ms `step` has work anyway. */
+  /** Whether packets may be read: false while bulk waits for credit and there is no room for more. */
+  readonly readsDevice: boolean
+  /** A peer's credit is used up, and after this many ms `step` has work anyway. */
   readonly waitMs: number | undefined
   /** Frees keys and memory; device and socket are closed by their owner. */
   close(): void

@@ -76,7 +76,7 @@ t.test(
     const many = () => Array.from({ length: 40 }, (_, i) => tcpPacket({ data: bytesOf(60_000, i) }))
     a.tun.waiting.push(...many())
     a.run()
-    t.ok(a.tun.waiting.length > 30, `${a.tun.waiting.length} wait`)
+    t.ok(a.tun.waiting.length > 15, `${a.tun.waiting.length} wait in the device, others in memory`)
     t.ok((a.plane.waitMs ?? 0) > 0 && (a.plane.waitMs ?? 0) <= 20)
     world.run()
     t.equal(a.tun.waiting.length, 0, 'acknowledgements let it go on')
