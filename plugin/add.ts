@@ -253,7 +253,7 @@ function wire(attempt: Attempt, plan: Plan, acquired: Acquired, undo: Undo): Lin
 
 function attachedOf({ context, prev, slice }: Attempt, plan: Plan, bridge: Link, lease: Lease): Attached {
   const { attachment, conf, env, log } = context
-  const dns = dnsOf(conf, slice, prev, context.behindDns)
+  const dns = dnsOf(conf, slice, prev, context.dnsFallback)
   const result = mergeResults(prev, resultOf(plan, bridge, attachment, env.netns, dns))
   const after = async (): Promise<void> => {
     try {

@@ -55,7 +55,7 @@ export function ensureBridge(
 ): Link {
   // The kernel does not reuse an index, so the name still belongs to the link that was checked.
   const isSame = known !== undefined && linkIndex(host, plan.bridge) === known.index
-  const link = isSame ? known : (standing(host, plan) ?? createBridge(host, plan, undo))
+  const link = isSame ? known : (presentBridge(host, plan) ?? createBridge(host, plan, undo))
   if (!isSame && !refuseBridge(host, link, plan)) addAddress(host, link, plan)
   if (link.alias !== aliasOf(plan.dataDir)) {
     host.execute(linkSetRequest({ index: link.index, alias: aliasOf(plan.dataDir) }))
@@ -68,7 +68,7 @@ export function ensureBridge(
 }
 
 /** The present bridge. An unused one of ours with the address of an earlier slice is deleted. */
-function standing(host: NetlinkSocket, plan: BridgePlan): Link | undefined {
+function presentBridge(host: NetlinkSocket, plan: BridgePlan): Link | undefined {
   const link = linkByName(host, plan.bridge)
   const present = link === undefined ? [] : addrList(host, { index: link.index, family: AF_INET })
   if (link === undefined || present.length === 0 || hasAddress(present, plan)) return link

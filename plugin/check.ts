@@ -38,7 +38,7 @@ export function check(context: Context): void {
       `no lease of container ${attachment.containerId} for ${attachment.ifname}`,
     )
   }
-  const problems = listed(prev, lease.ip) ? [] : [`prevResult does not list the leased address ${lease.ip}`]
+  const problems = lists(prev, lease.ip) ? [] : [`prevResult does not list the leased address ${lease.ip}`]
   if (conf.role === 'plugin') {
     using container = NetlinkSocket.open(NETLINK_ROUTE, { netns: netns.fd })
     problems.push(...checkHost(context, host, lease), ...checkContainer(context, container, prev, lease))
@@ -49,7 +49,7 @@ export function check(context: Context): void {
   throw new FlatnetError('ERR_FLATNET_KERNEL', first, rest.length > 0 ? { details: rest.join('; ') } : {})
 }
 
-const listed = (result: CniResult, ip: string): boolean =>
+const lists = (result: CniResult, ip: string): boolean =>
   result.ips.some(({ address }) => ipOfCidr(address) === ip)
 
 function checkHost(context: Context, host: NetlinkSocket, lease: Lease): string[] {

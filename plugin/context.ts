@@ -12,7 +12,7 @@ import type { Millis } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { type Slice, sliceOf } from '../ipam/choose/slice.ts'
-import type { Behind } from './dns.ts'
+import type { DnsFallback } from './dns.ts'
 import { type Env, readCniArgs } from './env.ts'
 import { fileLog } from './log.ts'
 import { readAttachmentRequest } from './request.ts'
@@ -27,10 +27,10 @@ export interface Context {
   readonly slice: Slice | undefined
   readonly log: Log
   /** Absent: the host's servers, as with CNI. */
-  readonly behindDns?: Behind
+  readonly dnsFallback?: DnsFallback
   /**
    * Of `monotonic()`: after it no lock is waited for. Absent: each wait has its own limit. Podman 5 holds a lock for the
-   * whole host while a verb runs (plugin/netavark/haste.ts).
+   * whole host while a verb runs (plugin/netavark/wait-limits.ts).
    */
   readonly until?: Millis
 }

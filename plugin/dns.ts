@@ -11,8 +11,8 @@ import type { Slice } from '../ipam/choose/slice.ts'
 import { UnixStream } from '../kernel/unix-stream.ts'
 import type { CniResult } from './result.ts'
 
-/** Who writes resolv.conf puts the host's servers behind ours (CNI of Podman 4), or nothing (netavark). */
-export type Behind = 'host-servers' | 'nothing'
+/** What stands in resolv.conf after our server: the servers of the host (CNI of Podman 4), or nothing (netavark). */
+export type DnsFallback = 'host-servers' | 'nothing'
 
 const texts = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((text) => typeof text === 'string') : []
@@ -27,14 +27,14 @@ export function dnsOf(
   conf: NetConf,
   slice: Slice,
   prev: CniResult | undefined,
-  behind: Behind = 'host-servers',
+  fallback: DnsFallback = 'host-servers',
 ): JsonObject {
   const written = { ...(isObject(conf.dns) ? conf.dns : {}), ...runtimeDns(conf.runtimeConfig) }
   const names = 'nameservers'
   if (texts(written[names]).length > 0) return written
   const isWritten = Object.keys(written).length > 0
   if (!isWritten && texts(prev?.dns[names]).length > 0) return {}
-  const domain = servedDomain(conf, slice, behind)
+  const domain = servedDomain(conf, slice, fallback)
   if (domain === undefined) return written
   const search = texts(written['search'])
   return {
@@ -62,10 +62,14 @@ function runtimeDns({ dns }: JsonObject): JsonObject {
  * not run leaves the container with the host's servers: better no names of containers than none at all
  * (docs/decisions/0059-names-for-containers.md).
  */
-function servedDomain({ dataDir, registrar }: NetConf, slice: Slice, behind: Behind): string | undefined {
+function servedDomain(
+  { dataDir, registrar }: NetConf,
+  slice: Slice,
+  fallback: DnsFallback,
+): string | undefined {
   const announced = readAnnouncement(`${dataDir}/${NAMES_FILE}`)
   if (announced === undefined || announced.taken.includes(formatIpv4(slice.bridge))) return undefined
-  if (behind === 'nothing' && !isListening(registrar.socketPath)) return undefined
+  if (fallback === 'nothing' && !isListening(registrar.socketPath)) return undefined
   return announced.domain
 }
 

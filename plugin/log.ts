@@ -13,7 +13,7 @@ const TCGETS = 0x5401
 /** One old file is kept, so the log never takes more than twice this. */
 const MAX_BYTES = 4 * 1024 * 1024
 
-function plain(value: unknown): unknown {
+function causeText(value: unknown): unknown {
   if (!(value instanceof Error)) return value
   const causes: string[] = []
   for (let e: unknown = value; e instanceof Error; e = e.cause) causes.push(e.message)
@@ -26,7 +26,7 @@ export function fileLog(dataDir: string, base: LogFields): Log {
   const path = `${dir}/cni.log`
   const write = (level: string) => (fields: LogFields, event: string) => {
     const entry: Record<string, unknown> = { time: new Date().toISOString(), level, event, pid: process.pid }
-    for (const [key, value] of Object.entries({ ...base, ...fields })) entry[key] = plain(value)
+    for (const [key, value] of Object.entries({ ...base, ...fields })) entry[key] = causeText(value)
     const line = `${JSON.stringify(entry)}\n`
     try {
       if (isTerminal(STDERR)) writeSync(STDERR, line)

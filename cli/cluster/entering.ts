@@ -84,6 +84,6 @@ export function removeOldBridges(io: Io, host: Host, { networks }: Places): void
   }
 }
 
-export function tellStart(io: Io, isRunning: boolean, config: string): void {
+export function printStart(io: Io, isRunning: boolean, config: string): void {
   if (!isRunning) printLine(io, `Start the gateway:    ${howToStart(config)}`)
 }

@@ -10,13 +10,13 @@ import {
   endpointsOf,
   enteringOptions,
   filesOf,
-  tellStart,
+  printStart,
 } from '../cluster/entering.ts'
 import { command } from '../command.ts'
 import { reloadGateway } from '../gateway/reload.ts'
 import { refuseMovingLive } from '../host/leases.ts'
 import { findPlaces } from '../host/places.ts'
-import { tellBackend } from '../install/backend.ts'
+import { printBackend } from '../install/backend.ts'
 import { CliError, printLine, UsageError } from '../ui/output.ts'
 import { install, prepareInstall } from './install.ts'
 
@@ -92,8 +92,8 @@ export const initCommand = command({
       findPlaces(host, args),
       (status) => status.cluster?.name === cluster,
     )
-    tellBackend(io, host, args.containersDir)
-    tellStart(io, isRunning, args.config)
+    printBackend(io, host, args.containersDir)
+    printStart(io, isRunning, args.config)
     printLine(io, 'Add a host:           flatnet token')
     return 0
   },

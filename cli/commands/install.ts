@@ -19,7 +19,7 @@ import { refuseMovingLive } from '../host/leases.ts'
 import { findPlaces } from '../host/places.ts'
 import { DROP_IN, DROP_IN_TEXT } from '../host/podman-conf.ts'
 import { isSystemd } from '../host/service.ts'
-import { tellBackend } from '../install/backend.ts'
+import { printBackend } from '../install/backend.ts'
 import { Changes } from '../install/changes.ts'
 import type { NetworkOptions } from '../install/conflist.ts'
 import { isNameOf } from '../install/conflist-place.ts'
@@ -36,7 +36,7 @@ import {
 } from '../install/manifest.ts'
 import { flag, number, placingOptions, text } from '../install/options.ts'
 import { type InstallPlan, planInstall, UNITS } from '../install/plan.ts'
-import { findTarget, removeOther, type Target, tellTarget } from '../install/target.ts'
+import { findTarget, printTarget, removeOther, type Target } from '../install/target.ts'
 import { CliError, printLine } from '../ui/output.ts'
 
 const options = {
@@ -128,7 +128,7 @@ function nextSteps(
 ) {
   const { io, host } = context
   printLine(io, `\nThis host hands out ${slice}. Other hosts need another --host-id.`)
-  tellBackend(io, host, containersDir)
+  printBackend(io, host, containersDir)
   if (start !== undefined) printLine(io, `Start the gateway:    ${start}`)
   printLine(io, `Start a container:    podman run -d --name web --network ${o.network} IMAGE`)
   printLine(io, 'See what runs:        flatnet ps')
@@ -181,7 +181,7 @@ export function install(args: InstallArgs, context: Context, prepared: Prepared)
   const { io, host } = context
   const { target, o, manifest, plan } = prepared
   const changes = new Changes(io, host, args.dryRun)
-  tellTarget(changes, target)
+  printTarget(changes, target)
   const made = args.executables ? putExecutables(changes, findExecutables(), o) : []
   const record = (kind: MadeKind, file: FilePlan): void => {
     apply(changes, file)

@@ -17,16 +17,16 @@ import {
   endpointsOf,
   enteringOptions,
   filesOf,
+  printStart,
   refuseOverlap,
   removeOldBridges,
-  tellStart,
 } from '../cluster/entering.ts'
 import { readToken } from '../cluster/token-input.ts'
 import { command } from '../command.ts'
 import { reloadGateway } from '../gateway/reload.ts'
 import { refuseMovingLive } from '../host/leases.ts'
 import { findPlaces } from '../host/places.ts'
-import { tellBackend } from '../install/backend.ts'
+import { printBackend } from '../install/backend.ts'
 import { text } from '../install/options.ts'
 import { CliError, printLine } from '../ui/output.ts'
 import { withProgress } from '../ui/progress.ts'
@@ -113,8 +113,8 @@ export const joinCommand = command({
       places,
       (s) => s.hostId === hostId && s.cluster?.name === cluster,
     )
-    tellBackend(io, host, args.containersDir)
-    tellStart(io, isRunning, args.config)
+    printBackend(io, host, args.containersDir)
+    printStart(io, isRunning, args.config)
     printLine(io, 'See the hosts:        flatnet hosts')
     return 0
   },

@@ -2,7 +2,7 @@
 
 import type { ClusterFiles } from '../../gateway/cluster/identity/files.ts'
 import { ClusterState } from '../../gateway/cluster/members/state.ts'
-import { demandRoot, filesOf, tellStart } from '../cluster/entering.ts'
+import { demandRoot, filesOf, printStart } from '../cluster/entering.ts'
 import { command } from '../command.ts'
 import { reloadGateway } from '../gateway/reload.ts'
 import { apiPost, GatewayDownError, RefusedError } from '../host/client.ts'
@@ -53,7 +53,7 @@ async function sayGoodbye(places: Places, isForced: boolean, io: Io): Promise<bo
 }
 
 /** Not the last line: files stay behind. */
-function tellRest(io: Io, { admits, isAlone, number }: Leaving, isKnown: boolean, kept: string): void {
+function printRest(io: Io, { admits, isAlone, number }: Leaving, isKnown: boolean, kept: string): void {
   if (admits && !isAlone) {
     printLine(io, `The others go on, but without ${kept}/ca.key no host can be admitted, revoked or renewed.`)
     printLine(
@@ -98,8 +98,8 @@ export const leaveCommand = command({
       io,
       `${who.name} has left. Its containers keep their addresses; other hosts do not reach them any more.`,
     )
-    tellRest(io, who, isKnown, kept)
-    tellStart(io, isRunning, args.config)
+    printRest(io, who, isKnown, kept)
+    printStart(io, isRunning, args.config)
     return 0
   },
 })

@@ -6,7 +6,7 @@ import { dialectOf, findPodman } from '../host/podman-dialect.ts'
 import { type Io, printLine } from '../ui/output.ts'
 
 /** Prints nothing where Podman uses CNI, takes netavark's plugins, or is not there. */
-export function tellBackend(io: Io, host: Host, containersDir: string): void {
+export function printBackend(io: Io, host: Host, containersDir: string): void {
   const podman = findPodman(host)
   if (podman.version === undefined || dialectOf(podman, undefined) === 'netavark') return
   if (podman.backend === 'cni' || configuredBackend(host, containersDir) === 'cni') return

@@ -58,7 +58,7 @@ export function findTarget(
   }
 }
 
-export function tellTarget(changes: Changes, { podman, dialect }: Target): void {
+export function printTarget(changes: Changes, { podman, dialect }: Target): void {
   const who = podman.version === undefined ? 'no Podman found' : `Podman ${podman.version}`
   changes.tell('note', `${who}: ${DIALECT_NAMES[dialect]}`)
 }

@@ -11,20 +11,20 @@ import { storeOf } from '../lease-store.ts'
 import { print } from '../stdio.ts'
 import { teardown } from '../teardown.ts'
 import { setupAnswer } from './answer.ts'
-import { inHaste } from './haste.ts'
 import { attachmentInput, networkProblems, objectAt, upstreamsOf } from './input.ts'
+import { withWaitLimits } from './wait-limits.ts'
 
 /** @throws {FlatnetError} after everything was undone */
 export async function setup(input: JsonObject, netns: string): Promise<void> {
   const { env, json } = attachmentInput('ADD', input, netns)
   const network = objectAt(input, 'network')
   refuseProblems([...networkProblems(network), ...ipamProblems(network)])
-  const context = inHaste(forNetavark(contextOf(env, json), network))
-  const { result, after } = attachedAnew(context)
+  const context = withWaitLimits(forNetavark(contextOf(env, json), network))
+  const { result, after } = attachPastLeftovers(context)
   try {
     print(JSON.stringify(setupAnswer(result, env.ifname)))
   } catch (err) {
-    takeAway(context)
+    removeLeftovers(context)
     throw err
   }
   await after()
@@ -33,8 +33,8 @@ export async function setup(input: JsonObject, netns: string): Promise<void> {
 /** What only netavark says or does: it writes no servers of the host behind ours, and names those to forward to. */
 function forNetavark(context: Context, network: JsonObject): Context {
   const upstreams = upstreamsOf(network)
-  if (upstreams.length === 0) return { ...context, behindDns: 'nothing' }
-  return { ...context, behindDns: 'nothing', conf: { ...context.conf, upstreams } }
+  if (upstreams.length === 0) return { ...context, dnsFallback: 'nothing' }
+  return { ...context, dnsFallback: 'nothing', conf: { ...context.conf, upstreams } }
 }
 
 /** Podman chose the address itself, which cannot be told from one that a person asked for. */
@@ -51,19 +51,19 @@ function ipamProblems(network: JsonObject): string[] {
  * For Podman this attachment does not exist, or it would not ask: what stands of it in this very namespace is left over
  * from a teardown that did not finish. In another namespace ADD takes it over by itself.
  */
-function attachedAnew(context: Context): Attached {
+function attachPastLeftovers(context: Context): Attached {
   try {
     return attached(context)
   } catch (err) {
     if (!(err instanceof FlatnetError) || err.code !== 'ERR_FLATNET_ATTACHMENT_LIVE') throw err
     context.log.warn({ err }, 'attachment was left by a teardown and is made anew')
-    const ip = takeAway(context)
-    return attached(ip === undefined ? context : askingFor(context, ip))
+    const ip = removeLeftovers(context)
+    return attached(ip === undefined ? context : requestingIp(context, ip))
   }
 }
 
 /** @returns the address that it had; what cannot be taken away is logged, and the next attempt says it */
-function takeAway(context: Context): string | undefined {
+function removeLeftovers(context: Context): string | undefined {
   using host = NetlinkSocket.open(NETLINK_ROUTE)
   const store = storeOf(context, host)
   const lease = find(store, context.attachment)
@@ -73,7 +73,7 @@ function takeAway(context: Context): string | undefined {
 }
 
 /** The same address again, unless the container asks for one. */
-function askingFor(context: Context, ip: string): Context {
+function requestingIp(context: Context, ip: string): Context {
   const { ips } = context.conf.runtimeConfig
   if (Array.isArray(ips) && ips.length > 0) return context
   return {

@@ -4,8 +4,8 @@ import { contextOf } from '../context.ts'
 import { del } from '../del.ts'
 import { readStdin, warn } from '../stdio.ts'
 import { errorText } from './answer.ts'
-import { inHaste } from './haste.ts'
 import { attachmentInput, parseInput } from './input.ts'
+import { withWaitLimits } from './wait-limits.ts'
 
 /**
  * Podman would tell a person that the container cannot be stopped or removed, although it is gone. What cannot be taken
@@ -14,7 +14,7 @@ import { attachmentInput, parseInput } from './input.ts'
 export async function teardown(netns: string): Promise<void> {
   try {
     const { env, json } = attachmentInput('DEL', parseInput(readStdin()), netns)
-    await del(inHaste(contextOf(env, json)))
+    await del(withWaitLimits(contextOf(env, json)))
   } catch (err) {
     // Podman passes stderr on, so a person sees it.
     warn(`flatnet: teardown: ${errorText(err)}`)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readNetConf } from '../../../conf/netconf.ts'
 import { sliceOf } from '../../../ipam/choose/slice.ts'
-import { type Behind, dnsOf } from '../../../plugin/dns.ts'
+import { type DnsFallback, dnsOf } from '../../../plugin/dns.ts'
 import { EMPTY_RESULT } from '../../../plugin/result.ts'
 import { scratchFolder } from '../../helpers/run/scratch.ts'
 
@@ -17,7 +17,7 @@ interface Case {
   readonly announced?: string
   readonly conf?: object
   readonly prev?: object
-  readonly behind?: Behind
+  readonly behind?: DnsFallback
 }
 
 function dns(t: Test, { announced, conf = {}, prev, behind }: Case): unknown {

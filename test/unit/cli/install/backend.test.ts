@@ -1,6 +1,6 @@
 /** cli/install/backend: who installs or joins is told when Podman would not ask Flatnet at all. */
 import t from 'tap'
-import { tellBackend } from '../../../../cli/install/backend.ts'
+import { printBackend } from '../../../../cli/install/backend.ts'
 import { fakeHost } from '../../../helpers/gateway/fake-host.ts'
 
 const ASK = 'podman info --format {{.Host.NetworkBackend}}'
@@ -15,7 +15,7 @@ function told(programs: Record<string, string>, files: Record<string, string> = 
   const io = { stdout, stderr: stdout }
   const all =
     Object.keys(programs).length > 0 ? { 'podman --version': 'podman version 4.3.1', ...programs } : {}
-  tellBackend(io, fakeHost({ programs: all, files }), '/etc/containers')
+  printBackend(io, fakeHost({ programs: all, files }), '/etc/containers')
   return text
 }
 

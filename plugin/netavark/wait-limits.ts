@@ -15,7 +15,7 @@ const WAIT_MS = 5_000
 const GATEWAY_MS = 1_000
 
 /** @returns the context with these limits, counted from now */
-export function inHaste(context: Context): Context {
+export function withWaitLimits(context: Context): Context {
   const { registrar } = context.conf
   const timeoutMs = Math.min(registrar.timeoutMs, GATEWAY_MS)
   return {
