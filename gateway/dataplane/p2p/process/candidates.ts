@@ -14,6 +14,8 @@ const BURST_MS: Millis = 100
 const RACE_EVERY_MS: Millis = 250
 const RACE_MS: Millis = 5_000
 const REST_EVERY_MS: Millis = 30_000
+/** After these many each probe is one of the rest. */
+const QUICK_PROBES = BURST_PROBES + RACE_MS / RACE_EVERY_MS
 /** The first that answers is used, and the race goes on. Another address has to be a third better, and by more than jitter, so that packets do not flap. */
 const BETTER_SHARE = 2 / 3
 const BETTER_BY_MS: Millis = 2
@@ -109,18 +111,23 @@ export class CandidateRace {
     return at
   }
 
-  /** A probe to each candidate that is due. A late loop skips the rounds that it missed. */
-  tick(now: Millis): RaceProbe[] {
+  /**
+   * A probe to each candidate that is due. A late loop skips the rounds that it missed.
+   * @param used the address in use, if it answers: once its race is over, the path's own probes tell more
+   */
+  tick(now: Millis, used?: string): RaceProbe[] {
     for (const [seq, { at }] of this.#out) if (now - at > ANSWER_MS) this.#out.delete(seq)
     const due = [...this.#candidates.values()].filter((candidate) => dueAt(candidate) <= now)
-    return due.map((candidate) => {
+    return due.flatMap((candidate) => {
       const { address } = candidate
+      const isSpared = address === used && candidate.rounds >= QUICK_PROBES
       while (dueAt(candidate) <= now) candidate.rounds++
+      if (isSpared) return []
       candidate.askedAt ??= now
       const seq = this.#nextSeq
       this.#nextSeq = (this.#nextSeq + 1) >>> 0
       this.#out.set(seq, { address, at: now })
-      return { seq, address }
+      return [{ seq, address }]
     })
   }
 

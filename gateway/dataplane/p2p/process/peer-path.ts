@@ -85,7 +85,8 @@ export class PeerPath {
   }
 
   tick(now: Millis): void {
-    for (const { seq, address } of this.#race.tick(now))
+    const used = this.#answers ? this.#deps.peer.address : undefined
+    for (const { seq, address } of this.#race.tick(now, used && withoutZone(used)))
       if (isUnreachable(this.#datagrams.probe('race', seq, this.#lossRate, { to: address })))
         this.#race.unreachable(address)
     this.#choose(now)

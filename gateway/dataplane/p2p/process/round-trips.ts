@@ -24,6 +24,8 @@ export class RoundTrips {
   #srttMs: Millis | undefined
   #jitterMs: Millis = 0
   readonly #window: Judged[] = []
+  /** Of those in the window: each probe and each answer names their share. */
+  #lost = 0
   #sent = 0
   #answered = 0
 
@@ -41,8 +43,7 @@ export class RoundTrips {
   }
 
   get lossRate(): number {
-    if (this.#window.length === 0) return 0
-    return this.#window.filter((probe) => !probe.isAnswered).length / this.#window.length
+    return this.#window.length === 0 ? 0 : this.#lost / this.#window.length
   }
 
   get counts(): { readonly sent: number; readonly answered: number; readonly window: number } {
@@ -70,7 +71,7 @@ export class RoundTrips {
 
   /** An answer came after `patienceMs`: the path is slow, not lossy. */
   late(probe: Judged, roundTripMs: Millis): void {
-    probe.isAnswered = true
+    this.#forgive(probe)
     this.#answered++
     this.#measure(roundTripMs)
   }
@@ -79,14 +80,22 @@ export class RoundTrips {
   reset(srttMs?: Millis): void {
     this.#srttMs = srttMs
     this.#jitterMs = 0
-    this.#window.length = 0
+    for (const probe of this.#window.splice(0)) this.#forgive(probe)
   }
 
   #judge(isAnswered: boolean): Judged {
     const probe = { isAnswered }
     this.#window.push(probe)
-    if (this.#window.length > WINDOW) this.#window.shift()
+    if (!isAnswered) this.#lost++
+    const oldest = this.#window.length > WINDOW ? this.#window.shift() : undefined
+    if (oldest !== undefined) this.#forgive(oldest)
     return probe
+  }
+
+  /** A probe counts as lost no more. */
+  #forgive(probe: Judged): void {
+    if (!probe.isAnswered) this.#lost--
+    probe.isAnswered = true
   }
 
   #measure(roundTripMs: Millis): void {

@@ -12,6 +12,7 @@ class Run {
   now = 0
   readonly race = new CandidateRace(isLan, 0)
   rtts: Record<string, number> = {}
+  used: string | undefined
   readonly sent: { at: number; address: string }[] = []
   readonly #answers: { seq: number; at: number }[] = []
 
@@ -21,7 +22,7 @@ class Run {
         if (answer.at > this.now) this.#answers.push(answer)
         else this.race.answered(answer.seq, this.now)
       if (this.now < this.race.nextAt) continue
-      for (const { seq, address } of this.race.tick(this.now)) {
+      for (const { seq, address } of this.race.tick(this.now, this.used)) {
         this.sent.push({ at: this.now, address })
         const rtt = this.rtts[address]
         if (rtt !== undefined) this.#answers.push({ seq, at: this.now + rtt })
@@ -155,3 +156,26 @@ t.test('a race without candidates waits for nothing', async (t) => {
   t.equal(race.nextAt, Number.POSITIVE_INFINITY)
   t.same(race.tick(1e6), [])
 })
+
+t.test(
+  'the address in use is left to the path’s own probes once its race is over, the others are not',
+  async (t) => {
+    const run = new Run()
+    run.rtts = { [NEAR]: 5, [FAR]: 20 }
+    run.used = NEAR
+    run.race.offer([NEAR, FAR], 0)
+    run.until(200_000)
+    const rest = (address: string): number[] => run.times(address).filter((at) => at > 6_000)
+    t.equal(run.times(NEAR).length, 25, 'its race is as long as ever')
+    t.equal(rest(NEAR).length, 0)
+    t.equal(rest(FAR).length, 6, 'each 30 s')
+    t.equal(run.race.choose({ address: NEAR, rttMs: 5 }, run.now), undefined, 'and it stays')
+    run.used = undefined
+    run.until(240_000)
+    t.ok(rest(NEAR).length >= 1, 'it is asked again when it does not answer')
+    run.used = NEAR
+    run.race.restart(run.now)
+    run.until(run.now + 6_000)
+    t.ok(run.times(NEAR).filter((at) => at >= 240_000).length >= 25, 'and in each new race')
+  },
+)
