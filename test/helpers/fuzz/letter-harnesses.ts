@@ -104,7 +104,7 @@ export const LETTER_RUNS: Readonly<Record<string, (bytes: Buffer) => void>> = {
     }
     // An answer counts only for a try of this host.
     const { attempt, generation } = content as { attempt?: unknown; generation?: unknown }
-    made.carried.send(WRITER, { type: 'p2p.offer', attempt, generation })
+    taken(() => made.carried.send(WRITER, { type: 'p2p.offer', attempt, generation }), RangeError)
     const letter = signed(READER, { message: content }, WALL + 9)
     if (letter !== undefined) made.carried.receive(CARRIER, { type: CARRY, hops: 1, letter })
     made.time.run(1_000)
