@@ -28,7 +28,7 @@ import { nftLoad } from './nft.ts'
 import { elementText, isUnsupported, TABLE, withoutBridge } from './rules-text.ts'
 
 /** Of conf/flatnet.nft: the set `version_<N>` of both tables. */
-const VERSION = 7
+const VERSION = 8
 const VERSION_SET = `version_${VERSION}`
 /** Of conf/flatnet.nft as `withoutBridge` leaves it. */
 const WITHOUT_BRIDGE = 'without_bridge'

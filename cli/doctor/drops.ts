@@ -13,6 +13,7 @@ const MEANING: Readonly<Record<string, string>> = {
   router_messages: 'from a container that plays router',
   host_service: 'to services of this host',
   member_port: 'to the ports by which gateways reach each other',
+  name_flood: 'with questions for names, beyond 128 KB a second of one container',
 }
 /** Only a hostile or a broken program sends them; the others may be for a service that a person wants to use. */
 const ATTACKS = ['foreign_source', 'forged', 'router_messages']

@@ -16,7 +16,7 @@ export function reconcileGauges(metrics: Metrics, reconciler: Reconciler): void 
 export function dropGauges(metrics: Metrics, dropped: () => ReadonlyMap<string, number>): void {
   metrics.gaugeEach(
     'flatnet_rules_dropped_packets',
-    'Packets that the ruleset dropped since it was loaded: forged ones, and services that containers may not reach',
+    'Packets that the ruleset dropped since it was loaded: forged ones, floods, and services that containers may not reach',
     () => {
       try {
         return [...dropped()].map(([reason, packets]) => [{ reason }, packets] as const)

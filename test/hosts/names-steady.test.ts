@@ -1,8 +1,10 @@
-/** Names for containers without a gap: while the gateway loads its configuration again and again. */
+/** Names for containers without a gap: over reloads of the gateway, and beside a container that floods it. */
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
+import { encode } from 'dns-packet'
 import t, { type Test } from 'tap'
 import { bareContainer, type HostContainer, hostContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
@@ -13,6 +15,12 @@ import { needsRoot } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const SERVER = '10.100.1.1'
+const FLOOD = join(import.meta.dirname, '../helpers/cluster/udp-flood.ts')
+const FLOOD_RATE = 50_000
+const FLOOD_MS = 5_000
+/** What the rules let in, bytes: a second, and at once. */
+const RATE_BYTES = 128 * 1_024
+const BURST_BYTES = 32 * 1_024
 /** Between two reloads, so that questions fall before, into and after each. */
 const PAUSE_MS = 300
 
@@ -47,6 +55,12 @@ function overflow({ ns }: Pick<HostContainer, 'ns'>): number {
   return Number(values?.[names?.indexOf('RcvbufErrors') ?? -1])
 }
 
+/** How many the gateway has read, answered or not. */
+async function questions(host: TestHost): Promise<number> {
+  const lines = (await host.metrics()).matchAll(/^flatnet_dns_(?:queries|dropped)_total\{.*\} (\d+)$/gm)
+  return [...lines].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
 async function reload(host: TestHost): Promise<void> {
   const runs = host.logged('gateway started').length
   host.signal('SIGHUP')
@@ -76,5 +90,35 @@ t.test('two hosts', { skip: needsRoot }, async (t) => {
       `example.com NOERROR ${UPSTREAM_IP}`,
       `web NOERROR ${web.ip}`,
     ])
+  })
+
+  await t.test('a container that floods is bounded, and others go on where there is room', async (t) => {
+    const flooder = await hostContainer(t, one, 'flooder')
+    const twin = await asking(web, 500, ['db'])
+    const calm = await asking(asker, 100, ['web'])
+    const before = { overflow: overflow(one), read: await questions(one) }
+    const [id, type] = [7, 'query'] as const
+    const question = encode({ type, id, flags: 0x0100, questions: [{ type: 'A', name: 'web' }] })
+    const flood = [FLOOD, `${SERVER}:53`, String(FLOOD_RATE), String(FLOOD_MS), question.toString('hex')]
+    const child = flooder.spawn(process.execPath, '--disable-warning=ExperimentalWarning', ...flood)
+    const [text] = await once(child.stdout as Readable, 'data')
+    const { sent, ms }: { readonly sent: number; readonly ms: number } = JSON.parse(String(text))
+    const honest = await Promise.all([twin.stop(), calm.stop()])
+    const asked = honest.reduce((sum, each) => sum + each.asked, 0)
+    const silent = honest.reduce((sum, each) => sum + each.silent, 0)
+    const lost = overflow(one) - before.overflow
+    const read = (await questions(one)) - before.read - (asked - silent)
+    t.comment(`${sent} sent; of these ${read} were read, and for ${lost} of all the buffer had no room`)
+    t.comment('honest ones', ...honest)
+    // In one packet they share a header, so each counts as little more than its content.
+    const most = Math.round((RATE_BYTES * (ms / 1_000) + BURST_BYTES) / question.length)
+    t.ok(read + lost <= most + asked, `the rules drop the flood (bound ${most} and the honest ones)`)
+    t.match(one.ns.exec('nft', 'list', 'counter', 'inet', 'flatnet', 'name_flood'), /packets [1-9]/)
+    const full = lost + overflow(web) + overflow(asker)
+    t.ok(silent <= full, `${silent} of ${asked} honest questions are silent, and buffers lost ${full}`)
+    t.same(
+      honest.map(({ answers }) => Object.keys(answers)),
+      [[`db NOERROR ${db.ip}`], [`web NOERROR ${web.ip}`]],
+    )
   })
 })
