@@ -1,4 +1,6 @@
 /** Names of containers, asked for from containers: on two hosts of one cluster, and by those who must not. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import t, { type Test } from 'tap'
 import { type BareContainer, bareContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
@@ -109,7 +111,26 @@ t.test('two hosts', { skip: needsRoot }, async (t) => {
     refused(db, "another host's container", byBridge, { ...byBridge, tcp: true })
     refused(asker, 'a container, by another address of its host', byLan, { ...byLan, tcp: true })
     t.match(digs({ ns: one.ns }, byBridge), [{ rcode: 'NOERROR' }], 'the host itself may ask')
-    t.match(digs(asker, { ...byBridge, name: 'localhost' }), [{ rcode: 'NXDOMAIN' }])
+  })
+
+  await t.test('names of the machine, which an older release gave as aliases', async (t) => {
+    const machine = hostname().toLowerCase()
+    const path = `${one.dataDir}/ipam/flatnet/10.100.1.0.json`
+    const block = JSON.parse(readFileSync(path, 'utf8'))
+    block.leases[web.ip].aliases = ['localhost', machine, 'shop']
+    writeFileSync(path, JSON.stringify(block))
+    for (const [host, who, server] of [[one, asker, SERVER[1]] as const, [two, db, SERVER[2]] as const]) {
+      await waitFor('the registry has them', 10_000, async () =>
+        (await host.assignments()).some(({ aliases }) => aliases.includes('localhost')),
+      )
+      const names = ['shop', 'localhost', 'localhost.flatnet.internal', `${machine}.flatnet.internal`]
+      const [shop, ...reserved] = digs(who, ...names.map((name) => ({ server, name })))
+      t.match(shop, { rcode: 'NOERROR', data: [web.ip] }, 'another alias is answered')
+      t.same(
+        reserved.map(({ rcode, name }) => `${name} ${rcode}`),
+        names.slice(1).map((name) => `${name} NXDOMAIN`),
+      )
+    }
   })
 
   await t.test('a bridge that comes back, a flushed firewall, a reload', async (t) => {
