@@ -9,7 +9,7 @@ import { Heard } from './heard.ts'
 import { decodeAnswer, decodeProbe, type Probe } from './messages.ts'
 import { PathMtu } from './path-mtu.ts'
 import type { PathField, PeerPathDeps } from './peer-path-deps.ts'
-import { ProbeDatagrams } from './probe-datagrams.ts'
+import { isUnreachable, ProbeDatagrams } from './probe-datagrams.ts'
 import { Prober } from './prober.ts'
 import type { OwnProbe, ProberAction, ProbeSize } from './prober-action.ts'
 import { type Offered, RelayedAddresses } from './relayed-addresses.ts'
@@ -207,12 +207,12 @@ export class PeerPath {
 
   #choose(now: Millis): void {
     const { isLower, peer } = this.#deps
-    if (!isLower && (peer.address !== undefined || now - this.#startedAt < HIGHER_WAITS_MS)) return
+    const { address } = peer
+    if (!isLower && (address !== undefined || now - this.#startedAt < HIGHER_WAITS_MS)) return
     const { isSuspect, trips } = this.prober
-    const current =
-      peer.address === undefined || trips.srttMs === undefined || isSuspect
-        ? undefined
-        : { address: withoutZone(peer.address), rttMs: trips.srttMs }
+    const { srttMs: rttMs } = trips
+    const isKnown = address !== undefined && rttMs !== undefined && !isSuspect
+    const current = isKnown ? { address: withoutZone(address), rttMs } : undefined
     const choice = this.#race.choose(current, now)
     if (choice !== undefined) this.#use(choice.address, choice.rttMs, now)
   }
@@ -297,5 +297,3 @@ export class PeerPath {
     else if (isUnreachable(errno)) this.#fail('unreachable', now)
   }
 }
-
-const isUnreachable = (errno: number): boolean => errno === Errno.EHOSTUNREACH || errno === Errno.ENETUNREACH

@@ -1,4 +1,5 @@
 /** Sends the probes and answers of one path, and knows which answers are for it. */
+import { Errno } from 'netlink-ts/errors.ts'
 import type { PlanePeer, SendControl, UdpPlane } from '../udp/types.ts'
 import {
   type Answer,
@@ -8,6 +9,10 @@ import {
   type Probe,
   type ProbeKind,
 } from './messages.ts'
+
+/** @param errno what a send gave @returns whether the host has no way to the address */
+export const isUnreachable = (errno: number): boolean =>
+  errno === Errno.EHOSTUNREACH || errno === Errno.ENETUNREACH
 
 interface ProbeDatagramsDeps {
   readonly plane: Pick<UdpPlane, 'sendControl'>

@@ -14,14 +14,15 @@ const secret = randomBytes(64)
 const lower = probeKeys(secret, true)
 const higher = probeKeys(secret, false)
 const probe = { kind: 'path', token: 0xdeadbeef, seq: 7, lossRate: 0.05 } as const
+const heard = { ...probe, takesQuestion: true }
 const answer = { ...probe, observed: undefined, rxDatagrams: 0, rxBytes: 0 }
 
 t.test('a probe and its answer', (t) => {
-  t.same(open(higher, sealProbe(lower, probe)), { type: 'probe', probe })
+  t.same(open(higher, sealProbe(lower, probe)), { type: 'probe', probe: heard })
   t.same(open(lower, sealAnswer(higher, answer)), { type: 'answer', answer })
   const full = sealProbe(lower, probe, 1_272)
   t.equal(full.byteLength, 1_272, 'padding makes it full-size')
-  t.same(open(higher, full), { type: 'probe', probe })
+  t.same(open(higher, full), { type: 'probe', probe: heard })
   t.equal(sealAnswer(higher, answer).byteLength, DATAGRAM_BYTES, 'an answer is short')
   t.end()
 })
