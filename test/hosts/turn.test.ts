@@ -78,7 +78,10 @@ t.test('two hosts behind symmetric NATs', { skip: needsRoot, timeout: 300_000 },
   if (server === undefined) throw new Error('there is no server')
   await t.test('become direct through the TURN server of one of them', async (t) => {
     t.comment(`through TURN ${await isRelayedBy(hosts, BY_NAME)} ms after all had links to the hub`)
-    const [mine, its] = await paths(hosts)
+    const [mine, its] = await waitFor('both carry full datagrams', PATIENCE_MS, async () => {
+      const both = await paths(hosts)
+      return both.every(({ p2p }) => p2p?.mtu === 1_500) ? both : undefined
+    })
     t.match(mine, { tier: 'ice', p2p: { turn: BY_NAME, address: /^192\.0\.2\.103:/, mtu: 1500 } })
     t.match(its, { tier: 'ice', p2p: { turn: TURN_IP, address: /^192\.0\.2\.50:/ } })
     t.match(await one.ok('status'), /through TURN server 192\.0\.2\.50:3478/)
