@@ -1,9 +1,10 @@
 /**
  * The UDP path against the TLS tunnel, Nebula and wireguard-go.
  *
- * `node bench/p2p.ts [--json] [--crowd] [--rounds n] [--seconds n]`
+ * `node bench/p2p.ts [--json] [--crowd] [--rounds n] [--seconds n] [--congestion cubic|bbr]`
  *
  * All of them connect the same two namespaces at once and take turns, so those that wait are idle.
+ * `--congestion`: of the TCP inside and of the TLS tunnel's own; default the machine's, on which TCP at loss depends.
  * `--crowd` adds memory and probes with 253 peers; it needs `npm run build` and takes 110 s.
  * Needs root and the Debian packages iperf3, nebula, iputils-ping, ethtool and openssl, and Go for wireguard-go.
  */
@@ -49,11 +50,11 @@ function loadedRoundTrip(host: TunnelNetHost, to: string, seconds: number): numb
   return median(times.map(([, ms]) => Number(ms)))
 }
 
-function measure(host: TunnelNetHost, one: Contestant, seconds: number): Sample {
+function measure(host: TunnelNetHost, one: Contestant, seconds: number, congestion?: string): Sample {
   one.enter()
   try {
     const cpuBefore = cpuSeconds(one.pids)
-    const mbps = tcpMbps(host, one.to, seconds)
+    const mbps = tcpMbps(host, one.to, seconds, congestion)
     // iperf3 runs for one second more than it counts.
     const gigabytes = (mbps * (seconds + 1)) / 8 / 1_000
     return {
@@ -131,11 +132,17 @@ function rounds(
 const medianOf = (samples: readonly Sample[] | undefined, key: keyof Sample): number =>
   median((samples ?? []).map((sample) => sample[key]))
 
+interface P2pOptions {
+  readonly count?: number
+  readonly seconds?: number
+  readonly congestion?: 'cubic' | 'bbr'
+}
+
 /** @throws {Error} a tool is missing, or a contestant does not come up */
-export async function benchP2p({ count = 3, seconds = 3 } = {}): Promise<P2pBench> {
+export async function benchP2p({ count = 3, seconds = 3, congestion }: P2pOptions = {}): Promise<P2pBench> {
   const lack = [...missing('ethtool'), ...[lackOfWireguard() ?? []].flat()]
   if (lack.length > 0) throw new Error(`not there: ${lack.join(', ')}`)
-  const net = await tunnelNet({ hosts: 2 })
+  const net = await tunnelNet({ hosts: 2, ...(congestion && { congestionControl: congestion }) })
   await using ends = new AsyncDisposableStack()
   ends.defer(() => net.close())
   const [a, b] = net.hosts as [TunnelNetHost, TunnelNetHost]
@@ -150,12 +157,18 @@ export async function benchP2p({ count = 3, seconds = 3 } = {}): Promise<P2pBenc
   ends.defer(() => void server.child.kill())
   await waitFor('iperf3 listens', 5_000, () => b.exec('ss', '-Hltn', 'sport = 5201').trim())
   const all = contestants([a, b], pair, { nebula: nebula.pids, wireguard: wireguard.pids })
-  const clean = rounds(a, all, count, (one) => measure(a, one, seconds))
+  const clean = rounds(a, all, count, (one) => measure(a, one, seconds, congestion))
   singleDatagrams(net, 1)
   const lossy = rounds(a, all, count, (one) => {
     one.enter()
     try {
-      return { tcpMbps: tcpMbps(a, one.to, seconds), udpPps: 0, idleMs: 0, loadMs: 0, cpuPerGb: 0 }
+      return {
+        tcpMbps: tcpMbps(a, one.to, seconds, congestion),
+        udpPps: 0,
+        idleMs: 0,
+        loadMs: 0,
+        cpuPerGb: 0,
+      }
     } finally {
       one.leave()
     }
@@ -209,9 +222,14 @@ if (process.argv[1] === import.meta.filename) {
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       crowd: { type: 'boolean' },
+      congestion: { type: 'string' },
     },
   })
+  const { congestion } = values
+  if (congestion !== undefined && congestion !== 'cubic' && congestion !== 'bbr')
+    throw new Error(`--congestion ${congestion}: cubic or bbr`)
   const report = await benchP2p({
+    ...(congestion !== undefined && { congestion }),
     ...(values.rounds !== undefined && { count: Number(values.rounds) }),
     ...(values.seconds !== undefined && { seconds: Number(values.seconds) }),
   })

@@ -107,9 +107,12 @@ export async function endAll(children: readonly ChildProcess[]): Promise<void> {
 const iperf = (host: TunnelNetHost, ...args: string[]): { end: Record<string, Record<string, number>> } =>
   JSON.parse(host.exec('iperf3', '-J', ...args))
 
-export const tcpMbps = (host: TunnelNetHost, to: string, seconds: number): number =>
-  (iperf(host, '-c', to, '-t', String(seconds), '-O', '1').end['sum_received']?.['bits_per_second'] ?? 0) /
-  1e6
+/** @param congestion control of the sender's TCP; default: the machine's */
+export function tcpMbps(host: TunnelNetHost, to: string, seconds: number, congestion?: string): number {
+  const control = congestion === undefined ? [] : ['-C', congestion]
+  const { end } = iperf(host, '-c', to, '-t', String(seconds), '-O', '1', ...control)
+  return (end['sum_received']?.['bits_per_second'] ?? 0) / 1e6
+}
 
 /** Packets that arrive per second while the sender sends as fast as it can. */
 export function udpPps(host: TunnelNetHost, to: string, seconds: number): number {

@@ -122,6 +122,8 @@ export interface TunnelNetOptions {
   readonly tunnel?: boolean
   readonly mtu?: number
   readonly ciphers?: string
+  /** TCP congestion control of the connections between the hosts, not of those inside a tunnel. Default: the machine's. */
+  readonly congestionControl?: 'cubic' | 'bbr'
 }
 
 let made = 0
@@ -160,6 +162,7 @@ export async function tunnelNet(options: TunnelNetOptions): Promise<TunnelNet> {
       `-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=flatnet-test`.split(' ')
     run('openssl', ['req', ...key, '-keyout', join(tls, 'key.pem'), '-out', join(tls, 'cert.pem')])
     layCables(prefix, hosts)
+    if (options.congestionControl !== undefined) setCongestionControl(hosts, options.congestionControl)
     if (options.tunnel ?? true) await startAll(hosts, conf)
     return { hosts, switchNs: prefix, conf, close }
   } catch (error) {
@@ -180,6 +183,14 @@ function layCables(prefix: string, hosts: readonly TunnelNetHost[]): void {
     ip(`-n ${netns} link set eth0 up`)
     ip(`-n ${prefix} link set p${hostId} master sw up`)
     ip(`-n ${netns} addr add 10.100.${hostId}.1/32 dev lo`)
+  }
+}
+
+/** By route: the sysctl of a namespace takes only what the machine allows to users without privileges. */
+function setCongestionControl(hosts: readonly TunnelNetHost[], name: string): void {
+  for (const host of hosts) {
+    const route = `10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.${host.hostId}`
+    host.exec('ip', 'route', 'replace', ...route.split(' '), 'congctl', name)
   }
 }
 
