@@ -171,7 +171,8 @@ for (let steps = 0; ; steps++) {
   if (isBusy && steps % 64 !== 0) continue
   const { waitMs } = plane
   poller.watch(2, plane.readsDevice ? device.fd : -1)
-  const isReady = poller.wait(isBusy ? 0 : (waitMs ?? -1)) === 'ready'
+  const idleMs = Math.min(waitMs ?? Number.POSITIVE_INFINITY, plane.holdMs ?? Number.POSITIVE_INFINITY)
+  const isReady = poller.wait(isBusy ? 0 : Number.isFinite(idleMs) ? idleMs : -1) === 'ready'
   if (isReady && poller.isReady(0)) orders()
   readsSocket = isBusy || !isReady || poller.isReady(1)
   readsDevice = isBusy || !isReady || poller.isReady(2)

@@ -58,8 +58,9 @@ function noticeLate(p2p: P2pProcess): void {
 function waitMs(p2p: P2pProcess, now: Millis): Millis {
   const timers = Math.max(0, p2p.nextAt - now)
   const plane = p2p.slot.plane?.waitMs ?? Number.POSITIVE_INFINITY
+  const holding = p2p.slot.plane?.holdMs ?? Number.POSITIVE_INFINITY
   const writing = p2p.server.writing === undefined ? Number.POSITIVE_INFINITY : WRITE_AGAIN_MS
-  return Math.min(timers, plane, writing, LONGEST_WAIT_MS)
+  return Math.min(timers, plane, holding, writing, LONGEST_WAIT_MS)
 }
 
 function wait(p2p: P2pProcess, timeoutMs: Millis): ReturnType<P2pProcess['poller']['wait']> {

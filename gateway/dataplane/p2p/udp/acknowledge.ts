@@ -27,7 +27,7 @@ export class Acknowledger {
 
   #send(key: OpenKey): void {
     if (key.peer.isRemoved || key.peer.address === undefined) return
-    const ack = encodeAck({ index: key.index, ...key.arrivals.snapshot() })
+    const ack = encodeAck({ index: key.index, ...key.arrivals.snapshot(), canResend: true })
     // The next acknowledgement makes up for a lost one, so the errno does not matter.
     this.#record.control(key.peer, ACKNOWLEDGE, ack, key.peer.sockaddr)
   }

@@ -2,6 +2,7 @@
 import { type Aead, RecordOpener, RecordSealer, WholeOpener, WholeSealer } from './crypto/aead.ts'
 import type { PeerKeys } from './crypto/key-schedule.ts'
 import { Arrivals } from './flow/arrivals.ts'
+import { Holes } from './flow/holes.ts'
 import { SentLog } from './flow/sent-log.ts'
 import type { PeerState } from './peer.ts'
 import type { Assembling } from './wire/reassembly.ts'
@@ -17,6 +18,7 @@ export class OpenKey implements Assembling {
   readonly wholeSeen = new ReplayWindow()
   readonly recordSeen = new ReplayWindow()
   readonly arrivals = new Arrivals()
+  readonly holes = new Holes()
   /** Slot of the last data that opened, for its source; -1: none since the plane last looked. */
   openedSlot = -1
   /** Until when it opens, ms; undefined while it is the newest key, or the one before that the peer still uses. */

@@ -46,6 +46,7 @@ export const noCounts = (): PeerCounters => ({
   txDropped: 0,
   txAcked: 0,
   txLost: 0,
+  txResent: 0,
   rxForged: 0,
   rxReplayed: 0,
   rxMalformed: 0,
@@ -73,6 +74,8 @@ export class PeerState implements PlanePeer {
   isRemoved = false
   /** Packets or acknowledgements passed since the plane was last asked for its news. */
   hasNews = false
+  /** The peer asks for what it misses, and sends again what this host asks for. */
+  canResend = false
   /** When packets for this peer were last read. */
   usedAt = Number.NEGATIVE_INFINITY
 
@@ -221,6 +224,11 @@ export class PeerState implements PlanePeer {
     if (this.form === 'record') this.#home.formChanged(this)
   }
 
+  /** Whether to send again what the peer asks for: not where its TCP had better slow down, or recovers as soon. */
+  get resends(): boolean {
+    return this.canResend && this.chooser.mayResend && this.form === 'whole'
+  }
+
   /** Takes in an acknowledgement: of which key, its newest complete message, and how many datagrams came by then. */
   acknowledged(index: number, id: number, received: number, now: number): void {
     const seal = this.#seal
@@ -234,6 +242,7 @@ export class PeerState implements PlanePeer {
     this.counters.txAcked += news.datagrams
     this.counters.txLost = Math.max(0, this.counters.txLost + news.lost)
     const before = this.form
+    this.chooser.canResend = this.canResend
     this.chooser.observe(news.bytes, news.datagrams, news.lost, rttMs, now)
     if (this.form !== before) this.#home.formChanged(this)
   }

@@ -5,8 +5,8 @@ import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
 import type { Aead } from './crypto/aead.ts'
 import type { PlaneEvents, PlaneHost } from './types.ts'
 
-/** Memory of a plane with its socket. It takes 5.1 MB; unused slots of reassembly have no pages behind them. */
-export const PLANE_MEMORY = 6 << 20
+/** Memory of a plane with its socket. It takes 10.2 MB; unused slots of reassembly have no pages behind them. */
+export const PLANE_MEMORY = 12 << 20
 
 export interface PlaneOptions extends PlaneHost, PlaneEvents {
   /** Of `PLANE_MEMORY`, which includes what the socket and the AEAD take. */

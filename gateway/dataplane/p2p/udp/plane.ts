@@ -6,10 +6,13 @@ import type { Region } from '../../../../kernel/arena.ts'
 import { readSockaddr, type UdpFamily, writeSockaddr } from '../../../../kernel/sockaddr.ts'
 import { isInside } from '../../tunnel/check.ts'
 import { Acknowledger } from './acknowledge.ts'
-import { ACKNOWLEDGE, decodeAck, payloadIn } from './control.ts'
+import { payloadIn } from './control.ts'
 import type { Aead } from './crypto/aead.ts'
 import { Deliverer } from './deliver.ts'
+import { ErrorReports } from './error-reports.ts'
+import { KeptMessages } from './kept.ts'
 import type { OpenKey } from './keys.ts'
+import { OwnControl } from './own-control.ts'
 import { type PeerHome, PeerState } from './peer.ts'
 import { PlainDatagrams } from './plain.ts'
 import type { PlaneOptions } from './plane-options.ts'
@@ -50,6 +53,8 @@ export class Plane implements UdpPlane, PeerHome {
   readonly #receiver: Receiver
   readonly #record: RecordSender
   readonly #acknowledger: Acknowledger
+  readonly #whole: WholeReceiver
+  readonly #own: OwnControl
   /** Sockaddrs of removed peers, for reuse. */
   readonly #sockaddrs: Region[] = []
   readonly #to: Region
@@ -59,9 +64,7 @@ export class Plane implements UdpPlane, PeerHome {
   #hasArrived = false
   #expiresAt = 0
   #now = 0
-  /** `hostId errno` of the errors reported in this step. */
-  readonly #reportedErrors = new Set<string>()
-  #deviceTold = false
+  readonly #errors: ErrorReports
   #mayHaveMore = false
 
   constructor(options: PlaneOptions) {
@@ -73,40 +76,46 @@ export class Plane implements UdpPlane, PeerHome {
     this.#to = arena.take(SOCKADDR)
     this.#reassembly = new Reassembly(arena)
     const deliver = new Deliverer(arena, tun, own, this.counters)
-    const failed = (peer: PeerState, errno: number) => this.#failed(peer, errno)
+    this.#errors = new ErrorReports(options)
+    const failed = (peer: PeerState, errno: number) => this.#errors.sendFailed(peer, errno)
     this.#record = new RecordSender(arena, udp, failed)
     this.#acknowledger = new Acknowledger(this.#record)
+    this.#whole = new WholeReceiver(udp.slots, this.#reassembly, deliver)
+    const kept = new KeptMessages(arena, udp)
+    this.#own = new OwnControl({
+      record: this.#record,
+      whole: this.#whole,
+      kept,
+      keyOf: (index) => this.keyOf(index),
+      now: () => this.#now,
+    })
     this.plain = new PlainDatagrams(arena, udp, options.onPlain)
     this.#receiver = new Receiver({
       udp,
       counters: this.counters,
-      whole: new WholeReceiver(udp.slots, this.#reassembly, deliver),
+      whole: this.#whole,
       record: new RecordReceiver(arena, udp.slots, deliver),
       keyOf: (index) => this.keyOf(index),
       plain: (slot, word) => this.plain.take(slot, word),
       control: (key, slot, n) => this.#control(key, slot, n),
       arrived: (key, bytes) => this.#arrived(key, bytes),
+      handled: () => this.#own.ask(),
     })
     this.#sender = new Sender(arena, {
       tun,
       own,
       counters: this.counters,
-      whole: new WholeSender(arena, udp),
+      whole: new WholeSender(arena, udp, kept),
       record: this.#record,
       peerOf: (ip) => this.#peerOf(ip),
       now: () => this.#now,
       failed,
-      deviceFailed: (errno) => {
-        if (!this.#deviceTold) options.onDeviceError?.(errno)
-        this.#deviceTold = true
-      },
+      deviceFailed: (errno) => this.#errors.deviceFailed(errno),
       pause: () => options.pause?.(),
     })
   }
 
-  now(): number {
-    return this.#options.now()
-  }
+  readonly now = (): number => this.#options.now()
 
   get waitMs(): number | undefined {
     return this.#sender.isStalled ? this.#sender.waitMs(this.now()) : undefined
@@ -114,6 +123,10 @@ export class Plane implements UdpPlane, PeerHome {
 
   get readsDevice(): boolean {
     return this.#sender.hasRoom
+  }
+
+  get holdMs(): number | undefined {
+    return this.#whole.dueMs(this.now())
   }
 
   get mayHaveMore(): boolean {
@@ -170,7 +183,7 @@ export class Plane implements UdpPlane, PeerHome {
 
   removeOpenKey(key: OpenKey): void {
     this.#keys.delete(key.index)
-    this.#reassembly.forget(key)
+    this.#whole.forget(key)
     if (this.#lastKey === key) this.#lastKey = undefined
   }
 
@@ -207,8 +220,7 @@ export class Plane implements UdpPlane, PeerHome {
   step(readsSocket = true, readsDevice = true): boolean {
     this.#freeRetired()
     this.#now = this.now()
-    if (this.#reportedErrors.size > 0) this.#reportedErrors.clear()
-    this.#deviceTold = false
+    this.#errors.begin()
     if (this.#now >= this.#expiresAt) {
       for (const peer of this.#peers.values()) peer.expireKeys(this.#now)
       this.#expiresAt = this.#now + EXPIRY_MS
@@ -216,6 +228,7 @@ export class Plane implements UdpPlane, PeerHome {
     this.#hasArrived = false
     const datagrams = this.#receive(readsSocket)
     if (datagrams > 1) this.#now = this.now()
+    this.#whole.expire(this.#now)
     // After an acknowledgement a sender without credit may go on.
     const reads = readsDevice || this.#hasArrived || (datagrams > 0 && this.#sender.isStalled)
     const hasSent = reads && this.#sender.step()
@@ -259,7 +272,7 @@ export class Plane implements UdpPlane, PeerHome {
   sendControl(peer: PlanePeer, type: number, payload: Uint8Array, options: SendControl = {}): number {
     const state = this.#peers.get(peer.hostId)
     if (state === undefined || state !== peer) return Errno.ENOTCONN
-    if (!(type > ACKNOWLEDGE && type <= 255)) throw new RangeError(`control type ${type}: 1 to 255`)
+    if (!(type > 0 && type <= 255)) throw new RangeError(`control type ${type}: 1 to 255`)
     const isElsewhere = options.to !== undefined && options.to !== state.address
     if (isElsewhere) writeSockaddr(this.family, options.to, this.#to.bytes)
     else if (state.address === undefined) return Errno.ENOTCONN
@@ -275,22 +288,9 @@ export class Plane implements UdpPlane, PeerHome {
       key.peer.counters.rxMalformed++
       return
     }
-    if (found.type !== ACKNOWLEDGE) {
-      const from = key.peer.isAt(slots.sources.bytes, slots.sourceAt(slot)) ? key.peer.address : undefined
-      this.#options.onControl(key.peer, found.type, found.payload, from ?? readSockaddr(slots.source(slot)))
-      return
-    }
-    const ack = decodeAck(found.payload)
-    if (ack === undefined) key.peer.counters.rxMalformed++
-    else key.peer.acknowledged(ack.index, ack.id, ack.received, this.#now)
-  }
-
-  #failed(peer: PeerState, errno: number): void {
-    peer.counters.txDropped++
-    const what = `${peer.hostId} ${errno}`
-    if (this.#reportedErrors.has(what)) return
-    this.#reportedErrors.add(what)
-    this.#options.onSendError?.(peer, errno)
+    if (this.#own.handle(key, found.type, found.payload)) return
+    const from = key.peer.isAt(slots.sources.bytes, slots.sourceAt(slot)) ? key.peer.address : undefined
+    this.#options.onControl(key.peer, found.type, found.payload, from ?? readSockaddr(slots.source(slot)))
   }
 
   close(): void {

@@ -20,6 +20,8 @@ export interface ReceiverDeps {
   control(key: OpenKey, slot: number, n: number): void
   /** Data came for this key: `bytes` on the wire. The key knows whether it opened. */
   arrived(key: OpenKey, bytes: number): void
+  /** A batch was handled. */
+  handled(): void
 }
 
 export class Receiver {
@@ -47,6 +49,7 @@ export class Receiver {
     this.#end = 0
     this.#handle(from, end, first)
     this.#deps.record.flush()
+    this.#deps.handled()
     return count
   }
 

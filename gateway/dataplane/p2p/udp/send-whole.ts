@@ -1,6 +1,7 @@
 /** Sends the whole form: seals packets where the device put them, and cuts a message into datagrams by iovecs. */
 import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
+import type { KeptMessages } from './kept.ts'
 import type { PeerState } from './peer.ts'
 import { HEADER, headWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
 
@@ -9,11 +10,13 @@ const HEAD = HEADER + SEAL
 
 export class WholeSender {
   readonly #udp: DatagramPort
+  readonly #kept: KeptMessages
   readonly #heads: Region
   readonly #iovecs: Iovecs
 
-  constructor(arena: Arena, udp: DatagramPort) {
+  constructor(arena: Arena, udp: DatagramPort, kept: KeptMessages) {
     this.#udp = udp
+    this.#kept = kept
     this.#heads = arena.take(MAX_PARTS * HEAD)
     this.#iovecs = new Iovecs(arena, MAX_PARTS * 2)
     for (let part = 0; part < MAX_PARTS; part++)
@@ -39,6 +42,8 @@ export class WholeSender {
     seal.whole.seal(text, at, n, number, this.#heads, HEADER)
     this.#place(peer, text, at, n, parts)
     this.#head(seal.index, parts, number)
+    if (this.#kept.isKeeping(now))
+      this.#kept.add(seal.index, number, text, at, n, partBytes, this.#heads, HEADER)
     peer.credit.sent(bytes, now)
     peer.counters.txDatagrams += parts
     return this.#transmit(peer, parts)

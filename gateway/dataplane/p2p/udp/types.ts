@@ -77,6 +77,8 @@ export interface PeerCounters {
   txAcked: number
   /** Of these, the ones that did not arrive. */
   txLost: number
+  /** Datagrams sent again because the peer asked for them; `txDatagrams` does not count them. */
+  txResent: number
   /** Datagrams that did not open: forged, or sealed with keys that are gone. */
   rxForged: number
   rxReplayed: number
@@ -165,6 +167,8 @@ export interface UdpPlane {
   readonly readsDevice: boolean
   /** A peer's credit is used up, and after this many ms `step` has work anyway. */
   readonly waitMs: number | undefined
+  /** Packets wait for a missing one before them: after this many ms `step` gives it up. */
+  readonly holdMs: number | undefined
   /** Frees keys and memory; device and socket are closed by their owner. */
   close(): void
 }

@@ -16,6 +16,14 @@ const LOSSY = 0.002
 const BROKEN_DATAGRAMS = 1_000
 const BROKEN = 0.01
 const CLEAN = 0.0005
+/**
+ * A peer that asks for what it misses lets `whole` live with this much loss. More is a queue that overflows: the TCP
+ * inside has to see it, and resends would only fill the queue.
+ */
+const RESENDABLE = 0.04
+const HEAVY = 0.05
+/** After heavy loss nothing is sent again for so long. */
+const HEAVY_MS = 10_000
 /** After loss, how long the path has to be clean before `whole` is tried again. */
 const CLEAN_MS = 2_000
 /** A longer round trip means that the path is no LAN, or that a queue is about to overflow. */
@@ -26,7 +34,7 @@ const SLOW = 300e6 / 8 / 1_000
 const RISE_MS = 100
 const FALL_MS = 1_000
 
-export type FormReason = 'loss' | 'round trip' | 'rate' | 'clean and fast' | 'fixed'
+export type FormReason = 'loss' | 'resends' | 'round trip' | 'rate' | 'clean and fast' | 'fixed'
 
 /** Measures the rate of loss over a number of datagrams or a time, whichever is over first. */
 class LossWindow {
@@ -63,6 +71,13 @@ export class FormChooser {
   /** Start of the first clean window after the last one with loss. */
   #cleanSince: number | undefined
   #lossAt: number | undefined
+  /** When loss last was such that resends help. */
+  #resendableAt = Number.NEGATIVE_INFINITY
+  #heavyAt = Number.NEGATIVE_INFINITY
+  #rttMs = 0
+  #now = 0
+  /** The peer asks for what it misses. */
+  canResend = false
   #bytes = 0
   #rateStart = 0
   #isFast = false
@@ -84,8 +99,11 @@ export class FormChooser {
   observe(bytes: number, datagrams: number, lost: number, rttMs: number, now: number): void {
     this.#measureLoss(datagrams, lost, now)
     this.#measureRate(bytes, now)
+    this.#rttMs = rttMs
+    this.#now = now
     if (this.#lossAt !== undefined) this.#set('record', 'loss')
     else if (rttMs > (this.#form === 'whole' ? FAR_MS : NEAR_MS)) this.#set('record', 'round trip')
+    else if (now - this.#resendableAt < CLEAN_MS) this.#set('whole', 'resends')
     else if (!this.#isFast) this.#set('record', 'rate')
     else if (this.#cleanSince !== undefined) this.#set('whole', 'clean and fast')
   }
@@ -105,18 +123,29 @@ export class FormChooser {
     this.#reason = reason
   }
 
+  /** Whether resends help: the path is near, and its loss is not heavy. */
+  get mayResend(): boolean {
+    return this.#rttMs <= FAR_MS && this.#now - this.#heavyAt >= HEAVY_MS
+  }
+
   #measureLoss(datagrams: number, lost: number, now: number): void {
     const short = this.#short.add(datagrams, lost, now)
+    if (short !== undefined && short > HEAVY) this.#heavyAt = now
+    const resends = this.canResend && now - this.#heavyAt >= HEAVY_MS
     if (short !== undefined && short > BROKEN) {
-      this.#lossAt = now
+      if (resends) this.#resendableAt = now
+      else this.#lossAt = now
       this.#cleanSince = undefined
     }
     const { start } = this.#long
     const long = this.#long.add(datagrams, lost, now)
     if (long === undefined) return
-    if (long > LOSSY) this.#lossAt = now
+    if (resends && long >= CLEAN && long <= RESENDABLE) this.#resendableAt = now
+    else if (long > LOSSY) this.#lossAt = now
     if (long >= CLEAN) this.#cleanSince = undefined
     else this.#cleanSince ??= start
+    // Loss that was measured before the peer was known to ask does not count.
+    if (long <= RESENDABLE && resends) this.#lossAt = undefined
     const isCleanLong = this.#cleanSince !== undefined && now - this.#cleanSince >= CLEAN_MS
     if (isCleanLong) this.#lossAt = undefined
   }

@@ -5,11 +5,12 @@
  */
 import type { Arena, Region } from '../../../../../kernel/arena.ts'
 import { MAX_SEGMENT } from '../../../../../kernel/receive-slots.ts'
+import type { Arrived } from '../flow/holes.ts'
 import { MAX_PARTS } from './datagram.ts'
 
-const SLOTS = 24
-/** A sender with this many slots, a third of all, displaces its own messages. */
-const SLOTS_EACH = 8
+const SLOTS = 64
+/** A sender with this many slots, half of all, displaces its own messages: 2 MB wait for what is sent again. */
+const SLOTS_EACH = 32
 /** The largest message: a packet of 65,545 bytes with header, counter and tag. One of many small packets is shorter. */
 const MESSAGE_BYTES = 65_664
 /** The last part waits here until the size of another part says where it belongs. */
@@ -22,12 +23,14 @@ export interface Assembling {
   incomplete(): void
 }
 
-/** A message that `add` has completed: `length` bytes from the start of `bytes`. */
+/** A complete message: `length` bytes from the start of `bytes`. */
 export interface Assembled {
   readonly bytes: Region
   readonly length: number
   readonly number: number
   readonly parts: number
+  /** Of its parts, the ones that count as arrived. */
+  readonly counted: number
 }
 
 class Slot implements Assembled {
@@ -36,6 +39,7 @@ class Slot implements Assembled {
   number = 0
   parts = 0
   have = 0
+  counted = 0
   /** Size of each part but the last; 0 until one of them has arrived. */
   partBytes = 0
   lastBytes = 0
@@ -52,6 +56,7 @@ class Slot implements Assembled {
     this.number = number
     this.parts = parts
     this.have = 0
+    this.counted = 0
     this.partBytes = 0
     this.lastBytes = 0
     this.begun = begun
@@ -101,8 +106,9 @@ export class Reassembly {
 
   /**
    * Keeps one part. The caller checks that its message is neither delivered nor too old.
-   * @returns `'kept'`, `'refused'` (a repetition, or its size does not fit), or the complete message, which is valid
-   *   until the next call
+   * @param counts 1, or 0 for a part that does not count as arrived
+   * @returns `'kept'`, `'refused'` (a repetition, or its size does not fit), or the complete message, which stays until
+   *   `take`
    */
   add(
     owner: Assembling,
@@ -112,6 +118,7 @@ export class Reassembly {
     from: Region,
     at: number,
     length: number,
+    counts = 1,
   ): Assembled | 'kept' | 'refused' {
     const found = this.#find(owner, number)
     if (found !== undefined && found.parts !== parts) return 'refused'
@@ -120,10 +127,54 @@ export class Reassembly {
       if (slot.have === 0) slot.owner = undefined
       return 'refused'
     }
+    slot.counted += counts
     if (slot.have < parts) return 'kept'
     slot.finish()
+    return slot
+  }
+
+  /** Takes a message out if it is complete; it is valid until the next `add`. */
+  take(owner: Assembling, number: number): Assembled | undefined {
+    const slot = this.#find(owner, number)
+    if (slot === undefined || slot.have < slot.parts) return undefined
     slot.owner = undefined
     return slot
+  }
+
+  /** Gives a message up. */
+  drop(owner: Assembling, number: number): void {
+    const slot = this.#find(owner, number)
+    if (slot === undefined) return
+    slot.owner = undefined
+    if (slot.have < slot.parts) owner.incomplete()
+  }
+
+  /** Gives up a sender's messages with lower numbers. */
+  dropBelow(owner: Assembling, number: number): void {
+    for (const slot of this.#slots)
+      if (slot.owner === owner && slot.number < number) this.drop(owner, slot.number)
+  }
+
+  /** What has arrived of a message; undefined: nothing. */
+  arrived(owner: Assembling, number: number): Arrived | undefined {
+    return this.#find(owner, number)
+  }
+
+  /** Numbers of this sender's complete messages, in their order. */
+  complete(owner: Assembling): number[] {
+    const complete = this.#slots.filter((slot) => slot.owner === owner && slot.have === slot.parts)
+    return complete.map((slot) => slot.number).sort((a, b) => a - b)
+  }
+
+  /** Whether another message of this sender displaces one. */
+  isFull(owner: Assembling): boolean {
+    let own = 0
+    let free = 0
+    for (const slot of this.#slots) {
+      if (slot.owner === owner) own++
+      else if (slot.owner === undefined) free++
+    }
+    return own >= SLOTS_EACH || free === 0
   }
 
   /** Whether any part of this message has arrived. */
@@ -136,10 +187,10 @@ export class Reassembly {
     return undefined
   }
 
-  /** Counts the parts of this sender's messages with a higher number. */
+  /** How many parts of this sender's messages with a higher number count as arrived. */
   partsAfter(owner: Assembling, number: number): number {
     let parts = 0
-    for (const slot of this.#slots) if (slot.owner === owner && slot.number > number) parts += slot.have
+    for (const slot of this.#slots) if (slot.owner === owner && slot.number > number) parts += slot.counted
     return parts
   }
 

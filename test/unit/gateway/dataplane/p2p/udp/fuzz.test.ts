@@ -33,6 +33,9 @@ const packets: fc.Arbitrary<Packet[]> = fc.array(
   { minLength: 1, maxLength: 12 },
 )
 
+/** From host 2 to host 1. */
+const back = [tcpPacket({ data: bytesOf(40_000), src: '10.100.2.10', dst: '10.100.1.10' })]
+
 /** What happens to one datagram. */
 type Fate =
   | { readonly do: 'keep' | 'lose' | 'twice' }
@@ -124,9 +127,9 @@ class Ledger {
   }
 }
 
-for (const form of FORMS)
-  t.test(`${form}: what arrives was sent, once`, async (t) => {
-    const { world, a, b, atB } = memoryNet(t, form)
+for (const [form, resends] of [...FORMS.map((form) => [form, false] as const), ['whole', true] as const])
+  t.test(`${form}${resends ? ', lost parts sent again' : ''}: what arrives was sent, once`, async (t) => {
+    const { world, a, b, atA, atB } = memoryNet(t, form)
     let number = 0
     let delivered = 0
     const property = fc.property(packets, fc.array(fate, { minLength: 1, maxLength: 120 }), (list, fates) => {
@@ -143,13 +146,16 @@ for (const form of FORMS)
         }),
       )
       const before = b.tun.written.length
-      for (let turns = 0; a.tun.waiting.length > 0 || turns < 2; turns++) {
+      for (let turns = 0; a.tun.waiting.length > 0 || turns < (resends ? 12 : 2); turns++) {
+        // Host 1 acknowledges this, and so tells host 2 that it sends again.
+        if (resends && turns === 0) b.tun.waiting.push(...back, ...back)
         a.run()
         b.udp.arrived.push(...suffer(a.udp.sent.splice(0), fates))
         b.run()
         a.udp.arrived.push(...suffer(b.udp.sent.splice(0), fates))
-        world.time += 50
+        world.time += resends ? 1 + (turns % 3) * 5 : 50
       }
+      a.tun.written.length = 0
       for (const packet of b.tun.written.slice(before)) ledger.note(packet)
       b.tun.written.length = 0
       delivered += ledger.bytes
@@ -159,6 +165,7 @@ for (const form of FORMS)
     fc.assert(property, { numRuns: 60, endOnFailure: true })
     t.ok(delivered > 20_000, `${delivered} bytes arrived`)
     t.ok(atB().rxForged > 0 && atB().rxReplayed > 0, JSON.stringify(atB()))
+    if (resends) t.ok(atA().txResent > 50, `${atA().txResent} sent again`)
   })
 
 t.test('noise alone: nothing comes of it', async (t) => {
@@ -168,7 +175,8 @@ t.test('noise alone: nothing comes of it', async (t) => {
   a.run()
   const index = a.udp.sent.splice(0)[0]!.bytes.subarray(0, 4)
   const head = fc.record({
-    form: fc.integer({ min: 0, max: 3 }),
+    // Most of them whole, so that reassembly overflows.
+    form: fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constant(1)),
     part: fc.oneof(fc.integer({ min: 0, max: 63 }), fc.integer({ min: 0, max: 2 })),
     parts: fc.oneof(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 1, max: 3 })),
     id: fc.integer({ min: 0, max: 65_535 }),
@@ -192,7 +200,7 @@ t.test('noise alone: nothing comes of it', async (t) => {
       world.run()
       if (!b.isIntact) throw new Error('a byte was written outside its place')
     }),
-    { numRuns: 30 },
+    { numRuns: 60 },
   )
   t.same(b.tun.written, [])
   t.same(b.events, [])

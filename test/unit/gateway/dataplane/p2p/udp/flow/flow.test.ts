@@ -257,6 +257,23 @@ t.test('form: fixed by its owner', async (t) => {
   t.match(chooser, { form: 'record', reason: 'loss' })
 })
 
+t.test('form: with a peer that asks for lost parts, whole lives with loss, but not with much', async (t) => {
+  const chooser = new FormChooser()
+  chooser.canResend = true
+  let now = feed(chooser, 10_000, 2_500, 0.01, { share: 0.03 })
+  t.match(chooser, { form: 'whole', reason: 'resends', mayResend: true }, 'on a slow path as well')
+  now = feed(chooser, now, 300, 0.01, { rtt: 5.5 })
+  t.match(chooser, { form: 'record', reason: 'round trip', mayResend: false })
+  now = feed(chooser, now, 300, 0.02)
+  t.match(chooser, { form: 'whole', mayResend: true })
+  now = feed(chooser, now, 10, 0.1)
+  t.match(chooser, { form: 'record', reason: 'loss', mayResend: false })
+  now = feed(chooser, now, 9_000, 0.01)
+  t.match(chooser, { form: 'record', mayResend: false }, 'the TCP inside shall see it for ten seconds')
+  now = feed(chooser, now, 1_500, 0.01)
+  t.match(chooser, { form: 'whole', mayResend: true })
+})
+
 t.test('the least round trip is forgotten after two seconds at most', async (t) => {
   const least = new Least()
   t.equal(least.value, undefined)

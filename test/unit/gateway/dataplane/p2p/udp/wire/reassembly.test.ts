@@ -15,7 +15,7 @@ class Sender implements Assembling {
   }
 }
 
-const arena = new Arena(6 << 20)
+const arena = new Arena(22 << 20)
 const from = arena.take(70_000)
 
 /** Cuts `message` and adds the parts in this order. @returns what each said */
@@ -32,7 +32,9 @@ function add(
     const bytes = message.subarray(part * partBytes, (part + 1) * partBytes)
     from.bytes.set(bytes)
     const got = reassembly.add(owner, number, part, parts, from, 0, bytes.byteLength)
-    return typeof got === 'string' ? got : Buffer.from(got.bytes.bytes.subarray(0, got.length))
+    if (typeof got === 'string') return got
+    reassembly.take(owner, number)
+    return Buffer.from(got.bytes.bytes.subarray(0, got.length))
   })
 }
 
@@ -91,16 +93,37 @@ t.test('memory is bounded: the oldest goes, and a sender first displaces its own
   const senders = [new Sender(), new Sender(), new Sender(), new Sender()]
   const begin = (owner: Sender, number: number) => reassembly.add(owner, number, 0, 2, from, 0, 100)
   const [a, b, c, d] = senders as [Sender, Sender, Sender, Sender]
-  for (let i = 1; i <= 20; i++) begin(a, i)
-  t.equal(a.given, 12, 'eight of its own stay')
-  for (const owner of [b, c]) for (let i = 1; i <= 8; i++) begin(owner, i)
+  for (let i = 1; i <= 44; i++) begin(a, i)
+  t.equal(a.given, 12, '32 of its own stay')
+  t.equal(reassembly.isFull(a), true)
+  for (const owner of [b, c]) for (let i = 1; i <= 16; i++) begin(owner, i)
   t.same([a.given, b.given, c.given], [12, 0, 0])
   begin(d, 1)
   t.same([a.given, b.given, c.given, d.given], [13, 0, 0, 0], 'the oldest of all')
   t.notOk(reassembly.has(a, 13))
   t.ok(reassembly.has(a, 14))
-  t.equal(reassembly.partsAfter(a, 18), 2)
+  t.equal(reassembly.partsAfter(a, 42), 2)
   reassembly.forget(a)
   t.equal(reassembly.partsAfter(a, 0), 0)
   t.equal(a.given, 13, 'forgetting is not loss')
+})
+
+t.test('a complete message stays until it is taken, once', async (t) => {
+  const reassembly = new Reassembly(arena)
+  const owner = new Sender()
+  const put = (number: number, part: number, counts: number) =>
+    reassembly.add(owner, number, part, 2, from, 0, 100, counts)
+  for (const number of [5, 3]) {
+    put(number, 0, 1)
+    t.equal(reassembly.take(owner, number), undefined, 'a part is missing')
+    put(number, 1, 0)
+  }
+  put(4, 1, 1)
+  t.same(reassembly.complete(owner), [3, 5])
+  t.equal(reassembly.partsAfter(owner, 3), 2, 'parts that do not count as arrived are left out')
+  t.match(reassembly.take(owner, 3), { number: 3, length: 200, counted: 1 })
+  t.equal(reassembly.take(owner, 3), undefined)
+  reassembly.dropBelow(owner, 5)
+  t.equal(owner.given, 1, 'message 4 was incomplete')
+  t.ok(reassembly.has(owner, 5))
 })
