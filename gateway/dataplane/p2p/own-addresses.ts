@@ -54,8 +54,8 @@ export class OwnAddresses {
   #mapped: readonly string[] = []
   #relayed: readonly string[] = []
   #isSymmetric = false
-  /** Of the servers, those that every network reaches; since when they are asked. */
-  #asked: { readonly servers: readonly string[]; readonly at: Millis } = { servers: [], at: 0 }
+  /** Of the servers, those that every network reaches: since when each is asked. Their order changes with each round trip. */
+  #asked: ReadonlyMap<string, Millis> = new Map()
   #isAnswered = false
   #canAsk = false
   #ordered = ''
@@ -70,7 +70,7 @@ export class OwnAddresses {
     this.#hosts = undefined
     this.#mapped = []
     this.#relayed = []
-    this.#asked = { servers: [], at: 0 }
+    this.#asked = new Map()
     this.#isAnswered = false
     this.#ordered = ''
     this.tick(true)
@@ -92,8 +92,8 @@ export class OwnAddresses {
     if (!toProcess({ type: 'findAddresses', servers, everyMs })) return
     this.#ordered = key
     const reachable = servers.filter((endpoint) => isPublic(endpoint) || configured.includes(endpoint))
-    if (String(reachable) !== String(this.#asked.servers))
-      this.#asked = { servers: reachable, at: scheduler.monotonic() }
+    const now = scheduler.monotonic()
+    this.#asked = new Map(reachable.map((endpoint) => [endpoint, this.#asked.get(endpoint) ?? now]))
   }
 
   /** @returns what is new: addresses on TURN servers, others alone, or none */
@@ -121,10 +121,11 @@ export class OwnAddresses {
   /** Whether UDP leads out of here. @param peer its addresses: its own silence shows nothing of this host */
   udp(peer: readonly string[]): UdpOutside | undefined {
     if (this.#isAnswered || this.#observed.all().length > 0) return 'works'
-    const { servers, at } = this.#asked
-    if (!this.#canAsk || this.#deps.scheduler.monotonic() - at < SILENT_AFTER_MS) return undefined
+    if (!this.#canAsk) return undefined
     const ofPeer = new Set(peer.map(hostOf))
-    return servers.some((endpoint) => !ofPeer.has(hostOf(endpoint))) ? 'silent' : undefined
+    const since = this.#deps.scheduler.monotonic() - SILENT_AFTER_MS
+    const isSilent = [...this.#asked].some(([endpoint, at]) => at <= since && !ofPeer.has(hostOf(endpoint)))
+    return isSilent ? 'silent' : undefined
   }
 
   /** On TURN servers. */

@@ -129,6 +129,24 @@ t.test('UDP that is blocked here: every public server is silent, others than the
   t.equal(addresses.udp([]), undefined, 'the process cannot ask')
 })
 
+t.test('members that answer sooner by turns are no new ones', async (t) => {
+  const members = ['192.0.2.1:7443', '192.0.2.2:7443']
+  const { time, addresses } = make({ members: () => members.reverse() })
+  addresses.connected(true)
+  for (let second = 0; second < 8; second++) {
+    time.run(1_000)
+    addresses.tick(second % 2 === 0)
+  }
+  t.equal(addresses.udp([]), 'silent')
+  members.push('192.0.2.3:7443')
+  addresses.tick(true)
+  t.equal(
+    addresses.udp(['192.0.2.1:7443', '192.0.2.2:7443']),
+    undefined,
+    'a new one has not been asked for long',
+  )
+})
+
 t.test('servers of paths.stun count whatever their address, members only at public ones', async (t) => {
   const { time, addresses } = make({ members: () => ['192.168.1.2:7443'] })
   addresses.connected(true)
