@@ -96,7 +96,7 @@ export const CAUSE_WORDS = {
   working: {
     here: 'UDP works at this host, so it is blocked at the peer or between the two',
     there: 'UDP works at the peer, so it is blocked at this host or between the two',
-    both: 'UDP works at both hosts and not between them, where a NAT or a firewall drops it',
+    both: 'UDP works at both hosts and not between them, where a NAT or a firewall drops it; flatnet netcheck at both says more',
   },
 } as const
 

@@ -24,13 +24,13 @@ export function whyNot({ a, b, tier }: PairOfKinds): Words | undefined {
   return [SYMMETRIC, SYMMETRIC]
 }
 
-/** Of tiers that packets take, as `flatnet tiers` says it. */
+/** The row of `flatnet tiers` for each tier that a pair may take: what it is, and by which protocol. */
 export const WAY = {
-  ipv4: 'UDP to an IPv4 address',
-  ice: 'UDP that a hub helps to find',
-  punch: 'UDP that members between help to find',
-  relay: 'TLS through a third gateway',
-  gateway: 'TLS to the gateway there',
+  ipv4: /^ipv4 +yes .* UDP to an IPv4/m,
+  ice: /^ice +yes .* UDP/m,
+  punch: /^punch +yes .* UDP/m,
+  relay: /^relay +yes .* TLS through a third/m,
+  gateway: /^gateway +yes .* TLS/m,
 } as const
 
 /** What `flatnet netcheck` says that a host of this kind becomes direct with. */

@@ -79,7 +79,7 @@ const rows: readonly Row[] = [
     'UDP works at both ends',
     { ...waiting, problem: { code: 'no probe answered' } },
     { symmetric: { here: false, there: false }, udp: { here: 'works', there: 'works' } },
-    'no probe was answered: UDP works at both hosts and not between them, where a NAT or a firewall drops it',
+    'no probe was answered: UDP works at both hosts and not between them, where a NAT or a firewall drops it; flatnet netcheck at both says more',
   ],
   [
     'a peer that does not say whether UDP works there',
