@@ -103,6 +103,15 @@ function timeOf({ one, two, tier }: Pair, freeAt: ReadonlyMap<TestHost, number>)
   return { from: Math.max(...timesOf(one, two.index, /./).filter((at) => at < to)), to }
 }
 
+function tellHistory(t: Test, { one, two }: Pair): void {
+  for (const [from, to] of [
+    [one, two.index],
+    [two, one.index],
+  ] as const)
+    for (const { time, path, reason, peer } of from.logged('path changed'))
+      if (peer === to) t.comment(`${time} host ${from.index} to ${to}: ${path}, ${reason}`)
+}
+
 /** Judges the pairs, once they had time to settle. */
 async function judge(
   t: Test,
@@ -121,7 +130,7 @@ async function judge(
         const found = timeOf(pair, freeAt)
         return Number.isFinite(found.to - found.from) ? found : undefined
       })
-      heldTo(t, name, span, stalls, withinMs)
+      if (!heldTo(t, name, span, stalls, withinMs)) tellHistory(t, pair)
     }
   }
 }
@@ -130,31 +139,25 @@ async function judge(
 const printed = async (host: TestHost, ...args: string[]): Promise<string> =>
   (await host.flatnet(...args)).stdout.replaceAll(/\n(?!\n)/g, ' ')
 
-/** The executables' words explain each pair: why it is not direct and at which end, or the way that it goes. */
-async function explained(t: Test, { hub, hosts }: NatCluster, pairs: readonly Pair[]): Promise<void> {
+/** Waits until either end of each pair that is not direct says why, and at which end; then reads it in status. */
+async function sayWhyNot(t: Test, pairs: readonly Pair[]): Promise<void> {
   const indirect = pairs.flatMap((pair) => {
     const words = whyNot(pair)
     return words === undefined ? [] : [{ pair, words }]
   })
-  let last: Map<Pair, Ways> | undefined
+  let said: unknown
   await waitFor('the cause of each pair is told', PATIENCE_MS, async () => {
     const ways = await waysOf(indirect.map(({ pair }) => pair))
-    last = ways
+    said = [...ways].map(([{ a, b }, both]) => [a, b, both.map((way) => way?.p2p?.reason)])
     return indirect.every(({ pair, words }) =>
       words.every((word, end) => word.test(ways.get(pair)?.[end]?.p2p?.reason ?? '')),
     )
   }).catch((cause) => {
-    const said = indirect.map(({ pair: { a, b }, pair }) => [
-      a,
-      b,
-      last?.get(pair)?.map((w) => w?.p2p?.reason),
-    ])
     throw new Error(JSON.stringify(said), { cause })
   })
-  const all = [{ host: hub, kind: 'public' as const }, ...hosts]
-  const texts = new Map(
-    await Promise.all(all.map(async ({ host }) => [host, await printed(host, 'status')] as const)),
-  )
+  const texts = new Map<TestHost, string>()
+  for (const host of new Set(indirect.flatMap(({ pair: { one, two } }) => [one, two])))
+    texts.set(host, await printed(host, 'status'))
   for (const { pair, words } of indirect)
     for (const [end, from, to] of [
       [0, pair.one, pair.two],
@@ -164,15 +167,17 @@ async function explained(t: Test, { hub, hosts }: NatCluster, pairs: readonly Pa
       const [line = ''] = rest.split(/ host \d+ is not direct: /)
       t.match(line, words[end], `${ACCESS[pair.a]} and ${ACCESS[pair.b]}: ${line.trim()}`)
     }
-  const tiers = new Map(
-    await Promise.all(all.map(async ({ host }) => [host, await host.ok('tiers')] as const)),
-  )
+}
+
+/** Tiers names the way of each pair, and netcheck says what a host of each kind becomes direct with. */
+async function sayWhatIs(t: Test, { hub, hosts }: NatCluster, pairs: readonly Pair[]): Promise<void> {
+  const tiers = new Map<TestHost, string>()
+  for (const host of new Set(pairs.map(({ one }) => one))) tiers.set(host, await host.ok('tiers'))
   for (const { a, b, one, tier } of pairs)
     if (tier in WAY)
       t.match(tiers.get(one), WAY[tier as keyof typeof WAY], `${ACCESS[a]} and ${ACCESS[b]}: ${tier}`)
-  // Most of its time it waits. Of two of a kind both say the same.
-  const first = all.filter(({ kind }, i) => all.findIndex((other) => other.kind === kind) === i)
-  const outlooks = first.map(async ({ host, kind }) => {
+  // Most of its time it waits.
+  const outlooks = [{ host: hub, kind: 'public' as const }, ...hosts].map(async ({ host, kind }) => {
     const { stdout } = await host.flatnet('netcheck')
     t.match(stdout, outlookOf(kind), `netcheck of a host that is ${ACCESS[kind]}`)
   })
@@ -227,7 +232,9 @@ async function race(
   await judge(t, pairs, stalls, freeAt)
   await requests.answered(3)
   await requests.judge(t)
-  await explained(t, cluster, pairs)
+  await sayWhyNot(t, pairs)
+  // Twins are of kinds that the one cluster of all has.
+  if (kinds === NAT_KINDS) await sayWhatIs(t, cluster, pairs)
 }
 
 t.test('every two kinds of access', { skip: needsRoot, timeout: 600_000 }, (t) => race(t, NAT_KINDS))

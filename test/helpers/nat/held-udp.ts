@@ -46,11 +46,11 @@ export interface Span {
  * Asserts that it took no longer than this, without the time in which a processor was waited for, and prints both.
  * @param withinMs on a machine that does nothing else
  */
-export function heldTo(t: Test, what: string, { from, to }: Span, stalls: Stalls, withinMs: number): void {
+export function heldTo(t: Test, what: string, { from, to }: Span, stalls: Stalls, withinMs: number): boolean {
   const stalledMs = Math.round(stalls.between(from, to))
   const tookMs = to - from
   // A span that ends before it begins would keep any bound.
-  t.ok(
+  return t.ok(
     tookMs >= 0 && tookMs - stalledMs <= withinMs,
     `${what} after ${tookMs} ms, ${stalledMs} of them without a processor: ` +
       `${tookMs - stalledMs} ms (bound ${withinMs})`,
