@@ -42,26 +42,17 @@ export interface Span {
   readonly to: number
 }
 
-/** So long a promotion waits for its answer (PROMOTE_MS of gateway/paths/escalation/progress.ts). */
-const PROMOTE_MS = 2_000
-/** That wait, and the time until the next promotion (SWITCH_EVERY_MS of transitions.ts). */
-const PROMOTE_AGAIN_MS = 12_000
-
 /**
  * Asserts that it took no longer than this, without the time in which a processor was waited for, and prints both.
- * Where a processor was waited for as long as a promotion waits, one may have had no answer: then the time of another
- * one is granted, and printed.
  * @param withinMs on a machine that does nothing else
  */
 export function heldTo(t: Test, what: string, { from, to }: Span, stalls: Stalls, withinMs: number): boolean {
   const stalledMs = Math.round(stalls.between(from, to))
   const tookMs = to - from
-  const againMs = stalledMs >= PROMOTE_MS && tookMs - stalledMs > withinMs ? PROMOTE_AGAIN_MS : 0
-  const again = againMs > 0 ? `, and ${againMs} for another promotion` : ''
   // A span that ends before it begins would keep any bound.
   return t.ok(
-    tookMs >= 0 && tookMs - stalledMs <= withinMs + againMs,
+    tookMs >= 0 && tookMs - stalledMs <= withinMs,
     `${what} after ${tookMs} ms, ${stalledMs} of them without a processor: ` +
-      `${tookMs - stalledMs} ms (bound ${withinMs}${again})`,
+      `${tookMs - stalledMs} ms (bound ${withinMs})`,
   )
 }
