@@ -3,6 +3,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { dropShort } from '../../kernel/socket-filter.node.ts'
+import { fdOf } from '../base/fd.ts'
 import { literalIpv4 } from '../base/literal.ts'
 import { WindowLimit } from '../base/window-limit.ts'
 import type { DnsListener, DnsListenerDeps, DnsListenerUser } from './listener.ts'
@@ -29,15 +30,10 @@ export async function openUdp(deps: DnsListenerDeps): Promise<DnsListener> {
     throw err
   }
   socket.setRecvBufferSize(BUFFER_BYTES)
+  // Without one, what is too short is read and ignored.
   const fd = fdOf(socket)
   if (fd !== undefined) dropShort(fd, LEAST_BYTES)
   return serve(socket, deps)
-}
-
-/** Node does not name it. Without one, what is too short is read and ignored. */
-function fdOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: unknown } }
-  return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined
 }
 
 function serve(socket: Socket, deps: DnsListenerDeps): DnsListener {

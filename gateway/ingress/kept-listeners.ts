@@ -8,6 +8,7 @@ import type { Server } from 'node:net'
 import { close } from 'netlink-ts/libc.ts'
 import { duplicate } from 'netlink-ts/libc-listen.node.ts'
 import type { HostPort } from '../../core/endpoint.ts'
+import { fdOf } from '../base/fd.ts'
 
 const keyOf = ({ host, port }: HostPort): string => `${host} ${port}`
 
@@ -25,6 +26,7 @@ export class KeptListeners {
   /** The server listens there. Port 0 is another one each time, so it is not kept. */
   keep(at: HostPort, server: Server): void {
     const key = keyOf(at)
+    // Without one the port is closed for the time of a reload, which kept-listeners.test.ts would show.
     const fd = fdOf(server)
     if (at.port === 0 || fd === undefined) return
     this.#used.add(key)
@@ -46,13 +48,4 @@ export class KeptListeners {
     this.#kept.delete(key)
     close(fd)
   }
-}
-
-/**
- * Node names `_handle` in the documents of `server.listen(handle)`, and its descriptor nowhere. Without one the port
- * is closed for the time of a reload, which test/loopback/gateway/ingress/kept-listeners.test.ts would show.
- */
-function fdOf(server: Server): number | undefined {
-  const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: unknown } }
-  return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined
 }

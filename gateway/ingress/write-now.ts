@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { sendNow } from 'netlink-ts/libc-listen.node.ts'
-import { fdOf } from '../links/liveness.ts'
+import { fdOf } from '../base/fd.ts'
 import { isSecure } from './trust.ts'
 
 /** Strings are made bytes here: heads and chunk sizes, which are shorter but for odd ones. */

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { SOL_SOCKET, setsockopt, setsockoptInt } from 'netlink-ts/libc.ts'
 import type { Millis } from '../../core/clock.ts'
+import { fdOf } from '../base/fd.ts'
 
 /** include/uapi/linux/tcp.h, in.h. */
 const IPPROTO_TCP = 6
@@ -16,13 +17,6 @@ const SO_LINGER = 13
 
 /** docs/architecture/links.md#dead: dead after 3 s. */
 export const DEAD_MS: Millis = 3_000
-
-/** The descriptor below a socket, TLS or not; Node has no public way to it. undefined when the socket is gone. */
-export function fdOf(socket: Socket): number | undefined {
-  const handle: unknown = '_handle' in socket ? socket._handle : undefined
-  const fd = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined
-  return typeof fd === 'number' && fd >= 0 ? fd : undefined
-}
 
 /**
  * Whether closing is a reset, which the other side sees as an error. TLS would tell a broken connection from an ended

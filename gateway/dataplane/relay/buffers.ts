@@ -7,7 +7,7 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setsockoptInt } from 'netlink-ts/libc.ts'
-import { fdOf } from '../../links/liveness.ts'
+import { fdOf } from '../../base/fd.ts'
 
 /** include/uapi/linux/tcp.h, asm-generic/socket.h. */
 const IPPROTO_TCP = 6

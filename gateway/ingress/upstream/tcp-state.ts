@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { MSG_DONTWAIT, MSG_PEEK, tryRecv } from 'netlink-ts/libc.ts'
-import { fdOf } from '../../links/liveness.ts'
+import { fdOf } from '../../base/fd.ts'
 
 const byte = new Uint8Array(1)
 

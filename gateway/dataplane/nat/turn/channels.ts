@@ -1,6 +1,7 @@
 /** Permissions and channels of one allocation: who may send through the server, by which number. Pure. */
 
 import type { Millis } from '../../../../core/clock.ts'
+import { formatEndpoint } from '../../../../core/endpoint.ts'
 import { ipBytes, parseEndpoint } from '../../p2p/process/endpoint.ts'
 import type { TurnRequests, TurnResult } from './requests.ts'
 
@@ -137,7 +138,7 @@ export class Channels {
   #permit(ip: string, permission: Permission, now: Millis): void {
     permission.dueAt = Number.POSITIVE_INFINITY
     // RFC 8656, 9.1: the port is ignored, and an address alone cannot be written.
-    const peer = ip.includes(':') ? `[${ip}]:9` : `${ip}:9`
+    const peer = formatEndpoint(ip, 9)
     this.#requests.ask({ method: 'createPermission', peer }, now, (result, at) => {
       permission.dueAt = at + AGAIN_MS[result.kind]
       if (isMismatch(result)) this.#mismatch(at)

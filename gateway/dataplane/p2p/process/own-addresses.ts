@@ -1,5 +1,6 @@
 /** Finds this host's addresses for the gateway: those of its interfaces, and its socket's as STUN servers see it. */
 import type { Millis } from '../../../../core/clock.ts'
+import { formatEndpoint } from '../../../../core/endpoint.ts'
 import { StunClient } from '../../nat/stun-client.ts'
 import type { FromProcess, ToProcess } from '../protocol.ts'
 
@@ -77,7 +78,7 @@ export class OwnAddresses {
     if (!this.#isAsked) return
     const { hosts, port, receivesAt, report } = this.#deps
     const own = hosts()
-      .map((ip) => (ip.includes(':') ? `[${ip}]:${port()}` : `${ip}:${port()}`))
+      .map((ip) => formatEndpoint(ip, port()))
       .filter(receivesAt)
     const message = {
       type: 'ownAddresses',

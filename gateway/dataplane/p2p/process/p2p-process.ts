@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { NETLINK_ROUTE, NetlinkSocket } from 'netlink-ts/socket.ts'
 import type { DaemonConf } from '../../../../conf/daemon.ts'
 import type { Clock, Millis } from '../../../../core/clock.ts'
+import { formatEndpoint } from '../../../../core/endpoint.ts'
 import type { Log } from '../../../../core/log.ts'
 import { Poller } from '../../../../kernel/poller.ts'
 import { openTun } from '../../../../kernel/tun.ts'
@@ -194,12 +195,11 @@ export class P2pProcess {
 
   #openSlot(): PlaneSlot {
     const { hostId, hostPrefix, p2p, supernet } = this.#options.conf
-    const { host, port } = p2p.listen
     return new PlaneSlot({
       hostId,
       supernet,
       hostPrefix,
-      listen: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
+      listen: formatEndpoint(p2p.listen.host, p2p.listen.port),
       events: {
         onControl: (peer, type, payload, from) => this.sessions.onControl(peer, type, payload, from),
         onRoamed: (peer, from) => this.sessions.onRoamed(peer, from),

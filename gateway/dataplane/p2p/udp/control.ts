@@ -1,7 +1,7 @@
 /**
  * Encodes the text of control datagrams, `type u8, length u16, payload, padding`, and the plane's own payloads. Pure.
  */
-import type { Parts } from './flow/holes.ts'
+import type { Parts } from './flow/parts.ts'
 
 const HEAD = 3
 export const ACKNOWLEDGE = 0

@@ -1,7 +1,7 @@
 /** Keeps whole messages as they were sent, for as long as a peer may ask for parts of them again. */
 import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
-import type { Parts } from './flow/holes.ts'
+import { hasPart, type Parts } from './flow/parts.ts'
 import type { PeerState } from './peer.ts'
 import { HEADER, headWord, numberOf, SEAL, WireForm } from './wire/datagram.ts'
 
@@ -98,10 +98,10 @@ export class KeptMessages {
     })
   }
 
-  #send(peer: PeerState, message: Message, { low, high }: Parts): void {
+  #send(peer: PeerState, message: Message, wanted: Parts): void {
     const parts = Math.ceil((message.bytes + SEAL) / message.partBytes)
     for (let part = 0; part < parts; part++) {
-      if (((part < 32 ? low >>> part : high >>> (part - 32)) & 1) === 0) continue
+      if (!hasPart(wanted, part)) continue
       const head = part === 0 ? HEADER + SEAL : HEADER
       const from = part === 0 ? 0 : part * message.partBytes - SEAL
       const length = Math.min(message.partBytes - (part === 0 ? SEAL : 0), message.bytes - from)

@@ -1,6 +1,6 @@
 /** Handles the plane's own control datagrams: acknowledgements, requests for lost parts, and the answers to them. */
 import { ACKNOWLEDGE, decodeAck, decodeResend, encodeResend, REQUEST, RESENT } from './control.ts'
-import type { Parts } from './flow/holes.ts'
+import type { Parts } from './flow/parts.ts'
 import type { KeptMessages } from './kept.ts'
 import type { OpenKey } from './keys.ts'
 import type { WholeReceiver } from './receive-whole.ts'

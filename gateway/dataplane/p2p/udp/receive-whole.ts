@@ -2,7 +2,7 @@
 import type { Region } from '../../../../kernel/arena.ts'
 import type { ReceiveSlots } from '../../../../kernel/receive-slots.ts'
 import type { Deliverer } from './deliver.ts'
-import type { Parts } from './flow/holes.ts'
+import type { Parts } from './flow/parts.ts'
 import type { OpenKey } from './keys.ts'
 import { HEADER, idOf, NEXT_PART, numberOf, partOf, partsOf, SEAL } from './wire/datagram.ts'
 import type { Reassembly } from './wire/reassembly.ts'

@@ -4,6 +4,7 @@
  *
  * Messages are delivered by their numbers: the TCP inside would take one that overtakes another for a loss.
  */
+import { hasPart, type Parts } from './parts.ts'
 
 /**
  * How long messages wait for a missing one: three times as long as an answer takes, since of a hundred requests and
@@ -25,13 +26,6 @@ const TRIES = 3
 const MOST_NAMED = 32
 /** Requests are remembered this long: the lost datagram may have been late only. */
 const REMEMBERED = 256
-
-/** Parts of one message: bit n of `low` is part n, bit n of `high` is part 32 + n. */
-export interface Parts {
-  readonly number: number
-  readonly low: number
-  readonly high: number
-}
 
 /** What has arrived of a message that is not complete. */
 export interface Arrived {
@@ -248,8 +242,4 @@ export class Holes {
     this.#asked.clear()
     this.#lost.clear()
   }
-}
-
-function hasPart({ low, high }: { readonly low: number; readonly high: number }, part: number): boolean {
-  return ((part < 32 ? low >>> part : high >>> (part - 32)) & 1) === 1
 }
