@@ -2,34 +2,18 @@
  * Two hosts behind port-restricted NATs with no hub: four hosts in a chain, whose ends become direct by letters that
  * the two between carry.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { TierInfo } from '../../core/api.ts'
-import { joinedHosts, type TestHost, type TestNet } from '../helpers/cluster/hosts.ts'
+import { switchUdp } from '../helpers/cluster/configure.ts'
+import type { TestHost } from '../helpers/cluster/hosts.ts'
 import { pathTo } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
-import { putBehindNat } from '../helpers/nat/nat-router.ts'
+import { hostsInChain, openMiddle, PUBLIC } from '../helpers/nat/chain.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const WAIT_MS = 60_000
 const DIRECT_MS = 2_000
 const TRIES_AGAIN = 3
-/** The chain is 3, 1, 2, 4: the ends are behind routers, whose public addresses these are. */
-const PUBLIC = { 3: '192.0.2.103', 4: '192.0.2.104' } as const
-
-/** A host in public takes no connection of that router's host; UDP passes, as the internet lets it. */
-function refuse(net: TestNet, index: 1 | 2, end: 3 | 4): void {
-  const rule = `inet cut in ip saddr ${PUBLIC[end]} tcp dport 7443 drop`
-  net.host(index).ns.exec('nft', 'insert', 'rule', ...rule.split(' '))
-}
-
-function switchUdp(host: TestHost, isOn: boolean): void {
-  const file = join(host.dir, 'flatnet.yaml')
-  const text = readFileSync(file, 'utf8')
-  writeFileSync(file, text.replace(/(?<=^p2p:\n {2}enabled: ).*$/m, String(isOn)))
-  host.signal('SIGHUP')
-}
 
 /** Switches UDP on at both ends, and pings. @returns how long the first reply took since letters got through */
 async function punched(t: Test, three: TestHost, four: TestHost): Promise<number> {
@@ -59,28 +43,10 @@ const isIsolated = (three: TestHost): Promise<unknown> =>
   waitFor('the ends have no way', WAIT_MS, async () => (await pathTo(three, 4)).state === 'ISOLATED')
 
 t.test('the ends of a chain', { skip: needsRoot, timeout: 180_000 }, async (t) => {
-  const net = await joinedHosts(t, 4, {
-    async arrange(net) {
-      for (const index of [3, 4]) {
-        net.host(index).ns.exec('ip', 'link', 'del', 'eth0')
-        await putBehindNat(t, net.lan, net.host(index).ns, index, 'portRestricted')
-      }
-    },
-  })
-  const [one, two, three, four] = [net.host(1), net.host(2), net.host(3), net.host(4)]
-  await waitFor('host 4 has a link to host 2', WAIT_MS, async () => (await two.linksUp()).includes(4))
-  refuse(net, 1, 4)
-  refuse(net, 2, 3)
-  await waitFor('the chain has three links', WAIT_MS, async () => {
-    const up = await Promise.all([one, two, three, four].map((host) => host.linksUp()))
-    return JSON.stringify(up) === '[[2,3],[1,4],[1],[2]]'
-  })
+  const chain = await hostsInChain(t, 'portRestricted')
+  const [one, , three, four] = chain
   await isIsolated(three)
-  for (const host of [one, two]) switchUdp(host, true)
-  await waitFor('both between answer STUN', WAIT_MS, async () => {
-    const all = await Promise.all([one, two].map((host) => host.api('/v1/status')))
-    return all.every(({ p2p }) => p2p?.problem === undefined)
-  })
+  await openMiddle(chain)
   // Other programs may hold up one of them.
   let ms = await punched(t, three, four)
   for (let again = 0; ms > DIRECT_MS && again < TRIES_AGAIN; again++) {

@@ -2,18 +2,17 @@
  * Hosts that have no hub, need none, or have a TURN server besides: direct by the tier and within the time that the
  * table in helpers/nat/set-ups says, while requests go on by the way that there is before.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { TierName } from '../../core/api.ts'
+import { configure, switchUdp } from '../helpers/cluster/configure.ts'
 import { type HostContainer, hostContainer } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
 import { failures, pathTo, requestsInTurn, worstGap } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
+import { hostsInChain, openMiddle } from '../helpers/nat/chain.ts'
 import { coturn, TURN_IP, TURN_LOGIN } from '../helpers/nat/coturn.ts'
 import { heldTo, timesOf } from '../helpers/nat/held-udp.ts'
 import { natCluster } from '../helpers/nat/nat-pairs.ts'
-import { putBehindNat } from '../helpers/nat/nat-router.ts'
 import { SET_UPS, type SetUp } from '../helpers/nat/set-ups.ts'
 import { Stalls } from '../helpers/run/stalls.ts'
 import { waitFor } from '../helpers/run/wait.ts'
@@ -44,19 +43,9 @@ const reached = (pairs: readonly Pair[]): Promise<unknown> =>
     ),
   )
 
-/** Changes a line of a host's file, and has its gateway read that if it runs. */
-function configure(host: TestHost, line: RegExp, to: string): void {
-  const file = join(host.dir, 'flatnet.yaml')
-  const before = readFileSync(file, 'utf8')
-  const after = before.replace(line, to)
-  if (after === before) throw new Error(`no ${line} in ${file}`)
-  writeFileSync(file, after)
-  host.signal('SIGHUP')
-}
+const useUdp = (host: TestHost): void => switchUdp(host, true)
 
-const useUdp = (host: TestHost): void => configure(host, /(?<=^p2p:\n {2}enabled: )false$/m, 'true')
-
-/** A host that may not use these is tried by nobody; all else is ready. */
+/** No host tries another by these tiers then; all else is ready. */
 const withhold = (host: TestHost, ...tiers: TierName[]): void =>
   configure(
     host,
@@ -154,38 +143,11 @@ t.test('with a TURN server', { skip: needsRoot, timeout: 300_000 }, async (t) =>
       t.match(await pathTo(from, to), { p2p: { turn: new RegExp(`^${TURN_IP}`) } }, 'through the TURN server')
 })
 
-/** In public; the chain is 3, 1, 2, 4. */
-const REFUSED = [
-  [1, '192.0.2.104'],
-  [2, '192.0.2.103'],
-] as const
-
 t.test('without a hub', { skip: needsRoot, timeout: 300_000 }, async (t) => {
   using stalls = new Stalls()
-  const net = await joinedHosts(t, 4, {
-    async arrange(net) {
-      for (const index of [3, 4]) {
-        net.host(index).ns.exec('ip', 'link', 'del', 'eth0')
-        await putBehindNat(t, net.lan, net.host(index).ns, index, 'cone')
-      }
-    },
-  })
-  const [one, two, three, four] = [net.host(1), net.host(2), net.host(3), net.host(4)]
-  await waitFor('host 4 has a link to host 2', PATIENCE_MS, async () => (await two.linksUp()).includes(4))
-  // A host in public takes no connection of that router's host; UDP passes, as the internet lets it.
-  for (const [index, ip] of REFUSED) {
-    const rule = `inet cut in ip saddr ${ip} tcp dport 7443 drop`
-    net.host(index).ns.exec('nft', 'insert', 'rule', ...rule.split(' '))
-  }
-  await waitFor('the chain has three links', PATIENCE_MS, async () => {
-    const up = await Promise.all([one, two, three, four].map((host) => host.linksUp()))
-    return JSON.stringify(up) === '[[2,3],[1,4],[1],[2]]'
-  })
-  for (const host of [one, two]) useUdp(host)
-  await waitFor('both between answer STUN', PATIENCE_MS, async () => {
-    const all = await Promise.all([one, two].map((host) => host.api('/v1/status')))
-    return all.every(({ p2p }) => p2p?.problem === undefined)
-  })
+  const chain = await hostsInChain(t, 'cone')
+  await openMiddle(chain)
+  const [one, , three, four] = chain
   const hosts = [three, four]
   const go = (): void => hosts.forEach(useUdp)
   await race(t, { hosts, pairs: [[SET_UPS.chain, [three, four]]], go }, stalls, firstLetter)
