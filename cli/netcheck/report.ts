@@ -60,7 +60,7 @@ export function mappingText(mapping: PortMappingStatus | null, now: number): str
 export function outlook({ udp, behindNat, mapping, filtering, portMapping, direct }: Found): string {
   if (!udp && direct > 0)
     return (
-      'UDP carries packets from here, so it works. How this host is seen nobody says: members behind NATs answer only ' +
+      'UDP carries packets from here, so it works. No member says how this host is seen: members behind NATs answer only ' +
       'whom they have asked themselves. A server in paths.stun would tell it.'
     )
   if (!udp)
