@@ -1,6 +1,7 @@
 /** Runs nebula-cert, with the flags of the release that is installed. */
 
 import { chmodSync } from 'node:fs'
+import { parseCertificates } from '../../gateway/dataplane/nebula/certificate.ts'
 import {
   hasNetworkFlags,
   INSTALL_NEBULA,
@@ -95,11 +96,12 @@ export class CertTool {
 
   /** @throws {CliError} it is no certificate */
   read(path: string): CertificateInfo {
-    const printed: unknown = JSON.parse(this.#run('print', '-json', '-path', path))
     // Since 1.10 a file may hold several.
-    const [first] = Array.isArray(printed) ? printed : [printed]
-    const { details, fingerprint } = first
-    return { name: details.name, fingerprint, validTo: new Date(details.notAfter).toISOString() }
+    const [first] = parseCertificates(this.#run('print', '-json', '-path', path))
+    if (first === undefined)
+      throw new CliError(`nebula-cert prints no certificate of ${path}`, `nebula-cert print -path ${path}`)
+    const { fingerprint, name, validTo } = first
+    return { name, fingerprint, validTo: new Date(validTo).toISOString() }
   }
 
   #run(verb: string, ...args: string[]): string {
