@@ -188,8 +188,7 @@ export class Sender {
       return
     }
     if (n <= SPARSE_PACKET) this.#noteSparse(at)
-    peer.counters.txPackets++
-    peer.counters.txBytes += n - VIRTIO_HEADER
+    countSent(peer, n)
     this.#out.send(peer, this.#in, at, n, this.#now)
   }
 
@@ -212,8 +211,7 @@ export class Sender {
     if (peer !== this.#sparsePeer) this.#sendSparse()
     this.#sparsePeer = peer
     this.#noteSparse(at)
-    peer.counters.txPackets++
-    peer.counters.txBytes += n - VIRTIO_HEADER
+    countSent(peer, n)
     this.#sparse.copyFrom(this.#sparseBytes, this.#in, at, n)
     this.#sparseBytes += n
   }
@@ -273,7 +271,6 @@ export class Sender {
   /** Takes the packets of the next message out of the backlog. @returns their bytes */
   #take(peer: PeerState, mayGo: boolean): number {
     const backlog = this.#backlog
-    const { counters } = peer
     const { at } = backlog
     const most = this.#deps.whole.most(peer)
     let n = 0
@@ -282,10 +279,8 @@ export class Sender {
       n += length
       this.#flows.left(flow)
       backlog.shift()
-      if (mayGo) {
-        counters.txPackets++
-        counters.txBytes += length - VIRTIO_HEADER
-      } else counters.txDropped++
+      if (mayGo) countSent(peer, length)
+      else peer.counters.txDropped++
     } while (
       backlog.count > 0 &&
       backlog.peer === peer &&
@@ -294,6 +289,12 @@ export class Sender {
     )
     return n
   }
+}
+
+/** @param n bytes of a packet with its virtio header */
+function countSent({ counters }: PeerState, n: number): void {
+  counters.txPackets++
+  counters.txBytes += n - VIRTIO_HEADER
 }
 
 const isShared = (sharedAt: number, now: number): boolean => now - sharedAt < SHARED_MS
