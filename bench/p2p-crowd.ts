@@ -61,7 +61,9 @@ export async function benchCrowd(): Promise<CrowdFigures> {
     b.spawn(process.execPath, ...node, '1', '10.0.0.1:7443', '2', `${PEERS + 1}`, SECRET, ATTEMPT)
     const proven = () =>
       Array.from({ length: PEERS }, (_, i) => a.view(i + 2)).filter((view) => view?.isProven).length
-    await waitFor('all are proven', 60_000, () => proven() === PEERS)
+    await waitFor('all are proven', 60_000, () => proven() === PEERS).catch((cause) => {
+      throw new Error(`${proven()} of ${PEERS} peers are proven`, { cause })
+    })
     await pause(QUIET_MS)
     const [before, since] = [cpuSeconds([pid]), performance.now()]
     await pause(MEASURE_MS)
