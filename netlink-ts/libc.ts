@@ -44,7 +44,7 @@ export const POLLOUT = 4
 
 /**
  * Judges a call that returned -1. True: a signal interrupted it, so make it again; false: it failed with `expected`.
- * Any other errno throws. Each call has its own loop: 40 closures less save 0.4 ms of an ADD (docs/speed.md).
+ * Any other errno throws. Each call has its own loop: 40 closures less save 0.4 ms of an ADD (docs/speed/plugin.md).
  */
 function isInterrupted(syscall: string, detail?: string, expected?: number): boolean {
   const errno = libc.errno()
