@@ -36,7 +36,7 @@ export function judgeDrops(drops: DropFacts): Finding[] {
       'drops',
       what,
       'a container or a machine on the LAN sends as another one; none of it was delivered',
-      'find the sender as docs/operations.md says under "Forged packets"',
+      'find the sender (docs/operations/access.md#forged-packets)',
     ),
   ]
 }

@@ -20,7 +20,7 @@ export function judgeLocalNames(mdns: LocalNamesFacts): readonly Finding[] {
         'local-names',
         `not every name is published on the LAN: ${problem}`,
         'browsers do not find containers by NAME.local; all else works',
-        'change flatnet.yaml or this host (docs/operations.md#names-on-the-lan)',
+        'change flatnet.yaml or this host (docs/operations/names.md#names-on-the-lan)',
       ),
     )
   for (const link of links)

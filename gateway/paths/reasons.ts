@@ -1,4 +1,4 @@
-/** Why a path is what it is, in words for a person; docs/operations.md says what to do about each. */
+/** Why a path is what it is, in words for a person; docs/operations/paths.md says what to do about each. */
 
 import type { Millis } from '../../core/clock.ts'
 

@@ -1,6 +1,6 @@
 /**
  * Why a pair is not direct: thirteen causes on four hosts, each named by `flatnet status` and explained in
- * docs/operations.md.
+ * docs/operations/why-not-direct.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

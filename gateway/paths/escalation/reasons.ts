@@ -1,7 +1,7 @@
 /**
  * Why a pair of hosts uses UDP or not: a closed list, each reason with words for a person.
  *
- * docs/operations.md lists the ways out.
+ * docs/operations/why-not-direct.md lists the ways out.
  */
 
 /** What kind of demotion a reason stands for; each kind has its own waits. */

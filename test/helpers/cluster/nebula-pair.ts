@@ -45,7 +45,7 @@ export function setNebula(host: TestHost, nebula: object): void {
   writeFileSync(file, stringify({ ...conf, paths: { ...conf.paths, nebula } }))
 }
 
-/** A CA on host 1 and certificates for both, as docs/operations.md says it. */
+/** A CA on host 1 and certificates for both, as docs/operations/nebula.md says it. */
 async function makeCertificates(one: TestHost, two: TestHost): Promise<void> {
   await one.ok('nebula', 'ca')
   await one.ok('nebula', 'host')

@@ -1,7 +1,4 @@
-/**
- * What a person reads of a pair that is not direct: the sentence of `flatnet status`, and what docs/operations.md says
- * to do.
- */
+/** What a person reads of a pair that is not direct: the sentence of `flatnet status`, and the document's advice. */
 import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { PathInfo } from '../../../core/api.ts'
@@ -10,14 +7,10 @@ import { inRepo } from '../run/sources.ts'
 import { waitFor } from '../run/wait.ts'
 import type { TestHost } from './hosts.ts'
 
-const section = (title: string): string => {
-  const text = readFileSync(inRepo('docs/operations.md'), 'utf8')
-  const [, found = ''] = text.split(`\n### ${title}\n`)
-  return found.split('\n### ')[0] ?? ''
-}
+const PAGE = 'docs/operations/why-not-direct.md'
 
 /** Cells of each row: what is printed, in backquotes, and what to do. */
-const rows = section('Why not direct')
+const rows = readFileSync(inRepo(PAGE), 'utf8')
   .split('\n')
   .filter((line) => line.startsWith('| `'))
   .map((line) => line.slice(2, -2).split(' | '))
@@ -58,5 +51,5 @@ export async function saysWhy(t: Test, host: TestHost, to: number, sentence: str
   })
   t.comment(`${who}: ${line}`)
   const advice = adviceOn(sentence)
-  t.ok(advice !== undefined && advice.length > 10, `docs/operations.md: ${sentence}: ${advice}`)
+  t.ok(advice !== undefined && advice.length > 10, `${PAGE}: ${sentence}: ${advice}`)
 }

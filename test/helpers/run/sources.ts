@@ -1,5 +1,5 @@
 /** The source files of this repository, for tests about all of them. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
@@ -30,3 +30,9 @@ export function sources(ext = '.ts'): string[] {
 
 /** The absolute path of a file of the repository. */
 export const inRepo = (file: string): string => join(ROOT, file)
+
+/** docs/operations.md and the pages it leads to, one after the other. */
+export const operationsText = (): string =>
+  ['docs/operations.md', ...readdirSync(inRepo('docs/operations')).map((name) => `docs/operations/${name}`)]
+    .map((file) => readFileSync(inRepo(file), 'utf8'))
+    .join('\n')

@@ -1,21 +1,26 @@
-/**
- * docs/operations.md explains every state and reason that the software can print, and names commands and options that
- * exist.
- */
-import { readFileSync } from 'node:fs'
+/** docs/operations explains every state and reason that the software prints, and names commands that exist. */
+import { readdirSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { cli } from '../../../cli/cli.ts'
 import { PATH_STATES } from '../../../core/api.ts'
 import { P2P_WORDS, PEER_WORDS } from '../../../gateway/paths/escalation/reasons.ts'
 import { PathReason } from '../../../gateway/paths/reasons.ts'
 import { fakeHost } from '../../helpers/gateway/fake-host.ts'
-import { inRepo, sources } from '../../helpers/run/sources.ts'
+import { inRepo, operationsText, sources } from '../../helpers/run/sources.ts'
 
 const text = (file: string): string => readFileSync(inRepo(file), 'utf8')
-const operations = text('docs/operations.md')
+const operations = operationsText()
 
 /** In backquotes, which is how the tables write what is printed. */
 const quoted = [...operations.matchAll(/`([^`\n]+)`/g)].map((m) => m[1] ?? '')
+
+t.test('the index leads to every page, and to the four set-ups', async (t) => {
+  const index = text('docs/operations.md')
+  for (const page of readdirSync(inRepo('docs/operations')))
+    t.ok(index.includes(`](operations/${page}`), page)
+  for (const setUp of ['lan-only', 'internet-with-a-hub', 'no-hub', 'everything'])
+    t.ok(index.includes(`](operations/set-ups.md#${setUp})`), setUp)
+})
 
 t.test('states of a path', async (t) => {
   for (const state of PATH_STATES) t.ok(quoted.includes(state), state)
@@ -168,8 +173,8 @@ async function help(...words: readonly string[]): Promise<string | undefined> {
 }
 
 t.test('commands and their options', async (t) => {
-  const lines = ['docs/operations.md', 'README.md']
-    .flatMap((file) => [...text(file).matchAll(/`((?:dist\/)?flatnet [a-z][^`\n]*)`/g)])
+  const lines = [operations, text('README.md')]
+    .flatMap((page) => [...page.matchAll(/`((?:dist\/)?flatnet [a-z][^`\n]*)`/g)])
     .map((m) => m[1] ?? '')
   t.ok(lines.length > 40)
   const overview = (await help()) ?? ''
