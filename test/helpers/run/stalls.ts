@@ -1,5 +1,5 @@
 /** How long processors were waited for between two moments, so that a bound is held on a busy machine too. */
-import { stalledMs } from './wait.ts'
+import { stalledMs } from './stalled.ts'
 
 const EVERY_MS = 50
 

@@ -1,6 +1,6 @@
 /** Waits for a condition, with a limit and the reason in the error: tests never sleep to be in step. */
-import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
+import { stalledMs } from './stalled.ts'
 
 /** Until the next look, at first. */
 const PAUSE_MS = 15
@@ -9,27 +9,6 @@ const MOST_PAUSE_MS = 60
 
 /** How often a limit may pass while others keep the processors from what is waited for. */
 const MOST_LIMITS = 5
-
-/** Of the counters in /proc/stat: a hundredth of a second, on every Linux. proc(5) */
-const TICK_MS = 10
-
-/** @param stat the text of `/proc/stat`. @returns ms that a hypervisor has given to others, of all processors together */
-export const stolenMs = (stat: string): number =>
-  Number(/^cpu +(?:\d+ +){7}(\d+)/.exec(stat)?.[1] ?? 0) * TICK_MS
-
-/**
- * For how long so far, in ms, anything that could run has waited for a processor: for other programs, and while a
- * hypervisor ran other machines, which the first count leaves out. Where the kernel does not count them, always 0.
- * Documentation/accounting/psi.rst, proc(5)
- */
-export function stalledMs(): number {
-  try {
-    const [, us = '0'] = /^some .*total=(\d+)$/m.exec(readFileSync('/proc/pressure/cpu', 'utf8')) ?? []
-    return Number(us) / 1_000 + stolenMs(readFileSync('/proc/stat', 'utf8'))
-  } catch {
-    return 0
-  }
-}
 
 export interface WaitOptions {
   /** For how long so far, in ms, a processor was waited for. */

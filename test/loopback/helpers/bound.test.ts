@@ -1,7 +1,7 @@
 /** A bound is held by the best of three measurements, and broken when none keeps it. */
 import t, { type Test } from 'tap'
 import { keepsBound } from '../../helpers/run/bound.ts'
-import { stolenMs } from '../../helpers/run/wait.ts'
+import { stolenMs } from '../../helpers/run/stalled.ts'
 
 /** Judges these times against 100 ms. @returns what was asserted, and how many were measured */
 async function judged(...times: number[]) {
