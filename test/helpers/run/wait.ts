@@ -50,8 +50,8 @@ export async function waitFor<T>(
 }
 
 /**
- * How long it takes until `probe` answers something true, ms from now. A look starts a program, which takes 20 ms and
- * more beside other tests: what it finds was so when it began.
+ * How long it takes until `probe` answers something true, ms from now. A look that starts a program takes 20 ms and more
+ * beside other tests: what it finds was so when it began.
  */
 export async function timeUntil(what: string, timeoutMs: number, probe: () => boolean): Promise<number> {
   const since = performance.now()
@@ -61,5 +61,5 @@ export async function timeUntil(what: string, timeoutMs: number, probe: () => bo
     return probe()
   }
   await waitFor(what, timeoutMs, look, { mostPauseMs: PAUSE_MS })
-  return lookedAt - since
+  return Math.round(lookedAt - since)
 }
