@@ -1,6 +1,9 @@
 /**
  * UDP that comes and goes every five seconds: packets soon stay on the gateway path, and no request is lost meanwhile.
  *
+ * Whether its failures or its loss keep it off is a matter of chance on a machine that others use; what failures do is in
+ * p2p-damped.
+ *
  * By hand: npx tap --timeout=420 test/hosts/p2p-flapping.test.ts
  */
 import { setTimeout as pause } from 'node:timers/promises'
@@ -35,12 +38,13 @@ t.test('UDP blocked and unblocked each 5 s for 5 min', { skip: needsRoot, timeou
     await pause(began + at - performance.now())
   }
   const answers = await requests.stop()
-  const { p2p } = await pathTo(one, 2)
+  const { state, p2p } = await pathTo(one, 2)
   const changes = one.logged('path changed').filter(({ path }) => path.startsWith('P2P_ACTIVE'))
   t.comment(`${changes.length} promotions (bound ${PROMOTIONS}), then: ${p2p?.reason}`)
   t.comment(`${answers.length} requests, worst gap ${worstGap(answers)} ms`)
   t.ok(changes.length <= PROMOTIONS, `at most ${PROMOTIONS} promotions`)
-  t.match(p2p?.reason, /failed too often/, 'damped')
+  t.not(state, 'P2P_ACTIVE', 'packets go by the gateway path')
+  t.match(p2p?.reason, /failed too often|loses 10 % or more/, 'kept off, and said why')
   t.same(failures(answers), [], 'no request failed')
   t.ok(answers.length >= (FOR_MS / 1_000) * 20 * 0.9, 'about 20 requests a second')
 })

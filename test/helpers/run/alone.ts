@@ -54,7 +54,10 @@ async function runFile(
 }
 
 /** Files that only keep time for most of theirs, so they take no job. */
-const WAITING: ReadonlySet<string> = new Set(['test/hosts/p2p-flapping.test.ts'])
+const WAITING: ReadonlySet<string> = new Set([
+  'test/hosts/p2p-flapping.test.ts',
+  'test/hosts/p2p-damped.test.ts',
+])
 
 /** @param jobs how many files at a time @param fileEnded as for TapReader */
 export async function runAlone(
