@@ -1,6 +1,5 @@
 /** Tables fit 100 columns, errors say what to do next, and foreign names cannot move the cursor. */
 import t from 'tap'
-import { duration } from '../../../../cli/commands/status.ts'
 import { CliError, explain, MAX_COLUMNS, table, widthOf, wrap } from '../../../../cli/ui/output.ts'
 import { withProgress } from '../../../../cli/ui/progress.ts'
 import { ConfigError } from '../../../../core/errors.ts'
@@ -79,13 +78,3 @@ t.test('an error', async (t) => {
   )
   t.equal(explain('thrown text'), 'flatnet: thrown text\n')
 })
-
-for (const [ms, text] of [
-  [0, 'less than 1 s'],
-  [61_000, '1 min 1 s'],
-  [90_061_000, '1 d 1 h'],
-] as const) {
-  t.test(`${ms} ms is ${text}`, async (t) => {
-    t.equal(duration(ms), text)
-  })
-}

@@ -1,6 +1,6 @@
 /** The tables of `flatnet status`: every column, within 100 and 80 columns, also with the longest values. */
 import t from 'tap'
-import { pathTables, rateText } from '../../../../cli/ui/path-table.ts'
+import { pathTables, rateText } from '../../../../cli/status/path-table.ts'
 import type { PathInfo } from '../../../../core/api.ts'
 
 const since = '2026-11-28T16:00:00.000Z'

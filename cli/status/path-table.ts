@@ -1,6 +1,6 @@
 /** The tables of `flatnet status`: the way to each host and why, and what was measured of each UDP path. */
 import type { P2pInfo, PathInfo } from '../../core/api.ts'
-import { type Column, table } from './output.ts'
+import { type Column, table } from '../ui/output.ts'
 
 /** `2026-11-20 13:00:00`, UTC as everywhere else in this output. */
 export const timeText = (iso: string): string => iso.slice(0, 19).replace('T', ' ')

@@ -1,6 +1,6 @@
 /** `flatnet status`: what it says of paths that are not direct. */
 import t from 'tap'
-import { whyNotDirect } from '../../../../cli/commands/status.ts'
+import { whyNotDirect } from '../../../../cli/status/why-not-direct.ts'
 import type { PathInfo } from '../../../../core/api.ts'
 
 const path = (hostId: number, part: Partial<PathInfo> = {}): PathInfo => ({
