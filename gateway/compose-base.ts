@@ -23,24 +23,38 @@ import { Tiers } from './paths/tiers.ts'
 import { Registry } from './registry/registry.ts'
 import { Slices } from './registry/slices.ts'
 
-export interface GatewayDeps {
+/** What the command that runs the gateway gives it, besides its configuration. */
+export interface GivenByCommand {
+  /** Called with the live leases after each comparison: the place to put nftables and routes right again. */
+  readonly repair?: Repair
+  /** Asked every second: whether another program took away what `repair` looks after. */
+  readonly isDamaged?: () => boolean
+  /** Without it the files alone say which containers live. */
+  readonly kernelView?: KernelView
+  /** Shown by `GET /v1/status`. */
+  readonly version?: string
+  /**
+   * What `POST /v1/reload` does: the command that runs the gateway stops it and starts it with the new flatnet.yaml.
+   */
+  readonly reload?: () => void
+  /** Keeps the listeners of ingress over a reload. */
+  readonly keptListeners?: KeptListeners
+  /** Keeps the sockets for containers' questions over a reload. */
+  readonly keptDnsListeners?: KeptDnsListeners
+  /** Keeps names on the LAN over a reload. */
+  readonly keptLinks?: KeptLinks
+  /** Starts the P2P process where none runs; absent: a service manager does. */
+  readonly launchP2p?: () => Launched
+}
+
+export interface GatewayDeps extends GivenByCommand {
   readonly conf: DaemonConf
   readonly log: Log
   readonly clock: Clock
   readonly leases: LeaseSource
   readonly epoch: number
-  readonly repair?: Repair
-  readonly isDamaged?: () => boolean
   /** Packets that the rules dropped, by reason. */
   readonly dropped?: () => ReadonlyMap<string, number>
-  readonly kernelView?: KernelView
-  readonly version?: string
-  readonly reload?: () => void
-  readonly keptListeners?: KeptListeners
-  readonly keptDnsListeners?: KeptDnsListeners
-  readonly keptLinks?: KeptLinks
-  /** Starts the P2P process; absent: a service manager does. */
-  readonly launchP2p?: () => Launched
 }
 
 /** What a gateway has with or without a cluster. */

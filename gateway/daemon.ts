@@ -11,49 +11,24 @@ import { nextEpoch } from './base/epoch.ts'
 import { openLog } from './base/log.ts'
 import type { Part } from './base/part.ts'
 import { compose } from './compose.ts'
-import type { Launched } from './dataplane/p2p/launch.ts'
-import type { KeptDnsListeners } from './dns/kept-listeners.ts'
-import type { KeptListeners } from './ingress/kept-listeners.ts'
-import type { KernelView } from './leases/kernel-view.ts'
-import type { Repair } from './leases/reconciler.ts'
+import type { GivenByCommand } from './compose-base.ts'
 import { diskLeases, type LeaseSource } from './leases/source.ts'
-import type { KeptLinks } from './mdns/kept-links.ts'
 
 export interface Ready {
   /** undefined when ingress is switched off. The port is the kernel's choice when 0 was configured. */
   readonly ingress: { readonly address: string; readonly port: number } | undefined
 }
 
-export interface GatewayOptions {
+export interface GatewayOptions extends GivenByCommand {
   /** Its abort is the order to stop; the promise then resolves when all is closed. */
   readonly signal: AbortSignal
   /** Default: pino, as `config.log` says. */
   readonly log?: Log
   readonly clock?: Clock
-  /** Called with the live leases after each comparison: the place to put nftables and routes right again. */
-  readonly repair?: Repair
-  /** Asked every second: whether another program took away what `repair` looks after. */
-  readonly isDamaged?: () => boolean
-  /** Without it the files alone say which containers live. */
-  readonly kernelView?: KernelView
   /** Called once when everything listens. */
   onReady?(ready: Ready): void
   /** Default: the store under `config.dataDir`. */
   readonly leases?: LeaseSource
-  /** Shown by `GET /v1/status`. */
-  readonly version?: string
-  /**
-   * What `POST /v1/reload` does: the command that runs the gateway stops it and starts it with the new flatnet.yaml.
-   */
-  readonly reload?: () => void
-  /** Keeps the listeners of ingress over a reload. */
-  readonly keptListeners?: KeptListeners
-  /** Keeps the sockets for containers' questions over a reload. */
-  readonly keptDnsListeners?: KeptDnsListeners
-  /** Keeps names on the LAN over a reload. */
-  readonly keptLinks?: KeptLinks
-  /** Starts the P2P process where none runs; absent: a service manager does. */
-  readonly launchP2p?: () => Launched
 }
 
 /**

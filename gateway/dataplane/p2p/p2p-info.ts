@@ -2,6 +2,7 @@
 
 import type { P2pInfo, P2pProbes, UdpTier } from '../../../core/api.ts'
 import type { Millis } from '../../../core/clock.ts'
+import { isoOf } from '../../base/iso.ts'
 import { lossOf } from '../../paths/escalation/health.ts'
 import { type EscalationView, qualityOf } from '../../paths/escalation/view.ts'
 import type { SessionView } from './protocol.ts'
@@ -18,8 +19,6 @@ export function p2pInfoOf(
   const next = nextAttemptAt === undefined ? {} : { nextAttemptAt: isoOf(wallOf(nextAttemptAt)) }
   return { reason, attempts, ...next, generation, ...(session !== undefined && sessionInfo(session, tier)) }
 }
-
-const isoOf = (ms: Millis): string => new Date(Math.round(ms)).toISOString()
 
 function sessionInfo(session: SessionView, tier: UdpTier): Partial<P2pInfo> {
   const { address, turn, rttMs, jitterMs, probes, txBps, rxBps, mtu, form } = session

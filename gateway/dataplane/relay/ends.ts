@@ -28,6 +28,7 @@ export interface RelayEvents {
 }
 
 export interface EndsDeps {
+  /** Of relays for this host's own packets. */
   readonly tier: TierConf
   readonly identity: () => Identity
   readonly membership: Membership

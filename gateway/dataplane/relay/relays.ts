@@ -1,31 +1,16 @@
 /** Relays, both sides of them: what this gateway carries for others, and what others carry for it. */
 
 import type { RelayConf } from '../../../conf/relay.ts'
-import type { TierConf } from '../../../conf/tiers.ts'
-import type { Log } from '../../../core/log.ts'
 import type { Metrics } from '../../base/metrics.ts'
-import type { Scheduler } from '../../base/scheduler.ts'
-import type { Identity, Membership } from '../../links/types.ts'
 import type { RelayCapacity } from '../../paths/transport.ts'
 import type { RelayLoad } from './capacity.ts'
-import { Ends, type RelayEvents } from './ends.ts'
+import { Ends, type EndsDeps } from './ends.ts'
 import { Middle } from './middle.ts'
-import { Purpose, type RelayStreams } from './purpose.ts'
+import { Purpose } from './purpose.ts'
 
-export interface RelaysDeps {
+export interface RelaysDeps extends EndsDeps {
   readonly conf: RelayConf
-  /** Of relays for this host's own packets. */
-  readonly tier: TierConf
-  readonly identity: () => Identity
-  readonly membership: Membership
-  readonly streams: RelayStreams
-  readonly scheduler: Scheduler
-  readonly random: () => number
   readonly metrics: Metrics
-  readonly log: Log
-  readonly events: RelayEvents
-  /** Why packets cannot be carried on this host; undefined when they can. */
-  noTunnel(): string | undefined
   /** Whether the link to a host stands. */
   isLinked(hostId: number): boolean
 }

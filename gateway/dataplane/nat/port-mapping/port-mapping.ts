@@ -2,6 +2,7 @@
 
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
 import type { Millis } from '../../../../core/clock.ts'
+import { isoOf } from '../../../base/iso.ts'
 import { jittered } from '../../../base/scheduler.ts'
 import type { PortMappingDeps } from './port-mapping-deps.ts'
 import type { SavedMapping } from './record.ts'
@@ -277,5 +278,3 @@ const isSamePlace = (
   { gateway, ownAddress }: RouterPlace,
   place: RouterPlace | { readonly problem: string },
 ): boolean => !('problem' in place) && place.gateway === gateway && place.ownAddress === ownAddress
-
-const isoOf = (ms: Millis): string => new Date(Math.round(ms)).toISOString()
