@@ -6,6 +6,7 @@ import { createServer, get } from 'node:http'
 import { connect, createServer as listenTcp, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { WebSocket, WebSocketServer } from 'ws'
+import { ownProgram } from '../run/own-program.ts'
 import { waitFor } from '../run/wait.ts'
 import type { HostContainer } from './host-container.ts'
 
@@ -36,12 +37,7 @@ export interface LongConnection {
   stop(): Promise<string>
 }
 
-const command = (...argv: string[]): string[] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  ...argv,
-]
+const command = (...argv: string[]): string[] => ownProgram(import.meta.filename, ...argv)
 
 /** Answers connections of all kinds in the container until the test ends. @returns the lines that it prints */
 export async function serveLong(container: HostContainer): Promise<readonly string[]> {

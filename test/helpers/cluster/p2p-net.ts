@@ -3,7 +3,7 @@
  * 10.0.0.n on the switch, owns 10.100.n.0/24 and answers at 10.100.n.1.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +20,7 @@ import {
 import { run } from '../kernel/netns.ts'
 import { netnsProgram } from '../kernel/netns-programs.ts'
 import { waitFor } from '../run/wait.ts'
+import { layCables } from './cables.ts'
 import type { P2pHostConf } from './p2p-host.ts'
 
 const PROGRAM = join(import.meta.dirname, 'p2p-host.ts')
@@ -255,18 +256,8 @@ export async function p2pNet(count: number): Promise<P2pNet> {
     rmSync(folder, { recursive: true, force: true })
   }
   try {
-    const ip = (line: string) => run('ip', line.split(' '))
-    ip(`netns add ${prefix}`)
-    ip(`-n ${prefix} link add sw up type bridge`)
-    for (const { hostId, netns } of hosts) {
-      run('mkdir', ['-p', join(folder, `${hostId}`)])
-      ip(`netns add ${netns}`)
-      ip(`-n ${netns} link set lo up`)
-      ip(`-n ${netns} link add eth0 type veth peer name p${hostId} netns ${prefix}`)
-      ip(`-n ${netns} addr add 10.0.0.${hostId}/24 dev eth0`)
-      ip(`-n ${netns} link set eth0 up`)
-      ip(`-n ${prefix} link set p${hostId} master sw up`)
-    }
+    layCables(prefix, hosts)
+    for (const { hostId } of hosts) mkdirSync(join(folder, `${hostId}`), { recursive: true })
     return { hosts, switchNs: prefix, close }
   } catch (error) {
     await close()

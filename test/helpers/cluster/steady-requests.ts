@@ -1,6 +1,7 @@
 /** A client that requests URLs in turn at a steady rate and records when each answer came, as people would notice it. */
 import { Agent, get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
+import { ownProgram } from '../run/own-program.ts'
 
 /** One request: when it was sent, ms since the start; how long it took; the status, or the error's code; which URL. */
 export type Answer = readonly [at: number, ms: number, outcome: number | string, of: number]
@@ -49,12 +50,7 @@ async function steady(perSecond = '100', ...urls: readonly string[]): Promise<vo
 }
 
 /** The command for a namespace: `steadyRequests(100, 'http://10.100.2.10/')`. */
-export const steadyRequests = (perSecond: number, ...urls: readonly string[]): string[] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  String(perSecond),
-  ...urls,
-]
+export const steadyRequests = (perSecond: number, ...urls: readonly string[]): string[] =>
+  ownProgram(import.meta.filename, perSecond, ...urls)
 
 if (process.argv[1] === import.meta.filename) await steady(...process.argv.slice(2))

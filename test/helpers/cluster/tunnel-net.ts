@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { PeerStats } from '../../../gateway/dataplane/tunnel/peer.ts'
 import type { TunnelStats } from '../../../gateway/dataplane/tunnel/tunnel.ts'
 import { run } from '../kernel/netns.ts'
+import { layCables } from './cables.ts'
 import { type HostEvent, HostProgram } from './host-program.ts'
 import type { TunnelHostConf, TunnelHostOrder } from './tunnel-host.ts'
 
@@ -162,27 +163,14 @@ export async function tunnelNet(options: TunnelNetOptions): Promise<TunnelNet> {
       `-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=flatnet-test`.split(' ')
     run('openssl', ['req', ...key, '-keyout', join(tls, 'key.pem'), '-out', join(tls, 'cert.pem')])
     layCables(prefix, hosts)
+    for (const { hostId, netns } of hosts)
+      run('ip', ['-n', netns, 'addr', 'add', `10.100.${hostId}.1/32`, 'dev', 'lo'])
     if (options.congestionControl !== undefined) setCongestionControl(hosts, options.congestionControl)
     if (options.tunnel ?? true) await startAll(hosts, conf)
     return { hosts, switchNs: prefix, conf, close }
   } catch (error) {
     await close()
     throw error
-  }
-}
-
-function layCables(prefix: string, hosts: readonly TunnelNetHost[]): void {
-  const ip = (line: string) => run('ip', line.split(' '))
-  ip(`netns add ${prefix}`)
-  ip(`-n ${prefix} link add sw up type bridge`)
-  for (const { hostId, netns } of hosts) {
-    ip(`netns add ${netns}`)
-    ip(`-n ${netns} link set lo up`)
-    ip(`-n ${netns} link add eth0 type veth peer name p${hostId} netns ${prefix}`)
-    ip(`-n ${netns} addr add 10.0.0.${hostId}/24 dev eth0`)
-    ip(`-n ${netns} link set eth0 up`)
-    ip(`-n ${prefix} link set p${hostId} master sw up`)
-    ip(`-n ${netns} addr add 10.100.${hostId}.1/32 dev lo`)
   }
 }
 

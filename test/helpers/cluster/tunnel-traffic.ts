@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { ownProgram } from '../run/own-program.ts'
 
 const print = (what: unknown): void => void process.stdout.write(`${JSON.stringify(what)}\n`)
 
@@ -102,13 +103,8 @@ const PROGRAMS = { serve, send, many, udp, blast } as const
 type Program = keyof typeof PROGRAMS
 
 /** The command line of one of the programs above. */
-export const traffic = (program: Program, ...args: (string | number)[]): [string, ...string[]] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  program,
-  ...args.map(String),
-]
+export const traffic = (program: Program, ...args: (string | number)[]): [string, ...string[]] =>
+  ownProgram(import.meta.filename, program, ...args)
 
 if (process.argv[1] === import.meta.filename) {
   const [, , program = '', ...args] = process.argv

@@ -1,6 +1,7 @@
 /** Sends numbered packets from one container to another, and counts those that came more than once. */
 import { createSocket } from 'node:dgram'
 import { setTimeout as pause } from 'node:timers/promises'
+import { ownProgram } from '../run/own-program.ts'
 
 export interface Sequence {
   readonly received: number
@@ -14,12 +15,7 @@ const PORT = 5_005
 /** From a few bytes to a full packet: short ones share a datagram, long ones fill it. */
 const SIZES = [16, 200, 1_000, 1_200]
 
-const command = (...args: string[]): string[] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  ...args,
-]
+const command = (...args: string[]): string[] => ownProgram(import.meta.filename, ...args)
 
 /** Prints what came, as a line of JSON every 100 ms. */
 export const sequenceServer = (): string[] => command('server')

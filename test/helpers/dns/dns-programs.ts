@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Answer, decode, encode, type Packet } from 'dns-packet'
+import { ownProgram } from '../run/own-program.ts'
 
 /** What the client prints: one answer. */
 export interface Dug {
@@ -221,12 +222,8 @@ type Program = 'dig' | 'steady' | 'upstream'
  * For a command line in a namespace. `dig <wishes as JSON>` asks all at once and prints a list of `Dug`; `steady <wish>`
  * asks again and again, and prints a `Dug` a line; `upstream <address>` prints `listening`.
  */
-export const dnsProgram = (program: Program, ...args: string[]): string[] => [
-  process.execPath,
-  import.meta.filename,
-  program,
-  ...args,
-]
+export const dnsProgram = (program: Program, ...args: string[]): string[] =>
+  ownProgram(import.meta.filename, program, ...args)
 
 if (process.argv[1] === import.meta.filename) {
   const [, , program, argument = ''] = process.argv

@@ -5,6 +5,7 @@
  */
 import { createSocket } from 'node:dgram'
 import { decode, encode } from 'dns-packet'
+import { ownProgram } from '../run/own-program.ts'
 
 export interface Asked {
   readonly asked: number
@@ -20,14 +21,8 @@ export interface Asked {
 const LAST_MS = 3_000
 
 /** For a command line in a namespace. */
-export const steadyAsker = (server: string, rate: number, names: readonly string[]): string[] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  server,
-  String(rate),
-  names.join(),
-]
+export const steadyAsker = (server: string, rate: number, names: readonly string[]): string[] =>
+  ownProgram(import.meta.filename, server, rate, names.join())
 
 function ask(server: string, rate: number, names: readonly string[]): void {
   const socket = createSocket('udp4')

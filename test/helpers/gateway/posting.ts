@@ -5,6 +5,7 @@
 import { appendFileSync } from 'node:fs'
 import { Agent, createServer, request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
+import { ownProgram } from '../run/own-program.ts'
 
 /** `serve <port> <file>`: each POST appends its `x-id` to the file, then answers with it. */
 function serve(port = '0', file = ''): void {
@@ -70,13 +71,7 @@ const PROGRAMS = { serve, post: postAll } as const
 export const posting = (
   program: keyof typeof PROGRAMS,
   ...args: (string | number)[]
-): [string, ...string[]] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  program,
-  ...args.map(String),
-]
+): [string, ...string[]] => ownProgram(import.meta.filename, program, ...args)
 
 if (process.argv[1] === import.meta.filename) {
   const [, , program = '', ...args] = process.argv

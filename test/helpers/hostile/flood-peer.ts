@@ -10,6 +10,7 @@ import type { TLSSocket } from 'node:tls'
 import { encodeFrame, encodeMessage, FrameType } from '../../../gateway/links/frames.ts'
 import { Alpn, dialPeer } from '../../../gateway/links/tls.ts'
 import type { TestHost } from '../cluster/hosts.ts'
+import { ownProgram } from '../run/own-program.ts'
 import { waitFor } from '../run/wait.ts'
 import { identityIn } from './hostile-peer.ts'
 
@@ -56,7 +57,7 @@ export interface FloodPeer {
 
 /** Takes the place of the gateway of `own`, which does not run. */
 export function floodPeer(own: TestHost, to: TestHost): FloodPeer {
-  const argv = [process.execPath, '--disable-warning=ExperimentalWarning', import.meta.filename]
+  const argv = ownProgram(import.meta.filename)
   const child: ChildProcess = own.spawn(...argv, own.dataDir, String(to.index), `${to.ip}:7443`)
   const said: string[] = []
   createInterface({ input: child.stdout! }).on('line', (line) => said.push(line))

@@ -5,17 +5,12 @@
  */
 import { createInterface } from 'node:readline'
 import { Alpn, dialPeer } from '../../../gateway/links/tls.ts'
+import { ownProgram } from '../run/own-program.ts'
 import { identityIn } from './hostile-peer.ts'
 
 /** The command: `dataDir` of the host whose identity is used, and whom it dials. */
-export const hostilePackets = (dataDir: string, hostId: number, endpoint: string): [string, ...string[]] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  dataDir,
-  String(hostId),
-  endpoint,
-]
+export const hostilePackets = (dataDir: string, hostId: number, endpoint: string): [string, ...string[]] =>
+  ownProgram(import.meta.filename, dataDir, hostId, endpoint)
 
 if (process.argv[1] === import.meta.filename) {
   const [, , dataDir = '', hostId = '', endpoint = ''] = process.argv

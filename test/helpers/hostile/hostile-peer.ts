@@ -18,6 +18,7 @@ import {
 import { Alpn, dialPeer } from '../../../gateway/links/tls.ts'
 import type { ControlMessage, Identity } from '../../../gateway/links/types.ts'
 import type { TestHost } from '../cluster/hosts.ts'
+import { ownProgram } from '../run/own-program.ts'
 import { waitFor } from '../run/wait.ts'
 
 /** Who a host's files say that it is. */
@@ -46,7 +47,7 @@ export async function hostilePeer(
   own: TestHost,
   to: TestHost,
 ): Promise<HostilePeer> {
-  const argv = [process.execPath, '--disable-warning=ExperimentalWarning', import.meta.filename]
+  const argv = ownProgram(import.meta.filename)
   const args = [...argv, own.dataDir, String(to.index), `${to.ip}:7443`]
   const child: ChildProcessWithoutNullStreams = spawn('ip', ['netns', 'exec', own.ns.name, ...args])
   t.teardown(() => child.kill('SIGKILL'))

@@ -6,6 +6,7 @@
 import { createSocket, type RemoteInfo } from 'node:dgram'
 import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
+import { ownProgram } from '../run/own-program.ts'
 
 export const HARMS = ['replay', 'truncate', 'flip', 'reorder', 'foreign'] as const
 export type Harm = (typeof HARMS)[number] | 'none'
@@ -29,12 +30,8 @@ const LENGTHS = [0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 47,
 const TURN = 8
 
 /** The command for a namespace. */
-export const hostileRelay = (conf: RelayConf): [string, ...string[]] => [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  import.meta.filename,
-  JSON.stringify(conf),
-]
+export const hostileRelay = (conf: RelayConf): [string, ...string[]] =>
+  ownProgram(import.meta.filename, JSON.stringify(conf))
 
 let harm: Harm = 'none'
 let sent = 0

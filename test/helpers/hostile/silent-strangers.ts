@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline'
 import { connect as connectTls } from 'node:tls'
 import { Alpn, parseEndpoint } from '../../../gateway/links/tls.ts'
 import type { TestHost } from '../cluster/hosts.ts'
+import { ownProgram } from '../run/own-program.ts'
 import { waitFor } from '../run/wait.ts'
 
 export type Silence = 'join' | 'tcp' | 'unix' | 'half' | 'body' | 'websocket' | 'h2'
@@ -28,7 +29,7 @@ export async function silentStrangers(
   to: string,
   count: number,
 ): Promise<Strangers> {
-  const argv = [process.execPath, '--disable-warning=ExperimentalWarning', import.meta.filename]
+  const argv = ownProgram(import.meta.filename)
   const child: ChildProcess = from.spawn(...argv, kind, to, String(count))
   const said: string[] = []
   createInterface({ input: child.stdout! }).on('line', (line) => said.push(line))

@@ -3,6 +3,7 @@
  */
 import { createSocket } from 'node:dgram'
 import { createServer, request } from 'node:http'
+import { ownProgram } from '../run/own-program.ts'
 
 /**
  * `http <url> [headers as JSON] [timeout in ms]`: prints `{status, headers, body}`; without an answer, status 0 and the
@@ -135,7 +136,7 @@ const PROGRAMS: Readonly<Record<Program, (...args: string[]) => void>> = {
 
 /** For `Machine.run` and `start`: the command line of one of the programs above. */
 export function netnsProgram(program: Program, ...args: string[]): string[] {
-  return [process.execPath, import.meta.filename, program, ...args]
+  return ownProgram(import.meta.filename, program, ...args)
 }
 
 if (process.argv[1] === import.meta.filename) {
