@@ -14,7 +14,7 @@ import { Purpose, type RelayOffer, type RelayStreams, reasonOf } from './purpose
 import { keep, type Secured, secureAsked, secureAsking, WrongEnd } from './secure.ts'
 
 /** Called synchronously; must not throw. */
-export interface RelayEvents {
+interface RelayEvents {
   /**
    * A connection stands, opened by either side. Another one to the same host through the same relay replaces it
    * without a `down`. The first bytes may wait in the socket already. A user that finds the connection silent
