@@ -29,9 +29,10 @@ export const pathTo = (from: TestHost, hostId: number): Promise<PathInfo> => fro
 
 /** Metrics of the kernel's routes to a host's slice, the best first. */
 export function metricsTo(from: TestHost, hostId: number): number[] {
-  const pid = from.pid ?? p2pPid(from)
-  if (pid === undefined) throw new Error(`host ${from.index} has no process whose routes could be read`)
-  return routeMetrics(pid, `10.100.${hostId}.0`)
+  const network = `10.100.${hostId}.0`
+  if (from.pid !== undefined) return routeMetrics(from.pid, network)
+  const routes: { metric?: number }[] = from.ns.json('ip', '-j', 'route', 'show', `${network}/24`)
+  return routes.map(({ metric = 0 }) => metric).sort((a, b) => a - b)
 }
 
 /** Finds a host's P2P process by its command line. */
