@@ -13,6 +13,8 @@ export class CarriedHost {
   readonly hostId: number
   readonly me: TestIdentity
   readonly carried: Carried
+  readonly #world: CarriedWorld
+  readonly #part: Partial<CarriedDeps>
   readonly told: string[] = []
   readonly got: ControlMessage[] = []
   readonly counts: string[] = []
@@ -21,9 +23,11 @@ export class CarriedHost {
   /** By how much this host's clock is wrong, ms. */
   clockAhead = 0
 
-  constructor(world: CarriedWorld, hostId: number, part: Partial<CarriedDeps>) {
+  constructor(world: CarriedWorld, hostId: number, part: Partial<CarriedDeps>, me = identityOf(hostId)) {
+    this.#world = world
+    this.#part = part
     this.hostId = hostId
-    this.me = identityOf(hostId)
+    this.me = me
     this.carried = new Carried({
       hostId,
       enabled: true,
@@ -48,6 +52,16 @@ export class CarriedHost {
       down: (id) => void this.told.push(`down ${id}`),
       message: (_id, message) => void this.got.push(message),
     })
+  }
+
+  /** @returns the gateway of the same host after it was started anew, which knows nothing of before */
+  restart(): CarriedHost {
+    this.carried.stop()
+    const again = new CarriedHost(this.#world, this.hostId, this.#part, this.me)
+    again.clockAhead = this.clockAhead
+    this.#world.hosts.set(this.hostId, again)
+    again.carried.start()
+    return again
   }
 
   refused(reason: string): number {

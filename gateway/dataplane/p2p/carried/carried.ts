@@ -14,13 +14,14 @@ import { Carrier, type CarryCount } from './carrier.ts'
 import { KeyExchange, type Try } from './exchange.ts'
 import { Hello } from './hello.ts'
 import { type Letter, openLetter, whyRefused, writeLetter } from './letter.ts'
+import { measure } from './measure.ts'
 import { WayBack } from './way-back.ts'
 
 const LOOK_MS: Millis = 200
 /** Letters of which the answer may still come. */
 const MAX_SENT = 32
-/** A longer round trip is a clock that jumped. */
-const MAX_RTT_MS: Millis = 10_000
+/** So long without a newer one, a host that counts from a lower number is one whose clock was put back. */
+const CLOCK_BACK_MS: Millis = 60_000
 
 export interface CarriedDeps {
   readonly hostId: number
@@ -240,18 +241,22 @@ export class Carried {
     }
     const now = scheduler.monotonic()
     const peer = this.#peer(from)
-    if (seq > (peer.heard?.seq ?? 0)) peer.heard = { seq, at: now }
+    const { heard } = peer
+    if (heard === undefined || seq > heard.seq || now - heard.at > CLOCK_BACK_MS)
+      peer.heard = { seq, at: now }
     // A host that has, or is about to have, a better way says nothing: the other one calls again.
     if (!peer.isOpen && !peer.hello.isAlone(now)) return
     const { validTo } = content
     if (isPositiveInteger(validTo)) peer.validTo = validTo
-    measure(peer, content['follows'], now)
+    const isAnswer = measure(peer, content['follows'], now)
     peer.hello.heard(now)
     if (content['isCall'] === true) this.#post(from, {})
     this.#decide(from)
     const { message } = content
-    if (isObject(message) && typeof message['type'] === 'string' && this.has(from))
-      this.#read(from, message as unknown as ControlMessage)
+    if (!isObject(message) || typeof message['type'] !== 'string' || !this.has(from)) return
+    // A call begins nothing; an offer of yesterday would end the path that today's has made.
+    if (isAnswer) this.#read(from, message as unknown as ControlMessage)
+    else count('refused', 'late')
   }
 
   #read(hostId: number, message: ControlMessage): void {
@@ -287,14 +292,4 @@ export class Carried {
 function tryOf({ attempt, generation = 0 }: ControlMessage): Try | undefined {
   const isName = typeof attempt === 'string' && /^[0-9a-f]{16}$/.test(attempt)
   return isName && Number.isSafeInteger(generation) ? { attempt, generation: Number(generation) } : undefined
-}
-
-/** @param follows which letter of this host the peer had last, and how long before its own */
-function measure(peer: Peer, follows: unknown, now: Millis): void {
-  if (!isObject(follows)) return
-  const { seq, afterMs } = follows
-  const sentAt = typeof seq === 'number' ? peer.sent.get(seq) : undefined
-  if (sentAt === undefined || typeof afterMs !== 'number') return
-  const rttMs = now - sentAt - afterMs
-  if (rttMs >= 0 && rttMs < MAX_RTT_MS) peer.rttMs = rttMs
 }

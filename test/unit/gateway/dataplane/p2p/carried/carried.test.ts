@@ -95,6 +95,69 @@ t.test('one that comes again, by itself or the other way round, is read once', a
   t.ok(three.refused('known') >= 1)
 })
 
+t.test('a carrier keeps an offer and sends it when its try has long ended: late', async (t) => {
+  const kept: unknown[] = []
+  let isKeeping = false
+  const world: CarriedWorld = new CarriedWorld(4, CHAIN, (hostId) =>
+    hostId === 3
+      ? {
+          send(to, message) {
+            if (!isKeeping) return world.send(3, to, message)
+            return kept.push(message['letter']) > 0
+          },
+        }
+      : {},
+  )
+  world.time.run(1_500)
+  const [one, four] = [world.host(1), world.host(4)]
+  isKeeping = true
+  one.carried.send(4, OFFER)
+  world.time.run(50)
+  isKeeping = false
+  world.time.run(15_000)
+  t.equal(kept.length, 1)
+  world.hand(3, 4, kept[0], 3)
+  t.equal(four.refused('late'), 1)
+  t.same(four.got, [])
+  one.carried.send(4, OFFER)
+  world.time.run(50)
+  t.match(four.got, [OFFER], 'one of now is read')
+})
+
+t.test(
+  'to a gateway that was started anew, letters of before are late, and newer ones are read',
+  async (t) => {
+    const world = chain()
+    const [one, four] = [world.host(1), world.host(4)]
+    one.carried.send(4, OFFER)
+    world.time.run(50)
+    const old = four.letters.at(-1)
+    const [again] = [four.restart()]
+    world.time.run(1_000)
+    t.ok(again.carried.has(1), 'it called')
+    world.hand(3, 4, old, 3)
+    t.equal(again.refused('late'), 1)
+    t.same(again.got, [])
+    one.carried.send(4, OFFER)
+    world.time.run(50)
+    t.match(again.got, [OFFER])
+  },
+)
+
+t.test(
+  'the clock of one was put back at its start: letters are read after a minute at the latest',
+  async (t) => {
+    const world = chain()
+    const four = world.host(4)
+    four.clockAhead = -120_000
+    const again = four.restart()
+    world.time.run(95_000)
+    world.host(1).carried.send(4, OFFER)
+    world.time.run(50)
+    t.match(again.got.at(-1), OFFER)
+  },
+)
+
 t.test('the end of a certificate that is no time is not taken', async (t) => {
   const world = new CarriedWorld(4, CHAIN, (hostId) => (hostId === 1 ? { validTo: () => -1 } : {}))
   world.time.run(3_000)
@@ -110,7 +173,8 @@ t.test('what is changed, signed by another, old or of a stranger is refused, and
   const now = 1_795_000_000_000 + world.time.now
   const write = (host: typeof one, at: number, seq: number, toSpki = four.me.spki): Letter => {
     const place = { to: 4, toSpki, seq, at }
-    const letter = writeLetter(host.me.identity, place, { message: { type: 'p2p.state' } })
+    const follows = { seq: host.letters.findLast(({ from }) => from === 4)?.seq, afterMs: 0 }
+    const letter = writeLetter(host.me.identity, place, { message: { type: 'p2p.state' }, follows })
     if (letter === undefined) throw new Error('it was not sealed')
     return letter
   }
