@@ -44,6 +44,7 @@ interface Server {
 export class StunClient {
   readonly #newTransaction: () => string
   #servers = new Map<string, Server>()
+  #unasked = 0
   #everyMs: Millis = Number.POSITIVE_INFINITY
 
   /** @param newTransaction 24 random digits of hex: who cannot guess them cannot answer */
@@ -88,13 +89,18 @@ export class StunClient {
     return [...this.#servers.values()].flatMap((server) => this.#step(server, now) ?? [])
   }
 
-  /** Only the asked server's answer to the open question counts. */
+  /** Only the asked server's answer to the open question counts: its address alone is easily forged. */
   answered(bytes: Uint8Array, from: string): void {
     const message = decodeStun(bytes)
     const server = this.#servers.get(from)
-    if (message === undefined || message.kind === 'request') return
-    if (server === undefined || server.question?.transaction !== message.transaction) return
-    this.#close(server, message.kind === 'response' ? message.mapped : undefined)
+    if (message?.kind === 'request') return
+    if (message === undefined || server?.question?.transaction !== message.transaction) this.#unasked++
+    else this.#close(server, message.kind === 'response' ? message.mapped : undefined)
+  }
+
+  /** How many answers belonged to no open question, or could not be read. */
+  get unasked(): number {
+    return this.#unasked
   }
 
   /** Of servers that answered their last question, in the order in which they were given. */

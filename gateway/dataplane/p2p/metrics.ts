@@ -43,6 +43,11 @@ export function p2pGauges(metrics: Metrics, transport: P2pTransport, now: () => 
     'Datagrams that came for no UDP session since the P2P process began',
     () => transport.status.strays,
   )
+  metrics.gauge(
+    'flatnet_p2p_unasked_stun_answers',
+    'Answers of STUN servers to no open question of this host since the P2P process began',
+    () => transport.status.unaskedStun,
+  )
   const kinds = ['forged', 'replayed', 'malformed', 'packets'] as const
   metrics.gaugeEach(
     'flatnet_p2p_refused_datagrams',

@@ -159,6 +159,7 @@ export class P2pTransport implements Transport {
     switch (message.type) {
       case 'state':
         this.status.strays = message.strays ?? 0
+        this.status.unaskedStun = message.unaskedStun ?? 0
         this.#give(message.session.hostId, (peer) => peer.see(message.session))
         return
       case 'promoted':

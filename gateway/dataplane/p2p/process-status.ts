@@ -24,6 +24,8 @@ export interface P2pProcessStatus {
 export class ProcessStatus {
   /** Datagrams without a session, since the process began. */
   strays = 0
+  /** Answers of STUN servers that nothing was asked for, since the process began. */
+  unaskedStun = 0
   #device: string | undefined
   #udp: ProcessHello['udp'] = { port: 0 }
   #hello: Pick<ProcessHello, 'pid' | 'version' | 'features'> | undefined

@@ -197,8 +197,9 @@ const FROM_PROCESS = {
   },
   state: {
     session: sessionView,
-    /** Datagrams without a session: with an unknown index, or too short for one. */
+    /** Datagrams without a session: with an unknown index, or too short; STUN answers to no question. */
     strays: optional(count),
+    unaskedStun: optional(count),
   },
   promoted: { hostId, attempt, generation },
   notPromoted: { hostId, attempt, generation, reason },

@@ -56,7 +56,7 @@ function open(hostId: number): Peer {
     isLan: () => true,
     canReach: () => true,
     relays: { relayedBy: () => undefined, pathLost() {} },
-    strays: () => 0,
+    ignored: () => ({ strays: 0, unaskedStun: 0 }),
     log: silentLog,
     report: () => {},
   })

@@ -94,7 +94,7 @@ export class SimHost {
       isLan: (endpoint) => isInNetworks(world.lan, endpoint),
       canReach: () => true,
       relays: { relayedBy: () => undefined, pathLost() {} },
-      strays: () => 0,
+      ignored: () => ({ strays: 0, unaskedStun: 0 }),
       log: silentLog,
       report: (message) => this.said.push({ at: world.now, message }),
     })

@@ -66,6 +66,11 @@ export class Outside {
     return Math.min(this.#addresses.nextAt, this.#relays.nextAt)
   }
 
+  /** Answers of STUN servers that nothing was asked for, since the process began. */
+  get unaskedStun(): number {
+    return this.#addresses.unasked
+  }
+
   tick(): void {
     this.#addresses.tick()
     this.#relays.tick()

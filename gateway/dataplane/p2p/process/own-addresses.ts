@@ -38,6 +38,11 @@ export class OwnAddresses {
     return this.#stun.nextAt
   }
 
+  /** Answers of STUN servers that nothing was asked for. */
+  get unasked(): number {
+    return this.#stun.unasked
+  }
+
   order({ servers, everyMs }: Extract<ToProcess, { type: 'findAddresses' }>): void {
     this.#isAsked = true
     this.#told = ''

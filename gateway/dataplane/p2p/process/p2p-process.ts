@@ -230,7 +230,7 @@ export class P2pProcess {
       isLan: (endpoint) => this.watch.isLan(endpoint),
       canReach: (endpoint) => this.slot.canReach(endpoint),
       relays: this.outside,
-      strays: () => this.slot.strays,
+      ignored: () => ({ strays: this.slot.strays, unaskedStun: this.outside.unaskedStun }),
       log: this.log,
       report: (message) => this.#report(message),
     })

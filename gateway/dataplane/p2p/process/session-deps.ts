@@ -49,8 +49,8 @@ export interface SessionDeps {
   readonly relays: Relays
   isLocalFault(now: Millis): boolean
   lagMs(): Millis
-  /** Datagrams without a session. */
-  strays(): number
+  /** Datagrams without a session, and answers of STUN servers to no question. */
+  ignored(): { readonly strays: number; readonly unaskedStun: number }
   report(message: FromProcess): void
   /** For the log and for the guard against local faults. */
   judged(hostId: number, what: Judgement, reason?: string): void

@@ -141,7 +141,7 @@ export class Session {
     if (this.isEnded) return
     this.#reported = this.#version
     this.#reportedAt = this.#deps.now()
-    this.#deps.report({ type: 'state', session: this.view(), strays: this.#deps.strays() })
+    this.#deps.report({ type: 'state', session: this.view(), ...this.#deps.ignored() })
   }
 
   view(): SessionView {

@@ -22,7 +22,7 @@ export interface SessionsDeps
     | 'isLan'
     | 'canReach'
     | 'relays'
-    | 'strays'
+    | 'ignored'
   > {
   readonly log: Log
   /** Handles what has arrived, packets and answers. */

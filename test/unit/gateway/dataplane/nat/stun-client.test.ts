@@ -74,6 +74,7 @@ t.test('only the asked server counts, only its open question, and only once', as
   client.answered(answerTo(b), B)
   client.answered(answerTo(b, '203.0.113.66:1'), B)
   t.same(client.mapped, [{ server: B, address: SEEN }], 'the second answer to a question is ignored')
+  t.equal(client.unasked, 5, 'all but the answer and the request are counted')
   client.answered(encodeStun({ kind: 'error', transaction: transactionOf(a) }), A)
   t.same(run(client, 21, 24_000), [], 'an error ends the question')
 })
