@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { defaultGateway } from '../kernel/default-gateway.ts'
 import type { Part } from './base/part.ts'
 import type { Base } from './compose-base.ts'
-import { hearRouter } from './dataplane/nat/port-mapping/announcements.ts'
+import { listenForAnnouncements } from './dataplane/nat/port-mapping/announcements.ts'
 import { PortMapping, type PortMappingStatus } from './dataplane/nat/port-mapping/port-mapping.ts'
 import { diskRecord } from './dataplane/nat/port-mapping/record.ts'
 import { askEpoch, askForMapping } from './dataplane/nat/port-mapping/router.ts'
@@ -37,7 +37,7 @@ export function composePortMapping(base: Base, made: () => void): PortMappingPar
     mayOffer: (external) => isEndpoint(external) && mayBeHost(external, conf.supernet),
     ask: askForMapping,
     askEpoch,
-    hear: ({ gateway, ownAddress }, announced) => hearRouter(ownAddress, gateway, announced),
+    hear: ({ gateway, ownAddress }, announced) => listenForAnnouncements(ownAddress, gateway, announced),
     made,
   })
   metrics.gauge('flatnet_port_mapped', 'Whether the router lets UDP in by a port mapping', () =>

@@ -72,10 +72,10 @@ export const netcheckCommand = command({
       const ownAddresses = Object.values(networkInterfaces()).flatMap((all) =>
         (all ?? []).map((a) => a.address),
       )
-      const askers = { ipv4, ipv6 }
+      const sockets = { ipv4, ipv6 }
       const at = named?.servers.find((endpoint) => !endpoint.startsWith('[')) ?? server
       const [seen, turn] = await Promise.all([
-        netcheck({ askers, fresh, members, servers, server: at, ownAddresses }),
+        netcheck({ sockets, fresh, members, servers, server: at, ownAddresses }),
         tryTurn(places.conf),
       ])
       const all = { ...seen, portMapping, turn, direct }

@@ -2,7 +2,7 @@
 
 import type { Millis } from '../../../core/clock.ts'
 import { type Dependence, type NatBehaviour, natBehaviour } from './behaviour.ts'
-import type { StunAsker } from './stun-socket.ts'
+import type { StunRequester } from './stun-socket.ts'
 
 export interface NetcheckMember {
   readonly hostId: number
@@ -32,7 +32,7 @@ interface MemberAnswer extends Answer {
 }
 
 export interface Netcheck {
-  /** Whether any question by UDP had an answer. */
+  /** Whether any request by UDP was answered. */
   readonly udp: boolean
   /** This host's addresses as others see them, each once; a port belongs to the socket that asked. */
   readonly ipv4: readonly string[]
@@ -55,9 +55,9 @@ export interface Netcheck {
 
 export interface NetcheckDeps {
   /** By family of address; undefined: this host has none of that family. */
-  readonly askers: { readonly ipv4: StunAsker | undefined; readonly ipv6: StunAsker | undefined }
-  /** A socket that has sent nothing, for the questions of RFC 5780. */
-  readonly fresh: StunAsker | undefined
+  readonly sockets: { readonly ipv4: StunRequester | undefined; readonly ipv6: StunRequester | undefined }
+  /** A socket that has sent nothing, for the tests of RFC 5780. */
+  readonly fresh: StunRequester | undefined
   readonly members: readonly NetcheckMember[]
   readonly servers: readonly NetcheckServer[]
   /** With two addresses, `address:port`; undefined: one of `servers` that says that it has two. */
@@ -74,10 +74,10 @@ const MAX_HAIRPINS = 4
 const unique = (all: readonly string[]): string[] => [...new Set(all)]
 
 export async function netcheck(deps: NetcheckDeps): Promise<Netcheck> {
-  const { askers, members, ownAddresses } = deps
+  const { sockets, members, ownAddresses } = deps
   const [toldByMembers, toldByServers] = await Promise.all([
-    Promise.all(members.map(async (member) => ({ ...(await ask(askers, member)), hostId: member.hostId }))),
-    Promise.all(deps.servers.map((server) => ask(askers, server))),
+    Promise.all(members.map(async (member) => ({ ...(await ask(sockets, member)), hostId: member.hostId }))),
+    Promise.all(deps.servers.map((server) => ask(sockets, server))),
   ])
   const answers = [...toldByMembers, ...toldByServers]
   const behaviour = await behaviourBy(deps, toldByServers)
@@ -94,7 +94,7 @@ export async function netcheck(deps: NetcheckDeps): Promise<Netcheck> {
     behindNat,
     mapping: behaviour?.mapping ?? mappingByMembers(answers, ownAddresses),
     filtering: behaviour?.filtering,
-    hairpin: behaviour?.hairpin ?? (behindNat === true ? await comesBack(askers.ipv4, v4) : undefined),
+    hairpin: behaviour?.hairpin ?? (behindNat === true ? await comesBack(sockets.ipv4, v4) : undefined),
     members: toldByMembers.map(shown).toSorted(bySoonest),
     servers: toldByServers.map(shown).toSorted(bySoonest),
     best: bestOf(answers),
@@ -117,9 +117,12 @@ function bestOf(answers: readonly Answer[]): Netcheck['best'] {
 }
 
 /** All its addresses at once: the first answer counts. */
-async function ask({ ipv4, ipv6 }: NetcheckDeps['askers'], { name, servers }: NetcheckServer): Promise<Told> {
+async function ask(
+  { ipv4, ipv6 }: NetcheckDeps['sockets'],
+  { name, servers }: NetcheckServer,
+): Promise<Told> {
   const asked = servers.map(async (server) => {
-    const answer = await (isV6(server) ? ipv6 : ipv4)?.ask(server)
+    const answer = await (isV6(server) ? ipv6 : ipv4)?.request(server)
     if (answer === undefined) throw new Error('no answer')
     return { server, answer }
   })
@@ -144,11 +147,11 @@ async function behaviourBy(
 
 /** Whether a datagram to the own mapped address comes back in. A symmetric NAT shows several: any of them. */
 async function comesBack(
-  asker: StunAsker | undefined,
+  socket: StunRequester | undefined,
   mapped: readonly string[],
 ): Promise<boolean | undefined> {
-  if (asker === undefined || mapped.length === 0) return undefined
-  const heard = await Promise.all(mapped.slice(0, MAX_HAIRPINS).map((address) => asker.ask(address)))
+  if (socket === undefined || mapped.length === 0) return undefined
+  const heard = await Promise.all(mapped.slice(0, MAX_HAIRPINS).map((address) => socket.request(address)))
   return heard.some((answer) => answer !== undefined)
 }
 

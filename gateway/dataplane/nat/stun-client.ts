@@ -6,7 +6,7 @@ import { decodeStun, encodeStun } from './stun.ts'
 
 /**
  * RFC 8489, 6.2.1: at first 0.5 s, doubled each time; after the last one 16 times as long. 5 sends instead of 7: the
- * question has failed after 15.5 s, before the next one is due.
+ * transaction has failed after 15.5 s, before the next one is due.
  */
 const RTO_MS: Millis = 500
 const SENDS = 5
@@ -24,8 +24,8 @@ export interface MappedAddress {
   readonly address: string
 }
 
-interface Question {
-  readonly transaction: string
+interface Transaction {
+  readonly id: string
   sends: number
   /** When to send again, or to give up. */
   nextAt: Millis
@@ -33,11 +33,11 @@ interface Question {
 
 interface Server {
   readonly address: string
-  /** When the next question is due. */
+  /** When the next request is due. */
   dueAt: Millis
-  /** When the last one was asked. */
-  askedAt?: Millis
-  question?: Question | undefined
+  /** When the last transaction began. */
+  startedAt?: Millis
+  transaction?: Transaction | undefined
   mapped: string | undefined
 }
 
@@ -52,8 +52,8 @@ export class StunClient {
     this.#newTransaction = newTransaction
   }
 
-  /** Begins with the first ones. Answers of servers that stay are kept. */
-  ask(servers: readonly string[], everyMs: Millis, now: Millis): void {
+  /** Asks in the order given. What servers that stay have answered is kept. */
+  useServers(servers: readonly string[], everyMs: Millis, now: Millis): void {
     const wanted = new Set(servers.map(canonical).filter((server) => server !== undefined))
     const before = this.#servers
     this.#everyMs = everyMs
@@ -62,7 +62,7 @@ export class StunClient {
     for (const address of wanted) {
       const known = before.get(address)
       // Never in the past: the loop would take that for a time in which it stood still.
-      const dueAt = Math.max(startAt, (known?.askedAt ?? Number.NEGATIVE_INFINITY) + everyMs)
+      const dueAt = Math.max(startAt, (known?.startedAt ?? Number.NEGATIVE_INFINITY) + everyMs)
       this.#servers.set(address, { mapped: undefined, ...known, address, dueAt })
       if (dueAt === startAt) startAt += PACE_MS
     }
@@ -72,7 +72,7 @@ export class StunClient {
   refresh(now: Millis): void {
     let startAt = now
     for (const server of this.#servers.values()) {
-      server.question = undefined
+      server.transaction = undefined
       server.dueAt = startAt
       startAt += PACE_MS
     }
@@ -81,7 +81,8 @@ export class StunClient {
   /** When `tick` has something to do. */
   get nextAt(): Millis {
     let at = Number.POSITIVE_INFINITY
-    for (const { question, dueAt } of this.#servers.values()) at = Math.min(at, question?.nextAt ?? dueAt)
+    for (const { transaction, dueAt } of this.#servers.values())
+      at = Math.min(at, transaction?.nextAt ?? dueAt)
     return at
   }
 
@@ -89,21 +90,21 @@ export class StunClient {
     return [...this.#servers.values()].flatMap((server) => this.#step(server, now) ?? [])
   }
 
-  /** Only the asked server's answer to the open question counts: its address alone is easily forged. */
-  answered(bytes: Uint8Array, from: string): void {
+  /** Only a response of the asked server to its open transaction counts: its address alone is easily forged. */
+  handleResponse(bytes: Uint8Array, from: string): void {
     const message = decodeStun(bytes)
     const server = this.#servers.get(from)
     if (message?.kind === 'request') return
-    if (message === undefined || server?.question?.transaction !== message.transaction) this.#unasked++
+    if (message === undefined || server?.transaction?.id !== message.transaction) this.#unasked++
     else this.#close(server, message.kind === 'response' ? message.mapped : undefined)
   }
 
-  /** How many answers belonged to no open question, or could not be read. */
+  /** How many responses belonged to no open transaction, or could not be read. */
   get unasked(): number {
     return this.#unasked
   }
 
-  /** Of servers that answered their last question, in the order in which they were given. */
+  /** Of servers that answered their last request, in the order in which they were given. */
   get mapped(): MappedAddress[] {
     return [...this.#servers.values()].flatMap(({ address: server, mapped }) =>
       mapped === undefined ? [] : [{ server, address: mapped }],
@@ -111,29 +112,29 @@ export class StunClient {
   }
 
   #step(server: Server, now: Millis): StunDatagram | undefined {
-    const { question, dueAt } = server
-    if (now < (question?.nextAt ?? dueAt)) return undefined
-    if (question === undefined) {
-      const transaction = this.#newTransaction()
-      server.askedAt = now
-      server.question = { transaction, sends: 0, nextAt: now }
-    } else if (question.sends >= SENDS) {
+    const { transaction, dueAt } = server
+    if (now < (transaction?.nextAt ?? dueAt)) return undefined
+    if (transaction === undefined) {
+      server.startedAt = now
+      server.transaction = { id: this.#newTransaction(), sends: 0, nextAt: now }
+    } else if (transaction.sends >= SENDS) {
       this.#close(server, undefined)
       return undefined
     }
     return this.#send(server, now)
   }
 
-  #send({ address: to, question }: Server, now: Millis): StunDatagram | undefined {
-    if (question === undefined) return undefined
-    question.sends++
-    question.nextAt = now + (question.sends < SENDS ? RTO_MS * 2 ** (question.sends - 1) : LAST_WAIT_MS)
-    return { to, bytes: encodeStun({ kind: 'request', transaction: question.transaction }) }
+  #send({ address: to, transaction }: Server, now: Millis): StunDatagram | undefined {
+    if (transaction === undefined) return undefined
+    transaction.sends++
+    transaction.nextAt =
+      now + (transaction.sends < SENDS ? RTO_MS * 2 ** (transaction.sends - 1) : LAST_WAIT_MS)
+    return { to, bytes: encodeStun({ kind: 'request', transaction: transaction.id }) }
   }
 
   #close(server: Server, mapped: string | undefined): void {
-    server.dueAt = (server.askedAt ?? 0) + this.#everyMs
-    server.question = undefined
+    server.dueAt = (server.startedAt ?? 0) + this.#everyMs
+    server.transaction = undefined
     server.mapped = mapped
   }
 }

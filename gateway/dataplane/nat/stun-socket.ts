@@ -1,4 +1,4 @@
-/** Asks STUN servers over a UDP socket of its own: sends again, waits no longer than it is told, measures. */
+/** Sends STUN requests over a UDP socket of its own: retransmits, waits a bounded time, measures the round trip. */
 
 import { randomBytes } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
@@ -11,40 +11,40 @@ import { decodeStun, encodeStun, type StunMessage } from './stun.ts'
 const SEND_AT_MS: readonly Millis[] = [0, 200, 600]
 const WAIT_MS: Millis = 1_200
 
-export interface StunAnswer {
+export interface StunResponse {
   readonly message: StunMessage
   readonly rttMs: Millis
-  /** Where the answer came from. */
+  /** Where the response came from. */
   readonly from: string
 }
 
-interface Question {
+interface Transaction {
   readonly sentAt: Millis
-  heard(answer: StunAnswer): void
+  done(response: StunResponse): void
 }
 
-export interface Asking {
+export interface StunRequestOptions {
   readonly change?: StunMessage['change']
   readonly waitMs?: Millis
   readonly signal?: AbortSignal
 }
 
 /** What `natBehaviour` needs of a socket; tests give it one of their own. */
-export interface StunAsker {
+export interface StunRequester {
   /** `192.0.2.1:7443`, or with `0.0.0.0` where the socket is bound to all addresses. */
   readonly local: string
-  /** @returns undefined: no answer in time, or the server cannot be reached */
-  ask(server: string, asking?: Asking): Promise<StunAnswer | undefined>
+  /** @returns undefined: no response in time, or the server cannot be reached */
+  request(server: string, options?: StunRequestOptions): Promise<StunResponse | undefined>
 }
 
-export class StunSocket implements StunAsker, Disposable {
+export class StunSocket implements StunRequester, Disposable {
   readonly #socket: Socket
-  readonly #questions = new Map<string, Question>()
+  readonly #transactions = new Map<string, Transaction>()
 
   private constructor(socket: Socket) {
     this.#socket = socket
     socket.on('message', (bytes, from) => this.#received(bytes, from))
-    // Of a datagram, e.g. no route: its question gets no answer, which is said there.
+    // Of a datagram, e.g. no route: its request gets no response, which `request` says.
     socket.on('error', () => {})
   }
 
@@ -66,25 +66,25 @@ export class StunSocket implements StunAsker, Disposable {
     return endpointOf(address, port) ?? `${address}:${port}`
   }
 
-  async ask(
+  async request(
     server: string,
-    { change, waitMs = WAIT_MS, signal }: Asking = {},
-  ): Promise<StunAnswer | undefined> {
+    { change, waitMs = WAIT_MS, signal }: StunRequestOptions = {},
+  ): Promise<StunResponse | undefined> {
     const transaction = randomBytes(12).toString('hex')
     const bytes = encodeStun({ kind: 'request', transaction, change })
-    const { promise, resolve } = Promise.withResolvers<StunAnswer | undefined>()
+    const { promise, resolve } = Promise.withResolvers<StunResponse | undefined>()
     const timers = SEND_AT_MS.map((ms) => setTimeout(() => this.#send(bytes, server), ms))
     timers.push(setTimeout(() => resolve(undefined), waitMs))
     const aborted = (): void => resolve(undefined)
     signal?.addEventListener('abort', aborted)
     if (signal?.aborted === true) aborted()
-    this.#questions.set(transaction, { sentAt: performance.now(), heard: resolve })
+    this.#transactions.set(transaction, { sentAt: performance.now(), done: resolve })
     try {
       return await promise
     } finally {
       for (const timer of timers) clearTimeout(timer)
       signal?.removeEventListener('abort', aborted)
-      this.#questions.delete(transaction)
+      this.#transactions.delete(transaction)
     }
   }
 
@@ -94,18 +94,17 @@ export class StunSocket implements StunAsker, Disposable {
 
   #send(bytes: Uint8Array, server: string): void {
     const [, v6, v4, port] = /^(?:\[(.+)\]|(.+)):(\d+)$/.exec(server) ?? []
-    // A datagram that cannot be sent is one without an answer.
+    // A datagram that cannot be sent is a request without a response.
     this.#socket.send(bytes, Number(port), v6 ?? v4, () => {})
   }
 
-  /** The first sending's clock counts for all: which of them an answer belongs to is not known. */
+  /** Measured from the first transmission: which of them a response belongs to is not known. */
   #received(bytes: Uint8Array, { address, port }: RemoteInfo): void {
     const message = decodeStun(bytes)
-    const question = message && this.#questions.get(message.transaction)
+    const open = message && this.#transactions.get(message.transaction)
     const from = endpointOf(address, port)
-    // Its own request that comes back is an answer as well: that is how a hairpin shows.
-    if (message === undefined || question === undefined || from === undefined || message.kind === 'error')
-      return
-    question.heard({ message, rttMs: performance.now() - question.sentAt, from })
+    // A request of this socket that comes back counts too: that is how a hairpin shows.
+    if (message === undefined || open === undefined || from === undefined || message.kind === 'error') return
+    open.done({ message, rttMs: performance.now() - open.sentAt, from })
   }
 }

@@ -1,4 +1,4 @@
-/** Hears what the router announces to all hosts of its network when it was started anew (RFC 6886, 3.2.1; RFC 6887, 14). */
+/** Listens for what a router multicasts after a restart (RFC 6886, 3.2.1; RFC 6887, 14). */
 
 import { createSocket, type Socket } from 'node:dgram'
 
@@ -12,7 +12,7 @@ const ROUTER_PORT = 5_351
  * router is asked as often as without.
  * @param from this host's address on the router's network @param announced called for each datagram of the router
  */
-export function hearRouter(from: string, gateway: string, announced: () => void): Disposable {
+export function listenForAnnouncements(from: string, gateway: string, announced: () => void): Disposable {
   const socket: Socket = createSocket({ type: 'udp4', reuseAddr: true })
   socket.on('error', () => {})
   socket.on('message', (_bytes, { address, port }) => {

@@ -22,7 +22,7 @@ import { askRouter } from './router-socket.ts'
 import { findDescription } from './ssdp.ts'
 import type { Answer, Found, MappingClient, MappingRequest, RouterPlace } from './types.ts'
 
-/** PCP has no question but the one for a mapping that all routers answer. */
+/** PCP has no request but the one for a mapping that all routers answer. */
 const pcp: MappingClient = {
   protocol: 'pcp',
   async find(place, request, signal) {

@@ -10,7 +10,7 @@ export const GIVEN_UP: Refusal = { refused: 'given up' }
 export function refusalBy(err: unknown): Refusal {
   if (hasCode(err, 'ECONNREFUSED')) return { refused: 'not spoken there' }
   const { name, message } = err instanceof Error ? err : new Error(String(err))
-  // By AbortSignal: of the asker, or of the clock.
+  // By AbortSignal: of the caller, or of the clock.
   if (name === 'AbortError' || name === 'TimeoutError') return NO_ANSWER
   return { refused: `could not be asked (${message})` }
 }

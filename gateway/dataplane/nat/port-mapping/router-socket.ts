@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { Millis } from '../../../../core/clock.ts'
 import { NO_ANSWER } from './refusal.ts'
 import type { Refusal, RouterPlace } from './types.ts'
-import { askByUdp } from './udp-question.ts'
+import { requestByUdp } from './udp-request.ts'
 
 /** Of PCP and NAT-PMP alike. */
 const ROUTER_PORT = 5351
@@ -16,18 +16,18 @@ const SEND_AT_MS: readonly Millis[] = [0, 250, 750, 1_750]
 const WAIT_MS: Millis = 3_000
 
 /**
- * @param read undefined: not the answer to this question
+ * @param read undefined: not the answer to this request
  * @returns `refused`: no answer, and why
  */
 export function askRouter<T>(
   place: RouterPlace,
-  question: Uint8Array,
+  request: Uint8Array,
   read: (bytes: Uint8Array) => T | undefined,
   signal: AbortSignal,
   port = ROUTER_PORT,
 ): Promise<T | Refusal> {
   const { gateway } = place
-  return askByUdp<T>(
+  return requestByUdp<T>(
     place,
     {
       sendAtMs: SEND_AT_MS,
@@ -37,7 +37,7 @@ export function askRouter<T>(
         socket.connect(port, gateway)
         return once(socket, 'connect')
       },
-      send: (socket) => socket.send(question, () => {}),
+      send: (socket) => socket.send(request, () => {}),
       read: (bytes, address) => (address === gateway ? read(bytes) : undefined),
       silence: () => NO_ANSWER,
     },

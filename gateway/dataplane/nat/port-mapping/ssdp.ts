@@ -4,7 +4,7 @@ import type { Millis } from '../../../../core/clock.ts'
 import { locationIn, SEARCH } from './igd.ts'
 import { NO_ANSWER } from './refusal.ts'
 import type { Refusal, RouterPlace } from './types.ts'
-import { askByUdp } from './udp-question.ts'
+import { requestByUdp } from './udp-request.ts'
 
 const GROUP = '239.255.255.250'
 const PORT = 1900
@@ -24,7 +24,7 @@ export function findDescription(
 ): Promise<{ readonly location: string } | Refusal> {
   const { gateway, ownAddress } = place
   let silence = NO_ANSWER
-  return askByUdp<{ readonly location: string }>(
+  return requestByUdp<{ readonly location: string }>(
     place,
     {
       sendAtMs: SEND_AT_MS,

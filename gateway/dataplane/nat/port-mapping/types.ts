@@ -41,7 +41,7 @@ export type Answer = { readonly granted: Granted } | Refusal
 /** One protocol to speak with a router. No promise of it rejects: what goes wrong is a refusal. */
 export interface MappingClient {
   readonly protocol: PortMappingProtocol
-  /** Whether the router speaks it. Asks for no mapping unless the protocol has no other question. */
+  /** Whether the router speaks it. Asks for no mapping unless the protocol has no other request. */
   find(place: RouterPlace, request: MappingRequest, signal: AbortSignal): Promise<Found>
 }
 

@@ -138,7 +138,7 @@ export class TurnAllocation {
   received(bytes: Uint8Array, now: Millis): boolean {
     const message = decodeTurn(bytes)
     if (message === undefined) return false
-    if (message.kind !== 'indication') this.#requests.answered(bytes, message, now)
+    if (message.kind !== 'indication') this.#requests.handleResponse(bytes, message, now)
     else if (message.method === 'data' && this.#state === 'ready')
       this.channels.heard(message.peer, message.data, now)
     return true
@@ -188,8 +188,8 @@ export class TurnAllocation {
 
   #allocate(now: Millis): void {
     const lifetime = this.#login.lifetimeS(this.#deps.wallNow())
-    const question = { method: 'allocate', lifetime, isUdpWanted: true, family: this.#family } as const
-    this.#requests.ask(question, now, (result, at) => this.#allocated(result, at))
+    const request = { method: 'allocate', lifetime, isUdpWanted: true, family: this.#family } as const
+    this.#requests.send(request, now, (result, at) => this.#allocated(result, at))
   }
 
   #allocated(result: TurnResult, now: Millis): void {
@@ -211,7 +211,7 @@ export class TurnAllocation {
     this.#set('ready')
   }
 
-  /** @returns whether another question may bring an allocation at once */
+  /** @returns whether another request may bring an allocation at once */
   #goesOn(result: Failure, now: Millis): boolean {
     if (result.kind === 'silent') {
       if (!this.#addresses.next()) return false
@@ -229,15 +229,15 @@ export class TurnAllocation {
 
   /** Before a restart, this host's port had an allocation, which the server keeps for ten minutes. */
   #clear(now: Millis): void {
-    this.#requests.ask({ method: 'refresh', lifetime: 0 }, now, (_, at) => this.#allocate(at))
+    this.#requests.send({ method: 'refresh', lifetime: 0 }, now, (_, at) => this.#allocate(at))
   }
 
   #refresh(now: Millis): void {
     const wallNow = this.#deps.wallNow()
     const successor = this.#login.successor(wallNow)
     const lifetime = this.#login.lifetimeS(wallNow)
-    const question = { method: 'refresh', lifetime, ...(successor && { credentials: successor }) } as const
-    this.#requests.ask(question, now, (result, at) => {
+    const request = { method: 'refresh', lifetime, ...(successor && { credentials: successor }) } as const
+    this.#requests.send(request, now, (result, at) => {
       if (this.#state === 'ready') this.#refreshed(result, successor, at)
     })
   }

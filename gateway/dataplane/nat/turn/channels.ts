@@ -139,7 +139,7 @@ export class Channels {
     permission.dueAt = Number.POSITIVE_INFINITY
     // RFC 8656, 9.1: the port is ignored, and an address alone cannot be written.
     const peer = formatEndpoint(ip, 9)
-    this.#requests.ask({ method: 'createPermission', peer }, now, (result, at) => {
+    this.#requests.send({ method: 'createPermission', peer }, now, (result, at) => {
       permission.dueAt = at + AGAIN_MS[result.kind]
       if (isMismatch(result)) this.#mismatch(at)
     })
@@ -148,7 +148,7 @@ export class Channels {
   #bind(peer: string, channel: Channel, now: Millis): void {
     channel.dueAt = Number.POSITIVE_INFINITY
     channel.at = now
-    this.#requests.ask({ method: 'channelBind', channel: channel.number, peer }, now, (result, at) => {
+    this.#requests.send({ method: 'channelBind', channel: channel.number, peer }, now, (result, at) => {
       // Its peer is none any more since it was asked for.
       if (channel.state === 'idle') return
       if (result.kind === 'success') this.#bound(peer, channel, at)

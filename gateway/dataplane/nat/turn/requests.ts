@@ -1,4 +1,4 @@
-/** Asks one TURN server: repeats what gets no answer, signs, and follows new nonces. Pure: time is an argument. */
+/** Sends requests to one TURN server: retransmits, signs, and follows new nonces. Pure: time is an argument. */
 
 import type { Millis } from '../../../../core/clock.ts'
 import { type Credentials, longTermKey } from './credentials.ts'
@@ -32,13 +32,13 @@ export type TurnResult =
 export type TurnDone = (result: TurnResult, now: Millis) => void
 
 type Asked = 'method' | 'lifetime' | 'channel' | 'peer' | 'isUdpWanted' | 'family'
-export interface TurnQuestion extends Pick<TurnMessage, Asked> {
+export interface TurnRequest extends Pick<TurnMessage, Asked> {
   /** To sign it by; undefined: by those of the allocation. */
   readonly credentials?: Credentials
 }
 
-interface Open {
-  readonly question: TurnQuestion
+interface Transaction {
+  readonly request: TurnRequest
   readonly done: TurnDone
   bytes: Uint8Array
   signing: Signing | undefined
@@ -56,14 +56,14 @@ interface Challenge {
 }
 
 export interface TurnRequestsDeps {
-  /** 24 random hex digits: an answer that does not repeat them is none. */
+  /** 24 random hex digits, which a response has to repeat. */
   newTransaction(): string
   credentials(): Credentials
 }
 
 export class TurnRequests {
   readonly #deps: TurnRequestsDeps
-  readonly #open = new Map<string, Open>()
+  readonly #open = new Map<string, Transaction>()
   #challenge: Challenge | undefined
 
   constructor(deps: TurnRequestsDeps) {
@@ -81,16 +81,16 @@ export class TurnRequests {
   }
 
   /** @param done called once, unless `forget` comes first */
-  ask(question: TurnQuestion, now: Millis, done: TurnDone): void {
-    this.#begin(question, done, 0, now)
+  send(request: TurnRequest, now: Millis, done: TurnDone): void {
+    this.#begin(request, done, 0, now)
   }
 
-  /** What is on its way gets no answer any more. */
+  /** Responses to requests on their way are ignored. */
   forget(): void {
     this.#open.clear()
   }
 
-  /** Something happened that may bring an answer now: sends at once, and as often as the first time. */
+  /** Something happened that may bring a response now: sends at once, and as often as the first time. */
   hurry(now: Millis): void {
     for (const open of this.#open.values()) {
       if (open.sends <= 1) continue
@@ -100,20 +100,20 @@ export class TurnRequests {
     }
   }
 
-  /** The credentials are others now: the next question begins without any, and learns the realm anew. */
+  /** The credentials are others now: the next request begins without any, and learns the realm anew. */
   forgetLogin(): void {
     this.#challenge = undefined
   }
 
-  /** For a message that nothing answers. */
-  once(question: TurnQuestion): Uint8Array {
-    return this.#write(question, this.#deps.newTransaction()).bytes
+  /** For a request whose response nothing waits for. */
+  once(request: TurnRequest): Uint8Array {
+    return this.#write(request, this.#deps.newTransaction()).bytes
   }
 
   tick(now: Millis): Uint8Array[] {
     const out: Uint8Array[] = []
     for (const [transaction, open] of [...this.#open]) {
-      // What an answer to an earlier one began may have ended the others.
+      // Handling an earlier one may have ended the others.
       if (now < open.nextAt || !this.#open.has(transaction)) continue
       if (open.sends >= SENDS) {
         this.#open.delete(transaction)
@@ -129,9 +129,9 @@ export class TurnRequests {
   }
 
   /** A message of the server that is no indication. */
-  answered(bytes: Uint8Array, message: DecodedTurn, now: Millis): void {
+  handleResponse(bytes: Uint8Array, message: DecodedTurn, now: Millis): void {
     const open = this.#open.get(message.transaction)
-    if (open === undefined || open.question.method !== message.method) return
+    if (open === undefined || open.request.method !== message.method) return
     if (message.kind !== 'success' && message.kind !== 'error') return
     const isSigned = open.signing !== undefined && isSignedBy(bytes, message, open.signing)
     // An error may come without: the server that refuses a name has no key for it.
@@ -141,12 +141,12 @@ export class TurnRequests {
       // Which of several sends was answered is not known.
       const isFirst = open.sends === 1 && open.isHurried !== true
       open.done({ kind: 'success', message, rttMs: isFirst ? now - open.sentAt : undefined }, now)
-    } else if (this.#goesOn(open, message)) this.#begin(open.question, open.done, open.rounds + 1, now)
+    } else if (this.#goesOn(open, message)) this.#begin(open.request, open.done, open.rounds + 1, now)
     else open.done({ kind: 'error', code: message.errorCode ?? 0, alternate: message.alternate }, now)
   }
 
-  /** 401 names the realm, 438 a new nonce: both want the question again, signed. */
-  #goesOn(open: Open, { errorCode, realm, nonce, algorithms }: DecodedTurn): boolean {
+  /** 401 names the realm, 438 a new nonce: both want the request again, signed. */
+  #goesOn(open: Transaction, { errorCode, realm, nonce, algorithms }: DecodedTurn): boolean {
     const isFirst = errorCode === 401 && open.signing === undefined
     if (!(isFirst || errorCode === 438) || open.rounds >= MAX_ROUNDS) return false
     const { realm: known } = this.#challenge ?? {}
@@ -162,11 +162,11 @@ export class TurnRequests {
     return true
   }
 
-  #begin(question: TurnQuestion, done: TurnDone, rounds: number, now: Millis): void {
+  #begin(request: TurnRequest, done: TurnDone, rounds: number, now: Millis): void {
     const transaction = this.#deps.newTransaction()
-    const { bytes, signing } = this.#write(question, transaction)
+    const { bytes, signing } = this.#write(request, transaction)
     this.#open.set(transaction, {
-      question,
+      request,
       done,
       bytes,
       signing,
@@ -178,10 +178,10 @@ export class TurnRequests {
   }
 
   #write(
-    question: TurnQuestion,
+    request: TurnRequest,
     transaction: string,
   ): { readonly bytes: Uint8Array; readonly signing: Signing | undefined } {
-    const { credentials = this.#deps.credentials(), ...asked } = question
+    const { credentials = this.#deps.credentials(), ...asked } = request
     const message = { ...asked, kind: 'request', transaction } as const
     const challenge = this.#challenge
     if (challenge === undefined) return { bytes: encodeTurn(message), signing: undefined }

@@ -46,14 +46,14 @@ export class OwnAddresses {
   order({ servers, everyMs }: Extract<ToProcess, { type: 'findAddresses' }>): void {
     this.#isAsked = true
     this.#told = ''
-    this.#stun.ask(servers, everyMs, this.#deps.now())
+    this.#stun.useServers(servers, everyMs, this.#deps.now())
     this.#tell()
   }
 
   /** No gateway is there that could use them. */
   rest(): void {
     this.#isAsked = false
-    this.#stun.ask([], 0, this.#deps.now())
+    this.#stun.useServers([], 0, this.#deps.now())
   }
 
   /** What a TURN server relays for changed. */
@@ -68,7 +68,7 @@ export class OwnAddresses {
 
   /** STUN arrived. */
   heard(bytes: Uint8Array, from: string): void {
-    this.#stun.answered(bytes, from)
+    this.#stun.handleResponse(bytes, from)
     this.#tell()
   }
 

@@ -1,15 +1,15 @@
 /** gateway/dataplane/nat/netcheck: what members' answers say of the NAT in between. */
 import t from 'tap'
 import { type NetcheckServer, netcheck } from '../../../../../gateway/dataplane/nat/netcheck.ts'
-import type { StunAsker } from '../../../../../gateway/dataplane/nat/stun-socket.ts'
+import type { StunRequester } from '../../../../../gateway/dataplane/nat/stun-socket.ts'
 
 /** Answers by server: how it sees this host, after so many ms. */
-function asker(
+function socket(
   answers: Readonly<Record<string, readonly [mapped: string, rttMs: number, other?: string]>>,
-): StunAsker {
+): StunRequester {
   return {
     local: '0.0.0.0:1',
-    async ask(server) {
+    async request(server) {
       const [mapped, rttMs, other] = answers[server] ?? []
       if (mapped === undefined || rttMs === undefined) return undefined
       return { message: { kind: 'response', transaction: '', mapped, other }, rttMs, from: server }
@@ -24,13 +24,13 @@ const MEMBERS = [
 ]
 
 const check = (
-  answers: Parameters<typeof asker>[0],
+  answers: Parameters<typeof socket>[0],
   ownAddresses: readonly string[] = ['192.168.1.2'],
   servers: readonly NetcheckServer[] = [],
 ) => {
-  const both = asker(answers)
-  const askers = { ipv4: both, ipv6: both }
-  return netcheck({ askers, fresh: both, members: MEMBERS, servers, server: undefined, ownAddresses })
+  const both = socket(answers)
+  const sockets = { ipv4: both, ipv6: both }
+  return netcheck({ sockets, fresh: both, members: MEMBERS, servers, server: undefined, ownAddresses })
 }
 
 t.test('two members see one address: a NAT with one mapping for all', async (t) => {

@@ -28,7 +28,7 @@ t.test(
   'a silent server is asked 5 times by RFC 8489, then again when the next question is due',
   async (t) => {
     const client = makeClient()
-    client.ask([A], 25_000, 0)
+    client.useServers([A], 25_000, 0)
     const sent = run(client, 0, 26_000)
     t.same(
       sent.map(({ at }) => at),
@@ -41,7 +41,7 @@ t.test(
 
 t.test('questions to several servers are 20 ms apart, and an answer ends one', async (t) => {
   const client = makeClient()
-  client.ask([A, '[2001:db8:0:0::1]:3478', A], 25_000, 100)
+  client.useServers([A, '[2001:db8:0:0::1]:3478', A], 25_000, 100)
   const [first, second, ...more] = run(client, 100, 599)
   t.match(
     [first, second],
@@ -51,7 +51,7 @@ t.test('questions to several servers are 20 ms apart, and an answer ends one', a
     ],
   )
   t.same(more, [])
-  client.answered(answerTo(first?.bytes ?? new Uint8Array()), A)
+  client.handleResponse(answerTo(first?.bytes ?? new Uint8Array()), A)
   t.same(client.mapped, [{ server: A, address: SEEN }])
   t.same(
     run(client, 600, 24_000).map(({ to }) => to),
@@ -62,54 +62,54 @@ t.test('questions to several servers are 20 ms apart, and an answer ends one', a
 
 t.test('only the asked server counts, only its open question, and only once', async (t) => {
   const client = makeClient()
-  client.ask([A, B], 25_000, 0)
+  client.useServers([A, B], 25_000, 0)
   const [toA, toB] = run(client, 0, 20)
   const [a, b] = [toA?.bytes ?? new Uint8Array(), toB?.bytes ?? new Uint8Array()]
-  client.answered(answerTo(a), '192.0.2.66:3478')
-  client.answered(answerTo(a), B)
-  client.answered(encodeStun({ kind: 'response', transaction: 'ff'.repeat(12), mapped: SEEN }), A)
-  client.answered(encodeStun({ kind: 'request', transaction: transactionOf(a), mapped: SEEN }), A)
-  client.answered(Uint8Array.of(1, 2, 3), A)
+  client.handleResponse(answerTo(a), '192.0.2.66:3478')
+  client.handleResponse(answerTo(a), B)
+  client.handleResponse(encodeStun({ kind: 'response', transaction: 'ff'.repeat(12), mapped: SEEN }), A)
+  client.handleResponse(encodeStun({ kind: 'request', transaction: transactionOf(a), mapped: SEEN }), A)
+  client.handleResponse(Uint8Array.of(1, 2, 3), A)
   t.same(client.mapped, [])
-  client.answered(answerTo(b), B)
-  client.answered(answerTo(b, '203.0.113.66:1'), B)
+  client.handleResponse(answerTo(b), B)
+  client.handleResponse(answerTo(b, '203.0.113.66:1'), B)
   t.same(client.mapped, [{ server: B, address: SEEN }], 'the second answer to a question is ignored')
   t.equal(client.unasked, 5, 'all but the answer and the request are counted')
-  client.answered(encodeStun({ kind: 'error', transaction: transactionOf(a) }), A)
+  client.handleResponse(encodeStun({ kind: 'error', transaction: transactionOf(a) }), A)
   t.same(run(client, 21, 24_000), [], 'an error ends the question')
 })
 
 t.test('a change of the network: asked at once, and what a server said stays until it fails', async (t) => {
   const client = makeClient()
-  client.ask([A], 25_000, 0)
+  client.useServers([A], 25_000, 0)
   const [first] = run(client, 0, 0)
-  client.answered(answerTo(first?.bytes ?? new Uint8Array()), A)
+  client.handleResponse(answerTo(first?.bytes ?? new Uint8Array()), A)
   client.refresh(1_000)
   const again = run(client, 1_000, 16_499)
   t.equal(again.length, 5)
   t.equal(client.mapped.length, 1)
   run(client, 16_500, 16_500)
   t.same(client.mapped, [])
-  client.answered(answerTo(again.at(-1)?.bytes ?? new Uint8Array()), A)
+  client.handleResponse(answerTo(again.at(-1)?.bytes ?? new Uint8Array()), A)
   t.same(client.mapped, [], 'too late')
 })
 
 t.test('a shorter interval asks earlier, servers that stay keep their answers, others go', async (t) => {
   const client = makeClient()
-  client.ask([A, B], 300_000, 0)
-  for (const { bytes, to } of run(client, 0, 20)) client.answered(answerTo(bytes), to)
+  client.useServers([A, B], 300_000, 0)
+  for (const { bytes, to } of run(client, 0, 20)) client.handleResponse(answerTo(bytes), to)
   t.equal(client.nextAt, 300_000)
-  client.ask([A], 25_000, 10_000)
+  client.useServers([A], 25_000, 10_000)
   t.same(client.mapped, [{ server: A, address: SEEN }])
   t.equal(client.nextAt, 25_000)
-  client.ask([A], 25_000, 12_000)
+  client.useServers([A], 25_000, 12_000)
   t.equal(client.nextAt, 25_000, 'the same order again changes nothing')
-  client.ask([A], 300_000, 13_000)
-  client.ask([A], 25_000, 14_000)
+  client.useServers([A], 300_000, 13_000)
+  client.useServers([A], 25_000, 14_000)
   t.equal(client.nextAt, 25_000, 'nor does a longer one in between')
-  client.ask([A], 300_000, 15_000)
-  client.ask([A], 25_000, 200_000)
+  client.useServers([A], 300_000, 15_000)
+  client.useServers([A], 25_000, 200_000)
   t.equal(client.nextAt, 200_000, 'never due in the past')
-  client.ask([], 25_000, 200_000)
+  client.useServers([], 25_000, 200_000)
   t.equal(client.nextAt, Number.POSITIVE_INFINITY)
 })

@@ -1,4 +1,4 @@
-/** Asks over UDP from the address that the router knows this host by, again until an answer comes, within a bound. */
+/** Sends a request to the router by UDP from the address it knows this host by, and retransmits within a bound. */
 
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
@@ -6,23 +6,23 @@ import type { Millis } from '../../../../core/clock.ts'
 import { GIVEN_UP, refusalBy } from './refusal.ts'
 import type { Refusal, RouterPlace } from './types.ts'
 
-export interface UdpQuestion<T> {
-  /** When the question is sent, and sent again. */
+export interface UdpRequest<T> {
+  /** When the request is sent, and sent again. */
   readonly sendAtMs: readonly Millis[]
   readonly waitMs: Millis
   /** Of a bound socket; when it resolves, the socket may send. */
   prepare(socket: Socket): Promise<unknown>
   send(socket: Socket): void
-  /** @returns undefined: not the answer to this question */
+  /** @returns undefined: not the answer to this request */
   read(bytes: Buffer, address: string): T | undefined
   /** After `waitMs` without an answer. */
   silence(): Refusal
 }
 
 /** @returns `refused`: no answer, and why */
-export async function askByUdp<T>(
+export async function requestByUdp<T>(
   { ownAddress }: Pick<RouterPlace, 'ownAddress'>,
-  { prepare, read, send, sendAtMs, silence, waitMs }: UdpQuestion<T>,
+  { prepare, read, send, sendAtMs, silence, waitMs }: UdpRequest<T>,
   signal: AbortSignal,
 ): Promise<T | Refusal> {
   const socket = createSocket('udp4')
