@@ -1,4 +1,4 @@
-/** Wires Nebula: its carrier, its messages with peers, and what paths and API see of it. */
+/** Wires Nebula: its service, its messages with peers, and what paths and API see of it. */
 
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -6,8 +6,8 @@ import type { P2pInfo } from '../core/api.ts'
 import type { Part } from './base/part.ts'
 import { memberOf } from './cluster/members/document.ts'
 import { type Around, gatewayPaths, validUntil } from './compose-p2p.ts'
-import type { NebulaCarrier, NebulaStatus } from './dataplane/nebula/carrier.ts'
 import { nebulaFiles, nebulaFolder } from './dataplane/nebula/overlay.ts'
+import type { NebulaService, NebulaStatus } from './dataplane/nebula/service.ts'
 import type { NebulaLinks, NebulaTransport } from './dataplane/nebula/transport.ts'
 
 export interface NebulaParts {
@@ -41,11 +41,11 @@ export async function composeNebula(around: Around): Promise<NebulaParts> {
 async function wire(around: Around): Promise<NebulaParts> {
   const { base, cluster } = around
   const { scheduler } = base
-  const [{ NebulaCarrier: Carrier }, { NebulaTransport: Way }] = await Promise.all([
-    import('./dataplane/nebula/carrier.ts'),
+  const [{ NebulaService: Service }, { NebulaTransport: Way }] = await Promise.all([
+    import('./dataplane/nebula/service.ts'),
     import('./dataplane/nebula/transport.ts'),
   ])
-  const carrier: NebulaCarrier = new Carrier({
+  const service: NebulaService = new Service({
     ...base,
     peers: () => peersOf(around),
     events: {
@@ -54,7 +54,7 @@ async function wire(around: Around): Promise<NebulaParts> {
       disconnected: () => transport.inner.processDisconnected(),
     },
   })
-  const transport: NebulaTransport = new Way(transportDeps(around, carrier))
+  const transport: NebulaTransport = new Way(transportDeps(around, service))
   cluster.links.handle('nebula.', (hostId, message) => transport.receive(hostId, message))
   const stopListening = cluster.listen({
     up: (hostId) => transport.inner.linkUp(hostId),
@@ -63,12 +63,12 @@ async function wire(around: Around): Promise<NebulaParts> {
   const part: Part = {
     start() {
       transport.inner.start()
-      return carrier.start()
+      return service.start()
     },
     stop() {
       stopListening()
       transport.inner.stop()
-      return carrier.stop()
+      return service.stop()
     },
   }
   const wallOf = (at: number): number => scheduler.now() + at - scheduler.monotonic()
@@ -76,7 +76,7 @@ async function wire(around: Around): Promise<NebulaParts> {
     transports: [transport],
     parts: [part],
     info: (hostId) => transport.info(hostId, wallOf),
-    status: () => carrier.status,
+    status: () => service.status,
     retry(hostIds) {
       for (const hostId of hostIds) transport.inner.reset(hostId, 'operator')
     },
@@ -85,7 +85,7 @@ async function wire(around: Around): Promise<NebulaParts> {
 
 function transportDeps(
   around: Around,
-  carrier: NebulaCarrier,
+  service: NebulaService,
 ): ConstructorParameters<typeof NebulaTransport>[0] {
   const { base, cluster, replication } = around
   const { conf, log, metrics, scheduler } = base
@@ -101,15 +101,15 @@ function transportDeps(
     links: linksOf(around),
     process: {
       get problem() {
-        return carrier.problem
+        return service.problem
       },
-      send: (message) => carrier.plane.send(message),
+      send: (message) => service.plane.send(message),
     },
     members: () => links.views().map((view) => view.hostId),
     refusalOf: (hostId) => replication.quarantineOf(hostId)?.reason,
     gatewayPath: gatewayPaths(around),
     validUntil: (hostId) => validUntil(around, links.get(hostId)?.peerValidTo),
-    ownAddress: () => carrier.ownAddress,
+    ownAddress: () => service.ownAddress,
     count(name, _hostId, reason) {
       if (name === 'promoted')
         metrics.count('flatnet_nebula_promotions_total', 'Times that packets of a pair moved to Nebula')

@@ -8,11 +8,11 @@ import type { Part } from './base/part.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base } from './compose-base.ts'
-import { composeCarried } from './compose-carried.ts'
+import { composeMemberSignalling } from './compose-member-signalling.ts'
 import { composePortMapping, type PortMappingParts } from './compose-port-mapping.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
 import { GatewayRates } from './dataplane/gateway-rates.ts'
-import type { Carried } from './dataplane/p2p/carried/carried.ts'
+import type { MemberSignalling } from './dataplane/p2p/letters/member-signalling.ts'
 import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
 import { OwnAddresses } from './dataplane/p2p/own-addresses.ts'
 import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
@@ -65,8 +65,8 @@ export function composeP2p(around: Around): P2pParts {
     disconnected: () => transport.processDisconnected(),
   })
   const turn: TurnServers = makeTurnServers(base, supervisor)
-  const carried = composeCarried(base, cluster, around.reports, around.dataplane.signals)
-  const signalling = makeSignalling(around, carried, {
+  const memberSignalling = composeMemberSignalling(base, cluster, around.reports, around.dataplane.signals)
+  const signalling = makeSignalling(around, memberSignalling, {
     up: (hostId) => transport.linkUp(hostId),
     down: (hostId) => transport.linkDown(hostId),
     message: (hostId, message) => transport.receive(hostId, message),
@@ -76,7 +76,7 @@ export function composeP2p(around: Around): P2pParts {
   p2pGauges(metrics, transport, () => scheduler.monotonic())
   const stopListening = cluster.listen({
     up(hostId) {
-      carried.callAgain()
+      memberSignalling.callAgain()
       signalling.linkUp(hostId)
     },
     down: (hostId) => signalling.linkDown(hostId),
@@ -88,7 +88,7 @@ export function composeP2p(around: Around): P2pParts {
       start() {
         transport.start()
         void mapping.part.start()
-        carried.start()
+        memberSignalling.start()
         void turn.part.start()
         if (conf.p2p.enabled) supervisor.start()
         else forget = stopLeftover(base, cluster)
@@ -98,7 +98,7 @@ export function composeP2p(around: Around): P2pParts {
         forget()
         void turn.part.stop()
         stopListening()
-        carried.stop()
+        memberSignalling.stop()
         signalling.stop()
         transport.stop()
         supervisor.stop()
@@ -119,7 +119,7 @@ export function composeP2p(around: Around): P2pParts {
       const known = transport.hostIds()
       if (hostId !== undefined && !known.includes(hostId)) return undefined
       const those = hostId === undefined ? known : [hostId]
-      carried.callAgain(true)
+      memberSignalling.callAgain(true)
       for (const id of those) transport.reset(id, 'operator')
       return those.filter((id) => transport.view(id)?.state !== 'P2P_ACTIVE')
     },
@@ -184,12 +184,12 @@ function stopProcess(base: Base): void {
 
 function makeSignalling(
   { cluster: { links }, dataplane }: Around,
-  carried: Carried,
+  memberSignalling: MemberSignalling,
   events: ConstructorParameters<typeof Signalling>[0]['events'],
 ): Signalling {
   return new Signalling({
     relayed: dataplane.signals,
-    carried,
+    memberSignalling,
     events,
     links: {
       isUp: (hostId) => links.view(hostId)?.state === 'up',

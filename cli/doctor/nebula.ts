@@ -1,6 +1,6 @@
 /** Doctor, Nebula: its program, the certificates of this host, its device, and whether lighthouses answer. */
 import type { DaemonConf } from '../../conf/daemon.ts'
-import type { NebulaStatus } from '../../gateway/dataplane/nebula/carrier.ts'
+import type { NebulaStatus } from '../../gateway/dataplane/nebula/service.ts'
 import {
   certificateProblem,
   expiryOf,

@@ -90,7 +90,7 @@ export class Obstacles {
     const { upAt, hasSpoken = true, says = '' } = this.#peers.get(hostId) ?? {}
     if (says !== '') return { code: 'refused', detail: peerText(says) }
     // A letter may have been lost on its way; a link loses nothing.
-    const isLink = this.#deps.links.kind(hostId) !== 'carried'
+    const isLink = this.#deps.links.kind(hostId) !== 'members'
     const isSilent =
       isLink && !hasSpoken && upAt !== undefined && this.#deps.scheduler.monotonic() - upAt >= SILENT_MS
     return isSilent ? { code: 'no word' } : undefined

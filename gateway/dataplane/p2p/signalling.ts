@@ -3,7 +3,7 @@
 import type { Millis } from '../../../core/clock.ts'
 import type { ControlMessage } from '../../links/types.ts'
 import type { RelaySignals, SignalWay } from '../relay/signals.ts'
-import type { Carried } from './carried/carried.ts'
+import type { MemberSignalling } from './letters/member-signalling.ts'
 import type { P2pLinks } from './p2p-links.ts'
 import type { SignalKind } from './udp-tiers.ts'
 
@@ -26,7 +26,10 @@ interface SignallingEvents {
 interface SignallingDeps {
   readonly links: DirectLinks
   readonly relayed: RelaySignals
-  readonly carried: Pick<Carried, 'exportKey' | 'has' | 'listen' | 'peerValidTo' | 'rttMs' | 'send'>
+  readonly memberSignalling: Pick<
+    MemberSignalling,
+    'exportKey' | 'has' | 'listen' | 'peerValidTo' | 'rttMs' | 'send'
+  >
   readonly events: SignallingEvents
 }
 
@@ -37,7 +40,7 @@ export class Signalling implements P2pLinks {
    * Of each host, the connection of the last message either way. Both hosts make the keys of a try from the connection
    * that its offer and its answer went by, and during a change each end may prefer another one.
    */
-  readonly #last = new Map<number, SignalWay | 'link' | 'carried'>()
+  readonly #last = new Map<number, SignalWay | 'link' | 'members'>()
   readonly #stops: readonly (() => void)[]
 
   constructor(deps: SignallingDeps) {
@@ -63,19 +66,19 @@ export class Signalling implements P2pLinks {
   }
 
   #listenToCarried(): () => void {
-    const { carried, events, links, relayed } = this.#deps
+    const { memberSignalling, events, links, relayed } = this.#deps
     const isOnly = (hostId: number): boolean => !links.isUp(hostId) && relayed.to(hostId) === undefined
-    return carried.listen({
+    return memberSignalling.listen({
       up: (hostId) => {
         if (isOnly(hostId)) events.up(hostId)
       },
       down: (hostId) => {
-        if (this.#last.get(hostId) === 'carried') this.#last.delete(hostId)
+        if (this.#last.get(hostId) === 'members') this.#last.delete(hostId)
         if (isOnly(hostId)) events.down(hostId)
       },
       message: (hostId, message) => {
         if (!message.type.startsWith(PREFIX)) return
-        this.#last.set(hostId, 'carried')
+        this.#last.set(hostId, 'members')
         events.message(hostId, message)
       },
     })
@@ -105,22 +108,22 @@ export class Signalling implements P2pLinks {
 
   kind(hostId: number): SignalKind | undefined {
     const way = this.#way(hostId)
-    return way === undefined || way === 'link' || way === 'carried' ? way : 'hub'
+    return way === undefined || way === 'link' || way === 'members' ? way : 'hub'
   }
 
   send(hostId: number, message: ControlMessage): boolean {
     const way = this.#way(hostId)
     if (way === undefined) return false
     this.#last.set(hostId, way)
-    const { carried, links, relayed } = this.#deps
-    if (way === 'carried') return carried.send(hostId, message)
+    const { memberSignalling, links, relayed } = this.#deps
+    if (way === 'members') return memberSignalling.send(hostId, message)
     return way === 'link' ? links.send(hostId, message) : relayed.send(way, message)
   }
 
   exportKey(hostId: number, bytes: number, label: string, context: Buffer): Buffer | undefined {
     const way = this.#way(hostId)
     if (way === 'link') return this.#deps.links.exportKey(hostId, bytes, label, context)
-    if (way === 'carried') return this.#deps.carried.exportKey(hostId, bytes, label, context)
+    if (way === 'members') return this.#deps.memberSignalling.exportKey(hostId, bytes, label, context)
     return way?.socket.exportKeyingMaterial(bytes, label, context)
   }
 
@@ -129,8 +132,8 @@ export class Signalling implements P2pLinks {
    * neither sees a datagram of the other side before its own host has sent one.
    */
   startInMs(hostId: number): Millis {
-    const { carried } = this.#deps
-    return this.#way(hostId) === 'carried' ? (carried.rttMs(hostId) ?? 0) / 2 : 0
+    const { memberSignalling } = this.#deps
+    return this.#way(hostId) === 'members' ? (memberSignalling.rttMs(hostId) ?? 0) / 2 : 0
   }
 
   /** Undefined for a connection through a relay too: its addresses are the relay's. */
@@ -141,7 +144,7 @@ export class Signalling implements P2pLinks {
   peerValidTo(hostId: number): Millis | undefined {
     const way = this.#way(hostId)
     if (way === 'link') return this.#deps.links.peerValidTo(hostId)
-    if (way === 'carried') return this.#deps.carried.peerValidTo(hostId)
+    if (way === 'members') return this.#deps.memberSignalling.peerValidTo(hostId)
     return way?.socket.getPeerX509Certificate()?.validToDate.getTime()
   }
 
@@ -149,13 +152,17 @@ export class Signalling implements P2pLinks {
     for (const stop of this.#stops) stop()
   }
 
-  #way(hostId: number): SignalWay | 'link' | 'carried' | undefined {
-    const { carried, links, relayed } = this.#deps
+  #way(hostId: number): SignalWay | 'link' | 'members' | undefined {
+    const { memberSignalling, links, relayed } = this.#deps
     const last = this.#last.get(hostId)
     const isLinked = links.isUp(hostId)
-    if (last === 'carried' ? carried.has(hostId) : last !== 'link' && last !== undefined && relayed.has(last))
+    if (
+      last === 'members'
+        ? memberSignalling.has(hostId)
+        : last !== 'link' && last !== undefined && relayed.has(last)
+    )
       return last
     if (isLinked) return 'link'
-    return relayed.to(hostId) ?? (carried.has(hostId) ? 'carried' : undefined)
+    return relayed.to(hostId) ?? (memberSignalling.has(hostId) ? 'members' : undefined)
   }
 }

@@ -7,7 +7,7 @@ import type { P2pReason } from '../../paths/escalation/reasons.ts'
 import { familyOf } from './endpoints.ts'
 
 /** By which connection two hosts agree: their own, one through a hub, or messages that members carry. */
-export type SignalKind = 'link' | 'hub' | 'carried'
+export type SignalKind = 'link' | 'hub' | 'members'
 
 /**
  * Without a link the two see each other's addresses only by what lies between them, whatever the family; but for the one
@@ -17,7 +17,7 @@ export type SignalKind = 'link' | 'hub' | 'carried'
 export function tierOf(kind: SignalKind | undefined, address: string, opened?: string): UdpTier {
   if (address === opened) return familyOf(address)
   if (kind === 'hub') return 'ice'
-  return kind === 'carried' ? 'punch' : familyOf(address)
+  return kind === 'members' ? 'punch' : familyOf(address)
 }
 
 /** Of these addresses, in their order, those of tiers that are used. */
@@ -58,7 +58,7 @@ export function familiesOf(
   kind: SignalKind | undefined,
 ): readonly ('ipv4' | 'ipv6')[] | undefined {
   const families = (['ipv6', 'ipv4'] as const).filter((family) => tiers[family].enabled)
-  return kind === 'hub' || kind === 'carried' || families.length === 2 ? undefined : families
+  return kind === 'hub' || kind === 'members' || families.length === 2 ? undefined : families
 }
 
 /** How long a try may take: as long as its slowest tier has. Undefined: no tier is tried. */

@@ -11,7 +11,7 @@ import { RelayDialer } from './dialer.ts'
 import { EndLimit } from './limits.ts'
 import { Problems } from './problems.ts'
 import { Purpose, type RelayOffer, type RelayStreams, reasonOf } from './purpose.ts'
-import { keep, type Secured, secureAsked, secureAsking, WrongEnd } from './secure.ts'
+import { keep, type Secured, secureAsClient, secureAsServer, WrongEnd } from './secure.ts'
 
 /** Called synchronously; must not throw. */
 interface RelayEvents {
@@ -140,7 +140,7 @@ export class Ends {
     const incoming = { relay, abort: new AbortController() }
     this.#incoming.set(key, incoming)
     try {
-      const secured = await this.#secure(secureAsked, offer.accept(), from, relay, incoming.abort.signal)
+      const secured = await this.#secure(secureAsServer, offer.accept(), from, relay, incoming.abort.signal)
       this.#adopt(secured, from, relay, from)
     } catch (err) {
       this.#log(err, { peer: from, relay, reason: reasonOf(err) }, 'relayed connection refused')
@@ -178,15 +178,20 @@ export class Ends {
       const timeoutMs = Math.min(tier.timeoutMs, EndLimit.openMs)
       const stream = await streams.open(relay, head, { timeoutMs })
       const either = AbortSignal.any([signal, late.signal])
-      this.#adopt(await this.#secure(secureAsking, stream, hostId, relay, either), hostId, relay, this.#ownId)
+      this.#adopt(
+        await this.#secure(secureAsClient, stream, hostId, relay, either),
+        hostId,
+        relay,
+        this.#ownId,
+      )
     } finally {
       cancel()
     }
   }
 
   async #secure(
-    how: typeof secureAsked,
-    ...[stream, hostId, relay, signal]: [Parameters<typeof secureAsked>[0], number, number, AbortSignal]
+    how: typeof secureAsServer,
+    ...[stream, hostId, relay, signal]: [Parameters<typeof secureAsServer>[0], number, number, AbortSignal]
   ): Promise<Secured> {
     const { identity, membership, scheduler } = this.#deps
     const late = new AbortController()

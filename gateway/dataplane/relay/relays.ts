@@ -5,8 +5,8 @@ import type { Metrics } from '../../base/metrics.ts'
 import type { RelayCapacity } from '../../paths/transport.ts'
 import type { RelayLoad } from './capacity.ts'
 import { Ends, type EndsDeps } from './ends.ts'
-import { Middle } from './middle.ts'
 import { Purpose } from './purpose.ts'
+import { RelayServer } from './server.ts'
 
 export interface RelaysDeps extends EndsDeps {
   readonly conf: RelayConf
@@ -17,13 +17,13 @@ export interface RelaysDeps extends EndsDeps {
 
 export class Relays {
   readonly #ends: Ends
-  readonly #middle: Middle
+  readonly #server: RelayServer
 
   /** Once for these streams: from here on it answers those that are for relays. */
   constructor(deps: RelaysDeps) {
     this.#ends = new Ends(deps)
-    this.#middle = new Middle({ ...deps, ownHostId: () => deps.identity().hostId })
-    deps.streams.handle(Purpose.relay, (offer) => void this.#middle.accept(offer))
+    this.#server = new RelayServer({ ...deps, ownHostId: () => deps.identity().hostId })
+    deps.streams.handle(Purpose.relay, (offer) => void this.#server.accept(offer))
     deps.streams.handle(Purpose.relayed, (offer) => void this.#ends.accept(offer))
     deps.metrics.gauge(
       'flatnet_relay_connections',
@@ -34,12 +34,12 @@ export class Relays {
 
   /** What this gateway would still carry for others. */
   offered(): RelayCapacity {
-    return this.#middle.offered
+    return this.#server.offered
   }
 
   /** What it carries. */
   load(): RelayLoad {
-    return this.#middle.load
+    return this.#server.load
   }
 
   /**
@@ -75,11 +75,11 @@ export class Relays {
    * move.
    */
   drain(): Promise<void> {
-    return this.#middle.drain()
+    return this.#server.drain()
   }
 
   stop(): void {
     this.#ends.stop()
-    this.#middle.stop()
+    this.#server.stop()
   }
 }

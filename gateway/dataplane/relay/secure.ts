@@ -35,7 +35,7 @@ export class WrongEnd extends Error {
 const KEPT = Buffer.from([1])
 
 /** For the end that asked. Resolves when the other has said that it keeps the connection. */
-export function secureAsking(stream: Duplex, deps: SecureDeps): Promise<Secured> {
+export function secureAsClient(stream: Duplex, deps: SecureDeps): Promise<Secured> {
   return orDestroy(stream, async () => {
     const socket = connect({
       ...tlsOptions(deps.identity),
@@ -62,7 +62,7 @@ export function secureAsking(stream: Duplex, deps: SecureDeps): Promise<Secured>
 }
 
 /** For the end that was asked, which says with `keep` that the connection stays. */
-export function secureAsked(stream: Duplex, deps: SecureDeps): Promise<Secured> {
+export function secureAsServer(stream: Duplex, deps: SecureDeps): Promise<Secured> {
   return orDestroy(stream, async () => {
     // A server that listens nowhere: Node says only of a server's sockets whether a client's chain is good.
     const server = createServer({

@@ -2,9 +2,9 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import { isObject } from '../../../core/json.ts'
 import { silentLog } from '../../../core/log.ts'
-import { Carried } from '../../../gateway/dataplane/p2p/carried/carried.ts'
-import { CARRY } from '../../../gateway/dataplane/p2p/carried/carrier.ts'
-import { type Letter, readLetter, writeLetter } from '../../../gateway/dataplane/p2p/carried/letter.ts'
+import { CARRY } from '../../../gateway/dataplane/p2p/letters/forwarder.ts'
+import { type Letter, readLetter, writeLetter } from '../../../gateway/dataplane/p2p/letters/letter.ts'
+import { MemberSignalling } from '../../../gateway/dataplane/p2p/letters/member-signalling.ts'
 import { OfferError, parseOffer } from '../../../gateway/dataplane/p2p/offers.ts'
 import { decodeMessage, ProtocolError } from '../../../gateway/links/frames.ts'
 import type { ControlMessage } from '../../../gateway/links/types.ts'
@@ -22,7 +22,7 @@ const MAX_CERTIFICATE_MS = Number.MAX_SAFE_INTEGER
 const MAX_LETTER_BYTES = 8_192
 
 interface Reader {
-  readonly carried: Carried
+  readonly memberSignalling: MemberSignalling
   readonly time: SimTime
   readonly got: ControlMessage[]
   readonly sent: ControlMessage[]
@@ -33,7 +33,7 @@ function reader(): Reader {
   const time = new SimTime()
   const me = people.get(READER)!
   const [got, sent]: [ControlMessage[], ControlMessage[]] = [[], []]
-  const carried = new Carried({
+  const memberSignalling = new MemberSignalling({
     hostId: READER,
     enabled: true,
     usesUdp: true,
@@ -51,10 +51,10 @@ function reader(): Reader {
     send: (_, message) => sent.push(message) > 0,
     count() {},
   })
-  carried.listen({ up() {}, down() {}, message: (_, message) => void got.push(message) })
-  carried.start()
+  memberSignalling.listen({ up() {}, down() {}, message: (_, message) => void got.push(message) })
+  memberSignalling.start()
   time.run(1_000)
-  return { carried, time, got, sent }
+  return { memberSignalling, time, got, sent }
 }
 
 /** As host 1 would write and sign it. @returns undefined: no letter is as long */
@@ -65,17 +65,17 @@ function signed(to: number, content: unknown, seq = WALL, at = WALL): Letter | u
 }
 
 /** What a gateway promises of its letters, whatever came. @throws {Error} it broke one */
-function check({ carried, got, sent }: Reader): void {
+function check({ memberSignalling, got, sent }: Reader): void {
   for (const { letter } of sent) {
     deepStrictEqual(readLetter(letter), letter)
     if (JSON.stringify(letter).length > MAX_LETTER_BYTES) throw new Error('a long letter was passed on')
   }
-  const [rttMs, validTo] = [carried.rttMs(WRITER), carried.peerValidTo(WRITER)]
+  const [rttMs, validTo] = [memberSignalling.rttMs(WRITER), memberSignalling.peerValidTo(WRITER)]
   if (rttMs !== undefined && !(rttMs >= 0 && rttMs <= 10_000)) throw new Error(`round trip ${rttMs} ms`)
   if (validTo !== undefined && !(Number.isInteger(validTo) && validTo > 0 && validTo <= MAX_CERTIFICATE_MS))
     throw new Error(`certificate until ${validTo}`)
   for (const message of got) taken(() => parseOffer(message), OfferError)
-  const key = carried.exportKey(WRITER, KEY_BYTES, 'label', Buffer.from('1|2'))
+  const key = memberSignalling.exportKey(WRITER, KEY_BYTES, 'label', Buffer.from('1|2'))
   if (key !== undefined && key.length !== KEY_BYTES) throw new Error(`${key.length} bytes of key`)
 }
 
@@ -84,12 +84,12 @@ export const LETTER_RUNS: Readonly<Record<string, (bytes: Buffer) => void>> = {
     const message = taken(() => decodeMessage(bytes), ProtocolError)
     if (message === undefined) return
     const made = reader()
-    made.carried.receive(CARRIER, message)
+    made.memberSignalling.receive(CARRIER, message)
     // With a good signature, so that what is behind it is reached.
     const letter = readLetter(message['letter'])
     for (const to of letter === undefined ? [] : [READER, OTHER]) {
       const again = signed(to, message['content'] ?? {}, letter?.seq, letter?.at)
-      made.carried.receive(CARRIER, { ...message, type: CARRY, letter: again })
+      made.memberSignalling.receive(CARRIER, { ...message, type: CARRY, letter: again })
     }
     made.time.run(1_000)
     check(made)
@@ -100,13 +100,13 @@ export const LETTER_RUNS: Readonly<Record<string, (bytes: Buffer) => void>> = {
     const made = reader()
     for (const [i, sealed] of [content, { message: content }, { isCall: true, message: content }].entries()) {
       const letter = signed(READER, sealed, WALL + 1 + i)
-      if (letter !== undefined) made.carried.receive(CARRIER, { type: CARRY, hops: 1, letter })
+      if (letter !== undefined) made.memberSignalling.receive(CARRIER, { type: CARRY, hops: 1, letter })
     }
     // An answer counts only for a try of this host.
     const { attempt, generation } = content as { attempt?: unknown; generation?: unknown }
-    taken(() => made.carried.send(WRITER, { type: 'p2p.offer', attempt, generation }), RangeError)
+    taken(() => made.memberSignalling.send(WRITER, { type: 'p2p.offer', attempt, generation }), RangeError)
     const letter = signed(READER, { message: content }, WALL + 9)
-    if (letter !== undefined) made.carried.receive(CARRIER, { type: CARRY, hops: 1, letter })
+    if (letter !== undefined) made.memberSignalling.receive(CARRIER, { type: CARRY, hops: 1, letter })
     made.time.run(1_000)
     check(made)
   },

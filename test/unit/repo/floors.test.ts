@@ -24,7 +24,7 @@ const ABOVE = [
   'daemon',
   'compose',
   'compose-base',
-  'compose-carried',
+  'compose-member-signalling',
   'compose-cluster',
   'compose-messages',
   'compose-nebula',

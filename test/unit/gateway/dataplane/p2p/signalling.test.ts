@@ -1,6 +1,6 @@
 /** gateway/dataplane/p2p/signalling: over which connection two hosts agree on UDP, and what makes their keys. */
 import t from 'tap'
-import type { CarriedEvents } from '../../../../../gateway/dataplane/p2p/carried/carried.ts'
+import type { MemberSignallingEvents } from '../../../../../gateway/dataplane/p2p/letters/member-signalling.ts'
 import { Signalling } from '../../../../../gateway/dataplane/p2p/signalling.ts'
 import { RelaySignals, type SignalWay } from '../../../../../gateway/dataplane/relay/signals.ts'
 import { FrameType } from '../../../../../gateway/dataplane/tunnel/frame.ts'
@@ -12,10 +12,13 @@ function simulation() {
   const sent: string[] = []
   const link = { isUp: false }
   const relayed = new RelaySignals()
-  const letters: { isOpen: boolean; events: CarriedEvents | undefined } = { isOpen: false, events: undefined }
+  const letters: { isOpen: boolean; events: MemberSignallingEvents | undefined } = {
+    isOpen: false,
+    events: undefined,
+  }
   const signalling = new Signalling({
     relayed,
-    carried: {
+    memberSignalling: {
       has: () => letters.isOpen,
       send: (hostId, { type }) => sent.push(`${type} to ${hostId} by letter`) > 0,
       exportKey: () => Buffer.from('letters'),
@@ -136,12 +139,12 @@ t.test('letters are the way where nothing else is, and end where a try began', a
   t.equal(signalling.kind(2), undefined)
   letters.isOpen = true
   letters.events?.up(2)
-  t.equal(signalling.kind(2), 'carried')
+  t.equal(signalling.kind(2), 'members')
   t.ok(signalling.send(2, ATTEMPT))
   t.same(sent, ['p2p.answer to 2 by letter'])
   t.same([key(), signalling.peerValidTo(2), signalling.startInMs(2)], ['letters', 9, 20])
   relayed.add(way(2, 7))
-  t.equal(signalling.kind(2), 'carried', 'the answer goes the way of the offer')
+  t.equal(signalling.kind(2), 'members', 'the answer goes the way of the offer')
   letters.isOpen = false
   letters.events?.down(2)
   t.same(told, ['up 2', 'up 2'], 'a relay is there')
@@ -151,7 +154,7 @@ t.test('letters are the way where nothing else is, and end where a try began', a
   t.equal(signalling.kind(2), 'hub')
   letters.events?.message(2, ATTEMPT)
   letters.events?.message(2, { type: 'registry.table' })
-  t.equal(signalling.kind(2), 'carried')
+  t.equal(signalling.kind(2), 'members')
   link.isUp = true
   signalling.linkUp(2)
   t.equal(signalling.kind(2), 'link')

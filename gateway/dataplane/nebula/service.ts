@@ -23,7 +23,7 @@ import { type NebulaPlan, renderNebula } from './render.ts'
 import { type LighthouseStatus, NebulaReports } from './reports.ts'
 import type { NebulaVersion } from './version.ts'
 
-export interface NebulaCarrierDeps {
+export interface NebulaServiceDeps {
   readonly conf: DaemonConf
   readonly slices: Slices
   readonly scheduler: Scheduler
@@ -56,9 +56,9 @@ const LEAST_LIFE_MS: Millis = 10_000
 
 const NOT_ADMITTED = 'nebula device could not be admitted'
 
-export class NebulaCarrier {
+export class NebulaService {
   readonly plane: NebulaPlane
-  readonly #deps: NebulaCarrierDeps
+  readonly #deps: NebulaServiceDeps
   readonly #device: NebulaDevice
   readonly #process: NebulaProcess | undefined
   readonly #routes: DirectRoutes
@@ -74,7 +74,7 @@ export class NebulaCarrier {
   #problem: string | undefined
   #cancel: (() => void) | undefined
 
-  constructor(deps: NebulaCarrierDeps) {
+  constructor(deps: NebulaServiceDeps) {
     const { conf, log, scheduler, slices } = deps
     this.#deps = deps
     const address = conf.slice.base + 1

@@ -1,6 +1,6 @@
-/** gateway/dataplane/p2p/carried/exchange: both ends make the same keys of a try, and of that try alone. */
+/** gateway/dataplane/p2p/letters/exchange: both ends make the same keys of a try, and of that try alone. */
 import t from 'tap'
-import { KeyExchange, type Try } from '../../../../../../gateway/dataplane/p2p/carried/exchange.ts'
+import { KeyExchange, type Try } from '../../../../../../gateway/dataplane/p2p/letters/exchange.ts'
 
 const TRY: Try = { attempt: '0123456789abcdef', generation: 3 }
 const CONTEXT = Buffer.from('1|4|0123456789abcdef')

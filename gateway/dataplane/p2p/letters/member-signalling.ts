@@ -10,12 +10,12 @@ import type { Log } from '../../../../core/log.ts'
 import { Listeners } from '../../../base/listeners.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
 import type { ControlMessage, Identity } from '../../../links/types.ts'
-import { Carrier, type CarryCount } from './carrier.ts'
 import { KeyExchange, type Try } from './exchange.ts'
+import { type LetterCount, LetterForwarder } from './forwarder.ts'
+import { HealWatch } from './heal-watch.ts'
 import { Hello } from './hello.ts'
 import { type Letter, openLetter, whyRefused, writeLetter } from './letter.ts'
 import { measure } from './measure.ts'
-import { WayBack } from './way-back.ts'
 
 const LOOK_MS: Millis = 200
 /** Letters of which the answer may still come. */
@@ -23,7 +23,7 @@ const MAX_SENT = 32
 /** So long without a newer one, a host that counts from a lower number is one whose clock was put back. */
 const CLOCK_BACK_MS: Millis = 60_000
 
-export interface CarriedDeps {
+export interface MemberSignallingDeps {
   readonly hostId: number
   /** paths.tiers.punch: whether letters are carried, others' as well. */
   readonly enabled: boolean
@@ -48,10 +48,10 @@ export interface CarriedDeps {
   /** Of those, the ones that say they have a link to the host. */
   leadingTo(hostId: number): readonly number[]
   send(hostId: number, message: ControlMessage): boolean
-  count(what: CarryCount, reason?: string): void
+  count(what: LetterCount, reason?: string): void
 }
 
-export interface CarriedEvents {
+export interface MemberSignallingEvents {
   up(hostId: number): void
   down(hostId: number): void
   message(hostId: number, message: ControlMessage): void
@@ -76,21 +76,21 @@ interface Content {
   readonly isCall?: boolean
 }
 
-export class Carried {
-  readonly #deps: CarriedDeps
-  readonly #carrier: Carrier
+export class MemberSignalling {
+  readonly #deps: MemberSignallingDeps
+  readonly #forwarder: LetterForwarder
   readonly #peers = new Map<number, Peer>()
   readonly #up = new Listeners<[hostId: number]>()
   readonly #down = new Listeners<[hostId: number]>()
   readonly #message = new Listeners<[hostId: number, message: ControlMessage]>()
-  readonly #wayBack = new WayBack()
+  readonly #healing = new HealWatch()
   #seq = 0
   #stop = (): void => {}
 
-  constructor(deps: CarriedDeps) {
+  constructor(deps: MemberSignallingDeps) {
     this.#deps = deps
     const { identity, scheduler, spkiOf } = deps
-    this.#carrier = new Carrier({
+    this.#forwarder = new LetterForwarder({
       ...deps,
       whyRefused: (letter) =>
         whyRefused(letter, { cluster: identity().cluster, spki: spkiOf(letter.from), now: scheduler.now() }),
@@ -99,7 +99,7 @@ export class Carried {
   }
 
   /** @returns how to stop listening */
-  listen(events: CarriedEvents): () => void {
+  listen(events: MemberSignallingEvents): () => void {
     const stops = [
       this.#up.add((hostId) => events.up(hostId)),
       this.#down.add((hostId) => events.down(hostId)),
@@ -126,12 +126,12 @@ export class Carried {
   /** Members report a link to a host, and none did before. */
   wayFound(hostId: number): void {
     const { enabled, hostId: own, scheduler, usesUdp } = this.#deps
-    if (enabled && usesUdp && hostId !== own) this.#wayBack.found(hostId, scheduler.monotonic())
+    if (enabled && usesUdp && hostId !== own) this.#healing.found(hostId, scheduler.monotonic())
   }
 
   /** A letter of a linked member, for this host or another one. */
   receive(peerId: number, message: ControlMessage): void {
-    if (this.#deps.enabled) this.#carrier.receive(peerId, message)
+    if (this.#deps.enabled) this.#forwarder.receive(peerId, message)
     else this.#deps.count('refused', 'switched off')
   }
 
@@ -176,14 +176,14 @@ export class Carried {
     const now = scheduler.monotonic()
     const met = linked()
     const hasCarriers = met.some(takesLetters)
-    if (this.#wayBack.isBack(met, now)) for (const { hello } of this.#peers.values()) hello.once(now)
+    if (this.#healing.isBack(met, now)) for (const { hello } of this.#peers.values()) hello.once(now)
     const all = new Set(members())
     for (const hostId of this.#peers.keys()) if (!all.has(hostId)) this.#forget(hostId)
     for (const hostId of all) {
       const { hello } = this.#peer(hostId)
       hello.look(!isConnected(hostId), now)
       this.#decide(hostId)
-      if (!hasCarriers || !hello.isDue(now) || !this.#carrier.mayCall) continue
+      if (!hasCarriers || !hello.isDue(now) || !this.#forwarder.mayCall) continue
       hello.called(now)
       this.#post(hostId, { isCall: true })
     }
@@ -226,7 +226,7 @@ export class Carried {
     peer.sent.set(seq, now)
     const [oldest] = peer.sent.keys()
     if (peer.sent.size > MAX_SENT && oldest !== undefined) peer.sent.delete(oldest)
-    return this.#carrier.post(letter)
+    return this.#forwarder.post(letter)
   }
 
   #arrived(letter: Letter): void {

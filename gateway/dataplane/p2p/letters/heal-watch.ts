@@ -8,7 +8,7 @@ const SETTLE_MS: Millis = 1_000
 /** All silent hosts are called then, so a link far away that comes and goes must not do it each time. */
 const RETURNS: Allowance = { burst: 3, perSecond: 1 / 60 }
 
-export class WayBack {
+export class HealWatch {
   readonly #returns = new Bucket(RETURNS)
   /** Hosts that members have a link to again, and since when. */
   readonly #found = new Map<number, Millis>()

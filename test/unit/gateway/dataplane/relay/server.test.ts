@@ -6,8 +6,8 @@ import type { RelayConf } from '../../../../../conf/relay.ts'
 import { silentLog } from '../../../../../core/log.ts'
 import { Metrics } from '../../../../../gateway/base/metrics.ts'
 import { RelayLimit } from '../../../../../gateway/dataplane/relay/limits.ts'
-import { Middle } from '../../../../../gateway/dataplane/relay/middle.ts'
 import { Purpose } from '../../../../../gateway/dataplane/relay/purpose.ts'
+import { RelayServer } from '../../../../../gateway/dataplane/relay/server.ts'
 import { StreamError, type StreamHead } from '../../../../../gateway/links/streams/stream-frame.ts'
 import { turnsUntil } from '../../../../helpers/run/turns.ts'
 import { SimTime } from '../../../../helpers/sim/network.ts'
@@ -27,7 +27,7 @@ function simulation(given: Partial<RelayConf> = {}) {
     /** Legs wait until it resolves. */
     gate: Promise.resolve(),
   }
-  const middle = new Middle({
+  const middle = new RelayServer({
     conf: { volunteer: true, maxPairs: PAIRS, ...given },
     ownHostId: () => OWN,
     membership: {

@@ -1,20 +1,23 @@
 /** Gateways that carry each other's letters about UDP paths, with links that a test makes, in virtual time. */
 import { silentLog } from '../../../core/log.ts'
-import { Carried, type CarriedDeps } from '../../../gateway/dataplane/p2p/carried/carried.ts'
-import { CARRY } from '../../../gateway/dataplane/p2p/carried/carrier.ts'
-import type { Letter } from '../../../gateway/dataplane/p2p/carried/letter.ts'
+import { CARRY } from '../../../gateway/dataplane/p2p/letters/forwarder.ts'
+import type { Letter } from '../../../gateway/dataplane/p2p/letters/letter.ts'
+import {
+  MemberSignalling,
+  type MemberSignallingDeps,
+} from '../../../gateway/dataplane/p2p/letters/member-signalling.ts'
 import type { ControlMessage } from '../../../gateway/links/types.ts'
 import { SimTime, seeded } from '../sim/network.ts'
 import { identityOf, type TestIdentity } from './gossip-world.ts'
 
 const WALL = 1_795_000_000_000
 
-export class CarriedHost {
+export class LetterHost {
   readonly hostId: number
   readonly me: TestIdentity
-  readonly carried: Carried
-  readonly #world: CarriedWorld
-  readonly #part: Partial<CarriedDeps>
+  readonly memberSignalling: MemberSignalling
+  readonly #world: LetterSimulation
+  readonly #part: Partial<MemberSignallingDeps>
   readonly told: string[] = []
   readonly got: ControlMessage[] = []
   readonly counts: string[] = []
@@ -23,12 +26,17 @@ export class CarriedHost {
   /** By how much this host's clock is wrong, ms. */
   clockAhead = 0
 
-  constructor(world: CarriedWorld, hostId: number, part: Partial<CarriedDeps>, me = identityOf(hostId)) {
+  constructor(
+    world: LetterSimulation,
+    hostId: number,
+    part: Partial<MemberSignallingDeps>,
+    me = identityOf(hostId),
+  ) {
     this.#world = world
     this.#part = part
     this.hostId = hostId
     this.me = me
-    this.carried = new Carried({
+    this.memberSignalling = new MemberSignalling({
       hostId,
       enabled: true,
       usesUdp: true,
@@ -47,7 +55,7 @@ export class CarriedHost {
       count: (what, reason) => void this.counts.push(reason === undefined ? what : `${what} ${reason}`),
       ...part,
     })
-    this.carried.listen({
+    this.memberSignalling.listen({
       up: (id) => void this.told.push(`up ${id}`),
       down: (id) => void this.told.push(`down ${id}`),
       message: (_id, message) => void this.got.push(message),
@@ -55,12 +63,12 @@ export class CarriedHost {
   }
 
   /** @returns the gateway of the same host after it was started anew, which knows nothing of before */
-  restart(): CarriedHost {
-    this.carried.stop()
-    const again = new CarriedHost(this.#world, this.hostId, this.#part, this.me)
+  restart(): LetterHost {
+    this.memberSignalling.stop()
+    const again = new LetterHost(this.#world, this.hostId, this.#part, this.me)
     again.clockAhead = this.clockAhead
     this.#world.hosts.set(this.hostId, again)
-    again.carried.start()
+    again.memberSignalling.start()
     return again
   }
 
@@ -73,28 +81,28 @@ export class CarriedHost {
   }
 }
 
-export class CarriedWorld {
+export class LetterSimulation {
   readonly time = new SimTime()
-  readonly hosts = new Map<number, CarriedHost>()
+  readonly hosts = new Map<number, LetterHost>()
   readonly delayMs: number
   #links = new Set<string>()
 
   constructor(
     count: number,
     links: readonly (readonly [number, number])[],
-    part: (hostId: number) => Partial<CarriedDeps> = () => ({}),
+    part: (hostId: number) => Partial<MemberSignallingDeps> = () => ({}),
     delayMs = 5,
   ) {
     this.delayMs = delayMs
-    for (let id = 1; id <= count; id++) this.hosts.set(id, new CarriedHost(this, id, part(id)))
+    for (let id = 1; id <= count; id++) this.hosts.set(id, new LetterHost(this, id, part(id)))
     this.connect(links)
-    for (const { carried } of this.hosts.values()) carried.start()
+    for (const { memberSignalling } of this.hosts.values()) memberSignalling.start()
   }
 
   /** Only these pairs have a link from now on. */
   connect(links: readonly (readonly [number, number])[]): void {
     this.#links = new Set(links.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]))
-    for (const { carried } of this.hosts.values()) carried.callAgain()
+    for (const { memberSignalling } of this.hosts.values()) memberSignalling.callAgain()
   }
 
   /** As `connect`, with what hosts hear of it: who has a new link, and who is led somewhere by members again. */
@@ -104,12 +112,13 @@ export class CarriedWorld {
     this.#links = new Set(links.flatMap(([a, b]) => [`${a} ${b}`, `${b} ${a}`]))
     for (const pair of this.#links) {
       const [id = 0] = pair.split(' ').map(Number)
-      if (!before.has(pair)) this.host(id).carried.callAgain()
+      if (!before.has(pair)) this.host(id).memberSignalling.callAgain()
     }
     // Members report their links 0.1 s after a change.
     this.time.after(100, () => {
-      for (const [id, { carried }] of this.hosts)
-        for (const found of this.#ledTo(id)) if (led.get(id)?.has(found) !== true) carried.wayFound(found)
+      for (const [id, { memberSignalling }] of this.hosts)
+        for (const found of this.#ledTo(id))
+          if (led.get(id)?.has(found) !== true) memberSignalling.wayFound(found)
     })
   }
 
@@ -117,7 +126,7 @@ export class CarriedWorld {
     return this.linked(hostId).flatMap((member) => this.linked(member))
   }
 
-  host(hostId: number): CarriedHost {
+  host(hostId: number): LetterHost {
     return this.hosts.get(hostId)!
   }
 
@@ -130,13 +139,13 @@ export class CarriedWorld {
     const copy = JSON.parse(JSON.stringify(message)) as ControlMessage
     this.time.after(this.delayMs, () => {
       this.host(to).letters.push(copy['letter'] as Letter)
-      this.host(to).carried.receive(from, copy)
+      this.host(to).memberSignalling.receive(from, copy)
     })
     return true
   }
 
   /** A member hands a letter to the next one. */
   hand(from: number, to: number, letter: unknown, hops = 1): void {
-    this.host(to).carried.receive(from, { type: CARRY, hops, letter })
+    this.host(to).memberSignalling.receive(from, { type: CARRY, hops, letter })
   }
 }

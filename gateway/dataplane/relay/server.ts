@@ -1,4 +1,4 @@
-/** The gateway in the middle: takes a stream of one host, opens one to another, and joins them. */
+/** What this gateway relays for others: takes a stream of one host, opens one to another, and joins them. */
 
 import type { Duplex } from 'node:stream'
 import type { RelayConf } from '../../../conf/relay.ts'
@@ -14,7 +14,7 @@ import { RelayLimit } from './limits.ts'
 import { Pairs } from './pairs.ts'
 import { Purpose, type RelayOffer, type RelayStreams, reasonOf } from './purpose.ts'
 
-export interface MiddleDeps {
+export interface RelayServerDeps {
   readonly conf: RelayConf
   readonly ownHostId: () => number
   readonly membership: Membership
@@ -26,15 +26,15 @@ export interface MiddleDeps {
   isLinked(hostId: number): boolean
 }
 
-export class Middle {
-  readonly #deps: MiddleDeps
+export class RelayServer {
+  readonly #deps: RelayServerDeps
   readonly #capacity: Capacity
   readonly #pairs: Pairs
   /** How often each host may ask; members are few. */
   readonly #asks = new Map<number, TokenBucket>()
   #isStopped = false
 
-  constructor(deps: MiddleDeps) {
+  constructor(deps: RelayServerDeps) {
     this.#deps = deps
     this.#capacity = new Capacity(deps.conf, deps.scheduler.monotonic())
     this.#pairs = new Pairs(this.#capacity.maxPairs)

@@ -1,10 +1,10 @@
 /** Letters in a cluster of 254: none where all reach each other, and a bounded number where half are out of reach. */
 import t from 'tap'
 import { silentLog } from '../../../../../../core/log.ts'
-import type { CarriedDeps } from '../../../../../../gateway/dataplane/p2p/carried/carried.ts'
-import { Carried } from '../../../../../../gateway/dataplane/p2p/carried/carried.ts'
-import { CarriedWorld } from '../../../../../helpers/gateway/carried-world.ts'
+import type { MemberSignallingDeps } from '../../../../../../gateway/dataplane/p2p/letters/member-signalling.ts'
+import { MemberSignalling } from '../../../../../../gateway/dataplane/p2p/letters/member-signalling.ts'
 import { identityOf } from '../../../../../helpers/gateway/gossip-world.ts'
+import { LetterSimulation } from '../../../../../helpers/gateway/letter-simulation.ts'
 import { SimTime, seeded } from '../../../../../helpers/sim/network.ts'
 
 const MEMBERS = 253
@@ -17,7 +17,7 @@ const CALLS_IN_20_MIN = 10
 const FAN_OUT = 3
 
 interface Gateway {
-  readonly carried: Carried
+  readonly memberSignalling: MemberSignalling
   readonly time: SimTime
   readonly counts: Map<string, number>
   sends: number
@@ -26,7 +26,7 @@ interface Gateway {
 }
 
 /** Host 254 among 253 members, of which those up to `lastLinked` have a link to it. */
-function gateway(lastLinked: number, part: Partial<CarriedDeps> = {}): Gateway {
+function gateway(lastLinked: number, part: Partial<MemberSignallingDeps> = {}): Gateway {
   const time = new SimTime()
   const me = identityOf(254)
   const members = Array.from({ length: MEMBERS }, (_, i) => i + 1)
@@ -38,7 +38,7 @@ function gateway(lastLinked: number, part: Partial<CarriedDeps> = {}): Gateway {
     counts: new Map(),
     sends: 0,
     timers: 0,
-    carried: new Carried({
+    memberSignalling: new MemberSignalling({
       hostId: 254,
       enabled: true,
       usesUdp: true,
@@ -81,7 +81,7 @@ function gateway(lastLinked: number, part: Partial<CarriedDeps> = {}): Gateway {
       ...part,
     }),
   }
-  made.carried.start()
+  made.memberSignalling.start()
   return made
 }
 
@@ -102,7 +102,7 @@ t.test('253 members that reach each other: no call, no letter, one timer, little
   t.comment(`${(share * 100).toFixed(3)} % of a core`)
   // The work of an hour in one go, so that a busy machine weighs little.
   t.ok(share < 0.005, `${(share * 100).toFixed(3)} % of a core`)
-  made.carried.stop()
+  made.memberSignalling.stop()
   t.equal(made.timers, 0)
 })
 
@@ -132,7 +132,7 @@ t.test('a member that comes and goes all the time brings no storm of calls', asy
   const before = made.counts.get('sent') ?? 0
   // Members report a link to host 200 and lose it again, each second.
   for (let i = 0; i < 300; i++) {
-    made.carried.wayFound(200)
+    made.memberSignalling.wayFound(200)
     made.time.run(1_000)
   }
   const calls = (made.counts.get('sent') ?? 0) - before
@@ -145,7 +145,7 @@ t.test('a member that comes and goes all the time brings no storm of calls', asy
 t.test('a cluster of 16, half of them silent: what passes over all links', async (t) => {
   const hosts = Array.from({ length: 8 }, (_, i) => i + 1)
   const mesh = hosts.flatMap((a) => hosts.filter((b) => b > a).map((b) => [a, b] as const))
-  const world = new CarriedWorld(16, mesh, (hostId) => ({ enabled: hostId <= 8 }))
+  const world = new LetterSimulation(16, mesh, (hostId) => ({ enabled: hostId <= 8 }))
   world.time.run(10 * MINUTE_MS)
   const letters = (): number => [...world.hosts.values()].reduce((sum, host) => sum + host.letters.length, 0)
   const before = letters()

@@ -7,7 +7,7 @@ import { sample } from '../../../base/sample.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
 import type { ControlMessage } from '../../../links/types.ts'
 import { type Letter, type Refusal, readLetter } from './letter.ts'
-import { Seen } from './seen.ts'
+import { SeenLetters } from './seen-letters.ts'
 
 export const CARRY = 'p2p.carry'
 /** A, B, C, D: what is further away has no common network in practice, and each link more triples a flood. */
@@ -25,9 +25,9 @@ const FOR_TRIES = 24
 /** Of one link: what several hosts behind it send. */
 const OF_PEER: Allowance = { burst: 512, perSecond: 64 }
 
-export type CarryCount = 'sent' | 'passed' | 'arrived' | 'refused'
+export type LetterCount = 'sent' | 'passed' | 'arrived' | 'refused'
 
-export interface CarrierDeps {
+export interface LetterForwarderDeps {
   readonly hostId: number
   readonly scheduler: Scheduler
   readonly random: () => number
@@ -45,18 +45,18 @@ export interface CarrierDeps {
   whyRefused(letter: Letter): Refusal | undefined
   /** A letter for this host, in order and never here before. */
   arrived(letter: Letter): void
-  count(what: CarryCount, reason?: string): void
+  count(what: LetterCount, reason?: string): void
 }
 
-export class Carrier {
-  readonly #deps: CarrierDeps
-  readonly #seen = new Seen()
+export class LetterForwarder {
+  readonly #deps: LetterForwarderDeps
+  readonly #seen = new SeenLetters()
   /** By host, which member brought its last letter. */
   readonly #learned = new Map<number, { readonly peerId: number; readonly at: Millis }>()
   readonly #ofSender = new Map<number, Bucket>()
   readonly #ofPeer = new Map<number, Bucket>()
 
-  constructor(deps: CarrierDeps) {
+  constructor(deps: LetterForwarderDeps) {
     this.#deps = deps
   }
 

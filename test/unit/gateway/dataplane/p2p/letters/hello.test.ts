@@ -1,6 +1,6 @@
-/** gateway/dataplane/p2p/carried/hello: who is called when, and when letters are the way. */
+/** gateway/dataplane/p2p/letters/hello: who is called when, and when letters are the way. */
 import t from 'tap'
-import { Hello } from '../../../../../../gateway/dataplane/p2p/carried/hello.ts'
+import { Hello } from '../../../../../../gateway/dataplane/p2p/letters/hello.ts'
 
 t.test('a host alone is called ever more seldom, and at once when another member is met', async (t) => {
   const hello = new Hello()

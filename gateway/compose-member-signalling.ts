@@ -3,20 +3,20 @@
 import { X509Certificate } from 'node:crypto'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Base } from './compose-base.ts'
-import { Carried } from './dataplane/p2p/carried/carried.ts'
-import { CARRY } from './dataplane/p2p/carried/carrier.ts'
+import { CARRY } from './dataplane/p2p/letters/forwarder.ts'
+import { MemberSignalling } from './dataplane/p2p/letters/member-signalling.ts'
 import type { RelaySignals } from './dataplane/relay/signals.ts'
 import { keyIdOfSpki } from './links/tls.ts'
 import type { Reports } from './paths/reports.ts'
 
-export function composeCarried(
+export function composeMemberSignalling(
   base: Base,
   { links, state }: Cluster,
   reports: Reports,
   relayed: RelaySignals,
-): Carried {
+): MemberSignalling {
   const { conf, log, metrics, paths, scheduler } = base
-  const carried = new Carried({
+  const memberSignalling = new MemberSignalling({
     hostId: conf.hostId,
     enabled: conf.paths.tiers.punch.enabled,
     usesUdp: conf.p2p.enabled,
@@ -48,7 +48,7 @@ export function composeCarried(
         ...(reason !== undefined && { reason }),
       }),
   })
-  reports.onLed((hostId) => carried.wayFound(hostId))
-  links.handle(CARRY, (hostId, message) => carried.receive(hostId, message))
-  return carried
+  reports.onLed((hostId) => memberSignalling.wayFound(hostId))
+  links.handle(CARRY, (hostId, message) => memberSignalling.receive(hostId, message))
+  return memberSignalling
 }

@@ -10,7 +10,7 @@ interface OfHost {
   floor: number
 }
 
-export class Seen {
+export class SeenLetters {
   readonly #hosts = new Map<number, OfHost>()
 
   has(from: number, seq: number): boolean {
