@@ -1,12 +1,12 @@
 /**
- * Where datagrams land: the head of each in one row, what follows it in another, so that the parts of a message that
+ * Where datagrams land: the header of each in one row, what follows it in another, so that the parts of a message that
  * arrive together are contiguous and nothing is copied. Knows sizes and places, not what the bytes mean.
  */
 
 import { type Arena, Iovecs, type Region } from './arena.ts'
 
-/** Bytes of each datagram that go to the row of heads. */
-const HEAD = 8
+/** Bytes of each datagram that go to the row of headers. */
+const HEADER_BYTES = 8
 export const SLOTS = 192
 /** UDP_GRO_CNT_MAX, net/ipv4/udp_offload.c: the kernel joins at most so many. */
 const MAX_BATCH = 64
@@ -24,14 +24,14 @@ const STEADY = 8
 const SOCKADDR = 28
 
 export class ReceiveSlots {
-  readonly heads: Region
+  readonly headers: Region
   readonly texts: Region
   /** struct sockaddr of each source, 28 bytes apart; which of them is a datagram's, `sourceOf` says. */
   readonly sources: Region
-  /** By slot: bytes of the datagram, its head included. */
+  /** By slot: bytes of the datagram, its header included. */
   readonly lengths = new Int32Array(SLOTS)
   readonly sourceOf = new Int32Array(SLOTS)
-  /** Pairs of head and text by slot. */
+  /** Pairs of header and text by slot. */
   readonly iovecs: Iovecs
   readonly #linear: Region
   #stride = 0
@@ -41,7 +41,7 @@ export class ReceiveSlots {
   copied = 0
 
   constructor(arena: Arena) {
-    this.heads = arena.take(SLOTS * HEAD)
+    this.headers = arena.take(SLOTS * HEADER_BYTES)
     this.texts = arena.take(TEXT_BYTES + SLACK, 4096)
     this.sources = arena.take(SLOTS * SOCKADDR)
     this.iovecs = new Iovecs(arena, SLOTS * 2)
@@ -49,14 +49,14 @@ export class ReceiveSlots {
     this.layOut(DEFAULT_SEGMENT)
   }
 
-  /** Bytes from one text to the next: those of a full datagram without its head. */
+  /** Bytes from one text to the next: those of a full datagram without its header. */
   get stride(): number {
     return this.#stride
   }
 
   /** UDP payload of the full datagrams that land without a copy. */
   get segmentBytes(): number {
-    return this.#stride + HEAD
+    return this.#stride + HEADER_BYTES
   }
 
   /** Slots in this layout. */
@@ -79,20 +79,20 @@ export class ReceiveSlots {
     return slot * this.#stride
   }
 
-  /** Bytes of `slot` behind its head. */
+  /** Bytes of `slot` behind its header. */
   textLength(slot: number): number {
-    return this.lengths[slot]! - HEAD
+    return this.lengths[slot]! - HEADER_BYTES
   }
 
   /** For full datagrams of this size; what lies in the slots is lost. */
   layOut(segmentBytes: number): void {
     if (segmentBytes < MIN_SEGMENT || segmentBytes > MAX_SEGMENT)
       throw new RangeError(`segments of ${segmentBytes}`)
-    this.#stride = segmentBytes - HEAD
+    this.#stride = segmentBytes - HEADER_BYTES
     this.#slots = Math.min(SLOTS, Math.floor(TEXT_BYTES / this.#stride))
     this.#unusual = 0
     for (let i = 0; i < this.#slots; i++) {
-      this.iovecs.set(2 * i, this.heads, i * HEAD, HEAD)
+      this.iovecs.set(2 * i, this.headers, i * HEADER_BYTES, HEADER_BYTES)
       this.iovecs.set(2 * i + 1, this.texts, i * this.#stride, this.#stride)
     }
   }
@@ -156,12 +156,12 @@ export class ReceiveSlots {
     if (from > 0) this.sources.bytes.copyWithin(0, from * SOCKADDR, (from + 1) * SOCKADDR)
   }
 
-  /** Copies the stream that lies from `slot` on, head, text, head, text, into one piece. */
+  /** Copies the stream that lies from `slot` on, header, text, header, text, into one piece. */
   #gather(slot: number, bytes: number): void {
     for (let at = 0, i = slot; at < bytes; i++) {
-      const head = Math.min(HEAD, bytes - at)
-      this.#linear.copyFrom(at, this.heads, i * HEAD, head)
-      at += head
+      const header = Math.min(HEADER_BYTES, bytes - at)
+      this.#linear.copyFrom(at, this.headers, i * HEADER_BYTES, header)
+      at += header
       const text = Math.min(this.#stride, bytes - at)
       if (text > 0) this.#linear.copyFrom(at, this.texts, this.textAt(i), text)
       at += text
@@ -170,17 +170,18 @@ export class ReceiveSlots {
 
   #place(slot: number, at: number): void {
     const length = this.lengths[slot]!
-    const head = Math.min(HEAD, length)
-    this.heads.copyFrom(slot * HEAD, this.#linear, at, head)
-    if (length > HEAD) this.texts.copyFrom(this.textAt(slot), this.#linear, at + HEAD, length - HEAD)
+    const header = Math.min(HEADER_BYTES, length)
+    this.headers.copyFrom(slot * HEADER_BYTES, this.#linear, at, header)
+    if (length > HEADER_BYTES)
+      this.texts.copyFrom(this.textAt(slot), this.#linear, at + HEADER_BYTES, length - HEADER_BYTES)
   }
 
   /** Puts one datagram into a slot, as a socket would. @throws {RangeError} longer than the layout's segment */
   put(slot: number, datagram: Uint8Array, source: Uint8Array): void {
     if (datagram.byteLength > this.segmentBytes)
       throw new RangeError(`datagram of ${datagram.byteLength} bytes`)
-    this.heads.bytes.set(datagram.subarray(0, HEAD), slot * HEAD)
-    this.texts.bytes.set(datagram.subarray(HEAD), this.textAt(slot))
+    this.headers.bytes.set(datagram.subarray(0, HEADER_BYTES), slot * HEADER_BYTES)
+    this.texts.bytes.set(datagram.subarray(HEADER_BYTES), this.textAt(slot))
     this.sources.bytes.set(source, slot * SOCKADDR)
     this.lengths[slot] = datagram.byteLength
     this.sourceOf[slot] = slot

@@ -1,7 +1,7 @@
 /** What the ends of a channel send besides packets: what their kernels take, and pings. */
 
 import type { Channel } from './tunnel/channel.ts'
-import { type FrameHead, FrameType } from './tunnel/frame.ts'
+import { type FrameHeader, FrameType } from './tunnel/frame.ts'
 
 /** A word about the channel, JSON in a CTRL frame. Unknown members are for later versions. */
 interface ChannelHello {
@@ -31,7 +31,7 @@ export function ping(channel: Channel, now: number): void {
  */
 export function onFrame(
   channel: Channel,
-  { type }: FrameHead,
+  { type }: FrameHeader,
   payload: Uint8Array,
   answered: (sentAt: number) => void,
 ): boolean {

@@ -8,7 +8,7 @@ import { type CandidateId, viaText } from '../paths/transport.ts'
 import { onFrame, ping, sendHello } from './channel-control.ts'
 import type { RelaySignals } from './relay/signals.ts'
 import type { Channel } from './tunnel/channel.ts'
-import { FrameError, type FrameHead, FrameType } from './tunnel/frame.ts'
+import { FrameError, type FrameHeader, FrameType } from './tunnel/frame.ts'
 import { socketPort } from './tunnel/socket-port.ts'
 import type { Tunnel } from './tunnel/tunnel.ts'
 
@@ -102,12 +102,12 @@ export class ChannelTable {
   }
 
   /** Frames that are no packets. @returns whether it was known */
-  onFrame(channel: Channel, head: FrameHead, payload: Uint8Array): boolean {
-    if (head.type === FrameType.SIGNAL) {
+  onFrame(channel: Channel, header: FrameHeader, payload: Uint8Array): boolean {
+    if (header.type === FrameType.SIGNAL) {
       this.#deps.signals.receive(channel, payload)
       return true
     }
-    return onFrame(channel, head, payload, (sentAt) => {
+    return onFrame(channel, header, payload, (sentAt) => {
       const held = this.#held.get(channel)
       const sample = this.#deps.scheduler.monotonic() - sentAt
       // An answer to no question says nothing.

@@ -12,7 +12,7 @@ const MAX_OBSERVED = 4
  * RFC 8421, 4: IPv6 and IPv4 by turns, so that neither family waits for all of a broken other one. Global IPv6
  * addresses come before unique local ones.
  */
-export function byTurns(endpoints: readonly string[]): string[] {
+export function interleaved(endpoints: readonly string[]): string[] {
   const v6 = endpoints.filter((endpoint) => endpoint.startsWith('['))
   const v6First = [
     ...v6.filter((e) => isGlobalV6(hostOf(e) ?? '')),
@@ -63,7 +63,7 @@ export function ownCandidates({
     const endpoint = host === undefined ? undefined : endpointOf(host, port)
     return endpoint === undefined ? [] : [endpoint]
   }
-  const own = [...withPort(linkedFrom), ...byTurns(hosts), ...announced.map(hostOf).flatMap(withPort)]
+  const own = [...withPort(linkedFrom), ...interleaved(hosts), ...announced.map(hostOf).flatMap(withPort)]
   const local = [...new Set(own)]
   const opened = portMapped === undefined ? [] : [portMapped]
   const seen = [...observed.slice(-MAX_OBSERVED), ...mapped.slice(0, MAX_OBSERVED)]

@@ -63,8 +63,8 @@ export class Channel {
   /** A frame that is no packet, behind what is on its way; it may be dropped like one. */
   send(type: FrameType, payload: Uint8Array): void {
     const { hostId, ownHostId } = this.#deps
-    const head = { type, flags: 0, srcHost: ownHostId, dstHost: hostId, hops: 0 }
-    if (this.#isOpen) this.sender.sendFrame(encodeFrame(head, payload))
+    const header = { type, flags: 0, srcHost: ownHostId, dstHost: hostId, hops: 0 }
+    if (this.#isOpen) this.sender.sendFrame(encodeFrame(header, payload))
   }
 
   /** The connection is gone. Idempotent. */

@@ -30,7 +30,7 @@ export const FrameType = {
 } as const
 export type FrameType = (typeof FrameType)[keyof typeof FrameType]
 
-export interface FrameHead {
+export interface FrameHeader {
   /** One of FrameType, or one that a later version sends. */
   readonly type: number
   readonly flags: number
@@ -41,9 +41,9 @@ export interface FrameHead {
 
 /**
  * Called for each frame. `bytes` holds the payload from `start` to `end`, and only until the call returns.
- * `head` is the decoder's own object, overwritten by the next frame.
+ * `header` is the decoder's own object, overwritten by the next frame.
  */
-export type FrameSink = (head: FrameHead, bytes: Uint8Array, start: number, end: number) => void
+export type FrameSink = (header: FrameHeader, bytes: Uint8Array, start: number, end: number) => void
 
 /** What came is not a stream of frames; the connection is of no more use. */
 export class FrameError extends Error {
@@ -52,26 +52,26 @@ export class FrameError extends Error {
 }
 
 /** Writes a header into `bytes` at `at`; the payload of `length` bytes follows it. */
-export function writeFrameHead(bytes: Uint8Array, at: number, head: FrameHead, length: number): void {
+export function writeFrameHeader(bytes: Uint8Array, at: number, header: FrameHeader, length: number): void {
   bytes[at] = length >>> 24
   bytes[at + 1] = length >>> 16
   bytes[at + 2] = length >>> 8
   bytes[at + 3] = length
-  bytes[at + 4] = head.type
-  bytes[at + 5] = head.flags
-  bytes[at + 6] = head.srcHost >>> 8
-  bytes[at + 7] = head.srcHost
-  bytes[at + 8] = head.dstHost >>> 8
-  bytes[at + 9] = head.dstHost
-  bytes[at + 10] = head.hops
+  bytes[at + 4] = header.type
+  bytes[at + 5] = header.flags
+  bytes[at + 6] = header.srcHost >>> 8
+  bytes[at + 7] = header.srcHost
+  bytes[at + 8] = header.dstHost >>> 8
+  bytes[at + 9] = header.dstHost
+  bytes[at + 10] = header.hops
   bytes[at + 11] = 0
 }
 
 /** A whole frame, for those that are rare. @throws {RangeError} payload above MAX_PAYLOAD */
-export function encodeFrame(head: FrameHead, payload: Uint8Array): Uint8Array {
+export function encodeFrame(header: FrameHeader, payload: Uint8Array): Uint8Array {
   if (payload.byteLength > MAX_PAYLOAD) throw new RangeError(`payload of ${payload.byteLength} bytes`)
   const frame = new Uint8Array(FRAME_HEADER + payload.byteLength)
-  writeFrameHead(frame, 0, head, payload.byteLength)
+  writeFrameHeader(frame, 0, header, payload.byteLength)
   frame.set(payload, FRAME_HEADER)
   return frame
 }
@@ -84,7 +84,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
  */
 export class FrameDecoder {
   readonly #sink: FrameSink
-  readonly #head: Mutable<FrameHead> = { type: 0, flags: 0, srcHost: 0, dstHost: 0, hops: 0 }
+  readonly #header: Mutable<FrameHeader> = { type: 0, flags: 0, srcHost: 0, dstHost: 0, hops: 0 }
   /** Made with the first frame that comes in pieces. */
   #partial: Uint8Array | undefined
   #have = 0
@@ -157,12 +157,12 @@ export class FrameDecoder {
   }
 
   #emit(bytes: Uint8Array, at: number, end: number): void {
-    const head = this.#head
-    head.type = bytes[at + 4]!
-    head.flags = bytes[at + 5]!
-    head.srcHost = (bytes[at + 6]! << 8) | bytes[at + 7]!
-    head.dstHost = (bytes[at + 8]! << 8) | bytes[at + 9]!
-    head.hops = bytes[at + 10]!
-    this.#sink(head, bytes, at + FRAME_HEADER, end)
+    const header = this.#header
+    header.type = bytes[at + 4]!
+    header.flags = bytes[at + 5]!
+    header.srcHost = (bytes[at + 6]! << 8) | bytes[at + 7]!
+    header.dstHost = (bytes[at + 8]! << 8) | bytes[at + 9]!
+    header.hops = bytes[at + 10]!
+    this.#sink(header, bytes, at + FRAME_HEADER, end)
   }
 }

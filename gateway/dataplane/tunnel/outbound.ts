@@ -3,7 +3,14 @@
 import type { Ipv4, Prefix4 } from '../../../core/addr.ts'
 import { checkOutgoing, destinationOf, Verdict } from './check.ts'
 import { type Drops, dropReason } from './drops.ts'
-import { FRAME_HEADER, type FrameHead, FrameType, MAX_FRAME, MAX_PAYLOAD, writeFrameHead } from './frame.ts'
+import {
+  FRAME_HEADER,
+  type FrameHeader,
+  FrameType,
+  MAX_FRAME,
+  MAX_PAYLOAD,
+  writeFrameHeader,
+} from './frame.ts'
 import type { Sender } from './sender.ts'
 import type { Slab, SlabPool } from './slab.ts'
 
@@ -47,7 +54,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 
 export class Outbound implements PacketSink {
   readonly #options: OutboundOptions
-  readonly #head: Mutable<FrameHead>
+  readonly #header: Mutable<FrameHeader>
   #slab: Slab
   /** Where the next frame goes in the slab. */
   #at = 0
@@ -59,7 +66,7 @@ export class Outbound implements PacketSink {
   constructor(options: OutboundOptions) {
     this.#options = options
     this.#slab = options.pool.reserve()
-    this.#head = { type: FrameType.DATA, flags: 0, srcHost: options.hostId, dstHost: 0, hops: 0 }
+    this.#header = { type: FrameType.DATA, flags: 0, srcHost: options.hostId, dstHost: 0, hops: 0 }
   }
 
   buffer(): Uint8Array {
@@ -91,8 +98,8 @@ export class Outbound implements PacketSink {
       this.#flush()
       this.#runTo = peer
     }
-    this.#head.dstHost = peer.hostId
-    writeFrameHead(bytes, this.#at, this.#head, length)
+    this.#header.dstHost = peer.hostId
+    writeFrameHeader(bytes, this.#at, this.#header, length)
     this.#at = start + length
     this.#runPackets++
     if (this.#at - this.#runStart >= RUN_BYTES) this.#flush()

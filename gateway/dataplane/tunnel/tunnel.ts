@@ -5,7 +5,7 @@ import { type Ipv4, type Prefix4, sizeOf } from '../../../core/addr.ts'
 import { Channel } from './channel.ts'
 import { checkIncoming, isInside, Verdict } from './check.ts'
 import { type DropReason, Drops, dropReason } from './drops.ts'
-import { type FrameHead, FrameType } from './frame.ts'
+import { type FrameHeader, FrameType } from './frame.ts'
 import { Outbound, type PacketSink } from './outbound.ts'
 import { type PeerStats, TunnelPeer } from './peer.ts'
 import type { DataPort } from './sender.ts'
@@ -28,7 +28,7 @@ export interface TunnelOptions {
    * Frames of other types than DATA. `payload` holds until it returns.
    * @returns whether the type was known; others are counted
    */
-  readonly other?: (channel: Channel, head: FrameHead, payload: Uint8Array) => boolean
+  readonly other?: (channel: Channel, header: FrameHeader, payload: Uint8Array) => boolean
   /**
    * Hosts whose packets are refused on every channel: two machines use one identity, and either may have sent them.
    */
@@ -81,7 +81,7 @@ export class Tunnel {
       pool: this.#pool,
       counts: peer.counts,
       queueBytes: this.#options.queueBytes,
-      frame: (head, bytes, start, end) => this.#frame(peer, channel, head, bytes, start, end),
+      frame: (header, bytes, start, end) => this.#frame(peer, channel, header, bytes, start, end),
       use: (used, isUsed) => {
         peer.use(used, isUsed)
         if (!isUsed) this.#agreeOnUso()
@@ -106,28 +106,28 @@ export class Tunnel {
   #frame(
     peer: TunnelPeer,
     channel: Channel,
-    head: FrameHead,
+    header: FrameHeader,
     bytes: Uint8Array,
     start: number,
     end: number,
   ): void {
-    if (head.type === FrameType.DATA) {
-      const reason = this.#deliver(peer, head, bytes, start, end)
+    if (header.type === FrameType.DATA) {
+      const reason = this.#deliver(peer, header, bytes, start, end)
       if (reason !== undefined) peer.drops.add(reason)
-    } else if (this.#options.other?.(channel, head, bytes.subarray(start, end)) !== true)
+    } else if (this.#options.other?.(channel, header, bytes.subarray(start, end)) !== true)
       peer.drops.add('frameType')
   }
 
   /** @returns why the packet was dropped */
   #deliver(
     peer: TunnelPeer,
-    head: FrameHead,
+    header: FrameHeader,
     bytes: Uint8Array,
     start: number,
     end: number,
   ): DropReason | undefined {
     // A relay carries the two hosts' own TLS connection, so that here too the other end is the source.
-    if (head.srcHost !== peer.hostId || head.dstHost !== this.#options.hostId) return 'frameHost'
+    if (header.srcHost !== peer.hostId || header.dstHost !== this.#options.hostId) return 'frameHost'
     if (this.#options.keepsOut?.(peer.hostId) === true) return 'keptOut'
     const verdict = checkIncoming(bytes, start, end, peer.slice, this.#own)
     if (verdict !== Verdict.ok) return dropReason(verdict)

@@ -126,9 +126,9 @@ class MemoryUdp implements DatagramPort {
   }
 
   #scatter(slot: number, stream: Buffer): void {
-    const { heads, texts, stride } = this.slots
+    const { headers, texts, stride } = this.slots
     for (let at = 0, i = slot; at < stream.byteLength; i++) {
-      heads.bytes.set(stream.subarray(at, at + HEAD), i * HEAD)
+      headers.bytes.set(stream.subarray(at, at + HEAD), i * HEAD)
       at += HEAD
       texts.bytes.set(stream.subarray(at, at + stride), i * stride)
       at += stride

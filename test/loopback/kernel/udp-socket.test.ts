@@ -12,7 +12,7 @@ const HEAD = 8
 /** All bytes of a datagram in the slot. */
 function datagram({ slots }: UdpSocket, slot: number): Buffer {
   const length = slots.lengths[slot]!
-  const head = Buffer.from(slots.heads.bytes.subarray(slot * HEAD, slot * HEAD + Math.min(HEAD, length)))
+  const head = Buffer.from(slots.headers.bytes.subarray(slot * HEAD, slot * HEAD + Math.min(HEAD, length)))
   const text = slots.texts.bytes.subarray(slots.textAt(slot), slots.textAt(slot) + Math.max(0, length - HEAD))
   return Buffer.concat([head, text])
 }

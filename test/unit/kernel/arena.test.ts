@@ -79,7 +79,7 @@ t.test('slots: any batch from any slot in any layout lands as its datagrams', as
         const stream = Uint8Array.from({ length: bytes }, (_, i) => (i * 13) >> 4)
         for (let at = 0, i = slot; at < bytes; i++) {
           const end = Math.min(bytes, at + 8)
-          slots.heads.bytes.set(stream.subarray(at, end), i * 8)
+          slots.headers.bytes.set(stream.subarray(at, end), i * 8)
           at = end
           slots.texts.bytes.set(stream.subarray(at, at + slots.stride), slots.textAt(i))
           at += slots.stride
@@ -90,7 +90,7 @@ t.test('slots: any batch from any slot in any layout lands as its datagrams', as
         return Array.from({ length: most }, (_, i) => i).every((i) => {
           const datagram = stream.subarray(i * segment, (i + 1) * segment)
           const at = got.first + i
-          const head = slots.heads.bytes.subarray(at * 8, at * 8 + Math.min(8, datagram.byteLength))
+          const head = slots.headers.bytes.subarray(at * 8, at * 8 + Math.min(8, datagram.byteLength))
           const text = slots.texts.bytes.subarray(
             slots.textAt(at),
             slots.textAt(at) + datagram.byteLength - head.byteLength,

@@ -12,11 +12,11 @@ import { configureTun } from '../../../../kernel/tun-link.ts'
 import { UnixListener } from '../../../../kernel/unix-listener.ts'
 import { uplinkMtu } from '../../../../kernel/uplink.ts'
 import { type FromProcess, P2P_PROTOCOL, type ToProcess } from '../protocol.ts'
+import { CandidateGatherer } from './candidate-gatherer.ts'
 import { ControlServer } from './control-server.ts'
 import { DIRECT_IFNAME, DirectDevice } from './device.ts'
 import { gatewayLog } from './gateway-log.ts'
 import { PLACES } from './loop.ts'
-import { Outside } from './outside.ts'
 import { PlaneSlot } from './plane-slot.ts'
 import { DirectRoutes } from './routes.ts'
 import { Sessions } from './sessions.ts'
@@ -49,7 +49,7 @@ export class P2pProcess {
   readonly slot: PlaneSlot
   readonly routes: DirectRoutes
   readonly sessions: Sessions
-  readonly outside: Outside
+  readonly gatherer: CandidateGatherer
   readonly watch: UnderlayWatch
   readonly server: ControlServer
   readonly poller: Poller
@@ -72,7 +72,7 @@ export class P2pProcess {
     this.watch = this.#openWatch()
     this.routes = this.#openRoutes()
     this.slot = this.#openSlot()
-    this.outside = this.#openOutside()
+    this.gatherer = this.#openGatherer()
     this.sessions = this.#openSessions()
     this.poller = new Poller(this.slot.arena, PLACES)
     this.server = this.#openServer()
@@ -91,7 +91,7 @@ export class P2pProcess {
       this.slot.nextAt,
       this.watch.nextAt,
       this.sessions.nextAt,
-      this.outside.nextAt,
+      this.gatherer.nextAt,
     )
   }
 
@@ -107,13 +107,13 @@ export class P2pProcess {
       if (this.routes.size > 0) this.routes.ensure()
     }
     this.sessions.tick()
-    this.outside.tick()
+    this.gatherer.tick()
   }
 
   /** Removes the routes and says goodbye to all peers; then the loop has to turn until the sessions are gone. */
   leave(): void {
     this.isLeaving = true
-    this.outside.release()
+    this.gatherer.release()
     this.sessions.leave()
   }
 
@@ -166,7 +166,7 @@ export class P2pProcess {
         this.log.info({ reason: what }, 'network of this host changed, direct paths were probed anew')
         this.#report({ type: 'networkChanged', what })
         this.sessions.retryAll()
-        this.outside.networkChanged()
+        this.gatherer.networkChanged()
       },
     })
   }
@@ -210,7 +210,7 @@ export class P2pProcess {
       tunFd: () => (this.device.ifindex === undefined ? undefined : this.device.fd),
       now: () => this.#now(),
       log: this.log,
-      heard: (bytes, from) => this.outside.heard(bytes, from),
+      heard: (bytes, from) => this.gatherer.heard(bytes, from),
       changed: () => this.#report({ type: 'udp', ...this.#udp() }),
     })
   }
@@ -229,16 +229,16 @@ export class P2pProcess {
       randomToken: () => randomBytes(4).readUInt32BE(),
       isLan: (endpoint) => this.watch.isLan(endpoint),
       canReach: (endpoint) => this.slot.canReach(endpoint),
-      relays: this.outside,
-      ignored: () => ({ strays: this.slot.strays, unaskedStun: this.outside.unaskedStun }),
+      relays: this.gatherer,
+      ignored: () => ({ strays: this.slot.strays, unaskedStun: this.gatherer.unaskedStun }),
       log: this.log,
       report: (message) => this.#report(message),
     })
   }
 
-  #openOutside(): Outside {
+  #openGatherer(): CandidateGatherer {
     const { p2p, supernet } = this.#options.conf
-    return new Outside({
+    return new CandidateGatherer({
       overlay: supernet,
       listenHost: p2p.listen.host,
       clock: this.clock,
@@ -258,7 +258,7 @@ export class P2pProcess {
         // This process logs it itself, as no gateway is connected at this moment.
         if (isConnected) this.#options.log.info({}, 'gateway connected to direct paths')
         else this.#options.log.info({}, 'gateway disconnected from direct paths')
-        if (!isConnected) this.outside.rest()
+        if (!isConnected) this.gatherer.rest()
       },
     })
   }
@@ -266,7 +266,7 @@ export class P2pProcess {
   #handle(message: ToProcess): void {
     if (message.type === 'hello') this.#hello()
     else if (message.type === 'stop') this.#stopReason = message.reason
-    else if (this.outside.handle(message)) return
+    else if (this.gatherer.handle(message)) return
     else if (message.type === 'session' && this.#options.conf.p2p.off.has(message.hostId)) {
       const { attempt, hostId } = message
       this.#report({ type: 'ended', hostId, attempt, reason: `p2p.hosts says off for host ${hostId}` })

@@ -2,10 +2,10 @@
 import type { DemotionReason } from '../protocol.ts'
 import type { PlanePeer, UdpPlane } from '../udp/types.ts'
 import type { SharedTimes } from './cadence.ts'
-import type { Outside } from './outside.ts'
+import type { CandidateGatherer } from './candidate-gatherer.ts'
 
 /** What a path needs to know of this host's TURN servers. */
-export type Relays = Pick<Outside, 'pathLost' | 'relayedBy'>
+export type Relays = Pick<CandidateGatherer, 'pathLost' | 'relayedBy'>
 
 export interface PeerPathDeps {
   readonly plane: Pick<UdpPlane, 'sendControl'>

@@ -1,6 +1,6 @@
 /** Knows which addresses of one peer lead through a TURN server, and what that means for datagrams and people. */
 import type { SessionView } from '../protocol.ts'
-import { CHANNEL_HEAD } from '../udp/relayed-port.ts'
+import { CHANNEL_HEADER } from '../udp/relayed-port.ts'
 import { headersOf, withoutZone } from './endpoint.ts'
 import type { RelayedBy } from './turn-relays.ts'
 
@@ -46,7 +46,7 @@ export class RelayedAddresses {
   /** Bytes of an IP packet before a datagram's payload, on the longest stretch, in both directions. */
   overhead(address: string): number {
     const headers = headersOf(this.#by(address)?.serverAddress ?? address)
-    return headers + (this.has(address) ? CHANNEL_HEAD : 0)
+    return headers + (this.has(address) ? CHANNEL_HEADER : 0)
   }
 
   /** @param address undefined: none is in use */

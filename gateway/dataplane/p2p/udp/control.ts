@@ -3,7 +3,7 @@
  */
 import type { Parts } from './flow/parts.ts'
 
-const HEAD = 3
+const HEADER = 3
 export const ACKNOWLEDGE = 0
 /** A receiver names the parts of whole messages that it misses. */
 export const REQUEST = 1
@@ -20,10 +20,10 @@ const PARTS_BYTES = 10
 export function payloadIn(
   text: Uint8Array,
 ): { readonly type: number; readonly payload: Uint8Array } | undefined {
-  if (text.byteLength < HEAD) return undefined
+  if (text.byteLength < HEADER) return undefined
   const length = (text[1]! << 8) | text[2]!
-  if (HEAD + length > text.byteLength) return undefined
-  return { type: text[0]!, payload: text.subarray(HEAD, HEAD + length) }
+  if (HEADER + length > text.byteLength) return undefined
+  return { type: text[0]!, payload: text.subarray(HEADER, HEADER + length) }
 }
 
 /** What a receiver reports about the data that one key has opened. */

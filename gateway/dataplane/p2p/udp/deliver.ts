@@ -7,8 +7,8 @@ import { checkIncoming, Verdict } from '../../tunnel/check.ts'
 import { VIRTIO_HEADER } from '../../tunnel/frame.ts'
 import type { PeerState } from './peer.ts'
 import type { PlaneCounters } from './types.ts'
-import { headLength, MAX_HEAD, payloadOf, repairHead, segmentSizeOf } from './wire/record-head.ts'
-import { fitsOne, isSameFlow, MAX_RUN, makeSuper, UDP_HEAD, udpPayload } from './wire/udp-run.ts'
+import { headerLength, MAX_HEADER, payloadOf, rebuildHeader, segmentSizeOf } from './wire/record-header.ts'
+import { fitsOne, isSameFlow, MAX_RUN, makeSuper, UDP_HEADER, udpPayload } from './wire/udp-run.ts'
 
 const IP_HEADER = 20
 const LENGTH_AT = VIRTIO_HEADER + 2
@@ -23,7 +23,7 @@ export class Deliverer {
   readonly #tun: PacketPort
   readonly #own: Prefix4
   readonly #counters: PlaneCounters
-  readonly #head: Region
+  readonly #header: Region
   readonly #pieces: Iovecs
   /**
    * The device refused a super-packet as invalid and accepted its segments, as some vendors' kernels do (reported for
@@ -37,7 +37,7 @@ export class Deliverer {
     this.#tun = tun
     this.#own = own
     this.#counters = counters
-    this.#head = arena.take(MAX_HEAD)
+    this.#header = arena.take(MAX_HEADER)
     this.#pieces = new Iovecs(arena, MAX_RUN)
   }
 
@@ -77,19 +77,19 @@ export class Deliverer {
       const more = sizeAt(text, next, end)
       last = more === 0 ? 0 : udpPayload(bytes, next, more)
       if (last === 0 || last > segment || !fitsOne(payload + last) || !isSameFlow(bytes, at, next)) break
-      this.#pieces.set(count, text, next + UDP_HEAD, last)
+      this.#pieces.set(count, text, next + UDP_HEADER, last)
       payload += last
       next += more
     }
-    // The rest of the run has the head of the first one, as far as it is checked.
+    // The rest of the run has the header of the first packet, as far as the checks read it.
     if (count === 1 || checkIncoming(bytes, at, at + size, peer.slice, this.#own) !== Verdict.ok) return 0
     this.#pieces.set(0, text, at, size)
-    this.#head.copyFrom(0, text, at, UDP_HEAD)
+    this.#header.copyFrom(0, text, at, UDP_HEADER)
     makeSuper(bytes, at, segment, payload)
     if (this.#wrote(peer, next - at, this.#tun.writev(this.#pieces, 0, count), count)) return next - at
     // A kernel before 6.2: each packet alone from now on.
     this.#isJoining = false
-    text.copyFrom(at, this.#head, 0, UDP_HEAD)
+    text.copyFrom(at, this.#header, 0, UDP_HEADER)
     return 0
   }
 
@@ -98,19 +98,19 @@ export class Deliverer {
       peer.counters.rxRefused++
       return
     }
-    const head = this.#isCutting ? headLength(text.bytes, at, size) : 0
-    if (head > 0) this.#cut(peer, text, at, head)
+    const header = this.#isCutting ? headerLength(text.bytes, at, size) : 0
+    if (header > 0) this.#cut(peer, text, at, header)
     else this.#wrote(peer, size, this.#tun.write(text, at, size)) || this.#retry(peer, text, at, size)
   }
 
   /**
    * Delivers one super-packet whose payload lies in several places.
-   * @param at where its repaired head lies in `text`; the first piece of payload follows
+   * @param at where its rebuilt header lies in `text`; the first piece of payload follows
    * @param size of virtio header and packet together
    * @returns false: the device refuses it in one piece, and the caller may try the pieces
    */
   scattered(peer: PeerState, text: Region, at: number, size: number, pieces: Iovecs, count: number): boolean {
-    // The checks read only the head, and of the payload only its length.
+    // The checks read only the header, and of the payload only its length.
     if (checkIncoming(text.bytes, at, at + size, peer.slice, this.#own) !== Verdict.ok) {
       peer.counters.rxRefused++
       return true
@@ -132,23 +132,28 @@ export class Deliverer {
   }
 
   #retry(peer: PeerState, text: Region, at: number, size: number): void {
-    const head = headLength(text.bytes, at, size)
-    if (head === 0 || !this.#cut(peer, text, at, head)) this.refused()
+    const header = headerLength(text.bytes, at, size)
+    if (header === 0 || !this.#cut(peer, text, at, header)) this.refused()
     else this.#isCutting = true
   }
 
   /** Writes a super-packet segment by segment. @returns whether the device accepted all */
-  #cut(peer: PeerState, text: Region, at: number, head: number): boolean {
-    const payload = payloadOf(text.bytes, at, head)
+  #cut(peer: PeerState, text: Region, at: number, header: number): boolean {
+    const payload = payloadOf(text.bytes, at, header)
     const most = segmentSizeOf(text.bytes, at)
     if (payload <= 0 || most <= 0) return false
     for (let offset = 0, before = 0; offset < payload; offset += most, before++) {
       const size = Math.min(most, payload - offset)
-      this.#head.copyFrom(0, text, at, head)
-      repairHead(this.#head.bytes, 0, head, { offset, size, isLast: offset + size === payload, before })
-      this.#pieces.set(0, this.#head, 0, head)
-      this.#pieces.set(1, text, at + head + offset, size)
-      if (!this.#wrote(peer, head + size, this.#tun.writev(this.#pieces, 0, 2))) return false
+      this.#header.copyFrom(0, text, at, header)
+      rebuildHeader(this.#header.bytes, 0, header, {
+        offset,
+        size,
+        isLast: offset + size === payload,
+        before,
+      })
+      this.#pieces.set(0, this.#header, 0, header)
+      this.#pieces.set(1, text, at + header + offset, size)
+      if (!this.#wrote(peer, header + size, this.#tun.writev(this.#pieces, 0, 2))) return false
       this.#counters.segmented++
     }
     return true

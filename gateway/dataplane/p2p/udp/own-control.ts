@@ -1,16 +1,16 @@
 /** Handles the plane's own control datagrams: acknowledgements, requests for lost parts, and the answers to them. */
 import { ACKNOWLEDGE, decodeAck, decodeResend, encodeResend, REQUEST, RESENT } from './control.ts'
 import type { Parts } from './flow/parts.ts'
-import type { KeptMessages } from './kept.ts'
 import type { OpenKey } from './keys.ts'
 import type { WholeReceiver } from './receive-whole.ts'
+import type { RetransmitBuffer } from './retransmit-buffer.ts'
 import type { RecordSender } from './send-record.ts'
 import { numberOf } from './wire/datagram.ts'
 
 export interface OwnControlDeps {
   readonly record: RecordSender
   readonly whole: WholeReceiver
-  readonly kept: KeptMessages
+  readonly retransmitBuffer: RetransmitBuffer
   keyOf(index: number): OpenKey | undefined
   now(): number
 }
@@ -60,8 +60,8 @@ export class OwnControl {
     }
     if (asked.index !== peer.seal?.index) return
     const isOn = peer.resends
-    if (isOn) this.#deps.kept.keepFrom(this.#deps.now())
-    const parts = isOn ? this.#deps.kept.sendAgain(peer, asked.parts) : []
+    if (isOn) this.#deps.retransmitBuffer.keepFrom(this.#deps.now())
+    const parts = isOn ? this.#deps.retransmitBuffer.retransmit(peer, asked.parts) : []
     this.#send(key, RESENT, encodeResend({ index: asked.index, request: asked.request, isOn, parts }))
   }
 

@@ -7,7 +7,7 @@ import type { Aead } from './crypto/aead.ts'
 import type { PeerKeys } from './crypto/key-schedule.ts'
 import { Credit } from './flow/credit.ts'
 import { FormChooser } from './flow/form.ts'
-import { Least } from './flow/least.ts'
+import { WindowedMinimum } from './flow/windowed-minimum.ts'
 import { OpenKey, SealKey } from './keys.ts'
 import type { Endpoint, Form, PeerCounters, PlanePeer } from './types.ts'
 import { HEADER } from './wire/datagram.ts'
@@ -60,7 +60,7 @@ export class PeerState implements PlanePeer {
   readonly counters = noCounts()
   readonly credit = new Credit()
   readonly chooser = new FormChooser()
-  readonly rtt = new Least()
+  readonly rtt = new WindowedMinimum()
   /** The peer's sockaddr in the form of the socket's family. */
   readonly sockaddr: Region
   readonly #home: PeerHome

@@ -6,7 +6,7 @@ import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
 import type { Endpoint } from './types.ts'
 import { HEADER } from './wire/datagram.ts'
 
-/** Bytes 4 to 8 of STUN (RFC 8489, 5). As a head word of ours it would be of form 0, which there is not. */
+/** Bytes 4 to 8 of STUN (RFC 8489, 5). Read as our header word, they name form 0, which does not exist. */
 const MAGIC_COOKIE = 0x2112_a442
 /** What is longer is no question that this host answers. */
 const MAX_BYTES = 548
@@ -38,7 +38,7 @@ export class PlainDatagrams {
     const length = slots.lengths[slot] ?? 0
     if (word !== MAGIC_COOKIE || this.#heard === undefined || length > MAX_BYTES) return false
     const bytes = new Uint8Array(length)
-    bytes.set(slots.heads.bytes.subarray(slot * HEADER, (slot + 1) * HEADER))
+    bytes.set(slots.headers.bytes.subarray(slot * HEADER, (slot + 1) * HEADER))
     const at = slots.textAt(slot)
     bytes.set(slots.texts.bytes.subarray(at, at + length - HEADER), HEADER)
     this.#heard(bytes, readSockaddr(slots.source(slot)))

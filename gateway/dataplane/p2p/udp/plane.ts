@@ -10,7 +10,6 @@ import { payloadIn } from './control.ts'
 import type { Aead } from './crypto/aead.ts'
 import { Deliverer } from './deliver.ts'
 import { ErrorReports } from './error-reports.ts'
-import { KeptMessages } from './kept.ts'
 import type { OpenKey } from './keys.ts'
 import { OwnControl } from './own-control.ts'
 import { type PeerHome, PeerState } from './peer.ts'
@@ -19,6 +18,7 @@ import type { PlaneOptions } from './plane-options.ts'
 import { RecordReceiver } from './receive-record.ts'
 import { WholeReceiver } from './receive-whole.ts'
 import { Receiver } from './receiver.ts'
+import { RetransmitBuffer } from './retransmit-buffer.ts'
 import { RecordSender } from './send-record.ts'
 import { WholeSender } from './send-whole.ts'
 import { Sender } from './sender.ts'
@@ -81,11 +81,11 @@ export class Plane implements UdpPlane, PeerHome {
     this.#record = new RecordSender(arena, udp, failed)
     this.#acknowledger = new Acknowledger(this.#record)
     this.#whole = new WholeReceiver(udp.slots, this.#reassembly, deliver)
-    const kept = new KeptMessages(arena, udp)
+    const retransmitBuffer = new RetransmitBuffer(arena, udp)
     this.#own = new OwnControl({
       record: this.#record,
       whole: this.#whole,
-      kept,
+      retransmitBuffer,
       keyOf: (index) => this.keyOf(index),
       now: () => this.#now,
     })
@@ -105,7 +105,7 @@ export class Plane implements UdpPlane, PeerHome {
       tun,
       own,
       counters: this.counters,
-      whole: new WholeSender(arena, udp, kept),
+      whole: new WholeSender(arena, udp, retransmitBuffer),
       record: this.#record,
       peerOf: (ip) => this.#peerOf(ip),
       now: () => this.#now,

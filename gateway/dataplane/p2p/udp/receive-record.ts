@@ -4,7 +4,7 @@ import { type ReceiveSlots, SLOTS } from '../../../../kernel/receive-slots.ts'
 import type { Deliverer } from './deliver.ts'
 import type { OpenKey } from './keys.ts'
 import { COUNTER, HEADER, idOf, NEXT_PART, numberOf, partOf, partsOf, SEAL } from './wire/datagram.ts'
-import { headLength, MAX_HEAD, payloadOf, repairHead } from './wire/record-head.ts'
+import { headerLength, MAX_HEADER, payloadOf, rebuildHeader } from './wire/record-header.ts'
 
 const U32 = 2 ** 32
 
@@ -15,7 +15,7 @@ interface Run {
   to: number
   /** From the header of the last slot. */
   word: number
-  readonly head: number
+  readonly header: number
 }
 
 export class RecordReceiver {
@@ -23,7 +23,7 @@ export class RecordReceiver {
   readonly #deliver: Deliverer
   readonly #iovecs: Iovecs
   /** Head of the run being joined, as it arrived. */
-  readonly #head = new Uint8Array(MAX_HEAD)
+  readonly #header = new Uint8Array(MAX_HEADER)
   #run: Run | undefined
 
   constructor(arena: Arena, slots: ReceiveSlots, deliver: Deliverer) {
@@ -51,7 +51,7 @@ export class RecordReceiver {
       counters.rxReplayed++
       return 0
     }
-    if (!key.record.open(slots.heads, slot * HEADER, slots.texts, at, n)) {
+    if (!key.record.open(slots.headers, slot * HEADER, slots.texts, at, n)) {
       counters.rxForged++
       return 0
     }
@@ -67,7 +67,7 @@ export class RecordReceiver {
     if (n === 0) return
     key.openedSlot = slot
     const slots = this.#slots
-    const word = slots.heads.view.getUint32(slot * HEADER + 4)
+    const word = slots.headers.view.getUint32(slot * HEADER + 4)
     const number = numberOf(idOf(word), key.arrivals.newest)
     if (number >= 1) key.arrivals.record(number, partOf(word), partsOf(word))
     const at = slots.textAt(slot) + COUNTER
@@ -76,19 +76,19 @@ export class RecordReceiver {
       this.#deliver.packets(key.peer, slots.texts, at, n)
       return
     }
-    const head = headLength(slots.texts.bytes, at, n)
-    if (head === 0 || n <= head) {
+    const header = headerLength(slots.texts.bytes, at, n)
+    if (header === 0 || n <= header) {
       key.peer.counters.rxMalformed++
       return
     }
-    if (this.#continues(key, slot, word, head)) return
+    if (this.#continues(key, slot, word, header)) return
     this.flush()
-    this.#run = { key, from: slot, to: slot, word, head }
+    this.#run = { key, from: slot, to: slot, word, header }
   }
 
-  #continues(key: OpenKey, slot: number, word: number, head: number): boolean {
+  #continues(key: OpenKey, slot: number, word: number, header: number): boolean {
     const run = this.#run
-    if (run === undefined || run.key !== key || run.to !== slot - 1 || run.head !== head) return false
+    if (run === undefined || run.key !== key || run.to !== slot - 1 || run.header !== header) return false
     if (word !== run.word + NEXT_PART || this.#deliver.isCutting) return false
     run.to = slot
     run.word = word
@@ -102,19 +102,20 @@ export class RecordReceiver {
     this.#run = undefined
     const { bytes } = this.#slots.texts
     const at = this.#slots.textAt(run.from) + COUNTER
-    this.#head.set(bytes.subarray(at, at + run.head))
+    this.#header.set(bytes.subarray(at, at + run.header))
     if (this.#join(run)) return
     if (run.to === run.from) {
       this.#deliver.refused()
       return
     }
-    // The device refused the joined packet: delivers each datagram alone from now on, with its head as it arrived.
+    // The device refused the joined packet: delivers each datagram alone from now on, with its header as it arrived.
     this.#deliver.cutFromNow()
-    bytes.set(this.#head.subarray(0, run.head), at)
+    bytes.set(this.#header.subarray(0, run.header), at)
     const first = run.word - (run.to - run.from) * NEXT_PART
     for (let slot = run.from; slot <= run.to; slot++) {
       const word = first + (slot - run.from) * NEXT_PART
-      if (!this.#join({ key: run.key, from: slot, to: slot, word, head: run.head })) this.#deliver.refused()
+      if (!this.#join({ key: run.key, from: slot, to: slot, word, header: run.header }))
+        this.#deliver.refused()
     }
   }
 
@@ -122,22 +123,22 @@ export class RecordReceiver {
   #join(run: Run): boolean {
     const slots = this.#slots
     const { bytes } = slots.texts
-    const { head } = run
+    const { header } = run
     const at = slots.textAt(run.from) + COUNTER
     const part = partOf(run.word) - (run.to - run.from)
     const parts = partsOf(run.word)
     const isLast = partOf(run.word) === parts - 1
-    const payload = payloadOf(bytes, at, head)
-    const first = this.#sliceLength(run.from, head)
+    const payload = payloadOf(bytes, at, header)
+    const first = this.#sliceLength(run.from, header)
     // The offset of a slice follows from the size of a full one. A last slice has to compute that size.
     const slice = part < parts - 1 ? first : (payload - first) / (parts - 1)
     let size = 0
     for (let slot = run.from; slot <= run.to; slot++) {
-      const length = this.#sliceLength(slot, head)
+      const length = this.#sliceLength(slot, header)
       const place = slots.textAt(slot) + COUNTER
       const i = slot - run.from
-      if (i === 0) this.#iovecs.set(0, slots.texts, place, head + length)
-      else this.#iovecs.set(i, slots.texts, place + head, length)
+      if (i === 0) this.#iovecs.set(0, slots.texts, place, header + length)
+      else this.#iovecs.set(i, slots.texts, place + header, length)
       size += length
     }
     const offset = part * slice
@@ -145,12 +146,12 @@ export class RecordReceiver {
       run.key.peer.counters.rxMalformed++
       return true
     }
-    if (size < payload) repairHead(bytes, at, head, { offset, size, isLast, before: part })
+    if (size < payload) rebuildHeader(bytes, at, header, { offset, size, isLast, before: part })
     const all = run.to - run.from + 1
-    return this.#deliver.scattered(run.key.peer, slots.texts, at, head + size, this.#iovecs, all)
+    return this.#deliver.scattered(run.key.peer, slots.texts, at, header + size, this.#iovecs, all)
   }
 
-  #sliceLength(slot: number, head: number): number {
-    return this.#slots.textLength(slot) - SEAL - head
+  #sliceLength(slot: number, header: number): number {
+    return this.#slots.textLength(slot) - SEAL - header
   }
 }

@@ -30,7 +30,7 @@ export class WholeReceiver {
    */
   handle(key: OpenKey, slot: number, end: number): number {
     const slots = this.#slots
-    const word = slots.heads.view.getUint32(slot * HEADER + 4)
+    const word = slots.headers.view.getUint32(slot * HEADER + 4)
     const parts = partsOf(word)
     const number = numberOf(idOf(word), key.arrivals.newest)
     if (number < 1 || !key.wholeSeen.isNew(number)) {
@@ -57,8 +57,8 @@ export class WholeReceiver {
 
   /** Finds the end of the run of consecutive parts that begins with part 0. */
   #runEnd(slot: number, end: number, first: number, parts: number): number {
-    const { heads, lengths, segmentBytes } = this.#slots
-    const index = heads.view.getUint32(slot * HEADER)
+    const { headers, lengths, segmentBytes } = this.#slots
+    const index = headers.view.getUint32(slot * HEADER)
     const most = Math.min(end, slot + parts)
     let at = slot + 1
     let word = first + NEXT_PART
@@ -71,7 +71,7 @@ export class WholeReceiver {
   }
 
   #hasHead(slot: number, index: number, word: number): boolean {
-    const { view } = this.#slots.heads
+    const { view } = this.#slots.headers
     return (
       this.#slots.lengths[slot]! > HEADER &&
       view.getUint32(slot * HEADER) === index &&
@@ -93,7 +93,7 @@ export class WholeReceiver {
     const { holes, arrivals } = key
     if (holes.isOn) this.#makeRoom(key, number)
     for (let i = slot; i < end; i++) {
-      const word = slots.heads.view.getUint32(i * HEADER + 4)
+      const word = slots.headers.view.getUint32(i * HEADER + 4)
       const part = partOf(word)
       const parts = partsOf(word)
       const length = slots.textLength(i)

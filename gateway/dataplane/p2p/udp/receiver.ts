@@ -6,7 +6,7 @@ import type { OpenKey } from './keys.ts'
 import type { RecordReceiver } from './receive-record.ts'
 import type { WholeReceiver } from './receive-whole.ts'
 import type { PlaneCounters } from './types.ts'
-import { formOf, HEADER, idOf, isHeadWord, numberOf, WireForm } from './wire/datagram.ts'
+import { formOf, HEADER, idOf, isHeaderWord, numberOf, WireForm } from './wire/datagram.ts'
 
 export interface ReceiverDeps {
   readonly udp: DatagramPort
@@ -77,7 +77,7 @@ export class Receiver {
   }
 
   #isControl(slot: number): boolean {
-    return formOf(this.#slots.heads.view.getUint32(slot * HEADER + 4)) === WireForm.control
+    return formOf(this.#slots.headers.view.getUint32(slot * HEADER + 4)) === WireForm.control
   }
 
   #keyAt(slot: number): OpenKey | undefined {
@@ -85,7 +85,7 @@ export class Receiver {
       this.#deps.counters.malformed++
       return undefined
     }
-    const { view } = this.#slots.heads
+    const { view } = this.#slots.headers
     const key = this.#deps.keyOf(view.getUint32(slot * HEADER))
     if (key === undefined && !this.#deps.plain(slot, view.getUint32(slot * HEADER + 4)))
       this.#deps.counters.unknownIndex++
@@ -95,8 +95,8 @@ export class Receiver {
   /** @returns the next slot; below zero as for `WholeReceiver.handle` */
   #dispatch(key: OpenKey, slot: number, end: number): number {
     const { whole, record, counters } = this.#deps
-    const word = this.#slots.heads.view.getUint32(slot * HEADER + 4)
-    if (!isHeadWord(word)) {
+    const word = this.#slots.headers.view.getUint32(slot * HEADER + 4)
+    if (!isHeaderWord(word)) {
       counters.malformed++
       return slot + 1
     }
@@ -125,7 +125,7 @@ export class Receiver {
     this.#stays = 0
     this.#end = 0
     if (end === from) return
-    const { view } = this.#slots.heads
+    const { view } = this.#slots.headers
     const key = this.#deps.keyOf(view.getUint32(from * HEADER))
     const id = idOf(view.getUint32(from * HEADER + 4))
     if (key !== undefined) this.#deps.whole.keep(key, from, end, numberOf(id, key.arrivals.newest))

@@ -11,9 +11,9 @@ import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
 import { HEADER } from './wire/datagram.ts'
 
 /** ChannelData: number u16, length u16. Over UDP it needs no padding. */
-export const CHANNEL_HEAD = 4
+export const CHANNEL_HEADER = 4
 const MAX_SEGMENTS = 64
-/** The whole form sends a head and a text for each datagram. */
+/** The whole form sends a header and a text for each datagram. */
 const MAX_PER_SEGMENT = 2
 const MAX_SERVERS = 4
 const SOCKADDR = 28
@@ -33,7 +33,7 @@ export const relayedAddress = (server: number, channel: number, port: number): s
 export class RelayedPort implements DatagramPort {
   readonly #udp: DatagramPort
   readonly #servers: readonly Server[]
-  readonly #heads: Region
+  readonly #headers: Region
   readonly #iovecs: Iovecs
   #channels = 0
   /** ChannelData with a number that is bound to no peer. */
@@ -41,7 +41,7 @@ export class RelayedPort implements DatagramPort {
 
   constructor(arena: Arena, udp: DatagramPort) {
     this.#udp = udp
-    this.#heads = arena.take(MAX_SEGMENTS * CHANNEL_HEAD)
+    this.#headers = arena.take(MAX_SEGMENTS * CHANNEL_HEADER)
     this.#iovecs = new Iovecs(arena, MAX_SEGMENTS * (1 + MAX_PER_SEGMENT))
     this.#servers = Array.from({ length: MAX_SERVERS }, () => ({
       sockaddr: arena.take(SOCKADDR),
@@ -72,7 +72,7 @@ export class RelayedPort implements DatagramPort {
   }
 
   maxSegments(segmentBytes: number): number {
-    return this.#udp.maxSegments(this.#channels === 0 ? segmentBytes : segmentBytes + CHANNEL_HEAD)
+    return this.#udp.maxSegments(this.#channels === 0 ? segmentBytes : segmentBytes + CHANNEL_HEADER)
   }
 
   send(
@@ -93,11 +93,11 @@ export class RelayedPort implements DatagramPort {
     const each = perSegment + 1
     for (let i = 0; i < segments; i++) {
       const length = this.#iovecs.copyFrom(i * each + 1, iovecs, first + i * perSegment, perSegment)
-      this.#heads.view.setUint16(i * CHANNEL_HEAD, channel)
-      this.#heads.view.setUint16(i * CHANNEL_HEAD + 2, length)
-      this.#iovecs.set(i * each, this.#heads, i * CHANNEL_HEAD, CHANNEL_HEAD)
+      this.#headers.view.setUint16(i * CHANNEL_HEADER, channel)
+      this.#headers.view.setUint16(i * CHANNEL_HEADER + 2, length)
+      this.#iovecs.set(i * each, this.#headers, i * CHANNEL_HEADER, CHANNEL_HEADER)
     }
-    return this.#udp.send(this.#iovecs, 0, segments, each, segmentBytes + CHANNEL_HEAD, known.sockaddr)
+    return this.#udp.send(this.#iovecs, 0, segments, each, segmentBytes + CHANNEL_HEADER, known.sockaddr)
   }
 
   receive(slot: number, emptied: () => void): { readonly first: number; readonly count: number } {
@@ -107,9 +107,9 @@ export class RelayedPort implements DatagramPort {
     return batch
   }
 
-  /** Takes ChannelData of a bound channel out of its head, and names the peer as its source. */
+  /** Takes ChannelData of a bound channel out of its header, and names the peer as its source. */
   #unwrap(slot: number): void {
-    const { heads, lengths, sources, texts } = this.slots
+    const { headers, lengths, sources, texts } = this.slots
     const shared = this.slots.sourceAt(slot)
     const server = this.#serverAt(shared)
     if (server < 0) return
@@ -117,18 +117,18 @@ export class RelayedPort implements DatagramPort {
     if (shared !== place) sources.bytes.copyWithin(place, shared, shared + SOCKADDR)
     this.slots.sourceOf[slot] = slot
     const length = lengths[slot]!
-    const channel = heads.view.getUint16(slot * HEADER)
-    if (length <= HEADER + CHANNEL_HEAD || channel < 0x4000 || channel > 0x4fff) return
-    const inner = heads.view.getUint16(slot * HEADER + 2)
+    const channel = headers.view.getUint16(slot * HEADER)
+    if (length <= HEADER + CHANNEL_HEADER || channel < 0x4000 || channel > 0x4fff) return
+    const inner = headers.view.getUint16(slot * HEADER + 2)
     const port = this.#servers[server]!.channels.get(channel)
-    if (port === undefined || inner <= HEADER || inner > length - CHANNEL_HEAD) {
+    if (port === undefined || inner <= HEADER || inner > length - CHANNEL_HEADER) {
       this.unknownChannels++
       return
     }
     const at = this.slots.textAt(slot)
-    heads.bytes.copyWithin(slot * HEADER, slot * HEADER + CHANNEL_HEAD, (slot + 1) * HEADER)
-    heads.bytes.set(texts.bytes.subarray(at, at + CHANNEL_HEAD), slot * HEADER + CHANNEL_HEAD)
-    texts.bytes.copyWithin(at, at + CHANNEL_HEAD, at + inner + CHANNEL_HEAD - HEADER)
+    headers.bytes.copyWithin(slot * HEADER, slot * HEADER + CHANNEL_HEADER, (slot + 1) * HEADER)
+    headers.bytes.set(texts.bytes.subarray(at, at + CHANNEL_HEADER), slot * HEADER + CHANNEL_HEADER)
+    texts.bytes.copyWithin(at, at + CHANNEL_HEADER, at + inner + CHANNEL_HEADER - HEADER)
     lengths[slot] = inner
     this.#write(sources.bytes.subarray(place, place + SOCKADDR), server, channel, port)
   }

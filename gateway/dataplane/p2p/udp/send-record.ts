@@ -3,8 +3,8 @@ import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import { MAX_SEGMENT } from '../../../../kernel/receive-slots.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
 import type { PeerState } from './peer.ts'
-import { COUNTER, HEADER, headWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
-import { headLength, isTcp } from './wire/record-head.ts'
+import { COUNTER, HEADER, headerWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
+import { headerLength, isTcp } from './wire/record-header.ts'
 
 /** The most that one send takes. */
 const BATCH_BYTES = 65_507
@@ -48,33 +48,33 @@ export class RecordSender {
     this.#time = now
     if (n <= room) {
       const number = seal.log.next(n + SEAL + HEADER, 1, now)
-      this.#append(peer, headWord(WireForm.record, 0, 1, number), text, at, 0, at, n)
+      this.#append(peer, headerWord(WireForm.record, 0, 1, number), text, at, 0, at, n)
       return true
     }
-    const head = headLength(text.bytes, at, n)
-    if (head === 0 || !isTcp(text.bytes, at)) return false
-    const slice = room - head
-    const parts = Math.ceil((n - head) / slice)
+    const header = headerLength(text.bytes, at, n)
+    if (header === 0 || !isTcp(text.bytes, at)) return false
+    const slice = room - header
+    const parts = Math.ceil((n - header) / slice)
     if (parts > MAX_PARTS) return false
-    const number = seal.log.next(n + (parts - 1) * head + parts * (SEAL + HEADER), parts, now)
-    for (let part = 0, from = head; part < parts; part++, from += slice) {
-      const word = headWord(WireForm.record, part, parts, number)
-      this.#append(peer, word, text, at, head, at + from, Math.min(slice, n - from))
+    const number = seal.log.next(n + (parts - 1) * header + parts * (SEAL + HEADER), parts, now)
+    for (let part = 0, from = header; part < parts; part++, from += slice) {
+      const word = headerWord(WireForm.record, part, parts, number)
+      this.#append(peer, word, text, at, header, at + from, Math.min(slice, n - from))
     }
     return true
   }
 
-  /** Seals one datagram from two pieces of text: the repeated head, if any, and its own payload. */
+  /** Seals one datagram from two pieces of text: the repeated header, if any, and its own payload. */
   #append(
     peer: PeerState,
     word: number,
     text: Region,
-    headAt: number,
-    head: number,
+    headerAt: number,
+    header: number,
     at: number,
     n: number,
   ): void {
-    const length = HEADER + SEAL + head + n
+    const length = HEADER + SEAL + header + n
     if (this.#count > 0 && !this.#fits(peer, length)) this.flush()
     if (this.#count === 0) {
       this.#peer = peer
@@ -85,9 +85,9 @@ export class RecordSender {
     const to = this.#bytes
     out.view.setUint32(to, seal.index)
     out.view.setUint32(to + 4, word)
-    if (head > 0) out.copyFrom(to + TEXT_AT, text, headAt, head)
-    out.copyFrom(to + TEXT_AT + head, text, at, n)
-    seal.record.seal(out, to, out, to + HEADER, head + n)
+    if (header > 0) out.copyFrom(to + TEXT_AT, text, headerAt, header)
+    out.copyFrom(to + TEXT_AT + header, text, at, n)
+    seal.record.seal(out, to, out, to + HEADER, header + n)
     this.#iovecs.set(this.#count, out, to, length)
     this.#count++
     this.#bytes += length
@@ -126,7 +126,7 @@ export class RecordSender {
     if (seal === undefined || text + HEADER + SEAL > MAX_SEGMENT) return EMSGSIZE
     const { bytes, view } = this.#control
     view.setUint32(0, seal.index)
-    view.setUint32(4, headWord(WireForm.control, 0, 1, 0))
+    view.setUint32(4, headerWord(WireForm.control, 0, 1, 0))
     bytes[TEXT_AT] = type
     view.setUint16(TEXT_AT + 1, payload.byteLength)
     bytes.set(payload, TEXT_AT + CONTROL_HEAD)

@@ -1,26 +1,26 @@
 /** Sends the whole form: seals packets where the device put them, and cuts a message into datagrams by iovecs. */
 import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
-import type { KeptMessages } from './kept.ts'
 import type { PeerState } from './peer.ts'
-import { HEADER, headWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
+import type { RetransmitBuffer } from './retransmit-buffer.ts'
+import { HEADER, headerWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
 
 /** Head of the first datagram: header, counter and tag. The others have only a header. */
-const HEAD = HEADER + SEAL
+const FIRST_HEADER = HEADER + SEAL
 
 export class WholeSender {
   readonly #udp: DatagramPort
-  readonly #kept: KeptMessages
-  readonly #heads: Region
+  readonly #retransmit: RetransmitBuffer
+  readonly #headers: Region
   readonly #iovecs: Iovecs
 
-  constructor(arena: Arena, udp: DatagramPort, kept: KeptMessages) {
+  constructor(arena: Arena, udp: DatagramPort, retransmit: RetransmitBuffer) {
     this.#udp = udp
-    this.#kept = kept
-    this.#heads = arena.take(MAX_PARTS * HEAD)
+    this.#retransmit = retransmit
+    this.#headers = arena.take(MAX_PARTS * FIRST_HEADER)
     this.#iovecs = new Iovecs(arena, MAX_PARTS * 2)
     for (let part = 0; part < MAX_PARTS; part++)
-      this.#iovecs.set(2 * part, this.#heads, part * HEAD, part === 0 ? HEAD : HEADER)
+      this.#iovecs.set(2 * part, this.#headers, part * FIRST_HEADER, part === 0 ? FIRST_HEADER : HEADER)
   }
 
   /** How many bytes of packets one send takes. */
@@ -39,21 +39,21 @@ export class WholeSender {
     if (parts > MAX_PARTS) return 90
     const bytes = n + SEAL + parts * HEADER
     const number = seal.log.next(bytes, parts, now)
-    seal.whole.seal(text, at, n, number, this.#heads, HEADER)
+    seal.whole.seal(text, at, n, number, this.#headers, HEADER)
     this.#place(peer, text, at, n, parts)
-    this.#head(seal.index, parts, number)
-    if (this.#kept.isKeeping(now))
-      this.#kept.add(seal.index, number, text, at, n, partBytes, this.#heads, HEADER)
+    this.#header(seal.index, parts, number)
+    if (this.#retransmit.isKeeping(now))
+      this.#retransmit.add(seal.index, number, text, at, n, partBytes, this.#headers, HEADER)
     peer.credit.sent(bytes, now)
     peer.counters.txDatagrams += parts
     return this.#transmit(peer, parts)
   }
 
-  #head(index: number, parts: number, number: number): void {
-    const { view } = this.#heads
-    for (let part = 0, at = 0; part < parts; part++, at += HEAD) {
+  #header(index: number, parts: number, number: number): void {
+    const { view } = this.#headers
+    for (let part = 0, at = 0; part < parts; part++, at += FIRST_HEADER) {
       view.setUint32(at, index)
-      view.setUint32(at + 4, headWord(WireForm.whole, part, parts, number))
+      view.setUint32(at + 4, headerWord(WireForm.whole, part, parts, number))
     }
   }
 

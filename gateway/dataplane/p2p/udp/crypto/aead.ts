@@ -149,17 +149,17 @@ export class WholeSealer extends Keyed {
     super(aead, cipher, key, true)
   }
 
-  /** Seals `n` bytes of `text` in place. Counter and tag go to `head` at `headAt`: 24 bytes. */
-  seal(text: Region, at: number, n: number, counter: number, head: Region, headAt: number): void {
+  /** Seals `n` bytes of `text` in place. Counter and tag go to `header` at `headerAt`: 24 bytes. */
+  seal(text: Region, at: number, n: number, counter: number, header: Region, headerAt: number): void {
     const { aead, context } = this
     const { evp } = aead
     const high = Math.floor(counter / U32)
     const low = counter >>> 0
     this.setNonce(high, low)
-    head.view.setUint32(headAt, high)
-    head.view.setUint32(headAt + 4, low)
+    header.view.setUint32(headerAt, high)
+    header.view.setUint32(headerAt + 4, low)
     const p = text.address(at, n)
-    const tag = head.address(headAt + COUNTER, TAG)
+    const tag = header.address(headerAt + COUNTER, TAG)
     if (evp.EVP_EncryptInit_ex(context, 0n, 0n, 0n, aead.iv) !== 1) this.fail()
     if (evp.EVP_EncryptUpdate(context, p, aead.length, p, n) !== 1) this.fail()
     if (evp.EVP_EncryptFinal_ex(context, aead.final, aead.length) !== 1) this.fail()

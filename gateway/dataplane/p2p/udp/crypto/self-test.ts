@@ -1,7 +1,7 @@
 /** Tests the OpenSSL of this executable before UDP paths rely on it: published vectors, round trips, forgeries. */
 import type { Arena, Region } from '../../../../../kernel/arena.ts'
 import { type Evp, loadEvp } from '../../../../../kernel/evp.node.ts'
-import { COUNTER, HEADER, headWord, SEAL, TAG, WireForm } from '../wire/datagram.ts'
+import { COUNTER, HEADER, headerWord, SEAL, TAG, WireForm } from '../wire/datagram.ts'
 import { Aead, RecordOpener, RecordSealer, WholeOpener, WholeSealer } from './aead.ts'
 import { CIPHERS, type Cipher, type FormKey } from './key-schedule.ts'
 
@@ -184,7 +184,7 @@ function sameRecords(
   const text = sample()
   const end = MESSAGE_AT + SAMPLE + SEAL
   room.view.setUint32(0, 0x01020304)
-  room.view.setUint32(4, headWord(WireForm.record, 1, 3, 0xabcd))
+  room.view.setUint32(4, headerWord(WireForm.record, 1, 3, 0xabcd))
   const all = sealers.map((sealer) => {
     room.bytes.set(text, MESSAGE_AT + COUNTER)
     sealer.seal(room, 0, room, MESSAGE_AT, SAMPLE)

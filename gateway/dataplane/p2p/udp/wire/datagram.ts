@@ -24,7 +24,7 @@ const PART_SHIFT = 24
 const PARTS_SHIFT = 16
 
 /** Bytes 4 to 8 as one number: form, part, parts and id. Adding `NEXT_PART` gives that of the next part. */
-export const headWord = (form: number, part: number, parts: number, id: number): number =>
+export const headerWord = (form: number, part: number, parts: number, id: number): number =>
   ((form << FORM_SHIFT) | (part << PART_SHIFT) | (parts << PARTS_SHIFT) | (id & 0xffff)) >>> 0
 export const NEXT_PART = 1 << PART_SHIFT
 
@@ -34,7 +34,7 @@ export const partsOf = (word: number): number => (word >>> PARTS_SHIFT) & 255
 export const idOf = (word: number): number => word & 0xffff
 
 /** Whether part and parts are possible. `whole` does not authenticate them before all parts are there. */
-export function isHeadWord(word: number): boolean {
+export function isHeaderWord(word: number): boolean {
   const parts = partsOf(word)
   return parts >= 1 && parts <= MAX_PARTS && partOf(word) < parts
 }

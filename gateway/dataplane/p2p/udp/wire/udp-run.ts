@@ -1,5 +1,5 @@
 /**
- * Finds packets of one UDP flow that lie one after another, and makes the head of one super-packet from the first's.
+ * Finds packets of one UDP flow that lie one after another, and makes the header of one super-packet from the first's.
  * Pure.
  *
  * Layout: virtio header, IPv4 without options, UDP.
@@ -16,7 +16,7 @@ import {
   GSO_UDP_L4,
   HDR_LEN,
 } from '../../../tunnel/virtio.ts'
-import { repairHead } from './record-head.ts'
+import { rebuildHeader } from './record-header.ts'
 
 const NO_OPTIONS = 0x45
 const IP_HEADER = 20
@@ -35,7 +35,7 @@ const HEADERS = 28
 const FLOW_BYTES = 12
 const MAX_IP_PAYLOAD = 65_535 - HEADERS
 
-export const UDP_HEAD = VIRTIO_HEADER + HEADERS
+export const UDP_HEADER = VIRTIO_HEADER + HEADERS
 /** UDP_MAX_SEGMENTS of kernels before 6.9. */
 export const MAX_RUN = 64
 
@@ -47,13 +47,13 @@ export const MAX_RUN = 64
  */
 export function udpPayload(b: Uint8Array, at: number, size: number): number {
   const ip = at + VIRTIO_HEADER
-  if (b[at + FLAGS] !== F_NEEDS_CSUM || b[at + GSO_TYPE] !== GSO_NONE || size <= UDP_HEAD) return 0
+  if (b[at + FLAGS] !== F_NEEDS_CSUM || b[at + GSO_TYPE] !== GSO_NONE || size <= UDP_HEADER) return 0
   if (b[ip] !== NO_OPTIONS || b[ip + IP_PROTOCOL] !== UDP) return 0
   if ((b[ip + IP_FLAGS]! & FRAGMENT) !== 0 || b[ip + IP_FLAGS + 1] !== 0) return 0
   if (b[at + CSUM_START] !== IP_HEADER || b[at + CSUM_START + 1] !== 0) return 0
   if (b[at + CSUM_OFFSET] !== UDP_CHECKSUM || b[at + CSUM_OFFSET + 1] !== 0) return 0
   const length = ip + IP_HEADER + UDP_LENGTH
-  return ((b[length]! << 8) | b[length + 1]!) === size - VIRTIO_HEADER - IP_HEADER ? size - UDP_HEAD : 0
+  return ((b[length]! << 8) | b[length + 1]!) === size - VIRTIO_HEADER - IP_HEADER ? size - UDP_HEADER : 0
 }
 
 /** Whether two packets that `udpPayload` accepts differ only in identification, length, checksum and payload. */
@@ -70,7 +70,7 @@ export function isSameFlow(b: Uint8Array, first: number, next: number): boolean 
 export const fitsOne = (payload: number): boolean => payload <= MAX_IP_PAYLOAD
 
 /**
- * Changes the first packet's head, in place, into that of the super-packet.
+ * Changes the first packet's header, in place, into that of the super-packet.
  * @param segment bytes of payload in each packet but the last
  */
 export function makeSuper(b: Uint8Array, at: number, segment: number, payload: number): void {
@@ -79,5 +79,5 @@ export function makeSuper(b: Uint8Array, at: number, segment: number, payload: n
   b[at + HDR_LEN + 1] = 0
   b[at + GSO_SIZE] = segment & 0xff
   b[at + GSO_SIZE + 1] = segment >>> 8
-  repairHead(b, at, UDP_HEAD, { offset: 0, size: payload, isLast: true, before: 0 })
+  rebuildHeader(b, at, UDP_HEADER, { offset: 0, size: payload, isLast: true, before: 0 })
 }

@@ -1,7 +1,7 @@
 /** gateway/dataplane/p2p/candidates: which addresses a host offers, in which order, and which of a peer's it tries. */
 import t from 'tap'
 import {
-  byTurns,
+  interleaved,
   ObservedAddresses,
   ownCandidates,
   peerCandidates,
@@ -62,14 +62,14 @@ t.test('a port mapping goes before what others see, and last where another NAT i
 })
 
 t.test('IPv6 and IPv4 by turns, global before unique local', async (t) => {
-  t.same(byTurns(['10.0.0.1:7', '[fd00::1]:7', '[2001:db8::1]:7', '10.0.0.2:7', '10.0.0.3:7']), [
+  t.same(interleaved(['10.0.0.1:7', '[fd00::1]:7', '[2001:db8::1]:7', '10.0.0.2:7', '10.0.0.3:7']), [
     '[2001:db8::1]:7',
     '10.0.0.1:7',
     '[fd00::1]:7',
     '10.0.0.2:7',
     '10.0.0.3:7',
   ])
-  t.same(byTurns([]), [])
+  t.same(interleaved([]), [])
 })
 
 t.test(

@@ -6,12 +6,12 @@ import {
   FRAME_HEADER,
   FrameDecoder,
   FrameError,
-  type FrameHead,
+  type FrameHeader,
   FrameType,
   MAX_PAYLOAD,
 } from '../../../../../gateway/dataplane/tunnel/frame.ts'
 
-const head = (over: Partial<FrameHead> = {}): FrameHead => ({
+const header = (over: Partial<FrameHeader> = {}): FrameHeader => ({
   type: FrameType.DATA,
   flags: 0,
   srcHost: 1,
@@ -21,16 +21,16 @@ const head = (over: Partial<FrameHead> = {}): FrameHead => ({
 })
 
 function collector() {
-  const frames: { head: FrameHead; payload: Uint8Array }[] = []
+  const frames: { header: FrameHeader; payload: Uint8Array }[] = []
   const decoder = new FrameDecoder((h, bytes, start, end) => {
-    frames.push({ head: { ...h }, payload: bytes.slice(start, end) })
+    frames.push({ header: { ...h }, payload: bytes.slice(start, end) })
   })
   return { frames, decoder }
 }
 
 t.test('the header, byte by byte', async (t) => {
   const frame = encodeFrame(
-    head({ type: FrameType.RELAY, flags: 3, srcHost: 0x0102, dstHost: 0xfffe, hops: 1 }),
+    header({ type: FrameType.RELAY, flags: 3, srcHost: 0x0102, dstHost: 0xfffe, hops: 1 }),
     Uint8Array.of(9, 8),
   )
   t.equal(
@@ -70,7 +70,7 @@ t.test('any cut of the stream gives the same frames', async (t) => {
           at = Math.min(stream.byteLength, at + cut)
         }
         t.same(
-          frames.map((f) => ({ ...f.head, payload: f.payload.toHex() })),
+          frames.map((f) => ({ ...f.header, payload: f.payload.toHex() })),
           sent.map((s) => ({ ...s, payload: s.payload.toHex() })),
         )
         return decoder.pending === 0
@@ -82,9 +82,9 @@ t.test('any cut of the stream gives the same frames', async (t) => {
 t.test('the largest frame byte by byte, and in chunks of TLS with others around it', async (t) => {
   const large = new Uint8Array(MAX_PAYLOAD).map((_, i) => i * 7)
   const stream = Buffer.concat([
-    encodeFrame(head(), Uint8Array.of(1)),
-    encodeFrame(head(), large),
-    encodeFrame(head(), new Uint8Array(0)),
+    encodeFrame(header(), Uint8Array.of(1)),
+    encodeFrame(header(), large),
+    encodeFrame(header(), new Uint8Array(0)),
   ])
   for (const size of [1, 11, 12, 13, 16_384, stream.byteLength]) {
     const { frames, decoder } = collector()
@@ -104,14 +104,14 @@ t.test('a length above the bound ends the stream, whole or in pieces', async (t)
     bad.writeUInt32BE(length)
     for (const size of [FRAME_HEADER, 5]) {
       const { frames, decoder } = collector()
-      decoder.push(encodeFrame(head(), Uint8Array.of(1)))
+      decoder.push(encodeFrame(header(), Uint8Array.of(1)))
       t.throws(
         () => {
           for (let at = 0; at < bad.byteLength; at += size) decoder.push(bad.subarray(at, at + size))
         },
         { code: 'ERR_FLATNET_FRAME', message: `frame of ${length} bytes: at most ${MAX_PAYLOAD}` },
       )
-      t.throws(() => decoder.push(encodeFrame(head(), Uint8Array.of(1))), FrameError, 'and stays so')
+      t.throws(() => decoder.push(encodeFrame(header(), Uint8Array.of(1))), FrameError, 'and stays so')
       t.equal(frames.length, 1)
     }
   }
@@ -123,7 +123,7 @@ t.test('an exception of the sink does not give the same frame twice', async (t) 
     calls++
     throw new Error('sink')
   })
-  const frame = encodeFrame(head(), Uint8Array.of(1, 2, 3))
+  const frame = encodeFrame(header(), Uint8Array.of(1, 2, 3))
   decoder.push(frame.subarray(0, 13))
   t.throws(() => decoder.push(frame.subarray(13)), { message: 'sink' })
   decoder.push(new Uint8Array(0))
@@ -147,5 +147,5 @@ t.test('arbitrary bytes end in frames or an error of their own', async (t) => {
 })
 
 t.test('a payload above the bound cannot be encoded', async (t) => {
-  t.throws(() => encodeFrame(head(), new Uint8Array(MAX_PAYLOAD + 1)), RangeError)
+  t.throws(() => encodeFrame(header(), new Uint8Array(MAX_PAYLOAD + 1)), RangeError)
 })

@@ -8,7 +8,7 @@ import {
   encodeFrame,
   FRAME_HEADER,
   FrameDecoder,
-  type FrameHead,
+  type FrameHeader,
   FrameType,
 } from '../../../../../gateway/dataplane/tunnel/frame.ts'
 import type { PacketSink } from '../../../../../gateway/dataplane/tunnel/outbound.ts'
@@ -91,10 +91,10 @@ class FakePort implements DataPort {
    * Frames in all that was written, as they were when the kernel took them: a buffer that was used again too early
    * shows.
    */
-  frames(): { head: FrameHead; payload: string }[] {
-    const frames: { head: FrameHead; payload: string }[] = []
-    const decoder = new FrameDecoder((head, bytes, start, end) =>
-      frames.push({ head: { ...head }, payload: Buffer.from(bytes.slice(start, end)).toString('hex') }),
+  frames(): { header: FrameHeader; payload: string }[] {
+    const frames: { header: FrameHeader; payload: string }[] = []
+    const decoder = new FrameDecoder((header, bytes, start, end) =>
+      frames.push({ header: { ...header }, payload: Buffer.from(bytes.slice(start, end)).toString('hex') }),
     )
     for (const write of this.writes) decoder.push(write)
     return frames
@@ -128,7 +128,7 @@ function host1(options: Partial<TunnelOptions> = {}) {
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
-const head = (over: Partial<FrameHead> = {}): FrameHead => ({
+const header = (over: Partial<FrameHeader> = {}): FrameHeader => ({
   type: FrameType.DATA,
   flags: 0,
   srcHost: 2,
@@ -143,11 +143,11 @@ t.test('of a host in quarantine no packet is taken, until it is released', (t) =
   const out = new Set([2])
   const { device, attach, receive, peer } = host1({ keepsOut: (hostId) => out.has(hostId) })
   attach(2)
-  receive(2, encodeFrame(head(), back()))
+  receive(2, encodeFrame(header(), back()))
   t.same(device.written, [])
   t.same(peer(2)?.drops, { keptOut: 1 })
   out.clear()
-  receive(2, encodeFrame(head(), back()))
+  receive(2, encodeFrame(header(), back()))
   t.equal(device.written.length, 1)
   t.end()
 })
@@ -166,9 +166,9 @@ t.test('packets go to the host of their destination, headed, in order', async (t
   const to = (dstHost: number) => ({ type: 1, flags: 0, srcHost: 1, dstHost, hops: 0 })
   t.same(
     two.frames(),
-    [sent[0], sent[1], sent[3]].map((p) => ({ head: to(2), payload: hex(p ?? new Uint8Array()) })),
+    [sent[0], sent[1], sent[3]].map((p) => ({ header: to(2), payload: hex(p ?? new Uint8Array()) })),
   )
-  t.same(three.frames(), [{ head: to(3), payload: hex(sent[2] ?? new Uint8Array()) }])
+  t.same(three.frames(), [{ header: to(3), payload: hex(sent[2] ?? new Uint8Array()) }])
   t.equal(two.writes.length, 2, 'neighbours share a write')
 })
 
@@ -225,7 +225,7 @@ t.test('a peer sends: what is sound reaches the device as it was', async (t) => 
   const { device, attach, receive, peer } = host1()
   attach(2)
   const packets = [back(), tso({ src: '10.100.2.10', dst: '10.100.1.10' })]
-  const stream = Buffer.concat(packets.map((p) => encodeFrame(head(), p)))
+  const stream = Buffer.concat(packets.map((p) => encodeFrame(header(), p)))
   for (let at = 0; at < stream.byteLength; at += 100) receive(2, stream.subarray(at, at + 100))
   t.same(device.written.map(hex), packets.map(hex))
   t.match(peer(2), {
@@ -239,15 +239,15 @@ t.test('a peer sends what it must not: dropped and counted, never an error', asy
   const { device, attach, receive, peer } = host1()
   attach(2)
   const bad = [
-    encodeFrame(head(), back({ src: '10.100.3.10' })),
-    encodeFrame(head(), back({ src: '10.100.1.10' })),
-    encodeFrame(head(), back({ dst: '10.100.3.10' })),
-    encodeFrame(head(), back({ flags: 1, csumStart: 0, csumOffset: 16 })),
-    encodeFrame(head(), back({ versionIhl: 0x60 })),
-    encodeFrame(head({ srcHost: 3 }), back()),
-    encodeFrame(head({ dstHost: 3 }), back()),
-    encodeFrame(head({ type: FrameType.CREDIT }), back()),
-    encodeFrame(head({ type: 77 }), new Uint8Array(0)),
+    encodeFrame(header(), back({ src: '10.100.3.10' })),
+    encodeFrame(header(), back({ src: '10.100.1.10' })),
+    encodeFrame(header(), back({ dst: '10.100.3.10' })),
+    encodeFrame(header(), back({ flags: 1, csumStart: 0, csumOffset: 16 })),
+    encodeFrame(header(), back({ versionIhl: 0x60 })),
+    encodeFrame(header({ srcHost: 3 }), back()),
+    encodeFrame(header({ dstHost: 3 }), back()),
+    encodeFrame(header({ type: FrameType.CREDIT }), back()),
+    encodeFrame(header({ type: 77 }), new Uint8Array(0)),
   ]
   receive(2, Buffer.concat(bad))
   t.same(device.written, [])
@@ -268,8 +268,8 @@ t.test('frames of other types go to their own handlers', async (t) => {
     other: (channel, h, payload) => seen.push([channel.hostId, h.type, hex(payload)]) === 1,
   })
   attach(2)
-  receive(2, encodeFrame(head({ type: FrameType.PING }), Uint8Array.of(7)))
-  receive(2, encodeFrame(head({ type: 77 }), Uint8Array.of(8)))
+  receive(2, encodeFrame(header({ type: FrameType.PING }), Uint8Array.of(7)))
+  receive(2, encodeFrame(header({ type: 77 }), Uint8Array.of(8)))
   t.same(seen, [
     [2, FrameType.PING, '07'],
     [2, 77, '08'],
@@ -282,7 +282,7 @@ t.test('a device that cannot take a packet costs that packet', async (t) => {
   attach(2)
   for (const errno of [11, 105, 12, 22, 5]) {
     device.refuseWith = -errno
-    receive(2, encodeFrame(head(), back()))
+    receive(2, encodeFrame(header(), back()))
   }
   t.match(peer(2), { receivedPackets: 0, drops: { deviceBusy: 3, deviceRefused: 2 } })
 })
@@ -356,7 +356,7 @@ t.test('a connection that others fill gets one write at a time, and goes on by i
 t.test('a new connection begins with whole frames; the old one says nothing any more', async (t) => {
   const { device, attach, receive, peer } = host1()
   const old = attach(2)
-  receive(2, encodeFrame(head(), back()).subarray(0, FRAME_HEADER + 20))
+  receive(2, encodeFrame(header(), back()).subarray(0, FRAME_HEADER + 20))
   for (let n = 0; n < 30; n++) device.say(tso({ payload: 60_000 }))
   const fresh = attach(2)
   t.match(peer(2), { isAttached: true, queuedBytes: 0, inFlightBytes: 0 })
@@ -364,7 +364,7 @@ t.test('a new connection begins with whole frames; the old one says nothing any 
   old.finish()
   t.equal(old.writes.length, before)
   device.say(packet())
-  receive(2, encodeFrame(head(), back()))
+  receive(2, encodeFrame(header(), back()))
   t.equal(fresh.frames().length, 1)
   t.equal(device.written.length, 1)
   t.equal(peer(2)?.inFlightBytes, FRAME_HEADER + packet().byteLength)
@@ -395,7 +395,7 @@ t.test('two channels to one peer: both are heard, one is used, and a move drops 
   t.same(peer(2)?.drops, { detached: 1 }, 'none is used yet')
   one.use()
   device.say(packet())
-  for (const channel of [one, two]) channel.receive(encodeFrame(head(), back()))
+  for (const channel of [one, two]) channel.receive(encodeFrame(header(), back()))
   t.equal(device.written.length, 2)
   two.use()
   device.say(packet())
@@ -407,7 +407,7 @@ t.test('two channels to one peer: both are heard, one is used, and a move drops 
   second.finish()
   t.equal(second.frames().length, 2, 'the end of a channel that is not used changes nothing')
   one.use()
-  one.receive(encodeFrame(head(), back()))
+  one.receive(encodeFrame(header(), back()))
   device.say(packet())
   second.finish()
   t.same([second.frames().length, device.written.length], [3, 2], 'a closed channel is out of it')
@@ -425,7 +425,7 @@ t.test('frames that are no packets wait like packets and are not counted as such
   device.say(packet())
   port.finish()
   t.same(
-    port.frames().map((f) => f.head.type),
+    port.frames().map((f) => f.header.type),
     [FrameType.PING, FrameType.DATA],
   )
   channel.close()

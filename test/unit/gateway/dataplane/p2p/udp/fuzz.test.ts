@@ -50,7 +50,7 @@ const fate: fc.Arbitrary<Fate> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('cut' as const), to: fc.integer({ min: 0, max: 1_500 }) }),
   },
-  // Most of all in the head, which decides where things go.
+  // Most of all in the header, which decides where things go.
   {
     weight: 1,
     arbitrary: fc.record({
@@ -170,11 +170,11 @@ for (const [form, resends] of [...FORMS.map((form) => [form, false] as const), [
 
 t.test('noise alone: nothing comes of it', async (t) => {
   const { world, a, b, atB } = memoryNet(t)
-  // With the right index, and with a head that could be.
+  // With the right index, and with a header that could be.
   a.tun.waiting.push(udpPacket({ data: bytesOf(10) }))
   a.run()
   const index = a.udp.sent.splice(0)[0]!.bytes.subarray(0, 4)
-  const head = fc.record({
+  const header = fc.record({
     // Most of them whole, so that reassembly overflows.
     form: fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constant(1)),
     part: fc.oneof(fc.integer({ min: 0, max: 63 }), fc.integer({ min: 0, max: 2 })),
@@ -182,7 +182,7 @@ t.test('noise alone: nothing comes of it', async (t) => {
     id: fc.integer({ min: 0, max: 65_535 }),
   })
   const noise = fc.record({
-    head,
+    header,
     bytes: fc
       .tuple(fc.integer({ min: 0, max: 9_500 }), fc.nat())
       .map(([length, seed]) => bytesOf(length, seed)),
@@ -190,7 +190,7 @@ t.test('noise alone: nothing comes of it', async (t) => {
   })
   fc.assert(
     fc.property(fc.array(noise, { minLength: 40, maxLength: 80 }), (all) => {
-      for (const { head: h, bytes, isKnown } of all) {
+      for (const { header: h, bytes, isKnown } of all) {
         // Most counters of eight random bytes are none that a sender reaches.
         const counter = Buffer.alloc(bytes.byteLength % 3 === 0 ? 0 : 4)
         const start = Buffer.from([(h.form << 6) | h.part, h.parts, h.id >> 8, h.id & 255])

@@ -54,7 +54,7 @@ function socket(family: UdpFamily) {
       const iovecs = new Iovecs(arena, 2 * texts.length)
       for (const [i, text] of texts.entries()) {
         const region = arena.take(8 + text.length)
-        region.bytes.set(Buffer.from(`head${i}...${text}`.slice(0, 8) + text))
+        region.bytes.set(Buffer.from(`header${i}...${text}`.slice(0, 8) + text))
         iovecs.set(2 * i, region, 0, 8)
         iovecs.set(2 * i + 1, region, 8, text.length)
       }
@@ -71,7 +71,7 @@ function socket(family: UdpFamily) {
       return datagrams.map((_, i) => ({
         from: readSockaddr(slots.source(i)),
         text: Buffer.concat([
-          slots.heads.bytes.subarray(i * 8, i * 8 + 8),
+          slots.headers.bytes.subarray(i * 8, i * 8 + 8),
           slots.texts.bytes.subarray(slots.textAt(i), slots.textAt(i) + Math.max(0, slots.textLength(i))),
         ]).toString(),
       }))

@@ -5,8 +5,8 @@ import { Arrivals } from '../../../../../../../gateway/dataplane/p2p/udp/flow/ar
 import { Credit } from '../../../../../../../gateway/dataplane/p2p/udp/flow/credit.ts'
 import { Flood } from '../../../../../../../gateway/dataplane/p2p/udp/flow/flood.ts'
 import { FormChooser } from '../../../../../../../gateway/dataplane/p2p/udp/flow/form.ts'
-import { Least } from '../../../../../../../gateway/dataplane/p2p/udp/flow/least.ts'
 import { SentLog } from '../../../../../../../gateway/dataplane/p2p/udp/flow/sent-log.ts'
+import { WindowedMinimum } from '../../../../../../../gateway/dataplane/p2p/udp/flow/windowed-minimum.ts'
 
 t.test('loss is counted exactly, whatever is lost, in either form', async () => {
   const message = fc.record({
@@ -275,7 +275,7 @@ t.test('form: with a peer that asks for lost parts, whole lives with loss, but n
 })
 
 t.test('the least round trip is forgotten after two seconds at most', async (t) => {
-  const least = new Least()
+  const least = new WindowedMinimum()
   t.equal(least.value, undefined)
   least.add(3, 5_000)
   least.add(1, 5_100)

@@ -8,9 +8,9 @@ import {
   COUNTER,
   formOf,
   HEADER,
-  headWord,
+  headerWord,
   idOf,
-  isHeadWord,
+  isHeaderWord,
   MAX_PARTS,
   NEXT_PART,
   numberOf,
@@ -32,29 +32,32 @@ t.test('round trip', async () => {
       fc.integer({ min: 0, max: 255 }),
       id,
       (f, p, n, i) =>
-        formOf(headWord(f, p, n, i)) === f &&
-        partOf(headWord(f, p, n, i)) === p &&
-        partsOf(headWord(f, p, n, i)) === n &&
-        idOf(headWord(f, p, n, i)) === i,
+        formOf(headerWord(f, p, n, i)) === f &&
+        partOf(headerWord(f, p, n, i)) === p &&
+        partsOf(headerWord(f, p, n, i)) === n &&
+        idOf(headerWord(f, p, n, i)) === i,
     ),
   )
 })
 
 t.test('golden: second part of three of message 0x12345, whole', async (t) => {
-  t.equal(headWord(WireForm.whole, 1, 3, 0x12345).toString(16), '41032345')
-  t.equal(headWord(WireForm.control, 0, 1, 0).toString(16), 'c0010000')
+  t.equal(headerWord(WireForm.whole, 1, 3, 0x12345).toString(16), '41032345')
+  t.equal(headerWord(WireForm.control, 0, 1, 0).toString(16), 'c0010000')
 })
 
 t.test('the next part of the same message', async (t) => {
   for (let part = 0; part + 1 < MAX_PARTS; part++)
-    t.equal(headWord(WireForm.record, part, 64, 7) + NEXT_PART, headWord(WireForm.record, part + 1, 64, 7))
+    t.equal(
+      headerWord(WireForm.record, part, 64, 7) + NEXT_PART,
+      headerWord(WireForm.record, part + 1, 64, 7),
+    )
 })
 
 t.test('parts that cannot be', async (t) => {
-  t.notOk(isHeadWord(headWord(1, 0, 0, 1)), 'none')
-  t.notOk(isHeadWord(headWord(1, 0, 65, 1)), 'more than part has bits for')
-  t.notOk(isHeadWord(headWord(1, 3, 3, 1)), 'part past the last')
-  t.ok(isHeadWord(headWord(1, 63, 64, 1)))
+  t.notOk(isHeaderWord(headerWord(1, 0, 0, 1)), 'none')
+  t.notOk(isHeaderWord(headerWord(1, 0, 65, 1)), 'more than part has bits for')
+  t.notOk(isHeaderWord(headerWord(1, 3, 3, 1)), 'part past the last')
+  t.ok(isHeaderWord(headerWord(1, 63, 64, 1)))
 })
 
 t.test('a number is found from its low bits, up to half of their range away', async () => {

@@ -4,11 +4,11 @@
 import fc from 'fast-check'
 import t from 'tap'
 import {
-  headLength,
+  headerLength,
   payloadOf,
-  repairHead,
+  rebuildHeader,
   segmentSizeOf,
-} from '../../../../../../../gateway/dataplane/p2p/udp/wire/record-head.ts'
+} from '../../../../../../../gateway/dataplane/p2p/udp/wire/record-header.ts'
 import { bytesOf } from '../../../../../../helpers/cluster/plane-memory-net.ts'
 import { parsed, tcpPacket, udpPacket } from '../../../../../../helpers/cluster/super-packet.ts'
 
@@ -34,16 +34,16 @@ t.test('any piece is a packet of its own', async () => {
             ? tcpPacket({ ...common, tcpHeader: words * 4, sequence, tcpFlags: 0x99 })
             : udpPacket({ data, id: 65_530, mss: 1_000 })
         const tcp = whole[19] === 6
-        const head = headLength(whole, 0, whole.byteLength)
-        if (head !== (tcp ? 30 + words * 4 : 38) || payloadOf(whole, 0, head) !== length) return false
+        const header = headerLength(whole, 0, whole.byteLength)
+        if (header !== (tcp ? 30 + words * 4 : 38) || payloadOf(whole, 0, header) !== length) return false
         const offset = start % length
         const size = Math.min(most, length - offset)
         const isLast = offset + size === length
         const piece = Buffer.concat([
-          whole.subarray(0, head),
-          whole.subarray(head + offset, head + offset + size),
+          whole.subarray(0, header),
+          whole.subarray(header + offset, header + offset + size),
         ])
-        repairHead(piece, 0, head, { offset, size, isLast, before })
+        rebuildHeader(piece, 0, header, { offset, size, isLast, before })
         const got = parsed(piece)
         return (
           got.isRight &&
@@ -59,14 +59,14 @@ t.test('any piece is a packet of its own', async () => {
   )
 })
 
-t.test('what is not to be cut has no head', async (t) => {
+t.test('what is not to be cut has no header', async (t) => {
   const tcp = tcpPacket({ data: bytesOf(5_000) })
   const with_ = (change: (bytes: Buffer) => void) => {
     const bytes = Buffer.from(tcp)
     change(bytes)
-    return headLength(bytes, 0, bytes.byteLength)
+    return headerLength(bytes, 0, bytes.byteLength)
   }
-  t.equal(headLength(tcp, 0, tcp.byteLength), 62)
+  t.equal(headerLength(tcp, 0, tcp.byteLength), 62)
   t.equal(segmentSizeOf(tcp, 0), 1_448)
   t.equal(
     with_((b) => b.writeUInt8(0, 0)),
@@ -103,6 +103,6 @@ t.test('what is not to be cut has no head', async (t) => {
     0,
     'a TCP header of 16 bytes',
   )
-  for (let length = 0; length < 62; length++) t.equal(headLength(tcp, 0, length), 0, `cut at ${length}`)
-  t.equal(headLength(tcp, 0, 62), 62)
+  for (let length = 0; length < 62; length++) t.equal(headerLength(tcp, 0, length), 0, `cut at ${length}`)
+  t.equal(headerLength(tcp, 0, 62), 62)
 })

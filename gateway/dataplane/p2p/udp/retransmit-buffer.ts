@@ -3,7 +3,7 @@ import { type Arena, Iovecs, type Region } from '../../../../kernel/arena.ts'
 import type { DatagramPort } from '../../../../kernel/udp-socket.ts'
 import { hasPart, type Parts } from './flow/parts.ts'
 import type { PeerState } from './peer.ts'
-import { HEADER, headWord, numberOf, SEAL, WireForm } from './wire/datagram.ts'
+import { HEADER, headerWord, numberOf, SEAL, WireForm } from './wire/datagram.ts'
 
 /** Sealed bytes that are kept: 16 ms at 1 Gbit/s. */
 const KEPT_BYTES = 2 << 20
@@ -21,7 +21,7 @@ interface Message {
   lap: number
 }
 
-export class KeptMessages {
+export class RetransmitBuffer {
   readonly #udp: DatagramPort
   /** By number modulo MESSAGES. Those of two peers may displace each other. */
   readonly #messages: (Message | undefined)[] = Array.from({ length: MESSAGES })
@@ -29,7 +29,7 @@ export class KeptMessages {
   readonly #ring: Region
   /** Counter and tag of each. */
   readonly #seals: Region
-  readonly #head: Region
+  readonly #header: Region
   readonly #iovecs: Iovecs
   #until = Number.NEGATIVE_INFINITY
   #lap = 0
@@ -39,7 +39,7 @@ export class KeptMessages {
     this.#udp = udp
     this.#ring = arena.take(KEPT_BYTES, 4096)
     this.#seals = arena.take(MESSAGES * SEAL)
-    this.#head = arena.take(HEADER + SEAL)
+    this.#header = arena.take(HEADER + SEAL)
     this.#iovecs = new Iovecs(arena, 2)
   }
 
@@ -87,7 +87,7 @@ export class KeptMessages {
   }
 
   /** Sends these parts again, by the low bits of their number. @returns those that are gone */
-  sendAgain(peer: PeerState, wanted: readonly Parts[]): readonly Parts[] {
+  retransmit(peer: PeerState, wanted: readonly Parts[]): readonly Parts[] {
     const { seal } = peer
     if (seal === undefined) return wanted
     return wanted.filter((parts) => {
@@ -102,16 +102,16 @@ export class KeptMessages {
     const parts = Math.ceil((message.bytes + SEAL) / message.partBytes)
     for (let part = 0; part < parts; part++) {
       if (!hasPart(wanted, part)) continue
-      const head = part === 0 ? HEADER + SEAL : HEADER
+      const header = part === 0 ? HEADER + SEAL : HEADER
       const from = part === 0 ? 0 : part * message.partBytes - SEAL
       const length = Math.min(message.partBytes - (part === 0 ? SEAL : 0), message.bytes - from)
-      this.#head.view.setUint32(0, message.index)
-      this.#head.view.setUint32(4, headWord(WireForm.whole, part, parts, message.number))
-      this.#head.copyFrom(HEADER, this.#seals, (message.number % MESSAGES) * SEAL, SEAL)
-      this.#iovecs.set(0, this.#head, 0, head)
+      this.#header.view.setUint32(0, message.index)
+      this.#header.view.setUint32(4, headerWord(WireForm.whole, part, parts, message.number))
+      this.#header.copyFrom(HEADER, this.#seals, (message.number % MESSAGES) * SEAL, SEAL)
+      this.#iovecs.set(0, this.#header, 0, header)
       this.#iovecs.set(1, this.#ring, message.at + from, length)
       // What cannot be sent now is lost again, and the peer asks once more.
-      this.#udp.send(this.#iovecs, 0, 1, 2, head + length, peer.sockaddr)
+      this.#udp.send(this.#iovecs, 0, 1, 2, header + length, peer.sockaddr)
       peer.counters.txResent++
     }
   }

@@ -1,5 +1,5 @@
 /**
- * Finds the head that each piece of a super-packet repeats, and turns it into the head of the pieces that arrived.
+ * Finds the header that each piece of a super-packet repeats, and turns it into the header of the pieces that arrived.
  * Pure.
  *
  * Layout: virtio header, IPv4, TCP or UDP.
@@ -36,7 +36,7 @@ const UDP_LENGTH = 4
 const UDP_CHECKSUM = 6
 
 /** virtio 10, IPv4 60, TCP 60. */
-export const MAX_HEAD = 130
+export const MAX_HEADER = 130
 
 const u16 = (b: Uint8Array, at: number): number => (b[at]! << 8) | b[at + 1]!
 function putU16(b: Uint8Array, at: number, value: number): void {
@@ -52,7 +52,7 @@ const ipHeaderLength = (b: Uint8Array, at: number): number => (b[at + VIRTIO_HEA
  * @param length bytes of the packet, from `at` on
  * @returns 0: any other packet, which must not be cut
  */
-export function headLength(b: Uint8Array, at: number, length: number): number {
+export function headerLength(b: Uint8Array, at: number, length: number): number {
   const ip = at + VIRTIO_HEADER
   if (length < VIRTIO_HEADER + IP_HEADER || b[at + FLAGS] !== F_NEEDS_CSUM || b[ip]! >>> 4 !== 4) return 0
   const ihl = ipHeaderLength(b, at)
@@ -66,9 +66,9 @@ export function headLength(b: Uint8Array, at: number, length: number): number {
 
 export const isTcp = (b: Uint8Array, at: number): boolean => b[at + VIRTIO_HEADER + IP_PROTOCOL] === TCP
 
-/** Length of the payload of all pieces, by what the head says. Negative when the head is wrong. */
-export const payloadOf = (b: Uint8Array, at: number, head: number): number =>
-  u16(b, at + VIRTIO_HEADER + IP_LENGTH) - (head - VIRTIO_HEADER)
+/** Length of the payload of all pieces, by what the header says. Negative when the header is wrong. */
+export const payloadOf = (b: Uint8Array, at: number, header: number): number =>
+  u16(b, at + VIRTIO_HEADER + IP_LENGTH) - (header - VIRTIO_HEADER)
 
 /** Bytes of payload in each segment that the kernel will cut. */
 export const segmentSizeOf = (b: Uint8Array, at: number): number =>
@@ -85,12 +85,12 @@ export interface Piece {
   readonly before: number
 }
 
-/** Changes the head of the whole packet, in place, into that of a piece. `head`: what `headLength` returned. */
-export function repairHead(b: Uint8Array, at: number, head: number, piece: Piece): void {
+/** Changes the header of the whole packet, in place, into that of a piece. `header`: what `headerLength` returned. */
+export function rebuildHeader(b: Uint8Array, at: number, header: number, piece: Piece): void {
   const ip = at + VIRTIO_HEADER
   const ihl = ipHeaderLength(b, at)
   const transport = ip + ihl
-  const total = head - VIRTIO_HEADER + piece.size
+  const total = header - VIRTIO_HEADER + piece.size
   const change = total - u16(b, ip + IP_LENGTH)
   putU16(b, ip + IP_LENGTH, total)
   putU16(b, ip + IP_ID, u16(b, ip + IP_ID) + piece.before)

@@ -2,7 +2,7 @@
 
 const SPAN_MS = 1_000
 
-export class Least {
+export class WindowedMinimum {
   #before = Number.POSITIVE_INFINITY
   #now = Number.POSITIVE_INFINITY
   #start = 0

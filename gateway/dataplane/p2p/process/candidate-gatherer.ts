@@ -1,4 +1,4 @@
-/** How this host is seen from outside, and reached through others: what STUN and TURN servers say to its socket. */
+/** Gathers server-reflexive and relayed candidates: what STUN and TURN servers say to the socket (RFC 8445, 5.1.1). */
 import { randomBytes } from 'node:crypto'
 import type { Prefix4 } from '../../../../core/addr.ts'
 import type { Clock, Millis } from '../../../../core/clock.ts'
@@ -9,7 +9,7 @@ import { OwnAddresses } from './own-addresses.ts'
 import type { PlaneSlot } from './plane-slot.ts'
 import { type RelayedBy, type RelayNeed, TurnRelays } from './turn-relays.ts'
 
-export interface OutsideDeps {
+export interface CandidateGathererDeps {
   readonly overlay: Prefix4
   /** Of `p2p.listen`. */
   readonly listenHost: string
@@ -26,11 +26,20 @@ export interface OutsideDeps {
   report(message: FromProcess): void
 }
 
-export class Outside {
+export class CandidateGatherer {
   readonly #addresses: OwnAddresses
   readonly #relays: TurnRelays
 
-  constructor({ overlay, listenHost, clock, log, slot, interfaces, sessions, report }: OutsideDeps) {
+  constructor({
+    overlay,
+    listenHost,
+    clock,
+    log,
+    slot,
+    interfaces,
+    sessions,
+    report,
+  }: CandidateGathererDeps) {
     const isAny = listenHost === '::' || listenHost === '0.0.0.0'
     const newTransaction = (): string => randomBytes(12).toString('hex')
     const now = (): Millis => clock.monotonic()
