@@ -85,7 +85,10 @@ export class CandidateGatherer {
     this.#relays.tick()
   }
 
-  /** @returns whether the order is for here alone; a new session may need a TURN server in a moment, and so may a person's order to try again */
+  /**
+   * A new session may need a TURN server in a moment, and so may a person's order to try again: others handle these too.
+   * @returns whether the order is for the gatherer alone
+   */
   handle(message: ToProcess): boolean {
     if (message.type === 'findAddresses') this.#addresses.order(message)
     else if (message.type === 'useTurn') this.#relays.order(message.servers)
