@@ -1,6 +1,5 @@
 /** Doctor, Nebula: its program, the certificates of this host, its device, and whether lighthouses answer. */
 import type { DaemonConf } from '../../conf/daemon.ts'
-import type { NebulaStatus } from '../../gateway/dataplane/nebula/service.ts'
 import {
   certificateProblem,
   expiryOf,
@@ -8,6 +7,7 @@ import {
   parseCertificates,
 } from '../../gateway/dataplane/nebula/certificate.ts'
 import { nebulaFiles, nebulaFolder } from '../../gateway/dataplane/nebula/overlay.ts'
+import type { NebulaStatus } from '../../gateway/dataplane/nebula/service.ts'
 import { INSTALL_NEBULA, parseVersion, tooOld } from '../../gateway/dataplane/nebula/version.ts'
 import type { Host } from '../host/host.ts'
 import type { Places } from '../host/places.ts'
