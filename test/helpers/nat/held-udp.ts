@@ -48,7 +48,7 @@ export interface Span {
  */
 export function heldTo(t: Test, what: string, { from, to }: Span, stalls: Stalls, withinMs: number): boolean {
   const stalledMs = Math.round(stalls.between(from, to))
-  const tookMs = to - from
+  const tookMs = Math.round(to - from)
   // A span that ends before it begins would keep any bound.
   return t.ok(
     tookMs >= 0 && tookMs - stalledMs <= withinMs,
