@@ -11,12 +11,18 @@ import {
   nebulaPid,
   nebulaTraces,
   nebulaVersion,
-  retry,
   setNebula,
   takeNebula,
   usable,
 } from '../helpers/cluster/nebula-pair.ts'
-import { failures, metricsTo, PATIENCE_MS, requestsTo, worstGap } from '../helpers/cluster/p2p-pair.ts'
+import {
+  failures,
+  metricsTo,
+  PATIENCE_MS,
+  requestsTo,
+  retryAt,
+  worstGap,
+} from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot, run } from '../helpers/kernel/netns.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
@@ -66,7 +72,7 @@ t.test(name, { skip: needsRoot || noNebula, timeout: 600_000 }, async (t) => {
     one.ns.exec('ip', 'link', 'del', NEBULA_DEVICE)
     await waitFor('another one runs', PATIENCE_MS, () => ![undefined, pid].includes(nebulaPid(one)))
     await usable(one)
-    await retry(pair)
+    await retryAt(pair)
     await takeNebula(pair)
     const answers = await requests.stop()
     t.same(failures(answers), [], 'no request failed')
@@ -96,7 +102,7 @@ t.test(name, { skip: needsRoot || noNebula, timeout: 600_000 }, async (t) => {
       one.signal('SIGHUP')
       await waitFor('Nebula is on', PATIENCE_MS, async () => (await statusOf(one)) !== null)
       await usable(one)
-      await retry(pair)
+      await retryAt(pair)
       await takeNebula(pair)
       t.not(nebulaPid(one), pid)
       // A reload interrupts the gateway path too, for as long as its links take.
@@ -132,7 +138,7 @@ t.test(name, { skip: needsRoot || noNebula, timeout: 600_000 }, async (t) => {
     renameSync(fileOf(one, 'kept.crt'), fileOf(one, 'ca.crt'))
     renameSync(fileOf(one, 'kept.key'), fileOf(one, 'ca.key'))
     await usable(one)
-    await retry(pair)
+    await retryAt(pair)
     await takeNebula(pair)
     const warned = one.logged('nebula is not started, packets go by other ways').map(({ reason }) => reason)
     t.equal(new Set(warned).size, warned.length, 'each is logged once')

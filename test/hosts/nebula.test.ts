@@ -7,7 +7,6 @@ import {
   nebulaPid,
   nebulaTraces,
   nebulaVersion,
-  retry,
   runNebula,
   sentBy,
   setNebula,
@@ -20,6 +19,7 @@ import {
   PATIENCE_MS,
   pathTo,
   requestsTo,
+  retryAt,
   worstGap,
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
@@ -83,7 +83,7 @@ t.test(name, { skip: needsRoot || noNebula, timeout: 600_000 }, async (t) => {
     await waitFor('its route is gone', PATIENCE_MS, () => !metricsTo(one, 2).includes(150))
     await waitFor('another one runs', PATIENCE_MS, () => ![undefined, pid].includes(nebulaPid(one)))
     await usable(one)
-    await retry(pair)
+    await retryAt(pair)
     await takeNebula(pair)
     const answers = await requests.stop()
     t.same(failures(answers), [], 'no request failed')
@@ -97,7 +97,7 @@ t.test(name, { skip: needsRoot || noNebula, timeout: 600_000 }, async (t) => {
     await one.start()
     await waitFor('another one runs', PATIENCE_MS, () => ![undefined, pid].includes(nebulaPid(one)))
     await usable(one)
-    await retry(pair)
+    await retryAt(pair)
     await takeNebula(pair)
   })
 

@@ -2,6 +2,7 @@
 import t from 'tap'
 import {
   becomesDirect,
+  directAgain,
   failures,
   metricsTo,
   PATIENCE_MS,
@@ -12,7 +13,12 @@ import {
   worstGap,
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
+import { keepsBound } from '../helpers/run/bound.ts'
 import { timeUntil, waitFor } from '../helpers/run/wait.ts'
+
+const GAP_MS = 1_200
+const ROUTES_MS = 5_000
+const STANDS_STILL_MS = 2_000
 
 t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
@@ -22,39 +28,41 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, as
   await t.test('kill -9 of the P2P process', async (t) => {
     const requests = requestsTo(pair, 100)
     await requests.answered(50)
-    const pid = p2pPid(one) ?? 0
-    process.kill(pid, 'SIGKILL')
-    const ms = await timeUntil(
-      'metric 200 alone is left',
-      PATIENCE_MS,
-      () => String(metricsTo(one, 2)) === '200',
-    )
-    t.ok(ms <= 50, `metric 200 after ${Math.round(ms)} ms (bound 50)`)
-    await waitFor(
-      'the gateway has started another',
-      PATIENCE_MS,
-      () => ![undefined, pid].includes(p2pPid(one)),
-    )
+    await keepsBound(t, 'metric 200 alone is left', 50, async () => {
+      await directAgain(pair)
+      const pid = p2pPid(one) ?? 0
+      process.kill(pid, 'SIGKILL')
+      const ms = await timeUntil('it is', PATIENCE_MS, () => String(metricsTo(one, 2)) === '200')
+      await waitFor(
+        'the gateway has started another',
+        PATIENCE_MS,
+        () => ![undefined, pid].includes(p2pPid(one)),
+      )
+      return ms
+    })
     await becomesDirect(pair)
     const answers = await requests.stop()
     t.same(failures(answers), [], 'no request failed')
     t.comment(`worst gap ${worstGap(answers)} ms`)
   })
 
-  await t.test('kill -9 of the gateway: TCP does not notice, the next one adopts', async (t) => {
-    const requests = requestsTo(pair, 100)
-    await requests.answered(50)
-    const pid = p2pPid(one)
-    await one.kill()
-    t.same(metricsTo(one, 2), [100, 200], 'the direct route stands')
-    await requests.answered(250)
-    await one.start()
-    await becomesDirect(pair)
-    t.equal(p2pPid(one), pid, 'the same process went on')
-    const answers = await requests.stop()
-    t.same(failures(answers), [], 'no request failed')
-    t.ok(worstGap(answers) <= 1_200, `worst gap ${worstGap(answers)} ms`)
-  })
+  await t.test('kill -9 of the gateway: TCP does not notice, the next one adopts', (t) =>
+    keepsBound(t, 'worst gap', GAP_MS, async () => {
+      await directAgain(pair)
+      const requests = requestsTo(pair, 100)
+      await requests.answered(50)
+      const pid = p2pPid(one)
+      await one.kill()
+      t.same(metricsTo(one, 2), [100, 200], 'the direct route stands')
+      await requests.answered(250)
+      await one.start()
+      await becomesDirect(pair)
+      t.equal(p2pPid(one), pid, 'the same process went on')
+      const answers = await requests.stop()
+      t.same(failures(answers), [], 'no request failed')
+      return worstGap(answers)
+    }),
+  )
 
   await t.test('kill -9 of both', async () => {
     const pid = p2pPid(one) ?? 0
@@ -62,21 +70,22 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, as
     process.kill(pid, 'SIGKILL')
     await one.start()
     await waitFor('another process runs', PATIENCE_MS, () => ![undefined, pid].includes(p2pPid(one)))
-    await becomesDirect(pair)
+    await directAgain(pair)
   })
 
   await t.test('the device is deleted by hand', async (t) => {
     one.ns.exec('ip', 'link', 'del', 'flatnet-p2p')
     t.equal(pair.apple.ns.exec('curl', '-sS', '-m', '5', `http://${pair.berry.ip}/`), 'berry on host 2\n')
-    await becomesDirect(pair)
+    await directAgain(pair)
   })
 
-  await t.test('its routes are flushed by hand', async (t) => {
-    one.ns.exec('ip', 'route', 'flush', 'dev', 'flatnet-p2p')
-    const ms = await timeUntil('the route is back', PATIENCE_MS, () => metricsTo(one, 2).includes(100))
-    t.comment(`back after ${Math.round(ms)} ms (bound 5,000)`)
-    t.ok(ms <= 5_000)
-  })
+  await t.test('its routes are flushed by hand', (t) =>
+    keepsBound(t, 'they are back', ROUTES_MS, async () => {
+      await directAgain(pair)
+      one.ns.exec('ip', 'route', 'flush', 'dev', 'flatnet-p2p')
+      return timeUntil('the route is back', PATIENCE_MS, () => metricsTo(one, 2).includes(100))
+    }),
+  )
 
   await t.test('the gateway tunnel is blocked while UDP works: stays, and says so', async (t) => {
     for (const { ns } of [one, two]) {
@@ -91,28 +100,32 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, as
     )
     t.equal(pair.apple.ns.exec('curl', '-sS', '-m', '5', `http://${pair.berry.ip}/`), 'berry on host 2\n')
     for (const host of [one, two]) host.ns.exec('nft', 'delete', 'table', 'inet', 'notls')
-    await becomesDirect(pair)
   })
 
-  await t.test('the event loop of the gateway stands still for 2 s: no demotion', async (t) => {
-    const since = (await pathTo(one, 2)).since
-    one.signal('SIGSTOP')
-    const until = performance.now() + 2_000
-    await waitFor('2 s have passed, with the route in place', PATIENCE_MS, () => {
-      t.same(metricsTo(one, 2), [100, 200])
-      return performance.now() > until
-    })
-    one.signal('SIGCONT')
-    await becomesDirect(pair)
-    t.equal((await pathTo(one, 2)).since, since, 'since before')
-  })
+  await t.test('the event loop of the gateway stands still for 2 s: no demotion', (t) =>
+    keepsBound(t, 'away from UDP', 0, async () => {
+      await directAgain(pair)
+      const { since } = await pathTo(one, 2)
+      one.signal('SIGSTOP')
+      const until = performance.now() + STANDS_STILL_MS
+      let isLeft = false
+      await waitFor('2 s have passed', PATIENCE_MS, () => {
+        isLeft ||= String(metricsTo(one, 2)) !== '100,200'
+        return performance.now() > until
+      })
+      one.signal('SIGCONT')
+      await becomesDirect(pair)
+      return !isLeft && (await pathTo(one, 2)).since === since ? 0 : Number.POSITIVE_INFINITY
+    }),
+  )
 
   await t.test('SIGHUP under load', async (t) => {
     const requests = requestsTo(pair, 100)
     await requests.answered(50)
     one.signal('SIGHUP')
     await requests.answered(300)
-    await becomesDirect(pair)
+    // By order: all that ended it before counts together, and one failure more by a busy machine damps it for minutes.
+    await directAgain(pair)
     t.same(failures(await requests.stop()), [], 'no request failed')
   })
 })

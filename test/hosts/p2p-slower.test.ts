@@ -1,18 +1,22 @@
 /** A UDP path that works and is worse: slower than the gateway path, or slow in the same way as it. */
 import t from 'tap'
 import {
+  awayFromUdp,
   becomesDirect,
+  directAgain,
   failures,
   leavesUdp,
   metricsTo,
-  PATIENCE_MS,
   p2pPair,
   pathTo,
   requestsTo,
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
-import { waitFor } from '../helpers/run/wait.ts'
+import { keepsBound } from '../helpers/run/bound.ts'
 
+/** Ten seconds of it, and the two looks at the views of each second. */
+const DEMOTED_MS = 12_000
+const SLOWER_FOR_MS = 9_500
 /** Half as long again as a path that is slower than the gateway path is left after. */
 const STAYS_MS = 15_000
 
@@ -25,16 +29,18 @@ t.test('80 ms more on UDP alone', { skip: needsRoot, timeout: 600_000 }, async (
   // The way through the program comes first: on a busy machine it is an outage, and not a slow path.
   const delay = await faults.delay(t, net, 1, 2, 0)
   await becomesDirect(pair)
-  delay.raise(40)
-  const ms = await leavesUdp(pair)
-  t.comment(`demoted after ${Math.round(ms)} ms (bounds 10,000 and 12,000)`)
-  // The two looks at the routes and the views of each second are part of it.
-  t.ok(ms >= 9_500 && ms <= 12_000, `after about ten seconds of it: ${Math.round(ms)} ms`)
-  const reasons = (await Promise.all([pathTo(one, 2), pathTo(two, 1)])).map(({ reason }) => reason)
-  t.ok(
-    reasons.some((reason) => /slower/.test(reason)),
-    reasons.join(' | '),
-  )
+  await keepsBound(t, 'demoted as slower', DEMOTED_MS, async () => {
+    delay.set(0)
+    await directAgain(pair)
+    delay.set(40)
+    const ms = await leavesUdp(pair)
+    const reasons = (await Promise.all([pathTo(one, 2), pathTo(two, 1)])).map(({ reason }) => reason)
+    t.comment(`${ms} ms: ${reasons.join(' | ')}`)
+    // Whoever waits for a processor may find other reasons, and sooner.
+    if (!reasons.some((reason) => /slower/.test(reason))) return Number.POSITIVE_INFINITY
+    t.ok(ms >= SLOWER_FOR_MS, 'not before it was so for about ten seconds')
+    return ms
+  })
   t.same([metricsTo(one, 2), metricsTo(two, 1)], [[200], [200]])
   await requests.stop()
   delay.end()
@@ -50,18 +56,13 @@ t.test('800 ms more on both paths', { skip: needsRoot, timeout: 600_000 }, async
   await becomesDirect(pair)
   const requests = requestsTo(pair, 20)
   await requests.answered(20)
-  const changes = () => [one, two].flatMap((host) => host.logged('path changed')).length
-  const before = changes()
-  const until = performance.now() + STAYS_MS
-  await waitFor(`${STAYS_MS} ms have passed`, STAYS_MS + PATIENCE_MS, () => performance.now() > until)
+  await keepsBound(t, 'away from UDP', 0, async () => {
+    await directAgain(pair)
+    return awayFromUdp(pair, STAYS_MS)
+  })
   const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
   for (const { reason } of infos) t.comment(reason)
-  t.same(
-    infos.map(({ state }) => state),
-    ['P2P_ACTIVE', 'P2P_ACTIVE'],
-  )
   t.ok((infos[0]?.p2p?.rttMs ?? 0) >= 750, 'UDP takes 800 ms')
-  t.equal(changes(), before, 'and no path has changed meanwhile')
   t.match(infos[0]?.reason, /takes more than 500 ms/)
   t.same(failures(await requests.stop()), [], 'no request failed')
   delay.end()

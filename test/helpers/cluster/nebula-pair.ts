@@ -69,11 +69,6 @@ export async function nebulaPair(
   return { net, one, two, apple, berry }
 }
 
-/** As `flatnet retry` does it: after a failure packets would wait for 10 s. */
-export async function retry({ one, two }: Pick<NebulaPair, 'one' | 'two'>): Promise<void> {
-  for (const host of [one, two]) await host.api('/v1/paths/retry', {})
-}
-
 export const takeNebula = (
   { one, two }: Pick<NebulaPair, 'one' | 'two'>,
   expected = METRICS,

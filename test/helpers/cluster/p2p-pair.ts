@@ -55,25 +55,37 @@ export async function p2pPair(t: Test, { spare = 0 }: { readonly spare?: number 
   return { net, one, two, apple, berry, faults: udpFaults(net) }
 }
 
+type Ends = Pick<P2pPair, 'one' | 'two'>
+
 /** Waits until both ends report this state of each other and have the kernel routes that belong to it. */
-export async function bothAre(
-  pair: Pick<P2pPair, 'one' | 'two'>,
+export const bothAre = (pair: Ends, state: PathState, timeoutMs = PATIENCE_MS): Promise<void> =>
+  untilBothAre(pair, state, timeoutMs, async () => {})
+
+/** @param meanwhile is called before each look */
+async function untilBothAre(
+  pair: Ends,
   state: PathState,
-  timeoutMs = PATIENCE_MS,
+  timeoutMs: number,
+  meanwhile: () => Promise<void>,
 ): Promise<void> {
-  await waitFor(`both paths are ${state}, with routes of metric ${metricsOf(state)}`, timeoutMs, () =>
-    areBoth(pair, state),
-  )
+  const wanted = state === 'P2P_ACTIVE' ? [100, 200] : [200]
+  let seen = ''
+  try {
+    await waitFor(`both paths are ${state}, with routes of metric ${wanted}`, timeoutMs, async () => {
+      await meanwhile()
+      const ends = await endsOf(pair)
+      seen = ends.map(({ path, metrics }) => `${path.state}, ${metrics}: ${path.p2p?.reason}`).join('; ')
+      return ends.every(({ path, metrics }) => path.state === state && String(metrics) === String(wanted))
+    })
+  } catch (cause) {
+    throw new Error(`${(cause as Error).message}; seen last: ${seen}`, { cause })
+  }
 }
 
-const metricsOf = (state: PathState): number[] => (state === 'P2P_ACTIVE' ? [100, 200] : [200])
-
-async function areBoth({ one, two }: Pick<P2pPair, 'one' | 'two'>, state: PathState): Promise<boolean> {
-  const infos = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
-  return (
-    infos.every((info) => info.state === state) &&
-    [metricsTo(one, 2), metricsTo(two, 1)].every((r) => String(r) === String(metricsOf(state)))
-  )
+async function endsOf({ one, two }: Ends): Promise<{ path: PathInfo; metrics: number[] }[]> {
+  const paths = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
+  const metrics = [metricsTo(one, 2), metricsTo(two, 1)]
+  return paths.map((path, i) => ({ path, metrics: metrics[i] ?? [] }))
 }
 
 export const becomesDirect = (pair: P2pPair, timeoutMs = PATIENCE_MS): Promise<void> =>
@@ -86,20 +98,16 @@ const ORDER_EVERY_MS = 5_000
 export async function directAgain(pair: P2pPair): Promise<void> {
   pair.faults.heal()
   let orderedAt = Number.NEGATIVE_INFINITY
-  const order = async (): Promise<void> => {
+  await untilBothAre(pair, 'P2P_ACTIVE', PATIENCE_MS, async () => {
     const now = performance.now()
     if (now - orderedAt < ORDER_EVERY_MS) return
     orderedAt = now
     await retryAt(pair)
-  }
-  await waitFor('both paths are P2P_ACTIVE by order', PATIENCE_MS, async () => {
-    await order()
-    return areBoth(pair, 'P2P_ACTIVE')
   })
 }
 
 /** `flatnet retry` at both, by the API: the program takes half a second on a busy machine. */
-export async function retryAt({ one, two }: Pick<P2pPair, 'one' | 'two'>): Promise<void> {
+export async function retryAt({ one, two }: Ends): Promise<void> {
   await Promise.all([one, two].map((host) => host.api('/v1/paths/retry', {})))
 }
 
@@ -108,6 +116,20 @@ export const leavesUdp = ({ one, two }: P2pPair, timeoutMs = PATIENCE_MS): Promi
   timeUntil('no route of metric 100 is left', timeoutMs, () =>
     [metricsTo(one, 2), metricsTo(two, 1)].every((r) => !r.includes(100)),
   )
+
+/** Watches the pair for so long. @returns for how many ms of it either end reported another state than P2P_ACTIVE */
+export async function awayFromUdp({ one, two }: P2pPair, forMs: number): Promise<number> {
+  const began = performance.now()
+  let [lookedAt, awayMs] = [began, 0]
+  await waitFor(`${forMs} ms have passed`, forMs + PATIENCE_MS, async () => {
+    const paths = await Promise.all([pathTo(one, 2), pathTo(two, 1)])
+    const now = performance.now()
+    if (!paths.every(({ state }) => state === 'P2P_ACTIVE')) awayMs += now - lookedAt
+    lookedAt = now
+    return now - began > forMs
+  })
+  return Math.ceil(awayMs)
+}
 
 export interface Requests {
   /** Waits until `count` requests have been answered since the start. */

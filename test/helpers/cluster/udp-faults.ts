@@ -17,8 +17,8 @@ type Protocols = 'udp' | 'tcp' | 'tcp, udp'
 const PROXY = join(import.meta.dirname, 'delay-proxy.ts')
 
 export interface Delay {
-  /** Keeps each for longer from now on. */
-  raise(ms: number): void
+  /** Keeps each for so long from now on. Where that is shorter, those on their way come behind later ones. */
+  set(ms: number): void
   end(): void
 }
 
@@ -185,7 +185,7 @@ async function delay(
 ): Promise<Delay> {
   const command = (conf: RelayConf) => [process.execPath, PROXY, JSON.stringify({ ...conf, ms, protocols })]
   const { child, end } = await through(t, net, [a, b], command, protocols)
-  return { raise: (ms) => void child.stdin?.write(`${ms}\n`), end }
+  return { set: (ms) => void child.stdin?.write(`${ms}\n`), end }
 }
 
 async function hostile(t: Test, net: TestNet, a: number, b: number): Promise<HostileRelay> {
