@@ -36,7 +36,7 @@ t.test('80 ms more on UDP alone', { skip: needsRoot, timeout: 600_000 }, async (
     const ms = await leavesUdp(pair)
     const reasons = (await Promise.all([pathTo(one, 2), pathTo(two, 1)])).map(({ reason }) => reason)
     t.comment(`${ms} ms: ${reasons.join(' | ')}`)
-    // Whoever waits for a processor may find other reasons, and sooner.
+    // A host that waits for a processor may find other reasons, and sooner.
     if (!reasons.some((reason) => /slower/.test(reason))) return Number.POSITIVE_INFINITY
     t.ok(ms >= SLOWER_FOR_MS, 'not before it was so for about ten seconds')
     return ms

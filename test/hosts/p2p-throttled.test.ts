@@ -1,9 +1,10 @@
 /**
  * UDP that answers probes and carries far less than the pair needs, or nothing: packets go back to the gateway path.
  */
-import t, { type Test } from 'tap'
+import { once } from 'node:events'
+import t from 'tap'
 import {
-  becomesDirect,
+  directAgain,
   leavesUdp,
   type P2pPair,
   PATIENCE_MS,
@@ -11,23 +12,27 @@ import {
   pathTo,
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
+import { keepsBound } from '../helpers/run/bound.ts'
 import { waitFor } from '../helpers/run/wait.ts'
 
 const BOUND_MS = 15_000
 
-/** A TCP stream from apple to berry that has filled the path for 4 s, so that it has shown what it can. */
-async function stream({ apple, berry }: P2pPair, t: Test): Promise<void> {
+/** A TCP stream from apple to berry that has filled the path for 4 s, so that it has shown what it can. @returns its end */
+async function stream({ apple, berry }: P2pPair): Promise<() => Promise<void>> {
   const server = berry.spawn('iperf3', '-s', '-p', '9100')
-  t.teardown(() => server.kill('SIGKILL'))
   await waitFor('iperf3 listens', PATIENCE_MS, () => berry.ns.exec('ss', '-Hltn').includes(':9100 '))
   // Into a pipe iperf3 writes nothing before its end, unless it is told to.
   const client = apple.spawn('iperf3', '-c', berry.ip, '-p', '9100', '-t', '60', '--forceflush')
-  t.teardown(() => client.kill('SIGKILL'))
   let seconds = 0
   client.stdout?.setEncoding('utf8').on('data', (text: string) => {
     seconds += text.split('sec').length - 1
   })
   await waitFor('4 s of the stream', PATIENCE_MS, () => seconds >= 4)
+  return async () => {
+    client.kill('SIGKILL')
+    server.kill('SIGKILL')
+    await once(server, 'exit')
+  }
 }
 
 const faults: Readonly<Record<string, { readonly begin: (pair: P2pPair) => void; readonly reason: RegExp }>> =
@@ -50,17 +55,17 @@ const faults: Readonly<Record<string, { readonly begin: (pair: P2pPair) => void;
 t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, async (t) => {
   const pair = await p2pPair(t)
   for (const [name, { begin, reason }] of Object.entries(faults))
-    await t.test(name, async (t) => {
-      await becomesDirect(pair)
-      await stream(pair, t)
-      begin(pair)
-      const ms = await leavesUdp(pair)
-      t.comment(`left after ${Math.round(ms)} ms (bound ${BOUND_MS})`)
-      t.ok(ms <= BOUND_MS)
-      const { reason: said } = await pathTo(pair.one, 2)
-      t.comment(said)
-      t.match(said, reason)
-      pair.faults.heal()
-      await Promise.all([pair.one.ok('retry'), pair.two.ok('retry')])
-    })
+    await t.test(name, (t) =>
+      keepsBound(t, 'left', BOUND_MS, async () => {
+        await directAgain(pair)
+        const end = await stream(pair)
+        begin(pair)
+        const ms = await leavesUdp(pair)
+        const { reason: said } = await pathTo(pair.one, 2)
+        t.comment(said)
+        await end()
+        // A host that waits for a processor may find other reasons, and sooner.
+        return reason.test(said) ? ms : Number.POSITIVE_INFINITY
+      }),
+    )
 })
