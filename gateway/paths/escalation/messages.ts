@@ -94,7 +94,8 @@ function notReady(
 function peerDemoted(state: Escalation, message: Of<'p2p.demote'>, facts: EscalationFacts): Step {
   const { attempt, generation, reason } = message
   if (attempt !== state.attempt || generation < state.generation) return stay(state)
-  const seen = { ...state, generation }
+  // A leader that demotes waits for no answer to an older question.
+  const seen = { ...state, generation, asked: undefined }
   const detail = peerText(reason)
   if (state.phase === 'proving') return tryFailed(seen, { code: 'demoted', detail }, facts)
   if (!isPromotedIn(state) && state.phase !== 'asking') return stay(seen)

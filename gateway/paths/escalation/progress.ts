@@ -94,6 +94,7 @@ function whileProving(state: Escalation, facts: EscalationFacts): Step {
 
 function whileWaiting(state: Escalation, facts: EscalationFacts): Step {
   const { now, isLeader, canSignal } = facts
+  if (state.asked !== undefined) return whileAsked(state, state.asked, facts)
   const session = sessionOf(state, facts)
   const isProven = session?.isProven === true
   // The process found that UDP works again: the long waits are for paths that do not work.

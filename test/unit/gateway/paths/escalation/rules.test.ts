@@ -337,6 +337,7 @@ type StepRow = readonly [
 ]
 const tick: Input = { type: 'tick' }
 const proven = session({ isPromoted: false })
+const slow = session({ isPromoted: false, rttMs: 500 })
 const say = (action: Action): string => (action.type === 'send' ? action.message.type : action.type)
 
 const steps: Readonly<Record<string, readonly StepRow[]>> = {
@@ -445,11 +446,51 @@ const steps: Readonly<Record<string, readonly StepRow[]>> = {
       ['p2p.notReady'],
     ],
     [
-      'asked, and proven too slow',
-      at('proving', { asked: { attempt: ATTEMPT, generation: 2, at: 99_900 } }),
+      'asked, and the first round trips were too long',
+      at('waiting'),
+      { type: 'message', message: { type: 'p2p.promote', attempt: ATTEMPT, generation: 2 } },
+      { session: slow, isLeader: false },
+      'waiting',
+      [],
+    ],
+    [
+      'asked, and the next ones are not',
+      at('waiting', { asked: { attempt: ATTEMPT, generation: 2, at: 99_500 } }),
       tick,
-      { session: session({ rttMs: 500 }), isLeader: false },
-      'proving',
+      { session: proven, isLeader: false },
+      'installing',
+      ['install'],
+    ],
+    [
+      'asked, and too slow for 1.5 s',
+      at('waiting', { asked: { attempt: ATTEMPT, generation: 2, at: 98_500 } }),
+      tick,
+      { session: slow, isLeader: false },
+      'waiting',
+      ['p2p.notReady'],
+    ],
+    [
+      'asked, and the leader waits no longer',
+      at('waiting', { asked: { attempt: ATTEMPT, generation: 2, at: 99_500 } }),
+      { type: 'message', message: { type: 'p2p.demote', attempt: ATTEMPT, generation: 3, reason: 'x' } },
+      { session: slow, isLeader: false },
+      'waiting',
+      [],
+    ],
+    [
+      'asked, and the keys are lost',
+      at('waiting'),
+      { type: 'message', message: { type: 'p2p.promote', attempt: ATTEMPT, generation: 2 } },
+      { isLeader: false },
+      'waiting',
+      ['p2p.notReady'],
+    ],
+    [
+      'asked soon after a switch',
+      at('waiting', { dwellUntil: 200_000 }),
+      { type: 'message', message: { type: 'p2p.promote', attempt: ATTEMPT, generation: 2 } },
+      { session: proven, isLeader: false },
+      'waiting',
       ['p2p.notReady'],
     ],
     [

@@ -13,6 +13,16 @@ t.test('a pair moves to UDP within 5 s of the first try', async (t) => {
   t.equal(pair.follower.state.generation, 1)
 })
 
+t.test('a follower whose first round trips are too long moves when the next ones are not', async (t) => {
+  const pair = new Pair()
+  const { follower, leader } = pair
+  pair.run(2_500, () => {
+    if (follower.session !== undefined) follower.session.srttMs = pair.now <= 2_000 ? 60 : 5
+  })
+  t.equal(pair.phases, ACTIVE)
+  t.equal(leader.state.generation, 1, 'by the first question')
+})
+
 t.test('no promotion while one direction is blocked, either one', async (t) => {
   for (const direction of ['lossOut', 'lossBack'] as const) {
     const pair = new Pair()
