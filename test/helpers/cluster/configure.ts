@@ -16,3 +16,7 @@ export function configure(host: TestHost, line: RegExp, to: string): void {
 /** Whether the host uses UDP between hosts. */
 export const switchUdp = (host: TestHost, isOn: boolean): void =>
   configure(host, /(?<=^p2p:\n {2}enabled: ).*$/m, String(isOn))
+
+/** Whether the host uses UDP with that one. */
+export const switchUdpWith = (host: TestHost, to: number, isOn: boolean): void =>
+  configure(host, /(?<=^ {2}hosts: ).*$/m, isOn ? '{}' : `{ ${to}: off }`)

@@ -1,19 +1,57 @@
 /** Keeps hosts from finding a direct path until a test lets them, and tells how long they took then. */
 import type { Test } from 'tap'
 import type { TestHost } from '../cluster/hosts.ts'
+import { keepsBound } from '../run/bound.ts'
 import type { Stalls } from '../run/stalls.ts'
 
 const HUB_IP = '192.0.2.1'
 
+/** UDP of direct paths that leaves this host, if it is also so. */
+function drop({ ns }: TestHost, ...what: string[]): void {
+  ns.exec('nft', 'insert', 'rule', 'inet', 'cut', 'out', 'udp', 'sport', '7443', ...what, 'drop')
+}
+
+const oneOf = (addresses: readonly string[]): string => `{ ${[...new Set(addresses)].join(', ')} }`
+
 /** Stops their UDP, but to these addresses in public: there it carries STUN, and no packets of pairs. */
 export function hold(hosts: readonly TestHost[], free: readonly string[] = [HUB_IP]): void {
-  for (const { ns } of hosts) {
-    const drop = (...what: string[]) =>
-      ns.exec('nft', 'insert', 'rule', 'inet', 'cut', 'out', ...what, 'drop')
-    drop('udp', 'sport', '7443', 'ip', 'daddr', '!=', `{ ${['127.0.0.1', ...free].join(', ')} }`)
-    drop('udp', 'sport', '7443', 'meta', 'nfproto', 'ipv6')
+  for (const host of hosts) {
+    drop(host, 'ip', 'daddr', '!=', oneOf(['127.0.0.1', ...free]))
+    drop(host, 'meta', 'nfproto', 'ipv6')
   }
 }
+
+/** A host, and the IPv4 addresses that UDP for it goes to. */
+interface Reached {
+  readonly host: TestHost
+  readonly addresses: readonly string[]
+}
+
+/** Stops the UDP of two hosts, and none but theirs where no other pair of them uses IPv6. */
+export function holdBetween([one, two]: readonly [Reached, Reached]): void {
+  for (const [{ host }, { addresses }] of [
+    [one, two],
+    [two, one],
+  ] as const) {
+    drop(host, 'ip', 'daddr', oneOf(addresses))
+    drop(host, 'meta', 'nfproto', 'ipv6')
+  }
+}
+
+const release = ({ ns }: TestHost): void => {
+  ns.exec('nft', 'flush', 'chain', 'inet', 'cut', 'out')
+}
+
+/** Lets UDP of the two pass and orders a try. @returns since when, wall clock, ms */
+export async function freeBetween([one, two]: readonly [Reached, Reached]): Promise<number> {
+  const at = Date.now()
+  for (const { host } of [one, two]) release(host)
+  await Promise.all([retry(one.host, two.host.index), retry(two.host, one.host.index)])
+  return at
+}
+
+/** A person's order: damping, rests and waits after a failure end with it. */
+const retry = (host: TestHost, to: number): Promise<unknown> => host.api(`/v1/paths/${to}/retry`, {})
 
 /** Lets UDP pass and orders a try. @returns since when each of all was free, wall clock, ms */
 export async function free(
@@ -23,7 +61,7 @@ export async function free(
   const at = new Map<TestHost, number>()
   for (const host of all) {
     at.set(host, Date.now())
-    if (held.includes(host)) host.ns.exec('nft', 'flush', 'chain', 'inet', 'cut', 'out')
+    if (held.includes(host)) release(host)
   }
   await Promise.all(all.map((host) => host.api('/v1/paths/retry', {})))
   return at
@@ -42,17 +80,43 @@ export interface Span {
   readonly to: number
 }
 
+/** How long something took without the time in which a processor was waited for, and in words how long with it. */
+export interface Calm {
+  /** NaN: it ended before it began, and would keep any bound. */
+  readonly ms: number
+  readonly text: string
+}
+
+export function calm({ from, to }: Span, stalls: Stalls): Calm {
+  const tookMs = Math.round(to - from)
+  const stalledMs = Math.round(stalls.between(from, to))
+  // Processors are counted one by one, so that two that wait count twice.
+  const ms = tookMs < 0 ? Number.NaN : Math.max(0, tookMs - stalledMs)
+  return { ms, text: `after ${tookMs} ms, ${stalledMs} of them without a processor: ${ms} ms` }
+}
+
 /**
  * Asserts that it took no longer than this, without the time in which a processor was waited for, and prints both.
  * @param withinMs on a machine that does nothing else
  */
-export function heldTo(t: Test, what: string, { from, to }: Span, stalls: Stalls, withinMs: number): boolean {
-  const stalledMs = Math.round(stalls.between(from, to))
-  const tookMs = Math.round(to - from)
-  // A span that ends before it begins would keep any bound.
-  return t.ok(
-    tookMs >= 0 && tookMs - stalledMs <= withinMs,
-    `${what} after ${tookMs} ms, ${stalledMs} of them without a processor: ` +
-      `${tookMs - stalledMs} ms (bound ${withinMs})`,
-  )
+export function heldTo(t: Test, what: string, span: Span, stalls: Stalls, withinMs: number): boolean {
+  const { ms, text } = calm(span, stalls)
+  return t.ok(ms <= withinMs, `${what} ${text} (bound ${withinMs})`)
 }
+
+/**
+ * Asserts that something kept its bound by itself, where other work made it late before. Prints every time.
+ * @param again makes it happen anew
+ */
+export const keepsBoundAlone = (
+  t: Test,
+  what: string,
+  withinMs: number,
+  stalls: Stalls,
+  again: () => Promise<Span>,
+): Promise<boolean> =>
+  keepsBound(t, `${what}, by itself`, withinMs, async () => {
+    const { ms, text } = calm(await again(), stalls)
+    t.comment(`${what}, by itself: ${text}`)
+    return ms
+  })
