@@ -54,7 +54,10 @@ function whyInVain(
 }
 
 /** The leader observes the long waits. The follower allows one switch in 10 s. */
-function whyTooSoon({ phase, dwellUntil, since }: Escalation, { now }: EscalationFacts): P2pReason | undefined {
+function whyTooSoon(
+  { phase, dwellUntil, since }: Escalation,
+  { now }: EscalationFacts,
+): P2pReason | undefined {
   const hasJustSwitched = phase === 'waiting' && now < Math.min(dwellUntil, since + SWITCH_EVERY_MS)
   return hasJustSwitched ? { code: 'dwell' } : undefined
 }

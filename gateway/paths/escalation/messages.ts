@@ -114,9 +114,19 @@ function peerDemoted(state: Escalation, message: Of<'p2p.demote'>, facts: Escala
 function peerState(state: Escalation, message: Of<'p2p.state'>, facts: EscalationFacts): Step {
   const { attempt, generation, isPromoted, retryInMs } = message
   const leaderNextAt = facts.isLeader || retryInMs === undefined ? undefined : facts.now + retryInMs
-  const seen = { ...state, leaderNextAt }
+  const seen = { ...state, leaderNextAt, generation: knownTo(state, generation) }
   const isOlder = attempt === state.attempt && generation < state.generation
   if (isPromoted || isOlder || state.phase !== 'active') return stay(seen)
   const reason: P2pReason = { code: 'peer not promoted' }
   return demote(seen, { reason, hasRoute: true, isOwn: true }, facts)
 }
+
+/** A promotion that is under way, or the route, has the number of then. */
+const NUMBERED: readonly Escalation['phase'][] = ['asking', 'installing', 'active']
+
+/**
+ * A gateway that was started anew counts from 0, and its peer goes on: its first question to promote would be refused as
+ * an older one.
+ */
+const knownTo = ({ generation, phase }: Escalation, named: number): number =>
+  NUMBERED.includes(phase) ? generation : Math.max(generation, named)

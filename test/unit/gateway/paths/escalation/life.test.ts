@@ -85,6 +85,23 @@ t.test('a P2P process that is started anew with its gateway is back on UDP soon'
   }
 })
 
+t.test('a leader that was started anew learns from the link how far its peer has counted', async (t) => {
+  const pair = new Pair()
+  const { follower, leader } = pair
+  pair.until(ACTIVE, 10_000)
+  pair.loss = 1
+  pair.run(2 * MINUTE)
+  pair.loss = 0
+  leader.session = undefined
+  leader.restartGateway()
+  follower.give({ type: 'linkUp' })
+  follower.give({ type: 'reset', cause: 'operator' })
+  const { generation } = follower.state
+  t.ok(generation > 1)
+  t.ok(pair.until(ACTIVE, MINUTE) <= 4_000, 'its first question is no older one')
+  t.equal(leader.state.generation, generation + 1)
+})
+
 t.test('an old peer is asked ever less often, and never taken for one that takes part', async (t) => {
   const pair = new Pair()
   pair.follower.isDeaf = true
