@@ -75,7 +75,7 @@ export function judgeProcess(facts: ProcessFacts): Finding[] {
   const restart =
     unit === undefined ? `kill ${process?.pid}; the gateway starts it again` : 'systemctl restart flatnet-p2p'
   if (process === null) {
-    const fix = 'systemctl status flatnet-p2p; without systemd <dataDir>/log/p2p.log has its last words'
+    const fix = 'systemctl status flatnet-p2p; without systemd <dataDir>/log/p2p.log says why it ended'
     return [...units, warn('p2p-process', 'the gateway is connected to no P2P process', SLOWER, fix)]
   }
   const state =

@@ -28,7 +28,7 @@ const FIXES: readonly (readonly [words: RegExp, fix: string])[] = [
   [/no port left/, 'raise max-port of coturn'],
   [/relays for .*, where no host can be/, 'set external-ip of coturn'],
   [/refers to another server/, 'name that server in paths.turn'],
-  [/another name/, 'wait 10 minutes'],
+  [/another username/, 'wait 10 minutes'],
   [/forbids|relays neither|does not relay UDP|does not understand/, 'name another server in paths.turn'],
   [/first line|ENOENT|EACCES/, 'write the password or secret into the first line of that file, chmod 600'],
   [/getaddrinfo|no address/, 'correct the name in paths.turn, or this host’s DNS'],

@@ -37,13 +37,13 @@ const MAPPING = {
   'address-dependent': 'another mapping for each address (symmetric)',
   'address-and-port-dependent': SYMMETRIC,
   dependent: SYMMETRIC,
-  unknown: 'unknown: it takes two members or paths.stun servers at different addresses, or --server',
+  unknown: 'unknown: needs two members or paths.stun servers at different addresses, or --server',
 } as const
 const FILTERING: Readonly<Record<Dependence | 'unknown', string>> = {
-  'endpoint-independent': 'anyone may send to it (cone)',
+  'endpoint-independent': 'any host may send to it (cone)',
   'address-dependent': 'only addresses that it sent to (address-restricted)',
   'address-and-port-dependent': 'only addresses and ports that it sent to (port-restricted)',
-  unknown: 'unknown: it takes a STUN server with two addresses (RFC 5780), in paths.stun or by --server',
+  unknown: 'unknown: needs a STUN server with two addresses (RFC 5780), in paths.stun or by --server',
 }
 
 export function mappingText(mapping: PortMappingStatus | null, now: number): string {
@@ -53,15 +53,15 @@ export function mappingText(mapping: PortMappingStatus | null, now: number): str
     return `none: ${router === undefined ? '' : `router ${router}, `}${reason}`
   const minutes = Math.max(0, Math.round((Date.parse(until) - now) / 60_000))
   const renewal = reason === '' ? '' : `, not renewed: ${reason}`
-  return `${external} by ${PROTOCOL_NAMES[protocol]} at router ${router}, for ${minutes} min, renewed before${renewal}`
+  return `${external} by ${PROTOCOL_NAMES[protocol]} at router ${router}, for ${minutes} min, renewed before that${renewal}`
 }
 
 /** What this host becomes direct with; the table of kinds is in docs/architecture/nat.md. */
 export function outlook({ udp, behindNat, mapping, filtering, portMapping, direct }: Found): string {
   if (!udp && direct > 0)
     return (
-      'UDP carries packets from here, so it works. No member says how this host is seen: members behind NATs answer only ' +
-      'whom they have asked themselves. A server in paths.stun would tell it.'
+      'UDP carries packets from here, so it works. No member told how this host is seen: a member behind a NAT answers ' +
+      'only hosts that it has sent to itself. A server in paths.stun would tell.'
     )
   if (!udp)
     return (
@@ -83,7 +83,7 @@ export function outlook({ udp, behindNat, mapping, filtering, portMapping, direc
   return (
     'Hosts behind such NATs become direct with hosts in public, with a port mapping, or behind NATs that filter by ' +
     'address at most (cone, address-restricted); others go through a hub. A port mapping at the router of either host ' +
-    'mends it: allow PCP, NAT-PMP or UPnP there, or forward UDP 7443.'
+    'solves this: allow PCP, NAT-PMP or UPnP there, or forward UDP 7443.'
   )
 }
 
@@ -95,7 +95,7 @@ function udpText({ udp, members, servers, best, direct }: Found): string {
   if (direct > 0) return `works: it carries packets to ${counted(direct, 'host')}, none of which answers STUN`
   if (members.length + servers.length === 0)
     return 'unknown: there is no other member, so paths.stun or --server has to name a server'
-  return 'no answer: a firewall drops it, or no flatnet p2p runs there'
+  return 'no answer: a firewall drops UDP, or no other host runs flatnet p2p'
 }
 
 export function printFound(io: Io, found: Found): void {

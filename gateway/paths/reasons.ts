@@ -19,7 +19,7 @@ export const PathReason = {
 
 /** The direct way stands, and is not used yet. */
 export const onProbation = (forMs: Millis): string =>
-  `the direct way is back, and takes packets once it has held for ${Math.round(forMs / 1000)} s`
+  `the direct link is back, and carries packets once it has held for ${Math.round(forMs / 1000)} s`
 
 /** Which host of the two has no tunnel, and why. */
 export const carriesNone = (hostId: number, why: string): string =>

@@ -22,7 +22,7 @@ import { waitFor } from '../helpers/run/wait.ts'
 
 const PATIENCE_MS = 60_000
 /** On a busy machine UDP varies by itself, and hosts rightly leave such a path for a while. */
-const IS_SLOW = /slower than the gateway path|varies more than a round trip/
+const IS_SLOW = /slower than the gateway path|jitter is larger than a round trip/
 /** Of the host that the test starts anew, until it has taken over the path. */
 const IS_START = /first connection not yet made/
 /** More than the 512 letters that a host reads of one link at once. */

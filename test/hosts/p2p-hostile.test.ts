@@ -34,7 +34,7 @@ import { waitFor } from '../helpers/run/wait.ts'
 const GAP_MS = 1_200
 const ENDS_MS = 5_000
 /** On a busy machine the program in the middle is slow by itself, and hosts rightly leave such a path. */
-const IS_SLOW = /slower than the gateway path|varies more than a round trip/
+const IS_SLOW = /slower than the gateway path|jitter is larger than a round trip/
 const HARMFUL = 500
 
 /** The sum of these gauges of a host: `forged`, `replayed`, `malformed`, `packets`, and `stray`. */

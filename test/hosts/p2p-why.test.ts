@@ -77,7 +77,7 @@ t.test('why a pair is not direct', { skip: needsRoot, timeout: 600_000 }, async 
     await saysWhy(t, one, 2, 'no probe was answered: UDP is blocked at the peer')
     await saysWhy(t, two, 1, 'no probe was answered: UDP is blocked at this host')
     await saysWhy(t, one, 3, 'small datagrams get through and full-size ones do not (path MTU)')
-    await saysWhy(t, two, 3, 'UDP arrives from the peer and does not get to it')
+    await saysWhy(t, two, 3, 'UDP arrives from the peer, and nothing from here arrives there')
   })
 
   faults.heal()
@@ -102,7 +102,7 @@ t.test('why a pair is not direct', { skip: needsRoot, timeout: 600_000 }, async 
     await saysWhy(t, two, 4, 'UDP loses 10 % or more')
     // From all: between two that reach a third, a relay carries the link, and the hosts try UDP over it.
     net.isolate(3)
-    await saysWhy(t, two, 3, 'waits for the control link, over which keys are made')
+    await saysWhy(t, two, 3, 'waits for the control link, over which both hosts agree on keys')
     net.healAll()
     faults.heal()
   })

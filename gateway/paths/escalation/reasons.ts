@@ -22,7 +22,7 @@ export const P2P_WORDS = {
   'no device': 'the P2P process has no device',
   'no UDP': 'the P2P process has no UDP socket',
   'not admitted': 'the host is not admitted',
-  'no link': 'waits for the control link, over which keys are made',
+  'no link': 'waits for the control link, over which both hosts agree on keys',
   starting: 'the first try is about to begin',
   // A try
   offering: 'offers keys and addresses to the peer',
@@ -31,7 +31,7 @@ export const P2P_WORDS = {
   // Carries packets
   proven: 'UDP is proven both ways',
   lossy: 'UDP is proven, and loses more than 5 % of its probes',
-  'slow both ways': 'UDP is proven, and takes more than 500 ms',
+  'slow both ways': 'UDP is proven, and its round trip takes more than 500 ms',
   'gateway path is down': 'UDP is proven; the gateway path is down, so nothing could take over',
   'both degraded': 'UDP works badly, and the gateway path is worse or down',
   // A try failed
@@ -40,9 +40,9 @@ export const P2P_WORDS = {
   refused: 'the peer refuses',
   'no session': 'the P2P process did not take the session',
   'no probe answered': 'no probe was answered: UDP is blocked, or none of the addresses is right',
-  'one way': 'UDP arrives from the peer and does not get to it',
+  'one way': 'UDP arrives from the peer, and nothing from here arrives there',
   'full size lost': 'small datagrams get through and full-size ones do not (path MTU)',
-  unproven: 'probes are answered, and not five in a row',
+  unproven: 'some probes are answered, and never five in a row',
   'peer not ready': 'the peer does not take part yet',
   'promotion timed out': 'the peer did not answer the promotion within 2 s',
   'not promoted': 'the P2P process did not install the route',
@@ -57,13 +57,13 @@ export const P2P_WORDS = {
   'session lost': 'the P2P process lost the session',
   // Was demoted: choices
   slower: 'UDP is slower than the gateway path',
-  'too slow': 'UDP takes more than 1 s, and the gateway path less',
-  jitter: 'UDP varies more than a round trip of the gateway path takes',
+  'too slow': 'a round trip takes more than 1 s by UDP, and less by the gateway path',
+  jitter: 'UDP jitter is larger than a round trip of the gateway path',
   throughput: 'UDP is congested and far below what this pair has carried, and the gateway path is not',
   // Was demoted: orders
   'peer said goodbye': "the peer's P2P process stopped",
   'keys expired': 'the keys expired',
-  'began anew': 'the peer begins anew',
+  'began anew': 'the peer starts over',
   'peer not promoted': 'the peer sends by its gateway path',
   demoted: 'the peer moved its packets to the gateway path',
   // Works, and has to wait

@@ -26,7 +26,7 @@ const PROBLEMS: Readonly<Record<number, string>> = {
   400: 'it does not understand this host: is it a TURN server?',
   401: 'it refuses username and password, or the secret',
   403: 'it forbids relaying for this host',
-  437: 'it still has an allocation of this host with another name, which ends within 10 minutes',
+  437: 'it still has an allocation of this host under another username, which ends within 10 minutes',
   438: 'it names a new nonce with each answer',
   440: 'it relays neither for IPv4 nor for IPv6',
   441: 'it refuses username and password, or the secret',

@@ -32,7 +32,7 @@ t.test('what each outcome comes to', async (t) => {
     [{}, /unless one of the NATs is symmetric/],
     [
       { mapping: 'dependent' },
-      /cone, address-restricted.*A port mapping at the router of either host mends it/,
+      /cone, address-restricted.*A port mapping at the router of either host solves this/,
     ],
   ] as const)
     t.match(outlook(found(part)), words)
@@ -48,7 +48,7 @@ t.test('the port mapping', async (t) => {
   } as const
   t.equal(
     mappingText(held, now),
-    '203.0.113.5:7443 by NAT-PMP at router 192.168.1.1, for 30 min, renewed before',
+    '203.0.113.5:7443 by NAT-PMP at router 192.168.1.1, for 30 min, renewed before that',
   )
   t.match(mappingText({ ...held, reason: 'NAT-PMP: no answer' }, now), /, not renewed: NAT-PMP: no answer$/)
   t.equal(mappingText({ reason: 'switched off' }, now), 'none: switched off')
@@ -68,7 +68,7 @@ t.test('a whole report', async (t) => {
   for (const line of [
     /^udp +works; two answers soonest, in 3\.2 ms$/m,
     /^mapping +another mapping for each destination \(symmetric\)$/m,
-    /^filtering +unknown: it takes a STUN server with two addresses/m,
+    /^filtering +unknown: needs a STUN server with two addresses/m,
     /^hairpin +does not work$/m,
     /^port mapping +none: router 192\.168\.1\.1, PCP: no answer$/m,
     /^2 +two +3\.2 ms +192\.0\.2\.2:7443 +203\.0\.113\.1:5$/m,

@@ -37,19 +37,19 @@ const rows: readonly Row[] = [
     'no link after a failure',
     waiting,
     { canSignal: false, peerObstacle: refused },
-    'waits for the control link, over which keys are made: UDP stopped answering',
+    'waits for the control link, over which both hosts agree on keys: UDP stopped answering',
   ],
   [
     'no link from the start',
     initial(NOW),
     { canSignal: false },
-    'waits for the control link, over which keys are made',
+    'waits for the control link, over which both hosts agree on keys',
   ],
   [
     'the link went during the offer',
     { ...waiting, reason: { code: 'no link' }, problem: { code: 'no link' } },
     { canSignal: false },
-    'waits for the control link, over which keys are made',
+    'waits for the control link, over which both hosts agree on keys',
   ],
   [
     'a symmetric NAT on this side',
