@@ -1,4 +1,6 @@
-/** Claim, for either Podman: `podman run --rm` of an idle container, on Flatnet, on Podman's own network and on none. */
+/**
+ * Claim, for either Podman: `podman run --rm` of an idle container, on Flatnet, on Podman's own network and on none.
+ */
 
 import { readFileSync } from 'node:fs'
 import { type Order, timed } from './spawn.ts'

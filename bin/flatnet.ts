@@ -1,6 +1,6 @@
 /**
- * The executable's entry: a netavark verb, a CNI verb when CNI_COMMAND is set, the command line otherwise. Imports nothing at
- * the top (docs/architecture/plugin.md#loads).
+ * The executable's entry: a netavark verb, a CNI verb when CNI_COMMAND is set, the command line otherwise. Imports
+ * nothing at the top (docs/architecture/plugin.md#loads).
  */
 
 async function run(): Promise<number> {

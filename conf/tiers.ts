@@ -1,4 +1,6 @@
-/** The section `paths.tiers` of flatnet.yaml: which kinds of path to other hosts are used, and how long each may take. */
+/**
+ * The section `paths.tiers` of flatnet.yaml: which kinds of path to other hosts are used, and how long each may take.
+ */
 
 import { TIERS, type TierName } from '../core/api.ts'
 import type { Millis } from '../core/clock.ts'
@@ -6,8 +8,8 @@ import { refuseUnknown } from './daemon-values.ts'
 import type { Reader } from './reader.ts'
 
 /**
- * TLS straight to a gateway is what all else begins with and falls back on, so it has no switch. Nebula has a section of
- * its own.
+ * TLS straight to a gateway is what all else begins with and falls back on, so it has no switch. Nebula has a section
+ * of its own.
  */
 export type SwitchedTier = Exclude<TierName, 'gateway' | 'nebula'>
 

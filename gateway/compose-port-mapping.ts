@@ -1,4 +1,6 @@
-/** Wires the router's port mapping to the process of direct paths: its port, changes of the network, what is offered. */
+/**
+ * Wires the router's port mapping to the process of direct paths: its port, changes of the network, what is offered.
+ */
 
 import { randomBytes } from 'node:crypto'
 import { defaultGateway } from '../kernel/default-gateway.ts'

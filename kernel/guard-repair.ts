@@ -1,4 +1,6 @@
-/** Makes what may leave the ports what the leases say: for ports of an older release, and after a firewall was flushed. */
+/**
+ * Makes what may leave the ports what the leases say: for ports of an older release, and after a firewall was flushed.
+ */
 
 import { NFPROTO_BRIDGE } from 'netlink-ts/netfilter/nfnetlink.ts'
 import { setGet } from 'netlink-ts/netfilter/set.ts'

@@ -135,8 +135,8 @@ export function replacePassed(
 }
 
 /**
- * Before the container's end is up, for a MAC that was asked for, and for a container on several networks: it sends from
- * all of its addresses by each of its ports, since an answer takes the default route.
+ * Before the container's end is up, for a MAC that was asked for, and for a container on several networks: it sends
+ * from all of its addresses by each of its ports, since an answer takes the default route.
  * @param port that was made without a group when its MAC was asked for
  */
 export function guardPort(host: NetlinkSocket, { socket }: Netfilter, port: Source & { name: string }): void {

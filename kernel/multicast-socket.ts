@@ -26,8 +26,8 @@ export interface MulticastOptions {
 }
 
 /**
- * Bound to the group's address: what is sent to the port at an address of this host stays with the programs that had it,
- * as Avahi. The link is the only one that it hears and sends on.
+ * Bound to the group's address: what is sent to the port at an address of this host stays with the programs that had
+ * it, as Avahi. The link is the only one that it hears and sends on.
  * @returns its descriptor
  * @throws {SyscallError} EADDRINUSE: a program has the port for itself; ENODEV: the link is gone
  */

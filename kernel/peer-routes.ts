@@ -1,8 +1,8 @@
 /**
  * Routes to each remote host's slice over a TUN device. Routes of other programs are never touched.
  *
- * Those of the gateway path, those of direct paths, which are preferred, and below them those that answer "unreachable":
- * for hosts that do not exist, and for hosts that only another program's route leads to.
+ * Those of the gateway path, those of direct paths, which are preferred, and below them those that answer
+ * "unreachable": for hosts that do not exist, and for hosts that only another program's route leads to.
  */
 
 import { Errno, NetlinkError } from 'netlink-ts/errors.ts'

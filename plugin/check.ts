@@ -73,7 +73,9 @@ function checkHost(context: Context, host: NetlinkSocket, lease: Lease): string[
   return problems
 }
 
-/** A port without a group is of an older release, or of a time without antiSpoof: no container is worse off than then. */
+/**
+ * A port without a group is of an older release, or of a time without antiSpoof: no container is worse off than then.
+ */
 function checkGuard({ conf }: Context, lease: Lease, { name, group }: Link): string[] {
   const ip = parseIpv4(lease.ip)
   if (!conf.antiSpoof || group === 0 || ip === undefined || lease.mac === '') return []

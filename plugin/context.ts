@@ -29,8 +29,8 @@ export interface Context {
   /** Absent: the host's servers, as with CNI. */
   readonly dnsFallback?: DnsFallback
   /**
-   * Of `monotonic()`: after it no lock is waited for. Absent: each wait has its own limit. Podman 5 holds a lock for the
-   * whole host while a verb runs (plugin/netavark/wait-limits.ts).
+   * Of `monotonic()`: after it no lock is waited for. Absent: each wait has its own limit. Podman 5 holds a lock for
+   * the whole host while a verb runs (plugin/netavark/wait-limits.ts).
    */
   readonly until?: Millis
 }

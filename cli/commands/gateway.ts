@@ -132,7 +132,9 @@ async function runAgain(first: DaemonConf, runs: Runs): Promise<void> {
   }
 }
 
-/** With what outlives a reload: it ends at once with the gateway, also while one run has ended and the next is to start. */
+/**
+ * With what outlives a reload: it ends at once with the gateway, also while one run has ended and the next is to start.
+ */
 async function runToEnd(
   conf: DaemonConf,
   { config, stop, log }: Pick<Runs, 'config' | 'stop' | 'log'>,

@@ -1,4 +1,6 @@
-/** The rows of `flatnet status` above its tables: what each part of the gateway does, and what is wrong with it. Pure. */
+/**
+ * The rows of `flatnet status` above its tables: what each part of the gateway does, and what is wrong with it. Pure.
+ */
 
 import { formatEndpoint } from '../../core/endpoint.ts'
 import type { Status } from '../../gateway/api/status.ts'

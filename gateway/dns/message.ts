@@ -142,7 +142,8 @@ export function encodeRefusal(bytes: Buffer, rcode: Rcode): Buffer {
 }
 
 /**
- * The question of a message, as bytes, from its name to its class; undefined: there is not exactly one, or it is broken.
+ * The question of a message, as bytes, from its name to its class; undefined: there is not exactly one, or it is
+ * broken.
  * @param bytes from the header on
  */
 export function questionOf(bytes: Buffer): Buffer | undefined {

@@ -1,6 +1,6 @@
 /**
- * Moves what points into a container's path space below `/~name`, for containers named by path, and drops what would act
- * on all of the origin, which others share.
+ * Moves what points into a container's path space below `/~name`, for containers named by path, and drops what would
+ * act on all of the origin, which others share.
  *
  * Pure.
  */

@@ -1,7 +1,8 @@
 /**
  * Bounds connections whose handshake is not done, for each client and in all.
  *
- * Any machine may open them. Where all slots are taken, the oldest connection makes room (gateway/base/connection-slots.ts).
+ * Any machine may open them. Where all slots are taken, the oldest connection makes room
+ * (gateway/base/connection-slots.ts).
  */
 
 import type { Socket } from 'node:net'

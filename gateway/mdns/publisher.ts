@@ -30,11 +30,16 @@ export interface PublisherDeps {
 
 /** The kernel is asked for news this often, by one read that finds nothing as a rule. */
 const WATCH_MS = 1_000
-/** Links that were refused are tried again, and names compared, as another host's claim on one ends without an event. */
+/**
+ * Links that were refused are tried again, and names compared, as another host's claim on one ends without an event.
+ */
 const AGAIN_MS = 5_000
 /** Many containers that start together are one change. */
 const SETTLE_MS = 50
-/** By so much the wall clock runs ahead in a second where the host slept; where it was set, names are probed for in vain. */
+/**
+ * By so much the wall clock runs ahead in a second where the host slept; where it was set, names are probed for in
+ * vain.
+ */
 const SLEPT_MS = 5_000
 /** What is said once is not said again for 10 minutes. */
 const SAID_MS = 600_000

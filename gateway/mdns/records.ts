@@ -54,8 +54,8 @@ export type Outcome = 'won' | 'lost' | 'same'
 
 /**
  * RFC 6762 8.2: two hosts probe for one name. Their records are sorted by type and value and compared pair by pair; the
- * host with the later one keeps the name. This host has one record, of type A, which is the smallest type, so the other's
- * smallest A decides; if it is the same, the host with more records wins.
+ * host with the later one keeps the name. This host has one record, of type A, which is the smallest type, so the
+ * other's smallest A decides; if it is the same, the host with more records wins.
  */
 export function tiebreak(own: string, theirs: readonly ResourceRecord[]): Outcome {
   const records = theirs.filter((r) => !('class' in r) || r.class === undefined || r.class === 'IN')

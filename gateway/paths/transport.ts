@@ -15,7 +15,10 @@ export type CandidateId =
 /** The way that packets go: a candidate, the own kernel, or `none`, where there is no route. */
 export type Via = CandidateId | { readonly kind: 'local' } | { readonly kind: 'none' }
 
-/** Key of a way, and its name in the API and on the command line: `local`, `gateway`, `relay:3`, `p2p`, `nebula`, `none`. */
+/**
+ * Key of a way, and its name in the API and on the command line: `local`, `gateway`, `relay:3`, `p2p`, `nebula`,
+ * `none`.
+ */
 export const viaText = (via: Via): string => (via.kind === 'relay' ? `relay:${via.hostId}` : via.kind)
 
 export const sameVia = (a: Via, b: Via): boolean => viaText(a) === viaText(b)

@@ -1,6 +1,6 @@
 /**
- * A container says that it is an IPv6 router (CVE-2020-10749), or a better next hop for IPv4: neither the host nor other
- * containers believe it.
+ * A container says that it is an IPv6 router (CVE-2020-10749), or a better next hop for IPv4: neither the host nor
+ * other containers believe it.
  */
 import t, { type Test } from 'tap'
 import type { CniHost } from '../helpers/cni/cni.ts'

@@ -1,8 +1,9 @@
 /**
  * Short cuts of one pair of three hosts: the direct way is damped, status says for how long, and it comes back.
  *
- * Two cuts, for waits of 2 and 4 s, or twice that where the hosts' first connections met and one broke. More of them, and the minute that forgives all, are simulated in
- * test/unit/gateway/paths/steadiness.test.ts and controller.test.ts beside it.
+ * Two cuts, for waits of 2 and 4 s, or twice that where the hosts' first connections met and one broke. More of them,
+ * and the minute that forgives all, are simulated in test/unit/gateway/paths/steadiness.test.ts and controller.test.ts
+ * beside it.
  */
 import t from 'tap'
 import type { PathInfo } from '../../core/api.ts'

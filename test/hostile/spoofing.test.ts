@@ -1,5 +1,6 @@
 /**
- * A container sends as its neighbour, as the bridge, as a stranger, or under a neighbour's MAC: nothing of it leaves its port.
+ * A container sends as its neighbour, as the bridge, as a stranger, or under a neighbour's MAC: nothing of it leaves
+ * its port.
  */
 import t, { type Test } from 'tap'
 import type { CniHost } from '../helpers/cni/cni.ts'

@@ -1,6 +1,6 @@
 /**
- * Strangers that connect and say nothing take the place of no newcomer, no member and no client of the API; a local user
- * finds no token in the list of processes.
+ * Strangers that connect and say nothing take the place of no newcomer, no member and no client of the API; a local
+ * user finds no token in the list of processes.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'

@@ -1,4 +1,6 @@
-/** A request to a container that no path leads to: it goes as a message over a host that meets both, and is run once. */
+/**
+ * A request to a container that no path leads to: it goes as a message over a host that meets both, and is run once.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,6 @@
-/** A Nebula that was there before Flatnet: its CA, its lighthouse, its addresses. As docs/operations/nebula.md tells it. */
+/**
+ * A Nebula that was there before Flatnet: its CA, its lighthouse, its addresses. As docs/operations/nebula.md tells it.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

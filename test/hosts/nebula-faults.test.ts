@@ -1,4 +1,6 @@
-/** What can be wrong with Nebula: each is told with its cause and the way out, and packets go on by the gateway path. */
+/**
+ * What can be wrong with Nebula: each is told with its cause and the way out, and packets go on by the gateway path.
+ */
 import { spawn } from 'node:child_process'
 import { copyFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

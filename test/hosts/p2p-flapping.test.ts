@@ -1,8 +1,8 @@
 /**
  * UDP that comes and goes every five seconds: packets soon stay on the gateway path, and no request is lost meanwhile.
  *
- * Whether its failures or its loss keep it off is a matter of chance on a machine that others use; what failures do is in
- * p2p-damped.
+ * Whether its failures or its loss keep it off is a matter of chance on a machine that others use; what failures do is
+ * in p2p-damped.
  *
  * By hand: npx tap --timeout=420 test/hosts/p2p-flapping.test.ts
  */

@@ -77,7 +77,9 @@ t.test('connections over switches of the path', { skip: needsRoot, timeout: 600_
     }),
   )
 
-  /** @returns the worst gap of a connection that went through black holes since then, beyond those of a busy machine, ms */
+  /**
+   * @returns the worst gap of a connection that went through black holes since then, beyond those of a busy machine, ms
+   */
   const worstOf = (t: Test, what: string, arrivals: readonly Arrival[], since: number): number => {
     const { at, elsewhere } = gapsAround(arrivals, switchesOf(pair, since), AROUND_MS)
     const worst = Math.max(...at)

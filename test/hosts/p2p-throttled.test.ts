@@ -17,7 +17,10 @@ import { waitFor } from '../helpers/run/wait.ts'
 
 const BOUND_MS = 15_000
 
-/** A TCP stream from apple to berry that has filled the path for 4 s, so that it has shown what it can. @returns its end */
+/**
+ * A TCP stream from apple to berry that has filled the path for 4 s, so that it has shown what it can.
+ * @returns its end
+ */
 async function stream({ apple, berry }: P2pPair): Promise<() => Promise<void>> {
   const server = berry.spawn('iperf3', '-s', '-p', '9100')
   await waitFor('iperf3 listens', PATIENCE_MS, () => berry.ns.exec('ss', '-Hltn').includes(':9100 '))

@@ -1,4 +1,6 @@
-/** Two hosts behind symmetric NATs, each with a TURN server of its own and no member that relays: a way by both servers. */
+/**
+ * Two hosts behind symmetric NATs, each with a TURN server of its own and no member that relays: a way by both servers.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

@@ -1,4 +1,6 @@
-/** Two hosts behind symmetric NATs and TURN servers: the way by one, its death and return, a secret, wrong passwords. */
+/**
+ * Two hosts behind symmetric NATs and TURN servers: the way by one, its death and return, a secret, wrong passwords.
+ */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'

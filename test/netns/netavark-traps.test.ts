@@ -1,4 +1,7 @@
-/** What makes netavark differ from a CNI runtime, each with what the plugin does about it (docs/architecture/dialects.md). */
+/**
+ * What makes netavark differ from a CNI runtime, each with what the plugin does about it
+ * (docs/architecture/dialects.md).
+ */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ask, httpd } from '../helpers/cni/fault-servers.ts'

@@ -1,4 +1,6 @@
-/** TURN servers as coturn has them: IPv6 alone, one that refers to another, a name with a dead address, wrong secrets. */
+/**
+ * TURN servers as coturn has them: IPv6 alone, one that refers to another, a name with a dead address, wrong secrets.
+ */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'

@@ -100,7 +100,9 @@ function unsafeRoutes(plan: NebulaPlan) {
   }))
 }
 
-/** What containers may reach is for nftables to say: Nebula judges a flow that moves to it in its midst as a new one. */
+/**
+ * What containers may reach is for nftables to say: Nebula judges a flow that moves to it in its midst as a new one.
+ */
 function rules({ hostId, hostPrefix, supernet, version }: NebulaPlan, who: Readonly<Record<string, string>>) {
   const any = { port: 'any', proto: 'any', ...who }
   if (!needsLocalCidr(version)) return [any]

@@ -54,7 +54,10 @@ export class OwnAddresses {
   #mapped: readonly string[] = []
   #relayed: readonly string[] = []
   #isSymmetric = false
-  /** Of the servers, those that every network reaches: since when each is asked. Their order changes with each round trip. */
+  /**
+   * Of the servers, those that every network reaches: since when each is asked. Their order changes with each round
+   * trip.
+   */
   #asked: ReadonlyMap<string, Millis> = new Map()
   #isAnswered = false
   #canAsk = false

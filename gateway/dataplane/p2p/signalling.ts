@@ -1,4 +1,7 @@
-/** By which connection this host and each peer agree on UDP: the link, else one through a relay, else letters by members. */
+/**
+ * By which connection this host and each peer agree on UDP: the link, else one through a relay, else letters by
+ * members.
+ */
 
 import type { Millis } from '../../../core/clock.ts'
 import type { ControlMessage } from '../../links/types.ts'

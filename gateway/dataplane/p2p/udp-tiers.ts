@@ -1,4 +1,7 @@
-/** Which tier a UDP address belongs to, by how two hosts agree on it, and which addresses the switches let through. Pure. */
+/**
+ * Which tier a UDP address belongs to, by how two hosts agree on it, and which addresses the switches let through.
+ * Pure.
+ */
 
 import type { TiersConf } from '../../../conf/tiers.ts'
 import type { UdpTier } from '../../../core/api.ts'
@@ -10,8 +13,8 @@ import { familyOf } from './endpoints.ts'
 export type SignalKind = 'link' | 'hub' | 'members'
 
 /**
- * Without a link the two see each other's addresses only by what lies between them, whatever the family; but for the one
- * that a router lets all in by, which its host knows by itself.
+ * Without a link the two see each other's addresses only by what lies between them, whatever the family; but for the
+ * one that a router lets all in by, which its host knows by itself.
  * @param opened the port mapping
  */
 export function tierOf(kind: SignalKind | undefined, address: string, opened?: string): UdpTier {

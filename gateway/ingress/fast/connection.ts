@@ -157,8 +157,8 @@ export class FastConnection implements ExchangeClient {
 
   /**
    * A FIN ends the client's requests and not the client (`nc -N`, BusyBox wget): it still reads the answer. See
-   * client-reset.ts for one that has gone altogether. An answer without an end of its own ends here: a browser leaves an
-   * event stream like this.
+   * client-reset.ts for one that has gone altogether. An answer without an end of its own ends here: a browser leaves
+   * an event stream like this.
    */
   readonly #onEnd = (): void => {
     this.#isClosing = true

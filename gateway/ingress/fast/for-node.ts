@@ -84,8 +84,8 @@ function knownPrefix(text: string): number {
 }
 
 /**
- * What is known of the request before a refused one: `gone`, it was read before this packet came; `head`, it has no body;
- * `body`, its last bytes may be in this packet.
+ * What is known of the request before a refused one: `gone`, it was read before this packet came; `head`, it has no
+ * body; `body`, its last bytes may be in this packet.
  */
 export type Before = 'gone' | 'head' | 'body'
 

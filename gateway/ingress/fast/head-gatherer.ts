@@ -40,7 +40,9 @@ export class HeadGatherer {
     this.#held = undefined
   }
 
-  /** @returns a whole head and what follows it, or bytes that no more bytes would make one; undefined: more has to come */
+  /**
+   * @returns a whole head and what follows it, or bytes that no more bytes would make one; undefined: more has to come
+   */
   take(read: Buffer): Buffer | undefined {
     const held = this.#held
     const all = held === undefined ? read : Buffer.concat([held, read])

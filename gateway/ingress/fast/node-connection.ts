@@ -80,7 +80,9 @@ export class NodeConnections {
     return (this.#begun.get(socket)?.count ?? 0) <= 1
   }
 
-  /** Nothing more is parsed of what the client sends. Requests under way are answered still; `takeBack` has to follow. */
+  /**
+   * Nothing more is parsed of what the client sends. Requests under way are answered still; `takeBack` has to follow.
+   */
   stop(socket: Socket): void {
     const parsed = socket as unknown as Parsed
     const { parser } = parsed

@@ -10,7 +10,9 @@ import { Http2Request, Http2Response } from './http2-messages.ts'
 
 /** What browsers are content with, and RFC 9113 6.5.2 recommends at least. */
 const MAX_STREAMS = 100
-/** Rapid reset (CVE-2023-44487): a page that is left resets all of its streams at once; no browser does it all the time. */
+/**
+ * Rapid reset (CVE-2023-44487): a page that is left resets all of its streams at once; no browser does it all the time.
+ */
 const RESET_BURST = 300
 const RESETS_PER_S = 30
 const MAX_INVALID_FRAMES = 100

@@ -1,4 +1,6 @@
-/** Certificates of the cluster's CA: one for this host's names and addresses, one for each container that is asked for. */
+/**
+ * Certificates of the cluster's CA: one for this host's names and addresses, one for each container that is asked for.
+ */
 
 import { networkInterfaces } from 'node:os'
 import { parseIpv4 } from '../../../core/addr.ts'
@@ -73,7 +75,10 @@ export class InternalCertificates {
     return this.#own !== undefined
   }
 
-  /** Gets a certificate when there is none, it is due, or names or addresses have changed. @returns whether it is new */
+  /**
+   * Gets a certificate when there is none, it is due, or names or addresses have changed.
+   * @returns whether it is new
+   */
   async refresh(): Promise<boolean> {
     const issuer = this.#issuer
     const now = this.#deps.scheduler.now()

@@ -169,8 +169,8 @@ function join(stream: TLSSocket, container: Socket): void {
 
 /**
  * Once the peer has what the container said: an answer with an end of its own, a 413 to an upload, is whole then. What
- * the peer still sends is dropped until it pauses or closes: the kernel throws away bytes on their way out when a socket
- * is closed with bytes unread.
+ * the peer still sends is dropped until it pauses or closes: the kernel throws away bytes on their way out when a
+ * socket is closed with bytes unread.
  */
 function breakOff(stream: TLSSocket): void {
   const latest = setTimeout(() => stream.destroy(), BREAK_MS)

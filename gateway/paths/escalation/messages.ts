@@ -125,8 +125,8 @@ function peerState(state: Escalation, message: Of<'p2p.state'>, facts: Escalatio
 const NUMBERED: readonly Escalation['phase'][] = ['asking', 'installing', 'active']
 
 /**
- * A gateway that was started anew counts from 0, and its peer goes on: its first question to promote would be refused as
- * an older one.
+ * A gateway that was started anew counts from 0, and its peer goes on: its first question to promote would be refused
+ * as an older one.
  */
 const knownTo = ({ generation, phase }: Escalation, named: number): number =>
   NUMBERED.includes(phase) ? generation : Math.max(generation, named)

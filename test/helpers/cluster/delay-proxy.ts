@@ -1,7 +1,7 @@
 /**
  * Passes datagrams, TCP or both on after a while, both ways:
- * `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80,"protocols":"tcp, udp"}'`. A line on stdin is
- * another number of ms, never a smaller one for TCP: timers of one length end in order.
+ * `delay-proxy.ts '{"ways":[{"listen":20001,"to":"192.0.2.2"}],"port":7443,"ms":80,"protocols":"tcp, udp"}'`. A line on
+ * stdin is another number of ms, never a smaller one for TCP: timers of one length end in order.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { connect, createServer, type Socket as TcpSocket } from 'node:net'

@@ -1,4 +1,6 @@
-/** A client that requests URLs in turn at a steady rate and records when each answer came, as people would notice it. */
+/**
+ * A client that requests URLs in turn at a steady rate and records when each answer came, as people would notice it.
+ */
 import { Agent, get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ownProgram } from '../run/own-program.ts'

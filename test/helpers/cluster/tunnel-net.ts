@@ -123,7 +123,9 @@ export interface TunnelNetOptions {
   readonly tunnel?: boolean
   readonly mtu?: number
   readonly ciphers?: string
-  /** TCP congestion control of the connections between the hosts, not of those inside a tunnel. Default: the machine's. */
+  /**
+   * TCP congestion control of the connections between the hosts, not of those inside a tunnel. Default: the machine's.
+   */
   readonly congestionControl?: 'cubic' | 'bbr'
 }
 

@@ -48,8 +48,8 @@ export interface UdpFaults {
   /** As `delay`, for TCP between the two as well: the gateway path. Connections break by it. */
   delayBoth(t: Test, net: TestNet, a: number, b: number, ms: number): Promise<Delay>
   /**
-   * As `delay`, through a program that does harm when it is told to. TCP is delayed by 100 ms, there and back: on a busy
-   * machine the program takes its time, and hosts leave a UDP path that is slower than the gateway path.
+   * As `delay`, through a program that does harm when it is told to. TCP is delayed by 100 ms, there and back: on a
+   * busy machine the program takes its time, and hosts leave a UDP path that is slower than the gateway path.
    */
   hostile(t: Test, net: TestNet, a: number, b: number): Promise<HostileRelay>
   /** Forgets every flow that connection tracking knows at a host, as a router that reboots does. */
@@ -90,7 +90,8 @@ export function udpFaults(net: TestNet): UdpFaults {
     },
     lose: (a, b, percent) => from(a, b, `numgen random mod 1000 < ${Math.round(percent * 10)} drop`),
     dropLarge: (a, b, bytes) => from(a, b, `udp length > ${bytes} drop`),
-    // The two bits of the form, behind 8 bytes of UDP and 4 of index; 3 is control (docs/architecture/udp-plane.md#datagrams).
+    // The two bits of the form, behind 8 bytes of UDP and 4 of index; 3 is control
+    // (docs/architecture/udp-plane.md#datagrams).
     dropData: (a, b) => from(a, b, '@th,96,2 != 3 drop'),
     // The burst holds two messages, which pass this hook uncut.
     police: (a, b, kbytes) => from(a, b, `limit rate over ${kbytes} kbytes/second burst 128 kbytes drop`),
@@ -126,8 +127,8 @@ function throttle({ ns }: TestHost, kbit: number): void {
 }
 
 /**
- * The proxy runs on a spare host of the net. Each end's datagrams to the other are translated to it, so that neither end
- * has a way around.
+ * The proxy runs on a spare host of the net. Each end's datagrams to the other are translated to it, so that neither
+ * end has a way around.
  */
 async function through(
   t: Test,

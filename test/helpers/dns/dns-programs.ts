@@ -219,8 +219,8 @@ async function digForEver(wish: Wish): Promise<never> {
 type Program = 'dig' | 'steady' | 'upstream'
 
 /**
- * For a command line in a namespace. `dig <wishes as JSON>` asks all at once and prints a list of `Dug`; `steady <wish>`
- * asks again and again, and prints a `Dug` a line; `upstream <address>` prints `listening`.
+ * For a command line in a namespace. `dig <wishes as JSON>` asks all at once and prints a list of `Dug`; `steady
+ * <wish>` asks again and again, and prints a `Dug` a line; `upstream <address>` prints `listening`.
  */
 export const dnsProgram = (program: Program, ...args: string[]): string[] =>
   ownProgram(import.meta.filename, program, ...args)

@@ -2,8 +2,8 @@
  * For `node --import`: a gateway that has gone bad. It remembers what peers say about UDP paths, and sends members what
  * a test tells it to.
  *
- * FLATNET_BAD_MEMBER names a socket: each line is a list of `[hostId, message]`, sent as it is, and once more each 20 ms
- * while the line is the last one; an empty list ends that. The answer to each line is what was heard so far.
+ * FLATNET_BAD_MEMBER names a socket: each line is a list of `[hostId, message]`, sent as it is, and once more each 20
+ * ms while the line is the last one; an empty list ends that. The answer to each line is what was heard so far.
  */
 import { connect, createServer } from 'node:net'
 import { createInterface } from 'node:readline'

@@ -9,7 +9,10 @@ export async function dropped(m: Machine, counter: string, family = 'inet'): Pro
   return Number(/packets (\d+)/.exec(text)?.[1] ?? Number.NaN)
 }
 
-/** Takes datagrams in a namespace, or on the host itself. @returns all that it has got, as `<text> from <address>` lines */
+/**
+ * Takes datagrams in a namespace, or on the host itself.
+ * @returns all that it has got, as `<text> from <address>` lines
+ */
 export async function datagrams(m: Machine, netns: string | undefined, port: number): Promise<() => string> {
   const within = netns === undefined ? [] : ['ip', 'netns', 'exec', netns]
   const sink = await m.start([...within, ...netnsProgram('udp-sink', String(port))])

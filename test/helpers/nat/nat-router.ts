@@ -63,7 +63,9 @@ export async function putBehindNat(
   return { kind, router, publicIp, hostIp }
 }
 
-/** Puts a second host behind a router of kind `hairpin`: the two reach each other by the router's outer address alone. */
+/**
+ * Puts a second host behind a router of kind `hairpin`: the two reach each other by the router's outer address alone.
+ */
 export function putBeside(first: Behind, host: Netns, index: number): Behind {
   const { router, publicIp } = first
   const hostIp = `192.168.${index}.2`

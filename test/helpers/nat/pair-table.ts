@@ -1,4 +1,6 @@
-/** What is promised of every pair of kinds of access: which tier wins, and how soon. docs/architecture/nat.md shows it. */
+/**
+ * What is promised of every pair of kinds of access: which tier wins, and how soon. docs/architecture/nat.md shows it.
+ */
 import type { TierName } from '../../../core/api.ts'
 import type { NatKind } from './nat-router.ts'
 

@@ -1,4 +1,6 @@
-/** What a person must be able to read of a pair: why it is not direct and at which end the cause is, or by which way. */
+/**
+ * What a person must be able to read of a pair: why it is not direct and at which end the cause is, or by which way.
+ */
 import type { Access, PairOfKinds } from './pair-table.ts'
 
 type Words = readonly [one: RegExp, two: RegExp]

@@ -1,4 +1,7 @@
-/** What is promised of hosts that have no hub, need none, or have a TURN server besides. docs/architecture/nat.md shows it. */
+/**
+ * What is promised of hosts that have no hub, need none, or have a TURN server besides. docs/architecture/nat.md shows
+ * it.
+ */
 import type { TierName } from '../../../core/api.ts'
 
 export interface SetUp {

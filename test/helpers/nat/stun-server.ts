@@ -1,7 +1,7 @@
 /**
  * A program for tests: a STUN server with two addresses and two ports that knows CHANGE-REQUEST (RFC 5780).
- * argv: `<address> <other address> <port> <other port> [what it says instead of the truth]`. Prints `listening` once all four sockets are bound,
- * and `asked` for the first question.
+ * argv: `<address> <other address> <port> <other port> [what it says instead of the truth]`. Prints `listening` once
+ * all four sockets are bound, and `asked` for the first question.
  */
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'

@@ -1,7 +1,8 @@
 /**
  * Makes the Debian 13 of system.ts by debootstrap, where it is missing or its recipe has changed: about 70 s.
  *
- * bin/test runs it. It ends with 0 only when the folder is there; the reason it could not be made is kept for the tests.
+ * bin/test runs it. It ends with 0 only when the folder is there; the reason it could not be made is kept for the
+ * tests.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'

@@ -5,9 +5,9 @@ import type { Test } from 'tap'
 const TRIES = 3
 
 /**
- * Asserts that something takes no longer than its bound, and prints every time measured. Other work and hypervisors only
- * ever add to a time, so what is beyond the bound is measured again, from the start: it holds when one of three tries
- * keeps it.
+ * Asserts that something takes no longer than its bound, and prints every time measured. Other work and hypervisors
+ * only ever add to a time, so what is beyond the bound is measured again, from the start: it holds when one of three
+ * tries keeps it.
  * @param measure makes what is measured happen anew. @returns ms
  */
 export const keepsBound = (

@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs'
 /** Of the counters in /proc/stat: a hundredth of a second, on every Linux. proc(5) */
 const TICK_MS = 10
 
-/** @param stat the text of `/proc/stat`. @returns ms that a hypervisor has given to others, of all processors together */
+/**
+ * @param stat the text of `/proc/stat`.
+ * @returns ms that a hypervisor has given to others, of all processors together
+ */
 export const stolenMs = (stat: string): number =>
   Number(/^cpu +(?:\d+ +){7}(\d+)/.exec(stat)?.[1] ?? 0) * TICK_MS
 

@@ -17,7 +17,10 @@ export function lastTimes(): Times {
   }
 }
 
-/** Long files must not come last. Without times of a run, a list of long ones and the size of the others are good guesses. */
+/**
+ * Long files must not come last. Without times of a run, a list of long ones and the size of the others are good
+ * guesses.
+ */
 export function longestFirst(files: readonly string[], times: Times): string[] {
   const guess = new Map(files.map((file) => [file, times[file] ?? guessOf(file)]))
   return files.toSorted((a, b) => (guess.get(b) ?? 0) - (guess.get(a) ?? 0))

@@ -64,7 +64,9 @@ export class SimHost {
   /** This host's own link. */
   mtu = 1_500
   sent = 0
-  /** Speaks like a version from before questions: it sets and reads no flags, and takes all behind 48 bytes for padding. */
+  /**
+   * Speaks like a version from before questions: it sets and reads no flags, and takes all behind 48 bytes for padding.
+   */
   isBeforeQuestions = false
   /** Its process stands still until then, and arriving datagrams wait in its socket. */
   standsUntil = 0

@@ -1,4 +1,6 @@
-/** The harnesses of bin/fuzz: every parser takes its seeds and some hundreds of changed inputs; a bad parser is found. */
+/**
+ * The harnesses of bin/fuzz: every parser takes its seeds and some hundreds of changed inputs; a bad parser is found.
+ */
 import t from 'tap'
 import { testCluster } from '../../helpers/cluster/cluster.ts'
 import { fuzzOnce, type Outcome } from '../../helpers/fuzz/fuzz.ts'

@@ -49,7 +49,9 @@ export function decodeAddress(bytes: Uint8Array): { readonly address: string } |
   return { address: formatIpv4(ipv4FromBytes(bytes.subarray(8, 12))) }
 }
 
-/** @returns seconds since the router lost its mappings, also of a refusal; undefined: no response to the first request */
+/**
+ * @returns seconds since the router lost its mappings, also of a refusal; undefined: no response to the first request
+ */
 export function decodeEpoch(bytes: Uint8Array): { readonly seconds: number } | undefined {
   if (!isResponse(bytes, OP_ADDRESS) || bytes.byteLength < 8) return undefined
   return { seconds: new DataView(bytes.buffer, bytes.byteOffset).getUint32(4) }

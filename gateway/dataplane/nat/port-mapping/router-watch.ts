@@ -1,6 +1,6 @@
 /**
- * Notices that the router was started anew and has forgotten all mappings: asks it how long it has been counting, as PCP
- * and NAT-PMP say in each answer.
+ * Notices that the router was started anew and has forgotten all mappings: asks it how long it has been counting, as
+ * PCP and NAT-PMP say in each answer.
  */
 
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'

@@ -1,4 +1,6 @@
-/** Chooses which address of a TURN server to ask: the next one after silence, another server's when it says so. Pure. */
+/**
+ * Chooses which address of a TURN server to ask: the next one after silence, another server's when it says so. Pure.
+ */
 
 import { parseEndpoint } from '../../p2p/process/endpoint.ts'
 

@@ -1,4 +1,6 @@
-/** Keeps the credentials of one allocation, and the ones that follow when a secret made them for a limited time. Pure. */
+/**
+ * Keeps the credentials of one allocation, and the ones that follow when a secret made them for a limited time. Pure.
+ */
 
 import type { Millis } from '../../../../core/clock.ts'
 import { type Credentials, credentialsOf, LIFE_MS, type TurnLogin } from './credentials.ts'
@@ -50,8 +52,8 @@ export class Login {
   }
 
   /**
-   * Seconds to ask for. A server that keeps to the first name may refuse it once it expires, and only when the allocation
-   * has ended as well, this host may have another.
+   * Seconds to ask for. A server that keeps to the first name may refuse it once it expires, and only when the
+   * allocation has ended as well, this host may have another.
    */
   lifetimeS(wallNow: Millis): number {
     if (!this.#isTied) return LIFETIME_S

@@ -1,4 +1,6 @@
-/** Tells by the letter that another one follows how long the way is, and whether that one was written just now. Pure. */
+/**
+ * Tells by the letter that another one follows how long the way is, and whether that one was written just now. Pure.
+ */
 
 import type { Millis } from '../../../../core/clock.ts'
 import { isObject } from '../../../../core/json.ts'

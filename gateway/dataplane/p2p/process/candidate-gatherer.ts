@@ -86,7 +86,8 @@ export class CandidateGatherer {
   }
 
   /**
-   * A new session may need a TURN server in a moment, and so may a person's order to try again: others handle these too.
+   * A new session may need a TURN server in a moment, and so may a person's order to try again: others handle these
+   * too.
    * @returns whether the order is for the gatherer alone
    */
   handle(message: ToProcess): boolean {

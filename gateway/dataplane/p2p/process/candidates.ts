@@ -2,8 +2,8 @@
 import type { Millis } from '../../../../core/clock.ts'
 
 /**
- * Between the first probes of two candidates: the likeliest one has the path to itself for so long (Happy Eyeballs). RFC
- * 8445, 14.2, starts pairs 50 ms apart; RFC 8305's 250 ms are for handshakes, which cost more than a datagram.
+ * Between the first probes of two candidates: the likeliest one has the path to itself for so long (Happy Eyeballs).
+ * RFC 8445, 14.2, starts pairs 50 ms apart; RFC 8305's 250 ms are for handshakes, which cost more than a datagram.
  */
 const STAGGER_MS: Millis = 50
 /** Addresses on TURN servers are probed when all others have had this long: relaying costs a third party traffic. */
@@ -16,7 +16,10 @@ const RACE_MS: Millis = 5_000
 const REST_EVERY_MS: Millis = 30_000
 /** After these many each probe is one of the rest. */
 const QUICK_PROBES = BURST_PROBES + RACE_MS / RACE_EVERY_MS
-/** The first that answers is used, and the race goes on. Another address has to be a third better, and by more than jitter, so that packets do not flap. */
+/**
+ * The first that answers is used, and the race goes on. Another address has to be a third better, and by more than
+ * jitter, so that packets do not flap.
+ */
 const BETTER_SHARE = 2 / 3
 const BETTER_BY_MS: Millis = 2
 /** A candidate that leaves probes without an answer for this long, and for four round trips, is not chosen. */

@@ -1,4 +1,6 @@
-/** Guesses whether silence is this host's own fault: its loop came late, or most of its paths fell silent at once. Pure. */
+/**
+ * Guesses whether silence is this host's own fault: its loop came late, or most of its paths fell silent at once. Pure.
+ */
 import type { Millis } from '../../../../core/clock.ts'
 
 /** docs/architecture/paths.md#local-fault, after Lifeguard of serf. */

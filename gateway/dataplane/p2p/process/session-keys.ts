@@ -76,9 +76,9 @@ export class SessionKeys {
     this.#keys = firstKeys(secret, owner, this.#deps.cipher)
     this.#waiting = undefined
     this.#rekey = this.#begin(now)
-    // The lower hostId offers, so it learns the secret last: when it seals, the higher one can open already. A path that
-    // carries nothing must not wait for that: the lower host opens the keys before last for 10 s only, and through a
-    // TURN server of its own it can send nothing before it has received a datagram whose key it knows.
+    // The lower hostId offers, so it learns the secret last: when it seals, the higher one can open already. A path
+    // that carries nothing must not wait for that: the lower host opens the keys before last for 10 s only, and through
+    // a TURN server of its own it can send nothing before it has received a datagram whose key it knows.
     this.#peer?.replaceKeys(this.#keys, this.#isLower || !isInUse ? 'now' : 'heard')
     if (this.#isLower) this.#deps.changed()
   }

@@ -1,6 +1,7 @@
 /**
  * Sends and receives through TURN servers as if each peer behind one had an address of its own. The rest of the plane
- * sees addresses in 0.0.0.0/8, which no network has and no peer may offer; here they become ChannelData (RFC 8656, 12.4).
+ * sees addresses in 0.0.0.0/8, which no network has and no peer may offer; here they become ChannelData (RFC 8656,
+ * 12.4).
  *
  * Four bytes before each datagram are one more iovec, so a batch still is one sendmsg with segmentation offload.
  */

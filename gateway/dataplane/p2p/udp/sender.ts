@@ -75,8 +75,8 @@ export class Sender {
   }
 
   /**
-   * Whether sparse flows have sent anything lately but acknowledgements of TCP, which every stream of bulk has. Then all
-   * turns are short.
+   * Whether sparse flows have sent anything lately but acknowledgements of TCP, which every stream of bulk has. Then
+   * all turns are short.
    */
   #hasSparse(now: number): boolean {
     return now - this.#sparseAt < SPARSE_MS

@@ -1,4 +1,6 @@
-/** gateway/dataplane/nebula/run and credentials: programs that are missing, forbidden or hang, and files that change. */
+/**
+ * gateway/dataplane/nebula/run and credentials: programs that are missing, forbidden or hang, and files that change.
+ */
 
 import { chmodSync, writeFileSync } from 'node:fs'
 import t from 'tap'

@@ -1,4 +1,7 @@
-/** gateway/gossip on disk: what was saved is there for the next run; torn and foreign files are told, and their numbers kept. */
+/**
+ * gateway/gossip on disk: what was saved is there for the next run; torn and foreign files are told, and their numbers
+ * kept.
+ */
 import {
   chmodSync,
   existsSync,

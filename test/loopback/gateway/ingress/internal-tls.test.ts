@@ -1,4 +1,6 @@
-/** `ingress.tls: internal`: a certificate of the cluster's CA, for this host and for each container that is asked for. */
+/**
+ * `ingress.tls: internal`: a certificate of the cluster's CA, for this host and for each container that is asked for.
+ */
 
 import { statSync } from 'node:fs'
 import { request } from 'node:https'

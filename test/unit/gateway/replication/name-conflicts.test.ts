@@ -1,4 +1,6 @@
-/** gateway/replication/name-conflicts: two hosts with containers of one name: a person is told, and the page says it. */
+/**
+ * gateway/replication/name-conflicts: two hosts with containers of one name: a person is told, and the page says it.
+ */
 import t from 'tap'
 import { listOf, renderList } from '../../../../gateway/ingress/pages/list.ts'
 import { assignmentOf } from '../../../helpers/gateway/gateway-samples.ts'

@@ -21,7 +21,9 @@ const AAD_AT = 96
 const KEY_AT = 128
 const KEY_BYTES = 32
 const PARAMS_AT = KEY_AT + KEY_BYTES
-/** openssl/core.h, OSSL_PARAM: name, type u32, data, its length, the length returned; one without a name ends a list. */
+/**
+ * openssl/core.h, OSSL_PARAM: name, type u32, data, its length, the length returned; one without a name ends a list.
+ */
 const PARAM = 40
 const PARAM_OCTETS = 5
 const NAME_AT = PARAMS_AT + 2 * PARAM

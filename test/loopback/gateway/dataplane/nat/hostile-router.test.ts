@@ -1,4 +1,6 @@
-/** Routers that lie, flood, redirect and hang, on loopback: each question ends in time, and only the router is heard. */
+/**
+ * Routers that lie, flood, redirect and hang, on loopback: each question ends in time, and only the router is heard.
+ */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'

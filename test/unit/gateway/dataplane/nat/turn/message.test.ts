@@ -13,7 +13,9 @@ import {
 const hex = (text: string): Uint8Array => Uint8Array.fromHex(text.replace(/#.*/g, '').replace(/\s/g, ''))
 const LOGIN = { username: 'マトリックス', password: 'TheMatrIX' }
 
-/** RFC 5769, 2.4, as an Allocate request (type 3) would be signed: the vector is a binding request, which is not TURN. */
+/**
+ * RFC 5769, 2.4, as an Allocate request (type 3) would be signed: the vector is a binding request, which is not TURN.
+ */
 const LONG_TERM = hex(`
   00010060 2112a442 78ad3433c6ad72c029da412e
   00060012 e3839ee38388e383aae38383e382afe382b90000   # USERNAME
