@@ -1,30 +1,27 @@
 /** Wires the UDP path: its process, its messages with peers, and what paths and API see of it. */
 
-import { randomBytes, X509Certificate } from 'node:crypto'
-import { dirname, join } from 'node:path'
+import { randomBytes } from 'node:crypto'
 import type { P2pInfo } from '../core/api.ts'
-import type { Millis } from '../core/clock.ts'
 import type { Part } from './base/part.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import { memberOf } from './cluster/members/document.ts'
 import type { Base } from './compose-base.ts'
+import { gatewayPaths, validUntil } from './compose-gateway-paths.ts'
 import { composeMemberSignalling } from './compose-member-signalling.ts'
+import { makeSupervisor, stopLeftover } from './compose-p2p-process.ts'
 import { composePortMapping, type PortMappingParts } from './compose-port-mapping.ts'
 import type { DataPlane } from './dataplane/dataplane.ts'
-import { GatewayRates } from './dataplane/gateway-rates.ts'
 import type { MemberSignalling } from './dataplane/p2p/letters/member-signalling.ts'
 import { countP2p, p2pGauges } from './dataplane/p2p/metrics.ts'
 import { OwnAddresses } from './dataplane/p2p/own-addresses.ts'
 import { p2pInfoOf } from './dataplane/p2p/p2p-info.ts'
 import { P2pTransport } from './dataplane/p2p/p2p-transport.ts'
-import { connectProcess } from './dataplane/p2p/process-client.ts'
 import type { P2pProcessStatus } from './dataplane/p2p/process-status.ts'
 import { Signalling } from './dataplane/p2p/signalling.ts'
 import { lookUp, stunServersOf } from './dataplane/p2p/stun-servers.ts'
-import { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
+import type { ProcessSupervisor } from './dataplane/p2p/supervisor.ts'
 import { findTurnServer } from './dataplane/p2p/turn-lookup.ts'
 import { TurnServers } from './dataplane/p2p/turn-servers.ts'
-import type { GatewayPathFacts } from './paths/escalation/types.ts'
 import type { Reports } from './paths/reports.ts'
 import type { Replication } from './replication/replication.ts'
 
@@ -126,62 +123,6 @@ export function composeP2p(around: Around): P2pParts {
   }
 }
 
-const socketOf = ({ conf }: Base): string => join(dirname(conf.api.socket), 'p2p.sock')
-
-function makeSupervisor(
-  base: Base,
-  events: ConstructorParameters<typeof ProcessSupervisor>[0]['events'],
-): ProcessSupervisor {
-  const { conf, launchP2p, log, scheduler, version = '' } = base
-  return new ProcessSupervisor({
-    socketPath: socketOf(base),
-    hostId: conf.hostId,
-    version,
-    scheduler,
-    log,
-    events,
-    launch: launchP2p,
-    kill(pid) {
-      try {
-        process.kill(pid, 'SIGTERM')
-      } catch (err) {
-        log.debug({ err, pid }, 'p2p process was gone already')
-      }
-    },
-  })
-}
-
-/** The reload that sets `p2p.enabled` to false drops the links: until they are back, packets have no other way. */
-const LEFTOVER_WAITS_MS: Millis = 5_000
-const LOOK_EVERY_MS: Millis = 100
-
-/** `p2p.enabled` was set to false while a process ran: its device and routes go with it. @returns how to call it off */
-function stopLeftover(base: Base, { links }: Cluster): () => void {
-  const { scheduler } = base
-  const until = scheduler.monotonic() + LEFTOVER_WAITS_MS
-  const cancel = scheduler.every(LOOK_EVERY_MS, () => {
-    if (scheduler.monotonic() < until && links.views().some(({ state }) => state !== 'up')) return
-    cancel()
-    stopProcess(base)
-  })
-  return cancel
-}
-
-function stopProcess(base: Base): void {
-  const { log, scheduler, version = '' } = base
-  connectProcess(
-    { path: socketOf(base), version, scheduler },
-    {
-      ready(connection) {
-        log.info({ pid: connection.hello.pid }, 'p2p process is stopped, as the configuration says')
-        connection.send({ type: 'stop', reason: 'off' })
-      },
-      message() {},
-      closed() {},
-    },
-  )
-}
-
 function makeSignalling(
   { cluster: { links }, dataplane }: Around,
   memberSignalling: MemberSignalling,
@@ -230,15 +171,6 @@ function makeTransport(
   })
 }
 
-/** The earlier end of both certificates. */
-export function validUntil(
-  { cluster: { state } }: Pick<Around, 'cluster'>,
-  peerValidTo: Millis | undefined,
-): Millis {
-  const own = new X509Certificate(state.identity.certPem).validToDate.getTime()
-  return Math.min(own, peerValidTo ?? 0)
-}
-
 function makeOwnAddresses(
   { conf, log, scheduler }: Base,
   { links, state }: Cluster,
@@ -279,22 +211,3 @@ const makeTurnServers = ({ conf, log, scheduler }: Base, supervisor: ProcessSupe
     find: findTurnServer,
     toProcess: (message) => supervisor.send(message),
   })
-
-export function gatewayPaths({ base, cluster, dataplane }: Around): (hostId: number) => GatewayPathFacts {
-  const rates = new GatewayRates(
-    () => dataplane.carried(),
-    () => base.scheduler.monotonic(),
-  )
-  return (hostId) => ({ ...gatewayPathOf(base, cluster, hostId), peakBps: rates.peakBps(hostId) })
-}
-
-/** The way that packets take without UDP, as it was decided last. */
-function gatewayPathOf({ paths }: Base, { links }: Cluster, hostId: number): GatewayPathFacts {
-  const decision = paths.decision(hostId)
-  const way = decision?.state === 'P2P_ACTIVE' ? decision.below : decision
-  const kind = way?.via.kind
-  if (kind !== 'gateway' && kind !== 'relay') return { isUp: false }
-  if (decision?.isWebOnly === true || decision?.state === 'CONNECTING') return { isUp: false }
-  const jitterMs = kind === 'gateway' ? links.view(hostId)?.jitterMs : undefined
-  return { isUp: true, rttMs: way?.rttMs, jitterMs }
-}

@@ -52,7 +52,7 @@ const contextOf = (cluster: string, e: Pick<Envelope, 'from' | 'to' | 'seq' | 'k
 
 export const keyOf = ({ from, seq }: Pick<Envelope, 'from' | 'seq'>): string => `${from}-${seq}`
 
-export interface Letter {
+export interface Unsealed {
   readonly to: number
   /** Of the receiver, DER. */
   readonly toSpki: Buffer
@@ -64,8 +64,8 @@ export interface Letter {
 }
 
 /** @throws {RangeError} more than MAX_PLAIN_BYTES */
-export function writeEnvelope(identity: Identity, letter: Letter, seq: number, now: Millis): Envelope {
-  const { kind, lifeMs = LIFE_MS, plain, re, to, toSpki } = letter
+export function writeEnvelope(identity: Identity, unsealed: Unsealed, seq: number, now: Millis): Envelope {
+  const { kind, lifeMs = LIFE_MS, plain, re, to, toSpki } = unsealed
   if (plain.length > MAX_PLAIN_BYTES)
     throw new RangeError(`message of ${plain.length} bytes: at most ${MAX_PLAIN_BYTES}`)
   const { cluster, hostId: from, keyPem } = identity

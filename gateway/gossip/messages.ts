@@ -11,10 +11,10 @@ import type { ControlMessage, Identity } from '../links/types.ts'
 import {
   type Envelope,
   keyOf,
-  type Letter,
   LIFE_MS,
   MAX_PLAIN_BYTES,
   openEnvelope,
+  type Unsealed,
   whyRefused,
   writeEnvelope,
 } from './envelope.ts'
@@ -198,17 +198,17 @@ export class Messages implements Part {
     return { problem }
   }
 
-  #write(letter: Omit<Letter, 'toSpki'>): Envelope | { readonly problem: string } {
+  #write(unsealed: Omit<Unsealed, 'toSpki'>): Envelope | { readonly problem: string } {
     const { identity, scheduler, spkiOf } = this.#deps
-    const toSpki = spkiOf(letter.to)
-    if (toSpki === undefined) return { problem: `the key of host ${letter.to} is not known here yet` }
-    const { length } = letter.plain
+    const toSpki = spkiOf(unsealed.to)
+    if (toSpki === undefined) return { problem: `the key of host ${unsealed.to} is not known here yet` }
+    const { length } = unsealed.plain
     if (length > MAX_PLAIN_BYTES)
       return { problem: `it has ${length} bytes with its head, and a message ${MAX_PLAIN_BYTES} at most` }
     const me = identity()
     const now = Math.floor(scheduler.now())
     const seq = Math.max(this.#store.highest(me.hostId) + 1, now)
-    return writeEnvelope(me, { ...letter, toSpki }, seq, now)
+    return writeEnvelope(me, { ...unsealed, toSpki }, seq, now)
   }
 
   /** A disk that is full or read-only costs messages, and nothing else of the gateway. */
@@ -251,11 +251,11 @@ export class Messages implements Part {
 
   /** @returns why it was not sent; undefined: it is on its way */
   #answer(to: number, re: number, answer: LateAnswer): string | undefined {
-    const letter = { to, kind: 'answer', re } as const
-    const envelope = this.#write({ ...letter, plain: writeAnswer(answer) })
+    const unsealed = { to, kind: 'answer', re } as const
+    const envelope = this.#write({ ...unsealed, plain: writeAnswer(answer) })
     if (!('problem' in envelope)) return this.#spread.post(envelope)
     const problem = `the answer cannot be sent: ${envelope.problem}`
-    const instead = this.#write({ ...letter, plain: writeAnswer({ id: answer.id, problem }) })
+    const instead = this.#write({ ...unsealed, plain: writeAnswer({ id: answer.id, problem }) })
     return 'problem' in instead ? instead.problem : this.#spread.post(instead)
   }
 

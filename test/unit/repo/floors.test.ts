@@ -29,6 +29,8 @@ const ABOVE = [
   'compose-messages',
   'compose-nebula',
   'compose-p2p',
+  'compose-p2p-process',
+  'compose-gateway-paths',
   'compose-port-mapping',
 ]
 const RULE = 'lint/style/noRestrictedImports'
