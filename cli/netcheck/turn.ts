@@ -3,7 +3,7 @@ import type { DaemonConf } from '../../conf/daemon.ts'
 import type { TurnConf } from '../../conf/turn.ts'
 import { type TurnTrial, tryTurnServer } from '../../gateway/dataplane/nat/turn/try-server.ts'
 import { mayBeHost } from '../../gateway/dataplane/p2p/endpoints.ts'
-import { findTurnServer } from '../../gateway/dataplane/p2p/turn-lookup.ts'
+import { findTurnServer, toldOf } from '../../gateway/dataplane/p2p/turn-lookup.ts'
 import { type Column, type Io, printLine, table, widthOf } from '../ui/output.ts'
 
 const TURN: readonly Column<TurnTrial>[] = [
@@ -23,8 +23,7 @@ async function tryOne(turn: TurnConf, { supernet }: DaemonConf): Promise<TurnTri
   try {
     return await tryTurnServer(await findTurnServer(turn), (endpoint) => mayBeHost(endpoint, supernet))
   } catch (err) {
-    const problem = err instanceof Error ? err.message : String(err)
-    return { server: turn.server, state: 'waiting', problem }
+    return { server: turn.server, state: 'waiting', ...toldOf(err) }
   }
 }
 

@@ -72,6 +72,7 @@ t.test('two hosts that reach no server but their own', { skip: needsRoot, timeou
     const answers = await requests.stop()
     t.same(failures(answers), [], `none of ${answers.length} requests failed`)
   })
+  await t.test('copied credentials whose time is over are told with the way out', (t) => over(t, two))
 })
 
 const onlyTo = (ip: string): string[] => [
@@ -86,6 +87,24 @@ const onlyTo = (ip: string): string[] => [
   ip,
   'drop',
 ]
+
+/** As a provider's page shows them, made by a secret that the host does not have. */
+async function over(t: Test, host: TestHost): Promise<void> {
+  const conf = join(host.dir, 'flatnet.yaml')
+  const login = JSON.stringify({ username: '1700000000:h3', password: 'of yesterday' }).slice(1, -1)
+  writeFileSync(conf, readFileSync(conf, 'utf8').replace(`"secret":"${TURN_SECRET}"`, login))
+  await host.restart()
+  const problem = /were for a limited time and ended at 2023-11-14T22:13:20Z/
+  await waitFor('it is in status', PATIENCE_MS, async () => {
+    const { p2p }: Status = await host.api('/v1/status')
+    return problem.test(p2p?.turn?.[0]?.problem ?? '')
+  })
+  t.match((await host.ok('status')).replaceAll(/\s+/g, ' '), problem)
+  const { stdout } = await host.flatnet('doctor', '--json')
+  t.match(stdout, problem)
+  t.match(stdout, /put the server’s secret into paths\.turn \(secret or secretFile\)/)
+  t.notMatch(stdout + host.log(), /of yesterday/, 'the password is nowhere')
+}
 
 async function wrongSecret(t: Test, host: TestHost): Promise<void> {
   const problem = /refuses username and password, or the secret/

@@ -208,11 +208,10 @@ const FROM_PROCESS = {
   ended: { hostId, attempt, reason },
   /** This host's own address as that peer sees it. */
   observed: { hostId, address },
-  /** Of this host's interfaces with the port of its socket, and as the STUN servers see that socket. */
+  /** Of this host's interfaces with the port of its socket, as the STUN servers see that socket, and on TURN servers. */
   ownAddresses: {
     hosts: list(address, 64),
     mapped: list(record({ server: address, address }), MAX_STUN_SERVERS),
-    /** On TURN servers. */
     relayed: optional(list(address, MAX_TURN_SERVERS)),
   },
   turn: {
@@ -221,6 +220,7 @@ const FROM_PROCESS = {
         name: turnName,
         state: oneOf('idle', 'asking', 'ready', 'waiting'),
         problem: optional(text(500)),
+        remedy: optional(text(500)),
         relayed: optional(address),
         rttMs: optional(millis),
       }),

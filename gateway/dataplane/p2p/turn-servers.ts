@@ -6,7 +6,9 @@ import type { Log } from '../../../core/log.ts'
 import type { Part } from '../../base/part.ts'
 import type { Scheduler } from '../../base/scheduler.ts'
 import { addressesOf, type TurnServer, type TurnView } from '../nat/turn/allocation.ts'
+import type { TurnProblem } from '../nat/turn/problems.ts'
 import { type FromProcess, MAX_TURN_SERVERS, type ToProcess } from './protocol.ts'
+import { toldOf } from './turn-lookup.ts'
 
 /** A name may lead elsewhere, and a file may have another secret. */
 const AGAIN_MS: Millis = 300_000
@@ -14,12 +16,11 @@ const AGAIN_MS: Millis = 300_000
 const FAILED_AGAIN_MS: Millis = 10_000
 
 /** One server as `GET /v1/status` shows it, without what it is used by. */
-export interface TurnStatus {
+export interface TurnStatus extends Partial<TurnProblem> {
   /** As configured. */
   readonly server: string
   /** `idle`: every host has a better way. `ready`: it relays for this host. */
   readonly state: TurnView['state']
-  readonly problem?: string
   /** Where it relays. */
   readonly relayed?: string
   readonly rttMs?: Millis
@@ -29,7 +30,7 @@ export interface TurnServersDeps {
   readonly conf: readonly TurnConf[]
   readonly scheduler: Scheduler
   readonly log: Log
-  /** @throws {Error} its name or its file cannot be used */
+  /** @throws {TurnLookupError} its name or its file cannot be used */
   find(conf: TurnConf): Promise<TurnServer>
   toProcess(message: ToProcess): boolean
 }
@@ -37,7 +38,7 @@ export interface TurnServersDeps {
 export class TurnServers {
   readonly #deps: TurnServersDeps
   readonly #known = new Map<string, TurnServer>()
-  readonly #problems = new Map<string, string>()
+  readonly #problems = new Map<string, TurnProblem>()
   #views: readonly TurnView[] = []
   #canUse = false
   #cancel = (): void => {}
@@ -62,8 +63,7 @@ export class TurnServers {
       const { name: _, ...view } = this.#views.find(({ name }) => name === server) ?? {
         state: 'idle' as const,
       }
-      const problem = this.#problems.get(server)
-      return { server, ...view, ...(problem !== undefined && !this.#known.has(server) && { problem }) }
+      return { server, ...view, ...(!this.#known.has(server) && this.#problems.get(server)) }
     })
   }
 
@@ -98,10 +98,10 @@ export class TurnServers {
       this.#known.set(name, await find(conf))
       this.#problems.delete(name)
     } catch (err) {
-      const problem = err instanceof Error ? err.message : String(err)
-      if (this.#problems.get(name) !== problem)
-        log.warn({ endpoint: name, reason: problem }, 'turn server is not known well enough')
-      this.#problems.set(name, problem)
+      const told = toldOf(err)
+      if (this.#problems.get(name)?.problem !== told.problem)
+        log.warn({ endpoint: name, reason: told.problem }, 'turn server is not known well enough')
+      this.#problems.set(name, told)
     }
   }
 

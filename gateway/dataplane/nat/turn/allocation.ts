@@ -6,7 +6,7 @@ import { Channels, type ChannelsDeps } from './channels.ts'
 import type { Credentials, TurnLogin } from './credentials.ts'
 import { Login } from './login.ts'
 import { decodeTurn } from './message.ts'
-import { NO_ANSWER, problemOf, SILENT, type Waits, waitsOf } from './problems.ts'
+import { NO_ANSWER, refusalOf, relaysNowhere, SILENT, type TurnProblem, waitsOf } from './problems.ts'
 import { TurnRequests, type TurnResult } from './requests.ts'
 
 /** Unused for so long, it is given back: other hosts need the server's ports, and tries come every few minutes. */
@@ -41,11 +41,9 @@ export interface AllocationDeps extends ChannelsDeps {
 /** `idle`: not wanted now. `waiting`: refused or without an answer, and asked again later. */
 export type TurnState = 'idle' | 'asking' | 'ready' | 'waiting'
 
-export interface TurnView {
+export interface TurnView extends Partial<TurnProblem> {
   readonly name: string
   readonly state: TurnState
-  /** In words for a person. */
-  readonly problem?: string
   /** Where peers reach this host through the server. */
   readonly relayed?: string
   readonly rttMs?: Millis
@@ -61,7 +59,7 @@ export class TurnAllocation {
   readonly #login: Login
   readonly #addresses: ServerAddresses
   #state: TurnState = 'idle'
-  #problem: string | undefined
+  #problem: TurnProblem | undefined
   #relayed: string | undefined
   #rttMs: Millis | undefined
   #failures = 0
@@ -97,7 +95,7 @@ export class TurnAllocation {
     return {
       name: this.server.name,
       state: this.#state,
-      ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...this.#problem,
       ...(this.#relayed !== undefined && { relayed: this.#relayed }),
       ...(this.#rttMs !== undefined && { rttMs: this.#rttMs }),
     }
@@ -199,7 +197,7 @@ export class TurnAllocation {
     }
     const { relayed } = result.message
     if (relayed === undefined || !this.#deps.mayBeRelayed(relayed)) {
-      this.#wait(`it relays for ${relayed ?? 'no address'}, where no host can be`, waitsOf(0), now)
+      this.#wait(relaysNowhere(relayed), waitsOf(0), now)
       return
     }
     this.#rttMs = result.rttMs
@@ -245,7 +243,7 @@ export class TurnAllocation {
   #refreshed(result: TurnResult, successor: Credentials | undefined, now: Millis): void {
     const isMismatch = result.kind === 'error' && result.code === 437
     if (successor !== undefined && result.kind !== 'silent' && !isMismatch)
-      this.#login.tried(successor, result.kind === 'success')
+      this.#login.tried(successor, result.kind === 'success', this.#deps.wallNow())
     if (result.kind === 'success') {
       this.#rttMs = result.rttMs ?? this.#rttMs
       this.#dueAt = Math.min(this.#dueAt, now + REFRESH_MS)
@@ -269,10 +267,10 @@ export class TurnAllocation {
 
   #failed(result: Failure, now: Millis): void {
     if (result.kind === 'silent') this.#wait(NO_ANSWER, SILENT, now)
-    else this.#wait(problemOf(result.code, result.alternate), waitsOf(result.code), now)
+    else this.#wait(refusalOf(result, this.server, this.#deps.wallNow()), waitsOf(result.code), now)
   }
 
-  #wait(problem: string, { againMs, leastMs, mostMs }: Waits, now: Millis): void {
+  #wait(problem: TurnProblem, { againMs, leastMs, mostMs }: typeof SILENT, now: Millis): void {
     this.#dueAt = now + Math.min(mostMs, againMs * 2 ** this.#failures)
     this.#notBefore = now + leastMs
     this.#failures = Math.min(this.#failures + 1, 10)

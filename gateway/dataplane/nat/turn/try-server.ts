@@ -5,7 +5,7 @@ import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Millis } from '../../../../core/clock.ts'
 import { addressesOf, TurnAllocation, type TurnServer, type TurnView } from './allocation.ts'
-import { NO_ANSWER } from './problems.ts'
+import { LOOK_FURTHER, NO_ANSWER } from './problems.ts'
 
 /** A silent address is given up after 4.5 s; this is longer. */
 const WAIT_MS: Millis = 6_000
@@ -26,7 +26,8 @@ export async function tryTurnServer(
     const { name: _, ...view } = await allocated(server, sockets, mayBeRelayed)
     return { server: name, ...view }
   } catch (err) {
-    return { server: name, state: 'waiting', problem: err instanceof Error ? err.message : String(err) }
+    const problem = err instanceof Error ? err.message : String(err)
+    return { server: name, state: 'waiting', problem, remedy: LOOK_FURTHER }
   } finally {
     for (const socket of Object.values(sockets)) socket.close()
   }
@@ -81,7 +82,7 @@ async function allocated(
     }
     await new Promise((resolve) => setTimeout(resolve, TICK_MS))
   }
-  return { name: server.name, state: 'waiting', problem: NO_ANSWER }
+  return { name: server.name, state: 'waiting', ...NO_ANSWER }
 }
 
 function partsOf(address: string): { readonly host: string; readonly port: number; readonly family: 4 | 6 } {

@@ -1,12 +1,20 @@
 /** cli/doctor/turn: each problem of a TURN server is told with a way out of its own. */
 import t from 'tap'
 import { judgeTurn } from '../../../../cli/doctor/turn.ts'
-import { NO_ANSWER, problemOf } from '../../../../gateway/dataplane/nat/turn/problems.ts'
+import {
+  credentialsOver,
+  fileProblem,
+  NO_ANSWER,
+  nameProblem,
+  problemOf,
+  relaysNowhere,
+  type TurnProblem,
+} from '../../../../gateway/dataplane/nat/turn/problems.ts'
 
 const server = 'turn.example:3478'
-const judged = (problem: string) => judgeTurn({ servers: [{ server, state: 'waiting', problem }] })
+const judged = (told: Partial<TurnProblem>) => judgeTurn({ servers: [{ server, state: 'waiting', ...told }] })
 
-for (const [problem, fix] of [
+for (const [told, fix] of [
   [problemOf(401), /^correct username and password or the secret in paths\.turn/],
   [problemOf(441), /^correct username and password/],
   [NO_ANSWER, /UDP port/],
@@ -15,15 +23,19 @@ for (const [problem, fix] of [
   [problemOf(508), /max-port/],
   [problemOf(437), /^wait 10 minutes$/],
   ...[400, 403, 440, 442].map((code) => [problemOf(code), /^name another server/] as const),
-  ['it relays for 127.0.0.1:50000, where no host can be', /external-ip/],
-  ['ENOENT: no such file or directory, open /etc/flatnet/turn', /first line/],
-  ['getaddrinfo ENOTFOUND turn.example', /DNS/],
-  ['its name has no address', /DNS/],
+  [credentialsOver(1_795_972_047_000), /secret or secretFile/],
+  [relaysNowhere('127.0.0.1:50000'), /external-ip/],
+  [fileProblem('ENOENT: no such file or directory, open /etc/flatnet/turn'), /first line/],
+  [nameProblem('getaddrinfo ENOTFOUND turn.example'), /DNS/],
   [problemOf(599), /^flatnet netcheck tries it/],
 ] as const)
-  t.test(`"${problem}" has a way out`, async (t) => {
-    t.match(judged(problem), [{ state: 'warn', what: `TURN server ${server}: ${problem}`, fix }])
+  t.test(`"${told.problem}" has a way out`, async (t) => {
+    t.match(judged(told), [{ state: 'warn', what: `TURN server ${server}: ${told.problem}`, fix }])
   })
+
+t.test('a P2P process from before remedies names none', async (t) => {
+  t.match(judged({ problem: 'it does not answer' }), [{ state: 'warn', fix: /^flatnet netcheck tries it/ }])
+})
 
 t.test('servers without a problem are fine, and none is no finding', async (t) => {
   const ready = { server, state: 'ready', relayed: '192.0.2.50:50000' } as const

@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { TurnConf } from '../../../../../conf/turn.ts'
 import { silentLog } from '../../../../../core/log.ts'
+import { LOOK_FURTHER } from '../../../../../gateway/dataplane/nat/turn/problems.ts'
 import type { ToProcess } from '../../../../../gateway/dataplane/p2p/protocol.ts'
 import { TurnServers } from '../../../../../gateway/dataplane/p2p/turn-servers.ts'
 import { SimTime } from '../../../../helpers/sim/network.ts'
@@ -72,7 +73,7 @@ t.test('status names each server, with what the process says of it', async (t) =
   })
   t.same(it.servers.status, [
     { server: ONE, state: 'ready', relayed: '192.0.2.50:5', rttMs: 3 },
-    { server: TWO, state: 'idle', problem: 'ENOENT' },
+    { server: TWO, state: 'idle', problem: 'ENOENT', remedy: LOOK_FURTHER },
   ])
 })
 

@@ -439,7 +439,7 @@ t.test('credentials of a secret end while an allocation lives', async (t) => {
     it.run(3 * LIFE_MS)
     t.equal(it.state, 'ready')
     t.equal(it.server.asked.filter((method) => method === 'allocate').length, 2)
-    t.equal(names(it), 2, 'the new name was tried once')
+    t.ok(names(it) > 2, `${names(it)} names: a newer one is tried, as the server may have been started anew`)
   })
   t.test('a server that takes new credentials for the same allocation: nothing changes', async (t) => {
     const it = logins()
