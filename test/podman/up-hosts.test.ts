@@ -13,6 +13,8 @@ import { waitFor } from '../helpers/run/wait.ts'
 const UP = join(ROOT, 'bin/up')
 // What the other suites test is what this one runs, also while the sources are edited.
 process.env['FLATNET_KEEP_BUILD'] = '1'
+/** For what no bound is set to here: a direct path is looked for less often the longer it was broken. */
+const PATIENCE_MS = 60_000
 const options = { skip: podmanMissing(), timeout: 300_000 }
 
 /**
@@ -80,10 +82,13 @@ t.test('three hosts', options, async (t) => {
       const { paths }: { paths: readonly { hostId: number; state: string }[] } = JSON.parse(stdout)
       return paths.find(({ hostId }) => hostId === 2)?.state ?? ''
     }
-    await waitFor('host 2 is direct', 20_000, async () => (await stateOf2()) === 'P2P_ACTIVE')
+    await waitFor('host 2 is direct', PATIENCE_MS, async () => (await stateOf2()) === 'P2P_ACTIVE')
     const broken = await up(m, '--break', 'udp', '1', '2')
     t.equal(broken.rc, 0, broken.stderr)
-    await waitFor('host 2 goes by the gateway', 5_000, async () => (await stateOf2()) === 'GATEWAY_FALLBACK')
+    // Tries follow each other, and a look takes a second on a busy machine: it may meet none of the rests between them.
+    await waitFor('host 2 goes by the gateway', PATIENCE_MS, async () =>
+      ['GATEWAY_FALLBACK', 'P2P_ATTEMPTING'].includes(await stateOf2()),
+    )
     t.match(
       (await up(m, '--on', '1', 'flatnet', 'status')).stdout,
       /host 2 is not direct: [\s\S]*UDP\s+stopped\s+answering/,
@@ -91,7 +96,7 @@ t.test('three hosts', options, async (t) => {
     t.match(await page(1, 2), hello(2), 'the page comes all the same')
     const healed = await up(m, '--heal')
     t.equal(healed.rc, 0, healed.stderr)
-    await waitFor('host 2 is direct again', 20_000, async () => (await stateOf2()) === 'P2P_ACTIVE')
+    await waitFor('host 2 is direct again', PATIENCE_MS, async () => (await stateOf2()) === 'P2P_ACTIVE')
     t.match((await up(m, '--break', 'udp', '1', '7')).stderr, /no host "7" runs here/)
   })
   t.test('up again, with one host lost: it comes back, the others stay', async (t) => {
