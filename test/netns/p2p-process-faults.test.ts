@@ -119,7 +119,7 @@ t.test('the device is deleted by hand', { skip: needsRoot }, async (t) => {
   t.same(a.directRoutes(), [], 'no route before the promotion')
   a.order({ type: 'promote', hostId: 2, attempt: ATTEMPT, generation: 5 })
   await a.message('promoted', seen)
-  const { answered } = await a.flow(b, 500)
+  const { answered } = await a.flow(b, 2_000)
   t.ok(answered > 20, `${answered} packets came back over the new one`)
 })
 
