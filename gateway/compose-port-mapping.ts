@@ -9,7 +9,7 @@ import type { Base } from './compose-base.ts'
 import { listenForAnnouncements } from './dataplane/nat/port-mapping/announcements.ts'
 import { PortMapping, type PortMappingStatus } from './dataplane/nat/port-mapping/port-mapping.ts'
 import { diskRecord } from './dataplane/nat/port-mapping/record.ts'
-import { askEpoch, askForMapping } from './dataplane/nat/port-mapping/router.ts'
+import { askEpoch, askForMapping, isMapped } from './dataplane/nat/port-mapping/router.ts'
 import type { RouterPlace } from './dataplane/nat/port-mapping/types.ts'
 import { endpointOf, isEndpoint, isPublic, mayBeHost } from './dataplane/p2p/endpoints.ts'
 import type { ProcessHello } from './dataplane/p2p/process-client.ts'
@@ -39,7 +39,8 @@ export function composePortMapping(base: Base, made: () => void): PortMappingPar
     mayOffer: (external) => isEndpoint(external) && mayBeHost(external, conf.supernet),
     ask: askForMapping,
     askEpoch,
-    hear: ({ gateway, ownAddress }, announced) => listenForAnnouncements(ownAddress, gateway, announced),
+    isMapped,
+    hear: listenForAnnouncements,
     made,
   })
   metrics.gauge('flatnet_port_mapped', 'Whether the router lets UDP in by a port mapping', () =>

@@ -87,7 +87,7 @@ t.test('port mappings', { skip: needsRoot, timeout: 60_000 }, async (t) => {
   await t.test('a router that cannot map is heard', async (t) => {
     host.exec('ip', 'link', 'del', 'eth0')
     const other = await putBehindNat(t, lan, host, 2, 'symmetric')
-    await portMapper(t, other.router, 102, false)
+    await portMapper(t, other.router, 102, { isOutside: false })
     const answer = await ask({ protocols: ['pcp', 'nat-pmp', 'upnp'], lifetimeS: HOUR_S })
     t.match(answer, { refused: /^PCP: [a-z ]+, NAT-PMP: [a-z ]+, UPnP: [a-z ]+$/, isDenied: true })
     t.comment(answer)

@@ -1,7 +1,8 @@
 /** miniupnpd in a router of the NAT tests: the router then maps ports by UPnP-IGD, NAT-PMP and PCP. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
@@ -16,20 +17,28 @@ export interface PortMapper {
   readonly externalIp: string
   /** `7443 -> 192.168.2.2:7443`, of UDP, as the kernel has them. */
   mappings(): string[]
+  /** As a router that was switched off and on: it has forgotten all mappings, and says so to its network. */
+  restart(): Promise<void>
   stop(): Promise<void>
+}
+
+interface PortMapperOptions {
+  /** False: the router has no address outside that it could map, and says so. */
+  readonly isOutside?: boolean
+  /** False: by UPnP alone. */
+  readonly hasPcp?: boolean
 }
 
 /**
  * miniupnpd maps the port of all addresses that the router has outside: UDP 7443 of the others is dropped.
  * @param router of `putBehindNat`, or a namespace with links `lan` and `wan` like it
  * @param index its last octet outside
- * @param isOutside false: the router has no address outside that it could map, and says so
  */
 export async function portMapper(
-  t: Pick<Test, 'testdir' | 'teardown'>,
+  t: Pick<Test, 'teardown'>,
   router: Netns,
   index: number,
-  isOutside = true,
+  { isOutside = true, hasPcp = true }: PortMapperOptions = {},
 ): Promise<PortMapper> {
   const externalIp = `11.0.0.${index}`
   router.exec('ip', 'addr', 'add', `${externalIp}/24`, 'dev', 'wan')
@@ -43,28 +52,47 @@ export async function portMapper(
        chain post { type nat hook postrouting priority 90; }
      }`,
   )
-  const conf = join(t.testdir({}), 'miniupnpd.conf')
-  writeFileSync(conf, confOf(isOutside ? `ext_ip=${externalIp}` : ''))
-  const pid = join(conf, '..', 'pid')
+  const dir = mkdtempSync(join(tmpdir(), 'miniupnpd-'))
+  const conf = join(dir, 'miniupnpd.conf')
+  writeFileSync(conf, confOf(isOutside ? `ext_ip=${externalIp}` : '', hasPcp))
+  const pid = join(dir, 'pid')
   const argv = ['netns', 'exec', router.name, 'miniupnpd', '-d', '-f', conf, '-P', pid]
-  const mapper = spawn('ip', argv, { stdio: ['ignore', 'ignore', 'pipe'] })
-  const ended = once(mapper, 'close')
-  t.teardown(() => mapper.kill('SIGKILL'))
-  await started(mapper.stderr)
+  let mapper: ChildProcess | undefined
+  const stop = async (): Promise<void> => {
+    if (mapper === undefined) return
+    const ended = once(mapper, 'close')
+    mapper.kill('SIGKILL')
+    await ended
+    mapper = undefined
+  }
+  const start = async (): Promise<void> => {
+    // Of one that was killed: the next one would not begin.
+    rmSync(pid, { force: true })
+    mapper = spawn('ip', argv, { stdio: ['ignore', 'ignore', 'pipe'] })
+    if (mapper.stderr !== null) await started(mapper.stderr)
+  }
+  t.teardown(async () => {
+    await stop()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  await start()
   return {
     externalIp,
     mappings: () => mappingsIn(router.exec('nft', 'list', 'chain', 'inet', TABLE, 'pre')),
-    async stop() {
-      mapper.kill('SIGKILL')
-      await ended
+    async restart() {
+      await stop()
+      for (const chain of ['forward', 'pre', 'post'])
+        router.exec('nft', 'flush', 'chain', 'inet', TABLE, chain)
+      await start()
     },
+    stop,
   }
 }
 
-const confOf = (outside: string): string => `ext_ifname=wan
+const confOf = (outside: string, hasPcp: boolean): string => `ext_ifname=wan
 ${outside}
 listening_ip=lan
-enable_natpmp=yes
+enable_natpmp=${hasPcp ? 'yes' : 'no'}
 enable_upnp=yes
 secure_mode=yes
 uuid=00000000-0000-0000-0000-000000000001
@@ -85,7 +113,7 @@ async function started(stderr: NodeJS.ReadableStream): Promise<void> {
   createInterface({ input: stderr })
     .on('line', (line) => {
       if (said.length < 50) said.push(line)
-      if (line.includes('Listening for NAT-PMP/PCP')) resolve()
+      if (/Listening for NAT-PMP\/PCP|HTTP listening on port/.test(line)) resolve()
     })
     .on('close', () => reject(new Error(`miniupnpd ended: ${said.join('\n')}`)))
   await promise

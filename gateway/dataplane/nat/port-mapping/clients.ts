@@ -89,6 +89,10 @@ class Igd {
     this.#signal = signal
   }
 
+  get service(): MappingService {
+    return this.#service
+  }
+
   async order(order: Parameters<typeof soapRequest>[1]): Promise<HttpAnswer> {
     return askHttp(this.#service.controlUrl, this.place, this.#signal, soapRequest(this.#service, order))
   }
@@ -131,7 +135,8 @@ async function addWithConflicts(igd: Igd, request: MappingRequest, address: stri
     const answer = await igd.order(addMapping(mapping))
     if ('refused' in answer) return answer
     if (answer.status === 200) {
-      const granted = { protocol: 'upnp', external: `${address}:${externalPort}` } as const
+      const { service } = igd
+      const granted = { protocol: 'upnp', external: `${address}:${externalPort}`, service } as const
       return { granted: { ...granted, lifetimeS: lifetimeS === 0 ? PERMANENT_S : lifetimeS } }
     }
     code = faultIn(answer.text)

@@ -104,6 +104,15 @@ export const deleteMapping = (externalPort: number): Order => [
   { NewRemoteHost: '', NewExternalPort: externalPort, NewProtocol: 'UDP' },
 ]
 
+export const getMapping = (externalPort: number): Order => [
+  'GetSpecificPortMappingEntry',
+  { NewRemoteHost: '', NewExternalPort: externalPort, NewProtocol: 'UDP' },
+]
+
+/** Where the mapping leads that the answer tells of, `192.168.1.2:7443`. */
+export const targetIn = (answer: string): string =>
+  `${textOf(answer, 'NewInternalClient')}:${textOf(answer, 'NewInternalPort')}`
+
 export const externalAddress: Order = ['GetExternalIPAddress', {}]
 
 export interface SoapRequest {
@@ -130,6 +139,7 @@ export function addressIn(answer: string): string | undefined {
 }
 
 /** UPnP's codes that lead to another order; WANIPConnection:2, 2.5.16. */
+export const NO_MAPPING = 714
 export const CONFLICT = 718
 export const ONLY_PERMANENT = 725
 const ERRORS: Readonly<Record<number, string>> = {

@@ -7,7 +7,7 @@ import type { MappingRecord } from './record.ts'
 import type { RouterWatchDeps } from './router-watch.ts'
 import type { Answer, MappingRequest, RouterPlace } from './types.ts'
 
-export interface PortMappingDeps extends Pick<RouterWatchDeps, 'askEpoch' | 'hear'> {
+export interface PortMappingDeps extends Pick<RouterWatchDeps, 'askEpoch' | 'hear' | 'isMapped'> {
   /** In the order in which they are preferred; empty: switched off, and what was mapped before is deleted. */
   readonly protocols: readonly PortMappingProtocol[]
   readonly scheduler: Scheduler

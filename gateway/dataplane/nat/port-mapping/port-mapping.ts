@@ -57,6 +57,8 @@ export class PortMapping {
   #askedAt: Millis = Number.NEGATIVE_INFINITY
   #asking: AbortController | undefined
   #cancel: (() => void) | undefined
+  /** Until there is a mapping again. */
+  #isForgotten = false
   #isStopped = false
 
   constructor(deps: PortMappingDeps) {
@@ -208,7 +210,7 @@ export class PortMapping {
     return protocols.toSorted((a, b) => Number(b === before.protocol) - Number(a === before.protocol))
   }
 
-  #granted({ protocol, external, lifetimeS }: Granted, asked: MappingRequest & RouterPlace): void {
+  #granted({ protocol, external, lifetimeS, service }: Granted, asked: MappingRequest & RouterPlace): void {
     const { log, made, mayOffer, record, scheduler } = this.#deps
     if (lifetimeS === 0 || !mayOffer(external)) {
       this.#refused({
@@ -222,7 +224,8 @@ export class PortMapping {
     const saved = { protocol, gateway, ownAddress, port, externalPort, nonce }
     this.#held = { ...saved, external, until: scheduler.monotonic() + lifetimeS * 1_000 }
     this.#intent = undefined
-    this.#watch.follow(protocol, { gateway, ownAddress })
+    this.#watch.follow(protocol, { gateway, ownAddress }, service && { service, port, externalPort })
+    this.#isForgotten = false
     this.#reason = undefined
     this.#isDenied = false
     this.#backoffMs = FIRST_BACKOFF_MS
@@ -255,7 +258,8 @@ export class PortMapping {
 
   /** The same mapping is asked for again; until it is there, nothing comes in. */
   #forgotten(): void {
-    this.#deps.log.info({ endpoint: this.#router }, 'router was started anew')
+    if (!this.#isForgotten) this.#deps.log.info({ endpoint: this.#router }, 'router was started anew')
+    this.#isForgotten = true
     this.#soon()
   }
 

@@ -1,14 +1,14 @@
 /**
  * Notices that the router was started anew and has forgotten all mappings: asks it how long it has been counting, as
- * PCP and NAT-PMP say in each answer.
+ * PCP and NAT-PMP say in each answer, and by UPnP whether the mapping is there.
  */
 
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
 import type { Millis } from '../../../../core/clock.ts'
 import type { Scheduler } from '../../../base/scheduler.ts'
-import type { Refusal, RouterPlace } from './types.ts'
+import type { MappedByUpnp, Refusal, RouterPlace } from './types.ts'
 
-/** A datagram of 2 or 24 bytes each time; a mapping is renewed every half hour only. */
+/** A datagram of 2 or 24 bytes each time, by UPnP one request; a mapping is renewed every half hour only. */
 const EVERY_MS: Millis = 120_000
 /** An announcement makes it ask sooner, but anyone in the LAN can send one. */
 const LEAST_MS: Millis = 5_000
@@ -38,15 +38,29 @@ export interface RouterWatchDeps {
     place: RouterPlace,
     signal: AbortSignal,
   ): Promise<{ readonly seconds: number } | Refusal>
+  /** By UPnP. */
+  isMapped(
+    place: RouterPlace,
+    mapping: MappedByUpnp,
+    signal: AbortSignal,
+  ): Promise<{ readonly isThere: boolean } | Refusal>
   /** Calls back for each announcement of the router, until it is disposed of. */
-  hear(place: RouterPlace, announced: () => void): Disposable
+  hear(protocol: PortMappingProtocol, place: RouterPlace, announced: () => void): Disposable
+}
+
+interface Followed {
+  readonly protocol: PortMappingProtocol
+  readonly place: RouterPlace
+  readonly mapping: MappedByUpnp | undefined
 }
 
 export class RouterWatch {
   readonly #deps: RouterWatchDeps
   readonly #restarted: () => void
-  #router: { readonly protocol: PortMappingProtocol; readonly place: RouterPlace } | undefined
+  #router: Followed | undefined
   #epoch: Epoch | undefined
+  /** By UPnP: the router has told of the mapping. One that never does knows no such question. */
+  #wasThere = false
   #askedAt: Millis = Number.NEGATIVE_INFINITY
   #asking: AbortController | undefined
   #hearing: Disposable | undefined
@@ -58,12 +72,12 @@ export class RouterWatch {
     this.#restarted = restarted
   }
 
-  /** The router has just granted a mapping. UPnP's has no such count. */
-  follow(protocol: PortMappingProtocol, place: RouterPlace): void {
+  /** The router has just granted a mapping. @param mapping by UPnP */
+  follow(protocol: PortMappingProtocol, place: RouterPlace, mapping?: MappedByUpnp): void {
     this.stop()
-    if (protocol === 'upnp') return
-    this.#router = { protocol, place }
-    this.#hearing = this.#deps.hear(place, () => this.#look())
+    if (protocol === 'upnp' && mapping === undefined) return
+    this.#router = { protocol, place, mapping }
+    this.#hearing = this.#deps.hear(protocol, place, () => this.#look())
     void this.#ask()
   }
 
@@ -82,6 +96,7 @@ export class RouterWatch {
     this.#hearing = undefined
     this.#router = undefined
     this.#epoch = undefined
+    this.#wasThere = false
   }
 
   #later(ms: Millis): void {
@@ -92,19 +107,35 @@ export class RouterWatch {
   async #ask(): Promise<void> {
     const router = this.#router
     if (router === undefined) return
-    const { askEpoch, scheduler } = this.#deps
     const controller = new AbortController()
     this.#asking = controller
-    this.#askedAt = scheduler.monotonic()
-    const answer = await askEpoch(router.protocol, router.place, controller.signal)
+    this.#askedAt = this.#deps.scheduler.monotonic()
+    const isForgotten = await this.#isForgotten(router, controller.signal)
     // Stopped, or another router is followed.
     if (this.#asking !== controller) return
     this.#asking = undefined
     this.#later(EVERY_MS)
     // A router that starts is silent for a while: the next time it answers, it counts from the beginning.
-    if ('refused' in answer) return
-    const before = this.#epoch
-    this.#epoch = { seconds: answer.seconds, at: scheduler.monotonic() }
-    if (before !== undefined && isAnew(before, this.#epoch)) this.#restarted()
+    if (isForgotten()) this.#restarted()
+  }
+
+  /** @returns to be called if the answer still counts */
+  async #isForgotten({ protocol, place, mapping }: Followed, signal: AbortSignal): Promise<() => boolean> {
+    const { askEpoch, isMapped, scheduler } = this.#deps
+    if (mapping !== undefined) {
+      const answer = await isMapped(place, mapping, signal)
+      return () => {
+        if ('refused' in answer) return false
+        this.#wasThere ||= answer.isThere
+        return this.#wasThere && !answer.isThere
+      }
+    }
+    const answer = await askEpoch(protocol, place, signal)
+    return () => {
+      if ('refused' in answer) return false
+      const before = this.#epoch
+      this.#epoch = { seconds: answer.seconds, at: scheduler.monotonic() }
+      return before !== undefined && isAnew(before, this.#epoch)
+    }
   }
 }

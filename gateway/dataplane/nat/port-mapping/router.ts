@@ -2,11 +2,13 @@
 
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
 import { CLIENTS } from './clients.ts'
+import { faultIn, getMapping, NO_MAPPING, refusalOf, soapRequest, targetIn } from './igd.ts'
+import { askHttp } from './igd-http.ts'
 import { decodeEpoch, encodeAddressRequest } from './nat-pmp.ts'
 import { decodePcpEpoch, encodePcpAnnounce } from './pcp.ts'
-import { refusalBy } from './refusal.ts'
+import { NOT_SPOKEN, refusalBy } from './refusal.ts'
 import { askRouter } from './router-socket.ts'
-import type { Answer, MappingRequest, Refusal, RouterPlace } from './types.ts'
+import type { Answer, MappedByUpnp, MappingRequest, Refusal, RouterPlace } from './types.ts'
 
 export const PROTOCOL_NAMES: Readonly<Record<PortMappingProtocol, string>> = {
   pcp: 'PCP',
@@ -24,6 +26,20 @@ export async function askEpoch(
   return protocol === 'pcp'
     ? askRouter(place, encodePcpAnnounce(place.ownAddress), decodePcpEpoch, signal)
     : askRouter(place, encodeAddressRequest(), decodeEpoch, signal)
+}
+
+/** By UPnP, one request. A router that was started anew often has its service at another port. */
+export async function isMapped(
+  place: RouterPlace,
+  { service, port, externalPort }: MappedByUpnp,
+  signal: AbortSignal,
+): Promise<{ readonly isThere: boolean } | Refusal> {
+  const order = soapRequest(service, getMapping(externalPort))
+  const answer = await askHttp(service.controlUrl, place, signal, order)
+  if ('refused' in answer) return answer === NOT_SPOKEN ? { isThere: false } : answer
+  if (answer.status === 200) return { isThere: targetIn(answer.text) === `${place.ownAddress}:${port}` }
+  const code = faultIn(answer.text)
+  return code === NO_MAPPING || answer.status === 404 ? { isThere: false } : refusalOf(code)
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What is asked of a router about a port mapping, and what comes of it. */
 
 import type { PortMappingProtocol } from '../../../../conf/port-mapping.ts'
+import type { MappingService } from './igd.ts'
 
 /** Where the router is, and from which of this host's addresses it is reached. Both IPv4. */
 export interface RouterPlace {
@@ -27,6 +28,15 @@ export interface Granted {
   readonly external: string
   /** Seconds, as the router says. */
   readonly lifetimeS: number
+  /** UPnP: what can be asked whether the mapping is there. */
+  readonly service?: MappingService
+}
+
+/** A mapping by UPnP that there was. */
+export interface MappedByUpnp {
+  readonly service: MappingService
+  readonly port: number
+  readonly externalPort: number
 }
 
 export interface Refusal {

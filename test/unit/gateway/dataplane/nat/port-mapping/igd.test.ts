@@ -5,10 +5,12 @@ import {
   addMapping,
   addressIn,
   faultIn,
+  getMapping,
   locationIn,
   refusalOf,
   serviceIn,
   soapRequest,
+  targetIn,
 } from '../../../../../../gateway/dataplane/nat/port-mapping/igd.ts'
 import { contentsOf, textOf } from '../../../../../../gateway/dataplane/nat/port-mapping/xml.ts'
 
@@ -107,4 +109,13 @@ t.test('hostile XML costs no time', async (t) => {
     contentsOf(xml.repeat(65_536 / xml.length), 'service')
   t.ok(performance.now() - began < 1_000, `${Math.round(performance.now() - began)} ms for five of 64 KiB`)
   fc.assert(fc.property(fc.string(), (xml) => void serviceIn(xml, BASE, ROUTER)))
+})
+
+t.test('a mapping is asked for by its outer port, and the answer says where it leads', async (t) => {
+  const { soapAction, body } = soapRequest({ type: WAN_IP, controlUrl: '' }, getMapping(7_444))
+  t.equal(soapAction, `"${WAN_IP}#GetSpecificPortMappingEntry"`)
+  t.match(body, /<NewRemoteHost><\/NewRemoteHost><NewExternalPort>7444<.*<NewProtocol>UDP</)
+  const answer = `<s:Body><u:R><NewInternalPort>7443</NewInternalPort><NewInternalClient>192.168.1.2</NewInternalClient></u:R></s:Body>`
+  t.equal(targetIn(answer), '192.168.1.2:7443')
+  t.equal(targetIn('<a/>'), 'undefined:undefined', 'nothing that this host could have')
 })

@@ -7,6 +7,7 @@ import type { PortMappingDeps } from '../../../../../../gateway/dataplane/nat/po
 import type { SavedMapping } from '../../../../../../gateway/dataplane/nat/port-mapping/record.ts'
 import type {
   Answer,
+  MappedByUpnp,
   MappingRequest,
   RouterPlace,
 } from '../../../../../../gateway/dataplane/nat/port-mapping/types.ts'
@@ -37,6 +38,9 @@ function make(part: Partial<PortMappingDeps> = {}) {
     /** When the router lost its mappings, ms; undefined: it does not answer. */
     bootedAt: -1_000_000 as number | undefined,
     epochs: 0,
+    isThere: ((_mapping) => ({ isThere: true })) as (
+      mapping: MappedByUpnp,
+    ) => { readonly isThere: boolean } | { readonly refused: string },
     announce: undefined as (() => void) | undefined,
     answer: ((ask) => ({
       granted: {
@@ -80,7 +84,11 @@ function make(part: Partial<PortMappingDeps> = {}) {
       if (world.bootedAt === undefined) return { refused: 'no answer' }
       return { seconds: Math.floor((time.now - world.bootedAt) / 1_000) }
     },
-    hear: (_, announced) => {
+    isMapped: async (_, mapping) => {
+      world.epochs++
+      return world.isThere(mapping)
+    },
+    hear: (_protocol, _place, announced) => {
       world.announce = announced
       return {
         [Symbol.dispose]: () => {
@@ -346,12 +354,63 @@ t.test('what it announces makes the gateway ask the router itself, at most every
   t.equal(world.announce, undefined, 'and it is not listened to any more')
 })
 
-t.test('a router by UPnP is not asked, as it does not say', async (t) => {
+const SERVICE = {
+  type: 'urn:schemas-upnp-org:service:WANIPConnection:1',
+  controlUrl: 'http://192.168.1.1:5000/ctl',
+}
+const byUpnp = { protocol: 'upnp', external: '203.0.113.5:7444', lifetimeS: 3_600, service: SERVICE } as const
+
+t.test(
+  'a router by UPnP is asked for the mapping every 2 min; when it has forgotten it, it gets it again',
+  async (t) => {
+    const world = make({ protocols: ['upnp'] })
+    world.answer = () => ({ granted: byUpnp })
+    world.mapping.listens(7_443)
+    await world.run(10 * MINUTE_MS)
+    t.equal(world.asks.length, 1)
+    t.ok(world.epochs >= 5 && world.epochs <= 6, `${world.epochs} questions`)
+    const since = world.time.now
+    world.isThere = (mapping) => {
+      t.same(mapping, { service: SERVICE, port: 7_443, externalPort: 7_444 })
+      return { isThere: world.asks.length > 1 }
+    }
+    await world.run(2 * MINUTE_MS + 1_000)
+    t.match(world.asks.slice(1), [{ externalPort: 7_444, lifetimeS: 3_600 }])
+    t.ok((world.asks[1]?.at ?? Infinity) - since <= 2 * MINUTE_MS + 1_000)
+    await world.run(10 * MINUTE_MS)
+    t.equal(world.asks.length, 2, 'once')
+  },
+)
+
+t.test(
+  'a router by UPnP that never tells of the mapping, or answers nothing, is not asked for it again',
+  async (t) => {
+    for (const answer of [{ isThere: false }, { refused: 'no answer' }]) {
+      const world = make({ protocols: ['upnp'] })
+      world.answer = () => ({ granted: byUpnp })
+      world.isThere = () => answer
+      world.mapping.listens(7_443)
+      await world.run(29 * MINUTE_MS)
+      t.equal(world.asks.length, 1)
+    }
+  },
+)
+
+t.test('a router by UPnP that is away after a restart: asked again at each sign of it', async (t) => {
   const world = make({ protocols: ['upnp'] })
+  world.answer = () => ({ granted: byUpnp })
   world.mapping.listens(7_443)
-  await world.run(29 * MINUTE_MS)
-  t.equal(world.epochs, 0)
-  t.equal(world.announce, undefined)
+  await world.run(MINUTE_MS)
+  world.isThere = () => ({ isThere: false })
+  world.answer = () => ({ refused: 'no answer' })
+  world.announce?.()
+  await world.run(10 * MINUTE_MS)
+  t.equal(world.mapping.external, '203.0.113.5:7444', 'it may be there again before its end')
+  world.answer = () => ({ granted: byUpnp })
+  const { length } = world.asks
+  world.announce?.()
+  await world.run(8_000)
+  t.equal(world.asks.length, length + 1)
 })
 
 /** A router by UPnP that only knows mappings without an end, and is slow. */

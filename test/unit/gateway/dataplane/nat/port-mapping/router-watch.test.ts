@@ -1,5 +1,6 @@
 /** gateway/dataplane/nat/port-mapping/router-watch: when a router's count means that it was started anew. */
 import t from 'tap'
+import { ssdpNews } from '../../../../../../gateway/dataplane/nat/port-mapping/announcements.ts'
 import { decodeEpoch } from '../../../../../../gateway/dataplane/nat/port-mapping/nat-pmp.ts'
 import {
   decodePcpEpoch,
@@ -46,4 +47,27 @@ t.test('NAT-PMP: seconds of the answer about the address, also when it has none'
   t.same(decodeEpoch(hex('00 80 0003 00000e10 00000000')), { seconds: 3_600 })
   t.equal(decodeEpoch(hex('00 81 0000 00000e10 cb007105')), undefined)
   t.equal(decodeEpoch(hex('00 80 0000 000000')), undefined)
+})
+
+const notify = (nts: string, bootId?: number): Buffer => {
+  const lines = ['NOTIFY * HTTP/1.1', 'HOST: 239.255.255.250:1900', `NTS: ${nts}`]
+  if (bootId !== undefined) lines.push(`BootID.UPnP.org: ${bootId}`)
+  return Buffer.from([...lines, '', ''].join('\r\n'))
+}
+
+t.test('SSDP: each start of a router is news once', async (t) => {
+  const isNews = ssdpNews()
+  t.ok(isNews(notify('ssdp:alive', 7)), 'whether it is the first one is not known')
+  t.notOk(isNews(notify('ssdp:alive', 7)))
+  t.ok(isNews(notify('ssdp:alive', 8)))
+  t.ok(isNews(notify('ssdp:byebye', 8)))
+  t.ok(isNews(notify('ssdp:alive', 8)), 'it is back')
+  t.notOk(isNews(notify('ssdp:alive', 8)))
+  t.notOk(isNews(Buffer.from('M-SEARCH * HTTP/1.1\r\nBOOTID.UPNP.ORG: 9\r\n\r\n')), 'of a host')
+  t.notOk(isNews(Buffer.alloc(0)))
+})
+
+t.test('SSDP: a device of version 1.0 says no number, so each of its announcements is news', async (t) => {
+  const isNews = ssdpNews()
+  for (let i = 0; i < 3; i++) t.ok(isNews(notify('ssdp:alive')))
 })
