@@ -6,7 +6,8 @@ import type { Test } from 'tap'
 import { type Netns, netns } from '../kernel/netns.ts'
 import { ROOT } from '../run/executable.ts'
 import { waitFor } from '../run/wait.ts'
-import { type ExecOptions, fromSource, type TestHost } from './hosts.ts'
+import { type ExecOptions, fromSource } from './execute.ts'
+import type { TestHost } from './test-host.ts'
 
 const PLUGIN = join(ROOT, 'dist/flatnet-cni')
 
