@@ -14,6 +14,7 @@ import {
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
 import { keepsBound } from '../helpers/run/bound.ts'
+import { urgent } from '../helpers/run/urgent.ts'
 import { timeUntil, waitFor } from '../helpers/run/wait.ts'
 
 const GAP_MS = 1_200
@@ -31,6 +32,7 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, as
     await keepsBound(t, 'metric 200 alone is left', 50, async () => {
       await directAgain(pair)
       const pid = p2pPid(one) ?? 0
+      urgent(pid)
       process.kill(pid, 'SIGKILL')
       const ms = await timeUntil('it is', PATIENCE_MS, () => String(metricsTo(one, 2)) === '200')
       await waitFor(

@@ -15,7 +15,7 @@ const UP = join(ROOT, 'bin/up')
 process.env['FLATNET_KEEP_BUILD'] = '1'
 /** For what no bound is set to here: a direct path is looked for less often the longer it was broken. */
 const PATIENCE_MS = 60_000
-const options = { skip: podmanMissing(), timeout: 300_000 }
+const options = { skip: podmanMissing(), timeout: 600_000 }
 
 /**
  * All that a run could leave: it must not differ from what was there before. Of the disk what this machine itself
