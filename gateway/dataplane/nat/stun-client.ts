@@ -38,6 +38,8 @@ interface Server {
   /** When the last transaction began. */
   startedAt?: Millis
   transaction?: Transaction | undefined
+  /** Its response may come twice, as the request may have been sent twice. */
+  closed?: string | undefined
   mapped: string | undefined
 }
 
@@ -95,11 +97,13 @@ export class StunClient {
     const message = decodeStun(bytes)
     const server = this.#servers.get(from)
     if (message?.kind === 'request') return
-    if (message === undefined || server?.transaction?.id !== message.transaction) this.#unasked++
-    else this.#close(server, message.kind === 'response' ? message.mapped : undefined)
+    if (message === undefined || server === undefined) this.#unasked++
+    else if (server.transaction?.id === message.transaction)
+      this.#close(server, message.kind === 'response' ? message.mapped : undefined)
+    else if (server.closed !== message.transaction) this.#unasked++
   }
 
-  /** How many responses belonged to no open transaction, or could not be read. */
+  /** How many responses belonged to no transaction of this host, or could not be read. */
   get unasked(): number {
     return this.#unasked
   }
@@ -134,6 +138,7 @@ export class StunClient {
 
   #close(server: Server, mapped: string | undefined): void {
     server.dueAt = (server.startedAt ?? 0) + this.#everyMs
+    server.closed = server.transaction?.id
     server.transaction = undefined
     server.mapped = mapped
   }

@@ -45,7 +45,7 @@ export function p2pGauges(metrics: Metrics, transport: P2pTransport, now: () => 
   )
   metrics.gauge(
     'flatnet_p2p_unasked_stun_answers',
-    'Answers of STUN servers to no open question of this host since the P2P process began',
+    'STUN responses to no request of this host since the P2P process began',
     () => transport.status.unaskedStun,
   )
   const kinds = ['forged', 'replayed', 'malformed', 'packets'] as const

@@ -11,6 +11,8 @@ import { isEndpoint } from './endpoints.ts'
 export const OFFER_VERSION = 1
 /** No machine has more addresses that others could use. */
 const MAX_CANDIDATES = 16
+/** How far promotions may be counted by a peer. This host counts on from there, and its P2P process knows whole numbers. */
+const MAX_GENERATION = 0xffff_ffff
 const MAX_TEXT = 200
 /** A day: no peer plans its next try later than that. */
 const MAX_RETRY_MS: Millis = 86_400_000
@@ -57,7 +59,7 @@ export function parseOffer(given: ControlMessage): Received {
   const fields: Fields = given
   const { type } = given
   const attempt = (): string => hexOf(fields, 'attempt')
-  const generation = (): number => wholeOf(fields, 'generation', Number.MAX_SAFE_INTEGER)
+  const generation = (): number => wholeOf(fields, 'generation', MAX_GENERATION)
   const reason = (): string => textOf(fields, 'reason')
   switch (type) {
     case 'p2p.request':
@@ -94,7 +96,7 @@ function stateOf(fields: Fields): PeerMessage {
   if (typeof isPromoted !== 'boolean') throw new OfferError('isPromoted must be true or false')
   return {
     type: 'p2p.state',
-    generation: wholeOf(fields, 'generation', Number.MAX_SAFE_INTEGER),
+    generation: wholeOf(fields, 'generation', MAX_GENERATION),
     isPromoted,
     ...(fields['attempt'] !== undefined && { attempt: hexOf(fields, 'attempt') }),
     ...(fields['retryInMs'] !== undefined && { retryInMs: wholeOf(fields, 'retryInMs', MAX_RETRY_MS) }),

@@ -121,12 +121,12 @@ function peerState(state: Escalation, message: Of<'p2p.state'>, facts: Escalatio
   return demote(seen, { reason, hasRoute: true, isOwn: true }, facts)
 }
 
-/** A promotion that is under way, or the route, has the number of then. */
+/** A promotion that is under way, and the route, keep their number. */
 const NUMBERED: readonly Escalation['phase'][] = ['asking', 'installing', 'active']
 
 /**
  * A gateway that was started anew counts from 0, and its peer goes on: its first question to promote would be refused
  * as an older one.
  */
-const knownTo = ({ generation, phase }: Escalation, named: number): number =>
-  NUMBERED.includes(phase) ? generation : Math.max(generation, named)
+const knownTo = ({ asked, generation, phase }: Escalation, named: number): number =>
+  asked !== undefined || NUMBERED.includes(phase) ? generation : Math.max(generation, named)

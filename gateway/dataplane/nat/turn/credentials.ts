@@ -41,13 +41,15 @@ export function credentialsOf(
   return { username: name, password: mac, until: untilS * 1_000 }
 }
 
-/** Seconds since the epoch as a name begins with that such a secret made, `1795972047:h1`: until 2286 it has 10 digits. */
+/** Seconds since the epoch, with which a name begins that such a secret made: `1795972047:h1`. Until 2286 it has 10 digits. */
 const TIMED_RE = /^(\d{10})(?::|$)/
+/** 2020. A name of 10 digits that is less is no time: it may be a phone number. */
+const FIRST_TIME_S = 1_577_836_800
 
 /** @returns until when credentials that a person copied are for, ms since the epoch; undefined: they do not say */
 export function endOf({ username, secret }: TurnLogin): Millis | undefined {
   const [, seconds] = (secret === undefined && TIMED_RE.exec(username)) || []
-  return seconds === undefined ? undefined : Number(seconds) * 1_000
+  return Number(seconds) >= FIRST_TIME_S ? Number(seconds) * 1_000 : undefined
 }
 
 /** RFC 8489, 9.2.2: the key of MESSAGE-INTEGRITY. */

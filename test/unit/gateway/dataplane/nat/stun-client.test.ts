@@ -60,7 +60,7 @@ t.test('questions to several servers are 20 ms apart, and an answer ends one', a
   t.match(run(client, 24_001, 25_100), [{ at: 25_100, to: A }])
 })
 
-t.test('only the asked server counts, only its open question, and only once', async (t) => {
+t.test('only the asked server counts, only its open transaction, and only once', async (t) => {
   const client = makeClient()
   client.useServers([A, B], 25_000, 0)
   const [toA, toB] = run(client, 0, 20)
@@ -73,10 +73,10 @@ t.test('only the asked server counts, only its open question, and only once', as
   t.same(client.mapped, [])
   client.handleResponse(answerTo(b), B)
   client.handleResponse(answerTo(b, '203.0.113.66:1'), B)
-  t.same(client.mapped, [{ server: B, address: SEEN }], 'the second answer to a question is ignored')
-  t.equal(client.unasked, 5, 'all but the answer and the request are counted')
+  t.same(client.mapped, [{ server: B, address: SEEN }], 'the second response to a request is ignored')
+  t.equal(client.unasked, 4, 'counted are all but responses to B’s own request, and the request')
   client.handleResponse(encodeStun({ kind: 'error', transaction: transactionOf(a) }), A)
-  t.same(run(client, 21, 24_000), [], 'an error ends the question')
+  t.same(run(client, 21, 24_000), [], 'an error ends the transaction')
 })
 
 t.test('a change of the network: asked at once, and what a server said stays until it fails', async (t) => {

@@ -51,6 +51,13 @@ t.test('a field that is absent or wrong is named', async (t) => {
         if (wrong === undefined && (optional.has(key) || optional.has(`${key} ${type}`))) continue
         t.throws(() => parseOffer({ type, ...fields, [key]: wrong }), OfferError, `${type} ${key}`)
       }
+  for (const [type, fields] of Object.entries(whole))
+    if ('generation' in fields)
+      t.throws(
+        () => parseOffer({ type, ...fields, generation: 2 ** 32 }),
+        { message: /^generation must be/ },
+        type,
+      )
   t.throws(() => parseOffer({ type: 'p2p.other' }), { message: 'its type is not known' })
   t.throws(() => parseOffer({ type: 'p2p.promote', attempt: 'ABC' }), {
     message: 'attempt must be 16 digits of hex',

@@ -1,5 +1,6 @@
 /** gateway/paths/escalation: what happens to a pair on UDP, and around it, on a fake clock. */
 import t from 'tap'
+import { escalate } from '../../../../../gateway/paths/escalation/escalation.ts'
 import { viewOf } from '../../../../../gateway/paths/escalation/view.ts'
 import { Pair, STEP_MS } from '../../../../helpers/gateway/p2p-simulation.ts'
 
@@ -101,6 +102,25 @@ t.test('a leader that was started anew learns from the link how far its peer has
   t.ok(pair.until(ACTIVE, MINUTE) <= 4_000, 'its first question is no older one')
   t.equal(leader.state.generation, generation + 1)
 })
+
+t.test(
+  'a question that a follower keeps is no older one when the leader says its number again',
+  async (t) => {
+    const pair = new Pair()
+    const { follower } = pair
+    pair.until(ACTIVE, 10_000)
+    const { attempt = '', generation } = follower.state
+    const asked = { attempt, generation: generation + 1, at: pair.now }
+    const message = { type: 'p2p.state', attempt, generation: generation + 1, isPromoted: false } as const
+    const facts = { ...follower.facts(), session: undefined }
+    const { state } = escalate(
+      { ...follower.state, phase: 'proving', asked },
+      { type: 'message', message },
+      facts,
+    )
+    t.match(state, { phase: 'proving', generation, asked })
+  },
+)
 
 t.test('an old peer is asked ever less often, and never taken for one that takes part', async (t) => {
   const pair = new Pair()

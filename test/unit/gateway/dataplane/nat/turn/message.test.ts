@@ -2,7 +2,11 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
-import { credentialsOf, longTermKey } from '../../../../../../gateway/dataplane/nat/turn/credentials.ts'
+import {
+  credentialsOf,
+  endOf,
+  longTermKey,
+} from '../../../../../../gateway/dataplane/nat/turn/credentials.ts'
 import {
   decodeTurn,
   encodeTurn,
@@ -162,4 +166,13 @@ t.test('a secret makes a name with a time and its HMAC, the same within an hour'
   t.not(credentialsOf(login, at + 41 * 60_000).username, credentialsOf(login, at).username)
   t.match(credentialsOf({ username: '', secret: 'north' }, at).username, /^\d+$/)
   t.same(credentialsOf({ username: 'a', password: 'b' }, at), { username: 'a', password: 'b' })
+})
+
+t.test('a name says until when it is for, unless it is a number of another kind', async (t) => {
+  const endOfName = (username: string) => endOf({ username, password: 'b' })
+  t.equal(endOfName('1796036400:h1'), 1_796_036_400_000)
+  t.equal(endOfName('1796036400'), 1_796_036_400_000)
+  for (const username of ['1234567890', '1796036400h1', 'h1', '179603640', ''])
+    t.equal(endOfName(username), undefined)
+  t.equal(endOf({ username: '1796036400:h1', secret: 'north' }), undefined, 'a secret makes new ones')
 })
