@@ -93,6 +93,9 @@ t.test('a machine in the middle', { skip: needsRoot, timeout: 600_000 }, async (
         .map(({ path, reason }) => `${path}: ${reason}`),
     )
 
+  /** In how many tries a host left the path, of all kinds of harm. */
+  let leaves = 0
+
   /** Does harm once. @returns the worst gap between answers, ms; without end if a host left the path */
   const harmed = async (t: Test, harm: (typeof HARMS)[number]): Promise<number> => {
     await directAgain(pair)
@@ -120,7 +123,10 @@ t.test('a machine in the middle', { skip: needsRoot, timeout: 600_000 }, async (
     t.ok(last.received > first.received + 100, 'packets went on')
     t.same([one, two].map(p2pPid), pids, 'the same processes')
     for (const what of left) t.comment(what)
-    if (left.length > 0) return Number.POSITIVE_INFINITY
+    if (left.length > 0) {
+      leaves++
+      return Number.POSITIVE_INFINITY
+    }
     for (const [i, host] of [one, two].entries())
       await waitFor(`host ${i + 1} counts ${COUNTED[harm]}`, PATIENCE_MS, async () => {
         const now = await refusals(host)
@@ -134,6 +140,8 @@ t.test('a machine in the middle', { skip: needsRoot, timeout: 600_000 }, async (
     await t.test(harm, (t) =>
       keepsBound(t, 'no harm ends the path; worst gap', GAP_MS, () => harmed(t, harm)),
     )
+  // A busy machine may end it as well, and does not do so again and again.
+  t.ok(leaves <= 1, `a host left the path in ${leaves} tries`)
   stop()
 })
 

@@ -9,6 +9,7 @@ import {
   PATIENCE_MS,
   p2pPair,
   pathTo,
+  promotionsOf,
   requestsTo,
 } from '../helpers/cluster/p2p-pair.ts'
 import { needsRoot } from '../helpers/kernel/netns.ts'
@@ -57,7 +58,9 @@ t.test('two hosts with a direct path', { skip: needsRoot, timeout: 600_000 }, as
         lose()
         return leavesUdp(pair)
       })
+      const promotions = [one, two].map(promotionsOf)
       t.ok((await awayFromUdp(pair, DEMOTED_MS)) >= DEMOTED_MS, 'it stays demoted')
+      t.same([one, two].map(promotionsOf), promotions, 'neither end promotes it again')
       t.same([metricsTo(one, 2), metricsTo(two, 1)], [[200], [200]])
       t.same(failures(await requests.stop()), [], 'no request failed')
     })

@@ -117,6 +117,10 @@ export const leavesUdp = ({ one, two }: P2pPair, timeoutMs = PATIENCE_MS): Promi
     [metricsTo(one, 2), metricsTo(two, 1)].every((r) => !r.includes(100)),
   )
 
+/** How often a host has moved its packets to a UDP path so far. */
+export const promotionsOf = (host: TestHost): number =>
+  host.logged('path changed').filter(({ path }) => path.startsWith('P2P_ACTIVE')).length
+
 /** Watches the pair for so long. @returns for how many ms of it either end reported another state than P2P_ACTIVE */
 export async function awayFromUdp({ one, two }: P2pPair, forMs: number): Promise<number> {
   const began = performance.now()

@@ -6,10 +6,12 @@ const TICK_MS = 10
 
 /**
  * @param stat the text of `/proc/stat`.
- * @returns ms that a hypervisor has given to others, of all processors together
+ * @returns ms that a hypervisor has given to others, the mean of all processors
  */
-export const stolenMs = (stat: string): number =>
-  Number(/^cpu +(?:\d+ +){7}(\d+)/.exec(stat)?.[1] ?? 0) * TICK_MS
+export function stolenMs(stat: string): number {
+  const ticks = Number(/^cpu +(?:\d+ +){7}(\d+)/.exec(stat)?.[1] ?? 0)
+  return (ticks * TICK_MS) / Math.max(1, stat.match(/^cpu\d/gm)?.length ?? 0)
+}
 
 /**
  * For how long so far, in ms, anything that could run has waited for a processor: for other programs, and while a
