@@ -165,9 +165,11 @@ t.test('kill -9: device and routes are gone within 50 ms', { skip: needsRoot }, 
     await waitFor('the direct route is seen', 5_000, hasRoute)
     const seen = b.heard.length
     urgent(a.pid)
+    const since = performance.now()
     const killed = a.kill('SIGKILL')
     // What packets meet: the process itself is reaped later, when its memory is gone too.
-    const ms = await timeUntil('no direct route is left', 1_000, () => !hasRoute())
+    await timeUntil('no direct route is left', 1_000, () => !hasRoute())
+    const ms = performance.now() - since
     await killed
     t.notOk(a.hasDevice())
     t.same(a.directRoutes(), [])
