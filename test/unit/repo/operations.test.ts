@@ -75,6 +75,25 @@ const pieces = (literal: string): string[] =>
 const literals = (files: readonly string[], ...patterns: readonly RegExp[]): string[] =>
   files.flatMap((file) => patterns.flatMap((p) => [...text(file).matchAll(p)].map((m) => m[1] ?? '')))
 
+t.test('problems of a TURN server', async (t) => {
+  const rows = [...text('docs/operations/turn.md').matchAll(/^\| (`[^|\n]+`) \|/gm)].flatMap((m) =>
+    [...(m[1] ?? '').matchAll(/`([^`]+)`/g)].map(([, problem = '']) => problem),
+  )
+  const found = [
+    ...literals(['gateway/dataplane/nat/turn/problems.ts'], /\bproblem: '([^']+)'/g, /\bproblem: `([^`]+)`/g),
+    ...literals(
+      ['gateway/dataplane/p2p/turn-lookup.ts'],
+      /(?:name|file)Problem\('([^']+)'/g,
+      /(?:name|file)Problem\(`([^`]+)`/g,
+    ),
+  ]
+  t.ok(found.length >= 16, `${found.length} are found in the sources`)
+  for (const literal of found) {
+    const row = literal.replaceAll(/\$\{[^{}]*\}/g, '…')
+    t.ok(rows.includes(row), row)
+  }
+})
+
 const said: Readonly<Record<string, { readonly found: readonly string[]; readonly atLeast: number }>> = {
   'why a link is not up': {
     found: literals(

@@ -5,7 +5,7 @@
 import type { Millis } from '../../../../core/clock.ts'
 import { isObject } from '../../../../core/json.ts'
 
-/** What follows nothing newer was kept by a carrier, or is of a time before this gateway was started. */
+/** A letter with a longer round trip was kept on the way, there or back. */
 const MAX_RTT_MS: Millis = 10_000
 
 export interface Measured {

@@ -38,7 +38,7 @@ export class OwnAddresses {
     return this.#stun.nextAt
   }
 
-  /** Answers of STUN servers that nothing was asked for. */
+  /** STUN responses to no request of this host. */
   get unasked(): number {
     return this.#stun.unasked
   }

@@ -49,7 +49,7 @@ export interface SessionDeps {
   readonly relays: Relays
   isLocalFault(now: Millis): boolean
   lagMs(): Millis
-  /** Datagrams without a session, and answers of STUN servers to no question. */
+  /** Datagrams without a session, and STUN responses to no request of this host. */
   ignored(): { readonly strays: number; readonly unaskedStun: number }
   report(message: FromProcess): void
   /** For the log and for the guard against local faults. */
