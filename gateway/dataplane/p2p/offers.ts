@@ -11,7 +11,7 @@ import { isEndpoint } from './endpoints.ts'
 export const OFFER_VERSION = 1
 /** No machine has more addresses that others could use. */
 const MAX_CANDIDATES = 16
-/** How far promotions may be counted by a peer. This host counts on from there, and its P2P process knows whole numbers. */
+/** How far a peer may count promotions. This host counts on from there, and its P2P process knows whole numbers. */
 const MAX_GENERATION = 0xffff_ffff
 const MAX_TEXT = 200
 /** A day: no peer plans its next try later than that. */

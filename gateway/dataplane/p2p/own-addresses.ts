@@ -16,7 +16,7 @@ import { type FromProcess, MAX_STUN_SERVERS, type ToProcess } from './protocol.t
 const KEEP_EVERY_MS: Millis = 25_000
 /** Else only to notice a change that no interface shows, such as a router's new address. */
 const LOOK_EVERY_MS: Millis = 300_000
-/** By then a question was sent four times, 0.5, 1 and 2 s apart, and the last one had 4 s. */
+/** By then a request was sent four times, 0.5, 1 and 2 s apart, and the last one had 4 s. */
 const SILENT_AFTER_MS: Millis = 7_500
 /** A name may lead to other addresses. */
 const RESOLVE_EVERY_MS: Millis = 300_000

@@ -208,7 +208,7 @@ const FROM_PROCESS = {
   ended: { hostId, attempt, reason },
   /** This host's own address as that peer sees it. */
   observed: { hostId, address },
-  /** Of this host's interfaces with the port of its socket, as the STUN servers see that socket, and on TURN servers. */
+  /** Of this host's interfaces with its socket's port, as STUN servers see that socket, and on TURN servers. */
   ownAddresses: {
     hosts: list(address, 64),
     mapped: list(record({ server: address, address }), MAX_STUN_SERVERS),

@@ -48,7 +48,7 @@ export class Signalling implements P2pLinks {
 
   constructor(deps: SignallingDeps) {
     this.#deps = deps
-    this.#stops = [this.#listenToRelays(), this.#listenToCarried()]
+    this.#stops = [this.#listenToRelays(), this.#listenToMembers()]
   }
 
   #listenToRelays(): () => void {
@@ -68,7 +68,7 @@ export class Signalling implements P2pLinks {
     })
   }
 
-  #listenToCarried(): () => void {
+  #listenToMembers(): () => void {
     const { memberSignalling, events, links, relayed } = this.#deps
     const isOnly = (hostId: number): boolean => !links.isUp(hostId) && relayed.to(hostId) === undefined
     return memberSignalling.listen({

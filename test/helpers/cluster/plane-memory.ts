@@ -16,7 +16,7 @@ import type { PacketPort } from '../../../kernel/tun-port.ts'
 import type { DatagramPort } from '../../../kernel/udp-socket.ts'
 
 const EAGAIN = 11
-const HEAD = 8
+const HEADER = 8
 const CANARY = 64
 const CANARY_BYTE = 0xa5
 
@@ -128,8 +128,8 @@ class MemoryUdp implements DatagramPort {
   #scatter(slot: number, stream: Buffer): void {
     const { headers, texts, stride } = this.slots
     for (let at = 0, i = slot; at < stream.byteLength; i++) {
-      headers.bytes.set(stream.subarray(at, at + HEAD), i * HEAD)
-      at += HEAD
+      headers.bytes.set(stream.subarray(at, at + HEADER), i * HEADER)
+      at += HEADER
       texts.bytes.set(stream.subarray(at, at + stride), i * stride)
       at += stride
     }

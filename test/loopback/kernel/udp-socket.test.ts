@@ -8,13 +8,15 @@ import { Poller } from '../../../kernel/poller.ts'
 import { sockaddrBytes, writeSockaddr } from '../../../kernel/sockaddr.ts'
 import { UdpSocket } from '../../../kernel/udp-socket.ts'
 
-const HEAD = 8
+const HEADER = 8
 /** All bytes of a datagram in the slot. */
 function datagram({ slots }: UdpSocket, slot: number): Buffer {
   const length = slots.lengths[slot]!
-  const head = Buffer.from(slots.headers.bytes.subarray(slot * HEAD, slot * HEAD + Math.min(HEAD, length)))
-  const text = slots.texts.bytes.subarray(slots.textAt(slot), slots.textAt(slot) + Math.max(0, length - HEAD))
-  return Buffer.concat([head, text])
+  const at = slot * HEADER
+  const header = Buffer.from(slots.headers.bytes.subarray(at, at + Math.min(HEADER, length)))
+  const from = slots.textAt(slot)
+  const text = slots.texts.bytes.subarray(from, from + Math.max(0, length - HEADER))
+  return Buffer.concat([header, text])
 }
 
 function pair(options: { gso?: boolean; gro?: boolean }, host = '127.0.0.1') {

@@ -24,8 +24,7 @@ export const SEARCH = Buffer.from(
 /**
  * Where the description is, of an answer to SEARCH.
  * @param gateway the only host that is asked for it: an answer that names another one would have this host send
- *   requests
- *   of the answerer's choice there
+ *   requests of the answerer's choice there
  * @returns undefined: no answer to a search; `''`: it names another host, or no URL
  */
 export function locationIn(answer: string, gateway: string): string | undefined {

@@ -41,7 +41,7 @@ export function credentialsOf(
   return { username: name, password: mac, until: untilS * 1_000 }
 }
 
-/** Seconds since the epoch, with which a name begins that such a secret made: `1795972047:h1`. Until 2286 it has 10 digits. */
+/** Seconds since the epoch: a name that such a secret made begins with them, `1795972047:h1`. 10 digits until 2286. */
 const TIMED_RE = /^(\d{10})(?::|$)/
 /** 2020. A name of 10 digits that is less is no time: it may be a phone number. */
 const FIRST_TIME_S = 1_577_836_800

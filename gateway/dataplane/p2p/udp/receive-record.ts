@@ -22,7 +22,7 @@ export class RecordReceiver {
   readonly #slots: ReceiveSlots
   readonly #deliver: Deliverer
   readonly #iovecs: Iovecs
-  /** Head of the run being joined, as it arrived. */
+  /** Header of the run being joined, as it arrived. */
   readonly #header = new Uint8Array(MAX_HEADER)
   #run: Run | undefined
 

@@ -63,14 +63,14 @@ export class WholeReceiver {
     let at = slot + 1
     let word = first + NEXT_PART
     // The part before has to be full, or this part's text would not follow it directly.
-    while (at < most && lengths[at - 1] === segmentBytes && this.#hasHead(at, index, word)) {
+    while (at < most && lengths[at - 1] === segmentBytes && this.#hasHeader(at, index, word)) {
       at++
       word += NEXT_PART
     }
     return at
   }
 
-  #hasHead(slot: number, index: number, word: number): boolean {
+  #hasHeader(slot: number, index: number, word: number): boolean {
     const { view } = this.#slots.headers
     return (
       this.#slots.lengths[slot]! > HEADER &&

@@ -5,18 +5,18 @@ import type { PeerState } from './peer.ts'
 import type { RetransmitBuffer } from './retransmit-buffer.ts'
 import { HEADER, headerWord, MAX_PARTS, SEAL, WireForm } from './wire/datagram.ts'
 
-/** Head of the first datagram: header, counter and tag. The others have only a header. */
+/** Before the text of the first datagram: header, counter and tag. Before the others: only a header. */
 const FIRST_HEADER = HEADER + SEAL
 
 export class WholeSender {
   readonly #udp: DatagramPort
-  readonly #retransmit: RetransmitBuffer
+  readonly #retransmitBuffer: RetransmitBuffer
   readonly #headers: Region
   readonly #iovecs: Iovecs
 
-  constructor(arena: Arena, udp: DatagramPort, retransmit: RetransmitBuffer) {
+  constructor(arena: Arena, udp: DatagramPort, retransmitBuffer: RetransmitBuffer) {
     this.#udp = udp
-    this.#retransmit = retransmit
+    this.#retransmitBuffer = retransmitBuffer
     this.#headers = arena.take(MAX_PARTS * FIRST_HEADER)
     this.#iovecs = new Iovecs(arena, MAX_PARTS * 2)
     for (let part = 0; part < MAX_PARTS; part++)
@@ -42,8 +42,8 @@ export class WholeSender {
     seal.whole.seal(text, at, n, number, this.#headers, HEADER)
     this.#place(peer, text, at, n, parts)
     this.#header(seal.index, parts, number)
-    if (this.#retransmit.isKeeping(now))
-      this.#retransmit.add(seal.index, number, text, at, n, partBytes, this.#headers, HEADER)
+    if (this.#retransmitBuffer.isKeeping(now))
+      this.#retransmitBuffer.add(seal.index, number, text, at, n, partBytes, this.#headers, HEADER)
     peer.credit.sent(bytes, now)
     peer.counters.txDatagrams += parts
     return this.#transmit(peer, parts)
