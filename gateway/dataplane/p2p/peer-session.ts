@@ -165,8 +165,10 @@ export class PeerSession {
       this.#offered = [view.address]
       if (view.turn !== undefined) this.#relayed = [view.address]
     }
-    if (this.#state.attempt === undefined) this.#state = adopt(view, this.#facts())
-    this.give({ type: 'tick' })
+    const isNew = this.#state.attempt === undefined
+    if (isNew) this.#state = adopt(view, this.#facts())
+    // A link that was up before has told the peer that this host does not send by UDP.
+    this.give({ type: isNew ? 'linkUp' : 'tick' })
   }
 
   /** The process restarted and has no session with the peer. */

@@ -11,6 +11,7 @@ import {
   notPromoted,
   pardoned,
   prove,
+  stateMessage,
   stay,
   tryFailed,
 } from './transitions.ts'
@@ -116,6 +117,9 @@ function peerState(state: Escalation, message: Of<'p2p.state'>, facts: Escalatio
   const leaderNextAt = facts.isLeader || retryInMs === undefined ? undefined : facts.now + retryInMs
   const seen = { ...state, leaderNextAt, generation: knownTo(state, generation) }
   const isOlder = attempt === state.attempt && generation < state.generation
+  // The peer sends by UDP, as it has not heard yet that this host does not.
+  if (isPromoted && !NUMBERED.includes(state.phase))
+    return { state: seen, actions: [{ type: 'send', message: stateMessage(seen) }] }
   if (isPromoted || isOlder || state.phase !== 'active') return stay(seen)
   const reason: P2pReason = { code: 'peer not promoted' }
   return demote(seen, { reason, hasRoute: true, isOwn: true }, facts)

@@ -1,6 +1,7 @@
 /** gateway/paths/escalation: what happens to a pair on UDP, and around it, on a fake clock. */
 import t from 'tap'
 import { escalate } from '../../../../../gateway/paths/escalation/escalation.ts'
+import { initial } from '../../../../../gateway/paths/escalation/transitions.ts'
 import { viewOf } from '../../../../../gateway/paths/escalation/view.ts'
 import { Pair, STEP_MS } from '../../../../helpers/gateway/p2p-simulation.ts'
 
@@ -71,6 +72,24 @@ t.test('a gateway that is started anew adopts the session, and no packet moves',
     t.equal(pair.phases, ACTIVE, who)
     t.equal(pair.leader.offers, 1)
     t.same([...pair.leader.demotions, ...pair.follower.demotions], [])
+  }
+})
+
+t.test('a link that is up before the process is adopted: both ends go by the same path', async (t) => {
+  for (const who of ['leader', 'follower'] as const) {
+    const pair = new Pair()
+    pair.until(ACTIVE, 10_000)
+    const side = pair[who]
+    side.state = initial(pair.now)
+    side.obstacle = { code: 'no process', detail: 'is being started' }
+    side.give({ type: 'linkUp' })
+    pair.run(STEP_MS)
+    t.not(pair.peerOf(side).state.phase, 'active', 'the peer has left UDP')
+    side.obstacle = undefined
+    side.restartGateway()
+    pair.run(2 * STEP_MS)
+    t.notMatch(pair.phases, /active/, `${who}: neither end stays on UDP alone`)
+    t.ok(pair.until(ACTIVE, MINUTE) <= 30_000, 'both are back')
   }
 })
 
