@@ -32,7 +32,7 @@ t.test('two short cuts of one pair of three hosts', { skip: needsRoot, timeout: 
     net.heal(1, 2)
     const { reason, via } = await waitFor('the direct way is on probation or back', 20_000, async () => {
       const now = await path(2)
-      return /takes packets once/.test(now.reason) || now.via === 'gateway' ? now : undefined
+      return /carries packets once/.test(now.reason) || now.via === 'gateway' ? now : undefined
     })
     // On a busy machine 2 s may pass between two looks.
     if (via === 'gateway') continue

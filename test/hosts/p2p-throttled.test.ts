@@ -43,7 +43,7 @@ const faults: Readonly<Record<string, { readonly begin: (pair: P2pPair) => void;
     '1 Mbit/s with a queue': {
       begin: ({ faults }) => faults.throttle(1, 1_000),
       // Whichever shows first: probes that wait in the queue, or those that find it full.
-      reason: /slower|varies|congested|loses|stopped answering/,
+      reason: /slower|jitter|congested|loses|stopped answering/,
     },
     '1 Mbit/s without a queue': {
       begin: ({ faults }) => faults.police(1, 2, 125),
