@@ -17,8 +17,11 @@ export interface PortMapper {
   readonly externalIp: string
   /** `7443 -> 192.168.2.2:7443`, of UDP, as the kernel has them. */
   mappings(): string[]
-  /** As a router that was switched off and on: it has forgotten all mappings, and says so to its network. */
-  restart(): Promise<void>
+  /**
+   * As a router that was switched off and on: it has forgotten all mappings, and says so to its network.
+   * @returns the mappings that it begins with
+   */
+  restart(): Promise<string[]>
   stop(): Promise<void>
 }
 
@@ -76,14 +79,18 @@ export async function portMapper(
     rmSync(dir, { recursive: true, force: true })
   })
   await start()
+  const mappings = (): string[] => mappingsIn(router.exec('nft', 'list', 'chain', 'inet', TABLE, 'pre'))
   return {
     externalIp,
-    mappings: () => mappingsIn(router.exec('nft', 'list', 'chain', 'inet', TABLE, 'pre')),
+    mappings,
     async restart() {
       await stop()
       for (const chain of ['forward', 'pre', 'post'])
         router.exec('nft', 'flush', 'chain', 'inet', TABLE, chain)
+      // Before it starts: a host that hears it has its mapping again at once.
+      const first = mappings()
       await start()
+      return first
     },
     stop,
   }

@@ -68,6 +68,15 @@ const fate: fc.Arbitrary<Fate> = fc.oneof(
   },
 )
 
+/**
+ * How many parts get lost of random examples is a matter of chance, so these come first. Of each message of 44 parts one
+ * gets lost, or none: where all lose some, the sender changes its form.
+ */
+const LOSSY: [Packet[], Fate[]][] = Array.from({ length: 12 }, () => [
+  Array.from({ length: 12 }, () => ({ isTcp: true, length: 60_000 })),
+  [...Array.from({ length: 60 }, () => ({ do: 'keep' }) as const), { do: 'lose' }],
+])
+
 /** @returns the datagrams that arrive, in their order */
 function suffer(sent: readonly Datagram[], fates: readonly Fate[]): Datagram[] {
   const out: { at: number; one: Datagram }[] = []
@@ -162,8 +171,8 @@ for (const [form, resends] of [...FORMS.map((form) => [form, false] as const), [
       b.tun.written.length = 0
       if (!a.isIntact || !b.isIntact) throw new Error('a byte was written outside its place')
     })
-    // At most 4,294 packets, a million times whose number is a TCP sequence. Of 60 examples too few may lose whole parts.
-    fc.assert(property, { numRuns: resends ? 180 : 60, endOnFailure: true })
+    // At most 4,294 packets, a million times whose number is a TCP sequence.
+    fc.assert(property, { numRuns: 60, endOnFailure: true, examples: resends ? LOSSY : [] })
     t.ok(ledger.bytes > 20_000, `${ledger.bytes} bytes arrived`)
     t.ok(atB().rxForged > 0 && atB().rxReplayed > 0, JSON.stringify(atB()))
     if (resends) t.ok(atA().txResent > 50, `${atA().txResent} sent again`)
