@@ -83,13 +83,15 @@ export interface UpnpMapping {
 
 type Order = readonly [action: string, args: Readonly<Record<string, string | number>>]
 
+/** What a router knows a mapping by. */
+const named = (externalPort: number) =>
+  ({ NewRemoteHost: '', NewExternalPort: externalPort, NewProtocol: 'UDP' }) as const
+
 /** Once more with the same ports renews it. */
 export const addMapping = (mapping: UpnpMapping): Order => [
   'AddPortMapping',
   {
-    NewRemoteHost: '',
-    NewExternalPort: mapping.externalPort,
-    NewProtocol: 'UDP',
+    ...named(mapping.externalPort),
     NewInternalPort: mapping.port,
     NewInternalClient: mapping.ownAddress,
     NewEnabled: 1,
@@ -98,14 +100,11 @@ export const addMapping = (mapping: UpnpMapping): Order => [
   },
 ]
 
-export const deleteMapping = (externalPort: number): Order => [
-  'DeletePortMapping',
-  { NewRemoteHost: '', NewExternalPort: externalPort, NewProtocol: 'UDP' },
-]
+export const deleteMapping = (externalPort: number): Order => ['DeletePortMapping', named(externalPort)]
 
 export const getMapping = (externalPort: number): Order => [
   'GetSpecificPortMappingEntry',
-  { NewRemoteHost: '', NewExternalPort: externalPort, NewProtocol: 'UDP' },
+  named(externalPort),
 ]
 
 /** Where the mapping leads that the answer tells of, `192.168.1.2:7443`. */
